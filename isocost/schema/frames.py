@@ -1,0 +1,163 @@
+"""Holds a Polars frame to its table: casts what is safe, refuses the rest with the place of the fault.
+
+Lives here: ``conform`` (used by every writer), ``faults`` (used by the schema check) and ``empty``. Not here: reading and
+writing of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from isocost.errors import IsocostError
+from isocost.schema.model import Column, Table
+from isocost.schema.registry import table as table_of
+from isocost.schema.types import polars_schema, polars_type
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way in which a frame breaks its table.
+
+    Attributes:
+        rule: ``missing_column``, ``extra_column``, ``type``, ``null``, ``not_finite``, ``not_allowed`` or ``duplicate_key``.
+        column: the column at fault; the joined key columns for ``duplicate_key``.
+        count: rows at fault; 0 where the whole column is.
+        detail: what was found.
+        keys: the keys of the first rows at fault.
+    """
+
+    rule: str
+    column: str
+    count: int
+    detail: str
+    keys: tuple[str, ...] = ()
+
+
+def empty(table_name: str) -> pl.DataFrame:
+    """A frame of no rows with the table's columns and types."""
+    return pl.DataFrame(schema=polars_schema(table_of(table_name)))
+
+
+def conform(frame: pl.DataFrame, table_name: str) -> pl.DataFrame:
+    """The frame with the table's columns, types and row order.
+
+    Integers are widened, integers become floats where the table says so; nothing is narrowed, parsed or rounded.
+
+    Args:
+        frame: rows of the table; columns in any order.
+        table_name: the table.
+
+    Raises:
+        IsocostError: a column is missing, extra or of another type; a required value is NULL; a float is NaN or infinite; a
+            value is outside a closed vocabulary; a key comes twice. The message lists every fault with the first keys.
+    """
+    definition = table_of(table_name)
+    missing_or_extra = _column_faults(frame, definition)
+    if missing_or_extra:
+        raise _error(definition, missing_or_extra)
+    shaped, type_faults = _cast(frame.select(c.name for c in definition.columns), definition)
+    found = type_faults or _value_faults(shaped, definition)
+    if found:
+        raise _error(definition, found)
+    return shaped.sort(definition.sort_order, nulls_last=True, maintain_order=True)
+
+
+def faults(frame: pl.DataFrame, table_name: str) -> list[Fault]:
+    """Every way in which a stored frame breaks its table; empty when it holds."""
+    definition = table_of(table_name)
+    found = _column_faults(frame, definition)
+    expected = polars_schema(definition)
+    present = [c for c in definition.columns if c.name in frame.columns]
+    for column in present:
+        if frame.schema[column.name] != expected[column.name]:
+            found.append(Fault("type", column.name, 0, f"is {frame.schema[column.name]}, must be {expected[column.name]}"))
+    if not any(f.rule in {"missing_column", "type"} for f in found):
+        found.extend(_value_faults(frame.select(c.name for c in present), definition))
+    return found
+
+
+def _column_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
+    wanted = [c.name for c in definition.columns]
+    found = [Fault("missing_column", name, 0, "is missing") for name in wanted if name not in frame.columns]
+    found += [Fault("extra_column", name, 0, "is not in the table") for name in frame.columns if name not in wanted]
+    return found
+
+
+def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fault]]:
+    expressions, found = [], []
+    for column in definition.columns:
+        have, want = frame.schema[column.name], polars_type(column)
+        if have == want:
+            expressions.append(pl.col(column.name))
+        elif _is_safe(have, want):
+            expressions.append(pl.col(column.name).cast(want, strict=True))
+        else:
+            found.append(Fault("type", column.name, 0, f"is {have}, must be {want}"))
+    if found:
+        return frame, found
+    try:
+        return frame.select(expressions), []
+    except pl.exceptions.InvalidOperationError as error:
+        # A value that does not fit the narrower of two integer types: the message of Polars names column and value.
+        return frame, [Fault("type", "", 0, str(error).splitlines()[0])]
+
+
+def _is_safe(have: pl.DataType, want: pl.DataType) -> bool:
+    if have == pl.Null():
+        return True
+    if isinstance(have, pl.List) and isinstance(want, pl.List):
+        return _is_safe(have.inner, want.inner)
+    if have.is_integer() and (want.is_integer() or want.is_float()):
+        return True
+    if have.is_float() and want.is_float():
+        return True
+    if isinstance(have, pl.Categorical | pl.Enum) and want == pl.String():
+        return True
+    return isinstance(have, pl.Datetime) and isinstance(want, pl.Datetime) and have.time_zone == want.time_zone
+
+
+def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
+    found: list[Fault] = []
+    for column in definition.columns:
+        for rule, bad, detail in _rules(column, definition):
+            rows = frame.filter(bad)
+            if rows.height:
+                found.append(Fault(rule, column.name, rows.height, detail, _keys(rows, definition)))
+    if definition.keys:
+        doubled = frame.filter(pl.struct(definition.keys).is_duplicated()) if frame.height else frame
+        if doubled.height:
+            found.append(
+                Fault("duplicate_key", "+".join(definition.keys), doubled.height, "comes more than once", _keys(doubled, definition))
+            )
+    return found
+
+
+def _rules(column: Column, definition: Table) -> list[tuple[str, pl.Expr, str]]:
+    value = pl.col(column.name)
+    rules: list[tuple[str, pl.Expr, str]] = []
+    if definition.required(column.name):
+        rules.append(("null", value.is_null(), "is NULL"))
+    if column.type in {"float64", "float32"}:
+        rules.append(("not_finite", value.is_not_null() & ~value.is_finite(), "is NaN or infinite; unknown is NULL"))
+    if column.type.startswith("list[float"):
+        rules.append(("not_finite", value.list.eval(~pl.element().is_finite()).list.any(), "holds NaN or infinity"))
+    if column.allowed:
+        rules.append(("not_allowed", value.is_not_null() & ~value.is_in(list(column.allowed)), f"is none of {', '.join(column.allowed)}"))
+    return rules
+
+
+def _keys(rows: pl.DataFrame, definition: Table) -> tuple[str, ...]:
+    names = definition.keys or tuple(rows.columns[:1])
+    return tuple("/".join(str(v) for v in row) for row in rows.select(names).head(_SHOWN).iter_rows())
+
+
+def _error(definition: Table, found: list[Fault]) -> IsocostError:
+    parts = []
+    for fault in found:
+        rows = f" in {fault.count} rows (first keys: {', '.join(fault.keys)})" if fault.count else ""
+        parts.append(f"column {fault.column} {fault.detail}{rows}")
+    return IsocostError("; ".join(parts), where=f"table {definition.name}", remedy="See docs/data-dictionary.md for the table's columns")

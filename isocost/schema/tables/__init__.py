@@ -1,0 +1,1 @@
+"""The table definitions, one module a topic; each has a constant ``TABLES``."""
