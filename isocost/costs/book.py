@@ -1,0 +1,131 @@
+"""The card book: packaged cards, overlaid with those of the reader's own folders.
+
+Lives here: reading and checking ``models.yaml``, ``devices.yaml``, ``prices.yaml`` and ``baselines.yaml``, and look-up by name.
+Not here: what the cards mean (`model_cards`, `other_cards`). A missing card is an error that prints the card to fill in.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from isocost.costs import skeletons
+from isocost.costs.model_cards import ModelCard
+from isocost.costs.other_cards import DeviceCard, HumanBaseline, PriceCard
+from isocost.errors import IsocostError
+
+CARDS_VERSION = 1
+PACKAGED = Path(__file__).parent / "cards"
+_KINDS: dict[str, tuple[type[BaseModel], str]] = {
+    "models": (ModelCard, "name"),
+    "devices": (DeviceCard, "name"),
+    "prices": (PriceCard, "name"),
+    "baselines": (HumanBaseline, "task"),
+}
+_Card = TypeVar("_Card", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class CardBook:
+    """All cards by name; made by `load_book`.
+
+    Attributes:
+        models: model cards by name.
+        devices: device cards by name.
+        prices: price cards by name.
+        baselines: human baselines by task.
+    """
+
+    models: dict[str, ModelCard] = field(default_factory=dict)
+    devices: dict[str, DeviceCard] = field(default_factory=dict)
+    prices: dict[str, PriceCard] = field(default_factory=dict)
+    baselines: dict[str, HumanBaseline] = field(default_factory=dict)
+
+    def model(self, name: str) -> ModelCard:
+        """The model card of that name; IsocostError with the card to fill in when there is none."""
+        return _look_up(self.models, name, "model card", skeletons.model_skeleton)
+
+    def device(self, name: str) -> DeviceCard:
+        """The device card of that name or driver alias; IsocostError with the card to fill in when there is none."""
+        by_alias = {alias: card for card in self.devices.values() for alias in card.aliases}
+        return _look_up(by_alias | self.devices, name, "device card", skeletons.device_skeleton)
+
+    def price(self, name: str) -> PriceCard:
+        """The price card of that name; IsocostError with the card to fill in when there is none."""
+        return _look_up(self.prices, name, "price card", skeletons.price_skeleton)
+
+    def baseline(self, task: str) -> HumanBaseline:
+        """The human baseline of a task; IsocostError with the entry to fill in when there is none."""
+        return _look_up(self.baselines, task, "human baseline", skeletons.baseline_skeleton)
+
+
+def load_book(*folders: str | Path) -> CardBook:
+    """The packaged cards, then those of each folder; a later card replaces an earlier one of its name.
+
+    Args:
+        folders: folders that hold any of the four files; a folder without one of them adds none of that kind.
+
+    Raises:
+        IsocostError: a folder or file that cannot be read, another ``cards_version``, an unknown or missing field (told with
+            file, entry and field).
+    """
+    found: dict[str, dict[str, Any]] = {kind: dict(cards) for kind, cards in _packaged().items()}
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise IsocostError("no such folder of cards", where=str(folder), remedy="Give a folder that holds models.yaml or the like")
+        for kind, cards in _read_folder(Path(folder)).items():
+            found[kind].update(cards)
+    return CardBook(**found)
+
+
+@cache
+def _packaged() -> dict[str, dict[str, Any]]:
+    return _read_folder(PACKAGED)
+
+
+def _read_folder(folder: Path) -> dict[str, dict[str, Any]]:
+    return {kind: _read_file(folder / f"{kind}.yaml", kind) for kind in _KINDS if (folder / f"{kind}.yaml").exists()}
+
+
+def _read_file(path: Path, kind: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise IsocostError(f"not valid YAML ({error})", where=str(path), remedy="Compare with the packaged cards") from None
+    if not isinstance(content, dict) or content.get("cards_version") != CARDS_VERSION or not isinstance(content.get(kind), list):
+        raise IsocostError(
+            f"a card file holds cards_version: {CARDS_VERSION} and a list under {kind}:",
+            where=str(path),
+            remedy="Compare with the packaged cards",
+        )
+    card_type, key = _KINDS[kind]
+    cards: dict[str, Any] = {}
+    for index, entry in enumerate(content[kind]):
+        label = entry.get(key, index) if isinstance(entry, dict) else index
+        try:
+            card = card_type.model_validate(entry)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
+            raise IsocostError(problems, where=f"{path}, {kind} entry {label}", remedy="Correct the fields named") from None
+        if getattr(card, key) in cards:
+            raise IsocostError("the card comes twice", where=f"{path}, {kind} entry {label}", remedy="Keep one of them")
+        cards[getattr(card, key)] = card
+    return cards
+
+
+def _look_up(cards: dict[str, _Card], name: str, what: str, skeleton: Callable[[str], str]) -> _Card:
+    if name in cards:
+        return cards[name]
+    near = difflib.get_close_matches(name, cards, n=3)
+    hint = f" (nearest: {', '.join(near)})" if near else ""
+    raise IsocostError(
+        f"there is no {what} {name!r}{hint}",
+        remedy=f"Fill in this card, save it under cards_version: {CARDS_VERSION} and pass its folder to load_book:\n{skeleton(name)}",
+    )

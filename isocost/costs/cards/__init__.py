@@ -1,0 +1,1 @@
+"""Packaged cards: YAML data, read by `isocost.costs.book`. No code lives here."""
