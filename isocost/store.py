@@ -28,6 +28,7 @@ from isocost.schema.registry import table as table_of
 
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
+IMPORT_PREFIX = "import-"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+"""One blocking check a table: it has its columns, types, keys and vocabularies, and no NULL, NaN or duplicate where there must be none.
+
+The rules are the tables' definitions (``isocost.schema``); here is only their Dagster form.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+import polars as pl
+
+from assets.partitions import sessions
+from assets.resources import StoreResource
+from isocost.schema.frames import Fault, faults
+from isocost.schema.registry import table as table_of
+from isocost.store import Store
+
+CHECK_NAME = "schema"
+
+
+def schema_checks(names: list[str]) -> dg.AssetChecksDefinition:
+    """One check definition that evaluates all the tables of one asset, so that a run of twenty tables is not forty steps."""
+    layer = table_of(names[0]).layer
+
+    @dg.multi_asset_check(
+        name=f"schema_{names[0]}",
+        specs=[dg.AssetCheckSpec(CHECK_NAME, asset=name, blocking=True, description=_description(name)) for name in names],
+        can_subset=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext, store: StoreResource):
+        place = store.open()
+        for key in sorted(context.selected_asset_check_keys, key=str):
+            name = key.asset_key.to_user_string()
+            yield schema_result(name, _frames(place, name, partition_keys(context) if layer == "core" else [None]))
+
+    return check
+
+
+def partition_keys(context: dg.AssetCheckExecutionContext) -> list[str]:
+    """The sessions a check run is about; every known one when it was started without any."""
+    try:
+        return list(context.op_execution_context.partition_keys)
+    except (dg.DagsterInvariantViolationError, dg.DagsterInvalidInvocationError):
+        return list(sessions.get_partition_keys(dynamic_partitions_store=context.instance))
+
+
+def schema_result(name: str, frames: dict[str, pl.DataFrame]) -> dg.AssetCheckResult:
+    """Passes when no frame breaks the table; the metadata has rule, column, rows and first keys of every fault."""
+    found = [(place, fault) for place, frame in frames.items() for fault in faults(frame, name)]
+    metadata: dict[str, dg.MetadataValue | int] = {"rows": sum(frame.height for frame in frames.values())}
+    if found:
+        metadata["faults"] = dg.MetadataValue.table([_record(place, fault) for place, fault in found])
+    return dg.AssetCheckResult(
+        asset_key=name,
+        check_name=CHECK_NAME,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(f"{fault.column} {fault.detail}" for _, fault in found[:3]) or None,
+        metadata=metadata,
+    )
+
+
+def _frames(place: Store, name: str, session_ids: list[str | None]) -> dict[str, pl.DataFrame]:
+    frames = {}
+    for session_id in session_ids:
+        path = place.path(name, session_id)
+        if path.exists() or session_id is None:
+            frames[session_id or name] = pl.read_parquet(path, hive_partitioning=False)
+    return frames
+
+
+def _record(place: str, fault: Fault) -> dg.TableRecord:
+    return dg.TableRecord(
+        {
+            "where": place,
+            "rule": fault.rule,
+            "column": fault.column,
+            "rows": int(fault.count),
+            "detail": fault.detail,
+            "first_keys": ", ".join(fault.keys),
+        }
+    )
+
+
+def _description(name: str) -> str:
+    return f"{name} has exactly its columns and types; keys {', '.join(table_of(name).keys)} are unique; floats are finite."

@@ -1,0 +1,51 @@
+"""The SQL checks: each file of ``sql/checks`` returns the rows that break its rule; no row means that it holds.
+
+A file is named ``<table>__<rule>.sql``; its comment says the rule. The check hangs on that table's asset.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import dagster as dg
+
+from assets.resources import StoreResource
+from isocost import sql
+
+_SHOWN = 10
+
+
+def sql_checks() -> list[dg.AssetChecksDefinition]:
+    """One definition a table, so that its rules share one DuckDB connection."""
+    return [_checks_of(name, list(paths)) for name, paths in groupby(sql.sql_files("checks"), key=lambda p: p.stem.split("__")[0])]
+
+
+def _checks_of(table: str, paths: list[Path]) -> dg.AssetChecksDefinition:
+    @dg.multi_asset_check(
+        name=f"sql_{table}",
+        specs=[dg.AssetCheckSpec(_rule(path), asset=table, blocking=True, description=sql.describe(path)) for path in paths],
+        can_subset=True,
+    )
+    def check(context: dg.AssetCheckExecutionContext, store: StoreResource):
+        selected = {key.name for key in context.selected_asset_check_keys}
+        with sql.session(store.open()) as connection:
+            for path in paths:
+                if _rule(path) not in selected:
+                    continue
+                rows = sql.run_file(connection, path)
+                shown = [dg.TableRecord({k: str(v) for k, v in row.items()}) for row in rows.head(_SHOWN).to_dicts()]
+                yield dg.AssetCheckResult(
+                    asset_key=table,
+                    check_name=_rule(path),
+                    passed=rows.is_empty(),
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=None if rows.is_empty() else f"{rows.height} rows break the rule: {sql.describe(path)}",
+                    metadata={"failing_rows": rows.height, **({"first_rows": dg.MetadataValue.table(shown)} if shown else {})},
+                )
+
+    return check
+
+
+def _rule(path: Path) -> str:
+    return path.stem.split("__", 1)[1]

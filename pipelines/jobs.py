@@ -1,0 +1,37 @@
+"""The jobs a person starts: measure a session, bring in a file, refresh what is derived.
+
+Selections only; what a step does is in ``assets``.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+_CORE_AND_DOWN = dg.AssetSelection.groups("core", "out", "publish")
+
+sweep_job = dg.define_asset_job(
+    "sweep",
+    selection=dg.AssetSelection.assets("raw_generations", "raw_steps", "raw_telemetry") | _CORE_AND_DOWN,
+    description="One engine session from generation to the published tables. Samples already banked are not generated again.",
+    tags={"isocost/measures": "true"},
+)
+
+import_job = dg.define_asset_job(
+    "bring_in",
+    selection=dg.AssetSelection.assets("raw_imports") | _CORE_AND_DOWN,
+    description="Another tool's results, from its file to the published tables.",
+)
+
+refresh_job = dg.define_asset_job(
+    "refresh",
+    selection=_CORE_AND_DOWN,
+    description="Everything derived, for every session, from what is banked. Starts no engine.",
+)
+
+publish_job = dg.define_asset_job(
+    "derive_and_publish",
+    selection=dg.AssetSelection.groups("out", "publish"),
+    description="The derived and published tables from the core tables as they stand.",
+)
+
+JOBS = [sweep_job, import_job, refresh_job, publish_job]
