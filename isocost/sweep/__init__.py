@@ -1,0 +1,47 @@
+"""Sweeps: what is to be measured, written down, checked, and expanded.
+
+Lives here: the sweep file (spec, loader), the frozen points and sessions it becomes (models, expand), and what a machine and a model allow (limits,
+paths). Not here: problems and verifiers (isocost.tasks), the measuring itself (isocost.generate).
+"""
+
+from isocost.sweep.expand import expand, plan_sessions
+from isocost.sweep.loader import load_sweep, sweep_from_text
+from isocost.sweep.models import (
+    Budget,
+    EngineConfig,
+    ModelVariant,
+    PlannedPoint,
+    Point,
+    PromptSpec,
+    Sampling,
+    Session,
+    TaskSpec,
+    make_point,
+    read_session,
+    sample_id_of,
+    session_from_json,
+)
+from isocost.sweep.paths import model_folder
+from isocost.sweep.spec import SweepSpec
+
+__all__ = [
+    "Budget",
+    "EngineConfig",
+    "ModelVariant",
+    "PlannedPoint",
+    "Point",
+    "PromptSpec",
+    "Sampling",
+    "Session",
+    "SweepSpec",
+    "TaskSpec",
+    "expand",
+    "load_sweep",
+    "make_point",
+    "model_folder",
+    "plan_sessions",
+    "read_session",
+    "sample_id_of",
+    "session_from_json",
+    "sweep_from_text",
+]

@@ -1,0 +1,208 @@
+"""Reads a sweep file and tells every mistake by file, line and key.
+
+Lives here: YAML -> SweepSpec, the wording of its errors, and the checks that need nothing but the file. Not here: what depends on the machine
+(isocost.sweep.limits) or on the registered tasks (isocost.preflight).
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from isocost.errors import IsocostError
+from isocost.sweep.expand import expand, model_variants
+from isocost.sweep.source import Key, Source, did_you_mean, dotted, parse_yaml, read_yaml
+from isocost.sweep.spec import SweepSpec
+
+
+def load_sweep(path: str | Path) -> SweepSpec:
+    """Reads and checks a sweep file; starts nothing and writes nothing.
+
+    Checked here: YAML, keys, types and ranges, names that refer to each other, a grid of at least one and at most 100,000 points, budgets that fit the
+    context, and samples that could differ. Models and tasks are checked by `isocost.preflight.preflight`.
+
+    Raises:
+        IsocostError: the first mistake in the order of the file, with file, line, dotted key and what would be right.
+    """
+    value, source = read_yaml(path)
+    return spec_of(value, source)
+
+
+def sweep_from_text(text: str, name: str = "sweep") -> SweepSpec:
+    """Like `load_sweep` for text at hand; `name` is what errors call the file."""
+    return spec_of(*parse_yaml(text, name))
+
+
+def spec_of(value: Any, source: Source) -> SweepSpec:
+    """Checks the plain value of a sweep file. Errors as in `load_sweep`."""
+    if not isinstance(value, dict):
+        raise IsocostError(
+            "the file is empty" if value is None else f"holds a {type(value).__name__} where a mapping of keys is needed",
+            where=source.name,
+            remedy=f"A sweep file has the keys {', '.join(SweepSpec.model_fields)}.",
+        )
+    try:
+        spec = SweepSpec.model_validate(value)
+    except ValidationError as error:
+        raise _first_mistake(error, source) from None
+    spec._source = source
+    _check_lists(spec)
+    _check_names(spec)
+    _check_engine(spec)
+    _check_budgets(spec)
+    _check_samples(spec)
+    expand(spec)
+    return spec
+
+
+def _first_mistake(error: ValidationError, source: Source) -> IsocostError:
+    told = {_key(item["loc"]): item for item in reversed(error.errors())}
+    ordered = sorted(told, key=lambda key: (source.line(key), dotted(key)))
+    # A misspelt key is also a missing one: the misspelling is the mistake to tell.
+    first = next((key for key in ordered if told[key]["type"] == "extra_forbidden"), ordered[0])
+    what, remedy = _wording(first, told[first])
+    meant = remedy.removeprefix("Did you mean ").split("?")[0]
+    others = [source.where(*key) for key in ordered if key not in (first, (*first[:-1], meant))]
+    if others:
+        remedy += f" Further mistakes at: {'; '.join(others[:5])}{' and more' if len(others) > 5 else ''}."
+    return IsocostError(what, where=source.where(*first), remedy=remedy)
+
+
+def _key(loc: Iterable[str | int]) -> Key:
+    return tuple(loc)
+
+
+def _wording(key: Key, item: Any) -> tuple[str, str]:
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        model = _model_at(key[:-1])
+        return f"unknown key {key[-1]}", did_you_mean(str(key[-1]), model.model_fields if model else (), kind="keys here")
+    if kind == "missing":
+        model = _model_at(key[:-1])
+        keys = f" Keys here: {', '.join(model.model_fields)}." if model else ""
+        return f"key {key[-1]} is missing", f"Add it.{keys}"
+    got = f" (got {_shown(item.get('input'))})"
+    if kind == "literal_error":
+        known = [word.strip(" '") for word in item["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        return f"unknown value{got}", did_you_mean(str(item.get("input")), known)
+    message = item["msg"].removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        message = "a name is 1 to 80 letters, digits and . _ + -, and begins with a letter or a digit"
+    return f"{message[0].lower()}{message[1:]}{got}", "Correct the value."
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _model_at(key: Key) -> type[BaseModel] | None:
+    """The model whose keys are allowed at a place of the file."""
+    current: Any = SweepSpec
+    for part in key:
+        if isinstance(part, int):
+            continue
+        model = _model_in(current)
+        if model is None or part not in model.model_fields:
+            return None
+        current = model.model_fields[part].annotation
+    return _model_in(current)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in typing.get_args(annotation) if (model := _model_in(part)) is not None), None)
+
+
+def _check_lists(spec: SweepSpec) -> None:
+    for name in ("models", "tasks", "prompts"):
+        if not getattr(spec, name):
+            raise IsocostError(
+                "the grid has zero points: this list is empty", where=spec.source.where(name), remedy="Give at least one entry."
+            )
+
+
+def _check_names(spec: SweepSpec) -> None:
+    variants = [(index, variant.name) for index, entry in enumerate(spec.models) for variant in model_variants(entry)]
+    named = {
+        "model": ("models", variants),
+        "task": ("tasks", [(index, entry.name) for index, entry in enumerate(spec.tasks)]),
+        "prompt": ("prompts", [(index, entry.name) for index, entry in enumerate(spec.prompts)]),
+    }
+    for key, entries in named.values():
+        seen: set[str] = set()
+        for index, name in entries:
+            if name in seen:
+                raise IsocostError(
+                    f"the name {name} is given twice", where=spec.source.where(key, index, "name"), remedy="Give each entry its own name."
+                )
+            seen.add(name)
+    for index, prompt in enumerate(spec.prompts):
+        _check_known(spec, ("prompts", index, "tasks"), prompt.tasks, [name for _, name in named["task"][1]])
+    for index, rule in enumerate(spec.exclude):
+        if not any(getattr(rule, key) is not None for key in type(rule).model_fields):
+            raise IsocostError(
+                "an exclusion without a key excludes nothing", where=spec.source.where("exclude", index), remedy="Give a key or remove it."
+            )
+        for key, (_, entries) in named.items():
+            _check_known(spec, ("exclude", index, key), getattr(rule, key), [name for _, name in entries])
+        for key in ("temperature", "max_tokens", "seed"):
+            known = set(getattr(spec.grid, key)) | {
+                value for prompt in spec.prompts for value in prompt.max_tokens or () if key == "max_tokens"
+            }
+            _check_known(spec, ("exclude", index, key), getattr(rule, key), known)
+
+
+def _check_known(spec: SweepSpec, key: Key, given: Iterable[Any] | None, known: Iterable[Any]) -> None:
+    known = list(known)
+    for name in given or ():
+        if name not in known:
+            raise IsocostError(
+                f"{name!r} is in no list of this sweep", where=spec.source.where(*key), remedy=did_you_mean(str(name), map(str, known))
+            )
+
+
+def _check_engine(spec: SweepSpec) -> None:
+    engine = spec.engine
+    if engine.max_num_batched_tokens and engine.max_num_seqs and min(engine.max_num_batched_tokens) < max(engine.max_num_seqs):
+        raise IsocostError(
+            f"max_num_batched_tokens {min(engine.max_num_batched_tokens)} is below max_num_seqs {max(engine.max_num_seqs)}: "
+            "each running sequence needs one token a step",
+            where=spec.source.where("engine", "max_num_batched_tokens"),
+            remedy="Raise max_num_batched_tokens or lower max_num_seqs.",
+        )
+
+
+def _check_budgets(spec: SweepSpec) -> None:
+    length = min(spec.engine.max_model_len, default=0)
+    places: list[tuple[Key, tuple[int, ...]]] = [(("grid", "max_tokens"), spec.grid.max_tokens)]
+    places += [(("prompts", i, "max_tokens"), prompt.max_tokens) for i, prompt in enumerate(spec.prompts) if prompt.max_tokens is not None]
+    for key, budgets in places:
+        for budget in budgets:
+            if length and budget >= length:
+                raise IsocostError(
+                    f"{budget} generated tokens leave no room for a prompt in a context of {length}",
+                    where=spec.source.where(*key),
+                    remedy=f"Keep max_tokens plus the longest prompt within engine.max_model_len ({length}), or raise that.",
+                )
+
+
+def _check_samples(spec: SweepSpec) -> None:
+    if spec.samples_per_problem > 1 and 0.0 in spec.grid.temperature:
+        raise IsocostError(
+            f"temperature 0 is greedy: {spec.samples_per_problem} samples of a problem would be copies of one",
+            where=spec.source.where("grid", "temperature", spec.grid.temperature.index(0.0)),
+            remedy="Use a temperature above 0, or a sweep of its own with samples_per_problem: 1 for greedy decoding.",
+        )
+    if 0.0 in spec.grid.temperature and len(spec.grid.seed) > 1:
+        raise IsocostError(
+            f"temperature 0 is greedy: {len(spec.grid.seed)} seeds would measure the same thing",
+            where=spec.source.where("grid", "seed"),
+            remedy="Give one seed, or a temperature above 0.",
+        )

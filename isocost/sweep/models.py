@@ -1,0 +1,198 @@
+"""What one measured configuration is, with nothing left to a default.
+
+Lives here: the frozen types that an expanded sweep is made of (points and sessions), their ids, and their JSON form. The payload, the tables and the
+orchestration read these. Not here: the sweep file with its defaults and lists (isocost.sweep.spec), nor the expansion (isocost.sweep.expand).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from isocost.errors import IsocostError
+from isocost.hashing import sha256_hex
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
+"""A name that ends up in ids, file names and partition keys."""
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+Dtype = Literal["auto", "float32", "float16", "bfloat16"]
+EngineName = Literal["vllm", "replay", "openai"]
+
+
+class Frozen(BaseModel):
+    """Immutable, and an unknown key is an error rather than ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ModelVariant(Frozen):
+    """One set of weights in one numeric form. `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache."""
+
+    name: Name
+    path: Annotated[str, Field(min_length=1)]
+    revision: str | None
+    dtype: Dtype
+    quantization: str | None
+    card: str | None
+
+
+class EngineConfig(Frozen):
+    """Everything that needs a new engine start when it changes. Sizes in bytes, lengths in tokens."""
+
+    engine: EngineName
+    model: ModelVariant
+    seed: Seed
+    max_model_len: Count
+    kv_cache_bytes: Count
+    max_num_seqs: Count
+    max_num_batched_tokens: Count
+    block_size: Count | None
+    enable_prefix_caching: bool
+    enforce_eager: bool
+    options: dict[str, Any]
+
+
+class PromptSpec(Frozen):
+    """A way of asking. `template` holds the marker {question} exactly where the problem's text goes; every other brace is literal."""
+
+    name: Name
+    system: str | None
+    template: Annotated[str, Field(min_length=1)]
+
+    @field_validator("template")
+    @classmethod
+    def _asks_the_question(cls, value: str) -> str:
+        if "{question}" not in value:
+            raise ValueError("a template must contain {question}")
+        return value
+
+
+class TaskSpec(Frozen):
+    """Which problems, and how an answer is judged. `dataset` is a name or a file, as the source understands it."""
+
+    name: Name
+    source: Annotated[str, Field(min_length=1)]
+    dataset: Annotated[str, Field(min_length=1)]
+    config: dict[str, Any]
+    n_problems: Count
+    seed: Seed
+    verifier: Annotated[str, Field(min_length=1)]
+
+
+class Sampling(Frozen):
+    """How tokens are drawn. temperature 0 is greedy; top_k 0 keeps all tokens."""
+
+    temperature: Annotated[Real, Field(ge=0, le=2)]
+    top_p: Annotated[Real, Field(gt=0, le=1)]
+    top_k: Whole
+    min_p: Annotated[Real, Field(ge=0, le=1)]
+
+
+class Budget(Frozen):
+    """What one sample may spend: generated tokens."""
+
+    max_tokens: Count
+
+
+class Point(Frozen):
+    """One measured configuration. `point_id` hashes everything but the sweep's name, so two sweeps that measure the same thing share samples."""
+
+    point_id: str
+    sweep: Name
+    task: TaskSpec
+    model: ModelVariant
+    prompt: PromptSpec
+    sampling: Sampling
+    budget: Budget
+    seed: Seed
+    method: Literal["sample"]
+    engine: EngineConfig
+
+
+class PlannedPoint(Frozen):
+    """A point and how many samples of each problem are wanted. The count is no part of the point's identity: more may be added later."""
+
+    point: Point
+    samples_per_problem: Count
+
+
+class Session(Frozen):
+    """One engine start and all the points it measures: the payload's whole input, and one Dagster partition.
+
+    `logprobs_k` is the number of top log-probabilities banked per token (0: of the sampled token only); `part_rows` the rows after which a raw part is
+    sealed; `warmup_requests` are generated, counted and excluded.
+    """
+
+    session_schema: Literal[1]
+    session_id: str
+    sweep: Name
+    engine: EngineConfig
+    points: Annotated[tuple[PlannedPoint, ...], Field(min_length=1)]
+    logprobs_k: Whole
+    warmup_requests: Whole
+    part_rows: Count
+    telemetry: Literal["auto", "none"]
+
+
+def point_id_of(fields: dict[str, Any]) -> str:
+    """Id of a point: "pt-" and 16 hexadecimal digits of the SHA-256 over its canonical JSON without `sweep` and `point_id`."""
+    return "pt-" + sha256_hex({key: value for key, value in fields.items() if key not in ("sweep", "point_id")}, 16)
+
+
+def make_point(**fields: Any) -> Point:
+    """Builds a point from all its fields but `point_id`, and gives it its id."""
+    draft = Point(point_id="", **fields)
+    return draft.model_copy(update={"point_id": point_id_of(draft.model_dump(mode="json"))})
+
+
+def sample_id_of(point_id: str, problem_id: str, sample_index: int) -> str:
+    """Id of one attempt: "<point_id>:<problem_id>:<sample_index>"."""
+    return f"{point_id}:{problem_id}:{sample_index}"
+
+
+def session_from_json(text: str, *, where: str = "session file") -> Session:
+    """Reads a session back from `Session.model_dump_json()`.
+
+    Raises:
+        IsocostError: when the text is no JSON, misses or adds a key, holds a value out of range, or a point's id does not match its content
+            (somebody edited the file).
+    """
+    try:
+        session = Session.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise IsocostError(
+            f"{first['msg']}",
+            where=f"{where}: {key}" if key else where,
+            remedy="Write it again with `isocost plan`; a session file is not edited.",
+        ) from None
+    for planned in session.points:
+        expected = point_id_of(planned.point.model_dump(mode="json"))
+        if planned.point.point_id != expected:
+            raise IsocostError(
+                f"point {planned.point.point_id} does not match its content (which has the id {expected})",
+                where=where,
+                remedy="Change the sweep file and plan again; a session file is not edited.",
+            )
+        if planned.point.engine != session.engine:
+            raise IsocostError(
+                f"point {planned.point.point_id} belongs to another engine configuration", where=where, remedy="Plan the sweep again."
+            )
+    return session
+
+
+def read_session(path: str | Path) -> Session:
+    """Reads a session file. Errors name the file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise IsocostError(f"cannot be read: {error.strerror}", where=str(path), remedy="Give the path of a session file.") from None
+    return session_from_json(text, where=str(path))

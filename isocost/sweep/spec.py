@@ -1,0 +1,152 @@
+"""What a sweep file may say: the written form, with its defaults and its lists.
+
+Lives here: the types a sweep file is read into. Not here: reading and its error messages (isocost.sweep.loader), and the expanded form without
+defaults (isocost.sweep.models).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PrivateAttr
+
+from isocost.sweep.models import Count, Dtype, EngineName, Frozen, Name, PromptSpec, Real, Seed, Whole
+from isocost.sweep.source import Source
+
+_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _listed(value: Any) -> Any:
+    """A single value stands for a list of one."""
+    return value if isinstance(value, list | tuple) or value is None else [value]
+
+
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]iB|[kKMGT]?B)\s*", value)
+    if not match:
+        raise ValueError('a size is a number of bytes or a text such as "512 MiB" or "2 GiB"')
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+Bytes = Annotated[Count, BeforeValidator(_bytes)]
+Counts = Annotated[tuple[Count, ...], BeforeValidator(_listed)]
+Wholes = Annotated[tuple[Whole, ...], BeforeValidator(_listed)]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
+Temperature = Annotated[Real, Field(ge=0, le=2)]
+Share = Annotated[Real, Field(gt=0, le=1)]
+Floor = Annotated[Real, Field(ge=0, le=1)]
+
+
+class VariantEntry(Frozen):
+    """What a variant of a model changes; a key left out is the model's."""
+
+    name: Name
+    path: str | None = None
+    revision: str | None = None
+    dtype: Dtype | None = None
+    quantization: str | None = None
+    card: str | None = None
+
+
+class ModelEntry(Frozen):
+    """A model folder and the numeric forms it is measured in. With `variants`, only they are measured."""
+
+    name: Name
+    path: Annotated[str, Field(min_length=1)]
+    dtype: Dtype
+    revision: str | None = None
+    quantization: str | None = None
+    card: str | None = None
+    variants: Annotated[tuple[VariantEntry, ...], BeforeValidator(_listed)] = ()
+
+
+class EngineEntry(Frozen):
+    """Engine settings. A list makes one engine start for each value."""
+
+    engine: EngineName = "vllm"
+    seed: Seed = 0
+    max_model_len: Counts
+    kv_cache_bytes: Bytes
+    max_num_seqs: Counts = (64,)
+    max_num_batched_tokens: Counts = (4096,)
+    block_size: Count | None = None
+    enable_prefix_caching: bool = True
+    enforce_eager: bool = False
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class TaskEntry(Frozen):
+    """A set of problems and its verifier."""
+
+    name: Name
+    source: Annotated[str, Field(min_length=1)]
+    dataset: Annotated[str, Field(min_length=1)]
+    config: dict[str, Any] = Field(default_factory=dict)
+    n_problems: Count
+    seed: Seed = 0
+    verifier: Annotated[str, Field(min_length=1)]
+
+
+class PromptEntry(PromptSpec):
+    """A way of asking. `max_tokens` replaces the grid's for this prompt, `tasks` limits it to some tasks."""
+
+    system: str | None = None
+    max_tokens: Counts | None = None
+    tasks: Names | None = None
+
+
+class Grid(Frozen):
+    """The axes of the product. A single value stands for a list of one."""
+
+    temperature: Annotated[tuple[Temperature, ...], BeforeValidator(_listed)]
+    top_p: Annotated[tuple[Share, ...], BeforeValidator(_listed)] = (1.0,)
+    top_k: Wholes = (0,)
+    min_p: Annotated[tuple[Floor, ...], BeforeValidator(_listed)] = (0.0,)
+    max_tokens: Counts
+    seed: Seeds = (0,)
+
+
+class Exclusion(Frozen):
+    """Points to leave out: those that match every key given, by any of its values."""
+
+    model: Names | None = None
+    task: Names | None = None
+    prompt: Names | None = None
+    temperature: Annotated[tuple[Temperature, ...] | None, BeforeValidator(_listed)] = None
+    max_tokens: Counts | None = None
+    seed: Seeds | None = None
+
+
+class BankEntry(Frozen):
+    """What is banked beside the text."""
+
+    logprobs_k: Annotated[Whole, Field(le=20)] = 5
+    warmup_requests: Whole = 2
+    part_rows: Count = 256
+    telemetry: Literal["auto", "none"] = "auto"
+
+
+class SweepSpec(Frozen):
+    """A sweep file as read. `source` knows the place of every key."""
+
+    sweep: Name
+    description: str = ""
+    models: Annotated[tuple[ModelEntry, ...], BeforeValidator(_listed)]
+    engine: EngineEntry
+    tasks: Annotated[tuple[TaskEntry, ...], BeforeValidator(_listed)]
+    prompts: Annotated[tuple[PromptEntry, ...], BeforeValidator(_listed)]
+    grid: Grid
+    samples_per_problem: Count
+    exclude: Annotated[tuple[Exclusion, ...], BeforeValidator(_listed)] = ()
+    bank: BankEntry = BankEntry()
+
+    _source: Source = PrivateAttr(default_factory=lambda: Source("sweep"))
+
+    @property
+    def source(self) -> Source:
+        """Where each key stands in the file."""
+        return self._source

@@ -1,0 +1,27 @@
+"""Tasks: problems, prompts, answers and verdicts.
+
+Lives here: task sources (sources/), prompt rendering, answer extraction, verifiers (verifiers/), grading and answer classes. Not here: which tasks a
+sweep measures (isocost.sweep), the engine that answers them (isocost.engines), the tables (isocost.tables).
+"""
+
+from isocost.tasks.grading import answer_classes, grade, grade_text
+from isocost.tasks.load import check_task, load_problems
+from isocost.tasks.model import Grade, Problem, TaskMistake, make_problem
+from isocost.tasks.prompts import prompt_hash, render_messages
+from isocost.tasks.registry import source_names, verifier_names
+
+__all__ = [
+    "Grade",
+    "Problem",
+    "TaskMistake",
+    "answer_classes",
+    "check_task",
+    "grade",
+    "grade_text",
+    "load_problems",
+    "make_problem",
+    "prompt_hash",
+    "render_messages",
+    "source_names",
+    "verifier_names",
+]

@@ -1,0 +1,49 @@
+"""Loads a task's problems.
+
+Lives here: the way from a task to its problems, with the checks all sources share. Not here: any particular source.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import SimpleNamespace
+
+from isocost.hashing import canonical_json
+from isocost.tasks.model import Problem, TaskLike, TaskMistake
+from isocost.tasks.registry import source_of, verifier_of
+
+_FIELDS = ("name", "source", "dataset", "config", "n_problems", "seed", "verifier")
+
+
+def check_task(task: TaskLike) -> None:
+    """Raises TaskMistake for an unknown source, dataset or verifier, or settings the source refuses. Generates nothing."""
+    verifier_of(task.verifier)
+    source_of(task.source).check(task)
+
+
+def load_problems(task: TaskLike) -> tuple[Problem, ...]:
+    """The problems of a task, in its source's order; the same for the same task and library version.
+
+    Raises:
+        TaskMistake: as `check_task`; also when the source has fewer different problems than asked for, or a reference answer that the verifier cannot use.
+    """
+    fields = {name: getattr(task, name) for name in _FIELDS}
+    return _load(canonical_json(fields))
+
+
+@lru_cache(maxsize=64)
+def _load(text: str) -> tuple[Problem, ...]:
+    import json
+
+    task = SimpleNamespace(**json.loads(text))
+    verifier = verifier_of(task.verifier)
+    problems = source_of(task.source).load(task)
+    for index, problem in enumerate(problems):
+        fault = verifier.check_reference(problem.reference)
+        if fault:
+            raise TaskMistake(
+                f"task {task.name}: the reference answer of problem {index} does not suit verifier {task.verifier}: {fault}",
+                remedy="Choose the verifier that suits the answers.",
+                key=("verifier",),
+            )
+    return problems

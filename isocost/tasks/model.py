@@ -1,0 +1,137 @@
+"""What a problem and a grade are, and what a source and a verifier must offer.
+
+Lives here: the frozen types and the two protocols. Not here: any particular source (sources/) or verifier (verifiers/), nor the sweep's own types: a
+task and a prompt are known here only by their fields, so that this room stands without the sweep room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from isocost.errors import IsocostError
+from isocost.hashing import sha256_hex
+
+ParseStatus = Literal["parsed", "no_answer", "error"]
+
+
+class TaskLike(Protocol):
+    """The fields of a task that this room reads (isocost.sweep.models.TaskSpec has them)."""
+
+    name: str
+    source: str
+    dataset: str
+    config: dict[str, Any]
+    n_problems: int
+    seed: int
+    verifier: str
+
+
+class PromptLike(Protocol):
+    """The fields of a prompt that this room reads (isocost.sweep.models.PromptSpec has them)."""
+
+    name: str
+    system: str | None
+    template: str
+
+
+class TaskMistake(IsocostError):
+    """A mistake in a task. `key` is the key at fault inside the task's entry, so that a sweep file can be shown with its line."""
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "", key: tuple[str | int, ...] = ()) -> None:
+        """Builds the message; see IsocostError."""
+        super().__init__(what, where=where, remedy=remedy)
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem of a task.
+
+    Attributes:
+        problem_id: task name and 12 hexadecimal digits over question, reference and verifier.
+        task: name of the task.
+        question: what the model is asked, without the prompt's framing.
+        reference: the right answer (or the tests, for code) as the verifier reads it.
+        verifier: registered name of the verifier.
+        cluster_id: problems that share a passage or template share it; None where each stands alone.
+        metadata: where the problem came from; JSON values only.
+    """
+
+    problem_id: str
+    task: str
+    question: str
+    reference: str
+    verifier: str
+    cluster_id: str | None
+    metadata: Mapping[str, Any] = field(hash=False)
+
+
+def make_problem(
+    task: str, question: str, reference: str, verifier: str, *, cluster_id: str | None = None, metadata: Mapping[str, Any] | None = None
+) -> Problem:
+    """Builds a problem and its id."""
+    digits = sha256_hex({"question": question, "reference": reference, "verifier": verifier}, 12)
+    return Problem(f"{task}-{digits}", task, question, reference, verifier, cluster_id, dict(metadata or {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What a verifier found in one output.
+
+    Attributes:
+        parse_status: "parsed" (an answer was found), "no_answer", or "error" (the verifier could not judge).
+        answer: canonical answer; None when none was found.
+        correct: None when it could not be judged; an output without an answer is not correct.
+        score: 0 to 1; None when it could not be judged.
+        reason: why there is no answer or no judgement ("empty", "length", "no_match", "timeout", ...); None for a parsed answer.
+    """
+
+    parse_status: ParseStatus
+    answer: str | None
+    correct: bool | None
+    score: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A verifier's judgement of one canonical answer. `correct` is None, with a reason, when there is none."""
+
+    correct: bool | None
+    score: float | None
+    reason: str | None = None
+
+
+class TaskSource(Protocol):
+    """A place problems come from. Registered by its `name`; one file in sources/ each."""
+
+    name: str
+
+    def check(self, task: TaskLike) -> None:
+        """Raises TaskMistake when the task cannot be loaded; cheap, reads no more than it must."""
+
+    def load(self, task: TaskLike) -> tuple[Problem, ...]:
+        """The first `n_problems` different problems, the same ones for the same task on every machine."""
+
+
+class Verifier(Protocol):
+    """A way to find and judge an answer. Registered by its `name`; one file in verifiers/ each."""
+
+    name: str
+
+    def check_reference(self, reference: str) -> str | None:
+        """What is wrong with a reference answer; None when it can be used."""
+
+    def extract(self, text: str, truncated: bool) -> str | None:
+        """The answer as written; None when there is none. A truncated text counts only with an answer that says it is one."""
+
+    def canonical(self, answer: str) -> str:
+        """One spelling for answers that are obviously the same."""
+
+    def judge(self, problem: Problem, answer: str) -> Verdict:
+        """Whether a canonical answer is right. A function of problem and answer alone."""
+
+    def equivalent(self, first: str, second: str) -> bool:
+        """Whether two different canonical answers mean the same. Symmetric; need not be transitive."""

@@ -1,0 +1,1 @@
+"""Task sources, one module each, found by isocost.tasks.registry."""

@@ -1,0 +1,124 @@
+"""Problems from reasoning-gym's procedural datasets.
+
+Lives here: creating a dataset from a task, and drawing different problems from it. Not here: reasoning-gym's own scorers (the verifier of that name).
+`config` holds the dataset's own settings; `seed` and the size are the task's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import sys
+import types
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from isocost.hashing import canonical_json
+from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
+from isocost.tasks.registry import nearest
+
+_NEEDS_PYCOSAT = ("zebra_puzzles",)
+_DRAWS_PER_PROBLEM = 50
+_SPARE_DRAWS = 1000
+
+
+@cache
+def library() -> types.ModuleType:
+    """The imported library (1 to 2 s, hence not at module level).
+
+    It imports pycosat, a C extension without wheels, for one dataset of a hundred; where that is missing an empty module stands in, and that one
+    dataset is refused.
+    """
+    if importlib.util.find_spec("pycosat") is None:
+        sys.modules.setdefault("pycosat", types.ModuleType("pycosat"))
+    import reasoning_gym
+
+    return reasoning_gym
+
+
+def has_pycosat() -> bool:
+    """Whether the real pycosat can be imported."""
+    return hasattr(sys.modules.get("pycosat"), "itersolve") if "pycosat" in sys.modules else importlib.util.find_spec("pycosat") is not None
+
+
+@cache
+def _dataset(name: str, config_json: str, seed: int, size: int) -> Any:
+    import json
+
+    return library().create_dataset(name, seed=seed, size=size, **json.loads(config_json))
+
+
+def entry_of(description: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The dataset and the entry that a problem's metadata describe, for reasoning-gym's own scorers."""
+    dataset = _dataset(description["dataset"], canonical_json(description["config"]), description["seed"], description["index"] + 1)
+    return dataset, dataset[description["index"]]
+
+
+class ReasoningGym:
+    """The source "reasoning_gym": `dataset` is one of its dataset names."""
+
+    name = "reasoning_gym"
+
+    def check(self, task: TaskLike) -> None:
+        """Dataset name, config keys and values."""
+        library()
+        from reasoning_gym.factory import DATASETS
+
+        if task.dataset not in DATASETS:
+            raise TaskMistake(
+                f"reasoning_gym has no dataset {task.dataset}", remedy=nearest(task.dataset, DATASETS, "datasets"), key=("dataset",)
+            )
+        if task.dataset in _NEEDS_PYCOSAT and not has_pycosat():
+            raise TaskMistake(
+                f"dataset {task.dataset} needs the package pycosat", remedy="Install pycosat (it needs a C compiler).", key=("dataset",)
+            )
+        known = [f.name for f in dataclasses.fields(DATASETS[task.dataset][1]) if f.name not in ("seed", "size")]
+        for key in task.config:
+            if key not in known:
+                remedy = (
+                    "It is the task's own key."
+                    if key == "seed"
+                    else "Use n_problems."
+                    if key == "size"
+                    else nearest(key, known, "settings")
+                )
+                raise TaskMistake(f"dataset {task.dataset} has no setting {key} here", remedy=remedy, key=("config", key))
+        try:
+            _dataset(task.dataset, canonical_json(task.config), task.seed, 1)[0]
+        except Exception as error:  # any mistake in the settings surfaces as whatever the dataset's code raises
+            raise TaskMistake(
+                f"dataset {task.dataset} refuses its settings: {error or type(error).__name__}",
+                remedy="Correct the settings.",
+                key=("config",),
+            ) from None
+
+    def load(self, task: TaskLike) -> tuple[Problem, ...]:
+        """The first different problems in the dataset's order; a question that repeats is taken once."""
+        self.check(task)
+        limit = task.n_problems * _DRAWS_PER_PROBLEM + _SPARE_DRAWS
+        dataset = _dataset(task.dataset, canonical_json(task.config), task.seed, limit)
+        version = metadata.version("reasoning-gym")
+        problems: dict[str, Problem] = {}
+        for index in range(limit):
+            entry = dataset[index]
+            description = {
+                "source": self.name,
+                "dataset": task.dataset,
+                "config": task.config,
+                "seed": task.seed,
+                "index": index,
+                "version": version,
+            }
+            problem = make_problem(task.name, entry["question"], str(entry["answer"]), task.verifier, metadata=description)
+            problems.setdefault(problem.problem_id, problem)
+            if len(problems) == task.n_problems:
+                return tuple(problems.values())
+        raise TaskMistake(
+            f"dataset {task.dataset} with these settings has only {len(problems)} different problems in {limit} draws; {task.n_problems} are asked for",
+            remedy=f"Ask for at most {len(problems)}, or widen the settings.",
+            key=("n_problems",),
+        )
+
+
+SOURCE = ReasoningGym()
