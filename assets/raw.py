@@ -48,3 +48,61 @@ def raw_session(context: dg.AssetExecutionContext, store: StoreResource, pipes: 
         context.run_id,
     ]
     yield from _results(place, session_id, _run(context, pipes, command))
+
+
+def _run(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, command: list[str]) -> None:
+    """Runs the payload; its refusal becomes a failure that says what the payload said."""
+    try:
+        done = pipes.run(context=context, command=command)
+    except DagsterPipesExecutionError as error:
+        raise dg.Failure(f"the payload stopped: see its last lines in the log above ({error})", allow_retries=False) from error
+    for message in done.get_custom_messages():
+        context.log.debug("payload: %s", message)
+
+
+def _results(place: Store, session_id: str) -> Iterator[dg.MaterializeResult]:
+    """What is banked for the session now, this run's share included."""
+    for name in _TABLES:
+        banked = sealed_rows(place.lake, session_id, name)
+        yield result(name, banked.rows, place.lake / part_folder(name, session_id), parts=banked.parts, attempts=banked.runs)
+
+
+class ImportConfig(dg.Config):
+    """What is brought in.
+
+    Attributes:
+        format: name of an importer, as `isocost import --help` lists them.
+        path: file or folder.
+        provenance: model, task, task_version, prompt and sampling, as far as the source does not hold them.
+        unknown: names of provenance that nobody knows.
+        mapping: mapping file for the generic importer; empty otherwise.
+    """
+
+    format: str
+    path: str
+    provenance: dict[str, str] = {}
+    unknown: list[str] = []
+    mapping: str = ""
+
+
+@dg.asset(
+    key="raw_imports",
+    partitions_def=sessions,
+    group_name="raw",
+    kinds={"parquet"},
+    description=table_spec("raw_imports").description,
+    metadata=table_spec("raw_imports").metadata,
+)
+def raw_imports(context: dg.AssetExecutionContext, config: ImportConfig, store: StoreResource) -> dg.MaterializeResult:
+    """Brings in another tool's results under a partition whose key starts with ``import-``."""
+    report = refresh.bring_in(
+        store.open(),
+        context.partition_key,
+        format=config.format,
+        path=Path(config.path),
+        provenance=config.provenance,
+        unknown=frozenset(config.unknown),
+        mapping=Path(config.mapping) if config.mapping else None,
+    )
+    told = {"status": report.status, "import_id": report.import_id, "warnings": "; ".join(report.warnings) or "none"}
+    return result("raw_imports", report.records, store.open().lake, **told)

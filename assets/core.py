@@ -1,0 +1,43 @@
+"""The core layer: graded samples and what they hang on, one file a session; and the cards of models, devices and prices.
+
+How they are computed is in ``isocost.tables``; that they hold is checked in ``pipelines.checks``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.partitions import sessions
+from assets.resources import StoreResource
+from assets.specs import result, table_spec
+from isocost import refresh
+
+_RAW = ("raw_generations", "raw_telemetry", "raw_imports")
+
+
+@dg.multi_asset(
+    name="core_session",
+    specs=[table_spec(name, _RAW) for name in refresh.CORE_OF_SESSION],
+    partitions_def=sessions,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult]:
+    """Parses, verifies, classifies and judges the samples of each session of the run."""
+    place = store.open()
+    rows = dict.fromkeys(refresh.CORE_OF_SESSION, 0)
+    for session_id in context.partition_keys:
+        for name, frame in refresh.curate_session(place, session_id).items():
+            rows[name] += frame.height
+        context.log.info("curated %s", session_id)
+    for name in refresh.CORE_OF_SESSION:
+        yield result(name, rows[name], place.path(name, context.partition_keys[-1]).parent)
+
+
+@dg.multi_asset(name="core_cards", specs=[table_spec(name) for name in refresh.CARDS])
+def core_cards(store: StoreResource) -> Iterator[dg.MaterializeResult]:
+    """Writes the packaged cards of models, devices and prices as tables."""
+    place = store.open()
+    for name, frame in refresh.write_cards(place).items():
+        yield result(name, frame.height, place.path(name))

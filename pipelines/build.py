@@ -1,0 +1,61 @@
+"""The one place where everything is put together.
+
+``build_defs`` is what ``definitions`` calls; tests call it with other resources instead of patching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets import core, out, publish, raw
+from assets.resources import StoreResource
+from pipelines.automation import automated
+from pipelines.checks.expectations import suite_checks
+from pipelines.checks.schema import schema_checks
+from pipelines.checks.sql import sql_checks
+from pipelines.jobs import JOBS
+from pipelines.schedules import nightly_refresh
+from pipelines.sensors import inbox, sweep_folder
+
+_MODULES = (raw, core, out, publish)
+
+
+def default_resources() -> dict[str, Any]:
+    """What the assets are handed on one machine."""
+    return {"store": StoreResource(), "pipes": dg.PipesSubprocessClient()}
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Assets, checks, jobs, schedules and sensors of the code location.
+
+    Args:
+        resource_overrides: replaces resources by name.
+
+    Returns:
+        Definitions that load with an empty environment: no GPU, no network, no variables.
+    """
+    assets = dg.load_assets_from_modules(_MODULES)
+    return dg.Definitions(
+        assets=automated(assets),
+        asset_checks=[*_table_checks(assets), *suite_checks(), *sql_checks()],
+        jobs=JOBS,
+        schedules=[nightly_refresh],
+        sensors=[sweep_folder, inbox, dg.AutomationConditionSensorDefinition("refresh_on_new_core", target=dg.AssetSelection.groups("out", "publish"))],
+        resources={**default_resources(), **(resource_overrides or {})},
+        # One process a run: a step's own process costs seconds of imports, and the engine already has a process of its own.
+        executor=dg.in_process_executor,
+    )
+
+
+def _table_checks(assets: list[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
+    """The schema checks: one definition for each asset body that writes core or out tables, one for the raw lake."""
+    checks = []
+    for asset in assets:
+        names = [key.to_user_string() for key in sorted(asset.keys, key=str)]
+        tables = [name for name in names if name.startswith(("core_", "out_"))]
+        if tables:
+            checks.append(schema_checks(tables))
+    return checks

@@ -1,0 +1,127 @@
+"""Runs a sweep file through Dagster from the terminal: ``python -m pipelines.run SWEEP.yaml``.
+
+Plans the sweep, registers its sessions, executes the job ``sweep`` for each in this process on the instance of ``DAGSTER_HOME``, tells
+every finished step, and ends with the frontier. What the steps do is in ``assets``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+
+from assets.partitions import sessions
+from assets.resources import default_root
+from isocost import refresh
+from isocost.errors import IsocostError
+from isocost.store import Store
+
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one sweep; 0 when every session succeeded, 1 when one failed, 2 when the sweep file is at fault."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__.splitlines()[0])
+    parser.add_argument("sweep", type=Path, help="sweep file (YAML)")
+    arguments = parser.parse_args(argv)
+    store = Store(default_root())
+    try:
+        planned = refresh.plan_sweep(store, arguments.sweep)
+    except IsocostError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        print("error: DAGSTER_HOME is not set. `make demo` sets it; else name an absolute folder for runs and history", file=sys.stderr)
+        return 2
+    Path(home).mkdir(parents=True, exist_ok=True)
+    from pipelines.definitions import defs  # after the sweep file is known to be good: loading takes seconds
+
+    started = time.monotonic()
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(sessions.name, planned)
+        for session_id in planned:
+            if not _run_session(defs, instance, session_id, is_last=session_id == planned[-1]):
+                print(f"\nNothing already measured is lost; run the same command again to go on. History: {home}", file=sys.stderr)
+                return 1
+    print(f"\n{len(planned)} session(s) through Dagster in {time.monotonic() - started:.0f} s")
+    from isocost.publish.terminal import show  # altair and rich are not needed before
+
+    show(store)
+    return 0
+
+
+def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id: str, *, is_last: bool) -> bool:
+    """One run of the job; derived tables are built by the last session's run only, once for all."""
+    run_id = str(uuid4())
+    print(f"session {session_id}  (Dagster run {run_id[:8]})", flush=True)
+    selection = None if is_last else _raw_and_core(defs)
+    with _told(instance, run_id):
+        done = defs.resolve_job_def("sweep").execute_in_process(
+            instance=instance,
+            partition_key=session_id,
+            run_id=run_id,
+            raise_on_error=False,
+            asset_selection=selection,
+            run_config=_QUIET,
+        )
+    for event in done.all_events if not done.success else []:
+        if event.is_step_failure:
+            print(f"\nfailed: {event.step_key}: {_reason(event)}", file=sys.stderr)
+    for check in done.get_asset_check_evaluations():
+        if not check.passed:
+            print(f"check {check.severity.value}: {check.asset_key.to_user_string()}/{check.check_name}: {check.description}", file=sys.stderr)
+    return done.success
+
+
+def _raw_and_core(defs: dg.Definitions) -> list[dg.AssetKey]:
+    keys = dg.AssetSelection.groups("raw", "core").resolve(defs.resolve_asset_graph())
+    return sorted(keys - {dg.AssetKey("raw_imports")}, key=str)
+
+
+def _reason(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    while error and error.cause:
+        error = error.cause
+    text = (event.step_failure_data.user_failure_data.description if event.step_failure_data.user_failure_data else None) or ""
+    return text or (error.message.strip() if error else "unknown")
+
+
+@contextmanager
+def _told(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Prints a line for every step that ends, while the run goes on in this process."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        cursor, last = None, False
+        while not last:
+            last = stop.wait(0.5)
+            if not instance.has_run(run_id):
+                continue
+            page = instance.get_records_for_run(run_id, cursor=cursor, of_type=dg.DagsterEventType.STEP_SUCCESS)
+            cursor = page.cursor
+            for record in page.records:
+                event = record.event_log_entry.dagster_event
+                seconds = event.step_success_data.duration_ms / 1000
+                if not event.step_key.startswith(("schema_", "sql_")):
+                    print(f"  {event.step_key:<28}{seconds:6.1f} s", flush=True)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=10)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

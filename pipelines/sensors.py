@@ -1,0 +1,118 @@
+"""Two watched folders: sweep files to measure, other tools' results to bring in. Off until switched on in the UI.
+
+A sensor only registers sessions and requests runs; planning is in ``isocost.refresh``, importing in ``isocost.bank.importers``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from assets.partitions import sessions
+from assets.raw import ImportConfig
+from assets.resources import StoreResource
+from isocost import refresh
+from isocost.errors import IsocostError
+from isocost.hashing import slug
+from isocost.store import IMPORT_PREFIX
+from pipelines.jobs import import_job, sweep_job
+
+SWEEPS_VARIABLE = "ISOCOST_SWEEPS"
+INBOX_VARIABLE = "ISOCOST_INBOX"
+SIDECAR = ".import.yaml"
+
+
+def sweeps_folder() -> Path:
+    """The watched folder of sweep files: ``$ISOCOST_SWEEPS``, or ``sweeps`` under the data root."""
+    return _folder(SWEEPS_VARIABLE, "sweeps")
+
+
+def inbox_folder() -> Path:
+    """The watched folder of results to import: ``$ISOCOST_INBOX``, or ``inbox`` under the data root."""
+    return _folder(INBOX_VARIABLE, "inbox")
+
+
+@dg.sensor(name="sweep_folder", job=sweep_job, minimum_interval_seconds=30)
+def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
+    """Plans every new or changed sweep file and requests one run a session.
+
+    A file with a mistake is named in the tick's message and tried again when it changes; the other files are not held up.
+    """
+    place, requests, added, told = store.open(), [], [], []
+    files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
+    for path in files:
+        digest = _digest(path)
+        try:
+            planned = refresh.plan_sweep(place, path)
+        except IsocostError as error:
+            told.append(str(error))
+            context.log.error(str(error))
+            continue
+        for session_id in planned:
+            added.append(session_id)
+            requests.append(dg.RunRequest(run_key=f"{session_id}:{digest}", partition_key=session_id, tags={"isocost/sweep_file": path.name}))
+    if not requests:
+        return dg.SkipReason("; ".join(told) or f"no sweep file in {sweeps_folder()}")
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[sessions.build_add_request(sorted(set(added)))])
+
+
+@dg.sensor(name="inbox_folder", job=import_job, minimum_interval_seconds=30)
+def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Requests an import for every ``NAME.import.yaml`` in the inbox.
+
+    The sidecar says what the file beside it is: ``format``, ``path`` (relative to the sidecar), and ``provenance``, ``unknown`` or ``mapping``
+    where the format needs them. Write the data first and the sidecar last.
+    """
+    requests, added, told = [], [], []
+    for sidecar in sorted(inbox_folder().glob(f"*{SIDECAR}")):
+        try:
+            config, digest = _read_sidecar(sidecar)
+        except IsocostError as error:
+            told.append(str(error))
+            context.log.error(str(error))
+            continue
+        key = IMPORT_PREFIX + slug(sidecar.name.removesuffix(SIDECAR), 60)
+        added.append(key)
+        run_config = dg.RunConfig(ops={"raw_imports": config})
+        requests.append(dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, run_config=run_config))
+    if not requests:
+        return dg.SkipReason("; ".join(told) or f"no *{SIDECAR} in {inbox_folder()}")
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[sessions.build_add_request(added)])
+
+
+def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
+    try:
+        told = yaml.safe_load(sidecar.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise IsocostError(f"is no YAML ({error})", where=str(sidecar)) from error
+    if not isinstance(told, dict) or not {"format", "path"} <= told.keys():
+        raise IsocostError("needs at least the keys format and path", where=str(sidecar))
+    extra = sorted(told.keys() - ImportConfig.model_fields.keys())
+    if extra:
+        known = ", ".join(sorted(ImportConfig.model_fields))
+        raise IsocostError(f"has the unknown key {extra[0]!r}", where=str(sidecar), remedy=f"Known keys: {known}")
+    data = (sidecar.parent / told["path"]).resolve()
+    if not data.exists():
+        raise IsocostError(f"path names {data}, which does not exist", where=str(sidecar))
+    digest = hashlib.sha256(sidecar.read_bytes())
+    for file in sorted(_files(data)):
+        status = file.stat()
+        digest.update(f"{file}:{status.st_size}:{status.st_mtime_ns}".encode())
+    return ImportConfig(**{**told, "path": str(data)}), digest.hexdigest()[:16]
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (p for p in path.rglob("*") if p.is_file()) if path.is_dir() else iter([path])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _folder(variable: str, name: str) -> Path:
+    return Path(os.environ.get(variable) or Path(os.environ.get("ISOCOST_DATA") or "data") / name).resolve()
