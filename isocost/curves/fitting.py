@@ -24,6 +24,7 @@ STATUSES: tuple[Status, ...] = ("ok", "flat", "at_bound", "too_few_points", "not
 FLAT_GAIN = 1e-6
 # A perfect fit has no finite log-likelihood; the mean squared residual is floored at the rounding error of an accuracy.
 _RSS_FLOOR = 1e-30
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,7 @@ def fit_many(
     weights: ArrayLike | None = None,
     *,
     initial: Array | None = None,
+    tolerance: float = 1e-14,
 ) -> BatchFit:
     """Fits B curves of one family at once, for example all bootstrap draws of all strategies.
 
@@ -189,7 +191,9 @@ def fit_many(
         x: (N,) or (B, N) compute, positive.
         y: (B, N) accuracy.
         weights: (N,) or (B, N); a point of weight 0 is left out, so that curves with unlike numbers of points can share a batch.
-        initial: (B, P) further start values in internal parameters (``BatchFit.theta``); rows with NaN are ignored.
+        initial: (B, P) start values in internal parameters (``BatchFit.theta``) that replace the family's own grid of starts; rows
+            with NaN get the grid. Bootstrap draws start at the fit to the data, which is several times as fast.
+        tolerance: relative change of the residual sum that ends a fit.
 
     Returns:
         The fits.
@@ -212,14 +216,22 @@ def fit_many(
     if len(rows):
         picked = (log_x[rows], y[rows], weight[rows])
         box = (np.broadcast_to(lower, theta.shape)[rows], np.broadcast_to(upper, theta.shape)[rows])
-        starts = np.clip(model.starts(*picked), box[0][:, None], box[1][:, None])
-        first = best_start(model.evaluate, starts, *picked)
-        if initial is not None:
-            extra = np.where(np.isnan(initial[rows]), first, initial[rows])
-            first = best_start(model.evaluate, np.stack([first, np.clip(extra, *box)], axis=1), *picked)
-        solution = solve(model.evaluate, first, *picked, *box)
+        first = np.full((len(rows), theta.shape[1]), np.nan) if initial is None else np.array(initial[rows], dtype=np.float64)
+        first = _started(model, np.clip(first, *box), picked, box)
+        solution = solve(model.evaluate, first, *picked, *box, tolerance=tolerance)
         theta[rows], rss[rows], converged[rows] = solution.theta, solution.rss, solution.is_converged
     return _assembled(model, x, y, weight, n, theta, rss, converged, distinct, (lower, upper))
+
+
+def _started(model: Family, first: Array, picked: tuple[Array, Array, Array], box: tuple[Array, Array]) -> Array:
+    """Fills the rows without start values from the family's grid, a chunk at a time because the grid is large."""
+    cold = np.flatnonzero(np.isnan(first).any(axis=1))
+    for begin in range(0, len(cold), _CHUNK):
+        rows = cold[begin : begin + _CHUNK]
+        part = tuple(values[rows] for values in picked)
+        starts = np.clip(model.starts(*part), box[0][rows, None], box[1][rows, None])
+        first[rows] = best_start(model.evaluate, starts, *part)
+    return first
 
 
 def _assembled(

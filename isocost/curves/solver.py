@@ -41,6 +41,8 @@ def weighted_rss(evaluate: Evaluate, theta: Array, log_x: Array, y: Array, weigh
 def best_start(evaluate: Evaluate, starts: Array, log_x: Array, y: Array, weight: Array) -> Array:
     """Picks for each fit the start (B, S, P) with the smallest residual sum; returns (B, P)."""
     n_fits, n_starts, n_parameters = starts.shape
+    if n_starts == 1:
+        return starts[:, 0]
     flat = starts.reshape(n_fits * n_starts, n_parameters)
 
     def spread(values: Array) -> Array:
@@ -61,6 +63,7 @@ def solve(
     upper: Array,
     *,
     max_iterations: int = 200,
+    tolerance: float = 1e-14,
 ) -> Solution:
     """Minimises sum_n weight (y - f(theta, x))^2 for B fits at once, inside a box.
 
@@ -76,6 +79,7 @@ def solve(
         lower: bounds, broadcastable to (B, P).
         upper: bounds, broadcastable to (B, P).
         max_iterations: cap on iterations.
+        tolerance: a step that lowers the residual sum by less than this share ends the fit.
 
     Returns:
         The solution; ``is_converged`` is False where the cap ended the iteration.
@@ -100,7 +104,7 @@ def solve(
         better = trial_rss < rss[rows]
         moved = np.abs(trial - current).max(axis=1)
         gained = rss[rows] - trial_rss
-        small = (moved <= 1e-12 * (1.0 + np.abs(current).max(axis=1))) | (better & (gained <= 1e-14 * rss[rows]))
+        small = (moved <= 1e-12 * (1.0 + np.abs(current).max(axis=1))) | (better & (gained <= tolerance * rss[rows]))
         done = small | (~better & (damping[rows] > 1e10)) | (better & (trial_rss <= 1e-28))
         theta[rows[better]] = trial[better]
         rss[rows[better]] = trial_rss[better]
