@@ -5,19 +5,72 @@ Arrays in, arrays out. Not here: tables (isocost.tables), scaling curves (isocos
 (isocost.strategies).
 """
 
-from isocost.frontier.bootstrap import ProblemBootstrap, problem_bootstrap, resample_counts
+from isocost.frontier.attainment import attainment_curves, attainment_probability
+from isocost.frontier.bands import Band, simultaneous_band
+from isocost.frontier.bootstrap import ProblemBootstrap, problem_bootstrap, replicate_means, resample_counts
+from isocost.frontier.comparisons import (
+    McNemar,
+    Paired,
+    benjamini_hochberg,
+    comparison_power,
+    detectable_difference,
+    holm,
+    mcnemar,
+    paired_comparison,
+    problems_needed,
+)
 from isocost.frontier.dominance import duplicate_groups, pareto_mask
+from isocost.frontier.geometry import Gaps, dpfr, gaps, hull_quality, staircase, staircase_quality, upper_hull
 from isocost.frontier.hypervolume import exclusive_contributions, hypervolume
+from isocost.frontier.intervals import (
+    VarianceSplit,
+    clopper_pearson,
+    clustered_se,
+    fixed_benchmark_se,
+    jeffreys,
+    mean_interval,
+    variance_split,
+    wilson,
+)
 from isocost.frontier.knees import Knee, knee
 
 __all__ = [
+    "Band",
+    "Gaps",
     "Knee",
+    "McNemar",
+    "Paired",
     "ProblemBootstrap",
+    "VarianceSplit",
+    "attainment_curves",
+    "attainment_probability",
+    "benjamini_hochberg",
+    "clopper_pearson",
+    "clustered_se",
+    "comparison_power",
+    "detectable_difference",
+    "dpfr",
     "duplicate_groups",
     "exclusive_contributions",
+    "fixed_benchmark_se",
+    "gaps",
+    "holm",
+    "hull_quality",
     "hypervolume",
+    "jeffreys",
     "knee",
+    "mcnemar",
+    "mean_interval",
+    "paired_comparison",
     "pareto_mask",
     "problem_bootstrap",
+    "problems_needed",
+    "replicate_means",
     "resample_counts",
+    "simultaneous_band",
+    "staircase",
+    "staircase_quality",
+    "upper_hull",
+    "variance_split",
+    "wilson",
 ]

@@ -1,0 +1,102 @@
+"""What quality a budget buys, and in what share of bootstrap draws.
+
+Lives here: attainment of single goals and attainment curves over a grid of budgets. Not here: membership of single outcomes
+(bootstrap.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from isocost.errors import IsocostError
+from isocost.frontier.arrays import FloatArray, finite_array, matrix_pair
+from isocost.frontier.bootstrap import ROUNDING, replicate_means, resample_counts
+
+
+def attainment_curves(
+    values: ArrayLike,
+    costs: ArrayLike,
+    grid: ArrayLike,
+    *,
+    levels: Sequence[float] = (0.05, 0.5, 0.95),
+    draws: int = 2000,
+    seed: int = 0,
+    clusters: ArrayLike | None = None,
+) -> FloatArray:
+    """Level sets of the empirical attainment function (Grunert da Fonseca, Fonseca and Hall 2001).
+
+    Args:
+        values: quality per problem, shape ``(outcomes, problems)``.
+        costs: cost per problem, same shape.
+        grid: budgets at which to read the frontier of each draw, shape ``(g,)``.
+        levels: shares of draws, each in (0, 1].
+        draws: bootstrap draws of problems.
+        seed: as in `problem_bootstrap`.
+        clusters: as in `problem_bootstrap`.
+
+    Returns:
+        Shape ``(len(levels), g)``: the largest quality that at least this share of the draws attains at no more than the
+        budget; NaN where fewer draws can afford any outcome at all.
+
+    Raises:
+        IsocostError: shapes disagree, a value is not finite, or a level lies outside (0, 1].
+    """
+    shares = finite_array(levels, "levels", (1,))
+    if not ((shares > 0) & (shares <= 1)).all():
+        raise IsocostError(f"the attainment levels are {list(levels)}", remedy="Each is a share of draws in (0, 1].")
+    best = np.concatenate(list(_best_at(values, costs, finite_array(grid, "grid", (1,)), draws, seed, clusters)))
+    falling = -np.sort(-best, axis=0)
+    picked = falling[np.ceil(shares * len(best) - 1e-9).astype(np.int64) - 1]
+    return np.where(np.isneginf(picked), np.nan, picked)
+
+
+def attainment_probability(
+    values: ArrayLike,
+    costs: ArrayLike,
+    goal_cost: ArrayLike,
+    goal_quality: ArrayLike,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    clusters: ArrayLike | None = None,
+) -> FloatArray:
+    """Share of bootstrap draws whose frontier weakly dominates each goal: some outcome costs no more and is no worse.
+
+    Args:
+        values: quality per problem, shape ``(outcomes, problems)``.
+        costs: cost per problem, same shape.
+        goal_cost: shape ``(g,)``.
+        goal_quality: shape ``(g,)``.
+        draws: bootstrap draws of problems.
+        seed: as in `problem_bootstrap`.
+        clusters: as in `problem_bootstrap`.
+
+    Returns:
+        Probabilities, shape ``(g,)``.
+    """
+    limit, wanted = finite_array(goal_cost, "goal_cost", (1,)), finite_array(goal_quality, "goal_quality", (1,))
+    if limit.shape != wanted.shape:
+        raise IsocostError(f"{len(limit)} goal costs for {len(wanted)} goal qualities", remedy="Give one of each per goal.")
+    hits, total = np.zeros(len(limit), dtype=np.int64), 0
+    for best in _best_at(values, costs, limit, draws, seed, clusters):
+        hits += np.count_nonzero(best >= wanted - ROUNDING * np.abs(wanted), axis=0)
+        total += len(best)
+    return hits / total
+
+
+def _best_at(
+    values: ArrayLike, costs: ArrayLike, grid: FloatArray, draws: int, seed: int, clusters: ArrayLike | None
+) -> Iterator[FloatArray]:
+    """Best quality affordable at each budget, draws x budgets, -inf where nothing is; yielded chunk by chunk."""
+    grades, spent = matrix_pair(values, costs)
+    counts = resample_counts(grades.shape[1], draws, seed, clusters=clusters)
+    limit = grid + ROUNDING * np.abs(grid)
+    for (_, price), (_, grade) in zip(replicate_means(spent, counts), replicate_means(grades, counts), strict=True):
+        order = np.argsort(price, axis=1, kind="stable")
+        price = np.take_along_axis(price, order, 1)
+        reached = np.maximum.accumulate(np.take_along_axis(grade, order, 1), axis=1)
+        place = np.stack([np.searchsorted(row, limit, side="right") for row in price]) - 1
+        yield np.where(place >= 0, np.take_along_axis(reached, np.maximum(place, 0), 1), -np.inf)

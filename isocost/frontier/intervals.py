@@ -1,0 +1,138 @@
+"""Intervals and standard errors for accuracies.
+
+Lives here: binomial intervals for one sample per problem, clustered and fixed-benchmark standard errors for repeated samples,
+variance components, t intervals of means. Not here: bootstrap intervals (bootstrap.py), comparisons of two configurations.
+
+Binomial intervals assume independent trials: right for M problems with one sample each, wrong for M x n pooled samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+from scipy.special import betaincinv, ndtri
+
+from isocost.errors import IsocostError
+from isocost.frontier.arrays import FloatArray, finite_array
+
+
+def _proportion(successes: ArrayLike, trials: ArrayLike, confidence: float) -> tuple[FloatArray, FloatArray, float]:
+    x, n = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
+    if not ((n > 0) & (x >= 0) & (x <= n)).all():
+        raise IsocostError("successes are not between 0 and a positive number of trials", remedy="Pass counts x and n with 0 <= x <= n.")
+    if not 0 < confidence < 1:
+        raise IsocostError(f"the confidence is {confidence}", remedy="It lies between 0 and 1, e.g. 0.95.")
+    return x, n, (1 - confidence) / 2
+
+
+def wilson(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    """Score interval of Wilson (1927): (low, high) of the shape of the inputs, inside [0, 1]."""
+    x, n, tail = _proportion(successes, trials, confidence)
+    z = float(-ndtri(tail))
+    share, bend = x / n, z * z / n
+    center = (share + bend / 2) / (1 + bend)
+    half = z / (1 + bend) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return np.where(x == 0, 0.0, np.maximum(center - half, 0)), np.where(x == n, 1.0, np.minimum(center + half, 1))
+
+
+def jeffreys(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    """Equal-tailed interval of Beta(x + 1/2, n - x + 1/2), with 0 at x = 0 and 1 at x = n (Brown, Cai and DasGupta 2001)."""
+    x, n, tail = _proportion(successes, trials, confidence)
+    low = np.where(x == 0, 0.0, betaincinv(x + 0.5, n - x + 0.5, tail))
+    return low, np.where(x == n, 1.0, betaincinv(x + 0.5, n - x + 0.5, 1 - tail))
+
+
+def clopper_pearson(successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    """Exact, conservative interval of Clopper and Pearson (1934): (low, high) of the shape of the inputs."""
+    x, n, tail = _proportion(successes, trials, confidence)
+    low = np.where(x == 0, 0.0, betaincinv(np.maximum(x, 0.5), n - x + 1, tail))
+    return low, np.where(x == n, 1.0, betaincinv(x + 1, np.maximum(n - x, 0.5), 1 - tail))
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    """Student-t interval of the mean over the last axis (problems), with problems - 1 degrees of freedom.
+
+    Raises:
+        IsocostError: fewer than two problems, or a value is not finite.
+    """
+    data = finite_array(values, "values", (1, 2))
+    if data.shape[-1] < 2:
+        raise IsocostError(f"{data.shape[-1]} problem", remedy="The spread of a mean needs at least two problems.")
+    half = stats.t.ppf((1 + confidence) / 2, data.shape[-1] - 1) * data.std(axis=-1, ddof=1) / np.sqrt(data.shape[-1])
+    return data.mean(axis=-1) - half, data.mean(axis=-1) + half
+
+
+def clustered_se(scores: ArrayLike, clusters: ArrayLike, *, small_sample: bool = True) -> float:
+    """Cluster-robust standard error of a mean (Liang and Zeger 1986; Miller 2024 without the factor).
+
+    Args:
+        scores: shape ``(n,)``, one per sample (or problem).
+        clusters: label per score: the problem, or the coarsest shared source.
+        small_sample: multiply the variance by G / (G - 1); with equal cluster sizes this equals sd(cluster means) / sqrt(G).
+
+    Returns:
+        The standard error; NaN with fewer than two clusters, where it is undefined.
+
+    Raises:
+        IsocostError: lengths disagree or a score is not finite.
+    """
+    data = finite_array(scores, "scores", (1,))
+    label = np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1)
+    if len(label) != len(data):
+        raise IsocostError(f"{len(label)} cluster labels for {len(data)} scores", remedy="Give one label per score.")
+    groups = int(label.max()) + 1 if len(label) else 0
+    if groups < 2:
+        return float("nan")
+    sums = np.bincount(label, weights=data - data.mean(), minlength=groups)
+    return float(np.sqrt((sums**2).sum() * (groups / (groups - 1) if small_sample else 1.0)) / len(data))
+
+
+def fixed_benchmark_se(correct: ArrayLike, samples: ArrayLike) -> float:
+    """Standard error of the mean accuracy when the problems are fixed and only sampling varies.
+
+    Args:
+        correct: correct samples per problem, shape ``(problems,)``.
+        samples: samples per problem, at least 2 each.
+
+    Returns:
+        sqrt(sum_i s_i^2 / n_i) / problems; NaN where a problem has a single sample.
+    """
+    c, n = np.broadcast_arrays(np.asarray(correct, dtype=np.float64), np.asarray(samples, dtype=np.float64))
+    if not ((n > 0) & (c >= 0) & (c <= n)).all():
+        raise IsocostError("correct counts are not between 0 and the samples", remedy="Pass counts c and n with 0 <= c <= n.")
+    if (n < 2).any():
+        return float("nan")
+    share = c / n
+    return float(np.sqrt((share * (1 - share) / (n - 1)).sum()) / len(n))
+
+
+@dataclass(frozen=True)
+class VarianceSplit:
+    """Where the spread of samples comes from, for equal numbers of samples per problem.
+
+    Attributes:
+        between: variance of the problems' true means, not below 0.
+        within: mean variance of samples inside a problem.
+        intraclass: between / (between + within); NaN when both are 0.
+        design_effect: 1 + (n - 1) x intraclass: factor by which pooling samples understates the variance.
+    """
+
+    between: float
+    within: float
+    intraclass: float
+    design_effect: float
+
+
+def variance_split(scores: ArrayLike) -> VarianceSplit:
+    """One-way random-effects split of ``scores`` of shape ``(problems, samples)``, at least 2 x 2."""
+    data = finite_array(scores, "scores", (2,))
+    if min(data.shape) < 2:
+        raise IsocostError(f"scores are {data.shape}", remedy="The split needs two problems and two samples each.")
+    within = float(data.var(axis=1, ddof=1).mean())
+    between = max(float(data.mean(axis=1).var(ddof=1)) - within / data.shape[1], 0.0)
+    total = between + within
+    share = between / total if total > 0 else float("nan")
+    return VarianceSplit(between, within, share, 1 + (data.shape[1] - 1) * share)

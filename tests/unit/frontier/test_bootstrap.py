@@ -1,0 +1,161 @@
+"""The shared problem bootstrap: exact enumeration, worked vectors, scipy, ties, chunks, clusters."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import isocost.frontier.bootstrap as module
+from isocost.errors import IsocostError
+from isocost.frontier import attainment_curves, attainment_probability, problem_bootstrap, resample_counts
+from isocost.frontier.dominance import pareto_mask
+
+VALUES = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1.0]])
+COSTS = np.array([[1.0] * 3, [2.0] * 3, [3.0] * 3])
+
+
+def every_resample() -> np.ndarray:
+    return np.array([np.bincount(draw, minlength=3) for draw in product(range(3), repeat=3)], dtype=np.uint16)
+
+
+def test_membership_by_enumeration_of_all_27_resamples(monkeypatch):
+    monkeypatch.setattr(module, "resample_counts", lambda *a, **k: every_resample())
+    found = problem_bootstrap(VALUES, COSTS, 27)
+    assert (found.membership * 27).round(9).tolist() == [27, 19, 10]
+
+
+def test_membership_converges_to_the_enumeration():
+    found = problem_bootstrap(VALUES, COSTS, 20_000, seed=5)
+    assert found.membership == pytest.approx([1, 19 / 27, 10 / 27], abs=0.015)
+
+
+def test_worked_standard_error_and_percentiles():
+    x = np.array([[1, 0.5, 0, 0.25, 0.75]])
+    found = problem_bootstrap(x, np.ones_like(x), 10_000, seed=0)
+    assert found.quality_se[0] == pytest.approx(0.158542, abs=5e-6)
+    assert (found.quality_low[0], found.quality_high[0]) == pytest.approx((0.2, 0.8))
+    assert found.quality[0] == 0.5 and found.method == "percentile" and found.draws == 10_000
+
+
+def test_bca_agrees_with_scipy_on_skewed_data():
+    rng = np.random.default_rng(2)
+    x = rng.lognormal(0, 1, 40)
+    ours = problem_bootstrap(np.stack([x, x * 2]), np.ones((2, 40)), 100_000, seed=1, method="bca")
+    theirs = stats.bootstrap(
+        (x,), np.mean, method="BCa", n_resamples=100_000, batch=10_000, rng=np.random.default_rng(3)
+    ).confidence_interval
+    assert (ours.quality_low[0], ours.quality_high[0]) == pytest.approx((theirs.low, theirs.high), rel=0.01)
+    plain = problem_bootstrap(x[None], np.ones((1, 40)), 20_000, seed=1)
+    assert ours.quality_high[0] > plain.quality_high[0]  # BCa moves the interval towards the long tail
+    assert ours.quality_low[1] == pytest.approx(2 * ours.quality_low[0])
+
+
+def test_ties_are_ties_in_every_draw():
+    # The dearer copy of an outcome is dominated in all draws, whatever the rounding of the matrix product; equals stay equals.
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 8, (1, 101)) / 7
+    values = np.repeat(base, 40, axis=0)
+    costs = np.repeat(rng.lognormal(size=(1, 101)), 40, axis=0) * np.repeat([1.0, 1.5], 20)[:, None]
+    member = problem_bootstrap(values, costs, 500).membership
+    assert member[:20].tolist() == [1.0] * 20 and member[20:].tolist() == [0.0] * 20
+
+
+def test_membership_is_the_share_of_replicate_frontiers():
+    rng = np.random.default_rng(4)
+    values, costs = rng.random((9, 12)), rng.random((9, 12))
+    counts = resample_counts(12, 300, 7)
+    slow = np.mean([pareto_mask(costs @ w / 12, values @ w / 12) for w in counts.astype(float)], axis=0)
+    assert problem_bootstrap(values, costs, 300, seed=7).membership == pytest.approx(slow)
+
+
+def test_chunks_do_not_change_the_result(monkeypatch):
+    rng = np.random.default_rng(4)
+    values, costs = rng.random((30, 12)), rng.random((30, 12))
+    whole = problem_bootstrap(values, costs, 400, seed=7)
+    monkeypatch.setattr(module, "CHUNK", 700)
+    parts = problem_bootstrap(values, costs, 400, seed=7)
+    for name in ("quality_low", "quality_high", "cost_low", "cost_high", "membership"):
+        assert getattr(parts, name) == pytest.approx(getattr(whole, name), abs=1e-12)
+
+
+def test_draws_do_not_depend_on_the_outcomes_beside():
+    rng = np.random.default_rng(4)
+    values, costs = rng.random((30, 12)), rng.random((30, 12))
+    alone = problem_bootstrap(values[3:4], costs[3:4], 200, seed=1)
+    beside = problem_bootstrap(values, costs, 200, seed=1)
+    assert alone.quality_low[0] == pytest.approx(beside.quality_low[3], abs=1e-12) and alone.membership[0] == 1
+
+
+def test_clusters_are_drawn_whole():
+    label = np.array(["a", "b", "a", "c", "b"])
+    counts = resample_counts(5, 200, 0, clusters=label)
+    assert (counts[:, 0] == counts[:, 2]).all() and (counts[:, 1] == counts[:, 4]).all()
+    assert (counts[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    rng = np.random.default_rng(1)
+    shared = np.repeat(rng.random(20), 5)[None]
+    cluster = np.repeat(np.arange(20), 5)
+    plain = problem_bootstrap(shared, shared, 4000)
+    grouped = problem_bootstrap(shared, shared, 4000, clusters=cluster)
+    assert grouped.quality_se[0] == pytest.approx(shared[0].std() / np.sqrt(20), rel=0.05)
+    assert grouped.quality_se[0] > 2 * plain.quality_se[0]
+    assert grouped.method == "percentile-clustered"
+    skewed = problem_bootstrap(shared, shared, 4000, clusters=cluster, method="bca")
+    assert skewed.quality_low[0] == pytest.approx(grouped.quality_low[0], abs=0.03)
+
+
+def test_second_stage_adds_the_sampling_variance():
+    rng = np.random.default_rng(1)
+    values = rng.random((3, 50))
+    noise = np.full_like(values, 0.2)
+    without = problem_bootstrap(values, values, 8000)
+    with_it = problem_bootstrap(values, values, 8000, noise_variance=noise)
+    assert with_it.quality_se**2 == pytest.approx(without.quality_se**2 + 0.2 / 50, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("values", "costs", "options", "message"),
+    [
+        ([[0.5, np.nan]], [[1, 1]], {}, "`values` holds nan"),
+        ([[0.5, 0.6]], [[1, np.inf]], {}, "`costs` holds inf"),
+        ([[0.5, 0.6]], [[1, 1, 1]], {}, "values are"),
+        ([[0.5]], [[1]], {}, "only 1 problem"),
+        ([[0.5, 1]], [[1, 1]], {"clusters": ["a", "a"]}, "only 1 cluster"),
+        ([[0.5, 1]], [[1, 1]], {"clusters": ["a"]}, "1 cluster labels"),
+        ([[0.5, 1]], [[1, 1]], {"draws": 1}, "1 bootstrap draws"),
+        ([[0.5, 1]], [[1, 1]], {"confidence": 95}, "confidence is 95"),
+        ([[0.5, 1]], [[1, 1]], {"method": "t"}, "`t` is no bootstrap"),
+        ([[0.5, 1]], [[1, 1]], {"noise_variance": [[-1, 0]]}, "noise_variance"),
+    ],
+)
+def test_bad_input_is_named(values, costs, options, message):
+    with pytest.raises(IsocostError, match=message):
+        problem_bootstrap(values, costs, **options)
+
+
+def test_attainment_by_enumeration(monkeypatch):
+    import isocost.frontier.attainment as attainment
+
+    monkeypatch.setattr(attainment, "resample_counts", lambda *a, **k: every_resample())
+    means = VALUES @ every_resample().T.astype(float) / 3
+    best = np.maximum.accumulate(means, axis=0)
+    goals = [0.0, 1 / 3, 2 / 3, 1.0]
+    for spend, row in ((1, best[0]), (2.5, best[1]), (3, best[2])):
+        got = attainment_probability(VALUES, COSTS, [spend] * 4, goals)
+        assert got == pytest.approx([(row >= g - 1e-12).mean() for g in goals])
+    curves = attainment_curves(VALUES, COSTS, [0.5, 1, 2, 3], levels=[0.05, 0.5, 0.95])
+    assert np.isnan(curves[:, 0]).all()
+    for column, row in enumerate(best, start=1):
+        for line, level in enumerate((0.05, 0.5, 0.95)):
+            reached = [q for q in np.unique(row) if (row >= q - 1e-12).mean() >= level]
+            assert curves[line, column] == pytest.approx(max(reached))
+    assert (np.diff(curves[:, 1:], axis=0) <= 0).all()
+
+
+def test_attainment_refuses_bad_levels():
+    with pytest.raises(IsocostError, match="levels"):
+        attainment_curves(VALUES, COSTS, [1], levels=[0])
+    with pytest.raises(IsocostError, match="goal"):
+        attainment_probability(VALUES, COSTS, [1, 2], [0.5])

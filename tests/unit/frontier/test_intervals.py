@@ -1,0 +1,173 @@
+"""Intervals, comparisons, bands: worked vectors and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from isocost.errors import IsocostError
+from isocost.frontier import (
+    benjamini_hochberg,
+    clopper_pearson,
+    clustered_se,
+    comparison_power,
+    detectable_difference,
+    fixed_benchmark_se,
+    holm,
+    jeffreys,
+    mcnemar,
+    mean_interval,
+    paired_comparison,
+    problems_needed,
+    simultaneous_band,
+    variance_split,
+    wilson,
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "x", "n", "expected"),
+    [
+        (wilson, 7, 10, (0.396778, 0.892209)),
+        (jeffreys, 7, 10, (0.394182, 0.907305)),
+        (clopper_pearson, 7, 10, (0.347547, 0.933260)),
+        (wilson, 0, 10, (0, 0.277533)),
+        (jeffreys, 0, 10, (0, 0.217196)),
+        (clopper_pearson, 0, 10, (0, 0.308497)),
+        (wilson, 10, 10, (0.722467, 1)),
+        (wilson, 27, 30, (0.743789, 0.965400)),
+        (jeffreys, 27, 30, (0.756598, 0.971019)),
+        (clopper_pearson, 27, 30, (0.734712, 0.978883)),
+    ],
+)
+def test_worked_binomial_intervals(rule, x, n, expected):
+    assert np.array(rule(x, n)) == pytest.approx(expected, abs=5e-7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.8, 0.95, 0.99]))
+def test_binomial_intervals_hold_their_order_and_match_scipy(counts, level):
+    x, n = counts
+    low, high = wilson(x, n, level)
+    assert 0 <= low <= x / n <= high <= 1
+    exact, middle = clopper_pearson(x, n, level), jeffreys(x, n, level)
+    assert exact[0] <= middle[0] + 1e-12 and middle[1] <= exact[1] + 1e-12
+    result = stats.binomtest(x, n)
+    assert np.array(wilson(x, n, level)) == pytest.approx(result.proportion_ci(level, "wilson"), abs=1e-9)
+    assert np.array(exact) == pytest.approx(result.proportion_ci(level, "exact"), abs=1e-9)
+
+
+def test_binomial_intervals_refuse_impossible_counts():
+    for x, n in ((3, 2), (-1, 2), (0, 0)):
+        with pytest.raises(IsocostError, match="successes"):
+            wilson(x, n)
+
+
+def test_worked_standard_errors():
+    scores = np.array([[1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0.0]])
+    problems = np.repeat([0, 1, 2], 4)
+    assert clustered_se(scores.ravel(), problems, small_sample=False) == pytest.approx(0.235702, abs=5e-7)
+    assert clustered_se(scores.ravel(), problems) == pytest.approx(0.288675, abs=5e-7)
+    assert clustered_se(scores.ravel(), problems) == pytest.approx(scores.mean(axis=1).std(ddof=1) / np.sqrt(3))
+    assert fixed_benchmark_se([4, 2, 0], 4) == pytest.approx(0.0962250, abs=5e-8)
+    split = variance_split(scores)
+    assert (split.intraclass, split.design_effect) == pytest.approx((0.666667, 3), abs=5e-7)
+    assert (split.between, split.within) == pytest.approx((0.222222, 0.111111), abs=5e-7)
+    assert np.isnan(clustered_se([1, 0], [1, 1])) and np.isnan(fixed_benchmark_se([1, 0], 1))
+
+
+def test_clustered_error_is_the_naive_one_times_the_root_design_effect():
+    rng = np.random.default_rng(0)
+    scores = (rng.random((4000, 6)) < rng.beta(1, 1, (4000, 1))).astype(float)
+    naive = scores.std() / np.sqrt(scores.size)
+    clustered = clustered_se(scores.ravel(), np.repeat(np.arange(4000), 6))
+    assert clustered == pytest.approx(naive * np.sqrt(variance_split(scores).design_effect), rel=1e-3)
+
+
+def test_mean_interval_is_students():
+    x = np.array([0.2, 0.4, 0.9, 0.1])
+    expected = stats.t.interval(0.9, 3, x.mean(), stats.sem(x))
+    assert np.array(mean_interval(x, 0.9)) == pytest.approx(expected)
+
+
+def test_worked_paired_comparison():
+    first, second = [0.5, 0.75, 1, 0.25], [0.5, 0.5, 0.75, 0.25]
+    found = paired_comparison(first, second)
+    assert (found.difference[0], found.se[0]) == pytest.approx((0.125, 0.0721688), abs=5e-8)
+    oracle = stats.ttest_rel(first, second)
+    assert found.p_value[0] == pytest.approx(oracle.pvalue)
+    assert (found.low[0], found.high[0]) == pytest.approx(oracle.confidence_interval(0.95))
+
+
+def test_paired_comparison_without_spread():
+    found = paired_comparison([[1, 0, 1], [0.3, 0.1, 0.6]], [[1, 0, 1], [0.1, -0.1, 0.4]])
+    assert found.p_value[0] == 1 and np.isnan(found.p_value[1])
+
+
+def test_clustered_comparison_of_repeated_problems_sees_no_more_than_one_copy():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(12), rng.random(12)
+    copies = paired_comparison(np.repeat(a, 5), np.repeat(b, 5), clusters=np.repeat(np.arange(12), 5))
+    single = paired_comparison(a, b)
+    assert copies.p_value[0] == pytest.approx(single.p_value[0]) and copies.units == 12
+    with pytest.raises(IsocostError, match="single unit"):
+        paired_comparison(a, b, clusters=np.zeros(12))
+
+
+def test_holm_and_benjamini_hochberg():
+    p = [0.01, 0.04, 0.03, 0.005, np.nan]
+    assert holm(p)[:4] == pytest.approx([0.03, 0.06, 0.06, 0.02]) and np.isnan(holm(p)[4])
+    assert benjamini_hochberg(p)[:4] == pytest.approx(stats.false_discovery_control(p[:4]))
+    assert benjamini_hochberg([]).shape == (0,)
+    with pytest.raises(IsocostError, match="outside"):
+        holm([1.5])
+
+
+def test_worked_mcnemar():
+    found = mcnemar(8, 2)
+    assert (found.exact, found.mid_p) == pytest.approx((0.109375, 0.0654297), abs=5e-8)
+    assert (found.statistic, found.p_value) == pytest.approx((2.5, 0.113846), abs=5e-7)
+    assert mcnemar(0, 0).exact == 1 and mcnemar(3, 3).mid_p == pytest.approx(1)
+    with pytest.raises(IsocostError, match="negative"):
+        mcnemar(-1, 2)
+
+
+def test_worked_power():
+    assert problems_needed(0.1, 0.05) == 314
+    assert comparison_power(0.1, 0.05, 314) == pytest.approx(0.8, abs=2e-3)
+    assert detectable_difference(0.1, 314) == pytest.approx(0.05, abs=1e-4)
+    with pytest.raises(IsocostError, match="difference of 0"):
+        problems_needed(0.1, 0)
+
+
+def test_power_is_kept_in_simulation():
+    rng = np.random.default_rng(1)
+    d = rng.normal(0.05, np.sqrt(0.1), (4000, 314))
+    found = paired_comparison(d, np.zeros_like(d))
+    assert (found.p_value < 0.05).mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_band_is_wider_than_pointwise_and_covers_the_whole_curve():
+    rng = np.random.default_rng(0)
+    steps = rng.normal(size=(200, 8, 150)).cumsum(axis=1)
+    inside = [((b.low <= 0) & (b.high >= 0)).all() for b in (simultaneous_band(x, draws=400, seed=1) for x in steps)]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.04)
+    band = simultaneous_band(steps[0], draws=400)
+    assert band.critical > 1.96
+    # One grid point: the normal quantile, times sqrt((n - 1) / n) because the multipliers see the sample's own spread.
+    one = simultaneous_band(rng.normal(size=(1, 100)), draws=60_000)
+    assert one.critical == pytest.approx(1.95, abs=0.03)
+
+
+def test_band_of_a_difference_and_of_a_flat_curve():
+    up = np.array([[0.9, 1.0, 0.8, 1.0], [0.1, 0.2, 0.1, 0.0], [0.5, 0.5, 0.5, 0.5]])
+    down = np.array([[0.1, 0.0, 0.1, 0.2], [0.9, 0.8, 1.0, 1.0], [0.5, 0.5, 0.5, 0.5]])
+    band = simultaneous_band(up, down, draws=2000)
+    assert band.sign.tolist() == [1, -1, 0] and band.low[2] == band.high[2] == 0
+    with pytest.raises(IsocostError, match="Pair them"):
+        simultaneous_band(up, down[:2])
+    with pytest.raises(IsocostError, match="holds nan"):
+        simultaneous_band([[0.5, np.nan]])
