@@ -1,0 +1,17 @@
+"""Power and energy: where they are read, how they are sampled, what a window of samples is worth.
+
+Lives here: power sources (NVML, RAPL, a recorded trace, none), the sampling thread, integration, measured windows and their validity. Not
+here: attribution of energy to samples (`isocost.costs`) and storage (`isocost.bank`).
+"""
+
+# The order of the imports is the order in which ``auto`` tries: the accelerator first, then the processor.
+from isocost.telemetry import none as _none
+from isocost.telemetry import nvml as _nvml
+from isocost.telemetry import rapl as _rapl
+from isocost.telemetry.sampler import PowerSampler
+from isocost.telemetry.sources import DeviceReading, PowerSource, Unavailable, open_source
+from isocost.telemetry.trace import TraceSource
+
+__all__ = ["DeviceReading", "PowerSampler", "PowerSource", "TraceSource", "Unavailable", "open_source"]
+
+del _none, _nvml, _rapl
