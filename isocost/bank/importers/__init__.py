@@ -1,0 +1,24 @@
+"""Importers: what other tools measured, brought into ``raw_imports`` with its meaning declared.
+
+One module a format, found by itself; ``run.import_path`` does the work around them, ``sealing`` keeps the parts. Not here: grading
+and the way into the core tables (``isocost.tables.imports``).
+"""
+
+from isocost.bank.importers.base import Conventions, Importer, Source, importer, register, registered
+from isocost.bank.importers.run import ImportReport, import_path
+from isocost.bank.importers.sealing import SealedImport, read_imports, sealed_imports, verify_imports
+
+__all__ = [
+    "Conventions",
+    "ImportReport",
+    "Importer",
+    "SealedImport",
+    "Source",
+    "import_path",
+    "importer",
+    "read_imports",
+    "register",
+    "registered",
+    "sealed_imports",
+    "verify_imports",
+]

@@ -1,0 +1,177 @@
+"""What an importer is.
+
+Lives here: the ``Importer`` class, what it declares about its columns, the files it is given and the registry. Not here: the
+formats themselves (one module each, found by ``registered``) and what is done with their records (``sealing``, ``run``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import isocost.bank.importers as package
+from isocost.bank.importers.reading import regular_file
+from isocost.bank.importers.row import Row
+from isocost.errors import IsocostError
+
+PROVENANCE = {
+    "model": "model_variant",
+    "task": "task",
+    "task_version": "task_version",
+    "prompt": "prompt",
+    "sampling": "sampling",
+}
+"""What makes numbers comparable: the name asked for -> the column it fills."""
+
+MAX_FILES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Conventions:
+    """What a format's columns mean.
+
+    Attributes:
+        units: column of ours -> the source's field and unit, in words.
+        latency_meaning: what latency_s covers; None where the format has no latency.
+        energy_method: how energy_j came about; None where the format has no energy.
+        energy_unknown_reason: written on rows without energy.
+        notes: traps of the format that a reader of the numbers must know.
+    """
+
+    units: dict[str, str] = field(default_factory=dict)
+    latency_meaning: str | None = None
+    energy_method: str | None = None
+    energy_unknown_reason: str = "not_in_source"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Source:
+    """What one import reads.
+
+    Attributes:
+        path: the path given.
+        files: the regular files to read, sorted; all lie at or under ``path``.
+        options: what the importing person gave beside the provenance (the mapping of the generic importer).
+        at: the place being read now, for messages about what was not foreseen.
+        warnings: what the importing person should know.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    at: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    def relative(self, file: Path) -> str:
+        """A file's name relative to the imported path."""
+        return file.name if file == self.path else file.relative_to(self.path).as_posix()
+
+    def row(self, kind: str, file: Path, place: str | None = None) -> Row:
+        """Starts a record at a place of a file."""
+        self.at = f"{file}, {place}" if place else str(file)
+        return Row(kind, self.relative(file), place, self.at)
+
+
+class Importer:
+    """One format. Subclasses are registered with ``@register`` in a module of their own in this package.
+
+    Attributes:
+        name: what people write after ``isocost import``.
+        title: what it reads, one line.
+        version: raised when the same file would give other rows; a re-import then supersedes.
+        conventions: meaning of the columns.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    version: ClassVar[int] = 1
+    conventions: ClassVar[Conventions] = Conventions()
+    takes_mapping: ClassVar[bool] = False
+
+    def files(self, path: Path) -> list[Path]:
+        """The files to read for a path given.
+
+        Raises:
+            IsocostError: the path is not of this format, as far as names tell.
+        """
+        return [regular_file(path)]
+
+    def records(self, source: Source) -> Iterator[Row]:
+        """Every record of the source, streamed, in a fixed order."""
+        raise NotImplementedError
+
+    def write_fast(self, source: Source, part: Path, frame_of: Any) -> int | None:
+        """Writes all records to one part without a Python loop, where the format allows it.
+
+        Args:
+            source: what to read.
+            part: the Parquet file to write.
+            frame_of: the run's constants (``run.Constants``).
+
+        Returns:
+            The number of records, or None when the rows must go through ``records`` (also to find the place of a fault).
+        """
+        return None
+
+
+T = TypeVar("T", bound=type[Importer])
+_REGISTRY: dict[str, Importer] = {}
+
+
+def register(cls: T) -> T:
+    """Class decorator: makes a format known under its name."""
+    if cls.name in _REGISTRY:
+        raise IsocostError(f"two importers are called {cls.name}", where=cls.__module__)
+    _REGISTRY[cls.name] = cls()
+    return cls
+
+
+@cache
+def registered() -> dict[str, Importer]:
+    """Every importer by name. A new format is a new module in this package; nothing else needs to know."""
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return dict(sorted(_REGISTRY.items()))
+
+
+def importer(name: str) -> Importer:
+    """One importer by name.
+
+    Raises:
+        IsocostError: no such format; the message has the nearest names.
+    """
+    known = registered()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=2)
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise IsocostError(f"no importer is called {name!r}", remedy=f"{hint}Known: {', '.join(known)}")
+    return known[name]
+
+
+def files_under(folder: Path, patterns: tuple[str, ...], what: str) -> list[Path]:
+    """Regular files below a folder that match one of the patterns, sorted; the path itself where it is a file.
+
+    Raises:
+        IsocostError: a symbolic link among them (it may lead anywhere), none found, or too many.
+    """
+    if not folder.is_dir():
+        return [regular_file(folder)]
+    if folder.is_symlink():
+        raise IsocostError("is a symbolic link", where=str(folder), remedy="Give the folder itself")
+    found: set[Path] = set()
+    for pattern in patterns:
+        for path in folder.rglob(pattern):
+            if not path.is_dir() or path.is_symlink():
+                found.add(regular_file(path))
+            if len(found) > MAX_FILES:
+                raise IsocostError(f"holds more than {MAX_FILES} files", where=str(folder), remedy="Import its subfolders one by one")
+    if not found:
+        raise IsocostError(f"holds no {what}", where=str(folder), remedy=f"Looked for {', '.join(patterns)} here and below")
+    return sorted(found)

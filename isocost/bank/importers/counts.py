@@ -1,0 +1,44 @@
+"""Counts files: c correct of n samples a problem, the smallest thing pass@k can be computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from isocost.bank.importers.base import Conventions, Importer, Source, register
+from isocost.bank.importers.reading import iter_json_lines
+from isocost.bank.importers.row import Row
+
+
+@register
+class Counts(Importer):
+    """JSON Lines of ``{"id", "c", "n"}``, as passk-inference reads them; ``source`` becomes the cluster."""
+
+    name = "counts"
+    title = "JSON Lines {id, c, n}: correct of all samples for each problem"
+    conventions = Conventions(
+        units={"counts_correct": "c, samples", "counts_total": "n, samples"},
+        notes=("Only the counts are known: the order of the samples of a problem is not, and no answer can be voted on.",),
+    )
+
+    def records(self, source: Source) -> Iterator[Row]:
+        """One counts record a line."""
+        path = source.files[0]
+        seen: set[str] = set()
+        for number, value in iter_json_lines(path):
+            row = source.row("counts", path, f"line {number}")
+            row.text("problem_source_id", value.get("id"))
+            row.integer("counts_correct", value.get("c"), sentinel=None)
+            row.integer("counts_total", value.get("n"), sentinel=None)
+            for column, key in (("problem_source_id", "id"), ("counts_correct", "c"), ("counts_total", "n")):
+                if row.values.get(column) is None:
+                    raise row.fail(key, "is missing", "Every line needs id, c and n")
+            if row.values["counts_correct"] > row.values["counts_total"]:
+                raise row.fail("c", f"{row.values['counts_correct']} correct of {row.values['counts_total']} cannot be")
+            if row.values["problem_source_id"] in seen:
+                raise row.fail("id", f"{row.values['problem_source_id']!r} comes twice", "Add the counts of one problem up to one line")
+            seen.add(row.values["problem_source_id"])
+            row.text("cluster_id", value.get("source"))
+            row.text("model_variant", value.get("model"))
+            row.text("task", value.get("task"))
+            row.json("extra", {key: item for key, item in value.items() if key not in {"id", "c", "n", "source", "model", "task"}})
+            yield row

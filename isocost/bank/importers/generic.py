@@ -1,0 +1,183 @@
+"""Any table of samples: CSV, JSON Lines or Parquet, with a mapping file that names its columns.
+
+Lives here: the row-by-row way, which names the faulty line. Not here: the fast way (``generic_sql``) and the mapping's vocabulary
+(``mapping``).
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from isocost.bank.importers.base import Conventions, Importer, Source, register
+from isocost.bank.importers.generic_sql import write_table_fast
+from isocost.bank.importers.mapping import Rule, rules
+from isocost.bank.importers.reading import MAX_LINE_BYTES, as_object, check_lines, iter_json_lines, iter_lines, regular_file
+from isocost.bank.importers.row import Row
+from isocost.errors import IsocostError
+
+KINDS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+
+
+@register
+class Generic(Importer):
+    """One row a sample; the mapping says which column is what."""
+
+    name = "generic"
+    title = "CSV, JSON Lines or Parquet with one sample a row and a mapping file"
+    conventions = Conventions(
+        units={"*": "as the mapping says; s, J, USD and nats where it says nothing"},
+        latency_meaning="as the mapping says",
+        energy_method="as the mapping says",
+        notes=("-1 in tokens, durations, energy and cost means unknown; other negative numbers are refused.",),
+    )
+    takes_mapping = True
+
+    def files(self, path: Path) -> list[Path]:
+        """The one file; its ending says what it is."""
+        regular_file(path)
+        if path.suffix.lower() not in KINDS:
+            raise IsocostError(
+                f"ends in {path.suffix or 'nothing'}", where=str(path), remedy=f"The generic importer reads {', '.join(KINDS)}"
+            )
+        return [path]
+
+    def write_fast(self, source: Source, part: Path, constants: Any) -> int | None:
+        """Lets DuckDB read, convert and write; None where a value needs the row-by-row way."""
+        mapping = _mapping(source)
+        kind = KINDS[source.path.suffix.lower()]
+        if kind != "parquet":
+            check_lines(source.path)
+        return write_table_fast(source, part, constants, kind, mapping, rules(mapping))
+
+    def records(self, source: Source) -> Iterator[Row]:
+        """Row by row, in file order."""
+        mapping = _mapping(source)
+        found = rules(mapping)
+        seen: set[str] = set()
+        for place, values in _rows(source, mapping, found):
+            row = source.row("sample", source.path, place)
+            for rule in found:
+                apply_rule(row, rule, values.get(rule.source))
+                if values.get(rule.source) is not None:
+                    seen.add(rule.source)
+            if row.values.get("problem_source_id") is None:
+                raise row.fail("problem", "is empty", "Every row needs its problem")
+            _declare(row, mapping)
+            yield row
+        absent = [rule.source for rule in found if rule.source not in seen]
+        if absent:
+            raise no_such_columns(source, absent)
+
+
+def no_such_columns(source: Source, absent: list[str]) -> IsocostError:
+    """The error for mapped columns that the file has not, or only empty."""
+    return IsocostError(
+        f"no row has a value in {', '.join(repr(name) for name in absent)}",
+        where=str(source.path),
+        remedy="Mend or remove these names in the mapping",
+    )
+
+
+def _mapping(source: Source) -> dict[str, Any]:
+    if "mapping" not in source.options:
+        raise IsocostError(
+            "the generic importer needs a mapping",
+            where=str(source.path),
+            remedy="Give a YAML file with columns: {problem: ..., correct: ...}",
+        )
+    return source.options["mapping"]
+
+
+def _rows(source: Source, mapping: dict[str, Any], found: list[Rule]) -> Iterator[tuple[str, dict[str, Any]]]:
+    kind = KINDS[source.path.suffix.lower()]
+    if kind == "jsonl":
+        for number, value in iter_json_lines(source.path):
+            yield f"line {number}", value
+    elif kind == "csv":
+        yield from _csv_rows(source.path, str(mapping.get("delimiter") or ("\t" if source.path.suffix.lower() == ".tsv" else ",")), found)
+    else:
+        yield from _parquet_rows(source.path, found)
+
+
+def _csv_rows(path: Path, delimiter: str, found: list[Rule]) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(min(MAX_LINE_BYTES, sys.maxsize))
+    lines = (text for _, text in iter_lines(path))
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            place = f"row ending on line {reader.line_num}"
+            if header is None:
+                header = cells
+                _check_header(path, header, [rule.source for rule in found])
+                continue
+            if len(cells) != len(header):
+                raise IsocostError(f"has {len(cells)} cells, the header has {len(header)}", where=f"{path}, {place}")
+            yield place, {name: (cell if cell != "" else None) for name, cell in zip(header, cells, strict=True)}
+    except csv.Error as error:
+        raise IsocostError(f"is not CSV: {error}", where=f"{path}, line {reader.line_num}") from None
+
+
+def _parquet_rows(path: Path, found: list[Rule]) -> Iterator[tuple[str, dict[str, Any]]]:
+    with pq.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        _check_header(path, names, [rule.source for rule in found])
+        number = 0
+        for batch in file.iter_batches(batch_size=2_048, columns=sorted({rule.source for rule in found})):
+            for values in batch.to_pylist():
+                yield f"row {number}", as_object(values, str(path))
+                number += 1
+
+
+def _check_header(path: Path, header: list[str], wanted: list[str]) -> None:
+    if len(set(header)) != len(header):
+        raise IsocostError("has two columns of one name", where=f"{path}, header")
+    absent = [name for name in wanted if name not in header]
+    if absent:
+        raise IsocostError(
+            f"has no column {', '.join(repr(name) for name in absent)}", where=f"{path}, header", remedy=f"It has {', '.join(header)[:300]}"
+        )
+
+
+def apply_rule(row: Row, rule: Rule, value: Any) -> None:
+    """Puts one value of the source where its rule says."""
+    target = rule.target
+    if value is None:
+        return
+    if rule.null and str(value) in rule.null:
+        row.null(target.column, f"source_writes_{str(value)[:20]}")
+    elif target.kind == "flag":
+        if rule.true or rule.false:
+            value = _flag_by_words(row, rule, str(value))
+        row.flag(target.column, value)
+    elif target.kind == "integer":
+        row.integer(target.column, value, low=int(target.low or 0), sentinel=None if target.sentinel is None else int(target.sentinel))
+    elif target.kind == "number":
+        row.number(target.column, value, unit=rule.unit, low=target.low, high=target.high, sentinel=target.sentinel)
+    elif target.kind == "whole":
+        row.whole(target.column, value)
+    elif value != "":
+        row.text(target.column, str(value).lower() if isinstance(value, bool) else value)
+
+
+def _flag_by_words(row: Row, rule: Rule, word: str) -> bool:
+    if word in rule.true:
+        return True
+    if word in rule.false:
+        return False
+    raise row.fail(rule.target.column, f"{word[:60]!r} is in neither list", "Add it to true or false of this column in the mapping")
+
+
+def _declare(row: Row, mapping: dict[str, Any]) -> None:
+    if row.values.get("latency_s") is not None:
+        row.values["latency_meaning"] = str(mapping["latency_meaning"])
+    if row.values.get("energy_j") is not None:
+        row.values["energy_method"] = str(mapping["energy_method"])
+    elif any(reason.startswith("energy_j:") for reason in row.reasons):
+        row.values["energy_unknown_reason"] = "source_says_unknown"

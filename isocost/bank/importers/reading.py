@@ -1,0 +1,288 @@
+"""Reading other people's files without trusting them.
+
+Lives here: bounded lines, strict JSON, bounded whole documents, checked zip members and YAML; every fault becomes an
+``IsocostError`` with file and place. Not here: what the files mean (one module per format).
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from isocost.errors import IsocostError
+
+MIB = 1 << 20
+# One line holds one record. The longest honest record seen is a 32k-token answer with its prompt: under 1 MiB.
+MAX_LINE_BYTES = 16 * MIB
+# A whole JSON document is parsed in memory, where it takes five to ten times its size.
+MAX_DOCUMENT_BYTES = 256 * MIB
+MAX_YAML_BYTES = 64 * MIB
+# A zip member of honest JSON shrinks by 5 to 50; what shrinks by more than 200 and is not tiny is a bomb.
+MAX_ZIP_RATIO = 200
+ZIP_RATIO_FLOOR_BYTES = MIB
+MAX_ZIP_TOTAL_BYTES = 8 * 1024 * MIB
+MAX_ZIP_MEMBERS = 1_000_000
+# Python refuses to parse integers beyond 4,300 digits; anything beyond int64 is refused field by field.
+_CHUNK = MIB
+
+
+def regular_file(path: Path) -> Path:
+    """The path itself when it is a plain file.
+
+    Raises:
+        IsocostError: it is missing, a symbolic link (its target may lie anywhere), a folder, or a device or pipe (reading may never end).
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError as error:
+        raise IsocostError(
+            f"cannot be opened: {error.strerror or error}", where=str(path), remedy="Give the path of a file that exists"
+        ) from None
+    if stat.S_ISLNK(mode):
+        raise IsocostError("is a symbolic link", where=str(path), remedy="Give the file itself")
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise IsocostError(f"is {kind}", where=str(path), remedy="Give a regular file")
+    return path
+
+
+def check_lines(path: Path, limit: int = MAX_LINE_BYTES) -> None:
+    """Refuses a file that has a line of more than ``limit`` bytes, reading it once in constant memory.
+
+    Raises:
+        IsocostError: naming the byte at which the long line starts.
+    """
+    begin, position = 0, 0
+    with regular_file(path).open("rb") as handle:
+        while chunk := handle.read(_CHUNK):
+            first = chunk.find(b"\n")
+            if first < 0:
+                position += len(chunk)
+                if position - begin > limit:
+                    raise _long_line(path, begin, limit)
+                continue
+            if position + first - begin > limit:
+                raise _long_line(path, begin, limit)
+            # A chunk is far below the limit, so lines inside one chunk need no look.
+            begin = position + chunk.rfind(b"\n") + 1
+            position += len(chunk)
+
+
+def _long_line(path: Path, begin: int, limit: int) -> IsocostError:
+    return IsocostError(
+        f"has a line of more than {limit // MIB} MiB, starting at byte {begin}",
+        where=str(path),
+        remedy="One record stands on one line; check that the file is JSON Lines and not one JSON document",
+    )
+
+
+def iter_lines(path: Path, limit: int = MAX_LINE_BYTES) -> Iterator[tuple[int, str]]:
+    """Line number (from 1) and text of each line that is not blank, in bounded memory.
+
+    Raises:
+        IsocostError: a line is longer than ``limit`` bytes or is not UTF-8.
+    """
+    number = 0
+    with regular_file(path).open("rb") as handle:
+        while raw := handle.readline(limit + 1):
+            number += 1
+            if len(raw) > limit:
+                raise IsocostError(
+                    f"the line is longer than {limit // MIB} MiB",
+                    where=f"{path}, line {number}",
+                    remedy="One record stands on one line; check that the file is JSON Lines and not one JSON document",
+                )
+            text = decode(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, f"{path}, line {number}")
+            if text.strip():
+                yield number, text
+
+
+def iter_json_lines(path: Path, limit: int = MAX_LINE_BYTES) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and object of each line of a JSON Lines file.
+
+    Raises:
+        IsocostError: a line is too long, is not JSON, or is not an object.
+    """
+    for number, text in iter_lines(path, limit):
+        where = f"{path}, line {number}"
+        yield number, as_object(parse_json(text, where), where)
+
+
+def decode(raw: bytes, where: str) -> str:
+    """UTF-8 text, or an error that names the byte."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise IsocostError(f"byte {error.start} is not UTF-8", where=where, remedy="Export the file again as UTF-8") from None
+
+
+def parse_json(text: str, where: str) -> Any:
+    """One JSON value. NaN and Infinity are taken (other tools write them) and become NULL with a reason further on.
+
+    Raises:
+        IsocostError: not JSON, a key that comes twice in one object, or nesting beyond what can be read.
+    """
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(items)
+        if len(result) != len(items):
+            names = [name for name, _ in items]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise IsocostError(f"key {twice!r} comes twice in one object", where=where, remedy="Keep one of the two values")
+        return result
+
+    try:
+        return json.loads(text, object_pairs_hook=pairs)
+    except IsocostError:
+        raise
+    except RecursionError:
+        raise IsocostError("is nested too deeply to be read", where=where) from None
+    except ValueError as error:
+        reason = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error).split(";")[0]
+        raise IsocostError(f"is not JSON: {reason}", where=where, remedy="The file may be cut off; export it again") from None
+
+
+def load_json(path: Path, limit: int = MAX_DOCUMENT_BYTES) -> Any:
+    """The one JSON value of a file.
+
+    Raises:
+        IsocostError: the file is larger than ``limit`` bytes, is not UTF-8 or not JSON.
+    """
+    return parse_json(_bounded_text(path, limit, "JSON document"), str(path))
+
+
+def _bounded_text(path: Path, limit: int, what: str) -> str:
+    with regular_file(path).open("rb") as handle:
+        raw = handle.read(limit + 1)
+    if len(raw) > limit:
+        raise IsocostError(
+            f"is a {what} of more than {limit // MIB} MiB, which cannot be read in bounded memory",
+            where=str(path),
+            remedy="Split it, or use JSON Lines",
+        )
+    return decode(raw.removeprefix(b"\xef\xbb\xbf"), str(path))
+
+
+class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Plain YAML: no aliases (a few of them unfold to gigabytes), no key twice, no dates."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("has aliases (*name), which are not read")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        result = super().construct_mapping(node, deep=deep)
+        if len(result) != len(node.value):
+            raise yaml.YAMLError(f"a key comes twice in the mapping at line {node.start_mark.line + 1}")
+        return result
+
+
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in _StrictLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load_yaml(path: Path, limit: int = MAX_YAML_BYTES) -> Any:
+    """The one YAML value of a file.
+
+    Raises:
+        IsocostError: too large, not UTF-8, not YAML, with aliases, or with a key that comes twice.
+    """
+    text = _bounded_text(path, limit, "YAML document")
+    try:
+        return yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
+        raise IsocostError(f"is not YAML that can be read: {' '.join(str(error).split())[:300]}", where=str(path)) from None
+
+
+class CheckedZip:
+    """A zip file whose members are read into memory one by one, each within bounds; nothing is ever unpacked to disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file and checks its directory.
+
+        Raises:
+            IsocostError: not a zip, a member outside the archive's own folder, two members of one name, encryption, or an
+                expansion that only a bomb has.
+        """
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(regular_file(path))
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise IsocostError(f"is not a zip file that can be read: {error}", where=str(path), remedy="The file may be cut off") from None
+        self.members = {info.filename: info for info in self._zip.infolist()}
+        self._check()
+
+    def _check(self) -> None:
+        infos = self._zip.infolist()
+        if len(infos) != len(self.members):
+            raise IsocostError("has two members of one name", where=str(self.path))
+        if len(infos) > MAX_ZIP_MEMBERS:
+            raise IsocostError(f"has more than {MAX_ZIP_MEMBERS} members", where=str(self.path))
+        total = 0
+        for info in infos:
+            where = f"{self.path}, member {info.filename!r}"
+            parts = PurePosixPath(info.filename.replace("\\", "/"))
+            if parts.is_absolute() or ".." in parts.parts or ":" in info.filename.split("/")[0]:
+                raise IsocostError("points outside the archive", where=where, remedy="The file is malicious or damaged; do not unpack it")
+            if info.flag_bits & 1:
+                raise IsocostError("is encrypted", where=where)
+            total += info.file_size
+            bomb = info.file_size > ZIP_RATIO_FLOOR_BYTES and info.file_size > MAX_ZIP_RATIO * max(info.compress_size, 1)
+            if bomb or info.file_size > MAX_DOCUMENT_BYTES:
+                raise IsocostError(
+                    f"expands from {info.compress_size} to {info.file_size} bytes",
+                    where=where,
+                    remedy=f"At most {MAX_ZIP_RATIO} times is read",
+                )
+        if total > MAX_ZIP_TOTAL_BYTES:
+            raise IsocostError(
+                f"expands to {total} bytes in all", where=str(self.path), remedy=f"At most {MAX_ZIP_TOTAL_BYTES} bytes are read"
+            )
+
+    def json(self, member: str) -> Any:
+        """The JSON value of one member."""
+        where = f"{self.path}, member {member!r}"
+        info = self.members.get(member)
+        if info is None:
+            raise IsocostError("is missing from the archive", where=where)
+        try:
+            with self._zip.open(info) as handle:
+                raw = handle.read(info.file_size + 1)
+        except Exception as error:  # zlib, bz2, lzma and zipfile have no common error class
+            raise IsocostError(
+                f"cannot be unpacked: {type(error).__name__}: {error}", where=where, remedy="The file may be cut off or damaged"
+            ) from None
+        return parse_json(decode(raw, where), where)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._zip.close()
+
+
+def as_object(value: Any, where: str) -> dict[str, Any]:
+    """The value as a JSON object, or an error."""
+    if not isinstance(value, dict):
+        raise IsocostError(f"a JSON object was expected, not {kind_of(value)}", where=where)
+    return value
+
+
+def as_list(value: Any, where: str) -> list[Any]:
+    """The value as a JSON list, or an error."""
+    if not isinstance(value, list):
+        raise IsocostError(f"a JSON list was expected, not {kind_of(value)}", where=where)
+    return value
+
+
+def kind_of(value: Any) -> str:
+    """A JSON word for the kind of a value."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)

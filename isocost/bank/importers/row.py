@@ -1,0 +1,226 @@
+"""One record of another tool's file on its way into ``raw_imports``.
+
+Lives here: ``Row``, which checks and converts one value at a time and notes why a value became NULL. Not here: reading of files
+(``reading``) and writing of parts (``sealing``).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from typing import Any
+
+from isocost.bank.importers.reading import kind_of
+from isocost.bank.importers.units import to_base
+from isocost.errors import IsocostError
+from isocost.schema.registry import table
+
+_INT64 = 2**63 - 1
+_INT32 = 2**31 - 1
+_TRUE = {"true", "t", "1", "1.0", "yes", "y", "c", "correct", "pass", "passed"}
+_FALSE = {"false", "f", "0", "0.0", "no", "n", "i", "incorrect", "fail", "failed"}
+
+
+@cache
+def columns() -> tuple[str, ...]:
+    """Column names of ``raw_imports`` in stored order."""
+    return tuple(column.name for column in table("raw_imports").columns)
+
+
+class Row:
+    """Values of one record by column name, with the reasons for what is NULL.
+
+    Every method that takes a value raises ``IsocostError`` naming file, place and column when the value cannot mean what the
+    column says. What the source uses to say "unknown" becomes NULL and is noted in ``null_reasons``.
+
+    Attributes:
+        values: column -> value; columns not named are NULL.
+        reasons: ``column:reason`` texts.
+        where: file and place, for messages.
+    """
+
+    __slots__ = ("reasons", "values", "where")
+
+    def __init__(self, kind: str, source_file: str, place: str | None, where: str) -> None:
+        """Starts a record of ``kind`` (see the table's vocabulary)."""
+        self.values: dict[str, Any] = {"record_kind": kind, "source_file": _encodable(source_file), "source_place": _encodable(place)}
+        self.reasons: list[str] = []
+        self.where = where
+
+    def fail(self, column: str, what: str, remedy: str = "") -> IsocostError:
+        """An error about one column of this record."""
+        return IsocostError(what, where=f"{self.where}, {column}", remedy=remedy)
+
+    def null(self, column: str, reason: str) -> None:
+        """Leaves a column NULL and says why."""
+        self.values.pop(column, None)
+        self.reasons.append(f"{column}:{reason}")
+
+    def text(self, column: str, value: Any) -> None:
+        """Text; numbers are written out, an empty id is kept as it is."""
+        if value is None:
+            return
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = _number_text(value)
+        if not isinstance(value, str):
+            raise self.fail(column, f"text was expected, not {kind_of(value)}")
+        clean = _encodable(value)
+        if clean != value:
+            self.reasons.append(f"{column}:lone_surrogate_replaced")
+        self.values[column] = clean
+
+    def whole(self, column: str, value: Any) -> None:
+        """Text as it is, anything else as JSON text."""
+        if value is None or isinstance(value, str):
+            self.text(column, value)
+        else:
+            self.json(column, value)
+
+    def json(self, column: str, value: Any) -> None:
+        """Canonical JSON text; NaN and infinities inside become null with a reason. NULL for None and for an empty object."""
+        if value is None or value == {}:
+            return
+        clean, lost = _finite(value)
+        if lost:
+            self.reasons.append(f"{column}:not_finite_inside")
+        try:
+            text = json.dumps(clean, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self.fail(column, f"cannot be written as JSON: {error}") from None
+        self.text(column, text)
+
+    def number(
+        self,
+        column: str,
+        value: Any,
+        *,
+        unit: str | None = None,
+        low: float | None = None,
+        high: float | None = None,
+        sentinel: float | None = None,
+    ) -> None:
+        """A float, converted from ``unit``.
+
+        Args:
+            column: where it goes.
+            value: number, number as text, or None.
+            unit: the source's unit; None for no conversion.
+            low: smallest value that can be meant; smaller is an error.
+            high: largest value that can be meant.
+            sentinel: the value by which the source says "unknown".
+        """
+        parsed = self._parse(column, value, sentinel)
+        if parsed is None:
+            return
+        converted = to_base(parsed, unit, self.where)[0] if unit else parsed
+        if not math.isfinite(converted):
+            self.null(column, "not_finite")
+            return
+        if (low is not None and converted < low) or (high is not None and converted > high):
+            raise self.fail(
+                column,
+                f"{parsed!r} is outside {low} to {'any' if high is None else high}",
+                "Correct the value, or leave it out where it is unknown",
+            )
+        self.values[column] = converted
+
+    def seconds(self, column: str, value: Any, unit: str = "s") -> None:
+        """A duration, not negative; -1 means unknown."""
+        self.number(column, value, unit=unit, low=0.0, sentinel=-1.0)
+
+    def integer(self, column: str, value: Any, *, low: int = 0, sentinel: int | None = -1) -> None:
+        """An integer from ``low`` to the column's largest; a float must be whole."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            parsed: float | int | None = None if sentinel is not None and value == sentinel else value
+            if parsed is None:
+                self.null(column, f"sentinel_{sentinel}")
+                return
+        else:
+            parsed = self._parse(column, value, sentinel)
+        if parsed is None:
+            return
+        if parsed != int(parsed):
+            raise self.fail(column, f"{parsed!r} is not a whole number")
+        most = _INT32 if column == "sample_index" else _INT64
+        if not low <= parsed <= most:
+            raise self.fail(column, f"{str(int(parsed))[:40]} is outside {low} to {most}")
+        self.values[column] = int(parsed)
+
+    def flag(self, column: str, value: Any) -> None:
+        """True or false, also as 1 and 0 or the usual words; NaN and empty text are unknown."""
+        if value is None or isinstance(value, bool):
+            if value is not None:
+                self.values[column] = value
+            return
+        if isinstance(value, float) and math.isnan(value):
+            self.null(column, "not_finite")
+            return
+        word = str(value).strip().lower()
+        if word in _TRUE or word in _FALSE:
+            self.values[column] = word in _TRUE
+        elif word:
+            raise self.fail(column, f"{str(value)[:60]!r} is neither true nor false", "Use true and false, or 1 and 0")
+
+    def label(self, value: Any, name: str | None = None) -> None:
+        """A score that is its own verdict: 1 is correct, 0 is wrong, between them only the score is known."""
+        self.text("label_name", name)
+        self.number("label_score", value, low=None)
+        score = self.values.get("label_score")
+        if score is None:
+            return
+        if not 0.0 <= score <= 1.0:
+            self.null("label_score", "outside_0_to_1")
+            self.values.pop("label_correct", None)
+        elif score in (0.0, 1.0):
+            self.values["label_correct"] = score == 1.0
+
+    def _parse(self, column: str, value: Any, sentinel: float | None) -> float | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise self.fail(column, f"a number was expected, not {kind_of(value)}")
+        try:
+            parsed = float(value)
+        except ValueError:
+            raise self.fail(column, f"{str(value)[:60]!r} is not a number", "Use digits, without units or separators") from None
+        except OverflowError:
+            raise self.fail(column, f"a number of {len(str(value))} digits does not fit") from None
+        if isinstance(value, str) and "_" in value:
+            raise self.fail(column, f"{value[:60]!r} is not a number", "Use digits, without units or separators")
+        if not math.isfinite(parsed):
+            self.null(column, "not_finite")
+            return None
+        if sentinel is not None and parsed == sentinel:
+            self.null(column, f"sentinel_{sentinel:g}")
+            return None
+        return parsed
+
+
+def _number_text(value: float) -> str:
+    try:
+        return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else str(value)
+    except ValueError:  # more than 4,300 digits
+        return f"{value:e}" if isinstance(value, float) else hex(value)
+
+
+def _encodable(text: str | None) -> str | None:
+    if text is None or text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _finite(value: Any) -> tuple[Any, bool]:
+    if isinstance(value, float):
+        return (value, False) if math.isfinite(value) else (None, True)
+    if isinstance(value, dict):
+        pairs = {str(key): _finite(item) for key, item in value.items()}
+        return {key: item for key, (item, _) in pairs.items()}, any(lost for _, lost in pairs.values())
+    if isinstance(value, list | tuple):
+        items = [_finite(item) for item in value]
+        return [item for item, _ in items], any(lost for _, lost in items)
+    return value, False

@@ -1,0 +1,322 @@
+"""One import from start to seal.
+
+Lives here: ``import_path``: provenance asked for, content hashed, records streamed into staged parts, sealed. Not here: formats
+(one module each) and the layout on disk (``sealing``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zipfile
+import zlib
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import yaml
+
+from isocost.bank.importers.base import PROVENANCE, Importer, Source, importer
+from isocost.bank.importers.row import Row
+from isocost.bank.importers.sealing import PartWriter, reactivate, seal, sealed_imports, staging
+from isocost.errors import IsocostError
+from isocost.hashing import canonical_json, sha256_hex, slug
+
+# What a parser meets in a file that has not the shape its format promises. Anything else is a defect of ours and is not hidden.
+_SHAPE_ERRORS = (
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    yaml.YAMLError,
+    pa.ArrowException,
+    duckdb.Error,
+    pl.exceptions.PolarsError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What is the same on every row of one import.
+
+    Attributes:
+        import_id: the import's id.
+        importer: the format.
+        given: provenance given by the importing person, by column.
+        unknown: provenance columns accepted as unknown.
+    """
+
+    import_id: str
+    importer: Importer
+    given: dict[str, str]
+    unknown: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did.
+
+    Attributes:
+        format: the importer's name.
+        path: the path given.
+        import_id: id of the import.
+        source_slug: the source it belongs to in the lake.
+        status: ``imported``; ``already`` when the same content lies there and counts; ``reactivated`` when it lay there superseded.
+        records: rows of raw_imports; also for ``already``.
+        supersedes: the import of the same source that this one replaced.
+        null_reasons: how many values were left NULL, by ``column:reason``.
+        unknown: provenance accepted as unknown.
+        warnings: what the importing person should know.
+        seconds: wall time.
+    """
+
+    format: str
+    path: str
+    import_id: str
+    source_slug: str
+    status: str
+    records: int
+    supersedes: str | None = None
+    null_reasons: dict[str, int] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def import_path(
+    format: str,
+    path: str | Path,
+    lake: str | Path,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    unknown: Set[str] = frozenset(),
+    mapping: str | Path | Mapping[str, Any] | None = None,
+    name: str | None = None,
+) -> ImportReport:
+    """Imports another tool's file or folder into the lake's ``raw_imports``, whole or not at all.
+
+    The same content with the same provenance changes nothing. Other content under the same name supersedes what lay there; both
+    are kept and the index says which one counts.
+
+    Args:
+        format: name of an importer, see ``isocost.bank.importers.base.registered``.
+        path: file or folder.
+        lake: root of the raw lake; made when missing.
+        provenance: ``model``, ``task``, ``task_version``, ``prompt``, ``sampling`` as far as the source does not hold them.
+        unknown: names of provenance that nobody knows; such numbers are never pooled with others.
+        mapping: for the generic importer: which column means what (YAML file or its content).
+        name: name of the source; the resolved path where None. A corrected file under another path keeps its name with this.
+
+    Raises:
+        IsocostError: bad input, with file and place; missing provenance, by name; a lake that cannot be written.
+    """
+    started = time.perf_counter()
+    reader = importer(format)
+    path, lake = Path(path), Path(lake)
+    given, accepted = _provenance(provenance or {}, unknown)
+    source = Source(path, tuple(_guarded(path, lambda: reader.files(path))), _options(reader, mapping))
+    before = [_fingerprint(file) for file in source.files]
+    content = _content_hash(source)
+    import_id = "im-" + sha256_hex([reader.name, reader.version, content, given, sorted(accepted), source.options], 16)
+    title = name or str(path.resolve())
+    source_slug = f"{slug(reader.name)}-{slug(name or path.stem, 40)}-{sha256_hex([reader.name, title], 8)}"
+    constants = Constants(import_id, reader, given, accepted)
+    common = {"format": reader.name, "path": str(path), "import_id": import_id, "source_slug": source_slug}
+    try:
+        known = next((item for item in sealed_imports(lake) if item.import_id == import_id), None)
+        if known is not None:
+            common["source_slug"] = known.source_slug  # a copy under another name is the same file
+            return ImportReport(**common, status="already", records=known.manifest["records"], unknown=tuple(sorted(accepted)))
+        replaced = reactivate(lake, source_slug, import_id)
+        if replaced is not None:
+            return ImportReport(
+                **common, status="reactivated", records=replaced[1], supersedes=replaced[0], unknown=tuple(sorted(accepted))
+            )
+        with staging(lake, import_id) as folder:
+            rows, reasons = _guarded(source, lambda: _write(source, constants, folder))
+            for file, fingerprint in zip(source.files, before, strict=True):
+                if _fingerprint(file) != fingerprint:
+                    raise IsocostError("changed while it was read", where=str(file), remedy="Import it again when nothing writes to it")
+            manifest = _manifest(source, constants, title, content, rows, reasons)
+            supersedes = seal(lake, source_slug, import_id, folder, manifest)
+    except OSError as error:
+        raise IsocostError(
+            f"the import could not be read or written: {error.strerror or error}",
+            where=str(error.filename or lake),
+            remedy="Free space or mend the permissions and import again; nothing was kept of this attempt",
+        ) from error
+    return ImportReport(
+        **common,
+        status="imported",
+        records=rows,
+        supersedes=supersedes,
+        null_reasons=reasons,
+        unknown=tuple(sorted(accepted)),
+        warnings=tuple(source.warnings),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _guarded(source: Source | Path, work: Any) -> Any:
+    """Runs a parser; what it stumbles over in a misshapen file becomes an error for people, with the place."""
+    try:
+        return work()
+    except IsocostError:
+        raise
+    except _SHAPE_ERRORS as error:
+        where = (source.at or str(source.path)) if isinstance(source, Source) else str(source)
+        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise IsocostError(
+            f"has not the shape of its format ({detail})", where=where, remedy="Check the format's name and that the file is whole"
+        ) from error
+
+
+def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dict[str, int]]:
+    part = folder / "part-00000.parquet"
+    fast = constants.importer.write_fast(source, part, constants)
+    if fast is not None:
+        rows, reasons = fast, {}
+    else:
+        part.unlink(missing_ok=True)
+        writer = PartWriter(folder)
+        try:
+            for index, row in enumerate(constants.importer.records(source)):
+                writer.add(_finished(row, index, constants), row)
+            writer.close()
+        finally:
+            writer.abandon()
+        rows, reasons = writer.rows, writer.reasons
+    if not rows:
+        raise IsocostError("holds no records", where=str(source.path), remedy="Check that the run wrote its samples")
+    return rows, reasons
+
+
+def _finished(row: Row, index: int, constants: Constants) -> dict[str, Any]:
+    """The row's values with identity, provenance and the format's declarations filled in."""
+    values = row.values
+    fill_provenance(values, row, constants)
+    declared = constants.importer.conventions
+    values["import_id"], values["record_index"], values["source"] = constants.import_id, index, constants.importer.name
+    if values.get("latency_s") is not None:
+        values.setdefault("latency_meaning", declared.latency_meaning)
+    if values.get("energy_j") is not None:
+        values.setdefault("energy_method", declared.energy_method or "unstated")
+    else:
+        values.setdefault("energy_unknown_reason", declared.energy_unknown_reason)
+    return values
+
+
+def fill_provenance(values: dict[str, Any], row: Row, constants: Constants) -> None:
+    """Fills what was given, and asks by name for what is neither in the source nor given nor accepted as unknown.
+
+    Raises:
+        IsocostError: provenance is missing, or the source says otherwise than the importing person.
+    """
+    missing = []
+    for name, column in PROVENANCE.items():
+        found, given = values.get(column), constants.given.get(column)
+        if found is None:
+            if given is not None:
+                values[column] = given
+            elif column not in constants.unknown:
+                missing.append(name)
+        elif given is not None and found != given:
+            raise row.fail(column, f"the source says {found[:80]!r}, you say {given[:80]!r}", f"Leave {name} out: the source knows it")
+    if missing:
+        raise ask_for(missing, row.where)
+
+
+def ask_for(missing: list[str], where: str) -> IsocostError:
+    """The error that asks for provenance by name."""
+    flags = " ".join(f"--unknown {name}" for name in missing)
+    return IsocostError(
+        f"the source does not say {', '.join(missing)}, without which its numbers compare with nothing",
+        where=where,
+        remedy=f"Give {', '.join(f'{name}=...' for name in missing)} as provenance, or accept what nobody knows with {flags}",
+    )
+
+
+def _provenance(given: Mapping[str, Any], unknown: Set[str]) -> tuple[dict[str, str], frozenset[str]]:
+    for name in [*given, *unknown]:
+        if name not in PROVENANCE:
+            raise IsocostError(f"{name!r} is no provenance", remedy=f"Use {', '.join(PROVENANCE)}")
+    both = sorted(set(given) & set(unknown))
+    if both:
+        raise IsocostError(f"{', '.join(both)} is both given and unknown", remedy="Say one of the two")
+    values = {}
+    for name, value in given.items():
+        if value is None or value == "":
+            raise IsocostError(f"provenance {name} is empty", remedy=f"Leave it out and say --unknown {name}")
+        values[PROVENANCE[name]] = sampling_text(value) if name == "sampling" else str(value)
+    return values, frozenset(PROVENANCE[name] for name in unknown)
+
+
+def sampling_text(value: Any) -> str:
+    """Sampling parameters as canonical JSON; a text that is no JSON object is kept as a description."""
+    if isinstance(value, str):
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = None
+        value = parsed if isinstance(parsed, dict) else {"description": value}
+    return canonical_json(value)
+
+
+def _options(reader: Importer, mapping: Any) -> dict[str, Any]:
+    if mapping is None:
+        return {}
+    if not reader.takes_mapping:
+        raise IsocostError(f"the {reader.name} importer takes no mapping", remedy="Leave the mapping out, or use the generic importer")
+    from isocost.bank.importers.mapping import load_mapping
+
+    return {"mapping": load_mapping(mapping)}
+
+
+def _fingerprint(file: Path) -> tuple[int, int, int]:
+    stat = file.lstat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _content_hash(source: Source) -> str:
+    digest = hashlib.sha256()
+    for file in source.files:
+        try:
+            with file.open("rb") as handle:
+                inner = hashlib.file_digest(handle, "sha256").digest()
+        except OSError as error:
+            raise IsocostError(f"cannot be read: {error.strerror or error}", where=str(file)) from error
+        # The name of a single file is no content: a renamed copy is the same file.
+        label = source.relative(file) if file != source.path else ""
+        digest.update(len(label).to_bytes(4, "big") + label.encode("utf-8", "surrogateescape") + inner)
+    return digest.hexdigest()
+
+
+def _manifest(source: Source, constants: Constants, title: str, content: str, rows: int, reasons: dict[str, int]) -> dict[str, Any]:
+    reader = constants.importer
+    return {
+        "manifest_schema": 1,
+        "import_id": constants.import_id,
+        "format": reader.name,
+        "importer_version": reader.version,
+        "source_name": title,
+        "content_sha256": content,
+        "files": [source.relative(file) for file in source.files],
+        "records": rows,
+        "given": constants.given,
+        "unknown": sorted(constants.unknown),
+        "options": source.options,
+        "null_reasons": reasons,
+        "warnings": source.warnings,
+        "sealed_unix_s": time.time(),
+    }

@@ -1,0 +1,300 @@
+"""Parts of imported records on disk: staged, sealed at once, indexed, read back.
+
+Lives here: the layout of ``<lake>/raw/imports``, writing of parts, the seal and the index of what superseded what. Not here:
+parsing (the format modules) and the order of an import (``run``).
+
+Layout::
+
+    raw/imports/source=<slug>/import=<import_id>/part-00000.parquet ... manifest.json
+    raw/imports/source=<slug>/index.json        which import of this source counts, and what superseded what
+    raw/importing/<import_id>-<pid>/            being written; swept by the next import when its writer is gone
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from isocost.bank.importers.row import Row, columns
+from isocost.errors import IsocostError
+from isocost.schema.frames import conform
+from isocost.schema.parquet import stamp, to_arrow
+from isocost.schema.registry import table
+from isocost.schema.types import arrow_schema, polars_schema
+
+BATCH_ROWS = 8_192
+BATCH_TEXT_BYTES = 32 << 20
+PART_ROWS = 262_144
+_TEXTS = ("output_text", "problem_text", "extra", "reference")
+
+
+class PartWriter:
+    """Turns rows into sealed-to-be parts in a staging folder, in bounded memory."""
+
+    def __init__(self, folder: Path) -> None:
+        """Writes into ``folder``, which exists and is empty."""
+        self.folder = folder
+        self.rows = 0
+        self.reasons: dict[str, int] = {}
+        self._schema = polars_schema(table("raw_imports"))
+        self._arrow = arrow_schema(table("raw_imports")).with_metadata(stamp("raw_imports"))
+        self._batch: list[dict[str, Any]] = []
+        self._text_bytes = 0
+        self._part: pq.ParquetWriter | None = None
+        self._part_rows = 0
+        self._parts = 0
+
+    def add(self, values: dict[str, Any], row: Row) -> None:
+        """Takes one row: its values by column name."""
+        values["null_reasons"] = sorted(row.reasons)
+        for reason in row.reasons:
+            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+        self._batch.append(values)
+        self._text_bytes += sum(len(values.get(name) or "") for name in _TEXTS)
+        self.rows += 1
+        if len(self._batch) >= BATCH_ROWS or self._text_bytes >= BATCH_TEXT_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is held as one row group."""
+        if not self._batch:
+            return
+        batch, self._batch, self._text_bytes = self._batch, [], 0
+        data = {name: [values.get(name) for values in batch] for name in columns()}
+        arrow = to_arrow(conform(pl.DataFrame(data, schema=self._schema, strict=True), "raw_imports"), "raw_imports")
+        if self._part is None:
+            self._part = pq.ParquetWriter(self.folder / f"part-{self._parts:05d}.parquet", self._arrow, compression="zstd")
+        self._part.write_table(arrow)
+        self._part_rows += arrow.num_rows
+        if self._part_rows >= PART_ROWS:
+            self._close_part()
+
+    def close(self) -> None:
+        """Writes the rest and closes the last part."""
+        self.flush()
+        self._close_part()
+
+    def abandon(self) -> None:
+        """Closes the open file without caring for its content."""
+        if self._part is not None:
+            with suppress(Exception):
+                self._part.close()
+            self._part = None
+
+    def _close_part(self) -> None:
+        if self._part is not None:
+            self._part.close()
+            self._part, self._part_rows = None, 0
+            self._parts += 1
+
+
+@dataclass(frozen=True, slots=True)
+class SealedImport:
+    """One import that lies in a lake.
+
+    Attributes:
+        import_id: its id.
+        source_slug: the source it belongs to.
+        folder: where its parts lie.
+        superseded_by: the import that replaced it; None for the one that counts.
+        manifest: what the manifest says.
+    """
+
+    import_id: str
+    source_slug: str
+    folder: Path
+    superseded_by: str | None
+    manifest: dict[str, Any]
+
+    @property
+    def parts(self) -> list[Path]:
+        """The Parquet files, in record order."""
+        return [self.folder / part["name"] for part in self.manifest["parts"]]
+
+
+def imports_root(lake: Path) -> Path:
+    """The folder of all imports of a lake."""
+    return lake / "raw" / "imports"
+
+
+@contextmanager
+def staging(lake: Path, import_id: str) -> Iterator[Path]:
+    """A folder to write in that is gone afterwards, whatever happened; also sweeps what killed imports left behind."""
+    root = lake / "raw" / "importing"
+    root.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
+    folder = root / f"{import_id}-{os.getpid()}-{os.urandom(4).hex()}"
+    folder.mkdir()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    for folder in root.iterdir():
+        with suppress(OSError), (folder / "lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its writer lives
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def seal(lake: Path, slug: str, import_id: str, staged: Path, manifest: dict[str, Any]) -> str | None:
+    """Moves staged parts into the lake, all or nothing, and makes them the ones that count for their source.
+
+    Returns:
+        The import id that is superseded by this one, or None.
+    """
+    manifest = {**manifest, "parts": [_part_entry(path) for path in sorted(staged.glob("part-*.parquet"))]}
+    _write_atomic(staged / "manifest.json", manifest)
+    (staged / "lock").unlink()
+    _fsync_folder(staged)
+    home = imports_root(lake) / f"source={slug}"
+    with _locked(home):
+        target = home / f"import={import_id}"
+        if not target.exists():
+            staged.rename(target)
+            _fsync_folder(home)
+        return _activate(home, import_id)
+
+
+def reactivate(lake: Path, slug: str, import_id: str) -> tuple[str | None, int] | None:
+    """Makes an import that already lies under its source the one that counts again.
+
+    Returns:
+        The import that it supersedes and its own number of records; None where it does not lie there.
+    """
+    home = imports_root(lake) / f"source={slug}"
+    manifest = home / f"import={import_id}" / "manifest.json"
+    if not manifest.is_file():
+        return None
+    with _locked(home):
+        before = _activate(home, import_id)
+    return before, int(json.loads(manifest.read_text(encoding="utf-8"))["records"])
+
+
+def _activate(home: Path, import_id: str) -> str | None:
+    index = _read_index(home)
+    before = index["active"]
+    if before == import_id:
+        return None
+    index["superseded_by"].pop(import_id, None)
+    if before is not None:
+        index["superseded_by"][before] = import_id
+    index["active"] = import_id
+    _write_atomic(home / "index.json", index)
+    return before
+
+
+def _read_index(home: Path) -> dict[str, Any]:
+    path = home / "index.json"
+    if not path.exists():
+        return {"index_schema": 1, "active": None, "superseded_by": {}}
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(index["superseded_by"], dict):
+            raise ValueError("superseded_by is no object")
+        return index
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IsocostError(
+            f"the index of imports cannot be read: {error}", where=str(path), remedy="Remove it and import the source again"
+        ) from None
+
+
+def sealed_imports(lake: Path, *, include_superseded: bool = False) -> list[SealedImport]:
+    """Every sealed import of a lake that counts (or every one), by source and id."""
+    found = []
+    for home in sorted(imports_root(lake).glob("source=*")):
+        index = _read_index(home)
+        for folder in sorted(home.glob("import=*")):
+            import_id = folder.name.removeprefix("import=")
+            if import_id != index["active"] and (not include_superseded or import_id not in index["superseded_by"]):
+                continue
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            slug = home.name.removeprefix("source=")
+            found.append(SealedImport(import_id, slug, folder, index["superseded_by"].get(import_id), manifest))
+    return found
+
+
+def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_superseded: bool = False) -> pl.LazyFrame:
+    """The rows of ``raw_imports`` that count, lazily.
+
+    Args:
+        lake: the lake's root folder.
+        import_ids: only these imports; all where None.
+        include_superseded: also those replaced by a corrected file.
+    """
+    chosen = [
+        item for item in sealed_imports(lake, include_superseded=include_superseded) if import_ids is None or item.import_id in import_ids
+    ]
+    parts = [part for item in chosen for part in item.parts]
+    if not parts:
+        return pl.LazyFrame(schema=polars_schema(table("raw_imports")))
+    return pl.scan_parquet(parts, hive_partitioning=False, schema=polars_schema(table("raw_imports")))
+
+
+def verify_imports(lake: Path) -> list[str]:
+    """Names every part that is missing, was changed, or holds another number of rows than sealed; empty when all is well."""
+    found = []
+    for item in sealed_imports(lake, include_superseded=True):
+        for entry in item.manifest["parts"]:
+            path = item.folder / entry["name"]
+            if not path.is_file():
+                found.append(f"{path}: is missing")
+            elif file_sha256(path) != entry["sha256"]:
+                found.append(f"{path}: was changed after it was sealed")
+    return found
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _part_entry(path: Path) -> dict[str, Any]:
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    return {"name": path.name, "rows": pq.read_metadata(path).num_rows, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+def _write_atomic(path: Path, value: Any) -> None:
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as handle:
+            json.dump(value, handle, indent=1, sort_keys=True, ensure_ascii=False)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+        _fsync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fsync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    """One writer at a time for one source; the lock goes with the process that holds it."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
