@@ -1,0 +1,4 @@
+"""Builders of the core and out tables: frames in, frames out.
+
+They join what several rooms compute. No reading or writing of files here (``isocost.refresh`` does that) and no Dagster.
+"""

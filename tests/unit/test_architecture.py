@@ -1,0 +1,84 @@
+"""Imports run one way: pipelines -> assets -> isocost, and inside isocost no two rooms import each other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+GROUND = {"schema", "errors", "hashing", "store", "sql", "__init__"}
+TOP = {"generate", "payload", "publish", "tables", "refresh", "cli", "__main__"}
+HEAVY = {"torch", "vllm", "great_expectations", "transformers", "zeus"}
+ORCHESTRATION = {"dagster"}
+
+
+def modules(repo: Path, package: str) -> list[Path]:
+    return sorted(p for p in (repo / package).rglob("*.py") if "__pycache__" not in p.parts)
+
+
+def imported(path: Path, *, module_level_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if module_level_only else ast.walk(tree)
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def room_of(repo: Path, path: Path) -> str:
+    parts = path.relative_to(repo / "isocost").parts
+    return parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize(("package", "forbidden"), [("isocost", {"assets", "pipelines"}), ("assets", {"pipelines"})])
+def test_lower_floors_do_not_import_upper_ones(repo: Path, package: str, forbidden: set[str]) -> None:
+    wrong = [(p.name, n) for p in modules(repo, package) for n in imported(p) if n.split(".")[0] in forbidden]
+    assert wrong == []
+
+
+def test_isocost_knows_no_orchestrator(repo: Path) -> None:
+    wrong = [(str(p), n) for p in modules(repo, "isocost") for n in imported(p) if n.split(".")[0] in ORCHESTRATION]
+    assert wrong == []
+
+
+def test_heavy_libraries_are_not_imported_at_module_level(repo: Path) -> None:
+    packages = ("isocost", "assets", "pipelines")
+    wrong = [
+        (str(p.relative_to(repo)), n)
+        for package in packages
+        for p in modules(repo, package)
+        for n in imported(p, module_level_only=True)
+        if n.split(".")[0] in HEAVY
+    ]
+    assert wrong == []
+
+
+def test_rooms_do_not_import_each_other(repo: Path) -> None:
+    wrong = []
+    for path in modules(repo, "isocost"):
+        room = room_of(repo, path)
+        if room in TOP:
+            continue
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] != "isocost" or len(parts) < 2:
+                continue
+            other = parts[1]
+            allowed = GROUND | {room} if room not in GROUND else GROUND
+            if other not in allowed:
+                wrong.append((str(path.relative_to(repo)), name))
+    assert wrong == []
+
+
+def test_every_module_says_what_lives_there(repo: Path) -> None:
+    silent = [
+        str(p.relative_to(repo))
+        for package in ("isocost", "assets", "pipelines", "benchmarks")
+        for p in modules(repo, package)
+        if not ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))
+    ]
+    assert silent == []
