@@ -1,0 +1,151 @@
+"""Words and numbers as people read them: names of cost axes and strategies, percentages, amounts with their unit.
+
+Lives here: everything that is spelt out on a figure, in the report and on the terminal, so that the three agree. Not here:
+colours and sizes (``theme``).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_SI = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
+
+
+@dataclass(frozen=True, slots=True)
+class AxisLabel:
+    """How a cost axis is called.
+
+    Attributes:
+        title: on an axis, with the unit.
+        noun: after an amount in a sentence.
+        short: in a table's head or a selector.
+        unit: after an amount in a table; empty for counted things.
+    """
+
+    title: str
+    noun: str
+    short: str
+    unit: str = ""
+
+
+_AXES = {
+    "samples": AxisLabel("Samples a problem", "samples a problem", "samples"),
+    "output_tokens": AxisLabel("Generated tokens a problem", "generated tokens a problem", "generated tokens"),
+    "prompt_tokens": AxisLabel("Prompt tokens a problem (prefix shared)", "prompt tokens a problem", "prompt tokens"),
+    "prompt_tokens_unshared": AxisLabel(
+        "Prompt tokens a problem (prefix not shared)", "prompt tokens a problem", "prompt tokens, unshared"
+    ),
+    "total_tokens": AxisLabel("Prompt and generated tokens a problem", "tokens a problem", "all tokens"),
+    "flops": AxisLabel("Compute a problem (FLOP, modelled)", "a problem", "FLOP", "FLOP"),
+    "bytes": AxisLabel("Memory traffic a problem (byte, modelled)", "of memory traffic a problem", "memory traffic", "B"),
+    "energy_j": AxisLabel("Energy a problem (joule)", "a problem", "energy", "J"),
+    "latency_sequential_s": AxisLabel("Seconds a problem, samples one after another", "a problem in sequence", "time in sequence", "s"),
+    "latency_parallel_s": AxisLabel("Seconds a problem, samples side by side", "a problem side by side", "time side by side", "s"),
+    "latency_s": AxisLabel("Seconds a problem", "a problem", "time", "s"),
+    "cost_usd": AxisLabel("Price a problem (US dollar)", "a problem", "price", "$"),
+}
+# The axis that a reader sees first: what was generated is always measured, on every machine.
+FIRST_AXIS = "output_tokens"
+
+
+def axis_key(cost_axis: str) -> str:
+    """The axis without its denominator: ``output_tokens_per_problem`` and ``output_tokens`` are one axis."""
+    return cost_axis.removesuffix("_per_problem")
+
+
+def axis_label(cost_axis: str) -> AxisLabel:
+    """The words for a cost axis; an axis unknown here is shown under its own name."""
+    key = axis_key(cost_axis)
+    if key in _AXES:
+        return _AXES[key]
+    words = key.replace("_", " ")
+    return AxisLabel(f"{words[:1].upper()}{words[1:]} a problem", f"{words} a problem", words)
+
+
+def ordered_axes(axes: list[str]) -> list[str]:
+    """Cost axes in the order in which people meet them: as listed here, others by name."""
+    rank = {key: place for place, key in enumerate([FIRST_AXIS, *(k for k in _AXES if k != FIRST_AXIS)])}
+    return sorted(set(axes), key=lambda axis: (rank.get(axis_key(axis), len(rank)), axis))
+
+
+def strategy_words(strategy: str) -> str:
+    """A strategy's registered name as words: ``majority_at_k`` is "majority", ``best_of_k_logprob_mean`` "best of k logprob mean"."""
+    return strategy.removesuffix("_at_k").replace("_", " ").replace("@k", "")
+
+
+def budget_words(budget: float | int | str | None) -> str:
+    """A budget without a needless decimal point."""
+    if budget is None:
+        return ""
+    if isinstance(budget, float):
+        return f"{budget:g}"
+    return str(budget)
+
+
+def configuration(strategy: str, budget: float | int | str | None, prompt: str | None = None, model: str | None = None) -> str:
+    """One configuration in a few characters: ``majority@8 · think · smollm2-135m``."""
+    tail = budget_words(budget)
+    head = f"{strategy_words(strategy)}@{tail}" if tail else strategy_words(strategy)
+    return " · ".join(part for part in (head, prompt, model) if part)
+
+
+def percent(ratio: float | None, digits: int = 1) -> str:
+    """A ratio as a percentage; a dash where it is unknown."""
+    return "–" if ratio is None else f"{100 * ratio:.{digits}f} %"
+
+
+def interval(low: float | None, high: float | None, digits: int = 1) -> str:
+    """Two ratios as a percentage range, without the unit twice."""
+    return "–" if low is None or high is None else f"{100 * low:.{digits}f}–{100 * high:.{digits}f} %"
+
+
+def probability(ratio: float | None) -> str:
+    """A probability as a whole percentage that never claims certainty which bootstrap draws cannot give."""
+    if ratio is None:
+        return "–"
+    if 0 < ratio < 0.01:
+        return "< 1 %"
+    if 0.99 < ratio < 1:
+        return "> 99 %"
+    return f"{100 * ratio:.0f} %"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three significant digits, thousands separated, SI prefixes from a million on; a dash where it is unknown."""
+    if value is None:
+        return "–"
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    for scale, prefix in _SI:
+        if abs(value) >= scale:
+            return f"{_plain(value / scale, digits)} {prefix}"
+    return _plain(value, digits)
+
+
+def amount(value: float | None, cost_axis: str) -> str:
+    """A cost with its unit: ``812``, ``2.31 TFLOP``, ``0.42 s``, ``$ 0.0031``."""
+    unit = axis_label(cost_axis).unit
+    text = number(value)
+    if value is None or not unit:
+        return text
+    if unit == "$":
+        return f"$ {text}"
+    return f"{text}{unit}" if text[-1].isalpha() else f"{text} {unit}"
+
+
+def amount_phrase(value: float | None, cost_axis: str) -> str:
+    """A cost inside a sentence: ``812 generated tokens a problem``, ``2.31 TFLOP a problem``."""
+    return f"{amount(value, cost_axis)} {axis_label(cost_axis).noun}"
+
+
+def count(value: int | None) -> str:
+    """A whole number, thousands separated."""
+    return "–" if value is None else f"{value:,}"
+
+
+def _plain(value: float, digits: int) -> str:
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{decimals}f}"

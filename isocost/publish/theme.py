@@ -1,0 +1,85 @@
+"""Colours, type and sizes of every figure, in a light and a dark mode.
+
+Lives here: the one Vega-Lite configuration and the palette. Not here: what a figure shows (``figures``) and the page's own CSS
+(``page/report.css``), which uses the same inks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+Mode = Literal["light", "dark"]
+
+# Mid-tone, so that they read on white and on near-black; neighbours differ in lightness too, for colour-blind readers.
+PALETTE = ("#3b7dd8", "#e0861a", "#2a9d74", "#a05fd0", "#d64f5c", "#1fa2b8", "#8a7a2b", "#7d8590")
+_KNOWN = ("pass_at_k", "majority_at_k", "best_of_k")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+FONT = "Inter, system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
+
+_INK = {
+    "light": {"text": "#1d2330", "muted": "#5b6475", "grid": "#e7eaf0", "axis": "#b9c0cc", "ground": "#ffffff"},
+    "dark": {"text": "#e8ebf1", "muted": "#a1abba", "grid": "#2b313c", "axis": "#4b5463", "ground": "#161a21"},
+}
+
+
+def colours(strategies: list[str]) -> dict[str, str]:
+    """One colour a strategy: fixed for the built-in ones, so that figures of different data agree; then by name."""
+    ordered = sorted(set(strategies), key=lambda s: (next((i for i, k in enumerate(_KNOWN) if s.startswith(k)), len(_KNOWN)), s))
+    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(ordered)}
+
+
+def shapes(configurations: list[str]) -> dict[str, str]:
+    """One mark shape a configuration (prompt and model), in order of name."""
+    return {name: SHAPES[place % len(SHAPES)] for place, name in enumerate(sorted(set(configurations)))}
+
+
+def config(mode: Mode = "light") -> dict[str, Any]:
+    """The Vega-Lite configuration of one mode.
+
+    Lines and text without a colour encoding are drawn in ink, so that one specification serves both modes.
+    """
+    ink = _INK[mode]
+    return {
+        "background": ink["ground"],
+        "font": FONT,
+        "padding": {"left": 4, "top": 8, "right": 14, "bottom": 4},
+        "view": {"stroke": None, "continuousWidth": 420, "continuousHeight": 300},
+        "axis": {
+            "labelColor": ink["muted"],
+            "titleColor": ink["text"],
+            "labelFontSize": 12,
+            "titleFontSize": 12.5,
+            "titleFontWeight": 500,
+            "titlePadding": 10,
+            "gridColor": ink["grid"],
+            "domainColor": ink["axis"],
+            "tickColor": ink["axis"],
+            "labelOverlap": "greedy",
+            "labelPadding": 5,
+        },
+        "axisY": {"domain": False, "ticks": False},
+        "header": {"labelColor": ink["text"], "labelFontSize": 14, "labelFontWeight": 600, "labelPadding": 8, "title": None},
+        "legend": {
+            "labelColor": ink["muted"],
+            "titleColor": ink["text"],
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": 500,
+            "orient": "bottom",
+            "direction": "horizontal",
+            "symbolStrokeWidth": 1.5,
+            "symbolOpacity": 1,
+            "symbolBaseFillColor": ink["muted"],
+            "symbolBaseStrokeColor": ink["muted"],
+            "columnPadding": 14,
+            "offset": 12,
+            "labelLimit": 260,
+        },
+        "title": {"color": ink["text"], "fontSize": 15, "fontWeight": 600, "anchor": "start", "subtitleColor": ink["muted"]},
+        "line": {"color": ink["text"]},
+        "text": {"color": ink["text"], "fontSize": 13},
+        "style": {
+            "note": {"fontSize": 12, "fontWeight": 500},
+            "halo": {"stroke": ink["ground"], "strokeWidth": 3.5, "fontSize": 12, "fontWeight": 500},
+        },
+    }
