@@ -1,7 +1,7 @@
 """Canonical JSON and the identifiers made from it.
 
-Lives here: the one way this project turns a value into bytes to be hashed, so that equal things have equal ids on every machine. Not here: what goes
-into which id (isocost.sweep.models, isocost.tasks), nor checksums of files (isocost.bank).
+Lives here: the one way this project turns a value into bytes to be hashed, so that equal things have equal ids on every machine. Not here:
+what goes into which id (isocost.sweep.models, isocost.tasks), nor checksums of files (isocost.bank).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From a sweep to its points, and from points to engine sessions.
 
-Lives here: the pure expansion (same spec, same result, on every machine) and the grouping by engine configuration. Not here: reading of files
-(isocost.sweep.loader), nor what depends on the machine (isocost.sweep.limits).
+Lives here: the pure expansion (same spec, same result, on every machine) and the grouping by engine configuration. Not here: reading of
+files (isocost.sweep.loader), nor what depends on the machine (isocost.sweep.limits).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads a sweep file and tells every mistake by file, line and key.
 
-Lives here: YAML -> SweepSpec, the wording of its errors, and the checks that need nothing but the file. Not here: what depends on the machine
-(isocost.sweep.limits) or on the registered tasks (isocost.preflight).
+Lives here: YAML -> SweepSpec, the wording of its errors, and the checks that need nothing but the file. Not here: what depends on the
+machine (isocost.sweep.limits) or on the registered tasks (isocost.preflight).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from isocost.sweep.spec import SweepSpec
 def load_sweep(path: str | Path) -> SweepSpec:
     """Reads and checks a sweep file; starts nothing and writes nothing.
 
-    Checked here: YAML, keys, types and ranges, names that refer to each other, a grid of at least one and at most 100,000 points, budgets that fit the
-    context, and samples that could differ. Models and tasks are checked by `isocost.preflight.preflight`.
+    Checked here: YAML, keys, types and ranges, names that refer to each other, a grid of at least one and at most 100,000 points, budgets
+    that fit the context, and samples that could differ. Models and tasks are checked by `isocost.preflight.preflight`.
 
     Raises:
         IsocostError: the first mistake in the order of the file, with file, line, dotted key and what would be right.

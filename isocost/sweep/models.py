@@ -1,7 +1,8 @@
 """What one measured configuration is, with nothing left to a default.
 
-Lives here: the frozen types that an expanded sweep is made of (points and sessions), their ids, and their JSON form. The payload, the tables and the
-orchestration read these. Not here: the sweep file with its defaults and lists (isocost.sweep.spec), nor the expansion (isocost.sweep.expand).
+Lives here: the frozen types that an expanded sweep is made of (points and sessions), their ids, and their JSON form. The payload, the
+tables and the orchestration read these. Not here: the sweep file with its defaults and lists (isocost.sweep.spec), nor the expansion
+(isocost.sweep.expand).
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Frozen(BaseModel):
 
 
 class ModelVariant(Frozen):
-    """One set of weights in one numeric form. `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache."""
+    """One set of weights in one numeric form.
+
+    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache.
+    """
 
     name: Name
     path: Annotated[str, Field(min_length=1)]
@@ -102,7 +106,10 @@ class Budget(Frozen):
 
 
 class Point(Frozen):
-    """One measured configuration. `point_id` hashes everything but the sweep's name, so two sweeps that measure the same thing share samples."""
+    """One measured configuration.
+
+    `point_id` hashes everything but the sweep's name, so two sweeps that measure the same thing share samples.
+    """
 
     point_id: str
     sweep: Name
@@ -126,8 +133,8 @@ class PlannedPoint(Frozen):
 class Session(Frozen):
     """One engine start and all the points it measures: the payload's whole input, and one Dagster partition.
 
-    `logprobs_k` is the number of top log-probabilities banked per token (0: of the sampled token only); `part_rows` the rows after which a raw part is
-    sealed; `warmup_requests` are generated, counted and excluded.
+    `logprobs_k` is the number of top log-probabilities banked per token (0: of the sampled token only); `part_rows` the rows after which a
+    raw part is sealed; `warmup_requests` are generated, counted and excluded.
     """
 
     session_schema: Literal[1]

@@ -1,6 +1,7 @@
 """Where models lie.
 
-Lives here: the meaning of "cache:NAME". Not here: how a model gets there (the demo's conversion), nor what is checked about it (isocost.sweep.limits).
+Lives here: the meaning of "cache:NAME". Not here: how a model gets there (the demo's conversion), nor what is checked about it
+(isocost.sweep.limits).
 """
 
 from __future__ import annotations

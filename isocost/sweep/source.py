@@ -1,7 +1,7 @@
 """Where each key of a YAML file stands, so that a mistake can be shown to the person who made it.
 
-Lives here: reading a YAML file into plain values plus the line of every key, and the refusal of what YAML would swallow (a key given twice). Not here:
-what the keys mean (isocost.sweep.spec).
+Lives here: reading a YAML file into plain values plus the line of every key, and the refusal of what YAML would swallow (a key given
+twice). Not here: what the keys mean (isocost.sweep.spec).
 """
 
 from __future__ import annotations

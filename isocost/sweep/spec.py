@@ -1,7 +1,7 @@
 """What a sweep file may say: the written form, with its defaults and its lists.
 
-Lives here: the types a sweep file is read into. Not here: reading and its error messages (isocost.sweep.loader), and the expanded form without
-defaults (isocost.sweep.models).
+Lives here: the types a sweep file is read into. Not here: reading and its error messages (isocost.sweep.loader), and the expanded form
+without defaults (isocost.sweep.models).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finding the answer inside what a chat model wrote.
 
-Lives here: the marks by which models say "this is my answer" (a box, a tag, "####", "answer:"), and plain helpers for lines and spelling. Not here: what
-an answer of a certain kind looks like (the verifiers).
+Lives here: the marks by which models say "this is my answer" (a box, a tag, "####", "answer:"), and plain helpers for lines and spelling.
+Not here: what an answer of a certain kind looks like (the verifiers).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ MAX_TEXT = 200_000
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S[^\n]*)", re.MULTILINE)
 _ANSWER = re.compile(
-    r"(?:\b(?:final[ \t]+|correct[ \t]+)?(?:answer|result)[ \t*_`\"']*(?:\bis\b[ \t]*:?|\bwould[ \t]+be\b|[:=])|^[ \t]*\**A:)[ \t*_]*(?:\n[ \t]*)?([^\n]*)",
+    r"(?:\b(?:answer|result)[ \t*_`\"']*(?:\bis\b[ \t]*:?|\bwould[ \t]+be\b|[:=])|^[ \t]*\**A:)"
+    r"[ \t*_]*(?:\n[ \t]*)?([^\n]*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _THINK = re.compile(r"<think>.*?</think>", re.IGNORECASE | re.DOTALL)
@@ -38,9 +39,10 @@ def boxed(text: str) -> str | None:
 
 
 def marked(text: str) -> str | None:
-    """The answer a text itself calls one: by box, by <answer> tag, by "####", or by "answer:" / "answer is"; in this order, the last of its kind.
+    """The answer a text itself calls one: by box, by <answer> tag, by "####", or by "answer:" / "answer is".
 
-    The last kind gives the rest of its line, or the next line when nothing follows.
+    Kinds are tried in this order; of one kind the last counts. The last kind gives the rest of its line, or the next line when nothing
+    follows the mark.
     """
     found = boxed(text)
     if found:

@@ -24,9 +24,9 @@ def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grad
         finish_reason: "stop", "length", "abort", "error" or another engine's word; None when unknown (taken as finished).
 
     Returns:
-        A grade. An output of a failed call ("error", "abort") is not judged: correct is None. A finished or truncated output without an answer is not
-        correct, with the reason: "empty", "no_match", or "length" when it was cut off before it gave an answer. A verifier that fails or runs out of
-        its limits gives parse_status "error" and correct None.
+        A grade. An output of a failed call ("error", "abort") is not judged: correct is None. A finished or truncated output without an
+        answer is not correct, with the reason: "empty", "no_match", or "length" when it was cut off before it gave an answer. A verifier
+        that fails or runs out of its limits gives parse_status "error" and correct None.
     """
     if finish_reason in _UNFINISHED or text is None:
         return Grade("no_answer", None, None, None, finish_reason if finish_reason in _UNFINISHED else "no_text")
@@ -55,8 +55,9 @@ def grade_text(verifier: str, reference: str, text: str | None, finish_reason: s
 def answer_classes(problem: Problem, answers: Sequence[str | None]) -> list[int | None]:
     """Numbers the classes of equal answers of one problem, densely from 0; None stays None.
 
-    Two answers are of one class when the verifier calls them equivalent, directly or through others (union-find), and it judged both alike, so that a
-    class is right or wrong as a whole. The representative of a class is its first answer in text order and classes are numbered by their
+    Two answers are of one class when the verifier calls them equivalent, directly or through others (union-find), and it judged both
+    alike, so that a class is right or wrong as a whole. The representative of a class is its first answer in text order and classes are
+    numbered by their
     representatives: the numbers depend on the set of answers only, not on their order.
 
     Args:

@@ -25,7 +25,8 @@ def load_problems(task: TaskLike) -> tuple[Problem, ...]:
     """The problems of a task, in its source's order; the same for the same task and library version.
 
     Raises:
-        TaskMistake: as `check_task`; also when the source has fewer different problems than asked for, or a reference answer that the verifier cannot use.
+        TaskMistake: as `check_task`; also when the source has fewer different problems than asked for, or a reference answer that the
+            verifier cannot use.
     """
     fields = {name: getattr(task, name) for name in _FIELDS}
     return _load(canonical_json(fields))

@@ -1,7 +1,7 @@
 """What a problem and a grade are, and what a source and a verifier must offer.
 
-Lives here: the frozen types and the two protocols. Not here: any particular source (sources/) or verifier (verifiers/), nor the sweep's own types: a
-task and a prompt are known here only by their fields, so that this room stands without the sweep room.
+Lives here: the frozen types and the two protocols. Not here: any particular source (sources/) or verifier (verifiers/), nor the sweep's
+own types: a task and a prompt are known here only by their fields, so that this room stands without the sweep room.
 """
 
 from __future__ import annotations

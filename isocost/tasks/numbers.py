@@ -1,7 +1,7 @@
 """Numbers as models write them.
 
-Lives here: finding numbers in a text, and one spelling for each value (exact rationals, never floats). Not here: which of several numbers is the answer
-(verifiers/numeric.py).
+Lives here: finding numbers in a text, and one spelling for each value (exact rationals, never floats). Not here: which of several numbers
+is the answer (verifiers/numeric.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 MAX_DIGITS = 400
-"""Longer numbers, and exponents beyond it, are no answers to any problem; without a limit a text could ask for gigabytes ("1e999999999")."""
+"""Longer numbers, and exponents beyond it, are no answers to any problem; without a limit a text could ask for gigabytes
+("1e999999999").
+"""
 
 _SIGN = r"(?:(?<![0-9A-Za-z_)\]}.])[-+])?"
 _BODY = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
@@ -52,7 +54,10 @@ def tidy(text: str) -> str:
 
 
 def find_numbers(text: str) -> list[str]:
-    """Every number of a text as written, in order. A minus counts as a sign only where no operand stands before it ("5-3" holds 5 and 3)."""
+    """Every number of a text as written, in order.
+
+    A minus counts as a sign only where no operand stands before it: "5-3" holds 5 and 3.
+    """
     return [match[0] for match in _NUMBER.finditer(tidy(text))]
 
 
@@ -63,16 +68,16 @@ def find_words(text: str) -> list[str]:
 
 def value_of(text: str) -> Fraction | None:
     """The exact value of one number; None when it is none, divides by zero, or has more than MAX_DIGITS digits or a larger exponent."""
-    text = re.sub(r"[$€£,\s]", "", tidy(text)).rstrip("%.").replace("+", "", 1) if text else ""
-    if not text or len(text) > 2 * MAX_DIGITS:
+    text = tidy(text).strip().removesuffix(".").removesuffix("%") if len(text) <= 4 * MAX_DIGITS else ""
+    if not _NUMBER.fullmatch(text):
         return None
-    numerator, _, denominator = text.partition("/")
+    numerator, _, denominator = re.sub(r"[$€£, +]", "", text).partition("/")
     top, bottom = _decimal(numerator), _decimal(denominator) if denominator else Fraction(1)
     return None if top is None or not bottom else top / bottom
 
 
 def _decimal(text: str) -> Fraction | None:
-    if not re.fullmatch(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,9})?", text):
+    if not re.fullmatch(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]-?[0-9]{1,9})?", text):
         return None
     try:
         value = Decimal(text)

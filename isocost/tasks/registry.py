@@ -1,7 +1,7 @@
 """Finds the registered sources and verifiers.
 
-Lives here: discovery of the modules in sources/ and verifiers/ and look-up by name. A module there holds `SOURCE` or `VERIFIER`; adding one touches no
-other file. Not here: the protocols they follow (isocost.tasks.model).
+Lives here: discovery of the modules in sources/ and verifiers/ and look-up by name. A module there holds `SOURCE` or `VERIFIER`; adding
+one touches no other file. Not here: the protocols they follow (isocost.tasks.model).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Problems from reasoning-gym's procedural datasets.
 
-Lives here: creating a dataset from a task, and drawing different problems from it. Not here: reasoning-gym's own scorers (the verifier of that name).
-`config` holds the dataset's own settings; `seed` and the size are the task's.
+Lives here: creating a dataset from a task, and drawing different problems from it. Not here: reasoning-gym's own scorers (the verifier of
+that name). `config` holds the dataset's own settings; `seed` and the size are the task's.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _SPARE_DRAWS = 1000
 def library() -> types.ModuleType:
     """The imported library (1 to 2 s, hence not at module level).
 
-    It imports pycosat, a C extension without wheels, for one dataset of a hundred; where that is missing an empty module stands in, and that one
-    dataset is refused.
+    It imports pycosat, a C extension without wheels, for one dataset of a hundred; where that is missing an empty module stands in, and
+    that one dataset is refused.
     """
     if importlib.util.find_spec("pycosat") is None:
         sys.modules.setdefault("pycosat", types.ModuleType("pycosat"))
@@ -115,7 +115,8 @@ class ReasoningGym:
             if len(problems) == task.n_problems:
                 return tuple(problems.values())
         raise TaskMistake(
-            f"dataset {task.dataset} with these settings has only {len(problems)} different problems in {limit} draws; {task.n_problems} are asked for",
+            f"dataset {task.dataset} with these settings has only {len(problems)} different problems in {limit} draws; "
+            f"{task.n_problems} are asked for",
             remedy=f"Ask for at most {len(problems)}, or widen the settings.",
             key=("n_problems",),
         )

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 
+from isocost.hashing import text_hash
 from isocost.tasks import extract
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.numbers import find_numbers, find_words, spell, tidy, value_of
+
+_LONG = 100
+"""Characters kept of something too long to be a number; a hash keeps different ones apart."""
 
 
 class Numeric:
@@ -37,7 +41,10 @@ class Numeric:
     def canonical(self, answer: str) -> str:
         """The value in one spelling; the text itself when it is no number that can be read."""
         value = value_of(answer)
-        return answer.strip()[:200] if value is None else spell(value)
+        if value is not None:
+            return spell(value)
+        answer = answer.strip()
+        return answer if len(answer) <= _LONG else f"{answer[:_LONG]}...{text_hash(answer)}"
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
         """Equal values."""

@@ -1,0 +1,203 @@
+"""Runs other people's judging code in a helper process that may be killed.
+
+Lives here: the helper's two ends (parent: `call`; child: `python -m isocost.tasks.judging`) and what it can do: compare formulas with
+math-verify, and score with reasoning-gym. Not here: execution of code a model wrote (isocost.tasks.isolation).
+
+Why a process: both libraries hand model output to sympy, where "9**9**9**9" runs for ever and takes all memory. Their own time limit is a
+signal that works only in a main thread and that a long integer operation does not notice. Here the child counts processor seconds, so that
+a busy machine does not change a verdict, and the parent kills it where that does not help.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+CPU_LIMIT_S = 5.0
+"""Processor seconds for one judgement. Ordinary ones take milliseconds."""
+WALL_LIMIT_S = 60.0
+"""Seconds until the child is killed: far above CPU_LIMIT_S plus the libraries' import, so that it decides only about a stuck child."""
+MEMORY_LIMIT_BYTES = 4 * 2**30
+"""Address space of the child. sympy and reasoning-gym need about 1 GiB of it."""
+
+
+class JudgeFailed(Exception):
+    """A judgement that did not come: `reason` is "timeout", "memory", "judge_died" or "judge_error"."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """Keeps the reason code and the library's own words."""
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class _Child:
+    """The helper process, started at the first call and again after it was killed. One call at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def call(self, work: str, arguments: dict[str, Any], wall_limit_s: float) -> Any:
+        with self._lock:
+            process = self._running()
+            line = json.dumps({"work": work, "arguments": arguments}).encode() + b"\n"
+            try:
+                process.stdin.write(line)  # type: ignore[union-attr]
+                process.stdin.flush()  # type: ignore[union-attr]
+                answer = self._read_line(process, wall_limit_s)
+            except (BrokenPipeError, ConnectionError, EOFError):
+                self._kill()
+                raise JudgeFailed("judge_died") from None
+        if "reason" in answer:
+            raise JudgeFailed(answer["reason"], answer.get("detail", ""))
+        return answer["value"]
+
+    def _read_line(self, process: subprocess.Popen[bytes], wall_limit_s: float) -> Any:
+        buffer = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
+            while not buffer.endswith(b"\n"):
+                if not selector.select(wall_limit_s):
+                    self._kill()
+                    raise JudgeFailed("timeout")
+                piece = os.read(process.stdout.fileno(), 65536)  # type: ignore[union-attr]
+                if not piece:
+                    raise EOFError
+                buffer += piece
+        return json.loads(buffer)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._owner != os.getpid():  # after a fork the pipes belong to the parent
+            self._process, self._owner = None, os.getpid()
+        if self._process is None or self._process.poll() is not None:
+            package = str(Path(__file__).resolve().parents[2])
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))}
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "isocost.tasks.judging"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
+        return self._process
+
+    def _kill(self) -> None:
+        if self._process is not None and self._owner == os.getpid():
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError, AttributeError):
+                    pipe.close()  # type: ignore[union-attr]
+        self._process = None
+
+    def close(self) -> None:
+        with self._lock:
+            self._kill()
+
+
+_CHILD = _Child()
+atexit.register(_CHILD.close)
+
+
+def call(work: str, arguments: dict[str, Any], *, wall_limit_s: float = WALL_LIMIT_S) -> Any:
+    """Has the helper process do one piece of work ("formulas_equal", "formula_reads", "gym_score").
+
+    Raises:
+        JudgeFailed: it took too long, took too much memory, died, or the library raised.
+    """
+    return _CHILD.call(work, arguments, wall_limit_s)
+
+
+class _OutOfTime(BaseException):
+    """Raised by the timer. No Exception, because the libraries catch those."""
+
+
+def _formula(text: str) -> list[Any]:
+    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
+
+    return parse(
+        f"${text}$",
+        [LatexExtractionConfig(), ExprExtractionConfig()],
+        fallback_mode="no_fallback",
+        parsing_timeout=None,
+        raise_on_error=False,
+    )
+
+
+def _formula_reads(text: str) -> bool:
+    return bool(_formula(text))
+
+
+def _formulas_equal(gold: str, answer: str) -> bool:
+    from math_verify import verify
+
+    first, second = _formula(gold), _formula(answer)
+    return bool(first and second and verify(first, second, timeout_seconds=None))
+
+
+def _gym_score(description: dict[str, Any], answer: str) -> float:
+    from isocost.tasks.sources.reasoning_gym import entry_of
+
+    dataset, entry = entry_of(description)
+    return float(dataset.score_answer(answer, entry))
+
+
+_WORK = {"formula_reads": _formula_reads, "formulas_equal": _formulas_equal, "gym_score": _gym_score}
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    import signal
+
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_PROF, float(request["arguments"].pop("cpu_limit_s", CPU_LIMIT_S)))
+            return {"value": _WORK[request["work"]](**request["arguments"])}
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    except _OutOfTime:
+        return {"reason": "timeout"}
+    except (MemoryError, RecursionError):
+        return {"reason": "memory"}
+    except Exception as error:  # whatever a library raises on odd text is one reason code, not our failure
+        return {"reason": "judge_error", "detail": f"{type(error).__name__}: {error}"[:300]}
+
+
+def _serve() -> None:
+    import logging
+    import resource
+    import signal
+
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)  # a library that prints must not write into the replies
+    logging.disable(logging.CRITICAL)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def out_of_time(signum: int, frame: object) -> None:
+        raise _OutOfTime
+
+    import math_verify  # noqa: F401  (its import must not count as judging time)
+
+    from isocost.tasks.sources.reasoning_gym import library
+
+    signal.signal(signal.SIGPROF, out_of_time)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        if request["work"] == "gym_score":
+            library()
+        replies.write(json.dumps(_answer(request)).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    _serve()

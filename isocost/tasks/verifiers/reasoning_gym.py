@@ -1,0 +1,65 @@
+"""The verifier "reasoning_gym": the scorer of the dataset the problem came from.
+
+Lives here: extraction for it and the score's meaning. Not here: the process it runs in (isocost.tasks.judging), the problems (source of the
+same name).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import lru_cache
+
+from isocost.hashing import canonical_json
+from isocost.tasks import extract
+from isocost.tasks.judging import JudgeFailed, call
+from isocost.tasks.model import Problem, Verdict
+
+FULL_SCORE = 1.0 - 1e-9
+"""A score of 1 is right; some scorers give partial credit, which is kept as the score of an answer that is not right."""
+
+
+@lru_cache(maxsize=200_000)
+def _score(description: str, answer: str) -> float | str:
+    try:
+        return float(call("gym_score", {"description": json.loads(description), "answer": answer}))
+    except JudgeFailed as failure:
+        return failure.reason
+
+
+class ReasoningGymScorer:
+    """Reads the marked answer; a finished text without a mark is the answer when it is one line, else its last line is."""
+
+    name = "reasoning_gym"
+
+    def check_reference(self, reference: str) -> str | None:
+        """Any reference will do: the scorer has the dataset's own entry."""
+        return None
+
+    def extract(self, text: str, truncated: bool) -> str | None:
+        """Marked answer, else the last line of a finished text."""
+        marked = extract.marked(text)
+        return marked if marked is not None or truncated else extract.last_line(text)
+
+    def canonical(self, answer: str) -> str:
+        """The text without outer spaces and markdown; scorers may care about everything else."""
+        return answer.strip(" \t\r\n*`")
+
+    def judge(self, problem: Problem, answer: str) -> Verdict:
+        """The dataset's score; right where it is 1."""
+        if problem.metadata.get("source") != "reasoning_gym":
+            return Verdict(None, None, "not_a_reasoning_gym_problem")
+        keys = ("dataset", "config", "seed", "index")
+        score = _score(canonical_json({key: problem.metadata[key] for key in keys}), answer)
+        if isinstance(score, str):
+            return Verdict(None, None, score)
+        if not math.isfinite(score):
+            return Verdict(None, None, "score_not_finite")
+        return Verdict(score >= FULL_SCORE, min(max(score, 0.0), 1.0))
+
+    def equivalent(self, first: str, second: str) -> bool:
+        """Only the same text is the same answer: a score of two answers says nothing of their being equal."""
+        return False
+
+
+VERIFIER = ReasoningGymScorer()
