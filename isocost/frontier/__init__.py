@@ -19,6 +19,7 @@ from isocost.frontier.comparisons import (
     paired_comparison,
     problems_needed,
 )
+from isocost.frontier.consistency import rate_faults
 from isocost.frontier.dominance import duplicate_groups, pareto_mask
 from isocost.frontier.geometry import Gaps, dpfr, gaps, hull_quality, staircase, staircase_quality, upper_hull
 from isocost.frontier.hypervolume import exclusive_contributions, hypervolume
@@ -65,6 +66,7 @@ __all__ = [
     "pareto_mask",
     "problem_bootstrap",
     "problems_needed",
+    "rate_faults",
     "replicate_means",
     "resample_counts",
     "simultaneous_band",

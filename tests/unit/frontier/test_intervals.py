@@ -22,6 +22,7 @@ from isocost.frontier import (
     mean_interval,
     paired_comparison,
     problems_needed,
+    rate_faults,
     simultaneous_band,
     variance_split,
     wilson,
@@ -171,3 +172,10 @@ def test_band_of_a_difference_and_of_a_flat_curve():
         simultaneous_band(up, down[:2])
     with pytest.raises(IsocostError, match="holds nan"):
         simultaneous_band([[0.5, np.nan]])
+
+
+def test_reported_rates_are_held_to_their_counts():
+    assert rate_faults([53, 139, 160], [224, 224, 224], [0.237, 0.617, 0.714], decimals=3) == [(), ("rate_differs",), ()]
+    assert rate_faults([1], [8], [0.13], decimals=2, other_trials=[9]) == [("trials_disagree",)]
+    with pytest.raises(IsocostError, match="do not fit"):
+        rate_faults([1], [0], [0.1], decimals=2)
