@@ -239,7 +239,9 @@ def _tiny_tokenizer(vocabulary: int):
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
-    corpus = [f"What is {a} plus {b}? The answer is {a + b}. Reply with only the number, step by step." for a in range(40) for b in range(40)]
+    corpus = [
+        f"What is {a} plus {b}? The answer is {a + b}. Reply with only the number, step by step." for a in range(40) for b in range(40)
+    ]
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=["<|begin|>", "<|end|>", "<|pad|>"],

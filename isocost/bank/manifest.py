@@ -1,0 +1,159 @@
+"""The manifest of one run: what it was, what it sealed, how it ended.
+
+Lives here: `Manifest`, its JSON form with its own checksum, reading of one or all of a lake. Not here: the parts themselves
+(`writer`, `reader`) and the judgement on them (`verify`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from isocost.bank import layout
+from isocost.bank.files import Files
+from isocost.errors import IsocostError
+from isocost.hashing import canonical_json
+
+MANIFEST_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PartEntry:
+    """One sealed part.
+
+    Attributes:
+        table: raw table name.
+        file: file name in the table's folder of the session.
+        rows: rows in it.
+        bytes: size of the file.
+        sha256: checksum of the file, hexadecimal.
+        points: rows by point_id, for tables that have the column; lets a reader open only what it needs.
+        sealed_unix_s: wall clock when it was sealed.
+        is_adopted: found complete but unlisted after a crash between rename and listing, checked, and listed afterwards.
+    """
+
+    table: str
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+    points: dict[str, int]
+    sealed_unix_s: float
+    is_adopted: bool = False
+
+
+@dataclass(frozen=True)
+class QuarantineEntry:
+    """A part that was set aside: its entry no longer counts.
+
+    Attributes:
+        table: raw table name.
+        file: its file name.
+        reason: what was wrong with it.
+        moved_to: where it lies now, relative to the lake; empty when the file was gone.
+        at_unix_s: wall clock.
+    """
+
+    table: str
+    file: str
+    reason: str
+    moved_to: str
+    at_unix_s: float
+
+
+@dataclass
+class Manifest:
+    """One run of one session.
+
+    Attributes:
+        session_id: the session.
+        run_id: the run.
+        attempt: 1 for the session's first run, then counted up.
+        status: ``running``, ``finished``, ``stopped`` (by a signal), ``failed``, or ``died`` (found running by a later run).
+        info: what the payload knows: engine, versions, clock anchors, counts, window, telemetry, error.
+        parts: sealed parts in order.
+        quarantined: parts set aside by later runs.
+    """
+
+    session_id: str
+    run_id: str
+    attempt: int
+    status: str = "running"
+    info: dict[str, Any] = field(default_factory=dict)
+    parts: list[PartEntry] = field(default_factory=list)
+    quarantined: list[QuarantineEntry] = field(default_factory=list)
+
+    @property
+    def path(self) -> str:
+        """Its file, relative to the lake."""
+        return layout.manifest_path(self.session_id, self.run_id)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The manifest as plain JSON values, without its checksum."""
+        return {"manifest_schema": MANIFEST_SCHEMA, **asdict(self)}
+
+    def to_json(self) -> bytes:
+        """UTF-8 JSON whose last key is the checksum of all the others."""
+        body = self.as_dict()
+        return json.dumps({**body, "sha256": _checksum(body)}, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+    def rows(self, table: str) -> int:
+        """Rows of a table in this run's sealed parts."""
+        return sum(part.rows for part in self.parts if part.table == table)
+
+
+def parse(data: bytes, where: str) -> Manifest:
+    """A manifest from its bytes.
+
+    Raises:
+        IsocostError: it is no JSON, its checksum does not match, or a newer schema wrote it.
+    """
+    try:
+        body = json.loads(data)
+        found = body.pop("sha256")
+        schema = body.pop("manifest_schema")
+        body = {
+            **body,
+            "parts": [PartEntry(**p) for p in body["parts"]],
+            "quarantined": [QuarantineEntry(**q) for q in body["quarantined"]],
+        }
+        manifest = Manifest(**body)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IsocostError(
+            f"is not a readable manifest ({type(error).__name__}: {error})", where=where, remedy="Run `isocost bank verify --repair`"
+        ) from None
+    if schema != MANIFEST_SCHEMA:
+        raise IsocostError(f"has manifest schema {schema}, this code knows {MANIFEST_SCHEMA}", where=where, remedy="Upgrade isocost")
+    if _checksum(manifest.as_dict()) != found:
+        raise IsocostError("does not match its own checksum", where=where, remedy="Run `isocost bank verify --repair`")
+    return manifest
+
+
+def session_ids(files: Files) -> list[str]:
+    """Every session that has a manifest folder, sorted."""
+    return [name.removeprefix("session=") for name in files.names("raw/manifests") if name.startswith("session=")]
+
+
+def manifest_names(files: Files, session_id: str) -> list[str]:
+    """Names of a session's manifest files, sorted (run ids of version 7 sort by time)."""
+    return [n for n in files.names(layout.manifest_folder(session_id)) if n.endswith(".json") and not n.startswith(".")]
+
+
+def load(files: Files, session_id: str | None = None) -> list[Manifest]:
+    """Manifests of one session or of the whole lake, by session, then attempt.
+
+    Raises:
+        IsocostError: one cannot be read or is damaged; see `parse`.
+    """
+    found = []
+    for session in session_ids(files) if session_id is None else [session_id]:
+        for name in manifest_names(files, session):
+            path = f"{layout.manifest_folder(session)}/{name}"
+            found.append(parse(files.read(path), files.full(path)))
+    return sorted(found, key=lambda m: (m.session_id, m.attempt, m.run_id))
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(json.loads(json.dumps(body, allow_nan=False))).encode()).hexdigest()

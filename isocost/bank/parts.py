@@ -1,0 +1,152 @@
+"""One part: rows to bytes, bytes to rows, and the proof that they are what was sealed.
+
+Lives here: encoding with stamp and page checksums, `check_part`. Not here: which parts exist (`manifest`) and what happens to a
+bad one (`recover`, `verify`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from isocost.bank import layout
+from isocost.bank.files import Files
+from isocost.bank.manifest import PartEntry
+from isocost.errors import IsocostError
+from isocost.schema.frames import conform
+from isocost.schema.parquet import to_arrow
+from isocost.schema.registry import table as table_of
+
+ROW_GROUP_ROWS = 20_000
+_STAMP = b"isocost.part"
+
+
+class PartFault(Exception):
+    """A part cannot be trusted. Internal: callers set the part aside or report it.
+
+    Attributes:
+        kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows`` or ``foreign_rows``.
+        detail: what was found.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+
+
+def encode(frame: pl.DataFrame, table: str, session_id: str, part: layout.PartName) -> bytes:
+    """A frame as the bytes of a part: conforming, stamped with its own name, every data page with a CRC.
+
+    Raises:
+        IsocostError: the frame breaks its table.
+    """
+    arrow = to_arrow(conform(frame, table), table)
+    own = json.dumps({"session_id": session_id, "run_id": part.run_id, "number": part.number, "rows": arrow.num_rows}).encode()
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _STAMP: own})
+    sink = pa.BufferOutputStream()
+    pq.write_table(arrow, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_page_checksum=True)
+    return sink.getvalue().to_pybytes()
+
+
+def describe(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName, now_s: float, *, is_adopted: bool = False) -> PartEntry:
+    """The manifest's entry of an encoded part."""
+    points: dict[str, int] = {}
+    if "point_id" in frame.columns:
+        counted = frame.group_by("point_id").len().sort("point_id")
+        points = dict(zip(counted["point_id"].to_list(), counted["len"].to_list(), strict=True))
+    return PartEntry(
+        table=table,
+        file=str(part),
+        rows=frame.height,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        points=points,
+        sealed_unix_s=now_s,
+        is_adopted=is_adopted,
+    )
+
+
+def check_part(
+    files: Files, session_id: str, table: str, name: str, entry: PartEntry | None, columns: Sequence[str] = ()
+) -> tuple[pl.DataFrame, bytes]:
+    """Proves a part and reads it.
+
+    Args:
+        files: the lake.
+        session_id: session in whose folder it lies.
+        table: raw table.
+        name: file name.
+        entry: what the manifest says of it; None for an unlisted part, which is then held to its own stamp and page checksums.
+        columns: columns to return besides the ids that are checked.
+
+    Returns:
+        The rows (checked ids and asked-for columns) and the file's bytes.
+
+    Raises:
+        PartFault: it is not what was sealed.
+    """
+    path = f"{layout.part_folder(table, session_id)}/{name}"
+    try:
+        data = files.read(path)
+    except FileNotFoundError:
+        raise PartFault("missing", "the manifest lists it, the folder has it not") from None
+    except IsocostError as error:
+        raise PartFault("unreadable", str(error)) from None
+    if entry is not None and len(data) != entry.bytes:
+        raise PartFault("size", f"has {len(data)} bytes, {entry.bytes} were sealed")
+    if entry is not None and hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise PartFault("checksum", "its SHA-256 is not the sealed one")
+    part = layout.parse_part(name)
+    if part is None:
+        raise PartFault("stamp", "its name is no part's name")
+    frame = _decode(data, session_id, part, table, columns)
+    if entry is not None and frame.height != entry.rows:
+        raise PartFault("rows", f"holds {frame.height} rows, {entry.rows} were sealed")
+    return frame, data
+
+
+def read_columns(data: bytes, columns: Sequence[str] | None) -> pl.DataFrame:
+    """Columns of an encoded part, page checksums verified; all columns when None.
+
+    Raises:
+        PartFault: the bytes are no sound Parquet file.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        frame = pl.from_arrow(file.read(columns=list(columns) if columns is not None else None))
+    except (pa.ArrowException, OSError, KeyError, IndexError, ValueError) as error:
+        raise PartFault("unreadable", str(error).splitlines()[0]) from None
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _decode(data: bytes, session_id: str, part: layout.PartName, table: str, columns: Sequence[str]) -> pl.DataFrame:
+    try:
+        # Reading every page is the point: a CRC is only checked on a page that is read.
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        metadata = file.schema_arrow.metadata or {}
+        stamp = json.loads(metadata.get(_STAMP, b"{}"))
+        arrow = file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise PartFault("unreadable", str(error).splitlines()[0]) from None
+    own = {"session_id": session_id, "run_id": part.run_id, "number": part.number}
+    if {k: stamp.get(k) for k in own} != own or metadata.get(b"isocost.table") != table.encode():
+        raise PartFault("stamp", "its stamp names another table, session, run or number: it was copied or renamed")
+    if arrow.num_rows != stamp.get("rows"):
+        raise PartFault("rows", f"holds {arrow.num_rows} rows, its stamp says {stamp.get('rows')}")
+    version = int(metadata.get(b"isocost.metric_schema_version", b"0"))
+    if version > table_of(table).schema_version:
+        raise PartFault("stamp", f"has schema version {version}, this code knows {table_of(table).schema_version}: upgrade isocost")
+    ids = [c for c in ("session_id", "run_id", "point_id") if c in arrow.column_names]
+    frame = pl.from_arrow(arrow.select([*ids, *(c for c in columns if c not in ids)]))
+    assert isinstance(frame, pl.DataFrame)
+    foreign = frame.filter((pl.col("session_id") != session_id) | (pl.col("run_id") != part.run_id)).height
+    if foreign:
+        raise PartFault("foreign_rows", f"{foreign} rows belong to another session or run")
+    return frame

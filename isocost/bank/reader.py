@@ -1,0 +1,134 @@
+"""Reads the raw lake: manifests, sealed parts, one point's rows.
+
+Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only parts that a manifest lists are read, so a part in the making, a torn one
+or one that was set aside never reaches a table. Not here: proving checksums (`verify`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from isocost.bank import layout
+from isocost.bank import manifest as manifests
+from isocost.bank.files import Files
+from isocost.bank.manifest import Manifest, PartEntry
+from isocost.bank.parts import PartFault, read_columns
+from isocost.errors import IsocostError
+from isocost.schema.frames import empty
+from isocost.schema.model import Table
+from isocost.schema.registry import table as table_of
+from isocost.schema.types import polars_schema, polars_type
+
+
+def read_manifests(lake: str | Path, session_id: str | None = None) -> list[Manifest]:
+    """Manifests of one session, or of all, by session and attempt.
+
+    Args:
+        lake: folder or fsspec URL of the lake.
+        session_id: the session; all when None.
+
+    Raises:
+        IsocostError: a manifest is damaged; ``isocost bank verify --repair`` makes it anew from its parts.
+    """
+    return manifests.load(Files(lake), session_id)
+
+
+def raw_parts(
+    lake: str | Path, table: str, session_id: str | None = None, *, point_ids: Sequence[str] | None = None
+) -> list[tuple[str, PartEntry]]:
+    """Relative path and entry of every sealed part of a raw table, in order of session, attempt and number.
+
+    Args:
+        lake: folder or fsspec URL of the lake.
+        table: raw table name.
+        session_id: only this session's parts.
+        point_ids: only parts that hold rows of one of these points (known from the manifests; no part is opened).
+    """
+    wanted = None if point_ids is None else set(point_ids)
+    return [
+        (f"{layout.part_folder(table, manifest.session_id)}/{part.file}", part)
+        for manifest in read_manifests(lake, session_id)
+        for part in sorted(manifest.parts, key=lambda p: p.file)
+        if part.table == table and (wanted is None or wanted & part.points.keys())
+    ]
+
+
+def read_raw(
+    lake: str | Path,
+    table: str,
+    session_id: str | None = None,
+    *,
+    point_ids: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Rows of a raw table; an empty frame of the right columns when there are none.
+
+    Columns that a part was written without (it is older than the column) are NULL.
+
+    Args:
+        lake: folder or fsspec URL of the lake.
+        table: ``raw_generations``, ``raw_steps`` or ``raw_telemetry``.
+        session_id: only this session.
+        point_ids: only these points; opens only parts that hold them.
+        columns: only these columns, in this order.
+
+    Returns:
+        Rows sorted by the table's order.
+
+    Raises:
+        IsocostError: a listed part is missing or damaged; the message says how to set it aside.
+    """
+    files, definition = Files(lake), table_of(table)
+    frames = []
+    for path, entry in raw_parts(lake, table, session_id, point_ids=point_ids):
+        frames.append(_read_part(files, path, entry, definition, columns, point_ids))
+    names = list(columns) if columns is not None else [c.name for c in definition.columns]
+    if not frames:
+        return empty(table).select(names)
+    order = [c for c in definition.sort_order if c in names]
+    joined = pl.concat(frames)
+    return (joined.sort(order, nulls_last=True, maintain_order=True) if order else joined).select(names)
+
+
+def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, point_ids: Sequence[str] | None = None) -> pl.LazyFrame:
+    """Like `read_raw`, lazily: Polars opens the files itself, with projection and predicate pushdown. Rows come in part order."""
+    files = Files(lake)
+    paths = [files.full(path) for path, _ in raw_parts(lake, table, session_id, point_ids=point_ids)]
+    if not paths:
+        return empty(table).lazy()
+    frame = pl.scan_parquet(paths, schema=polars_schema(table_of(table)), missing_columns="insert", extra_columns="ignore")
+    return frame if point_ids is None else frame.filter(pl.col("point_id").is_in(list(point_ids)))
+
+
+def _read_part(
+    files: Files, path: str, entry: PartEntry, definition: Table, columns: Sequence[str] | None, point_ids: Sequence[str] | None
+) -> pl.DataFrame:
+    remedy = "Run `isocost bank verify` for the whole story, `--repair` to set it aside and have its samples generated again"
+    try:
+        data = files.read(path)
+        if len(data) != entry.bytes:
+            raise PartFault("size", f"has {len(data)} bytes, {entry.bytes} were sealed")
+        have = _names(data)
+        wanted = [c.name for c in definition.columns] if columns is None else list(columns)
+        extra = ["point_id"] if point_ids is not None and "point_id" not in wanted else []
+        frame = read_columns(data, [c for c in [*wanted, *extra] if c in have])
+    except FileNotFoundError:
+        raise IsocostError("a sealed part is missing", where=files.full(path), remedy=remedy) from None
+    except PartFault as fault:
+        raise IsocostError(f"a sealed part is damaged ({fault})", where=files.full(path), remedy=remedy) from None
+    if point_ids is not None:
+        frame = frame.filter(pl.col("point_id").is_in(list(point_ids)))
+    types = {c.name: polars_type(c) for c in definition.columns}
+    return frame.select(pl.col(c) if c in frame.columns else pl.lit(None, dtype=types[c]).alias(c) for c in wanted)
+
+
+def _names(data: bytes) -> list[str]:
+    try:
+        return list(pq.read_schema(pa.BufferReader(data)).names)
+    except (pa.ArrowException, OSError) as error:
+        raise PartFault("unreadable", str(error).splitlines()[0]) from None

@@ -1,0 +1,159 @@
+"""Brings a session's folder back to a state in which every listed part is proven.
+
+Lives here: what a new run does before it generates, and what ``isocost bank verify --repair`` does: remove the temporary files of
+dead runs, list whole parts that a crash left unlisted, set aside what cannot be trusted. The caller holds the session's lock.
+Not here: the report of faults without touching anything (`verify`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from isocost.bank import layout
+from isocost.bank import manifest as manifests
+from isocost.bank.files import TEMPORARY_SUFFIX, Files
+from isocost.bank.manifest import Manifest, PartEntry, QuarantineEntry
+from isocost.bank.parts import PartFault, check_part, describe
+from isocost.errors import IsocostError
+
+DONE_COLUMNS = ("point_id", "problem_id", "sample_index", "sample_id", "finish_reason", "is_warmup")
+
+
+@dataclass
+class Recovery:
+    """What recovery found.
+
+    Attributes:
+        manifests: the session's manifests, by attempt, as they stand now.
+        done: rows of raw_generations in proven parts, columns `DONE_COLUMNS`.
+        notes: one sentence for every thing that was changed.
+    """
+
+    manifests: list[Manifest]
+    done: pl.DataFrame
+    notes: list[str] = field(default_factory=list)
+
+
+def recover(files: Files, session_id: str) -> Recovery:
+    """Proves every part of a session; adopts, sets aside and cleans as needed.
+
+    Args:
+        files: the lake; the caller holds the session's lock.
+        session_id: the session.
+
+    Raises:
+        IsocostError: the lake cannot be read or written.
+    """
+    notes: list[str] = []
+    found = _manifests(files, session_id, notes)
+    changed: set[str] = set()
+    done: list[pl.DataFrame] = []
+    for manifest in found.values():
+        if manifest.status == "running":
+            manifest.status = "died"
+            changed.add(manifest.run_id)
+        kept = []
+        for entry in manifest.parts:
+            try:
+                rows, _ = check_part(files, session_id, entry.table, entry.file, entry, _columns(entry.table))
+            except PartFault as fault:
+                _set_aside(files, manifest, entry.table, entry.file, fault, notes)
+                changed.add(manifest.run_id)
+                continue
+            kept.append(entry)
+            _collect(done, entry.table, rows)
+        manifest.parts = kept
+    _sweep_folders(files, session_id, found, changed, done, notes)
+    for run_id in sorted(changed):
+        files.write(found[run_id].path, found[run_id].to_json())
+    ordered = sorted(found.values(), key=lambda m: (m.attempt, m.run_id))
+    return Recovery(ordered, _concat(done), notes)
+
+
+def _manifests(files: Files, session_id: str, notes: list[str]) -> dict[str, Manifest]:
+    found: dict[str, Manifest] = {}
+    folder = layout.manifest_folder(session_id)
+    for name in files.names(folder):
+        path = f"{folder}/{name}"
+        if name.endswith(TEMPORARY_SUFFIX):
+            files.remove(path)
+        elif name.endswith(".json"):
+            try:
+                manifest = manifests.parse(files.read(path), files.full(path))
+            except IsocostError as error:
+                if "Upgrade isocost" in error.remedy:
+                    raise
+                files.move(path, f"raw/quarantine/session={session_id}/manifest-{name}")
+                notes.append(f"manifest {name} set aside ({error.what}); its parts are proven one by one")
+                continue
+            found[manifest.run_id] = manifest
+    return found
+
+
+def _sweep_folders(
+    files: Files, session_id: str, found: dict[str, Manifest], changed: set[str], done: list[pl.DataFrame], notes: list[str]
+) -> None:
+    listed = {(p.table, p.file) for m in found.values() for p in m.parts}
+    for table in layout.FOLDERS:
+        folder = layout.part_folder(table, session_id)
+        for name in files.names(folder):
+            part = layout.parse_part(name)
+            if name.endswith(TEMPORARY_SUFFIX):
+                files.remove(f"{folder}/{name}")
+                notes.append(f"temporary file {name} of a dead run removed")
+            elif part is not None and (table, name) not in listed:
+                manifest = _manifest_of(part.run_id, session_id, found)
+                changed.add(manifest.run_id)
+                try:
+                    rows, data = check_part(files, session_id, table, name, None, _columns(table))
+                except PartFault as fault:
+                    _set_aside(files, manifest, table, name, fault, notes)
+                    continue
+                manifest.parts.append(describe(data, rows, table, part, time.time(), is_adopted=True))
+                manifest.parts.sort(key=lambda p: (p.file, p.table))
+                _collect(done, table, rows)
+                notes.append(f"{name} of {table} was whole but unlisted; listed now")
+
+
+def _manifest_of(run_id: str, session_id: str, found: dict[str, Manifest]) -> Manifest:
+    if run_id not in found:
+        attempt = 1 + max((m.attempt for m in found.values()), default=0)
+        info = {"error": "the manifest was lost; this one was made from the parts"}
+        found[run_id] = Manifest(session_id=session_id, run_id=run_id, attempt=attempt, status="died", info=info)
+    return found[run_id]
+
+
+def _set_aside(files: Files, manifest: Manifest, table: str, name: str, fault: PartFault, notes: list[str]) -> None:
+    source = f"{layout.part_folder(table, manifest.session_id)}/{name}"
+    target = layout.quarantine_path(manifest.session_id, table, name)
+    moved = files.size(source) is not None
+    if moved:
+        files.move(source, target)
+    entry = QuarantineEntry(table, name, str(fault), target if moved else "", time.time())
+    reason = {"table": table, "file": name, "run_id": manifest.run_id, "reason": entry.reason, "at_unix_s": entry.at_unix_s}
+    files.write(f"{target}.reason.json", json.dumps(reason, indent=1).encode())
+    manifest.quarantined.append(entry)
+    notes.append(f"{name} of {table} set aside ({fault}); its samples are missing again")
+
+
+def _columns(table: str) -> tuple[str, ...]:
+    return DONE_COLUMNS if table == "raw_generations" else ()
+
+
+def _collect(done: list[pl.DataFrame], table: str, rows: pl.DataFrame) -> None:
+    if table == "raw_generations":
+        done.append(rows.select(DONE_COLUMNS))
+
+
+def _concat(done: list[pl.DataFrame]) -> pl.DataFrame:
+    if done:
+        return pl.concat(done)
+    text = ("point_id", "problem_id", "sample_id", "finish_reason")
+    return pl.DataFrame(schema={c: pl.String() if c in text else pl.Int32() if c == "sample_index" else pl.Boolean() for c in DONE_COLUMNS})
+
+
+__all__ = ["DONE_COLUMNS", "PartEntry", "Recovery", "recover"]

@@ -1,0 +1,171 @@
+"""Proves a whole bank and names each fault; changes nothing unless asked to.
+
+Lives here: `verify_bank` and `repair_bank`. Not here: how a part is proven (`parts.check_part`) or set aside (`recover`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from isocost.bank import layout
+from isocost.bank import manifest as manifests
+from isocost.bank.files import TEMPORARY_SUFFIX, Files
+from isocost.bank.manifest import Manifest
+from isocost.bank.parts import PartFault, check_part
+from isocost.bank.recover import recover
+from isocost.errors import IsocostError
+
+_KEYS = ("call_id", "attempt", "sample_id", "finish_reason", "is_warmup")
+
+
+@dataclass(frozen=True, slots=True)
+class BankFault:
+    """One thing that is wrong with a bank.
+
+    Attributes:
+        kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows``, ``foreign_rows`` (of a part), ``unlisted``,
+            ``leftover`` (temporary file), ``manifest``, ``duplicate``, ``orphan`` (parts of a session without manifests).
+        path: file at fault, relative to the lake.
+        detail: what was found.
+        is_loss: whether sealed samples are lost by it; leftovers of a killed run are none.
+    """
+
+    kind: str
+    path: str
+    detail: str
+    is_loss: bool
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.kind}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class BankReport:
+    """The proof of a bank.
+
+    Attributes:
+        faults: everything that is wrong, by path.
+        sessions: sessions looked at.
+        parts: parts proven sound.
+        rows: their rows, by table.
+        samples: samples among them that are neither warm-up nor errors.
+        running: sessions that a live run is writing to; their temporary files and unlisted parts are no faults.
+    """
+
+    faults: tuple[BankFault, ...]
+    sessions: int
+    parts: int
+    rows: dict[str, int]
+    samples: int
+    running: tuple[str, ...]
+
+
+def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
+    """Reads every byte of every part and compares it with what was sealed.
+
+    Args:
+        lake: folder or fsspec URL of the lake.
+        session_id: only this session.
+
+    Raises:
+        IsocostError: there is no bank at this place, or no such session in it.
+    """
+    files = Files(lake)
+    sessions = _sessions(files, session_id)
+    faults: list[BankFault] = []
+    rows = dict.fromkeys(layout.FOLDERS, 0)
+    parts, running, keys = 0, [], []
+    for session in sessions:
+        alive = files.is_locked(layout.lock_path("session", session))
+        running += [session] if alive else []
+        found = list(_manifests(files, session, faults))
+        for manifest in found:
+            for entry in manifest.parts:
+                path = f"{layout.part_folder(entry.table, session)}/{entry.file}"
+                try:
+                    frame, _ = check_part(files, session, entry.table, entry.file, entry, _KEYS if entry.table == "raw_generations" else ())
+                except PartFault as fault:
+                    faults.append(BankFault(fault.kind, path, fault.detail, True))
+                    continue
+                parts += 1
+                rows[entry.table] += frame.height
+                if entry.table == "raw_generations":
+                    keys.append(frame.select(*_KEYS, pl.lit(path).alias("path")))
+        if not alive:
+            faults += _strays(files, session, found)
+    samples, doubled = _samples(keys)
+    return BankReport(tuple(sorted([*faults, *doubled], key=str)), len(sessions), parts, rows, samples, tuple(running))
+
+
+def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
+    """Sets aside what cannot be trusted, lists what is whole and unlisted, removes leftovers.
+
+    Returns:
+        One sentence for every change.
+
+    Raises:
+        IsocostError: a run is writing to a session, or the lake cannot be written.
+    """
+    files = Files(lake)
+    notes = []
+    for session in _sessions(files, session_id):
+        with files.locked([layout.lock_path("session", session)], f"session {session}"):
+            notes += [f"session {session}: {note}" for note in recover(files, session).notes]
+    return notes
+
+
+def _sessions(files: Files, session_id: str | None) -> list[str]:
+    names = {n for folder in ("manifests", *layout.FOLDERS.values()) for n in files.names(f"raw/{folder}") if n.startswith("session=")}
+    found = sorted(n.removeprefix("session=") for n in names)
+    if session_id is not None and session_id not in found:
+        raise IsocostError(f"holds no session {session_id!r}", where=files.root, remedy=f"Sessions: {', '.join(found) or 'none'}")
+    if not found and not files.names("raw"):
+        raise IsocostError("is no bank: it has no folder raw/", where=files.root, remedy="Give the lake's folder, e.g. data/lake")
+    return found if session_id is None else [session_id]
+
+
+def _manifests(files: Files, session: str, faults: list[BankFault]) -> Iterator[Manifest]:
+    for name in manifests.manifest_names(files, session):
+        path = f"{layout.manifest_folder(session)}/{name}"
+        try:
+            yield manifests.parse(files.read(path), files.full(path))
+        except IsocostError as error:
+            faults.append(BankFault("manifest", path, error.what, True))
+
+
+def _strays(files: Files, session: str, found: list[Manifest]) -> list[BankFault]:
+    listed = {(p.table, p.file) for m in found for p in m.parts}
+    strays = []
+    for table in layout.FOLDERS:
+        folder = layout.part_folder(table, session)
+        for name in files.names(folder):
+            if name.endswith(TEMPORARY_SUFFIX):
+                strays.append(BankFault("leftover", f"{folder}/{name}", "temporary file of a killed run; the next run removes it", False))
+            elif layout.parse_part(name) and (table, name) not in listed:
+                strays.append(
+                    BankFault(
+                        "unlisted",
+                        f"{folder}/{name}",
+                        "a part no manifest lists; the next run proves it and lists it or sets it aside",
+                        False,
+                    )
+                )
+    return strays
+
+
+def _samples(keys: list[pl.DataFrame]) -> tuple[int, list[BankFault]]:
+    if not keys:
+        return 0, []
+    rows = pl.concat(keys)
+    faults = []
+    doubled = rows.filter(pl.struct("call_id", "attempt").is_duplicated() & ~pl.col("is_warmup"))
+    good = rows.filter(~pl.col("is_warmup") & (pl.col("finish_reason") != "error"))
+    twice = good.filter(pl.col("call_id").is_duplicated()).sort("call_id", "path")
+    for frame, what in ((doubled.sort("call_id", "path"), "same call and attempt"), (twice, "same call")):
+        for call_id, paths in frame.group_by("call_id", maintain_order=True).agg("path").head(20).iter_rows():
+            faults.append(BankFault("duplicate", paths[-1], f"call {call_id} is banked {len(paths)} times ({what})", False))
+    return good["sample_id"].n_unique(), faults

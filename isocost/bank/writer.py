@@ -1,0 +1,172 @@
+"""Appends rows of one run and seals them as parts.
+
+Lives here: `RunWriter` (append, seal, finish) and `open_run` (locks, recovery, the attempt number). Not here: what the rows say.
+
+The order of a seal is: part under a temporary name, fsync, rename, fsync of the folder, then the manifest the same way. A crash
+between the two leaves a whole, unlisted part, which the next run proves by its stamp and page checksums and lists (`recover`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+
+from isocost.bank import layout
+from isocost.bank.files import Files
+from isocost.bank.manifest import Manifest, PartEntry
+from isocost.bank.parts import describe, encode
+from isocost.bank.recover import Recovery, recover
+from isocost.errors import IsocostError
+from isocost.schema.registry import table as table_of
+from isocost.schema.types import polars_schema
+
+
+class RunWriter:
+    """The open end of one run's parts.
+
+    Rows of one `append` call always end up in one part: all calls of one sample belong in one call, so that a sample is never
+    torn. Nothing is durable before `seal` returns.
+    """
+
+    def __init__(self, files: Files, manifest: Manifest, *, part_rows: int, part_seconds: float = 60.0) -> None:
+        """Starts a run by writing its manifest.
+
+        Args:
+            files: the lake.
+            manifest: the run; its file is written at once.
+            part_rows: rows of raw_generations after which `due` turns true.
+            part_seconds: seconds since the last seal after which `due` turns true.
+
+        Raises:
+            IsocostError: the lake cannot be written.
+        """
+        self.files = files
+        self.manifest = manifest
+        self._part_rows = part_rows
+        self._part_seconds = part_seconds
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._number = 0
+        self._last_seal_s = time.monotonic()
+        self._write_manifest()
+
+    def append(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Takes rows of a raw table; ``session_id`` and ``run_id`` are added here."""
+        own = {"session_id": self.manifest.session_id, "run_id": self.manifest.run_id}
+        self._rows.setdefault(table, []).extend({**row, **own} for row in rows)
+
+    def pending(self, table: str = "raw_generations") -> int:
+        """Rows that are not sealed yet."""
+        return len(self._rows.get(table, ()))
+
+    def due(self) -> bool:
+        """Whether enough rows or seconds have come together for a part; never with nothing to seal."""
+        rows = self.pending()
+        return rows >= self._part_rows or (rows > 0 and time.monotonic() - self._last_seal_s >= self._part_seconds)
+
+    def seal(self) -> list[PartEntry]:
+        """Makes everything appended so far durable.
+
+        Returns:
+            The new parts; empty when there was nothing to seal.
+
+        Raises:
+            IsocostError: storage refused (full, read-only, limited), or rows break their table. What was sealed before is intact.
+        """
+        sealed: list[PartEntry] = []
+        part = layout.PartName(self.manifest.run_id, self._number)
+        try:
+            for table in [t for t in layout.FOLDERS if self._rows.get(t)]:
+                sealed.append(self._seal_table(table, part))
+        finally:
+            # Also after a fault: what did reach the disk is listed if the disk takes the few bytes, else adopted later.
+            if sealed:
+                self._number += 1
+                self.manifest.parts.extend(sealed)
+                self._write_manifest()
+        self._last_seal_s = time.monotonic()
+        return sealed
+
+    def finish(self, status: str, **info: Any) -> None:
+        """Seals the rest and records how the run ended.
+
+        Args:
+            status: see `Manifest.status`.
+            info: added to the manifest's info.
+        """
+        self.seal()
+        self.manifest.status = status
+        self.manifest.info.update(info)
+        self._write_manifest()
+
+    def fail(self, error: BaseException, **info: Any) -> None:
+        """Records a failure without hiding it: a storage fault while doing so is dropped, since it is the news already."""
+        self._rows.clear()
+        self.manifest.status = "failed"
+        self.manifest.info.update(info, error=f"{type(error).__name__}: {error}")
+        try:
+            self._write_manifest()
+        except IsocostError:
+            return
+
+    def update(self, **info: Any) -> None:
+        """Adds to the manifest's info and writes it."""
+        self.manifest.info.update(info)
+        self._write_manifest()
+
+    def _seal_table(self, table: str, part: layout.PartName) -> PartEntry:
+        frame = pl.DataFrame(self._rows[table], schema=polars_schema(table_of(table)), orient="row", strict=False)
+        data = encode(frame, table, self.manifest.session_id, part)
+        self.files.write(f"{layout.part_folder(table, self.manifest.session_id)}/{part}", data)
+        self._rows[table] = []
+        return describe(data, frame, table, part, time.time())
+
+    def _write_manifest(self) -> None:
+        self.files.write(self.manifest.path, self.manifest.to_json())
+
+
+@contextmanager
+def open_run(
+    files: Files,
+    session_id: str,
+    *,
+    run_id: str | None = None,
+    point_ids: Sequence[str] = (),
+    part_rows: int,
+    part_seconds: float = 60.0,
+    info: dict[str, Any] | None = None,
+) -> Iterator[tuple[RunWriter, Recovery]]:
+    """Opens a new run of a session: takes its locks, recovers what earlier runs left, and starts the manifest.
+
+    Args:
+        files: the lake.
+        session_id: the session.
+        run_id: name of the run; a new UUID when None. A name that was used before gets a counter behind it (an orchestrator's
+            retry keeps its run id).
+        point_ids: the session's points; each is locked too, since two sweeps may share one.
+        part_rows: see `RunWriter`.
+        part_seconds: see `RunWriter`.
+        info: first content of the manifest's info.
+
+    Yields:
+        The writer and what recovery found.
+
+    Raises:
+        IsocostError: another process generates this session or one of its points, or the lake cannot be written.
+    """
+    layout.checked_id(session_id, "session id")
+    run = layout.checked_id(run_id or layout.new_run_id(), "run id")
+    locks = [layout.lock_path("session", session_id), *(layout.lock_path("point", p) for p in point_ids)]
+    with files.locked(locks, f"session {session_id}"):
+        found = recover(files, session_id)
+        used = {m.run_id for m in found.manifests}
+        name, count = run, 1
+        while name in used:
+            count += 1
+            name = f"{run}.{count}"
+        attempt = 1 + max((m.attempt for m in found.manifests), default=0)
+        manifest = Manifest(session_id=session_id, run_id=name, attempt=attempt, info=dict(info or {}))
+        yield RunWriter(files, manifest, part_rows=part_rows, part_seconds=part_seconds), found
