@@ -1,0 +1,50 @@
+"use strict";
+// Draws the charts of the page: one specification a figure and cost axis, one configuration a colour mode.
+(function () {
+  const page = JSON.parse(document.getElementById("isocost-data").textContent);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const select = document.getElementById("cost-axis");
+  const drawn = new Map();
+
+  function configuration(width) {
+    const config = structuredClone(page.config[dark.matches ? "dark" : "light"]);
+    if (width < 560) {
+      // Three legends in a row need more than a telephone has.
+      config.legend.layout = { bottom: { direction: "vertical", anchor: "start" } };
+      config.legend.columns = 2;
+      config.legend.labelLimit = 150;
+      config.padding = { left: 0, top: 8, right: 10, bottom: 4 };
+    }
+    return config;
+  }
+
+  function draw(element) {
+    const axes = page.charts[element.id];
+    const axis = select && select.value in axes ? select.value : Object.keys(axes)[0];
+    const width = element.clientWidth;
+    const key = [axis, dark.matches, width].join();
+    if (!width || drawn.get(element) === key) return;
+    drawn.set(element, key);
+    const specification = { ...axes[axis], width: "container", autosize: { type: "fit-x", contains: "padding" } };
+    vegaEmbed(element, specification, {
+      mode: "vega-lite",
+      renderer: "svg",
+      config: configuration(width),
+      actions: { export: true, source: false, compiled: false, editor: false },
+      downloadFileName: "isocost-" + element.id,
+    }).catch((error) => { element.textContent = "This figure could not be drawn: " + error.message; });
+  }
+
+  function drawAll() {
+    if (select) {
+      document.querySelectorAll("[data-axis]").forEach((block) => { block.hidden = block.dataset.axis !== select.value; });
+    }
+    document.querySelectorAll(".chart").forEach(draw);
+  }
+
+  let timer = 0;
+  window.addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(drawAll, 150); });
+  dark.addEventListener("change", drawAll);
+  if (select) select.addEventListener("change", drawAll);
+  drawAll();
+})();

@@ -1,0 +1,248 @@
+"""The published DuckDB file: every core and out table with its dictionary, built beside the old file and swapped in.
+
+Lives here: building of ``warehouse.duckdb`` from stored Parquet tables. Not here: the tables themselves and the SQL of views and
+macros (``sql/``). Nothing ever opens the published file for writing, so it can be read while sweeps run and while the next one is
+built: a reader that has it open keeps the file that it opened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+import polars as pl
+
+import isocost
+from isocost import sql
+from isocost.errors import IsocostError
+from isocost.schema.dictionary import describe_column
+from isocost.schema.model import Table
+from isocost.schema.registry import all_tables
+from isocost.schema.types import duckdb_ddl, duckdb_type
+from isocost.store import Store
+
+# Files of DuckDB 2 are unreadable by 1.x, which many notebooks and drivers still have.
+STORAGE_VERSION = "v1.4.0"
+_STALE_S = 3600.0
+
+CHECKS_SCHEMA = pl.Schema(
+    {"table_name": pl.String(), "check_name": pl.String(), "is_passed": pl.Boolean(), "failing_rows": pl.Int64(), "rule": pl.String()}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One table, view or macro file of the warehouse.
+
+    Attributes:
+        name: of the table or view; the file's name for macros.
+        kind: ``table``, ``view`` or ``macro``.
+        rows: rows of a table; None for the others and for a table that failed.
+        problem: why it is not in the warehouse; empty where it is.
+    """
+
+    name: str
+    kind: str
+    rows: int | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseReport:
+    """What was published.
+
+    Attributes:
+        path: the file.
+        parts: every table, view and macro file, those that failed included.
+        size_bytes: size of the file.
+    """
+
+    path: Path
+    parts: tuple[Part, ...]
+    size_bytes: int
+    rows: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Adds up the rows of all tables."""
+        object.__setattr__(self, "rows", sum(part.rows or 0 for part in self.parts))
+
+    @property
+    def failures(self) -> tuple[Part, ...]:
+        """The parts that are missing from the warehouse."""
+        return tuple(part for part in self.parts if part.problem)
+
+
+def build_warehouse(store: Store, *, checks: pl.DataFrame | None = None) -> WarehouseReport:
+    """Builds the warehouse from the stored tables and puts it in place of the old one.
+
+    Every core and out table is there, in key order, without rows where it was not built yet; one that cannot be read is left out
+    and told in the report and in the table ``_tables``. Besides: ``_columns`` (the data dictionary), ``_about``, and ``_checks``.
+
+    Args:
+        store: the tables; the file is ``store.warehouse``.
+        checks: outcomes of the checks with the columns of ``CHECKS_SCHEMA``; without them there is no table ``_checks``.
+
+    Returns:
+        What was published and what failed.
+
+    Raises:
+        IsocostError: the file cannot be written; the one that stood there before is intact then.
+    """
+    target = store.warehouse
+    _remove_stale(target)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        parts = _write(store, temporary, checks)
+        # A log left by a writer that was killed belongs to the old file; DuckDB would replay it into the new one.
+        target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
+        temporary.replace(target)
+    except (OSError, duckdb.IOException) as error:
+        raise IsocostError(
+            f"could not be written: {str(error).splitlines()[0]}",
+            where=str(target),
+            remedy="Free space or mend the folder's permissions, then publish again; the warehouse that stood there before is intact",
+        ) from error
+    finally:
+        for leftover in (temporary, temporary.with_name(f"{temporary.name}.wal")):
+            leftover.unlink(missing_ok=True)
+    return WarehouseReport(target, parts, target.stat().st_size)
+
+
+def run_checks(store: Store) -> pl.DataFrame:
+    """Runs every SQL check over the stored tables: one row a check, in the columns of ``CHECKS_SCHEMA``.
+
+    Raises:
+        IsocostError: a check's SQL does not run.
+    """
+    rows = []
+    with sql.session(store) as connection:
+        for path in sql.sql_files("checks"):
+            failing = sql.run_file(connection, path).height
+            table_name, check_name = path.stem.split("__", 1)
+            rows.append((table_name, check_name, failing == 0, failing, sql.describe(path)))
+    return pl.DataFrame(rows, schema=CHECKS_SCHEMA, orient="row")
+
+
+def _write(store: Store, path: Path, checks: pl.DataFrame | None) -> tuple[Part, ...]:
+    # One thread and one insertion a table: the same rows in the same order whenever the inputs are the same.
+    connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("USE warehouse")
+        tables = [table for table in all_tables().values() if table.layer != "raw"]
+        parts = [_table(connection, store, table) for table in tables]
+        parts += [_statement(connection, file, "macro") for file in sql.sql_files("macros")]
+        parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
+        _describe(connection, tables, parts)
+        if checks is not None:
+            _insert(connection, "_checks", checks.select(CHECKS_SCHEMA.names()).sort("table_name", "check_name"))
+            connection.execute("COMMENT ON TABLE _checks IS 'Every SQL check with its outcome when the warehouse was built.'")
+        connection.execute("USE memory")
+        connection.execute("DETACH warehouse")
+    finally:
+        connection.close()
+    return tuple(parts)
+
+
+def _table(connection: duckdb.DuckDBPyConnection, store: Store, table: Table) -> Part:
+    try:
+        frame = store.read(table.name)
+    except IsocostError as error:
+        return Part(table.name, "table", problem=str(error))
+    connection.execute(duckdb_ddl(table))
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    connection.register("incoming", frame)
+    connection.execute(f'INSERT INTO "{table.name}" SELECT {names} FROM incoming')
+    connection.unregister("incoming")
+    comment = " ".join([f"One row: {table.grain.rstrip('.')}.", *table.warnings])
+    connection.execute(f'COMMENT ON TABLE "{table.name}" IS {_literal(comment)}')
+    for column in table.columns:
+        unit = f" Unit: {column.unit}." if column.unit else ""
+        connection.execute(f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {_literal(describe_column(column) + unit)}')
+    return Part(table.name, "table", rows=frame.height)
+
+
+def _statement(connection: duckdb.DuckDBPyConnection, path: Path, kind: str) -> Part:
+    text = path.read_text(encoding="utf-8")
+    try:
+        connection.execute(f'CREATE VIEW "{path.stem}" AS {text}' if kind == "view" else text)
+        if kind == "view":
+            connection.execute(f'COMMENT ON VIEW "{path.stem}" IS {_literal(sql.describe(path))}')
+    except duckdb.Error as error:
+        return Part(path.stem, kind, problem=str(error).splitlines()[0])
+    return Part(path.stem, kind)
+
+
+def _describe(connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], parts: Sequence[Part]) -> None:
+    by_name = {part.name: part for part in parts if part.kind == "table"}
+    rows = [
+        {
+            "table_name": table.name,
+            "layer": table.layer,
+            "grain": table.grain,
+            "keys": list(table.keys),
+            "warnings": list(table.warnings),
+            "schema_version": table.schema_version,
+            "n_rows": by_name[table.name].rows,
+            "problem": by_name[table.name].problem or None,
+        }
+        for table in tables
+    ]
+    types = {
+        "table_name": pl.String,
+        "layer": pl.String,
+        "grain": pl.String,
+        "keys": pl.List(pl.String),
+        "warnings": pl.List(pl.String),
+        "schema_version": pl.Int32,
+        "n_rows": pl.Int64,
+        "problem": pl.String,
+    }
+    _insert(connection, "_tables", pl.DataFrame(rows, schema=types))
+    connection.execute("COMMENT ON TABLE _tables IS 'Every table: what a row is, what to know before using it, why it is missing.'")
+    _insert(connection, "_columns", dictionary(tables))
+    connection.execute("COMMENT ON TABLE _columns IS 'Every column: type, unit, meaning.'")
+    about = {"isocost_version": isocost.__version__, "storage_version": STORAGE_VERSION}
+    _insert(connection, "_about", pl.DataFrame({"name": list(about), "value": list(about.values())}))
+
+
+def dictionary(tables: Sequence[Table]) -> pl.DataFrame:
+    """The data dictionary of some tables as rows: one a column."""
+    rows = [
+        (table.name, place, column.name, duckdb_type(column), column.unit or None, not table.required(column.name), describe_column(column))
+        for table in tables
+        for place, column in enumerate(table.columns, start=1)
+    ]
+    schema = {
+        "table_name": pl.String,
+        "position": pl.Int32,
+        "column_name": pl.String,
+        "type": pl.String,
+        "unit": pl.String,
+        "is_nullable": pl.Boolean,
+        "meaning": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    connection.register("incoming", frame)
+    connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM incoming')
+    connection.unregister("incoming")
+
+
+def _remove_stale(target: Path) -> None:
+    """Removes what builds that were killed left behind; a build beside this one is younger."""
+    for path in target.parent.glob(f".{target.name}.*.tmp*"):
+        if time.time() - path.stat().st_mtime > _STALE_S:
+            path.unlink(missing_ok=True)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
