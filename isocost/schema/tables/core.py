@@ -1,0 +1,292 @@
+"""Core tables: graded samples and what they hang on.
+
+Lives here: core_samples, core_calls, core_points, core_problems, core_sessions. Not here: the cards of models, devices and prices, and how
+the tables are computed (``isocost.tables``).
+"""
+
+from __future__ import annotations
+
+from isocost.schema.model import Column, Table
+
+FINISH = "Why generation ended: stop, length (the token budget), abort, error, or the engine's own word; NULL where a source does not tell."
+
+_SHARES = (
+    Column("prompt_tokens", "int64", "Tokens of the prompt; summed over calls.", unit="tokens"),
+    Column("output_tokens", "int64", "Tokens generated; summed over calls.", unit="tokens"),
+    Column("cached_tokens", "int64", "Prompt tokens taken from the prefix cache; summed over calls.", unit="tokens"),
+    Column(
+        "logprob_sum", "float64", "Sum over generated tokens of ln p, before temperature and truncation of the distribution.", unit="nats"
+    ),
+)
+
+_TIMES = (
+    Column("queue_s", "float64", "From taken by the engine to first scheduled; summed over calls.", unit="s"),
+    Column("prefill_s", "float64", "From first scheduled to first token; summed over calls.", unit="s"),
+    Column("decode_s", "float64", "From first token to last token; summed over calls.", unit="s"),
+    Column(
+        "latency_s",
+        "float64",
+        "prefill_s + decode_s: time in the engine without queueing, in the batch it ran in. For imported rows the source's own latency.",
+        unit="s",
+    ),
+)
+
+SAMPLES = Table(
+    name="core_samples",
+    grain="one sample: one attempt of one point at one problem",
+    keys=("sample_id",),
+    order=("task", "model_variant", "prompt", "point_id", "problem_id", "sample_index"),
+    warnings=(
+        "Use rows with is_valid; the others are kept so that nothing is lost unseen, and say why in invalid_reasons.",
+        "A truncated sample without an answer is not correct, has parse_status no_answer and is_truncated; correct is NULL only where nobody judged.",
+        "answer_class numbers are equal only within one task, one problem and one session's curation; compare answer across sessions.",
+        "latency_s was measured beside the other requests of the batch; it is no single-stream latency.",
+    ),
+    columns=(
+        Column("sample_id", "string", "point_id, problem_id and sample_index joined by colons.", nullable=False),
+        Column("point_id", "string", "Measured configuration.", nullable=False),
+        Column("problem_id", "string", "Problem.", nullable=False),
+        Column("sample_index", "int32", "Number of the attempt at the problem under the point, from 0.", nullable=False),
+        Column("session_id", "string", "Engine session or imported source the sample comes from.", nullable=False),
+        Column("run_id", "string", "Run of the session, or import, that made the row."),
+        Column("attempt", "int32", "Number of that run among the session's runs, from 1."),
+        Column("task", "string", "Task name.", nullable=False),
+        Column("model_variant", "string", "Model variant name.", nullable=False),
+        Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
+        Column("source", "string", 'How the row came here: "generated", or the name of the importer.', nullable=False),
+        Column("is_valid", "bool", "Whether the sample may be used: true exactly where invalid_reasons is empty.", nullable=False),
+        Column("invalid_reasons", "list[string]", "Codes of what is wrong with the sample, sorted; empty when nothing is.", nullable=False),
+        Column("correct", "bool", "Whether the answer is right; false also where there is no answer; NULL where it was not judged."),
+        Column("score", "float64", "Grade from 0 to 1; equals correct for verifiers without partial credit.", unit="ratio"),
+        Column("answer", "string", "Canonical answer; NULL when none was found."),
+        Column(
+            "answer_class", "int32", "Class of equal answers, dense from 0 per task and problem; NULL where parse_status is not parsed."
+        ),
+        Column(
+            "parse_status",
+            "string",
+            "parsed: an answer was found and judged; no_answer: none was found; error: it could not be judged.",
+            nullable=False,
+            allowed=("parsed", "no_answer", "error"),
+        ),
+        Column(
+            "grade_reason", "string", "Why there is no answer or no judgement: empty, no_match, length, timeout, and so on; NULL otherwise."
+        ),
+        Column("finish_reason", "string", FINISH),
+        Column("is_truncated", "bool", "Whether the token budget ended it (finish_reason length); NULL where unknown."),
+        *_SHARES,
+        Column("logprob_mean", "float64", "logprob_sum / output_tokens.", unit="nats"),
+        Column(
+            "entropy_mean_low", "float64", "Lower bound of the mean token entropy: sum of H_top - r ln r over output_tokens.", unit="nats"
+        ),
+        Column(
+            "entropy_mean_high",
+            "float64",
+            "Upper bound of the mean token entropy: sum of H_top - r ln(r / (V - K)) over output_tokens.",
+            unit="nats",
+        ),
+        Column(
+            "self_certainty_low",
+            "float64",
+            "Lower bound of mean self-certainty (Kang et al. 2025), KL from uniform to the token distribution.",
+            unit="nats",
+        ),
+        Column(
+            "confidence_mean",
+            "float64",
+            "Mean token confidence C = -(1/K) sum over the top K of ln p (DeepConf); NULL when not banked.",
+            unit="nats",
+        ),
+        Column("confidence_tail", "float64", "Mean C of the last window of tokens (DeepConf); NULL when not banked.", unit="nats"),
+        Column(
+            "confidence_lowest_group", "float64", "Lowest mean C of any window of tokens (DeepConf); NULL when not banked.", unit="nats"
+        ),
+        Column("external_score", "float64", "Score of an external verifier or reward model on its own scale; higher is better."),
+        *_TIMES,
+        Column(
+            "flops",
+            "float64",
+            "Floating point operations of prefill without cached tokens and of decoding, by the model card; NULL without a card.",
+            unit="FLOP",
+        ),
+        Column("energy_j", "float64", "Energy attributed to the sample; NULL where no power source was read.", unit="J"),
+        Column("energy_method", "string", "Power source and attribution rule of energy_j; NULL with it. Unlike methods are never pooled."),
+        Column("energy_unknown_reason", "string", "Why energy_j is NULL; NULL where it is known."),
+        Column("cost_usd", "float64", "Price paid for the sample, where a source tells it.", unit="USD"),
+        Column(
+            "completion_hash", "string", "First 16 hexadecimal digits of the SHA-256 of the token ids (of the text where there are none)."
+        ),
+        Column("cluster_id", "string", "Problems that share a passage or template share it; NULL where each stands alone."),
+        Column("label_correct", "bool", "Verdict an imported source gave; NULL where there is none. Never mixed with correct."),
+        Column("n_calls", "int32", "Engine calls of the sample.", nullable=False),
+    ),
+)
+
+CALLS = Table(
+    name="core_calls",
+    grain="one engine call of one attempt, warm-up and failed ones included",
+    keys=("call_id", "attempt"),
+    order=("session_id", "call_id", "attempt"),
+    warnings=("Only rows with is_used belong to core_samples; the others are warm-up, failed or superseded, as not_used_reason says.",),
+    columns=(
+        Column("call_id", "string", "sample_id and call_index joined by a colon.", nullable=False),
+        Column("sample_id", "string", "Sample the call belongs to.", nullable=False),
+        Column("parent_call_id", "string", "Call whose output this call's prompt contains; NULL for the first."),
+        Column("point_id", "string", "Measured configuration.", nullable=False),
+        Column("problem_id", "string", "Problem.", nullable=False),
+        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        Column("run_id", "string", "Run of the session, or import, that made the row."),
+        Column("attempt", "int32", "Number of that run among the session's runs, from 1.", nullable=False),
+        Column("sample_index", "int32", "Number of the attempt at the problem under the point; NULL for warm-up."),
+        Column("call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False),
+        Column("role", "string", "What the call is for, e.g. solve.", nullable=False),
+        Column("is_used", "bool", "Whether the call is part of a row of core_samples.", nullable=False),
+        Column(
+            "not_used_reason",
+            "string",
+            "Why it is not: warmup, or superseded (another attempt of the same sample is used); NULL where it is.",
+            allowed=("warmup", "superseded"),
+        ),
+        Column("output_text", "string", "Generated text."),
+        Column("finish_reason", "string", FINISH),
+        Column("error", "string", "What went wrong; NULL when nothing did."),
+        Column("seed", "int64", "Seed of the request; NULL where the engine's own random stream was used."),
+        Column("prompt_hash", "string", "Hash of the messages asked."),
+        *_SHARES,
+        *_TIMES,
+        Column("flops", "float64", "Floating point operations by the model card; NULL without a card.", unit="FLOP"),
+        Column("num_preemptions", "int32", "Times the scheduler took its memory away and began again."),
+    ),
+)
+
+POINTS = Table(
+    name="core_points",
+    grain="one point as measured in one session",
+    keys=("point_id", "session_id"),
+    warnings=("A point that two sweeps share has one row for each session.",),
+    columns=(
+        Column("point_id", "string", "Hash of the fully expanded configuration.", nullable=False),
+        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        Column("sweep", "string", "Sweep that asked for it; NULL for imports."),
+        Column("source", "string", 'How it came here: "generated", or the name of the importer.', nullable=False),
+        Column("method", "string", "How a sample is made: sample (one call).", nullable=False),
+        Column("task", "string", "Task name.", nullable=False),
+        Column("task_source", "string", "Registered source of the problems."),
+        Column("task_dataset", "string", "Data set of that source."),
+        Column("task_config", "json", "Settings of the source, canonical JSON."),
+        Column("task_seed", "int64", "Seed of the problems."),
+        Column("verifier", "string", "Registered verifier."),
+        Column("n_problems", "int32", "Problems asked.", unit="problems"),
+        Column("model_variant", "string", "Model variant name.", nullable=False),
+        Column("model_path", "string", "Where the weights lie, as the sweep says it."),
+        Column("model_revision", "string", "Revision of the weights."),
+        Column("model_card", "string", "Card that FLOPs and memory traffic are computed from; NULL where none is named."),
+        Column("dtype", "string", "Number format of weights and activations."),
+        Column("quantization", "string", "Quantization method; NULL for none."),
+        Column("prompt", "string", "Prompt name."),
+        Column("prompt_system", "string", "System text; NULL for none."),
+        Column("prompt_template", "string", "Template with {question} where the problem goes."),
+        Column("temperature", "float64", "Sampling temperature; 0 is greedy."),
+        Column("top_p", "float64", "Nucleus sampling share.", unit="ratio"),
+        Column("top_k", "int32", "Tokens kept; 0 keeps all.", unit="tokens"),
+        Column("min_p", "float64", "Smallest probability kept, relative to the largest.", unit="ratio"),
+        Column("max_tokens", "int32", "Token budget of a sample.", unit="tokens"),
+        Column("seed", "int64", "Sampling seed of the point."),
+        Column("engine", "string", "Engine."),
+        Column("engine_seed", "int64", "Seed of the engine."),
+        Column("max_model_len", "int32", "Context length.", unit="tokens"),
+        Column("kv_cache_bytes", "int64", "Memory asked for keys and values.", unit="bytes"),
+        Column("max_num_seqs", "int32", "Largest batch.", unit="sequences"),
+        Column("max_num_batched_tokens", "int32", "Most tokens of one step.", unit="tokens"),
+        Column("block_size", "int32", "Tokens of a key-value block; NULL for the engine's own choice.", unit="tokens"),
+        Column("has_prefix_caching", "bool", "Whether shared prefixes are computed once."),
+        Column("is_eager", "bool", "Whether compilation and graph capture are off."),
+        Column("engine_options", "json", "Further engine settings, canonical JSON."),
+        Column("samples_per_problem", "int32", "Samples asked for each problem.", unit="samples"),
+        Column("samples_planned", "int64", "n_problems * samples_per_problem.", unit="samples"),
+        Column("samples_banked", "int64", "Rows of core_samples.", unit="samples", nullable=False),
+        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
+        Column("samples_missing", "int64", "Planned samples that are not banked.", unit="samples"),
+    ),
+)
+
+PROBLEMS = Table(
+    name="core_problems",
+    grain="one problem as asked in one session",
+    keys=("problem_id", "session_id"),
+    warnings=("A problem that several sessions asked has one row for each.",),
+    columns=(
+        Column("problem_id", "string", "Task and content hash of question, reference and verifier.", nullable=False),
+        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        Column("task", "string", "Task name.", nullable=False),
+        Column("source", "string", 'How it came here: "generated", or the name of the importer.', nullable=False),
+        Column("question", "string", "What was asked, without the prompt's framing; NULL where an imported source does not hold it."),
+        Column("reference", "string", "The right answer as the verifier reads it; NULL where an imported source does not hold it."),
+        Column("verifier", "string", "Registered verifier; NULL where only imported labels judge."),
+        Column("cluster_id", "string", "Problems that share a passage or template share it; NULL where each stands alone."),
+        Column("metadata", "json", "Where the problem came from, canonical JSON."),
+        Column("n_samples", "int64", "Rows of core_samples.", unit="samples", nullable=False),
+        Column("n_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
+        Column("n_correct", "int64", "Valid rows that are correct.", unit="samples", nullable=False),
+        Column("n_answer_classes", "int32", "Classes of equal answers among all rows.", unit="classes", nullable=False),
+    ),
+)
+
+SESSIONS = Table(
+    name="core_sessions",
+    grain="one run of one session",
+    keys=("session_id", "run_id", "attempt"),
+    order=("session_id", "attempt", "run_id"),
+    warnings=(
+        "Throughput is measured inside the window: warm-up before it is left out and counted.",
+        "The resolved engine configuration is what ran; core_points has what was asked for.",
+    ),
+    columns=(
+        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        Column("run_id", "string", "One execution of it; the import id for imports.", nullable=False),
+        Column("attempt", "int32", "Number of the run among the session's runs, from 1.", nullable=False),
+        Column("sweep", "string", "Sweep; NULL for imports."),
+        Column("source", "string", 'How it came here: "generated", or the name of the importer.', nullable=False),
+        Column("engine", "string", "Engine."),
+        Column("model_variant", "string", "Model variant name; NULL where an import holds several."),
+        Column("status", "string", "How the run ended: finished, stopped, failed, died, running; imported for imports.", nullable=False),
+        Column(
+            "is_valid",
+            "bool",
+            "Whether the run ended well and made usable samples: true exactly where invalid_reasons is empty.",
+            nullable=False,
+        ),
+        Column(
+            "invalid_reasons",
+            "list[string]",
+            "Codes of what is wrong with the run as a whole, sorted; empty when nothing is.",
+            nullable=False,
+        ),
+        Column("error", "string", "What the run said when it failed."),
+        Column("started_unix_s", "float64", "Wall clock at start.", unit="s"),
+        Column("ended_unix_s", "float64", "Wall clock at the end.", unit="s"),
+        Column("engine_start_s", "float64", "Seconds until the engine was ready.", unit="s"),
+        Column("window_s", "float64", "Length of the measured window: from the first request after warm-up to the last result.", unit="s"),
+        Column("device", "string", "Device the model ran on."),
+        Column("isocost_version", "string", "Version of this project."),
+        Column("engine_version", "string", "Version of the engine."),
+        Column("versions", "json", "Versions of everything that mattered, canonical JSON."),
+        Column("resolved_engine", "json", "Engine configuration as the engine resolved it, canonical JSON."),
+        Column("energy_j", "float64", "Energy of the window; NULL where no power source was read.", unit="J"),
+        Column("energy_method", "string", "Power source of energy_j; NULL with it."),
+        Column("energy_unknown_reason", "string", "Why energy_j is NULL; NULL where it is known."),
+        Column("rows_total", "int64", "Rows of raw_generations of this run.", unit="rows", nullable=False),
+        Column("rows_warmup", "int64", "Of these, warm-up.", unit="rows", nullable=False),
+        Column("rows_superseded", "int64", "Of these, replaced by another attempt at the same sample.", unit="rows", nullable=False),
+        Column("samples_total", "int64", "Rows of core_samples from this run.", unit="samples", nullable=False),
+        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
+        Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
+        Column("invalid_counts", "json", "Invalid samples by reason code; a sample with two reasons counts under both.", nullable=False),
+        Column("samples_truncated", "int64", "Samples that the token budget ended.", unit="samples", nullable=False),
+        Column("prompt_tokens", "int64", "Prompt tokens of all samples.", unit="tokens"),
+        Column("output_tokens", "int64", "Generated tokens of all samples.", unit="tokens"),
+        Column("output_tokens_per_s", "float64", "output_tokens / window_s.", unit="tokens/s"),
+    ),
+)
+
+TABLES = (SAMPLES, CALLS, POINTS, PROBLEMS, SESSIONS)
