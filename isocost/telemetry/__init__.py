@@ -8,10 +8,32 @@ here: attribution of energy to samples (`isocost.costs`) and storage (`isocost.b
 from isocost.telemetry import none as _none
 from isocost.telemetry import nvml as _nvml
 from isocost.telemetry import rapl as _rapl
+from isocost.telemetry.integrate import counter_energy, cumulative_energy, duty_cycle_error_w, integrate_power
+from isocost.telemetry.measure import CODES, WindowEnergy, idle_power, measure_window
 from isocost.telemetry.sampler import PowerSampler
 from isocost.telemetry.sources import DeviceReading, PowerSource, Unavailable, open_source
 from isocost.telemetry.trace import TraceSource
+from isocost.telemetry.windows import Window, measured_window, steady_state_window, tokens_in_window
 
-__all__ = ["DeviceReading", "PowerSampler", "PowerSource", "TraceSource", "Unavailable", "open_source"]
+__all__ = [
+    "CODES",
+    "DeviceReading",
+    "PowerSampler",
+    "PowerSource",
+    "TraceSource",
+    "Unavailable",
+    "Window",
+    "WindowEnergy",
+    "counter_energy",
+    "cumulative_energy",
+    "duty_cycle_error_w",
+    "idle_power",
+    "integrate_power",
+    "measure_window",
+    "measured_window",
+    "open_source",
+    "steady_state_window",
+    "tokens_in_window",
+]
 
 del _none, _nvml, _rapl
