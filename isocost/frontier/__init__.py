@@ -7,7 +7,7 @@ Arrays in, arrays out. Not here: tables (isocost.tables), scaling curves (isocos
 
 from isocost.frontier.attainment import attainment_curves, attainment_probability
 from isocost.frontier.bands import Band, simultaneous_band
-from isocost.frontier.bootstrap import ProblemBootstrap, problem_bootstrap, replicate_means, resample_counts
+from isocost.frontier.bootstrap import ProblemBootstrap, intervals, membership, problem_bootstrap, replicate_means, resample_counts
 from isocost.frontier.comparisons import (
     McNemar,
     Paired,
@@ -34,6 +34,7 @@ from isocost.frontier.intervals import (
     wilson,
 )
 from isocost.frontier.knees import Knee, knee
+from isocost.frontier.margins import frontier_margin, margin_intervals
 
 __all__ = [
     "Band",
@@ -54,14 +55,18 @@ __all__ = [
     "duplicate_groups",
     "exclusive_contributions",
     "fixed_benchmark_se",
+    "frontier_margin",
     "gaps",
     "holm",
     "hull_quality",
     "hypervolume",
+    "intervals",
     "jeffreys",
     "knee",
+    "margin_intervals",
     "mcnemar",
     "mean_interval",
+    "membership",
     "paired_comparison",
     "pareto_mask",
     "problem_bootstrap",

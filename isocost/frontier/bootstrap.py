@@ -101,9 +101,9 @@ def problem_bootstrap(
         noise = finite_array(noise_variance, "noise_variance", (2,))
         if noise.shape != grades.shape or (noise < 0).any():
             raise IsocostError("`noise_variance` does not fit the values", remedy="Same shape as values, zero or positive.")
-    member = _membership(grades, spent, counts, noise, seed)
-    low, high, se = _intervals(grades, counts, confidence, method, clusters, noise, seed)
-    cost_low, cost_high, _ = _intervals(spent, counts, confidence, method, clusters, None, seed)
+    member = membership(grades, spent, counts, noise, seed)
+    low, high, se = intervals(grades, counts, confidence, method, clusters, noise, seed)
+    cost_low, cost_high, _ = intervals(spent, counts, confidence, method, clusters)
     name = method if clusters is None else f"{method}-clustered"
     center, price = grades.mean(axis=1), spent.mean(axis=1)
     return ProblemBootstrap(center, low, high, se, price, cost_low, cost_high, member, draws, seed, confidence, name)
@@ -144,37 +144,58 @@ def resample_counts(problems: int, draws: int, seed: int, *, clusters: ArrayLike
     return counts if label is None else counts[:, label]
 
 
-def replicate_means(values: FloatArray, counts: NDArray[np.uint16], noise: FloatArray | None = None, seed: int = 0) -> Iterator:
-    """Yields ``(first draw, means)`` chunk by chunk; means are ``(draws in chunk, outcomes)``."""
+def replicate_means(
+    values: FloatArray, counts: NDArray[np.uint16], noise: FloatArray | None = None, seed: int = 0
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yields ``(first draw, means)`` chunk by chunk; means are ``(draws in chunk, outcomes)``.
+
+    Outcomes with the same values on every problem (strategies that spend the same samples) get bit-identical means, so that a
+    tie stays a tie in every draw.
+
+    Args:
+        values: shape ``(outcomes, problems)``.
+        counts: from `resample_counts`.
+        noise: optional sampling variance of each value, same shape.
+        seed: of the noise.
+    """
     rows = max(1, CHUNK // max(values.shape))
+    seen: dict[bytes, int] = {}
+    copy_of = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in values + 0.0])
+    distinct = values[np.unique(copy_of, return_index=True)[1]]
     for start in range(0, len(counts), rows):
         weight = counts[start : start + rows].astype(np.float64)
         size = weight.sum(axis=1, keepdims=True)
-        means = weight @ values.T / size
+        means = (weight @ distinct.T / size)[:, copy_of]
         if noise is not None:
             spread = np.sqrt(weight @ noise.T) / size
             means += spread * np.random.default_rng([seed, 1, start]).standard_normal(means.shape)
         yield start, means
 
 
-def _membership(grades: FloatArray, spent: FloatArray, counts: NDArray[np.uint16], noise: FloatArray | None, seed: int) -> FloatArray:
-    hits = np.zeros(len(grades), dtype=np.int64)
-    chunks = zip(replicate_means(spent, counts), replicate_means(grades, counts, noise, seed), strict=True)
+def membership(
+    values: FloatArray, costs: FloatArray, counts: NDArray[np.uint16], noise: FloatArray | None = None, seed: int = 0
+) -> FloatArray:
+    """Share of draws in which each outcome is on the frontier; arguments as `replicate_means`, costs like values."""
+    hits = np.zeros(len(values), dtype=np.int64)
+    chunks = zip(replicate_means(costs, counts), replicate_means(values, counts, noise, seed), strict=True)
     for (_, price), (_, grade) in chunks:
         hits += np.count_nonzero(frontier_rows(price, grade, rounding=ROUNDING), axis=0)
     return hits / len(counts)
 
 
-def _intervals(
+def intervals(
     values: FloatArray,
     counts: NDArray[np.uint16],
-    confidence: float,
-    method: Interval,
-    clusters: ArrayLike | None,
-    noise: FloatArray | None,
-    seed: int,
+    confidence: float = 0.95,
+    method: Interval = "percentile",
+    clusters: ArrayLike | None = None,
+    noise: FloatArray | None = None,
+    seed: int = 0,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Interval and standard error per outcome, a block of outcomes at a time so that memory stays bounded."""
+    """Low end, high end and standard error per outcome, a block of outcomes at a time so that memory stays bounded.
+
+    Arguments as in `problem_bootstrap` and `replicate_means`; ``clusters`` are those that the counts were drawn with.
+    """
     low, high, se = (np.empty(len(values)) for _ in range(3))
     width = max(1, 4 * CHUNK // len(counts))
     for start in range(0, len(values), width):

@@ -10,7 +10,14 @@ from scipy import stats
 
 import isocost.frontier.bootstrap as module
 from isocost.errors import IsocostError
-from isocost.frontier import attainment_curves, attainment_probability, problem_bootstrap, resample_counts
+from isocost.frontier import (
+    attainment_curves,
+    attainment_probability,
+    frontier_margin,
+    margin_intervals,
+    problem_bootstrap,
+    resample_counts,
+)
 from isocost.frontier.dominance import pareto_mask
 
 VALUES = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1.0]])
@@ -159,3 +166,31 @@ def test_attainment_refuses_bad_levels():
         attainment_curves(VALUES, COSTS, [1], levels=[0])
     with pytest.raises(IsocostError, match="goal"):
         attainment_probability(VALUES, COSTS, [1, 2], [0.5])
+
+
+def test_margin_is_the_lead_over_all_others_at_no_more_cost():
+    rng = np.random.default_rng(0)
+    cost, quality = rng.integers(0, 6, 40).astype(float), rng.integers(0, 9, 40) / 8
+    slow = []
+    for i in range(40):
+        rivals = quality[(cost <= cost[i]) & (np.arange(40) != i)]
+        slow.append(quality[i] - rivals.max() if rivals.size else np.inf)
+    got = frontier_margin(cost, quality)
+    assert got == pytest.approx(slow)
+    on = pareto_mask(cost, quality)
+    assert on[got > 0].all() and not on[got < 0].any()
+    assert frontier_margin([1, 2], [0.5, 0.6]).tolist() == [np.inf, pytest.approx(0.1)]
+    with pytest.raises(IsocostError, match="2 costs for 1"):
+        frontier_margin([1, 2], [0.5])
+
+
+def test_margin_interval_agrees_with_membership():
+    rng = np.random.default_rng(6)
+    values, costs = rng.random((8, 30)), np.repeat(np.arange(1.0, 9.0)[:, None], 30, axis=1)
+    counts = resample_counts(30, 999, 0)
+    low, high = margin_intervals(values, costs, counts)
+    member = problem_bootstrap(values, costs, 999, 0).membership
+    assert np.isposinf([low[0], high[0]]).all() and member[0] == 1
+    assert (member[low > 0] >= 0.97).all() and (member[high < 0] <= 0.03).all()
+    point = frontier_margin(costs.mean(axis=1), values.mean(axis=1))
+    assert (low[1:] <= point[1:]).all()
