@@ -1,0 +1,88 @@
+"""Stored tables: stamped, atomic, the same bytes for the same rows, and never read in another meaning."""
+
+from __future__ import annotations
+
+import os
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from polars.testing import assert_frame_equal
+
+from isocost.errors import IsocostError
+from isocost.schema import parquet
+from isocost.schema.frames import conform
+from isocost.schema.parquet import read_stamp, read_table, write_table
+
+
+def test_round_trip_with_stamp(probe, rows, tmp_path):
+    path = write_table(rows, probe.name, tmp_path / "deep" / "probe.parquet")
+    assert read_stamp(path) == ("out_probe", 2)
+    assert_frame_equal(read_table(path, probe.name), conform(rows, probe.name))
+    assert not pq.read_schema(path).field("kind").nullable
+    assert [p.name for p in path.parent.iterdir()] == ["probe.parquet"]
+
+
+def test_the_same_rows_give_the_same_bytes(probe, rows, tmp_path):
+    first = write_table(rows, probe.name, tmp_path / "a.parquet").read_bytes()
+    assert write_table(rows.reverse(), probe.name, tmp_path / "b.parquet").read_bytes() == first
+
+
+def test_a_refused_frame_leaves_the_file_alone(probe, rows, tmp_path):
+    path = write_table(rows, probe.name, tmp_path / "probe.parquet")
+    before = path.read_bytes()
+    with pytest.raises(IsocostError):
+        write_table(rows.drop("kind"), probe.name, path)
+    assert path.read_bytes() == before
+
+
+def test_a_failed_write_leaves_the_file_and_no_debris(probe, rows, tmp_path, monkeypatch):
+    path = write_table(rows, probe.name, tmp_path / "probe.parquet")
+    before = path.read_bytes()
+
+    def full(*_args, **_more):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(parquet.pq, "write_table", full)
+    with pytest.raises(IsocostError, match=r"probe\.parquet.*No space left.*intact"):
+        write_table(rows, probe.name, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["probe.parquet"]
+
+
+def test_an_older_meaning_is_refused_without_a_migration(probe, rows, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet, "stamp", lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"})
+        path = write_table(rows, probe.name, tmp_path / "old.parquet")
+    with pytest.raises(IsocostError, match=r"schema version 1 of out_probe; version 2 .*Materialize out_probe again"):
+        read_table(path, probe.name)
+
+
+def test_an_older_meaning_is_lifted_by_its_migration(probe, rows, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet, "stamp", lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"})
+        path = write_table(rows, probe.name, tmp_path / "old.parquet")
+    monkeypatch.setitem(parquet.MIGRATIONS, (probe.name, 1), lambda frame: frame.with_columns(pl.col("energy_j") * 1000))
+    assert read_table(path, probe.name)["energy_j"].to_list() == [0.0, None, 1500.0]
+
+
+def test_a_newer_meaning_is_refused(probe, rows, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet, "stamp", lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"3"})
+        path = write_table(rows, probe.name, tmp_path / "new.parquet")
+    with pytest.raises(IsocostError, match="version 3, this code knows 2"):
+        read_table(path, probe.name)
+
+
+def test_foreign_missing_and_broken_files_are_told(probe, rows, tmp_path):
+    write_table(rows, probe.name, tmp_path / "probe.parquet")
+    with pytest.raises(IsocostError, match=r"holds table out_probe, not raw_generations"):
+        read_table(tmp_path / "probe.parquet", "raw_generations")
+    rows.write_parquet(tmp_path / "foreign.parquet")
+    with pytest.raises(IsocostError, match="no isocost stamp"):
+        read_table(tmp_path / "foreign.parquet", probe.name)
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 half a file")
+    with pytest.raises(IsocostError, match="not a readable Parquet file"):
+        read_table(tmp_path / "broken.parquet", probe.name)
+    with pytest.raises(IsocostError, match="no such file"):
+        read_table(tmp_path / "none.parquet", probe.name)
