@@ -7,7 +7,14 @@ Arrays in, arrays out. Not here: tables (isocost.tables), scaling curves (isocos
 
 from isocost.frontier.attainment import attainment_curves, attainment_probability
 from isocost.frontier.bands import Band, simultaneous_band
-from isocost.frontier.bootstrap import ProblemBootstrap, intervals, membership, problem_bootstrap, replicate_means, resample_counts
+from isocost.frontier.bootstrap import (
+    ProblemBootstrap,
+    bootstrap_intervals,
+    frontier_membership,
+    problem_bootstrap,
+    replicate_means,
+    resample_counts,
+)
 from isocost.frontier.comparisons import (
     McNemar,
     Paired,
@@ -30,6 +37,7 @@ from isocost.frontier.intervals import (
     fixed_benchmark_se,
     jeffreys,
     mean_interval,
+    score_interval,
     variance_split,
     wilson,
 )
@@ -47,6 +55,7 @@ __all__ = [
     "attainment_curves",
     "attainment_probability",
     "benjamini_hochberg",
+    "bootstrap_intervals",
     "clopper_pearson",
     "clustered_se",
     "comparison_power",
@@ -56,17 +65,16 @@ __all__ = [
     "exclusive_contributions",
     "fixed_benchmark_se",
     "frontier_margin",
+    "frontier_membership",
     "gaps",
     "holm",
     "hull_quality",
     "hypervolume",
-    "intervals",
     "jeffreys",
     "knee",
     "margin_intervals",
     "mcnemar",
     "mean_interval",
-    "membership",
     "paired_comparison",
     "pareto_mask",
     "problem_bootstrap",
@@ -74,6 +82,7 @@ __all__ = [
     "rate_faults",
     "replicate_means",
     "resample_counts",
+    "score_interval",
     "simultaneous_band",
     "staircase",
     "staircase_quality",

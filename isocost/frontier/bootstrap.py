@@ -101,9 +101,9 @@ def problem_bootstrap(
         noise = finite_array(noise_variance, "noise_variance", (2,))
         if noise.shape != grades.shape or (noise < 0).any():
             raise IsocostError("`noise_variance` does not fit the values", remedy="Same shape as values, zero or positive.")
-    member = membership(grades, spent, counts, noise, seed)
-    low, high, se = intervals(grades, counts, confidence, method, clusters, noise, seed)
-    cost_low, cost_high, _ = intervals(spent, counts, confidence, method, clusters)
+    member = frontier_membership(grades, spent, counts, noise, seed)
+    low, high, se = bootstrap_intervals(grades, counts, confidence, method, clusters, noise, seed)
+    cost_low, cost_high, _ = bootstrap_intervals(spent, counts, confidence, method, clusters)
     name = method if clusters is None else f"{method}-clustered"
     center, price = grades.mean(axis=1), spent.mean(axis=1)
     return ProblemBootstrap(center, low, high, se, price, cost_low, cost_high, member, draws, seed, confidence, name)
@@ -172,7 +172,7 @@ def replicate_means(
         yield start, means
 
 
-def membership(
+def frontier_membership(
     values: FloatArray, costs: FloatArray, counts: NDArray[np.uint16], noise: FloatArray | None = None, seed: int = 0
 ) -> FloatArray:
     """Share of draws in which each outcome is on the frontier; arguments as `replicate_means`, costs like values."""
@@ -183,7 +183,7 @@ def membership(
     return hits / len(counts)
 
 
-def intervals(
+def bootstrap_intervals(
     values: FloatArray,
     counts: NDArray[np.uint16],
     confidence: float = 0.95,

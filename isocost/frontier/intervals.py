@@ -65,6 +65,49 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[FloatArr
     return data.mean(axis=-1) - half, data.mean(axis=-1) + half
 
 
+def score_interval(values: ArrayLike, confidence: float = 0.95, *, clusters: ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
+    """Wilson's interval at the effective number of trials, for mean accuracies whose per-problem values lie in [0, 1].
+
+    The effective number m (1 - m) / SE^2 carries what repeated samples and clusters do to the variance, and is shrunk by
+    (z / t)^2 for the estimated SE (Korn and Graubard 1998, with Wilson's interval as in Dean and Pagano 2015). Stays inside
+    [0, 1] and, unlike bootstrap and t intervals, keeps its level near 0 and 1. Without spread between problems the trials are
+    the problems (clusters) themselves.
+
+    Args:
+        values: mean score per problem, shape ``(problems,)`` or ``(outcomes, problems)``.
+        confidence: level.
+        clusters: optional label per problem.
+
+    Returns:
+        ``(low, high)``, one entry per outcome (scalars for one).
+
+    Raises:
+        IsocostError: fewer than two problems or clusters, or a value outside [0, 1].
+    """
+    data = finite_array(values, "values", (1, 2))
+    if ((data < 0) | (data > 1)).any():
+        raise IsocostError("a value lies outside [0, 1]", remedy="Use mean_interval for quantities that are no shares.")
+    rows = np.atleast_2d(data)
+    if clusters is None:
+        units = rows.shape[1]
+        center = rows.mean(axis=1)
+        sums = rows - center[:, None]
+    else:
+        label = np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1)
+        units = int(label.max()) + 1
+        center = rows.mean(axis=1)
+        sums = (rows - center[:, None]) @ np.eye(units)[label]
+    if units < 2:
+        raise IsocostError(f"{units} problem or cluster", remedy="The spread of a mean needs at least two.")
+    variance = (sums**2).sum(axis=1) * units / (units - 1) / rows.shape[1] ** 2
+    # Spread below rounding dust would mean billions of trials.
+    spread = (variance > 1e-24) & (center > 0) & (center < 1)
+    trials = np.divide(center * (1 - center), variance, out=np.full(len(rows), float(units)), where=spread)
+    trials = trials * (ndtri((1 + confidence) / 2) / stats.t.ppf((1 + confidence) / 2, units - 1)) ** 2
+    low, high = wilson(np.clip(center, 0, 1) * trials, trials, confidence)
+    return (low[0], high[0]) if data.ndim == 1 else (low, high)
+
+
 def clustered_se(scores: ArrayLike, clusters: ArrayLike, *, small_sample: bool = True) -> float:
     """Cluster-robust standard error of a mean (Liang and Zeger 1986; Miller 2024 without the factor).
 

@@ -23,6 +23,7 @@ from isocost.frontier import (
     paired_comparison,
     problems_needed,
     rate_faults,
+    score_interval,
     simultaneous_band,
     variance_split,
     wilson,
@@ -179,3 +180,29 @@ def test_reported_rates_are_held_to_their_counts():
     assert rate_faults([1], [8], [0.13], decimals=2, other_trials=[9]) == [("trials_disagree",)]
     with pytest.raises(IsocostError, match="do not fit"):
         rate_faults([1], [0], [0.1], decimals=2)
+
+
+def test_score_interval_is_wilsons_for_one_sample_per_problem():
+    x = np.array([1.0] * 700 + [0.0] * 300)
+    assert np.array(score_interval(x)) == pytest.approx(wilson(700, 1000), abs=2e-4)
+    assert np.array(score_interval(np.ones(30))) == pytest.approx(wilson(30, 30), abs=0.02) and score_interval(np.ones(30))[1] == 1
+    with pytest.raises(IsocostError, match="outside"):
+        score_interval([0.5, 1.5])
+
+
+def test_score_interval_sees_clusters_and_repeated_samples():
+    rng = np.random.default_rng(0)
+    p = rng.random(40)
+    low, high = score_interval(np.repeat(p, 5), clusters=np.repeat(np.arange(40), 5))
+    assert (low, high) == pytest.approx(score_interval(p))
+    half = 0.5 * (high - low)
+    assert half == pytest.approx(stats.t.ppf(0.975, 39) * stats.sem(p), rel=0.05)
+
+
+@pytest.mark.parametrize(("alpha", "beta", "problems"), [(0.3, 3, 30), (8, 0.5, 30), (1, 1, 100)])
+def test_score_interval_keeps_its_level_where_the_bootstrap_does_not(alpha, beta, problems):
+    rng = np.random.default_rng(problems)
+    values = rng.binomial(8, rng.beta(alpha, beta, (2000, problems))) / 8
+    low, high = score_interval(values)
+    truth = alpha / (alpha + beta)
+    assert 0.935 < ((low <= truth) & (truth <= high)).mean() < 0.985
