@@ -43,7 +43,11 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         asset_checks=[*_table_checks(assets), *suite_checks(), *sql_checks()],
         jobs=JOBS,
         schedules=[nightly_refresh],
-        sensors=[sweep_folder, inbox, dg.AutomationConditionSensorDefinition("refresh_on_new_core", target=dg.AssetSelection.groups("out", "publish"))],
+        sensors=[
+            sweep_folder,
+            inbox,
+            dg.AutomationConditionSensorDefinition("refresh_on_new_core", target=dg.AssetSelection.groups("out", "publish")),
+        ],
         resources={**default_resources(), **(resource_overrides or {})},
         # One process a run: a step's own process costs seconds of imports, and the engine already has a process of its own.
         executor=dg.in_process_executor,

@@ -78,7 +78,9 @@ def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id:
             print(f"\nfailed: {event.step_key}: {_reason(event)}", file=sys.stderr)
     for check in done.get_asset_check_evaluations():
         if not check.passed:
-            print(f"check {check.severity.value}: {check.asset_key.to_user_string()}/{check.check_name}: {check.description}", file=sys.stderr)
+            print(
+                f"check {check.severity.value}: {check.asset_key.to_user_string()}/{check.check_name}: {check.description}", file=sys.stderr
+            )
     return done.success
 
 

@@ -55,7 +55,9 @@ def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> d
             continue
         for session_id in planned:
             added.append(session_id)
-            requests.append(dg.RunRequest(run_key=f"{session_id}:{digest}", partition_key=session_id, tags={"isocost/sweep_file": path.name}))
+            requests.append(
+                dg.RunRequest(run_key=f"{session_id}:{digest}", partition_key=session_id, tags={"isocost/sweep_file": path.name})
+            )
     if not requests:
         return dg.SkipReason("; ".join(told) or f"no sweep file in {sweeps_folder()}")
     return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[sessions.build_add_request(sorted(set(added)))])
@@ -65,8 +67,8 @@ def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> d
 def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Requests an import for every ``NAME.import.yaml`` in the inbox.
 
-    The sidecar says what the file beside it is: ``format``, ``path`` (relative to the sidecar), and ``provenance``, ``unknown`` or ``mapping``
-    where the format needs them. Write the data first and the sidecar last.
+    The sidecar says what the file beside it is: ``format``, ``path`` (relative to the sidecar), and ``provenance``, ``unknown`` or
+    ``mapping`` where the format needs them. Write the data first and the sidecar last.
     """
     requests, added, told = [], [], []
     for sidecar in sorted(inbox_folder().glob(f"*{SIDECAR}")):

@@ -48,7 +48,9 @@ def suite_check(
 ) -> dg.AssetChecksDefinition:
     """A blocking check that judges the sessions of the run (all of them outside a partitioned run)."""
 
-    @dg.asset_check(name=CHECK_NAME, asset=asset, blocking=True, description=f"{len(rules)} statements about {asset}, each with its reason.")
+    @dg.asset_check(
+        name=CHECK_NAME, asset=asset, blocking=True, description=f"{len(rules)} statements about {asset}, each with its reason."
+    )
     def expectations(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         place = store.open()
         wanted = [place.path(asset, key) for key in partition_keys(context)]

@@ -71,3 +71,67 @@ def samples_frame(samples: pl.DataFrame) -> pl.DataFrame:
         (~pl.col("is_valid")).cast(pl.Float64).alias("is_invalid_ratio"),
         pl.col("is_truncated").cast(pl.Float64).alias("is_truncated_ratio"),
     )
+
+
+_GENERATED = 'source=="generated"'
+
+CORE_SESSIONS: tuple[Rule, ...] = (
+    rule("ExpectCompoundColumnsToBeUnique", "a run counted twice doubles its throughput", column_list=["session_id", "run_id", "attempt"]),
+    rule("ExpectColumnValuesToBeBetween", "attempts count from 1", column="attempt", min_value=1),
+    rule(
+        "ExpectColumnPairValuesAToBeGreaterThanB",
+        "a run ends after it began; a wall clock that jumped back cannot place power samples",
+        column_A="ended_unix_s",
+        column_B="started_unix_s",
+        or_equal=True,
+        ignore_row_if="either_value_is_missing",
+    ),
+    rule("ExpectColumnValuesToBeBetween", "a window of no length has no throughput", column="window_s", min_value=0, strict_min=True),
+    rule("ExpectColumnValuesToBeBetween", "tokens come out, never in", column="output_tokens_per_s", min_value=0),
+    rule(
+        "ExpectColumnPairValuesAToBeGreaterThanB",
+        "valid samples are some of all samples",
+        column_A="samples_total",
+        column_B="samples_valid",
+        or_equal=True,
+    ),
+    rule(
+        "ExpectColumnPairValuesAToBeGreaterThanB",
+        "warm-up rows are some of all rows",
+        column_A="rows_total",
+        column_B="rows_warmup",
+        or_equal=True,
+    ),
+    rule(
+        "ExpectColumnValuesToNotBeNull",
+        "numbers of an engine of unknown version compare with nothing",
+        column="engine_version",
+        row_condition='source=="generated" and samples_total > 0',
+    ),
+    rule(
+        "ExpectColumnValuesToNotBeNull",
+        "what was asked for is not what ran: the resolved configuration is the record",
+        column="resolved_engine",
+        row_condition='source=="generated" and samples_total > 0',
+    ),
+    rule("ExpectColumnValuesToNotBeNull", "a result belongs to a code version", column="isocost_version", row_condition=_GENERATED),
+    rule(
+        "ExpectColumnValuesToNotBeNull",
+        "a joule without its method must not be pooled",
+        column="energy_method",
+        row_condition="energy_j.notnull()",
+    ),
+    rule(
+        "ExpectColumnValuesToNotBeNull",
+        "an unknown joule says why it is unknown",
+        column="energy_unknown_reason",
+        row_condition="energy_j.isnull()",
+    ),
+    rule(
+        "ExpectColumnValuesToNotBeInSet",
+        "a run that failed keeps its rows, but somebody should know",
+        severity="warning",
+        column="status",
+        value_set=["failed"],
+    ),
+)
