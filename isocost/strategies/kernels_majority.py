@@ -22,7 +22,7 @@ def _choose(n, x, table, logs, tilt_in, tilt_out):
 
 @njit(cache=True)
 def _multiply(poly, other, weights, size, top, u_last):
-    """poly *= sum_{x<=top} weights[x] z^x, the last term times u_last, truncated to ``size`` coefficients."""
+    """Multiplies poly by sum_{x<=top} weights[x] z^x, the last term times u_last, truncated to ``size`` coefficients."""
     other[:size] = 0.0
     for x in range(top + 1):
         w = weights[x] * u_last if x == top else weights[x]

@@ -183,7 +183,7 @@ def binomials(n: int) -> Floats:
     table = np.zeros((size, size))
     table[:, 0] = 1.0
     for i in range(1, size):
-        table[i, 1 : i + 1] = table[i - 1, : i] + table[i - 1, 1 : i + 1]
+        table[i, 1 : i + 1] = table[i - 1, :i] + table[i - 1, 1 : i + 1]
     return table
 
 

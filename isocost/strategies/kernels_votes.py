@@ -1,0 +1,141 @@
+"""Compiled inner loops of votes that have no closed form: every subset where they are few, random subsets where they are many.
+
+Lives here: numba code only, called by subsets.py, which explains the rules. Random subsets are prefixes of random orders, so
+one order serves all budgets, and a problem's orders depend on its key alone: all rules see the same subsets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from isocost.strategies.kernels_random import draw_next
+
+WEIGHTED, BORDA, FILTERED, SHORTEST = 0, 1, 2, 3
+TOLERANCE = 1e-9  # relative to the heaviest class: sums of the same weights in another order count as ties
+
+
+@njit(cache=True)
+def _winner(chosen, k, rule, power, classes, weights, distinct, values, score, length, seen):
+    """Value of the answer that wins among ``chosen[:k]``, sample numbers in rank order; ties share the credit."""
+    limit = -np.inf
+    if rule == FILTERED:
+        # Linear percentile 100 (1 - power) of the k confidences, which come in falling order.
+        place = (k - 1) * (1.0 - power)
+        low = int(np.floor(place))
+        high = min(low + 1, k - 1)
+        bottom, top = weights[chosen[k - 1 - low]], weights[chosen[k - 1 - high]]
+        limit = bottom + (place - low) * (top - bottom)
+        limit -= 1e-12 * abs(limit)
+    for i in range(k):
+        g = classes[chosen[i]]
+        if g >= 0:
+            score[g], length[g] = 0.0, 0.0
+    for i in range(k):
+        j = chosen[i]
+        g = classes[j]
+        if g < 0 or weights[j] < limit:
+            continue
+        if rule == BORDA:
+            w = (k - i) ** power
+        elif rule == SHORTEST:
+            w = 1.0
+        else:
+            w = weights[j]
+        if distinct[j] >= 0:
+            if seen[distinct[j]] == 1:
+                continue
+            seen[distinct[j]] = 1
+        score[g] += w
+        length[g] += weights[j]
+    best = -1.0
+    for i in range(k):
+        g, j = classes[chosen[i]], chosen[i]
+        if distinct[j] >= 0:
+            seen[distinct[j]] = 0
+        if g < 0 or weights[j] < limit:
+            continue
+        if rule == SHORTEST and length[g] > 0.0:
+            score[g] = score[g] / np.log(max(length[g] / score[g], 1.0) + 1.0)
+            length[g] = 0.0
+        best = max(best, score[g])
+    tied, credit = 0, 0.0
+    for i in range(k):
+        j = chosen[i]
+        g = classes[j]
+        if g >= 0 and weights[j] >= limit and score[g] >= best * (1.0 - TOLERANCE) and score[g] > -1.0:
+            tied += 1
+            credit += values[g]
+            score[g] = -2.0
+    return credit / tied if tied > 0 else 0.0
+
+
+@njit(cache=True)
+def _count(n, k, limit):
+    """C(n, k), or a number above ``limit`` as soon as it is exceeded."""
+    total = 1.0
+    for i in range(min(k, n - k)):
+        total = total * (n - i) / (i + 1.0)
+        if total > limit * 2.0:
+            return total
+    return np.round(total)
+
+
+@njit(cache=True)
+def vote_rows(classes, weights, distinct, values, sizes, ks, rule, power, draws, most_subsets, keys, result, exact):
+    """Fills result[row, budget]; samples of a row are in rank order (best first), sizes[row] of them exist."""
+    most = classes.shape[1]
+    score, length = np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    seen = np.zeros(most, dtype=np.int8)
+    subset = np.zeros(most, dtype=np.int64)
+    marked = np.zeros(most, dtype=np.int8)
+    state = np.zeros(1, dtype=np.uint64)
+    for row in range(classes.shape[0]):
+        n = sizes[row]
+        sampled = 0
+        for b in range(ks.shape[0]):
+            k = ks[b]
+            if k > n:
+                continue
+            subsets = _count(n, k, most_subsets)
+            result[row, b] = 0.0
+            if subsets > most_subsets:
+                exact[row, b] = False
+                sampled = max(sampled, k)
+                continue
+            for i in range(k):
+                subset[i] = i
+            while True:
+                result[row, b] += (
+                    _winner(subset, k, rule, power, classes[row], weights[row], distinct[row], values[row], score, length, seen) / subsets
+                )
+                i = k - 1
+                while i >= 0 and subset[i] == n - k + i:
+                    i -= 1
+                if i < 0:
+                    break
+                subset[i] += 1
+                for j in range(i + 1, k):
+                    subset[j] = subset[j - 1] + 1
+        if sampled == 0:
+            continue
+        order = np.arange(n)
+        state[0] = keys[row]
+        for _ in range(draws):
+            drawn = 0
+            marked[:n] = 0
+            for b in range(ks.shape[0]):
+                k = ks[b]
+                if k > n or exact[row, b]:
+                    continue
+                while drawn < k:
+                    marked[draw_next(order, drawn, state)] = 1
+                    drawn += 1
+                found = 0
+                for j in range(n):
+                    if marked[j] == 1:
+                        subset[found] = j
+                        found += 1
+                result[row, b] += (
+                    _winner(subset, k, rule, power, classes[row], weights[row], distinct[row], values[row], score, length, seen) / draws
+                )
