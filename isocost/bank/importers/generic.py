@@ -51,9 +51,13 @@ class Generic(Importer):
         """Lets DuckDB read, convert and write; None where a value needs the row-by-row way."""
         mapping = _mapping(source)
         kind = KINDS[source.path.suffix.lower()]
-        if kind != "parquet":
+        found = rules(mapping)
+        if kind == "parquet":
+            with pq.ParquetFile(source.path) as file:
+                _check_header(source.path, file.schema_arrow.names, [rule.source for rule in found])
+        else:
             check_lines(source.path)
-        return write_table_fast(source, part, constants, kind, mapping, rules(mapping))
+        return write_table_fast(source, part, constants, kind, mapping, found)
 
     def records(self, source: Source) -> Iterator[Row]:
         """Row by row, in file order."""

@@ -159,7 +159,11 @@ def seal(lake: Path, slug: str, import_id: str, staged: Path, manifest: dict[str
     """
     manifest = {**manifest, "parts": [_part_entry(path) for path in sorted(staged.glob("part-*.parquet"))]}
     _write_atomic(staged / "manifest.json", manifest)
-    (staged / "lock").unlink()
+    for leftover in staged.iterdir():  # the lock, and whatever a fast way spilled
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        elif leftover.name != "manifest.json" and leftover.suffix != ".parquet":
+            leftover.unlink()
     _fsync_folder(staged)
     home = imports_root(lake) / f"source={slug}"
     with _locked(home):
