@@ -12,11 +12,12 @@ import dagster as dg
 from assets.resources import StoreResource
 from assets.specs import result, table_spec
 from isocost import refresh
-from isocost.publish.figures import curves_figure, frontier_figure, markdown_image
 from isocost.store import Store
 
 
-def _step(name: str, tables: Sequence[str], deps: Sequence[str], run: Callable[[Store], refresh.Frames], figure=None) -> dg.AssetsDefinition:
+def _step(
+    name: str, tables: Sequence[str], deps: Sequence[str], run: Callable[[Store], refresh.Frames], figure=None
+) -> dg.AssetsDefinition:
     """The asset of one group of tables; ``figure`` makes the picture that the first of them shows."""
 
     @dg.multi_asset(name=name, specs=[table_spec(t, deps, kinds=("polars", "parquet")) for t in tables])

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
+from dagster._core.errors import DagsterPipesExecutionError
 
 from assets.partitions import is_import, sessions
 from assets.resources import StoreResource
-from assets.specs import table_spec
+from assets.specs import result, table_spec
+from isocost import refresh
+from isocost.bank.reader import read_manifests
+from isocost.store import Store
 
 MEASUREMENT_POOL = "measurement"
 _TABLES = ("raw_generations", "raw_steps", "raw_telemetry")
@@ -47,24 +53,26 @@ def raw_session(context: dg.AssetExecutionContext, store: StoreResource, pipes: 
         "--run-id",
         context.run_id,
     ]
-    yield from _results(place, session_id, _run(context, pipes, command))
+    _run(context, pipes, command, place)
+    yield from _results(place, session_id)
 
 
-def _run(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, command: list[str]) -> None:
+def _run(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, command: list[str], place: Store) -> None:
     """Runs the payload; its refusal becomes a failure that says what the payload said."""
     try:
-        done = pipes.run(context=context, command=command)
+        pipes.run(context=context, command=command)
     except DagsterPipesExecutionError as error:
-        raise dg.Failure(f"the payload stopped: see its last lines in the log above ({error})", allow_retries=False) from error
-    for message in done.get_custom_messages():
-        context.log.debug("payload: %s", message)
+        told = [m.info.get("error") for m in read_manifests(place.lake, context.partition_key) if m.run_id == context.run_id]
+        raise dg.Failure(next((str(t) for t in told if t), f"the payload stopped; its last lines are in the log ({error})")) from error
 
 
 def _results(place: Store, session_id: str) -> Iterator[dg.MaterializeResult]:
     """What is banked for the session now, this run's share included."""
+    manifests = read_manifests(place.lake, session_id)
     for name in _TABLES:
-        banked = sealed_rows(place.lake, session_id, name)
-        yield result(name, banked.rows, place.lake / part_folder(name, session_id), parts=banked.parts, attempts=banked.runs)
+        parts = [part for manifest in manifests for part in manifest.parts if part.table == name]
+        rows = sum(part.rows for part in parts)
+        yield result(name, rows, place.lake / "raw", parts=len(parts), attempts=len(manifests))
 
 
 class ImportConfig(dg.Config):
@@ -80,8 +88,8 @@ class ImportConfig(dg.Config):
 
     format: str
     path: str
-    provenance: dict[str, str] = {}
-    unknown: list[str] = []
+    provenance: dict[str, str] = Field(default_factory=dict)
+    unknown: list[str] = Field(default_factory=list)
     mapping: str = ""
 
 

@@ -1,29 +1,217 @@
 """From what is banked to what people read, step by step, without an orchestrator.
 
-Lives here: planning a sweep into session files, and one function per group of derived tables that reads its inputs from the
-store, calls the builders in ``isocost.tables`` and writes what they return. The Dagster assets call these one by one; ``isocost
-refresh`` calls them in order. Not here: how a table is computed.
+Lives here: planning a sweep into session files, bringing in an import, and one function per group of derived tables that reads its
+inputs from the store, calls the builders in ``isocost.tables`` and writes what they return. The Dagster assets call these one by one;
+``isocost refresh`` calls them in order. Not here: how a table is computed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import polars as pl
 
-from isocost import sql
+from isocost.bank.importers import ImportReport, import_path, read_imports
 from isocost.bank.reader import read_manifests, read_raw
-from isocost.costs.flops import sample_flops
 from isocost.errors import IsocostError
-from isocost.schema.registry import all_tables
-from isocost.store import IMPORT_PREFIX, SHARED, Store
-from isocost.sweep import load_sweep, plan_sessions
-from isocost.sweep.models import Session
-from isocost.tables import core, costs, frontiers, imports, items, outcomes, scaling
+from isocost.schema.frames import empty
+from isocost.store import IMPORT_PREFIX, Store
+from isocost.sweep import Session, load_sweep, plan_sessions, read_session
 
 Frames = dict[str, pl.DataFrame]
 
-STRATEGIES = ("out_strategy_outcomes", "out_strategy_problems")
+CORE_OF_SESSION = ("core_calls", "core_points", "core_problems", "core_samples", "core_sessions")
+CARDS = ("core_devices", "core_models", "core_prices")
+
+
+def plan_sweep(store: Store, path: Path) -> list[str]:
+    """Validates a sweep file and writes what each of its sessions has to do.
+
+    A session that was planned before keeps its points: what a later sweep no longer asks for stays known, and a larger number of
+    samples is taken over. Nothing is generated here.
+
+    Args:
+        store: where session files go.
+        path: the sweep file.
+
+    Returns:
+        The ids of its sessions, in the order in which they should run.
+
+    Raises:
+        IsocostError: the sweep file is at fault; file, key and remedy are in the message, and nothing was written.
+    """
+    planned = plan_sessions(load_sweep(path))
+    for session in planned:
+        _write_session(store, _merged(store, session))
+    return [session.session_id for session in planned]
+
+
+def _merged(store: Store, session: Session) -> Session:
+    path = store.session_file(session.session_id)
+    if not path.exists():
+        return session
+    points = {planned.point.point_id: planned for planned in read_session(path).points}
+    for planned in session.points:
+        before = points.get(planned.point.point_id)
+        if before is None or before.samples_per_problem < planned.samples_per_problem:
+            points[planned.point.point_id] = planned
+    return session.model_copy(update={"points": tuple(points.values())})
+
+
+def _write_session(store: Store, session: Session) -> None:
+    path = store.session_file(session.session_id)
+    text = session.model_dump_json(indent=1)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    _write_text(path, text)
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise IsocostError(f"could not be written: {error.strerror}", where=str(path), remedy="Mend the folder and run again") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def bring_in(
+    store: Store,
+    session_id: str,
+    *,
+    format: str,
+    path: Path,
+    provenance: Mapping[str, Any],
+    unknown: Set[str] = frozenset(),
+    mapping: Path | None = None,
+) -> ImportReport:
+    """Imports another tool's results as the source ``session_id``.
+
+    Args:
+        store: where the lake lies.
+        session_id: the source's key; starts with ``import-``.
+        format: name of an importer.
+        path: file or folder.
+        provenance: what the source does not hold: model, task, task_version, prompt, sampling.
+        unknown: names of provenance that nobody knows.
+        mapping: mapping file of the generic importer.
+
+    Raises:
+        IsocostError: a wrong key or bad input; nothing was imported then.
+    """
+    if not session_id.startswith(IMPORT_PREFIX):
+        raise IsocostError(f"{session_id!r} cannot name an imported source", remedy=f"Use a key that starts with {IMPORT_PREFIX}")
+    source = store.session_file(session_id).with_suffix(".source")
+    report = import_path(format, path, store.lake, provenance=provenance, unknown=unknown, mapping=mapping, name=session_id)
+    _write_text(source, json.dumps({"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format}, indent=1))
+    return report
+
+
+def curate_session(store: Store, session_id: str) -> Frames:
+    """Builds and writes the core tables of one session or imported source.
+
+    Raises:
+        IsocostError: nothing is banked under this id, or what is banked is damaged.
+    """
+    frames = _core_of_import(store, session_id) if session_id.startswith(IMPORT_PREFIX) else _core_of_session(store, session_id)
+    written = {name: frames.get(name, empty(name)) for name in CORE_OF_SESSION}
+    for name, frame in written.items():
+        store.write(frame, name, session_id)
+    return written
+
+
+def _core_of_session(store: Store, session_id: str) -> Frames:
+    from isocost.tables.core import build_core
+
+    path = store.session_file(session_id)
+    if not path.exists():
+        raise IsocostError("was never planned here", where=f"session {session_id}", remedy="Plan its sweep: `isocost plan SWEEP.yaml`")
+    return build_core(read_raw(store.lake, "raw_generations", session_id), [read_session(path)], read_manifests(store.lake, session_id))
+
+
+def _core_of_import(store: Store, session_id: str) -> Frames:
+    from isocost.tables.imports import build_imported_core
+
+    return build_imported_core(raw_rows(store, "raw_imports", session_id), session_id=session_id)
+
+
+def known_sources(store: Store) -> list[str]:
+    """Every session and imported source of the store, sorted."""
+    sources = [path.stem for path in (store.lake / "sessions").glob("*.source")]
+    return sorted({*store.session_ids(), *sources})
+
+
+def raw_rows(store: Store, table_name: str, session_id: str) -> pl.DataFrame:
+    """The rows of a raw table that one session or imported source holds."""
+    if session_id.startswith(IMPORT_PREFIX):
+        if table_name != "raw_imports":
+            return empty(table_name)
+        return read_imports(store.lake, import_ids=[_import_id(store, session_id)]).collect()
+    return empty(table_name) if table_name == "raw_imports" else read_raw(store.lake, table_name, session_id)
+
+
+def _import_id(store: Store, session_id: str) -> str:
+    source = store.session_file(session_id).with_suffix(".source")
+    if not source.exists():
+        raise IsocostError("was never imported here", where=f"source {session_id}", remedy="Use `isocost import`, or materialize raw_imports")
+    return json.loads(source.read_text(encoding="utf-8"))["import_id"]
+
+
+def write_cards(store: Store) -> Frames:
+    """Writes the packaged cards as tables."""
+    from isocost.tables.costs import build_cards
+
+    return _written(store, build_cards())
+
+
+def derive_strategies(store: Store) -> Frames:
+    """Replays every registered strategy over all valid samples."""
+    from isocost.tables.outcomes import build_outcomes
+
+    outcomes, problems = build_outcomes(store.read("core_samples"))
+    return _written(store, {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems})
+
+
+def derive_frontiers(store: Store) -> Frames:
+    """Frontiers with one bootstrap over problems shared by all outcomes of a task."""
+    from isocost.tables.frontiers import build_frontiers
+
+    return _written(store, build_frontiers(*_outcomes(store)))
+
+
+def _outcomes(store: Store) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return store.read("out_strategy_outcomes"), store.read("out_strategy_problems")
+
+
+def _written(store: Store, frames: Frames) -> Frames:
+    for name, frame in frames.items():
+        store.write(frame, name)
+    return frames
+
+
+def publish_warehouse(store: Store):
+    """Builds the warehouse with the outcome of every SQL check in it."""
+    from isocost.publish.warehouse import build_warehouse, run_checks
+
+    return build_warehouse(store, checks=run_checks(store))
+
+
+def publish_exports(store: Store):
+    """Writes the Parquet exports."""
+    from isocost.publish.exports import write_exports
+
+    return write_exports(store)
+
+
+def publish_report(store: Store) -> Path:
+    """Writes the report's page."""
+    from isocost.publish.report import write_report
+
+    return write_report(store)

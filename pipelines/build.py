@@ -12,6 +12,7 @@ import dagster as dg
 
 from assets import core, out, publish, raw
 from assets.resources import StoreResource
+from isocost.schema.registry import all_tables
 from pipelines.automation import automated
 from pipelines.checks.expectations import suite_checks
 from pipelines.checks.schema import schema_checks
@@ -58,8 +59,7 @@ def _table_checks(assets: list[dg.AssetsDefinition]) -> list[dg.AssetChecksDefin
     """The schema checks: one definition for each asset body that writes core or out tables, one for the raw lake."""
     checks = []
     for asset in assets:
-        names = [key.to_user_string() for key in sorted(asset.keys, key=str)]
-        tables = [name for name in names if name.startswith(("core_", "out_"))]
+        tables = [name for name in sorted(key.to_user_string() for key in asset.keys) if name in all_tables()]
         if tables:
             checks.append(schema_checks(tables))
     return checks

@@ -10,6 +10,7 @@ import polars as pl
 
 from assets.partitions import sessions
 from assets.resources import StoreResource
+from isocost import refresh
 from isocost.schema.frames import Fault, faults
 from isocost.schema.registry import table as table_of
 from isocost.store import Store
@@ -19,7 +20,7 @@ CHECK_NAME = "schema"
 
 def schema_checks(names: list[str]) -> dg.AssetChecksDefinition:
     """One check definition that evaluates all the tables of one asset, so that a run of twenty tables is not forty steps."""
-    layer = table_of(names[0]).layer
+    is_whole = table_of(names[0]).layer == "out" or names[0] in refresh.CARDS
 
     @dg.multi_asset_check(
         name=f"schema_{names[0]}",
@@ -30,7 +31,7 @@ def schema_checks(names: list[str]) -> dg.AssetChecksDefinition:
         place = store.open()
         for key in sorted(context.selected_asset_check_keys, key=str):
             name = key.asset_key.to_user_string()
-            yield schema_result(name, _frames(place, name, partition_keys(context) if layer == "core" else [None]))
+            yield schema_result(name, _frames(place, name, [None] if is_whole else partition_keys(context)))
 
     return check
 
@@ -62,6 +63,9 @@ def schema_result(name: str, frames: dict[str, pl.DataFrame]) -> dg.AssetCheckRe
 def _frames(place: Store, name: str, session_ids: list[str | None]) -> dict[str, pl.DataFrame]:
     frames = {}
     for session_id in session_ids:
+        if table_of(name).layer == "raw":
+            frames[session_id or name] = refresh.raw_rows(place, name, str(session_id))
+            continue
         path = place.path(name, session_id)
         if path.exists() or session_id is None:
             frames[session_id or name] = pl.read_parquet(path, hive_partitioning=False)

@@ -1,0 +1,46 @@
+"""What people read: the warehouse file, the Parquet exports, the report.
+
+The work is done in ``isocost.publish``; a part that could not be published fails the asset with its name and reason.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.out import ALL_OUT
+from assets.resources import StoreResource
+from isocost import refresh
+
+_DEPS = [*ALL_OUT, *refresh.CORE_OF_SESSION, *refresh.CARDS]
+
+
+@dg.asset(group_name="publish", deps=_DEPS, kinds={"duckdb"})
+def warehouse(store: StoreResource) -> dg.MaterializeResult:
+    """One DuckDB file with every core and out table, built beside the old one and swapped in."""
+    report = refresh.publish_warehouse(store.open())
+    if report.failures:
+        raise dg.Failure("; ".join(f"{part.name}: {part.problem}" for part in report.failures))
+    metadata = {
+        "dagster/uri": str(report.path),
+        "tables": sum(part.kind == "table" for part in report.parts),
+        "rows": report.rows,
+        "size_bytes": report.size_bytes,
+    }
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset(group_name="publish", deps=_DEPS, kinds={"parquet"})
+def exports(store: StoreResource) -> dg.MaterializeResult:
+    """The same tables as Parquet files with a frictionless data package descriptor."""
+    report = refresh.publish_exports(store.open())
+    if report.failures:
+        raise dg.Failure("; ".join(f"{name}: {why}" for name, why in report.failures.items()))
+    metadata = {"dagster/uri": str(report.folder), "tables": len(report.rows), "rows": sum(report.rows.values())}
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset(group_name="publish", deps=_DEPS, kinds={"html"})
+def report(store: StoreResource) -> dg.MaterializeResult:
+    """One self-contained page with the frontier, the curves and what is unknown."""
+    path = refresh.publish_report(store.open())
+    return dg.MaterializeResult(metadata={"dagster/uri": str(path), "size_bytes": path.stat().st_size})

@@ -1,0 +1,119 @@
+"""The command line: ``isocost plan | import | bank | refresh``.
+
+Lives here: arguments and printing. Not here: what the commands do. Long computations import their rooms inside the command, so that
+``isocost --help`` answers at once. Running a sweep through Dagster is ``python -m pipelines.run``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from isocost.errors import IsocostError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; 0 when it did what it says, 1 when it found faults, 2 for a mistake in the input."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except IsocostError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    from isocost.bank import cli as bank_cli
+
+    parser = argparse.ArgumentParser(prog="isocost", description="What accuracy does a unit of inference compute buy?")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ISOCOST_DATA") or "data"), help="data root (default: ./data)")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    plan = commands.add_parser("plan", help="check a sweep file and write what each of its sessions has to do")
+    plan.add_argument("sweep", type=Path)
+    plan.set_defaults(run=_plan)
+
+    bring = commands.add_parser("import", help="bring in another tool's results", description="Formats: " + _formats())
+    bring.add_argument("format")
+    bring.add_argument("path", type=Path)
+    bring.add_argument("--name", default="", help="name of the source (default: the file's name); the same name again supersedes")
+    bring.add_argument("--mapping", type=Path, help="mapping file of the generic format: which column means what")
+    for key in ("model", "task", "task-version", "prompt", "sampling"):
+        bring.add_argument(f"--{key}", help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it")
+    bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown")
+    bring.set_defaults(run=_import)
+
+    bank = commands.add_parser("bank", help="prove the raw lake")
+    bank_cli.add_arguments(bank)
+    bank.set_defaults(run=bank_cli.run_command)
+
+    again = commands.add_parser("refresh", help="rebuild everything derived, from what is banked")
+    again.set_defaults(run=_refresh)
+    return parser
+
+
+def _formats() -> str:
+    from isocost.bank.importers import registered
+
+    return ", ".join(sorted(registered()))
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from isocost import refresh
+    from isocost.store import Store
+    from isocost.sweep import read_session
+
+    store = Store(arguments.data.resolve())
+    for session_id in refresh.plan_sweep(store, arguments.sweep):
+        session = read_session(store.session_file(session_id))
+        samples = sum(p.samples_per_problem * p.point.task.n_problems for p in session.points)
+        print(f"{session_id}: {len(session.points)} points, {samples} samples  {store.session_file(session_id)}")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from isocost import refresh
+    from isocost.hashing import slug
+    from isocost.store import IMPORT_PREFIX, Store
+
+    given = {key: getattr(arguments, key) for key in ("model", "task", "task_version", "prompt", "sampling")}
+    session_id = IMPORT_PREFIX + slug(arguments.name or arguments.path.name, 60)
+    store = Store(arguments.data.resolve())
+    report = refresh.bring_in(
+        store,
+        session_id,
+        format=arguments.format,
+        path=arguments.path,
+        provenance={key: value for key, value in given.items() if value is not None},
+        unknown=frozenset(arguments.unknown),
+        mapping=arguments.mapping,
+    )
+    frames = refresh.curate_session(store, session_id)
+    print(f"{report.status}: {report.records} records, {frames['core_samples'].height} samples in core, source {session_id}")
+    for reason, count in sorted(report.null_reasons.items()):
+        print(f"  left NULL: {count} values of {reason}")
+    for warning in report.warnings:
+        print(f"  note: {warning}")
+    return 0
+
+
+def _refresh(arguments: argparse.Namespace) -> int:
+    from isocost import refresh
+    from isocost.store import Store
+
+    started = time.monotonic()
+    store = Store(arguments.data.resolve())
+    for step, rows in refresh.everything(store):
+        print(f"  {step:<28}{rows:>10} rows  {time.monotonic() - started:6.1f} s", flush=True)
+    print(f"warehouse {store.warehouse}\nreport    {store.report}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
