@@ -1,0 +1,59 @@
+"""What was banked, point by point: counts, validity and means, before any strategy.
+
+Lives here: out_point_summary. How it is computed: ``sql/out/out_point_summary.sql``.
+"""
+
+from __future__ import annotations
+
+from isocost.schema.model import Column, Table
+
+POINT_SUMMARY = Table(
+    name="out_point_summary",
+    grain="one measured configuration with at least one banked sample",
+    keys=("point_id",),
+    order=("task", "model_variant", "prompt", "point_id"),
+    warnings=(
+        "Means are over valid samples and weigh every sample alike; accuracy weighs every problem alike and carries no interval here: see "
+        "out_strategy_outcomes.",
+        "A ratio whose denominator is zero is NULL.",
+    ),
+    columns=(
+        Column("point_id", "string", "Measured configuration.", nullable=False),
+        Column("task", "string", "Task name.", nullable=False),
+        Column("model_variant", "string", "Model variant name.", nullable=False),
+        Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
+        Column("n_problems", "int32", "Problems with a banked sample.", unit="problems", nullable=False),
+        Column("samples_total", "int64", "Banked samples.", unit="samples", nullable=False),
+        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
+        Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
+        Column("samples_graded", "int64", "Valid samples with a verdict.", unit="samples", nullable=False),
+        Column("samples_correct", "int64", "Of these, correct.", unit="samples", nullable=False),
+        Column("samples_truncated", "int64", "Valid samples that the token budget ended.", unit="samples", nullable=False),
+        Column("samples_without_answer", "int64", "Valid samples from which no answer could be read.", unit="samples", nullable=False),
+        Column("invalid_counts", "json", "Invalid samples by reason code; a sample with two reasons counts under both.", nullable=False),
+        Column("samples_per_problem_min", "int32", "Fewest valid samples of a problem.", unit="samples"),
+        Column("samples_per_problem_max", "int32", "Most valid samples of a problem.", unit="samples"),
+        Column("accuracy", "float64", "Mean over problems of the share of correct among graded valid samples.", unit="ratio"),
+        Column("valid_ratio", "float64", "samples_valid / samples_total.", unit="ratio"),
+        Column("truncated_ratio", "float64", "samples_truncated / samples_valid.", unit="ratio"),
+        Column("unanswered_ratio", "float64", "samples_without_answer / samples_valid.", unit="ratio"),
+        Column("prompt_tokens_per_sample", "float64", "Mean prompt tokens of a valid sample.", unit="tokens/sample"),
+        Column("output_tokens_per_sample", "float64", "Mean generated tokens of a valid sample.", unit="tokens/sample"),
+        Column("output_tokens_per_sample_p95", "float64", "95th percentile of generated tokens of a valid sample.", unit="tokens/sample"),
+        Column("output_tokens_sum", "int64", "Generated tokens of all banked samples.", unit="tokens"),
+        Column("latency_s_per_sample", "float64", "Mean engine time of a valid sample, prefill and decode, in its batch.", unit="s/sample"),
+        Column(
+            "decode_tokens_per_s",
+            "float64",
+            "Sum of output_tokens - 1 over sum of decode_s of valid samples: the speed at which one sequence of the batch grows.",
+            unit="tokens/s",
+        ),
+        Column("flops_per_sample", "float64", "Mean floating point operations of a valid sample, by the model card.", unit="FLOP/sample"),
+        Column("samples_with_energy", "int64", "Valid samples whose energy is known.", unit="samples", nullable=False),
+        Column("energy_j_per_sample", "float64", "Mean energy of the valid samples whose energy is known; NULL where methods differ.", unit="J/sample"),
+        Column("energy_method", "string", "How that energy was obtained; NULL where methods differ or none is known."),
+        Column("energy_unknown_reason", "string", "The commonest reason for unknown energy; NULL where all is known."),
+    ),
+)
+
+TABLES = (POINT_SUMMARY,)

@@ -1,0 +1,6 @@
+-- No run ends before it starts.
+
+SELECT session_id, run_id, started_unix_s, ended_unix_s
+FROM core_sessions
+WHERE ended_unix_s < started_unix_s
+ORDER BY session_id, run_id
