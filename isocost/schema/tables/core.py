@@ -38,7 +38,7 @@ SAMPLES = Table(
     order=("task", "model_variant", "prompt", "point_id", "problem_id", "sample_index"),
     warnings=(
         "Use rows with is_valid; the others are kept so that nothing is lost unseen, and say why in invalid_reasons.",
-        "A truncated sample without an answer is not correct, has parse_status no_answer and is_truncated; correct is NULL only where nobody judged.",
+        "A truncated sample without an answer has parse_status no_answer and is not correct; correct is NULL only where nobody judged.",
         "answer_class numbers are equal only within one task, one problem and one session's curation; compare answer across sessions.",
         "latency_s was measured beside the other requests of the batch; it is no single-stream latency.",
     ),
