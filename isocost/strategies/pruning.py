@@ -1,0 +1,166 @@
+"""Reasoning-pruning perplexity consistency (RPC) and its parts (Zhou et al. 2025, arXiv 2502.00511).
+
+Lives here: the two-component Weibull mixture over the path probabilities of a problem, the pruning rule, and the vote over the
+surviving distinct paths. Not here: perplexity consistency without pruning, which is a weighted majority over distinct paths
+(subsets.py).
+
+A path's probability is exp(mean token log-probability) as in the authors' code, so it is normalised by length.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize
+from scipy.special import expit, gamma
+
+from isocost.errors import IsocostError
+from isocost.strategies.shapes import Bools, Floats, Shape, read_budgets, read_like, read_valid, refuse_nan
+from isocost.strategies.subsets import _dense, sample_classes
+
+START = (0.5, 1.0, 1.0, 1.5, 2.0)
+BOUNDS = ((0.2, 0.8), (0.01, None), (0.01, None), (0.01, None), (0.01, None))
+FEWEST = 8  # below this, or when all are equal, the fit is degenerate and nothing is pruned
+_STEEP = 60.0  # (x / scale)^shape is held below e^60: the likelihood is then zero to every digit anyway
+
+
+class WeibullMixture(NamedTuple):
+    """w Weibull(shape_1, scale_1) + (1 - w) Weibull(shape_2, scale_2); component 1 has the larger mean."""
+
+    weight: float
+    shape_1: float
+    scale_1: float
+    shape_2: float
+    scale_2: float
+
+    def high_component(self, x: ArrayLike) -> Floats:
+        """Chance that each value came from component 1."""
+        value = np.asarray(x, dtype=np.float64)
+        first = np.log(self.weight) + _log_weibull(value, self.shape_1, self.scale_1)[0]
+        second = np.log1p(-self.weight) + _log_weibull(value, self.shape_2, self.scale_2)[0]
+        return expit(first - second)
+
+    def means(self) -> tuple[float, float]:
+        """Means of the two components, scale * Gamma(1 + 1/shape)."""
+        return self.scale_1 * gamma(1 + 1 / self.shape_1), self.scale_2 * gamma(1 + 1 / self.shape_2)
+
+
+def _log_weibull(x: Floats, shape: float, scale: float) -> tuple[Floats, Floats, Floats]:
+    """Log density and its derivatives by shape and scale."""
+    ratio = np.log(np.maximum(x, 1e-300) / scale)
+    power = np.exp(np.minimum(shape * ratio, _STEEP))
+    log_density = np.log(shape / scale) + (shape - 1) * ratio - power
+    return log_density, 1 / shape + ratio - power * ratio, (shape / scale) * (power - 1)
+
+
+def _negative_log_likelihood(theta: Floats, x: Floats) -> tuple[float, Floats]:
+    """Sum over the values and its gradient."""
+    w, shape_1, scale_1, shape_2, scale_2 = theta
+    first, by_shape_1, by_scale_1 = _log_weibull(x, shape_1, scale_1)
+    second, by_shape_2, by_scale_2 = _log_weibull(x, shape_2, scale_2)
+    log_1, log_2 = np.log(w) + first, np.log1p(-w) + second
+    total = np.logaddexp(log_1, log_2)
+    share_1, share_2 = np.exp(log_1 - total), np.exp(log_2 - total)
+    gradient = [
+        (share_1 / w - share_2 / (1 - w)).sum(),
+        (share_1 * by_shape_1).sum(),
+        (share_1 * by_scale_1).sum(),
+        (share_2 * by_shape_2).sum(),
+        (share_2 * by_scale_2).sum(),
+    ]
+    return -float(total.sum()), -np.asarray(gradient)
+
+
+def fit_weibull_mixture(probabilities: ArrayLike) -> WeibullMixture:
+    """Maximum-likelihood fit with the authors' start and bounds (L-BFGS-B, with the analytic gradient).
+
+    Raises:
+        IsocostError: for values outside (0, 1], or fewer than two different ones.
+    """
+    x = np.asarray(probabilities, dtype=np.float64)
+    if x.ndim != 1 or not np.all((x > 0) & (x <= 1)) or len(np.unique(x)) < 2:
+        raise IsocostError("expected a flat vector of at least two different probabilities in (0, 1]", where="probabilities")
+    fit = minimize(_negative_log_likelihood, START, args=(x,), jac=True, bounds=BOUNDS, method="L-BFGS-B")
+    w, shape_1, scale_1, shape_2, scale_2 = (float(v) for v in fit.x)
+    mixture = WeibullMixture(w, shape_1, scale_1, shape_2, scale_2)
+    first, second = mixture.means()
+    return mixture if first >= second else WeibullMixture(1 - w, shape_2, scale_2, shape_1, scale_1)
+
+
+def kept_paths(probabilities: ArrayLike, mixture: WeibullMixture | None = None) -> Bools:
+    """Reasoning pruning: False for paths that the low component claims AND that lie below the mean probability.
+
+    With fewer than 8 paths, or all equal, nothing is pruned unless a mixture is given.
+    """
+    x = np.asarray(probabilities, dtype=np.float64)
+    if mixture is None:
+        if len(x) < FEWEST or np.ptp(x) == 0:
+            return np.ones(len(x), dtype=np.bool_)
+        mixture = fit_weibull_mixture(x)
+    return (mixture.high_component(x) >= 0.5) | (x >= x.mean())
+
+
+def _answer(classes: np.ndarray, probabilities: Floats, labels: np.ndarray, values: Floats) -> float:
+    """Value of the winning class of one set of paths after pruning; equal sums share the credit."""
+    keep = kept_paths(probabilities)
+    # Distinct completions count once, the first of each.
+    _, first = np.unique(labels, return_index=True)
+    single = np.zeros(len(labels), dtype=np.bool_)
+    single[first] = True
+    voting = keep & single & (classes >= 0)
+    if not voting.any():
+        return 0.0
+    sums = np.bincount(classes[voting], weights=probabilities[voting], minlength=len(values))
+    present = np.bincount(classes[voting], minlength=len(values)) > 0
+    best = present & (sums >= sums[present].max() * (1 - 1e-9))
+    return float(values[best].mean())
+
+
+def rpc_at_k(
+    classes: ArrayLike,
+    probabilities: ArrayLike,
+    correct: ArrayLike,
+    k: ArrayLike,
+    *,
+    distinct: ArrayLike | None = None,
+    valid: ArrayLike | None = None,
+    draws: int = 100,
+    seed: int = 0,
+    keys: ArrayLike | None = None,
+) -> Floats:
+    """Expected correctness of RPC's answer among k samples; exact at k = n (one subset), else refitted on random subsets.
+
+    Args:
+        classes: class number of each sample, one row or (problems, samples); -1 for no answer.
+        probabilities: exp(mean token log-probability) of each sample, in (0, 1].
+        correct: class number a problem, or mask or value a sample or a class.
+        k: budget or budgets.
+        distinct: a label for each completion; equal completions count once. All count when not given.
+        valid: mask of samples that exist.
+        draws: random subsets where k < n; the sampling error is at most 0.5 / sqrt(draws) a problem (one standard error).
+        seed: of the random subsets.
+        keys: seed each problem apart from its position.
+
+    Returns:
+        Shaped by the arguments; NaN where k exceeds the row's samples.
+    """
+    groups, values, one_row = sample_classes(classes, correct)
+    paths = read_like("probabilities", probabilities, groups.shape)
+    mask = read_valid(valid, groups.shape)
+    refuse_nan("probabilities", paths, mask, "Leave samples without log-probabilities out with valid=.")
+    ks, one_budget = read_budgets(k)
+    labels = np.tile(np.arange(groups.shape[1]), (len(groups), 1)) if distinct is None else _dense(np.atleast_2d(np.asarray(distinct)))
+    out = np.full((len(groups), len(ks)), np.nan)
+    seeds = np.arange(len(groups)) if keys is None else np.asarray(keys)
+    for row in range(len(groups)):
+        own = np.flatnonzero(mask[row])
+        rng = np.random.default_rng([seed, int(seeds[row])])
+        for i, budget in enumerate(ks):
+            if budget > len(own):
+                continue
+            sets = [own] if budget == len(own) else [rng.choice(own, budget, replace=False) for _ in range(draws)]
+            answers = [_answer(groups[row, s], paths[row, s], labels[row, s], values[row]) for s in sets]
+            out[row, i] = np.mean(answers)
+    return Shape(one_row, one_budget).give_back(out)
