@@ -1,0 +1,129 @@
+"""What is shown, gathered once from the tables: figures, report and terminal all show these frames.
+
+Lives here: choosing and naming of rows. Not here: any new number, drawing (``figures``), wording (``sentences``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from isocost.publish import labels
+from isocost.schema.frames import empty
+from isocost.store import Store
+
+TABLES = (
+    "core_points",
+    "core_sessions",
+    "out_point_summary",
+    "out_frontier_points",
+    "out_frontiers",
+    "out_scaling_points",
+    "out_scaling_fits",
+)
+# What tells two measured configurations apart, in the order in which a reader would name it.
+_TELLING = ("prompt", "model_variant", "max_tokens", "temperature", "quantization", "dtype", "top_p", "top_k", "min_p", "engine", "seed")
+_UNITS = {"max_tokens": "{} tokens", "temperature": "T {}", "top_p": "top-p {}", "top_k": "top-k {}", "min_p": "min-p {}", "seed": "seed {}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The frames behind every page.
+
+    Attributes:
+        frontier: out_frontier_points, one row of each group of equal outcomes, with ``configuration``.
+        frontiers: out_frontiers.
+        summary: out_point_summary with ``configuration``.
+        scaling_points: out_scaling_points with ``configuration``.
+        scaling_fits: out_scaling_fits with ``configuration``.
+        sessions: core_sessions.
+        tasks: every task, in order of name, the mean over tasks last.
+        axes: cost axes that have a frontier, the first one first.
+    """
+
+    frontier: pl.DataFrame
+    frontiers: pl.DataFrame
+    summary: pl.DataFrame
+    scaling_points: pl.DataFrame
+    scaling_fits: pl.DataFrame
+    sessions: pl.DataFrame
+    tasks: tuple[str, ...]
+    axes: tuple[str, ...]
+
+    @property
+    def first_axis(self) -> str | None:
+        """The cost axis that is shown first; None where nothing was priced yet."""
+        return self.axes[0] if self.axes else None
+
+    def frontier_of(self, task: str, axis: str) -> pl.DataFrame:
+        """All outcomes of one task on one axis, cheapest first."""
+        return self.frontier.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy", "outcome_id")
+
+
+def gather(store: Store) -> Facts:
+    """Reads what is shown from the stored tables; tables that were not built yet count as empty."""
+    return from_frames({name: store.read(name) for name in TABLES})
+
+
+def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
+    """The same from frames in memory; missing ones count as empty.
+
+    Args:
+        frames: frames by table name, each with the columns of its table.
+    """
+    tables = {name: frames[name] if name in frames else empty(name) for name in TABLES}
+    names = configuration_names(tables["core_points"], tables["out_frontier_points"])
+    points = tables["out_frontier_points"].filter(pl.col("outcome_id") == pl.col("duplicate_of_outcome_id"))
+    tasks = sorted({*points["task"], *tables["out_point_summary"]["task"]}, key=lambda task: (task.startswith("("), task))
+    return Facts(
+        frontier=_named(points, names),
+        frontiers=tables["out_frontiers"],
+        summary=_named(tables["out_point_summary"], names),
+        scaling_points=_named(tables["out_scaling_points"], names),
+        scaling_fits=_named(tables["out_scaling_fits"], names),
+        sessions=tables["core_sessions"],
+        tasks=tuple(tasks),
+        axes=tuple(labels.ordered_axes(points["cost_axis"].unique().to_list())),
+    )
+
+
+def configuration_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame) -> dict[str, str]:
+    """The shortest name by which a reader can tell measured configurations of one task apart, by point_id.
+
+    The prompt always; the model where there are several; other settings only where two configurations would else share a name.
+    """
+    known = core_points.unique("point_id", keep="first", maintain_order=True)
+    if known.is_empty():
+        known = frontier_points.filter(pl.col("point_id").is_not_null()).unique("point_id", keep="first", maintain_order=True)
+    columns = [c for c in _TELLING if c in known.columns]
+    chosen = [c for c in columns if c == "prompt" or (c == "model_variant" and known[c].n_unique() > 1)]
+    for column in columns:
+        if column not in chosen and known.select("task", *chosen).is_duplicated().any() and known[column].n_unique() > 1:
+            chosen.append(column)
+    names = {row["point_id"]: _spelt(row, chosen) for row in known.iter_rows(named=True)}
+    spelt = [(row["task"], names[row["point_id"]]) for row in known.select("task", "point_id").iter_rows(named=True)]
+    for row, key in zip(known.iter_rows(named=True), spelt, strict=True):
+        if spelt.count(key) > 1:
+            names[row["point_id"]] += f" · {row['point_id'][:9]}"
+    return names
+
+
+def _spelt(row: Mapping[str, object], chosen: list[str]) -> str:
+    words = [_UNITS.get(c, "{}").format(_plain(row[c])) for c in chosen if row[c] is not None]
+    return " · ".join(words) or str(row["model_variant"])
+
+
+def _plain(value: object) -> object:
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+def _named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
+    """The frame with ``configuration``; a row that joins several points is named by what they share."""
+    if "point_id" not in frame.columns:
+        return frame
+    table = pl.DataFrame({"point_id": list(names), "configuration": list(names.values())}, schema={"point_id": pl.String, "configuration": pl.String})
+    shared = [pl.col(c) for c in ("prompt", "model_variant") if c in frame.columns]
+    fallback = pl.concat_str(shared, separator=" · ", ignore_nulls=True) if shared else pl.lit("")
+    return frame.join(table, on="point_id", how="left", maintain_order="left").with_columns(configuration=pl.coalesce("configuration", fallback))

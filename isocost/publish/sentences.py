@@ -1,0 +1,88 @@
+"""What the frontier says in words: the headline of the report, computed from the rows it stands above.
+
+Lives here: one short text a task. Not here: HTML (``report``) and numbers that are not in a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from isocost.publish import labels
+from isocost.publish.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What a reader should take away about one task.
+
+    Attributes:
+        task: the task.
+        accuracy: the best accuracy on the frontier, as a percentage.
+        interval: its interval.
+        best: which configuration reaches it, at what cost, how surely it belongs to the frontier.
+        knee: where more compute stops paying, or why that cannot be said.
+        doubt: what limits the reading; empty where nothing does.
+    """
+
+    task: str
+    accuracy: str
+    interval: str
+    best: str
+    knee: str
+    doubt: str
+
+
+def headline(facts: Facts, task: str, axis: str) -> Headline | None:
+    """The headline of one task on one cost axis; None where the task has no frontier on it."""
+    rows = facts.frontier_of(task, axis)
+    frontier = rows.filter("is_on_frontier").sort("cost")
+    if frontier.is_empty():
+        return None
+    top = frontier.row(-1, named=True)
+    best = f"{name(top)} for {labels.amount_phrase(top['cost'], axis)}; it is on the frontier in {labels.probability(top['frontier_probability'])} of bootstrap draws."
+    return Headline(
+        task=task,
+        accuracy=labels.percent(top["accuracy"]),
+        interval=labels.interval(top["accuracy_low"], top["accuracy_high"]),
+        best=best,
+        knee=_knee(facts, frontier, task, axis),
+        doubt=_doubt(rows, frontier, top),
+    )
+
+
+def name(row: dict[str, Any]) -> str:
+    """One outcome in a few characters."""
+    return labels.configuration(row["strategy"], row["budget"], row["configuration"])
+
+
+def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
+    top = frontier.row(-1, named=True)
+    knees = frontier.filter("is_knee")
+    if frontier.height == 1:
+        return "Nothing that costs more is more accurate."
+    if knees.is_empty():
+        row = facts.frontiers.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis))
+        reason = row["knee_reason"][0] if row.height else None
+        return f"No knee: {reason}." if reason else "The frontier has no knee."
+    knee = knees.row(0, named=True)
+    text = f"Knee at {name(knee)}: {labels.percent(knee['accuracy'])} for {labels.amount(knee['cost'], axis)}."
+    if knee["outcome_id"] != top["outcome_id"]:
+        gained = 100 * (top["accuracy"] - knee["accuracy"])
+        text += f" From there to the top costs {labels.number(top['cost'] / knee['cost'], 2)} times as much for {gained:.1f} points more."
+    return text
+
+
+def _doubt(rows: pl.DataFrame, frontier: pl.DataFrame, top: dict[str, Any]) -> str:
+    """Rivals that the data cannot tell from the frontier: said where at least one is likelier than not to belong there too."""
+    rivals = rows.filter(~pl.col("is_on_frontier") & (pl.col("frontier_probability") >= 0.25)).height
+    shaky = frontier.filter(pl.col("frontier_probability") < 0.5).height
+    parts = []
+    if shaky:
+        parts.append(f"{shaky} of {frontier.height} steps of the frontier hold in fewer than half of the draws")
+    if rivals:
+        parts.append(f"{rivals} configuration{'s' if rivals > 1 else ''} beside it may belong there (probability of at least 25 %)")
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}. Based on {top['n_problems']} problems." if text else f"Based on {top['n_problems']} problems."

@@ -1,0 +1,102 @@
+"""The table that a run ends with: the frontier of every task, and where to go on.
+
+Lives here: what is printed. Not here: which rows (``facts``) and how numbers are spelt (``labels``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from isocost.publish import facts as facts_module
+from isocost.publish import labels
+from isocost.publish.facts import Facts
+from isocost.store import Store
+
+UI = "make ui        then open http://127.0.0.1:3000"
+
+
+def show(store: Store, console: Console | None = None, *, cost_axis: str | None = None) -> None:
+    """Prints the frontier of every task, the accounting of samples, and the three places to go.
+
+    Args:
+        store: the tables.
+        console: where to print; standard output unless given.
+        cost_axis: the axis to show; generated tokens unless given.
+    """
+    console = console or Console()
+    facts = facts_module.gather(store)
+    axis = cost_axis or facts.first_axis
+    for task in facts.tasks:
+        if axis and facts.frontier_of(task, axis).height:
+            console.print()
+            console.print(frontier_table(facts, task, axis))
+    if not axis:
+        console.print("No frontier yet: no measured configuration has both an accuracy and a cost.")
+    console.print(accounting_line(facts), highlight=False)
+    console.print()
+    console.print(_places(store), highlight=False)
+
+
+def frontier_table(facts: Facts, task: str, axis: str) -> Table:
+    """The frontier of one task, cheapest first: strategy and budget, cost, accuracy with interval, membership probability."""
+    rows = facts.frontier_of(task, axis)
+    frontier = rows.filter("is_on_frontier")
+    table = Table(box=box.SIMPLE_HEAD, title=f"[bold]{task}[/]", title_justify="left", pad_edge=False, caption_justify="left")
+    table.caption = _caption(rows)
+    table.add_column("configuration", no_wrap=True)
+    table.add_column(labels.axis_label(axis).short, justify="right", no_wrap=True)
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("interval", justify="right", no_wrap=True, style="dim")
+    table.add_column("on frontier", justify="right", no_wrap=True)
+    for row in frontier.iter_rows(named=True):
+        name = labels.configuration(row["strategy"], row["budget"], row["configuration"])
+        table.add_row(
+            f"[bold]{name}[/] (knee)" if row["is_knee"] else name,
+            labels.amount(row["cost"], axis),
+            labels.percent(row["accuracy"]),
+            labels.interval(row["accuracy_low"], row["accuracy_high"]),
+            labels.probability(row["frontier_probability"]),
+        )
+    return table
+
+
+def accounting_line(facts: Facts) -> str:
+    """One line: samples banked, valid, truncated, invalid."""
+    summary = facts.summary
+    if summary.is_empty():
+        return "No sample is banked yet."
+    total, valid, truncated, tokens = (int(summary[c].sum()) for c in ("samples_total", "samples_valid", "samples_truncated", "output_tokens_sum"))
+    text = f"{labels.count(total)} samples banked ({labels.count(tokens)} generated tokens), {labels.count(valid)} valid, "
+    text += f"{labels.count(truncated)} of these ended by their token budget"
+    return text + (f"; {labels.count(total - valid)} invalid, left out and counted." if total > valid else ".")
+
+
+def _caption(rows: pl.DataFrame) -> str:
+    first = rows.row(0, named=True)
+    level = labels.percent(first["confidence"], 0)
+    text = f"{rows.filter('is_on_frontier').height} of {rows.height} configurations; {level} intervals and the probability of being on the "
+    return text + f"frontier from {first['draws']:,} bootstrap draws over {first['n_problems']} problems"
+
+
+def _places(store: Store) -> Table:
+    places = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    places.add_column(no_wrap=True, style="bold")
+    places.add_column(overflow="fold")
+    places.add_row("Dagster UI", UI)
+    places.add_row("Warehouse", _shown(store.warehouse))
+    places.add_row("Report", _shown(store.report))
+    return places
+
+
+def _shown(path: Path) -> str:
+    """A path as short as a reader can use it from where they stand."""
+    try:
+        text = str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        text = str(path)
+    return text if path.exists() else f"{text} (not written yet)"
