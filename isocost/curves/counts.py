@@ -234,7 +234,8 @@ def _newton(cells: _Cells, tally: Array, theta: Array, inflated: bool, max_itera
         reached = np.einsum("bu,bu->b", tally[rows], _log_likelihood(trial, cells))
         better = reached > value[rows]
         small = np.abs(trial - theta[rows]).max(axis=1) < 1e-9
-        stuck = ~better & (damping[rows] > 1e9)
+        # Nearly equal problems leave a ridge towards infinite shapes on which only rounding error is left to climb.
+        stuck = (~better & (damping[rows] > 1e6)) | (better & (reached - value[rows] < 1e-11 * (1.0 + np.abs(value[rows]))))
         theta[rows[better]], value[rows[better]] = trial[better], reached[better]
         damping[rows] = np.where(better, np.maximum(damping[rows] * 0.1, 1e-9), damping[rows] * 10.0)
         finished = small | stuck

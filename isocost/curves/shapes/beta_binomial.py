@@ -14,7 +14,8 @@ import numpy as np
 from isocost.curves.base import Array, AsymptoteKind, Family
 from isocost.curves.beta import invert_failure, log_failure, log_failure_gradient
 
-LOWER, UPPER = np.log(1e-3), np.log(1e5)
+# At the upper bound success rates differ by 0.005 at most, which no bank tells from equal ones; beyond it lnB loses digits.
+LOWER, UPPER = np.log(1e-3), np.log(1e4)
 _SHAPES = np.array([0.02, 0.06, 0.15, 0.4, 1.0, 3.0, 20.0])
 _MEANS = np.array([0.003, 0.02, 0.08, 0.2, 0.45, 0.8])
 
@@ -22,7 +23,7 @@ _MEANS = np.array([0.003, 0.02, 0.08, 0.2, 0.45, 0.8])
 def start_grid() -> Array:
     """Start values (S, 2) of ln(alpha) and ln(beta): shapes alpha crossed with mean success rates."""
     alpha, mean = (grid.ravel() for grid in np.meshgrid(_SHAPES, _MEANS))
-    return np.log(np.stack([alpha, np.clip(alpha * (1.0 - mean) / mean, 2e-3, 9e4)], axis=1))
+    return np.log(np.stack([alpha, np.clip(alpha * (1.0 - mean) / mean, 2e-3, 9e3)], axis=1))
 
 
 class BetaBinomial(Family):
@@ -35,7 +36,7 @@ class BetaBinomial(Family):
     axis: ClassVar[Literal["any", "samples", "rounds"]] = "samples"
 
     def bounds(self, log_x: Array, y: Array) -> tuple[Array, Array]:
-        """Both shapes in [1e-3, 1e5]."""
+        """Both shapes in [1e-3, 1e4]."""
         return np.full((1, 2), LOWER), np.full((1, 2), UPPER)
 
     def starts(self, log_x: Array, y: Array, weight: Array) -> Array:

@@ -26,7 +26,7 @@ class ZeroInflatedBetaBinomial(Family):
     axis: ClassVar[Literal["any", "samples", "rounds"]] = "samples"
 
     def bounds(self, log_x: Array, y: Array) -> tuple[Array, Array]:
-        """1 - pi in [0, 1], both shapes in [1e-3, 1e5]."""
+        """1 - pi in [0, 1], both shapes in [1e-3, 1e4]."""
         return np.array([[0.0, LOWER, LOWER]]), np.array([[1.0, UPPER, UPPER]])
 
     def starts(self, log_x: Array, y: Array, weight: Array) -> Array:
