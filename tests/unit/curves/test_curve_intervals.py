@@ -1,0 +1,173 @@
+"""Intervals, compute to a target, held-out extrapolation and the choice of a family."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isocost.curves import (
+    bootstrap_fits,
+    choose_family,
+    compute_to_target,
+    extrapolation_score,
+    families,
+    family,
+    fit,
+    fit_many,
+    percentile_interval,
+    problem_weights,
+    profile_interval,
+    resampled_means,
+)
+from isocost.curves.extrapolation import default_cuts
+from isocost.curves.shapes.sigmoid_log_compute import SigmoidLogCompute
+from isocost.errors import IsocostError
+
+C = np.array([1.0, 4, 16, 64, 256, 1024])
+Y = np.array([0.30, 0.545, 0.68, 0.735, 0.77, 0.782])
+
+
+def test_profile_interval_gives_the_worked_vector():
+    interval = profile_interval(fit("saturating_power_law", C, Y))
+    assert (interval.low, interval.high) == pytest.approx((0.785220, 0.815428), abs=1e-6)
+
+
+def test_profile_interval_ends_at_the_bound_or_is_unknown():
+    straight = profile_interval(fit("saturating_power_law", C, 0.2 + 0.05 * np.log(C)))
+    assert straight.high == 1.0
+    for name, y in (("log_linear", Y), ("exponentiated_power_law", Y), ("saturating_power_law", Y * 0 + 0.5)):
+        assert profile_interval(fit(name, C, y)).low is None
+    assert profile_interval(fit("saturating_power_law", C[:3], Y[:3])).high is None
+
+
+def test_compute_to_target_by_profile():
+    result = fit("saturating_power_law", C, Y)
+    inside = compute_to_target(result, 0.75)
+    assert result.predict(inside.compute) == pytest.approx(0.75, abs=1e-12)
+    assert inside.low < inside.compute < inside.high
+    assert inside.status == "observed"
+    # At the ends the best curve through the target is exactly as bad as the F limit allows (F(.95; 1, 3) = 10.128).
+    for end in (inside.low, inside.high):
+        held = fit("saturating_power_law", np.append(C, end), np.append(Y, 0.75), np.append(np.ones(6), 1e7))
+        assert np.sum((held.predict(C) - Y) ** 2) == pytest.approx(result.rss * (1 + 10.127964 / 3), rel=1e-3)
+    far = compute_to_target(result, 0.79)
+    assert (far.status, far.is_bounded, far.high) == ("extrapolated", False, None)
+    assert far.low > 64
+    never = compute_to_target(result, 0.9)
+    assert (never.status, never.compute, never.high) == ("unreachable", None, None)
+    assert compute_to_target(result, 0.1).status == "below_range"
+    assert compute_to_target(fit("saturating_power_law", [1, 2], [0.1, 0.2]), 0.5).status == "no_fit"
+    flat = fit("saturating_power_law", C, Y * 0 + 0.4)
+    assert (compute_to_target(flat, 0.3).compute, compute_to_target(flat, 0.5).status) == (0.0, "unreachable")
+    with pytest.raises(IsocostError, match="per cent"):
+        compute_to_target(result, 75)
+
+
+def test_compute_to_target_gives_the_worked_vector():
+    k = C[:-1]
+    assert compute_to_target(fit("exponentiated_power_law", k, np.exp(-1.2 * k**-0.5)), 0.95).compute == pytest.approx(547.32, abs=5e-3)
+
+
+def test_bootstrap_keeps_the_correlation_of_points_and_counts_unreached_draws():
+    rng = np.random.default_rng(0)
+    solved_at = rng.random(120)
+    truth = 0.8 - 0.5 * C**-0.5
+    values = (solved_at[None] < truth[:, None]).astype(float)
+    means = resampled_means(values, 300, seed=1)
+    assert means.shape == (300, 6)
+    assert (np.diff(means, axis=1) >= 0).all()
+    centre = fit("saturating_power_law", C, values.mean(axis=1))
+    draws = bootstrap_fits("saturating_power_law", C, means, centre=centre)
+    cold = fit_many("saturating_power_law", C, means)
+    assert draws.rss == pytest.approx(cold.rss, rel=1e-4, abs=1e-9)
+    target = compute_to_target(centre, 0.79, draws=draws)
+    assert 0 < target.share_reached < 1
+    assert (target.high, target.is_bounded) == (None, False)
+    near = compute_to_target(centre, 0.6, draws=draws)
+    assert near.low < near.compute < near.high
+    assert near.share_reached == 1.0
+
+
+def test_percentiles_are_order_statistics_and_leave_unknown_draws_out():
+    values = np.append(np.arange(1.0, 101), [np.nan] * 50)
+    interval = percentile_interval(values, 0.9)
+    assert (interval.low, interval.high) == (5.0, 96.0)
+    assert percentile_interval(np.append(np.arange(50.0), [np.inf] * 50)).high is None
+    assert percentile_interval([np.nan, np.nan]).low is None
+    assert percentile_interval([]).low is None
+
+
+def test_clusters_are_resampled_whole():
+    clusters = np.array(["a", "a", "b", "c", "c", "c"])
+    weights = problem_weights(6, 50, seed=4, clusters=clusters)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 3] == weights[:, 5]).all()
+    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()
+    assert np.array_equal(weights, problem_weights(6, 50, seed=4, clusters=clusters))
+    assert problem_weights(0, 5, seed=1).shape == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "rmse"), [("saturating_power_law", 0.002834), (SigmoidLogCompute(baseline=0.10), 0.034477), ("log_linear", 0.230645)]
+)
+def test_extrapolation_gives_the_worked_vectors(name, rmse):
+    score = extrapolation_score(name, C[::-1], Y[::-1], n_train=4)
+    assert score.rmse == pytest.approx(rmse, abs=5e-7)
+    assert (score.factor, score.n_train, score.n_test) == (16.0, 4, 2)
+    if name == "saturating_power_law":
+        assert score.signed_error == pytest.approx((-0.000156 + 0.004005) / 2, abs=1e-6)
+
+
+def test_extrapolation_without_enough_budgets_has_no_score():
+    assert extrapolation_score("saturating_power_law", C, Y, n_train=2).rmse is None
+    with pytest.raises(IsocostError, match="held in"):
+        extrapolation_score("log_linear", C, Y, n_train=6)
+
+
+def test_choice_is_by_held_out_error_and_falls_back_to_bic():
+    names = ["saturating_power_law", "log_linear", "sigmoid_log_compute", "exponentiated_power_law"]
+    choice = choose_family(names, C, Y)
+    assert (choice.family, choice.method) == ("saturating_power_law", "held_out_extrapolation")
+    assert set(choice.scores) == set(names)
+    assert choose_family(names, C, 0.1 + 0.03 * np.log(C)).family == "log_linear"
+    few = choose_family(names, C[:3], Y[:3])
+    assert few.method == "bic"
+    assert choose_family(names, C[:1], Y[:1]).family is None
+    assert default_cuts(3) == ()
+    assert default_cuts(9) == (5, 6)
+
+
+def test_choice_beats_the_worst_fixed_family_out_of_sample():
+    """Curves of every family, observed with noise up to 64 units, predicted at 256 and 1024."""
+    names = [name for name in families() if family(name).axis == "any"]
+    truths = {
+        "exponentiated_power_law": [-1.5, -0.35],
+        "log_linear": [0.15, 0.07],
+        "saturating_power_law": [0.75, 0.55, 0.6],
+        "sigmoid_log_compute": [0.7, 12.0, 0.9, 0.0],
+    }
+    assert set(truths) == set(names)
+    seen, unseen = 2.0 ** np.arange(7), np.array([256.0, 1024.0])
+    rng = np.random.default_rng(11)
+    errors = {name: [] for name in (*names, "chosen")}
+    for truth, parameters in truths.items():
+        model, values = family(truth), np.array([parameters])
+        target = model.predict(values, unseen)[0]
+        for _ in range(12):
+            y = model.predict(values, seen)[0] + rng.normal(0, 0.008, len(seen))
+            chosen = choose_family(names, seen, y).family
+            for name in names:
+                errors[name].append(np.mean((fit(name, seen, y).predict(unseen) - target) ** 2))
+            errors["chosen"].append(errors[chosen][-1])
+    rmse = {name: np.sqrt(np.mean(values)) for name, values in errors.items()}
+    chosen = rmse.pop("chosen")
+    assert chosen < 0.7 * max(rmse.values())
+    assert chosen < np.median(list(rmse.values()))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_more_accuracy_never_needs_less_compute(first, second):
+    draws = fit_many("saturating_power_law", C, Y + np.random.default_rng(0).normal(0, 0.01, (20, 6)))
+    low, high = sorted((first, second))
+    assert (draws.compute_to_target(low) <= draws.compute_to_target(high)).all()
