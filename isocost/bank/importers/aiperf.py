@@ -1,0 +1,152 @@
+"""AIPerf artifact folders: request records, GPU telemetry and accuracy exports.
+
+Traps: failed requests have no metrics; every metric carries its own unit; the energy counter is in megajoules since boot;
+timestamps are nanoseconds of the Unix clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.bank.importers.reading import as_object, iter_json_lines, load_json
+from isocost.bank.importers.row import Row
+from isocost.errors import IsocostError
+
+_SUMMARY = "profile_export_aiperf.json"
+_METRICS = {
+    "time_to_first_token": "ttft_s",
+    "inter_token_latency": "inter_token_s",
+    "request_latency": "latency_s",
+}
+_TOKENS = {
+    "input_sequence_length": "prompt_tokens",
+    "output_sequence_length": "output_tokens",
+    "reasoning_token_count": "reasoning_tokens",
+}
+_POWER = ("nvidia_power_usage", "gpu_power_usage", "amd_power")
+_ENERGY = ("nvidia_energy_consumption", "energy_consumption", "amd_energy_consumption")
+
+
+@register
+class AiPerf(Importer):
+    """An artifact folder, or one of its JSON Lines files."""
+
+    name = "aiperf"
+    title = "AIPerf artifacts: profile_export.jsonl, gpu_telemetry_export.jsonl, accuracy_export.jsonl"
+    conventions = Conventions(
+        units={
+            "ttft_s": "time_to_first_token, in the unit beside it",
+            "latency_s": "request_latency, in the unit beside it",
+            "power_w": "nvidia_power_usage, W",
+            "metric_value": "energy counter, MJ since boot -> J",
+        },
+        latency_meaning="client: request_latency, from sending the request to its last response",
+        energy_unknown_reason="telemetry_not_attributed_to_requests",
+        notes=("Telemetry rows are device readings; no energy is attributed to single requests.",),
+    )
+
+    def files(self, path: Path) -> list[Path]:
+        """The three JSON Lines files that are there, and the summary for the model's name."""
+        names = ("profile_export.jsonl", "gpu_telemetry_export.jsonl", "accuracy_export.jsonl", _SUMMARY)
+        found = files_under(path, names, "AIPerf export")
+        if all(file.name == _SUMMARY for file in found):
+            raise IsocostError("holds only the summary", where=str(path), remedy="Import the artifact folder with profile_export.jsonl")
+        return found
+
+    def records(self, source: Source) -> Iterator[Row]:
+        """Records of every file, told apart by their keys."""
+        models = {file.parent: _model(file) for file in source.files if file.name == _SUMMARY}
+        for file in source.files:
+            if file.name == _SUMMARY:
+                continue
+            for number, value in iter_json_lines(file):
+                row = _row(source, file, number, value)
+                row.text("model_variant", models.get(file.parent))
+                if file.parent != source.path and source.path.is_dir():
+                    row.json("condition", {"folder": file.parent.relative_to(source.path).as_posix()})
+                yield row
+
+
+def _model(file: Path) -> str | None:
+    document = as_object(load_json(file), str(file))
+    config = document.get("input_config") or document.get("config") or {}
+    names = (config.get("endpoint") or {}).get("model_names") or config.get("model_names") or []
+    return str(names[0]) if len(names) == 1 else None
+
+
+def _row(source: Source, file: Path, number: int, value: dict[str, Any]) -> Row:
+    place = f"line {number}"
+    if "telemetry_data" in value:
+        return _telemetry(source.row("telemetry", file, place), value)
+    if "metrics" in value:
+        return _request(source.row("request", file, place), value)
+    if "passed" in value:
+        return _graded(source.row("sample", file, place), value)
+    raise IsocostError(
+        "is no AIPerf record",
+        where=f"{file}, {place}",
+        remedy="Records have metrics (requests), telemetry_data (GPUs) or passed (accuracy)",
+    )
+
+
+def _request(row: Row, value: dict[str, Any]) -> Row:
+    metadata = as_object(value.get("metadata"), f"{row.where}, metadata")
+    metrics = as_object(value.get("metrics") or {}, f"{row.where}, metrics")
+    row.text("problem_source_id", metadata.get("conversation_id", metadata.get("session_num")))
+    row.number("started_unix_s", metadata.get("request_start_ns"), unit="ns", low=0.0)
+    row.number("ended_unix_s", metadata.get("request_end_ns"), unit="ns", low=0.0)
+    error = value.get("error")
+    if error is not None:
+        row.text("error", f"{error.get('code')} {error.get('type')}: {error.get('message')}" if isinstance(error, dict) else error)
+    for tag, column in _METRICS.items():
+        metric = metrics.get(tag)
+        if error is not None:
+            row.null(column, "failed_request")
+        elif metric is not None:
+            row.seconds(column, metric["value"], unit=str(metric.get("unit") or "ms"))
+    for tag, column in _TOKENS.items():
+        metric = metrics.get(tag)
+        if metric is not None:
+            row.integer(column, metric["value"])
+    kept = {
+        key: metadata[key] for key in ("session_num", "turn_index", "benchmark_phase", "was_cancelled", "x_request_id") if key in metadata
+    }
+    rest = {tag: metric for tag, metric in metrics.items() if tag not in _METRICS and tag not in _TOKENS}
+    row.json("extra", {**kept, "metrics": rest})
+    return row
+
+
+def _telemetry(row: Row, value: dict[str, Any]) -> Row:
+    data = as_object(value["telemetry_data"], f"{row.where}, telemetry_data")
+    row.text("device", value.get("gpu_uuid", value.get("gpu_index")))
+    row.number("started_unix_s", value.get("timestamp_ns"), unit="ns", low=0.0)
+    power = next((name for name in _POWER if data.get(name) is not None), None)
+    if power:
+        row.number("power_w", data[power], unit="W", low=0.0, sentinel=-1.0)
+    energy = next((name for name in _ENERGY if data.get(name) is not None), None)
+    if energy:
+        row.text("metric_name", "energy_counter_since_boot")
+        row.number("metric_value", data[energy], unit="MJ", low=0.0)
+        row.text("metric_unit", "J")
+    rest = {key: item for key, item in data.items() if key not in (power, energy)}
+    row.json("extra", {**rest, **{key: value[key] for key in ("gpu_index", "gpu_model_name", "hostname") if key in value}})
+    return row
+
+
+def _graded(row: Row, value: dict[str, Any]) -> Row:
+    row.text("task", value.get("task"))
+    row.text("problem_source_id", value.get("conversation_id", value.get("session_num")))
+    row.flag("label_correct", value["passed"])
+    if row.values.get("label_correct") is not None:
+        row.number("label_score", float(row.values["label_correct"]))
+    row.text("label_name", value.get("grader_name"))
+    row.whole("reference", value.get("expected"))
+    row.whole("answer", value.get("actual"))
+    row.text("output_text", value.get("model_output"))
+    row.number("ended_unix_s", value.get("timestamp_ns"), unit="ns", low=0.0)
+    kept = ("unparsed", "confidence", "explanation", "model_thinking", "x_request_id", "benchmark_phase", "session_num")
+    row.json("extra", {key: value[key] for key in kept if value.get(key) is not None})
+    return row

@@ -1,0 +1,116 @@
+"""evalscope output folders: predictions and reviews, joined by index.
+
+Traps: a repeat is a further line of the same group; the verdict of a benchmark is the value of its main metric, often ``acc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.bank.importers.reading import as_object, iter_json_lines
+from isocost.bank.importers.row import Row
+from isocost.errors import IsocostError
+
+_PREFERRED = ("acc", "exact_match", "pass@1", "mean_acc")
+
+
+@register
+class EvalScope(Importer):
+    """An output folder with predictions/<model>/<set>.jsonl and reviews/<model>/<set>.jsonl."""
+
+    name = "evalscope"
+    title = "evalscope: predictions and reviews (JSON Lines)"
+    conventions = Conventions(
+        units={"latency_s": "perf_metrics.latency, s, else model_output.time, s", "ttft_s": "perf_metrics.ttft, s"},
+        latency_meaning="client: perf_metrics.latency of the request, else model_output.time",
+        notes=("Model and data set come from the folder and file names.",),
+    )
+
+    def files(self, path: Path) -> list[Path]:
+        """Every JSON Lines file below predictions/ and reviews/."""
+        if not path.is_dir():
+            raise IsocostError(
+                "is no folder", where=str(path), remedy="Give evalscope's output folder, which holds predictions/ and reviews/"
+            )
+        found = [file for file in files_under(path, ("*.jsonl",), "predictions or reviews") if {"predictions", "reviews"} & set(file.parts)]
+        if not any("predictions" in file.parts for file in found):
+            raise IsocostError("holds no predictions", where=str(path), remedy="Looked for predictions/<model>/<set>.jsonl")
+        return found
+
+    def records(self, source: Source) -> Iterator[Row]:
+        """One sample a prediction, with its review where there is one."""
+        reviews = {_key(file): file for file in source.files if "reviews" in file.parts}
+        for file in source.files:
+            if "predictions" not in file.parts:
+                continue
+            verdicts = _reviews(reviews.get(_key(file)))
+            if not verdicts:
+                source.warnings.append(f"{source.relative(file)}: no reviews")
+            used = 0
+            for number, value in iter_json_lines(file):
+                index = str(value.get("index"))
+                used += index in verdicts
+                yield _sample(source, file, number, value, verdicts.get(index))
+            if used < len(verdicts):
+                source.warnings.append(f"{source.relative(file)}: {len(verdicts) - used} reviews without a prediction")
+
+
+def _key(file: Path) -> tuple[str, str]:
+    return file.parent.name, file.name
+
+
+def _reviews(file: Path | None) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for number, value in iter_json_lines(file) if file else ():
+        index = str(value.get("index"))
+        if index in found:
+            raise IsocostError(f"index {index} comes twice", where=f"{file}, line {number}")
+        found[index] = value
+    return found
+
+
+def _sample(source: Source, file: Path, number: int, value: dict[str, Any], review: dict[str, Any] | None) -> Row:
+    row = source.row("sample", file, f"line {number}")
+    output = as_object(value.get("model_output") or {}, f"{row.where}, model_output")
+    row.text("model_variant", value.get("model") or output.get("model") or file.parent.name)
+    row.text("task", file.stem)
+    row.text("problem_source_id", value["index"])
+    choices = output.get("choices") or []
+    if choices:
+        choice = as_object(choices[0], f"{row.where}, choices[0]")
+        row.text("output_text", _content((choice.get("message") or {}).get("content")))
+        row.text("finish_reason", choice.get("stop_reason", choice.get("finish_reason")))
+    usage, perf = output.get("usage") or {}, output.get("perf_metrics") or {}
+    row.integer("prompt_tokens", usage.get("input_tokens", perf.get("input_tokens")))
+    row.integer("output_tokens", usage.get("output_tokens", perf.get("output_tokens")))
+    row.seconds("latency_s", perf.get("latency", output.get("time")))
+    row.seconds("ttft_s", perf.get("ttft"))
+    row.text("error", output.get("error"))
+    if review is not None:
+        _put_review(row, review)
+    row.json("extra", {"metadata": value.get("metadata")} if value.get("metadata") else None)
+    return row
+
+
+def _content(content: Any) -> Any:
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content
+
+
+def _put_review(row: Row, review: dict[str, Any]) -> None:
+    row.whole("reference", review.get("target"))
+    wrapper = as_object(review.get("sample_score") or {}, f"{row.where}, sample_score")
+    score = as_object(wrapper.get("score") or {}, f"{row.where}, sample_score.score")
+    row.whole("answer", score.get("extracted_prediction"))
+    values = as_object(score.get("value") or {}, f"{row.where}, sample_score.score.value")
+    main = score.get("main_score_name")
+    name = main if main in values else next((key for key in _PREFERRED if key in values), next(iter(sorted(values)), None))
+    if wrapper.get("group_id") is not None:
+        row.text("problem_source_id", wrapper["group_id"])  # repeats of one problem share it
+    if name is not None:
+        value = values[name]
+        row.label(float(value) if isinstance(value, bool) else value, name)

@@ -1,0 +1,109 @@
+"""GuideLLM reports, version 2 (and 1, whose settings stand under ``args``).
+
+Traps: durations in milliseconds beside durations in seconds; the statistics of a group without requests are all 0.0; request
+bodies may be stripped, then only the statistics are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from isocost.bank.importers.base import Conventions, Importer, Source, register
+from isocost.bank.importers.reading import as_list, as_object, load_json
+from isocost.bank.importers.row import Row
+from isocost.errors import IsocostError
+
+_GROUPS = ("successful", "errored", "incomplete")
+_SECONDS = {"request_latency": "s"}
+_PERCENTILES = ("p25", "p50", "p75", "p90", "p95", "p99")
+_STATISTICS = ("mean", "median", "std_dev", "min", "max")
+
+
+@register
+class GuideLlm(Importer):
+    """One JSON report with its benchmarks."""
+
+    name = "guidellm"
+    title = "GuideLLM JSON reports, version 2"
+    conventions = Conventions(
+        units={"ttft_s": "time_to_first_token_ms, ms", "inter_token_s": "inter_token_latency_ms, ms", "latency_s": "request_latency, s"},
+        latency_meaning="client: request_end - request_start",
+        notes=("Only statistics of successful requests are imported; a group without requests writes 0.0 for all of them.",),
+    )
+
+    def records(self, source: Source) -> Iterator[Row]:
+        """Requests where the report kept them, then each benchmark's statistics."""
+        file = source.files[0]
+        document = as_object(load_json(file), str(file))
+        version = (document.get("metadata") or {}).get("version")
+        if version not in (1, 2):
+            raise IsocostError(f"has report version {version!r}", where=f"{file}, metadata.version", remedy="Versions 1 and 2 are read")
+        for index, benchmark in enumerate(as_list(document.get("benchmarks"), f"{file}, benchmarks")):
+            benchmark = as_object(benchmark, f"{file}, benchmarks[{index}]")
+            facts = _facts(document, benchmark, index)
+            requests = benchmark.get("requests") or {}
+            for group in _GROUPS:
+                for position, request in enumerate(requests.get(group) or []):
+                    yield _request(source, f"benchmarks[{index}].requests.{group}[{position}]", group, as_object(request, str(file)), facts)
+            yield from _statistics(source, f"benchmarks[{index}].metrics", as_object(benchmark.get("metrics"), f"{file}, metrics"), facts)
+
+
+def _facts(document: dict[str, Any], benchmark: dict[str, Any], index: int) -> dict[str, Any]:
+    config = benchmark.get("config") or benchmark.get("args") or {}
+    backend = config.get("backend") or ((document.get("config") or {}).get("spec") or {}).get("backend") or {}
+    strategy = config.get("strategy") or {}
+    condition = {key: strategy.get(key) for key in ("type_", "rate", "max_concurrency", "streams") if strategy.get(key) is not None}
+    return {"model": backend.get("model"), "condition": {**condition, "benchmark": index}}
+
+
+def _put_facts(row: Row, facts: dict[str, Any]) -> None:
+    row.text("model_variant", facts["model"])
+    row.json("condition", facts["condition"])
+
+
+def _request(source: Source, place: str, group: str, request: dict[str, Any], facts: dict[str, Any]) -> Row:
+    row = source.row("request", source.files[0], place)
+    _put_facts(row, facts)
+    info = request.get("info") or {}
+    row.text("problem_source_id", request.get("request_id") or info.get("request_id"))
+    row.text("output_text", request.get("output") or None)
+    row.integer("prompt_tokens", request.get("prompt_tokens"))
+    row.integer("cached_tokens", request.get("cached_tokens"))
+    if group == "successful":
+        row.integer("output_tokens", request.get("output_tokens"))
+        row.seconds("ttft_s", request.get("time_to_first_token_ms"), unit="ms")
+        row.seconds("inter_token_s", request.get("inter_token_latency_ms"), unit="ms")
+        row.seconds("latency_s", request.get("request_latency"))
+    else:
+        row.text("error", info.get("error") or group)
+        for column in ("ttft_s", "latency_s", "output_tokens"):
+            row.null(column, f"{group}_request")
+    row.number("started_unix_s", request.get("request_start_time"), low=0.0, sentinel=-1.0)
+    row.number("ended_unix_s", request.get("request_end_time"), low=0.0, sentinel=-1.0)
+    timings = info.get("timings") or {}
+    if timings.get("queued") is not None and timings.get("dequeued") is not None:
+        row.seconds("queue_s", max(timings["dequeued"] - timings["queued"], 0.0))
+    return row
+
+
+def _statistics(source: Source, place: str, metrics: dict[str, Any], facts: dict[str, Any]) -> Iterator[Row]:
+    for name, groups in sorted(metrics.items()):
+        group = groups.get("successful") if isinstance(groups, dict) else None
+        if not isinstance(group, dict):
+            continue
+        unit = "ms" if name.endswith("_ms") else _SECONDS.get(name)
+        base = name.removesuffix("_ms")
+        values = {key: group.get(key) for key in _STATISTICS}
+        values.update({key: (group.get("percentiles") or {}).get(key) for key in _PERCENTILES})
+        for key, value in values.items():
+            row = source.row("aggregate", source.files[0], f"{place}.{name}.{key}")
+            _put_facts(row, facts)
+            row.text("metric_name", f"{base}_{key}")
+            if not group.get("count"):
+                row.null("metric_value", "no_requests")
+            else:
+                row.number("metric_value", value, unit=unit)
+            row.text("metric_unit", "s" if unit else None)
+            row.json("extra", {"count": group.get("count")})
+            yield row

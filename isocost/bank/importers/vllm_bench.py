@@ -1,0 +1,180 @@
+"""``vllm bench serve`` results (plain, detailed, appended) and ``vllm bench sweep`` folders.
+
+Traps: failed requests carry a time to first token of 0.0 and an error text; start times are of a clock without epoch; without
+--save-detailed the latencies are still there, but not which of them failed; summary.json repeats the runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json
+from isocost.bank.importers.row import Row
+from isocost.errors import IsocostError
+
+_ARRAYS = (
+    "input_lens",
+    "output_lens",
+    "ttfts",
+    "itls",
+    "latencies",
+    "start_times",
+    "queue_times",
+    "generated_texts",
+    "errors",
+    "server_queue_times",
+    "server_ttfts",
+)
+_NOT_RUNS = re.compile(r"summary\.json|warmup\.json|.*failure\.json")
+_SETTINGS = ("request_rate", "burstiness", "max_concurrency", "num_prompts", "backend", "label")
+_TIMES = re.compile(r"(?P<stat>mean|median|std|p[\d.]+)_(?P<what>ttft|tpot|itl|e2el)_ms")
+_UNITS = {
+    "duration": "s",
+    "gpu_energy_j": "J",
+    "gpu_energy_duration_s": "s",
+    "gpu_avg_power_w": "W",
+    "gpu_energy_per_output_token_j": "J",
+    "total_input_tokens": "tokens",
+    "total_output_tokens": "tokens",
+}
+
+
+@register
+class VllmBench(Importer):
+    """A result file, an appended file of several results, or a sweep's experiment folder."""
+
+    name = "vllm_bench"
+    title = "vllm bench serve results (plain, --save-detailed, --append-result) and vllm bench sweep folders"
+    conventions = Conventions(
+        units={
+            "ttft_s": "ttfts, s; 0.0 of a failed request is unknown",
+            "inter_token_s": "mean of itls, s",
+            "latency_s": "latencies, s; without it ttft + sum of itls",
+            "queue_s": "queue_times, s, in the client before sending",
+            "metric_value": "*_ms -> s",
+        },
+        latency_meaning="client: from sending the request to its last token, client queue not included",
+        notes=(
+            "Requests carry no verdict: they tell time and tokens, not accuracy.",
+            "Settings of the run (request rate, concurrency, sweep overrides) are the condition.",
+        ),
+    )
+
+    def files(self, path: Path) -> list[Path]:
+        """The result; or every run=*.json of a sweep, without summaries, warm-ups and failure notes."""
+        found = files_under(path, ("*.json", "*.jsonl"), "vllm bench result")
+        runs = [file for file in found if file == path or not _NOT_RUNS.fullmatch(file.name)]
+        if not runs:
+            raise IsocostError(
+                "holds no run of vllm bench", where=str(path), remedy="Summaries, warm-ups and failure notes are not imported"
+            )
+        return runs
+
+    def records(self, source: Source) -> Iterator[Row]:
+        """Requests of every run, then its summary numbers."""
+        if source.path.is_dir():
+            failed = sorted(source.path.rglob("*failure.json"))
+            if failed:
+                source.warnings.append(f"{len(failed)} runs of the sweep failed, first {failed[0].relative_to(source.path)}")
+        for file in source.files:
+            for position, result in _results(source, file):
+                yield from _run_rows(source, file, position, result)
+
+
+def _results(source: Source, file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    source.at = str(file)
+    with file.open("rb") as handle:
+        lines = sum(1 for line in (handle.readline(1 << 20) for _ in range(2)) if line.strip())
+    if lines > 1 and file.read_bytes()[:1] == b"{":
+        try:
+            for number, value in iter_json_lines(file, limit=256 << 20):
+                yield f"line {number}", value
+            return
+        except IsocostError as error:
+            if "line 1," not in f"{error.where}," or "is not JSON" not in error.what:
+                raise
+    document = load_json(file)
+    for position, value in enumerate(document if isinstance(document, list) else [document]):
+        yield (f"[{position}]" if isinstance(document, list) else ""), as_object(value, str(file))
+
+
+def _condition(result: dict[str, Any], file: Path, source: Source) -> dict[str, Any]:
+    condition = {key: result[key] for key in _SETTINGS if result.get(key) is not None}
+    if source.path.is_dir():
+        for part in file.parent.relative_to(source.path).parts:
+            if part.startswith("SERVE-"):
+                condition["sweep"] = part
+        condition["run"] = file.stem
+    if result.get("run_number") is not None:
+        condition["run"] = result["run_number"]
+    return condition
+
+
+def _put_run(row: Row, result: dict[str, Any], condition: dict[str, Any]) -> None:
+    row.text("model_variant", result.get("model_id"))
+    row.json("condition", condition)
+
+
+def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) -> Iterator[Row]:
+    where = f"{file}, {place}" if place else str(file)
+    if "model_id" not in result or "duration" not in result:
+        raise IsocostError("has no model_id and duration: it is no result of vllm bench serve", where=where)
+    condition = _condition(result, file, source)
+    arrays = {name: as_list(result[name], f"{where}, {name}") for name in _ARRAYS if result.get(name) is not None}
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise IsocostError(f"has arrays of unlike lengths: {lengths}", where=where, remedy="The file was changed after the run")
+    if "errors" in arrays or "ttfts" in arrays:
+        for index in range(next(iter(lengths.values()))):
+            yield _request(source, file, place, result, condition, {name: values[index] for name, values in arrays.items()}, index)
+    yield from _summary(source, file, place, result, condition)
+
+
+def _request(
+    source: Source, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any], one: dict[str, Any], index: int
+) -> Row:
+    row = source.row("request", file, f"{place}[{index}]" if place else f"[{index}]")
+    _put_run(row, result, condition)
+    row.text("problem_source_id", f"request-{index}")
+    row.integer("prompt_tokens", one.get("input_lens"))
+    failed = bool(one.get("error") or one.get("errors"))
+    if failed:
+        row.text("error", one["errors"])
+        for column in ("ttft_s", "latency_s", "inter_token_s", "output_tokens"):
+            row.null(column, "failed_request")
+        return row
+    row.integer("output_tokens", one.get("output_lens"))
+    row.seconds("ttft_s", one.get("ttfts"))
+    gaps = one.get("itls")
+    if gaps:
+        row.seconds("inter_token_s", sum(gaps) / len(gaps))
+    latency = one.get("latencies")
+    if latency is None and one.get("ttfts") is not None and gaps is not None:
+        latency = one["ttfts"] + sum(gaps)
+    row.seconds("latency_s", latency)
+    row.seconds("queue_s", one.get("queue_times"))
+    if one.get("generated_texts"):
+        row.text("output_text", one["generated_texts"])
+    kept = {
+        key: one[name] for key, name in (("start_perf_counter_s", "start_times"), ("server_queue_s", "server_queue_times")) if name in one
+    }
+    row.json("extra", kept)
+    return row
+
+
+def _summary(source: Source, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any]) -> Iterator[Row]:
+    for key, value in sorted(result.items()):
+        if isinstance(value, bool) or not isinstance(value, int | float) or key in _SETTINGS or key == "run_number":
+            continue
+        row = source.row("aggregate", file, f"{place}.{key}" if place else key)
+        _put_run(row, result, condition)
+        timed = _TIMES.fullmatch(key)
+        unit = "ms" if timed else _UNITS.get(key)
+        row.text("metric_name", f"{timed['stat']}_{timed['what']}" if timed else key)
+        row.number("metric_value", value, unit=unit)
+        row.text("metric_unit", {"ms": "s"}.get(unit or "", unit))
+        yield row
