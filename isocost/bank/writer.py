@@ -33,16 +33,13 @@ class RunWriter:
     """
 
     def __init__(self, files: Files, manifest: Manifest, *, part_rows: int, part_seconds: float = 60.0) -> None:
-        """Starts a run by writing its manifest.
+        """Prepares a run; nothing is written before `start` or the first `seal`.
 
         Args:
             files: the lake.
-            manifest: the run; its file is written at once.
+            manifest: the run.
             part_rows: rows of raw_generations after which `due` turns true.
             part_seconds: seconds since the last seal after which `due` turns true.
-
-        Raises:
-            IsocostError: the lake cannot be written.
         """
         self.files = files
         self.manifest = manifest
@@ -51,6 +48,15 @@ class RunWriter:
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._number = 0
         self._last_seal_s = time.monotonic()
+        self._started = False
+
+    def start(self, **info: Any) -> None:
+        """Writes the manifest of the run, so that its attempt is on record before anything is generated.
+
+        Raises:
+            IsocostError: the lake cannot be written.
+        """
+        self.manifest.info.update(info)
         self._write_manifest()
 
     def append(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
@@ -77,6 +83,8 @@ class RunWriter:
             IsocostError: storage refused (full, read-only, limited), or rows break their table. What was sealed before is intact.
         """
         sealed: list[PartEntry] = []
+        if not self._started:
+            self._write_manifest()
         part = layout.PartName(self.manifest.run_id, self._number)
         try:
             for table in [t for t in layout.FOLDERS if self._rows.get(t)]:
@@ -125,6 +133,7 @@ class RunWriter:
         return describe(data, frame, table, part, time.time())
 
     def _write_manifest(self) -> None:
+        self._started = True
         self.files.write(self.manifest.path, self.manifest.to_json())
 
 
@@ -139,7 +148,7 @@ def open_run(
     part_seconds: float = 60.0,
     info: dict[str, Any] | None = None,
 ) -> Iterator[tuple[RunWriter, Recovery]]:
-    """Opens a new run of a session: takes its locks, recovers what earlier runs left, and starts the manifest.
+    """Opens a new run of a session: takes its locks and recovers what earlier runs left.
 
     Args:
         files: the lake.

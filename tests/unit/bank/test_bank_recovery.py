@@ -95,6 +95,7 @@ def test_a_whole_part_that_a_crash_left_unlisted_is_listed(lake, bank):
     path = lake / f"raw/manifests/session={SESSION}/{run}.json"
     before = path.read_bytes()
     with open_run(Files(lake), SESSION, run_id="crashed", part_rows=9) as (writer, _):
+        writer.start()
         manifest = lake / writer.manifest.path
         early = manifest.read_bytes()
         writer.append("raw_generations", [call(4, attempt=2), call(5, attempt=2)])
@@ -205,6 +206,7 @@ def test_the_command_line_names_faults_repairs_and_answers_with_its_exit_code(la
 
 def test_verify_says_when_a_live_run_writes_and_its_unlisted_parts_are_no_faults(lake):
     with open_run(Files(lake), SESSION, part_rows=9) as (writer, _):
+        writer.start()
         early = (lake / writer.manifest.path).read_bytes()
         writer.append("raw_generations", [call(0)])
         writer.seal()

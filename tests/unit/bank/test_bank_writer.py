@@ -84,7 +84,8 @@ def test_a_row_that_breaks_the_table_is_refused_and_what_was_sealed_stays(lake):
 
 def test_two_runs_of_one_session_or_of_one_point_are_refused_with_the_holder_named(lake):
     files = Files(lake)
-    with open_run(files, SESSION, point_ids=["pt-a"], part_rows=10):
+    with open_run(files, SESSION, point_ids=["pt-a"], part_rows=10) as (first, _):
+        first.start()
         with pytest.raises(IsocostError, match=f"process {os.getpid()}"), open_run(files, SESSION, part_rows=10):
             pass
         with pytest.raises(IsocostError, match="pt-a"), open_run(files, "other-0000000000", point_ids=["pt-a"], part_rows=10):

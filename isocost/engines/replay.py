@@ -1,0 +1,188 @@
+"""The engine that gives back what another session banked, at the pace at which it was recorded.
+
+Lives here: `ReplayEngine`. It is a real engine to the payload (slots, queue, times), and needs no model: for trying a sweep's whole
+way on a small machine, and for tests that kill a run at any moment. Not here: the replay of strategies (``isocost.strategies``),
+which needs no engine at all.
+
+Options: ``bank`` (lake that holds the recorded session; a folder or URL), ``session`` (its id; None when the lake holds one),
+``point`` (recorded point, where several asked the same prompt), ``speed`` (2.0 is twice as fast as recorded; 0 is at once).
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
+from isocost.errors import IsocostError
+
+_OPTIONS = {"bank": str, "session": str, "point": str, "speed": (int, float)}
+_RECORDED = (
+    "logprob_sum",
+    "logprob_top1_mean",
+    "tail_mass_sum",
+    "entropy_low_sum",
+    "entropy_high_sum",
+    "self_certainty_low_sum",
+    "confidence_sum",
+    "confidence_tail",
+    "confidence_lowest_group",
+    "confidence_bottom_tenth",
+    "confidence_window",
+    "logprobs_k",
+    "token_logprobs",
+    "token_confidences",
+)
+_LONGEST_WAIT_S = 0.05
+
+
+@register
+class ReplayEngine:
+    """Answers requests from a bank; see the module's docstring."""
+
+    name: ClassVar[str] = "replay"
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """See `Engine`."""
+        options = checked_options(settings, _OPTIONS, self.name)
+        if "bank" not in options:
+            raise IsocostError("the replay engine needs a bank to replay", where="engine.options.bank", remedy="Give the folder of a lake.")
+        self._settings = settings
+        self._lake, self._session, self._point = options["bank"], options.get("session"), options.get("point")
+        self._speed = float(options.get("speed", 1.0))
+        self._recorded: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+        self._waiting: deque[tuple[Request, float, float]] = deque()
+        self._running: list[tuple[float, int, Completion]] = []
+        self._count = 0
+
+    def check(self) -> None:
+        """See `Engine`; reads the recorded session."""
+        rows = _load(self._lake, self._session, self._point)
+        points = sorted({row["point_id"] for row in rows})
+        for row in rows:
+            slot = self._recorded.setdefault((row["problem_id"], row["prompt_hash"]), {})
+            if row["sample_index"] in slot and slot[row["sample_index"]]["point_id"] != row["point_id"]:
+                raise IsocostError(
+                    f"several recorded points asked problem {row['problem_id']} with the same prompt",
+                    where="engine.options.point",
+                    remedy=f"Name one of {', '.join(points)}.",
+                )
+            slot[row["sample_index"]] = row
+        if not self._recorded:
+            raise IsocostError(
+                "the recorded bank holds no samples to replay", where=str(self._lake), remedy="Name a session that has some."
+            )
+
+    def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
+        """See `Engine`; not known without a tokenizer."""
+        return None
+
+    def start(self) -> None:
+        """See `Engine`."""
+        if not self._recorded:
+            self.check()
+
+    def describe(self) -> dict[str, Any]:
+        """See `Engine`."""
+        return {"engine": self.name, "bank": str(self._lake), "session": self._session, "speed": self._speed, "versions": {}}
+
+    def add(self, request: Request) -> None:
+        """See `Engine`.
+
+        Raises:
+            IsocostError: the bank holds no such sample.
+        """
+        found = self._recorded.get((request.problem_id, request.prompt_hash), {})
+        index = request.sample_index if request.sample_index is not None else min(found, default=0)
+        if index not in found:
+            raise IsocostError(
+                f"the recorded bank has no sample {index} of problem {request.problem_id} for this prompt",
+                where=str(self._lake),
+                remedy="Ask for no more samples and problems than were recorded.",
+            )
+        self._waiting.append((request, time.time(), time.monotonic()))
+        self._fill(time.monotonic())
+
+    def step(self) -> list[Completion]:
+        """See `Engine`."""
+        now = time.monotonic()
+        if self._running and self._running[0][0] > now:
+            time.sleep(min(self._running[0][0] - now, _LONGEST_WAIT_S))
+            now = time.monotonic()
+        done = []
+        while self._running and self._running[0][0] <= now:
+            done.append(heapq.heappop(self._running)[2])
+        self._fill(now)
+        return done
+
+    def unfinished(self) -> int:
+        """See `Engine`."""
+        return len(self._waiting) + len(self._running)
+
+    def settle(self) -> None:
+        """See `Engine`."""
+
+    def drain_steps(self) -> list[dict[str, Any]]:
+        """See `Engine`; a replay has no steps."""
+        return []
+
+    def close(self) -> None:
+        """See `Engine`."""
+        self._recorded.clear()
+
+    def _fill(self, now: float) -> None:
+        while self._waiting and len(self._running) < self._settings.max_num_seqs:
+            request, arrival, queued = self._waiting.popleft()
+            found = self._recorded[request.problem_id, request.prompt_hash]
+            row = found[request.sample_index if request.sample_index is not None else min(found)]
+            completion = self._answer(request, row, arrival, queued, now)
+            self._count += 1
+            heapq.heappush(self._running, (completion.last_token_s or now, self._count, completion))
+
+    def _answer(self, request: Request, row: dict[str, Any], arrival: float, queued: float, now: float) -> Completion:
+        first, last = self._pace(row, "first_token_s"), self._pace(row, "last_token_s")
+        return Completion(
+            request_id=request.request_id,
+            text=row["output_text"],
+            token_ids=row["output_token_ids"],
+            finish_reason=row["finish_reason"],
+            stop_reason=row["stop_reason"],
+            prompt_tokens=row["prompt_tokens"],
+            output_tokens=row["output_tokens"],
+            cached_tokens=row["cached_tokens"],
+            arrival_unix_s=arrival,
+            queued_s=queued,
+            scheduled_s=now,
+            first_token_s=now + first,
+            last_token_s=now + last,
+            num_preemptions=row["num_preemptions"],
+            recorded={name: row[name] for name in _RECORDED},
+        )
+
+    def _pace(self, row: dict[str, Any], moment: str) -> float:
+        if not self._speed or row[moment] is None or row["scheduled_s"] is None:
+            return 0.0
+        return max(0.0, row[moment] - row["scheduled_s"]) / self._speed
+
+
+def _load(lake: str, session: str | None, point: str | None) -> list[dict[str, Any]]:
+    # The one place where a room reads another's files: through the lake's documented layout, not through its code.
+    import polars as pl
+
+    where = f"{lake.rstrip('/')}/raw/generations/session={session or '*'}/part-*.parquet"
+    try:
+        frame = pl.scan_parquet(where, missing_columns="insert", extra_columns="ignore").filter(
+            ~pl.col("is_warmup"), pl.col("finish_reason") != "error"
+        )
+        frame = frame if point is None else frame.filter(pl.col("point_id") == point)
+        rows = frame.sort("session_id", "call_id", "attempt").collect().to_dicts()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        said = str(error).splitlines()[0]
+        raise IsocostError(f"cannot be replayed: {said}", where=where, remedy="Give the folder of a lake that holds the session.") from None
+    sessions = sorted({row["session_id"] for row in rows})
+    if len(sessions) > 1:
+        raise IsocostError("holds several sessions", where=lake, remedy=f"Name one in engine.options.session: {', '.join(sessions)}.")
+    return rows

@@ -1,0 +1,193 @@
+"""The loop that keeps an engine busy and the bank fed.
+
+Lives here: `Stop`, `Sink` (completions into rows, rows into parts), `drive` (add, step, sink). Not here: how a session is prepared
+and closed (`session`).
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from isocost.bank.writer import RunWriter
+from isocost.engines.protocol import Completion, Engine, Request
+from isocost.payload.progress import Progress
+from isocost.payload.rows import generation_row
+from isocost.payload.work import Sample, request_of
+
+
+class Stop:
+    """Remembers that the process was asked to end.
+
+    Attributes:
+        signal_number: the first signal received; None while there was none.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal_number is not None
+
+    @contextmanager
+    def listening(self) -> Iterator[Stop]:
+        """Takes SIGTERM and SIGINT while the block runs; a second one has its usual effect."""
+        before = {number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _take(self, number: int, _frame: object) -> None:
+        self.signal_number = number
+        signal.signal(number, signal.SIG_DFL)
+
+
+@dataclass
+class Counts:
+    """What a stretch of generation came to. Tokens are counts; times are seconds on the monotonic clock."""
+
+    samples: int = 0
+    errors: int = 0
+    output_tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    finish_reasons: Counter[str] = field(default_factory=Counter)
+    first_error: str | None = None
+
+    def add(self, completion: Completion) -> None:
+        """Counts one completion."""
+        self.finish_reasons[completion.finish_reason] += 1
+        self.output_tokens += completion.output_tokens or 0
+        self.prompt_tokens += completion.prompt_tokens or 0
+        self.cached_tokens += completion.cached_tokens or 0
+        if completion.finish_reason == "error":
+            self.errors += 1
+            self.first_error = self.first_error or completion.error
+        else:
+            self.samples += 1
+
+
+class Sink:
+    """Turns completions into rows and seals them when it is time.
+
+    Attributes:
+        counts: measured samples.
+        warmup: warm-up requests.
+        drain_start_s: when the last request was handed over; None before.
+    """
+
+    def __init__(
+        self, writer: RunWriter, engine: Engine, *, logprobs_k: int, window: int, drain_telemetry: Callable[[], list[dict[str, Any]]]
+    ) -> None:
+        """Connects writer, engine and power sampler.
+
+        Args:
+            writer: of the run.
+            engine: whose steps are banked.
+            logprobs_k: top log-probabilities asked for.
+            window: tokens of DeepConf's window.
+            drain_telemetry: rows of raw_telemetry since the last call.
+        """
+        self.counts, self.warmup = Counts(), Counts()
+        self.drain_start_s: float | None = None
+        self._writer, self._engine, self._k, self._window = writer, engine, logprobs_k, window
+        self._drain_telemetry = drain_telemetry
+        self._step_index = 0
+
+    def take(self, sample: Sample, request: Request, completion: Completion, *, is_warmup: bool) -> None:
+        """One completion."""
+        (self.warmup if is_warmup else self.counts).add(completion)
+        row = generation_row(
+            sample,
+            request,
+            completion,
+            attempt=self._writer.manifest.attempt,
+            logprobs_k=self._k,
+            window=self._window,
+            is_warmup=is_warmup,
+        )
+        self._writer.append("raw_generations", [row])
+
+    def take_steps(self, *, is_warmup: bool = False) -> None:
+        """Moves the engine's step statistics and the power samples to the writer."""
+        rows = self._engine.drain_steps()
+        for row in rows:
+            drains = not is_warmup and self.drain_start_s is not None and row["end_s"] > self.drain_start_s
+            row |= {"attempt": self._writer.manifest.attempt, "step_index": self._step_index, "is_warmup": is_warmup, "is_drain": drains}
+            self._step_index += 1
+        self._writer.append("raw_steps", rows)
+        self._writer.append("raw_telemetry", self._drain_telemetry())
+
+    def seal(self, *, force: bool = False) -> None:
+        """Seals when it is time, or anyway."""
+        if force or self._writer.due():
+            self.take_steps()
+            self._writer.seal()
+
+
+def warm_up(engine: Engine, samples: Iterable[Sample], sink: Sink, *, max_tokens: int, stop: Stop) -> None:
+    """Generates a few requests that are banked as warm-up, then lets the engine forget their prompts.
+
+    Args:
+        engine: started.
+        samples: the requests' models; each is asked once.
+        sink: takes the rows.
+        max_tokens: most tokens of a warm-up request; enough steps to trigger what is done once.
+        stop: ends the warm-up early.
+    """
+    flying: dict[str, tuple[Sample, Request]] = {}
+    for number, sample in enumerate(samples):
+        warm = Sample(sample.point, sample.asked, number)
+        made = request_of(sample, per_request_seed=False)
+        values = {name: getattr(made, name) for name in Request.__slots__}
+        values |= {"request_id": f"warmup-{number}:0", "max_tokens": min(max_tokens, made.max_tokens), "sample_index": None}
+        request = Request(**values)
+        flying[request.request_id] = (warm, request)
+        engine.add(request)
+    while flying and not stop:
+        for completion in engine.step():
+            sink.take(*flying.pop(completion.request_id), completion, is_warmup=True)
+    sink.take_steps(is_warmup=True)
+    if not stop:
+        engine.settle()
+
+
+def drive(engine: Engine, samples: Iterator[Sample], sink: Sink, progress: Progress, *, options: dict[str, Any], stop: Stop) -> None:
+    """Generates samples until there are no more, or until asked to stop; what is in flight then is given up.
+
+    Args:
+        engine: started.
+        samples: in order.
+        sink: takes completions.
+        progress: counts and prints.
+        options: see `work.payload_options`.
+        stop: ends the loop after the current step.
+    """
+    flying: dict[str, tuple[Sample, Request]] = {}
+    in_flight, isolate, seeded = options["in_flight"], options["isolate_points"], options["per_request_seed"]
+    upcoming = next(samples, None)
+    point_id = None
+    while (upcoming is not None or flying) and not stop:
+        while upcoming is not None and len(flying) < in_flight:
+            if isolate and flying and upcoming.point.point_id != point_id:
+                break
+            point_id = upcoming.point.point_id
+            request = request_of(upcoming, per_request_seed=seeded)
+            flying[request.request_id] = (upcoming, request)
+            engine.add(request)
+            upcoming = next(samples, None)
+            if upcoming is None:
+                sink.drain_start_s = time.monotonic()
+        for completion in engine.step():
+            sink.take(*flying.pop(completion.request_id), completion, is_warmup=False)
+            if completion.finish_reason != "error":
+                progress.add(completion.output_tokens or 0)
+        sink.seal()
+        progress.tick()

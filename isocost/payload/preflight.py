@@ -1,0 +1,70 @@
+"""What is wrong with a session before its engine starts.
+
+Lives here: budgets against the model's length. Not here: what only the engine knows of itself (`Engine.check`), nor the sweep file
+(``isocost.sweep``).
+"""
+
+from __future__ import annotations
+
+from isocost.engines.protocol import Engine
+from isocost.errors import IsocostError
+from isocost.payload.work import Work
+from isocost.sweep import Session
+
+
+def check_budgets(session: Session) -> None:
+    """Refuses a token budget that leaves no room for a prompt.
+
+    Raises:
+        IsocostError: names the point and both numbers.
+    """
+    longest = session.engine.max_model_len
+    for planned in session.points:
+        wanted = planned.point.budget.max_tokens
+        if wanted >= longest:
+            raise IsocostError(
+                f"max_tokens {wanted} leaves no room for a prompt within max_model_len {longest}",
+                where=f"point {planned.point.point_id} (task {planned.point.task.name}, prompt {planned.point.prompt.name})",
+                remedy="Lower the budget or raise the engine's max_model_len.",
+            )
+
+
+def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int | None:
+    """Refuses prompts that do not fit beside their budget.
+
+    Args:
+        work: the session's prompts.
+        engine: not started yet.
+        per_request_seed: whether requests carry seeds of their own.
+
+    Returns:
+        Tokens of the longest prompt; None where the engine cannot tell.
+
+    Raises:
+        IsocostError: names point, problem and the numbers.
+    """
+    asked = work.asked()
+    unique = {a.prompt_hash: a for _, a in asked}
+    counted = engine.prompt_lengths([a.messages for a in unique.values()])
+    if counted is None:
+        return None
+    tokens = dict(zip(unique, counted, strict=True))
+    config = work.session.engine
+    for point, item in asked:
+        if tokens[item.prompt_hash] + point.budget.max_tokens > config.max_model_len:
+            raise IsocostError(
+                f"the prompt has {tokens[item.prompt_hash]} tokens; with max_tokens {point.budget.max_tokens} that is more than "
+                f"max_model_len {config.max_model_len}",
+                where=f"point {point.point_id} (task {point.task.name}, prompt {point.prompt.name}), problem {item.problem.problem_id}",
+                remedy=f"Raise max_model_len to at least {max(counted) + point.budget.max_tokens}, or lower the budget.",
+            )
+    longest = max(counted)
+    if per_request_seed and longest * config.max_num_seqs > config.max_num_batched_tokens:
+        # A seeded request whose prompt is split over steps crashes vLLM's CPU sampler.
+        raise IsocostError(
+            f"per_request_seed needs room for whole prompts in a step: {config.max_num_seqs} prompts of up to {longest} tokens do not fit "
+            f"into max_num_batched_tokens {config.max_num_batched_tokens}",
+            where="engine.options.per_request_seed",
+            remedy=f"Raise max_num_batched_tokens to {longest * config.max_num_seqs}, or leave per_request_seed out.",
+        )
+    return longest

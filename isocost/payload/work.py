@@ -1,0 +1,171 @@
+"""What a session asks of the engine: problems, prompts, and the requests of the samples that are missing.
+
+Not here: which samples are missing (``isocost.bank.resume``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from isocost.bank.resume import planned_samples
+from isocost.engines.protocol import EngineSettings, Request
+from isocost.errors import IsocostError
+from isocost.sweep import Point, Session, model_folder, sample_id_of
+from isocost.tasks import Problem, load_problems, prompt_hash, render_messages
+
+PAYLOAD_OPTIONS = {"in_flight": int, "isolate_points": bool, "per_request_seed": bool, "confidence_window": int}
+"""Engine options that the payload itself reads; the engine sees the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One problem under one prompt, ready to be sent.
+
+    Attributes:
+        problem: the problem.
+        messages: chat messages.
+        prompt_hash: their hash.
+    """
+
+    problem: Problem
+    messages: tuple[dict[str, str], ...]
+    prompt_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample that is to be generated."""
+
+    point: Point
+    asked: Asked
+    sample_index: int
+
+    @property
+    def sample_id(self) -> str:
+        """``<point_id>:<problem_id>:<sample_index>``."""
+        return sample_id_of(self.point.point_id, self.asked.problem.problem_id, self.sample_index)
+
+
+class Work:
+    """Everything a session asks, loaded once.
+
+    Attributes:
+        session: the session.
+        points: its points by id.
+        plan: every planned sample (columns point_id, problem_id, sample_index), in order of generation.
+    """
+
+    def __init__(self, session: Session) -> None:
+        """Loads the problems of every task and renders every prompt.
+
+        Raises:
+            IsocostError: a task cannot be loaded.
+        """
+        self.session = session
+        self.points = {planned.point.point_id: planned.point for planned in session.points}
+        self._asked: dict[str, dict[str, Asked]] = {}
+        loaded: dict[str, tuple[Problem, ...]] = {}
+        rendered: dict[tuple[str, str], dict[str, Asked]] = {}
+        for point in self.points.values():
+            task, prompt = point.task.model_dump_json(), point.prompt.model_dump_json()
+            if task not in loaded:
+                loaded[task] = load_problems(point.task)
+            if (task, prompt) not in rendered:
+                rendered[task, prompt] = {p.problem_id: _asked(point, p) for p in loaded[task]}
+            self._asked[point.point_id] = rendered[task, prompt]
+        self.plan = planned_samples(
+            (planned.point.point_id, list(self._asked[planned.point.point_id]), planned.samples_per_problem) for planned in session.points
+        )
+
+    def samples(self, missing: pl.DataFrame) -> Iterator[Sample]:
+        """The samples of a frame like `plan`, in its order."""
+        for point_id, problem_id, index in missing.iter_rows():
+            yield Sample(self.points[point_id], self._asked[point_id][problem_id], index)
+
+    def asked(self) -> list[tuple[Point, Asked]]:
+        """Every point with each of its rendered problems."""
+        return [(point, asked) for point in self.points.values() for asked in self._asked[point.point_id].values()]
+
+
+def _asked(point: Point, problem: Problem) -> Asked:
+    messages = render_messages(point.prompt, problem)
+    return Asked(problem, tuple(messages), prompt_hash(messages))
+
+
+def request_of(sample: Sample, *, per_request_seed: bool) -> Request:
+    """The engine request of a sample's only call."""
+    sampling = sample.point.sampling
+    return Request(
+        request_id=f"{sample.sample_id}:0",
+        messages=sample.asked.messages,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        max_tokens=sample.point.budget.max_tokens,
+        seed=derived_seed(sample.point.seed, sample.sample_id) if per_request_seed else None,
+        problem_id=sample.asked.problem.problem_id,
+        prompt_hash=sample.asked.prompt_hash,
+        sample_index=sample.sample_index,
+    )
+
+
+def derived_seed(seed: int, *what: object) -> int:
+    """A seed of 31 bits that depends on a seed and on what it is for (SHA-256), the same on every machine."""
+    text = ":".join(str(item) for item in (seed, *what))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def payload_options(session: Session) -> dict[str, int | bool]:
+    """The payload's own options with their defaults.
+
+    in_flight: requests handed to the engine at once, twice ``max_num_seqs``: enough that a place never stays empty for want of
+    work, few enough that queueing does not dominate. isolate_points: let one point finish before the next begins.
+    per_request_seed: seed each request by itself. confidence_window: tokens of DeepConf's window.
+
+    Raises:
+        IsocostError: an option has another type or an impossible value.
+    """
+    found: dict[str, int | bool] = {
+        "in_flight": 2 * session.engine.max_num_seqs,
+        "isolate_points": False,
+        "per_request_seed": False,
+        "confidence_window": 2048,
+    }
+    for name, kind in PAYLOAD_OPTIONS.items():
+        if name in session.engine.options:
+            value = session.engine.options[name]
+            if type(value) is not kind or (kind is int and value < 1):
+                raise IsocostError(
+                    f"must be {'true or false' if kind is bool else 'a positive whole number'}, is {value!r}",
+                    where=f"engine.options.{name}",
+                )
+            found[name] = value
+    return found
+
+
+def engine_settings(session: Session, seed: int) -> EngineSettings:
+    """The engine's settings from the session; `seed` may differ from the session's in later attempts."""
+    engine = session.engine
+    is_server = engine.engine == "openai"
+    return EngineSettings(
+        model_path=engine.model.path if is_server else str(model_folder(engine.model.path)),
+        model_name=engine.model.name,
+        dtype=engine.model.dtype,
+        quantization=engine.model.quantization,
+        revision=engine.model.revision,
+        seed=seed,
+        max_model_len=engine.max_model_len,
+        kv_cache_bytes=engine.kv_cache_bytes,
+        max_num_seqs=engine.max_num_seqs,
+        max_num_batched_tokens=engine.max_num_batched_tokens,
+        block_size=engine.block_size,
+        enable_prefix_caching=engine.enable_prefix_caching,
+        enforce_eager=engine.enforce_eager,
+        logprobs_k=session.logprobs_k,
+        options={k: v for k, v in engine.options.items() if k not in PAYLOAD_OPTIONS},
+    )
