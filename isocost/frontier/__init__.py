@@ -27,7 +27,7 @@ from isocost.frontier.comparisons import (
     problems_needed,
 )
 from isocost.frontier.consistency import rate_faults
-from isocost.frontier.dominance import duplicate_groups, pareto_mask
+from isocost.frontier.dominance import duplicate_groups, pareto_mask, snap
 from isocost.frontier.geometry import Gaps, dpfr, gaps, hull_quality, staircase, staircase_quality, upper_hull
 from isocost.frontier.hypervolume import exclusive_contributions, hypervolume
 from isocost.frontier.intervals import (
@@ -84,6 +84,7 @@ __all__ = [
     "resample_counts",
     "score_interval",
     "simultaneous_band",
+    "snap",
     "staircase",
     "staircase_quality",
     "upper_hull",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray, finite_array, matrix_pair
@@ -25,6 +25,7 @@ def attainment_curves(
     draws: int = 2000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
+    counts: NDArray | None = None,
 ) -> FloatArray:
     """Level sets of the empirical attainment function (Grunert da Fonseca, Fonseca and Hall 2001).
 
@@ -36,6 +37,7 @@ def attainment_curves(
         draws: bootstrap draws of problems.
         seed: as in `problem_bootstrap`.
         clusters: as in `problem_bootstrap`.
+        counts: draws made before, from `resample_counts`; draws, seed and clusters are then not used.
 
     Returns:
         Shape ``(len(levels), g)``: the largest quality that at least this share of the draws attains at no more than the
@@ -47,7 +49,7 @@ def attainment_curves(
     shares = finite_array(levels, "levels", (1,))
     if not ((shares > 0) & (shares <= 1)).all():
         raise IsocostError(f"the attainment levels are {list(levels)}", remedy="Each is a share of draws in (0, 1].")
-    best = np.concatenate(list(_best_at(values, costs, finite_array(grid, "grid", (1,)), draws, seed, clusters)))
+    best = np.concatenate(list(_best_at(values, costs, finite_array(grid, "grid", (1,)), draws, seed, clusters, counts)))
     falling = -np.sort(-best, axis=0)
     picked = falling[np.ceil(shares * len(best) - 1e-9).astype(np.int64) - 1]
     return np.where(np.isneginf(picked), np.nan, picked)
@@ -62,6 +64,7 @@ def attainment_probability(
     draws: int = 2000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
+    counts: NDArray | None = None,
 ) -> FloatArray:
     """Share of bootstrap draws whose frontier weakly dominates each goal: some outcome costs no more and is no worse.
 
@@ -73,6 +76,7 @@ def attainment_probability(
         draws: bootstrap draws of problems.
         seed: as in `problem_bootstrap`.
         clusters: as in `problem_bootstrap`.
+        counts: draws made before, from `resample_counts`; draws, seed and clusters are then not used.
 
     Returns:
         Probabilities, shape ``(g,)``.
@@ -81,18 +85,25 @@ def attainment_probability(
     if limit.shape != wanted.shape:
         raise IsocostError(f"{len(limit)} goal costs for {len(wanted)} goal qualities", remedy="Give one of each per goal.")
     hits, total = np.zeros(len(limit), dtype=np.int64), 0
-    for best in _best_at(values, costs, limit, draws, seed, clusters):
+    for best in _best_at(values, costs, limit, draws, seed, clusters, counts):
         hits += np.count_nonzero(best >= wanted - ROUNDING * np.abs(wanted), axis=0)
         total += len(best)
     return hits / total
 
 
 def _best_at(
-    values: ArrayLike, costs: ArrayLike, grid: FloatArray, draws: int, seed: int, clusters: ArrayLike | None
+    values: ArrayLike,
+    costs: ArrayLike,
+    grid: FloatArray,
+    draws: int,
+    seed: int,
+    clusters: ArrayLike | None,
+    counts: NDArray | None,
 ) -> Iterator[FloatArray]:
     """Best quality affordable at each budget, draws x budgets, -inf where nothing is; yielded chunk by chunk."""
     grades, spent = matrix_pair(values, costs)
-    counts = resample_counts(grades.shape[1], draws, seed, clusters=clusters)
+    if counts is None:
+        counts = resample_counts(grades.shape[1], draws, seed, clusters=clusters)
     limit = grid + ROUNDING * np.abs(grid)
     for (_, price), (_, grade) in zip(replicate_means(spent, counts), replicate_means(grades, counts), strict=True):
         order = np.argsort(price, axis=1, kind="stable")

@@ -145,7 +145,7 @@ def resample_counts(problems: int, draws: int, seed: int, *, clusters: ArrayLike
 
 
 def replicate_means(
-    values: FloatArray, counts: NDArray[np.uint16], noise: FloatArray | None = None, seed: int = 0
+    values: FloatArray, counts: NDArray, noise: FloatArray | None = None, seed: int = 0
 ) -> Iterator[tuple[int, FloatArray]]:
     """Yields ``(first draw, means)`` chunk by chunk; means are ``(draws in chunk, outcomes)``.
 
@@ -154,7 +154,7 @@ def replicate_means(
 
     Args:
         values: shape ``(outcomes, problems)``.
-        counts: from `resample_counts`.
+        counts: from `resample_counts`, or any weights of draws x problems; each draw is divided by its sum.
         noise: optional sampling variance of each value, same shape.
         seed: of the noise.
     """
@@ -173,7 +173,7 @@ def replicate_means(
 
 
 def frontier_membership(
-    values: FloatArray, costs: FloatArray, counts: NDArray[np.uint16], noise: FloatArray | None = None, seed: int = 0
+    values: FloatArray, costs: FloatArray, counts: NDArray, noise: FloatArray | None = None, seed: int = 0
 ) -> FloatArray:
     """Share of draws in which each outcome is on the frontier; arguments as `replicate_means`, costs like values."""
     hits = np.zeros(len(values), dtype=np.int64)
@@ -185,7 +185,7 @@ def frontier_membership(
 
 def bootstrap_intervals(
     values: FloatArray,
-    counts: NDArray[np.uint16],
+    counts: NDArray,
     confidence: float = 0.95,
     method: Interval = "percentile",
     clusters: ArrayLike | None = None,

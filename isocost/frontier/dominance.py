@@ -119,6 +119,24 @@ def _levels(values: FloatArray, step: float) -> FloatArray:
     return ranks
 
 
+def snap(values: FloatArray, rounding: float) -> FloatArray:
+    """Gives values that differ by rounding alone one value, so that exact comparison may follow.
+
+    Args:
+        values: shape ``(n,)``.
+        rounding: sorted neighbours that differ by no more than this share of their size are equal.
+
+    Returns:
+        Shape ``(n,)``; every value replaced by the smallest of its chain of neighbours.
+    """
+    order = np.argsort(values, kind="stable")
+    ranked = values[order]
+    first = np.concatenate([[True], np.diff(ranked) > rounding * np.abs(ranked[1:])])
+    out = np.empty(len(values))
+    out[order] = ranked[first][np.cumsum(first) - 1]
+    return out
+
+
 def frontier_rows(cost: FloatArray, quality: FloatArray, *, rounding: float = 0.0) -> BoolArray:
     """Frontier of every row at once: O(rows x n log n), no Python loop.
 

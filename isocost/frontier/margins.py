@@ -33,9 +33,7 @@ def frontier_margin(cost: ArrayLike, quality: ArrayLike) -> FloatArray:
     return margin_rows(spent[None], grade[None])[0] if len(spent) else np.zeros(0)
 
 
-def margin_intervals(
-    values: ArrayLike, costs: ArrayLike, counts: NDArray[np.uint16], *, confidence: float = 0.95
-) -> tuple[FloatArray, FloatArray]:
+def margin_intervals(values: ArrayLike, costs: ArrayLike, counts: NDArray, *, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
     """Percentile interval of every margin under the shared problem bootstrap.
 
     Needs 8 bytes per outcome and draw, as the margin of one outcome depends on all others.
@@ -43,7 +41,7 @@ def margin_intervals(
     Args:
         values: quality per problem, shape ``(outcomes, problems)``.
         costs: cost per problem, same shape.
-        counts: from `resample_counts`.
+        counts: from `resample_counts`, or any weights of draws x problems; each draw is divided by its sum.
         confidence: level of the interval.
 
     Returns:

@@ -1,0 +1,259 @@
+"""Frontier tables: which outcome buys how much accuracy for what, and how sure that is.
+
+Lives here: out_frontier_points, out_frontiers, out_frontier_attainment, out_comparisons. Not here: how they are computed
+(``isocost.tables.frontiers``, ``isocost.frontier``) and scaling curves.
+"""
+
+from __future__ import annotations
+
+from isocost.schema.model import Column, Table
+
+MACRO_TASK = "(macro)"
+
+_SCOPE = (
+    Column("task", "string", f"Task name; {MACRO_TASK} for the mean over tasks, each task weighing the same.", nullable=False),
+    Column("quality_measure", "string", "What is to be as high as possible.", nullable=False, allowed=("accuracy",)),
+    Column("cost_axis", "string", "What is to be as low as possible: a column of out_strategy_outcomes.", nullable=False),
+)
+
+_DRAWS = (
+    Column("n_problems", "int32", "Problems the numbers rest on, over all tasks.", unit="problems", nullable=False),
+    Column("n_units", "int32", "Units that were resampled: clusters where problems share a source, else problems.", nullable=False),
+    Column("draws", "int32", "Bootstrap draws of problems, shared by all outcomes of the task and all cost axes.", nullable=False),
+    Column("seed", "int64", "Seed of these draws.", nullable=False),
+    Column("confidence", "float64", "Level of the intervals.", unit="ratio", nullable=False),
+)
+
+FRONTIER_POINTS = Table(
+    name="out_frontier_points",
+    grain="one outcome (point, strategy and budget) on one cost axis of one task",
+    keys=("task", "quality_measure", "cost_axis", "outcome_id"),
+    order=("task", "quality_measure", "cost_axis", "cost", "outcome_id"),
+    warnings=(
+        "An outcome whose cost on the axis is unknown has no row here; out_frontiers counts it. Unknown is never free.",
+        "is_on_frontier is the frontier of the point estimates; with many close outcomes read frontier_probability first.",
+        "frontier_margin is the lead over the best of many others and therefore biased down; its interval is too low where several "
+        "outcomes are nearly tied.",
+        "Intervals, probabilities and the conservative and optimistic frontier are NULL where n_units is 1: one unit shows no spread.",
+        "Intervals speak of new problems of the same kind, not of repeated runs on the same problems.",
+    ),
+    columns=(
+        *_SCOPE,
+        Column("outcome_id", "string", "Key of out_strategy_outcomes; for the macro task a hash of the tasks' outcomes.", nullable=False),
+        Column(
+            "member_outcome_ids", "list[string]", "Outcomes that were averaged, one a task; the outcome itself otherwise.", nullable=False
+        ),
+        Column("model_variant", "string", "Model variant name."),
+        Column("prompt", "string", "Prompt name."),
+        Column("point_id", "string", "Measured configuration; NULL for the macro task, which joins several."),
+        Column("strategy", "string", "Inference-time strategy."),
+        Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
+        Column("parameters", "json", "Further parameters of the strategy, canonical JSON."),
+        Column("cost", "float64", "Mean over problems of the expected cost, in cost_unit.", nullable=False),
+        Column("cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False),
+        Column("cost_low", "float64", "Lower end of its percentile bootstrap interval, in cost_unit."),
+        Column("cost_high", "float64", "Upper end of its percentile bootstrap interval, in cost_unit."),
+        Column("accuracy", "float64", "Mean over problems of the expected correctness.", unit="ratio", nullable=False),
+        Column("accuracy_low", "float64", "Lower end of the accuracy's interval.", unit="ratio"),
+        Column("accuracy_high", "float64", "Upper end of the accuracy's interval.", unit="ratio"),
+        Column("accuracy_se", "float64", "Standard error of the accuracy over problems, from the bootstrap.", unit="ratio"),
+        Column(
+            "interval_method",
+            "string",
+            "How accuracy_low and accuracy_high were made: score_effective = Wilson at m(1-m)/SE^2 trials (Korn and Graubard 1998); "
+            "bootstrap_percentile = quantiles of the replicate means (macro task).",
+            allowed=("score_effective", "bootstrap_percentile"),
+        ),
+        *_DRAWS,
+        Column("is_on_frontier", "bool", "No other outcome costs no more, is no less accurate and is better in one.", nullable=False),
+        Column(
+            "frontier_probability",
+            "float64",
+            "Share of bootstrap draws of problems in which no other outcome dominates this one.",
+            unit="ratio",
+        ),
+        Column(
+            "is_on_conservative_frontier",
+            "bool",
+            "On the frontier drawn through (cost_high, accuracy_low): what to count on.",
+        ),
+        Column("is_on_optimistic_frontier", "bool", "On the frontier drawn through (cost_low, accuracy_high): what may be."),
+        Column(
+            "is_on_hull",
+            "bool",
+            "Vertex of the upper concave hull in raw cost: needed when two outcomes are mixed at random per request.",
+            nullable=False,
+        ),
+        Column(
+            "frontier_margin",
+            "float64",
+            "accuracy minus the best accuracy of the others at no more cost; NULL for the cheapest outcome, which nothing can dominate.",
+            unit="ratio",
+        ),
+        Column("frontier_margin_low", "float64", "Lower end of its percentile interval; NULL where nothing is cheaper.", unit="ratio"),
+        Column("frontier_margin_high", "float64", "Upper end of its percentile interval; NULL where nothing is cheaper.", unit="ratio"),
+        Column(
+            "cost_over_frontier",
+            "float64",
+            "cost / cheapest frontier cost that reaches the accuracy, at least 1; NULL where that cost is 0.",
+        ),
+        Column(
+            "accuracy_gap", "float64", "Best frontier accuracy at no more cost minus accuracy, at least 0.", unit="ratio", nullable=False
+        ),
+        Column(
+            "frontier_distance",
+            "float64",
+            "Euclidean distance to the staircase, ln(cost) (cost where one is 0) and accuracy scaled to 0..1 over the outcomes.",
+            nullable=False,
+        ),
+        Column(
+            "dpfr",
+            "float64",
+            "Distance to the middle of the frontier (DPFR, Rampisela et al. 2025, alpha 0.5), axes scaled as in frontier_distance.",
+            nullable=False,
+        ),
+        Column(
+            "dpfr_interpolated",
+            "float64",
+            "dpfr with the target at exactly half the frontier's length, not its nearest point.",
+            nullable=False,
+        ),
+        Column(
+            "hypervolume_contribution",
+            "float64",
+            "Hypervolume lost without this outcome and its duplicates, other outcomes standing in; scale and reference in out_frontiers.",
+            nullable=False,
+        ),
+        Column("is_knee", "bool", "The knee of the frontier (rule in out_frontiers).", nullable=False),
+        Column(
+            "duplicate_of_outcome_id",
+            "string",
+            "First outcome with the same cost and accuracy; its own id when it is the first.",
+            nullable=False,
+        ),
+        Column("duplicate_outcome_ids", "list[string]", "All outcomes with the same cost and accuracy, itself included.", nullable=False),
+    ),
+)
+
+FRONTIERS = Table(
+    name="out_frontiers",
+    grain="one frontier: a cost axis of a task",
+    keys=("task", "quality_measure", "cost_axis"),
+    warnings=(
+        "A hypervolume depends on its scale and reference; compare only rows whose reference and ideal columns agree.",
+        "The excluded are counted by their first reason in the order of the columns.",
+    ),
+    columns=(
+        *_SCOPE,
+        Column("cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False),
+        *_DRAWS,
+        Column("n_outcomes", "int32", "Outcomes of the task, excluded ones included.", unit="outcomes", nullable=False),
+        Column("n_included", "int32", "Outcomes compared on this axis.", unit="outcomes", nullable=False),
+        Column("n_excluded_unknown_accuracy", "int32", "Left out: accuracy undefined, e.g. k > n.", unit="outcomes", nullable=False),
+        Column(
+            "n_excluded_other_problems",
+            "int32",
+            "Left out: judged on other problems than most outcomes of the task, so not comparable draw by draw; for the macro task: not "
+            "measured exactly once in every task.",
+            unit="outcomes",
+            nullable=False,
+        ),
+        Column("n_excluded_unknown_cost", "int32", "Left out: cost on this axis unknown for a problem.", unit="outcomes", nullable=False),
+        Column("n_frontier", "int32", "Distinct points on the frontier.", unit="points", nullable=False),
+        Column("n_hull", "int32", "Distinct points on the upper concave hull.", unit="points", nullable=False),
+        Column("n_possible", "int32", "Outcomes with frontier_probability of at least 0.05.", unit="outcomes"),
+        Column("dominance_rule", "string", "Rule of dominance, tolerance and duplicates.", nullable=False),
+        Column(
+            "hypervolume",
+            "float64",
+            "Area between the frontier and the reference point, cost in hypervolume_cost_scale, accuracy as a ratio.",
+            nullable=False,
+        ),
+        Column("hypervolume_ratio", "float64", "hypervolume / area of the box from reference to ideal.", unit="ratio", nullable=False),
+        Column("hypervolume_cost_scale", "string", "log10, or linear where a cost is 0.", nullable=False, allowed=("log10", "linear")),
+        Column(
+            "reference_cost", "float64", "Cost of the reference point in cost_unit: the first power of ten above all costs.", nullable=False
+        ),
+        Column("reference_accuracy", "float64", "Accuracy of the reference point.", unit="ratio", nullable=False),
+        Column(
+            "ideal_cost", "float64", "Cost of the ideal point in cost_unit: the last power of ten not above any cost, or 0.", nullable=False
+        ),
+        Column("ideal_accuracy", "float64", "Accuracy of the ideal point.", unit="ratio", nullable=False),
+        Column("knee_outcome_id", "string", "Outcome at the knee; NULL where there is none, see knee_reason."),
+        Column("knee_cost", "float64", "Cost at the knee in cost_unit."),
+        Column("knee_accuracy", "float64", "Accuracy at the knee.", unit="ratio"),
+        Column("knee_strength", "float64", "Height above the chord, ln(cost) and accuracy scaled to 0..1 over the frontier."),
+        Column("knee_rule", "string", "Rule, scale of cost and threshold.", nullable=False),
+        Column("knee_reason", "string", "Why there is no knee; NULL where there is one."),
+    ),
+)
+
+FRONTIER_ATTAINMENT = Table(
+    name="out_frontier_attainment",
+    grain="one budget of one attainment curve",
+    keys=("task", "quality_measure", "cost_axis", "attained_ratio", "cost"),
+    warnings=("Made of the same draws as frontier_probability: spread over problems, the outcomes as given.",),
+    columns=(
+        *_SCOPE,
+        Column(
+            "attained_ratio",
+            "float64",
+            "Share of bootstrap draws that attain the accuracy: 0.05, 0.5 or 0.95.",
+            unit="ratio",
+            nullable=False,
+        ),
+        Column("cost", "float64", "Budget, in cost_unit.", nullable=False),
+        Column("cost_unit", "string", "Unit of cost, per problem.", nullable=False),
+        Column(
+            "accuracy",
+            "float64",
+            "Best accuracy that at least this share of the draws buys for no more than the budget; NULL where fewer can buy anything.",
+            unit="ratio",
+        ),
+        Column("draws", "int32", "Bootstrap draws of problems, shared by all outcomes of the task and all cost axes.", nullable=False),
+        Column("seed", "int64", "Seed of these draws.", nullable=False),
+    ),
+)
+
+COMPARISONS = Table(
+    name="out_comparisons",
+    grain="one pair of outcomes of one task",
+    keys=("task", "first_outcome_id", "second_outcome_id"),
+    warnings=(
+        "Compared are the outcomes on a frontier of any cost axis of the task, each pair once; n_comparisons says how many pairs the "
+        "adjusted p-values answer for.",
+        "At most 64 outcomes a task are compared, those with the highest frontier_probability; of duplicates only the first.",
+        "The outcomes were chosen because they did well on these same problems: p-values are for orientation, new problems decide.",
+    ),
+    columns=(
+        Column("task", "string", "Task name.", nullable=False),
+        Column("first_outcome_id", "string", "Outcome; the first in order of its id.", nullable=False),
+        Column("second_outcome_id", "string", "Outcome it is compared with.", nullable=False),
+        Column("accuracy_difference", "float64", "Mean over problems of first minus second.", unit="ratio", nullable=False),
+        Column("accuracy_difference_low", "float64", "Lower end of its t interval.", unit="ratio", nullable=False),
+        Column("accuracy_difference_high", "float64", "Upper end of its t interval.", unit="ratio", nullable=False),
+        Column("accuracy_difference_se", "float64", "Standard error over problems (clusters).", unit="ratio", nullable=False),
+        Column("p_value", "float64", "Two-sided paired t test; NULL with undefined_reason.", unit="ratio"),
+        Column("p_value_holm", "float64", "Holm's adjusted p-value over the task's pairs: chance of any false finding.", unit="ratio"),
+        Column(
+            "p_value_bh",
+            "float64",
+            "Benjamini and Hochberg's adjusted p-value over the task's pairs: share of false findings.",
+            unit="ratio",
+        ),
+        Column("undefined_reason", "string", "Why there is no p-value; NULL where there is one."),
+        Column("n_comparisons", "int32", "Pairs compared in this task.", unit="pairs", nullable=False),
+        Column("n_problems", "int32", "Problems both were judged on.", unit="problems", nullable=False),
+        Column("n_units", "int32", "Independent units: clusters where problems share a source, else problems.", nullable=False),
+        Column(
+            "problems_needed",
+            "int64",
+            "Problems to find this difference with probability 0.8 at level 0.05; NULL where the outcomes do not differ or never vary.",
+            unit="problems",
+        ),
+        Column("test_method", "string", "Test.", nullable=False, allowed=("paired_t", "paired_t_clustered")),
+        Column("confidence", "float64", "Level of the interval.", unit="ratio", nullable=False),
+    ),
+)
+
+TABLES = (FRONTIER_POINTS, FRONTIERS, FRONTIER_ATTAINMENT, COMPARISONS)

@@ -1,0 +1,193 @@
+"""From outcome frames to the matrices that the frontier room works on.
+
+Lives here: which outcomes of a task may be compared draw by draw, which are left out and why, their matrices of values and
+costs, the shared draws, and the macro block over tasks. Not here: frontiers and tables (``isocost.tables.frontiers``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from isocost.errors import IsocostError
+from isocost.frontier import resample_counts
+from isocost.schema.tables.frontiers import MACRO_TASK
+
+IDENTITY = ("outcome_id", "model_variant", "prompt", "point_id", "strategy", "budget", "parameters")
+# What makes two points of different tasks the same configuration, besides the identity above.
+CONFIGURATION = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "dtype", "quantization", "engine", "method")
+_UNITS = {"tokens": "tokens", "flops": "FLOP", "j": "J", "s": "s", "usd": "USD", "samples": "samples", "bytes": "bytes", "calls": "calls"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """Outcomes of one task on one set of problems.
+
+    Attributes:
+        task: task name, or the macro task.
+        outcomes: identity columns and member_outcome_ids, one row per outcome, in order of outcome_id.
+        values: expected correctness, outcomes x problems.
+        costs: expected cost per axis, outcomes x problems; NaN where unknown.
+        weights: weight of each problem in a mean, summing to 1.
+        counts: draws x problems, how often (how heavily) each draw takes each problem.
+        clusters: label per problem, or None where each stands alone.
+        n_units: units that were resampled.
+        seed: seed of the draws.
+        n_outcomes: outcomes before exclusions.
+        n_unknown_accuracy: left out because a value is undefined.
+        n_other_problems: left out because they were judged on other problems.
+    """
+
+    task: str
+    outcomes: pl.DataFrame
+    values: np.ndarray
+    costs: dict[str, np.ndarray]
+    weights: np.ndarray
+    counts: np.ndarray
+    clusters: np.ndarray | None
+    n_units: int
+    seed: int
+    n_outcomes: int
+    n_unknown_accuracy: int
+    n_other_problems: int
+
+    @property
+    def has_uncertainty(self) -> bool:
+        """False where there is nothing to resample: uncertainty is then unknown, not zero."""
+        return bool((self.counts != self.counts[:1]).any())
+
+
+def cost_axes(outcomes: pl.DataFrame, problems: pl.DataFrame) -> list[str]:
+    """The cost columns that both frames carry: numeric and named ``*_per_problem``, in alphabetical order."""
+    numeric = [name for name, kind in outcomes.schema.items() if kind.is_numeric()]
+    return sorted(name for name in numeric if name.endswith("_per_problem") and name in problems.columns)
+
+
+def cost_unit(axis: str) -> str:
+    """Unit of a cost column, read off its name: ``energy_j_per_problem`` is in J."""
+    for part in reversed(axis.removesuffix("_per_problem").split("_")):
+        if part in _UNITS:
+            return _UNITS[part]
+    raise IsocostError(f"the unit of cost axis {axis} cannot be read off its name", remedy=f"End it in one of {', '.join(_UNITS)}.")
+
+
+def task_blocks(
+    outcomes: pl.DataFrame, problems: pl.DataFrame, axes: list[str], *, draws: int, seed: int, clusters: pl.DataFrame | None
+) -> list[Block]:
+    """One block per task that has an outcome to show, in order of the task's name."""
+    clusters_of = dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows()) if clusters is not None else {}
+    rows = problems.select("outcome_id", "problem_id", "accuracy", *axes).join(outcomes.select("outcome_id", "task"), on="outcome_id")
+    parts = {key[0]: part for key, part in rows.partition_by("task", as_dict=True, maintain_order=False).items()}
+    blocks = []
+    for task in outcomes["task"].unique().sort():
+        mine = outcomes.filter(pl.col("task") == task).sort("outcome_id")
+        if task in parts:
+            block = _task_block(task, mine, parts[task].sort("outcome_id", "problem_id"), axes, draws, seed, clusters_of)
+            blocks += [block] if block is not None else []
+    return blocks
+
+
+def _task_block(
+    task: str, mine: pl.DataFrame, rows: pl.DataFrame, axes: list[str], draws: int, seed: int, clusters_of: dict[str, str | None]
+) -> Block | None:
+    doubled = rows.filter(pl.struct("outcome_id", "problem_id").is_duplicated())
+    if doubled.height:
+        key = "/".join(doubled.select("outcome_id", "problem_id").row(0))
+        raise IsocostError(
+            f"{doubled.height} rows repeat a key", where=f"out_strategy_problems {key}", remedy="Give one row per outcome and problem."
+        )
+    # Outcomes are the same problem set exactly when their sorted problem ids are equal; most outcomes decide which set stands.
+    sets = rows.group_by("outcome_id", maintain_order=True).agg(
+        pl.col("problem_id").str.join("\n").hash().alias("problem_set"),
+        pl.len().alias("size"),
+        pl.col("accuracy").is_null().any().alias("is_unknown"),
+    )
+    known = sets.filter(~pl.col("is_unknown"))
+    unknown = mine.height - known.height
+    if known.is_empty():
+        return None
+    leading = known.group_by("problem_set").agg(pl.len().alias("outcomes"), pl.col("size").first(), pl.col("outcome_id").min())
+    chosen = leading.sort(["outcomes", "size", "outcome_id"], descending=[True, True, False]).row(0, named=True)
+    kept = known.filter(pl.col("problem_set") == chosen["problem_set"]).select("outcome_id")
+    rows = rows.join(kept, on="outcome_id", how="semi", maintain_order="left")
+    shape = (kept.height, chosen["size"])
+    matrix = {name: rows[name].cast(pl.Float64).to_numpy().reshape(shape) for name in ("accuracy", *axes)}
+    labels = _clusters(rows["problem_id"].head(chosen["size"]).to_list(), clusters_of)
+    own_seed = task_seed(seed, task)
+    n_units = chosen["size"] if labels is None else len(set(labels))
+    # A single unit cannot be resampled: every draw is the sample itself, and the tables then show no uncertainty at all.
+    single = np.ones((draws, chosen["size"]), dtype=np.uint16)
+    counts = resample_counts(chosen["size"], draws, own_seed, clusters=labels) if n_units > 1 else single
+    return Block(
+        task=task,
+        outcomes=_identity(mine.join(kept, on="outcome_id", how="semi", maintain_order="left")),
+        values=matrix.pop("accuracy"),
+        costs=matrix,
+        weights=np.full(chosen["size"], 1 / chosen["size"]),
+        counts=counts,
+        clusters=labels,
+        n_units=n_units,
+        seed=own_seed,
+        n_outcomes=mine.height,
+        n_unknown_accuracy=unknown,
+        n_other_problems=known.height - kept.height,
+    )
+
+
+def task_seed(seed: int, task: str) -> int:
+    """A seed of its own for every task, so that the draws of two tasks are independent and do not depend on other tasks."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{task}".encode()).digest()[:4], "big")
+
+
+def _clusters(problem_ids: list[str], clusters_of: dict[str, str | None]) -> np.ndarray | None:
+    """Labels where at least two problems share one; a problem without a cluster stands alone."""
+    labels = [clusters_of.get(problem) or f"problem {problem}" for problem in problem_ids]
+    return np.array(labels) if len(set(labels)) < len(labels) else None
+
+
+def _identity(outcomes: pl.DataFrame) -> pl.DataFrame:
+    columns = [pl.col(name) if name in outcomes.columns else pl.lit(None, pl.String).alias(name) for name in IDENTITY]
+    extra = [name for name in CONFIGURATION if name in outcomes.columns]
+    return outcomes.select(*columns, *extra).with_columns(
+        pl.col("budget").cast(pl.Float64), pl.concat_list("outcome_id").alias("member_outcome_ids")
+    )
+
+
+def macro_block(blocks: list[Block], axes: list[str]) -> Block | None:
+    """Joins configurations that were measured exactly once in every task; None with fewer than two tasks or no such one."""
+    if len(blocks) < 2:
+        return None
+    extra = [name for name in CONFIGURATION if all(name in block.outcomes.columns for block in blocks)]
+    key = ["model_variant", "prompt", "strategy", "budget", "parameters", *extra]
+    frames = []
+    for number, block in enumerate(blocks):
+        once = block.outcomes.with_row_index("row").filter(~pl.struct(key).is_duplicated())
+        frames.append(once.select(*key, pl.col("row").alias(f"row_{number}"), pl.col("outcome_id").alias(f"id_{number}")))
+    joined = frames[0]
+    for frame in frames[1:]:
+        joined = joined.join(frame, on=key, how="inner", nulls_equal=True)
+    everywhere = pl.concat([block.outcomes.select(key) for block in blocks]).unique().height
+    if joined.is_empty():
+        return None
+    ids = [f"id_{number}" for number in range(len(blocks))]
+    names = ["mo-" + hashlib.sha256("\n".join(row).encode()).hexdigest()[:16] for row in joined.select(ids).iter_rows()]
+    joined = joined.with_columns(pl.Series("outcome_id", names), pl.concat_list(ids).alias("member_outcome_ids")).sort("outcome_id")
+    rows = [joined[f"row_{number}"].to_numpy() for number in range(len(blocks))]
+    share = 1 / len(blocks)
+    return Block(
+        task=MACRO_TASK,
+        outcomes=joined.with_columns(pl.lit(None, pl.String).alias("point_id")).select(*IDENTITY, *extra, "member_outcome_ids"),
+        values=np.concatenate([block.values[row] for block, row in zip(blocks, rows, strict=True)], axis=1),
+        costs={axis: np.concatenate([b.costs[axis][row] for b, row in zip(blocks, rows, strict=True)], axis=1) for axis in axes},
+        weights=np.concatenate([block.weights * share for block in blocks]),
+        counts=np.concatenate([b.counts / b.counts.sum(axis=1, keepdims=True, dtype=np.float64) * share for b in blocks], axis=1),
+        clusters=None,
+        n_units=sum(block.n_units for block in blocks),
+        seed=blocks[0].seed,
+        n_outcomes=everywhere,
+        n_unknown_accuracy=0,
+        n_other_problems=everywhere - joined.height,
+    )

@@ -1,0 +1,336 @@
+"""Frontier tables from outcomes and their problems.
+
+Lives here: out_frontier_points, out_frontiers, out_frontier_attainment; frames in, frames out. Not here: numerics
+(``isocost.frontier``), the reading of frames into matrices (``frontier_blocks``), out_comparisons' pairs (``comparisons``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from isocost.errors import IsocostError
+from isocost.frontier import (
+    attainment_curves,
+    bootstrap_intervals,
+    dpfr,
+    duplicate_groups,
+    exclusive_contributions,
+    frontier_margin,
+    frontier_membership,
+    gaps,
+    hypervolume,
+    knee,
+    margin_intervals,
+    pareto_mask,
+    score_interval,
+    snap,
+    upper_hull,
+)
+from isocost.schema.frames import conform, empty
+from isocost.schema.tables.frontiers import MACRO_TASK
+from isocost.tables.comparisons import compare_frontier_outcomes
+from isocost.tables.frontier_blocks import CONFIGURATION, Block, cost_axes, cost_unit, macro_block, task_blocks
+
+TABLE_NAMES = ("out_frontier_points", "out_frontiers", "out_frontier_attainment", "out_comparisons")
+CONFIDENCE = 0.95
+# Means of the same numbers taken in another order differ by this much; anything closer is equal.
+ROUNDING = 1e-12
+RULE = "dominated where another costs no more, is no less accurate and is better in one; equal within 1e-12 relative; duplicates all kept"
+LEVELS = (0.05, 0.5, 0.95)
+GRID = 40
+POSSIBLE = 0.05
+# NULL where a task has a single problem or cluster: one unit says nothing about spread.
+UNCERTAIN = (
+    "cost_low",
+    "cost_high",
+    "accuracy_low",
+    "accuracy_high",
+    "accuracy_se",
+    "interval_method",
+    "frontier_probability",
+    "is_on_conservative_frontier",
+    "is_on_optimistic_frontier",
+    "frontier_margin_low",
+    "frontier_margin_high",
+)
+
+
+def build_frontiers(
+    outcomes: pl.DataFrame,
+    problems: pl.DataFrame,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    points: pl.DataFrame | None = None,
+    clusters: pl.DataFrame | None = None,
+) -> dict[str, pl.DataFrame]:
+    """Draws the frontier of every task, and of the mean over tasks, on every cost axis.
+
+    All outcomes of a task share one bootstrap of problems on all axes. A cost axis is a numeric ``*_per_problem`` column of both
+    frames. Left out and counted in out_frontiers: outcomes with an undefined accuracy, outcomes judged on other problems than
+    most of their task, and, per axis, outcomes with an unknown cost.
+
+    Args:
+        outcomes: out_strategy_outcomes; needs outcome_id, task, strategy and the cost columns.
+        problems: out_strategy_problems: outcome_id, problem_id, accuracy (expected correctness) and the cost columns.
+        draws: bootstrap draws.
+        seed: base seed; every task derives its own from it and its name.
+        points: optional core_points; its sampling columns then tell configurations apart for the macro frontier.
+        clusters: optional problem_id and cluster_id, e.g. core_problems; clusters are resampled whole.
+
+    Returns:
+        Conforming frames by table name; without rows where there is nothing to compare.
+
+    Raises:
+        IsocostError: a key repeats, a column is missing, an outcome has no problem rows, or a task has a single problem.
+    """
+    _check(outcomes, problems)
+    if points is not None:
+        outcomes = _with_configuration(outcomes, points)
+    axes = cost_axes(outcomes, problems)
+    blocks = task_blocks(outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters)
+    found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLE_NAMES}
+    macro = macro_block(blocks, axes)
+    for block in (*blocks, *([macro] if macro is not None else [])):
+        pictures = [_picture(block, axis) for axis in axes]
+        for picture in (p for p in pictures if p is not None):
+            found["out_frontier_points"].append(_points_frame(block, picture))
+            found["out_frontiers"].append(_frontier_row(block, picture))
+            if block.has_uncertainty:
+                found["out_frontier_attainment"].append(_attainment_frame(block, picture))
+        if block is not macro and block.has_uncertainty and any(p is not None for p in pictures):
+            mine = pl.concat([frame for frame in found["out_frontier_points"] if frame["task"][0] == block.task])
+            found["out_comparisons"].append(compare_frontier_outcomes(block, mine, CONFIDENCE))
+    return {name: conform(pl.concat(frames, how="vertical_relaxed"), name) if frames else empty(name) for name, frames in found.items()}
+
+
+def _check(outcomes: pl.DataFrame, problems: pl.DataFrame) -> None:
+    for name, frame, needed in (
+        ("out_strategy_outcomes", outcomes, ("outcome_id", "task", "strategy", "budget", "model_variant")),
+        ("out_strategy_problems", problems, ("outcome_id", "problem_id", "accuracy")),
+    ):
+        missing = [column for column in needed if column not in frame.columns]
+        if missing:
+            raise IsocostError(f"column {missing[0]} is missing", where=name, remedy="See docs/data-dictionary.md for the table's columns")
+    doubled = outcomes.filter(pl.col("outcome_id").is_duplicated())
+    if doubled.height:
+        raise IsocostError("the outcome comes more than once", where=f"out_strategy_outcomes {doubled['outcome_id'][0]}")
+    orphans = outcomes.join(problems, on="outcome_id", how="anti")
+    if orphans.height:
+        raise IsocostError(
+            f"{orphans.height} outcomes have no problem rows",
+            where=f"out_strategy_outcomes {orphans['outcome_id'].sort()[0]}",
+            remedy="Rebuild out_strategy_problems together with out_strategy_outcomes.",
+        )
+
+
+def _with_configuration(outcomes: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    columns = [name for name in CONFIGURATION if name in points.columns and name not in outcomes.columns]
+    once = points.select("point_id", *columns).unique(subset="point_id", keep="first", maintain_order=True)
+    return outcomes.join(once, on="point_id", how="left")
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """Everything that is known of one block on one cost axis; arrays over the included outcomes."""
+
+    axis: str
+    included: np.ndarray
+    values: np.ndarray
+    spent: np.ndarray
+    cost: np.ndarray
+    accuracy: np.ndarray
+    cost_low: np.ndarray
+    cost_high: np.ndarray
+    member: np.ndarray
+    on: np.ndarray
+    hull: np.ndarray
+    scale: str
+    reference: tuple[float, float]
+    ideal: tuple[float, float]
+
+    def scaled(self, cost: np.ndarray | float) -> np.ndarray:
+        return np.log10(cost) if self.scale == "log10" else np.asarray(cost, dtype=np.float64)
+
+
+def _picture(block: Block, axis: str) -> _Picture | None:
+    included = np.flatnonzero(np.isfinite(block.costs[axis]).all(axis=1))
+    if included.size == 0:
+        return None
+    values, spent = block.values[included], block.costs[axis][included]
+    cost, accuracy = snap(spent @ block.weights, ROUNDING), snap(values @ block.weights, ROUNDING)
+    if (cost < 0).any():
+        raise IsocostError(
+            f"a cost on {axis} is negative", where=f"out_strategy_problems, task {block.task}", remedy="Costs are 0 or more."
+        )
+    low, high, _ = bootstrap_intervals(spent, block.counts, CONFIDENCE)
+    hull = np.zeros(len(cost), dtype=bool)
+    hull[upper_hull(cost, accuracy)] = True
+    groups = duplicate_groups(cost, accuracy)
+    positive = bool((cost > 0).all())
+    return _Picture(
+        axis=axis,
+        included=included,
+        values=values,
+        spent=spent,
+        cost=cost,
+        accuracy=accuracy,
+        cost_low=np.minimum(low, cost),
+        cost_high=np.maximum(high, cost),
+        member=frontier_membership(values, spent, block.counts),
+        on=pareto_mask(cost, accuracy),
+        hull=np.isin(groups, groups[hull]),
+        scale="log10" if positive else "linear",
+        reference=(_power_above(float(cost.max())), 0.0),
+        ideal=(10.0 ** np.floor(np.log10(cost.min())) if positive else 0.0, 1.0),
+    )
+
+
+def _power_above(cost: float) -> float:
+    """The first power of ten above a cost: a reference that stays put while outcomes are added."""
+    return float(10.0 ** (np.floor(np.log10(cost)) + 1)) if cost > 0 else 1.0
+
+
+def _accuracy_intervals(block: Block, picture: _Picture) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    low, high, se = bootstrap_intervals(picture.values, block.counts, CONFIDENCE)
+    if not block.has_uncertainty:
+        return low, high, se, "bootstrap_percentile"
+    shares = bool(((picture.values >= 0) & (picture.values <= 1)).all())
+    if block.task == MACRO_TASK or not shares:
+        return low, high, se, "bootstrap_percentile"
+    low, high = score_interval(picture.values, CONFIDENCE, clusters=block.clusters)
+    return low, high, se, "score_effective"
+
+
+def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
+    cost, accuracy = picture.cost, picture.accuracy
+    low, high, se, method = _accuracy_intervals(block, picture)
+    low, high = np.minimum(low, accuracy), np.maximum(high, accuracy)
+    margin_low, margin_high = margin_intervals(picture.values, picture.spent, block.counts, confidence=CONFIDENCE)
+    far = gaps(cost, accuracy)
+    both = np.column_stack([_unit(accuracy), 1 - _unit(picture.scaled(cost))])
+    groups = duplicate_groups(cost, accuracy)
+    _, first = np.unique(groups, return_index=True)
+    gain = exclusive_contributions(picture.scaled(cost[first]), accuracy[first], _corner(picture, picture.reference))
+    bend = knee(cost, accuracy, log_cost=picture.scale == "log10")
+    outcomes = block.outcomes[picture.included]
+    ids = np.array(outcomes["outcome_id"].to_list(), dtype=object)
+    copies = {int(group): ids[groups == group].tolist() for group in np.unique(groups)}
+    drawn = {
+        "cost": cost,
+        "cost_low": picture.cost_low,
+        "cost_high": picture.cost_high,
+        "accuracy": accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "accuracy_se": se,
+        "is_on_frontier": picture.on,
+        "frontier_probability": picture.member,
+        "is_on_conservative_frontier": pareto_mask(picture.cost_high, low),
+        "is_on_optimistic_frontier": pareto_mask(picture.cost_low, high),
+        "is_on_hull": picture.hull,
+        "frontier_margin": frontier_margin(cost, accuracy),
+        "frontier_margin_low": margin_low,
+        "frontier_margin_high": margin_high,
+        "cost_over_frontier": far.cost_ratio,
+        "accuracy_gap": far.quality_gap,
+        "frontier_distance": far.distance,
+        "dpfr": dpfr(both),
+        "dpfr_interpolated": dpfr(both, interpolated=True),
+        "hypervolume_contribution": gain[groups],
+        "is_knee": groups == (-1 if bend.index is None else groups[bend.index]),
+        "duplicate_of_outcome_id": [copies[int(group)][0] for group in groups],
+        "duplicate_outcome_ids": [copies[int(group)] for group in groups],
+    }
+    # Undefined numbers become NULL; where and why is in each column's meaning.
+    nullable = ("frontier_margin", "frontier_margin_low", "frontier_margin_high", "cost_over_frontier")
+    columns = outcomes.select("outcome_id", "member_outcome_ids", "model_variant", "prompt", "point_id", "strategy", "budget", "parameters")
+    blank = () if block.has_uncertainty else UNCERTAIN
+    return _headed(
+        columns.with_columns(**{name: pl.Series(values, strict=False) for name, values in drawn.items()})
+        .with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in nullable)
+        .with_columns(pl.lit(method).alias("interval_method"))
+        .with_columns(pl.when(False).then(pl.col(name)).alias(name) for name in blank),
+        block,
+        picture.axis,
+    ).with_columns(*_draw_columns(block))
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    return (values - values.min()) / (np.ptp(values) or 1.0)
+
+
+def _corner(picture: _Picture, corner: tuple[float, float]) -> list[float]:
+    return [float(picture.scaled(corner[0])), corner[1]]
+
+
+def _headed(frame: pl.DataFrame, block: Block, axis: str) -> pl.DataFrame:
+    return frame.with_columns(
+        pl.lit(block.task).alias("task"),
+        pl.lit("accuracy").alias("quality_measure"),
+        pl.lit(axis).alias("cost_axis"),
+        pl.lit(cost_unit(axis)).alias("cost_unit"),
+    )
+
+
+def _draw_columns(block: Block) -> list[pl.Expr]:
+    numbers = {"n_problems": len(block.weights), "n_units": block.n_units, "draws": len(block.counts), "seed": block.seed}
+    return [*(pl.lit(value).alias(name) for name, value in numbers.items()), pl.lit(CONFIDENCE).alias("confidence")]
+
+
+def _frontier_row(block: Block, picture: _Picture) -> pl.DataFrame:
+    cost, accuracy = picture.cost, picture.accuracy
+    reference, ideal = _corner(picture, picture.reference), _corner(picture, picture.ideal)
+    volume = hypervolume(picture.scaled(cost), accuracy, reference)
+    bend = knee(cost, accuracy, log_cost=picture.scale == "log10")
+    ids = block.outcomes["outcome_id"]
+    row = {
+        "n_outcomes": block.n_outcomes,
+        "n_included": len(cost),
+        "n_excluded_unknown_accuracy": block.n_unknown_accuracy,
+        "n_excluded_other_problems": block.n_other_problems,
+        "n_excluded_unknown_cost": len(ids) - len(cost),
+        "n_frontier": int(pareto_mask(cost, accuracy, duplicates="first").sum()),
+        "n_hull": len(upper_hull(cost, accuracy)),
+        "n_possible": int((picture.member >= POSSIBLE).sum()) if block.has_uncertainty else None,
+        "dominance_rule": RULE,
+        "hypervolume": volume,
+        "hypervolume_ratio": volume / ((reference[0] - ideal[0]) * (ideal[1] - reference[1])),
+        "hypervolume_cost_scale": picture.scale,
+        "reference_cost": picture.reference[0],
+        "reference_accuracy": picture.reference[1],
+        "ideal_cost": float(picture.ideal[0]),
+        "ideal_accuracy": picture.ideal[1],
+        "knee_outcome_id": None if bend.index is None else ids[int(picture.included[bend.index])],
+        "knee_cost": bend.cost,
+        "knee_accuracy": bend.quality,
+        "knee_strength": bend.strength,
+        "knee_rule": bend.rule,
+        "knee_reason": bend.reason or None,
+    }
+    texts = {"knee_outcome_id": pl.String, "knee_reason": pl.String}
+    numbers = {"n_possible": pl.Int32, "knee_cost": pl.Float64, "knee_accuracy": pl.Float64, "knee_strength": pl.Float64}
+    frame = pl.DataFrame([row], schema_overrides={**texts, **numbers})
+    return _headed(frame, block, picture.axis).with_columns(*_draw_columns(block))
+
+
+def _attainment_frame(block: Block, picture: _Picture) -> pl.DataFrame:
+    # Outcomes that are on no draw's frontier cannot change what a draw attains.
+    alive = picture.member > 0
+    on = np.unique(picture.cost[picture.on])
+    low, high = on[0], max(on[-1], float(picture.cost_high[alive].max()))
+    between = np.geomspace(low, high, GRID) if low > 0 else np.linspace(low, high, GRID)
+    grid = np.unique(np.concatenate([on, between[1:-1], [high]]))
+    curves = attainment_curves(picture.values[alive], picture.spent[alive], grid, levels=LEVELS, counts=block.counts)
+    frame = pl.DataFrame(
+        {
+            "attained_ratio": np.repeat(LEVELS, len(grid)),
+            "cost": np.tile(grid, len(LEVELS)),
+            "accuracy": pl.Series(curves.ravel()).fill_nan(None),
+        }
+    )
+    drawn = [expression for expression in _draw_columns(block) if expression.meta.output_name() in ("draws", "seed")]
+    return _headed(frame, block, picture.axis).with_columns(*drawn)
