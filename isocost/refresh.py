@@ -129,11 +129,14 @@ def curate_session(store: Store, session_id: str) -> Frames:
 
 def _core_of_session(store: Store, session_id: str) -> Frames:
     from isocost.tables.core import build_core
+    from isocost.tables.energy import build_run_energy
 
     path = store.session_file(session_id)
     if not path.exists():
         raise IsocostError("was never planned here", where=f"session {session_id}", remedy="Plan its sweep: `isocost plan SWEEP.yaml`")
-    return build_core(read_raw(store.lake, "raw_generations", session_id), [read_session(path)], read_manifests(store.lake, session_id))
+    calls, manifests = read_raw(store.lake, "raw_generations", session_id), read_manifests(store.lake, session_id)
+    energy = build_run_energy(calls, read_raw(store.lake, "raw_telemetry", session_id), manifests)
+    return build_core(calls, [read_session(path)], manifests, energy=energy)
 
 
 def _core_of_import(store: Store, session_id: str) -> Frames:
