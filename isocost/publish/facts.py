@@ -25,7 +25,14 @@ TABLES = (
 )
 # What tells two measured configurations apart, in the order in which a reader would name it.
 _TELLING = ("prompt", "model_variant", "max_tokens", "temperature", "quantization", "dtype", "top_p", "top_k", "min_p", "engine", "seed")
-_UNITS = {"max_tokens": "{} tokens", "temperature": "T {}", "top_p": "top-p {}", "top_k": "top-k {}", "min_p": "min-p {}", "seed": "seed {}"}
+_UNITS = {
+    "max_tokens": "{} tokens",
+    "temperature": "T {}",
+    "top_p": "top-p {}",
+    "top_k": "top-k {}",
+    "min_p": "min-p {}",
+    "seed": "seed {}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,11 @@ def _named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     """The frame with ``configuration``; a row that joins several points is named by what they share."""
     if "point_id" not in frame.columns:
         return frame
-    table = pl.DataFrame({"point_id": list(names), "configuration": list(names.values())}, schema={"point_id": pl.String, "configuration": pl.String})
+    table = pl.DataFrame(
+        {"point_id": list(names), "configuration": list(names.values())}, schema={"point_id": pl.String, "configuration": pl.String}
+    )
     shared = [pl.col(c) for c in ("prompt", "model_variant") if c in frame.columns]
     fallback = pl.concat_str(shared, separator=" · ", ignore_nulls=True) if shared else pl.lit("")
-    return frame.join(table, on="point_id", how="left", maintain_order="left").with_columns(configuration=pl.coalesce("configuration", fallback))
+    return frame.join(table, on="point_id", how="left", maintain_order="left").with_columns(
+        configuration=pl.coalesce("configuration", fallback)
+    )

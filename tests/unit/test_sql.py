@@ -1,0 +1,147 @@
+"""The SQL of the project: every check holds on sound tables and fires on one changed cell; every other file runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from isocost import sql
+from isocost.errors import IsocostError
+from isocost.schema.frames import conform
+from isocost.schema.registry import all_tables
+from isocost.schema.types import duckdb_ddl
+from isocost.store import Store
+
+ONE = "WHERE sample_id = (SELECT min(sample_id) FROM core_samples WHERE is_valid AND parse_status = 'parsed')"
+# Every check with the change of one cell on which it must fire.
+MUTATIONS = {
+    "core_samples__point_is_known": f"UPDATE core_samples SET point_id = 'pt-lost' {ONE}",
+    "core_samples__problem_is_known": f"UPDATE core_samples SET problem_id = 'lost' {ONE}",
+    "core_samples__session_is_known": f"UPDATE core_samples SET run_id = 'run-2' {ONE}",
+    "core_samples__costs_are_not_negative": f"UPDATE core_samples SET decode_s = -0.001 {ONE}",
+    "core_samples__cache_within_prompt": f"UPDATE core_samples SET cached_tokens = prompt_tokens + 1 {ONE}",
+    "core_samples__validity_has_its_reason": f"UPDATE core_samples SET is_valid = false {ONE}",
+    "core_samples__energy_has_its_method": f"UPDATE core_samples SET energy_j = 1.5 {ONE}",
+    "core_samples__no_answer_is_not_correct": "UPDATE core_samples SET correct = true WHERE sample_id = "
+    "(SELECT min(sample_id) FROM core_samples WHERE parse_status = 'no_answer')",
+    "core_samples__truncation_is_length": f"UPDATE core_samples SET is_truncated = NOT is_truncated {ONE}",
+    "core_samples__equal_answers_equal_verdict": f"UPDATE core_samples SET correct = NOT correct {ONE}",
+    "core_points__samples_add_up": "UPDATE core_points SET samples_valid = samples_valid + 1 "
+    "WHERE point_id = (SELECT min(point_id) FROM core_points)",
+    "core_sessions__clock_runs_forward": "UPDATE core_sessions SET ended_unix_s = started_unix_s - 1",
+    "out_point_summary__counts_add_up": "UPDATE out_point_summary SET samples_invalid = samples_invalid + 1 "
+    "WHERE point_id = (SELECT min(point_id) FROM out_point_summary)",
+}
+
+
+@pytest.fixture
+def database(lab):
+    connection = duckdb.connect(":memory:", config={"threads": 1})
+    for name, definition in all_tables().items():
+        if definition.layer == "raw":
+            continue
+        connection.execute(duckdb_ddl(definition))
+        if name in lab:
+            frame = lab[name]
+            connection.execute(f'INSERT INTO "{name}" SELECT * FROM frame')
+            assert frame.height
+    for path in sql.sql_files("macros"):
+        connection.execute(path.read_text(encoding="utf-8"))
+    yield connection
+    connection.close()
+
+
+def failing(connection, path: Path) -> int:
+    return sql.run_file(connection, path).height
+
+
+def test_every_check_has_its_mutation():
+    assert {path.stem for path in sql.sql_files("checks")} == set(MUTATIONS)
+
+
+def test_sound_tables_pass_every_check(database):
+    assert {path.stem: n for path in sql.sql_files("checks") if (n := failing(database, path))} == {}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_check_fires_on_one_changed_cell(name, database):
+    changed = database.execute(MUTATIONS[name]).fetchall()
+    assert changed == [(1,)]
+    assert failing(database, sql.sql_root() / "checks" / f"{name}.sql") >= 1
+
+
+@pytest.mark.parametrize("path", sql.sql_files("checks"), ids=lambda p: p.stem)
+def test_a_check_says_its_rule_and_hangs_on_a_table(path):
+    table, rule = path.stem.split("__")
+    assert table in all_tables() and rule
+    assert sql.describe(path).endswith(".")
+
+
+@pytest.mark.parametrize("folder", ["checks", "examples", "out", "views"])
+def test_every_file_runs_where_nothing_is_banked_yet(folder, tmp_path):
+    with sql.session(Store(tmp_path)) as connection:
+        for path in sql.sql_files(folder):
+            assert sql.run_file(connection, path).is_empty(), path.name
+
+
+def test_the_summary_is_what_a_reader_would_count(lab, database):
+    summary = conform(sql.run_file(database, sql.sql_root() / "out" / "out_point_summary.sql"), "out_point_summary")
+    wanted = lab["out_point_summary"]
+    same = [c for c in wanted.columns if wanted[c].null_count() < wanted.height]
+    counts = [
+        c
+        for c in same
+        if (c.startswith("samples_") and not c.endswith(("_min", "_max", "_energy"))) or c in ("n_problems", "output_tokens_sum")
+    ]
+    assert summary.select(counts).equals(wanted.select(counts))
+    assert summary["output_tokens_per_sample"].to_list() == pytest.approx(wanted["output_tokens_per_sample"].to_list())
+    assert summary["invalid_counts"].to_list() == ['{"engine_error":1}'] * 4
+    assert summary["energy_unknown_reason"].to_list() == ["no_power_source"] * 4
+    # 1 ms a token and the first one free of decoding: the sum of (tokens - 1) over the sum of 0.001 tokens.
+    valid = lab["core_samples"].filter("is_valid")
+    for row in summary.iter_rows(named=True):
+        mine = valid.filter(pl.col("point_id") == row["point_id"])["output_tokens"]
+        assert row["decode_tokens_per_s"] == pytest.approx((mine - 1).sum() / (0.001 * mine.sum()))
+        problems = valid.filter(pl.col("point_id") == row["point_id"]).group_by("problem_id").agg(pl.col("correct").mean())
+        assert row["accuracy"] == pytest.approx(problems["correct"].mean())
+
+
+def test_the_summary_counts_a_shared_sample_once_and_pools_no_unlike_energies(lab, database):
+    database.execute("INSERT INTO core_samples SELECT * REPLACE ('z-session' AS session_id) FROM core_samples")
+    first = "WHERE session_id <> 'z-session' AND is_valid"
+    database.execute(f"UPDATE core_samples SET energy_j = 2, energy_method = 'nvml' {first}")
+    path = sql.sql_root() / "out" / "out_point_summary.sql"
+    summary = sql.run_file(database, path)
+    assert summary["samples_total"].to_list() == lab["out_point_summary"]["samples_total"].to_list()
+    assert summary["energy_j_per_sample"].to_list() == [2.0] * 4 and summary["energy_method"].to_list() == ["nvml"] * 4
+    database.execute(f"UPDATE core_samples SET energy_method = 'model' {first} AND sample_index > 3")
+    assert sql.run_file(database, path)["energy_j_per_sample"].to_list() == [None] * 4
+
+
+def test_chances_from_an_interval(database):
+    from scipy.stats import norm
+
+    for z in (-4.0, -1.3, 0.0, 0.4, 2.7):
+        assert database.sql(f"SELECT normal_cdf({z})").fetchall()[0][0] == pytest.approx(norm.cdf(z), abs=2e-7)
+    ask = "SELECT chance_of_reaching({}, {}, {}, {})"
+    values = {
+        (0.5, 0.4, 0.6, 0.4): norm.cdf(1.959964),
+        (0.5, 0.4, 0.6, 0.5): 0.5,
+        (1.0, 1.0, 1.0, 0.9): 1.0,
+        (0.0, 0.0, 0.0, 0.1): 0.0,
+        (0.5, "NULL", "NULL", 0.1): None,
+    }
+    for given, wanted in values.items():
+        assert database.sql(ask.format(*given)).fetchall()[0][0] == (None if wanted is None else pytest.approx(wanted, abs=1e-6))
+
+
+def test_a_file_that_does_not_run_is_named(tmp_path, database):
+    path = tmp_path / "checks" / "core_samples__nonsense.sql"
+    path.parent.mkdir()
+    path.write_text("-- Says nothing.\n\nSELECT nothing FROM nowhere\n", encoding="utf-8")
+    with pytest.raises(IsocostError, match=r"sql/checks/core_samples__nonsense\.sql: .*nowhere"):
+        sql.run_file(database, path)
+    assert sql.describe(path) == "Says nothing."
