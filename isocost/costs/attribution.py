@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 from isocost.costs.checks import numbers, token_counts
 from isocost.errors import IsocostError
 
-TOKEN_SHARE = "token_share"
+TOKEN_SHARE = "output_token_share"
 TIME_SHARE = "time_share"
 MODEL_SHARE = "model_share"
 SHARES = (TOKEN_SHARE, TIME_SHARE, MODEL_SHARE)
@@ -27,8 +27,8 @@ SHARES = (TOKEN_SHARE, TIME_SHARE, MODEL_SHARE)
 
 
 def energy_method(source: str, measure: str, share: str) -> str:
-    """The value of the column energy_method, for example ``nvml_counter_token_share``."""
-    return f"{source}_{measure}_{share}"
+    """The value of the column energy_method, for example ``nvml_counter/output_token_share``."""
+    return f"{source}_{measure}/{share}"
 
 
 def share_by_weight(window_j: float, weights: ArrayLike) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.costs.attribution import (
+    TOKEN_SHARE,
     decode_positions,
     energy_method,
     fit_energy_model,
@@ -104,4 +105,4 @@ def test_energy_model_never_goes_negative():
 
 
 def test_method_names():
-    assert energy_method("nvml", "counter", "token_share") == "nvml_counter_token_share"
+    assert energy_method("nvml", "counter", TOKEN_SHARE) == "nvml_counter/output_token_share"

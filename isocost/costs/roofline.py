@@ -1,0 +1,213 @@
+"""Memory traffic and the roofline: what a device needs at least, and how close a measurement came.
+
+Lives here: bytes of weights and KV cache, lower bounds of time and energy, MFU and MBU. Not here: FLOP counts (`flops`).
+
+A step takes at least the longer of moving its bytes and computing its FLOPs (they overlap perfectly); their sum is the pessimistic
+model. Bounds rest on dense peaks: a measured MFU or MBU above 1 means a wrong card or convention, not a fast engine.
+
+Conventions as in `flops`: ``engine`` reads each multiplied weight once per step, the rows of an untied input table not at all;
+``parameters`` reads all active weights, as the papers' back-of-envelope does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isocost.costs.checks import numbers, token_counts
+from isocost.costs.flops import Convention, attended_positions, decode_flops, prefill_flops
+from isocost.costs.model_cards import ModelCard
+from isocost.costs.other_cards import DeviceCard
+from isocost.errors import IsocostError
+
+
+def active_experts(experts: float, chosen: float, tokens: ArrayLike) -> NDArray[np.float64]:
+    """Experts that at least one of ``tokens`` visits under uniform independent routing: E (1 - ((E - K)/E)^t).
+
+    MoESD, Huang et al. 2025 (arXiv 2505.19645).
+    """
+    return experts * (1 - ((experts - chosen) / experts) ** token_counts(tokens, "tokens"))
+
+
+def weight_bytes(model: ModelCard, tokens: ArrayLike, *, convention: Convention = "engine") -> NDArray[np.float64]:
+    """Bytes of weights that one step reads for a batch of ``tokens`` tokens, shape (...).
+
+    Dense models read all multiplied weights whatever the batch; a mixture of experts reads the experts its tokens visit.
+    """
+    batch = token_counts(tokens, "tokens")
+    outside = model.parameters_total - model.parameters_experts
+    if convention == "engine":
+        outside -= model.parameters_looked_up
+    touched = np.full(batch.shape, float(outside))
+    if model.experts_total and model.experts_active:
+        visited = active_experts(model.experts_total, model.experts_active, batch)
+        touched = touched + model.parameters_experts * visited / model.experts_total
+    return touched * model.bytes_per_weight
+
+
+def kv_read_bytes(model: ModelCard, context: ArrayLike) -> NDArray[np.float64]:
+    """Bytes of KV cache one sequence reads in a step at ``context`` positions, shape (...); kappa x t without windows."""
+    positions = token_counts(context, "context")
+    layer_positions = attended_positions(model, np.maximum(positions - 1, 0), positions)
+    return 2.0 * model.kv_heads * model.head_size * model.bytes_per_kv_element * layer_positions
+
+
+def _bound(byte_count: ArrayLike, flops: ArrayLike, device: DeviceCard, number_format: str, overlap: bool) -> NDArray[np.float64]:
+    memory, compute = np.asarray(byte_count) / device.bandwidth(), np.asarray(flops) / device.peak(number_format)
+    return np.maximum(memory, compute) if overlap else memory + compute
+
+
+def decode_step_bytes(model: ModelCard, batch: ArrayLike, context: ArrayLike, *, convention: Convention = "engine") -> NDArray[np.float64]:
+    """Bytes one decode step moves: weights once, plus each sequence's KV cache at ``context`` positions."""
+    sequences = token_counts(batch, "batch")
+    return weight_bytes(model, sequences, convention=convention) + sequences * kv_read_bytes(model, context)
+
+
+def decode_step_seconds(
+    model: ModelCard,
+    device: DeviceCard,
+    batch: ArrayLike,
+    context: ArrayLike,
+    *,
+    number_format: str = "bfloat16",
+    overlap: bool = True,
+    convention: Convention = "engine",
+) -> NDArray[np.float64]:
+    """Least time of one decode step by the roofline.
+
+    Args:
+        model: the model card.
+        device: the device card; one device.
+        batch: sequences decoded together, shape (...), at least 1.
+        context: positions each attends to, its own included, shape (...).
+        number_format: format whose dense peak bounds the arithmetic.
+        overlap: True: max of memory and compute time (a lower bound); False: their sum (no overlap).
+        convention: see the module.
+
+    Returns:
+        Seconds, shape (...).
+
+    Raises:
+        IsocostError: the device's bandwidth or peak is unknown, or a batch below 1.
+    """
+    sequences = token_counts(batch, "batch")
+    if np.any(sequences < 1):
+        raise IsocostError("a decode step needs at least one sequence", where="argument batch")
+    traffic = decode_step_bytes(model, sequences, context, convention=convention)
+    return _bound(traffic, sequences * decode_flops(model, context, convention=convention), device, number_format, overlap)
+
+
+def prefill_seconds(
+    model: ModelCard,
+    device: DeviceCard,
+    prompt_tokens: ArrayLike,
+    *,
+    number_format: str = "bfloat16",
+    overlap: bool = True,
+    convention: Convention = "engine",
+) -> NDArray[np.float64]:
+    """Least time until the first token of one prompt: weights read once, its KV written once, its FLOPs computed.
+
+    Args and errors as `decode_step_seconds`.
+
+    Returns:
+        Seconds, shape (...).
+    """
+    prompt = token_counts(prompt_tokens, "prompt_tokens")
+    traffic = weight_bytes(model, prompt, convention=convention) + model.kv_bytes_per_token * prompt
+    return _bound(traffic, prefill_flops(model, prompt, convention=convention), device, number_format, overlap)
+
+
+def request_seconds(
+    model: ModelCard,
+    device: DeviceCard,
+    prompt_tokens: ArrayLike,
+    output_tokens: ArrayLike,
+    *,
+    batch: int = 1,
+    number_format: str = "bfloat16",
+    convention: Convention = "engine",
+) -> NDArray[np.float64]:
+    """Least latency of requests: prefill, then one step per further token beside ``batch`` - 1 like sequences.
+
+    Args:
+        model: the model card.
+        device: the device card.
+        prompt_tokens: shape (...).
+        output_tokens: shape (...).
+        batch: sequences decoded together at each step.
+        number_format: see `decode_step_seconds`.
+        convention: see the module.
+
+    Returns:
+        Seconds, shape (...).
+    """
+    prompt, output = np.broadcast_arrays(token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens"))
+    first = prefill_seconds(model, device, prompt, number_format=number_format, convention=convention)
+    # One running sum over contexts serves all requests: step i of a request attends to p + i positions.
+    last = (prompt + np.maximum(output - 1, 0)).astype(np.int64)
+    contexts = np.arange(1, int(last.max(initial=0)) + 1)
+    steps = decode_step_seconds(model, device, batch, contexts, number_format=number_format, convention=convention)
+    until = np.concatenate(([0.0], np.cumsum(steps)))
+    return first + until[last] - until[prompt.astype(np.int64)]
+
+
+def request_bytes(model: ModelCard, prompt_tokens: ArrayLike, output_tokens: ArrayLike, *, batch: float = 1.0) -> NDArray[np.float64]:
+    """Memory traffic of requests: weights shared with ``batch`` - 1 like sequences at each step, KV cache written once and read anew.
+
+    Returns:
+        Bytes, shape (...): the request's share of the weights of its prefill and each decode step, plus its own KV traffic.
+    """
+    prompt, output = token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens")
+    steps = np.maximum(output - 1, 0)
+    weights = weight_bytes(model, prompt) + steps * weight_bytes(model, np.asarray(batch)) / batch
+    read = 2.0 * model.kv_heads * model.head_size * model.bytes_per_kv_element * attended_positions(model, prompt, prompt + steps)
+    return weights + read + model.kv_bytes_per_token * (prompt + steps)
+
+
+def critical_batch(model: ModelCard, device: DeviceCard, *, number_format: str = "bfloat16") -> float:
+    """Batch at which reading the weights takes as long as multiplying with them: peak x bytes_per_weight / (2 bandwidth)."""
+    return device.intensity(number_format) * model.bytes_per_weight / 2
+
+
+def mfu(
+    flops: ArrayLike, seconds: ArrayLike, device: DeviceCard, *, devices: int = 1, number_format: str = "bfloat16"
+) -> NDArray[np.float64]:
+    """Model FLOPs utilisation: model FLOPs over time x dense peak; recomputation and padding do not count (Chowdhery et al. 2022)."""
+    return _per_second(flops, seconds) / (device.peak(number_format) * devices)
+
+
+def mbu(byte_count: ArrayLike, seconds: ArrayLike, device: DeviceCard, *, devices: int = 1) -> NDArray[np.float64]:
+    """Model bandwidth utilisation: (weights + KV read) over time x bandwidth; for one step, time is the time per output token."""
+    return _per_second(byte_count, seconds) / (device.bandwidth() * devices)
+
+
+def _per_second(amount: ArrayLike, seconds: ArrayLike) -> NDArray[np.float64]:
+    elapsed = numbers(seconds, "seconds")
+    if np.any(elapsed <= 0):
+        raise IsocostError("a utilisation needs a positive time", where="argument seconds")
+    return numbers(amount, "amount") / elapsed
+
+
+def energy_lower_bound_j(
+    flops: ArrayLike, byte_count: ArrayLike, seconds: ArrayLike, *, joules_per_flop: float, joules_per_byte: float, watts_static: float
+) -> NDArray[np.float64]:
+    """Least energy: arithmetic, traffic and static power; the three coefficients come from a fit to measured windows."""
+    return (
+        joules_per_flop * numbers(flops, "flops")
+        + joules_per_byte * numbers(byte_count, "byte_count")
+        + watts_static * numbers(seconds, "seconds")
+    )
+
+
+def energy_cap_j(device: DeviceCard, seconds: ArrayLike, *, devices: int = 1) -> NDArray[np.float64]:
+    """Most energy: power limit x time.
+
+    Raises:
+        IsocostError: the card has no power limit.
+    """
+    if device.power_limit_w is None:
+        raise IsocostError(
+            "no power limit is known", where=f"device card {device.name}, power_limit_w", remedy="Add it to a devices.yaml of your own"
+        )
+    return device.power_limit_w * devices * numbers(seconds, "seconds")
