@@ -42,7 +42,8 @@ def headline(facts: Facts, task: str, axis: str) -> Headline | None:
     if frontier.is_empty():
         return None
     top = frontier.row(-1, named=True)
-    best = f"{name(top)} for {labels.amount_phrase(top['cost'], axis)}; it is on the frontier in {labels.probability(top['frontier_probability'])} of bootstrap draws."
+    sure = labels.probability(top["frontier_probability"])
+    best = f"{name(top)} for {labels.amount_phrase(top['cost'], axis)}; it is on the frontier in {sure} of bootstrap draws."
     return Headline(
         task=task,
         accuracy=labels.percent(top["accuracy"]),

@@ -136,7 +136,9 @@ def _write(store: Store, path: Path, checks: pl.DataFrame | None) -> tuple[Part,
         connection.execute(f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE warehouse")
         tables = [table for table in all_tables().values() if table.layer != "raw"]
+        connection.execute("BEGIN")  # once for all: a comment on every column is a thousand statements
         parts = [_table(connection, store, table) for table in tables]
+        connection.execute("COMMIT")
         parts += [_statement(connection, file, "macro") for file in sql.sql_files("macros")]
         parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
         _describe(connection, tables, parts)

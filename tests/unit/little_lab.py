@@ -291,21 +291,37 @@ def _dominates(other: dict[str, Any], row: dict[str, Any], axis: str) -> bool:
 
 
 def _scaling(outcomes: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    axis = "output_tokens_per_problem"
-    points = [row | {"cost_axis": axis, "cost": row[axis]} for row in outcomes]
-    fits = []
-    for key, group in itertools.groupby(points, key=lambda row: (row["task"], row["prompt"], row["strategy"])):
-        last = list(group)[-1]
+    axis, family = "output_tokens_per_problem", "saturating_power_law"
+    points, fits = [], []
+    for key, group in itertools.groupby(outcomes, key=lambda row: (row["task"], row["prompt"], row["strategy"])):
+        mine = list(group)
+        shared = {name: mine[0][name] for name in ("task", "model_variant", "prompt", "point_id", "strategy")}
+        shared |= {"curve_id": "curve-" + "-".join(key), "cost_axis": axis, "cost_unit": "tokens/problem"}
+        for kind, place, row in [("measured", i, row) for i, row in enumerate(mine)] + [("fitted", i, row) for i, row in enumerate(mine)]:
+            measured = {"budget": row["budget"], "outcome_id": row["outcome_id"]}
+            spread = {name: row[name] for name in ("accuracy", "accuracy_low", "accuracy_high")}
+            points.append(
+                shared
+                | {"point_kind": kind, "point_index": place, "cost": row[axis], "is_extrapolated": False}
+                | spread
+                | (measured if kind == "measured" else {"family": family})
+            )
+        last = mine[-1]
         fits.append(
-            last
+            shared
             | {
-                "cost_axis": axis,
-                "family": "saturating_power_law",
+                "family": family,
+                "chosen_family": family,
+                "is_chosen": True,
+                "status": "ok",
+                "trend": "rising",
                 "parameters": json.dumps({"y_inf": last["accuracy"] + 0.05, "a": 0.6, "b": 0.5}),
-                "asymptote": last["accuracy"] + 0.05,
+                "asymptote": min(1.0, last["accuracy"] + 0.05),
                 "asymptote_low": last["accuracy"],
                 "asymptote_high": min(1.0, last["accuracy"] + 0.15),
+                "asymptote_kind": "fitted",
+                "n_points": len(mine),
+                "gain": last["accuracy"] - mine[0]["accuracy"],
             }
         )
-        assert key
     return points, fits

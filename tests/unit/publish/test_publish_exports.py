@@ -1,0 +1,68 @@
+"""The exports: the same bytes for the same tables, and a descriptor that is true."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import polars as pl
+
+from isocost.publish.exports import write_exports
+from isocost.schema.registry import all_tables
+
+
+def package(store) -> dict:
+    return json.loads((store.exports / "datapackage.json").read_text(encoding="utf-8"))
+
+
+def test_every_stored_table_is_exported_and_described(lab, lab_store):
+    report = write_exports(lab_store)
+    assert report.rows == {name: frame.height for name, frame in sorted(lab.items())} and report.failures == {}
+    assert {p.name for p in lab_store.exports.iterdir()} == {*(f"{name}.parquet" for name in lab), "datapackage.json"}
+    for resource in package(lab_store)["resources"]:
+        data = (lab_store.exports / resource["path"]).read_bytes()
+        assert resource["hash"] == "sha256:" + hashlib.sha256(data).hexdigest() and resource["bytes"] == len(data)
+        frame = pl.read_parquet(lab_store.exports / resource["path"])
+        assert resource["rows"] == frame.height
+        assert [field["name"] for field in resource["schema"]["fields"]] == frame.columns
+        assert resource["schema"]["primaryKey"] == list(all_tables()[resource["title"]].keys)
+
+
+def test_fields_say_type_unit_and_constraints(lab_store):
+    write_exports(lab_store)
+    samples = next(r for r in package(lab_store)["resources"] if r["title"] == "core_samples")
+    fields = {field["name"]: field for field in samples["schema"]["fields"]}
+    assert fields["energy_j"]["type"] == "number" and fields["energy_j"]["unit"] == "J" and "constraints" not in fields["energy_j"]
+    assert fields["invalid_reasons"]["type"] == "array" and fields["invalid_reasons"]["constraints"] == {"required": True}
+    assert fields["parse_status"]["constraints"]["enum"] == ["parsed", "no_answer", "error"]
+
+
+def test_the_same_tables_give_the_same_bytes(lab_store):
+    write_exports(lab_store)
+    first = {p.name: p.read_bytes() for p in lab_store.exports.iterdir()}
+    write_exports(lab_store)
+    assert {p.name: p.read_bytes() for p in lab_store.exports.iterdir()} == first
+
+
+def test_an_unreadable_table_is_told_and_its_old_file_goes(lab_store):
+    write_exports(lab_store)
+    lab_store.path("out_frontiers").write_bytes(b"no parquet")
+    report = write_exports(lab_store)
+    assert list(report.failures) == ["out_frontiers"] and "not a readable Parquet file" in report.failures["out_frontiers"]
+    assert [entry["table"] for entry in package(lab_store)["missing"]] == ["out_frontiers"]
+    assert not (lab_store.exports / "out_frontiers.parquet").exists()
+
+
+def test_only_files_of_an_earlier_export_are_removed(lab_store):
+    write_exports(lab_store)
+    mine = lab_store.exports / "notes.parquet"
+    mine.write_bytes(b"somebody's own")
+    described = package(lab_store)
+    described["resources"].append({"path": "../core/outside.parquet"})
+    (lab_store.exports / "datapackage.json").write_text(json.dumps(described), encoding="utf-8")
+    outside = lab_store.root / "core" / "outside.parquet"
+    outside.write_bytes(b"not ours")
+    lab_store.path("out_point_summary").unlink()
+    write_exports(lab_store)
+    assert mine.exists() and outside.exists()
+    assert not (lab_store.exports / "out_point_summary.parquet").exists()
