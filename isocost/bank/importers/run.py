@@ -23,6 +23,7 @@ import polars as pl
 import pyarrow as pa
 import yaml
 
+import isocost
 from isocost.bank.importers.base import PROVENANCE, Importer, Source, importer
 from isocost.bank.importers.row import Row
 from isocost.bank.importers.sealing import PartWriter, reactivate, seal, sealed_imports, staging
@@ -106,6 +107,7 @@ def import_path(
     unknown: Set[str] = frozenset(),
     mapping: str | Path | Mapping[str, Any] | None = None,
     name: str | None = None,
+    verifier: str | None = None,
 ) -> ImportReport:
     """Imports another tool's file or folder into the lake's ``raw_imports``, whole or not at all.
 
@@ -121,6 +123,8 @@ def import_path(
         mapping: for the generic importer: which column means what (YAML file or its content).
         name: name of the source; the resolved path where None. A corrected file under another path keeps its name with this.
 
+        verifier: name of the verifier that is to judge the texts later on; kept in the manifest. The source's labels judge where None.
+
     Raises:
         IsocostError: bad input, with file and place; missing provenance, by name; a lake that cannot be written.
     """
@@ -131,7 +135,7 @@ def import_path(
     source = Source(path, tuple(_guarded(path, lambda: reader.files(path))), _options(reader, mapping))
     before = [_fingerprint(file) for file in source.files]
     content = _content_hash(source)
-    import_id = "im-" + sha256_hex([reader.name, reader.version, content, given, sorted(accepted), source.options], 16)
+    import_id = "im-" + sha256_hex([reader.name, reader.version, content, given, sorted(accepted), source.options, verifier], 16)
     title = name or str(path.resolve())
     source_slug = f"{slug(reader.name)}-{slug(name or path.stem, 40)}-{sha256_hex([reader.name, title], 8)}"
     constants = Constants(import_id, reader, given, accepted)
@@ -151,7 +155,7 @@ def import_path(
             for file, fingerprint in zip(source.files, before, strict=True):
                 if _fingerprint(file) != fingerprint:
                     raise IsocostError("changed while it was read", where=str(file), remedy="Import it again when nothing writes to it")
-            manifest = _manifest(source, constants, title, content, rows, reasons)
+            manifest = _manifest(source, constants, title, content, rows, reasons) | {"verifier": verifier}
             supersedes = seal(lake, source_slug, import_id, folder, manifest)
     except OSError as error:
         raise IsocostError(
@@ -322,6 +326,7 @@ def _manifest(source: Source, constants: Constants, title: str, content: str, ro
     return {
         "manifest_schema": 1,
         "import_id": constants.import_id,
+        "isocost_version": isocost.__version__,
         "format": reader.name,
         "importer_version": reader.version,
         "source_name": title,

@@ -1,6 +1,6 @@
-"""The table of imported records: what other tools measured, as they wrote it, in this project's units.
+"""The tables of imports: what other tools measured, as they wrote it, in this project's units.
 
-Lives here: the definition of ``raw_imports``. Not here: the importers (``isocost.bank.importers``) and the way into the core
+Lives here: ``raw_imports`` and ``core_label_agreement``. Not here: the importers (``isocost.bank.importers``) and the way into the core
 tables (``isocost.tables.imports``).
 """
 
@@ -101,4 +101,21 @@ RAW_IMPORTS = Table(
     ),
 )
 
-TABLES = (RAW_IMPORTS,)
+LABEL_AGREEMENT = Table(
+    name="core_label_agreement",
+    grain="one task and model of one import: our verdicts against the source's",
+    keys=("session_id", "task", "model_variant"),
+    warnings=("Where n_judged is 0 the import was judged by its labels: nothing was compared.",),
+    columns=(
+        Column("session_id", "string", "The import.", nullable=False),
+        Column("task", "string", "Task name.", nullable=False),
+        Column("model_variant", "string", "Model variant name.", nullable=False),
+        Column("n_labelled", "int64", "Samples with a label of the source.", unit="samples", nullable=False),
+        Column("n_judged", "int64", "Of these, judged by our verifier too.", unit="samples", nullable=False),
+        Column("n_agree", "int64", "Of these, with the same verdict.", unit="samples", nullable=False),
+        Column("n_only_ours_correct", "int64", "Correct to our verifier, wrong to the source.", unit="samples", nullable=False),
+        Column("n_only_label_correct", "int64", "Correct to the source, wrong to our verifier.", unit="samples", nullable=False),
+    ),
+)
+
+TABLES = (RAW_IMPORTS, LABEL_AGREEMENT)

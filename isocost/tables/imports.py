@@ -1,0 +1,240 @@
+"""From raw_imports to the core tables: imported samples in the same columns as generated ones.
+
+Lives here: identities of imported points and problems, grading of imported text, what an imported row is worth. Not here: the
+tables of points, problems and imports (``imports_context``), reading of files (isocost.bank.importers), verifiers (isocost.tasks).
+
+Two ways of judging, never mixed within one import. With a verifier, every text is graded by it as a generated one would be, and
+the source's label stays beside it in ``label_correct``. Without one, the label is the verdict and ``grade_reason`` says
+``imported_label``. Aggregates and telemetry are no samples: they stay in raw_imports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isocost.errors import IsocostError
+from isocost.hashing import canonical_json, sha256_hex, text_hash
+from isocost.schema.frames import conform
+from isocost.schema.registry import table
+from isocost.schema.types import polars_schema
+from isocost.tables.core_grades import grade_samples
+from isocost.tables.imports_context import agreement_frame, points_frame, problems_frame, sessions_frame
+from isocost.tasks import Problem, make_problem, verifier_names
+
+SAMPLE_KINDS = ("sample", "request", "counts")
+_FINISH = {
+    "max_tokens": "length",
+    "model_length": "length",
+    "max_length": "length",
+    "eos": "stop",
+    "eos_token": "stop",
+    "endoftext": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+}
+_POINT = ("source", "model_variant", "task", "task_version", "prompt", "prompt_hash", "sampling", "condition")
+_LABEL_REASON = "imported_label"
+
+
+def build_imported_core(
+    raw_imports: pl.DataFrame, *, verifier: str | None = None, manifests: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, pl.DataFrame]:
+    """Builds the core tables of one or more imports. The order of the rows given does not matter.
+
+    Args:
+        raw_imports: rows of that table.
+        verifier: registered verifier that judges every text; the source's labels judge where None.
+        manifests: manifests of the imports by import_id, for the time of the import; left NULL where not given.
+
+    Returns:
+        core_samples, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and
+        core_label_agreement, each conforming to its table. The session of an imported row is its import_id.
+
+    Raises:
+        IsocostError: an unknown verifier, or rows that do not conform to raw_imports.
+    """
+    if verifier is not None and verifier not in verifier_names():
+        raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {', '.join(verifier_names())}")
+    raw = conform(raw_imports, "raw_imports")
+    rows = _identified(_expanded(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS))), verifier)
+    problems = _problems(rows, verifier)
+    judged = _by_verifier(rows, problems) if verifier is not None else _by_label(rows)
+    samples = _closed(_numbered(judged))
+    frames = {
+        "core_samples": samples,
+        "core_calls": pl.DataFrame(schema=polars_schema(table("core_calls"))),
+        "core_points": points_frame(samples, verifier),
+        "core_problems": problems_frame(samples, verifier),
+        "core_sessions": sessions_frame(raw, samples, manifests or {}),
+        "core_label_agreement": agreement_frame(samples, has_verifier=verifier is not None),
+    }
+    return {name: conform(frame.select(c.name for c in table(name).columns), name) for name, frame in frames.items()}
+
+
+def _expanded(raw: pl.DataFrame) -> pl.DataFrame:
+    """Counts rows as c correct and n - c wrong samples, in an order drawn from the problem's name: the source's own is not known."""
+    counts = raw.filter(pl.col("record_kind") == "counts")
+    if counts.is_empty():
+        return raw.with_columns(pl.lit(False).alias("is_expanded"))
+    verdicts, indices = [], []
+    for identity, correct, total in counts.select("problem_source_id", "counts_correct", "counts_total").iter_rows():
+        one = np.arange(total) < correct
+        seed = int.from_bytes(hashlib.sha256(str(identity).encode()).digest()[:8], "big")
+        verdicts.append(np.random.default_rng(seed).permutation(one))
+        indices.append(np.arange(total, dtype=np.int32))
+    repeated = counts.select(pl.all().repeat_by("counts_total").explode(empty_as_null=False))
+    spread = repeated.with_columns(
+        pl.Series("label_correct", np.concatenate(verdicts) if verdicts else [], pl.Boolean),
+        pl.Series("sample_index", np.concatenate(indices) if indices else [], pl.Int32),
+        pl.lit(True).alias("is_expanded"),
+    )
+    return pl.concat([raw.filter(pl.col("record_kind") != "counts").with_columns(pl.lit(False).alias("is_expanded")), spread])
+
+
+def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
+    """Adds task, model_variant (never NULL), point_id and problem_id."""
+    # What nobody knows must not be pooled with another import's unknown: the import's id stands in for it.
+    named = rows.with_columns(
+        pl.coalesce("task", pl.concat_str(pl.lit("unknown-"), "import_id")).alias("task"),
+        pl.coalesce("model_variant", pl.concat_str(pl.lit("unknown-"), "import_id")).alias("model_variant"),
+    )
+    points = named.select("import_id", *_POINT).unique(maintain_order=True)
+    ids = [_point_id(row) for row in points.iter_rows(named=True)]
+    named = named.join(
+        points.with_columns(pl.Series("point_id", ids, pl.String)),
+        on=["import_id", *_POINT],
+        how="left",
+        nulls_equal=True,
+        maintain_order="left",
+    )
+    keys = ("task", "task_version", "problem_source_id", "problem_text", "reference", "source_file")
+    problems = named.select(keys).unique(maintain_order=True)
+    found = [_problem_id(row, verifier) for row in problems.iter_rows(named=True)]
+    return named.join(
+        problems.with_columns(pl.Series("problem_id", found, pl.String)), on=list(keys), how="left", nulls_equal=True, maintain_order="left"
+    )
+
+
+def _point_id(row: dict[str, Any]) -> str:
+    known = {name: row[name] for name in _POINT}
+    if any(row[name] is None for name in ("task_version", "prompt", "sampling")):
+        known["import_id"] = row["import_id"]
+    return "pt-" + sha256_hex(known, 16)
+
+
+def _problem_id(row: dict[str, Any], verifier: str | None) -> str:
+    """The id that a generated problem of the same words has, where the words are known; else one made of the source's own id."""
+    if verifier is not None and row["problem_text"] is not None and row["reference"] is not None:
+        return make_problem(row["task"], row["problem_text"], row["reference"], verifier).problem_id
+    own = row["problem_source_id"] if row["problem_source_id"] is not None else row["problem_text"]
+    return f"{row['task']}-" + sha256_hex([row["task_version"], own if own is not None else row["source_file"]], 12)
+
+
+def _problems(rows: pl.DataFrame, verifier: str | None) -> dict[str, Problem]:
+    """The problems that a verifier can judge: those whose reference the source holds."""
+    if verifier is None:
+        return {}
+    found = {}
+    told = rows.filter(pl.col("reference").is_not_null()).unique("problem_id", maintain_order=True)
+    for row in told.select("problem_id", "task", "problem_text", "reference", "cluster_id").iter_rows(named=True):
+        found[row["problem_id"]] = Problem(
+            row["problem_id"], row["task"], row["problem_text"] or "", row["reference"], verifier, row["cluster_id"], {}
+        )
+    return found
+
+
+def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem]) -> pl.DataFrame:
+    finish = pl.col("finish_reason").replace(_FINISH)
+    ready = rows.with_columns(
+        finish.alias("finish_reason"), pl.coalesce("output_text", "answer").alias("output_text"), pl.col("cluster_id").alias("own_cluster")
+    ).drop("answer", "cluster_id")
+    graded = grade_samples(ready, problems)
+    unknown = pl.col("grade_reason") == "unknown_problem"
+    return graded.with_columns(
+        pl.when(unknown).then(pl.lit("no_reference_in_source")).otherwise(pl.col("grade_reason")).alias("grade_reason"),
+        pl.coalesce("cluster_id", "own_cluster").alias("cluster_id"),
+    )
+
+
+def _by_label(rows: pl.DataFrame) -> pl.DataFrame:
+    """The source's verdict; its extracted answers make classes, each with one verdict."""
+    has_label, has_answer = pl.col("label_correct").is_not_null(), pl.col("answer").is_not_null()
+    is_parsed = has_label & has_answer
+    key = pl.when(is_parsed).then(pl.struct("answer", "label_correct"))
+    score = pl.coalesce("label_score", pl.col("label_correct").cast(pl.Float64))
+    return rows.with_columns(
+        pl.col("finish_reason").replace(_FINISH).alias("finish_reason"),
+        pl.col("label_correct").alias("correct"),
+        score.alias("score"),
+        pl.when(is_parsed)
+        .then(pl.lit("parsed"))
+        .when(has_label & (pl.col("record_kind") == "sample") & ~pl.col("label_correct") & pl.col("output_text").is_not_null())
+        .then(pl.lit("no_answer"))
+        .otherwise(pl.lit("error"))
+        .alias("parse_status"),
+        pl.when(has_label).then(pl.lit(_LABEL_REASON)).otherwise(pl.lit("no_verdict_in_source")).alias("grade_reason"),
+        pl.when(is_parsed).then(key.rank("dense").over("task", "problem_id") - 1).cast(pl.Int32).alias("answer_class"),
+    )
+
+
+def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Gives every attempt at a problem a number; the source's own where it numbers all of them and none twice."""
+    ordered = rows.sort("import_id", "record_index", "sample_index", nulls_last=True, maintain_order=True)
+    group = ("point_id", "problem_id")
+    own = pl.col("sample_index")
+    is_complete = own.is_not_null().all().over(group)
+    position = pl.int_range(pl.len(), dtype=pl.Int32).over(group)
+    with_own = ordered.with_columns(is_complete.alias("is_complete"), position.alias("position"))
+    twice = pl.col("is_complete") & (pl.int_range(pl.len(), dtype=pl.Int32).over(*group, "sample_index") > 0)
+    marked = with_own.with_columns(twice.alias("is_duplicate"))
+    beyond = own.max().over(group) + 1 + pl.col("position")
+    number = pl.when(~pl.col("is_complete")).then("position").when(pl.col("is_duplicate")).then(beyond).otherwise(own)
+    return marked.with_columns(number.cast(pl.Int32).alias("sample_index"))
+
+
+def _closed(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rest of the columns of core_samples, and what speaks against a row."""
+    failed = pl.col("error").is_not_null()
+    finish = pl.when(failed & pl.col("finish_reason").is_null()).then(pl.lit("error")).otherwise(pl.col("finish_reason"))
+    could_judge = pl.col("record_kind") == "sample"
+    codes = [
+        pl.when(failed).then(pl.lit("failed_in_source")),
+        pl.when("is_duplicate").then(pl.lit("duplicate_in_source")),
+        pl.when(could_judge & pl.col("correct").is_null() & ~failed).then(pl.lit("not_judged")),
+        pl.when(pl.col("cached_tokens") > pl.col("prompt_tokens")).then(pl.lit("more_cached_than_prompt")),
+    ]
+    reasons = pl.concat_list(codes).list.drop_nulls().list.unique().list.sort()
+    tokens = pl.when(pl.col("output_tokens") > 0).then(pl.col("output_tokens"))
+    hashes = [None if text is None else text_hash(text) for text in rows["output_text"]]
+    nothing = {column.name: pl.lit(None) for column in table("core_samples").columns if column.name not in rows.columns}
+    known = rows.with_columns(pl.Series("completion_hash", hashes, pl.String)).with_columns(
+        finish.alias("finish_reason"), reasons.alias("invalid_reasons")
+    )
+    filled = {
+        "sample_id": pl.concat_str("point_id", pl.lit(":"), "problem_id", pl.lit(":"), pl.col("sample_index").cast(pl.String)),
+        "session_id": pl.col("import_id"),
+        "run_id": pl.col("import_id"),
+        "attempt": pl.lit(1, pl.Int32),
+        "is_valid": pl.col("invalid_reasons").list.len() == 0,
+        "is_truncated": pl.col("finish_reason") == "length",
+        "logprob_mean": pl.col("logprob_sum") / tokens,
+        "external_score": pl.col("verifier_score"),
+        "n_calls": pl.lit(1, pl.Int32),
+    }
+    schema = polars_schema(table("core_samples"))
+    unknown = {name: value.cast(schema[name]) for name, value in nothing.items() if name not in filled and name not in known.columns}
+    return known.with_columns(**unknown).with_columns(**filled)
+
+
+def sampling_of(text: str | None) -> dict[str, Any]:
+    """Sampling parameters from the canonical JSON of raw_imports; empty where unknown or only described."""
+    if text is None:
+        return {}
+    value = json.loads(text)
+    return value if isinstance(value, dict) else {"description": canonical_json(value)}
