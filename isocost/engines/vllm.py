@@ -1,0 +1,384 @@
+"""vLLM inside this process, driven by its own add_request/step loop; CPU and CUDA builds alike.
+
+Lives here: `VllmEngine` and its step statistics. Not here: what is checked before vLLM is imported (`model_folder`), the payload's
+loop. vLLM and torch are imported in `start` only.
+
+Options: ``tensor_parallel_size``, ``pipeline_parallel_size``, ``gpu_memory_utilization``, ``kv_cache_dtype``, ``load_format``,
+``enable_chunked_prefill``, ``async_scheduling``, ``multiprocessing`` (the engine core in a process of its own: faster on GPUs,
+where the loop and the device overlap; a killed payload may then leave it behind for some seconds), and ``engine_args``, a mapping
+of further arguments of vLLM's EngineArgs.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from isocost.engines.logprobs import TokenLogprobs
+from isocost.engines.model_folder import ModelFolder
+from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
+from isocost.errors import IsocostError
+
+_OPTIONS = {
+    "tensor_parallel_size": int,
+    "pipeline_parallel_size": int,
+    "gpu_memory_utilization": (int, float),
+    "kv_cache_dtype": str,
+    "load_format": str,
+    "enable_chunked_prefill": bool,
+    "async_scheduling": bool,
+    "multiprocessing": bool,
+    "engine_args": dict,
+}
+_OURS = frozenset(
+    {
+        "model",
+        "tokenizer",
+        "dtype",
+        "quantization",
+        "seed",
+        "max_model_len",
+        "kv_cache_memory_bytes",
+        "max_num_seqs",
+        "max_num_batched_tokens",
+        "block_size",
+        "enable_prefix_caching",
+        "enforce_eager",
+        "max_logprobs",
+        "disable_log_stats",
+    }
+)
+_RESOLVED = {
+    "model_config": ("model", "dtype", "quantization", "max_model_len", "seed", "logprobs_mode", "max_logprobs", "revision"),
+    "cache_config": (
+        "block_size",
+        "num_gpu_blocks",
+        "kv_cache_size_tokens",
+        "kv_cache_max_concurrency",
+        "cache_dtype",
+        "enable_prefix_caching",
+        "kv_cache_memory_bytes",
+        "gpu_memory_utilization",
+    ),
+    "scheduler_config": ("max_num_seqs", "max_num_batched_tokens", "enable_chunked_prefill", "async_scheduling", "policy"),
+    "parallel_config": ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"),
+}
+
+
+@register
+class VllmEngine:
+    """vLLM's V1 engine; see the module's docstring."""
+
+    name: ClassVar[str] = "vllm"
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """See `Engine`."""
+        self._settings = settings
+        self._options = checked_options(settings, _OPTIONS, self.name)
+        taken = sorted(_OURS & self._options.get("engine_args", {}).keys())
+        if taken:
+            raise IsocostError(
+                f"{taken[0]} is set by the session itself", where=f"engine.options.engine_args.{taken[0]}", remedy="Leave it out there."
+            )
+        self._folder = ModelFolder(Path(settings.model_path), settings.model_name)
+        self._tokenizer: Any = None
+        self._engine: Any = None
+        self._stats: list[tuple[Any, Any]] = []
+        self._steps: list[dict[str, Any]] = []
+        self._prompts: dict[str, list[int]] = {}
+        self._params: dict[tuple[Any, ...], Any] = {}
+        self._vocabulary: int | None = None
+
+    def check(self) -> None:
+        """See `Engine`."""
+        dummy = self._options.get("load_format") == "dummy"
+        self._folder.check(needs_weights=not dummy)
+        self._folder.check_length(self._settings.max_model_len)
+        kv_bytes = 1 if "fp8" in str(self._options.get("kv_cache_dtype")) else None
+        ranks = self._options.get("tensor_parallel_size", 1) * self._options.get("pipeline_parallel_size", 1)
+        self._folder.check_kv_cache(
+            self._settings.kv_cache_bytes * ranks, self._settings.max_model_len, dtype=self._settings.dtype, bytes_per_value=kv_bytes
+        )
+        if is_cpu_build():
+            self._folder.check_memory(self._settings.kv_cache_bytes, dtype=self._settings.dtype)
+
+    def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
+        """See `Engine`; loads the tokenizer from the model's folder."""
+        return [len(self._prompt_ids(messages)) for messages in prompts]
+
+    def start(self) -> None:
+        """See `Engine`.
+
+        Raises:
+            IsocostError: vLLM is not installed, refuses the configuration or finds too little memory; vLLM's own words are kept.
+        """
+        set_environment(multiprocessing=self._options.get("multiprocessing", False) or self._is_parallel())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # deprecations between vLLM and torch, which nobody here can mend
+                from vllm import EngineArgs
+                from vllm.v1.engine.llm_engine import LLMEngine
+        except ImportError as error:
+            raise IsocostError(f"vLLM cannot be imported: {error}", remedy="Install the extra `cpu` or `gpu` of isocost.") from error
+        try:
+            arguments = EngineArgs(**self._arguments())
+            self._engine = LLMEngine.from_engine_args(arguments, stat_loggers=[self._stat_logger()])
+        except (ValueError, RuntimeError, TypeError, NotImplementedError, OSError, AssertionError) as error:
+            said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise IsocostError(
+                f"vLLM could not start: {said[:600]}",
+                where=f"model {self._settings.model_name}",
+                remedy="Mend the engine's part of the sweep file; the lines above are vLLM's own.",
+            ) from error
+        self._vocabulary = int(self._engine.vllm_config.model_config.get_vocab_size())
+
+    def describe(self) -> dict[str, Any]:
+        """See `Engine`: what vLLM resolved, not what was asked for."""
+        config = self._engine.vllm_config
+        resolved = {
+            part.removesuffix("_config"): {name: plain(getattr(getattr(config, part), name, None)) for name in names}
+            for part, names in _RESOLVED.items()
+        }
+        return {
+            "engine": self.name,
+            "resolved": resolved,
+            "vocabulary": self._vocabulary,
+            "enforce_eager": bool(config.model_config.enforce_eager),
+            "device": plain(getattr(config.device_config, "device_type", None)),
+            "environment": {k: os.environ.get(k) for k in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_OMP_THREADS_BIND")},
+            "model_files": self._folder.fingerprint(),
+        }
+
+    def add(self, request: Request) -> None:
+        """See `Engine`."""
+        self._engine.add_request(request.request_id, {"prompt_token_ids": self._prompt_ids(request.messages)}, self._sampling(request))
+
+    def step(self) -> list[Completion]:
+        """See `Engine`."""
+        before = time.monotonic()
+        outputs = self._engine.step()
+        self._note_steps(before, time.monotonic())
+        return [self._completion(output) for output in outputs if output.finished]
+
+    def unfinished(self) -> int:
+        """See `Engine`."""
+        return self._engine.get_num_unfinished_requests() if self._engine is not None else 0
+
+    def settle(self) -> None:
+        """See `Engine`."""
+        self._engine.reset_prefix_cache()
+
+    def drain_steps(self) -> list[dict[str, Any]]:
+        """See `Engine`."""
+        rows, self._steps = self._steps, []
+        return rows
+
+    def close(self) -> None:
+        """See `Engine`."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            with suppress(Exception):
+                engine.engine_core.shutdown()
+            del engine
+            gc.collect()
+
+    def _is_parallel(self) -> bool:
+        return self._options.get("tensor_parallel_size", 1) > 1 or self._options.get("pipeline_parallel_size", 1) > 1
+
+    def _arguments(self) -> dict[str, Any]:
+        settings = self._settings
+        own = {
+            "model": settings.model_path,
+            "dtype": settings.dtype,
+            "quantization": settings.quantization,
+            "seed": settings.seed,
+            "max_model_len": settings.max_model_len,
+            "kv_cache_memory_bytes": settings.kv_cache_bytes,
+            "max_num_seqs": settings.max_num_seqs,
+            "max_num_batched_tokens": settings.max_num_batched_tokens,
+            "enable_prefix_caching": settings.enable_prefix_caching,
+            "enforce_eager": settings.enforce_eager,
+            "max_logprobs": max(settings.logprobs_k, 1),
+            # Without it RequestOutput.metrics is None.
+            "disable_log_stats": False,
+            # A model's own generation_config would change sampling behind the sweep's back.
+            "generation_config": "vllm",
+            "use_tqdm_on_load": False,
+        }
+        if settings.block_size is not None:
+            own["block_size"] = settings.block_size
+        simple = {k: v for k, v in self._options.items() if k not in ("multiprocessing", "engine_args")}
+        return own | simple | self._options.get("engine_args", {})
+
+    def _stat_logger(self) -> type:
+        from vllm.v1.metrics.loggers import StatLoggerBase
+
+        seen = self._stats
+
+        class StepLogger(StatLoggerBase):
+            """Keeps the two statistics objects of each step for `_note_steps`."""
+
+            def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
+                """Nothing to prepare."""
+
+            def record(self, scheduler_stats: Any, iteration_stats: Any, mm_cache_stats: Any = None, engine_idx: int = 0) -> None:
+                """One step."""
+                seen.append((scheduler_stats, iteration_stats))
+
+            def log_engine_initialized(self) -> None:
+                """Nothing to say."""
+
+        return StepLogger
+
+    def _note_steps(self, before: float, after: float) -> None:
+        seen, self._stats[:] = list(self._stats), []
+        for scheduler, iteration in seen:
+            if scheduler is None:
+                continue
+            prefix, prompts = scheduler.prefix_cache_stats, None if iteration is None else iteration.prompt_token_stats
+            self._steps.append(
+                {
+                    "end_s": after,
+                    "step_s": after - before,
+                    "running_requests": scheduler.num_running_reqs,
+                    "waiting_requests": scheduler.num_waiting_reqs,
+                    "kv_cache_usage_ratio": float(scheduler.kv_cache_usage),
+                    "prompt_tokens": 0 if prompts is None else prompts.computed,
+                    "cached_tokens": 0 if prompts is None else prompts.cached_tokens,
+                    "output_tokens": 0 if iteration is None else iteration.num_generation_tokens,
+                    "preemptions": 0 if iteration is None else iteration.num_preempted_reqs,
+                    "prefix_queries_tokens": None if prefix is None else prefix.queries,
+                    "prefix_hits_tokens": None if prefix is None else prefix.hits,
+                }
+            )
+
+    def _prompt_ids(self, messages: Messages) -> list[int]:
+        key = repr(messages)
+        if key not in self._prompts:
+            if self._tokenizer is None:
+                self._tokenizer = self._folder.tokenizer()
+            self._prompts[key] = encode_chat(self._tokenizer, messages)
+        return self._prompts[key]
+
+    def _sampling(self, request: Request) -> Any:
+        key = (request.temperature, request.top_p, request.top_k, request.min_p, request.max_tokens, request.seed)
+        if key not in self._params:
+            from vllm import SamplingParams
+            from vllm.sampling_params import RequestOutputKind
+
+            made = SamplingParams(
+                temperature=request.temperature,
+                top_p=request.top_p,
+                top_k=request.top_k,
+                min_p=request.min_p,
+                max_tokens=request.max_tokens,
+                seed=request.seed,
+                logprobs=self._settings.logprobs_k,
+                flat_logprobs=True,
+                # The text is decoded once at the end: vLLM would decode the K candidates of every token, too.
+                detokenize=False,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+            if request.seed is not None:
+                return made
+            self._params[key] = made
+        return self._params[key]
+
+    def _completion(self, output: Any) -> Completion:
+        choice, metrics = output.outputs[0], output.metrics
+        tokens = list(choice.token_ids)
+        return Completion(
+            request_id=output.request_id,
+            text=self._tokenizer.decode(tokens, skip_special_tokens=True),
+            token_ids=tokens,
+            finish_reason=choice.finish_reason or "abort",
+            stop_reason=None if choice.stop_reason is None else str(choice.stop_reason),
+            error="the engine reported an error" if choice.finish_reason == "error" else None,
+            prompt_tokens=len(output.prompt_token_ids),
+            output_tokens=len(tokens),
+            cached_tokens=output.num_cached_tokens,
+            logprobs=flat_logprobs(choice.logprobs, len(tokens), self._settings.logprobs_k, self._vocabulary),
+            arrival_unix_s=metrics.arrival_time,
+            queued_s=metrics.queued_ts or None,
+            scheduled_s=metrics.scheduled_ts or None,
+            first_token_s=metrics.first_token_ts or None,
+            last_token_s=metrics.last_token_ts or None,
+            num_preemptions=metrics.num_preemptions,
+        )
+
+
+def flat_logprobs(flat: Any, tokens: int, k: int, vocabulary: int | None) -> TokenLogprobs | None:
+    """VLLM's FlatLogprobs as arrays: per token the generated one first, then the top K (duplicates kept).
+
+    Args:
+        flat: ``start_indices``, ``logprobs`` of T x (K + 1) entries; None where none were asked for.
+        tokens: T.
+        k: K.
+        vocabulary: V.
+
+    Returns:
+        None where the counts do not fit (a future vLLM may order them otherwise): unknown rather than wrong.
+    """
+    if flat is None or tokens == 0 or len(flat.start_indices) != tokens or len(flat.logprobs) != tokens * (k + 1):
+        return None
+    values = np.asarray(flat.logprobs, dtype=np.float64).reshape(tokens, k + 1)
+    return TokenLogprobs(values[:, 0], values[:, 1:], vocabulary)
+
+
+def encode_chat(tokenizer: Any, messages: Messages) -> list[int]:
+    """Token ids of chat messages by the model's own template; a base model without one gets the texts with a blank line between."""
+    if getattr(tokenizer, "chat_template", None):
+        made = tokenizer.apply_chat_template([dict(m) for m in messages], add_generation_prompt=True, tokenize=True)
+        return list(made["input_ids"] if hasattr(made, "keys") else made)
+    return list(tokenizer("\n\n".join(m["content"] for m in messages))["input_ids"])
+
+
+def is_cpu_build() -> bool:
+    """Whether the CPU build of vLLM is installed; asked of the package metadata, without importing vLLM."""
+    with suppress(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.version("vllm-cpu")
+        return True
+    with suppress(importlib.metadata.PackageNotFoundError):
+        return "+cpu" in importlib.metadata.version("vllm")
+    return False
+
+
+def set_environment(*, multiprocessing: bool) -> None:
+    """What must stand in the environment before vLLM is imported; values that are there already are kept."""
+    wanted = {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "1" if multiprocessing else "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "TQDM_DISABLE": "1",
+    }
+    if is_cpu_build():
+        wanted["VLLM_CPU_OMP_THREADS_BIND"] = omp_binding(sorted(os.sched_getaffinity(0)))
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+
+
+def omp_binding(cores: Sequence[int]) -> str:
+    """The usable cores as vLLM's binding wants them, e.g. ``0-1,4``. Its own "auto" keeps a core free, half of a small machine."""
+    runs: list[list[int]] = []
+    for core in sorted(cores):
+        if runs and core == runs[-1][1] + 1:
+            runs[-1][1] = core
+        else:
+            runs.append([core, core])
+    return ",".join(f"{a}-{b}" if a != b else str(a) for a, b in runs)
+
+
+def plain(value: Any) -> Any:
+    """A configuration value as JSON takes it."""
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

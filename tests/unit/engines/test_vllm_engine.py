@@ -1,0 +1,135 @@
+"""The vLLM engine's parts that need no vLLM: refusals before a start, bindings, arrays from flat log-probabilities."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from isocost.engines import model_folder
+from isocost.engines.model_folder import ModelFolder
+from isocost.engines.protocol import EngineSettings, engine_class
+from isocost.engines.vllm import VllmEngine, encode_chat, flat_logprobs, omp_binding, plain
+from isocost.errors import IsocostError
+
+
+def settings(path: Path, **changes) -> EngineSettings:
+    values = {
+        "model_path": str(path), "model_name": "tiny", "dtype": "float32", "quantization": None, "revision": None, "seed": 0,
+        "max_model_len": 256, "kv_cache_bytes": 2**26, "max_num_seqs": 4, "max_num_batched_tokens": 512, "block_size": None,
+        "enable_prefix_caching": True, "enforce_eager": True, "logprobs_k": 5, "options": {},
+    }  # fmt: skip
+    return EngineSettings(**(values | changes))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "models" / "tiny"
+    path.mkdir(parents=True)
+    config = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576, "dtype": "bfloat16"}
+    (path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8192}))
+    (path / "tokenizer.json").write_text("{}")
+    (path / "model.safetensors").write_bytes(bytes(1000))
+    return path
+
+
+def test_a_sound_folder_passes(folder):
+    VllmEngine(settings(folder)).check()
+
+
+@pytest.mark.parametrize(
+    ("hurt", "said"),
+    [
+        (lambda f: f.rename(f.with_name("gone")), r"no folder .*models/tiny.*isocost.engines.prepare tiny"),
+        (lambda f: (f / "config.json").unlink(), "no config.json"),
+        (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
+        (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
+        (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+    ],
+)
+def test_a_folder_that_lacks_something_is_refused_with_the_remedy(folder, hurt, said):
+    hurt(folder)
+    with pytest.raises(IsocostError, match=said):
+        VllmEngine(settings(folder)).check()
+
+
+def test_a_kv_cache_too_small_for_one_sequence_is_refused_with_both_numbers(folder):
+    # 2 (keys and values) x 30 layers x 3 heads x 64 channels x 4 bytes = 46,080 bytes a token
+    assert ModelFolder(folder, "tiny").kv_bytes_per_token("float32") == 46_080
+    needed = 46_080 * 256
+    VllmEngine(settings(folder, kv_cache_bytes=needed)).check()
+    with pytest.raises(IsocostError, match=f"holds 255 tokens.*needs {needed} bytes"):
+        VllmEngine(settings(folder, kv_cache_bytes=needed - 1)).check()
+    VllmEngine(settings(folder, kv_cache_bytes=needed // 2, dtype="bfloat16")).check()
+
+
+def test_more_than_the_free_memory_or_the_models_positions_is_refused(folder, monkeypatch):
+    with pytest.raises(IsocostError, match="8192 positions"):
+        VllmEngine(settings(folder, max_model_len=8193, kv_cache_bytes=2**40)).check()
+    monkeypatch.setattr(model_folder, "free_memory", lambda: 2**26 + 1999)
+    with pytest.raises(IsocostError, match="more memory than is free"):
+        ModelFolder(folder, "tiny").check_memory(2**26, dtype="float32")
+    ModelFolder(folder, "tiny").check_memory(2**26, dtype="bfloat16")  # 1000 bytes of weights as stored, 2000 as float32
+
+
+def test_free_memory_is_read_from_the_kernel():
+    assert 2**24 < (model_folder.free_memory() or 0) < 2**50
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tensor_paralel_size": 2}, "tensor_paralel_size"),
+        ({"tensor_parallel_size": "2"}, "must be int, is str"),
+        ({"tensor_parallel_size": True}, "must be int, is bool"),
+        ({"engine_args": {"seed": 3}}, "set by the session itself"),
+    ],
+)
+def test_wrong_options_are_refused(folder, options, said):
+    with pytest.raises(IsocostError, match=said):
+        VllmEngine(settings(folder, options=options))
+
+
+def test_engines_are_found_by_name():
+    assert engine_class("vllm") is VllmEngine
+    with pytest.raises(IsocostError, match="Known: openai, replay, vllm"):
+        engine_class("llama")
+
+
+def test_flat_logprobs_put_the_generated_token_first_and_keep_exactly_k():
+    flat = SimpleNamespace(start_indices=[0, 3], logprobs=[-2.0, -0.5, -1.0, -0.1, -0.1, -3.0])
+    found = flat_logprobs(flat, 2, 2, 100)
+    assert found is not None
+    assert np.array_equal(found.sampled, [-2.0, -0.1]) and np.array_equal(found.top, [[-0.5, -1.0], [-0.1, -3.0]])
+    assert flat_logprobs(flat, 2, 3, 100) is None and flat_logprobs(None, 2, 2, 100) is None
+    only = flat_logprobs(SimpleNamespace(start_indices=[0], logprobs=[-2.0]), 1, 0, 100)
+    assert only is not None and only.top.shape == (1, 0)
+
+
+def test_omp_binding_uses_every_core_it_may():
+    assert [omp_binding(c) for c in ([0, 1], [3], [0, 1, 2, 5, 7, 8])] == ["0-1", "3", "0-2,5,7-8"]
+
+
+def test_a_base_model_without_a_chat_template_gets_plain_text():
+    class Plain:
+        chat_template = None
+
+        def __call__(self, text):
+            return {"input_ids": [len(text)]}
+
+    class Chat:
+        chat_template = "x"
+
+        def apply_chat_template(self, messages, add_generation_prompt, tokenize):
+            assert add_generation_prompt and tokenize
+            return {"input_ids": [len(m["content"]) for m in messages]}
+
+    messages = [{"role": "system", "content": "abc"}, {"role": "user", "content": "defg"}]
+    assert encode_chat(Plain(), messages) == [9] and encode_chat(Chat(), messages) == [3, 4]
+
+
+def test_configuration_values_become_json():
+    assert json.dumps([plain(v) for v in (None, True, 3, "x", Path("/a"))]) == '[null, true, 3, "x", "/a"]'
