@@ -132,7 +132,8 @@ def choose_many(candidates: Sequence[str | Family], x: Array, y: Array, weight: 
     trains = np.array([cut for each in cuts for cut in each], dtype=int)
     scores, criteria = [], []
     for candidate in candidates:
-        criteria.append(fit_many(candidate, x, y, weight).criteria()[2])
+        # A curve with as many parameters as points passes through them all; its criterion says nothing.
+        criteria.append(np.where(n > find_family(candidate).n_free, fit_many(candidate, x, y, weight).criteria()[2], np.nan))
         error = held_out_errors(candidate, x[rows], y[rows], weight[rows], trains)
         expected = np.bincount(rows, n[rows] - trains, minlength=len(x))
         known = np.bincount(rows, np.isfinite(error).sum(axis=1), minlength=len(x))

@@ -306,12 +306,13 @@ def _range(values: Array, weight: Array) -> Array:
 
 
 def _distinct(log_x: Array, weight: Array) -> np.ndarray:
-    """Number of distinct computes among the points in use, per row."""
+    """Number of computes among the points in use that differ by more than rounding error, per row."""
     if log_x.shape[1] == 0:
         return np.zeros(len(log_x), dtype=int)
     ordered = np.sort(np.where(weight > 0, log_x, np.inf), axis=1)
     fresh = np.isfinite(ordered)
-    fresh[:, 1:] &= ordered[:, 1:] > ordered[:, :-1]
+    with np.errstate(invalid="ignore"):
+        fresh[:, 1:] &= ordered[:, 1:] - ordered[:, :-1] > 1e-9
     return fresh.sum(axis=1)
 
 

@@ -1,0 +1,215 @@
+"""Anytime measures, token elasticity and the reasoning-effort frontier as tables.
+
+Lives here: the rows of out_anytime, and the builders of out_token_elasticity and out_effort_frontier. Not here: the formulas
+(``isocost.curves.anytime``) and fitted curves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isocost.curves import anytime
+from isocost.curves.base import Array
+from isocost.curves.intervals import percentile_bounds
+from isocost.frontier import pareto_mask
+from isocost.schema.frames import conform, empty
+from isocost.tables.frontier_blocks import Block, cost_unit, task_blocks
+from isocost.tables.scaling_curves import Curve
+
+TOKEN_AXES = ("prompt_tokens_per_problem", "output_tokens_per_problem")
+
+
+def number(value: float | None) -> float | None:
+    """A finite number to 12 digits, else None."""
+    return float(f"{value:.12g}") if value is not None and np.isfinite(value) else None
+
+
+def anytime_rows(curves: list[Curve], confidence: float) -> list[dict[str, Any]]:
+    """Rows of out_anytime, one a curve. Intervals keep the costs as measured and draw the accuracies."""
+    rows = []
+    for curve in curves:
+        # Outcomes of one cost count as one point, with their mean accuracy.
+        cost, place = np.unique(curve.cost, return_inverse=True)
+        share = (place == np.arange(len(cost))[:, None]).astype(float)
+        share /= share.sum(axis=1, keepdims=True)
+        accuracy, draws = share @ curve.accuracy, curve.accuracy_draws @ share.T
+        area = anytime.anytime_area(cost, accuracy)
+        low = high = None
+        if area is not None and curve.has_uncertainty:
+            drawn = np.trapezoid(draws, np.log(cost), axis=1) / np.log(cost[-1] / cost[0])
+            low, high = (number(float(end[0])) for end in percentile_bounds(drawn[None], confidence))
+        rows.append(
+            {
+                **curve.key,
+                "cost_low_end": number(cost[0]),
+                "cost_high_end": number(cost[-1]),
+                "cost_unit": cost_unit(curve.key["cost_axis"]),
+                "anytime_accuracy": number(area),
+                "anytime_accuracy_low": low,
+                "anytime_accuracy_high": high,
+                "anytime_accuracy_linear": number(anytime.anytime_area(cost, accuracy, scale="linear")),
+                "anytime_score_uniform": number(anytime.anytime_score(cost, accuracy)),
+                "anytime_score_linear": number(anytime.anytime_score(cost, accuracy, "linear")),
+                "cumulative_regret": number(anytime.cumulative_regret(cost, accuracy, float(cost[-1]))),
+                "budget_scaling": number(anytime.budget_scaling(cost, accuracy)),
+                "budget_performance": number(anytime.budget_performance(accuracy)),
+                "n_points": len(cost),
+                "n_problems": curve.n_problems,
+                "draws": len(draws) if curve.has_uncertainty else 0,
+                "seed": curve.seed,
+                "confidence": confidence,
+            }
+        )
+    return rows
+
+
+def build_token_elasticity(
+    outcomes: pl.DataFrame,
+    problems: pl.DataFrame,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+    clusters: pl.DataFrame | None = None,
+    confidence: float = 0.95,
+) -> pl.DataFrame:
+    """out_token_elasticity: every outcome against the cheapest of its task and model variant.
+
+    Args:
+        outcomes: out_strategy_outcomes.
+        problems: out_strategy_problems with the token columns.
+        draws: bootstrap draws of problems, the same for both outcomes of a pair.
+        seed: base seed, as in ``build_scaling``.
+        clusters: optional problem_id and cluster_id.
+        confidence: level of the intervals.
+    """
+    name = "out_token_elasticity"
+    if not outcomes.height or any(axis not in problems.columns for axis in TOKEN_AXES):
+        return empty(name)
+    blocks = task_blocks(outcomes, problems, list(TOKEN_AXES), draws=draws, seed=seed, clusters=clusters)
+    rows = [row for block in blocks for row in _elasticity_rows(block, confidence)]
+    return conform(pl.DataFrame(rows, schema=empty(name).schema) if rows else empty(name), name)
+
+
+def _elasticity_rows(block: Block, confidence: float) -> list[dict[str, Any]]:
+    tokens = sum(block.costs[axis] for axis in TOKEN_AXES)
+    weights = block.counts / block.counts.sum(axis=1, keepdims=True)
+    spent, right = tokens @ block.weights, block.values @ block.weights
+    spent_draws, right_draws = weights @ tokens.T, weights @ block.values.T
+    rows = []
+    outcomes = block.outcomes.with_row_index("row").filter(pl.Series(np.isfinite(spent)))
+    for _, part in outcomes.partition_by("model_variant", as_dict=True, maintain_order=True).items():
+        members = part["row"].to_numpy()
+        base = members[np.lexsort((members, spent[members]))[0]]
+        for record in part.iter_rows(named=True):
+            i = record["row"]
+            if i == base:
+                continue
+            pair = anytime.token_elasticity(right[base], spent[base], right[i], spent[i])
+            drawn = _drawn_elasticity(right_draws, spent_draws, base, i)
+            same = _quadrants(right_draws, spent_draws, base, i) == pair.quadrant
+            gain = _ends(right_draws[:, i] - right_draws[:, base], confidence, block.has_uncertainty)
+            ends = _ends(drawn, confidence, block.has_uncertainty and pair.elasticity is not None)
+            rows.append(
+                {
+                    **{c: record[c] for c in ("outcome_id", "model_variant", "point_id", "prompt", "strategy", "budget")},
+                    "baseline_outcome_id": block.outcomes["outcome_id"][int(base)],
+                    "task": block.task,
+                    "tokens_per_problem": number(spent[i]),
+                    "tokens_ratio": number(spent[i] / spent[base]) if spent[base] > 0 else None,
+                    "accuracy_gain": number(right[i] - right[base]),
+                    "accuracy_gain_low": gain[0],
+                    "accuracy_gain_high": gain[1],
+                    "token_elasticity": number(pair.elasticity),
+                    "token_elasticity_low": ends[0],
+                    "token_elasticity_high": ends[1],
+                    "arc_elasticity": number(pair.arc),
+                    "quadrant": pair.quadrant,
+                    "quadrant_ratio": number(same.mean()) if block.has_uncertainty else None,
+                    "n_problems": block.values.shape[1],
+                    "draws": len(block.counts) if block.has_uncertainty else 0,
+                    "seed": block.seed,
+                    "confidence": confidence,
+                }
+            )
+    return rows
+
+
+def _drawn_elasticity(right: Array, spent: Array, base: int, other: int) -> Array:
+    """Elasticity under every draw, NaN where undefined."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = (right[:, other] / right[:, base] - 1.0) / (spent[:, other] / spent[:, base] - 1.0)
+    return np.where(np.isfinite(value), value, np.nan)
+
+
+def _quadrants(right: Array, spent: Array, base: int, other: int) -> np.ndarray:
+    gain, more = right[:, other] - right[:, base], spent[:, other] - spent[:, base]
+    quality = np.select([gain > 0, gain < 0], ["better", "worse"], default="equal")
+    cost = np.select([more > 0, more < 0], ["costlier", "cheaper"], default="equal")
+    return np.char.add(np.char.add(quality, "_"), cost)
+
+
+def _ends(values: Array, confidence: float, is_known: bool) -> tuple[float | None, float | None]:
+    if not is_known:
+        return None, None
+    low, high = percentile_bounds(values[None], confidence)
+    return number(float(low[0])), number(float(high[0]))
+
+
+def build_effort_frontier(samples: pl.DataFrame) -> pl.DataFrame:
+    """out_effort_frontier: accuracy against tokens and request rate for every effort of a model on a task.
+
+    Args:
+        samples: core_samples; invalid and unjudged samples are left out. Accuracy is the mean over problems of each problem's mean.
+    """
+    name = "out_effort_frontier"
+    kept = samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
+    if not kept.height:
+        return empty(name)
+    key = ["task", "model_variant", "point_id", "prompt"]
+    per_problem = kept.group_by(*key, "problem_id").agg(
+        pl.col("correct").cast(pl.Float64).mean(),
+        pl.col("output_tokens").cast(pl.Float64).mean(),
+        pl.col("latency_s").mean(),
+        (pl.col("finish_reason") == "length").cast(pl.Float64).mean().alias("length_ratio"),
+        (pl.col("finish_reason") == "stop").cast(pl.Float64).mean().alias("budget_control"),
+        pl.len().alias("n_samples"),
+    )
+    efforts = (
+        per_problem.sort(*key, "problem_id")
+        .group_by(key, maintain_order=True)
+        .agg(
+            pl.col("correct").mean().alias("accuracy"),
+            pl.col("output_tokens").mean().alias("output_tokens_per_request"),
+            (1.0 / pl.col("latency_s").mean()).alias("requests_per_s"),
+            pl.col("length_ratio", "budget_control").mean(),
+            pl.len().cast(pl.Int32).alias("n_problems"),
+            pl.col("n_samples").sum().cast(pl.Int64),
+        )
+    )
+    rate = pl.when(pl.col("requests_per_s").is_finite()).then(pl.col("requests_per_s"))
+    efforts = efforts.with_columns(rate.alias("requests_per_s")).with_columns(
+        (pl.col("requests_per_s") * pl.col("accuracy")).alias("correct_per_s")
+    )
+    parts = [_effort_part(part) for part in efforts.partition_by(["task", "model_variant"], maintain_order=True)]
+    return conform(pl.concat(parts), name)
+
+
+def _effort_part(part: pl.DataFrame) -> pl.DataFrame:
+    """Adds dominance and the token gain at equal accuracy among the efforts of one model on one task."""
+    tokens, accuracy = part["output_tokens_per_request"].to_numpy(), part["accuracy"].to_numpy()
+    known = np.isfinite(tokens) & (tokens > 0)
+    on_frontier: list[bool | None] = [None] * part.height
+    gains: list[float | None] = [None] * part.height
+    for i, is_best in zip(np.flatnonzero(known), pareto_mask(tokens[known], accuracy[known]) if known.any() else [], strict=True):
+        on_frontier[i] = bool(is_best)
+        others = np.flatnonzero(known & (np.arange(part.height) != i))
+        if len(others):
+            others = others[pareto_mask(tokens[others], accuracy[others])]
+            need = anytime.matched_accuracy_gain(1 / tokens[others], accuracy[others], [1 / tokens[i]], [accuracy[i]], float(accuracy[i]))
+            gains[i] = number(need)
+    return part.with_columns(
+        pl.Series("is_on_effort_frontier", on_frontier, dtype=pl.Boolean), pl.Series("token_gain_at_accuracy", gains, dtype=pl.Float64)
+    )
