@@ -1,0 +1,266 @@
+"""Runtime models, intelligence per watt, request efficiency.
+
+Lives here: out_runtime_models, out_intelligence_per_watt, out_request_efficiency. Not here: the formulas (``isocost.costs``) and
+cost-of-pass (``costs``). What cannot be known is NULL and says why in the row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isocost.costs import CardBook, fit_runtime_model, intelligence, request_seconds
+from isocost.costs.other_cards import DeviceCard
+from isocost.costs.runtime import RUNTIME_DENOISED, RUNTIME_FITTED, RuntimeModel
+from isocost.errors import IsocostError
+from isocost.schema.frames import conform
+from isocost.schema.registry import table
+from isocost.schema.types import polars_schema
+
+DENOISE_QUANTILE = 0.1
+MIN_FIT_ROWS = 10
+"""Fewer samples than this do not tell a curve from noise."""
+
+Row = dict[str, Any]
+
+
+def _table(rows: list[Row], name: str) -> pl.DataFrame:
+    return conform(pl.DataFrame(rows, schema=polars_schema(table(name)), orient="row"), name)
+
+
+def build_runtime_models(core_samples: pl.DataFrame, core_sessions: pl.DataFrame) -> pl.DataFrame:
+    """out_runtime_models: T(p, o) of each model variant in each session, plain and denoised.
+
+    Args:
+        core_samples: valid one-call samples with tokens and latency are fitted.
+        core_sessions: devices.
+    """
+    device = dict(core_sessions.sort("attempt").select("session_id", "device").iter_rows())
+    usable = core_samples.filter(
+        pl.col("is_valid") & (pl.col("n_calls") == 1) & (pl.col("latency_s") > 0) & (pl.col("output_tokens") >= 1)
+    ).drop_nulls(["prompt_tokens"])
+    parts = {tuple(k): v for k, v in usable.sort("sample_id").group_by("session_id", "model_variant", maintain_order=True)}
+    rows = []
+    for session_id, variant in core_samples.select("session_id", "model_variant").unique().sort("session_id", "model_variant").iter_rows():
+        part = parts.get((session_id, variant))
+        for method, quantile in ((RUNTIME_FITTED, None), (RUNTIME_DENOISED, DENOISE_QUANTILE)):
+            head = {"session_id": session_id, "model_variant": variant, "method": method, "device": device.get(session_id)}
+            if part is None or part.height < MIN_FIT_ROWS:
+                rows.append(head | {"unknown_reason": f"fewer than {MIN_FIT_ROWS} samples with tokens and latency"})
+            else:
+                rows.append(head | _runtime_row(part, quantile))
+    return _table(rows, "out_runtime_models")
+
+
+def _fit(part: pl.DataFrame, quantile: float | None) -> RuntimeModel:
+    columns = (part[name].to_numpy().astype(np.float64) for name in ("prompt_tokens", "output_tokens", "latency_s"))
+    return fit_runtime_model(*columns, denoise_quantile=quantile)
+
+
+def _runtime_row(part: pl.DataFrame, quantile: float | None) -> Row:
+    model = _fit(part, quantile)
+    numbered = part.with_row_index("row")
+    train, test = numbered.filter(pl.col("row") % 5 != 0), numbered.filter(pl.col("row") % 5 == 0)
+    held_out = _fit(train, quantile).predict(test["prompt_tokens"], test["output_tokens"]) / test["latency_s"].to_numpy() - 1
+    longest = model.prompt_knots[-1]
+    has_steps = int(part["output_tokens"].max()) > 1  # type: ignore[arg-type]
+    return {
+        "fit_rows": model.n_rows,
+        "overhead_s": model.overhead_s,
+        "seconds_per_prompt_token": (model.prefill_s[-1] - model.prefill_s[0]) / longest if longest > 0 else None,
+        "seconds_per_output_token": model.seconds_per_output_token[0] if has_steps else None,
+        "curve": json.dumps({"prompt_tokens": model.prompt_knots, "seconds": model.prefill_s}),
+        **{f"{name}_{end}": getattr(part[name], end)() for name in ("prompt_tokens", "output_tokens") for end in ("min", "max")},
+        "fit_error_ratio": model.median_relative_error,
+        "held_out_error_ratio": float(np.median(np.abs(held_out))),
+    }
+
+
+def build_intelligence_per_watt(core_samples: pl.DataFrame) -> pl.DataFrame:
+    """out_intelligence_per_watt: every point of every task, one row per energy method.
+
+    Args:
+        core_samples: valid graded samples count; those without energy get a row of their own with the reason.
+    """
+    graded = core_samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null()).with_columns(
+        pl.when((pl.col("energy_j") > 0) & (pl.col("latency_s") > 0))
+        .then(pl.coalesce("energy_method", pl.lit("unstated")))
+        .otherwise(pl.lit("none"))
+        .alias("energy_basis")
+    )
+    per_problem = graded.group_by("task", "point_id", "problem_id").agg(pl.col("correct").mean().alias("rate"))
+    best = per_problem.group_by("task", "problem_id").agg(pl.col("rate").max()).sort("task", "problem_id")
+    coverage = dict(best.group_by("task", maintain_order=True).agg(pl.col("rate").mean()).iter_rows())
+    rows = []
+    for key, part in graded.sort("sample_id").group_by("task", "point_id", "energy_basis", maintain_order=True):
+        task, point_id, basis = (str(k) for k in key)
+        head = {
+            "task": task,
+            "point_id": point_id,
+            "energy_basis": basis,
+            "model_variant": part["model_variant"][0],
+            "samples_measured": part.height,
+            "accuracy_of_samples": float(part["correct"].mean()),  # type: ignore[arg-type]
+            "coverage_ratio": coverage[task],
+        }
+        rows.append(head | (_unknown_energy(part) if basis == "none" else _intelligence_row(part)))
+    return _table(rows, "out_intelligence_per_watt")
+
+
+def _unknown_energy(part: pl.DataFrame) -> Row:
+    told = part["energy_unknown_reason"].drop_nulls()
+    return {"energy_unknown_reason": told[0] if len(told) else "energy or latency is not known"}
+
+
+def _intelligence_row(part: pl.DataFrame) -> Row:
+    result = intelligence(part["correct"].cast(pl.Float64).to_numpy(), part["energy_j"].to_numpy(), part["latency_s"].to_numpy())
+    return {
+        "energy_j_per_query": result.energy_mean_j,
+        "query_power_mean_w": result.power_mean_w,
+        "query_power_pooled_w": result.power_pooled_w,
+        "intelligence_per_joule": result.per_joule,
+        "intelligence_per_watt_mean": result.per_watt_mean,
+        "intelligence_per_watt_pooled": result.per_watt_pooled,
+        "energy_j_per_correct": result.joules_per_correct if np.isfinite(result.joules_per_correct) else None,
+    }
+
+
+def build_request_efficiency(
+    core_samples: pl.DataFrame, core_sessions: pl.DataFrame, core_points: pl.DataFrame, book: CardBook
+) -> pl.DataFrame:
+    """out_request_efficiency: every point of every session.
+
+    Args:
+        core_samples: valid samples count.
+        core_sessions: windows, tokens and devices of the runs.
+        core_points: model card and number format of each point.
+        book: device and model cards, for utilisation and the roofline.
+    """
+    sessions = {str(key[0]): _session(part) for key, part in core_sessions.sort("session_id", "attempt").group_by("session_id")}
+    points = {(r["session_id"], r["point_id"]): r for r in core_points.iter_rows(named=True)}
+    rows = []
+    for key, part in core_samples.filter("is_valid").sort("sample_id").group_by("session_id", "point_id", maintain_order=True):
+        session_id, point_id = (str(k) for k in key)
+        session = sessions.get(session_id, {"device": None, "output_tokens_per_s": None, "devices": None})
+        row = {"session_id": session_id, "point_id": point_id, "device": session["device"], **_lengths(part), **_latencies(part)}
+        row |= _throughput(row, session["output_tokens_per_s"]) | _energy(part)
+        row |= _utilisation(row, part, points.get((session_id, point_id), {}), session, book)
+        rows.append({k: v for k, v in row.items() if not k.startswith("_")})
+    return _table(sorted(rows, key=lambda r: (r["session_id"], r["point_id"])), "out_request_efficiency")
+
+
+def _session(runs: pl.DataFrame) -> Row:
+    timed = runs.filter((pl.col("window_s") > 0) & pl.col("output_tokens").is_not_null())
+    seconds = float(timed["window_s"].sum()) if timed.height else 0.0
+    devices = runs["device"].drop_nulls()
+    return {
+        "device": devices[-1] if len(devices) else None,
+        "output_tokens_per_s": float(timed["output_tokens"].sum()) / seconds if seconds > 0 else None,
+        "devices": _device_count(runs["resolved_engine"].drop_nulls().to_list()),
+    }
+
+
+def _device_count(resolved: list[str]) -> int | None:
+    """Devices of an engine by its resolved configuration: tensor x pipeline x data parallel; None where it does not tell."""
+    sizes: dict[str, int] = {}
+
+    def walk(value: object) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                if name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size") and isinstance(inner, int):
+                    sizes[name] = inner
+                walk(inner)
+
+    for text in resolved:
+        walk(json.loads(text))
+    return int(np.prod(list(sizes.values()))) if "tensor_parallel_size" in sizes else None
+
+
+def _mean(column: pl.Series) -> float | None:
+    return None if column.null_count() else float(column.mean())  # type: ignore[arg-type]
+
+
+def _lengths(part: pl.DataFrame) -> Row:
+    graded = part["correct"].drop_nulls()
+    return {
+        "task": part["task"][0],
+        "model_variant": part["model_variant"][0],
+        "samples_measured": part.height,
+        "accuracy_of_samples": float(graded.mean()) if len(graded) else None,  # type: ignore[arg-type]
+        "prompt_tokens_per_sample": _mean(part["prompt_tokens"]),
+        "output_tokens_per_sample": _mean(part["output_tokens"]),
+        "_flops": _mean(part["flops"]),
+    }
+
+
+def _latencies(part: pl.DataFrame) -> Row:
+    timed = part.filter(pl.col("latency_s").is_not_null())
+    first = (part["queue_s"] + part["prefill_s"]).drop_nulls()
+    steps = part.filter(pl.col("decode_s").is_not_null() & (pl.col("output_tokens") > 1))
+    tokens = int((steps["output_tokens"] - steps["n_calls"]).sum())
+
+    def quantile(values: pl.Series, q: float) -> float | None:
+        return values.quantile(q, interpolation="linear") if len(values) else None
+
+    return {
+        "first_token_p50_s": quantile(first, 0.5),
+        "first_token_p95_s": quantile(first, 0.95),
+        "prefill_p50_s": quantile(part["prefill_s"].drop_nulls(), 0.5),
+        "latency_p50_s": quantile(timed["latency_s"], 0.5),
+        "latency_p95_s": quantile(timed["latency_s"], 0.95),
+        "output_token_mean_s": float(steps["decode_s"].sum()) / tokens if tokens > 0 else None,
+    }
+
+
+def _throughput(row: Row, tokens_per_s: float | None) -> Row:
+    mean, accuracy = row["output_tokens_per_sample"], row["accuracy_of_samples"]
+    requests = tokens_per_s / mean if tokens_per_s is not None and mean else None
+    correct = requests * accuracy if requests is not None and accuracy is not None else None
+    return {
+        "output_tokens_per_s": tokens_per_s,
+        "requests_per_s": requests,
+        "correct_per_s": correct,
+        "engine_s_per_correct": 1 / correct if correct else None,
+    }
+
+
+def _energy(part: pl.DataFrame) -> Row:
+    methods = part["energy_method"].unique()
+    if part["energy_j"].null_count() == 0 and len(methods) == 1:
+        return {"energy_j_per_sample": float(part["energy_j"].mean()), "energy_method": methods[0]}  # type: ignore[arg-type]
+    told = part["energy_unknown_reason"].drop_nulls()
+    return {"energy_unknown_reason": told[0] if len(told) else "energies of unlike methods are not averaged"}
+
+
+def _utilisation(row: Row, part: pl.DataFrame, point: Row, session: Row, book: CardBook) -> Row:
+    """Utilisation and distance from the roofline, or the first reason why they are unknown."""
+    if row["requests_per_s"] is None:
+        return {"unknown_reason": "no measured window, or tokens unknown"}
+    if row["_flops"] is None:
+        return {"unknown_reason": "FLOPs unknown: no model card is named"}
+    per_s = row["requests_per_s"] * row["_flops"]
+    found = {"flops_per_s": per_s}
+    try:
+        device = book.device(str(session["device"]))
+        peak = device.peak(str(point.get("dtype") or ""))
+    except IsocostError as error:
+        return found | {"unknown_reason": error.what}
+    if session["devices"] is None:
+        return found | {"unknown_reason": "the number of devices is not recorded"}
+    found["mfu_ratio"] = per_s / (peak * session["devices"])
+    return found | _roofline(part, point, device, session["devices"], book)
+
+
+def _roofline(part: pl.DataFrame, point: Row, device: DeviceCard, devices: int, book: CardBook) -> Row:
+    timed = part.filter((pl.col("latency_s") > 0) & (pl.col("n_calls") == 1)).drop_nulls(["prompt_tokens", "output_tokens"])
+    if devices != 1 or timed.is_empty():
+        return {"unknown_reason": "the roofline is drawn for one device and one-call samples only"}
+    model = book.model(str(point["model_card"]))
+    bound = request_seconds(
+        model, device, timed["prompt_tokens"].to_numpy(), timed["output_tokens"].to_numpy(), number_format=point["dtype"]
+    )
+    return {"roofline_latency_ratio": float(bound.sum()) / float(timed["latency_s"].sum())}
