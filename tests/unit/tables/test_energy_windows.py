@@ -1,0 +1,100 @@
+"""From raw calls and power samples to energy windows and attributed joules."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from isocost.costs import EnergyModel
+from isocost.errors import IsocostError
+from isocost.schema.frames import conform, empty
+from isocost.schema.registry import table
+from isocost.schema.types import polars_schema
+from isocost.tables.energy_windows import attribute_run, build_energy_windows
+
+
+def frame(rows, name):
+    return conform(pl.DataFrame(rows, schema=polars_schema(table(name)), orient="row"), name)
+
+
+def calls(n=60, batch=8, spacing=1.0):
+    """One warm-up call, then ``n`` calls of 11 tokens, a new one every ``spacing`` s, each ``batch`` x spacing long."""
+    rows = []
+    for i in range(-1, n):
+        start = 100.0 + (i * spacing if i >= 0 else -20.0)
+        rows.append(
+            {
+                "session_id": "s", "run_id": "r", "attempt": 1, "call_id": f"c{i + 1:03}", "sample_id": f"c{i + 1:03}", "point_id": "p",
+                "problem_id": f"q{i + 1}", "sample_index": 0, "call_index": 0, "role": "solve", "task": "t", "model_variant": "m",
+                "prompt_name": "p", "prompt_hash": "h", "finish_reason": "stop", "prompt_tokens": 50 + i % 3, "output_tokens": 11,
+                "scheduled_s": start, "first_token_s": start + 0.5, "last_token_s": start + batch * spacing, "is_warmup": i < 0,
+            }
+        )  # fmt: skip
+    return frame(rows, "raw_generations")
+
+
+def telemetry(power=lambda t: 300.0, start=70.0, stop=200.0, **columns):
+    times = np.arange(start, stop, 0.1)
+    watts = np.array([power(t) for t in times])
+    counter = np.concatenate(([0.0], np.cumsum((watts[1:] + watts[:-1]) / 2 * 0.1)))
+    rows = [
+        {"session_id": "s", "run_id": "r", "device_id": "GPU-a", "monotonic_s": t, "power_w": w, "energy_counter_j": c, "source": "nvml"}
+        | columns
+        for t, w, c in zip(times.tolist(), watts.tolist(), counter.tolist(), strict=True)
+    ]
+    return frame(rows, "raw_telemetry")
+
+
+def test_measured_and_steady_windows():
+    idle_low = lambda t: 70.0 if t < 82 else 300.0  # noqa: E731
+    built = build_energy_windows(calls(), telemetry(idle_low), max_num_seqs={"s": 8}, idle={("s", "r"): (70.0, 81.0)})
+    measured, steady = built.sort("window_kind").rows(named=True)
+    assert (measured["start_s"], measured["stop_s"]) == (100.0, 167.0) and measured["requests_warmup"] == 1
+    assert measured["energy_j"] == pytest.approx(300 * 67) and measured["energy_net_j"] == pytest.approx(230 * 67)
+    assert measured["energy_measure"] == "counter" and measured["counter_to_integral_ratio"] == pytest.approx(1)
+    assert measured["output_tokens_in_window"] == 660 and measured["energy_j_per_output_token"] == pytest.approx(300 * 67 / 660)
+    assert (steady["start_s"], steady["stop_s"]) == (107.5, 158.0) and steady["requests_drain"] == 9
+    assert steady["energy_j_per_output_token"] == pytest.approx(300 * 50.5 / steady["output_tokens_in_window"])
+    assert steady["is_energy_valid"] and steady["power_mean_w"] == pytest.approx(300)
+
+
+def test_without_power_the_windows_stand_and_energy_is_null():
+    built = build_energy_windows(calls(), empty("raw_telemetry"), max_num_seqs={"s": 8})
+    assert built.height == 2 and built["energy_j"].null_count() == 2 and built["energy_j_per_output_token"].null_count() == 2
+    assert built["energy_source"].to_list() == ["none"] * 2 and built["energy_unknown_reason"][0] == "no power was sampled"
+    assert built["invalid_reasons"].to_list() == [["no_power_source"]] * 2 and built["output_tokens_per_s"].null_count() == 0
+
+
+def test_invalid_energy_is_flagged_and_not_used():
+    hot = build_energy_windows(calls(), telemetry(throttle_reasons=["hw_thermal_slowdown"]))
+    assert hot["energy_j"].to_list() == [None] and hot["invalid_reasons"].to_list() == [["throttled"]]
+    assert hot["counter_j"][0] == pytest.approx(300 * 67)  # kept for inspection
+    assert build_energy_windows(calls(0), telemetry()).height == 0
+
+
+@pytest.mark.parametrize("share", ["output_token_share", "time_share", "model_share"])
+def test_attributed_joules_add_up_to_the_window(share):
+    model = EnergyModel(0.01, 0.2, 1e-5, 80.0, 0.0, 9)
+    rows = attribute_run(calls(), telemetry(lambda t: 200 + 3 * (t % 17)), share, model=model)
+    window = build_energy_windows(calls(), telemetry(lambda t: 200 + 3 * (t % 17)))["energy_j"][0]
+    assert rows.height == 60 and "c000" not in rows["call_id"].to_list()  # warm-up is not charged
+    assert rows["energy_j"].sum() == pytest.approx(window, rel=1e-9)
+    assert rows["energy_method"].unique().to_list() == [f"nvml_counter/{share}"] and rows["energy_unknown_reason"].null_count() == 60
+
+
+def test_time_share_follows_power():
+    """Twice the power in the second half: later calls pay about twice as much."""
+    rows = attribute_run(calls(), telemetry(lambda t: 100.0 if t < 133.5 else 200.0), "time_share")
+    early, late = rows["energy_j"][10:20].mean(), rows["energy_j"][40:50].mean()  # eight active throughout in both
+    assert late / early == pytest.approx(2, rel=1e-6)
+
+
+def test_unknown_energy_is_attributed_as_null_with_its_reason():
+    rows = attribute_run(calls(), empty("raw_telemetry"))
+    assert rows["energy_j"].null_count() == 60 and rows["energy_unknown_reason"].unique().to_list() == ["no power was sampled"]
+    silent = calls().with_columns(pl.lit(0, pl.Int64).alias("output_tokens"))
+    assert "positive weight" in attribute_run(silent, telemetry())["energy_unknown_reason"][0]
+    assert attribute_run(calls(0), telemetry()).height == 0
+    with pytest.raises(IsocostError, match="model_share needs a model"):
+        attribute_run(calls(), telemetry(), "model_share")
+    with pytest.raises(IsocostError, match="guess"):
+        attribute_run(calls(), telemetry(), "guess")
