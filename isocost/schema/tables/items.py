@@ -19,7 +19,7 @@ ITEM_STATISTICS = Table(
     grain="one problem of one task",
     keys=("task", "problem_id"),
     warnings=(
-        "Subjects are measured configurations that were asked every problem; configurations of one model are alike, so effective numbers are smaller.",
+        "Subjects are measured configurations that were asked every problem; those of one model are alike and count for less.",
         "A flag is a reason to read the problem, not a verdict on it.",
         "The subset was chosen on one half of the subjects and checked on the other; subset_split says whether the halves share models.",
     ),
@@ -117,7 +117,7 @@ RESPONSE_FEATURES = Table(
     keys=("point_id", "feature"),
     order=("task", "model_variant", "prompt", "point_id", "feature"),
     warnings=(
-        "Association, not cause. pooled_correlation mixes easy and hard problems; the within_ columns compare responses to the same problem.",
+        "Association, not cause. pooled_correlation mixes easy and hard problems; the within_ columns compare inside one problem.",
         "Word lists are English and count words, not intentions; feature_meaning has the lists.",
     ),
     columns=(
@@ -147,7 +147,7 @@ REPRODUCIBILITY = Table(
     keys=("group_id",),
     order=("task", "model", "prompt", "varied", "group_id"),
     warnings=(
-        "Only greedy points (temperature 0) take part. Divergence needs token ids; without them diverging_ratio rests on hashes of the completion.",
+        "Only greedy points (temperature 0) take part. Divergence needs token ids; without them only hashes are compared.",
         "A problem that never diverges is censored: it is no part of the divergence index, diverging_ratio tells their share.",
     ),
     columns=(
@@ -233,8 +233,8 @@ REGRESSIONS = Table(
         Column(
             "verdict",
             "string",
-            "worse or better: p_value_bh below 0.05 in that direction (accuracy up is better, costs up are worse); else no_difference_shown; "
-            "unknown without a p-value.",
+            "worse or better: p_value_bh below 0.05 in that direction (accuracy up is better, costs up are worse); else "
+            "no_difference_shown; unknown without a p-value.",
             nullable=False,
             allowed=("worse", "better", "no_difference_shown", "unknown"),
         ),
