@@ -4,17 +4,89 @@ Lives here: exact estimators as plain vectorised functions, and the registry of 
 from. Not here: reading the bank (tables), pricing a sample (costs), frontiers and intervals (frontier, tables).
 """
 
+from isocost.strategies.adaptive import AdaptiveResult, adaptive_consistency, sequential_ratio_test
+from isocost.strategies.brevity import shortest_of_k, surprisal_guided
+from isocost.strategies.cascades import CascadeResult, CrossFit, best_thresholds, cascade, cross_fit_cascade, oracle_cascade
+from isocost.strategies.confidence import confidence_threshold, deepconf_online, trace_confidence
 from isocost.strategies.coverage import marginal_value, pass_at_k, pass_hat_k
+from isocost.strategies.early_stopping import early_stopping_consistency
 from isocost.strategies.majority import majority_at_k
 from isocost.strategies.order import best_of_k, expected_max, expected_min, selection_efficiency
+from isocost.strategies.point_bank import PointBank
+from isocost.strategies.pruning import WeibullMixture, fit_weibull_mixture, kept_paths, rpc_at_k
+from isocost.strategies.registry import ChainStrategy, Replay, Strategy, all_variants, find_strategies, registered
+from isocost.strategies.retry import RetryResult, retry_until_verified, uncapped_attempts
+from isocost.strategies.routing import RouteResult, cross_fit_route, oracle_router, route
+from isocost.strategies.scorers import SCORERS, Scorer
+from isocost.strategies.subsets import (
+    VoteEstimate,
+    borda_at_k,
+    borda_weights,
+    deepconf_offline_at_k,
+    perplexity_consistency_at_k,
+    shortest_majority_at_k,
+    weighted_majority_at_k,
+    weighted_majority_estimate,
+)
+from isocost.strategies.truncation import TruncationResult, truncate_at
+from isocost.strategies.verification import VerifiedResult, generate_then_verify, mean_verdict, verification_cost
 
 __all__ = [
+    "SCORERS",
+    "AdaptiveResult",
+    "CascadeResult",
+    "ChainStrategy",
+    "CrossFit",
+    "PointBank",
+    "Replay",
+    "RetryResult",
+    "RouteResult",
+    "Scorer",
+    "Strategy",
+    "TruncationResult",
+    "VerifiedResult",
+    "VoteEstimate",
+    "WeibullMixture",
+    "adaptive_consistency",
+    "all_variants",
     "best_of_k",
+    "best_thresholds",
+    "borda_at_k",
+    "borda_weights",
+    "cascade",
+    "confidence_threshold",
+    "cross_fit_cascade",
+    "cross_fit_route",
+    "deepconf_offline_at_k",
+    "deepconf_online",
+    "early_stopping_consistency",
     "expected_max",
     "expected_min",
+    "find_strategies",
+    "fit_weibull_mixture",
+    "generate_then_verify",
+    "kept_paths",
     "majority_at_k",
     "marginal_value",
+    "mean_verdict",
+    "oracle_cascade",
+    "oracle_router",
     "pass_at_k",
     "pass_hat_k",
+    "perplexity_consistency_at_k",
+    "registered",
+    "retry_until_verified",
+    "route",
+    "rpc_at_k",
     "selection_efficiency",
+    "sequential_ratio_test",
+    "shortest_majority_at_k",
+    "shortest_of_k",
+    "surprisal_guided",
+    "trace_confidence",
+    "truncate_at",
+    "uncapped_attempts",
+    "verification_cost",
+    "weighted_majority_at_k",
+    "weighted_majority_estimate",
 ]

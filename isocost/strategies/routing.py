@@ -1,7 +1,7 @@
 """Routers: one model is chosen before anything is generated; and the oracle router's bound.
 
 Lives here: routing by any score known beforehand, with thresholds found on other problems, and the best any router could do.
-Not here: cascades, which look at an answer first (cascade.py).
+Not here: cascades, which look at an answer first (cascades.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
-from isocost.strategies.cascade import fold_numbers
+from isocost.strategies.cascades import fold_numbers
 from isocost.strategies.shapes import Floats, Ints, read_matrix
 
 

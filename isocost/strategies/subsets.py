@@ -181,6 +181,28 @@ def weighted_majority_at_k(
     ).accuracy
 
 
+def perplexity_consistency_at_k(
+    classes: ArrayLike,
+    mean_logprob: ArrayLike,
+    completions: ArrayLike,
+    correct: ArrayLike,
+    k: ArrayLike,
+    *,
+    valid: ArrayLike | None = None,
+    draws: int = DRAWS,
+    most_subsets: int = MOST_SUBSETS,
+    seed: int = 0,
+) -> Floats:
+    """Perplexity consistency (Zhou et al. 2025): votes weigh exp(mean log-probability), equal completions count once.
+
+    ``completions`` labels each sample's text. Other arguments and the result as `weighted_majority_at_k`.
+    """
+    weights = np.exp(np.asarray(mean_logprob, dtype=np.float64))
+    return weighted_majority_at_k(
+        classes, weights, correct, k, valid=valid, distinct=completions, draws=draws, most_subsets=most_subsets, seed=seed
+    )
+
+
 def borda_weights(n: int, power: float = 0.5) -> Floats:
     """Vote weights (n - rank + 1)^power for ranks 1..n (Kang et al. 2025); power 0 is the plain majority."""
     return np.arange(n, 0, -1, dtype=np.float64) ** power

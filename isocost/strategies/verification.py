@@ -40,11 +40,6 @@ def verification_cost(solutions: ArrayLike, verifications: ArrayLike, ratio: flo
     return np.asarray(solutions, dtype=np.float64) * (1 + ratio * np.asarray(verifications, dtype=np.float64))
 
 
-def verification_flops(parameters: float, solution_tokens: float, solutions: ArrayLike, verifications: ArrayLike, ratio: float) -> Floats:
-    """FLOPs of the same: 2 P T_S S (1 + ratio V), generation only."""
-    return 2.0 * parameters * solution_tokens * verification_cost(solutions, verifications, ratio)
-
-
 def mean_verdict(verdicts: ArrayLike) -> Floats:
     """Score of each solution: mean of its verdicts (1 yes, 0 no, or P(yes)); NaN verdicts are dropped, none left gives 0."""
     raw = np.asarray(verdicts, dtype=np.float64)

@@ -56,23 +56,60 @@ class CrossFit:
     folds: Ints
 
 
-def _stages(values: Sequence[ArrayLike], scores: Sequence[ArrayLike], costs: Sequence[ArrayLike]) -> tuple[list, list, list]:
-    if len(values) < 2 or len(scores) < len(values) - 1 or len(costs) != len(values):
+@dataclass(frozen=True)
+class _Stage:
+    """One model's samples: values and costs padded with 0, scores padded with infinity, and how many samples there are."""
+
+    values: Floats
+    costs: Floats
+    scores: Floats
+    sizes: Ints
+
+    def rows(self, chosen: np.ndarray) -> _Stage:
+        """The same for some problems."""
+        return _Stage(self.values[chosen], self.costs[chosen], self.scores[chosen], self.sizes[chosen])
+
+    def mean(self, amounts: Floats) -> Floats:
+        """Mean over each problem's samples."""
+        return amounts.sum(axis=1) / self.sizes
+
+    def known_scores(self) -> Floats:
+        """All scores of existing samples in one vector."""
+        return self.scores[np.arange(self.scores.shape[1])[None, :] < self.sizes[:, None]]
+
+
+def _stages(
+    values: Sequence[ArrayLike], scores: Sequence[ArrayLike], costs: Sequence[ArrayLike], sizes: Sequence[ArrayLike] | None
+) -> list[_Stage]:
+    """Checks the matrices of every model and pads them beyond each problem's samples."""
+    models = len(values)
+    if models < 2 or len(scores) < models - 1 or len(costs) != models or (sizes is not None and len(sizes) != models):
         raise IsocostError("expected values and costs of at least two models, and scores of all but the last", where="cascade")
-    grades = [read_matrix("values", v)[0] for v in values]
-    prices = [read_matrix("costs", c)[0] for c in costs]
-    marks = [read_matrix("scores", s)[0] for s in scores[: len(values) - 1]]
-    for stage, (grade, price) in enumerate(zip(grades, prices, strict=True)):
-        if grade.shape != price.shape or len(grade) != len(grades[0]) or (stage < len(marks) and marks[stage].shape != grade.shape):
-            raise IsocostError("values, scores and costs must have one shape a model, and one row a problem", where=f"model {stage}")
-        if grade.shape[1] == 0 or np.isnan(grade).any() or np.isnan(price).any():
-            raise IsocostError("every problem needs samples with known value and cost", where=f"model {stage}")
-        if stage < len(marks) and np.isnan(marks[stage]).any():
-            raise IsocostError("NaN score", where=f"model {stage}", remedy="Map 'no answer' to minus infinity: it is never accepted.")
-    return grades, marks, prices
+    stages: list[_Stage] = []
+    for number in range(models):
+        where = f"model {number}"
+        grade, price = read_matrix("values", values[number])[0], read_matrix("costs", costs[number])[0]
+        mark = read_matrix("scores", scores[number])[0] if number < models - 1 else np.zeros(grade.shape)
+        if grade.shape != price.shape or mark.shape != grade.shape or (stages and len(grade) != len(stages[0].values)):
+            raise IsocostError("values, scores and costs must have one shape a model, and one row a problem", where=where)
+        held = np.full(len(grade), grade.shape[1]) if sizes is None else np.asarray(sizes[number], dtype=np.int64)
+        inside = np.arange(grade.shape[1])[None, :] < held[:, None]
+        if np.any(held < 1) or np.isnan(grade[inside]).any() or np.isnan(price[inside]).any():
+            raise IsocostError("every problem needs samples with known value and cost", where=where)
+        if np.isnan(mark[inside]).any():
+            raise IsocostError("NaN score", where=where, remedy="Map 'no answer' to minus infinity: it is never accepted.")
+        stages.append(_Stage(np.where(inside, grade, 0.0), np.where(inside, price, 0.0), np.where(inside, mark, np.inf), held))
+    return stages
 
 
-def cascade(values: Sequence[ArrayLike], scores: Sequence[ArrayLike], costs: Sequence[ArrayLike], thresholds: ArrayLike) -> CascadeResult:
+def cascade(
+    values: Sequence[ArrayLike],
+    scores: Sequence[ArrayLike],
+    costs: Sequence[ArrayLike],
+    thresholds: ArrayLike,
+    *,
+    sizes: Sequence[ArrayLike] | None = None,
+) -> CascadeResult:
     """Accepts a model's answer when its score is at least the model's threshold, else asks the next; the last is accepted.
 
     Args:
@@ -80,41 +117,50 @@ def cascade(values: Sequence[ArrayLike], scores: Sequence[ArrayLike], costs: Seq
         scores: the score the acceptance rests on, same shapes; not needed for the last model.
         costs: cost of each sample, same shapes.
         thresholds: one a model but the last; minus infinity always accepts, infinity never. Or (sets, models - 1).
+        sizes: for each model, how many leading samples of each row exist; all where not given.
 
     Returns:
         `CascadeResult`, exact.
+
+    Raises:
+        IsocostError: for shapes that differ, NaN among existing samples, or a problem without samples.
     """
-    grades, marks, prices = _stages(values, scores, costs)
+    stages = _stages(values, scores, costs, sizes)
     sets = np.asarray(thresholds, dtype=np.float64)
-    if sets.ndim not in (1, 2) or sets.shape[-1] != len(grades) - 1 or np.isnan(sets).any():
-        raise IsocostError(f"expected {len(grades) - 1} thresholds, or rows of them, got shape {sets.shape}", where="thresholds")
-    rows = np.atleast_2d(sets)
-    shape = (len(rows), len(grades[0]))
+    if sets.ndim not in (1, 2) or sets.shape[-1] != len(stages) - 1 or np.isnan(sets).any():
+        raise IsocostError(f"expected {len(stages) - 1} thresholds, or rows of them, got shape {sets.shape}", where="thresholds")
+    result = _run(stages, np.atleast_2d(sets))
+    if sets.ndim == 1:
+        return CascadeResult(result.accuracy[0], result.cost[0], result.reach[0])
+    return result
+
+
+def _run(stages: Sequence[_Stage], rows: Floats) -> CascadeResult:
+    """The expectation for every row of thresholds and every problem."""
+    shape = (len(rows), len(stages[0].values))
     accuracy, cost, reached = np.zeros(shape), np.zeros(shape), np.ones(shape)
-    reach = np.ones((*shape, len(grades)))
-    for stage, (grade, price) in enumerate(zip(grades, prices, strict=True)):
-        reach[:, :, stage] = reached
-        cost += reached * price.mean(axis=1)
-        if stage == len(grades) - 1:
-            accuracy += reached * grade.mean(axis=1)
+    reach = np.ones((*shape, len(stages)))
+    for number, stage in enumerate(stages):
+        reach[:, :, number] = reached
+        cost += reached * stage.mean(stage.costs)
+        if number == len(stages) - 1:
+            accuracy += reached * stage.mean(stage.values)
             break
-        gained, left = stage_curves(grade, marks[stage], rows[:, stage])
+        gained, left = _stage_curves(stage, rows[:, number])
         accuracy += reached * gained
         reached = reached * left
-    if sets.ndim == 1:
-        return CascadeResult(accuracy[0], cost[0], reach[0])
     return CascadeResult(accuracy, cost, reach)
 
 
-def stage_curves(grade: Floats, mark: Floats, thresholds: Floats) -> tuple[Floats, Floats]:
+def _stage_curves(stage: _Stage, thresholds: Floats) -> tuple[Floats, Floats]:
     """For each threshold and problem: correctness accepted here, and the chance of passing on; both (thresholds, problems)."""
-    ranking = np.argsort(mark, axis=1, kind="stable")
-    ordered = np.take_along_axis(mark, ranking, axis=1)
-    below = np.concatenate([np.zeros((len(grade), 1)), np.cumsum(np.take_along_axis(grade, ranking, axis=1), axis=1)], axis=1)
+    ranking = np.argsort(stage.scores, axis=1, kind="stable")
+    ordered = np.take_along_axis(stage.scores, ranking, axis=1)
+    gains = np.cumsum(np.take_along_axis(stage.values, ranking, axis=1), axis=1)
+    below = np.concatenate([np.zeros((len(gains), 1)), gains], axis=1)
     place = np.stack([np.searchsorted(row, thresholds, side="left") for row in ordered], axis=1)
-    total = below[:, -1][None, :]
     passed = np.take_along_axis(below.T, place, axis=0)
-    return (total - passed) / grade.shape[1], place / grade.shape[1]
+    return (below[:, -1] - passed) / stage.sizes, place / stage.sizes
 
 
 def fold_numbers(problems: int, folds: int, seed: int = 0) -> Ints:
@@ -134,6 +180,7 @@ def cross_fit_cascade(
     folds: int = 5,
     grid: int = GRID,
     seed: int = 0,
+    sizes: Sequence[ArrayLike] | None = None,
 ) -> CrossFit:
     """Evaluates on each fold of problems the thresholds found on the others, so that accuracy is not inflated by the search.
 
@@ -150,27 +197,27 @@ def cross_fit_cascade(
         folds: number of folds.
         grid: candidate thresholds a stage.
         seed: of the split into folds.
+        sizes: as in `cascade`.
 
     Raises:
         IsocostError: neither or both targets given, or a budget below the cost of the first model alone.
     """
-    grades, marks, prices = _stages(values, scores, costs)
+    stages = _stages(values, scores, costs, sizes)
     if (cost_budget is None) == (escalate is None):
         raise IsocostError("give exactly one of cost_budget and escalate", where="cross_fit_cascade")
-    fold = fold_numbers(len(grades[0]), folds, seed)
-    thresholds = np.zeros((folds, len(grades) - 1))
+    fold = fold_numbers(len(stages[0].values), folds, seed)
+    thresholds = np.zeros((folds, len(stages) - 1))
     accuracy, cost = np.zeros((2, len(fold)))
-    reach = np.zeros((len(fold), len(grades)))
+    reach = np.zeros((len(fold), len(stages)))
     for number in range(folds):
-        train, test = fold != number, fold == number
-        parts = [[m[train] for m in group] for group in (grades, marks, prices)]
+        train = [stage.rows(fold != number) for stage in stages]
         if escalate is not None:
-            found = np.array([_quantile(m, escalate) for m in parts[1]])
+            thresholds[number] = [_quantile(stage.known_scores(), escalate) for stage in train[:-1]]
         else:
-            found = best_thresholds(*parts, cost_budget=float(cost_budget), grid=grid)
-        thresholds[number] = found
-        held = cascade([g[test] for g in grades], [m[test] for m in marks], [p[test] for p in prices], found)
-        accuracy[test], cost[test], reach[test] = held.accuracy, held.cost, held.reach
+            thresholds[number] = _search(train, float(cost_budget), grid)
+        test = fold == number
+        held = _run([stage.rows(test) for stage in stages], thresholds[number : number + 1])
+        accuracy[test], cost[test], reach[test] = held.accuracy[0], held.cost[0], held.reach[0]
     return CrossFit(accuracy, cost, reach, thresholds, fold)
 
 
@@ -184,20 +231,32 @@ def _quantile(mark: Floats, share: float) -> float:
 
 
 def best_thresholds(
-    values: Sequence[Floats], scores: Sequence[Floats], costs: Sequence[Floats], *, cost_budget: float, grid: int = GRID
+    values: Sequence[ArrayLike],
+    scores: Sequence[ArrayLike],
+    costs: Sequence[ArrayLike],
+    cost_budget: float,
+    *,
+    grid: int = GRID,
+    sizes: Sequence[ArrayLike] | None = None,
 ) -> Floats:
     """Thresholds of the highest mean accuracy at a mean cost of at most the budget, the cheaper of equals.
+
+    Accuracy on the same problems is inflated by the search; `cross_fit_cascade` is not.
 
     Raises:
         IsocostError: when the first model alone costs more.
     """
+    return _search(_stages(values, scores, costs, sizes), cost_budget, grid)
+
+
+def _search(stages: Sequence[_Stage], cost_budget: float, grid: int) -> Floats:
+    """Brute force: the last threshold is scanned as a vector, the ones before it one combination at a time."""
     shares = np.linspace(0.0, 1.0, grid)
-    candidates = [np.unique([_quantile(mark, s) for s in shares]) for mark in scores[: len(values) - 1]]
+    candidates = [np.unique([_quantile(stage.known_scores(), s) for s in shares]) for stage in stages[:-1]]
     best, found = (-np.inf, np.inf), None
-    # The last threshold is scanned as a vector, the ones before it one combination at a time.
     for head in product(*candidates[:-1]):
         sets = np.array([[*head, last] for last in candidates[-1]])
-        result = cascade(values, scores, costs, sets)
+        result = _run(stages, sets)
         mean_accuracy, mean_cost = result.accuracy.mean(axis=1), result.cost.mean(axis=1)
         for i in np.flatnonzero(mean_cost <= cost_budget + 1e-12):
             if (mean_accuracy[i], -mean_cost[i]) > (best[0], -best[1]):

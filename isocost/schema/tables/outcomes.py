@@ -1,0 +1,146 @@
+"""Outcome tables: what every replayed strategy achieves and spends.
+
+Lives here: out_strategy_outcomes, out_strategy_problems. Not here: how they are computed (``isocost.tables.outcomes``,
+``isocost.strategies``) and the frontiers drawn from them.
+"""
+
+from __future__ import annotations
+
+from isocost.schema.model import Column, Table
+
+REASONS = (
+    "budget_exceeds_samples (k > n: undefined, not 1), budget_below_samples, ungraded_samples (nobody judged one), answers_not_banked "
+    "(correct samples without an answer class), no_sample_has_the_score, missing_scores, too_few_problems_for_folds"
+)
+
+_PER_PROBLEM = (
+    Column("samples_per_problem", "float64", "Expected samples drawn.", unit="samples"),
+    Column("output_tokens_per_problem", "float64", "Expected tokens generated, over all samples.", unit="tokens"),
+    Column(
+        "prompt_tokens_per_problem",
+        "float64",
+        "Expected prompt tokens computed when samples of one problem share the prompt's prefix: the prompt once a model.",
+        unit="tokens",
+    ),
+    Column(
+        "prompt_tokens_unshared_per_problem", "float64", "Expected prompt tokens when every sample computes the prompt anew.", unit="tokens"
+    ),
+    Column("flops_per_problem", "float64", "Expected sum of the samples' flops, as they were run.", unit="FLOP"),
+    Column("energy_j_per_problem", "float64", "Expected sum of the samples' energy_j; see energy_method.", unit="J"),
+    Column("cost_usd_per_problem", "float64", "Expected sum of the samples' cost_usd.", unit="USD"),
+    Column("latency_sequential_s_per_problem", "float64", "Expected latency one sample after another: sum of latency_s.", unit="s"),
+    Column(
+        "latency_parallel_s_per_problem",
+        "float64",
+        "Expected latency of samples that run side by side: expected maximum over the k drawn (an order statistic), the first to end for "
+        "shortest_of_k; equal to the sequential one for policies that wait for each sample.",
+        unit="s",
+    ),
+)
+
+OUTCOMES = Table(
+    name="out_strategy_outcomes",
+    grain="one strategy at one budget on one point, or on a chain of points",
+    keys=("outcome_id",),
+    order=("task", "point_id", "strategy", "budget", "outcome_id"),
+    warnings=(
+        "strategy_kind oracle needs to know what is correct, metric is no way to answer: compare policies with policies.",
+        "Where n_problems_undefined is above 0 the mean is over fewer problems than in other rows of the point; do not compare them.",
+        "A strategy whose inputs a point never banked has no rows there.",
+        "Intervals speak of new problems of the same kind; error_bound speaks of the random draws of sampled estimators alone.",
+        "A cost is NULL where it is unknown for any problem of the row: unknown is never free and never averaged around.",
+    ),
+    columns=(
+        Column("outcome_id", "string", "Hash of point, strategy, parameters and budget.", nullable=False),
+        Column("task", "string", "Task name.", nullable=False),
+        Column("model_variant", "string", "Model variant; for a chain of points their variants joined by ' + ', cheap to dear."),
+        Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
+        Column("point_id", "string", "Measured configuration; for a chain of points their ids joined by '+'.", nullable=False),
+        Column("point_ids", "list[string]", "The points replayed, in the order in which they are asked.", nullable=False),
+        Column("strategy", "string", "Registered strategy and variant.", nullable=False),
+        Column("strategy_family", "string", "Registered strategy.", nullable=False),
+        Column(
+            "strategy_kind",
+            "string",
+            "policy: can be run as it is; oracle: needs to know what is correct; metric: describes samples.",
+            nullable=False,
+            allowed=("policy", "oracle", "metric"),
+        ),
+        Column("parameters", "json", "Further parameters of the strategy, canonical JSON.", nullable=False),
+        Column("budget", "float64", "Budget of the strategy, in budget_unit.", nullable=False),
+        Column(
+            "budget_unit",
+            "string",
+            "What the budget counts; samples are the cap for policies that stop early.",
+            nullable=False,
+            allowed=("samples", "tokens", "models"),
+        ),
+        Column("n_problems", "int32", "Problems that the row's means are taken over.", unit="problems", nullable=False),
+        Column("n_problems_undefined", "int32", "Problems left out because their value is undefined.", unit="problems", nullable=False),
+        Column("undefined_reasons", "list[string]", f"reason:problems for those, sorted; reasons are {REASONS}.", nullable=False),
+        Column("accuracy", "float64", "Mean over problems of the expected correctness; NULL where undefined for all.", unit="ratio"),
+        Column("accuracy_low", "float64", "Lower end of the accuracy's interval.", unit="ratio"),
+        Column("accuracy_high", "float64", "Upper end of the accuracy's interval.", unit="ratio"),
+        Column("interval_method", "string", "How the interval came about: percentile or percentile-clustered bootstrap of problems."),
+        Column("interval_draws", "int32", "Bootstrap draws of problems, shared by all outcomes of a task.", unit="draws"),
+        Column("interval_confidence", "float64", "Level of the interval.", unit="ratio"),
+        Column(
+            "marginal_accuracy", "float64", "What one sample more would add: pass@(k+1) - pass@k; NULL for other strategies.", unit="ratio"
+        ),
+        Column(
+            "selection_efficiency",
+            "float64",
+            "(accuracy - pass@1) / (pass@k - pass@1) over the same problems; NULL where nothing can be gained or nothing is selected.",
+            unit="ratio",
+        ),
+        Column(
+            "expected_score",
+            "float64",
+            "Mean over problems of the expected grade, 0 to 1, of the chosen sample; NULL where no single sample is chosen.",
+            unit="ratio",
+        ),
+        *_PER_PROBLEM,
+        Column(
+            "energy_method", "string", "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never pooled."
+        ),
+        Column(
+            "estimator",
+            "string",
+            "exact: all subsets or orders of the bank; sampled: random ones for at least one problem.",
+            nullable=False,
+            allowed=("exact", "sampled"),
+        ),
+        Column("sampling_draws", "int32", "Random subsets or orders a problem where sampled; NULL where exact.", unit="draws"),
+        Column(
+            "error_bound",
+            "float64",
+            "Hoeffding bound of the sampling error of accuracy, exceeded with a chance of at most 0.05; 0 where exact.",
+            unit="ratio",
+        ),
+        Column("tie_rule", "string", "How equal scores or votes are broken; NULL where there are none to break."),
+        Column("n_samples", "int64", "Valid samples replayed.", unit="samples", nullable=False),
+        Column("n_samples_invalid", "int64", "Samples left out because they are not valid.", unit="samples", nullable=False),
+        Column("n_samples_no_answer", "int64", "Valid samples without an answer class.", unit="samples", nullable=False),
+        Column("n_samples_truncated", "int64", "Valid samples that the token budget ended; NULL where unknown.", unit="samples"),
+        Column("n_samples_unscored", "int64", "Valid samples without the score the strategy ranks by; they rank last.", unit="samples"),
+        Column("n_problems_no_answer", "int32", "Problems with samples, none of which has an answer.", unit="problems", nullable=False),
+        Column("n_problems_all_truncated", "int32", "Problems whose samples were all truncated; NULL where unknown.", unit="problems"),
+        Column("n_problems_one_class", "int32", "Problems whose samples all have one same answer.", unit="problems", nullable=False),
+    ),
+)
+
+PROBLEMS = Table(
+    name="out_strategy_problems",
+    grain="one outcome at one problem",
+    keys=("outcome_id", "problem_id"),
+    warnings=("A NULL accuracy is undefined for the reason given; it is neither 0 nor left out.",),
+    columns=(
+        Column("outcome_id", "string", "Key of out_strategy_outcomes.", nullable=False),
+        Column("problem_id", "string", "Problem.", nullable=False),
+        Column("accuracy", "float64", "Expected correctness of the strategy's answer.", unit="ratio"),
+        Column("undefined_reason", "string", "Why accuracy is NULL; NULL where it is known."),
+        *_PER_PROBLEM,
+    ),
+)
+
+TABLES = (OUTCOMES, PROBLEMS)

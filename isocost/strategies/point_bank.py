@@ -1,0 +1,197 @@
+"""One point's samples as matrices, the form in which strategies read a bank.
+
+Lives here: `PointBank`, with the quantities that several strategies share (counts, class values, costs of k parallel samples)
+computed once. Not here: reading tables (isocost.tables) and any strategy.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from isocost.strategies.order import by_size, expected_extreme
+from isocost.strategies.shapes import Bools, Floats, Ints
+from isocost.strategies.subsets import class_means
+
+# Axis -> bank column whose values add up over samples.
+LINEAR_AXES = {
+    "output_tokens": "output_tokens",
+    "prompt_tokens_unshared": "prompt_tokens",
+    "flops": "flops",
+    "energy_j": "energy_j",
+    "cost_usd": "cost_usd",
+    "latency_sequential_s": "latency_s",
+}
+COST_AXES = ("samples", "prompt_tokens", "latency_parallel_s", *LINEAR_AXES)
+
+
+@dataclass(frozen=True, eq=False)
+class PointBank:
+    """The valid samples of one point (one model, one configuration, one task).
+
+    Attributes:
+        point_id: the point.
+        problem_ids: one id a row, sorted.
+        sizes: samples of each problem, (problems,).
+        correct: 1, 0, or NaN where ungraded, (problems, samples); rows are padded at the end, see `present`.
+        classes: answer class, dense from 0 in each row; -1 for no answer and for padding.
+        columns: further per-sample numbers by core column name, NaN where unknown.
+        completions: number of the completion text, equal texts equal numbers, -1 unknown; None when not banked.
+        labels: what identifies the point to people: task, model_variant, prompt, ...
+    """
+
+    point_id: str
+    problem_ids: tuple[str, ...]
+    sizes: Ints
+    correct: Floats
+    classes: Ints
+    columns: Mapping[str, Floats]
+    completions: Ints | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+
+    @cached_property
+    def present(self) -> Bools:
+        """Mask of samples that exist, (problems, samples)."""
+        return np.arange(self.correct.shape[1])[None, :] < self.sizes[:, None]
+
+    @cached_property
+    def ungraded(self) -> Bools:
+        """Problems with a sample that nobody judged: any accuracy of theirs is unknown."""
+        return (np.isnan(self.correct) & self.present).any(axis=1)
+
+    @cached_property
+    def right(self) -> Floats:
+        """Correctness with 0 in place of padding and of ungraded samples (whose problems are marked `ungraded`)."""
+        return np.where(self.present, np.nan_to_num(self.correct), 0.0)
+
+    @cached_property
+    def n_correct(self) -> Ints:
+        """Correct samples of each problem."""
+        return self.right.sum(axis=1).astype(np.int64)
+
+    @cached_property
+    def width(self) -> int:
+        """Columns needed for the answer classes of any problem, at least 1."""
+        return max(int(self.classes.max(initial=0)) + 1, 1)
+
+    @cached_property
+    def counts(self) -> Ints:
+        """Samples in each answer class, (problems, classes)."""
+        place = (np.arange(len(self.classes))[:, None] * self.width + self.classes)[self.classes >= 0]
+        return np.bincount(place, minlength=len(self.classes) * self.width).reshape(-1, self.width)
+
+    @cached_property
+    def abstained(self) -> Ints:
+        """Samples without an answer, (problems,)."""
+        return self.sizes - self.counts.sum(axis=1)
+
+    @cached_property
+    def class_values(self) -> Floats:
+        """Mean correctness of each class, (problems, classes): 0 or 1 unless labels of equal answers differ."""
+        return class_means(self.classes, self.right, self.width)
+
+    @cached_property
+    def unclassed(self) -> Bools:
+        """Problems where a correct sample has no answer class: their answers were not banked, so no vote can be replayed."""
+        return ((self.right > 0) & (self.classes < 0)).any(axis=1)
+
+    @cached_property
+    def keys(self) -> Ints:
+        """A number for each problem that seeds its random draws, whatever other problems the bank holds."""
+        return np.array([zlib.crc32(p.encode()) for p in self.problem_ids], dtype=np.int64)
+
+    def known(self, name: str) -> bool:
+        """Whether any sample has a value in this column."""
+        return name in self.columns and bool(np.any(~np.isnan(self.columns[name]) & self.present))
+
+    def column(self, name: str) -> Floats:
+        """One column, all unknown when it was not banked."""
+        return self.columns.get(name, np.full(self.correct.shape, np.nan))
+
+    def mean(self, name: str) -> Floats:
+        """Mean over each problem's samples, (problems,); NaN where any of them is unknown."""
+        values = np.where(self.present, self.column(name), 0.0)
+        return values.sum(axis=1) / np.where(self.sizes > 0, self.sizes, np.nan)
+
+    def mean_by_class(self, name: str) -> Floats:
+        """Mean over each class and, last, over samples without an answer; 0 for empty classes, NaN rows where any is unknown."""
+        values, groups = self.column(name), np.where(self.classes >= 0, self.classes, self.width)
+        groups = np.where(self.present, groups, -1)
+        unknown = (np.isnan(values) & self.present).any(axis=1)
+        means = class_means(groups, np.nan_to_num(values), self.width + 1)
+        means[unknown] = np.nan
+        return means
+
+    def parallel_costs(self, ks: Ints) -> dict[str, Floats]:
+        """Expected cost of k samples drawn together, by axis, each (problems, budgets); NaN where unknown or k > n.
+
+        Sums are k times the mean; the parallel latency is the expected maximum of k; a shared prompt is read once.
+        """
+        allowed = np.where(ks[None, :] <= self.sizes[:, None], 1.0, np.nan)
+        costs = {axis: allowed * ks * self.mean(name)[:, None] for axis, name in LINEAR_AXES.items()}
+        costs["samples"] = allowed * ks
+        costs["prompt_tokens"] = allowed * self.mean("prompt_tokens")[:, None]
+        costs["latency_parallel_s"] = self.expected_extreme("latency_s", ks, largest=True)
+        return costs
+
+    def expected_extreme(self, name: str, ks: Ints, *, largest: bool) -> Floats:
+        """Expected maximum or minimum of k values of a column, (problems, budgets)."""
+        if not self.known(name):
+            return np.full((len(self.sizes), len(ks)), np.nan)
+        return expected_extreme(self.column(name), ks, self.present, largest=largest)
+
+    def drawn_costs(self, draws: Floats, samples: Floats) -> dict[str, Floats]:
+        """Expected cost of a one-after-another policy from the expected draws of each class, (problems, budgets, classes + 1).
+
+        Exact: given its class, a drawn sample is any of the class with equal chance. Parallel latency equals the sequential.
+        """
+        costs = {}
+        for axis, name in LINEAR_AXES.items():
+            costs[axis] = np.einsum("pkg,pg->pk", draws, self.mean_by_class(name)) if self.known(name) else np.full(samples.shape, np.nan)
+        costs["samples"] = samples
+        costs["prompt_tokens"] = np.where(np.isnan(samples), np.nan, self.mean("prompt_tokens")[:, None])
+        costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
+        return costs
+
+    def aligned(self, problem_ids: tuple[str, ...]) -> PointBank:
+        """The same bank with these problems as rows, in this order; a problem it does not have gets no samples."""
+        if problem_ids == self.problem_ids:
+            return self
+        place = {problem: row for row, problem in enumerate(self.problem_ids)}
+        rows = np.array([place.get(problem, -1) for problem in problem_ids])
+
+        def take(values: np.ndarray, missing: float) -> np.ndarray:
+            mask = rows >= 0
+            return np.where(mask if values.ndim == 1 else mask[:, None], values[np.maximum(rows, 0)], missing)
+
+        return PointBank(
+            self.point_id,
+            problem_ids,
+            take(self.sizes, 0),
+            take(self.correct, np.nan),
+            take(self.classes, -1),
+            {name: take(values, np.nan) for name, values in self.columns.items()},
+            None if self.completions is None else take(self.completions, -1),
+            self.labels,
+        )
+
+    def sizes_once(self) -> list[tuple[int, Ints]]:
+        """Rows grouped by number of samples."""
+        return by_size(self.present)
+
+
+def dense_rows(codes: Ints, absent: Bools) -> Ints:
+    """Renumbers each row's codes from 0 without gaps, in order of the codes; -1 where absent."""
+    large = np.iinfo(np.int64).max
+    held = np.where(absent, large, codes)
+    ranking = np.argsort(held, axis=1, kind="stable")
+    ordered = np.take_along_axis(held, ranking, axis=1)
+    steps = np.zeros(codes.shape, dtype=np.int64)
+    steps[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    out = np.empty(codes.shape, dtype=np.int64)
+    np.put_along_axis(out, ranking, np.cumsum(steps, axis=1), axis=1)
+    return np.where(absent, -1, out)

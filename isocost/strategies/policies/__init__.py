@@ -1,0 +1,1 @@
+"""The registered strategies, one class a file; found by `isocost.strategies.registry`."""

@@ -1,0 +1,70 @@
+"""What strategies over several points share. Not a strategy; the registered ones are beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from isocost.strategies.point_bank import COST_AXES, LINEAR_AXES, PointBank
+from isocost.strategies.registry import Replay, mask_undefined
+from isocost.strategies.shapes import Bools, Floats
+
+
+def chain_result(
+    banks: Sequence[PointBank],
+    accuracy: Floats,
+    reach: Floats,
+    undefined: dict[str, Bools],
+    *,
+    paid: Floats | None = None,
+    unscored: int = 0,
+) -> Replay:
+    """One operating point: costs are the means of one sample of each model, weighted by the chance that it is asked.
+
+    Args:
+        banks: one a model, the same problems row by row.
+        accuracy: (problems,).
+        reach: (problems, models).
+        undefined: reason -> problems.
+        paid: chance that each model is paid for, where that is not ``reach``.
+        unscored: samples without the score the strategy ranks by.
+    """
+    share = reach if paid is None else paid
+    costs = {axis: np.zeros(len(accuracy)) for axis in COST_AXES}
+    for number, bank in enumerate(banks):
+        asked = share[:, number]
+        for axis, name in LINEAR_AXES.items():
+            # A model that is never asked costs nothing, whether or not its cost is known.
+            costs[axis] += np.where(asked > 0, asked * bank.mean(name), 0.0)
+        costs["prompt_tokens"] += np.where(asked > 0, asked * bank.mean("prompt_tokens"), 0.0)
+        costs["samples"] += asked
+    costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
+    budget = np.array([len(banks)], dtype=np.int64)
+    return mask_undefined(Replay(budget, accuracy[:, None], {a: c[:, None] for a, c in costs.items()}, undefined, unscored=unscored))
+
+
+def unusable(banks: Sequence[PointBank]) -> dict[str, Bools]:
+    """Problems that some model has no samples of, or ungraded ones."""
+    reasons = {"budget_exceeds_samples": np.any([bank.sizes < 1 for bank in banks], axis=0)}
+    ungraded = np.any([bank.ungraded for bank in banks], axis=0)
+    return reasons | ({"ungraded_samples": ungraded} if ungraded.any() else {})
+
+
+def usable_rows(undefined: dict[str, Bools]) -> Bools:
+    """Problems that no reason excludes."""
+    return ~np.any(list(undefined.values()), axis=0)
+
+
+def chances(banks: Sequence[PointBank]) -> Floats:
+    """Share of correct samples, (problems, models); 0 where a model has no samples."""
+    return np.stack([bank.n_correct / np.maximum(bank.sizes, 1) for bank in banks], axis=1)
+
+
+def ladder_costs(banks: Sequence[PointBank]) -> Floats:
+    """Mean cost of one sample, (problems, models), on the first axis that all banks know: FLOPs, money, latency, tokens, rank."""
+    for name in ("flops", "cost_usd", "latency_s", "output_tokens"):
+        costs = np.stack([bank.mean(name) for bank in banks], axis=1)
+        if not np.isnan(costs[np.all([bank.sizes > 0 for bank in banks], axis=0)]).any():
+            return costs
+    return np.tile(np.arange(1.0, len(banks) + 1), (len(banks[0].sizes), 1))

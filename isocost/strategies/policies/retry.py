@@ -1,0 +1,40 @@
+"""Retry until a perfect verifier accepts. Registered; numerics in isocost.strategies.retry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isocost.strategies.point_bank import LINEAR_AXES, PointBank
+from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
+from isocost.strategies.retry import retry_until_verified
+from isocost.strategies.shapes import Floats, Ints
+
+
+@register
+class Retry(Strategy):
+    """Samples one by one until correct or the cap is reached."""
+
+    family = "retry_until_verified"
+    summary = "Samples one by one until a perfect verifier accepts; the budget is the cap."
+    kind = "oracle"
+
+    def replay(self, bank: PointBank, ks: Ints) -> Replay:
+        """Exact: the drawn samples are one correct one where it succeeds, and random wrong ones before it."""
+        success, attempts = retry_until_verified(bank.sizes, bank.n_correct, ks)
+        costs = {axis: _spent(bank, name, success, attempts) for axis, name in LINEAR_AXES.items()}
+        costs["samples"] = attempts
+        costs["prompt_tokens"] = np.where(np.isnan(attempts), np.nan, bank.mean("prompt_tokens")[:, None])
+        costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
+        return mask_undefined(Replay(ks, success, costs, undefined_cells(bank, ks)))
+
+
+def _spent(bank: PointBank, name: str, success: Floats, attempts: Floats) -> Floats:
+    """Expected sum of a column: successes at the mean of correct samples, failures at the mean of wrong ones."""
+    values = np.where(bank.present, bank.column(name), 0.0)
+    right = bank.right
+    wrong = bank.present - right
+    mean_right = (values * right).sum(axis=1) / np.maximum(right.sum(axis=1), 1)
+    mean_wrong = (values * wrong).sum(axis=1) / np.maximum(wrong.sum(axis=1), 1)
+    total = success * mean_right[:, None] + (attempts - success) * mean_wrong[:, None]
+    # Which samples are correct decides what is drawn: without that the cost is unknown, too.
+    return np.where(bank.ungraded[:, None], np.nan, total)

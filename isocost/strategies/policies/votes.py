@@ -1,0 +1,51 @@
+"""What the votes over subsets share. Not a strategy; the registered ones are beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isocost.strategies.point_bank import PointBank, dense_rows
+from isocost.strategies.registry import Replay, mask_undefined, undefined_cells
+from isocost.strategies.shapes import Floats, Ints
+from isocost.strategies.subsets import estimate_votes
+
+DRAWS = 256
+MOST_SUBSETS = 5000
+
+
+def replay_votes(
+    bank: PointBank, ks: Ints, weights: Floats, rule: int, *, power: float = 0.0, missing=None, unscored: int = 0, distinct=None
+) -> Replay:
+    """Replays one rule of kernels_votes on a bank; ``missing`` marks problems without any weight."""
+    estimate = estimate_votes(
+        np.where(bank.present, bank.classes, -1), weights, bank.class_values, ks, bank.present,
+        rule=rule, power=power, draws=DRAWS, most_subsets=MOST_SUBSETS, keys=bank.keys, distinct=distinct,
+    )  # fmt: skip
+    undefined = undefined_cells(bank, ks, answers=True)
+    if missing is not None and missing.any():
+        undefined["no_sample_has_the_score"] = missing
+    return mask_undefined(
+        Replay(
+            ks,
+            estimate.accuracy,
+            bank.parallel_costs(ks),
+            undefined,
+            is_exact=estimate.is_exact,
+            draws=DRAWS,
+            error_bound=estimate.error_bound,
+            unscored=unscored,
+        )
+    )
+
+
+def weights_of(scores: Floats) -> Floats:
+    """Scores as vote weights: at least 0, and 0 for samples without one."""
+    return np.where(np.isfinite(scores), np.maximum(scores, 0.0), 0.0)
+
+
+def distinct_completions(bank: PointBank) -> Ints | None:
+    """Numbers of the completion texts from 0 in each row; None where they were not banked. Unknown texts are all distinct."""
+    if bank.completions is None:
+        return None
+    alone = -2 - np.arange(bank.completions.shape[1])[None, :]
+    return dense_rows(np.where(bank.completions < 0, alone, bank.completions), ~bank.present)

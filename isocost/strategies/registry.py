@@ -1,0 +1,223 @@
+"""What a strategy is, and the registry that finds them.
+
+Lives here: the base classes, the result every strategy hands back, registration and look-up. Not here: the strategies (one
+file each in policies/), their numerics, and the tables made of results.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from isocost.errors import IsocostError
+from isocost.strategies.point_bank import PointBank
+from isocost.strategies.shapes import Bools, Floats, Ints
+
+Kind = Literal["policy", "oracle", "metric"]
+
+
+@dataclass
+class Replay:
+    """What one strategy achieves and spends on each problem at each budget; matrices are (problems, budgets).
+
+    Attributes:
+        budgets: in the strategy's unit, (budgets,).
+        accuracy: expected correctness; NaN where undefined.
+        costs: expected cost by axis (see point_bank.COST_AXES); an axis left out is unknown.
+        undefined: reason -> problems (problems,) or cells (problems, budgets) that are undefined for it.
+        is_exact: where no random draws were averaged; all of it when left out.
+        draws: random draws averaged a problem where not exact.
+        error_bound: bound of a cell's sampling error, exceeded with a chance of at most 0.05.
+        score: expected grade of the answer given, where graded in 0..1 beyond right and wrong.
+        unscored: samples without the score the strategy ranks by (they rank last).
+        marginal: what one sample more would add, where known in closed form.
+    """
+
+    budgets: Ints
+    accuracy: Floats
+    costs: dict[str, Floats]
+    undefined: dict[str, Bools] = field(default_factory=dict)
+    is_exact: Bools | None = None
+    draws: int = 0
+    error_bound: Floats | None = None
+    score: Floats | None = None
+    unscored: int = 0
+    marginal: Floats | None = None
+
+
+class Strategy(ABC):
+    """A way to spend inference compute on a problem, replayed from the bank of one point.
+
+    Class attributes:
+        family: name of the registered class.
+        summary: one sentence.
+        kind: policy (can be run as it is), oracle (needs to know what is correct), metric (describes samples).
+        needs: bank columns without which it cannot be replayed; a point that banked none of one has no rows.
+        exactness: in words, when its value is exact.
+        budget_unit: what the budget counts.
+        tie_rule: how ties are broken.
+        reads_answers: whether it needs answer classes.
+        is_selector: whether it picks among k samples, so that pass@k is its ceiling and selection efficiency is defined.
+    """
+
+    family: ClassVar[str]
+    summary: ClassVar[str]
+    kind: ClassVar[Kind] = "policy"
+    needs: tuple[str, ...] = ()
+    exactness: ClassVar[str] = "exact"
+    budget_unit: ClassVar[str] = "samples"
+    tie_rule: str | None = None
+    reads_answers: ClassVar[bool] = False
+    is_selector: ClassVar[bool] = False
+    is_default: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name in the tables, unique among variants."""
+        return self.family
+
+    @property
+    def parameters(self) -> Mapping[str, object]:
+        """Everything that fixes the strategy but the budget, as JSON-able values."""
+        return {}
+
+    @classmethod
+    def variants(cls) -> tuple[Strategy, ...]:
+        """The instances that are replayed when nothing else is asked for."""
+        return (cls(),)
+
+    def applies(self, bank: PointBank) -> bool:
+        """Whether the bank has what the strategy needs."""
+        return all(bank.known(name) for name in self.needs)
+
+    def budgets(self, bank: PointBank, ks: Ints) -> Ints:
+        """The budgets to replay, from the ones asked for in samples."""
+        return ks
+
+    @abstractmethod
+    def replay(self, bank: PointBank, ks: Ints) -> Replay:
+        """Replays the strategy on every problem of the bank at every budget."""
+
+
+class ChainStrategy(ABC):
+    """A strategy over several points of one task, ordered from cheap to dear; attributes as `Strategy`."""
+
+    family: ClassVar[str]
+    summary: ClassVar[str]
+    kind: ClassVar[Kind] = "policy"
+    needs: tuple[str, ...] = ()
+    exactness: ClassVar[str] = "exact"
+    budget_unit: ClassVar[str] = "models"
+    tie_rule: str | None = None
+    reads_answers: ClassVar[bool] = False
+    is_selector: ClassVar[bool] = False
+    is_default: bool = True
+
+    @property
+    def name(self) -> str:
+        """Name in the tables, unique among variants."""
+        return self.family
+
+    @property
+    def parameters(self) -> Mapping[str, object]:
+        """Everything that fixes the strategy but the budget, as JSON-able values."""
+        return {}
+
+    @classmethod
+    def variants(cls) -> tuple[ChainStrategy, ...]:
+        """The instances that are replayed when nothing else is asked for."""
+        return (cls(),)
+
+    def applies(self, banks: Sequence[PointBank]) -> bool:
+        """Whether the banks have what the strategy needs; by default every one of them."""
+        return all(bank.known(name) for name in self.needs for bank in banks)
+
+    @abstractmethod
+    def replay_chain(self, banks: Sequence[PointBank]) -> Replay:
+        """Replays the strategy on problems that all banks share, row by row the same."""
+
+
+_CLASSES: list[type[Strategy] | type[ChainStrategy]] = []
+
+
+def register(cls: type) -> type:
+    """Class decorator: puts a strategy into the registry."""
+    _CLASSES.append(cls)
+    return cls
+
+
+@cache
+def registered() -> tuple[type[Strategy] | type[ChainStrategy], ...]:
+    """All registered classes, by family name; imports every module of policies/."""
+    package = importlib.import_module("isocost.strategies.policies")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return tuple(sorted(_CLASSES, key=lambda cls: cls.family))
+
+
+@cache
+def all_variants() -> dict[str, Strategy | ChainStrategy]:
+    """Every variant of every registered strategy by its name."""
+    found: dict[str, Strategy | ChainStrategy] = {}
+    for cls in registered():
+        for variant in cls.variants():
+            if variant.name in found:
+                raise IsocostError(f"two strategies are called {variant.name!r}", where=f"{cls.__module__}")
+            found[variant.name] = variant
+    return found
+
+
+def find_strategies(names: Sequence[str] | None = None) -> tuple[Strategy | ChainStrategy, ...]:
+    """Variants by variant or family name; the default ones when no names are given.
+
+    Raises:
+        IsocostError: for an unknown name, with the nearest ones.
+    """
+    known = all_variants()
+    if names is None:
+        return tuple(variant for variant in known.values() if variant.is_default)
+    chosen: dict[str, Strategy | ChainStrategy] = {}
+    for name in names:
+        matching = {n: v for n, v in known.items() if name in (n, v.family)}
+        if not matching:
+            near = difflib.get_close_matches(name, known, n=3)
+            remedy = f"Did you mean {', '.join(near)}?" if near else f"Known: {', '.join(sorted(known))}."
+            raise IsocostError(f"no strategy is called {name!r}", remedy=remedy)
+        chosen.update(matching)
+    return tuple(chosen.values())
+
+
+def beyond(bank: PointBank, ks: Ints) -> Bools:
+    """Cells whose budget exceeds the problem's samples."""
+    return ks[None, :] > bank.sizes[:, None]
+
+
+def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False) -> dict[str, Bools]:
+    """Reasons common to all strategies on k samples, in order of precedence."""
+    reasons: dict[str, Bools] = {"budget_exceeds_samples": beyond(bank, ks)}
+    if bank.ungraded.any():
+        reasons["ungraded_samples"] = bank.ungraded
+    if answers and bank.unclassed.any():
+        reasons["answers_not_banked"] = bank.unclassed
+    return reasons
+
+
+def mask_undefined(replay: Replay) -> Replay:
+    """Puts NaN into every cell of accuracy and costs that some reason calls undefined; costs only where the budget is too large."""
+    for reason, where in replay.undefined.items():
+        cells = np.broadcast_to(where if where.ndim == 2 else where[:, None], replay.accuracy.shape)
+        replay.accuracy = np.where(cells, np.nan, replay.accuracy)
+        for extra in ("score", "marginal"):
+            if getattr(replay, extra) is not None:
+                setattr(replay, extra, np.where(cells, np.nan, getattr(replay, extra)))
+        if reason == "budget_exceeds_samples":
+            replay.costs = {axis: np.where(cells, np.nan, cost) for axis, cost in replay.costs.items()}
+    return replay

@@ -1,0 +1,180 @@
+"""core_samples as the matrices that strategies replay.
+
+Lives here: reading one task's samples into `PointBank`s, one a point, and counting what is odd about them. Not here: the replay
+and the tables made of it (outcomes.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from isocost.errors import IsocostError
+from isocost.strategies import PointBank
+from isocost.strategies.point_bank import dense_rows
+
+REQUIRED = ("task", "model_variant", "prompt", "point_id", "problem_id", "correct")
+NUMBERS = (
+    "score",
+    "output_tokens",
+    "prompt_tokens",
+    "flops",
+    "energy_j",
+    "cost_usd",
+    "latency_s",
+    "logprob_mean",
+    "logprob_sum",
+    "self_certainty_low",
+    "entropy_mean_high",
+    "confidence_mean",
+    "confidence_tail",
+    "confidence_lowest_group",
+    "external_score",
+)
+OTHERS = (
+    "sample_index",
+    "is_valid",
+    "answer",
+    "answer_class",
+    "session_id",
+    "completion_hash",
+    "is_truncated",
+    "energy_method",
+    "cluster_id",
+)
+
+
+@dataclass(frozen=True)
+class BankFacts:
+    """What is odd about a point's samples, for its rows.
+
+    Attributes:
+        energy_method: the one method of all its energies; None where unknown or mixed.
+        clusters: cluster of each problem that has one.
+        counts: columns of out_strategy_outcomes that describe the samples.
+    """
+
+    energy_method: str | None
+    clusters: dict[str, str]
+    counts: dict[str, int | None] = field(default_factory=dict)
+
+
+def needed(samples: pl.DataFrame) -> pl.DataFrame:
+    """The columns a replay reads.
+
+    Raises:
+        IsocostError: naming the first required column that is missing, or a number that is NaN or infinite.
+    """
+    for name in REQUIRED:
+        if name not in samples.columns:
+            raise IsocostError(
+                f"column {name} is missing", where="core_samples", remedy="See docs/data-dictionary.md for the table's columns"
+            )
+    if "answer_class" not in samples.columns and "answer" not in samples.columns:
+        raise IsocostError("neither answer_class nor answer is there", where="core_samples", remedy="Votes need one of them.")
+    return samples.select([name for name in (*REQUIRED, *NUMBERS, *OTHERS) if name in samples.columns])
+
+
+def task_banks(rows: pl.DataFrame) -> Iterator[tuple[PointBank, BankFacts]]:
+    """One bank a point of one task, in order of point_id."""
+    for point_id in rows["point_id"].unique().sort():
+        yield _point_bank(str(point_id), rows.filter(pl.col("point_id") == point_id))
+
+
+def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts]:
+    """Reads one point; invalid samples are left out and counted, problems without valid ones stay as empty rows."""
+    everything = rows.select("problem_id").unique()
+    valid = rows.filter(pl.col("is_valid").fill_null(False)) if "is_valid" in rows.columns else rows
+    keys = ["problem_id", "sample_index"] if "sample_index" in rows.columns else ["problem_id"]
+    valid = valid.sort(keys, maintain_order=True)
+    runs = valid.group_by("problem_id", maintain_order=True).len()
+    sizes = runs["len"].to_numpy().astype(np.int64)
+    grid = _Grid(sizes)
+    labels = {name: rows[name][0] for name in ("task", "model_variant", "prompt")}
+    columns = {name: grid.numbers(valid, name, point_id) for name in NUMBERS if name in valid.columns}
+    method = _energy_method(valid)
+    if method is None:
+        columns.pop("energy_j", None)
+    correct = grid.fill(valid["correct"].cast(pl.Float64).to_numpy(), np.nan)
+    bank = PointBank(point_id, tuple(runs["problem_id"]), sizes, correct, _classes(valid, grid), columns, _completions(valid, grid), labels)
+    facts = _facts(rows, valid, bank, grid, method)
+    if everything.height > len(sizes):
+        bank = bank.aligned(tuple(everything["problem_id"].sort()))
+    return bank, facts
+
+
+class _Grid:
+    """Places samples, sorted by problem, into a matrix padded at the end of each row."""
+
+    def __init__(self, sizes: np.ndarray) -> None:
+        self.sizes = sizes
+        self.shape = (len(sizes), int(sizes.max(initial=1)))
+        self.is_full = bool((sizes == self.shape[1]).all())
+        self.inside = np.arange(self.shape[1])[None, :] < sizes[:, None]
+
+    def fill(self, values: np.ndarray, padding: float) -> np.ndarray:
+        """The matrix of one column."""
+        if self.is_full:
+            return np.ascontiguousarray(values).reshape(self.shape)
+        out = np.full(self.shape, padding, dtype=values.dtype)
+        out[self.inside] = values
+        return out
+
+    def numbers(self, frame: pl.DataFrame, name: str, point_id: str) -> np.ndarray:
+        """A numeric column as float64, NULL and NaN as NaN: both mean that the number is unknown."""
+        values = frame[name].cast(pl.Float64)
+        if values.is_infinite().any():
+            raise IsocostError("is infinite", where=f"core_samples, point {point_id}, column {name}", remedy="Unknown is NULL.")
+        return self.fill(values.to_numpy(), np.nan)
+
+
+def _classes(valid: pl.DataFrame, grid: _Grid) -> np.ndarray:
+    """Dense answer classes; by the answer's text where class numbers come from several sessions, which number on their own."""
+    several = "session_id" in valid.columns and valid["session_id"].n_unique() > 1
+    if "answer_class" in valid.columns and not (several and "answer" in valid.columns):
+        codes = valid["answer_class"].cast(pl.Int64)
+    else:
+        codes = valid["answer"].cast(pl.Categorical).to_physical().cast(pl.Int64)
+    matrix = grid.fill(codes.fill_null(-1).to_numpy(), -1)
+    return dense_rows(matrix, matrix < 0)
+
+
+def _completions(valid: pl.DataFrame, grid: _Grid) -> np.ndarray | None:
+    """Numbers of the completion texts; None where no sample has one."""
+    if "completion_hash" not in valid.columns or valid["completion_hash"].null_count() == valid.height:
+        return None
+    codes = valid["completion_hash"].cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1)
+    return grid.fill(codes.to_numpy(), -1)
+
+
+def _energy_method(valid: pl.DataFrame) -> str | None:
+    """The one method of all known energies. Without a column of methods, energies cannot be told apart and stay unknown."""
+    if "energy_method" not in valid.columns or "energy_j" not in valid.columns:
+        return None
+    methods = valid.filter(pl.col("energy_j").is_not_null())["energy_method"].unique()
+    return methods[0] if len(methods) == 1 else None
+
+
+def _facts(rows: pl.DataFrame, valid: pl.DataFrame, bank: PointBank, grid: _Grid, method: str | None) -> BankFacts:
+    """Counts for the rows of the point, and the problems' clusters."""
+    truncated = all_truncated = None
+    if "is_truncated" in valid.columns and valid["is_truncated"].null_count() < max(valid.height, 1):
+        cut = grid.fill(valid["is_truncated"].fill_null(False).to_numpy(), False) & grid.inside
+        truncated, all_truncated = int(cut.sum()), int((cut.sum(axis=1) == bank.sizes).sum())
+    clusters = {}
+    if "cluster_id" in rows.columns:
+        once = rows.filter(pl.col("cluster_id").is_not_null()).unique(subset="problem_id", keep="first", maintain_order=True)
+        clusters = dict(once.select("problem_id", "cluster_id").iter_rows())
+    counts = {
+        "n_samples": valid.height,
+        "n_samples_invalid": rows.height - valid.height,
+        "n_samples_no_answer": int(bank.abstained.sum()),
+        "n_samples_truncated": truncated,
+        "n_problems_no_answer": int((bank.abstained == bank.sizes).sum()),
+        "n_problems_all_truncated": all_truncated,
+        "n_problems_one_class": int(((bank.counts > 0).sum(axis=1) == 1)[bank.abstained == 0].sum()),
+    }
+    return BankFacts(method, clusters, counts)

@@ -1,0 +1,354 @@
+"""out_strategy_outcomes and out_strategy_problems: every strategy replayed from core_samples.
+
+Lives here: which strategies and budgets are replayed on which points and chains of points, the means over problems with their
+intervals, and the rows. Not here: estimators (``isocost.strategies``), reading of samples (outcome_banks.py), the bootstrap's
+draws (``isocost.frontier``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import polars as pl
+
+from isocost.errors import IsocostError
+from isocost.frontier import resample_counts
+from isocost.hashing import canonical_json, sha256_hex
+from isocost.schema.frames import conform, empty
+from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy, find_strategies, pass_at_k, selection_efficiency
+from isocost.strategies.point_bank import COST_AXES
+from isocost.strategies.policies.chains import ladder_costs
+from isocost.tables.outcome_banks import BankFacts, needed, task_banks
+
+OUTCOMES, PROBLEMS = "out_strategy_outcomes", "out_strategy_problems"
+CONFIDENCE = 0.95
+MISS = 0.05
+LONGEST_CHAIN = 3
+MOST_CHAINS = 64  # a prompt with more chains keeps one point a model variant: the one with the most samples
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How the intervals of accuracy are made: percentiles of the mean over resampled problems (or whole clusters).
+
+    Attributes:
+        draws: bootstrap draws; 0 makes no intervals.
+        seed: of the draws, which are shared by all outcomes of a task.
+        confidence: level of the intervals.
+    """
+
+    draws: int = 2000
+    seed: int = 0
+    confidence: float = CONFIDENCE
+
+
+@dataclass(frozen=True)
+class _Played:
+    """One strategy replayed on one bank or chain."""
+
+    strategy: Strategy | ChainStrategy
+    banks: tuple[PointBank, ...]
+    facts: tuple[BankFacts, ...]
+    replay: Replay
+
+
+def build_outcomes(
+    core_samples: pl.DataFrame,
+    *,
+    strategies: Sequence[str] | None = None,
+    budgets: Sequence[int] | None = None,
+    bootstrap: Bootstrap | None = None,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Replays strategies on every point, and cascades and routers on chains of points of one task and prompt.
+
+    A problem with fewer samples than a budget is undefined there, and counted; a problem without any answer loses every vote; a
+    sample without an answer or a score never wins. See the tables' definitions for every reason.
+
+    Args:
+        core_samples: samples; columns beyond the required ones may be missing and are then unknown.
+        strategies: names or families; all default ones when None.
+        budgets: sample budgets; powers of two up to what at least half of the problems have, and that, when None.
+        bootstrap: how intervals are made; 2,000 draws of problems with seed 0 when None.
+
+    Returns:
+        Conforming frames (out_strategy_outcomes, out_strategy_problems).
+
+    Raises:
+        IsocostError: a required column is missing, a strategy is unknown, or one was asked for by name that no point can replay.
+    """
+    parts = list(iter_outcomes(core_samples, strategies=strategies, budgets=budgets, bootstrap=bootstrap))
+    if not parts:
+        return empty(OUTCOMES), empty(PROBLEMS)
+    outcomes, problems = (pl.concat([part[i] for part in parts]) for i in (0, 1))
+    return conform(outcomes, OUTCOMES), conform(problems, PROBLEMS)
+
+
+def iter_outcomes(
+    core_samples: pl.DataFrame,
+    *,
+    strategies: Sequence[str] | None = None,
+    budgets: Sequence[int] | None = None,
+    bootstrap: Bootstrap | None = None,
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """As `build_outcomes`, task by task, so that a bank larger than memory's share can be written away in between."""
+    chosen = find_strategies(strategies)
+    samples = needed(core_samples)
+    options = bootstrap or Bootstrap()
+    replayed: set[str] = set()
+    for task in samples["task"].unique().sort():
+        banks = list(task_banks(samples.filter(pl.col("task") == task)))
+        played = [*_play_points(banks, chosen, budgets), *_play_chains(banks, chosen)]
+        replayed |= {p.strategy.name for p in played}
+        if played:
+            yield _frames(str(task), banks, played, options)
+    if strategies is not None and samples.height:
+        _refuse_unplayed(strategies, chosen, replayed)
+
+
+def _refuse_unplayed(names: Sequence[str], chosen: Sequence[Strategy | ChainStrategy], replayed: set[str]) -> None:
+    for name in names:
+        variants = [s for s in chosen if name in (s.name, s.family)]
+        if not any(s.name in replayed for s in variants):
+            inputs = sorted({column for s in variants for column in s.needs})
+            remedy = f"It needs {', '.join(inputs)}." if inputs else "A chain needs points of two model variants on one task and prompt."
+            raise IsocostError("no point can replay the strategy", where=f"strategy {name}", remedy=remedy)
+
+
+def default_budgets(sizes: np.ndarray) -> np.ndarray:
+    """Powers of two up to the most samples that at least half of the problems have, and that number."""
+    held = np.sort(sizes[sizes > 0])
+    if held.size == 0:
+        return np.ones(1, dtype=np.int64)
+    most = int(held[len(held) // 2])
+    powers = [2**i for i in range(most.bit_length()) if 2**i < most]
+    return np.array([*powers, most], dtype=np.int64)
+
+
+def _play_points(
+    banks: Sequence[tuple[PointBank, BankFacts]], chosen: Sequence[Strategy | ChainStrategy], budgets: Sequence[int] | None
+) -> Iterator[_Played]:
+    """Every strategy on every point that has what it needs."""
+    for bank, facts in banks:
+        asked = default_budgets(bank.sizes) if budgets is None else np.unique(np.asarray(budgets, dtype=np.int64))
+        if asked.size == 0 or asked.min() < 1:
+            raise IsocostError(f"budgets must be whole numbers of at least 1, got {budgets!r}", where="budgets")
+        for strategy in chosen:
+            if isinstance(strategy, Strategy) and bank.sizes.any() and strategy.applies(bank):
+                ks = strategy.budgets(bank, asked)
+                if ks.size:
+                    yield _Played(strategy, (bank,), (facts,), strategy.replay(bank, ks))
+
+
+def _play_chains(banks: Sequence[tuple[PointBank, BankFacts]], chosen: Sequence[Strategy | ChainStrategy]) -> Iterator[_Played]:
+    """Every chain strategy on every chain of different models under one prompt."""
+    several = [s for s in chosen if isinstance(s, ChainStrategy)]
+    prompts = sorted({bank.labels["prompt"] or "" for bank, _ in banks}) if several else []
+    for prompt in prompts:
+        group = [(bank, facts) for bank, facts in banks if (bank.labels["prompt"] or "") == prompt and bank.sizes.any()]
+        for members in _chains(group):
+            ids = tuple(sorted({problem for bank, _ in members for problem in bank.problem_ids}))
+            pairs = [(bank.aligned(ids), facts) for bank, facts in members]
+            costs = np.nanmean(np.where(np.isnan(c := ladder_costs([b for b, _ in pairs])), np.nan, c), axis=0)
+            pairs = [pairs[i] for i in np.argsort(costs, kind="stable")]
+            own = tuple(bank for bank, _ in pairs)
+            for strategy in several:
+                if strategy.applies(own):
+                    yield _Played(strategy, own, tuple(facts for _, facts in pairs), strategy.replay_chain(own))
+
+
+def _chains(group: list[tuple[PointBank, BankFacts]]) -> list[tuple[tuple[PointBank, BankFacts], ...]]:
+    """Sets of two and three points of different model variants."""
+
+    def sets(members: list[tuple[PointBank, BankFacts]]) -> list:
+        found = [c for size in range(2, LONGEST_CHAIN + 1) for c in combinations(members, size)]
+        return [c for c in found if len({bank.labels["model_variant"] for bank, _ in c}) == len(c)]
+
+    chains = sets(group)
+    if len(chains) <= MOST_CHAINS:
+        return chains
+    best: dict[str | None, tuple[PointBank, BankFacts]] = {}
+    for bank, facts in sorted(group, key=lambda pair: (-int(pair[0].sizes.sum()), pair[0].point_id)):
+        best.setdefault(bank.labels["model_variant"], (bank, facts))
+    return sets(sorted(best.values(), key=lambda pair: pair[0].point_id))
+
+
+def _frames(
+    task: str, banks: Sequence[tuple[PointBank, BankFacts]], played: Sequence[_Played], options: Bootstrap
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows of one task; all its outcomes share the draws of problems."""
+    ids = tuple(sorted({problem for bank, _ in banks for problem in bank.problem_ids}))
+    place = {problem: i for i, problem in enumerate(ids)}
+    clusters = {problem: cluster for _, facts in banks for problem, cluster in facts.clusters.items()}
+    labels = [clusters.get(p, f"\x00{p}") for p in ids] if clusters else None
+    units = len(ids) if labels is None else len(set(labels))
+    counts = resample_counts(len(ids), options.draws, options.seed, clusters=labels) if options.draws and units > 1 else None
+    method = "percentile" if labels is None else "percentile-clustered"
+    outcome_rows: list[dict] = []
+    problem_frames: list[pl.DataFrame] = []
+    for one in played:
+        at = np.array([place[p] for p in one.banks[0].problem_ids])
+        low, high = _interval(one.replay.accuracy, None if counts is None else counts[:, at], options.confidence)
+        rows = [_outcome_row(task, one, i) for i in range(len(one.replay.budgets))]
+        for i, row in enumerate(rows):
+            known = not np.isnan(low[i])
+            row |= {"accuracy_low": _value(low[i]), "accuracy_high": _value(high[i]), "interval_method": method if known else None}
+            row |= {"interval_draws": options.draws if known else None, "interval_confidence": options.confidence if known else None}
+        outcome_rows += rows
+        problem_frames.append(_problem_rows(one, [row["outcome_id"] for row in rows]))
+    schema = empty(OUTCOMES).schema
+    outcomes = pl.DataFrame(outcome_rows, schema={name: schema[name] for name in outcome_rows[0]}).select(schema.names())
+    return outcomes, pl.concat(problem_frames)
+
+
+def _interval(values: np.ndarray, counts: np.ndarray | None, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of the mean over defined problems for each budget; NaN where fewer than two problems are defined."""
+    missing = np.full(values.shape[1], np.nan)
+    if counts is None:
+        return missing, missing.copy()
+    defined = ~np.isnan(values)
+    weights = counts.astype(np.float64)
+    total = weights @ np.nan_to_num(values)
+    size = weights @ defined.astype(np.float64) if not defined.all() else np.broadcast_to(weights.sum(axis=1)[:, None], total.shape)
+    means = np.divide(total, size, out=np.full(total.shape, np.nan), where=size > 0)
+    enough = defined.sum(axis=0) >= 2
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    low, high = missing, missing.copy()
+    if enough.any():
+        # A draw without any defined problem has no mean; it is left out.
+        low[enough], high[enough] = np.nanquantile(means[:, enough], tails, axis=0)
+    return low, high
+
+
+def _value(number: float) -> float | None:
+    """A number, or NULL for NaN."""
+    return None if np.isnan(number) else float(number)
+
+
+def _mean(values: np.ndarray, rows: np.ndarray) -> float | None:
+    """Mean over the given problems; NULL where any of them is unknown or there are none."""
+    return _value(values[rows].mean()) if rows.any() else None
+
+
+def _outcome_row(task: str, one: _Played, i: int) -> dict:
+    """One row without its interval."""
+    replay, strategy = one.replay, one.strategy
+    budget, accuracy = float(replay.budgets[i]), replay.accuracy[:, i]
+    defined = ~np.isnan(accuracy)
+    point_ids = [bank.point_id for bank in one.banks]
+    parameters = canonical_json(dict(strategy.parameters))
+    exact = replay.is_exact is None or bool(replay.is_exact[defined, i].all())
+    methods = {facts.energy_method for facts in one.facts}
+    costs = {f"{axis}_per_problem": _mean(replay.costs[axis][:, i], defined) if axis in replay.costs else None for axis in COST_AXES}
+    if len(methods) > 1:
+        costs["energy_j_per_problem"] = None
+    return {
+        "outcome_id": outcome_id(point_ids, strategy.name, parameters, budget),
+        "task": task,
+        "model_variant": " + ".join(str(bank.labels["model_variant"]) for bank in one.banks),
+        "prompt": one.banks[0].labels["prompt"],
+        "point_id": "+".join(point_ids),
+        "point_ids": point_ids,
+        "strategy": strategy.name,
+        "strategy_family": strategy.family,
+        "strategy_kind": strategy.kind,
+        "parameters": parameters,
+        "budget": budget,
+        "budget_unit": strategy.budget_unit,
+        "n_problems": int(defined.sum()),
+        "n_problems_undefined": int((~defined).sum()),
+        "undefined_reasons": _reasons(replay, i, ~defined),
+        "accuracy": _mean(accuracy, defined),
+        "marginal_accuracy": _optional(replay.marginal, i, defined),
+        "selection_efficiency": _efficiency(one, i, defined),
+        "expected_score": _optional(replay.score, i, defined),
+        **costs,
+        "energy_method": methods.pop() if len(methods) == 1 and costs["energy_j_per_problem"] is not None else None,
+        "estimator": "exact" if exact else "sampled",
+        "sampling_draws": None if exact else replay.draws,
+        "error_bound": 0.0 if exact else _mean_bound(replay, i, defined),
+        "tie_rule": strategy.tie_rule,
+        "n_samples_unscored": replay.unscored,
+        **_summed(one.facts),
+    }
+
+
+def outcome_id(point_ids: Sequence[str], strategy: str, parameters: str, budget: float) -> str:
+    """The same for the same points, strategy, parameters and budget, on every machine."""
+    return f"oc-{sha256_hex([list(point_ids), strategy, parameters, budget], 16)}"
+
+
+def _summed(facts: Sequence[BankFacts]) -> dict[str, int | None]:
+    """Counts of a point, or the sums over a chain's points; unknown where one is."""
+    names = facts[0].counts
+    return {n: None if any(f.counts[n] is None for f in facts) else sum(f.counts[n] or 0 for f in facts) for n in names}
+
+
+def _optional(values: np.ndarray | None, i: int, defined: np.ndarray) -> float | None:
+    return None if values is None else _mean(values[:, i], defined)
+
+
+def _efficiency(one: _Played, i: int, defined: np.ndarray) -> float | None:
+    """Selection efficiency over the same problems, for strategies that pick among k samples."""
+    if not one.strategy.is_selector or one.strategy.kind != "policy" or not defined.any():
+        return None
+    bank, k = one.banks[0], int(one.replay.budgets[i])
+    ceiling = pass_at_k(bank.sizes[defined], bank.n_correct[defined], [1, k]).mean(axis=0)
+    return _value(selection_efficiency(one.replay.accuracy[defined, i].mean(), ceiling[0], ceiling[1]))
+
+
+def _mean_bound(replay: Replay, i: int, defined: np.ndarray) -> float:
+    """Hoeffding bound of the mean over problems, whose random draws are independent; exact problems add no error."""
+    sampled = int((~replay.is_exact[defined, i]).sum())
+    return float(np.sqrt(np.log(2 / MISS) * sampled / (2 * replay.draws)) / max(int(defined.sum()), 1))
+
+
+def _cells(where: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return np.broadcast_to(where if where.ndim == 2 else where[:, None], shape)
+
+
+def _reasons(replay: Replay, i: int, undefined: np.ndarray) -> list[str]:
+    """reason:problems, each problem under its first reason."""
+    found, left = [], undefined.copy()
+    for reason, where in replay.undefined.items():
+        hit = left & _cells(where, replay.accuracy.shape)[:, i]
+        if hit.any():
+            found.append(f"{reason}:{int(hit.sum())}")
+            left &= ~hit
+    if left.any():
+        raise IsocostError(
+            f"{int(left.sum())} undefined values without a reason", where="strategy replay", remedy="This is a defect; report it."
+        )
+    return sorted(found)
+
+
+def _problem_rows(one: _Played, ids: list[str]) -> pl.DataFrame:
+    """One row for each outcome and problem of a replay."""
+    replay = one.replay
+    problems, budgets = replay.accuracy.shape
+    mixed = len({facts.energy_method for facts in one.facts}) > 1
+    reason = np.full(replay.accuracy.shape, -1)
+    names = list(replay.undefined)
+    for number, name in reversed(list(enumerate(names))):
+        reason[_cells(replay.undefined[name], reason.shape) & np.isnan(replay.accuracy)] = number
+    columns = {
+        "outcome_id": pl.Series(ids, dtype=pl.String).gather(np.repeat(np.arange(budgets), problems)),
+        "problem_id": pl.Series(one.banks[0].problem_ids, dtype=pl.String).gather(np.tile(np.arange(problems), budgets)),
+        "accuracy": _series(replay.accuracy),
+    }
+    if names and (reason >= 0).any():
+        columns["undefined_reason"] = pl.Series([*names, None], dtype=pl.String).gather(np.where(reason < 0, len(names), reason).T.ravel())
+    else:
+        columns["undefined_reason"] = pl.Series([None], dtype=pl.String).new_from_index(0, problems * budgets)
+    for axis in COST_AXES:
+        known = axis in replay.costs and not (axis == "energy_j" and mixed)
+        values = _series(replay.costs[axis]) if known else pl.Series([None], dtype=pl.Float64).new_from_index(0, problems * budgets)
+        columns[f"{axis}_per_problem"] = values
+    return pl.DataFrame(columns).select(empty(PROBLEMS).columns)
+
+
+def _series(matrix: np.ndarray) -> pl.Series:
+    """(problems, budgets) as one column, budget by budget, NaN as NULL."""
+    return pl.Series(np.ascontiguousarray(matrix.T).ravel(), nan_to_null=True)
