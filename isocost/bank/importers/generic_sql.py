@@ -80,8 +80,8 @@ def _rows_a_group(path: Path) -> int:
 def _reader(path: Path, kind: str, mapping: dict[str, Any], found: list[Rule]) -> str:
     where = _text(_glob_safe(str(path)))
     if kind == "jsonl":
-        types = {rule.source: "DOUBLE" if rule.target.kind in ("number", "integer") and not rule.null else "VARCHAR" for rule in found}
-        listed = ", ".join(f"{_text(name)}: '{type_}'" for name, type_ in types.items())
+        # As text, so that true is no 1 and a number of 17 digits is not rounded before it is looked at.
+        listed = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in dict.fromkeys(rule.source for rule in found))
         return f"read_json({where}, format='newline_delimited', columns={{{listed}}}, maximum_object_size={MAX_LINE_BYTES})"
     if kind == "csv":
         delimiter = mapping.get("delimiter") or ("\t" if path.suffix.lower() == ".tsv" else ",")
@@ -174,7 +174,7 @@ def _value(rule: Rule, kind: str, reasons: list[tuple[str, str]]) -> str:
         bounds.append(f"{number} > {float(target.high)!r}")
     if target.kind == "integer":
         # Beyond 2^53 a double cannot tell neighbours apart: the slow way reads such a number as the integer it is.
-        bounds += [f"{number} <> floor({number})", f"{number} > {2**31 - 1 if target.column == 'sample_index' else 2**53}"]
+        bounds += [f"{number} <> floor({number})", f"{number} >= {2**31 if target.column == 'sample_index' else 2**53}"]
     return f"CASE WHEN {' OR '.join(bounds)} THEN {_REFUSED} ELSE {number} END"
 
 

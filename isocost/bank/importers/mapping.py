@@ -113,7 +113,7 @@ def load_mapping(mapping: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(mapping, Mapping):
         value, where = dict(mapping), "mapping"
     else:
-        value, where = as_object(load_yaml(Path(mapping)), str(mapping)), str(mapping)
+        value, where = as_object(load_yaml(Path(mapping), as_text=True), str(mapping)), str(mapping)
     rules(value, where)
     return value
 

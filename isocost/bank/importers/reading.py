@@ -11,7 +11,7 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -169,13 +169,11 @@ def _bounded_text(path: Path, limit: int, what: str) -> str:
     return decode(raw.removeprefix(b"\xef\xbb\xbf"), str(path))
 
 
-class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Plain YAML: no aliases (a few of them unfold to gigabytes), no key twice, no dates."""
+_BaseLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("has aliases (*name), which are not read")
-        return super().compose_node(parent, index)
+
+class _StrictLoader(_BaseLoader):
+    """Plain YAML: no key twice, no dates."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         result = super().construct_mapping(node, deep=deep)
@@ -190,15 +188,24 @@ _StrictLoader.yaml_implicit_resolvers = {
 }
 
 
-def load_yaml(path: Path, limit: int = MAX_YAML_BYTES) -> Any:
-    """The one YAML value of a file.
+class _TextLoader(_StrictLoader):
+    """YAML whose plain scalars are all text: yes stays "yes"."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+
+def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False) -> Any:
+    """The one YAML value of a file; with ``as_text`` every plain scalar in it is text.
 
     Raises:
         IsocostError: too large, not UTF-8, not YAML, with aliases, or with a key that comes twice.
     """
     text = _bounded_text(path, limit, "YAML document")
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        # A few aliases unfold to gigabytes; looked for only where the characters for it are there.
+        if "*" in text and "&" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_BaseLoader)):
+            raise yaml.YAMLError("it has aliases (*name), which are not read")
+        return yaml.load(text, Loader=_TextLoader if as_text else _StrictLoader)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise IsocostError(f"is not YAML that can be read: {' '.join(str(error).split())[:300]}", where=str(path)) from None
 

@@ -1,0 +1,235 @@
+"""The generic importer: mapping, both ways through, and the same rows either way."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import importer_samples as files
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from isocost.bank.importers import generic, import_path, read_imports
+from isocost.bank.importers.mapping import rules
+from isocost.bank.importers.units import to_base
+from isocost.errors import IsocostError
+from isocost.schema.parquet import read_stamp
+
+
+def load(tmp_path: Path, path: Path, **more) -> pl.DataFrame:
+    report = files.import_sample("generic", path, tmp_path / "lake", **more)
+    return read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect().sort("record_index")
+
+
+def went_fast(frame: pl.DataFrame) -> bool:
+    return frame["source_place"].null_count() == frame.height  # only the row-by-row way knows lines
+
+
+def test_values_units_and_sentinels(tmp_path: Path) -> None:
+    frame = load(tmp_path, files.generic(tmp_path))
+    assert went_fast(frame)
+    assert frame["record_index"].to_list() == [0, 1]
+    assert frame["latency_s"].to_list() == [1.5005, None]
+    assert frame["energy_j"].to_list() == [1800.0, None]
+    assert frame["energy_method"].to_list() == ["nvml_counter", None]
+    assert frame["output_tokens"].to_list() == [12, None]
+    assert frame["null_reasons"].to_list() == [[], ["latency_s:sentinel_-1", "output_tokens:sentinel_-1"]]
+    assert frame["label_correct"].to_list() == [True, False]
+    assert frame["latency_meaning"].to_list() == ["client end to end", None]
+
+
+def as_csv(path: Path) -> Path:
+    with path.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, fieldnames=list(files.GENERIC_ROWS[0]))
+        writer.writeheader()
+        writer.writerows(files.GENERIC_ROWS)
+    return path
+
+
+def as_parquet(path: Path) -> Path:
+    pl.DataFrame(files.GENERIC_ROWS).write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("build", [files.generic, lambda p: as_csv(p / "t.csv"), lambda p: as_parquet(p / "t.parquet")])
+def test_the_fast_and_the_slow_way_agree(tmp_path: Path, build, monkeypatch) -> None:
+    path = build(tmp_path)
+    fast = load(tmp_path / "fast", path)
+    monkeypatch.setattr(generic.Generic, "write_fast", lambda *_: None)
+    slow = load(tmp_path / "slow", path)
+    assert went_fast(fast) and not went_fast(slow)
+    assert_frame_equal(fast.drop("source_place"), slow.drop("source_place"))
+
+
+def test_the_fast_part_carries_the_stamp(tmp_path: Path) -> None:
+    load(tmp_path, files.generic(tmp_path))
+    part = next((tmp_path / "lake").rglob("part-*.parquet"))
+    assert read_stamp(part) == ("raw_imports", 1)
+
+
+BAD = {
+    "tokens": ["twelve", 1.5, -7, [1], 2.0**63, True],
+    "ms": ["1.5s", -2.0, {"a": 1}],
+    "ok": ["maybe", 2, [True]],
+    "id": [None],
+    "k": [-1, 2**31],
+}
+
+
+@pytest.mark.parametrize(("column", "value"), [(column, value) for column, values in BAD.items() for value in values])
+def test_a_value_that_cannot_be_meant_is_named_with_its_line(tmp_path: Path, column: str, value) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in [*files.GENERIC_ROWS, {**files.GENERIC_ROWS[0], column: value}]))
+    with pytest.raises(IsocostError) as caught:
+        load(tmp_path, path)
+    assert "t.jsonl, line 3" in caught.value.where
+    assert not list((tmp_path / "lake").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 400 + ".0"])
+def test_numbers_that_are_none_become_null_with_a_reason(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "t.jsonl"
+    line = json.dumps(files.GENERIC_ROWS[0]).replace("1500.5", number)
+    path.write_text(json.dumps(files.GENERIC_ROWS[0]) + "\n" + line + "\n")
+    frame = load(tmp_path, path)
+    assert frame["latency_s"].to_list() == [1.5005, None]
+    assert frame["null_reasons"].to_list()[1] == ["latency_s:not_finite"]
+
+
+def test_a_large_integer_keeps_its_last_digit(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps({**files.GENERIC_ROWS[0], "tokens": 2**53 + 1}))
+    assert load(tmp_path, path)["output_tokens"].to_list() == [2**53 + 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"id":"a","id":"b"}', "'id' comes twice"),
+        ('{"id":"a"', "not JSON"),
+        ('{"id":"a"} {"id":"b"}', "not JSON"),
+        ("[1, 2]", "a JSON object was expected"),
+        ("", "no row has a value|holds no records"),
+        ('{"x":1}', "is empty"),
+    ],
+)
+def test_malformed_lines(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(text)
+    with pytest.raises(IsocostError, match=message):
+        load(tmp_path, path)
+
+
+def test_a_mapped_column_that_never_has_a_value_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(json.dumps({**row, "wh": None}) for row in files.GENERIC_ROWS))
+    with pytest.raises(IsocostError, match="no row has a value in 'wh'"):
+        load(tmp_path, path)
+
+
+def test_csv_with_a_ragged_row_and_parquet_without_a_column(tmp_path: Path) -> None:
+    path = as_csv(tmp_path / "t.csv")
+    path.write_text(path.read_text() + "a,b\n")
+    with pytest.raises(IsocostError, match="has 2 cells, the header has 9"):
+        load(tmp_path, path)
+    pl.DataFrame({"id": ["a"]}).write_parquet(tmp_path / "t.parquet")
+    with pytest.raises(IsocostError, match="has no column 'k'"):
+        load(tmp_path, tmp_path / "t.parquet")
+
+
+def test_lone_surrogates_are_replaced_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps({**files.GENERIC_ROWS[0], "text": "a\ud800b"}))
+    frame = load(tmp_path, path)
+    assert frame["output_text"].to_list() == ["a\ufffdb"] and frame["null_reasons"].to_list() == [["output_text:lone_surrogate_replaced"]]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"columns": {"correct": "ok"}}, "problem"),
+        ({"columns": {"problem": "id", "corect": "ok"}}, "Did you mean correct"),
+        ({"columns": {"problem": "id", "latency": "ms"}}, "latency_meaning"),
+        ({"columns": {"problem": "id", "energy": "e"}}, "energy_method"),
+        ({"columns": {"problem": "id", "energy": {"column": "e", "unit": "ms"}}, "energy_method": "x"}, "cannot be brought to J"),
+        ({"columns": {"problem": {"column": "id", "unit": "ms"}}}, "has no unit"),
+        ({"columns": {"problem": "id"}, "colums": {}}, "Did you mean columns"),
+        ({"columns": {"problem": "id", "tokens": "a", "output_tokens": "b"}}, "twice"),
+        ({"columns": []}, "a JSON object was expected"),
+        ({"columns": {"problem": {"column": 3}}}, "names no column"),
+    ],
+)
+def test_mappings_that_are_refused(mapping, message: str) -> None:
+    with pytest.raises(IsocostError, match=message):
+        rules(mapping)
+
+
+def test_a_mapping_from_yaml_with_own_words_and_nulls(tmp_path: Path) -> None:
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text("columns:\n  problem: id\n  correct: {column: ok, true: [good], false: [bad], 'null': [none]}\n")
+    path = tmp_path / "t.csv"
+    path.write_text("id,ok\na,good\nb,bad\nc,none\n")
+    report = import_path("generic", path, tmp_path / "lake", mapping=mapping, unknown=files.ALL_UNKNOWN)
+    frame = read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect()
+    assert frame["label_correct"].to_list() == [True, False, None]
+    assert frame["null_reasons"].to_list() == [[], [], ["label_correct:source_writes_none"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [
+        (1.0, "kWh", (3.6e6, "J")),
+        (1.0, "Wh", (3600.0, "J")),
+        (1500.0, "mJ", (1.5, "J")),
+        (2.0, "MJ", (2e6, "J")),
+        (11.0, "ms", (0.011, "s")),
+        (1.0, "ns", (1e-9, "s")),
+        (250.0, "mW", (0.25, "W")),
+        (35.95, "percent", (0.3595, "ratio")),
+        (1.0, "bits", (0.6931471805599453, "nats")),
+    ],
+)
+def test_units(value: float, unit: str, expected: tuple[float, str]) -> None:
+    assert to_base(value, unit) == (pytest.approx(expected[0], rel=1e-15), expected[1])
+
+
+def test_an_unknown_unit_is_named() -> None:
+    with pytest.raises(IsocostError, match="'mj'"):
+        to_base(1.0, "mj")
+
+
+_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.sampled_from(["1", "-1", "", "true", "x", " 2 ", "0x1", "1_0", "nan", "inf"]),
+    st.text(max_size=4),
+)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.fixed_dictionaries({"tokens": _VALUES, "ms": _VALUES, "ok": _VALUES, "text": _VALUES}), min_size=1, max_size=6))
+def test_any_table_goes_both_ways_alike_or_is_refused_both_ways(tmp_path_factory, monkeypatch, table) -> None:
+    folder = tmp_path_factory.mktemp("g")
+    path = folder / "t.jsonl"
+    path.write_text("\n".join(json.dumps({**files.GENERIC_ROWS[0], **row}) for row in table), encoding="utf-8")
+    fast, slow = _attempt(folder / "fast", path), None
+    with monkeypatch.context() as patch:
+        patch.setattr(generic.Generic, "write_fast", lambda *_: None)
+        slow = _attempt(folder / "slow", path)
+    if isinstance(fast, str) or isinstance(slow, str):
+        assert fast == slow
+    else:
+        assert_frame_equal(fast.drop("source_place"), slow.drop("source_place"))
+
+
+def _attempt(folder: Path, path: Path) -> pl.DataFrame | str:
+    try:
+        return load(folder, path)
+    except IsocostError as error:
+        return str(error)

@@ -1,0 +1,201 @@
+"""Hostile files: an error that names file and place, or a correct import; never a crash, a hang, or anything left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import importer_samples as files
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isocost.bank.importers import reading, verify_imports
+from isocost.errors import IsocostError
+
+
+def refuse(name: str, path: Path, lake: Path, message: str) -> IsocostError:
+    with pytest.raises(IsocostError, match=message) as caught:
+        files.import_sample(name, path, lake)
+    assert not list(lake.rglob("*.parquet"))
+    return caught.value
+
+
+@pytest.mark.parametrize("member", ["../x", "samples/../../x.json", "/etc/x", "..\\x", "C:\\x", "samples/a/../../../x"])
+def test_a_zip_member_outside_the_archive(tmp_path: Path, member: str) -> None:
+    path = files.inspect_eval(tmp_path / "in", {member: "{}"})
+    error = refuse("inspect_ai", path, tmp_path / "lake", "points outside the archive")
+    assert "member" in error.where
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["in"] or (tmp_path / "lake").exists()
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_zip_that_expands_a_thousandfold(tmp_path: Path) -> None:
+    path = files.inspect_eval(tmp_path / "in", {"samples/9_epoch_1.json": json.dumps({"pad": "0" * 5_000_000})})
+    refuse("inspect_ai", path, tmp_path / "lake", "expands from")
+
+
+def test_a_zip_that_expands_beyond_the_total(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(reading, "MAX_ZIP_TOTAL_BYTES", 1_000)
+    refuse("inspect_ai", files.inspect_eval(tmp_path / "in"), tmp_path / "lake", "expands to")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_and_a_lying_header(tmp_path: Path) -> None:
+    path = files.inspect_eval(tmp_path / "in")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("header.json", "{}")
+    refuse("inspect_ai", path, tmp_path / "lake", "two members of one name")
+
+
+def test_no_zip_at_all_and_a_zip_without_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.eval"
+    path.write_bytes(b"PK\x03\x04 not really")
+    refuse("inspect_ai", path, tmp_path / "lake", "is not a zip file")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("other.json", "{}")
+    refuse("inspect_ai", path, tmp_path / "lake", "neither header.json")
+
+
+def test_a_line_that_never_ends_is_refused_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    first = json.dumps(files.GENERIC_ROWS[0]).encode() + b"\n"
+    with path.open("wb") as handle:
+        handle.write(first + b'{"id":"')
+        handle.truncate(40 << 20)  # sparse: costs no disk
+    error = refuse("generic", path, tmp_path / "lake", f"a line of more than 16 MiB, starting at byte {len(first)}")
+    assert "t.jsonl" in error.where
+    other = files.gsm8k_solutions(tmp_path)
+    with other.open("ab") as handle:
+        handle.truncate(40 << 20)
+    assert "line 2" in refuse("gsm8k_solutions", other, tmp_path / "lake", "longer than 16 MiB").where
+
+
+def test_a_long_line_just_inside_the_limit_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps({**files.GENERIC_ROWS[0], "text": "x" * (3 << 20)}) + "\n")
+    assert files.import_sample("generic", path, tmp_path / "lake").records == 1
+
+
+@pytest.mark.parametrize(("before", "length", "after"), [(0, 30, 0), (5, 30, 7), (5, 31, 7), (32, 31, 1), (31, 30, 40), (8, 100, 0)])
+def test_long_line_borders(tmp_path: Path, monkeypatch, before: int, length: int, after: int) -> None:
+    monkeypatch.setattr(reading, "_CHUNK", 16)
+    path = tmp_path / "l.txt"
+    path.write_bytes(b"a\n" * before + b"x" * length + b"\n" + b"b\n" * after)
+    if length <= 30:
+        reading.check_lines(path, 30)
+        assert len(list(reading.iter_lines(path, 31))) == before + 1 + after
+        return
+    with pytest.raises(IsocostError, match=f"starting at byte {2 * before}"):
+        reading.check_lines(path, 30)
+    with pytest.raises(IsocostError) as caught:
+        list(reading.iter_lines(path, 30))
+    assert f"line {before + 1}" in caught.value.where
+
+
+def test_links_pipes_folders_and_missing_files(tmp_path: Path) -> None:
+    target = files.counts(tmp_path)
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(target)
+    refuse("counts", link, tmp_path / "lake", "is a symbolic link")
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    refuse("counts", pipe, tmp_path / "lake", "is no regular file")
+    refuse("counts", tmp_path, tmp_path / "lake", "is a folder")
+    refuse("counts", tmp_path / "nowhere", tmp_path / "lake", "No such file")
+    folder = files.lm_eval(tmp_path / "lm")
+    (folder / "samples_t_2026-01-22T03-44-18.458309.jsonl").symlink_to("/etc/passwd")
+    refuse("lm_eval", folder, tmp_path / "lake", "is a symbolic link")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &x [1]\nb: *x\n", "aliases"),
+        ("question: 1\nquestion: 2\n", "comes twice"),
+        ("[" * 5_000, "not YAML"),
+        ("!!python/object/apply:os.system ['true']\n", "not YAML"),
+        ("samples: [", "not YAML"),
+        ("samples: 3\n", "a JSON list was expected"),
+        ("- a\n", "a JSON object was expected"),
+        ("\x00", "not YAML"),
+    ],
+)
+def test_yaml_that_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(text)
+    refuse("large_language_monkeys", path, tmp_path / "lake", message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ('{"a":1,"a":2}', "'a' comes twice"),
+        ("", "not JSON"),
+        ("null", "expected"),
+        ('{"version":2,"eval":' + "9" * 5_000 + "}", "not JSON"),
+        ('{"version":2}', "expected"),
+    ],
+)
+def test_json_documents_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(text)
+    assert "p.json" in refuse("inspect_ai", path, tmp_path / "lake", message).where
+
+
+def test_a_document_beyond_the_limit(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(reading.load_json, "__defaults__", (1_000,))
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"pad": "x" * 2_000}))
+    refuse("inspect_ai", path, tmp_path / "lake", "cannot be read in bounded memory")
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(b'{"id":"a","c":1,"n":2}\n{"id":"\xff","c":1,"n":2}\n')
+    assert "line 2" in refuse("counts", path, tmp_path / "lake", "byte 7 is not UTF-8").where
+
+
+def _mutate(folder: Path, pick: int, how: str, where: float, value: int) -> None:
+    """Damages one file of a source: cut off, a byte flipped, a run of bytes doubled, or a token replaced."""
+    path = sorted(item for item in folder.rglob("*") if item.is_file())[pick % sum(item.is_file() for item in folder.rglob("*"))]
+    raw = bytearray(path.read_bytes())
+    at = int(where * max(len(raw) - 1, 0))
+    if how == "cut":
+        raw = raw[:at]
+    elif how == "flip":
+        raw[at] ^= 1 << (value % 8)
+    elif how == "double":
+        raw[at:at] = raw[at : at + 1 + value % 50]
+    else:
+        tokens = [b"null", b"NaN", b"-1", b"[]", b"{}", b'"x"', b"1e999", b"9" * 400, b"true", b"-Infinity"]
+        old = [b"true", b'"', b"1", b"0", b":", b"[", b"{", b"m", b",", b"."][value % 10]
+        start = raw.find(old, at)
+        if start >= 0:
+            raw[start : start + len(old)] = tokens[value // 10 % 10]
+    path.write_bytes(bytes(raw))
+
+
+@pytest.mark.parametrize("name", [*sorted(files.SAMPLES), "inspect_eval"])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pick=st.integers(0, 5), how=st.sampled_from(["cut", "flip", "double", "token"]), where=st.floats(0, 1), value=st.integers(0, 99))
+def test_a_damaged_file_is_an_error_or_an_import(tmp_path: Path, name: str, pick: int, how: str, where: float, value: int) -> None:
+    folder, lake = tmp_path / "in", tmp_path / "lake"
+    for leftover in (folder, lake):
+        shutil.rmtree(leftover, ignore_errors=True)
+    format_name, build = ("inspect_ai", files.inspect_eval) if name == "inspect_eval" else (name, files.SAMPLES[name])
+    path = build(folder)
+    _mutate(folder, pick, how, where, value)
+    try:
+        report = files.import_sample(format_name, path, lake)
+    except IsocostError as error:
+        assert error.where or error.remedy
+        assert not list(lake.rglob("*.parquet"))
+    else:
+        assert report.records > 0 and verify_imports(lake) == []
+    assert not list((lake / "raw" / "importing").glob("*")) if (lake / "raw" / "importing").exists() else True
+    assert {item.name for item in tmp_path.iterdir()} <= {"in", "lake"}
