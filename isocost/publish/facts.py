@@ -23,6 +23,7 @@ TABLES = (
     "out_scaling_points",
     "out_scaling_fits",
 )
+MOST_POINTS = 400
 # What tells two measured configurations apart, in the order in which a reader would name it.
 _TELLING = ("prompt", "model_variant", "max_tokens", "temperature", "quantization", "dtype", "top_p", "top_k", "min_p", "engine", "seed")
 _UNITS = {
@@ -60,6 +61,21 @@ class Facts:
     axes: tuple[str, ...]
 
     @property
+    def curve_axes(self) -> tuple[str, ...]:
+        """Cost axes that have a scaling curve, the first one first."""
+        return tuple(labels.ordered_axes(self.scaling_points["cost_axis"].unique().to_list()))
+
+    @property
+    def curve_strategies(self) -> tuple[str, ...]:
+        """Strategies that have a scaling curve, those that most people know first."""
+        return tuple(labels.ordered_strategies(self.scaling_points["strategy"].unique().to_list()))
+
+    def curves_of(self, strategy: str, axis: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Points and chosen fits of one strategy's curves on one axis."""
+        mine = (pl.col("strategy") == strategy) & (pl.col("cost_axis") == axis)
+        return self.scaling_points.filter(mine), self.scaling_fits.filter(mine & pl.col("is_chosen"))
+
+    @property
     def first_axis(self) -> str | None:
         """The cost axis that is shown first; None where nothing was priced yet."""
         return self.axes[0] if self.axes else None
@@ -67,6 +83,12 @@ class Facts:
     def frontier_of(self, task: str, axis: str) -> pl.DataFrame:
         """All outcomes of one task on one axis, cheapest first."""
         return self.frontier.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy", "outcome_id")
+
+
+def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:
+    """At most so many rows a task: the frontier and its likeliest rivals first, then the most accurate."""
+    ranked = points.sort("is_on_frontier", "frontier_probability", "accuracy", "outcome_id", descending=[True, True, True, False])
+    return ranked.group_by("task", maintain_order=True).head(most)
 
 
 def gather(store: Store) -> Facts:

@@ -7,8 +7,11 @@ colours and sizes (``theme``).
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
+# Keeps a number and its unit on one line.
+NBSP = "\u00a0"
 _SI = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
@@ -28,6 +31,11 @@ class AxisLabel:
     short: str
     unit: str = ""
 
+    @property
+    def column(self) -> str:
+        """In the head of a narrow column."""
+        return self.short.removeprefix("generated ").split(",")[0]
+
 
 _AXES = {
     "samples": AxisLabel("Samples a problem", "samples a problem", "samples"),
@@ -45,6 +53,7 @@ _AXES = {
     "latency_s": AxisLabel("Seconds a problem", "a problem", "time", "s"),
     "cost_usd": AxisLabel("Price a problem (US dollar)", "a problem", "price", "$"),
 }
+_FIRST = ("majority", "best_of", "pass")
 # The axis that a reader sees first: what was generated is always measured, on every machine.
 FIRST_AXIS = "output_tokens"
 
@@ -70,8 +79,22 @@ def ordered_axes(axes: list[str]) -> list[str]:
 
 
 def strategy_words(strategy: str) -> str:
-    """A strategy's registered name as words: ``majority_at_k`` is "majority", ``best_of_k_logprob_mean`` "best of k logprob mean"."""
-    return strategy.removesuffix("_at_k").replace("_", " ").replace("@k", "")
+    """A strategy's registered name as words: ``majority_at_k`` is "majority", ``best_of_k_logprob_mean`` "best-of (logprob mean)"."""
+    head, detail = _parts(strategy)
+    return f"{head} ({detail})" if detail else head
+
+
+def _parts(strategy: str) -> tuple[str, str]:
+    found = re.fullmatch(r"(.+?)_(at|of)_k(?:_(.+))?", strategy)
+    if not found:
+        return strategy.replace("_", " "), ""
+    head, preposition, detail = found.groups()
+    return head.replace("_", " ") + ("-of" if preposition == "of" else ""), (detail or "").replace("_", " ")
+
+
+def ordered_strategies(strategies: list[str]) -> list[str]:
+    """Strategies in the order in which people meet them: voting, choosing the best, coverage; then by name."""
+    return sorted(set(strategies), key=lambda s: (next((i for i, k in enumerate(_FIRST) if s.startswith(k)), len(_FIRST)), s))
 
 
 def budget_words(budget: float | int | str | None) -> str:
@@ -83,21 +106,32 @@ def budget_words(budget: float | int | str | None) -> str:
     return str(budget)
 
 
-def configuration(strategy: str, budget: float | int | str | None, prompt: str | None = None, model: str | None = None) -> str:
-    """One configuration in a few characters: ``majority@8 · think · smollm2-135m``."""
+def outcome(strategy: str, budget: float | int | str | None, configuration: str | None = None) -> str:
+    """One outcome in a few characters: ``majority@8 · think``, ``best-of@4 (logprob mean) · think``."""
+    head, detail = _parts(strategy)
     tail = budget_words(budget)
-    head = f"{strategy_words(strategy)}@{tail}" if tail else strategy_words(strategy)
-    return " · ".join(part for part in (head, prompt, model) if part)
+    text = (f"{head}@{tail}" if tail else head) + (f" ({detail})" if detail else "")
+    return " · ".join(part for part in (text, configuration) if part)
 
 
 def percent(ratio: float | None, digits: int = 1) -> str:
     """A ratio as a percentage; a dash where it is unknown."""
-    return "–" if ratio is None else f"{100 * ratio:.{digits}f} %"
+    return "–" if ratio is None else f"{100 * ratio:.{digits}f}{NBSP}%"
 
 
 def interval(low: float | None, high: float | None, digits: int = 1) -> str:
     """Two ratios as a percentage range, without the unit twice."""
-    return "–" if low is None or high is None else f"{100 * low:.{digits}f}–{100 * high:.{digits}f} %"
+    return "–" if low is None or high is None else f"{100 * low:.{digits}f}–{100 * high:.{digits}f}{NBSP}%"
+
+
+def points(difference: float | None) -> str:
+    """A difference of ratios in percentage points, with its sign."""
+    return "–" if difference is None else f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def points_interval(low: float | None, high: float | None) -> str:
+    """Two differences of ratios in percentage points."""
+    return "–" if low is None or high is None else f"{points(low)} to {points(high)}"
 
 
 def probability(ratio: float | None) -> str:
@@ -105,10 +139,10 @@ def probability(ratio: float | None) -> str:
     if ratio is None:
         return "–"
     if 0 < ratio < 0.01:
-        return "< 1 %"
+        return f"<{NBSP}1{NBSP}%"
     if 0.99 < ratio < 1:
-        return "> 99 %"
-    return f"{100 * ratio:.0f} %"
+        return f">{NBSP}99{NBSP}%"
+    return f"{100 * ratio:.0f}{NBSP}%"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -119,7 +153,7 @@ def number(value: float | None, digits: int = 3) -> str:
         return f"{value:g}"
     for scale, prefix in _SI:
         if abs(value) >= scale:
-            return f"{_plain(value / scale, digits)} {prefix}"
+            return f"{_plain(value / scale, digits)}{NBSP}{prefix}"
     return _plain(value, digits)
 
 
@@ -130,8 +164,8 @@ def amount(value: float | None, cost_axis: str) -> str:
     if value is None or not unit:
         return text
     if unit == "$":
-        return f"$ {text}"
-    return f"{text}{unit}" if text[-1].isalpha() else f"{text} {unit}"
+        return f"${NBSP}{text}"
+    return f"{text}{unit}" if text[-1].isalpha() else f"{text}{NBSP}{unit}"
 
 
 def amount_phrase(value: float | None, cost_axis: str) -> str:

@@ -56,7 +56,7 @@ def headline(facts: Facts, task: str, axis: str) -> Headline | None:
 
 def name(row: dict[str, Any]) -> str:
     """One outcome in a few characters."""
-    return labels.configuration(row["strategy"], row["budget"], row["configuration"])
+    return labels.outcome(row["strategy"], row["budget"], row["configuration"])
 
 
 def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:

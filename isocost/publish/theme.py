@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from isocost.publish import labels
+
 Mode = Literal["light", "dark"]
 
 # Mid-tone, so that they read on white and on near-black; neighbours differ in lightness too, for colour-blind readers.
-PALETTE = ("#3b7dd8", "#e0861a", "#2a9d74", "#a05fd0", "#d64f5c", "#1fa2b8", "#8a7a2b", "#7d8590")
-_KNOWN = ("pass_at_k", "majority_at_k", "best_of_k")
+PALETTE = ("#3b7dd8", "#e0861a", "#2a9d74", "#a05fd0", "#d64f5c", "#1fa2b8", "#8a7a2b", "#c8589f", "#7fae3a", "#9a5b3c")
+NEUTRAL = "#949cab"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
@@ -23,8 +25,8 @@ _INK = {
 
 
 def colours(strategies: list[str]) -> dict[str, str]:
-    """One colour a strategy: fixed for the built-in ones, so that figures of different data agree; then by name."""
-    ordered = sorted(set(strategies), key=lambda s: (next((i for i, k in enumerate(_KNOWN) if s.startswith(k)), len(_KNOWN)), s))
+    """One colour a strategy, in the order in which people meet them."""
+    ordered = labels.ordered_strategies(strategies)
     return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(ordered)}
 
 
@@ -74,6 +76,7 @@ def config(mode: Mode = "light") -> dict[str, Any]:
             "columnPadding": 14,
             "offset": 12,
             "labelLimit": 260,
+            "titleLimit": 320,
         },
         "title": {"color": ink["text"], "fontSize": 15, "fontWeight": 600, "anchor": "start", "subtitleColor": ink["muted"]},
         "line": {"color": ink["text"]},

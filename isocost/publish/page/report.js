@@ -1,9 +1,9 @@
 "use strict";
-// Draws the charts of the page: one specification a figure and cost axis, one configuration a colour mode.
+// Draws the charts of the page: one specification a figure and choice, one configuration a colour mode.
 (function () {
   const page = JSON.parse(document.getElementById("isocost-data").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const select = document.getElementById("cost-axis");
+  const selectors = { axis: document.getElementById("cost-axis"), strategy: document.getElementById("strategy") };
   const drawn = new Map();
 
   function configuration(width) {
@@ -19,13 +19,18 @@
   }
 
   function draw(element) {
-    const axes = page.charts[element.id];
-    const axis = select && select.value in axes ? select.value : Object.keys(axes)[0];
+    const variants = page.charts[element.id];
+    if (!variants) return;
+    const select = element.id.startsWith("frontier") ? selectors.axis : selectors.strategy;
+    const chosen = select ? select.value : "";
+    const figure = element.closest("figure");
+    figure.hidden = !(chosen in variants);
+    if (figure.hidden) return;
     const width = element.clientWidth;
-    const key = [axis, dark.matches, width].join();
+    const key = [chosen, dark.matches, width].join();
     if (!width || drawn.get(element) === key) return;
     drawn.set(element, key);
-    const specification = { ...axes[axis], width: "container", autosize: { type: "fit-x", contains: "padding" } };
+    const specification = { ...variants[chosen], width: "container", autosize: { type: "fit-x", contains: "padding" } };
     vegaEmbed(element, specification, {
       mode: "vega-lite",
       renderer: "svg",
@@ -36,8 +41,9 @@
   }
 
   function drawAll() {
-    if (select) {
-      document.querySelectorAll("[data-axis]").forEach((block) => { block.hidden = block.dataset.axis !== select.value; });
+    for (const [name, select] of Object.entries(selectors)) {
+      if (!select) continue;
+      document.querySelectorAll("[data-" + name + "]").forEach((block) => { block.hidden = block.dataset[name] !== select.value; });
     }
     document.querySelectorAll(".chart").forEach(draw);
   }
@@ -45,6 +51,6 @@
   let timer = 0;
   window.addEventListener("resize", () => { clearTimeout(timer); timer = setTimeout(drawAll, 150); });
   dark.addEventListener("change", drawAll);
-  if (select) select.addEventListener("change", drawAll);
+  Object.values(selectors).forEach((select) => { if (select) select.addEventListener("change", drawAll); });
   drawAll();
 })();

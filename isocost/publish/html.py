@@ -1,0 +1,75 @@
+"""Small pieces of HTML: text is escaped, tables have aligned numbers.
+
+Lives here: markup. Not here: what a page says (``report``, ``sections``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: shown as it is, escaped.
+        is_number: aligned right.
+        wraps: may be broken into lines.
+        markup: HTML after the text, already safe.
+    """
+
+    text: str
+    is_number: bool = False
+    wraps: bool = False
+    markup: str = ""
+
+
+def number(text: str) -> Cell:
+    """A cell aligned right."""
+    return Cell(text, is_number=True)
+
+
+def long(text: str) -> Cell:
+    """A cell of running text."""
+    return Cell(text, wraps=True)
+
+
+def tag(name: str, text: str, **attributes: str) -> str:
+    """One element around escaped text."""
+    return element(name, escape(text), **attributes)
+
+
+def element(name: str, inner: str, **attributes: str) -> str:
+    """One element around markup; ``class_`` and ``data_x`` become ``class`` and ``data-x``."""
+    spelt = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
+    return f"<{name}{spelt}>{inner}</{name}>"
+
+
+def table(head: Sequence[str | Cell], rows: Iterable[Sequence[Cell | str]], *, marked: frozenset[int] = frozenset()) -> str:
+    """A table that scrolls sideways on a narrow screen; rows in ``marked`` stand out."""
+    lines = ["<div class=scroll><table><thead><tr>", *(_cell("th", cell) for cell in head), "</tr></thead><tbody>"]
+    for place, row in enumerate(rows):
+        lines.append(f"<tr{' class=knee' if place in marked else ''}>" + "".join(_cell("td", cell) for cell in row) + "</tr>")
+    return "".join([*lines, "</tbody></table></div>"])
+
+
+def definitions(pairs: Iterable[tuple[str, str]]) -> str:
+    """A list of terms with their explanations."""
+    return "<dl>" + "".join(f"{tag('dt', term)}{tag('dd', text)}" for term, text in pairs) + "</dl>"
+
+
+def share_bar(ratio: float | None) -> str:
+    """A small bar for a ratio; nothing where it is unknown."""
+    if ratio is None:
+        return ""
+    return f'<span class=bar aria-hidden=true><i style="width:{100 * ratio:.0f}%"></i></span>'
+
+
+def _cell(name: str, cell: Cell | str) -> str:
+    if isinstance(cell, str):
+        cell = Cell(cell)
+    kind = " ".join(word for word, on in (("n", cell.is_number), ("wrap", cell.wraps)) if on)
+    return f"<{name}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{cell.markup}{escape(cell.text)}</{name}>"

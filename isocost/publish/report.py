@@ -1,0 +1,123 @@
+"""The report: one page that opens from disk without a network.
+
+Lives here: putting the sections, the charts' specifications, the style, the script and the drawing library into one file. Not
+here: what the sections say (``sections``) and what the charts show (``frontier_figure``, ``scaling_figure``).
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+
+from isocost.errors import IsocostError
+from isocost.publish import facts as facts_module
+from isocost.publish import sections, theme
+from isocost.publish.facts import Facts
+from isocost.publish.frontier_figure import frontier_chart
+from isocost.publish.scaling_figure import scaling_chart
+from isocost.store import Store
+
+TITLE = "Isocost: accuracy against inference compute"
+_PAGE = Path(__file__).parent / "page"
+
+
+def write_report(store: Store) -> Path:
+    """Writes the report of the stored tables, atomically.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        IsocostError: a table cannot be read, or the page cannot be written; an older page is untouched then.
+    """
+    target = store.report
+    _write(target, render(facts_module.gather(store), drawing_library(target.parent)))
+    return target
+
+
+def render(facts: Facts, library: str) -> str:
+    """The whole page as HTML; the same facts give the same text.
+
+    Args:
+        facts: what is shown.
+        library: the script that defines ``vegaEmbed``.
+    """
+    body = [sections.header(facts), "<main>"]
+    if facts.first_axis:
+        body += [sections.cards(facts, facts.first_axis), sections.frontier(facts)]
+    body += [sections.curves(facts), sections.accounting(facts), sections.unknowns(facts), sections.provenance(facts), "</main>"]
+    data = {"config": {mode: theme.config(mode) for mode in ("light", "dark")}, "charts": charts(facts)}
+    return Template((_PAGE / "report.html").read_text(encoding="utf-8")).substitute(
+        title=TITLE,
+        style=(_PAGE / "report.css").read_text(encoding="utf-8"),
+        body="\n".join(body),
+        # "</script>" inside a text would end the element that carries the data.
+        data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
+        library=library,
+        script=(_PAGE / "report.js").read_text(encoding="utf-8"),
+    )
+
+
+def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
+    """Specification of every chart: element id, then the value of its selector (cost axis, or strategy)."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for place, task in enumerate(facts.tasks):
+        found[f"frontier-{place}"] = {
+            axis: _bare(frontier_chart(facts_module.thinned(points), axis, width="container", height=380, facet=False))
+            for axis in facts.axes
+            if (points := facts.frontier_of(task, axis).filter(pl.col("cost") > 0)).height
+        }
+        found[f"curves-{place}"] = {
+            strategy: _bare(scaling_chart(points, fits, facts.curve_axes[0], width="container", height=320, facet=False))
+            for strategy in facts.curve_strategies
+            for points, fits in [_of_task(facts, task, strategy)]
+            if points.filter((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).height
+        }
+    return {name: variants for name, variants in found.items() if variants}
+
+
+def _of_task(facts: Facts, task: str, strategy: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    points, fits = facts.curves_of(strategy, facts.curve_axes[0])
+    return points.filter(pl.col("task") == task), fits.filter(pl.col("task") == task)
+
+
+def _bare(chart: Any) -> dict[str, Any]:
+    """A specification without its configuration, which the page adds for the reader's colour mode."""
+    specification = chart.to_dict(validate=False)
+    specification.pop("config", None)
+    return specification
+
+
+def drawing_library(folder: Path) -> str:
+    """Vega, Vega-Lite and vega-embed as one script of nine hundred kilobytes, kept in a folder once made.
+
+    The vl-convert wheel carries them; putting them together takes seconds, so that the script is kept under the wheel's version.
+    """
+    import vl_convert
+
+    kept = folder / f".vega-{version('vl-convert-python')}.js"
+    if kept.exists():
+        return kept.read_text(encoding="utf-8")
+    text = vl_convert.javascript_bundle().replace("</script", "<\\/script")
+    _write(kept, text)
+    return text
+
+
+def _write(target: Path, text: str) -> None:
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(target)
+    except OSError as error:
+        raise IsocostError(
+            f"could not be written: {error.strerror or error}", where=str(target), remedy="Mend the folder and publish again"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

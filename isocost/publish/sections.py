@@ -1,0 +1,263 @@
+"""The sections of the report, each from the gathered facts to HTML.
+
+Lives here: headline, frontier, curves, accounting, unknowns, provenance. Not here: the page around them (``report``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+import isocost
+from isocost.publish import html, labels, sentences
+from isocost.publish.facts import Facts
+from isocost.publish.html import Cell, number
+
+READING = (
+    (
+        "Frontier",
+        "No other configuration costs no more and is at least as accurate. The staircase is what each budget buys at best.",
+    ),
+    (
+        "Probability",
+        "The share of bootstrap draws of problems in which a configuration stays on the frontier: large, dark marks are safe choices.",
+    ),
+    ("Interval", "Where the accuracy on new problems of the same kind plausibly lies; it says nothing about other tasks."),
+    ("Knee", "The step after which accuracy costs disproportionately more."),
+)
+
+
+def header(facts: Facts) -> str:
+    """Title and one line on what was measured."""
+    summary = facts.summary
+    tasks = [task for task in facts.tasks if not task.startswith("(")]
+    line = "Nothing is measured yet: run a sweep, then publish again."
+    if summary.height:
+        models = summary["model_variant"].n_unique()
+        line = (
+            f"{_many(len(tasks), 'task')}, {_many(summary.height, 'measured configuration')} of {_many(models, 'model')}, "
+            f"{labels.count(int(summary['samples_valid'].sum()))} valid samples, "
+            f"{labels.count(int(summary['output_tokens_sum'].sum()))} generated tokens. "
+            "Every strategy below is replayed from these samples."
+        )
+    title = html.tag("h1", "What accuracy does a unit of inference compute buy?")
+    return f"<header class=page><div class=mark>Isocost</div>{title}{html.tag('p', line, class_='lede')}</header>"
+
+
+def cards(facts: Facts, axis: str) -> str:
+    """One card a task: the best that was reached, at what cost, how surely."""
+    made = []
+    for task in facts.tasks:
+        said = sentences.headline(facts, task, axis)
+        if said is None:
+            continue
+        figure = f"<p class=figure>{said.accuracy}<small>{said.interval}</small></p>"
+        texts = html.tag("p", said.best) + html.tag("p", said.knee) + html.tag("p", said.doubt, class_="aside")
+        made.append(html.element("section", html.tag("h3", task) + figure + texts, class_="card"))
+    return f"<div class=cards>{''.join(made)}</div>" if made else ""
+
+
+def frontier(facts: Facts) -> str:
+    """A chart and a table a task; the table of each cost axis is there, the script shows one."""
+    parts = [html.tag("h2", "The frontier"), _selector("cost-axis", "Cost axis", {a: labels.axis_label(a).title for a in facts.axes})]
+    for place, task in enumerate(facts.tasks):
+        if not facts.frontier.filter(pl.col("task") == task).height:
+            continue
+        chart = f'<figure><div class=chart id="frontier-{place}" role=img aria-label="Frontier of {html.escape(task)}"></div></figure>'
+        tables = "".join(_frontier_block(facts, task, axis) for axis in facts.axes)
+        parts.append(f"<div class=panel>{html.tag('h3', task)}{chart}{tables}</div>")
+    parts.append("<details><summary>How to read this</summary>" + html.definitions(READING) + "</details>")
+    return "".join(parts)
+
+
+def _frontier_block(facts: Facts, task: str, axis: str) -> str:
+    rows = facts.frontier_of(task, axis)
+    hidden = {} if axis == facts.first_axis else {"hidden": ""}
+    if rows.is_empty():
+        text = f"Nothing is known of {labels.axis_label(axis).short} for this task."
+        return html.element("div", html.tag("p", text, class_="hint"), data_axis=axis, **hidden)
+    steps = rows.filter("is_on_frontier").sort("cost")
+    columns = (labels.axis_label(axis).short.capitalize(), "Accuracy", "Interval")
+    head = ["Configuration", *(number(name) for name in columns), "On the frontier in"]
+    body, knees = [], set()
+    for place, row in enumerate(steps.iter_rows(named=True)):
+        if row["is_knee"]:
+            knees.add(place)
+        body.append(
+            (
+                sentences.name(row) + (" (knee)" if row["is_knee"] else ""),
+                number(labels.amount(row["cost"], axis)),
+                number(labels.percent(row["accuracy"])),
+                number(labels.interval(row["accuracy_low"], row["accuracy_high"])),
+                Cell(labels.probability(row["frontier_probability"]), markup=html.share_bar(row["frontier_probability"])),
+            )
+        )
+    first = rows.row(0, named=True)
+    note = (
+        f"{steps.height} of {rows.height} distinct configurations. {labels.percent(first['confidence'], 0)} intervals; probabilities from "
+        f"{labels.count(first['draws'])} bootstrap draws over {first['n_problems']} problems."
+    )
+    inner = html.table(head, body, marked=frozenset(knees)) + html.tag("p", note + _left_out(facts, task, axis), class_="hint")
+    return html.element("div", inner, data_axis=axis, **hidden)
+
+
+def _left_out(facts: Facts, task: str, axis: str) -> str:
+    row = facts.frontiers.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis))
+    if row.is_empty():
+        return ""
+    given = row.row(0, named=True)
+    reasons = {
+        "n_excluded_unknown_cost": "cost unknown",
+        "n_excluded_unknown_accuracy": "accuracy undefined",
+        "n_excluded_other_problems": "judged on other problems",
+    }
+    told = [f"{labels.count(given[name])} ({words})" for name, words in reasons.items() if given[name]]
+    return f" Left out: {', '.join(told)}." if told else ""
+
+
+def curves(facts: Facts) -> str:
+    """A chart a task and a table of asymptotes a strategy."""
+    if not facts.curve_axes:
+        return ""
+    axis = facts.curve_axes[0]
+    chosen = facts.scaling_fits.filter((pl.col("cost_axis") == axis) & pl.col("is_chosen"))
+    parts = [
+        html.tag("h2", "Where more samples stop paying"),
+        html.tag(
+            "p",
+            "Dots are measured, lines are the family that predicted held-out budgets best, dashed where extrapolated; the band beyond "
+            "the last dot is where its asymptote lies.",
+            class_="hint",
+        ),
+        _selector("strategy", "Strategy", {s: labels.strategy_words(s) for s in facts.curve_strategies}),
+        "<div class=charts>",
+    ]
+    for place, task in enumerate(facts.tasks):
+        if facts.scaling_points.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).height:
+            chart = f'<div class=chart id="curves-{place}" role=img aria-label="Scaling curves of {html.escape(task)}"></div>'
+            parts.append(f"<figure>{html.tag('h3', task)}{chart}</figure>")
+    parts.append("</div>")
+    for strategy in facts.curve_strategies:
+        hidden = {} if strategy == facts.curve_strategies[0] else {"hidden": ""}
+        rows = chosen.filter(pl.col("strategy") == strategy).sort("task", "configuration")
+        parts.append(html.element("div", _asymptotes(rows), data_strategy=strategy, **hidden))
+    return "".join(parts)
+
+
+def _asymptotes(rows: pl.DataFrame) -> str:
+    head = ["Task", "Configuration", number("Gain"), number("Interval"), "Trend", "Family", number("Asymptote"), number("Interval")]
+    body = []
+    for row in rows.iter_rows(named=True):
+        fitted = row["asymptote_kind"] == "fitted" and row["trend"] == "rising"
+        body.append(
+            (
+                row["task"],
+                row["configuration"],
+                number(labels.points(row["gain"])),
+                number(labels.points_interval(row["gain_low"], row["gain_high"])),
+                row["trend"],
+                row["family"].replace("_", " "),
+                number(labels.percent(row["asymptote"]) if fitted else "–"),
+                number(labels.interval(row["asymptote_low"], row["asymptote_high"]) if fitted else "–"),
+            )
+        )
+    if not body:
+        return html.tag("p", "No family could be fitted to these curves.", class_="hint")
+    note = (
+        "Gain: percentage points from the smallest to the largest measured budget. An asymptote is given where accuracy rises and the "
+        "data decide it."
+    )
+    return html.table(head, body) + html.tag("p", note, class_="hint")
+
+
+def accounting(facts: Facts) -> str:
+    """What was generated, what counts, what does not and why."""
+    if facts.summary.is_empty():
+        return ""
+    head = ["Task", "Configuration", *(number(n) for n in ("Problems", "Samples", "Valid", "Truncated", "No answer", "Tokens a sample"))]
+    head.append("Left out because of")
+    body = []
+    for row in facts.summary.iter_rows(named=True):
+        reasons = ", ".join(f"{code.replace('_', ' ')}: {labels.count(n)}" for code, n in json.loads(row["invalid_counts"]).items())
+        body.append(
+            (
+                row["task"],
+                row["configuration"],
+                number(labels.count(row["n_problems"])),
+                number(labels.count(row["samples_total"])),
+                number(labels.count(row["samples_valid"])),
+                number(labels.percent(row["truncated_ratio"])),
+                number(labels.percent(row["unanswered_ratio"])),
+                number(labels.number(row["output_tokens_per_sample"])),
+                html.long(reasons or "nothing"),
+            )
+        )
+    note = (
+        "A truncated sample ran into its token budget: without an answer it counts as not correct, and it is never dropped. Left out are "
+        "samples that the engine or the verifier failed on."
+    )
+    return html.tag("h2", "What was counted") + html.table(head, body) + html.tag("p", note, class_="hint")
+
+
+def unknowns(facts: Facts) -> str:
+    """Costs that nobody knows, each with its reason: unknown is never shown as zero."""
+    lines = []
+    summary = facts.summary
+    if summary.height:
+        missing = summary.filter(pl.col("samples_with_energy") < pl.col("samples_valid"))
+        reasons = Counter({reason or "no reason recorded": 0 for reason in missing["energy_unknown_reason"]})
+        for row in missing.iter_rows(named=True):
+            reasons[row["energy_unknown_reason"] or "no reason recorded"] += row["samples_valid"] - row["samples_with_energy"]
+        lines += [("Energy", f"{labels.count(n)} samples: {reason.replace('_', ' ')}") for reason, n in reasons.items()]
+        without = summary.filter(pl.col("flops_per_sample").is_null()).height
+        if without:
+            lines.append(("FLOP", f"{_many(without, 'configuration')} without a model card"))
+    for row in facts.frontiers.filter(pl.col("n_excluded_unknown_cost") > 0).iter_rows(named=True):
+        words = f"{labels.count(row['n_excluded_unknown_cost'])} of {labels.count(row['n_outcomes'])} outcomes have no known cost"
+        lines.append((f"{labels.axis_label(row['cost_axis']).short.capitalize()}, {row['task']}", words))
+    return html.tag("h2", "What is unknown") + html.definitions(lines) if lines else ""
+
+
+def provenance(facts: Facts) -> str:
+    """Which runs and which code the numbers come from."""
+    head = ["Session", "Engine", "Device", "Isocost", "Started (UTC)", number("Samples"), "State"]
+    body = []
+    for row in facts.sessions.sort("session_id", "attempt").iter_rows(named=True):
+        state = "valid" if row["is_valid"] else ", ".join(row["invalid_reasons"]).replace("_", " ")
+        body.append(
+            (
+                html.long(f"{row['session_id']}, attempt {row['attempt']}"),
+                " ".join(str(v) for v in (row["engine"], row["engine_version"]) if v),
+                html.long(row["device"] or "–"),
+                row["isocost_version"] or "–",
+                _moment(row["started_unix_s"]),
+                number(labels.count(row["samples_total"])),
+                html.long(state),
+            )
+        )
+    table = html.table(head, body) if body else html.tag("p", "No session is on record.", class_="hint")
+    text = f"Written by Isocost {isocost.__version__}. The same tables lie beside this page in warehouse.duckdb and as Parquet in exports/."
+    return html.tag("h2", "Where it comes from") + table + f"<footer class=page>{html.escape(text)}</footer>"
+
+
+def _selector(name: str, label: str, options: dict[str, str]) -> str:
+    if len(options) < 2:
+        # One option is no choice, but the script reads it.
+        style: dict[str, Any] = {"hidden": ""}
+    else:
+        style = {}
+    inner = "".join(html.tag("option", text, value=value) for value, text in options.items())
+    select = html.element("select", inner, id=name)
+    return html.element("div", html.tag("label", label, for_=name) + select, class_="toolbar", **style)
+
+
+def _many(n: int, noun: str) -> str:
+    return f"{labels.count(n)} {noun}{'' if n == 1 else 's'}"
+
+
+def _moment(unix_s: float | None) -> str:
+    return "–" if unix_s is None else datetime.fromtimestamp(unix_s, tz=UTC).strftime("%Y-%m-%d %H:%M")
