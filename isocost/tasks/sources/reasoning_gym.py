@@ -20,7 +20,9 @@ from isocost.tasks.registry import nearest
 
 _NEEDS_PYCOSAT = ("zebra_puzzles",)
 _DRAWS_PER_PROBLEM = 50
-_SPARE_DRAWS = 1000
+"""Size of the data set for each problem wanted. Some data sets prepare all their entries, so it is not simply the largest number."""
+_FRUITLESS_DRAWS = 1000
+"""Repeats in a row (or as many as there are problems so far, if that is more) after which a data set counts as exhausted."""
 
 
 @cache
@@ -51,7 +53,7 @@ def _dataset(name: str, config_json: str, seed: int, size: int) -> Any:
 
 def entry_of(description: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The dataset and the entry that a problem's metadata describe, for reasoning-gym's own scorers."""
-    dataset = _dataset(description["dataset"], canonical_json(description["config"]), description["seed"], description["index"] + 1)
+    dataset = _dataset(description["dataset"], canonical_json(description["config"]), description["seed"], description["size"])
     return dataset, dataset[description["index"]]
 
 
@@ -96,26 +98,25 @@ class ReasoningGym:
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
         """The first different problems in the dataset's order; a question that repeats is taken once."""
         self.check(task)
-        limit = task.n_problems * _DRAWS_PER_PROBLEM + _SPARE_DRAWS
-        dataset = _dataset(task.dataset, canonical_json(task.config), task.seed, limit)
-        version = metadata.version("reasoning-gym")
+        size = task.n_problems * _DRAWS_PER_PROBLEM + _FRUITLESS_DRAWS
+        dataset = _dataset(task.dataset, canonical_json(task.config), task.seed, size)
+        common = {"source": self.name, "dataset": task.dataset, "config": task.config, "seed": task.seed, "size": size}
+        common["version"] = metadata.version("reasoning-gym")
         problems: dict[str, Problem] = {}
-        for index in range(limit):
+        index = last_new = 0
+        while index < size and index - last_new <= max(_FRUITLESS_DRAWS, len(problems)):
             entry = dataset[index]
-            description = {
-                "source": self.name,
-                "dataset": task.dataset,
-                "config": task.config,
-                "seed": task.seed,
-                "index": index,
-                "version": version,
-            }
-            problem = make_problem(task.name, entry["question"], str(entry["answer"]), task.verifier, metadata=description)
-            problems.setdefault(problem.problem_id, problem)
+            index += 1
+            problem = make_problem(
+                task.name, entry["question"], str(entry["answer"]), task.verifier, metadata={**common, "index": index - 1}
+            )
+            if problem.problem_id in problems:
+                continue
+            problems[problem.problem_id], last_new = problem, index
             if len(problems) == task.n_problems:
                 return tuple(problems.values())
         raise TaskMistake(
-            f"dataset {task.dataset} with these settings has only {len(problems)} different problems in {limit} draws; "
+            f"dataset {task.dataset} with these settings has only {len(problems)} different problems in {index} draws; "
             f"{task.n_problems} are asked for",
             remedy=f"Ask for at most {len(problems)}, or widen the settings.",
             key=("n_problems",),

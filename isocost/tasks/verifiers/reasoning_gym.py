@@ -49,7 +49,7 @@ class ReasoningGymScorer:
         """The dataset's score; right where it is 1."""
         if problem.metadata.get("source") != "reasoning_gym":
             return Verdict(None, None, "not_a_reasoning_gym_problem")
-        keys = ("dataset", "config", "seed", "index")
+        keys = ("dataset", "config", "seed", "size", "index")
         score = _score(canonical_json({key: problem.metadata[key] for key in keys}), answer)
         if isinstance(score, str):
             return Verdict(None, None, score)
