@@ -9,6 +9,7 @@ called easy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,8 @@ class CrossFit:
         cost_spread: the same of the cost.
         choices: (R, F, K) arm chosen with fold f held out, per repetition and bin; -1 where no arm was affordable.
         is_complete: False where some bin had no affordable arm in some fold: accuracy and cost are NaN then.
+        problem_accuracy: (M,) held-out accuracy of every problem, averaged over repetitions; NaN where it ever had no arm.
+        problem_cost: (M,) the same of its cost.
     """
 
     accuracy: float
@@ -37,6 +40,8 @@ class CrossFit:
     cost_spread: float | None
     choices: np.ndarray
     is_complete: bool
+    problem_accuracy: Array
+    problem_cost: Array
 
 
 def difficulty_bins(success: ArrayLike, n_bins: int = 5) -> np.ndarray:
@@ -83,16 +88,16 @@ def choose_arms(accuracy: Array, cost: Array, bins: np.ndarray, train: np.ndarra
     Returns:
         (K,) arm per bin, -1 where none is affordable.
     """
-    choice = np.empty(n_bins, dtype=int)
-    for label in range(n_bins):
-        chosen = train & (bins == label)
-        chosen = chosen if chosen.any() else train
-        mean_accuracy, mean_cost = accuracy[:, chosen].mean(axis=1), cost[:, chosen].mean(axis=1)
-        usable = mean_cost <= budget * (1.0 + 1e-12)
-        # Rounding: accuracies that differ by rounding error alone are tied.
-        order = np.lexsort((np.arange(len(accuracy)), mean_cost, -np.round(mean_accuracy, 12), ~usable))
-        choice[label] = order[0] if usable.any() else -1
-    return choice
+    member = (bins == np.arange(n_bins)[:, None]) & train
+    member = np.where(member.any(axis=1, keepdims=True), member, train).astype(np.float64)
+    share = (member / np.maximum(member.sum(axis=1, keepdims=True), 1.0)).T
+    mean_accuracy, mean_cost = accuracy @ share, cost @ share
+    usable = mean_cost <= budget * (1.0 + 1e-12)
+    # Rounding: accuracies, and costs, that differ by rounding error alone are tied; argmin takes the first of the tied.
+    ranked = np.where(usable, np.round(mean_accuracy, 12), -np.inf)
+    price = np.where(ranked == ranked.max(axis=0), mean_cost, np.inf)
+    cheapest = (price <= price.min(axis=0) * (1.0 + 1e-12)).argmax(axis=0)
+    return np.where(usable.any(axis=0), cheapest, -1)
 
 
 def cross_fit(
@@ -101,7 +106,7 @@ def cross_fit(
     bins: ArrayLike,
     *,
     budget: float = np.inf,
-    folds: ArrayLike | None = None,
+    folds: ArrayLike | Sequence[ArrayLike] | None = None,
     n_folds: int = 2,
     repetitions: int = 20,
     seed: int = 0,
@@ -113,7 +118,7 @@ def cross_fit(
         cost: (S, M) expected cost.
         bins: (M,) difficulty bins from disjoint samples; all 0 gives the uniform baseline.
         budget: largest mean cost per problem allowed in a bin, judged on the training problems.
-        folds: (M,) given folds, one repetition; drawn at random within bins when None.
+        folds: (M,) given folds, or a sequence of them, one a repetition; drawn at random within bins when None.
         n_folds: folds to draw.
         repetitions: splits to average over; two folds over few problems are noisy.
         seed: seed of the splits.
@@ -123,19 +128,30 @@ def cross_fit(
         raise IsocostError("accuracy, cost and bins do not fit together", where="cross_fit", remedy="Give (S, M), (S, M) and (M,).")
     n_bins, problems = int(bins.max()) + 1, np.arange(len(bins))
     generator = np.random.default_rng(seed)
-    splits = [np.asarray(folds)] if folds is not None else [stratified_folds(bins, n_folds, generator) for _ in range(repetitions)]
-    results, every = [], []
+    if folds is None:
+        splits = [stratified_folds(bins, n_folds, generator) for _ in range(repetitions)]
+    else:
+        splits = list(np.atleast_2d(np.asarray(folds)))
+    every, right, spent = [], [], []
     for split in splits:
         labels = np.unique(split)
         choice = np.array([choose_arms(accuracy, cost, bins, split != f, n_bins, budget) for f in labels])
         arm = choice[np.searchsorted(labels, split), bins]
         every.append(choice)
-        missing = bool((arm < 0).any())
-        results.append((np.nan, np.nan) if missing else (accuracy[arm, problems].mean(), cost[arm, problems].mean()))
-    table = np.array(results)
-    spreads = [float(v) for v in table.std(axis=0, ddof=1)] if len(table) > 1 and np.isfinite(table).all() else [None, None]
+        right.append(np.where(arm < 0, np.nan, accuracy[arm, problems]))
+        spent.append(np.where(arm < 0, np.nan, cost[arm, problems]))
+    table = np.stack([np.mean(right, axis=1), np.mean(spent, axis=1)], axis=1)
+    is_complete = bool(np.isfinite(table).all())
+    spreads = [float(v) for v in table.std(axis=0, ddof=1)] if len(table) > 1 and is_complete else [None, None]
     return CrossFit(
-        float(table[:, 0].mean()), float(table[:, 1].mean()), spreads[0], spreads[1], np.array(every), bool(np.isfinite(table).all())
+        accuracy=float(table[:, 0].mean()),
+        cost=float(table[:, 1].mean()),
+        spread=spreads[0],
+        cost_spread=spreads[1],
+        choices=np.array(every),
+        is_complete=is_complete,
+        problem_accuracy=np.mean(right, axis=0),
+        problem_cost=np.mean(spent, axis=0),
     )
 
 

@@ -17,14 +17,9 @@ from isocost.curves.intervals import percentile_bounds
 from isocost.frontier import pareto_mask
 from isocost.schema.frames import conform, empty
 from isocost.tables.frontier_blocks import Block, cost_unit, task_blocks
-from isocost.tables.scaling_curves import Curve
+from isocost.tables.scaling_curves import Curve, number
 
 TOKEN_AXES = ("prompt_tokens_per_problem", "output_tokens_per_problem")
-
-
-def number(value: float | None) -> float | None:
-    """A finite number to 12 digits, else None."""
-    return float(f"{value:.12g}") if value is not None and np.isfinite(value) else None
 
 
 def anytime_rows(curves: list[Curve], confidence: float) -> list[dict[str, Any]]:
@@ -183,15 +178,15 @@ def build_effort_frontier(samples: pl.DataFrame) -> pl.DataFrame:
         .agg(
             pl.col("correct").mean().alias("accuracy"),
             pl.col("output_tokens").mean().alias("output_tokens_per_request"),
-            (1.0 / pl.col("latency_s").mean()).alias("requests_per_s"),
+            (1.0 / pl.col("latency_s").mean()).alias("sequential_requests_per_s"),
             pl.col("length_ratio", "budget_control").mean(),
             pl.len().cast(pl.Int32).alias("n_problems"),
             pl.col("n_samples").sum().cast(pl.Int64),
         )
     )
-    rate = pl.when(pl.col("requests_per_s").is_finite()).then(pl.col("requests_per_s"))
-    efforts = efforts.with_columns(rate.alias("requests_per_s")).with_columns(
-        (pl.col("requests_per_s") * pl.col("accuracy")).alias("correct_per_s")
+    rate = pl.when(pl.col("sequential_requests_per_s").is_finite()).then(pl.col("sequential_requests_per_s"))
+    efforts = efforts.with_columns(rate.alias("sequential_requests_per_s")).with_columns(
+        (pl.col("sequential_requests_per_s") * pl.col("accuracy")).alias("sequential_correct_per_s")
     )
     parts = [_effort_part(part) for part in efforts.partition_by(["task", "model_variant"], maintain_order=True)]
     return conform(pl.concat(parts), name)

@@ -22,7 +22,7 @@ from isocost.curves.intervals import percentile_bounds
 from isocost.schema.frames import conform, empty
 from isocost.tables.anytime import anytime_rows
 from isocost.tables.frontier_blocks import cost_axes, cost_unit, task_blocks
-from isocost.tables.scaling_curves import Curve, Padded, collect_curves, pad
+from isocost.tables.scaling_curves import Curve, Padded, collect_curves, number, pad
 
 CONFIDENCE = 0.95
 INTERVAL_METHOD = "problem_bootstrap_percentile"
@@ -110,8 +110,8 @@ def _fitted_rows(curves: list[Curve], targets: Sequence[float]) -> dict[str, lis
     padded = pad(curves)
     judged = _judge(curves, padded)
     rows: dict[str, list[dict[str, Any]]] = {"out_scaling_points": [], "out_scaling_fits": [], "out_compute_targets": []}
-    for number, curve in enumerate(curves):
-        mine = [(one, int(np.flatnonzero(one.rows == number)[0])) for one in judged if number in one.rows]
+    for index, curve in enumerate(curves):
+        mine = [(one, int(np.flatnonzero(one.rows == index)[0])) for one in judged if index in one.rows]
         models = [one.model for one, _ in mine]
         scores, bic = (np.array([getattr(one, what)[at] for one, at in mine]) for what in ("score", "bic"))
         picked, method = decide(models, scores, bic)
@@ -173,11 +173,6 @@ def _bounds(values: Array, curve: Curve) -> tuple[float | None, float | None]:
         return None, None
     low, high = percentile_bounds(values[None, :], CONFIDENCE)
     return number(low[0]), number(high[0])
-
-
-def number(value: float) -> float | None:
-    """A finite number to 12 digits, which hides the last bits in which machines differ; else None."""
-    return float(f"{value:.12g}") if np.isfinite(value) else None
 
 
 def _trend(curve: Curve) -> dict[str, Any]:

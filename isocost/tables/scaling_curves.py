@@ -109,6 +109,11 @@ def collect_curves(block: Block) -> list[Curve]:
     return curves
 
 
+def number(value: float | None) -> float | None:
+    """A finite number to 12 digits, which hides the last bits in which machines differ; else None."""
+    return float(f"{value:.12g}") if value is not None and np.isfinite(value) else None
+
+
 def snap(values: Array) -> Array:
     """Values to 12 digits, so that costs which differ by rounding error alone are one cost."""
     return np.array([float(f"{value:.12g}") for value in values])

@@ -235,7 +235,7 @@ EFFORT_FRONTIER = Table(
     keys=("task", "point_id"),
     order=("task", "model_variant", "point_id"),
     warnings=(
-        "requests_per_s is of requests one after another, 1 / latency; for throughput under load see out_request_efficiency.",
+        "sequential_requests_per_s is of requests one after another, 1 / latency; for throughput under load see out_request_efficiency.",
         "Tokens a second cannot compare efforts that answer at different lengths; requests a second can.",
     ),
     columns=(
@@ -245,8 +245,8 @@ EFFORT_FRONTIER = Table(
         Column("prompt", "string", "Prompt name."),
         Column("accuracy", "float64", "Mean over problems of the share of correct samples.", unit="ratio", nullable=False),
         Column("output_tokens_per_request", "float64", "Mean generated tokens of a sample.", unit="tokens/request"),
-        Column("requests_per_s", "float64", "1 / mean latency_s of a sample.", unit="requests/s"),
-        Column("correct_per_s", "float64", "requests_per_s * accuracy.", unit="answers/s"),
+        Column("sequential_requests_per_s", "float64", "1 / mean latency_s of a sample.", unit="requests/s"),
+        Column("sequential_correct_per_s", "float64", "sequential_requests_per_s * accuracy.", unit="answers/s"),
         Column("is_on_effort_frontier", "bool", "No effort of the model on the task is as accurate with as few tokens and better in one."),
         Column(
             "token_gain_at_accuracy",
@@ -290,7 +290,9 @@ COMPUTE_OPTIMAL = Table(
             "Cost of the uniform baseline / cost of the allocation at this row's accuracy, by monotone interpolation in ln cost; NULL "
             "outside the baseline's range; all problems only.",
         ),
-        Column("larger_model_variant", "string", "Next model variant that costs more a sample; NULL without one; all problems only."),
+        Column(
+            "larger_model_variant", "string", "Next model variant of the task with more FLOPs a sample; FLOPs axis and all problems only."
+        ),
         Column("larger_accuracy", "float64", "Its best uniform accuracy at the same mean cost, interpolated in ln cost.", unit="ratio"),
         Column("chosen_point_id", "string", "Most frequent choice of the bin over folds and splits: configuration; NULL for all problems."),
         Column("chosen_k", "int32", "Most frequent choice of the bin: samples a problem; NULL for all problems.", unit="samples"),

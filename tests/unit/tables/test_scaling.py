@@ -239,8 +239,8 @@ def test_effort_frontier_compares_efforts_at_equal_accuracy():
     assert table["middle"]["token_gain_at_accuracy"] == pytest.approx(100 * np.sqrt(2) / 400)
     assert table["wasteful"]["token_gain_at_accuracy"] is None
     assert (table["wasteful"]["length_ratio"], table["short"]["budget_control"]) == (1.0, 1.0)
-    assert table["short"]["requests_per_s"] == pytest.approx(0.5)
-    assert table["short"]["correct_per_s"] == pytest.approx(0.2)
+    assert table["short"]["sequential_requests_per_s"] == pytest.approx(0.5)
+    assert table["short"]["sequential_correct_per_s"] == pytest.approx(0.2)
 
 
 def test_outcomes_that_share_a_budget_are_curves_of_their_own():

@@ -1,0 +1,240 @@
+"""Compute-optimal allocation as a table: which configuration and how many samples for which difficulty.
+
+Lives here: ``build_compute_optimal``, which replays majority voting and coverage on half of a bank, sets difficulty by the other half
+and cross-fits the choice. Not here: the choice itself (``isocost.curves.allocation``) and the estimators (``isocost.strategies``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isocost.curves import allocation
+from isocost.curves.allocation import CrossFit
+from isocost.curves.base import Array
+from isocost.schema.frames import conform, empty
+from isocost.strategies.coverage import pass_at_k
+from isocost.strategies.majority import majority_at_k
+from isocost.tables.frontier_blocks import cost_unit, task_seed
+from isocost.tables.scaling_curves import number
+
+NAME = "out_compute_optimal"
+STRATEGIES = ("majority", "pass_at_k")
+AXES = {"output_tokens_per_problem": "output_tokens", "flops_per_problem": "flops"}
+ALL_PROBLEMS = -1
+# A bin is split into two folds; with fewer than four problems a fold's choice rests on one.
+_SMALLEST_BIN = 4
+
+
+@dataclass(frozen=True)
+class _Bank:
+    """One model variant on one task: arms (configuration x k) scored on half of the samples.
+
+    Attributes:
+        model_variant: name.
+        arms: (point_id, k) of every arm.
+        accuracy: per strategy (S, M) expected correctness.
+        cost: per axis (S, M) expected cost, only axes that are known throughout.
+        success: (M,) success rate in the other half.
+    """
+
+    model_variant: str
+    arms: list[tuple[str, int]]
+    accuracy: dict[str, Array]
+    cost: dict[str, Array]
+    success: Array
+
+
+def build_compute_optimal(
+    core_samples: pl.DataFrame, *, n_bins: int = 5, n_budgets: int = 8, repetitions: int = 20, seed: int = 0
+) -> pl.DataFrame:
+    """Chooses configuration and number of samples per difficulty bin at several budgets (Snell et al. 2024), without leaks.
+
+    Of every problem's samples, in order of their index, the even ones set its difficulty and the odd ones score the arms. Bins are
+    quantiles; the arm of a bin is chosen on one half of its problems and scored on the other, over ``repetitions`` random splits.
+
+    Args:
+        core_samples: core_samples; invalid and unjudged samples are left out, and problems that not every configuration of the model
+            has sampled at least twice.
+        n_bins: difficulty bins; fewer where a bin would hold fewer than four problems.
+        n_budgets: budgets, spaced evenly in ln cost from the cheapest arm to the dearest.
+        repetitions: random splits.
+        seed: base seed; every task derives its own.
+
+    Returns:
+        out_compute_optimal; no rows for a model variant with fewer than two arms or four problems.
+    """
+    kept = core_samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
+    rows: list[dict[str, Any]] = []
+    for task in kept["task"].unique().sort():
+        mine = kept.filter(pl.col("task") == task)
+        banks = [_bank(model, mine.filter(pl.col("model_variant") == model)) for model in mine["model_variant"].unique().sort()]
+        known = [bank for bank in banks if bank is not None]
+        for strategy in STRATEGIES:
+            rows += _task_rows(task, known, strategy, n_bins, n_budgets, repetitions, task_seed(seed, task))
+    return conform(pl.DataFrame(rows, schema=empty(NAME).schema) if rows else empty(NAME), NAME)
+
+
+def _bank(model: str, samples: pl.DataFrame) -> _Bank | None:
+    """Splits a model's samples and replays both strategies on the scoring half; None where there is nothing to choose."""
+    ordered = samples.sort("point_id", "problem_id", "sample_index").with_columns(
+        pl.int_range(pl.len()).over("point_id", "problem_id").alias("rank")
+    )
+    points = ordered["point_id"].unique().sort().to_list()
+    enough = ordered.group_by("problem_id", "point_id").agg(pl.len()).filter(pl.col("len") >= 2)
+    shared = enough.group_by("problem_id").agg(pl.len().alias("points")).filter(pl.col("points") == len(points))
+    problems = shared["problem_id"].sort().to_list()
+    if len(problems) < _SMALLEST_BIN:
+        return None
+    ordered = ordered.filter(pl.col("problem_id").is_in(problems))
+    scored = ordered.filter(pl.col("rank") % 2 == 1)
+    rates = ordered.filter(pl.col("rank") % 2 == 0).group_by("point_id", "problem_id").agg(pl.col("correct").mean().alias("rate"))
+    success = rates.group_by("problem_id").agg(pl.col("rate").mean()).sort("problem_id")["rate"].to_numpy()
+    arms: list[tuple[str, int]] = []
+    accuracy: dict[str, list[Array]] = {name: [] for name in STRATEGIES}
+    cost: dict[str, list[Array]] = {axis: [] for axis in AXES}
+    for point in points:
+        part = scored.filter(pl.col("point_id") == point)
+        ks = _powers(int(part.group_by("problem_id").agg(pl.len())["len"].min()))
+        arms += [(point, int(k)) for k in ks]
+        for name, values in _replay(part, problems, ks).items():
+            accuracy[name].append(values)
+        means = part.group_by("problem_id").agg(*(_mean(column) for column in AXES.values())).sort("problem_id")
+        for axis, column in AXES.items():
+            cost[axis].append(ks[:, None] * means[column].cast(pl.Float64).to_numpy()[None, :])
+    if len(arms) < 2:
+        return None
+    costs = {axis: np.concatenate(values) for axis, values in cost.items()}
+    return _Bank(
+        model_variant=model,
+        arms=arms,
+        accuracy={name: np.concatenate(values) for name, values in accuracy.items()},
+        cost={axis: values for axis, values in costs.items() if np.isfinite(values).all() and (values.mean(axis=1) > 0).all()},
+        success=success,
+    )
+
+
+def _mean(column: str) -> pl.Expr:
+    """Mean of a cost, NULL where any sample's is unknown: a mean over the known ones would be of other samples."""
+    return pl.when(pl.col(column).null_count() == 0).then(pl.col(column).mean()).alias(column)
+
+
+def _powers(most: int) -> np.ndarray:
+    """1, 2, 4 ... up to ``most``."""
+    return 2 ** np.arange(int(np.log2(most)) + 1)
+
+
+def _replay(part: pl.DataFrame, problems: list[str], ks: np.ndarray) -> dict[str, Array]:
+    """Expected correctness (k x problems) of majority voting and of coverage, exact over all k-subsets of the scoring half."""
+    place = {problem: i for i, problem in enumerate(problems)}
+    rows = np.array([place[problem] for problem in part["problem_id"]])
+    right = part["correct"].to_numpy().astype(bool)
+    n, c = np.bincount(rows, minlength=len(problems)), np.bincount(rows, right, minlength=len(problems)).astype(int)
+    answers = part["answer_class"].fill_null(-1).to_numpy()
+    voted = answers >= 0
+    votes = np.zeros((len(problems), int(answers.max(initial=0)) + 1), dtype=np.int64)
+    np.add.at(votes, (rows[voted], answers[voted]), 1)
+    value = np.zeros(votes.shape)
+    np.add.at(value, (rows[voted & right], answers[voted & right]), 1.0)
+    # A class is worth the share of its members that are right: 0 or 1 where equal answers are judged equally.
+    value = np.divide(value, votes, out=np.zeros_like(value), where=votes > 0)
+    abstained = np.bincount(rows[~voted], minlength=len(problems))
+    majority = majority_at_k(votes, value, ks, abstained=abstained)
+    return {"majority": np.asarray(majority).T, "pass_at_k": np.asarray(pass_at_k(n, c, ks)).T}
+
+
+def _task_rows(
+    task: str, banks: list[_Bank], strategy: str, n_bins: int, n_budgets: int, repetitions: int, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of one task and strategy, all models and axes."""
+    rows = []
+    for axis in AXES:
+        priced = [bank for bank in banks if axis in bank.cost]
+        priced.sort(key=lambda bank: (float(bank.cost[axis][[k == 1 for _, k in bank.arms]].mean()), bank.model_variant))
+        solved = [_solve(bank, strategy, axis, n_bins, n_budgets, repetitions, seed) for bank in priced]
+        for i, (bank, (bins, budgets, best, uniform)) in enumerate(zip(priced, solved, strict=True)):
+            larger = None
+            if axis == "flops_per_problem" and i + 1 < len(priced):
+                larger = (priced[i + 1].model_variant, [(fit.cost, fit.accuracy) for fit in solved[i + 1][3]])
+            shared = {
+                "task": task,
+                "model_variant": bank.model_variant,
+                "strategy": strategy,
+                "cost_axis": axis,
+                "cost_unit": cost_unit(axis),
+                "n_arms": len(bank.arms),
+                "n_bins": int(bins.max()) + 1,
+                "n_repetitions": repetitions,
+                "seed": seed,
+            }
+            base = [(fit.cost, fit.accuracy) for fit in uniform]
+            for budget, one, other in zip(budgets, best, uniform, strict=True):
+                common = {**shared, "budget_cost": number(budget)}
+                rows.append({**common, **_overall(one, other, base, larger), "difficulty_success": number(bank.success.mean())})
+                rows += [{**common, **_in_bin(bank, one, other, bins == label, label)} for label in range(int(bins.max()) + 1)]
+    return rows
+
+
+def _solve(
+    bank: _Bank, strategy: str, axis: str, n_bins: int, n_budgets: int, repetitions: int, seed: int
+) -> tuple[np.ndarray, Array, list[CrossFit], list[CrossFit]]:
+    """Bins, budgets, the cross-fitted allocation at every budget and the uniform baseline on the same splits of problems."""
+    accuracy, cost = bank.accuracy[strategy], bank.cost[axis]
+    bins = allocation.difficulty_bins(bank.success, max(1, min(n_bins, len(bank.success) // _SMALLEST_BIN)))
+    means = cost.mean(axis=1)
+    budgets = np.geomspace(means.min(), means.max(), n_budgets)
+    generator = np.random.default_rng(seed)
+    splits = [allocation.stratified_folds(bins, 2, generator) for _ in range(repetitions)]
+    none = np.zeros_like(bins)
+    best = [allocation.cross_fit(accuracy, cost, bins, budget=b, folds=splits) for b in budgets]
+    uniform = [allocation.cross_fit(accuracy, cost, none, budget=b, folds=splits) for b in budgets]
+    return bins, budgets, best, uniform
+
+
+def _overall(
+    one: CrossFit, other: CrossFit, base: list[tuple[float, float]], larger: tuple[str, list[tuple[float, float]]] | None
+) -> dict[str, Any]:
+    known = np.array([pair for pair in base if np.isfinite(pair).all()]).reshape(-1, 2)
+    need = allocation.compute_at_accuracy(known[:, 0], known[:, 1], one.accuracy) if one.is_complete and len(known) else None
+    above = None
+    if larger is not None and one.is_complete:
+        curve = np.array([pair for pair in larger[1] if np.isfinite(pair).all()]).reshape(-1, 2)
+        curve = curve[np.argsort(curve[:, 0], kind="stable")]
+        if len(curve) and curve[0, 0] <= one.cost <= curve[-1, 0]:
+            above = float(np.interp(np.log(one.cost), np.log(curve[:, 0]), curve[:, 1]))
+    return {
+        "difficulty_bin": ALL_PROBLEMS,
+        "accuracy": number(one.accuracy),
+        "accuracy_spread": number(one.spread),
+        "cost": number(one.cost),
+        "uniform_accuracy": number(other.accuracy),
+        "uniform_cost": number(other.cost),
+        "accuracy_gain": number(one.accuracy - other.accuracy),
+        "efficiency_ratio": number(need / one.cost) if need is not None else None,
+        "larger_model_variant": larger[0] if larger is not None else None,
+        "larger_accuracy": number(above),
+        "n_problems": len(one.problem_accuracy),
+    }
+
+
+def _in_bin(bank: _Bank, one: CrossFit, other: CrossFit, members: np.ndarray, label: int) -> dict[str, Any]:
+    made = one.choices[:, :, label].ravel()
+    tally = np.bincount(made[made >= 0], minlength=1)
+    picked = int(tally.argmax()) if tally.any() else None
+    accuracy, uniform = one.problem_accuracy[members].mean(), other.problem_accuracy[members].mean()
+    return {
+        "difficulty_bin": label,
+        "accuracy": number(accuracy),
+        "cost": number(one.problem_cost[members].mean()),
+        "uniform_accuracy": number(uniform),
+        "uniform_cost": number(other.problem_cost[members].mean()),
+        "accuracy_gain": number(accuracy - uniform),
+        "chosen_point_id": None if picked is None else bank.arms[picked][0],
+        "chosen_k": None if picked is None else bank.arms[picked][1],
+        "chosen_ratio": None if picked is None else number(tally[picked] / len(made)),
+        "difficulty_success": number(bank.success[members].mean()),
+        "n_problems": int(members.sum()),
+    }
