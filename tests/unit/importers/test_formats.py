@@ -13,9 +13,22 @@ from isocost.bank.importers import import_path, read_imports, registered
 from isocost.errors import IsocostError
 
 
-def rows(name: str, tmp_path: Path, path: Path | None = None, **more) -> pl.DataFrame:
+_IMPORTED: dict[str, pl.DataFrame] = {}
+
+
+def rows(name: str, tmp_path: Path, path: Path | None = None) -> pl.DataFrame:
+    """The rows of a file, or of the format's sample, which is imported once."""
+    if path is None and name in _IMPORTED:
+        return _IMPORTED[name]
+    frame = _imported(name, tmp_path, path)
+    if path is None:
+        _IMPORTED[name] = frame
+    return frame
+
+
+def _imported(name: str, tmp_path: Path, path: Path | None) -> pl.DataFrame:
     source = path or files.SAMPLES[name](tmp_path / "in")
-    report = files.import_sample(name, source, tmp_path / "lake", **more)
+    report = files.import_sample(name, source, tmp_path / "lake")
     frame = read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect().sort("record_index")
     assert frame.height == report.records
     return frame
