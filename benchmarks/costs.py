@@ -1,0 +1,147 @@
+"""Costs and telemetry: every cost axis for a million samples, and tokens/s with and without the power sampler in one run.
+
+The engine is vLLM on a tiny random model, alternating runs with and without the sampler so that drift hits both alike. Where the
+machine has no power source, the sampler reads counters laid out like RAPL's in a temporary folder: real reads of real files, whose
+values mean nothing and are thrown away. ``--full`` takes more pairs. What is not measured is said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from isocost.costs import load_book
+from isocost.costs.axes import Cards, cost_axes
+from isocost.telemetry import PowerSampler, PowerSource, open_source
+from isocost.telemetry.rapl import RaplSource
+
+AXES_LIMIT_S = 5.0
+LEAST_RATIO = 0.99
+PERIOD_S = 0.1
+
+
+def bench_axes(samples: int = 1_000_000) -> None:
+    """All axes against the limit, beside the bare FLOP formula as baseline."""
+    book = load_book()
+    cards = Cards(book.model("qwen3-8b"), book.device("h200-sxm"), book.price("gpt-4o-mini"))
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "prompt_tokens": generator.integers(20, 2000, samples),
+            "output_tokens": generator.integers(1, 8000, samples),
+            "cached_tokens": generator.integers(0, 20, samples),
+        }
+    )
+    cost_axes(frame.head(10), cards)
+    started = time.perf_counter()
+    _, reasons = cost_axes(frame, cards, ["flops"])
+    one = time.perf_counter() - started
+    started = time.perf_counter()
+    columns, reasons = cost_axes(frame, cards)
+    every = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"cost axes: {columns.width} axes x {samples:,} samples in {every:.2f} s (limit {AXES_LIMIT_S:g} s: "
+        f"{'kept' if every <= AXES_LIMIT_S and not reasons else 'MISSED'}), {every / one:.1f} x the FLOP axis alone, peak {peak:.0f} MB"
+    )
+
+
+def counters_in(folder: Path) -> PowerSource:
+    """A RAPL tree of two packages with DRAM, for machines without a power source."""
+    for zone, name in (("0", "package-0"), ("0:0", "dram"), ("1", "package-1"), ("1:0", "dram")):
+        place = folder / f"intel-rapl:{zone}"
+        place.mkdir(parents=True)
+        for file, text in (("name", name), ("energy_uj", "1000000"), ("max_energy_range_uj", "262143328850")):
+            (place / file).write_text(text + "\n")
+    return RaplSource(folder)
+
+
+def bench_sampler(pairs: int) -> None:
+    """Tokens per second with the sampler over tokens per second without it."""
+    source = open_source("auto")
+    with tempfile.TemporaryDirectory() as folder:
+        note = f"the source {source.name}"
+        if source.unknown_reason is not None:
+            source, note = counters_in(Path(folder)), "RAPL-like files (this machine has no power source; NVML's own cost is unmeasured)"
+        try:
+            generate = _engine()
+        except ImportError as error:
+            print(f"sampler overhead: not measured, {error}")
+            return
+        _pairs(generate, source, note, pairs)
+
+
+def _pairs(generate, source: PowerSource, note: str, pairs: int) -> None:
+    generate()
+    ratios, busy, elapsed = [], 0.0, 0.0
+    for pair in range(pairs):
+        speed = {}
+        for with_sampler in (True, False) if pair % 2 else (False, True):
+            sampler = PowerSampler(source, PERIOD_S)
+            if with_sampler:
+                sampler.start()
+            started = time.perf_counter()
+            tokens = generate()
+            seconds = time.perf_counter() - started
+            speed[with_sampler] = tokens / seconds
+            if with_sampler:
+                sampler.stop()
+                busy, elapsed = busy + sampler.read_cpu_s, elapsed + seconds
+        ratios.append(speed[True] / speed[False])
+    median, spread = statistics.median(ratios), statistics.quantiles(ratios, n=4)
+    print(
+        f"sampler at {1 / PERIOD_S:g} Hz on {note}: tokens/s with over without {median:.4f} "
+        f"(median of {pairs} alternating pairs, quartiles {spread[0]:.3f} to {spread[2]:.3f}; wanted {LEAST_RATIO}: "
+        f"{'kept' if median >= LEAST_RATIO else 'MISSED'}); the sampling thread used {busy / elapsed:.3%} of one core"
+    )
+
+
+def _engine():
+    """A function that generates a fixed number of tokens with vLLM and returns how many."""
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    from vllm import LLM, SamplingParams
+
+    from isocost.engines.prepare import prepare
+
+    model = prepare("tiny-random-llama", say=lambda _: None)
+    llm = LLM(
+        model=str(model),
+        dtype="float32",
+        seed=0,
+        max_model_len=256,
+        max_num_seqs=64,
+        max_num_batched_tokens=4096,
+        kv_cache_memory_bytes=64 << 20,
+        enforce_eager=True,
+        enable_prefix_caching=False,
+    )
+    parameters = SamplingParams(temperature=1.0, max_tokens=96, ignore_eos=True, detokenize=False)
+    prompts = [{"prompt_token_ids": [5 + i % 50, 7, 9, 11]} for i in range(64)]
+
+    def generate() -> int:
+        return sum(len(r.outputs[0].token_ids) for r in llm.generate(prompts, parameters, use_tqdm=False))
+
+    return generate
+
+
+def main() -> int:
+    """Both benchmarks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.costs")
+    parser.add_argument("--full", action="store_true", help="forty pairs in place of twelve")
+    arguments = parser.parse_args()
+    bench_axes()
+    bench_sampler(40 if arguments.full else 12)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
