@@ -16,7 +16,8 @@ from isocost.errors import IsocostError
 from isocost.frontier import resample_counts
 from isocost.schema.tables.frontiers import MACRO_TASK
 
-IDENTITY = ("outcome_id", "model_variant", "prompt", "point_id", "strategy", "budget", "parameters")
+IDENTITY = ("outcome_id", "model_variant", "prompt", "point_id", "strategy", "strategy_kind", "budget", "parameters")
+KINDS = {"policy": ("policy",), "oracle": ("policy", "oracle")}
 # What makes two points of different tasks the same configuration, besides the identity above.
 CONFIGURATION = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "dtype", "quantization", "engine", "method")
 _UNITS = {"tokens": "tokens", "flops": "FLOP", "j": "J", "s": "s", "usd": "USD", "samples": "samples", "bytes": "bytes", "calls": "calls"}
@@ -28,6 +29,7 @@ class Block:
 
     Attributes:
         task: task name, or the macro task.
+        kind: frontier_kind that the outcomes were chosen for.
         outcomes: identity columns and member_outcome_ids, one row per outcome, in order of outcome_id.
         values: expected correctness, outcomes x problems.
         costs: expected cost per axis, outcomes x problems; NaN where unknown.
@@ -39,9 +41,11 @@ class Block:
         n_outcomes: outcomes before exclusions.
         n_unknown_accuracy: left out because a value is undefined.
         n_other_problems: left out because they were judged on other problems.
+        n_other_kind: left out because they are of another kind; None where that was not counted.
     """
 
     task: str
+    kind: str
     outcomes: pl.DataFrame
     values: np.ndarray
     costs: dict[str, np.ndarray]
@@ -53,6 +57,7 @@ class Block:
     n_outcomes: int
     n_unknown_accuracy: int
     n_other_problems: int
+    n_other_kind: int | None
 
     @property
     def has_uncertainty(self) -> bool:
@@ -77,22 +82,37 @@ def cost_unit(axis: str) -> str:
 def task_blocks(
     outcomes: pl.DataFrame, problems: pl.DataFrame, axes: list[str], *, draws: int, seed: int, clusters: pl.DataFrame | None
 ) -> list[Block]:
-    """One block per task that has an outcome to show, in order of the task's name."""
+    """One block per kind and task that has an outcome to show, policies first, then in order of the task's name.
+
+    Oracles get a block only in tasks that have one: elsewhere it would repeat the policies.
+    """
     clusters_of = dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows()) if clusters is not None else {}
     rows = problems.select("outcome_id", "problem_id", "accuracy", *axes).join(outcomes.select("outcome_id", "task"), on="outcome_id")
     parts = {key[0]: part for key, part in rows.partition_by("task", as_dict=True, maintain_order=False).items()}
     blocks = []
-    for task in outcomes["task"].unique().sort():
-        mine = outcomes.filter(pl.col("task") == task).sort("outcome_id")
-        if task in parts:
-            block = _task_block(task, mine, parts[task].sort("outcome_id", "problem_id"), axes, draws, seed, clusters_of)
+    for kind, members in KINDS.items():
+        for task in outcomes["task"].unique().sort():
+            whole = outcomes.filter(pl.col("task") == task)
+            mine = whole.filter(pl.col("strategy_kind").is_in(members)).sort("outcome_id")
+            if task not in parts or kind not in mine["strategy_kind"].to_list():
+                continue
+            block = _task_block(task, kind, mine, parts[task], axes, draws, seed, clusters_of, whole.height - mine.height)
             blocks += [block] if block is not None else []
     return blocks
 
 
 def _task_block(
-    task: str, mine: pl.DataFrame, rows: pl.DataFrame, axes: list[str], draws: int, seed: int, clusters_of: dict[str, str | None]
+    task: str,
+    kind: str,
+    mine: pl.DataFrame,
+    rows: pl.DataFrame,
+    axes: list[str],
+    draws: int,
+    seed: int,
+    clusters_of: dict[str, str | None],
+    n_other_kind: int,
 ) -> Block | None:
+    rows = rows.join(mine.select("outcome_id"), on="outcome_id", how="semi").sort("outcome_id", "problem_id")
     doubled = rows.filter(pl.struct("outcome_id", "problem_id").is_duplicated())
     if doubled.height:
         key = "/".join(doubled.select("outcome_id", "problem_id").row(0))
@@ -123,6 +143,7 @@ def _task_block(
     counts = resample_counts(chosen["size"], draws, own_seed, clusters=labels) if n_units > 1 else single
     return Block(
         task=task,
+        kind=kind,
         outcomes=_identity(mine.join(kept, on="outcome_id", how="semi", maintain_order="left")),
         values=matrix.pop("accuracy"),
         costs=matrix,
@@ -134,6 +155,7 @@ def _task_block(
         n_outcomes=mine.height,
         n_unknown_accuracy=unknown,
         n_other_problems=known.height - kept.height,
+        n_other_kind=n_other_kind,
     )
 
 
@@ -161,7 +183,7 @@ def macro_block(blocks: list[Block], axes: list[str]) -> Block | None:
     if len(blocks) < 2:
         return None
     extra = [name for name in CONFIGURATION if all(name in block.outcomes.columns for block in blocks)]
-    key = ["model_variant", "prompt", "strategy", "budget", "parameters", *extra]
+    key = ["model_variant", "prompt", "strategy", "strategy_kind", "budget", "parameters", *extra]
     frames = []
     for number, block in enumerate(blocks):
         once = block.outcomes.with_row_index("row").filter(~pl.struct(key).is_duplicated())
@@ -179,6 +201,7 @@ def macro_block(blocks: list[Block], axes: list[str]) -> Block | None:
     share = 1 / len(blocks)
     return Block(
         task=MACRO_TASK,
+        kind=blocks[0].kind,
         outcomes=joined.with_columns(pl.lit(None, pl.String).alias("point_id")).select(*IDENTITY, *extra, "member_outcome_ids"),
         values=np.concatenate([block.values[row] for block, row in zip(blocks, rows, strict=True)], axis=1),
         costs={axis: np.concatenate([b.costs[axis][row] for b, row in zip(blocks, rows, strict=True)], axis=1) for axis in axes},
@@ -190,4 +213,5 @@ def macro_block(blocks: list[Block], axes: list[str]) -> Block | None:
         n_outcomes=everywhere,
         n_unknown_accuracy=0,
         n_other_problems=everywhere - joined.height,
+        n_other_kind=None,
     )

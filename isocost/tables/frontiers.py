@@ -32,7 +32,7 @@ from isocost.frontier import (
 from isocost.schema.frames import conform, empty
 from isocost.schema.tables.frontiers import MACRO_TASK
 from isocost.tables.comparisons import compare_frontier_outcomes
-from isocost.tables.frontier_blocks import CONFIGURATION, Block, cost_axes, cost_unit, macro_block, task_blocks
+from isocost.tables.frontier_blocks import CONFIGURATION, IDENTITY, KINDS, Block, cost_axes, cost_unit, macro_block, task_blocks
 
 TABLE_NAMES = ("out_frontier_points", "out_frontiers", "out_frontier_attainment", "out_comparisons")
 CONFIDENCE = 0.95
@@ -69,9 +69,10 @@ def build_frontiers(
 ) -> dict[str, pl.DataFrame]:
     """Draws the frontier of every task, and of the mean over tasks, on every cost axis.
 
-    All outcomes of a task share one bootstrap of problems on all axes. A cost axis is a numeric ``*_per_problem`` column of both
-    frames. Left out and counted in out_frontiers: outcomes with an undefined accuracy, outcomes judged on other problems than
-    most of their task, and, per axis, outcomes with an unknown cost.
+    There is a frontier of policies and, where a task has strategies that need to know what is correct, one that includes them.
+    Metrics are on none. All outcomes of a task share one bootstrap of problems on all axes. A cost axis is a numeric
+    ``*_per_problem`` column of both frames. Left out and counted in out_frontiers: outcomes with an undefined accuracy, outcomes
+    judged on other problems than most of their task, and, per axis, outcomes with an unknown cost.
 
     Args:
         outcomes: out_strategy_outcomes; needs outcome_id, task, strategy and the cost columns.
@@ -90,20 +91,22 @@ def build_frontiers(
     _check(outcomes, problems)
     if points is not None:
         outcomes = _with_configuration(outcomes, points)
+    if "strategy_kind" not in outcomes.columns:
+        outcomes = outcomes.with_columns(pl.lit("policy").alias("strategy_kind"))
     axes = cost_axes(outcomes, problems)
     blocks = task_blocks(outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters)
     found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLE_NAMES}
-    macro = macro_block(blocks, axes)
-    for block in (*blocks, *([macro] if macro is not None else [])):
-        pictures = [_picture(block, axis) for axis in axes]
-        for picture in (p for p in pictures if p is not None):
-            found["out_frontier_points"].append(_points_frame(block, picture))
-            found["out_frontiers"].append(_frontier_row(block, picture))
-            if block.has_uncertainty:
-                found["out_frontier_attainment"].append(_attainment_frame(block, picture))
-        if block is not macro and block.has_uncertainty and any(p is not None for p in pictures):
-            mine = pl.concat([frame for frame in found["out_frontier_points"] if frame["task"][0] == block.task])
-            found["out_comparisons"].append(compare_frontier_outcomes(block, mine, CONFIDENCE))
+    macros = [macro_block([block for block in blocks if block.kind == kind], axes) for kind in KINDS]
+    for block in (*blocks, *(macro for macro in macros if macro is not None)):
+        judged: dict[bytes, tuple] = {}
+        pictures = [picture for axis in axes if (picture := _picture(block, axis, judged)) is not None]
+        points = [_points_frame(block, picture) for picture in pictures]
+        found["out_frontier_points"] += points
+        found["out_frontiers"] += [_frontier_row(block, picture) for picture in pictures]
+        if block.has_uncertainty:
+            found["out_frontier_attainment"] += [_attainment_frame(block, picture) for picture in pictures]
+            if points and block.kind == "policy" and block.task != MACRO_TASK:
+                found["out_comparisons"].append(compare_frontier_outcomes(block, pl.concat(points), CONFIDENCE))
     return {name: conform(pl.concat(frames, how="vertical_relaxed"), name) if frames else empty(name) for name, frames in found.items()}
 
 
@@ -145,6 +148,7 @@ class _Picture:
     accuracy: np.ndarray
     cost_low: np.ndarray
     cost_high: np.ndarray
+    judged: tuple[np.ndarray, np.ndarray, np.ndarray, str]
     member: np.ndarray
     on: np.ndarray
     hull: np.ndarray
@@ -156,7 +160,8 @@ class _Picture:
         return np.log10(cost) if self.scale == "log10" else np.asarray(cost, dtype=np.float64)
 
 
-def _picture(block: Block, axis: str) -> _Picture | None:
+def _picture(block: Block, axis: str, judged: dict[bytes, tuple]) -> _Picture | None:
+    """Computes a picture; ``judged`` keeps the intervals of accuracy, which all axes with the same outcomes share."""
     included = np.flatnonzero(np.isfinite(block.costs[axis]).all(axis=1))
     if included.size == 0:
         return None
@@ -167,6 +172,8 @@ def _picture(block: Block, axis: str) -> _Picture | None:
             f"a cost on {axis} is negative", where=f"out_strategy_problems, task {block.task}", remedy="Costs are 0 or more."
         )
     low, high, _ = bootstrap_intervals(spent, block.counts, CONFIDENCE)
+    if included.tobytes() not in judged:
+        judged[included.tobytes()] = _accuracy_intervals(block, values)
     hull = np.zeros(len(cost), dtype=bool)
     hull[upper_hull(cost, accuracy)] = True
     groups = duplicate_groups(cost, accuracy)
@@ -180,6 +187,7 @@ def _picture(block: Block, axis: str) -> _Picture | None:
         accuracy=accuracy,
         cost_low=np.minimum(low, cost),
         cost_high=np.maximum(high, cost),
+        judged=judged[included.tobytes()],
         member=frontier_membership(values, spent, block.counts),
         on=pareto_mask(cost, accuracy),
         hull=np.isin(groups, groups[hull]),
@@ -194,20 +202,21 @@ def _power_above(cost: float) -> float:
     return float(10.0 ** (np.floor(np.log10(cost)) + 1)) if cost > 0 else 1.0
 
 
-def _accuracy_intervals(block: Block, picture: _Picture) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    low, high, se = bootstrap_intervals(picture.values, block.counts, CONFIDENCE)
+def _accuracy_intervals(block: Block, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    """Low end, high end and standard error of every accuracy, and the name of the interval."""
+    low, high, se = bootstrap_intervals(values, block.counts, CONFIDENCE)
     if not block.has_uncertainty:
         return low, high, se, "bootstrap_percentile"
-    shares = bool(((picture.values >= 0) & (picture.values <= 1)).all())
+    shares = bool(((values >= 0) & (values <= 1)).all())
     if block.task == MACRO_TASK or not shares:
         return low, high, se, "bootstrap_percentile"
-    low, high = score_interval(picture.values, CONFIDENCE, clusters=block.clusters)
+    low, high = score_interval(values, CONFIDENCE, clusters=block.clusters)
     return low, high, se, "score_effective"
 
 
 def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
     cost, accuracy = picture.cost, picture.accuracy
-    low, high, se, method = _accuracy_intervals(block, picture)
+    low, high, se, method = picture.judged
     low, high = np.minimum(low, accuracy), np.maximum(high, accuracy)
     margin_low, margin_high = margin_intervals(picture.values, picture.spent, block.counts, confidence=CONFIDENCE)
     far = gaps(cost, accuracy)
@@ -247,7 +256,7 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
     }
     # Undefined numbers become NULL; where and why is in each column's meaning.
     nullable = ("frontier_margin", "frontier_margin_low", "frontier_margin_high", "cost_over_frontier")
-    columns = outcomes.select("outcome_id", "member_outcome_ids", "model_variant", "prompt", "point_id", "strategy", "budget", "parameters")
+    columns = outcomes.select(*IDENTITY, "member_outcome_ids")
     blank = () if block.has_uncertainty else UNCERTAIN
     return _headed(
         columns.with_columns(**{name: pl.Series(values, strict=False) for name, values in drawn.items()})
@@ -270,6 +279,7 @@ def _corner(picture: _Picture, corner: tuple[float, float]) -> list[float]:
 def _headed(frame: pl.DataFrame, block: Block, axis: str) -> pl.DataFrame:
     return frame.with_columns(
         pl.lit(block.task).alias("task"),
+        pl.lit(block.kind).alias("frontier_kind"),
         pl.lit("accuracy").alias("quality_measure"),
         pl.lit(axis).alias("cost_axis"),
         pl.lit(cost_unit(axis)).alias("cost_unit"),
@@ -289,6 +299,7 @@ def _frontier_row(block: Block, picture: _Picture) -> pl.DataFrame:
     ids = block.outcomes["outcome_id"]
     row = {
         "n_outcomes": block.n_outcomes,
+        "n_excluded_other_kind": block.n_other_kind,
         "n_included": len(cost),
         "n_excluded_unknown_accuracy": block.n_unknown_accuracy,
         "n_excluded_other_problems": block.n_other_problems,
@@ -311,9 +322,9 @@ def _frontier_row(block: Block, picture: _Picture) -> pl.DataFrame:
         "knee_rule": bend.rule,
         "knee_reason": bend.reason or None,
     }
-    texts = {"knee_outcome_id": pl.String, "knee_reason": pl.String}
-    numbers = {"n_possible": pl.Int32, "knee_cost": pl.Float64, "knee_accuracy": pl.Float64, "knee_strength": pl.Float64}
-    frame = pl.DataFrame([row], schema_overrides={**texts, **numbers})
+    kinds = {"knee_outcome_id": pl.String, "knee_reason": pl.String, "n_possible": pl.Int32, "n_excluded_other_kind": pl.Int32}
+    kinds |= dict.fromkeys(("knee_cost", "knee_accuracy", "knee_strength"), pl.Float64)
+    frame = pl.DataFrame([row], schema_overrides=kinds)
     return _headed(frame, block, picture.axis).with_columns(*_draw_columns(block))
 
 

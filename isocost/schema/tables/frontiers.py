@@ -12,6 +12,14 @@ MACRO_TASK = "(macro)"
 
 _SCOPE = (
     Column("task", "string", f"Task name; {MACRO_TASK} for the mean over tasks, each task weighing the same.", nullable=False),
+    Column(
+        "frontier_kind",
+        "string",
+        "policy: outcomes that can be run as they are; oracle: these and strategies that need to know what is correct, as with a perfect "
+        "verifier: a bound. Draws are the same for both.",
+        nullable=False,
+        allowed=("policy", "oracle"),
+    ),
     Column("quality_measure", "string", "What is to be as high as possible.", nullable=False, allowed=("accuracy",)),
     Column("cost_axis", "string", "What is to be as low as possible: a column of out_strategy_outcomes.", nullable=False),
 )
@@ -27,9 +35,10 @@ _DRAWS = (
 FRONTIER_POINTS = Table(
     name="out_frontier_points",
     grain="one outcome (point, strategy and budget) on one cost axis of one task",
-    keys=("task", "quality_measure", "cost_axis", "outcome_id"),
-    order=("task", "quality_measure", "cost_axis", "cost", "outcome_id"),
+    keys=("task", "frontier_kind", "quality_measure", "cost_axis", "outcome_id"),
+    order=("task", "frontier_kind", "quality_measure", "cost_axis", "cost", "outcome_id"),
     warnings=(
+        "Filter by frontier_kind: a policy has a row under policy and, where the task has oracles, another under oracle.",
         "An outcome whose cost on the axis is unknown has no row here; out_frontiers counts it. Unknown is never free.",
         "is_on_frontier is the frontier of the point estimates; with many close outcomes read frontier_probability first.",
         "frontier_margin is the lead over the best of many others and therefore biased down; its interval is too low where several "
@@ -47,6 +56,7 @@ FRONTIER_POINTS = Table(
         Column("prompt", "string", "Prompt name."),
         Column("point_id", "string", "Measured configuration; NULL for the macro task, which joins several."),
         Column("strategy", "string", "Inference-time strategy."),
+        Column("strategy_kind", "string", "policy or oracle, from out_strategy_outcomes.", nullable=False),
         Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
         Column("parameters", "json", "Further parameters of the strategy, canonical JSON."),
         Column("cost", "float64", "Mean over problems of the expected cost, in cost_unit.", nullable=False),
@@ -138,7 +148,7 @@ FRONTIER_POINTS = Table(
 FRONTIERS = Table(
     name="out_frontiers",
     grain="one frontier: a cost axis of a task",
-    keys=("task", "quality_measure", "cost_axis"),
+    keys=("task", "frontier_kind", "quality_measure", "cost_axis"),
     warnings=(
         "A hypervolume depends on its scale and reference; compare only rows whose reference and ideal columns agree.",
         "The excluded are counted by their first reason in the order of the columns.",
@@ -148,6 +158,12 @@ FRONTIERS = Table(
         Column("cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False),
         *_DRAWS,
         Column("n_outcomes", "int32", "Outcomes of the task, excluded ones included.", unit="outcomes", nullable=False),
+        Column(
+            "n_excluded_other_kind",
+            "int32",
+            "Left out: metrics, which are no way to answer, and under policy also oracles. Not counted for the macro task.",
+            unit="outcomes",
+        ),
         Column("n_included", "int32", "Outcomes compared on this axis.", unit="outcomes", nullable=False),
         Column("n_excluded_unknown_accuracy", "int32", "Left out: accuracy undefined, e.g. k > n.", unit="outcomes", nullable=False),
         Column(
@@ -191,7 +207,7 @@ FRONTIERS = Table(
 FRONTIER_ATTAINMENT = Table(
     name="out_frontier_attainment",
     grain="one budget of one attainment curve",
-    keys=("task", "quality_measure", "cost_axis", "attained_ratio", "cost"),
+    keys=("task", "frontier_kind", "quality_measure", "cost_axis", "attained_ratio", "cost"),
     warnings=("Made of the same draws as frontier_probability: spread over problems, the outcomes as given.",),
     columns=(
         *_SCOPE,
@@ -220,7 +236,7 @@ COMPARISONS = Table(
     grain="one pair of outcomes of one task",
     keys=("task", "first_outcome_id", "second_outcome_id"),
     warnings=(
-        "Compared are the outcomes on a frontier of any cost axis of the task, each pair once; n_comparisons says how many pairs the "
+        "Compared are the policies on a frontier of any cost axis of the task, each pair once; n_comparisons says how many pairs the "
         "adjusted p-values answer for.",
         "At most 64 outcomes a task are compared, those with the highest frontier_probability; of duplicates only the first.",
         "The outcomes were chosen because they did well on these same problems: p-values are for orientation, new problems decide.",

@@ -145,6 +145,21 @@ def test_duplicates_are_one_point_with_all_their_keys():
     assert "algebra-k02-vote" not in built["out_comparisons"]["second_outcome_id"].to_list()
 
 
+def test_oracles_have_a_frontier_of_their_own_and_metrics_none():
+    outcomes, problems = bank()
+    kinds = {"algebra-k05": "metric", "algebra-k06": "oracle"}
+    outcomes = outcomes.with_columns(pl.col("outcome_id").replace_strict(kinds, default="policy").alias("strategy_kind"))
+    built = build_frontiers(outcomes, problems, draws=60)
+    points = built["out_frontier_points"].filter(pl.col("cost_axis") == AXES[0])
+    ids = {kind: set(points.filter(pl.col("frontier_kind") == kind)["outcome_id"]) for kind in ("policy", "oracle")}
+    assert len(ids["policy"]) == 4 and ids["oracle"] - ids["policy"] == {"algebra-k06"}
+    row = built["out_frontiers"].filter(pl.col("cost_axis") == AXES[0]).sort("frontier_kind")
+    assert row.select("frontier_kind", "n_excluded_other_kind", "n_included").rows() == [("oracle", 1, 5), ("policy", 2, 4)]
+    assert "algebra-k06" not in built["out_comparisons"]["second_outcome_id"].to_list()
+    alone = build_frontiers(outcomes.with_columns(strategy_kind=pl.lit("policy")), problems, draws=60)["out_frontiers"]
+    assert alone["frontier_kind"].unique().to_list() == ["policy"]
+
+
 def test_macro_frontier_weighs_tasks_alike():
     small, large = bank(("algebra",), problems=10, seed=1), bank(("geometry",), problems=40, seed=2)
     outcomes, problems = (pl.concat(pair) for pair in zip(small, large, strict=True))
