@@ -202,8 +202,8 @@ def _summary(task: str, prompt: str, bank: list[dict[str, Any]]) -> dict[str, An
 def _outcomes(bank: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Two strategies: any of k right, and a vote that is right where most samples of the problem are (roughly)."""
     outcomes, shares = [], []
-    for (task, prompt), strategy, k in itertools.product(SKILL, ("pass", "majority"), BUDGETS):
-        if strategy == "majority" and k == 2:
+    for (task, prompt), strategy, k in itertools.product(SKILL, ("pass_at_k", "majority_at_k"), BUDGETS):
+        if strategy == "majority_at_k" and k == 2:
             continue
         mine = _of(bank, task, prompt)
         by_problem: dict[str, list[bool]] = {}
@@ -213,7 +213,7 @@ def _outcomes(bank: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[di
         for problem, verdicts in by_problem.items():
             n, c = len(verdicts), sum(verdicts)
             any_right = 1 - math.comb(n - c, k) / math.comb(n, k)
-            values[problem] = any_right if strategy == "pass" else c / n + (0.08 * math.log2(k) if c / n > 0.5 else 0) * (1 - c / n)
+            values[problem] = any_right if strategy == "pass_at_k" else c / n + (0.08 * math.log2(k) if c / n > 0.5 else 0) * (1 - c / n)
         mean = sum(values.values()) / len(values)
         tokens = k * sum(row["output_tokens"] for row in mine) / len(mine)
         spread = 1.96 * math.sqrt(sum((v - mean) ** 2 for v in values.values()) / len(values) ** 2)
@@ -225,7 +225,10 @@ def _outcomes(bank: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[di
                 "model_variant": "tiny",
                 "prompt": prompt,
                 "point_id": point_id(task, prompt),
+                "point_ids": [point_id(task, prompt)],
                 "strategy": strategy,
+                "strategy_family": strategy,
+                "strategy_kind": "oracle" if strategy == "pass_at_k" else "policy",
                 "budget": float(k),
                 "n_problems": len(values),
                 "accuracy": mean,
@@ -237,14 +240,14 @@ def _outcomes(bank: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[di
             }
         )
         for problem, value in values.items():
-            shares.append({"outcome_id": key, "problem_id": problem, "task": task, "accuracy": value, "correctness": value})
+            shares.append({"outcome_id": key, "problem_id": problem, "accuracy": value})
     return outcomes, shares
 
 
 def _frontiers(outcomes: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     points, frontiers = [], []
     for task, axis in itertools.product(sorted({row["task"] for row in outcomes}), ("output_tokens_per_problem", "flops_per_problem")):
-        mine = [row for row in outcomes if row["task"] == task and row["strategy"] != "pass"]
+        mine = [row for row in outcomes if row["task"] == task and row["strategy"] != "pass_at_k"]
         on = [row["outcome_id"] for row in mine if not any(_dominates(other, row, axis) for other in mine)]
         knee = on[len(on) // 2]
         for place, row in enumerate(mine):

@@ -16,6 +16,12 @@ from isocost.schema.types import duckdb_ddl
 from isocost.store import Store
 
 ONE = "WHERE sample_id = (SELECT min(sample_id) FROM core_samples WHERE is_valid AND parse_status = 'parsed')"
+OUTCOME = "WHERE outcome_id = (SELECT min(outcome_id) FROM out_strategy_outcomes)"
+COVERAGE = "WHERE outcome_id = (SELECT max(outcome_id) FROM out_strategy_outcomes WHERE strategy = 'pass_at_k')"
+SHARE = "WHERE rowid = (SELECT min(rowid) FROM out_strategy_problems)"
+STEP = "WHERE rowid = (SELECT min(rowid) FROM out_frontier_points WHERE is_on_frontier)"
+FRONTIER = "WHERE rowid = (SELECT min(rowid) FROM out_frontiers)"
+CURVE = "WHERE curve_id = (SELECT min(curve_id) FROM out_scaling_fits)"
 # Every check with the change of one cell on which it must fire.
 MUTATIONS = {
     "core_samples__point_is_known": f"UPDATE core_samples SET point_id = 'pt-lost' {ONE}",
@@ -34,11 +40,27 @@ MUTATIONS = {
     "core_sessions__clock_runs_forward": "UPDATE core_sessions SET ended_unix_s = started_unix_s - 1",
     "out_point_summary__counts_add_up": "UPDATE out_point_summary SET samples_invalid = samples_invalid + 1 "
     "WHERE point_id = (SELECT min(point_id) FROM out_point_summary)",
+    "out_strategy_outcomes__accuracy_within_interval": f"UPDATE out_strategy_outcomes SET accuracy_low = accuracy + 0.01 {OUTCOME}",
+    "out_strategy_outcomes__coverage_never_falls": f"UPDATE out_strategy_outcomes SET accuracy = 0.01 {COVERAGE}",
+    "out_strategy_outcomes__costs_are_not_negative": f"UPDATE out_strategy_outcomes SET flops_per_problem = -1 {OUTCOME}",
+    "out_strategy_outcomes__point_is_known": f"UPDATE out_strategy_outcomes SET point_ids = ['pt-lost'] {OUTCOME}",
+    "out_strategy_outcomes__accuracy_is_the_mean": f"UPDATE out_strategy_outcomes SET accuracy = accuracy + 0.001 {OUTCOME}",
+    "out_strategy_problems__outcome_is_known": f"UPDATE out_strategy_problems SET outcome_id = 'lost' {SHARE}",
+    "out_strategy_problems__undefined_has_its_reason": f"UPDATE out_strategy_problems SET accuracy = NULL {SHARE}",
+    "out_frontier_points__outcome_is_known": f"UPDATE out_frontier_points SET member_outcome_ids = ['lost'] {STEP}",
+    "out_frontier_points__accuracy_within_interval": f"UPDATE out_frontier_points SET frontier_probability = 1.01 {STEP}",
+    "out_frontier_points__frontier_is_not_dominated": f"UPDATE out_frontier_points SET is_on_frontier = NOT is_on_frontier {STEP}",
+    "out_frontiers__counts_add_up": f"UPDATE out_frontiers SET n_excluded_unknown_cost = n_excluded_unknown_cost + 1 {FRONTIER}",
+    "out_frontiers__knee_is_on_the_frontier": f"UPDATE out_frontiers SET knee_outcome_id = 'lost' {FRONTIER}",
+    "out_scaling_points__outcome_is_known": "UPDATE out_scaling_points SET outcome_id = 'lost' WHERE point_kind = 'measured' "
+    "AND outcome_id = (SELECT min(outcome_id) FROM out_scaling_points)",
+    "out_scaling_fits__one_family_is_chosen": f"UPDATE out_scaling_fits SET is_chosen = false {CURVE}",
+    "out_scaling_fits__interval_is_ordered": f"UPDATE out_scaling_fits SET asymptote_low = 1, asymptote_high = 0.5 {CURVE}",
 }
 
 
-@pytest.fixture
-def database(lab):
+@pytest.fixture(scope="module")
+def laboratory(lab):
     connection = duckdb.connect(":memory:", config={"threads": 1})
     for name, definition in all_tables().items():
         if definition.layer == "raw":
@@ -52,6 +74,14 @@ def database(lab):
         connection.execute(path.read_text(encoding="utf-8"))
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def database(laboratory):
+    """The laboratory's tables; what a test changes is taken back."""
+    laboratory.execute("BEGIN")
+    yield laboratory
+    laboratory.execute("ROLLBACK")
 
 
 def failing(connection, path: Path) -> int:
