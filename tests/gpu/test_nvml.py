@@ -87,9 +87,8 @@ def test_counter_agrees_with_the_integral(source, torch):
     if window.counter_j is None:
         pytest.skip("the board has no energy counter")
     ratio = window.counter_j / window.integral_j
-    print(
-        f"\ncounter {window.counter_j:.1f} J, integral {window.integral_j:.1f} J, ratio {ratio:.4f}, overhead {summary['overhead_ratio']:.3%}"
-    )
+    overhead = summary["overhead_ratio"]
+    print(f"\ncounter {window.counter_j:.1f} J, integral {window.integral_j:.1f} J, ratio {ratio:.4f}, overhead {overhead:.3%}")
     keep("counter_against_integral", [{"counter_j": window.counter_j, "integral_j": window.integral_j, "ratio": ratio, **summary}])
     assert abs(ratio - 1) <= 0.05 and window.is_valid, window.invalid_reasons
     assert overhead < 0.01
