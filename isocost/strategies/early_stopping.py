@@ -93,7 +93,7 @@ def _traces(
     own, worth = votes[kept], values[kept]
     stopped, forced, alive = np.zeros((3, windows + 1))
     drawn = np.zeros((windows + 1, len(votes)))
-    part = np.zeros((windows + 1, len(kept)))
+    part = np.zeros((len(kept), windows + 1))
     n = int(own.sum())
     exact_stops = windows <= MOST_WINDOWS
     exact = exact_stops and n <= LARGEST_TABLE and _work(own, worth, window, windows) <= most_work
@@ -105,7 +105,7 @@ def _traces(
     else:
         unused = (np.zeros_like(stopped), np.zeros_like(alive), np.zeros_like(part)) if exact_stops else (stopped, alive, part)
         run_window_orders(np.repeat(np.arange(len(kept)), own), worth, window, windows, orders, key, unused[0], forced, *unused[1:])
-    drawn[:, kept] = part
+    drawn[:, kept] = part.T
     return stopped, forced, alive, drawn, exact
 
 

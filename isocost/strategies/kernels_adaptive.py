@@ -26,7 +26,9 @@ def run_states(sizes, kinds, values, stop, most, stopped, forced, alive, drawn):
     for g in range(1, dims):
         stride[g] = stride[g - 1] * (min(sizes[g - 1], most) + 1)
     states = stride[dims - 1] * (min(sizes[dims - 1], most) + 1)
-    n = sizes.sum()
+    n = 0
+    for g in range(dims):
+        n += sizes[g]
     chance = np.zeros(states)
     chance[0] = 1.0
     x = np.zeros(dims, dtype=np.int64)
@@ -80,7 +82,8 @@ def run_orders(sequence, values, stop, most, orders, key, stopped, forced, alive
     state[0] = key
     share = 1.0 / orders
     for _ in range(orders):
-        votes[:] = 0
+        for g in range(groups):
+            votes[g] = 0
         first, second, tied, credit = 0, 0, 0, 0.0
         for t in range(most + 1):
             mean = credit / tied if tied > 0 else 0.0

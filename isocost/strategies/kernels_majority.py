@@ -23,19 +23,21 @@ def _choose(n, x, table, logs, tilt_in, tilt_out):
 @njit(cache=True)
 def _multiply(poly, other, weights, size, top, u_last):
     """Multiplies poly by sum_{x<=top} weights[x] z^x, the last term times u_last, truncated to ``size`` coefficients."""
-    other[:size] = 0.0
+    for j in range(size):
+        other[j] = 0.0
     for x in range(top + 1):
         w = weights[x] * u_last if x == top else weights[x]
         if w == 0.0:
             continue
         for j in range(x, size):
             other[j] += w * poly[j - x]
-    poly[:size] = other[:size]
+    for j in range(size):
+        poly[j] = other[j]
 
 
 @njit(cache=True)
-def _add_class(g, counts, free, budget, mode, weights, choices, nodes, node_weights, work, out):
-    """Adds to out[k] the ways in which class g wins a vote of k, ties credited by mode, for every k up to budget.
+def _add_class(g, value, counts, free, budget, mode, weights, choices, nodes, node_weights, work, out):
+    """Adds to out[k] ``value`` times the ways in which class g wins a vote of k, ties credited by mode, for every k up to budget.
 
     weights[h, x] are the binomial coefficients of class h; choices[i, j] those of i pooled samples; ``free`` abstain.
     """
@@ -77,7 +79,7 @@ def _add_class(g, counts, free, budget, mode, weights, choices, nodes, node_weig
                     for m in range(j + 1):
                         total += other[m] * poly[j - m]
                     poly[j] = total
-            scale = weights[g, v] * (node_weights[quad, q] if (mode == UNIFORM and not lone) else 1.0)
+            scale = value * weights[g, v] * (node_weights[quad, q] if (mode == UNIFORM and not lone) else 1.0)
             for j in range(size):
                 out[v + j] += scale * poly[j]
 
@@ -113,9 +115,7 @@ def majority_rows(counts, values, free, ks, mode, table, logs, nodes, node_weigh
         total = np.zeros(budget + 1)
         for g in range(width):
             if values[row, g] > 0.0 and counts[row, g] > 0:
-                wins = np.zeros(budget + 1)
-                _add_class(g, counts[row], free[row], budget, mode, weights, choices, nodes, node_weights, work, wins)
-                total += values[row, g] * wins
+                _add_class(g, values[row, g], counts[row], free[row], budget, mode, weights, choices, nodes, node_weights, work, total)
         for i in range(ks.shape[0]):
             if ks[i] < n:
                 result[row, i] = total[ks[i]] / _choose(n, ks[i], table, logs, tilt_in, tilt_out)

@@ -123,7 +123,8 @@ def vote_rows(classes, weights, distinct, values, sizes, ks, rule, power, draws,
         state[0] = keys[row]
         for _ in range(draws):
             drawn = 0
-            marked[:n] = 0
+            for j in range(n):
+                marked[j] = 0
             for b in range(ks.shape[0]):
                 k = ks[b]
                 if k > n or exact[row, b]:

@@ -2,7 +2,7 @@
 
 Lives here: numba code only, called by early_stopping.py, which explains the method. Traces by number of windows m:
 stopped[m] correctness gained by stopping with window m; forced[m] correctness of a vote over m windows of which none was
-unanimous; alive[m] chance that none of m was; drawn[m, g] expected samples of class g in window m + 1.
+unanimous; alive[m] chance that none of m was; drawn[g, m] expected samples of class g in window m + 1.
 """
 
 from __future__ import annotations
@@ -14,28 +14,24 @@ from isocost.strategies.kernels_random import draw_next
 
 
 @njit(cache=True)
-def _alternate(terms, windows):
-    """Inclusion-exclusion: out[m] = sum_r (-1)^r C(m, r) terms[r]."""
-    out = np.zeros(windows + 1)
-    for m in range(windows + 1):
-        choose, sign = 1.0, 1.0
+def _alternate(terms, windows, scale, shift, out):
+    """Inclusion-exclusion: out[m + shift] += scale * sum_r (-1)^r C(m, r) terms[r]."""
+    for m in range(windows + 1 - shift):
+        choose, sign = scale, 1.0
         for r in range(m + 1):
-            out[m] += sign * choose * terms[r]
+            out[m + shift] += sign * choose * terms[r]
             choose *= (m - r) / (r + 1.0)
             sign = -sign
-    return out
 
 
 @njit(cache=True)
-def _joint(counts, skip, extra, window, windows):
+def _joint(counts, n, skip, extra, window, windows, factor, poly):
     """P(r given windows are unanimous and ``extra`` more given draws are of class ``skip``), r = 0..windows; -1: no class."""
-    n = counts.sum()
-    poly = np.zeros(windows + 1)
-    poly[0] = 1.0
+    for r in range(windows + 1):
+        poly[r] = 1.0 if r == 0 else 0.0
     for h in range(counts.shape[0]):
         if h != skip and counts[h] < window:
             continue
-        factor = np.zeros(windows + 1)
         value, drawn = 1.0, 0
         for r in range(windows + 1):
             target = r * window + (extra if h == skip else 0)
@@ -57,21 +53,29 @@ def _joint(counts, skip, extra, window, windows):
             drawn += 1
         poly[r] = poly[r] / scale if scale > 0.0 else 0.0
         scale /= r + 1.0
-    return poly
 
 
 @njit(cache=True)
 def stop_traces(counts, values, window, windows, stopped, alive, drawn):
     """Exact chances of stopping, of running on and of drawing each class, by inclusion-exclusion over unanimous windows."""
-    alive[:] = _alternate(_joint(counts, -1, 0, window, windows), windows)
+    n = 0
     for g in range(counts.shape[0]):
-        if counts[g] == 0:
+        n += counts[g]
+    classes = counts.shape[0]
+    factor, poly = np.zeros(windows + 1), np.zeros(windows + 1)
+    # One call in a loop over (nobody; one more draw of each class; one more window of each class): compiled once, not thrice.
+    for step in range(1 + 2 * classes):
+        g = (step - 1) // 2
+        extra = 0 if step == 0 else (1 if step % 2 == 1 else window)
+        if step > 0 and (counts[g] < extra or (extra == window and step % 2 == 0 and values[g] <= 0.0)):
             continue
-        drawn[:, g] = window * _alternate(_joint(counts, g, 1, window, windows), windows)
-        if counts[g] >= window and values[g] > 0.0:
-            gained = _alternate(_joint(counts, g, window, window, windows), windows)
-            for m in range(windows):
-                stopped[m + 1] += values[g] * gained[m]
+        _joint(counts, n, g if step > 0 else -1, extra, window, windows, factor, poly)
+        scale, shift, out = 1.0, 0, alive
+        if step > 0 and step % 2 == 1:
+            scale, out = float(window), drawn[g]
+        elif step > 0:
+            scale, shift, out = values[g], 1, stopped
+        _alternate(poly, windows, scale, shift, out)
 
 
 @njit(cache=True)
@@ -81,8 +85,10 @@ def forced_trace(counts, values, window, windows, table, falls, nodes, node_weig
     falls[x, r] = (x)_{wr} / (r! L^{wr}) with L = windows * window; polynomials in s (unanimous windows) and z (votes).
     """
     most = windows * window
-    n = counts.sum()
     classes = counts.shape[0]
+    n = 0
+    for h in range(classes):
+        n += counts[h]
     poly, other = np.zeros((windows + 1, most + 1)), np.zeros((windows + 1, most + 1))
     for g in range(classes):
         if values[g] <= 0.0:
@@ -97,14 +103,18 @@ def forced_trace(counts, values, window, windows, table, falls, nodes, node_weig
                         rivals += 1
             quad = (min(rivals, (most - v) // v) + 2) // 2
             for q in range(quad):
-                poly[:] = 0.0
+                for r in range(windows + 1):
+                    for j in range(most + 1):
+                        poly[r, j] = 0.0
                 for j in range(v, min(most, pooled + v) + 1):
                     for r in range(v // window + 1):
                         poly[r, j] = table[pooled, j - v] * falls[v, r]
                 for h in range(classes):
                     if h == g or (counts[h] < v and counts[h] < window) or counts[h] == 0:
                         continue
-                    other[:] = 0.0
+                    for r in range(windows + 1):
+                        for j in range(most + 1):
+                            other[r, j] = 0.0
                     for x in range(min(counts[h], v, most) + 1):
                         w = table[counts[h], x] * (nodes[quad, q] if x == v else 1.0)
                         for i in range(x // window + 1):
@@ -112,7 +122,9 @@ def forced_trace(counts, values, window, windows, table, falls, nodes, node_weig
                             for r in range(i, windows + 1):
                                 for j in range(max(x, r * window), most + 1):
                                     other[r, j] += c * poly[r - i, j - x]
-                    poly[:] = other
+                    for r in range(windows + 1):
+                        for j in range(most + 1):
+                            poly[r, j] = other[r, j]
                 scale = values[g] * table[counts[g], v] * node_weights[quad, q]
                 for m in range(1, windows + 1):
                     total = m * window
@@ -138,14 +150,15 @@ def run_window_orders(sequence, values, window, windows, orders, key, stopped, f
     state[0] = key
     share = 1.0 / orders
     for _ in range(orders):
-        votes[:] = 0
+        for g in range(votes.shape[0]):
+            votes[g] = 0
         first, tied, credit = 0, 0, 0.0
         alive[0] += share
         for m in range(windows):
             answer, unanimous = -1, True
             for i in range(window):
                 g = sequence[draw_next(order, m * window + i, state)]
-                drawn[m, g] += share
+                drawn[g, m] += share
                 unanimous = unanimous and (i == 0 or g == answer)
                 answer = g
                 votes[g] += 1

@@ -186,21 +186,34 @@ def _frames(
     units = len(ids) if labels is None else len(set(labels))
     counts = resample_counts(len(ids), options.draws, options.seed, clusters=labels) if options.draws and units > 1 else None
     method = "percentile" if labels is None else "percentile-clustered"
+    ceilings = _Ceilings()
     outcome_rows: list[dict] = []
-    problem_frames: list[pl.DataFrame] = []
     for one in played:
         at = np.array([place[p] for p in one.banks[0].problem_ids])
         low, high = _interval(one.replay.accuracy, None if counts is None else counts[:, at], options.confidence)
-        rows = [_outcome_row(task, one, i) for i in range(len(one.replay.budgets))]
+        rows = _outcome_rows(task, one, ceilings)
         for i, row in enumerate(rows):
             known = not np.isnan(low[i])
             row |= {"accuracy_low": _value(low[i]), "accuracy_high": _value(high[i]), "interval_method": method if known else None}
             row |= {"interval_draws": options.draws if known else None, "interval_confidence": options.confidence if known else None}
         outcome_rows += rows
-        problem_frames.append(_problem_rows(one, [row["outcome_id"] for row in rows]))
     schema = empty(OUTCOMES).schema
     outcomes = pl.DataFrame(outcome_rows, schema={name: schema[name] for name in outcome_rows[0]}).select(schema.names())
-    return outcomes, pl.concat(problem_frames)
+    return outcomes, _problem_rows(played, [row["outcome_id"] for row in outcome_rows], ids)
+
+
+class _Ceilings:
+    """pass@1 and pass@k of every problem, computed once a point and set of budgets."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, tuple[int, ...]], np.ndarray] = {}
+
+    def of(self, bank: PointBank, ks: np.ndarray) -> np.ndarray:
+        """(problems, 1 + budgets): pass@1, then pass@k."""
+        key = (bank.point_id, tuple(int(k) for k in ks))
+        if key not in self._known:
+            self._known[key] = pass_at_k(bank.sizes, bank.n_correct, [1, *key[1]])
+        return self._known[key]
 
 
 def _interval(values: np.ndarray, counts: np.ndarray | None, confidence: float) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +231,8 @@ def _interval(values: np.ndarray, counts: np.ndarray | None, confidence: float) 
     low, high = missing, missing.copy()
     if enough.any():
         # A draw without any defined problem has no mean; it is left out.
-        low[enough], high[enough] = np.nanquantile(means[:, enough], tails, axis=0)
+        quantile = np.nanquantile if np.isnan(means[:, enough]).any() else np.quantile
+        low[enough], high[enough] = quantile(means[:, enough], tails, axis=0)
     return low, high
 
 
@@ -227,52 +241,65 @@ def _value(number: float) -> float | None:
     return None if np.isnan(number) else float(number)
 
 
-def _mean(values: np.ndarray, rows: np.ndarray) -> float | None:
-    """Mean over the given problems; NULL where any of them is unknown or there are none."""
-    return _value(values[rows].mean()) if rows.any() else None
+def _means(values: np.ndarray | None, defined: np.ndarray) -> list[float | None]:
+    """Mean over the defined problems of each budget; NULL where any of them is unknown or there are none."""
+    if values is None:
+        return [None] * defined.shape[1]
+    size = defined.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(defined, values, 0.0).sum(axis=0) / size
+    return [_value(mean) for mean in means]
 
 
-def _outcome_row(task: str, one: _Played, i: int) -> dict:
-    """One row without its interval."""
-    replay, strategy = one.replay, one.strategy
-    budget, accuracy = float(replay.budgets[i]), replay.accuracy[:, i]
-    defined = ~np.isnan(accuracy)
-    point_ids = [bank.point_id for bank in one.banks]
+def _outcome_rows(task: str, one: _Played, ceilings: _Ceilings) -> list[dict]:
+    """The rows of one replay, one a budget, without their intervals."""
+    replay, strategy, bank = one.replay, one.strategy, one.banks[0]
+    defined = ~np.isnan(replay.accuracy)
+    point_ids = [b.point_id for b in one.banks]
     parameters = canonical_json(dict(strategy.parameters))
-    exact = replay.is_exact is None or bool(replay.is_exact[defined, i].all())
     methods = {facts.energy_method for facts in one.facts}
-    costs = {f"{axis}_per_problem": _mean(replay.costs[axis][:, i], defined) if axis in replay.costs else None for axis in COST_AXES}
-    if len(methods) > 1:
-        costs["energy_j_per_problem"] = None
-    return {
-        "outcome_id": outcome_id(point_ids, strategy.name, parameters, budget),
+    method = next(iter(methods)) if len(methods) == 1 else None
+    shared = {
         "task": task,
-        "model_variant": " + ".join(str(bank.labels["model_variant"]) for bank in one.banks),
-        "prompt": one.banks[0].labels["prompt"],
+        "model_variant": " + ".join(str(b.labels["model_variant"]) for b in one.banks),
+        "prompt": bank.labels["prompt"],
         "point_id": "+".join(point_ids),
         "point_ids": point_ids,
         "strategy": strategy.name,
         "strategy_family": strategy.family,
         "strategy_kind": strategy.kind,
         "parameters": parameters,
-        "budget": budget,
         "budget_unit": strategy.budget_unit,
-        "n_problems": int(defined.sum()),
-        "n_problems_undefined": int((~defined).sum()),
-        "undefined_reasons": _reasons(replay, i, ~defined),
-        "accuracy": _mean(accuracy, defined),
-        "marginal_accuracy": _optional(replay.marginal, i, defined),
-        "selection_efficiency": _efficiency(one, i, defined),
-        "expected_score": _optional(replay.score, i, defined),
-        **costs,
-        "energy_method": methods.pop() if len(methods) == 1 and costs["energy_j_per_problem"] is not None else None,
-        "estimator": "exact" if exact else "sampled",
-        "sampling_draws": None if exact else replay.draws,
-        "error_bound": 0.0 if exact else _mean_bound(replay, i, defined),
         "tie_rule": strategy.tie_rule,
         "n_samples_unscored": replay.unscored,
         **_summed(one.facts),
     }
+    known = {axis: _means(None if axis == "energy_j" and method is None else replay.costs.get(axis), defined) for axis in COST_AXES}
+    accuracy, marginal, score = (_means(values, defined) for values in (replay.accuracy, replay.marginal, replay.score))
+    efficiency = _efficiencies(one, defined, ceilings)
+    rows = []
+    for i, budget in enumerate(float(b) for b in replay.budgets):
+        exact = replay.is_exact is None or bool(replay.is_exact[defined[:, i], i].all())
+        rows.append(
+            shared
+            | {f"{axis}_per_problem": means[i] for axis, means in known.items()}
+            | {
+                "outcome_id": outcome_id(point_ids, strategy.name, parameters, budget),
+                "budget": budget,
+                "n_problems": int(defined[:, i].sum()),
+                "n_problems_undefined": int((~defined[:, i]).sum()),
+                "undefined_reasons": _reasons(replay, i, ~defined[:, i]),
+                "accuracy": accuracy[i],
+                "marginal_accuracy": marginal[i],
+                "selection_efficiency": efficiency[i],
+                "expected_score": score[i],
+                "energy_method": method if known["energy_j"][i] is not None else None,
+                "estimator": "exact" if exact else "sampled",
+                "sampling_draws": None if exact else replay.draws,
+                "error_bound": 0.0 if exact else _mean_bound(replay, i, defined[:, i]),
+            }
+        )
+    return rows
 
 
 def outcome_id(point_ids: Sequence[str], strategy: str, parameters: str, budget: float) -> str:
@@ -286,17 +313,20 @@ def _summed(facts: Sequence[BankFacts]) -> dict[str, int | None]:
     return {n: None if any(f.counts[n] is None for f in facts) else sum(f.counts[n] or 0 for f in facts) for n in names}
 
 
-def _optional(values: np.ndarray | None, i: int, defined: np.ndarray) -> float | None:
-    return None if values is None else _mean(values[:, i], defined)
-
-
-def _efficiency(one: _Played, i: int, defined: np.ndarray) -> float | None:
+def _efficiencies(one: _Played, defined: np.ndarray, ceilings: _Ceilings) -> list[float | None]:
     """Selection efficiency over the same problems, for strategies that pick among k samples."""
-    if not one.strategy.is_selector or one.strategy.kind != "policy" or not defined.any():
-        return None
-    bank, k = one.banks[0], int(one.replay.budgets[i])
-    ceiling = pass_at_k(bank.sizes[defined], bank.n_correct[defined], [1, k]).mean(axis=0)
-    return _value(selection_efficiency(one.replay.accuracy[defined, i].mean(), ceiling[0], ceiling[1]))
+    if not one.strategy.is_selector or one.strategy.kind != "policy":
+        return [None] * defined.shape[1]
+    ceiling = ceilings.of(one.banks[0], one.replay.budgets)
+    found: list[float | None] = []
+    for i in range(defined.shape[1]):
+        rows = defined[:, i]
+        if not rows.any():
+            found.append(None)
+            continue
+        reached = (one.replay.accuracy[rows, i].mean(), ceiling[rows, 0].mean(), ceiling[rows, i + 1].mean())
+        found.append(_value(selection_efficiency(*reached)))
+    return found
 
 
 def _mean_bound(replay: Replay, i: int, defined: np.ndarray) -> float:
@@ -324,31 +354,38 @@ def _reasons(replay: Replay, i: int, undefined: np.ndarray) -> list[str]:
     return sorted(found)
 
 
-def _problem_rows(one: _Played, ids: list[str]) -> pl.DataFrame:
-    """One row for each outcome and problem of a replay."""
-    replay = one.replay
-    problems, budgets = replay.accuracy.shape
-    mixed = len({facts.energy_method for facts in one.facts}) > 1
-    reason = np.full(replay.accuracy.shape, -1)
-    names = list(replay.undefined)
-    for number, name in reversed(list(enumerate(names))):
-        reason[_cells(replay.undefined[name], reason.shape) & np.isnan(replay.accuracy)] = number
+def _problem_rows(played: Sequence[_Played], outcome_ids: Sequence[str], problem_ids: Sequence[str]) -> pl.DataFrame:
+    """One row for each outcome and problem, outcomes in the order given."""
+    place = {problem: i for i, problem in enumerate(problem_ids)}
+    names = sorted({name for one in played for name in one.replay.undefined})
+    outcome_at, problem_at, reason_at, values = [], [], [], {name: [] for name in ("accuracy", *COST_AXES)}
+    first = 0
+    for one in played:
+        problems, budgets = one.replay.accuracy.shape
+        outcome_at.append(np.repeat(np.arange(first, first + budgets), problems))
+        problem_at.append(np.tile([place[p] for p in one.banks[0].problem_ids], budgets))
+        reason_at.append(_reason_numbers(one.replay, names).T.ravel())
+        mixed = len({facts.energy_method for facts in one.facts}) > 1
+        values["accuracy"].append(one.replay.accuracy.T.ravel())
+        for axis in COST_AXES:
+            known = axis in one.replay.costs and not (axis == "energy_j" and mixed)
+            values[axis].append(one.replay.costs[axis].T.ravel() if known else np.full(problems * budgets, np.nan))
+        first += budgets
     columns = {
-        "outcome_id": pl.Series(ids, dtype=pl.String).gather(np.repeat(np.arange(budgets), problems)),
-        "problem_id": pl.Series(one.banks[0].problem_ids, dtype=pl.String).gather(np.tile(np.arange(problems), budgets)),
-        "accuracy": _series(replay.accuracy),
+        "outcome_id": pl.Series(outcome_ids, dtype=pl.String).gather(np.concatenate(outcome_at)),
+        "problem_id": pl.Series(problem_ids, dtype=pl.String).gather(np.concatenate(problem_at)),
+        "undefined_reason": pl.Series([*names, None], dtype=pl.String).gather(np.concatenate(reason_at)),
+        "accuracy": pl.Series(np.concatenate(values.pop("accuracy")), nan_to_null=True),
     }
-    if names and (reason >= 0).any():
-        columns["undefined_reason"] = pl.Series([*names, None], dtype=pl.String).gather(np.where(reason < 0, len(names), reason).T.ravel())
-    else:
-        columns["undefined_reason"] = pl.Series([None], dtype=pl.String).new_from_index(0, problems * budgets)
     for axis in COST_AXES:
-        known = axis in replay.costs and not (axis == "energy_j" and mixed)
-        values = _series(replay.costs[axis]) if known else pl.Series([None], dtype=pl.Float64).new_from_index(0, problems * budgets)
-        columns[f"{axis}_per_problem"] = values
+        columns[f"{axis}_per_problem"] = pl.Series(np.concatenate(values.pop(axis)), nan_to_null=True)
     return pl.DataFrame(columns).select(empty(PROBLEMS).columns)
 
 
-def _series(matrix: np.ndarray) -> pl.Series:
-    """(problems, budgets) as one column, budget by budget, NaN as NULL."""
-    return pl.Series(np.ascontiguousarray(matrix.T).ravel(), nan_to_null=True)
+def _reason_numbers(replay: Replay, names: list[str]) -> np.ndarray:
+    """For each cell the number of its first reason in ``names``; the number of names where it is defined."""
+    numbers = np.full(replay.accuracy.shape, len(names))
+    missing = np.isnan(replay.accuracy)
+    for name, where in reversed(list(replay.undefined.items())):
+        numbers[_cells(where, numbers.shape) & missing] = names.index(name)
+    return numbers

@@ -10,7 +10,7 @@ from isocost.strategies.shapes import Floats, Ints
 from isocost.strategies.subsets import estimate_votes
 
 DRAWS = 256
-MOST_SUBSETS = 5000
+MOST_SUBSETS = 13_000  # all subsets of 16 samples
 
 
 def replay_votes(
