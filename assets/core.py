@@ -3,8 +3,6 @@
 How they are computed is in ``isocost.tables``; that they hold is checked in ``pipelines.checks``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

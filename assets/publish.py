@@ -3,8 +3,6 @@
 The work is done in ``isocost.publish``; a part that could not be published fails the asset with its name and reason.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets.out import ALL_OUT

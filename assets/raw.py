@@ -4,15 +4,13 @@ The generating body starts the payload (``python -m isocost.generate``) as a chi
 or an out-of-memory kill of the engine never reaches the orchestrator. Generation itself is not here (``isocost.generate``).
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-from pydantic import Field
 from dagster._core.errors import DagsterPipesExecutionError
+from pydantic import Field
 
 from assets.partitions import is_import, sessions
 from assets.resources import StoreResource
@@ -84,6 +82,7 @@ class ImportConfig(dg.Config):
         provenance: model, task, task_version, prompt and sampling, as far as the source does not hold them.
         unknown: names of provenance that nobody knows.
         mapping: mapping file for the generic importer; empty otherwise.
+        verifier: verifier that judges every text; empty where the source's own labels judge.
     """
 
     format: str
@@ -91,6 +90,7 @@ class ImportConfig(dg.Config):
     provenance: dict[str, str] = Field(default_factory=dict)
     unknown: list[str] = Field(default_factory=list)
     mapping: str = ""
+    verifier: str = ""
 
 
 @dg.asset(
@@ -111,6 +111,7 @@ def raw_imports(context: dg.AssetExecutionContext, config: ImportConfig, store: 
         provenance=config.provenance,
         unknown=frozenset(config.unknown),
         mapping=Path(config.mapping) if config.mapping else None,
+        verifier=config.verifier or None,
     )
     told = {"status": report.status, "import_id": report.import_id, "warnings": "; ".join(report.warnings) or "none"}
     return result("raw_imports", report.records, store.open().lake, **told)

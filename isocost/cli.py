@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("--mapping", type=Path, help="mapping file of the generic format: which column means what")
     for key in ("model", "task", "task-version", "prompt", "sampling"):
         bring.add_argument(f"--{key}", help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it")
+    bring.add_argument("--verifier", help="judge every text with this verifier instead of the source's own labels")
     bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown")
     bring.set_defaults(run=_import)
 
@@ -93,6 +94,7 @@ def _import(arguments: argparse.Namespace) -> int:
         provenance={key: value for key, value in given.items() if value is not None},
         unknown=frozenset(arguments.unknown),
         mapping=arguments.mapping,
+        verifier=arguments.verifier,
     )
     frames = refresh.curate_session(store, session_id)
     print(f"{report.status}: {report.records} records, {frames['core_samples'].height} samples in core, source {session_id}")

@@ -8,13 +8,15 @@ inputs from the store, calls the builders in ``isocost.tables`` and writes what 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import polars as pl
 
+from isocost import sql
 from isocost.bank.importers import ImportReport, import_path, read_imports
 from isocost.bank.reader import read_manifests, read_raw
 from isocost.errors import IsocostError
@@ -24,7 +26,15 @@ from isocost.sweep import Session, load_sweep, plan_sessions, read_session
 
 Frames = dict[str, pl.DataFrame]
 
-CORE_OF_SESSION = ("core_calls", "core_points", "core_problems", "core_samples", "core_sessions")
+CORE_OF_SESSION = (
+    "core_calls",
+    "core_energy_windows",
+    "core_label_agreement",
+    "core_points",
+    "core_problems",
+    "core_samples",
+    "core_sessions",
+)
 CARDS = ("core_devices", "core_models", "core_prices")
 
 
@@ -45,6 +55,9 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
         IsocostError: the sweep file is at fault; file, key and remedy are in the message, and nothing was written.
     """
     planned = plan_sessions(load_sweep(path))
+    book = card_book(store)
+    for card in {model.card for model in (session.engine.model for session in planned) if model.card is not None}:
+        book.model(card)  # refuses an unknown card now, not after the measurement
     for session in planned:
         _write_session(store, _merged(store, session))
     return [session.session_id for session in planned]
@@ -91,6 +104,7 @@ def bring_in(
     provenance: Mapping[str, Any],
     unknown: Set[str] = frozenset(),
     mapping: Path | None = None,
+    verifier: str | None = None,
 ) -> ImportReport:
     """Imports another tool's results as the source ``session_id``.
 
@@ -102,6 +116,7 @@ def bring_in(
         provenance: what the source does not hold: model, task, task_version, prompt, sampling.
         unknown: names of provenance that nobody knows.
         mapping: mapping file of the generic importer.
+        verifier: verifier that judges every text; the source's own labels judge where None.
 
     Raises:
         IsocostError: a wrong key or bad input; nothing was imported then.
@@ -110,7 +125,8 @@ def bring_in(
         raise IsocostError(f"{session_id!r} cannot name an imported source", remedy=f"Use a key that starts with {IMPORT_PREFIX}")
     source = store.session_file(session_id).with_suffix(".source")
     report = import_path(format, path, store.lake, provenance=provenance, unknown=unknown, mapping=mapping, name=session_id)
-    _write_text(source, json.dumps({"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format}, indent=1))
+    told = {"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format, "verifier": verifier}
+    _write_text(source, json.dumps(told, indent=1))
     return report
 
 
@@ -130,19 +146,38 @@ def curate_session(store: Store, session_id: str) -> Frames:
 def _core_of_session(store: Store, session_id: str) -> Frames:
     from isocost.tables.core import build_core
     from isocost.tables.energy import build_run_energy
+    from isocost.tables.energy_windows import build_energy_windows
 
     path = store.session_file(session_id)
     if not path.exists():
         raise IsocostError("was never planned here", where=f"session {session_id}", remedy="Plan its sweep: `isocost plan SWEEP.yaml`")
-    calls, manifests = read_raw(store.lake, "raw_generations", session_id), read_manifests(store.lake, session_id)
-    energy = build_run_energy(calls, read_raw(store.lake, "raw_telemetry", session_id), manifests)
-    return build_core(calls, [read_session(path)], manifests, energy=energy)
+    session, manifests = read_session(path), read_manifests(store.lake, session_id)
+    calls, telemetry = raw_rows(store, "raw_generations", session_id), raw_rows(store, "raw_telemetry", session_id)
+    windows = build_energy_windows(calls, telemetry, max_num_seqs={session_id: session.engine.max_num_seqs})
+    core = build_core(calls, [session], manifests, flops=_flops(store), energy=build_run_energy(windows, manifests))
+    return {**core, "core_energy_windows": windows}
+
+
+def card_book(store: Store):
+    """The packaged cards and those under ``cards/`` of the data root, which win."""
+    from isocost.costs import load_book
+
+    own = store.root / "cards"
+    return load_book(own) if own.is_dir() else load_book()
+
+
+def _flops(store: Store):
+    from isocost.costs import forward_flops
+
+    book = card_book(store)
+    return lambda card, prompt, output, cached: forward_flops(book.model(card), prompt, output, cached_tokens=np.minimum(cached, prompt))
 
 
 def _core_of_import(store: Store, session_id: str) -> Frames:
     from isocost.tables.imports import build_imported_core
 
-    return build_imported_core(raw_rows(store, "raw_imports", session_id), session_id=session_id)
+    told = _source(store, session_id)
+    return build_imported_core(raw_rows(store, "raw_imports", session_id), verifier=told.get("verifier"))
 
 
 def known_sources(store: Store) -> list[str]:
@@ -156,22 +191,24 @@ def raw_rows(store: Store, table_name: str, session_id: str) -> pl.DataFrame:
     if session_id.startswith(IMPORT_PREFIX):
         if table_name != "raw_imports":
             return empty(table_name)
-        return read_imports(store.lake, import_ids=[_import_id(store, session_id)]).collect()
+        return read_imports(store.lake, import_ids=[_source(store, session_id)["import_id"]]).collect()
     return empty(table_name) if table_name == "raw_imports" else read_raw(store.lake, table_name, session_id)
 
 
-def _import_id(store: Store, session_id: str) -> str:
-    source = store.session_file(session_id).with_suffix(".source")
-    if not source.exists():
-        raise IsocostError("was never imported here", where=f"source {session_id}", remedy="Use `isocost import`, or materialize raw_imports")
-    return json.loads(source.read_text(encoding="utf-8"))["import_id"]
+def _source(store: Store, session_id: str) -> dict[str, Any]:
+    """What an import wrote down about itself."""
+    path = store.session_file(session_id).with_suffix(".source")
+    if not path.exists():
+        remedy = "Use `isocost import`, or materialize raw_imports"
+        raise IsocostError("was never imported here", where=f"source {session_id}", remedy=remedy)
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_cards(store: Store) -> Frames:
     """Writes the packaged cards as tables."""
     from isocost.tables.costs import build_cards
 
-    return _written(store, build_cards())
+    return _written(store, build_cards(card_book(store)))
 
 
 def derive_strategies(store: Store) -> Frames:
@@ -186,7 +223,58 @@ def derive_frontiers(store: Store) -> Frames:
     """Frontiers with one bootstrap over problems shared by all outcomes of a task."""
     from isocost.tables.frontiers import build_frontiers
 
-    return _written(store, build_frontiers(*_outcomes(store)))
+    return _written(store, build_frontiers(*_outcomes(store), points=store.read("core_points"), clusters=store.read("core_problems")))
+
+
+def derive_scaling(store: Store) -> Frames:
+    """Curves, their fits and targets, anytime measures, elasticities and compute-optimal allocation."""
+    from isocost.tables.allocation import build_compute_optimal
+    from isocost.tables.anytime import build_effort_frontier, build_token_elasticity
+    from isocost.tables.scaling import build_scaling
+
+    outcomes, problems = _outcomes(store)
+    clusters, samples = store.read("core_problems"), store.read("core_samples")
+    frames = build_scaling(outcomes, problems, clusters=clusters)
+    frames["out_token_elasticity"] = build_token_elasticity(outcomes, problems, clusters=clusters)
+    frames["out_effort_frontier"] = build_effort_frontier(samples)
+    frames["out_compute_optimal"] = build_compute_optimal(samples)
+    return _written(store, frames)
+
+
+def derive_costs(store: Store) -> Frames:
+    """Runtime models, cost of pass, intelligence per watt and joule, request efficiency."""
+    from isocost.tables.costs import build_cost_tables
+
+    return _written(store, build_cost_tables(*(store.read(f"core_{name}") for name in ("samples", "sessions", "points")), card_book(store)))
+
+
+def derive_items(store: Store) -> Frames:
+    """Item statistics, response features, reproducibility and regressions."""
+    from isocost.tables.items import build_item_statistics
+    from isocost.tables.reruns import build_regressions, build_reproducibility
+    from isocost.tables.responses import build_response_features
+
+    samples, points, sessions = (store.read(name) for name in ("core_samples", "core_points", "core_sessions"))
+    texts = (
+        store.read("core_calls")
+        .filter(pl.col("is_used"))
+        .sort("sample_id", "call_index")
+        .unique("sample_id", keep="last", maintain_order=True)
+    )
+    frames = {
+        "out_item_statistics": build_item_statistics(samples),
+        "out_response_features": build_response_features(samples, texts.select("sample_id", "output_text")),
+        "out_reproducibility": build_reproducibility(samples, points, sessions),
+        "out_regressions": build_regressions(samples, points, sessions),
+    }
+    return _written(store, frames)
+
+
+def derive_summary(store: Store) -> Frames:
+    """The tables that are one SQL file each."""
+    with sql.session(store) as connection:
+        frames = {path.stem: sql.run_file(connection, path) for path in sql.sql_files("out")}
+    return _written(store, frames)
 
 
 def _outcomes(store: Store) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -197,6 +285,40 @@ def _written(store: Store, frames: Frames) -> Frames:
     for name, frame in frames.items():
         store.write(frame, name)
     return frames
+
+
+# The groups of derived tables in the order in which they build on each other: tables, and the step that writes them.
+STEPS: dict[str, tuple[tuple[str, ...], Callable[[Store], Frames]]] = {
+    "strategies": (("out_strategy_outcomes", "out_strategy_problems"), derive_strategies),
+    "frontiers": (("out_frontier_points", "out_frontiers", "out_frontier_attainment", "out_comparisons"), derive_frontiers),
+    "scaling": (
+        (
+            "out_scaling_fits",
+            "out_scaling_points",
+            "out_compute_targets",
+            "out_anytime",
+            "out_token_elasticity",
+            "out_effort_frontier",
+            "out_compute_optimal",
+        ),
+        derive_scaling,
+    ),
+    "costs": (("out_cost_of_pass", "out_intelligence_per_watt", "out_request_efficiency", "out_runtime_models"), derive_costs),
+    "items": (("out_item_statistics", "out_response_features", "out_reproducibility", "out_regressions"), derive_items),
+    "summary": (("out_point_summary",), derive_summary),
+}
+
+
+def everything(store: Store) -> Iterator[tuple[str, int]]:
+    """Rebuilds every derived table of every session from what is banked, then publishes; yields each step with its rows."""
+    for session_id in known_sources(store):
+        yield session_id, sum(frame.height for frame in curate_session(store, session_id).values())
+    yield "cards", sum(frame.height for frame in write_cards(store).values())
+    for name, (_, step) in STEPS.items():
+        yield name, sum(frame.height for frame in step(store).values())
+    yield "warehouse", publish_warehouse(store).rows
+    yield "exports", sum(publish_exports(store).rows.values())
+    publish_report(store)
 
 
 def publish_warehouse(store: Store):

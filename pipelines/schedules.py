@@ -1,7 +1,5 @@
 """The nightly refresh. Off until switched on in the UI."""
 
-from __future__ import annotations
-
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 

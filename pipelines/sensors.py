@@ -3,8 +3,6 @@
 A sensor only registers sessions and requests runs; planning is in ``isocost.refresh``, importing in ``isocost.bank.importers``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The Great Expectations suites as blocking asset checks, with the failing rows' keys in the metadata."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import dagster as dg

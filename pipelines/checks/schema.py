@@ -3,8 +3,6 @@
 The rules are the tables' definitions (``isocost.schema``); here is only their Dagster form.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 import polars as pl
 

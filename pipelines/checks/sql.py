@@ -3,8 +3,6 @@
 A file is named ``<table>__<rule>.sql``; its comment says the rule. The check hangs on that table's asset.
 """
 
-from __future__ import annotations
-
 from itertools import groupby
 from pathlib import Path
 
