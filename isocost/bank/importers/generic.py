@@ -57,7 +57,10 @@ class Generic(Importer):
                 _check_header(source.path, file.schema_arrow.names, [rule.source for rule in found])
         else:
             check_lines(source.path)
-        return write_table_fast(source, part, constants, kind, mapping, found)
+        header = _csv_header(source.path, _delimiter(source.path, mapping)) if kind == "csv" else []
+        if kind == "csv":
+            _check_header(source.path, header, [rule.source for rule in found])
+        return write_table_fast(source, part, constants, kind, mapping, found, header)
 
     def records(self, source: Source) -> Iterator[Row]:
         """Row by row, in file order."""
@@ -104,9 +107,23 @@ def _rows(source: Source, mapping: dict[str, Any], found: list[Rule]) -> Iterato
         for number, value in iter_json_lines(source.path):
             yield f"line {number}", value
     elif kind == "csv":
-        yield from _csv_rows(source.path, str(mapping.get("delimiter") or ("\t" if source.path.suffix.lower() == ".tsv" else ",")), found)
+        yield from _csv_rows(source.path, _delimiter(source.path, mapping), found)
     else:
         yield from _parquet_rows(source.path, found)
+
+
+def _delimiter(path: Path, mapping: dict[str, Any]) -> str:
+    delimiter = str(mapping.get("delimiter") or ("\t" if path.suffix.lower() == ".tsv" else ","))
+    if len(delimiter) != 1:
+        raise IsocostError(f"{delimiter!r} is no delimiter", where="mapping, delimiter", remedy="Give one character")
+    return delimiter
+
+
+def _csv_header(path: Path, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader((text for _, text in iter_lines(path)), delimiter=delimiter, strict=True), [])
+    except csv.Error as error:
+        raise IsocostError(f"is not CSV: {error}", where=f"{path}, header") from None
 
 
 def _csv_rows(path: Path, delimiter: str, found: list[Rule]) -> Iterator[tuple[str, dict[str, Any]]]:

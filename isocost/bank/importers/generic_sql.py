@@ -36,7 +36,9 @@ _REFUSALS = (
 _REFUSED = "error('isocost refuses a value')"
 
 
-def write_table_fast(source: Source, part: Path, constants: Any, kind: str, mapping: dict[str, Any], found: list[Rule]) -> int | None:
+def write_table_fast(
+    source: Source, part: Path, constants: Any, kind: str, mapping: dict[str, Any], found: list[Rule], header: list[str]
+) -> int | None:
     """Writes the whole file as one part.
 
     Returns:
@@ -48,7 +50,7 @@ def write_table_fast(source: Source, part: Path, constants: Any, kind: str, mapp
         con.execute("SET preserve_insertion_order = true")
         try:
             rows_a_group = _rows_a_group(source.path)
-            reader = _reader(source.path, kind, mapping, found)
+            reader = _reader(source.path, kind, mapping, found, header)
             if kind != "parquet":
                 # Numbering rows while parsing keeps DuckDB on one thread; parsed once in parallel and numbered from the copy it is faster.
                 copy = part.with_name("parsed.tmp")
@@ -77,7 +79,7 @@ def _rows_a_group(path: Path) -> int:
     return int(min(122_880, max(2_048, _ROW_GROUP_BYTES / max(mean, 1))) // 2_048 * 2_048)
 
 
-def _reader(path: Path, kind: str, mapping: dict[str, Any], found: list[Rule]) -> str:
+def _reader(path: Path, kind: str, mapping: dict[str, Any], found: list[Rule], header: list[str]) -> str:
     where = _text(_glob_safe(str(path)))
     if kind == "jsonl":
         # As text, so that true is no 1 and a number of 17 digits is not rounded before it is looked at.
@@ -85,19 +87,12 @@ def _reader(path: Path, kind: str, mapping: dict[str, Any], found: list[Rule]) -
         return f"read_json({where}, format='newline_delimited', columns={{{listed}}}, maximum_object_size={MAX_LINE_BYTES})"
     if kind == "csv":
         delimiter = mapping.get("delimiter") or ("\t" if path.suffix.lower() == ".tsv" else ",")
+        columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in header)
         return (
             f"read_csv({where}, header=true, all_varchar=true, auto_detect=false, delim={_text(str(delimiter))}, quote='\"', escape='\"', "
-            f"columns={{{_csv_columns(path, str(delimiter))}}}, max_line_size={MAX_LINE_BYTES}, strict_mode=true, null_padding=false)"
+            f"columns={{{columns}}}, max_line_size={MAX_LINE_BYTES}, strict_mode=true, null_padding=false)"
         )
     return f"read_parquet({where}, file_row_number=true)"
-
-
-def _csv_columns(path: Path, delimiter: str) -> str:
-    import csv
-
-    with path.open(encoding="utf-8-sig", newline="") as handle:
-        header = next(csv.reader(handle, delimiter=delimiter, strict=True), [])
-    return ", ".join(f"{_text(name)}: 'VARCHAR'" for name in header)
 
 
 def _select(reader: str, constants: Any, kind: str, mapping: dict[str, Any], found: list[Rule], source: Source) -> str:

@@ -73,7 +73,11 @@ def _summary(source: Source, file: Path, document: dict[str, Any]) -> Iterator[R
         row.json("condition", {"file": file.stem} if file != source.path else None)
         row.text("model_variant", document["model"])
         row.text("metric_name", key.removeprefix("results_"))
-        row.number("metric_value", value)
+        if key.endswith("_frequency"):  # a mapping, written as text
+            row.null("metric_value", "value_is_a_mapping")
+            row.json("extra", {key: value})
+        else:
+            row.number("metric_value", value)
         if "_s_" in key:
             row.text("metric_unit", "s")
         yield row

@@ -183,6 +183,10 @@ def _guarded(source: Source | Path, work: Any) -> Any:
         raise
     except _SHAPE_ERRORS as error:
         where = (source.at or str(source.path)) if isinstance(source, Source) else str(source)
+        if isinstance(error, KeyError):
+            raise IsocostError(
+                f"has no key {error.args[0]!r}", where=where, remedy="Check the format's name and that the file is whole"
+            ) from error
         detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise IsocostError(
             f"has not the shape of its format ({detail})", where=where, remedy="Check the format's name and that the file is whole"

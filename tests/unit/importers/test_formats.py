@@ -12,7 +12,6 @@ import pytest
 from isocost.bank.importers import import_path, read_imports, registered
 from isocost.errors import IsocostError
 
-
 _IMPORTED: dict[str, pl.DataFrame] = {}
 
 

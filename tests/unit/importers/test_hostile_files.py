@@ -164,7 +164,9 @@ def _mutate(folder: Path, pick: int, how: str, where: float, value: int) -> None
     """Damages one file of a source: cut off, a byte flipped, a run of bytes doubled, or a token replaced."""
     path = sorted(item for item in folder.rglob("*") if item.is_file())[pick % sum(item.is_file() for item in folder.rglob("*"))]
     raw = bytearray(path.read_bytes())
-    at = int(where * max(len(raw) - 1, 0))
+    if not raw:
+        return
+    at = int(where * (len(raw) - 1))
     if how == "cut":
         raw = raw[:at]
     elif how == "flip":
