@@ -7,6 +7,7 @@ Not here: the loop itself (`loop`), the bank's files (``isocost.bank``).
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import platform
 import time
@@ -127,7 +128,7 @@ def _measure(
         started = time.monotonic() - before
         reporter.say(f"engine {engine.name} is up after {duration(started)}")
         writer.update(engine=engine.describe(), engine_start_s=started)
-        with _power(session, writer) as drain_telemetry:
+        with _power(session, engine, writer) as drain_telemetry:
             sink = Sink(
                 writer, engine, logprobs_k=session.logprobs_k, window=int(options["confidence_window"]), drain_telemetry=drain_telemetry
             )
@@ -158,10 +159,15 @@ def _measure(
 
 
 @contextmanager
-def _power(session: Session, writer: RunWriter) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    from isocost.telemetry import PowerSampler, open_source
+def _power(session: Session, engine: Engine, writer: RunWriter) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    from isocost.telemetry import NoSource, PowerSampler, open_source
 
-    source = open_source(session.telemetry)
+    if session.telemetry != "none" and engine.name != "vllm":
+        source = NoSource(f"the engine {engine.name} does not compute on this machine, whose power says nothing about it")
+    else:
+        # Only the devices the engine computes on: another board's idle power, or a processor's, is not the engine's.
+        parallel = (int(session.engine.options.get(f"{kind}_parallel_size", 1)) for kind in ("tensor", "pipeline"))
+        source = open_source(session.telemetry, count=math.prod(parallel), device=engine.describe().get("device"))
     writer.update(telemetry={"source": source.name, "unknown_reason": source.unknown_reason, "description": source.describe()})
     sampler = PowerSampler(source, SAMPLING_PERIOD_S)
     sampler.start()

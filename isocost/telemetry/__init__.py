@@ -10,6 +10,7 @@ from isocost.telemetry import nvml as _nvml
 from isocost.telemetry import rapl as _rapl
 from isocost.telemetry.integrate import counter_energy, cumulative_energy, duty_cycle_error_w, integrate_power
 from isocost.telemetry.measure import CODES, WindowEnergy, idle_power, measure_window
+from isocost.telemetry.none import NoSource
 from isocost.telemetry.sampler import PowerSampler
 from isocost.telemetry.sources import DeviceReading, PowerSource, Unavailable, open_source
 from isocost.telemetry.trace import TraceSource
@@ -18,6 +19,7 @@ from isocost.telemetry.windows import Window, measured_window, steady_state_wind
 __all__ = [
     "CODES",
     "DeviceReading",
+    "NoSource",
     "PowerSampler",
     "PowerSource",
     "TraceSource",

@@ -210,6 +210,6 @@ def _visible(visible: str, boards: list[tuple[str, Any]], names: list[str]) -> l
     return chosen
 
 
-@register("nvml", auto=True)
+@register("nvml", device="cuda")
 def _open(count: int | None) -> PowerSource:
     return NvmlSource(count)

@@ -101,6 +101,6 @@ def _find(root: Path, clock: Callable[[], float]) -> list[_Zone]:
     return zones
 
 
-@register("rapl", auto=True)
+@register("rapl", device="cpu")
 def _open(count: int | None) -> PowerSource:
     return RaplSource()

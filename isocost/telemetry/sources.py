@@ -73,33 +73,35 @@ class Unavailable(Exception):
 
 Opener = Callable[[int | None], PowerSource]
 _OPENERS: dict[str, Opener] = {}
-_AUTO: list[str] = []
+_AUTO: dict[str, str] = {}
 
 
-def register(name: str, *, auto: bool = False) -> Callable[[Opener], Opener]:
+def register(name: str, *, device: str | None = None) -> Callable[[Opener], Opener]:
     """Decorates a function ``(count) -> PowerSource`` that opens the source ``name`` or raises `Unavailable`.
 
     Args:
         name: what `open_source` is asked for.
-        auto: whether ``auto`` tries it, in order of registration.
+        device: kind of device whose power it reads (``cuda``, ``cpu``); given, ``auto`` tries it, in order of registration.
     """
 
     def keep(opener: Opener) -> Opener:
         _OPENERS[name] = opener
-        if auto:
-            _AUTO.append(name)
+        if device is not None:
+            _AUTO[name] = device
         return opener
 
     return keep
 
 
-def open_source(kind: str = "auto", *, count: int | None = None) -> PowerSource:
+def open_source(kind: str = "auto", *, count: int | None = None, device: str | None = None) -> PowerSource:
     """Opens a power source.
 
     Args:
         kind: ``auto`` (NVML, else RAPL, else none), ``none``, or one source by name. ``auto`` never fails: where nothing can be
             measured it returns the source ``none`` whose ``unknown_reason`` says what was tried.
         count: devices the engine uses (tensor times pipeline parallel); the first that many visible ones. None = all visible.
+        device: what the engine computes on, ``cuda`` or ``cpu``; given, ``auto`` tries only sources that read that device, because
+            the joules of a processor are not those of the GPU beside it. None = any.
 
     Returns:
         An open source.
@@ -111,7 +113,10 @@ def open_source(kind: str = "auto", *, count: int | None = None) -> PowerSource:
 
     if kind == "auto":
         reasons = []
-        for name in _AUTO:
+        for name, reads in _AUTO.items():
+            if device not in (None, reads):
+                reasons.append(f"{name}: reads {reads}, the engine computes on {device}")
+                continue
             try:
                 return _OPENERS[name](count)
             except Unavailable as error:

@@ -112,6 +112,18 @@ def test_auto_falls_back_with_the_reasons(fake_nvml, with_boards, monkeypatch, t
     assert open_source("none").unknown_reason == "telemetry is switched off"
 
 
+def test_auto_never_takes_another_devices_joules(fake_nvml, with_boards, monkeypatch, tmp_path):
+    with_boards(fake_nvml.Board("GPU-a"))
+    zone(tmp_path, "intel-rapl:0", "package-0", 1)
+    monkeypatch.setattr(rapl_module.RaplSource.__init__, "__defaults__", (tmp_path, rapl_module.time.monotonic))
+    assert open_source("auto").name == open_source("auto", device="cuda").name == "nvml"
+    assert open_source("auto", device="cpu").name == "rapl"
+    elsewhere = open_source("auto", device="tpu")
+    assert elsewhere.name == "none" and "the engine computes on tpu" in elsewhere.unknown_reason
+    with_boards()
+    assert open_source("auto").name == "rapl" and open_source("auto", device="cuda").name == "none"
+
+
 def zone(root, folder, name, energy, range_uj=262143328850):
     path = root / folder
     path.mkdir(parents=True, exist_ok=True)
