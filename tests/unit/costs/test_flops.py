@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.costs import decode_flops, forward_flops, load_book, prefill_flops
+from isocost.costs.flops import megatron_flops
 from isocost.errors import IsocostError
 
 BOOK = load_book()
@@ -87,3 +88,8 @@ def test_bad_cache_and_convention():
         forward_flops(ROUND_8B, 3, 1, cached_tokens=4)
     with pytest.raises(IsocostError, match="convention"):
         forward_flops(ROUND_8B, 3, 1, convention="training")
+
+
+def test_megatron_formula_worked_vectors():
+    assert megatron_flops(300, 12288, 96, 50304, logits_divisor=16) == pytest.approx(1.05070539571e14, rel=1e-11)
+    assert megatron_flops(300, 12288, 96, 50304) == pytest.approx(1.05163259904e14, rel=1e-11)
