@@ -18,6 +18,7 @@ TABLES = (
     "core_points",
     "core_sessions",
     "out_point_summary",
+    "out_strategy_outcomes",
     "out_frontier_points",
     "out_frontiers",
     "out_scaling_points",
@@ -41,22 +42,26 @@ class Facts:
     """The frames behind every page.
 
     Attributes:
-        frontier: out_frontier_points, one row of each group of equal outcomes, with ``configuration``.
-        frontiers: out_frontiers.
+        frontier: out_frontier_points of policies, one row of each group of equal outcomes, with ``configuration``.
+        bound: the frontier with a perfect verifier: rows on the frontier of kind oracle.
+        frontiers: out_frontiers of policies.
         summary: out_point_summary with ``configuration``.
         scaling_points: out_scaling_points with ``configuration``.
         scaling_fits: out_scaling_fits with ``configuration``.
         sessions: core_sessions.
+        kinds: policy, oracle or metric, by strategy.
         tasks: every task, in order of name, the mean over tasks last.
         axes: cost axes that have a frontier, the first one first.
     """
 
     frontier: pl.DataFrame
+    bound: pl.DataFrame
     frontiers: pl.DataFrame
     summary: pl.DataFrame
     scaling_points: pl.DataFrame
     scaling_fits: pl.DataFrame
     sessions: pl.DataFrame
+    kinds: dict[str, str]
     tasks: tuple[str, ...]
     axes: tuple[str, ...]
 
@@ -84,6 +89,10 @@ class Facts:
         """All outcomes of one task on one axis, cheapest first."""
         return self.frontier.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy", "outcome_id")
 
+    def bound_of(self, task: str, axis: str) -> pl.DataFrame:
+        """The steps of what a perfect verifier could reach at most, cheapest first."""
+        return self.bound.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy")
+
 
 def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:
     """At most so many rows a task: the frontier and its likeliest rivals first, then the most accurate."""
@@ -104,15 +113,19 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
     """
     tables = {name: frames[name] if name in frames else empty(name) for name in TABLES}
     names = configuration_names(tables["core_points"], tables["out_frontier_points"])
-    points = tables["out_frontier_points"].filter(pl.col("outcome_id") == pl.col("duplicate_of_outcome_id"))
+    distinct = tables["out_frontier_points"].filter(pl.col("outcome_id") == pl.col("duplicate_of_outcome_id"))
+    policy = pl.col("frontier_kind") == "policy"
+    points = distinct.filter(policy)
     tasks = sorted({*points["task"], *tables["out_point_summary"]["task"]}, key=lambda task: (task.startswith("("), task))
     return Facts(
         frontier=_named(points, names),
-        frontiers=tables["out_frontiers"],
+        bound=distinct.filter(~policy & pl.col("is_on_frontier")).select("task", "cost_axis", "cost", "accuracy"),
+        frontiers=tables["out_frontiers"].filter(policy),
         summary=_named(tables["out_point_summary"], names),
         scaling_points=_named(tables["out_scaling_points"], names),
         scaling_fits=_named(tables["out_scaling_fits"], names),
         sessions=tables["core_sessions"],
+        kinds=dict(tables["out_strategy_outcomes"].select("strategy", "strategy_kind").unique().sort("strategy").iter_rows()),
         tasks=tuple(tasks),
         axes=tuple(labels.ordered_axes(points["cost_axis"].unique().to_list())),
     )

@@ -39,7 +39,8 @@ def frontier_figure(frames: Mapping[str, pl.DataFrame], cost_axis: str | None = 
     if axis is None:
         return empty_chart("No configuration has both an accuracy and a cost yet.")
     points = facts.frontier.filter((pl.col("cost_axis") == axis) & pl.col("task").is_in(list(facts.tasks[:_PANELS])))
-    return frontier_chart(facts_module.thinned(points), axis)
+    bound = facts.bound.filter((pl.col("cost_axis") == axis) & pl.col("task").is_in(list(facts.tasks[:_PANELS])))
+    return frontier_chart(facts_module.thinned(points), axis, bound)
 
 
 def curves_figure(frames: Mapping[str, pl.DataFrame], cost_axis: str | None = None, strategy: str | None = None) -> alt.TopLevelMixin:

@@ -31,7 +31,13 @@ COLUMNS = (
 
 
 def frontier_chart(
-    points: pl.DataFrame, cost_axis: str, *, width: int | str = 420, height: int = 320, facet: bool = True
+    points: pl.DataFrame,
+    cost_axis: str,
+    bound: pl.DataFrame | None = None,
+    *,
+    width: int | str = 420,
+    height: int = 320,
+    facet: bool = True,
 ) -> alt.TopLevelMixin:
     """Accuracy with its interval against cost on a logarithmic axis, the frontier as a staircase.
 
@@ -40,6 +46,7 @@ def frontier_chart(
     Args:
         points: rows of one cost axis with ``COLUMNS``; costs above zero, accuracy and probability in 0..1.
         cost_axis: the axis that ``cost`` counts, for its title.
+        bound: ``task``, ``cost``, ``accuracy`` of the frontier with a perfect verifier, drawn as a dashed staircase.
         width: of one panel in pixels, or "container" (one task only).
         height: of one panel in pixels.
         facet: one panel a task, side by side; False where all rows are of one task.
@@ -55,13 +62,17 @@ def frontier_chart(
         raise IsocostError(
             f"no configuration has a known cost on the axis {cost_axis}", where="out_frontier_points", remedy="Choose another cost axis"
         )
-    domain = log_domain(drawn["cost"])
+    steps = drawable(bound) if bound is not None else drawn.clear()
+    domain = log_domain(drawn["cost"], steps["cost"])
     named = _named_strategies(drawn)
     colour, shape = _colour(named, drawn), theme.shapes(drawn["configuration"].to_list())
     shape_scale = alt.Scale(domain=list(shape), range=list(shape.values()))
-    layers = [_intervals(colour), _staircase(), _points(colour, shape_scale, cost_axis), *_notes()]
-    data = alt.Data(values=_rows(drawn, named) + _stairs(drawn, domain[1]))
-    chart = alt.layer(*layers, data=data).encode(x=cost_encoding(cost_axis, domain), y=accuracy_encoding(accuracy_domain(drawn)))
+    layers = [_intervals(colour), *_bound_layers(), _staircase(), _points(colour, shape_scale, cost_axis), *_notes()]
+    stairs = _stairs(drawn.filter("is_on_frontier"), domain[1], "stair") + _stairs(steps, domain[1], "bound")
+    data = alt.Data(values=_rows(drawn, named) + stairs)
+    chart = alt.layer(*layers, data=data).encode(
+        x=cost_encoding(cost_axis, domain), y=accuracy_encoding(accuracy_domain(drawn, steps["accuracy"]))
+    )
     chart = chart.properties(width=width, height=height)
     if not facet:
         return chart
@@ -100,13 +111,13 @@ def _noted(drawn: pl.DataFrame) -> dict[tuple[str, str, str], str]:
     return noted
 
 
-def _stairs(drawn: pl.DataFrame, right: float) -> list[dict[str, Any]]:
+def _stairs(steps: pl.DataFrame, right: float, kind: str) -> list[dict[str, Any]]:
     """The corners of each task's staircase, drawn out to the right edge."""
     rows = []
-    for (task,), group in drawn.filter("is_on_frontier").sort("cost").group_by("task", maintain_order=True):
+    for (task,), group in steps.sort("cost").group_by("task", maintain_order=True):
         corners = group.select("cost", "accuracy").rows()
         corners.append((right, corners[-1][1]))
-        rows += [{"kind": "stair", "task": task, "cost": rounded(c), "accuracy": rounded(a)} for c, a in corners]
+        rows += [{"kind": kind, "task": task, "cost": rounded(c), "accuracy": rounded(a)} for c, a in corners]
     return rows
 
 
@@ -131,6 +142,16 @@ def _named_strategies(drawn: pl.DataFrame) -> list[str]:
 def _staircase() -> alt.Chart:
     stairs = alt.Chart().transform_filter("datum.kind == 'stair'")
     return stairs.mark_line(interpolate="step-after", strokeWidth=1.6, opacity=0.8)
+
+
+def _bound_layers() -> list[alt.Chart]:
+    bound = alt.Chart().transform_filter("datum.kind == 'bound'")
+    last = bound.transform_joinaggregate(right="max(cost)", groupby=["task"]).transform_filter("datum.cost == datum.right")
+    place = {"align": "right", "baseline": "bottom", "dy": -5, "opacity": 0.75}
+    return [
+        bound.mark_line(interpolate="step-after", strokeWidth=1.2, strokeDash=[2, 3], opacity=0.7),
+        last.mark_text(style="note", **place).encode(text=alt.value("with a perfect verifier")),
+    ]
 
 
 def _intervals(colour: alt.Color) -> alt.Chart:

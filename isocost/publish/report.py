@@ -69,7 +69,9 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for place, task in enumerate(facts.tasks):
         found[f"frontier-{place}"] = {
-            axis: _bare(frontier_chart(facts_module.thinned(points), axis, width="container", height=380, facet=False))
+            axis: _bare(
+                frontier_chart(facts_module.thinned(points), axis, facts.bound_of(task, axis), width="container", height=380, facet=False)
+            )
             for axis in facts.axes
             if (points := facts.frontier_of(task, axis).filter(pl.col("cost") > 0)).height
         }

@@ -17,6 +17,7 @@ from isocost.publish import html, labels, sentences
 from isocost.publish.facts import Facts
 from isocost.publish.html import Cell, number
 
+_KINDS = {"oracle": ", needs a perfect verifier", "metric": ", no way to answer"}
 READING = (
     (
         "Frontier",
@@ -27,6 +28,10 @@ READING = (
         "The share of bootstrap draws of problems in which a configuration stays on the frontier: large, dark marks are safe choices.",
     ),
     ("Interval", "Where the accuracy on new problems of the same kind plausibly lies; it says nothing about other tasks."),
+    (
+        "Perfect verifier",
+        "The dashed staircase is what could be reached if somebody always picked a right sample where there is one: a bound, not a choice.",
+    ),
     ("Knee", "The step after which accuracy costs disproportionately more."),
 )
 
@@ -133,7 +138,7 @@ def curves(facts: Facts) -> str:
             "the last dot is where its asymptote lies.",
             class_="hint",
         ),
-        _selector("strategy", "Strategy", {s: labels.strategy_words(s) for s in facts.curve_strategies}),
+        _selector("strategy", "Strategy", {s: labels.strategy_words(s) + _kind(facts, s) for s in facts.curve_strategies}),
         "<div class=charts>",
     ]
     for place, task in enumerate(facts.tasks):
@@ -146,6 +151,10 @@ def curves(facts: Facts) -> str:
         rows = chosen.filter(pl.col("strategy") == strategy).sort("task", "configuration")
         parts.append(html.element("div", _asymptotes(rows), data_strategy=strategy, **hidden))
     return "".join(parts)
+
+
+def _kind(facts: Facts, strategy: str) -> str:
+    return _KINDS.get(facts.kinds.get(strategy, "policy"), "")
 
 
 def _asymptotes(rows: pl.DataFrame) -> str:

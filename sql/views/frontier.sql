@@ -1,4 +1,5 @@
--- The frontier of every task and cost axis, cheapest first, without the columns that only an auditor needs.
+-- The frontier of every task and cost axis among what can be run as it is, cheapest first, without the columns that only an auditor
+-- needs.
 
 SELECT
     task,
@@ -16,5 +17,5 @@ SELECT
     is_knee,
     outcome_id
 FROM out_frontier_points
-WHERE is_on_frontier AND outcome_id = duplicate_of_outcome_id
+WHERE frontier_kind = 'policy' AND is_on_frontier AND outcome_id = duplicate_of_outcome_id
 ORDER BY task, cost_axis, cost

@@ -246,17 +246,19 @@ def _outcomes(bank: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[di
 
 def _frontiers(outcomes: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     points, frontiers = [], []
-    for task, axis in itertools.product(sorted({row["task"] for row in outcomes}), ("output_tokens_per_problem", "flops_per_problem")):
-        mine = [row for row in outcomes if row["task"] == task and row["strategy"] != "pass_at_k"]
+    tasks, axes = sorted({row["task"] for row in outcomes}), ("output_tokens_per_problem", "flops_per_problem")
+    for task, axis, kind in itertools.product(tasks, axes, ("policy", "oracle")):
+        mine = [row for row in outcomes if row["task"] == task and (kind == "oracle" or row["strategy_kind"] == "policy")]
         on = [row["outcome_id"] for row in mine if not any(_dominates(other, row, axis) for other in mine)]
         knee = on[len(on) // 2]
         for place, row in enumerate(mine):
-            shared = {key: row[key] for key in ("task", "outcome_id", "model_variant", "prompt", "point_id", "strategy", "budget")}
+            shared = {key: row[key] for key in ("task", "outcome_id", "model_variant", "prompt", "point_id", "strategy", "strategy_kind", "budget")}
             shared |= {key: row[key] for key in ("accuracy", "accuracy_low", "accuracy_high", "n_problems")}
             probability = 0.9 - 0.02 * place if row["outcome_id"] in on else 0.1
             points.append(
                 shared
                 | {
+                    "frontier_kind": kind,
                     "cost_axis": axis,
                     "cost": row[axis],
                     "cost_low": row[axis],
@@ -275,6 +277,7 @@ def _frontiers(outcomes: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], li
         frontiers.append(
             {
                 "task": task,
+                "frontier_kind": kind,
                 "cost_axis": axis,
                 "n_problems": 6,
                 "draws": 2000,
