@@ -61,6 +61,11 @@ class CardBook:
         """The price card of that name; IsocostError with the card to fill in when there is none."""
         return _look_up(self.prices, name, "price card", skeletons.price_skeleton)
 
+    def price_of(self, device: DeviceCard) -> PriceCard | None:
+        """The one price card that sells hours of a device; None where there is none or several (which one applies is the reader's call)."""
+        found = [card for card in self.prices.values() if card.device == device.name and card.usd_per_device_hour is not None]
+        return found[0] if len(found) == 1 else None
+
     def baseline(self, task: str) -> HumanBaseline:
         """The human baseline of a task; IsocostError with the entry to fill in when there is none."""
         return _look_up(self.baselines, task, "human baseline", skeletons.baseline_skeleton)

@@ -88,6 +88,7 @@ class PriceCard(BaseModel):
         usd_per_million_cached_input_tokens: cached prompt tokens; None = charged as other prompt tokens.
         usd_per_million_output_tokens: generated tokens; given together with the input price.
         usd_per_device_hour: one device for an hour; None = not sold by the hour.
+        device: device card whose hour that is; given, tables price sessions on that device.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +100,7 @@ class PriceCard(BaseModel):
     usd_per_million_cached_input_tokens: float | None = Field(ge=0)
     usd_per_million_output_tokens: float | None = Field(ge=0)
     usd_per_device_hour: float | None = Field(ge=0)
+    device: str | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

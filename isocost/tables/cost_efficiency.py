@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from isocost.costs import CardBook, fit_runtime_model, intelligence, request_seconds
+from isocost.costs import CardBook, device_usd, fit_runtime_model, intelligence, request_seconds
+from isocost.costs.flops import attended_positions
 from isocost.costs.other_cards import DeviceCard
+from isocost.costs.roofline import weight_bytes
 from isocost.costs.runtime import RUNTIME_DENOISED, RUNTIME_FITTED, RuntimeModel
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
@@ -140,27 +142,40 @@ def build_request_efficiency(
         core_points: model card and number format of each point.
         book: device and model cards, for utilisation and the roofline.
     """
-    sessions = {str(key[0]): _session(part) for key, part in core_sessions.sort("session_id", "attempt").group_by("session_id")}
+    valid = core_samples.filter("is_valid").sort("sample_id")
+    load = {str(key[0]): part for key, part in valid.group_by("session_id", maintain_order=True)}
+    sessions = {
+        str(key[0]): _session(part, load.get(str(key[0]), valid.head(0)))
+        for key, part in core_sessions.sort("session_id", "attempt").group_by("session_id")
+    }
     points = {(r["session_id"], r["point_id"]): r for r in core_points.iter_rows(named=True)}
     rows = []
-    for key, part in core_samples.filter("is_valid").sort("sample_id").group_by("session_id", "point_id", maintain_order=True):
+    for key, part in valid.group_by("session_id", "point_id", maintain_order=True):
         session_id, point_id = (str(k) for k in key)
-        session = sessions.get(session_id, {"device": None, "output_tokens_per_s": None, "devices": None})
-        row = {"session_id": session_id, "point_id": point_id, "device": session["device"], **_lengths(part), **_latencies(part)}
+        session = sessions.get(session_id, _NO_SESSION)
+        row = {"session_id": session_id, "point_id": point_id, **_lengths(part), **_latencies(part)}
+        row |= {name: session[name] for name in ("device", "device_count", "decode_batch_mean")}
         row |= _throughput(row, session["output_tokens_per_s"]) | _energy(part)
         row |= _utilisation(row, part, points.get((session_id, point_id), {}), session, book)
         rows.append({k: v for k, v in row.items() if not k.startswith("_")})
     return _table(sorted(rows, key=lambda r: (r["session_id"], r["point_id"])), "out_request_efficiency")
 
 
-def _session(runs: pl.DataFrame) -> Row:
+_NO_SESSION: Row = dict.fromkeys(("device", "output_tokens_per_s", "device_count", "decode_batch_mean", "window_s", "samples"))
+
+
+def _session(runs: pl.DataFrame, samples: pl.DataFrame) -> Row:
     timed = runs.filter((pl.col("window_s") > 0) & pl.col("output_tokens").is_not_null())
     seconds = float(timed["window_s"].sum()) if timed.height else 0.0
     devices = runs["device"].drop_nulls()
+    decoding = samples["decode_s"].sum() if samples["decode_s"].null_count() < samples.height else 0.0
     return {
         "device": devices[-1] if len(devices) else None,
         "output_tokens_per_s": float(timed["output_tokens"].sum()) / seconds if seconds > 0 else None,
-        "devices": _device_count(runs["resolved_engine"].drop_nulls().to_list()),
+        "device_count": _device_count(runs["resolved_engine"].drop_nulls().to_list()),
+        "decode_batch_mean": float(decoding) / seconds if seconds > 0 and decoding > 0 else None,
+        "window_s": seconds if seconds > 0 else None,
+        "samples": samples,
     }
 
 
@@ -249,10 +264,43 @@ def _utilisation(row: Row, part: pl.DataFrame, point: Row, session: Row, book: C
         peak = device.peak(str(point.get("dtype") or ""))
     except IsocostError as error:
         return found | {"unknown_reason": error.what}
-    if session["devices"] is None:
+    count = session["device_count"]
+    if count is None:
         return found | {"unknown_reason": "the number of devices is not recorded"}
-    found["mfu_ratio"] = per_s / (peak * session["devices"])
-    return found | _roofline(part, point, device, session["devices"], book)
+    found["mfu_ratio"] = per_s / (peak * count)
+    found |= _money(row, device, count, book)
+    try:
+        return found | _bandwidth(point, device, session, book) | _roofline(part, point, device, count, book)
+    except IsocostError as error:  # a card without bandwidth, or a point that names no model card
+        return found | {"unknown_reason": error.what}
+
+
+def _bandwidth(point: Row, device: DeviceCard, session: Row, book: CardBook) -> Row:
+    """Bandwidth in use while decoding, from the mean decode batch: steps/s = decoded tokens/s over batch."""
+    timed = session["samples"].filter(pl.col("n_calls") == 1).drop_nulls(["prompt_tokens", "output_tokens"])
+    batch = session["decode_batch_mean"]
+    if batch is None or batch < 1 or timed.height < session["samples"].height:
+        return {}
+    model = book.model(str(point["model_card"]))
+    prompt, output = (timed[c].to_numpy().astype(np.float64) for c in ("prompt_tokens", "output_tokens"))
+    steps = np.maximum(output - 1, 0)
+    weights = steps.sum() / batch * float(weight_bytes(model, np.round(batch)))
+    read = 2 * model.kv_heads * model.head_size * model.bytes_per_kv_element * attended_positions(model, prompt, prompt + steps).sum()
+    return {"mbu_ratio": float(weights + read) / session["window_s"] / (device.bandwidth() * session["device_count"])}
+
+
+def _money(row: Row, device: DeviceCard, count: int, book: CardBook) -> Row:
+    """Device time and dollars of a sample and of a correct answer."""
+    correct_s = count * row["engine_s_per_correct"] if row["engine_s_per_correct"] is not None else None
+    price = book.price_of(device)
+    if price is None:
+        return {"device_s_per_correct": correct_s}
+    return {
+        "device_s_per_correct": correct_s,
+        "price_card": price.name,
+        "device_usd_per_sample": float(device_usd(price, count / row["requests_per_s"])) if row["requests_per_s"] else None,
+        "device_usd_per_correct": float(device_usd(price, correct_s)) if correct_s is not None else None,
+    }
 
 
 def _roofline(part: pl.DataFrame, point: Row, device: DeviceCard, devices: int, book: CardBook) -> Row:

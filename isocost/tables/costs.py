@@ -58,6 +58,7 @@ def build_cards(book: CardBook | None = None) -> dict[str, pl.DataFrame]:
             "cached_input_usd_per_million_tokens": card.usd_per_million_cached_input_tokens,
             "output_usd_per_million_tokens": card.usd_per_million_output_tokens,
             "usd_per_device_hour": card.usd_per_device_hour,
+            "device_card": card.device,
         }
         for card in cards.prices.values()
     ]

@@ -93,6 +93,7 @@ PRICES = Table(
         ),
         Column("output_usd_per_million_tokens", "float64", "Generated tokens; NULL = not sold by the token.", unit="USD/million tokens"),
         Column("usd_per_device_hour", "float64", "One device for an hour; NULL = not sold by the hour.", unit="USD/hour"),
+        Column("device_card", "string", "Device whose hour that is; NULL = not sold by the hour, or not said."),
     ),
 )
 
@@ -277,6 +278,11 @@ REQUESTS = Table(
         Column("requests_per_s", "float64", "output_tokens_per_s / output_tokens_per_sample.", unit="requests/s"),
         Column("correct_per_s", "float64", "requests_per_s * accuracy_of_samples.", unit="answers/s"),
         Column("engine_s_per_correct", "float64", "1 / correct_per_s: engine time per correct answer.", unit="s/answer"),
+        Column("device_count", "int32", "Devices of the engine, by its resolved configuration.", unit="devices"),
+        Column("device_s_per_correct", "float64", "device_count * engine_s_per_correct.", unit="s/answer"),
+        Column("price_card", "string", "The one price card that sells hours of the device; NULL where there is none or several."),
+        Column("device_usd_per_sample", "float64", "device_count / requests_per_s * price of a device-second.", unit="USD/sample"),
+        Column("device_usd_per_correct", "float64", "device_s_per_correct * price of a device-second.", unit="USD/answer"),
         Column("first_token_p50_s", "float64", "Median of queue_s + prefill_s.", unit="s"),
         Column("first_token_p95_s", "float64", "95th percentile of queue_s + prefill_s.", unit="s"),
         Column("prefill_p50_s", "float64", "Median of prefill_s.", unit="s"),
@@ -285,6 +291,16 @@ REQUESTS = Table(
         Column("output_token_mean_s", "float64", "Sum of decode_s over sum of output_tokens - 1.", unit="s"),
         Column("flops_per_s", "float64", "requests_per_s * mean FLOPs of a request.", unit="FLOP/s"),
         Column("mfu_ratio", "float64", "flops_per_s over the device's dense peak; NULL without card.", unit="ratio"),
+        Column(
+            "decode_batch_mean", "float64", "Sum of the session's decode_s over its windows: sequences decoded at once.", unit="sequences"
+        ),
+        Column(
+            "mbu_ratio",
+            "float64",
+            "Bytes of weights (once per step of decode_batch_mean sequences) and KV cache read per second while decoding, over bandwidth; "
+            "session-wide; NULL without card.",
+            unit="ratio",
+        ),
         Column("roofline_latency_ratio", "float64", "Least latency at batch 1 by the roofline over measured, summed.", unit="ratio"),
         Column("energy_j_per_sample", "float64", "Mean energy of a sample; NULL where any is unknown or methods differ.", unit="J/sample"),
         Column("energy_method", "string", "Method of that energy; NULL with it."),

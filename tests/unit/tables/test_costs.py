@@ -173,6 +173,28 @@ def test_request_efficiency_by_hand():
     assert a["first_token_p50_s"] == pytest.approx(0.6) and a["latency_p95_s"] == 1.0
     assert a["output_token_mean_s"] == pytest.approx(0.9 / 39) and a["flops_per_s"] == pytest.approx(2.5 * 2e9)
     assert a["mfu_ratio"] == pytest.approx(2.5 * 2e9 / 989.5e12) and 0 < a["roofline_latency_ratio"] < 1 and a["unknown_reason"] is None
+    assert a["price_card"] == "h100-sxm-on-demand" and a["device_s_per_correct"] == a["engine_s_per_correct"]
+    assert a["device_usd_per_correct"] == pytest.approx(a["engine_s_per_correct"] * 2.0 / 3600)
+    assert a["device_usd_per_sample"] == pytest.approx(2.0 / 3600 / 2.5)
+
+
+def test_bandwidth_in_use_by_the_mean_batch():
+    """48 samples of 0.9 s decoding in 10 s: 4.32 sequences at once; each step reads the weights, each token its context."""
+    row = all_tables(samples(GRID))["out_request_efficiency"].row(0, named=True)
+    model, device = load_book().model("qwen3-0.6b"), load_book().device("h100-sxm")
+    assert row["decode_batch_mean"] == pytest.approx(48 * 0.9 / 10)
+    steps, weights = 48 * 49 / (48 * 0.9 / 10), 2 * model.parameters_total
+    read = 48 * model.kv_bytes_per_token * sum(range(101, 150))
+    assert row["mbu_ratio"] == pytest.approx((steps * weights + read) / 10 / device.bandwidth())
+
+
+def test_two_prices_of_a_device_are_the_readers_call():
+    book = load_book()
+    book.prices["other"] = book.prices["h100-sxm-on-demand"].model_copy(update={"name": "other", "usd_per_device_hour": 3.0})
+    rows = samples(GRID)
+    built = build_cost_tables(rows, frame([SESSION], "core_sessions"), points_of("ab"), book)["out_request_efficiency"]
+    assert built["price_card"].null_count() == built["device_usd_per_correct"].null_count() == 2
+    assert built["device_s_per_correct"].null_count() == 0
 
 
 @pytest.mark.parametrize(
@@ -187,6 +209,14 @@ def test_request_efficiency_by_hand():
 def test_utilisation_says_why_it_is_unknown(change, reason):
     row = all_tables(samples(GRID), SESSION | change)["out_request_efficiency"].row(0, named=True)
     assert row["mfu_ratio"] is None and reason in row["unknown_reason"]
+
+
+def test_a_device_without_bandwidth_still_has_its_flops():
+    book = load_book()
+    book.devices["h100-sxm"] = book.devices["h100-sxm"].model_copy(update={"bandwidth_bytes_per_s": None})
+    built = build_cost_tables(samples(GRID), frame([SESSION], "core_sessions"), points_of("ab"), book)["out_request_efficiency"]
+    row = built.row(0, named=True)
+    assert row["mfu_ratio"] > 0 and row["mbu_ratio"] is None and "bandwidth" in row["unknown_reason"]
 
 
 def test_two_devices_have_two_peaks():
