@@ -1,0 +1,184 @@
+"""What the payload costs over bare vLLM: tokens per second of both on the same prompts, in one engine, in one run.
+
+The bare loop hands every request to vLLM's add_request and calls step until all have finished: nothing is decoded, kept or written.
+The payload does its whole work: bounded in flight, text, log-probability statistics, step statistics, rows, sealed and fsynced
+parts, manifest. Both get the very same SamplingParams objects (with ignore_eos, so that the token counts agree). Orders alternate
+from round to round; the ratio printed last is the median over rounds of payload / bare of the same round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isocost.bank.files import Files
+from isocost.bank.writer import open_run
+from isocost.engines.prepare import prepare
+from isocost.engines.vllm import VllmEngine
+from isocost.payload.loop import Sink, Stop, drive, warm_up
+from isocost.payload.progress import Progress, Reporter
+from isocost.payload.work import Work, engine_settings, payload_options, request_of
+from isocost.sweep import Budget, EngineConfig, ModelVariant, PlannedPoint, PromptSpec, Sampling, Session, TaskSpec, make_point
+from isocost.telemetry import DeviceReading, PowerSampler
+
+MODEL = "smollm2-135m-instruct"
+
+
+class KernelFile:
+    """A source that costs what RAPL costs, a small kernel file read ten times a second, on machines that have no power source."""
+
+    name = "trace"
+    unknown_reason = None
+
+    def describe(self) -> dict[str, object]:
+        return {"source": "a kernel file, for its cost only"}
+
+    def read(self, slow: bool = True) -> list[DeviceReading]:
+        return [DeviceReading(device_id="none", energy_counter_j=float(len(Path("/proc/stat").read_bytes())))]
+
+    def close(self) -> None:
+        return None
+
+
+def session_of(model: str, *, problems: int, samples: int, tokens: int, batch: int) -> Session:
+    engine = EngineConfig(
+        engine="vllm",
+        model=ModelVariant(name=model, path=f"cache:{model}", revision=None, dtype="float32", quantization=None, card=None),
+        seed=0,
+        max_model_len=512,
+        kv_cache_bytes=768 * 2**20,
+        max_num_seqs=batch,
+        max_num_batched_tokens=4096,
+        block_size=None,
+        enable_prefix_caching=True,
+        enforce_eager=True,
+        options={},
+    )
+    rows = [{"question": f"What is {n} + {3 * n + 1}?", "reference": str(4 * n + 1)} for n in range(problems)]
+    point = make_point(
+        sweep="overhead",
+        task=TaskSpec(
+            name="sums", source="inline", dataset="sums", config={"problems": rows}, n_problems=problems, seed=0, verifier="numeric"
+        ),
+        model=engine.model,
+        prompt=PromptSpec(name="direct", system=None, template="{question}\nReply with only the number."),
+        sampling=Sampling(temperature=0.7, top_p=1.0, top_k=0, min_p=0.0),
+        budget=Budget(max_tokens=tokens),
+        seed=0,
+        method="sample",
+        engine=engine,
+    )
+    return Session(
+        session_schema=1,
+        session_id="overhead-0000000000",
+        sweep="overhead",
+        engine=engine,
+        points=(PlannedPoint(point=point, samples_per_problem=samples),),
+        logprobs_k=5,
+        warmup_requests=4,
+        part_rows=32,
+        telemetry="none",
+    )
+
+
+def same_length(engine: VllmEngine, work: Work) -> list[tuple[str, dict[str, Any], Any]]:
+    """Makes the engine ignore the end of a text, and returns what the bare loop hands over: id, prompt, SamplingParams."""
+    made = []
+    for sample in work.samples(work.plan):
+        request = request_of(sample, per_request_seed=False)
+        params = engine._sampling(request)
+        params.ignore_eos, params.min_tokens = True, params.max_tokens
+        made.append((request.request_id, {"prompt_token_ids": engine._prompt_ids(request.messages)}, params))
+    return made
+
+
+def bare(engine: VllmEngine, requests: list[tuple[str, dict[str, Any], Any]]) -> tuple[int, float]:
+    core, tokens = engine._engine, 0
+    before = time.monotonic()
+    for request_id, prompt, params in requests:
+        core.add_request(request_id, prompt, params)
+    while core.has_unfinished_requests():
+        for output in core.step():
+            tokens += len(output.outputs[0].token_ids)
+    elapsed = time.monotonic() - before
+    engine._stats.clear()
+    return tokens, elapsed
+
+
+def payload(engine: VllmEngine, work: Work, *, telemetry: bool) -> tuple[int, float]:
+    session = work.session
+    with (
+        tempfile.TemporaryDirectory() as lake,
+        Path("/dev/null").open("w") as silence,
+        open_run(Files(lake), session.session_id, part_rows=session.part_rows) as (writer, _),
+    ):
+        sampler = PowerSampler(KernelFile(), 0.1)
+        before = time.monotonic()
+        writer.start()
+        drain: Callable[[], list[dict[str, Any]]] = sampler.start().drain if telemetry else list
+        sink = Sink(writer, engine, logprobs_k=session.logprobs_k, window=2048, drain_telemetry=drain)
+        progress = Progress(Reporter(stream=silence), work.plan.height, banked=0)
+        drive(engine, work.samples(work.plan), sink, progress, options=payload_options(session), stop=Stop())
+        sampler.stop() if telemetry else None
+        sink.take_steps()
+        writer.finish("finished")
+        return sink.counts.output_tokens, time.monotonic() - before
+
+
+def measure(model: str, *, rounds: int, problems: int, samples: int, tokens: int, batch: int) -> dict[str, float]:
+    prepare(model, say=lambda _: None)
+    session = session_of(model, problems=problems, samples=samples, tokens=tokens, batch=batch)
+    work = Work(session)
+    engine = VllmEngine(engine_settings(session, 0))
+    engine.check()
+    engine.start()
+    requests = same_length(engine, work)
+    ways: dict[str, Callable[[], tuple[int, float]]] = {
+        "bare": lambda: bare(engine, requests),
+        "payload": lambda: payload(engine, work, telemetry=False),
+        "payload with telemetry": lambda: payload(engine, work, telemetry=True),
+    }
+    print(f"{model}: {len(requests)} requests of {tokens} tokens, batch {batch}, {rounds} rounds", flush=True)
+    with tempfile.TemporaryDirectory() as lake, open_run(Files(lake), "warm-0", part_rows=999) as (writer, _):
+        sink = Sink(writer, engine, logprobs_k=5, window=2048, drain_telemetry=list)
+        warm_up(engine, itertools.islice(work.samples(work.plan), batch), sink, max_tokens=tokens, stop=Stop())
+    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    orders = itertools.cycle([list(ways), list(reversed(ways))])
+    for _, order in zip(range(rounds), orders, strict=False):
+        for name in order:
+            engine.settle()
+            made, elapsed = ways[name]()
+            assert made == len(requests) * tokens, f"{name} generated {made} tokens"
+            speeds[name].append(made / elapsed)
+    engine.close()
+    ratios = {}
+    for name, found in speeds.items():
+        pairs = [a / b for a, b in zip(found, speeds["bare"], strict=True)]
+        ratios[name] = statistics.median(pairs)
+        shown = ", ".join(f"{v:.0f}" for v in found)
+        print(f"  {name:23} {statistics.median(found):7.0f} tokens/s (rounds {shown})  ratio to bare {ratios[name]:.3f}", flush=True)
+    return ratios
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
+    parser.add_argument("--full", action="store_true", help="more rounds and longer answers")
+    parser.add_argument("--model", default=MODEL, help="a model that isocost.engines.prepare makes")
+    parser.add_argument("--rounds", type=int)
+    arguments = parser.parse_args()
+    size = {"problems": 32, "samples": 4, "tokens": 64} if arguments.full else {"problems": 16, "samples": 4, "tokens": 32}
+    ratios = measure(arguments.model, rounds=arguments.rounds or (8 if arguments.full else 4), batch=64, **size)
+    print(
+        f"overhead: payload / bare vLLM = {ratios['payload']:.3f} (wanted: at least 0.95), with telemetry {ratios['payload with telemetry']:.3f}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
