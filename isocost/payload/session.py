@@ -35,6 +35,8 @@ from isocost.sweep import Session
 PART_SECONDS = 60.0
 WARMUP_TOKENS = 16
 SAMPLING_PERIOD_S = 0.1
+IDLE_S = 10.5
+"""Rest between engine start and warm-up for the idle baseline, where power is measured; the baseline needs 10 s."""
 
 
 class RunFailed(IsocostError):
@@ -128,7 +130,7 @@ def _measure(
         started = time.monotonic() - before
         reporter.say(f"engine {engine.name} is up after {duration(started)}")
         writer.update(engine=engine.describe(), engine_start_s=started)
-        with _power(session, engine, writer) as drain_telemetry:
+        with _power(session, engine, writer, stop) as drain_telemetry:
             sink = Sink(
                 writer, engine, logprobs_k=session.logprobs_k, window=int(options["confidence_window"]), drain_telemetry=drain_telemetry
             )
@@ -159,7 +161,7 @@ def _measure(
 
 
 @contextmanager
-def _power(session: Session, engine: Engine, writer: RunWriter) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def _power(session: Session, engine: Engine, writer: RunWriter, stop: Stop) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     from isocost.telemetry import NoSource, PowerSampler, open_source
 
     if session.telemetry != "none" and engine.name != "vllm":
@@ -172,12 +174,22 @@ def _power(session: Session, engine: Engine, writer: RunWriter) -> Iterator[Call
     sampler = PowerSampler(source, SAMPLING_PERIOD_S)
     sampler.start()
     try:
+        if source.unknown_reason is None:
+            writer.manifest.info["telemetry"]["idle_s"] = _rest(stop)
         yield sampler.drain
     finally:
         sampler.stop()
         writer.append("raw_telemetry", sampler.drain())
         writer.manifest.info["telemetry"]["sampling"] = sampler.summary()
         source.close()
+
+
+def _rest(stop: Stop) -> list[float]:
+    """Waits with the model loaded and nothing to do; start and end on the monotonic clock."""
+    start = time.monotonic()
+    while time.monotonic() < start + IDLE_S and not stop:
+        time.sleep(0.1)
+    return [start, time.monotonic()]
 
 
 def _keep_session_file(files: Files, session: Session) -> None:

@@ -6,7 +6,7 @@ Lives here: core_energy_windows, and attribution of a run's energy to its calls 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,12 @@ def build_energy_windows(
             measured = measure_window(samples, window.start_s, window.end_s, idle_power_w=baseline)
             rows.append({"session_id": run[0], "run_id": run[1], "max_num_seqs": batch} | _row(window, measured, ended))
     return conform(pl.DataFrame(rows, schema=polars_schema(table("core_energy_windows")), orient="row"), "core_energy_windows")
+
+
+def idle_stretches(manifests: Iterable[Any]) -> dict[Run, tuple[float, float]]:
+    """When each run rested with the model loaded and no request, from its manifest (``info.telemetry.idle_s``)."""
+    told = {(m.session_id, m.run_id): (m.info.get("telemetry") or {}).get("idle_s") for m in manifests}
+    return {run: (float(ends[0]), float(ends[1])) for run, ends in told.items() if ends}
 
 
 def _samples_of(raw_telemetry: pl.DataFrame, run: Run) -> pl.DataFrame:
@@ -193,4 +199,4 @@ def _course(telemetry: pl.DataFrame, start_s: float, end_s: float) -> tuple[np.n
     return moments, np.maximum.accumulate(total)
 
 
-__all__ = ["ATTRIBUTION", "TIME_SHARE", "attribute_run", "build_energy_windows"]
+__all__ = ["ATTRIBUTION", "TIME_SHARE", "attribute_run", "build_energy_windows", "idle_stretches"]

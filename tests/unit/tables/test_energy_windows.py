@@ -1,5 +1,7 @@
 """From raw calls and power samples to energy windows and attributed joules."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ from isocost.errors import IsocostError
 from isocost.schema.frames import conform, empty
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.tables.energy_windows import attribute_run, build_energy_windows
+from isocost.tables.energy_windows import attribute_run, build_energy_windows, idle_stretches
 
 
 def frame(rows, name):
@@ -55,6 +57,14 @@ def test_measured_and_steady_windows():
     assert (steady["start_s"], steady["stop_s"]) == (107.5, 158.0) and steady["requests_drain"] == 9
     assert steady["energy_j_per_output_token"] == pytest.approx(300 * 50.5 / steady["output_tokens_in_window"])
     assert steady["is_energy_valid"] and steady["power_mean_w"] == pytest.approx(300)
+
+
+def test_idle_stretches_come_from_the_manifests():
+    def run(name, **telemetry):
+        return SimpleNamespace(session_id="s", run_id=name, info={"telemetry": telemetry} if telemetry else {})
+
+    runs = [run("a", idle_s=[1.0, 12.0]), run("b", source="none"), run("c")]
+    assert idle_stretches(runs) == {("s", "a"): (1.0, 12.0)}
 
 
 def test_without_power_the_windows_stand_and_energy_is_null():
