@@ -37,11 +37,11 @@ class AbsorbingCurve(Family):
         shape = -np.expm1(-np.exp(np.clip(rate[:, :, None] + log_x[:, None, :], -700.0, 6.0)))
         return np.stack([bounded_scale(shape, y[:, None, :], weight[:, None, :]), rate], axis=2)
 
-    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, Array]:
+    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns F_max (1 - exp(-c N)) and its derivatives."""
         exponent = np.exp(np.clip(theta[:, 1:] + log_x, -700.0, 6.0))
         shape = -np.expm1(-exponent)
-        return theta[:, :1] * shape, np.stack([shape, theta[:, :1] * np.exp(-exponent) * exponent], axis=2)
+        return theta[:, :1] * shape, (shape, theta[:, :1] * np.exp(-exponent) * exponent)
 
     def public(self, theta: Array) -> Array:
         """Returns F_max and p = 1 - exp(-c)."""

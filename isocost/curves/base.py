@@ -53,12 +53,19 @@ class Family(ABC):
         """Returns start values (B, S, P); the solver refines the best one."""
 
     @abstractmethod
-    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, Array]:
-        """Returns predictions (B, N) and the Jacobian d prediction / d theta (B, N, P)."""
+    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
+        """Returns predictions (B, N) and their derivatives, one array (B, N) for each of the P columns of ``theta``."""
 
     @abstractmethod
     def public(self, theta: Array) -> Array:
         """Returns the public parameters (B, len(parameter_names))."""
+
+    def rescale(self, theta: Array, log_factor: Array) -> Array | None:
+        """Internal parameters (B, P) of the same curves when every x is multiplied by exp(log_factor) (B,).
+
+        None for a family whose shape depends on the unit of x, such as those that count samples.
+        """
+        return None
 
     @abstractmethod
     def predict(self, parameters: Array, x: Array) -> Array:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from isocost.curves.base import Array, Family
 from isocost.curves.base import family as find_family
-from isocost.curves.fitting import fit_many
+from isocost.curves.fitting import BatchFit, fit_many
 from isocost.errors import IsocostError
 
 
@@ -126,21 +126,33 @@ def choose_family(candidates: Sequence[str | Family], x: ArrayLike, y: ArrayLike
 
 def choose_many(candidates: Sequence[str | Family], x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
     """Pooled held-out RMSE and BIC of every candidate on B curves, each (F, B); NaN where undefined."""
+    scores = [held_out_rmse(candidate, x, y, weight)[0] for candidate in candidates]
+    return np.array(scores), np.array([usable_bic(fit_many(candidate, x, y, weight)) for candidate in candidates])
+
+
+def usable_bic(fits: BatchFit) -> Array:
+    """BIC of B curves (B,), NaN where there are as many parameters as points: such a curve passes through them all."""
+    return np.where(fits.n > fits.model.n_free, fits.criteria()[2], np.nan)
+
+
+def held_out_rmse(family: str | Family, x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
+    """Held-out root mean squared error of B curves pooled over ``default_cuts`` (B,), and the errors (B, N) at the last cut.
+
+    Arguments as in ``held_out_errors``. NaN where a curve is too short or the family cannot be fitted at every cut.
+    """
     n = (weight > 0).sum(axis=1)
     cuts = [default_cuts(int(size)) for size in n]
     rows = np.repeat(np.arange(len(x)), [len(cut) for cut in cuts])
     trains = np.array([cut for each in cuts for cut in each], dtype=int)
-    scores, criteria = [], []
-    for candidate in candidates:
-        # A curve with as many parameters as points passes through them all; its criterion says nothing.
-        criteria.append(np.where(n > find_family(candidate).n_free, fit_many(candidate, x, y, weight).criteria()[2], np.nan))
-        error = held_out_errors(candidate, x[rows], y[rows], weight[rows], trains)
-        expected = np.bincount(rows, n[rows] - trains, minlength=len(x))
-        known = np.bincount(rows, np.isfinite(error).sum(axis=1), minlength=len(x))
-        squares = np.bincount(rows, np.nansum(error**2, axis=1), minlength=len(x))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scores.append(np.where((expected > 0) & (known == expected), np.sqrt(squares / expected), np.nan))
-    return np.array(scores), np.array(criteria)
+    error = held_out_errors(family, x[rows], y[rows], weight[rows], trains)
+    expected = np.bincount(rows, n[rows] - trains, minlength=len(x))
+    known = np.bincount(rows, np.isfinite(error).sum(axis=1), minlength=len(x))
+    squares = np.bincount(rows, np.nansum(error**2, axis=1), minlength=len(x))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pooled = np.where((expected > 0) & (known == expected), np.sqrt(squares / expected), np.nan)
+    last = np.full(x.shape, np.nan)
+    last[rows] = error  # cuts ascend, so that the last one stays
+    return pooled, last
 
 
 def decide(models: Sequence[Family], scores: Array, bic: Array) -> tuple[int | None, Literal["held_out_extrapolation", "bic", "none"]]:

@@ -7,7 +7,7 @@ the solver, intervals.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -126,6 +126,24 @@ class BatchFit:
             x = self.model.invert(self.parameters, goal)
         return np.where(np.isnan(self.level), x, np.where(self.level >= goal, 0.0, np.inf))
 
+    def rows(self, index: slice | np.ndarray) -> BatchFit:
+        """Some of the curves."""
+        names = ("parameters", "asymptote", "level", "rss", "n", "status", "theta", "x", "y", "weight")
+        return BatchFit(self.model, **{name: getattr(self, name)[index] for name in names})
+
+    def rescaled(self, factor: Array) -> BatchFit:
+        """The same curves with every x multiplied by ``factor`` (B,), without fitting again.
+
+        Raises:
+            IsocostError: when the family's shape depends on the unit of x.
+        """
+        theta = self.model.rescale(self.theta, np.log(factor))
+        if theta is None:
+            raise IsocostError(f"family {self.model.name} counts whole units of x", where="rescaled", remedy="Fit it again.")
+        with np.errstate(invalid="ignore", over="ignore"):
+            parameters = np.where(np.isnan(self.level)[:, None], self.model.public(theta), self.parameters)
+        return replace(self, theta=theta, parameters=parameters, x=self.x * np.asarray(factor)[:, None])
+
     def criteria(self) -> tuple[Array, Array, Array]:
         """AIC, AICc and BIC of every curve, each (B,); NaN where undefined."""
         n, k = self.n.astype(np.float64), self.model.n_free + 1
@@ -183,6 +201,7 @@ def fit_many(
     *,
     initial: Array | None = None,
     tolerance: float = 1e-14,
+    max_iterations: int = 200,
 ) -> BatchFit:
     """Fits B curves of one family at once, for example all bootstrap draws of all strategies.
 
@@ -194,6 +213,7 @@ def fit_many(
         initial: (B, P) start values in internal parameters (``BatchFit.theta``) that replace the family's own grid of starts; rows
             with NaN get the grid. Bootstrap draws start at the fit to the data, which is several times as fast.
         tolerance: relative change of the residual sum that ends a fit.
+        max_iterations: steps after which a fit counts as not converged and keeps what it reached.
 
     Returns:
         The fits.
@@ -218,7 +238,7 @@ def fit_many(
         box = (np.broadcast_to(lower, theta.shape)[rows], np.broadcast_to(upper, theta.shape)[rows])
         first = np.full((len(rows), theta.shape[1]), np.nan) if initial is None else np.array(initial[rows], dtype=np.float64)
         first = _started(model, np.clip(first, *box), picked, box)
-        solution = solve(model.evaluate, first, *picked, *box, tolerance=tolerance)
+        solution = solve(model.evaluate, first, *picked, *box, tolerance=tolerance, max_iterations=max_iterations)
         theta[rows], rss[rows], converged[rows] = solution.theta, solution.rss, solution.is_converged
     return _assembled(model, x, y, weight, n, theta, rss, converged, distinct, (lower, upper))
 

@@ -2,19 +2,20 @@
 
 Lives here: the iteration, vectorised over fits. ``scipy.optimize.least_squares`` solves one problem per call and costs milliseconds
 in overhead; a refit of every curve under hundreds of bootstrap draws needs tens of thousands of fits with two or three parameters
-each, which as one batch is a handful of small matrix products. Not here: families, start values, statistics.
+each. Every array is held column by column (Fortran order), so that each operation runs over all fits at once. Not here: families,
+start values, statistics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from isocost.curves.base import Array
 
-Evaluate = Callable[[Array, Array], tuple[Array, Array]]
+Evaluate = Callable[[Array, Array], tuple[Array, Sequence[Array]]]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def solve(
     Marquardt's scaling. Fits that have converged leave the batch.
 
     Args:
-        evaluate: returns predictions (b, N) and Jacobian (b, N, P) for a sub-batch.
+        evaluate: returns predictions (b, N) and their P derivatives, each (b, N), for a sub-batch.
         theta: (B, P) start values.
         log_x: (B, N) natural logarithm of compute.
         y: (B, N) observations.
@@ -84,51 +85,80 @@ def solve(
     Returns:
         The solution; ``is_converged`` is False where the cap ended the iteration.
     """
-    lower = np.broadcast_to(lower, theta.shape)
-    upper = np.broadcast_to(upper, theta.shape)
+    lower, upper = (np.broadcast_to(bound, theta.shape) for bound in (lower, upper))
     theta = np.clip(theta, lower, upper)
-    rss = np.empty(len(theta))
-    converged = np.zeros(len(theta), dtype=bool)
-    rows = np.arange(len(theta))
-    damping = np.full(len(theta), 1e-3)
-    predicted, jacobian = evaluate(theta, log_x)
-    rss[:] = (weight * (y - predicted) ** 2).sum(axis=1)
+    rss, converged = np.empty(len(theta)), np.zeros(len(theta), dtype=bool)
+    # The working set: arrays of the fits still under way, thinned out when a third of them is done, not at every step.
+    rows, now = np.arange(len(theta)), np.array(theta, order="F")
+    data = tuple(np.array(values, order="F") for values in (log_x, y, weight, lower, upper))
+    damping, active = np.full(len(theta), 1e-3), np.ones(len(theta), dtype=bool)
+    predicted, slopes = evaluate(now, data[0])
+    best = (data[2] * (data[1] - predicted) ** 2).sum(axis=1)
     for _ in range(max_iterations):
-        if not len(rows):
-            break
-        current, lx, obs, w = theta[rows], log_x[rows], y[rows], weight[rows]
-        step = _step(predicted, jacobian, current, obs, w, lower[rows], upper[rows], damping[rows])
-        trial = np.clip(current + step, lower[rows], upper[rows])
-        trial_predicted, trial_jacobian = evaluate(trial, lx)
-        trial_rss = (w * (obs - trial_predicted) ** 2).sum(axis=1)
-        better = trial_rss < rss[rows]
-        moved = np.abs(trial - current).max(axis=1)
-        gained = rss[rows] - trial_rss
-        small = (moved <= 1e-12 * (1.0 + np.abs(current).max(axis=1))) | (better & (gained <= tolerance * rss[rows]))
-        done = small | (~better & (damping[rows] > 1e10)) | (better & (trial_rss <= 1e-28))
-        theta[rows[better]] = trial[better]
-        rss[rows[better]] = trial_rss[better]
-        damping[rows] = np.clip(np.where(better, damping[rows] * 0.2, damping[rows] * 6.0), 1e-9, 1e12)
+        lx, obs, w, low, high = data
+        trial = np.clip(now + _step(predicted, slopes, now, obs, w, low, high, damping), low, high)
+        trial_predicted, trial_slopes = evaluate(trial, lx)
+        reached = (w * (obs - trial_predicted) ** 2).sum(axis=1)
+        better = active & (reached < best)
+        moved, size = np.abs(trial - now).max(axis=1), np.abs(now).max(axis=1)
+        small = (moved <= 1e-12 * (1.0 + size)) | (better & (best - reached <= tolerance * best))
+        done = active & (small | (~better & (damping > 1e10)) | (better & (reached <= 1e-28)))
+        column = better[:, None]
+        now, best = np.where(column, trial, now), np.where(better, reached, best)
+        predicted = np.where(column, trial_predicted, predicted)
+        slopes = [np.where(column, new, old) for new, old in zip(trial_slopes, slopes, strict=True)]
+        damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), 1e-9, 1e12)
         converged[rows[done]] = True
-        keep = ~done
-        predicted = np.where(better[:, None], trial_predicted, predicted)[keep]
-        jacobian = np.where(better[:, None, None], trial_jacobian, jacobian)[keep]
-        rows = rows[keep]
+        active &= ~done
+        if active.sum() <= 0.67 * len(active):
+            theta[rows], rss[rows] = now, best
+            if not active.any():
+                return Solution(theta, rss, converged)
+            rows, best, damping = rows[active], best[active], damping[active]
+            now, predicted, *slopes = (np.array(values[active], order="F") for values in (now, predicted, *slopes))
+            data = tuple(np.array(values[active], order="F") for values in data)
+            active = np.ones(len(rows), dtype=bool)
+    theta[rows], rss[rows] = now, best
     return Solution(theta, rss, converged)
 
 
-def _step(predicted: Array, jacobian: Array, theta: Array, y: Array, weight: Array, lower: Array, upper: Array, damping: Array) -> Array:
+def _step(
+    predicted: Array, slopes: Sequence[Array], theta: Array, y: Array, weight: Array, lower: Array, upper: Array, damping: Array
+) -> Array:
     """One damped Gauss-Newton step per fit, with parameters held that would leave the box."""
-    gradient = np.einsum("bnp,bn->bp", jacobian, weight * (y - predicted))
-    held = ((theta <= lower) & (gradient <= 0)) | ((theta >= upper) & (gradient >= 0))
-    hessian = np.matmul(jacobian.transpose(0, 2, 1), weight[:, :, None] * jacobian)
-    n_parameters = theta.shape[1]
-    diagonal = np.einsum("bpp->bp", hessian)
-    scale = np.maximum(diagonal, 1e-12 * diagonal.max(axis=1, keepdims=True) + 1e-200)
-    hessian = hessian + np.eye(n_parameters) * (damping[:, None] * scale)[:, :, None]
-    either = held[:, :, None] | held[:, None, :]
-    hessian = np.where(either, np.eye(n_parameters), hessian)
+    size = len(slopes)
+    residual = weight * (y - predicted)
+    gradient = [(slope * residual).sum(axis=1) for slope in slopes]
+    held = [((theta[:, i] <= lower[:, i]) & (gradient[i] <= 0)) | ((theta[:, i] >= upper[:, i]) & (gradient[i] >= 0)) for i in range(size)]
+    weighted = [weight * slope for slope in slopes]
+    diagonal = [(weighted[i] * slopes[i]).sum(axis=1) for i in range(size)]
+    largest = np.maximum.reduce(diagonal)
     # Unit diagonal before solving: parameters may differ by many orders of magnitude.
-    root = np.sqrt(np.einsum("bpp->bp", hessian))
-    scaled = hessian / (root[:, :, None] * root[:, None, :]) + 1e-15 * np.eye(n_parameters)
-    return np.linalg.solve(scaled, (np.where(held, 0.0, gradient) / root)[:, :, None])[:, :, 0] / root
+    root = [np.where(held[i], 1.0, np.sqrt(np.maximum(diagonal[i], 1e-12 * largest + 1e-200))) for i in range(size)]
+    matrix = [[None] * size for _ in range(size)]
+    for i in range(size):
+        matrix[i][i] = np.where(held[i], 1.0, 1.0 + damping)
+        for j in range(i):
+            product = (weighted[i] * slopes[j]).sum(axis=1) / (root[i] * root[j])
+            matrix[i][j] = matrix[j][i] = np.where(held[i] | held[j], 0.0, product)
+    right = [np.where(held[i], 0.0, gradient[i] / root[i]) for i in range(size)]
+    solution = _eliminate(matrix, right)
+    return np.stack([solution[i] / root[i] for i in range(size)], axis=0).T
+
+
+def _eliminate(matrix: list[list[Array]], right: list[Array]) -> list[Array]:
+    """Solves many small positive definite systems, entry by entry; without pivots, which such systems do not need."""
+    size = len(right)
+    for k in range(size):
+        # The damping keeps every pivot above 1e-9 but for rounding.
+        pivot = np.maximum(matrix[k][k], 1e-12)
+        for i in range(k + 1, size):
+            ratio = matrix[i][k] / pivot
+            right[i] = right[i] - ratio * right[k]
+            for j in range(k, size):
+                matrix[i][j] = matrix[i][j] - ratio * matrix[k][j]
+    for k in reversed(range(size)):
+        for j in range(k + 1, size):
+            right[k] = right[k] - matrix[k][j] * right[j]
+        right[k] = right[k] / np.maximum(matrix[k][k], 1e-12)
+    return right

@@ -16,8 +16,8 @@ from isocost.curves.base import Array
 from isocost.curves.intervals import percentile_bounds
 from isocost.frontier import pareto_mask
 from isocost.schema.frames import conform, empty
-from isocost.tables.frontier_blocks import Block, cost_unit, task_blocks
-from isocost.tables.scaling_curves import Curve, number
+from isocost.tables.frontier_blocks import Block, cost_unit
+from isocost.tables.scaling_curves import Curve, curve_blocks, number
 
 TOKEN_AXES = ("prompt_tokens_per_problem", "output_tokens_per_problem")
 
@@ -83,7 +83,7 @@ def build_token_elasticity(
     name = "out_token_elasticity"
     if not outcomes.height or any(axis not in problems.columns for axis in TOKEN_AXES):
         return empty(name)
-    blocks = task_blocks(outcomes, problems, list(TOKEN_AXES), draws=draws, seed=seed, clusters=clusters)
+    blocks = curve_blocks(outcomes, problems, list(TOKEN_AXES), draws=draws, seed=seed, clusters=clusters)
     rows = [row for block in blocks for row in _elasticity_rows(block, confidence)]
     return conform(pl.DataFrame(rows, schema=empty(name).schema) if rows else empty(name), name)
 

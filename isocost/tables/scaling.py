@@ -16,13 +16,13 @@ import polars as pl
 
 from isocost.curves import BatchFit, Family, families, family, fit_many, saturation_budget
 from isocost.curves.base import Array
-from isocost.curves.extrapolation import choose_many, decide, held_out_errors
+from isocost.curves.extrapolation import decide, held_out_rmse, usable_bic
 from isocost.curves.fitting import STATUSES
 from isocost.curves.intervals import percentile_bounds
 from isocost.schema.frames import conform, empty
 from isocost.tables.anytime import anytime_rows
-from isocost.tables.frontier_blocks import cost_axes, cost_unit, task_blocks
-from isocost.tables.scaling_curves import Curve, Padded, collect_curves, number, pad
+from isocost.tables.frontier_blocks import cost_axes, cost_unit
+from isocost.tables.scaling_curves import Curve, Padded, collect_curves, curve_blocks, number, pad, same_shapes
 
 CONFIDENCE = 0.95
 INTERVAL_METHOD = "problem_bootstrap_percentile"
@@ -35,7 +35,9 @@ COVERAGE_STRATEGIES = ("pass_at_k", "coverage", "retry_until_verified")
 # Strategies in which each further unit revises an answer, so that x counts rounds and not independent samples.
 SEQUENTIAL_STRATEGIES = ("refinement", "rethink", "sequential_revision")
 TABLE_NAMES = ("out_scaling_points", "out_scaling_fits", "out_compute_targets", "out_anytime")
-_GRID, _REACH, _BATCH_ROWS = 24, 8.0, 24_000
+_GRID, _REACH, _BATCH_ROWS = 24, 8.0, 120_000
+# A draw is one of hundreds in a percentile: residuals to one part in ten million are far below its noise.
+_DRAW_TOLERANCE, _DRAW_ITERATIONS = 1e-7, 60
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def build_scaling(
         IsocostError: a key repeats in ``problems`` or a column is missing.
     """
     axes = cost_axes(outcomes, problems)
-    blocks = task_blocks(outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters) if outcomes.height else []
+    blocks = curve_blocks(outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters)
     curves = [curve for block in blocks for curve in collect_curves(block)]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLE_NAMES}
     size = max(1, _BATCH_ROWS // max(draws, 1))
@@ -131,29 +133,41 @@ def _fitted_rows(curves: list[Curve], targets: Sequence[float]) -> dict[str, lis
 
 def _judge(curves: list[Curve], padded: Padded) -> list[_Judged]:
     """Fits every family to its curves, centrally and under all draws in one call each, and scores it on held-out budgets."""
+    representative, _ = same_shapes(padded, curves)
     judged = []
     for name in families():
         rows = np.array([i for i, curve in enumerate(curves) if name in applicable(curve)], dtype=int)
         if not len(rows):
             continue
-        x, y, weight = padded.x[rows], padded.y[rows], padded.weight[rows]
-        fits = fit_many(name, x, y, weight)
+        model = family(name)
+        first = representative[rows] if model.axis == "any" else rows
+        fitted, place = np.unique(first, return_inverse=True)
+        fits, drawn, score, last = _fit_all(model, padded, fitted)
         n_draws = padded.y_draws.shape[1]
-        spread = [values[rows].reshape(-1, x.shape[1]) for values in (padded.x_draws, padded.y_draws)]
-        drawn = fit_many(name, *spread, np.repeat(weight, n_draws, axis=0), initial=np.repeat(fits.theta, n_draws, axis=0), tolerance=1e-9)
-        score, bic = choose_many([name], x, y, weight)
-        n = fits.n
-        cut = np.clip(np.ceil(2 * n / 3).astype(int), 1, None)
-        last = held_out_errors(name, x, y, weight, cut)
-        parts = [_slice(drawn, slice(i * n_draws, (i + 1) * n_draws)) for i in range(len(rows))]
-        judged.append(_Judged(family(name), rows, fits, parts, score[0], bic[0], last))
+        spread = (place[:, None] * n_draws + np.arange(n_draws)).ravel()
+        fits, drawn = fits.rows(place), drawn.rows(spread)
+        if model.axis == "any":
+            fits = fits.rescaled(padded.x[rows, 0] / padded.x[first, 0])
+            drawn = drawn.rescaled((padded.x_draws[rows, :, 0] / padded.x_draws[first, :, 0]).ravel())
+        parts = [drawn.rows(slice(i * n_draws, (i + 1) * n_draws)) for i in range(len(rows))]
+        judged.append(_Judged(model, rows, fits, parts, score[place], usable_bic(fits), last[place]))
     return judged
 
 
-def _slice(fits: BatchFit, rows: slice) -> BatchFit:
-    """Some rows of a batch."""
-    names = ("parameters", "asymptote", "level", "rss", "n", "status", "theta", "x", "y", "weight")
-    return BatchFit(fits.model, **{name: getattr(fits, name)[rows] for name in names})
+def _fit_all(model: Family, padded: Padded, rows: np.ndarray) -> tuple[BatchFit, BatchFit, Array, Array]:
+    """Central fits, fits under all draws (row-major by curve), held-out RMSE and the errors at the last cut."""
+    x, y, weight = padded.x[rows], padded.y[rows], padded.weight[rows]
+    n_draws = padded.y_draws.shape[1]
+    fits = fit_many(model, x, y, weight)
+    drawn = fit_many(
+        model,
+        *(values[rows].reshape(-1, x.shape[1]) for values in (padded.x_draws, padded.y_draws)),
+        np.repeat(weight, n_draws, axis=0),
+        initial=np.repeat(fits.theta, n_draws, axis=0),
+        tolerance=_DRAW_TOLERANCE,
+        max_iterations=_DRAW_ITERATIONS,
+    )
+    return fits, drawn, *held_out_rmse(model, x, y, weight)
 
 
 def _shared(curve: Curve) -> dict[str, Any]:
@@ -167,17 +181,16 @@ def _shared(curve: Curve) -> dict[str, Any]:
     }
 
 
-def _bounds(values: Array, curve: Curve) -> tuple[float | None, float | None]:
-    """Percentile ends of draws (D,), None where unknown or without a spread."""
+def _all_bounds(values: Array, curve: Curve) -> list[tuple[float | None, float | None]]:
+    """Percentile ends of every row of draws (R, D), None where unknown or without a spread."""
     if not curve.has_uncertainty:
-        return None, None
-    low, high = percentile_bounds(values[None, :], CONFIDENCE)
-    return number(low[0]), number(high[0])
+        return [(None, None)] * len(values)
+    return [(number(low), number(high)) for low, high in zip(*percentile_bounds(values, CONFIDENCE), strict=True)]
 
 
 def _trend(curve: Curve) -> dict[str, Any]:
     gain = curve.accuracy[-1] - curve.accuracy[0]
-    low, high = _bounds(curve.accuracy_draws[:, -1] - curve.accuracy_draws[:, 0], curve)
+    low, high = _all_bounds((curve.accuracy_draws[:, -1] - curve.accuracy_draws[:, 0])[None], curve)[0]
     trend = "unknown"
     if low is not None and high is not None:
         trend = "rising" if low > 0 else "falling" if high < 0 else "flat"
@@ -187,8 +200,8 @@ def _trend(curve: Curve) -> dict[str, Any]:
 def _fit_row(one: _Judged, at: int, curve: Curve) -> dict[str, Any]:
     """The columns of out_scaling_fits that belong to one family."""
     fits, drawn = one.fits, one.draws[at]
-    ends = [_bounds(drawn.parameters[:, i], curve) for i in range(drawn.parameters.shape[1])]
-    low, high = _bounds(drawn.asymptote, curve) if one.model.asymptote_kind == "fitted" else (None, None)
+    *ends, asymptote = _all_bounds(np.vstack([drawn.parameters.T, drawn.asymptote]), curve)
+    low, high = asymptote if one.model.asymptote_kind == "fitted" else (None, None)
     names = one.model.parameter_names
     aic, aicc, bic = (values[at] for values in fits.criteria())
     if fits.n[at] <= one.model.n_free:
@@ -240,9 +253,10 @@ def _saturation(one: _Judged, at: int, parameters: dict[str, float | None]) -> d
 
 def _measured_points(curve: Curve) -> list[dict[str, Any]]:
     unit = cost_unit(curve.key["cost_axis"])
+    ends = _all_bounds(curve.accuracy_draws.T, curve)
     rows = []
     for i, outcome in enumerate(curve.outcome_ids):
-        low, high = _bounds(curve.accuracy_draws[:, i], curve)
+        low, high = ends[i]
         rows.append(
             {
                 **curve.key,
@@ -267,9 +281,10 @@ def _fitted_points(one: _Judged, at: int, curve: Curve) -> list[dict[str, Any]]:
     grid = np.unique(np.append(np.geomspace(curve.cost[0], curve.cost[-1] * _REACH, _GRID), curve.cost[-1]))
     value = one.fits.predict(np.broadcast_to(grid, (len(one.fits), len(grid))))[at]
     band = one.draws[at].predict(grid)
+    ends = _all_bounds(np.clip(band, 0.0, 1.0).T, curve)
     rows = []
     for i in np.flatnonzero((value >= -1e-9) & (value <= 1 + 1e-9)):
-        low, high = _bounds(np.clip(band[:, i], 0.0, 1.0), curve)
+        low, high = ends[i]
         rows.append(
             {
                 **curve.key,
@@ -291,27 +306,27 @@ def _fitted_points(one: _Judged, at: int, curve: Curve) -> list[dict[str, Any]]:
 
 def _target_rows(one: _Judged, at: int, curve: Curve, targets: Sequence[float]) -> list[dict[str, Any]]:
     """Rows of out_compute_targets: the chosen family inverted, centrally and under every draw."""
+    goals = np.asarray(targets, dtype=np.float64)
+    centre, draws = one.fits.rows(np.full(len(goals), at)).compute_to_target(goals), one.draws[at]
+    every = draws.rows(np.tile(np.arange(len(draws)), len(goals))).compute_to_target(np.repeat(goals, len(draws)))
+    drawn = every.reshape(len(goals), len(draws))
+    ends = _all_bounds(drawn, curve)
     rows = []
-    for target in targets:
-        cost = one.fits.compute_to_target(target)[at]
-        if np.isnan(cost):
-            continue
-        drawn = one.draws[at].compute_to_target(target)
-        low, high = _bounds(drawn, curve)
-        known = drawn[~np.isnan(drawn)]
-        if not np.isfinite(cost):
+    for i in np.flatnonzero(~np.isnan(centre)):
+        known = drawn[i][~np.isnan(drawn[i])]
+        if not np.isfinite(centre[i]):
             status = "unreachable"
-        elif cost < curve.cost[0]:
+        elif centre[i] < curve.cost[0]:
             status = "below_range"
         else:
-            status = "observed" if cost <= curve.cost[-1] * (1 + 1e-12) else "extrapolated"
+            status = "observed" if centre[i] <= curve.cost[-1] * (1 + 1e-12) else "extrapolated"
         rows.append(
             {
                 "family": one.model.name,
-                "target_accuracy": float(target),
-                "cost": number(cost),
-                "cost_low": low,
-                "cost_high": high,
+                "target_accuracy": float(goals[i]),
+                "cost": number(centre[i]),
+                "cost_low": ends[i][0],
+                "cost_high": ends[i][1],
                 "reached_ratio": number(np.isfinite(known).mean()) if len(known) and curve.has_uncertainty else None,
                 "target_status": status,
             }

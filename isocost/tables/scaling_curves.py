@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from isocost.curves.base import Array
-from isocost.tables.frontier_blocks import Block
+from isocost.tables.frontier_blocks import Block, task_blocks
 
 CURVE_COLUMNS = ("task", "model_variant", "point_id", "prompt", "strategy", "strategy_parameters", "cost_axis")
 
@@ -70,6 +70,20 @@ class Padded:
     y_draws: Array
 
 
+def curve_blocks(
+    outcomes: pl.DataFrame, problems: pl.DataFrame, axes: list[str], *, draws: int, seed: int, clusters: pl.DataFrame | None
+) -> list[Block]:
+    """One block per task with its policies and oracles side by side, on the draws that the frontier uses too.
+
+    Metrics are no way to answer and have no curve. Outcomes with an undefined accuracy, or on other problems than most of their task,
+    are left out as they are from frontiers, whose table counts them.
+    """
+    if not outcomes.height:
+        return []
+    kept = outcomes if "strategy_kind" not in outcomes.columns else outcomes.filter(pl.col("strategy_kind") != "metric")
+    return task_blocks(kept.with_columns(strategy_kind=pl.lit("policy")), problems, axes, draws=draws, seed=seed, clusters=clusters)
+
+
 def collect_curves(block: Block) -> list[Curve]:
     """All curves of one task with at least two different costs, in order of their identity.
 
@@ -81,11 +95,10 @@ def collect_curves(block: Block) -> list[Curve]:
     accuracy_draws = weights @ block.values.T
     accuracy = block.values @ block.weights
     curves = []
-    for axis in sorted(block.costs):
-        costs = block.costs[axis]
-        with np.errstate(invalid="ignore"):
-            means, cost_draws = snap(costs @ block.weights), weights @ costs.T
-        for key, rows in _groups(block.outcomes):
+    with np.errstate(invalid="ignore"):
+        priced = {axis: (snap(costs @ block.weights), weights @ costs.T) for axis, costs in sorted(block.costs.items())}
+    for key, rows in _groups(block.outcomes):
+        for axis, (means, cost_draws) in priced.items():
             usable = rows[np.isfinite(means[rows]) & (means[rows] > 0)]
             if len(np.unique(means[usable])) < 2:
                 continue
@@ -112,6 +125,27 @@ def collect_curves(block: Block) -> list[Curve]:
 def number(value: float | None) -> float | None:
     """A finite number to 12 digits, which hides the last bits in which machines differ; else None."""
     return float(f"{value:.12g}") if value is not None and np.isfinite(value) else None
+
+
+def same_shapes(padded: Padded, curves: list[Curve]) -> tuple[np.ndarray, np.ndarray]:
+    """Curves that differ by the unit of cost alone, so that one fit serves them all.
+
+    k samples cost k times the tokens, FLOPs, joules and seconds of one: most axes of a strategy are the same curve in other units, under
+    every draw.
+
+    Returns:
+        Row of the representative of every curve, and the curves that are representatives, in order.
+    """
+    seen: dict[tuple[Any, ...], int] = {}
+    representative = np.empty(len(curves), dtype=int)
+    for row, curve in enumerate(curves):
+        size = len(curve.cost)
+        relative = np.concatenate([padded.x[row, None, :size], padded.x_draws[row, :, :size]])
+        relative = np.round(np.log(relative / relative[:, :1]), 8)
+        names = tuple(curve.key[column] for column in CURVE_COLUMNS if column != "cost_axis")
+        identity = (*names, tuple(curve.outcome_ids), hashlib.sha256((relative + 0.0).tobytes()).digest())
+        representative[row] = seen.setdefault(identity, row)
+    return representative, np.flatnonzero(representative == np.arange(len(curves)))
 
 
 def snap(values: Array) -> Array:

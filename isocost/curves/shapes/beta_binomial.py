@@ -44,12 +44,12 @@ class BetaBinomial(Family):
         grid = start_grid()
         return np.broadcast_to(grid, (len(y), *grid.shape))
 
-    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, Array]:
+    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns the coverage and its derivatives."""
         alpha, beta, k = np.exp(theta[:, :1]), np.exp(theta[:, 1:]), np.exp(log_x)
         failure = np.exp(log_failure(alpha, beta, k))
         by_alpha, by_beta = log_failure_gradient(alpha, beta, k)
-        return 1.0 - failure, np.stack([-failure * by_alpha, -failure * by_beta], axis=2)
+        return 1.0 - failure, (-failure * by_alpha, -failure * by_beta)
 
     def public(self, theta: Array) -> Array:
         """Returns columns alpha and beta."""

@@ -46,15 +46,19 @@ class ExponentiatedPowerLaw(Family):
         exponent = np.concatenate([np.clip(slope, 0.0, 20.0), np.broadcast_to(_EXPONENTS, (len(y), len(_EXPONENTS)))], axis=1)
         return np.stack([mean_r + exponent * mean_x, exponent], axis=2)
 
-    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, Array]:
+    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns exp(-h) with h = exp(ln(-a) - |b| ln x), and its derivatives."""
         h = np.exp(np.clip(theta[:, :1] - theta[:, 1:] * log_x, -700.0, 30.0))
         y = np.exp(-np.minimum(h, 700.0))
-        return y, np.stack([-y * h, y * h * log_x], axis=2)
+        return y, (-y * h, y * h * log_x)
 
     def public(self, theta: Array) -> Array:
         """Returns columns a and b."""
         return np.stack([-np.exp(theta[:, 0]), -theta[:, 1]], axis=1)
+
+    def rescale(self, theta: Array, log_factor: Array) -> Array | None:
+        """ln(-a) moves by b times the factor."""
+        return np.stack([theta[:, 0] + theta[:, 1] * log_factor, theta[:, 1]], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
         """Evaluates exp(a * x**b)."""

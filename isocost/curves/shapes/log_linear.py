@@ -34,13 +34,17 @@ class LogLinear(Family):
         slope = (weight * centred * y).sum(axis=1) / np.maximum((weight * centred**2).sum(axis=1), 1e-300)
         return np.stack([mean_y - slope * mean_x, slope], axis=1)[:, None, :]
 
-    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, Array]:
+    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns alpha + beta ln x and its derivatives."""
-        return theta[:, :1] + theta[:, 1:] * log_x, np.stack([np.ones_like(log_x), log_x], axis=2)
+        return theta[:, :1] + theta[:, 1:] * log_x, (np.ones_like(log_x), log_x)
 
     def public(self, theta: Array) -> Array:
         """Returns columns alpha and beta."""
         return theta.copy()
+
+    def rescale(self, theta: Array, log_factor: Array) -> Array | None:
+        """Alpha gives what beta gains."""
+        return np.stack([theta[:, 0] - theta[:, 1] * log_factor, theta[:, 1]], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
         """Evaluates alpha + beta ln x."""

@@ -41,15 +41,19 @@ class SaturatingPowerLaw(Family):
         exponent = np.broadcast_to(np.log(_EXPONENTS), ceiling.shape)
         return np.stack([ceiling, log_gap, exponent], axis=2)
 
-    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, Array]:
+    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns y_inf - exp(ln a - b ln x) and its derivatives."""
         b = np.exp(theta[:, 2:3])
         gap = np.exp(np.clip(theta[:, 1:2] - b * log_x, -700.0, 30.0))
-        return theta[:, :1] - gap, np.stack([np.ones_like(gap), -gap, gap * b * log_x], axis=2)
+        return theta[:, :1] - gap, (np.ones_like(gap), -gap, gap * b * log_x)
 
     def public(self, theta: Array) -> Array:
         """Returns columns y_inf, a and b."""
         return np.stack([theta[:, 0], np.exp(theta[:, 1]), np.exp(theta[:, 2])], axis=1)
+
+    def rescale(self, theta: Array, log_factor: Array) -> Array | None:
+        """ln(a) moves by b times the factor."""
+        return np.stack([theta[:, 0], theta[:, 1] + np.exp(theta[:, 2]) * log_factor, theta[:, 2]], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
         """Evaluates y_inf - a * x**-b."""

@@ -51,17 +51,21 @@ class SigmoidLogCompute(Family):
         grid = np.broadcast_arrays(gain + self.baseline, middle[:, :, None], np.log(_STEEPNESS))
         return np.stack(grid, axis=3).reshape(len(y), -1, 3)
 
-    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, Array]:
+    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns R_0 + (A - R_0) s(B (ln x - ln C_mid)) with the logistic s, and its derivatives."""
         gain, slope = theta[:, :1] - self.baseline, np.exp(theta[:, 2:3])
         offset = log_x - theta[:, 1:2]
         share = _logistic(slope * offset)
         inner = gain * share * (1.0 - share) * slope
-        return self.baseline + gain * share, np.stack([share, -inner, inner * offset], axis=2)
+        return self.baseline + gain * share, (share, -inner, inner * offset)
 
     def public(self, theta: Array) -> Array:
         """Returns columns A, C_mid, B and R_0."""
         return np.stack([theta[:, 0], np.exp(theta[:, 1]), np.exp(theta[:, 2]), np.full(len(theta), self.baseline)], axis=1)
+
+    def rescale(self, theta: Array, log_factor: Array) -> Array | None:
+        """C_mid moves with the unit."""
+        return np.stack([theta[:, 0], theta[:, 1] + log_factor, theta[:, 2]], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
         """Evaluates the sigmoid."""

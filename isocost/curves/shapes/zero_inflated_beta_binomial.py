@@ -37,13 +37,13 @@ class ZeroInflatedBetaBinomial(Family):
         share = bounded_scale(solved, y[:, None, :], weight[:, None, :])
         return np.concatenate([share[:, :, None], np.broadcast_to(grid, (len(y), *grid.shape))], axis=2)
 
-    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, Array]:
+    def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns the coverage and its derivatives."""
         share, alpha, beta, k = theta[:, :1], np.exp(theta[:, 1:2]), np.exp(theta[:, 2:3]), np.exp(log_x)
         failure = np.exp(log_failure(alpha, beta, k))
         by_alpha, by_beta = log_failure_gradient(alpha, beta, k)
         solved = 1.0 - failure
-        return share * solved, np.stack([solved, -share * failure * by_alpha, -share * failure * by_beta], axis=2)
+        return share * solved, (solved, -share * failure * by_alpha, -share * failure * by_beta)
 
     def public(self, theta: Array) -> Array:
         """Returns columns pi, alpha and beta."""

@@ -61,7 +61,8 @@ SCALING_FITS = Table(
     grain="one family fitted to one curve",
     keys=("curve_id", "family"),
     warnings=(
-        "A strategy has a curve only where it was measured at two budgets of different cost.",
+        "A strategy has a curve only where it was measured at two budgets of different cost; strategies of kind metric have none.",
+        "Outcomes with an undefined accuracy, or on other problems than most of their task, are left out; out_frontiers counts them.",
         "Extrapolation is a guess with a shape: compare the families' asymptotes before believing one.",
         "Budget points share samples and problems, so AIC and BIC describe, they do not decide; is_chosen follows held_out_rmse.",
         "asymptote_kind constructed means that the formula fixes the asymptote at 1, whatever the data: it has no interval.",

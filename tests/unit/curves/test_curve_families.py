@@ -57,12 +57,12 @@ def test_family_recovers_its_parameters_from_noise_on_average(name, truth):
 def test_jacobian_is_the_derivative(name, truth):
     model = family(name)
     theta = fit_many(name, K, model.predict(truth[None], K)).theta
-    _, jacobian = model.evaluate(theta, np.log(K)[None])
+    _, slopes = model.evaluate(theta, np.log(K)[None])
     for column in range(theta.shape[1]):
         step = np.zeros_like(theta)
         step[:, column] = 1e-5
         up, down = (model.evaluate(theta + sign * step, np.log(K)[None])[0] for sign in (1, -1))
-        assert jacobian[0, :, column] == pytest.approx((up - down)[0] / 2e-5, abs=1e-7)
+        assert slopes[column][0] == pytest.approx((up - down)[0] / 2e-5, abs=1e-7)
 
 
 @pytest.mark.parametrize(("name", "truth"), cases())
@@ -181,3 +181,19 @@ def test_coverage_of_a_curve_fit_starts_at_zero():
     assert coverage(result, [0, 1, 1e6]) == pytest.approx([0, 0.18, 0.9])
     with pytest.raises(IsocostError, match="negative"):
         coverage(result, -1)
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(TRUTH) if family(name).axis == "any"])
+def test_a_change_of_unit_moves_the_fit_without_refitting(name):
+    y = np.stack([Y, Y * 0.9, np.full(6, 0.4)])
+    factor = np.array([1e6, 0.37, 12.0])
+    here, there = fit_many(name, C, y).rescaled(factor), fit_many(name, C * factor[:, None], y)
+    x = np.geomspace(0.5, 1e4, 7) * factor[:, None]
+    assert here.predict(x) == pytest.approx(there.predict(x), abs=1e-6)
+    assert here.compute_to_target(0.6)[:2] == pytest.approx(there.compute_to_target(0.6)[:2], rel=1e-4)
+    assert (here.status == there.status).all()
+
+
+def test_families_that_count_samples_refuse_another_unit():
+    with pytest.raises(IsocostError, match="whole units"):
+        fit_many("beta_binomial", K, np.linspace(0.1, 0.8, 8)[None]).rescaled(np.array([2.0]))
