@@ -42,7 +42,7 @@ from isocost.frontier.intervals import (
     wilson,
 )
 from isocost.frontier.knees import Knee, knee
-from isocost.frontier.margins import frontier_margin, margin_intervals
+from isocost.frontier.margins import frontier_margin, margin_bounds
 
 __all__ = [
     "Band",
@@ -72,7 +72,7 @@ __all__ = [
     "hypervolume",
     "jeffreys",
     "knee",
-    "margin_intervals",
+    "margin_bounds",
     "mcnemar",
     "mean_interval",
     "paired_comparison",

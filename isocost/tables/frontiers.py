@@ -23,7 +23,7 @@ from isocost.frontier import (
     gaps,
     hypervolume,
     knee,
-    margin_intervals,
+    margin_bounds,
     pareto_mask,
     score_interval,
     snap,
@@ -41,7 +41,8 @@ ROUNDING = 1e-12
 RULE = "dominated where another costs no more, is no less accurate and is better in one; equal within 1e-12 relative; duplicates all kept"
 LEVELS = (0.05, 0.5, 0.95)
 GRID = 40
-POSSIBLE = 0.05
+# Two-sided 95 % for the interval of the margin, one-sided 95 % for the two flags.
+TAILS = (0.025, 0.05)
 # NULL where a task has a single problem or cluster: one unit says nothing about spread.
 UNCERTAIN = (
     "cost_low",
@@ -149,6 +150,8 @@ class _Picture:
     cost_low: np.ndarray
     cost_high: np.ndarray
     judged: tuple[np.ndarray, np.ndarray, np.ndarray, str]
+    bounds: tuple[np.ndarray, np.ndarray]
+    possible: np.ndarray
     member: np.ndarray
     on: np.ndarray
     hull: np.ndarray
@@ -174,6 +177,7 @@ def _picture(block: Block, axis: str, judged: dict[bytes, tuple]) -> _Picture | 
     low, high, _ = bootstrap_intervals(spent, block.counts, CONFIDENCE)
     if included.tobytes() not in judged:
         judged[included.tobytes()] = _accuracy_intervals(block, values)
+    bounds = margin_bounds(values, spent, block.counts, tails=TAILS, weights=block.weights)
     hull = np.zeros(len(cost), dtype=bool)
     hull[upper_hull(cost, accuracy)] = True
     groups = duplicate_groups(cost, accuracy)
@@ -188,6 +192,8 @@ def _picture(block: Block, axis: str, judged: dict[bytes, tuple]) -> _Picture | 
         cost_low=np.minimum(low, cost),
         cost_high=np.maximum(high, cost),
         judged=judged[included.tobytes()],
+        bounds=bounds,
+        possible=(bounds[1][1] > 0) & ~_matched_cheaper(values, cost),
         member=frontier_membership(values, spent, block.counts),
         on=pareto_mask(cost, accuracy),
         hull=np.isin(groups, groups[hull]),
@@ -195,6 +201,15 @@ def _picture(block: Block, axis: str, judged: dict[bytes, tuple]) -> _Picture | 
         reference=(_power_above(float(cost.max())), 0.0),
         ideal=(10.0 ** np.floor(np.log10(cost.min())) if positive else 0.0, 1.0),
     )
+
+
+def _matched_cheaper(values: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """Outcomes that a cheaper one equals on every problem: dominated without any doubt, whatever the draws."""
+    cheapest: dict[bytes, float] = {}
+    keys = [row.tobytes() for row in values + 0.0]
+    for key, price in zip(keys, cost, strict=True):
+        cheapest[key] = min(price, cheapest.get(key, np.inf))
+    return np.array([cheapest[key] < price for key, price in zip(keys, cost, strict=True)])
 
 
 def _power_above(cost: float) -> float:
@@ -218,7 +233,7 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
     cost, accuracy = picture.cost, picture.accuracy
     low, high, se, method = picture.judged
     low, high = np.minimum(low, accuracy), np.maximum(high, accuracy)
-    margin_low, margin_high = margin_intervals(picture.values, picture.spent, block.counts, confidence=CONFIDENCE)
+    lower, upper = picture.bounds
     far = gaps(cost, accuracy)
     both = np.column_stack([_unit(accuracy), 1 - _unit(picture.scaled(cost))])
     groups = duplicate_groups(cost, accuracy)
@@ -238,12 +253,12 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
         "accuracy_se": se,
         "is_on_frontier": picture.on,
         "frontier_probability": picture.member,
-        "is_on_conservative_frontier": pareto_mask(picture.cost_high, low),
-        "is_on_optimistic_frontier": pareto_mask(picture.cost_low, high),
+        "is_on_conservative_frontier": lower[1] > 0,
+        "is_on_optimistic_frontier": picture.possible,
         "is_on_hull": picture.hull,
         "frontier_margin": frontier_margin(cost, accuracy),
-        "frontier_margin_low": margin_low,
-        "frontier_margin_high": margin_high,
+        "frontier_margin_low": lower[0],
+        "frontier_margin_high": upper[0],
         "cost_over_frontier": far.cost_ratio,
         "accuracy_gap": far.quality_gap,
         "frontier_distance": far.distance,
@@ -306,7 +321,7 @@ def _frontier_row(block: Block, picture: _Picture) -> pl.DataFrame:
         "n_excluded_unknown_cost": len(ids) - len(cost),
         "n_frontier": int(pareto_mask(cost, accuracy, duplicates="first").sum()),
         "n_hull": len(upper_hull(cost, accuracy)),
-        "n_possible": int((picture.member >= POSSIBLE).sum()) if block.has_uncertainty else None,
+        "n_possible": int(picture.possible.sum()) if block.has_uncertainty else None,
         "dominance_rule": RULE,
         "hypervolume": volume,
         "hypervolume_ratio": volume / ((reference[0] - ideal[0]) * (ideal[1] - reference[1])),

@@ -40,9 +40,10 @@ FRONTIER_POINTS = Table(
     warnings=(
         "Filter by frontier_kind: a policy has a row under policy and, where the task has oracles, another under oracle.",
         "An outcome whose cost on the axis is unknown has no row here; out_frontiers counts it. Unknown is never free.",
-        "is_on_frontier is the frontier of the point estimates; with many close outcomes read frontier_probability first.",
-        "frontier_margin is the lead over the best of many others and therefore biased down; its interval is too low where several "
-        "outcomes are nearly tied.",
+        "is_on_frontier is the frontier of the point estimates: among nearly equal outcomes the lucky one stands on it.",
+        "frontier_probability is a share of draws, no test: among many nearly tied outcomes a true member often gets a small one. "
+        "To rule an outcome out or in, use is_on_optimistic_frontier and is_on_conservative_frontier (docs/results/coverage_frontier.csv).",
+        "frontier_margin is the lead over the best of many others and therefore biased down where several are nearly tied.",
         "Intervals, probabilities and the conservative and optimistic frontier are NULL where n_units is 1: one unit shows no spread.",
         "Intervals speak of new problems of the same kind, not of repeated runs on the same problems.",
     ),
@@ -85,9 +86,14 @@ FRONTIER_POINTS = Table(
         Column(
             "is_on_conservative_frontier",
             "bool",
-            "On the frontier drawn through (cost_high, accuracy_low): what to count on.",
+            "Surely on the frontier: a one-sided 95 % lower bound of frontier_margin is above 0, or nothing is cheaper.",
         ),
-        Column("is_on_optimistic_frontier", "bool", "On the frontier drawn through (cost_low, accuracy_high): what may be."),
+        Column(
+            "is_on_optimistic_frontier",
+            "bool",
+            "Possibly on the frontier: a one-sided 95 % upper bound of frontier_margin, against all rivals at once, is above 0, and "
+            "no cheaper outcome gives the same accuracy on every problem.",
+        ),
         Column(
             "is_on_hull",
             "bool",
@@ -100,8 +106,18 @@ FRONTIER_POINTS = Table(
             "accuracy minus the best accuracy of the others at no more cost; NULL for the cheapest outcome, which nothing can dominate.",
             unit="ratio",
         ),
-        Column("frontier_margin_low", "float64", "Lower end of its percentile interval; NULL where nothing is cheaper.", unit="ratio"),
-        Column("frontier_margin_high", "float64", "Upper end of its percentile interval; NULL where nothing is cheaper.", unit="ratio"),
+        Column(
+            "frontier_margin_low",
+            "float64",
+            "Lower end of its 95 % percentile interval; NULL where nothing is cheaper.",
+            unit="ratio",
+        ),
+        Column(
+            "frontier_margin_high",
+            "float64",
+            "Upper end of its 95 % interval: the margin plus the 0.975 quantile of the largest error over all rivals; NULL as before.",
+            unit="ratio",
+        ),
         Column(
             "cost_over_frontier",
             "float64",
@@ -177,7 +193,7 @@ FRONTIERS = Table(
         Column("n_excluded_unknown_cost", "int32", "Left out: cost on this axis unknown for a problem.", unit="outcomes", nullable=False),
         Column("n_frontier", "int32", "Distinct points on the frontier.", unit="points", nullable=False),
         Column("n_hull", "int32", "Distinct points on the upper concave hull.", unit="points", nullable=False),
-        Column("n_possible", "int32", "Outcomes with frontier_probability of at least 0.05.", unit="outcomes"),
+        Column("n_possible", "int32", "Outcomes with is_on_optimistic_frontier.", unit="outcomes"),
         Column("dominance_rule", "string", "Rule of dominance, tolerance and duplicates.", nullable=False),
         Column(
             "hypervolume",

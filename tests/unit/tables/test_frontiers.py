@@ -160,6 +160,19 @@ def test_oracles_have_a_frontier_of_their_own_and_metrics_none():
     assert alone["frontier_kind"].unique().to_list() == ["policy"]
 
 
+def test_doubt_is_said_and_a_dearer_copy_of_the_answers_is_beyond_doubt():
+    outcomes, problems = bank(strategies=3)
+    dearer = pl.col("outcome_id").str.replace("algebra-k02", "algebra-k02-twice")
+    twin = outcomes.filter(pl.col("budget") == 2).with_columns(dearer)
+    extra = problems.filter(pl.col("outcome_id") == "algebra-k02").with_columns(dearer, *(pl.col(axis) * 1.01 for axis in AXES))
+    points = build_frontiers(pl.concat([outcomes, twin]), pl.concat([problems, extra]), draws=200)["out_frontier_points"]
+    rows = {row["outcome_id"]: row for row in points.filter(pl.col("cost_axis") == AXES[0]).iter_rows(named=True)}
+    assert not rows["algebra-k02-twice"]["is_on_optimistic_frontier"] and rows["algebra-k02-twice"]["frontier_probability"] == 0
+    assert rows["algebra-k01"]["is_on_conservative_frontier"] and rows["algebra-k03"]["is_on_optimistic_frontier"]
+    for row in rows.values():
+        assert row["is_on_optimistic_frontier"] or not row["is_on_conservative_frontier"]
+
+
 def test_macro_frontier_weighs_tasks_alike():
     small, large = bank(("algebra",), problems=10, seed=1), bank(("geometry",), problems=40, seed=2)
     outcomes, problems = (pl.concat(pair) for pair in zip(small, large, strict=True))
