@@ -1,6 +1,8 @@
-"""What both figures share: axes, domains and rounding.
+"""What both figures share: axes, domains, rounding, and the way from a Vega-Lite specification to an Altair chart.
 
 Lives here: the logarithmic cost axis and the accuracy axis. Not here: marks (``frontier_figure``, ``scaling_figure``).
+
+Specifications are written as plain dictionaries: a report has a hundred of them, and Altair takes half a second to build each.
 """
 
 from __future__ import annotations
@@ -12,6 +14,37 @@ import altair as alt
 import polars as pl
 
 from isocost.publish import labels
+
+Specification = dict[str, Any]
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+
+
+def as_chart(specification: Specification) -> alt.LayerChart | alt.FacetChart:
+    """The specification as an Altair chart, for notebooks and for saving."""
+    kind = alt.FacetChart if "facet" in specification else alt.LayerChart
+    return kind.from_dict(specification, validate=False)
+
+
+def panels(specification: Specification, field: str, names: list[str], most_columns: int = 2) -> Specification:
+    """One panel for every value of a field, side by side."""
+    inner = {key: value for key, value in specification.items() if key not in {"$schema", "data"}}
+    return {
+        "$schema": _SCHEMA,
+        "data": specification["data"],
+        "facet": {"field": field, "type": "nominal", "sort": names, "title": None, "header": {"labelAnchor": "start"}},
+        "columns": min(most_columns, len(names)),
+        "spec": inner,
+    }
+
+
+def layered(rows: list[dict[str, Any]], layers: list[Specification], *, width: int | str, height: int) -> Specification:
+    """Layers over rows that the specification carries."""
+    return {"$schema": _SCHEMA, "data": {"values": rows}, "width": width, "height": height, "layer": layers}
+
+
+def where(test: str) -> list[dict[str, str]]:
+    """A filter on ``datum``."""
+    return [{"filter": test}]
 
 
 def rounded(value: Any) -> Any:
@@ -26,38 +59,55 @@ def drawable(points: pl.DataFrame) -> pl.DataFrame:
 
 def log_domain(*costs: pl.Series) -> list[float]:
     """Smallest and largest cost with a margin that looks equal on a logarithmic axis."""
-    low, high = (float(f(values)) for f, values in ((min, [c.min() for c in costs if len(c)]), (max, [c.max() for c in costs if len(c)])))
+    known = [values for values in costs if len(values)]
+    low, high = min(float(values.min()) for values in known), max(float(values.max()) for values in known)
     margin = max((high / low) ** 0.06, 1.08)
     return [rounded(low / margin), rounded(high * margin)]
 
 
-def cost_encoding(cost_axis: str, domain: list[float]) -> alt.X:
+def cost_encoding(cost_axis: str, domain: list[float]) -> Specification:
     """The cost axis: logarithmic, a label at 1, 2 and 5 of every decade."""
-    axis = alt.Axis(title=labels.axis_label(cost_axis).title, format="~s", values=_ticks(*domain))
-    return alt.X("cost:Q", scale=alt.Scale(type="log", nice=False, domain=domain), axis=axis)
+    axis = {"title": labels.axis_label(cost_axis).title, "format": "~s", "values": _ticks(*domain)}
+    return quantity("cost", axis=axis, scale={"type": "log", "nice": False, "domain": domain})
 
 
-def accuracy_encoding(domain: list[float]) -> alt.Y:
+def accuracy_encoding(domain: list[float]) -> Specification:
     """The accuracy axis, in percent."""
-    axis = alt.Axis(title="Accuracy", format=".0%", tickCount=6)
-    return alt.Y("accuracy:Q", scale=alt.Scale(domain=domain, nice=False), axis=axis)
+    axis = {"title": "Accuracy", "format": ".0%", "tickCount": 6}
+    return quantity("accuracy", axis=axis, scale={"domain": domain, "nice": False})
 
 
-def accuracy_domain(drawn: pl.DataFrame, asymptotes: pl.Series | None = None) -> list[float]:
-    """From zero, unless all that is drawn lies high; a band wider than the data may run out of the picture."""
+def accuracy_domain(drawn: pl.DataFrame, further: pl.Series | None = None) -> list[float]:
+    """From zero, unless all that is drawn lies high; what lies above one is cut."""
     lows = [v for v in (drawn["accuracy_low"].min(), drawn["accuracy"].min()) if v is not None]
     highs = [v for v in (drawn["accuracy_high"].max(), drawn["accuracy"].max()) if v is not None]
-    if asymptotes is not None and asymptotes.drop_nulls().len():
-        highs.append(min(1.0, float(asymptotes.max())))
+    if further is not None and further.drop_nulls().len():
+        highs.append(min(1.0, float(further.max())))
     low, high = min(lows), max(highs)
     bottom = 0.0 if low < 0.5 * high else max(0.0, low - 0.1 * (high - low))
     # A picture of nothing but zeros still needs an axis.
     return [rounded(bottom), rounded(max(min(1.0, high + 0.06 * (high - bottom)), bottom + 0.02))]
 
 
-def cost_tooltip(cost_axis: str) -> alt.Tooltip:
-    """The cost of a mark, to four digits."""
-    return alt.Tooltip("cost:Q", title=labels.axis_label(cost_axis).title, format=",.4~g")
+def quantity(field: str, **more: Any) -> Specification:
+    """A channel on a number."""
+    return {"field": field, "type": "quantitative", **more}
+
+
+def name(field: str, **more: Any) -> Specification:
+    """A channel on a name."""
+    return {"field": field, "type": "nominal", **more}
+
+
+def outcome_tooltip(cost_axis: str) -> list[Specification]:
+    """What a reader sees on pointing at a mark."""
+    return [
+        name("label", title="Strategy"),
+        name("configuration", title="Configuration"),
+        quantity("accuracy", title="Accuracy", format=".1%"),
+        name("interval", title="Interval"),
+        quantity("cost", title=labels.axis_label(cost_axis).title, format=",.4~g"),
+    ]
 
 
 def _ticks(low: float, high: float) -> list[float]:

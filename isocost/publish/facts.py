@@ -94,6 +94,18 @@ class Facts:
         return self.bound.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy")
 
 
+def representatives(points: pl.DataFrame) -> pl.DataFrame:
+    """One row of each group of equal outcomes: the strategy that most people know, so that k = 1 is not called after an exotic one."""
+    group = ["task", "frontier_kind", "quality_measure", "cost_axis", "duplicate_of_outcome_id"]
+    rank = {name: place for place, name in enumerate(labels.ordered_strategies(points["strategy"].drop_nulls().to_list()))}
+    ranked = points.with_columns(
+        rank=pl.col("strategy").replace_strict(rank, default=len(rank), return_dtype=pl.Int32),
+        # The knee is marked on one of the group.
+        is_knee=pl.col("is_knee").any().over(group),
+    )
+    return ranked.sort(*group, "rank", "outcome_id").unique(group, keep="first", maintain_order=True).drop("rank")
+
+
 def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:
     """At most so many rows a task: the frontier and its likeliest rivals first, then the most accurate."""
     ranked = points.sort("is_on_frontier", "frontier_probability", "accuracy", "outcome_id", descending=[True, True, True, False])
@@ -113,10 +125,10 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
     """
     tables = {name: frames[name] if name in frames else empty(name) for name in TABLES}
     names = configuration_names(tables["core_points"], tables["out_frontier_points"])
-    distinct = tables["out_frontier_points"].filter(pl.col("outcome_id") == pl.col("duplicate_of_outcome_id"))
+    distinct = representatives(tables["out_frontier_points"])
     policy = pl.col("frontier_kind") == "policy"
     points = distinct.filter(policy)
-    tasks = sorted({*points["task"], *tables["out_point_summary"]["task"]}, key=lambda task: (task.startswith("("), task))
+    tasks = labels.ordered_tasks([*points["task"], *tables["out_point_summary"]["task"]])
     return Facts(
         frontier=_named(points, names),
         bound=distinct.filter(~policy & pl.col("is_on_frontier")).select("task", "cost_axis", "cost", "accuracy"),
@@ -168,7 +180,8 @@ def _named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     table = pl.DataFrame(
         {"point_id": list(names), "configuration": list(names.values())}, schema={"point_id": pl.String, "configuration": pl.String}
     )
-    shared = [pl.col(c) for c in ("prompt", "model_variant") if c in frame.columns]
+    told = ("prompt", "model_variant") if frame["model_variant"].n_unique() > 1 else ("prompt",)
+    shared = [pl.col(c) for c in told if c in frame.columns]
     fallback = pl.concat_str(shared, separator=" · ", ignore_nulls=True) if shared else pl.lit("")
     return frame.join(table, on="point_id", how="left", maintain_order="left").with_columns(
         configuration=pl.coalesce("configuration", fallback)

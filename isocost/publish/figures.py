@@ -58,7 +58,10 @@ def curves_figure(frames: Mapping[str, pl.DataFrame], cost_axis: str | None = No
     axis, chosen = cost_axis or axes[0], strategy or strategies[0]
     points, fits = facts.curves_of(chosen, axis)
     shown = pl.col("task").is_in(list(facts.tasks[:_PANELS]))
-    return scaling_chart(points.filter(shown), fits.filter(shown), axis)
+    drawn = points.filter(shown)
+    if not drawn.filter(pl.col("cost") > 0).height:
+        return empty_chart("No curve yet: nothing was measured at several budgets.")
+    return scaling_chart(drawn, fits.filter(shown), axis)
 
 
 def themed(chart: alt.TopLevelMixin, mode: theme.Mode = "light") -> dict[str, Any]:

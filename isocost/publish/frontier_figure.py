@@ -11,23 +11,13 @@ import altair as alt
 import polars as pl
 
 from isocost.errors import IsocostError
-from isocost.publish import labels, theme
-from isocost.publish.drawing import accuracy_domain, accuracy_encoding, cost_encoding, cost_tooltip, drawable, log_domain, rounded
+from isocost.publish import drawing, labels, theme
+from isocost.publish.drawing import Specification, name, quantity, rounded, where
 
 _COLOURS = 6
 _OTHERS = "other strategies"
-COLUMNS = (
-    "task",
-    "configuration",
-    "strategy",
-    "budget",
-    "cost",
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "is_on_frontier",
-    "frontier_probability",
-)
+_BOUND_GAP = 0.08
+_NUMBERS = ("cost", "accuracy", "accuracy_low", "accuracy_high", "is_on_frontier", "frontier_probability")
 
 
 def frontier_chart(
@@ -38,76 +28,81 @@ def frontier_chart(
     width: int | str = 420,
     height: int = 320,
     facet: bool = True,
-) -> alt.TopLevelMixin:
+) -> alt.LayerChart | alt.FacetChart:
+    """``frontier_specification`` as an Altair chart."""
+    return drawing.as_chart(frontier_specification(points, cost_axis, bound, width=width, height=height, facet=facet))
+
+
+def frontier_specification(
+    points: pl.DataFrame,
+    cost_axis: str,
+    bound: pl.DataFrame | None = None,
+    *,
+    width: int | str = 420,
+    height: int = 320,
+    facet: bool = True,
+) -> Specification:
     """Accuracy with its interval against cost on a logarithmic axis, the frontier as a staircase.
 
-    Colour is the strategy, shape the prompt and model, size and opacity the probability of being on the frontier.
+    Colour is the strategy, shape the configuration, size and opacity the probability of being on the frontier.
 
     Args:
-        points: rows of one cost axis with ``COLUMNS``; costs above zero, accuracy and probability in 0..1.
+        points: rows of out_frontier_points on one cost axis with ``configuration``; costs above zero.
         cost_axis: the axis that ``cost`` counts, for its title.
-        bound: ``task``, ``cost``, ``accuracy`` of the frontier with a perfect verifier, drawn as a dashed staircase.
+        bound: ``task``, ``cost``, ``accuracy`` of the frontier with a perfect verifier, drawn as a dotted staircase.
         width: of one panel in pixels, or "container" (one task only).
         height: of one panel in pixels.
         facet: one panel a task, side by side; False where all rows are of one task.
 
     Returns:
-        A chart without configuration; ``figures.themed`` adds it.
+        A Vega-Lite specification without configuration; ``figures.themed`` adds it.
 
     Raises:
         IsocostError: no row can be drawn.
     """
-    drawn = drawable(points)
+    drawn = drawing.drawable(points)
     if drawn.is_empty():
         raise IsocostError(
             f"no configuration has a known cost on the axis {cost_axis}", where="out_frontier_points", remedy="Choose another cost axis"
         )
-    steps = drawable(bound) if bound is not None else drawn.clear()
-    domain = log_domain(drawn["cost"], steps["cost"])
+    steps = drawing.drawable(bound) if bound is not None else drawn.clear()
+    domain = drawing.log_domain(drawn["cost"], steps["cost"])
     named = _named_strategies(drawn)
-    colour, shape = _colour(named, drawn), theme.shapes(drawn["configuration"].to_list())
-    shape_scale = alt.Scale(domain=list(shape), range=list(shape.values()))
-    layers = [_intervals(colour), *_bound_layers(), _staircase(), _points(colour, shape_scale, cost_axis), *_notes()]
-    stairs = _stairs(drawn.filter("is_on_frontier"), domain[1], "stair") + _stairs(steps, domain[1], "bound")
-    data = alt.Data(values=_rows(drawn, named) + stairs)
-    chart = alt.layer(*layers, data=data).encode(
-        x=cost_encoding(cost_axis, domain), y=accuracy_encoding(accuracy_domain(drawn, steps["accuracy"]))
-    )
-    chart = chart.properties(width=width, height=height)
-    if not facet:
-        return chart
-    tasks = drawn["task"].unique().sort().to_list()
-    return chart.facet(facet=alt.Facet("task:N", header=alt.Header(labelAnchor="start"), sort=tasks), columns=min(2, len(tasks)))
+    rows = _rows(drawn, named) + _stairs(drawn.filter("is_on_frontier"), domain[1], "stair") + _bound(drawn, steps, domain[1])
+    colour, shape = _colour(named, drawn), _shape(drawn)
+    layers = [_intervals(colour), *_bound_layers(), _staircase(), _points(colour, shape, cost_axis), *_notes()]
+    specification = drawing.layered(rows, layers, width=width, height=height)
+    y_domain = drawing.accuracy_domain(drawn, steps["accuracy"])
+    specification["encoding"] = {"x": drawing.cost_encoding(cost_axis, domain), "y": drawing.accuracy_encoding(y_domain)}
+    return drawing.panels(specification, "task", labels.ordered_tasks(drawn["task"].to_list())) if facet else specification
 
 
 def _rows(drawn: pl.DataFrame, named: list[str]) -> list[dict[str, Any]]:
-    rows = []
     noted = _noted(drawn)
-    for row in drawn.select(COLUMNS).sort("task", "cost", "accuracy", "strategy", "budget", "configuration").iter_rows(named=True):
+    rows = []
+    for row in drawn.sort("task", "cost", "accuracy", "strategy", "budget", "configuration").iter_rows(named=True):
         sure = row["frontier_probability"] or 0.0
-        label = labels.outcome(row["strategy"], row["budget"])
         made = {
             "kind": "point",
             "task": row["task"],
             "configuration": row["configuration"],
             "colour": labels.strategy_words(row["strategy"]) if row["strategy"] in named else _OTHERS,
-            "label": label,
+            "label": labels.outcome(row["strategy"], row["budget"]),
             "interval": labels.interval(row["accuracy_low"], row["accuracy_high"]),
-            "note": noted.get((row["task"], label, row["configuration"])),
             "line_opacity": rounded(0.12 + 0.48 * sure),
             "mark_opacity": rounded(0.28 + 0.67 * sure),
         }
-        numbers = ("cost", "accuracy", "accuracy_low", "accuracy_high", "is_on_frontier", "frontier_probability")
-        rows.append(made | {name: rounded(row[name]) for name in numbers})
+        note = noted.get((row["task"], row["outcome_id"]))
+        rows.append(made | ({"note": note} if note else {}) | {field: rounded(row[field]) for field in _NUMBERS})
     return rows
 
 
-def _noted(drawn: pl.DataFrame) -> dict[tuple[str, str, str], str]:
+def _noted(drawn: pl.DataFrame) -> dict[tuple[str, str], str]:
     """First and last step of each staircase: the two that a reader names first and whose labels never collide."""
-    noted: dict[tuple[str, str, str], str] = {}
-    for _, group in drawn.filter("is_on_frontier").sort("cost").group_by("task", maintain_order=True):
-        for place, row in (("first", group.row(0, named=True)), ("last", group.row(-1, named=True))):
-            noted[row["task"], labels.outcome(row["strategy"], row["budget"]), row["configuration"]] = place
+    noted: dict[tuple[str, str], str] = {}
+    for (task,), group in drawn.filter("is_on_frontier").sort("cost").group_by("task", maintain_order=True):
+        noted[task, group["outcome_id"][0]] = "first"
+        noted[task, group["outcome_id"][-1]] = "last"
     return noted
 
 
@@ -121,12 +116,14 @@ def _stairs(steps: pl.DataFrame, right: float, kind: str) -> list[dict[str, Any]
     return rows
 
 
-def _colour(named: list[str], drawn: pl.DataFrame) -> alt.Color:
-    colour = {labels.strategy_words(name): shade for name, shade in theme.colours(named).items()}
-    if set(drawn["strategy"]) - set(named):
-        colour[_OTHERS] = theme.NEUTRAL
-    scale = alt.Scale(domain=list(colour), range=list(colour.values()))
-    return alt.Color("colour:N", scale=scale, title="Strategy")
+def _bound(drawn: pl.DataFrame, steps: pl.DataFrame, right: float) -> list[dict[str, Any]]:
+    """The dotted staircase; named where it ends clear of the frontier."""
+    rows = _stairs(steps, right, "bound")
+    best = dict(drawn.filter("is_on_frontier").group_by("task").agg(pl.col("accuracy").max()).iter_rows())
+    for row in rows:
+        if row["cost"] == right and row["accuracy"] - best.get(row["task"], 1.0) > _BOUND_GAP:
+            row["note"] = "bound"
+    return rows
 
 
 def _named_strategies(drawn: pl.DataFrame) -> list[str]:
@@ -134,77 +131,85 @@ def _named_strategies(drawn: pl.DataFrame) -> list[str]:
     ranked = (
         drawn.group_by("strategy")
         .agg(pl.col("is_on_frontier").sum().alias("steps"), pl.col("frontier_probability").max().alias("probability"))
-        .sort("steps", "probability", "strategy", descending=[True, True, False])
+        .sort("steps", "probability", "strategy", descending=[True, True, False], nulls_last=True)
     )
     return ranked["strategy"].head(_COLOURS).to_list()
 
 
-def _staircase() -> alt.Chart:
-    stairs = alt.Chart().transform_filter("datum.kind == 'stair'")
-    return stairs.mark_line(interpolate="step-after", strokeWidth=1.6, opacity=0.8)
+def _colour(named: list[str], drawn: pl.DataFrame) -> Specification:
+    colour = {labels.strategy_words(strategy): shade for strategy, shade in theme.colours(named).items()}
+    if set(drawn["strategy"]) - set(named):
+        colour[_OTHERS] = theme.NEUTRAL
+    return name("colour", scale={"domain": list(colour), "range": list(colour.values())}, title="Strategy")
 
 
-def _bound_layers() -> list[alt.Chart]:
-    bound = alt.Chart().transform_filter("datum.kind == 'bound'")
-    last = bound.transform_joinaggregate(right="max(cost)", groupby=["task"]).transform_filter("datum.cost == datum.right")
-    place = {"align": "right", "baseline": "bottom", "dy": -5, "opacity": 0.75}
-    return [
-        bound.mark_line(interpolate="step-after", strokeWidth=1.2, strokeDash=[2, 3], opacity=0.7),
-        last.mark_text(style="note", **place).encode(text=alt.value("with a perfect verifier")),
-    ]
+def _shape(drawn: pl.DataFrame) -> Specification:
+    shape = theme.shapes(drawn["configuration"].to_list())
+    return name("configuration", scale={"domain": list(shape), "range": list(shape.values())}, title="Configuration")
 
 
-def _intervals(colour: alt.Color) -> alt.Chart:
-    return (
-        alt.Chart()
-        .transform_filter("datum.kind == 'point' && isValid(datum.accuracy_low)")
-        .mark_rule(strokeWidth=1.4)
-        .encode(y=alt.Y("accuracy_low:Q"), y2="accuracy_high:Q", color=colour, opacity=_opacity("line_opacity"))
-    )
-
-
-def _opacity(field: str) -> alt.Opacity:
+def _opacity(field: str) -> Specification:
     # Computed here and not by a scale: a second channel on the probability would swallow the legend of the sizes.
-    return alt.Opacity(f"{field}:Q", scale=None, legend=None)
+    return quantity(field, scale=None, legend=None)
 
 
-def _points(colour: alt.Color, shape: alt.Scale, cost_axis: str) -> alt.Chart:
-    size = alt.Size(
-        "frontier_probability:Q",
-        scale=alt.Scale(domain=[0, 1], range=[22, 190]),
-        title="Probability of being on the frontier",
-        legend=alt.Legend(format=".0%", values=[0.05, 0.5, 0.95]),
-    )
-    tooltip = [
-        alt.Tooltip("label:N", title="Strategy"),
-        alt.Tooltip("configuration:N", title="Configuration"),
-        alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
-        alt.Tooltip("interval:N", title="Interval"),
-        cost_tooltip(cost_axis),
-        alt.Tooltip("is_on_frontier:N", title="On the frontier"),
-        alt.Tooltip("frontier_probability:Q", title="in bootstrap draws", format=".0%"),
+def _intervals(colour: Specification) -> Specification:
+    return {
+        "transform": where("datum.kind == 'point' && isValid(datum.accuracy_low)"),
+        "mark": {"type": "rule", "strokeWidth": 1.4},
+        "encoding": {
+            "y": quantity("accuracy_low"),
+            "y2": {"field": "accuracy_high"},
+            "color": colour,
+            "opacity": _opacity("line_opacity"),
+        },
+    }
+
+
+def _staircase() -> Specification:
+    mark = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.6, "opacity": 0.8}
+    return {"transform": where("datum.kind == 'stair'"), "mark": mark, "encoding": {}}
+
+
+def _bound_layers() -> list[Specification]:
+    line = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.2, "strokeDash": [2, 3], "opacity": 0.7}
+    text = {"type": "text", "style": "note", "align": "right", "baseline": "bottom", "dy": -5, "opacity": 0.75}
+    return [
+        {"transform": where("datum.kind == 'bound'"), "mark": line, "encoding": {}},
+        {"transform": where("datum.note == 'bound'"), "mark": text, "encoding": {"text": {"value": "with a perfect verifier"}}},
     ]
-    return (
-        alt.Chart()
-        .transform_filter("datum.kind == 'point'")
-        .mark_point(filled=True, strokeWidth=0)
-        .encode(
-            color=colour,
-            shape=alt.Shape("configuration:N", scale=shape, title="Configuration"),
-            size=size,
-            opacity=_opacity("mark_opacity"),
-            tooltip=tooltip,
-        )
+
+
+def _points(colour: Specification, shape: Specification, cost_axis: str) -> Specification:
+    size = quantity(
+        "frontier_probability",
+        scale={"domain": [0, 1], "range": [22, 190]},
+        title="Probability of being on the frontier",
+        legend={"format": ".0%", "values": [0.05, 0.5, 0.95]},
     )
+    told = [
+        *drawing.outcome_tooltip(cost_axis),
+        name("is_on_frontier", title="On the frontier"),
+        quantity("frontier_probability", title="in bootstrap draws", format=".0%"),
+    ]
+    return {
+        "transform": where("datum.kind == 'point'"),
+        "mark": {"type": "point", "filled": True, "strokeWidth": 0},
+        "encoding": {"color": colour, "shape": shape, "size": size, "opacity": _opacity("mark_opacity"), "tooltip": told},
+    }
 
 
-def _notes() -> list[alt.Chart]:
+def _notes() -> list[Specification]:
     places = {
         "last": {"align": "right", "baseline": "bottom", "dx": -9, "dy": -7},
         "first": {"align": "left", "baseline": "top", "dx": 9, "dy": 7},
     }
-    charts = []
-    for name, place in places.items():
-        base = alt.Chart().transform_filter(f"datum.note == '{name}'")
-        charts += [base.mark_text(style=style, **place).encode(text="label:N") for style in ("halo", "note")]
-    return charts
+    return [
+        {
+            "transform": where(f"datum.kind == 'point' && datum.note == '{which}'"),
+            "mark": {"type": "text", "style": style, **place},
+            "encoding": {"text": name("label")},
+        }
+        for which, place in places.items()
+        for style in ("halo", "note")
+    ]

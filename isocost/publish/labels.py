@@ -10,6 +10,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from isocost.schema.tables.frontiers import MACRO_TASK
+
 # Keeps a number and its unit on one line.
 NBSP = "\u00a0"
 _SI = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
@@ -53,6 +55,7 @@ _AXES = {
     "latency_s": AxisLabel("Seconds a problem", "a problem", "time", "s"),
     "cost_usd": AxisLabel("Price a problem (US dollar)", "a problem", "price", "$"),
 }
+PLAIN = "majority_at_k"
 _FIRST = ("majority", "best_of", "pass")
 # The axis that a reader sees first: what was generated is always measured, on every machine.
 FIRST_AXIS = "output_tokens"
@@ -76,6 +79,16 @@ def ordered_axes(axes: list[str]) -> list[str]:
     """Cost axes in the order in which people meet them: as listed here, others by name."""
     rank = {key: place for place, key in enumerate([FIRST_AXIS, *(k for k in _AXES if k != FIRST_AXIS)])}
     return sorted(set(axes), key=lambda axis: (rank.get(axis_key(axis), len(rank)), axis))
+
+
+def task_words(task: str) -> str:
+    """A task's name; the mean over tasks is called that."""
+    return "mean over tasks" if task == MACRO_TASK else task
+
+
+def ordered_tasks(tasks: list[str]) -> list[str]:
+    """Every task once, in order of name, the mean over tasks last."""
+    return sorted(set(tasks), key=lambda task: (task == MACRO_TASK, task))
 
 
 def strategy_words(strategy: str) -> str:
@@ -111,6 +124,8 @@ def outcome(strategy: str, budget: float | int | str | None, configuration: str 
     head, detail = _parts(strategy)
     tail = budget_words(budget)
     text = (f"{head}@{tail}" if tail else head) + (f" ({detail})" if detail else "")
+    if strategy == PLAIN and tail == "1":
+        text = "one sample"  # nothing is voted on; facts.representatives calls every strategy of one sample this
     return " · ".join(part for part in (text, configuration) if part)
 
 

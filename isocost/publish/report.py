@@ -19,11 +19,13 @@ from isocost.errors import IsocostError
 from isocost.publish import facts as facts_module
 from isocost.publish import sections, theme
 from isocost.publish.facts import Facts
-from isocost.publish.frontier_figure import frontier_chart
-from isocost.publish.scaling_figure import scaling_chart
+from isocost.publish.frontier_figure import frontier_specification
+from isocost.publish.scaling_figure import scaling_specification
 from isocost.store import Store
 
 TITLE = "Isocost: accuracy against inference compute"
+# As wide as the page lets it be; one task a chart.
+_FLUID: dict[str, Any] = {"width": "container", "facet": False}
 _PAGE = Path(__file__).parent / "page"
 
 
@@ -69,14 +71,12 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for place, task in enumerate(facts.tasks):
         found[f"frontier-{place}"] = {
-            axis: _bare(
-                frontier_chart(facts_module.thinned(points), axis, facts.bound_of(task, axis), width="container", height=380, facet=False)
-            )
+            axis: frontier_specification(facts_module.thinned(points), axis, facts.bound_of(task, axis), height=380, **_FLUID)
             for axis in facts.axes
             if (points := facts.frontier_of(task, axis).filter(pl.col("cost") > 0)).height
         }
         found[f"curves-{place}"] = {
-            strategy: _bare(scaling_chart(points, fits, facts.curve_axes[0], width="container", height=320, facet=False))
+            strategy: scaling_specification(points, fits, facts.curve_axes[0], height=320, **_FLUID)
             for strategy in facts.curve_strategies
             for points, fits in [_of_task(facts, task, strategy)]
             if points.filter((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).height
@@ -87,13 +87,6 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
 def _of_task(facts: Facts, task: str, strategy: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     points, fits = facts.curves_of(strategy, facts.curve_axes[0])
     return points.filter(pl.col("task") == task), fits.filter(pl.col("task") == task)
-
-
-def _bare(chart: Any) -> dict[str, Any]:
-    """A specification without its configuration, which the page adds for the reader's colour mode."""
-    specification = chart.to_dict(validate=False)
-    specification.pop("config", None)
-    return specification
 
 
 def drawing_library(folder: Path) -> str:

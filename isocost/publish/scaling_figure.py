@@ -11,45 +11,58 @@ import altair as alt
 import polars as pl
 
 from isocost.errors import IsocostError
-from isocost.publish import labels, theme
-from isocost.publish.drawing import accuracy_domain, accuracy_encoding, cost_encoding, cost_tooltip, drawable, log_domain, rounded
+from isocost.publish import drawing, labels, theme
+from isocost.publish.drawing import Specification, name, quantity, rounded, where
 
-_SHARED = ("task", "configuration", "strategy")
+_SHARED = ("task", "strategy", "configuration")
 _NUMBERS = ("cost", "accuracy", "accuracy_low", "accuracy_high")
 
 
 def scaling_chart(
     points: pl.DataFrame, fits: pl.DataFrame, cost_axis: str, *, width: int | str = 420, height: int = 320, facet: bool = True
-) -> alt.TopLevelMixin:
+) -> alt.LayerChart | alt.FacetChart:
+    """``scaling_specification`` as an Altair chart."""
+    return drawing.as_chart(scaling_specification(points, fits, cost_axis, width=width, height=height, facet=facet))
+
+
+def scaling_specification(
+    points: pl.DataFrame, fits: pl.DataFrame, cost_axis: str, *, width: int | str = 420, height: int = 320, facet: bool = True
+) -> Specification:
     """Measured points with intervals, the fitted curve, and the band of its asymptote beyond the last point.
 
     Args:
         points: out_scaling_points of one cost axis with ``configuration``; measured and fitted ones.
-        fits: out_scaling_fits of the same curves, the chosen families; one whose asymptote was not fitted draws no band.
+        fits: out_scaling_fits of the same curves, the chosen families; see ``decided`` for those that draw a band.
         cost_axis: the axis that ``cost`` counts.
         width: of one panel in pixels, or "container" (one panel only).
         height: of one panel in pixels.
         facet: one panel a task and strategy; False where all rows belong to one panel.
 
+    Returns:
+        A Vega-Lite specification without configuration; ``figures.themed`` adds it.
+
     Raises:
         IsocostError: there is no measured point to draw.
     """
-    shown = drawable(points)
+    shown = drawing.drawable(points)
     measured, fitted = (shown.filter(pl.col("point_kind") == kind) for kind in ("measured", "fitted"))
     if measured.is_empty():
         raise IsocostError("there is no measured point to draw", where="out_scaling_points", remedy="Choose another cost axis")
-    known = fits.filter(pl.col("asymptote").is_not_null() & (pl.col("asymptote_kind") == "fitted") & (pl.col("trend") == "rising"))
-    domain = log_domain(measured["cost"], fitted["cost"])
+    known = fits.filter(decided())
+    domain = drawing.log_domain(measured["cost"], fitted["cost"])
     rows = _rows(measured, "point") + _rows(fitted, "curve") + _bands(known, domain[1])
-    x = cost_encoding(cost_axis, domain)
-    y = accuracy_encoding(accuracy_domain(measured, known["asymptote"]))
+    x = drawing.cost_encoding(cost_axis, domain)
+    y = drawing.accuracy_encoding(drawing.accuracy_domain(measured, known["asymptote"]))
     colour = _colour(measured)
-    layers = [*_asymptote_layers(colour), *_curve_layers(x, y, colour, cost_axis)]
-    panel = alt.layer(*layers, data=alt.Data(values=rows)).properties(width=width, height=height)
-    if not facet:
-        return panel
-    panels = sorted({row["panel"] for row in rows})
-    return panel.facet(facet=alt.Facet("panel:N", header=alt.Header(labelAnchor="start"), sort=panels), columns=min(2, len(panels)))
+    layers = [*_asymptote_layers(x, colour), *_curve_layers(x, y, colour, cost_axis)]
+    specification = drawing.layered(rows, layers, width=width, height=height)
+    return drawing.panels(specification, "panel", sorted({row["panel"] for row in rows})) if facet else specification
+
+
+def decided() -> pl.Expr:
+    """Fits whose asymptote the data decided: fitted without hitting a bound, on a curve that rises."""
+    is_fitted = (pl.col("asymptote_kind") == "fitted") & pl.col("asymptote").is_not_null()
+    return is_fitted & (pl.col("status") == "ok") & (pl.col("trend") == "rising")
 
 
 def _rows(frame: pl.DataFrame, kind: str) -> list[dict[str, Any]]:
@@ -76,40 +89,47 @@ def _bands(fits: pl.DataFrame, right: float) -> list[dict[str, Any]]:
 
 
 def _panel(row: dict[str, Any]) -> str:
-    return f"{row['task']} · {labels.strategy_words(row['strategy'])}"
+    return f"{labels.task_words(row['task'])} · {labels.strategy_words(row['strategy'])}"
 
 
-def _colour(measured: pl.DataFrame) -> alt.Color:
+def _colour(measured: pl.DataFrame) -> Specification:
     names = sorted(set(measured["configuration"].to_list()))
-    scale = alt.Scale(domain=names, range=[theme.PALETTE[i % len(theme.PALETTE)] for i in range(len(names))])
-    return alt.Color("configuration:N", scale=scale, title=None)
+    return name("configuration", scale={"domain": names, "range": [theme.colour(place) for place in range(len(names))]}, title=None)
 
 
-def _asymptote_layers(colour: alt.Color) -> list[alt.Chart]:
-    base = alt.Chart().transform_filter("datum.kind == 'asymptote'")
-    banded = base.transform_filter("isValid(datum.asymptote_low) && isValid(datum.asymptote_high)")
-    x, x2 = alt.X("left:Q"), "right:Q"
+def _asymptote_layers(x: Specification, colour: Specification) -> list[Specification]:
+    across = {"x": quantity("left", scale=x["scale"], axis=x["axis"]), "x2": {"field": "right"}, "color": colour}
+    both = "datum.kind == 'asymptote' && isValid(datum.asymptote_low) && isValid(datum.asymptote_high)"
     return [
-        banded.mark_rect(opacity=0.14, clip=True).encode(x=x, x2=x2, y="asymptote_low:Q", y2="asymptote_high:Q", color=colour),
-        base.mark_rule(strokeDash=[2, 4], strokeWidth=1.4, clip=True).encode(x=x, x2=x2, y="asymptote:Q", color=colour),
+        {
+            "transform": where(both),
+            "mark": {"type": "rect", "opacity": 0.14, "clip": True},
+            "encoding": across | {"y": quantity("asymptote_low"), "y2": {"field": "asymptote_high"}},
+        },
+        {
+            "transform": where("datum.kind == 'asymptote'"),
+            "mark": {"type": "rule", "strokeDash": [2, 4], "strokeWidth": 1.4, "clip": True},
+            "encoding": across | {"y": quantity("asymptote")},
+        },
     ]
 
 
-def _curve_layers(x: alt.X, y: alt.Y, colour: alt.Color, cost_axis: str) -> list[alt.Chart]:
-    curve = alt.Chart().transform_filter("datum.kind == 'curve'")
-    point = alt.Chart().transform_filter("datum.kind == 'point'")
-    tooltip = [
-        alt.Tooltip("label:N", title="Strategy"),
-        alt.Tooltip("configuration:N", title="Configuration"),
-        alt.Tooltip("accuracy:Q", title="Accuracy", format=".1%"),
-        alt.Tooltip("interval:N", title="Interval"),
-        cost_tooltip(cost_axis),
-    ]
-    inside = curve.transform_filter("!datum.is_extrapolated").mark_line(strokeWidth=2, clip=True)
-    beyond = curve.transform_filter("datum.is_extrapolated").mark_line(strokeWidth=2, strokeDash=[5, 4], clip=True)
+def _curve_layers(x: Specification, y: Specification, colour: Specification, cost_axis: str) -> list[Specification]:
+    placed = {"x": x, "y": y, "color": colour}
+    told = drawing.outcome_tooltip(cost_axis)
+    line = {"type": "line", "strokeWidth": 2, "clip": True}
+    interval = placed | {"y": quantity("accuracy_low"), "y2": {"field": "accuracy_high"}}
     return [
-        inside.encode(x=x, y=y, color=colour),
-        beyond.encode(x=x, y=y, color=colour),
-        point.mark_rule(strokeWidth=1.4, opacity=0.55).encode(x=x, y=alt.Y("accuracy_low:Q"), y2="accuracy_high:Q", color=colour),
-        point.mark_point(filled=True, size=64, opacity=1, strokeWidth=0).encode(x=x, y=y, color=colour, tooltip=tooltip),
+        {"transform": where("datum.kind == 'curve' && !datum.is_extrapolated"), "mark": line, "encoding": placed},
+        {
+            "transform": where("datum.kind == 'curve' && datum.is_extrapolated"),
+            "mark": line | {"strokeDash": [5, 4]},
+            "encoding": placed,
+        },
+        {"transform": where("datum.kind == 'point'"), "mark": {"type": "rule", "strokeWidth": 1.4, "opacity": 0.55}, "encoding": interval},
+        {
+            "transform": where("datum.kind == 'point'"),
+            "mark": {"type": "point", "filled": True, "size": 64, "opacity": 1, "strokeWidth": 0},
+            "encoding": placed | {"tooltip": told},
+        },
     ]

@@ -16,6 +16,8 @@ import isocost
 from isocost.publish import html, labels, sentences
 from isocost.publish.facts import Facts
 from isocost.publish.html import Cell, number
+from isocost.publish.scaling_figure import decided
+from isocost.schema.tables.frontiers import MACRO_TASK
 
 _KINDS = {"oracle": ", needs a perfect verifier", "metric": ", no way to answer"}
 READING = (
@@ -39,7 +41,7 @@ READING = (
 def header(facts: Facts) -> str:
     """Title and one line on what was measured."""
     summary = facts.summary
-    tasks = [task for task in facts.tasks if not task.startswith("(")]
+    tasks = [task for task in facts.tasks if task != MACRO_TASK]
     line = "Nothing is measured yet: run a sweep, then publish again."
     if summary.height:
         models = summary["model_variant"].n_unique()
@@ -62,7 +64,7 @@ def cards(facts: Facts, axis: str) -> str:
             continue
         figure = f"<p class=figure>{said.accuracy}<small>{said.interval}</small></p>"
         texts = html.tag("p", said.best) + html.tag("p", said.knee) + html.tag("p", said.doubt, class_="aside")
-        made.append(html.element("section", html.tag("h3", task) + figure + texts, class_="card"))
+        made.append(html.element("section", html.tag("h3", labels.task_words(task)) + figure + texts, class_="card"))
     return f"<div class=cards>{''.join(made)}</div>" if made else ""
 
 
@@ -74,7 +76,7 @@ def frontier(facts: Facts) -> str:
             continue
         chart = f'<figure><div class=chart id="frontier-{place}" role=img aria-label="Frontier of {html.escape(task)}"></div></figure>'
         tables = "".join(_frontier_block(facts, task, axis) for axis in facts.axes)
-        parts.append(f"<div class=panel>{html.tag('h3', task)}{chart}{tables}</div>")
+        parts.append(f"<div class=panel>{html.tag('h3', labels.task_words(task))}{chart}{tables}</div>")
     parts.append("<details><summary>How to read this</summary>" + html.definitions(READING) + "</details>")
     return "".join(parts)
 
@@ -144,7 +146,7 @@ def curves(facts: Facts) -> str:
     for place, task in enumerate(facts.tasks):
         if facts.scaling_points.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).height:
             chart = f'<div class=chart id="curves-{place}" role=img aria-label="Scaling curves of {html.escape(task)}"></div>'
-            parts.append(f"<figure>{html.tag('h3', task)}{chart}</figure>")
+            parts.append(f"<figure>{html.tag('h3', labels.task_words(task))}{chart}</figure>")
     parts.append("</div>")
     for strategy in facts.curve_strategies:
         hidden = {} if strategy == facts.curve_strategies[0] else {"hidden": ""}
@@ -160,11 +162,11 @@ def _kind(facts: Facts, strategy: str) -> str:
 def _asymptotes(rows: pl.DataFrame) -> str:
     head = ["Task", "Configuration", number("Gain"), number("Interval"), "Trend", "Family", number("Asymptote"), number("Interval")]
     body = []
-    for row in rows.iter_rows(named=True):
-        fitted = row["asymptote_kind"] == "fitted" and row["trend"] == "rising"
+    for row in rows.with_columns(is_decided=decided()).iter_rows(named=True):
+        fitted = row["is_decided"]
         body.append(
             (
-                row["task"],
+                labels.task_words(row["task"]),
                 row["configuration"],
                 number(labels.points(row["gain"])),
                 number(labels.points_interval(row["gain_low"], row["gain_high"])),
@@ -227,7 +229,7 @@ def unknowns(facts: Facts) -> str:
             lines.append(("FLOP", f"{_many(without, 'configuration')} without a model card"))
     for row in facts.frontiers.filter(pl.col("n_excluded_unknown_cost") > 0).iter_rows(named=True):
         words = f"{labels.count(row['n_excluded_unknown_cost'])} of {labels.count(row['n_outcomes'])} outcomes have no known cost"
-        lines.append((f"{labels.axis_label(row['cost_axis']).short.capitalize()}, {row['task']}", words))
+        lines.append((f"{labels.axis_label(row['cost_axis']).short.capitalize()}, {labels.task_words(row['task'])}", words))
     return html.tag("h2", "What is unknown") + html.definitions(lines) if lines else ""
 
 

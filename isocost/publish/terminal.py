@@ -46,20 +46,19 @@ def frontier_table(facts: Facts, task: str, axis: str) -> Table:
     """The frontier of one task, cheapest first: strategy and budget, cost, accuracy with interval, membership probability."""
     rows = facts.frontier_of(task, axis)
     frontier = rows.filter("is_on_frontier")
-    title = f"[bold]{task}[/]  [dim]accuracy against {labels.axis_label(axis).noun}[/]"
+    title = f"[bold]{labels.task_words(task)}[/]  [dim]accuracy against {labels.axis_label(axis).noun}[/]"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, caption_justify="left", caption=_caption(rows))
     table.add_column("configuration", overflow="fold")
     table.add_column(labels.axis_label(axis).column, justify="right", no_wrap=True)
-    table.add_column("accuracy", justify="right", no_wrap=True)
-    table.add_column("interval", justify="right", no_wrap=True, style="dim")
+    table.add_column("accuracy (interval)", justify="right", no_wrap=True)
     table.add_column("on frontier", justify="right", no_wrap=True)
     for row in frontier.iter_rows(named=True):
         name = labels.outcome(row["strategy"], row["budget"], row["configuration"])
+        spread = labels.interval(row["accuracy_low"], row["accuracy_high"]).removesuffix(f"{labels.NBSP}%")
         table.add_row(
             f"[bold]{name} ◂ knee[/]" if row["is_knee"] else name,
             labels.amount(row["cost"], axis),
-            labels.percent(row["accuracy"]),
-            labels.interval(row["accuracy_low"], row["accuracy_high"]),
+            f"{labels.percent(row['accuracy'])} [dim]({spread})[/]",
             labels.probability(row["frontier_probability"]),
         )
     return table

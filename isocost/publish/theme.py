@@ -24,10 +24,15 @@ _INK = {
 }
 
 
+def colour(place: int) -> str:
+    """The colour of the n-th of several names."""
+    return PALETTE[place % len(PALETTE)]
+
+
 def colours(strategies: list[str]) -> dict[str, str]:
     """One colour a strategy, in the order in which people meet them."""
     ordered = labels.ordered_strategies(strategies)
-    return {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(ordered)}
+    return {name: colour(place) for place, name in enumerate(ordered)}
 
 
 def shapes(configurations: list[str]) -> dict[str, str]:
@@ -77,6 +82,9 @@ def config(mode: Mode = "light") -> dict[str, Any]:
             "offset": 12,
             "labelLimit": 260,
             "titleLimit": 320,
+            # One legend under the other: strategies have long names.
+            "columns": 4,
+            "layout": {"bottom": {"direction": "vertical", "anchor": "start", "margin": 6}},
         },
         "title": {"color": ink["text"], "fontSize": 15, "fontWeight": 600, "anchor": "start", "subtitleColor": ink["muted"]},
         "line": {"color": ink["text"]},

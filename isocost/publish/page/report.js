@@ -9,8 +9,7 @@
   function configuration(width) {
     const config = structuredClone(page.config[dark.matches ? "dark" : "light"]);
     if (width < 560) {
-      // Three legends in a row need more than a telephone has.
-      config.legend.layout = { bottom: { direction: "vertical", anchor: "start" } };
+      // A telephone has room for two entries of a legend side by side.
       config.legend.columns = 2;
       config.legend.labelLimit = 150;
       config.padding = { left: 0, top: 8, right: 10, bottom: 4 };
