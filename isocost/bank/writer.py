@@ -24,6 +24,10 @@ from isocost.errors import IsocostError
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import polars_schema
 
+_SEALING_SHARE = 0.02
+"""Most of a run's time that sealing may take: parts that fill faster than that grow instead, so that a fast engine with small parts
+is not slowed by the disk, nor a long run by a manifest of a hundred thousand parts."""
+
 
 class RunWriter:
     """The open end of one run's parts.
@@ -48,6 +52,7 @@ class RunWriter:
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._number = 0
         self._last_seal_s = time.monotonic()
+        self._seal_cost_s = 0.0
         self._started = False
 
     def start(self, **info: Any) -> None:
@@ -70,8 +75,9 @@ class RunWriter:
 
     def due(self) -> bool:
         """Whether enough rows or seconds have come together for a part; never with nothing to seal."""
-        rows = self.pending()
-        return rows >= self._part_rows or (rows > 0 and time.monotonic() - self._last_seal_s >= self._part_seconds)
+        rows, elapsed = self.pending(), time.monotonic() - self._last_seal_s
+        full = rows >= self._part_rows and elapsed >= self._seal_cost_s / _SEALING_SHARE
+        return full or (rows > 0 and elapsed >= self._part_seconds)
 
     def seal(self) -> list[PartEntry]:
         """Makes everything appended so far durable.
@@ -83,6 +89,7 @@ class RunWriter:
             IsocostError: storage refused (full, read-only, limited), or rows break their table. What was sealed before is intact.
         """
         sealed: list[PartEntry] = []
+        begun = time.monotonic()
         if not self._started:
             self._write_manifest()
         part = layout.PartName(self.manifest.run_id, self._number)
@@ -96,6 +103,7 @@ class RunWriter:
                 self.manifest.parts.extend(sealed)
                 self._write_manifest()
         self._last_seal_s = time.monotonic()
+        self._seal_cost_s = self._last_seal_s - begun if sealed else self._seal_cost_s
         return sealed
 
     def finish(self, status: str, **info: Any) -> None:

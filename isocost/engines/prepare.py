@@ -64,10 +64,15 @@ PACKAGED = {
 
 
 def model_cache() -> Path:
-    """Folder that holds converted models: ``$ISOCOST_CACHE/models``, else ``.cache/models`` beside the package."""
-    root = os.environ.get("ISOCOST_CACHE")
-    base = Path(root) if root else Path(__file__).resolve().parents[2] / ".cache"
-    return base / "models"
+    """Folder of converted models, where a sweep's "cache:NAME" looks too.
+
+    ``$ISOCOST_CACHE/models``, else ``.cache/models`` of the checkout, else ``~/.cache/isocost/models`` for an installed package.
+    """
+    named = os.environ.get("ISOCOST_CACHE")
+    if named:
+        return Path(named).expanduser() / "models"
+    checkout = Path(__file__).resolve().parents[2]
+    return (checkout / ".cache" if (checkout / "pyproject.toml").is_file() else Path.home() / ".cache" / "isocost") / "models"
 
 
 def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] = print) -> Path:

@@ -72,6 +72,28 @@ def test_due_after_seconds_only_with_something_to_seal(lake):
         assert writer.due()
 
 
+def test_parts_grow_where_sealing_would_take_too_much_of_the_time(lake, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("isocost.bank.writer.time.monotonic", lambda: now[0])
+    slow = Files.write
+
+    def write(self, path, data):
+        now[0] += 0.5  # a disk that needs half a second a file: part and manifest take a second
+        slow(self, path, data)
+
+    with open_run(Files(lake), SESSION, part_rows=2) as (writer, _):
+        writer.start()
+        monkeypatch.setattr(Files, "write", write)
+        writer.append("raw_generations", [call(0), call(1)])
+        assert writer.due()
+        writer.seal()
+        writer.append("raw_generations", [call(2), call(3), call(4)])
+        now[0] += 49
+        assert not writer.due()
+        now[0] += 1
+        assert writer.due()
+
+
 def test_a_row_that_breaks_the_table_is_refused_and_what_was_sealed_stays(lake):
     with open_run(Files(lake), SESSION, part_rows=10) as (writer, _):
         writer.append("raw_generations", [call(0)])

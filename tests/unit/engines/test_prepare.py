@@ -9,6 +9,7 @@ import pytest
 from isocost.engines import prepare as room
 from isocost.engines.prepare import PACKAGED, is_complete, main, model_cache, prepare
 from isocost.errors import IsocostError
+from isocost.sweep import model_folder
 
 NAME = "smollm2-135m-instruct"
 
@@ -82,4 +83,6 @@ def test_an_unknown_model_is_refused_with_the_known_names(tmp_path, capsys):
 
 def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
     monkeypatch.setenv("ISOCOST_CACHE", str(tmp_path))
-    assert model_cache() == tmp_path / "models"
+    assert model_cache() == tmp_path / "models" == model_folder(f"cache:{NAME}").parent
+    monkeypatch.delenv("ISOCOST_CACHE")
+    assert model_cache() == model_folder(f"cache:{NAME}").parent
