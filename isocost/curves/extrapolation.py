@@ -127,12 +127,13 @@ def choose_family(candidates: Sequence[str | Family], x: ArrayLike, y: ArrayLike
 def choose_many(candidates: Sequence[str | Family], x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
     """Pooled held-out RMSE and BIC of every candidate on B curves, each (F, B); NaN where undefined."""
     scores = [held_out_rmse(candidate, x, y, weight)[0] for candidate in candidates]
-    return np.array(scores), np.array([usable_bic(fit_many(candidate, x, y, weight)) for candidate in candidates])
+    return np.array(scores), np.array([usable_criteria(fit_many(name, x, y, weight))[2] for name in candidates])
 
 
-def usable_bic(fits: BatchFit) -> Array:
-    """BIC of B curves (B,), NaN where there are as many parameters as points: such a curve passes through them all."""
-    return np.where(fits.n > fits.model.n_free, fits.criteria()[2], np.nan)
+def usable_criteria(fits: BatchFit) -> tuple[Array, Array, Array]:
+    """AIC, AICc and BIC of B curves, NaN where there are as many parameters as points: such a curve passes through them all."""
+    aic, aicc, bic = (np.where(fits.n > fits.model.n_free, values, np.nan) for values in fits.criteria())
+    return aic, aicc, bic
 
 
 def held_out_rmse(family: str | Family, x: Array, y: Array, weight: Array) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ import polars as pl
 
 from isocost.curves import BatchFit, Family, families, family, fit_many, saturation_budget
 from isocost.curves.base import Array
-from isocost.curves.extrapolation import decide, held_out_rmse, usable_bic
+from isocost.curves.extrapolation import decide, held_out_rmse, usable_criteria
 from isocost.curves.fitting import STATUSES
 from isocost.curves.intervals import percentile_bounds
 from isocost.schema.frames import conform, empty
@@ -49,7 +49,7 @@ class _Judged:
     fits: BatchFit
     draws: list[BatchFit]
     score: Array
-    bic: Array
+    criteria: Array
     last_error: Array
 
 
@@ -115,7 +115,7 @@ def _fitted_rows(curves: list[Curve], targets: Sequence[float]) -> dict[str, lis
     for index, curve in enumerate(curves):
         mine = [(one, int(np.flatnonzero(one.rows == index)[0])) for one in judged if index in one.rows]
         models = [one.model for one, _ in mine]
-        scores, bic = (np.array([getattr(one, what)[at] for one, at in mine]) for what in ("score", "bic"))
+        scores, bic = np.array([one.score[at] for one, at in mine]), np.array([one.criteria[2, at] for one, at in mine])
         picked, method = decide(models, scores, bic)
         chosen = None if picked is None else models[picked].name
         shared = _shared(curve)
@@ -150,7 +150,7 @@ def _judge(curves: list[Curve], padded: Padded) -> list[_Judged]:
             fits = fits.rescaled(padded.x[rows, 0] / padded.x[first, 0])
             drawn = drawn.rescaled((padded.x_draws[rows, :, 0] / padded.x_draws[first, :, 0]).ravel())
         parts = [drawn.rows(slice(i * n_draws, (i + 1) * n_draws)) for i in range(len(rows))]
-        judged.append(_Judged(model, rows, fits, parts, score[place], usable_bic(fits), last[place]))
+        judged.append(_Judged(model, rows, fits, parts, score[place], np.array(usable_criteria(fits)), last[place]))
     return judged
 
 
@@ -203,9 +203,7 @@ def _fit_row(one: _Judged, at: int, curve: Curve) -> dict[str, Any]:
     *ends, asymptote = _all_bounds(np.vstack([drawn.parameters.T, drawn.asymptote]), curve)
     low, high = asymptote if one.model.asymptote_kind == "fitted" else (None, None)
     names = one.model.parameter_names
-    aic, aicc, bic = (values[at] for values in fits.criteria())
-    if fits.n[at] <= one.model.n_free:
-        aic = aicc = bic = np.nan
+    aic, aicc, bic = one.criteria[:, at]
     error = one.last_error[at]
     known = np.isfinite(error)
     held = known.any() and known.sum() == fits.n[at] - int(np.ceil(2 * fits.n[at] / 3))
@@ -279,7 +277,7 @@ def _measured_points(curve: Curve) -> list[dict[str, Any]]:
 def _fitted_points(one: _Judged, at: int, curve: Curve) -> list[dict[str, Any]]:
     """The fitted curve with its band on a grid of costs, left off where the formula leaves 0..1."""
     grid = np.unique(np.append(np.geomspace(curve.cost[0], curve.cost[-1] * _REACH, _GRID), curve.cost[-1]))
-    value = one.fits.predict(np.broadcast_to(grid, (len(one.fits), len(grid))))[at]
+    value = one.fits.rows(slice(at, at + 1)).predict(grid)[0]
     band = one.draws[at].predict(grid)
     ends = _all_bounds(np.clip(band, 0.0, 1.0).T, curve)
     rows = []
