@@ -62,7 +62,7 @@ def test_fit_recovers_a_piecewise_linear_law_exactly():
     model = fit_runtime_model(prompts, outputs, law(prompts, outputs, batches), batch=batches)
     assert model.median_relative_error < 1e-9 and model.method == "fitted" and model.n_rows == 60
     assert model.overhead_s == pytest.approx(0.02, rel=1e-6)
-    unseen = np.array([[300, 9000, 2000], [10, 1, 400], [2, 1, 16]])
+    unseen = np.array([[300, 9000, 2000, 200_000], [10, 1, 400, 20], [2, 1, 16, 32]])  # the last lies beyond all knots
     np.testing.assert_allclose(model.predict(*unseen), law(*unseen), rtol=1e-6)
 
 
