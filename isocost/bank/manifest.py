@@ -32,6 +32,7 @@ class PartEntry:
         points: rows by point_id, for tables that have the column; lets a reader open only what it needs.
         sealed_unix_s: wall clock when it was sealed.
         is_adopted: found complete but unlisted after a crash between rename and listing, checked, and listed afterwards.
+        schema_version: version of the table's meaning when it was written.
     """
 
     table: str
@@ -42,6 +43,7 @@ class PartEntry:
     points: dict[str, int]
     sealed_unix_s: float
     is_adopted: bool = False
+    schema_version: int = 1
 
 
 @dataclass(frozen=True)

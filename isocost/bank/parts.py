@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import polars as pl
 import pyarrow as pa
@@ -19,7 +21,7 @@ from isocost.bank.files import Files
 from isocost.bank.manifest import PartEntry
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
-from isocost.schema.parquet import to_arrow
+from isocost.schema.parquet import MIGRATIONS, to_arrow
 from isocost.schema.registry import table as table_of
 
 ROW_GROUP_ROWS = 20_000
@@ -54,7 +56,7 @@ def encode(frame: pl.DataFrame, table: str, session_id: str, part: layout.PartNa
     return sink.getvalue().to_pybytes()
 
 
-def describe(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName, now_s: float, *, is_adopted: bool = False) -> PartEntry:
+def describe(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName, now_s: float) -> PartEntry:
     """The manifest's entry of an encoded part."""
     points: dict[str, int] = {}
     if "point_id" in frame.columns:
@@ -68,8 +70,15 @@ def describe(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName
         sha256=hashlib.sha256(data).hexdigest(),
         points=points,
         sealed_unix_s=now_s,
-        is_adopted=is_adopted,
+        schema_version=table_of(table).schema_version,
     )
+
+
+def adopted(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName) -> PartEntry:
+    """The entry of a part that was found whole but unlisted; its version is read from its stamp."""
+    metadata = pq.read_schema(pa.BufferReader(data)).metadata or {}
+    version = int(metadata.get(b"isocost.metric_schema_version", b"1"))
+    return replace(describe(data, frame, table, part, time.time()), is_adopted=True, schema_version=version)
 
 
 def check_part(
@@ -90,14 +99,13 @@ def check_part(
 
     Raises:
         PartFault: it is not what was sealed.
+        IsocostError: it cannot be judged: storage refuses to read it, or a newer isocost wrote it. No reason to set it aside.
     """
     path = f"{layout.part_folder(table, session_id)}/{name}"
     try:
         data = files.read(path)
     except FileNotFoundError:
         raise PartFault("missing", "the manifest lists it, the folder has it not") from None
-    except IsocostError as error:
-        raise PartFault("unreadable", str(error)) from None
     if entry is not None and len(data) != entry.bytes:
         raise PartFault("size", f"has {len(data)} bytes, {entry.bytes} were sealed")
     if entry is not None and hashlib.sha256(data).hexdigest() != entry.sha256:
@@ -109,6 +117,23 @@ def check_part(
     if entry is not None and frame.height != entry.rows:
         raise PartFault("rows", f"holds {frame.height} rows, {entry.rows} were sealed")
     return frame, data
+
+
+def check_version(found: int, table: str, where: str) -> None:
+    """Refuses a part whose columns mean something that this code does not know.
+
+    Raises:
+        IsocostError: a newer isocost wrote it, or an older one from whose meaning no migration leads here.
+    """
+    wanted = table_of(table).schema_version
+    if found > wanted:
+        raise IsocostError(f"has schema version {found} of {table}, this code knows {wanted}", where=where, remedy="Upgrade isocost")
+    if any((table, version) not in MIGRATIONS for version in range(found, wanted)):
+        raise IsocostError(
+            f"has schema version {found} of {table}; version {wanted} gives its columns another meaning",
+            where=where,
+            remedy="Read it with the isocost that wrote it (its version is in the manifest), or generate the session anew",
+        )
 
 
 def read_columns(data: bytes, columns: Sequence[str] | None) -> pl.DataFrame:
@@ -140,9 +165,7 @@ def _decode(data: bytes, session_id: str, part: layout.PartName, table: str, col
         raise PartFault("stamp", "its stamp names another table, session, run or number: it was copied or renamed")
     if arrow.num_rows != stamp.get("rows"):
         raise PartFault("rows", f"holds {arrow.num_rows} rows, its stamp says {stamp.get('rows')}")
-    version = int(metadata.get(b"isocost.metric_schema_version", b"0"))
-    if version > table_of(table).schema_version:
-        raise PartFault("stamp", f"has schema version {version}, this code knows {table_of(table).schema_version}: upgrade isocost")
+    check_version(int(metadata.get(b"isocost.metric_schema_version", b"0")), table, f"part {part} of session {session_id}")
     ids = [c for c in ("session_id", "run_id", "point_id") if c in arrow.column_names]
     frame = pl.from_arrow(arrow.select([*ids, *(c for c in columns if c not in ids)]))
     assert isinstance(frame, pl.DataFrame)

@@ -17,10 +17,11 @@ from isocost.bank import layout
 from isocost.bank import manifest as manifests
 from isocost.bank.files import Files
 from isocost.bank.manifest import Manifest, PartEntry
-from isocost.bank.parts import PartFault, read_columns
+from isocost.bank.parts import PartFault, check_version, read_columns
 from isocost.errors import IsocostError
 from isocost.schema.frames import empty
 from isocost.schema.model import Table
+from isocost.schema.parquet import MIGRATIONS
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import polars_schema, polars_type
 
@@ -96,9 +97,19 @@ def read_raw(
 
 
 def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, point_ids: Sequence[str] | None = None) -> pl.LazyFrame:
-    """Like `read_raw`, lazily: Polars opens the files itself, with projection and predicate pushdown. Rows come in part order."""
-    files = Files(lake)
-    paths = [files.full(path) for path, _ in raw_parts(lake, table, session_id, point_ids=point_ids)]
+    """Like `read_raw`, lazily: Polars opens the files itself, with projection and predicate pushdown. Rows come in part order.
+
+    Raises:
+        IsocostError: a part is of another schema version.
+    """
+    files, version = Files(lake), table_of(table).schema_version
+    parts = raw_parts(lake, table, session_id, point_ids=point_ids)
+    old = next((path for path, part in parts if part.schema_version != version), None)
+    if old is not None:
+        raise IsocostError(
+            f"was not written with schema version {version} of {table}", where=files.full(old), remedy="Use read_raw, which migrates"
+        )
+    paths = [files.full(path) for path, _ in parts]
     if not paths:
         return empty(table).lazy()
     frame = pl.scan_parquet(paths, schema=polars_schema(table_of(table)), missing_columns="insert", extra_columns="ignore")
@@ -109,6 +120,7 @@ def _read_part(
     files: Files, path: str, entry: PartEntry, definition: Table, columns: Sequence[str] | None, point_ids: Sequence[str] | None
 ) -> pl.DataFrame:
     remedy = "Run `isocost bank verify` for the whole story, `--repair` to set it aside and have its samples generated again"
+    check_version(entry.schema_version, definition.name, files.full(path))
     try:
         data = files.read(path)
         if len(data) != entry.bytes:
@@ -116,11 +128,14 @@ def _read_part(
         have = _names(data)
         wanted = [c.name for c in definition.columns] if columns is None else list(columns)
         extra = ["point_id"] if point_ids is not None and "point_id" not in wanted else []
-        frame = read_columns(data, [c for c in [*wanted, *extra] if c in have])
+        old = entry.schema_version < definition.schema_version
+        frame = read_columns(data, None if old else [c for c in [*wanted, *extra] if c in have])
     except FileNotFoundError:
         raise IsocostError("a sealed part is missing", where=files.full(path), remedy=remedy) from None
     except PartFault as fault:
         raise IsocostError(f"a sealed part is damaged ({fault})", where=files.full(path), remedy=remedy) from None
+    for version in range(entry.schema_version, definition.schema_version):
+        frame = MIGRATIONS[definition.name, version](frame)
     if point_ids is not None:
         frame = frame.filter(pl.col("point_id").is_in(list(point_ids)))
     types = {c.name: polars_type(c) for c in definition.columns}

@@ -16,8 +16,8 @@ import polars as pl
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
 from isocost.bank.files import TEMPORARY_SUFFIX, Files
-from isocost.bank.manifest import Manifest, PartEntry, QuarantineEntry
-from isocost.bank.parts import PartFault, check_part, describe
+from isocost.bank.manifest import Manifest, QuarantineEntry
+from isocost.bank.parts import PartFault, adopted, check_part
 from isocost.errors import IsocostError
 
 DONE_COLUMNS = ("point_id", "problem_id", "sample_index", "sample_id", "finish_reason", "is_warmup")
@@ -113,7 +113,7 @@ def _sweep_folders(
                 except PartFault as fault:
                     _set_aside(files, manifest, table, name, fault, notes)
                     continue
-                manifest.parts.append(describe(data, rows, table, part, time.time(), is_adopted=True))
+                manifest.parts.append(adopted(data, rows, table, part))
                 manifest.parts.sort(key=lambda p: (p.file, p.table))
                 _collect(done, table, rows)
                 notes.append(f"{name} of {table} was whole but unlisted; listed now")
@@ -154,6 +154,3 @@ def _concat(done: list[pl.DataFrame]) -> pl.DataFrame:
         return pl.concat(done)
     text = ("point_id", "problem_id", "sample_id", "finish_reason")
     return pl.DataFrame(schema={c: pl.String() if c in text else pl.Int32() if c == "sample_index" else pl.Boolean() for c in DONE_COLUMNS})
-
-
-__all__ = ["DONE_COLUMNS", "PartEntry", "Recovery", "recover"]

@@ -28,7 +28,8 @@ class BankFault:
 
     Attributes:
         kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows``, ``foreign_rows`` (of a part), ``unlisted``,
-            ``leftover`` (temporary file), ``manifest``, ``duplicate``, ``orphan`` (parts of a session without manifests).
+            ``leftover`` (temporary file), ``manifest``, ``duplicate``, ``unjudged`` (storage
+            refuses to read it, or another version of isocost wrote it).
         path: file at fault, relative to the lake.
         detail: what was found.
         is_loss: whether sealed samples are lost by it; leftovers of a killed run are none.
@@ -90,6 +91,9 @@ def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
                     frame, _ = check_part(files, session, entry.table, entry.file, entry, _KEYS if entry.table == "raw_generations" else ())
                 except PartFault as fault:
                     faults.append(BankFault(fault.kind, path, fault.detail, True))
+                    continue
+                except IsocostError as error:
+                    faults.append(BankFault("unjudged", path, str(error), False))
                     continue
                 parts += 1
                 rows[entry.table] += frame.height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -24,6 +25,8 @@ from isocost.bank.resume import done_elsewhere, missing_samples, planned_samples
 from isocost.bank.verify import repair_bank, verify_bank
 from isocost.bank.writer import open_run
 from isocost.errors import IsocostError
+from isocost.schema.parquet import MIGRATIONS
+from isocost.schema.registry import all_tables, table
 
 
 def part_files(lake: Path, table: str = "generations") -> list[Path]:
@@ -265,3 +268,39 @@ def test_no_single_byte_can_change_unseen(tmp_path_factory, which, place):
     recover(Files(lake), SESSION)
     assert verify_bank(lake).faults == ()
     assert read_raw(lake, "raw_generations").height in {0, 4}
+
+
+def test_another_schema_version_is_migrated_or_refused_and_never_set_aside(lake, bank, monkeypatch):
+    bank(range(4))
+    newer = dataclasses.replace(table("raw_generations"), schema_version=2)
+    monkeypatch.setitem(all_tables(), "raw_generations", newer)
+    with pytest.raises(IsocostError, match="another meaning"):
+        read_raw(lake, "raw_generations")
+    with pytest.raises(IsocostError, match="another meaning"):
+        recover(Files(lake), SESSION)
+    assert kinds(lake) == ["unjudged"] and part_files(lake)
+    monkeypatch.setitem(MIGRATIONS, ("raw_generations", 1), lambda f: f.with_columns(pl.col("logprob_sum") * 2))
+    assert read_raw(lake, "raw_generations", columns=["logprob_sum"])["logprob_sum"].to_list() == [-1.0] * 4
+    with pytest.raises(IsocostError, match="read_raw"):
+        scan_raw(lake, "raw_generations")
+    bank(range(4, 6))
+    monkeypatch.undo()
+    with pytest.raises(IsocostError, match="Upgrade isocost"):
+        read_raw(lake, "raw_generations")
+
+
+def test_a_part_that_storage_refuses_to_read_is_not_set_aside(lake, bank, monkeypatch):
+    bank(range(4))
+    read = Files.read
+
+    def refuse(self, path):
+        if path.endswith(".parquet"):
+            raise IsocostError("could not be read: Input/output error")
+        return read(self, path)
+
+    monkeypatch.setattr(Files, "read", refuse)
+    with pytest.raises(IsocostError, match="Input/output"):
+        recover(Files(lake), SESSION)
+    assert kinds(lake) == ["unjudged"]
+    monkeypatch.undo()
+    assert kinds(lake) == [] and part_files(lake)
