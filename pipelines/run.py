@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
         print("error: DAGSTER_HOME is not set. `make demo` sets it; else name an absolute folder for runs and history", file=sys.stderr)
         return 2
     Path(home).mkdir(parents=True, exist_ok=True)
+    # Notes of Dagster's to its own developers (previews, supersessions) are not for the person at this terminal.
+    warnings.filterwarnings("ignore", module="dagster")
     from pipelines.definitions import defs  # after the sweep file is known to be good: loading takes seconds
 
     started = time.monotonic()
