@@ -146,7 +146,7 @@ def curate_session(store: Store, session_id: str) -> Frames:
 def _core_of_session(store: Store, session_id: str) -> Frames:
     from isocost.tables.core import build_core
     from isocost.tables.energy import build_run_energy
-    from isocost.tables.energy_windows import build_energy_windows, idle_stretches
+    from isocost.tables.energy_windows import build_energy_windows, idle_stretches, source_reasons
 
     path = store.session_file(session_id)
     if not path.exists():
@@ -154,7 +154,8 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     session, manifests = read_session(path), read_manifests(store.lake, session_id)
     calls, telemetry = raw_rows(store, "raw_generations", session_id), raw_rows(store, "raw_telemetry", session_id)
     batch = {session_id: session.engine.max_num_seqs}
-    windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, idle=idle_stretches(manifests))
+    told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
+    windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
     core = build_core(calls, [session], manifests, flops=_flops(store), energy=build_run_energy(windows, manifests))
     return {**core, "core_energy_windows": windows}
 

@@ -39,6 +39,7 @@ def build_energy_windows(
     *,
     max_num_seqs: Mapping[str, int] | None = None,
     idle: Mapping[Run, tuple[float, float]] | None = None,
+    reasons: Mapping[Run, str] | None = None,
 ) -> pl.DataFrame:
     """core_energy_windows: the measured window and the steady state of every run.
 
@@ -47,6 +48,7 @@ def build_energy_windows(
         raw_telemetry: device samples of the same runs; none where no power source was read.
         max_num_seqs: largest batch by session; without it there is no steady state.
         idle: start and end of the idle stretch of a run (model loaded, no request), monotonic clock.
+        reasons: why a run has no power source, as its manifest tells it.
 
     Returns:
         Rows of core_energy_windows; a run without a usable call has no row.
@@ -61,7 +63,10 @@ def build_energy_windows(
         ended = _ended(calls)
         for window in _windows(ended, batch):
             measured = measure_window(samples, window.start_s, window.end_s, idle_power_w=baseline)
-            rows.append({"session_id": run[0], "run_id": run[1], "max_num_seqs": batch} | _row(window, measured, ended))
+            row = {"session_id": run[0], "run_id": run[1], "max_num_seqs": batch} | _row(window, measured, ended)
+            if measured.source == "none" and reasons and run in reasons:
+                row["energy_unknown_reason"] = reasons[run]
+            rows.append(row)
     return conform(pl.DataFrame(rows, schema=polars_schema(table("core_energy_windows")), orient="row"), "core_energy_windows")
 
 
@@ -69,6 +74,12 @@ def idle_stretches(manifests: Iterable[Any]) -> dict[Run, tuple[float, float]]:
     """When each run rested with the model loaded and no request, from its manifest (``info.telemetry.idle_s``)."""
     told = {(m.session_id, m.run_id): (m.info.get("telemetry") or {}).get("idle_s") for m in manifests}
     return {run: (float(ends[0]), float(ends[1])) for run, ends in told.items() if ends}
+
+
+def source_reasons(manifests: Iterable[Any]) -> dict[Run, str]:
+    """Why each run without a power source has none, from its manifest (``info.telemetry.unknown_reason``)."""
+    told = {(m.session_id, m.run_id): (m.info.get("telemetry") or {}).get("unknown_reason") for m in manifests}
+    return {run: str(reason) for run, reason in told.items() if reason}
 
 
 def _samples_of(raw_telemetry: pl.DataFrame, run: Run) -> pl.DataFrame:
@@ -199,4 +210,4 @@ def _course(telemetry: pl.DataFrame, start_s: float, end_s: float) -> tuple[np.n
     return moments, np.maximum.accumulate(total)
 
 
-__all__ = ["ATTRIBUTION", "TIME_SHARE", "attribute_run", "build_energy_windows", "idle_stretches"]
+__all__ = ["ATTRIBUTION", "TIME_SHARE", "attribute_run", "build_energy_windows", "idle_stretches", "source_reasons"]

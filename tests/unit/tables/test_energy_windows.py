@@ -11,7 +11,7 @@ from isocost.errors import IsocostError
 from isocost.schema.frames import conform, empty
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.tables.energy_windows import attribute_run, build_energy_windows, idle_stretches
+from isocost.tables.energy_windows import attribute_run, build_energy_windows, idle_stretches, source_reasons
 
 
 def frame(rows, name):
@@ -65,12 +65,17 @@ def test_idle_stretches_come_from_the_manifests():
 
     runs = [run("a", idle_s=[1.0, 12.0]), run("b", source="none"), run("c")]
     assert idle_stretches(runs) == {("s", "a"): (1.0, 12.0)}
+    assert source_reasons([run("a", unknown_reason="no driver"), run("b", unknown_reason=None), run("c")]) == {("s", "a"): "no driver"}
 
 
 def test_without_power_the_windows_stand_and_energy_is_null():
     built = build_energy_windows(calls(), empty("raw_telemetry"), max_num_seqs={"s": 8})
     assert built.height == 2 and built["energy_j"].null_count() == 2 and built["energy_j_per_output_token"].null_count() == 2
     assert built["energy_source"].to_list() == ["none"] * 2 and built["energy_unknown_reason"][0] == "no power was sampled"
+    told = build_energy_windows(calls(), empty("raw_telemetry"), reasons={("s", "r"): "no driver"})
+    assert told["energy_unknown_reason"].to_list() == ["no driver"]
+    measured = build_energy_windows(calls(), telemetry(stop=150.0), reasons={("s", "r"): "no driver"})
+    assert "do not cover" in measured["energy_unknown_reason"][0]
     assert built["invalid_reasons"].to_list() == [["no_power_source"]] * 2 and built["output_tokens_per_s"].null_count() == 0
 
 
