@@ -31,7 +31,7 @@ TARGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 SATURATION_EPSILON = 0.01
 SAMPLES_AXIS = "samples_per_problem"
 # Strategies whose accuracy is the chance that at least one of k samples is right: the beta-binomial families are models of nothing else.
-COVERAGE_STRATEGIES = ("pass_at_k", "coverage", "retry_until_verified")
+COVERAGE_STRATEGIES = ("pass_at_k", "coverage")
 # Strategies in which each further unit revises an answer, so that x counts rounds and not independent samples.
 SEQUENTIAL_STRATEGIES = ("refinement", "rethink", "sequential_revision")
 TABLE_NAMES = ("out_scaling_points", "out_scaling_fits", "out_compute_targets", "out_anytime")
@@ -95,13 +95,18 @@ def _frame(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
 
 
 def applicable(curve: Curve) -> list[str]:
-    """Families that can describe a curve: those for any axis, and on the samples axis those whose x counts samples or rounds."""
-    strategy = curve.key["strategy"]
+    """Families that can describe a curve.
+
+    Those for any axis always; those whose x counts samples or rounds on the samples axis alone, and not for a policy that stops early: its
+    mean number of samples is no number that anyone drew.
+    """
+    strategy, budgets = curve.key["strategy"], np.array(curve.budgets, dtype=np.float64)
     unit = "rounds" if strategy in SEQUENTIAL_STRATEGIES else "samples"
+    is_count = curve.key["cost_axis"] == SAMPLES_AXIS and np.allclose(curve.cost, budgets, rtol=1e-9)
     names = []
     for name in families():
         wants_coverage = name in ("beta_binomial", "zero_inflated_beta_binomial")
-        counts = curve.key["cost_axis"] == SAMPLES_AXIS and family(name).axis == unit
+        counts = is_count and family(name).axis == unit
         if family(name).axis == "any" or (counts and (not wants_coverage or strategy in COVERAGE_STRATEGIES)):
             names.append(name)
     return names

@@ -159,7 +159,9 @@ def test_unknown_costs_leave_an_axis_out_and_nothing_else(bank):
     outcomes, problems = (frame.with_columns(pl.lit(None, pl.Float64).alias("energy_j_per_problem")) for frame in bank)
     fits = build_scaling(outcomes, problems, draws=10, seed=5)["out_scaling_fits"]
     assert set(fits["cost_axis"]) == {"samples_per_problem", "output_tokens_per_problem"}
-    partly = problems.with_columns(pl.when(~pl.col("outcome_id").str.ends_with(":32")).then(pl.col("samples_per_problem")).alias("energy_j_per_problem"))
+    partly = problems.with_columns(
+        pl.when(~pl.col("outcome_id").str.ends_with(":32")).then(pl.col("samples_per_problem")).alias("energy_j_per_problem")
+    )
     some = build_scaling(outcomes, partly, draws=10, seed=5)["out_scaling_fits"].filter(pl.col("cost_axis") == "energy_j_per_problem")
     assert set(some["n_excluded"]) == {1}
 
@@ -181,6 +183,22 @@ def test_draws_started_from_the_fit_find_what_a_grid_of_starts_finds():
         warm = fit_many(name, x, y, initial=np.repeat(centre.theta, 200, axis=0), tolerance=1e-9)
         cold = fit_many(name, x, y)
         assert (warm.rss <= cold.rss * (1 + 1e-3) + 1e-9).mean() > 0.97, name
+
+
+def test_families_that_count_samples_leave_policies_that_stop_early_alone():
+    outcomes, problems = make_frames({("pt-a", "adaptive"): np.tile(np.linspace(0.1, 0.6, len(K))[:, None], (1, 4))}, n_problems=4)
+    early = problems.with_columns(pl.col("samples_per_problem") ** 0.7)
+    fits = build_scaling(outcomes, early, draws=5)["out_scaling_fits"].filter(pl.col("cost_axis") == "samples_per_problem")
+    assert set(fits["family"]) == {"exponentiated_power_law", "log_linear", "saturating_power_law", "sigmoid_log_compute"}
+    full = build_scaling(outcomes, problems, draws=5)["out_scaling_fits"].filter(pl.col("cost_axis") == "samples_per_problem")
+    assert "ttspm_parallel" in set(full["family"])
+
+
+def test_metrics_have_no_curve(bank):
+    outcomes, problems = bank
+    kinds = pl.when(pl.col("strategy") == "majority").then(pl.lit("metric")).otherwise(pl.lit("oracle"))
+    built = build_scaling(outcomes.with_columns(strategy_kind=kinds), problems, draws=5)
+    assert set(built["out_scaling_fits"]["strategy"]) == {"pass_at_k"}
 
 
 def test_no_outcomes_give_empty_tables():
