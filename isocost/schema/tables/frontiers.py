@@ -115,7 +115,7 @@ FRONTIER_POINTS = Table(
         Column(
             "frontier_margin_high",
             "float64",
-            "Upper end of its 95 % interval: the margin plus the 0.975 quantile of the largest error over all rivals; NULL as before.",
+            "Upper end of its 95 % interval: the margin plus the 0.98 quantile of the largest error over all close rivals; NULL as before.",
             unit="ratio",
         ),
         Column(

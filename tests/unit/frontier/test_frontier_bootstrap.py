@@ -187,17 +187,22 @@ def test_margin_is_the_lead_over_all_others_at_no_more_cost():
 
 def test_margin_bounds_by_hand():
     rng = np.random.default_rng(6)
-    values, costs = rng.random((8, 30)), np.repeat(np.array([1.0, 2, 2, 2, 3, 4, 5, 6])[:, None], 30, axis=1)
+    values = rng.random((8, 30)) * np.array([[1, 0.1, 1, 0.6, 1.2, 0.3, 1.1, 1]]).T
+    costs = np.repeat(np.array([1.0, 2, 2, 2, 3, 4, 5, 6])[:, None], 30, axis=1)
     counts = resample_counts(30, 999, 0)
     low, high = margin_bounds(values, costs, counts, tails=(0.025,))
     means = counts @ values.T / 30.0
+    error = means - values.mean(axis=1)
+    reach = np.sort(np.ptp(error, axis=1))[int(np.ceil(0.995 * 998))]
     for i in range(1, 8):
         rivals = [j for j in range(8) if j != i and costs[j, 0] <= costs[i, 0]]
         plain = np.sort(means[:, i] - means[:, rivals].max(axis=1))
         assert low[0, i] == pytest.approx(plain[24])
-        error = np.sort((means - values.mean(axis=1))[:, rivals].max(axis=1) - (means - values.mean(axis=1))[:, i])
+        best = max(values[j].mean() for j in rivals if costs[j, 0] < costs[i, 0])
+        near = [j for j in rivals if costs[j, 0] == costs[i, 0] or values[j].mean() >= best - reach]
+        worst = np.sort(error[:, near].max(axis=1) - error[:, i])[int(np.ceil(0.98 * 998))]
         margin = values[i].mean() - values[rivals].mean(axis=1).max()
-        assert high[0, i] == pytest.approx(margin + error[int(np.ceil(0.975 * 998))])
+        assert high[0, i] == pytest.approx(margin + worst)
     assert np.isposinf([low[0, 0], high[0, 0]]).all()
     with pytest.raises(IsocostError, match="tails"):
         margin_bounds(values, costs, counts, tails=(0.9,))
