@@ -160,7 +160,7 @@ def configuration_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame
     spelt = [(row["task"], names[row["point_id"]]) for row in known.select("task", "point_id").iter_rows(named=True)]
     for row, key in zip(known.iter_rows(named=True), spelt, strict=True):
         if spelt.count(key) > 1:
-            names[row["point_id"]] += f" · {row['point_id'][:9]}"
+            names[row["point_id"]] += f" · {row['point_id'][-6:]}"
     return names
 
 

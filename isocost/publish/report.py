@@ -59,8 +59,8 @@ def render(facts: Facts, library: str) -> str:
         title=TITLE,
         style=(_PAGE / "report.css").read_text(encoding="utf-8"),
         body="\n".join(body),
-        # "</script>" inside a text would end the element that carries the data.
-        data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
+        # No "<" of a text may open or close an element here.
+        data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
         library=library,
         script=(_PAGE / "report.js").read_text(encoding="utf-8"),
     )

@@ -15,6 +15,9 @@ from isocost.errors import IsocostError
 from isocost.publish import warehouse
 from isocost.publish.warehouse import build_warehouse, run_checks
 from isocost.schema.registry import all_tables
+from isocost.store import Store
+
+SESSION = "quickstart-0123456789"
 
 
 def read(store, query: str):
@@ -22,8 +25,17 @@ def read(store, query: str):
         return connection.sql(query).fetchall()
 
 
-def test_every_core_and_out_table_is_there_with_its_rows(lab, lab_store):
-    report = build_warehouse(lab_store)
+@pytest.fixture(scope="module")
+def built(lab, tmp_path_factory):
+    """One warehouse for the tests that only read, with its report."""
+    store = Store(tmp_path_factory.mktemp("built") / "data")
+    for name, frame in lab.items():
+        store.write(frame, name, SESSION if name.startswith("core_") else None)
+    return store, build_warehouse(store)
+
+
+def test_every_core_and_out_table_is_there_with_its_rows(lab, built):
+    lab_store, report = built
     assert report.failures == () and report.path == lab_store.warehouse and report.size_bytes > 0
     wanted = {name for name, table in all_tables().items() if table.layer != "raw"}
     assert {part.name for part in report.parts if part.kind == "table"} == wanted
@@ -33,8 +45,8 @@ def test_every_core_and_out_table_is_there_with_its_rows(lab, lab_store):
     assert dict(read(lab_store, "SELECT table_name, n_rows FROM _tables"))["core_samples"] == lab["core_samples"].height
 
 
-def test_columns_carry_their_meaning(lab_store):
-    build_warehouse(lab_store)
+def test_columns_carry_their_meaning(built):
+    lab_store, _ = built
     found = dict(read(lab_store, "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'core_samples'"))
     assert found["latency_s"].startswith("prefill_s + decode_s") and found["latency_s"].endswith("Unit: s.")
     assert all(found.values())
@@ -43,8 +55,8 @@ def test_columns_carry_their_meaning(lab_store):
     assert rows == [("DOUBLE", "J", True)]
 
 
-def test_the_content_is_in_key_order_and_repeats(lab_store):
-    build_warehouse(lab_store)
+def test_the_content_is_in_key_order_and_repeats(built):
+    lab_store, _ = built
     query = "SELECT * FROM core_samples"
     with duckdb.connect(str(lab_store.warehouse), read_only=True) as connection:
         first = connection.sql(query).pl()
@@ -54,16 +66,15 @@ def test_the_content_is_in_key_order_and_repeats(lab_store):
         assert connection.sql(query).pl().equals(first)
 
 
-def test_older_duckdb_can_read_the_file(lab_store):
-    build_warehouse(lab_store)
+def test_older_duckdb_can_read_the_file(built):
+    lab_store, _ = built
     # Byte 12 of a DuckDB file is its storage version: 67 is that of 1.4; DuckDB 2 writes 69 of its own accord.
     version = int.from_bytes(lab_store.warehouse.read_bytes()[12:20], "little")
     assert version <= 67
 
 
-def test_checks_are_a_table_when_given(lab_store):
-    build_warehouse(lab_store)
-    assert read(lab_store, "SELECT count(*) FROM duckdb_tables() WHERE table_name = '_checks'") == [(0,)]
+def test_checks_are_a_table_when_given(built, lab_store):
+    assert read(built[0], "SELECT count(*) FROM duckdb_tables() WHERE table_name = '_checks'") == [(0,)]
     checks = run_checks(lab_store)
     assert checks["is_passed"].all() and checks.height >= 13
     build_warehouse(lab_store, checks=checks)
@@ -72,7 +83,7 @@ def test_checks_are_a_table_when_given(lab_store):
 
 def test_a_failing_check_is_told_with_its_rows(lab, lab_store):
     frame = lab["core_samples"].with_columns(energy_unknown_reason=pl.lit(None, dtype=pl.String))
-    lab_store.write(frame, "core_samples", "quickstart-0123456789")
+    lab_store.write(frame, "core_samples", SESSION)
     failed = run_checks(lab_store).filter(~pl.col("is_passed"))
     assert failed.select("check_name", "failing_rows").rows() == [("energy_has_its_method", frame.height)]
 
@@ -107,7 +118,7 @@ def test_a_reader_keeps_its_file_while_a_new_one_is_swapped_in(lab, lab_store):
         [sys.executable, "-c", program, str(lab_store.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert reader.stdout.readline() == f"{lab['core_samples'].height}\n"
-    lab_store.write(lab["core_problems"].head(3), "core_problems", "quickstart-0123456789")
+    lab_store.write(lab["core_problems"].head(3), "core_problems", SESSION)
     build_warehouse(lab_store)
     assert read(lab_store, "SELECT count(*) FROM core_problems") == [(3,)]
     out, _ = reader.communicate("\n", timeout=30)
@@ -138,8 +149,6 @@ def test_what_a_killed_build_left_goes_and_what_runs_now_stays(lab_store):
 
 
 def test_a_new_machine_gets_a_warehouse_of_empty_tables(tmp_path):
-    from isocost.store import Store
-
     store = Store(tmp_path / "new")
     report = build_warehouse(store)
     assert report.rows == 0 and report.failures == ()

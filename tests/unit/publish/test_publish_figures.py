@@ -1,0 +1,105 @@
+"""The figures: valid Vega-Lite, what is drawn is what the tables say, and PNGs small enough for metadata."""
+
+from __future__ import annotations
+
+import io
+
+import altair as alt
+import polars as pl
+import pytest
+from PIL import Image
+
+from isocost.errors import IsocostError
+from isocost.publish import facts as facts_module
+from isocost.publish import figures
+from isocost.publish.frontier_figure import frontier_specification
+from isocost.publish.scaling_figure import scaling_specification
+
+AXIS = "output_tokens_per_problem"
+
+
+def drawn(specification: dict, kind: str) -> list[dict]:
+    return [row for row in specification["data"]["values"] if row["kind"] == kind]
+
+
+@pytest.fixture
+def facts(lab):
+    return facts_module.from_frames(lab)
+
+
+def test_the_frontier_figure_shows_every_outcome_and_the_staircase(facts):
+    rows = facts.frontier_of("adding", AXIS)
+    specification = frontier_specification(rows, AXIS, facts.bound_of("adding", AXIS), facet=False)
+    points = drawn(specification, "point")
+    assert len(points) == rows.height
+    assert sorted(p["cost"] for p in points) == pytest.approx(rows["cost"].sort().to_list(), rel=1e-4)
+    steps = rows.filter("is_on_frontier").sort("cost")
+    stair = drawn(specification, "stair")
+    assert [s["accuracy"] for s in stair[:-1]] == pytest.approx(steps["accuracy"].to_list(), rel=1e-4)
+    right = specification["encoding"]["x"]["scale"]["domain"][1]
+    assert stair[-1]["cost"] == right > steps["cost"].max() and stair[-1]["accuracy"] == stair[-2]["accuracy"]
+    assert [p["note"] for p in points if "note" in p] == ["first", "last"]
+    assert [row["note"] for row in drawn(specification, "bound") if "note" in row] == ["bound"]
+
+
+def test_sure_marks_are_darker_and_the_axis_has_its_unit(facts):
+    specification = frontier_specification(facts.frontier_of("adding", AXIS), AXIS, facet=False)
+    points = sorted(drawn(specification, "point"), key=lambda p: p["frontier_probability"])
+    opacities = [p["mark_opacity"] for p in points]
+    assert opacities == sorted(opacities) and opacities[0] < opacities[-1]
+    assert specification["encoding"]["x"]["axis"]["title"] == "Generated tokens a problem"
+    assert specification["encoding"]["x"]["scale"]["type"] == "log"
+
+
+def test_many_strategies_share_one_colour(facts):
+    rows = facts.frontier_of("adding", AXIS)
+    more = [rows.head(1).with_columns(strategy=pl.lit(f"s{n}"), outcome_id=pl.lit(f"o{n}"), is_on_frontier=pl.lit(False)) for n in range(9)]
+    specification = frontier_specification(pl.concat([rows, *more]), AXIS, facet=False)
+    colours = {p["colour"] for p in drawn(specification, "point")}
+    assert len(colours) == 7 and "other strategies" in colours and "majority" in colours
+
+
+def test_the_scaling_figure_shows_points_curve_and_decided_asymptotes_only(lab, facts):
+    points, fits = facts.curves_of("majority_at_k", AXIS)
+    specification = scaling_specification(points, fits, AXIS)
+    assert len(drawn(specification, "point")) == points.filter(pl.col("point_kind") == "measured").height
+    assert len(drawn(specification, "curve")) == points.filter(pl.col("point_kind") == "fitted").height
+    assert len(drawn(specification, "asymptote")) == fits.height == 4
+    for column, value in (("status", "at_bound"), ("trend", "flat"), ("asymptote_kind", "constructed")):
+        undecided = fits.with_columns(pl.lit(value).alias(column))
+        assert drawn(scaling_specification(points, undecided, AXIS), "asymptote") == []
+
+
+def test_specifications_hold_the_vega_lite_schema(facts):
+    points, fits = facts.curves_of("majority_at_k", AXIS)
+    bound = facts.bound.filter(pl.col("cost_axis") == AXIS)
+    frontier = facts.frontier.filter(pl.col("cost_axis") == AXIS)
+    for chart in (figures.frontier_chart(frontier, AXIS, bound), figures.scaling_chart(points, fits, AXIS)):
+        specification = figures.themed(chart)
+        specification["config"]["legend"].pop("layout")  # Vega's: handed through, but not listed by the schema of Vega-Lite
+        assert isinstance(alt.FacetChart.from_dict(specification, validate=True), alt.FacetChart)
+
+
+def test_png_and_markdown_are_small_enough_for_metadata(lab):
+    chart = figures.frontier_figure(lab)
+    image = figures.to_png(chart)
+    assert len(image) < 100_000
+    assert Image.open(io.BytesIO(image)).size[0] > 1000
+    text = figures.markdown_image(chart)
+    assert text.startswith("![figure](data:image/png;base64,") and text.endswith(")")
+    with pytest.raises(IsocostError, match="more than 10"):
+        figures.to_png(chart, limit_bytes=10)
+
+
+def test_both_figures_come_from_tables_alone(lab):
+    frontier = {name: lab[name] for name in ("out_frontier_points", "out_frontiers")}
+    assert "data" in figures.frontier_figure(frontier).to_dict()
+    curves = {name: lab[name] for name in ("out_scaling_points", "out_scaling_fits")}
+    assert "data" in figures.curves_figure(curves).to_dict()
+
+
+def test_nothing_to_see_is_said():
+    for chart in (figures.frontier_figure({}), figures.curves_figure({})):
+        assert "yet" in chart.to_dict()["data"]["values"][0]["text"]
+    with pytest.raises(IsocostError, match="known cost on the axis energy_j"):
+        figures.frontier_chart(facts_module.from_frames({}).frontier.with_columns(configuration=pl.lit("")), "energy_j")

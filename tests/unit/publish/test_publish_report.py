@@ -1,0 +1,140 @@
+"""The report and the terminal: whole, escaped, without a network, honest about what is unknown."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from isocost.publish import facts as facts_module
+from isocost.publish import report, terminal
+from isocost.publish.labels import NBSP
+
+LIBRARY = "window.vegaEmbed = () => Promise.resolve();"
+SESSION = "quickstart-0123456789"
+
+
+class Page(HTMLParser):
+    """Ids, options and text of a page; refuses tags that do not close."""
+
+    VOID = frozenset({"meta", "br", "i"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.options: dict[str, list[str]] = {}
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.links += [value for key, value in attrs if key in {"src", "href"}]
+        if "id" in given:
+            self.ids.append(given["id"])
+        if tag == "select":
+            self.options[given["id"]] = []
+        if tag == "option":
+            self.options[list(self.options)[-1]].append(given["value"])
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in {"script", "style"}:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words).replace(NBSP, " "))
+
+
+def rendered(lab) -> str:
+    return report.render(facts_module.from_frames(lab), LIBRARY)
+
+
+def carried(text: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json" id="isocost-data">(.*?)</script>', text, re.DOTALL).group(1))
+
+
+def test_every_chart_has_its_place_and_every_choice_its_specification(lab):
+    text = rendered(lab)
+    page, charts = Page(text), carried(text)["charts"]
+    assert set(charts) <= set(page.ids) and len(page.ids) == len(set(page.ids))
+    assert {name for name in page.ids if name.startswith(("frontier-", "curves-"))} == set(charts)
+    assert page.options["cost-axis"] == list(charts["frontier-0"]) == ["output_tokens_per_problem", "flops_per_problem"]
+    assert page.options["strategy"] == list(charts["curves-0"]) == ["majority_at_k", "pass_at_k"]
+
+
+def test_the_page_needs_no_network(lab):
+    text = rendered(lab)
+    assert Page(text).links == []
+    assert "default-src 'none'" in text and "@import" not in text and "url(" not in text
+
+
+def test_the_numbers_are_those_of_the_tables(lab):
+    page = Page(rendered(lab))
+    summary = lab["out_point_summary"]
+    assert f"{summary['samples_valid'].sum():,} valid samples" in page.text
+    assert "engine error: 1" in page.text
+    top = lab["out_frontier_points"].filter((pl.col("frontier_kind") == "policy") & (pl.col("task") == "adding") & pl.col("is_on_frontier"))
+    assert f"{100 * top['accuracy'].max():.1f} %" in page.text
+    assert "Energy 188 samples: no power source" in page.text
+    assert f"{SESSION}, attempt 1" in page.text and "vllm 0.32.0" in page.text
+
+
+def test_names_from_outside_are_escaped(lab):
+    evil = '</script><script>alert("x")</script><b>'
+    points = lab["core_points"].with_columns(prompt=pl.lit(evil) + pl.col("prompt"))
+    text = rendered(lab | {"core_points": points})
+    assert "<b>" not in text and 'alert("x")</script>' not in text
+    assert any(evil in row["configuration"] for row in carried(text)["charts"]["frontier-0"]["flops_per_problem"]["data"]["values"][:1])
+
+
+def test_the_same_tables_give_the_same_page(lab_store):
+    library = lab_store.report.parent / f".vega-{report.version('vl-convert-python')}.js"
+    library.parent.mkdir(parents=True)
+    library.write_text(LIBRARY, encoding="utf-8")
+    first = report.write_report(lab_store).read_bytes()
+    assert report.write_report(lab_store).read_bytes() == first and b"vegaEmbed" in first
+    assert sorted(p.name for p in lab_store.report.parent.iterdir()) == [library.name, "index.html"]
+
+
+def test_a_new_machine_gets_a_page_that_says_so():
+    page = Page(report.render(facts_module.from_frames({}), LIBRARY))
+    assert "Nothing is measured yet" in page.text and "No session is on record" in page.text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_ends_with_the_frontier_and_three_places(lab, lab_store, width):
+    shown = io.StringIO()
+    terminal.show(lab_store, Console(file=shown, width=width))
+    text = shown.getvalue().replace(NBSP, " ")
+    steps = facts_module.from_frames(lab).frontier_of("adding", "output_tokens_per_problem").filter("is_on_frontier")
+    for row in steps.iter_rows(named=True):
+        assert f"{100 * row['accuracy']:.1f} % ({100 * row['accuracy_low']:.1f}–{100 * row['accuracy_high']:.1f})" in text
+        assert f"{100 * row['frontier_probability']:.0f} %" in text
+    assert "◂ knee" in text and "2,000 bootstrap draws" in text
+    assert "192 samples banked" in text and "4 invalid" in text
+    assert [word for word in ("Dagster UI", "Warehouse", "Report") if word not in text] == []
+    assert "not written yet" in text
+    assert max(len(line) for line in text.splitlines()) <= width
+
+
+def test_the_terminal_says_when_there_is_nothing(tmp_path):
+    from isocost.store import Store
+
+    shown = io.StringIO()
+    terminal.show(Store(tmp_path), Console(file=shown, width=80))
+    assert "No frontier yet" in shown.getvalue() and "No sample is banked yet" in shown.getvalue()
