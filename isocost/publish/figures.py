@@ -23,6 +23,7 @@ from isocost.publish.scaling_figure import scaling_chart
 PNG_LIMIT_BYTES = 100_000
 # More panels than this make an illegible picture; the report has a chart for each.
 _PANELS = 4
+_SCALES = (2.0, 1.5, 1.0, 0.75)
 
 __all__ = ["curves_figure", "empty_chart", "frontier_chart", "frontier_figure", "markdown_image", "scaling_chart", "themed", "to_png"]
 
@@ -87,7 +88,7 @@ def to_png(chart: alt.TopLevelMixin, *, mode: theme.Mode = "light", limit_bytes:
 
     specification = themed(chart, mode)
     image = b""
-    for scale in (2.0, 1.5, 1.0, 0.75):
+    for scale in _SCALES:
         drawn = Image.open(io.BytesIO(vl_convert.vegalite_to_png(specification, scale=scale))).convert("RGB")
         buffer = io.BytesIO()
         # A palette: what vl-convert writes is hardly compressed, ten times the size for the same picture.
