@@ -21,7 +21,7 @@ from isocost.curves.fitting import BatchFit, Fit, fit_many
 from isocost.curves.solver import best_start, solve
 from isocost.errors import IsocostError
 
-_GRID, _ZOOMS = 25, 6
+_GRID, _ZOOMS = 25, 5
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from isocost.curves import (
     profile_interval,
     resampled_means,
 )
-from isocost.curves.extrapolation import default_cuts
+from isocost.curves.extrapolation import choose_many, decide, default_cuts
 from isocost.curves.shapes.sigmoid_log_compute import SigmoidLogCompute
 from isocost.errors import IsocostError
 
@@ -147,18 +147,16 @@ def test_choice_beats_the_worst_fixed_family_out_of_sample():
         "sigmoid_log_compute": [0.7, 12.0, 0.9, 0.0],
     }
     assert set(truths) == set(names)
-    seen, unseen = 2.0 ** np.arange(7), np.array([256.0, 1024.0])
-    rng = np.random.default_rng(11)
-    errors = {name: [] for name in (*names, "chosen")}
-    for truth, parameters in truths.items():
-        model, values = family(truth), np.array([parameters])
-        target = model.predict(values, unseen)[0]
-        for _ in range(12):
-            y = model.predict(values, seen)[0] + rng.normal(0, 0.008, len(seen))
-            chosen = choose_family(names, seen, y).family
-            for name in names:
-                errors[name].append(np.mean((fit(name, seen, y).predict(unseen) - target) ** 2))
-            errors["chosen"].append(errors[chosen][-1])
+    seen, unseen, repeats = 2.0 ** np.arange(7), np.array([256.0, 1024.0]), 12
+    clean, target = (
+        np.repeat([family(t).predict(np.array([p]), x)[0] for t, p in truths.items()], repeats, axis=0) for x in (seen, unseen)
+    )
+    y = clean + np.random.default_rng(11).normal(0, 0.008, clean.shape)
+    errors = {name: ((fit_many(name, seen, y).predict(unseen) - target) ** 2).mean(axis=1) for name in names}
+    scores, bic = choose_many(names, np.broadcast_to(seen, y.shape), y, np.ones_like(y))
+    picked = [decide([family(name) for name in names], scores[:, row], bic[:, row])[0] for row in range(len(y))]
+    errors["chosen"] = np.array([errors[names[choice]][row] for row, choice in enumerate(picked)])
+    assert names[picked[0]] == choose_family(names, seen, y[0]).family
     rmse = {name: np.sqrt(np.mean(values)) for name, values in errors.items()}
     chosen = rmse.pop("chosen")
     assert chosen < 0.7 * max(rmse.values())
