@@ -12,30 +12,50 @@ import unicodedata
 MAX_TEXT = 200_000
 """Characters looked at, from the end: an answer stands at the end, and a text of megabytes must not take minutes."""
 
-_TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
+MAX_LINE = 2000
+"""Characters looked at behind a mark."""
+_EMPTY = " \t\r*_`\"'.:"
+_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _HASHES = re.compile(r"^[ \t]*####[ \t]*(\S[^\n]*)", re.MULTILINE)
 _ANSWER = re.compile(
-    r"(?:\b(?:answer|result)[ \t*_`\"']*(?:\bis\b[ \t]*:?|\bwould[ \t]+be\b|[:=])|^[ \t]*\**A:)"
-    r"[ \t*_]*(?:\n[ \t]*)?([^\n]*)",
+    r"(?:\b(?:answer|result)[ \t*_`\"']{0,10}(?:\bis\b[ \t]*:?|\bwould be\b|[:=])|^[ \t]{0,10}\*{0,2}A:)[ \t*_]{0,10}",
     re.IGNORECASE | re.MULTILINE,
 )
-_THINK = re.compile(r"<think>.*?</think>", re.IGNORECASE | re.DOTALL)
+_BRACE = re.compile(r"\\f?boxed\s*\{|[{}]")
+_THOUGHT = re.compile(r"</think>", re.IGNORECASE)
 
 
 def tail(text: str) -> str:
-    """The part of a text that is searched: without a finished <think> block, at most MAX_TEXT characters from its end."""
-    return _THINK.sub("", text[-MAX_TEXT:])
+    """The part of a text that is searched: what follows a finished <think> block, at most MAX_TEXT characters from the end."""
+    text = text[-MAX_TEXT:]
+    thoughts = [match.end() for match in _THOUGHT.finditer(text)]
+    return text[thoughts[-1] :] if thoughts else text
+
+
+def tagged(text: str) -> str | None:
+    """The content of the last complete <answer>...</answer>; None without one."""
+    start: int | None = None
+    last: str | None = None
+    searched = tail(text)
+    for match in _TAG.finditer(searched):
+        if not match[1]:
+            start = match.end()
+        elif start is not None:
+            last, start = searched[start : match.start()].strip() or last, None
+    return last
 
 
 def boxed(text: str) -> str | None:
     r"""The content of the last complete \boxed{...} (or \fbox), braces matched; None without one."""
-    for start in reversed([match.end() for match in re.finditer(r"\\f?boxed\s*\{", tail(text))]):
-        depth, searched = 1, tail(text)
-        for position in range(start, len(searched)):
-            depth += {"{": 1, "}": -1}.get(searched[position], 0)
-            if depth == 0:
-                return searched[start:position].strip() or None
-    return None
+    searched = tail(text)
+    opened: list[int | None] = []
+    last: str | None = None
+    for match in _BRACE.finditer(searched):
+        if match[0] != "}":
+            opened.append(match.end() if len(match[0]) > 1 else None)
+        elif opened and (start := opened.pop()) is not None:
+            last = searched[start : match.start()].strip() or last
+    return last
 
 
 def marked(text: str) -> str | None:
@@ -44,14 +64,19 @@ def marked(text: str) -> str | None:
     Kinds are tried in this order; of one kind the last counts. The last kind gives the rest of its line, or the next line when nothing
     follows the mark.
     """
-    found = boxed(text)
+    found = boxed(text) or tagged(text)
     if found:
         return found
     searched = tail(text)
-    for pattern in (_TAG, _HASHES, _ANSWER):
-        pieces = [piece.strip() for piece in pattern.findall(searched) if piece.strip(" \t*_`\"'.:")]
-        if pieces:
-            return pieces[-1]
+    hashes = [piece for piece in _HASHES.findall(searched) if piece.strip(_EMPTY)]
+    if hashes:
+        return hashes[-1].strip()
+    for end in reversed([match.end() for match in _ANSWER.finditer(searched)]):
+        line, _, after = searched[end : end + MAX_LINE].partition("\n")
+        following = after.lstrip("\n").partition("\n")[0]
+        for piece in (line, following):
+            if piece.strip(_EMPTY):
+                return piece.strip()
     return None
 
 

@@ -17,7 +17,7 @@ from isocost.tasks.numbers import find_numbers, spell, value_of
 MAX_FORMULA = 1000
 """Characters. No reference is near; parsing time grows fast with length."""
 
-_DOLLARS = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_DOLLARS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]", re.DOTALL)
 _NOISE = re.compile(r"\\(?:left|right|displaystyle|!|,|;|:)(?![a-zA-Z])|[~\s]+")
 
 

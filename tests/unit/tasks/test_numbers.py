@@ -1,0 +1,94 @@
+"""Numbers as models write them: found where they stand, one spelling for each value, nothing that can hang."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isocost.tasks.numbers import MAX_DIGITS, find_numbers, find_words, spell, value_of
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("2 + -8 = **-6**.", ["2", "-8", "-6"]),
+        ("5-3", ["5", "3"]),
+        ("it costs $1,234.50 now", ["$1,234.50"]),
+        ("1, 2, 3", ["1", "2", "3"]),
+        ("-$3", ["-$3"]),
+        ("3/4 of 1/0", ["3/4", "1/0"]),
+        (r"\frac{1}{2} and \text{7}", ["1/2", "7"]),
+        ("x2 v1.5 3rd", ["3"]),
+        ("−4 (minus sign)", ["-4"]),
+        (".5 and 6.", [".5", "6"]),
+        ("1e5 and 2e", ["1e5", "2"]),
+        ("12:30", ["12", "30"]),
+        ("٣", []),
+        ("none", []),
+    ],
+)
+def test_numbers_are_found_as_written(text, found):
+    assert find_numbers(text) == found
+
+
+def test_number_words_are_found():
+    assert find_words("Seven of Twenty-one") == ["7", "20", "1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "spelling"),
+    [
+        ("007", "7"),
+        ("+7", "7"),
+        ("-0", "0"),
+        ("1,234.50", "1234.5"),
+        ("$5", "5"),
+        ("50%", "50"),
+        ("1e3", "1000"),
+        ("1e-3", "0.001"),
+        ("2/4", "0.5"),
+        ("-1/3", "-1/3"),
+        ("10/3", "10/3"),
+        ("-.25", "-0.25"),
+        ("8.", "8"),
+    ],
+)
+def test_equal_values_have_one_spelling(text, spelling):
+    assert spell(value_of(text)) == spelling
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1/0", "5+3", "5 3", "1,2", "1e999999999", "9" * 5000, "1e", "--1", "1.2.3", "inf", "nan", "1_000"]
+)
+def test_what_is_no_number_has_no_value_and_takes_no_time(text):
+    start = time.perf_counter()
+    assert value_of(text) is None
+    assert time.perf_counter() - start < 0.5
+
+
+def test_four_hundred_digits_are_still_a_number():
+    assert value_of("9" * MAX_DIGITS) == Fraction(10**MAX_DIGITS - 1)
+    assert value_of("9" * (MAX_DIGITS + 1)) is None
+
+
+@given(st.fractions())
+@settings(max_examples=100, deadline=None)
+def test_a_spelling_reads_back(value):
+    assert value_of(spell(value)) == value
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9))
+@settings(max_examples=100, deadline=None)
+def test_a_decimal_is_found_in_a_sentence(value):
+    assert [value_of(n) for n in find_numbers(f"The answer is {value}, and that is all.")] == [Fraction(value)]
+
+
+@given(st.text(max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_any_text_can_be_searched(text):
+    for number in find_numbers(text):
+        value_of(number)
