@@ -25,14 +25,14 @@ def as_chart(specification: Specification) -> alt.LayerChart | alt.FacetChart:
     return kind.from_dict(specification, validate=False)
 
 
-def panels(specification: Specification, field: str, names: list[str], most_columns: int = 2) -> Specification:
-    """One panel for every value of a field, side by side."""
+def panels(specification: Specification, field: str, names: list[str]) -> Specification:
+    """One panel for every value of a field, two or three side by side."""
     inner = {key: value for key, value in specification.items() if key not in {"$schema", "data"}}
     return {
         "$schema": _SCHEMA,
         "data": specification["data"],
         "facet": {"field": field, "type": "nominal", "sort": names, "title": None, "header": {"labelAnchor": "start"}},
-        "columns": min(most_columns, len(names)),
+        "columns": 3 if len(names) % 3 == 0 else min(2, len(names)),
         "spec": inner,
     }
 

@@ -89,6 +89,11 @@ class Facts:
         """All outcomes of one task on one axis, cheapest first."""
         return self.frontier.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy", "outcome_id")
 
+    def axis_of(self, task: str) -> str | None:
+        """The axis on which a task is shown first: the first one that has a frontier of it."""
+        known = set(self.frontier.filter(pl.col("task") == task)["cost_axis"])
+        return next((axis for axis in self.axes if axis in known), None)
+
     def bound_of(self, task: str, axis: str) -> pl.DataFrame:
         """The steps of what a perfect verifier could reach at most, cheapest first."""
         return self.bound.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy")

@@ -74,7 +74,9 @@ def frontier_specification(
     specification = drawing.layered(rows, layers, width=width, height=height)
     y_domain = drawing.accuracy_domain(drawn, steps["accuracy"])
     specification["encoding"] = {"x": drawing.cost_encoding(cost_axis, domain), "y": drawing.accuracy_encoding(y_domain)}
-    return drawing.panels(specification, "task", labels.ordered_tasks(drawn["task"].to_list())) if facet else specification
+    if not facet:
+        return specification
+    return drawing.panels(specification, "panel", [labels.task_words(task) for task in labels.ordered_tasks(drawn["task"].to_list())])
 
 
 def _rows(drawn: pl.DataFrame, named: list[str]) -> list[dict[str, Any]]:
@@ -84,7 +86,7 @@ def _rows(drawn: pl.DataFrame, named: list[str]) -> list[dict[str, Any]]:
         sure = row["frontier_probability"] or 0.0
         made = {
             "kind": "point",
-            "task": row["task"],
+            "panel": labels.task_words(row["task"]),
             "configuration": row["configuration"],
             "colour": labels.strategy_words(row["strategy"]) if row["strategy"] in named else _OTHERS,
             "label": labels.outcome(row["strategy"], row["budget"]),
@@ -112,16 +114,17 @@ def _stairs(steps: pl.DataFrame, right: float, kind: str) -> list[dict[str, Any]
     for (task,), group in steps.sort("cost").group_by("task", maintain_order=True):
         corners = group.select("cost", "accuracy").rows()
         corners.append((right, corners[-1][1]))
-        rows += [{"kind": kind, "task": task, "cost": rounded(c), "accuracy": rounded(a)} for c, a in corners]
+        rows += [{"kind": kind, "panel": labels.task_words(task), "cost": rounded(c), "accuracy": rounded(a)} for c, a in corners]
     return rows
 
 
 def _bound(drawn: pl.DataFrame, steps: pl.DataFrame, right: float) -> list[dict[str, Any]]:
     """The dotted staircase; named where it ends clear of the frontier."""
     rows = _stairs(steps, right, "bound")
-    best = dict(drawn.filter("is_on_frontier").group_by("task").agg(pl.col("accuracy").max()).iter_rows())
+    reached = drawn.filter("is_on_frontier").group_by("task").agg(pl.col("accuracy").max())
+    best = {labels.task_words(task): accuracy for task, accuracy in reached.iter_rows()}
     for row in rows:
-        if row["cost"] == right and row["accuracy"] - best.get(row["task"], 1.0) > _BOUND_GAP:
+        if row["cost"] == right and row["accuracy"] - best.get(row["panel"], 1.0) > _BOUND_GAP:
             row["note"] = "bound"
     return rows
 

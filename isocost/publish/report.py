@@ -52,7 +52,7 @@ def render(facts: Facts, library: str) -> str:
     """
     body = [sections.header(facts), "<main>"]
     if facts.first_axis:
-        body += [sections.cards(facts, facts.first_axis), sections.frontier(facts)]
+        body += [sections.cards(facts), sections.frontier(facts)]
     body += [sections.curves(facts), sections.accounting(facts), sections.unknowns(facts), sections.provenance(facts), "</main>"]
     data = {"config": {mode: theme.config(mode) for mode in ("light", "dark")}, "charts": charts(facts)}
     return Template((_PAGE / "report.html").read_text(encoding="utf-8")).substitute(

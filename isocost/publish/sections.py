@@ -55,11 +55,12 @@ def header(facts: Facts) -> str:
     return f"<header class=page><div class=mark>Isocost</div>{title}{html.tag('p', line, class_='lede')}</header>"
 
 
-def cards(facts: Facts, axis: str) -> str:
+def cards(facts: Facts) -> str:
     """One card a task: the best that was reached, at what cost, how surely."""
     made = []
     for task in facts.tasks:
-        said = sentences.headline(facts, task, axis)
+        axis = facts.axis_of(task)
+        said = sentences.headline(facts, task, axis) if axis else None
         if said is None:
             continue
         figure = f"<p class=figure>{said.accuracy}<small>{said.interval}</small></p>"

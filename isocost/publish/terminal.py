@@ -30,12 +30,12 @@ def show(store: Store, console: Console | None = None, *, cost_axis: str | None 
     """
     console = console or Console()
     facts = facts_module.gather(store)
-    axis = cost_axis or facts.first_axis
     for task in facts.tasks:
+        axis = cost_axis or facts.axis_of(task)
         if axis and facts.frontier_of(task, axis).height:
             console.print()
             console.print(frontier_table(facts, task, axis))
-    if not axis:
+    if not facts.axes:
         console.print("No frontier yet: no measured configuration has both an accuracy and a cost.")
     console.print(accounting_line(facts), highlight=False)
     console.print()
