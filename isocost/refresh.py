@@ -20,9 +20,10 @@ from isocost import sql
 from isocost.bank.importers import ImportReport, import_path, read_imports
 from isocost.bank.reader import read_manifests, read_raw
 from isocost.errors import IsocostError
+from isocost.preflight import preflight
 from isocost.schema.frames import empty
 from isocost.store import IMPORT_PREFIX, Store
-from isocost.sweep import Session, load_sweep, plan_sessions, read_session
+from isocost.sweep import Session, plan_sessions, read_session
 
 Frames = dict[str, pl.DataFrame]
 
@@ -54,7 +55,7 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     Raises:
         IsocostError: the sweep file is at fault; file, key and remedy are in the message, and nothing was written.
     """
-    planned = plan_sessions(load_sweep(path))
+    planned = plan_sessions(preflight(path))
     book = card_book(store)
     for card in {model.card for model in (session.engine.model for session in planned) if model.card is not None}:
         book.model(card)  # refuses an unknown card now, not after the measurement
