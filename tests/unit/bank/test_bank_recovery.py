@@ -232,7 +232,7 @@ with open_run(Files(sys.argv[1]), SESSION, part_rows=2) as (writer, found):
     print("ready", len(todo), flush=True)
     for i in todo:
         writer.append("raw_generations", [call(i, attempt=writer.manifest.attempt)])
-        if writer.due():
+        if writer.pending() == 2:
             writer.seal()
 """
 
