@@ -159,10 +159,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
     try:
         try:
+            signal.alarm(int(2 * WALL_LIMIT_S))  # unhandled: ends a stuck child whose parent was killed and can kill it no more
             signal.setitimer(signal.ITIMER_PROF, float(request["arguments"].pop("cpu_limit_s", CPU_LIMIT_S)))
             return {"value": _WORK[request["work"]](**request["arguments"])}
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.alarm(0)
     except _OutOfTime:
         return {"reason": "timeout"}
     except (MemoryError, RecursionError):

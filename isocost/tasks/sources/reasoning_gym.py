@@ -32,8 +32,8 @@ def library() -> types.ModuleType:
     It imports pycosat, a C extension without wheels, for one dataset of a hundred; where that is missing an empty module stands in, and
     that one dataset is refused.
     """
-    if importlib.util.find_spec("pycosat") is None:
-        sys.modules.setdefault("pycosat", types.ModuleType("pycosat"))
+    if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
+        sys.modules["pycosat"] = types.ModuleType("pycosat")
     import reasoning_gym
 
     return reasoning_gym
