@@ -17,7 +17,7 @@ from isocost.publish.drawing import Specification, name, quantity, rounded, wher
 _COLOURS = 6
 _OTHERS = "other strategies"
 _BOUND_GAP = 0.08
-_NUMBERS = ("cost", "accuracy", "accuracy_low", "accuracy_high", "is_on_frontier", "frontier_probability")
+_NUMBERS = ("cost", "accuracy", "accuracy_low", "accuracy_high", "frontier_probability")
 
 
 def frontier_chart(
@@ -91,6 +91,7 @@ def _rows(drawn: pl.DataFrame, named: list[str]) -> list[dict[str, Any]]:
             "colour": labels.strategy_words(row["strategy"]) if row["strategy"] in named else _OTHERS,
             "label": labels.outcome(row["strategy"], row["budget"]),
             "interval": labels.interval(row["accuracy_low"], row["accuracy_high"]),
+            "on_frontier": "yes" if row["is_on_frontier"] else "no",
             "line_opacity": rounded(0.12 + 0.48 * sure),
             "mark_opacity": rounded(0.28 + 0.67 * sure),
         }
@@ -192,7 +193,7 @@ def _points(colour: Specification, shape: Specification, cost_axis: str) -> Spec
     )
     told = [
         *drawing.outcome_tooltip(cost_axis),
-        name("is_on_frontier", title="On the frontier"),
+        name("on_frontier", title="On the frontier"),
         quantity("frontier_probability", title="in bootstrap draws", format=".0%"),
     ]
     return {
