@@ -98,15 +98,18 @@ def test_the_asset_graph_shows_every_layer(ui: str, page) -> None:
     for group in ("raw", "core", "out", "publish"):
         page.get_by_text(group, exact=True).first.wait_for()
     keep(page, "asset-graph")
-    page.goto(f"{ui}/locations/isocost/asset-groups/core/lineage")
-    page.get_by_text("core_samples").first.wait_for()
-    keep(page, "core-lineage")
+    page.goto(f"{ui}/locations/isocost/asset-groups/core/list")
+    for table in ("core_samples", "core_sessions"):
+        page.get_by_text(table, exact=True).first.wait_for()
+    keep(page, "core-list")
 
 
 def test_the_frontier_figure_is_on_the_assets_page(ui: str, page) -> None:
     page.goto(f"{ui}/assets/out_frontier_points?view=overview")
-    page.get_by_text("out_frontier_points").first.wait_for()
-    page.get_by_text("figure", exact=True).first.wait_for()
+    page.get_by_text("Show Markdown").first.click()
+    figure = page.locator('img[src^="data:image/png"]').first
+    figure.wait_for()
+    assert figure.evaluate("image => image.naturalWidth") > 300
     keep(page, "frontier-asset")
 
 
