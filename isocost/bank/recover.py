@@ -20,7 +20,8 @@ from isocost.bank.manifest import Manifest, QuarantineEntry
 from isocost.bank.parts import PartFault, adopted, check_part
 from isocost.errors import IsocostError
 
-DONE_COLUMNS = ("point_id", "problem_id", "sample_index", "sample_id", "finish_reason", "is_warmup")
+_JUDGED = ("point_id", "problem_id", "sample_index", "finish_reason", "is_warmup")
+DONE_SCHEMA = {"point_id": pl.String(), "problem_id": pl.String(), "sample_index": pl.Int32()}
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Recovery:
 
     Attributes:
         manifests: the session's manifests, by attempt, as they stand now.
-        done: rows of raw_generations in proven parts, columns `DONE_COLUMNS`.
+        done: samples in proven parts, warm-up and errors left out; columns of `DONE_SCHEMA`, one row per call.
         notes: one sentence for every thing that was changed.
     """
 
@@ -59,7 +60,7 @@ def recover(files: Files, session_id: str) -> Recovery:
         kept = []
         for entry in manifest.parts:
             try:
-                rows, _ = check_part(files, session_id, entry.table, entry.file, entry, _columns(entry.table))
+                rows, _ = check_part(files, session_id, entry.table, entry.file, entry, judged_columns(entry.table))
             except PartFault as fault:
                 _set_aside(files, manifest, entry.table, entry.file, fault, notes)
                 changed.add(manifest.run_id)
@@ -71,7 +72,7 @@ def recover(files: Files, session_id: str) -> Recovery:
     for run_id in sorted(changed):
         files.write(found[run_id].path, found[run_id].to_json())
     ordered = sorted(found.values(), key=lambda m: (m.attempt, m.run_id))
-    return Recovery(ordered, _concat(done), notes)
+    return Recovery(ordered, pl.concat([pl.DataFrame(schema=DONE_SCHEMA), *done]), notes)
 
 
 def _manifests(files: Files, session_id: str, notes: list[str]) -> dict[str, Manifest]:
@@ -109,7 +110,7 @@ def _sweep_folders(
                 manifest = _manifest_of(part.run_id, session_id, found)
                 changed.add(manifest.run_id)
                 try:
-                    rows, data = check_part(files, session_id, table, name, None, _columns(table))
+                    rows, data = check_part(files, session_id, table, name, None, judged_columns(table))
                 except PartFault as fault:
                     _set_aside(files, manifest, table, name, fault, notes)
                     continue
@@ -140,17 +141,16 @@ def _set_aside(files: Files, manifest: Manifest, table: str, name: str, fault: P
     notes.append(f"{name} of {table} set aside ({fault}); its samples are missing again")
 
 
-def _columns(table: str) -> tuple[str, ...]:
-    return DONE_COLUMNS if table == "raw_generations" else ()
+def good_samples(rows: pl.DataFrame) -> pl.DataFrame:
+    """The samples among rows of raw_generations: neither warm-up nor errors; columns of `DONE_SCHEMA`."""
+    return rows.filter(~pl.col("is_warmup"), pl.col("finish_reason") != "error").select(*DONE_SCHEMA)
+
+
+def judged_columns(table: str) -> tuple[str, ...]:
+    """The columns that `good_samples` needs; none for other tables."""
+    return _JUDGED if table == "raw_generations" else ()
 
 
 def _collect(done: list[pl.DataFrame], table: str, rows: pl.DataFrame) -> None:
     if table == "raw_generations":
-        done.append(rows.select(DONE_COLUMNS))
-
-
-def _concat(done: list[pl.DataFrame]) -> pl.DataFrame:
-    if done:
-        return pl.concat(done)
-    text = ("point_id", "problem_id", "sample_id", "finish_reason")
-    return pl.DataFrame(schema={c: pl.String() if c in text else pl.Int32() if c == "sample_index" else pl.Boolean() for c in DONE_COLUMNS})
+        done.append(good_samples(rows))

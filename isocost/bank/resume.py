@@ -12,10 +12,8 @@ import polars as pl
 from isocost.bank import manifest as manifests
 from isocost.bank.files import Files
 from isocost.bank.parts import PartFault, check_part
-from isocost.bank.recover import DONE_COLUMNS
+from isocost.bank.recover import DONE_SCHEMA, good_samples, judged_columns
 from isocost.errors import IsocostError
-
-_PLAN = {"point_id": pl.String(), "problem_id": pl.String(), "sample_index": pl.Int32()}
 
 
 def planned_samples(points: Iterable[tuple[str, Sequence[str], int]]) -> pl.DataFrame:
@@ -33,25 +31,22 @@ def planned_samples(points: Iterable[tuple[str, Sequence[str], int]]) -> pl.Data
         indices = pl.DataFrame({"sample_index": pl.int_range(0, samples, dtype=pl.Int32, eager=True)})
         crossed = problems.join(indices, how="cross", maintain_order="left_right")
         frames.append(crossed.select(pl.lit(point_id).alias("point_id"), "problem_id", "sample_index"))
-    return pl.concat(frames) if frames else pl.DataFrame(schema=_PLAN)
+    return pl.concat(frames) if frames else pl.DataFrame(schema=DONE_SCHEMA)
 
 
 def missing_samples(planned: pl.DataFrame, done: pl.DataFrame) -> pl.DataFrame:
     """The planned samples that no proven row answers, in the order of the plan.
 
-    A sample counts as done when it has rows that are neither warm-up nor errors.
-
     Args:
         planned: see `planned_samples`.
-        done: columns `DONE_COLUMNS`, e.g. `Recovery.done`.
+        done: e.g. `Recovery.done`.
     """
-    good = done.filter(~pl.col("is_warmup") & (pl.col("finish_reason") != "error") & pl.col("sample_index").is_not_null())
-    keys = list(_PLAN)
-    return planned.join(good.select(keys).unique(), on=keys, how="anti", maintain_order="left")
+    keys = list(DONE_SCHEMA)
+    return planned.join(done.select(keys).unique(), on=keys, how="anti", maintain_order="left")
 
 
 def done_elsewhere(files: Files, session_id: str, point_ids: Sequence[str]) -> pl.DataFrame:
-    """Proven rows of these points that other sessions banked (two sweeps may plan the same point); columns `DONE_COLUMNS`.
+    """Proven samples of these points that other sessions banked (two sweeps may plan the same point); columns of `DONE_SCHEMA`.
 
     Parts of other sessions that cannot be trusted are left to their own session: their samples simply do not count here.
     """
@@ -67,12 +62,8 @@ def done_elsewhere(files: Files, session_id: str, point_ids: Sequence[str]) -> p
             for part in manifest.parts:
                 if part.table == "raw_generations" and wanted & part.points.keys():
                     try:
-                        rows, _ = check_part(files, other, part.table, part.file, part, DONE_COLUMNS)
+                        rows, _ = check_part(files, other, part.table, part.file, part, judged_columns(part.table))
                     except PartFault:
                         continue
-                    frames.append(rows.select(DONE_COLUMNS).filter(pl.col("point_id").is_in(list(wanted))))
-    empty = {c: pl.Boolean() if c == "is_warmup" else pl.Int32() if c == "sample_index" else pl.String() for c in DONE_COLUMNS}
-    return pl.concat(frames) if frames else pl.DataFrame(schema=empty)
-
-
-__all__ = ["done_elsewhere", "missing_samples", "planned_samples"]
+                    frames.append(good_samples(rows).filter(pl.col("point_id").is_in(list(wanted))))
+    return pl.concat([pl.DataFrame(schema=DONE_SCHEMA), *frames])

@@ -244,7 +244,7 @@ class VllmEngine:
         for scheduler, iteration in seen:
             if scheduler is None:
                 continue
-            prefix, prompts = scheduler.prefix_cache_stats, None if iteration is None else iteration.prompt_token_stats
+            prefix, prompts = scheduler.prefix_cache_stats, getattr(iteration, "prompt_token_stats", None)
             self._steps.append(
                 {
                     "end_s": after,

@@ -251,7 +251,7 @@ def test_kill_nine_in_the_middle_of_sealing_loses_nothing_sealed_and_doubles_not
         child.stdout.close()
     done = recover(Files(lake), SESSION).done
     report = verify_bank(lake)
-    assert report.faults == () and report.samples == done.height == done["sample_id"].n_unique() > 0
+    assert report.faults == () and report.samples == done.height == done.n_unique() > 0
     assert counts[0] == 4000 > counts[1] > 4000 - done.height
 
 
