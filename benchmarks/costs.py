@@ -97,13 +97,21 @@ def _pairs(generate, source: PowerSource, note: str, pairs: int) -> None:
                 busy, elapsed = busy + sampler.read_cpu_s, elapsed + seconds
         ratios.append(speed[True] / speed[False])
         work.append(per_cpu[True] / per_cpu[False])
-    median, spread = statistics.median(ratios), statistics.quantiles(ratios, n=4)
-    print(
-        f"sampler at {1 / PERIOD_S:g} Hz on {note}: tokens/s with over without {median:.4f} "
-        f"(median of {pairs} alternating pairs, quartiles {spread[0]:.3f} to {spread[2]:.3f}; wanted {LEAST_RATIO}: "
-        f"{'kept' if median >= LEAST_RATIO else 'MISSED'}); tokens per processor second, which other programs disturb less: "
-        f"{statistics.median(work):.4f}; the sampling thread used {busy / elapsed:.3%} of one core"
+    share = busy / elapsed
+    print(f"sampler at {1 / PERIOD_S:g} Hz on {note}, {pairs} alternating pairs:")
+    print(f"  tokens/s with over without: {_verdict(ratios)}")
+    print(f"  tokens per processor second with over without: {_verdict(work)}")
+    print(f"  the sampling thread used {share:.3%} of one core (limit 1 %: {'kept' if share < 0.01 else 'MISSED'})")
+
+
+def _verdict(ratios: list[float]) -> str:
+    """Median with its notch (1.57 IQR / sqrt n, a 95 % interval of a median), and whether that settles the question."""
+    median, quartiles = statistics.median(ratios), statistics.quantiles(ratios, n=4)
+    notch = 1.57 * (quartiles[2] - quartiles[0]) / len(ratios) ** 0.5
+    settled = (
+        "kept" if median - notch >= LEAST_RATIO else "MISSED" if median + notch < LEAST_RATIO else "undecided, the machine is too busy"
     )
+    return f"{median:.4f} +- {notch:.4f} (wanted {LEAST_RATIO}: {settled})"
 
 
 def _engine():
