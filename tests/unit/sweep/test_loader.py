@@ -131,7 +131,7 @@ def test_sizes_are_bytes_or_have_a_unit(written, meant):
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_text_is_a_sweep_or_one_error(text):
     text = text if isinstance(text, str) else text.decode("latin-1")
     try:
@@ -145,7 +145,7 @@ def test_any_text_is_a_sweep_or_one_error(text):
     cut=st.integers(0, 40),
     put=st.sampled_from(["", "{", "]", ": ", "null", "-", "1e400", "~", "'"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_damaged_file_is_a_sweep_or_one_error(line, cut, put):
     lines = GOOD.split("\n")
     lines[line] = lines[line][:cut] + put + lines[line][cut + 1 :]

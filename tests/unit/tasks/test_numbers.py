@@ -76,19 +76,19 @@ def test_four_hundred_digits_are_still_a_number():
 
 
 @given(st.fractions())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_spelling_reads_back(value):
     assert value_of(spell(value)) == value
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_decimal_is_found_in_a_sentence(value):
     assert [value_of(n) for n in find_numbers(f"The answer is {value}, and that is all.")] == [Fraction(value)]
 
 
 @given(st.text(max_size=300))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_text_can_be_searched(text):
     for number in find_numbers(text):
         value_of(number)
