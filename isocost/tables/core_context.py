@@ -84,7 +84,7 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "has_prefix_caching": engine.enable_prefix_caching,
         "is_eager": engine.enforce_eager,
         "engine_options": canonical_json(engine.options),
-        "samples_per_problem": item.samples_per_problem,
+        "samples_planned_per_problem": item.samples_per_problem,
         "samples_planned": wanted,
         "samples_banked": counts[0],
         "samples_valid": counts[1],
