@@ -165,8 +165,9 @@ class PointBank:
         rows = np.array([place.get(problem, -1) for problem in problem_ids])
 
         def take(values: np.ndarray, missing: float) -> np.ndarray:
-            mask = rows >= 0
-            return np.where(mask if values.ndim == 1 else mask[:, None], values[np.maximum(rows, 0)], missing)
+            out = np.full((len(rows), *values.shape[1:]), missing, dtype=values.dtype)
+            out[rows >= 0] = values[rows[rows >= 0]]
+            return out
 
         return PointBank(
             self.point_id,
