@@ -13,6 +13,7 @@ import argparse
 
 from isocost.errors import IsocostError
 from isocost.payload.loop import Stop
+from isocost.payload.parent import end_with_parent
 from isocost.payload.progress import Reporter
 from isocost.payload.session import Outcome, RunFailed, generate
 from isocost.sweep import read_session
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     stop = Stop()
     with Reporter() as reporter, stop.listening():
+        if reporter.is_piped:
+            end_with_parent()
         try:
             session = read_session(arguments.session)
             outcome = generate(

@@ -42,6 +42,11 @@ class Reporter:
         """Closes Pipes; exceptions are not reported through it: the exit code and the manifest tell."""
         self._stack.close()
 
+    @property
+    def is_piped(self) -> bool:
+        """Whether an orchestrator listens."""
+        return self._pipes is not None
+
     def say(self, line: str) -> None:
         """One plain line."""
         if self._pipes is not None:
