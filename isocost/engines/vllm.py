@@ -361,11 +361,14 @@ def set_environment(*, multiprocessing: bool) -> None:
         "HF_HUB_OFFLINE": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
         "TQDM_DISABLE": "1",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
     }
     if is_cpu_build():
         wanted["VLLM_CPU_OMP_THREADS_BIND"] = omp_binding(sorted(os.sched_getaffinity(0)))
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
+    # Notes between vLLM and PyTorch about their own interfaces: nothing that the person who reads the progress could act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
 
 
 def omp_binding(cores: Sequence[int]) -> str:

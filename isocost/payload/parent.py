@@ -1,7 +1,7 @@
 """Ends the payload when the process that started it is gone.
 
-Lives here: one system call. A killed orchestrator would otherwise leave an engine running that nobody waits for and that holds the session's
-lock and the device. SIGTERM, not SIGKILL: what is finished gets sealed first. Not here: handling of that signal (``loop.Stop``).
+Lives here: one system call. A killed orchestrator would otherwise leave an engine running that nobody waits for and that holds the
+session's lock and the device. SIGTERM, not SIGKILL: what is finished gets sealed first. Not here: handling of that signal (``loop.Stop``).
 """
 
 from __future__ import annotations
