@@ -171,3 +171,33 @@ def test_a_file_that_does_not_run_is_named(tmp_path, database):
     with pytest.raises(IsocostError, match=r"sql/checks/core_samples__nonsense\.sql: .*nowhere"):
         sql.run_file(database, path)
     assert sql.describe(path) == "Says nothing."
+
+
+def test_the_frontier_view_names_equal_outcomes_once(lab, database):
+    path = sql.sql_root() / "views" / "frontier.sql"
+    wanted = lab["out_frontier_points"].filter((pl.col("frontier_kind") == "policy") & pl.col("is_on_frontier"))
+    before = sql.run_file(database, path)
+    assert before.height == wanted.height
+    # A twin under another name, marked as the group's first and as the knee, is the same step.
+    twin = "'a-twin' AS outcome_id, 'borda_at_k_x' AS strategy, true AS is_knee"
+    one = "WHERE frontier_kind = 'policy' AND outcome_id = (SELECT min(outcome_id) FROM frontier_one)"
+    database.execute(f"CREATE TEMP TABLE frontier_one AS ({path.read_text(encoding='utf-8')})")
+    database.execute(f"INSERT INTO out_frontier_points SELECT * REPLACE ({twin}) FROM out_frontier_points {one}")
+    after = sql.run_file(database, path)
+    assert after.height == before.height
+    assert set(after["strategy"]) == {"majority_at_k"}
+    assert after["is_knee"].sum() > before["is_knee"].sum()
+
+
+def test_the_examples_answer_their_questions(lab, database):
+    answers = {path.stem: sql.run_file(database, path) for path in sql.sql_files("examples")}
+    cheapest = answers["cheapest_for_a_target"]
+    assert set(cheapest["task"]) == {"adding"} and cheapest["accuracy"].min() >= 0.5 and cheapest["chance"].min() >= 0.5
+    outcomes = lab["out_strategy_outcomes"].filter((pl.col("strategy_kind") == "policy") & (pl.col("accuracy") >= 0.5))
+    assert cheapest["output_tokens_per_problem"].min() == pytest.approx(outcomes["output_tokens_per_problem"].min(), abs=0.05)
+    gains = answers["gain_per_thousand_tokens"]
+    assert gains.select("from_samples", "to_samples").unique().sort("from_samples").rows() == [(1.0, 4.0), (4.0, 8.0)]
+    row = gains.row(0, named=True)
+    assert row["points_per_1000_tokens"] == pytest.approx(1000 * row["points_gained"] / row["more_tokens"], rel=0.02, abs=0.1)
+    votes = answers["where_voting_stops_paying"]
+    assert votes.height == 4 and (votes["accuracy"] >= votes["accuracy_of_one"]).all()
