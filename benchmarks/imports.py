@@ -92,6 +92,10 @@ def row_by_row(source: Path, folder: Path) -> None:
 
 
 def _child(work: Callable[[Path, Path], None], source: Path, folder: Path, pipe: Any) -> None:
+    import duckdb  # noqa: F401 - the cost of starting Python is no cost of importing data
+
+    import isocost.bank.importers  # noqa: F401
+
     started = time.perf_counter()
     work(source, folder)
     seconds = time.perf_counter() - started

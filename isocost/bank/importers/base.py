@@ -107,13 +107,13 @@ class Importer:
         """Every record of the source, streamed, in a fixed order."""
         raise NotImplementedError
 
-    def write_fast(self, source: Source, part: Path, frame_of: Any) -> int | None:
-        """Writes all records to one part without a Python loop, where the format allows it.
+    def write_fast(self, source: Source, folder: Path, constants: Any) -> int | None:
+        """Writes all records as parts without a Python loop, where the format allows it.
 
         Args:
             source: what to read.
-            part: the Parquet file to write.
-            frame_of: the run's constants (``run.Constants``).
+            folder: where the parts go, named part-00000.parquet and on.
+            constants: the run's constants (``run.Constants``).
 
         Returns:
             The number of records, or None when the rows must go through ``records`` (also to find the place of a fault).

@@ -47,7 +47,7 @@ class Generic(Importer):
             )
         return [path]
 
-    def write_fast(self, source: Source, part: Path, constants: Any) -> int | None:
+    def write_fast(self, source: Source, folder: Path, constants: Any) -> int | None:
         """Lets DuckDB read, convert and write; None where a value needs the row-by-row way."""
         mapping = _mapping(source)
         kind = KINDS[source.path.suffix.lower()]
@@ -55,12 +55,12 @@ class Generic(Importer):
         if kind == "parquet":
             with pq.ParquetFile(source.path) as file:
                 _check_header(source.path, file.schema_arrow.names, [rule.source for rule in found])
-        else:
+        elif kind == "csv":
             check_lines(source.path)
         header = _csv_header(source.path, _delimiter(source.path, mapping)) if kind == "csv" else []
         if kind == "csv":
             _check_header(source.path, header, [rule.source for rule in found])
-        return write_table_fast(source, part, constants, kind, mapping, found, header)
+        return write_table_fast(source, folder, constants, kind, mapping, found, header)
 
     def records(self, source: Source) -> Iterator[Row]:
         """Row by row, in file order."""

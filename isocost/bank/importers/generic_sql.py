@@ -6,6 +6,8 @@ line or takes the value after all. Not here: the mapping's vocabulary (``mapping
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,16 @@ import duckdb
 
 from isocost.bank.importers.base import PROVENANCE, Source
 from isocost.bank.importers.mapping import Rule
-from isocost.bank.importers.reading import MAX_LINE_BYTES
+from isocost.bank.importers.reading import MAX_LINE_BYTES, Chunk, copy_range, line_chunks
 from isocost.bank.importers.units import sql_factor
 from isocost.schema.parquet import stamp
 from isocost.schema.registry import table
 from isocost.schema.types import duckdb_type
 
-# Bounded whatever the file's size; DuckDB spills to the staging folder beyond it.
-MEMORY_LIMIT = "512MiB"
-_ROW_GROUP_BYTES = 24 << 20
+# Of each worker, bounded whatever the file's size; DuckDB spills to the staging folder beyond it.
+MEMORY_LIMIT = "256MiB"
+WORKERS = min(2, os.cpu_count() or 1)
+_ROW_GROUP_BYTES = 16 << 20
 _WORDS_TRUE = "('true','t','1','1.0','yes','y','c','correct','pass','passed')"
 _WORDS_FALSE = "('false','f','0','0.0','no','n','i','incorrect','fail','failed')"
 # What DuckDB says of a file or value it does not take. A binder or parser error would be a defect of this module and is not hidden.
@@ -37,36 +40,51 @@ _REFUSED = "error('isocost refuses a value')"
 
 
 def write_table_fast(
-    source: Source, part: Path, constants: Any, kind: str, mapping: dict[str, Any], found: list[Rule], header: list[str]
+    source: Source, folder: Path, constants: Any, kind: str, mapping: dict[str, Any], found: list[Rule], header: list[str]
 ) -> int | None:
-    """Writes the whole file as one part.
+    """Writes the whole file as one part, a large JSON Lines file as one part a chunk, chunks side by side.
+
+    Numbering its rows keeps DuckDB on one thread for each file; so a large file is cut between lines, and each worker copies
+    its chunk, converts it and removes the copy. Disk for the copies and memory are bounded whatever the file's size.
 
     Returns:
-        The number of rows, or None where DuckDB refused the file or a value broke a rule.
+        The number of rows, or None where DuckDB refused the file or a value broke a rule; no part is left then.
     """
-    with duckdb.connect(
-        config={"memory_limit": MEMORY_LIMIT, "autoinstall_known_extensions": False, "temp_directory": str(part.parent / "spill")}
-    ) as con:
-        con.execute("SET preserve_insertion_order = true")
+    rows_a_group = _rows_a_group(source.path)
+    chunks = line_chunks(source.path) if kind == "jsonl" else [Chunk(0, source.path.stat().st_size, 0)]
+
+    def write(index: int) -> None:
+        part, copy, chunk = folder / f"part-{index:05d}.parquet", folder / f"chunk-{index}.jsonl", chunks[index]
         try:
-            rows_a_group = _rows_a_group(source.path)
-            reader = _reader(source.path, kind, mapping, found, header)
-            if kind != "parquet":
-                # Numbering rows while parsing keeps DuckDB on one thread; parsed once in parallel and numbered from the copy it is faster.
-                copy = part.with_name("parsed.tmp")
-                _copy(con, f"SELECT * FROM {reader}", copy, "snappy", rows_a_group)
-                reader = f"read_parquet({_text(str(copy))}, file_row_number=true)"
-            _copy(con, _select(reader, constants, kind, mapping, found, source), part, "zstd", rows_a_group, f", KV_METADATA {_stamp()}")
-            return _accepted(con, part, constants, found)
-        except _REFUSALS:
-            part.unlink(missing_ok=True)
-            return None
+            if len(chunks) > 1:
+                copy_range(source.path, copy, chunk.begin, chunk.end)
+            reader = _reader(copy if len(chunks) > 1 else source.path, kind, mapping, found, header)
+            number = "file_row_number" if kind == "parquet" else f"row_number() OVER () - 1 + {chunk.first_line}"
+            select = _select(reader, constants, kind, mapping, found, source, number)
+            with _connect(folder, threads=1) as con:
+                con.execute(
+                    f"COPY ({select}) TO {_text(str(part))} "
+                    f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {rows_a_group}, KV_METADATA {_stamp()})"
+                )
         finally:
-            part.with_name("parsed.tmp").unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
+
+    try:
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            list(pool.map(write, range(len(chunks))))
+        with _connect(folder, threads=WORKERS) as con:
+            rows = _accepted(con, folder, constants, found)
+    except _REFUSALS:
+        rows = None
+    if rows is None:
+        for part in folder.glob("part-*.parquet"):
+            part.unlink()
+    return rows
 
 
-def _copy(con: duckdb.DuckDBPyConnection, select: str, to: Path, compression: str, rows_a_group: int, more: str = "") -> None:
-    con.execute(f"COPY ({select}) TO {_text(str(to))} (FORMAT parquet, COMPRESSION {compression}, ROW_GROUP_SIZE {rows_a_group}{more})")
+def _connect(folder: Path, threads: int) -> duckdb.DuckDBPyConnection:
+    settings = {"memory_limit": MEMORY_LIMIT, "threads": threads, "autoinstall_known_extensions": False}
+    return duckdb.connect(config=settings | {"temp_directory": str(folder / f"spill-{os.urandom(4).hex()}")})
 
 
 def _rows_a_group(path: Path) -> int:
@@ -95,7 +113,7 @@ def _reader(path: Path, kind: str, mapping: dict[str, Any], found: list[Rule], h
     return f"read_parquet({where}, file_row_number=true)"
 
 
-def _select(reader: str, constants: Any, kind: str, mapping: dict[str, Any], found: list[Rule], source: Source) -> str:
+def _select(reader: str, constants: Any, kind: str, mapping: dict[str, Any], found: list[Rule], source: Source, number: str) -> str:
     by_column = {rule.target.column: rule for rule in found}
     given = dict(constants.given)
     reasons: list[str] = []
@@ -108,7 +126,7 @@ def _select(reader: str, constants: Any, kind: str, mapping: dict[str, Any], fou
         elif column in given:
             expressions[column] = _text(given[column])
     expressions["problem_source_id"] = f"coalesce({expressions['problem_source_id']}, {_REFUSED})"
-    expressions.update(_declared(expressions, constants, mapping, source))
+    expressions.update(_declared(expressions, constants, mapping, source) | {"record_index": number})
     listed = ", ".join(f"CASE WHEN {condition} THEN {_text(reason)} END" for reason, condition in sorted(reasons))
     expressions["null_reasons"] = f"list_filter([{listed}]::VARCHAR[], lambda reason: reason IS NOT NULL)" if listed else "[]::VARCHAR[]"
     parts = []
@@ -122,7 +140,6 @@ def _declared(expressions: dict[str, str], constants: Any, mapping: dict[str, An
     importer = constants.importer
     fixed = {
         "import_id": _text(constants.import_id),
-        "record_index": "file_row_number",
         "source": _text(importer.name),
         "record_kind": "'sample'",
         "source_file": _text(source.relative(source.path)),
@@ -193,17 +210,17 @@ def _provenance(value: str, column: str, given: str | None, may_be_unknown: bool
     return value if may_be_unknown else f"coalesce({value}, {_REFUSED})"
 
 
-def _accepted(con: duckdb.DuckDBPyConnection, part: Path, constants: Any, found: list[Rule]) -> int | None:
+def _accepted(con: duckdb.DuckDBPyConnection, folder: Path, constants: Any, found: list[Rule]) -> int | None:
     """The number of rows when every mapped column and all provenance is there; None sends the file the slow way, which says why."""
     wanted = [rule.target.column for rule in found]
     needed = [column for column in PROVENANCE.values() if column not in constants.unknown]
     checked = list(dict.fromkeys([*wanted, *needed]))
+    parts = _text(str(folder / "part-*.parquet"))
     counts = con.execute(
-        f"SELECT count(*), {', '.join(f'count({_name(column)})' for column in checked)} FROM read_parquet({_text(str(part))})"
+        f"SELECT count(*), {', '.join(f'count({_name(column)})' for column in checked)} FROM read_parquet({parts})"
     ).fetchone()
     rows, filled = counts[0], dict(zip(checked, counts[1:], strict=True))
     if not rows or any(filled[column] == 0 for column in wanted) or any(filled[column] < rows for column in needed):
-        part.unlink(missing_ok=True)
         return None
     return rows
 

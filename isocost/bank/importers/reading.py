@@ -10,6 +10,7 @@ import json
 import stat
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -29,7 +30,8 @@ ZIP_RATIO_FLOOR_BYTES = MIB
 MAX_ZIP_TOTAL_BYTES = 8 * 1024 * MIB
 MAX_ZIP_MEMBERS = 1_000_000
 # Python refuses to parse integers beyond 4,300 digits; anything beyond int64 is refused field by field.
-_CHUNK = MIB
+_BLOCK = MIB
+CHUNK_BYTES = 64 * MIB
 
 
 def regular_file(path: Path) -> Path:
@@ -52,26 +54,60 @@ def regular_file(path: Path) -> Path:
     return path
 
 
-def check_lines(path: Path, limit: int = MAX_LINE_BYTES) -> None:
-    """Refuses a file that has a line of more than ``limit`` bytes, reading it once in constant memory.
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of whole lines of a file.
+
+    Attributes:
+        begin: first byte.
+        end: byte after the last.
+        first_line: number of lines before it, blank ones included.
+    """
+
+    begin: int
+    end: int
+    first_line: int
+
+
+def line_chunks(path: Path, target: int = CHUNK_BYTES, limit: int = MAX_LINE_BYTES) -> list[Chunk]:
+    """Cuts a file between lines into chunks of about ``target`` bytes, reading it once in constant memory.
 
     Raises:
-        IsocostError: naming the byte at which the long line starts.
+        IsocostError: a line has more than ``limit`` bytes; names the byte at which it starts.
     """
-    begin, position = 0, 0
+    chunks: list[Chunk] = []
+    line_begin = position = lines = first_line = chunk_begin = 0
     with regular_file(path).open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            first = chunk.find(b"\n")
-            if first < 0:
-                position += len(chunk)
-                if position - begin > limit:
-                    raise _long_line(path, begin, limit)
-                continue
-            if position + first - begin > limit:
-                raise _long_line(path, begin, limit)
-            # A chunk is far below the limit, so lines inside one chunk need no look.
-            begin = position + chunk.rfind(b"\n") + 1
-            position += len(chunk)
+        while block := handle.read(_BLOCK):
+            first = block.find(b"\n")
+            longest = position + (first if first >= 0 else len(block)) - line_begin
+            if longest > limit:
+                raise _long_line(path, line_begin, limit)
+            if first >= 0:
+                # A block is far below the limit, so lines inside one block need no look.
+                line_begin = position + block.rfind(b"\n") + 1
+                lines += block.count(b"\n")
+                if line_begin - chunk_begin >= target:
+                    chunks.append(Chunk(chunk_begin, line_begin, first_line))
+                    chunk_begin, first_line = line_begin, lines
+            position += len(block)
+    if position > chunk_begin or not chunks:
+        chunks.append(Chunk(chunk_begin, position, first_line))
+    return chunks
+
+
+def check_lines(path: Path, limit: int = MAX_LINE_BYTES) -> None:
+    """Refuses a file that has a line of more than ``limit`` bytes; see ``line_chunks``."""
+    line_chunks(path, limit=limit)
+
+
+def copy_range(source: Path, target: Path, begin: int, end: int) -> None:
+    """Copies the bytes from ``begin`` to ``end`` into a new file, in constant memory."""
+    with source.open("rb") as reading, target.open("wb") as writing:
+        reading.seek(begin)
+        while begin < end and (block := reading.read(min(_BLOCK, end - begin))):
+            writing.write(block)
+            begin += len(block)
 
 
 def _long_line(path: Path, begin: int, limit: int) -> IsocostError:

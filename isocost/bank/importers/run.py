@@ -194,12 +194,10 @@ def _guarded(source: Source | Path, work: Any) -> Any:
 
 
 def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dict[str, int]]:
-    part = folder / "part-00000.parquet"
-    fast = constants.importer.write_fast(source, part, constants)
+    fast = constants.importer.write_fast(source, folder, constants)
     if fast is not None:
         rows, reasons = fast, {}
     else:
-        part.unlink(missing_ok=True)
         writer = PartWriter(folder)
         try:
             for index, row in enumerate(constants.importer.records(source)):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from isocost.bank.importers import generic, import_path, read_imports
+from isocost.bank.importers import generic, import_path, read_imports, reading
 from isocost.bank.importers.mapping import rules
 from isocost.bank.importers.units import to_base
 from isocost.errors import IsocostError
@@ -233,3 +233,17 @@ def _attempt(folder: Path, path: Path) -> pl.DataFrame | str:
         return load(folder, path)
     except IsocostError as error:
         return str(error)
+
+
+@pytest.mark.parametrize("ending", ["\n", ""])
+def test_a_large_file_is_cut_between_lines_and_numbered_through(tmp_path: Path, monkeypatch, ending: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(json.dumps({**files.GENERIC_ROWS[0], "id": f"q{i}", "k": i}) for i in range(97)) + ending)
+    whole = load(tmp_path / "whole", path)
+    monkeypatch.setattr(reading, "_BLOCK", 256)
+    monkeypatch.setattr(reading.line_chunks, "__defaults__", (1_000, reading.MAX_LINE_BYTES))
+    cut = load(tmp_path / "cut", path)
+    assert len(list((tmp_path / "cut").rglob("part-*.parquet"))) > 5 and went_fast(cut)
+    assert cut["record_index"].to_list() == list(range(97))
+    assert_frame_equal(whole, cut)
+    assert {item.suffix for item in (tmp_path / "cut").rglob("*") if item.is_file()} <= {".parquet", ".json", ""}

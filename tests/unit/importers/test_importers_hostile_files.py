@@ -82,7 +82,7 @@ def test_a_long_line_just_inside_the_limit_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("before", "length", "after"), [(0, 30, 0), (5, 30, 7), (5, 31, 7), (32, 31, 1), (31, 30, 40), (8, 100, 0)])
 def test_long_line_borders(tmp_path: Path, monkeypatch, before: int, length: int, after: int) -> None:
-    monkeypatch.setattr(reading, "_CHUNK", 16)
+    monkeypatch.setattr(reading, "_BLOCK", 16)
     path = tmp_path / "l.txt"
     path.write_bytes(b"a\n" * before + b"x" * length + b"\n" + b"b\n" * after)
     if length <= 30:
