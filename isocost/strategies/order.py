@@ -6,6 +6,8 @@ score a strategy ranks by (registered), votes (majority.py, subsets.py).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -18,6 +20,13 @@ def rank_weights(n: int, ks: Ints) -> Floats:
 
     By the recursion w_1 = k/n, w_{r+1} = w_r (n-r-k+1) / (n-r): no overflow. A budget above n gives a column of NaN.
     """
+    return _rank_weights(n, tuple(int(k) for k in ks))
+
+
+@lru_cache(maxsize=64)
+def _rank_weights(n: int, budgets: tuple[int, ...]) -> Floats:
+    """`rank_weights`, kept for the next score of the same bank; read-only."""
+    ks = np.array(budgets, dtype=np.int64)
     weights = np.zeros((n, len(ks)), dtype=np.float64)
     if n == 0:
         return weights
@@ -27,6 +36,7 @@ def rank_weights(n: int, ks: Ints) -> Floats:
         if r < n:
             weight = weight * np.maximum(n - r - ks + 1, 0) / (n - r)
     weights[:, ks > n] = np.nan
+    weights.setflags(write=False)
     return weights
 
 

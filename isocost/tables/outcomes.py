@@ -188,9 +188,12 @@ def _frames(
     method = "percentile" if labels is None else "percentile-clustered"
     ceilings = _Ceilings()
     outcome_rows: list[dict] = []
+    rows_of, weights = None, None
     for one in played:
-        at = np.array([place[p] for p in one.banks[0].problem_ids])
-        low, high = _interval(one.replay.accuracy, None if counts is None else counts[:, at], options.confidence)
+        if counts is not None and rows_of != one.banks[0].problem_ids:
+            rows_of = one.banks[0].problem_ids
+            weights = counts[:, [place[p] for p in rows_of]].astype(np.float64)
+        low, high = _interval(one.replay.accuracy, weights, options.confidence)
         rows = _outcome_rows(task, one, ceilings)
         for i, row in enumerate(rows):
             known = not np.isnan(low[i])
@@ -216,13 +219,12 @@ class _Ceilings:
         return self._known[key]
 
 
-def _interval(values: np.ndarray, counts: np.ndarray | None, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+def _interval(values: np.ndarray, weights: np.ndarray | None, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Percentile interval of the mean over defined problems for each budget; NaN where fewer than two problems are defined."""
     missing = np.full(values.shape[1], np.nan)
-    if counts is None:
+    if weights is None:
         return missing, missing.copy()
     defined = ~np.isnan(values)
-    weights = counts.astype(np.float64)
     total = weights @ np.nan_to_num(values)
     size = weights @ defined.astype(np.float64) if not defined.all() else np.broadcast_to(weights.sum(axis=1)[:, None], total.shape)
     means = np.divide(total, size, out=np.full(total.shape, np.nan), where=size > 0)
