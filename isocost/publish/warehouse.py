@@ -30,7 +30,14 @@ STORAGE_VERSION = "v1.4.0"
 _STALE_S = 3600.0
 
 CHECKS_SCHEMA = pl.Schema(
-    {"table_name": pl.String(), "check_name": pl.String(), "is_passed": pl.Boolean(), "failing_rows": pl.Int64(), "rule": pl.String()}
+    {
+        "table_name": pl.String(),
+        "check_name": pl.String(),
+        "is_passed": pl.Boolean(),
+        "failing_rows": pl.Int64(),
+        "rule": pl.String(),
+        "problem": pl.String(),
+    }
 )
 
 
@@ -116,16 +123,25 @@ def build_warehouse(store: Store, *, checks: pl.DataFrame | None = None) -> Ware
 def run_checks(store: Store) -> pl.DataFrame:
     """Runs every SQL check over the stored tables: one row a check, in the columns of ``CHECKS_SCHEMA``.
 
-    Raises:
-        IsocostError: a check's SQL does not run.
+    A check that cannot run, because a table that it reads is damaged, has neither passed nor failed: NULL, and says why in ``problem``.
     """
     rows = []
-    with sql.session(store) as connection:
-        for path in sql.sql_files("checks"):
-            failing = sql.run_file(connection, path).height
-            table_name, check_name = path.stem.split("__", 1)
-            rows.append((table_name, check_name, failing == 0, failing, sql.describe(path)))
+    paths = sql.sql_files("checks")
+    try:
+        with sql.session(store) as connection:
+            rows = [_checked(connection, path) for path in paths]
+    except duckdb.Error as error:
+        rows = [(*path.stem.split("__", 1), None, None, sql.describe(path), str(error).splitlines()[0]) for path in paths]
     return pl.DataFrame(rows, schema=CHECKS_SCHEMA, orient="row")
+
+
+def _checked(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str | bool | int | None, ...]:
+    table_name, check_name = path.stem.split("__", 1)
+    try:
+        failing = sql.run_file(connection, path).height
+    except IsocostError as error:
+        return (table_name, check_name, None, None, sql.describe(path), str(error))
+    return (table_name, check_name, failing == 0, failing, sql.describe(path), None)
 
 
 def _write(store: Store, path: Path, checks: pl.DataFrame | None) -> tuple[Part, ...]:
