@@ -267,10 +267,22 @@ def derive_items(store: Store) -> Frames:
     frames = {
         "out_item_statistics": build_item_statistics(samples),
         "out_response_features": build_response_features(samples, texts.select("sample_id", "output_text")),
-        "out_reproducibility": build_reproducibility(samples, points, sessions),
+        "out_reproducibility": build_reproducibility(samples, points, sessions, _greedy_tokens(store, points)),
         "out_regressions": build_regressions(samples, points, sessions),
     }
     return _written(store, frames)
+
+
+def _greedy_tokens(store: Store, points: pl.DataFrame) -> pl.DataFrame:
+    """Token ids of the samples of greedy points: what the divergence index compares. Only those parts of the bank are opened."""
+    wanted = ("sample_id", "output_token_ids")
+    greedy = points.filter((pl.col("temperature") == 0) & ~pl.col("session_id").str.starts_with("im-"))
+    frames = [
+        read_raw(store.lake, "raw_generations", str(key[0]), point_ids=part["point_id"].to_list(), columns=[*wanted, "is_warmup"])
+        for key, part in greedy.sort("session_id", "point_id").group_by("session_id", maintain_order=True)
+    ]
+    rows = pl.concat(frames) if frames else empty("raw_generations").select(*wanted, "is_warmup")
+    return rows.filter(~pl.col("is_warmup")).select(wanted).unique("sample_id", keep="last", maintain_order=True)
 
 
 def derive_summary(store: Store) -> Frames:
