@@ -39,6 +39,7 @@ _FINISH = {
     "stop_sequence": "stop",
 }
 _POINT = ("source", "model_variant", "task", "task_version", "prompt", "prompt_hash", "sampling", "condition")
+_SAMPLE_ID = pl.concat_str("point_id", pl.lit(":"), "problem_id", pl.lit(":"), pl.col("sample_index").cast(pl.String))
 _LABEL_REASON = "imported_label"
 
 
@@ -62,10 +63,9 @@ def build_imported_core(
     if verifier is not None and verifier not in verifier_names():
         raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {', '.join(verifier_names())}")
     raw = conform(raw_imports, "raw_imports")
-    rows = _identified(_expanded(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS))), verifier)
+    rows = _numbered(_identified(_expanded(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS))), verifier))
     problems = _problems(rows, verifier)
-    judged = _by_verifier(rows, problems) if verifier is not None else _by_label(rows)
-    samples = _closed(_numbered(judged))
+    samples = _closed(_by_verifier(rows, problems) if verifier is not None else _by_label(rows))
     frames = {
         "core_samples": samples,
         "core_calls": pl.DataFrame(schema=polars_schema(table("core_calls"))),
@@ -75,6 +75,18 @@ def build_imported_core(
         "core_label_agreement": agreement_frame(samples, has_verifier=verifier is not None),
     }
     return {name: conform(frame.select(c.name for c in table(name).columns), name) for name, frame in frames.items()}
+
+
+def imported_texts(raw_imports: pl.DataFrame, *, verifier: str | None = None) -> pl.DataFrame:
+    """sample_id and output_text of imported samples, for exports; core_samples holds no texts.
+
+    Args:
+        raw_imports: rows of that table.
+        verifier: the one given to ``build_imported_core``, which problem ids depend on.
+    """
+    raw = conform(raw_imports, "raw_imports")
+    rows = _numbered(_identified(_expanded(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS))), verifier))
+    return rows.filter(pl.col("output_text").is_not_null()).select(_SAMPLE_ID.alias("sample_id"), "output_text")
 
 
 def _expanded(raw: pl.DataFrame) -> pl.DataFrame:
@@ -217,7 +229,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         finish.alias("finish_reason"), reasons.alias("invalid_reasons")
     )
     filled = {
-        "sample_id": pl.concat_str("point_id", pl.lit(":"), "problem_id", pl.lit(":"), pl.col("sample_index").cast(pl.String)),
+        "sample_id": _SAMPLE_ID,
         "session_id": pl.col("import_id"),
         "run_id": pl.col("import_id"),
         "attempt": pl.lit(1, pl.Int32),
