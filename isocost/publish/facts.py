@@ -50,6 +50,8 @@ class Facts:
         scaling_fits: out_scaling_fits with ``configuration``.
         sessions: core_sessions.
         kinds: policy, oracle or metric, by strategy.
+        planned: samples that were planned, where known.
+        missing: of these, samples that are not banked yet.
         tasks: every task, in order of name, the mean over tasks last.
         axes: cost axes that have a frontier, the first one first.
     """
@@ -62,6 +64,8 @@ class Facts:
     scaling_fits: pl.DataFrame
     sessions: pl.DataFrame
     kinds: dict[str, str]
+    planned: int
+    missing: int
     tasks: tuple[str, ...]
     axes: tuple[str, ...]
 
@@ -142,6 +146,8 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         scaling_points=_named(tables["out_scaling_points"], names),
         scaling_fits=_named(tables["out_scaling_fits"], names),
         sessions=tables["core_sessions"],
+        planned=int(tables["core_points"]["samples_planned"].sum()),
+        missing=int(tables["core_points"]["samples_missing"].sum()),
         kinds=dict(tables["out_strategy_outcomes"].select("strategy", "strategy_kind").unique().sort("strategy").iter_rows()),
         tasks=tuple(tasks),
         axes=tuple(labels.ordered_axes(points["cost_axis"].unique().to_list())),
