@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,17 +119,17 @@ def export_every_eval_ever(
 
 
 def _write_point(folder: Path, own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], left_out: int) -> ExportedPoint:
-    name = slug(f"{point['task']}-{point['model_variant']}-{point['point_id']}", 120)
-    instances, aggregate = folder / f"{name}_samples.jsonl", folder / f"{name}.json"
     evaluation_id = f"{point['task']}/{point['model_variant']}/{point['point_id']}/{head['retrieved']:.0f}"
+    place = _place(point, evaluation_id)
+    instances, aggregate = folder / f"{place}_samples.jsonl", folder / f"{place}.json"
     result_id = f"{point['task']}#pass@1"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        instances.parent.mkdir(parents=True, exist_ok=True)
         rows = (_instance(row, point, evaluation_id, result_id) for row in own.iter_rows(named=True))
         checksum = _write_lines(instances, rows)
         detail = {
             "format": "jsonl",
-            "file_path": instances.name,
+            "file_path": instances.relative_to(folder).as_posix(),
             "hash_algorithm": "sha256",
             "checksum": checksum,
             "total_rows": own.height,
@@ -138,6 +139,13 @@ def _write_point(folder: Path, own: pl.DataFrame, point: dict[str, Any], head: d
     except OSError as error:
         raise IsocostError(f"cannot be written: {error.strerror or error}", where=str(error.filename or folder)) from error
     return ExportedPoint(point["point_id"], aggregate, instances, own.height, left_out)
+
+
+def _place(point: dict[str, Any], evaluation_id: str) -> str:
+    """The path that the format prescribes, data/<benchmark>/<developer>/<model>/<uuid>; the same for the same export."""
+    developer, _, model = point["model_variant"].rpartition("/")
+    name = uuid.UUID(bytes=hashlib.sha256(evaluation_id.encode()).digest()[:16], version=4)
+    return f"data/{slug(point['task'])}/{slug(developer or 'unknown')}/{slug(model)}/{name}"
 
 
 def _aggregate(own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], evaluation_id: str, result_id: str) -> dict[str, Any]:

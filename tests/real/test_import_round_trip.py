@@ -25,8 +25,9 @@ def test_exported_files_are_valid_by_the_published_schemas(shared_data: Path, tm
     aggregate = jsonschema.Draft7Validator(json.loads((logs / "eval.schema.json").read_text()))
     instance = jsonschema.Draft7Validator(json.loads((logs / "instance_level_eval.schema.json").read_text()))
     for item in done:
+        assert item.aggregate.is_file() and item.instances.is_file()
         assert [error.message for error in aggregate.iter_errors(json.loads(item.aggregate.read_text()))] == []
         for line in item.instances.read_text().splitlines():
             assert [error.message for error in instance.iter_errors(json.loads(line))] == []
-    sonnet = next(item for item in done if "sonnet" in item.aggregate.name)
+    sonnet = next(item for item in done if "sonnet" in str(item.aggregate))
     assert json.loads(sonnet.aggregate.read_text())["evaluation_results"][0]["score_details"]["score"] == 1.0

@@ -75,7 +75,8 @@ def test_what_is_written(core, tmp_path: Path) -> None:
     assert detail["checksum"] == hashlib.sha256(done.instances.read_bytes()).hexdigest() and detail["total_rows"] == 3
     first = json.loads(done.instances.read_text().splitlines()[0])
     assert all(isinstance(value, str) for value in first["metadata"].values())
-    assert not list((tmp_path / "out").glob(".*"))
+    assert not list((tmp_path / "out").rglob(".*"))
+    assert (tmp_path / "out" / detail["file_path"]) == done.instances
 
 
 def test_the_importer_reads_the_same_samples_back(core, tmp_path: Path) -> None:
