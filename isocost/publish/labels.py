@@ -34,6 +34,11 @@ class AxisLabel:
     unit: str = ""
 
     @property
+    def heading(self) -> str:
+        """At the head of a column or line."""
+        return self.short[:1].upper() + self.short[1:]
+
+    @property
     def column(self) -> str:
         """In the head of a narrow column."""
         return self.short.removeprefix("generated ").split(",")[0]

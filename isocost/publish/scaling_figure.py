@@ -50,7 +50,7 @@ def scaling_specification(
         raise IsocostError("there is no measured point to draw", where="out_scaling_points", remedy="Choose another cost axis")
     known = fits.filter(decided())
     domain = drawing.log_domain(measured["cost"], fitted["cost"])
-    rows = _rows(measured, "point") + _rows(fitted, "curve") + _bands(known, domain[1])
+    rows = _rows(measured, "point") + _rows(_joined(fitted), "curve") + _bands(known, domain[1])
     x = drawing.cost_encoding(cost_axis, domain)
     y = drawing.accuracy_encoding(drawing.accuracy_domain(measured, known["asymptote"]))
     colour = _colour(measured)
@@ -63,6 +63,13 @@ def decided() -> pl.Expr:
     """Fits whose asymptote the data decided: fitted without hitting a bound, on a curve that rises."""
     is_fitted = (pl.col("asymptote_kind") == "fitted") & pl.col("asymptote").is_not_null()
     return is_fitted & (pl.col("status") == "ok") & (pl.col("trend") == "rising")
+
+
+def _joined(fitted: pl.DataFrame) -> pl.DataFrame:
+    """The last point inside the data once more as the first one beyond, so that the dashed line begins where the solid one ends."""
+    inside = fitted.filter(~pl.col("is_extrapolated")).sort("cost")
+    ends = inside.unique("curve_id", keep="last", maintain_order=True).with_columns(is_extrapolated=pl.lit(True))
+    return pl.concat([fitted, ends])
 
 
 def _rows(frame: pl.DataFrame, kind: str) -> list[dict[str, Any]]:

@@ -52,7 +52,8 @@ def header(facts: Facts) -> str:
             "Every strategy below is replayed from these samples."
         )
     title = html.tag("h1", "What accuracy does a unit of inference compute buy?")
-    return f"<header class=page><div class=mark>Isocost</div>{title}{html.tag('p', line, class_='lede')}</header>"
+    unfinished = html.tag("p", sentences.unfinished(facts), class_="notice") if facts.missing else ""
+    return f"<header class=page><div class=mark>Isocost</div>{title}{html.tag('p', line, class_='lede')}{unfinished}</header>"
 
 
 def cards(facts: Facts) -> str:
@@ -89,7 +90,7 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
         text = f"Nothing is known of {labels.axis_label(axis).short} for this task."
         return html.element("div", html.tag("p", text, class_="hint"), data_axis=axis, **hidden)
     steps = rows.filter("is_on_frontier").sort("cost")
-    columns = (labels.axis_label(axis).short.capitalize(), "Accuracy", "Interval")
+    columns = (labels.axis_label(axis).heading, "Accuracy", "Interval")
     head = ["Configuration", *(number(name) for name in columns), "On the frontier in"]
     body, knees = [], set()
     for place, row in enumerate(steps.iter_rows(named=True)):
@@ -230,7 +231,7 @@ def unknowns(facts: Facts) -> str:
             lines.append(("FLOP", f"{_many(without, 'configuration')} without a model card"))
     for row in facts.frontiers.filter(pl.col("n_excluded_unknown_cost") > 0).iter_rows(named=True):
         words = f"{labels.count(row['n_excluded_unknown_cost'])} of {labels.count(row['n_outcomes'])} outcomes have no known cost"
-        lines.append((f"{labels.axis_label(row['cost_axis']).short.capitalize()}, {labels.task_words(row['task'])}", words))
+        lines.append((f"{labels.axis_label(row['cost_axis']).heading}, {labels.task_words(row['task'])}", words))
     return html.tag("h2", "What is unknown") + html.definitions(lines) if lines else ""
 
 

@@ -54,6 +54,15 @@ def headline(facts: Facts, task: str, axis: str) -> Headline | None:
     )
 
 
+def unfinished(facts: Facts) -> str:
+    """How much of what was planned is not measured yet."""
+    share = labels.percent(facts.missing / facts.planned, 0) if facts.planned else "some"
+    return (
+        f"Not finished: {labels.count(facts.missing)} of {labels.count(facts.planned)} planned samples ({share}) are not banked yet. "
+        "What follows rests on the others; run the sweep again and it goes on where it stopped."
+    )
+
+
 def name(row: dict[str, Any]) -> str:
     """One outcome in a few characters."""
     return labels.outcome(row["strategy"], row["budget"], row["configuration"])

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from isocost.publish import facts as facts_module
-from isocost.publish import labels
+from isocost.publish import labels, sentences
 from isocost.publish.facts import Facts
 from isocost.store import Store
 
@@ -38,6 +38,8 @@ def show(store: Store, console: Console | None = None, *, cost_axis: str | None 
     if not facts.axes:
         console.print("No frontier yet: no measured configuration has both an accuracy and a cost.")
     console.print(accounting_line(facts), highlight=False)
+    if facts.missing:
+        console.print(f"[yellow]{sentences.unfinished(facts)}[/]", highlight=False)
     console.print()
     console.print(_places(store), highlight=False)
 

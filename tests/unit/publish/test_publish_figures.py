@@ -64,7 +64,9 @@ def test_the_scaling_figure_shows_points_curve_and_decided_asymptotes_only(lab, 
     points, fits = facts.curves_of("majority_at_k", AXIS)
     specification = scaling_specification(points, fits, AXIS)
     assert len(drawn(specification, "point")) == points.filter(pl.col("point_kind") == "measured").height
-    assert len(drawn(specification, "curve")) == points.filter(pl.col("point_kind") == "fitted").height
+    curve, curves = drawn(specification, "curve"), points["curve_id"].n_unique()
+    assert len(curve) == points.filter(pl.col("point_kind") == "fitted").height + curves
+    assert sum(row["is_extrapolated"] for row in curve) == curves  # the dashed line begins where the solid one ends
     assert len(drawn(specification, "asymptote")) == fits.height == 4
     for column, value in (("status", "at_bound"), ("trend", "flat"), ("asymptote_kind", "constructed")):
         undecided = fits.with_columns(pl.lit(value).alias(column))

@@ -138,3 +138,14 @@ def test_the_terminal_says_when_there_is_nothing(tmp_path):
     shown = io.StringIO()
     terminal.show(Store(tmp_path), Console(file=shown, width=80))
     assert "No frontier yet" in shown.getvalue() and "No sample is banked yet" in shown.getvalue()
+
+
+def test_an_unfinished_sweep_is_said_first(lab, lab_store):
+    points = lab["core_points"].with_columns(samples_planned=pl.lit(100, dtype=pl.Int64), samples_missing=pl.lit(25, dtype=pl.Int64))
+    text = Page(rendered(lab | {"core_points": points})).text
+    assert "Not finished: 100 of 400 planned samples (25 %) are not banked yet" in text
+    assert "Not finished" not in Page(rendered(lab)).text
+    lab_store.write(points, "core_points", SESSION)
+    shown = io.StringIO()
+    terminal.show(lab_store, Console(file=shown, width=200))
+    assert "Not finished: 100 of 400" in shown.getvalue()
