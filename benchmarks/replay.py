@@ -226,7 +226,7 @@ def bench_sampled(pattern: str, full: bool) -> None:
     for name in (*SAMPLED, *(["rpc"] if full else [])):
         found = measure(pattern, (name,))
         print(
-            f"  {name:45s} {found['seconds']:7.1f} s ({found['cpu']:.1f} s of processor), error bound of a point's accuracy {found['bound']:.4f}",
+            f"  {name:45s} {found['seconds']:7.1f} s ({found['cpu']:.1f} s CPU), error bound of an accuracy {found['bound']:.4f}",
             flush=True,
         )
 
