@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from isocost.errors import IsocostError
-from isocost.frontier import resample_counts
+from isocost.frontier import resample_counts, score_interval
 from isocost.hashing import canonical_json, sha256_hex
 from isocost.schema.frames import conform, empty
 from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy, find_strategies, pass_at_k, selection_efficiency
@@ -32,10 +32,14 @@ MOST_CHAINS = 64  # a prompt with more chains keeps one point a model variant: t
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How the intervals of accuracy are made: percentiles of the mean over resampled problems (or whole clusters).
+    """How the intervals of accuracy are made.
+
+    A mean of shares gets the score interval at the effective number of trials, over problems or whole clusters: it keeps its level
+    near 0 and 1, where percentiles of a bootstrap do not (docs/results/coverage_frontier.csv). What is no share, such as an
+    efficiency above 1, gets percentiles of the mean over resampled problems.
 
     Attributes:
-        draws: bootstrap draws; 0 makes no intervals.
+        draws: bootstrap draws; 0 makes no intervals at all.
         seed: of the draws, which are shared by all outcomes of a task.
         confidence: level of the intervals.
     """
@@ -185,7 +189,7 @@ def _frames(
     labels = [clusters.get(p, f"\x00{p}") for p in ids] if clusters else None
     units = len(ids) if labels is None else len(set(labels))
     counts = resample_counts(len(ids), options.draws, options.seed, clusters=labels) if options.draws and units > 1 else None
-    method = "percentile" if labels is None else "percentile-clustered"
+    suffix = "" if labels is None else "-clustered"
     ceilings = _Ceilings()
     outcome_rows: list[dict] = []
     rows_of, weights = None, None
@@ -193,12 +197,17 @@ def _frames(
         if counts is not None and rows_of != one.banks[0].problem_ids:
             rows_of = one.banks[0].problem_ids
             weights = counts[:, [place[p] for p in rows_of]].astype(np.float64)
-        low, high = _interval(one.replay.accuracy, weights, options.confidence)
+        mine = None if labels is None else np.asarray([labels[place[p]] for p in one.banks[0].problem_ids])
+        scored = weights is not None and _are_shares(one.replay.accuracy)
+        low, high = (
+            _score(one.replay.accuracy, mine, options.confidence) if scored else _interval(one.replay.accuracy, weights, options.confidence)
+        )
+        method, draws = ("score" + suffix, None) if scored else ("percentile" + suffix, options.draws)
         rows = _outcome_rows(task, one, ceilings)
         for i, row in enumerate(rows):
             known = not np.isnan(low[i])
             row |= {"accuracy_low": _value(low[i]), "accuracy_high": _value(high[i]), "interval_method": method if known else None}
-            row |= {"interval_draws": options.draws if known else None, "interval_confidence": options.confidence if known else None}
+            row |= {"interval_draws": draws if known else None, "interval_confidence": options.confidence if known else None}
         outcome_rows += rows
     schema = empty(OUTCOMES).schema
     outcomes = pl.DataFrame(outcome_rows, schema={name: schema[name] for name in outcome_rows[0]}).select(schema.names())
@@ -217,6 +226,25 @@ class _Ceilings:
         if key not in self._known:
             self._known[key] = pass_at_k(bank.sizes, bank.n_correct, [1, *key[1]])
         return self._known[key]
+
+
+def _are_shares(values: np.ndarray) -> bool:
+    defined = values[~np.isnan(values)]
+    return bool(((defined >= 0) & (defined <= 1)).all())
+
+
+def _score(values: np.ndarray, clusters: np.ndarray | None, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Score interval of the mean over defined problems for each budget; NaN where fewer than two problems or clusters are defined."""
+    low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
+    defined = ~np.isnan(values)
+    # Budgets that are defined for the same problems are done together: usually all of them.
+    for pattern in np.unique(defined, axis=1).T:
+        same = (defined == pattern[:, None]).all(axis=0)
+        labels = None if clusters is None else clusters[pattern]
+        if pattern.sum() < 2 or (labels is not None and len(set(labels)) < 2):
+            continue
+        low[same], high[same] = score_interval(values[pattern][:, same].T, confidence, clusters=labels)
+    return low, high
 
 
 def _interval(values: np.ndarray, weights: np.ndarray | None, confidence: float) -> tuple[np.ndarray, np.ndarray]:

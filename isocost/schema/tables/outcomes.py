@@ -81,8 +81,19 @@ OUTCOMES = Table(
         Column("accuracy", "float64", "Mean over problems of the expected correctness; NULL where undefined for all.", unit="ratio"),
         Column("accuracy_low", "float64", "Lower end of the accuracy's interval.", unit="ratio"),
         Column("accuracy_high", "float64", "Upper end of the accuracy's interval.", unit="ratio"),
-        Column("interval_method", "string", "How the interval came about: percentile or percentile-clustered bootstrap of problems."),
-        Column("interval_draws", "int32", "Bootstrap draws of problems, shared by all outcomes of a task.", unit="draws"),
+        Column(
+            "interval_method",
+            "string",
+            "How the interval came about: score (Wilson's, at the effective number of trials over problems) or percentile (bootstrap of "
+            "problems); -clustered where whole clusters are the units.",
+        ,
+        ),
+        Column(
+            "interval_draws",
+            "int32",
+            "Bootstrap draws of problems, shared by all outcomes of a task; NULL for the score interval.",
+            unit="draws",
+        ),
         Column("interval_confidence", "float64", "Level of the interval.", unit="ratio"),
         Column(
             "marginal_accuracy", "float64", "What one sample more would add: pass@(k+1) - pass@k; NULL for other strategies.", unit="ratio"
@@ -100,9 +111,7 @@ OUTCOMES = Table(
             unit="ratio",
         ),
         *_PER_PROBLEM,
-        Column(
-            "energy_method", "string", "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never pooled."
-        ),
+        Column("energy_method", "string", "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never pooled."),
         Column(
             "estimator",
             "string",

@@ -228,21 +228,31 @@ def test_classes_of_several_sessions_go_by_the_answers_text():
     assert row(outcomes, "majority_at_k_optimistic", 4)["accuracy"] == 1.0
 
 
-def test_intervals_are_percentiles_of_resampled_problems(built):
-    from isocost.frontier import resample_counts
+def test_shares_get_the_score_interval_of_their_problems(built):
+    from isocost.frontier import score_interval
 
     outcomes, problems = built
     found = row(outcomes, "pass_at_k", 2)
     values = problems.filter(pl.col("outcome_id") == found["outcome_id"])["accuracy"].to_numpy()
-    means = resample_counts(4, 200, 0) @ values / 4
-    assert [found["accuracy_low"], found["accuracy_high"]] == pytest.approx(list(np.quantile(means, [0.025, 0.975])))
-    assert (found["interval_method"], found["interval_draws"], found["interval_confidence"]) == ("percentile", 200, 0.95)
+    assert [found["accuracy_low"], found["accuracy_high"]] == pytest.approx([float(end) for end in score_interval(values)])
+    assert (found["interval_method"], found["interval_draws"], found["interval_confidence"]) == ("score", None, 0.95)
+
+
+def test_what_is_no_share_gets_percentiles_of_resampled_problems():
+    from isocost.frontier import resample_counts
+    from isocost.tables.outcomes import _are_shares, _interval
+
+    values = np.array([[0.5], [1.5], [2.0], [0.0]])
+    assert not _are_shares(values)
+    weights = resample_counts(4, 200, 0).astype(float)
+    low, high = _interval(values, weights, 0.95)
+    assert [low[0], high[0]] == pytest.approx(list(np.quantile(weights @ values[:, 0] / 4, [0.025, 0.975])))
 
 
 def test_clusters_are_resampled_whole_and_one_problem_has_no_interval(bank):
     grouped = bank.with_columns(cluster_id=pl.when(pl.col("problem_id") < "pr-c").then(pl.lit("x")).otherwise(None))
     outcomes, _ = build_outcomes(grouped, strategies=["pass_at_k"], bootstrap=FAST)
-    assert set(outcomes["interval_method"]) == {"percentile-clustered"}
+    assert set(outcomes["interval_method"]) == {"score-clustered"}
     single, _ = build_outcomes(bank.filter(pl.col("problem_id") == "pr-a"), strategies=["pass_at_k"], bootstrap=FAST)
     assert single["accuracy_low"].null_count() == single.height
     assert single["interval_method"].null_count() == single.height
