@@ -50,7 +50,12 @@ POINT_SUMMARY = Table(
         ),
         Column("flops_per_sample", "float64", "Mean floating point operations of a valid sample, by the model card.", unit="FLOP/sample"),
         Column("samples_with_energy", "int64", "Valid samples whose energy is known.", unit="samples", nullable=False),
-        Column("energy_j_per_sample", "float64", "Mean energy of the valid samples whose energy is known; NULL where methods differ.", unit="J/sample"),
+        Column(
+            "energy_j_per_sample",
+            "float64",
+            "Mean energy of the valid samples whose energy is known; NULL where methods differ.",
+            unit="J/sample",
+        ),
         Column("energy_method", "string", "How that energy was obtained; NULL where methods differ or none is known."),
         Column("energy_unknown_reason", "string", "The commonest reason for unknown energy; NULL where all is known."),
     ),
