@@ -8,8 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
-import duckdb
 import dagster as dg
+import duckdb
 import polars as pl
 import pytest
 from pipeline_place import Place, make_place, sample_counts, wait_for_parts

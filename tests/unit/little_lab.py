@@ -252,7 +252,10 @@ def _frontiers(outcomes: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], li
         on = [row["outcome_id"] for row in mine if not any(_dominates(other, row, axis) for other in mine)]
         knee = on[len(on) // 2]
         for place, row in enumerate(mine):
-            shared = {key: row[key] for key in ("task", "outcome_id", "model_variant", "prompt", "point_id", "strategy", "strategy_kind", "budget")}
+            shared = {
+                key: row[key]
+                for key in ("task", "outcome_id", "model_variant", "prompt", "point_id", "strategy", "strategy_kind", "budget")
+            }
             shared |= {key: row[key] for key in ("accuracy", "accuracy_low", "accuracy_high", "n_problems")}
             probability = 0.9 - 0.02 * place if row["outcome_id"] in on else 0.1
             points.append(

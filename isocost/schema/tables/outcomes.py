@@ -86,7 +86,6 @@ OUTCOMES = Table(
             "string",
             "How the interval came about: score (Wilson's, at the effective number of trials over problems) or percentile (bootstrap of "
             "problems); -clustered where whole clusters are the units.",
-        ,
         ),
         Column(
             "interval_draws",
