@@ -137,7 +137,9 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
     distinct = representatives(tables["out_frontier_points"])
     policy = pl.col("frontier_kind") == "policy"
     points = distinct.filter(policy)
-    tasks = labels.ordered_tasks([*points["task"], *tables["out_point_summary"]["task"]])
+    # Curves alone are enough for a figure of curves: their tasks count, too.
+    named = (points, tables["out_point_summary"], tables["out_scaling_points"])
+    tasks = labels.ordered_tasks([task for frame in named for task in frame["task"]])
     return Facts(
         frontier=_named(points, names),
         bound=distinct.filter(~policy & pl.col("is_on_frontier")).select("task", "cost_axis", "cost", "accuracy"),
