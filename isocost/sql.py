@@ -1,7 +1,8 @@
 """Runs the SQL files of the project over the stored tables.
 
-Lives here: finding ``sql/`` (in a checkout or in an installed wheel), one in-memory DuckDB connection with a view a table, and
-running one file. Not here: the SQL itself (``sql/``) and the published warehouse (``isocost.publish``).
+Lives here: finding ``sql/`` (in a checkout or in an installed wheel), one in-memory DuckDB connection with a view a table, running
+one file, and finding the damaged file where that fails. Not here: the SQL itself (``sql/``) and the published warehouse
+(``isocost.publish``).
 """
 
 from __future__ import annotations
@@ -16,11 +17,15 @@ import duckdb
 import polars as pl
 
 from isocost.errors import IsocostError
+from isocost.schema.model import Table
+from isocost.schema.parquet import read_stamp, read_table
 from isocost.schema.registry import all_tables
 from isocost.schema.types import duckdb_ddl
 from isocost.store import Store
 
 _HEADER = re.compile(r"^--\s?(.*)$", re.MULTILINE)
+_FILES = "CREATE TABLE _files (table_name VARCHAR, path VARCHAR, problem VARCHAR)"
+_AGAIN = "Run `isocost refresh`: it writes every derived table anew from the bank"
 
 
 def sql_root() -> Path:
@@ -53,19 +58,21 @@ def quoted(path: Path) -> str:
 def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB with one view a core or out table and the project's macros.
 
-    A table that has no file yet is an empty table of the right columns, so that SQL runs on a new machine too. One thread, because
-    floating-point sums differ from run to run with more.
+    A table that has no file yet is an empty table of the right columns, so that SQL runs on a new machine too. A row that the files
+    of several sessions hold is there once, from the first of them, as in ``Store.read``. A table with a damaged file has no view: SQL
+    that reads it fails in ``run_file`` with the file's name, all other SQL runs. One thread, because floating-point sums differ from
+    run to run with more.
     """
     connection = duckdb.connect(":memory:", config={"threads": threads, "autoinstall_known_extensions": False})
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(_FILES)
         for name, table in all_tables().items():
             if table.layer == "raw":
                 continue
             paths = store.files(name)
             if paths:
-                listed = ", ".join(quoted(p) for p in paths)
-                connection.execute(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}], hive_partitioning = false)')
+                _view(connection, store, table, paths)
             else:
                 connection.execute(duckdb_ddl(table))
         for path in sql_files("macros"):
@@ -75,13 +82,57 @@ def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnec
         connection.close()
 
 
+def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, paths: list[Path]) -> None:
+    """Gives a stored table its view, or notes why it has none."""
+    problem = None
+    try:
+        if {read_stamp(path) for path in paths} == {(table.name, table.schema_version)}:
+            connection.execute(f'CREATE VIEW "{table.name}" AS {_rows(table, paths)}')
+        else:  # a foreign file, or one of an older meaning: refused or lifted, as everywhere
+            connection.register(table.name, store.read(table.name))
+    except IsocostError as error:
+        problem = str(error)
+    connection.executemany("INSERT INTO _files VALUES (?, ?, ?)", [(table.name, str(path), problem) for path in paths])
+
+
+def _rows(table: Table, paths: list[Path]) -> str:
+    listed = ", ".join(quoted(path) for path in paths)
+    if len(paths) == 1:
+        return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
+    keys = ", ".join(f'"{key}"' for key in table.keys)
+    once = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _path) = 1"
+    return f"SELECT * EXCLUDE (_path) FROM read_parquet([{listed}], hive_partitioning = false, filename = '_path') {once}"
+
+
 def run_file(connection: duckdb.DuckDBPyConnection, path: Path) -> pl.DataFrame:
     """The rows of one SQL file, which holds one SELECT.
 
     Raises:
-        IsocostError: DuckDB refuses the file; the message names it.
+        IsocostError: DuckDB refuses the file, or a table that it reads is damaged; the message names what is at fault.
     """
+    text, where = path.read_text(encoding="utf-8"), f"sql/{path.parent.name}/{path.name}"
     try:
-        return connection.sql(path.read_text(encoding="utf-8")).pl()
+        return connection.sql(text).pl()
     except duckdb.Error as error:
-        raise IsocostError(str(error).splitlines()[0], where=f"sql/{path.parent.name}/{path.name}") from error
+        problem = _problem(connection, text)
+        if problem:
+            raise IsocostError(problem, where=where, remedy=_AGAIN) from error
+        raise IsocostError(str(error).splitlines()[0], where=where) from error
+
+
+def _problem(connection: duckdb.DuckDBPyConnection, text: str) -> str | None:
+    """What is wrong with a file of the tables that a query names; DuckDB's own message does not always say which file it was."""
+    try:
+        known = connection.sql("SELECT table_name, path, problem FROM _files ORDER BY ALL").fetchall()
+    except duckdb.Error:  # no connection of ``session``, or a transaction that failed
+        return None
+    for name, path, problem in known:
+        if not re.search(rf"\b{name}\b", text):
+            continue
+        if problem:
+            return problem
+        try:
+            read_table(Path(path), name)
+        except IsocostError as error:
+            return str(error)
+    return None

@@ -125,13 +125,8 @@ def run_checks(store: Store) -> pl.DataFrame:
 
     A check that cannot run, because a table that it reads is damaged, has neither passed nor failed: NULL, and says why in ``problem``.
     """
-    rows = []
-    paths = sql.sql_files("checks")
-    try:
-        with sql.session(store) as connection:
-            rows = [_checked(connection, path) for path in paths]
-    except duckdb.Error as error:
-        rows = [(*path.stem.split("__", 1), None, None, sql.describe(path), str(error).splitlines()[0]) for path in paths]
+    with sql.session(store) as connection:
+        rows = [_checked(connection, path) for path in sql.sql_files("checks")]
     return pl.DataFrame(rows, schema=CHECKS_SCHEMA, orient="row")
 
 

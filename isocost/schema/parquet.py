@@ -94,7 +94,7 @@ def read_table(path: Path, table_name: str) -> pl.DataFrame:
     """One table's file, in today's meaning of its columns.
 
     Raises:
-        IsocostError: missing or foreign file, another table, a newer version, or an older one without a migration.
+        IsocostError: missing, damaged or foreign file, another table, a newer version, or an older one without a migration.
     """
     found, version = read_stamp(path)
     wanted = table_of(table_name).schema_version
@@ -102,7 +102,10 @@ def read_table(path: Path, table_name: str) -> pl.DataFrame:
         raise IsocostError(f"holds table {found}, not {table_name}", where=str(path))
     if version > wanted:
         raise IsocostError(f"has schema version {version}, this code knows {wanted}", where=str(path), remedy="Upgrade isocost")
-    frame = pl.from_arrow(pq.read_table(path))
+    try:
+        frame = pl.from_arrow(pq.read_table(path))
+    except (pa.ArrowException, OSError) as error:
+        raise IsocostError(f"is damaged ({error})", where=str(path), remedy=f"Materialize {table_name} again") from error
     while version < wanted:
         if (table_name, version) not in MIGRATIONS:
             raise IsocostError(

@@ -173,6 +173,57 @@ def test_a_file_that_does_not_run_is_named(tmp_path, database):
     assert sql.describe(path) == "Says nothing."
 
 
+def test_rows_that_two_sessions_share_count_once_as_in_the_store(lab, lab_store):
+    bank = lab["core_samples"]
+    lab_store.write(bank.head(5).with_columns(session_id=pl.lit("a-first")), "core_samples", "a-first")
+    more = bank.head(1).with_columns(pl.concat_str("sample_id", pl.lit("9")).alias("sample_id"), session_id=pl.lit("z-last"))
+    lab_store.write(pl.concat([more, bank.tail(5).with_columns(session_id=pl.lit("z-last"))]), "core_samples", "z-last")
+    with sql.session(lab_store) as connection:
+        view = connection.sql("SELECT * FROM core_samples").pl()
+        counted = connection.sql("SELECT count(*), sum(output_tokens)::BIGINT FROM core_samples").fetchall()
+    assert view.columns == bank.columns
+    assert conform(view, "core_samples").equals(lab_store.read("core_samples"))
+    assert counted == [(bank.height + 1, bank["output_tokens"].sum() + more["output_tokens"].sum())]
+    assert view["session_id"].value_counts().sort("count")["count"].to_list() == [1, 5, bank.height - 5]
+
+
+def cut(content: bytes) -> bytes:
+    return content[:-30]
+
+
+def flipped(content: bytes) -> bytes:
+    """Pages damaged, footer whole: such a file opens."""
+    middle = len(content) // 4
+    return content[:40] + bytes(byte ^ 0x55 for byte in content[40:middle]) + content[middle:]
+
+
+@pytest.mark.parametrize("damage", [cut, flipped, lambda _: b""], ids=["cut", "flipped", "empty"])
+@pytest.mark.parametrize("session", ["a-first", "z-last"])
+def test_a_damaged_file_is_named_and_takes_no_other_table_down(damage, session, lab, lab_store, tmp_path):
+    path = lab_store.write(lab["core_samples"].with_columns(session_id=pl.lit(session)), "core_samples", session)
+    path.write_bytes(damage(path.read_bytes()))
+    query = tmp_path / "out" / "query.sql"
+    query.parent.mkdir()
+    with sql.session(lab_store) as connection:
+        query.write_text("SELECT count(*) AS n FROM core_problems", encoding="utf-8")
+        assert sql.run_file(connection, query)["n"].to_list() == [lab["core_problems"].height]
+        query.write_text("SELECT * FROM core_samples WHERE false OR sample_id <> 'x'", encoding="utf-8")
+        with pytest.raises(IsocostError, match=rf"sql/out/query\.sql: .*session={session}\.parquet.*isocost refresh"):
+            sql.run_file(connection, query)
+
+
+def test_a_file_of_an_older_meaning_is_refused_and_named(lab, lab_store, tmp_path, monkeypatch):
+    from isocost.schema import parquet
+
+    path, stamp = lab_store.path("out_frontiers"), parquet.stamp
+    monkeypatch.setattr(parquet, "stamp", lambda name: stamp(name) | {b"isocost.metric_schema_version": b"0"})
+    lab_store.write(lab["out_frontiers"], "out_frontiers")
+    query = tmp_path / "query.sql"
+    query.write_text("SELECT * FROM out_frontiers", encoding="utf-8")
+    with sql.session(lab_store) as connection, pytest.raises(IsocostError, match=rf"{path.name}: has schema version 0"):
+        sql.run_file(connection, query)
+
+
 def test_the_frontier_view_names_equal_outcomes_once(lab, database):
     path = sql.sql_root() / "views" / "frontier.sql"
     wanted = lab["out_frontier_points"].filter((pl.col("frontier_kind") == "policy") & pl.col("is_on_frontier"))
