@@ -26,6 +26,16 @@ def main(argv: list[str] | None = None) -> int:
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was written is whole, run the same command again", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror or error}. Mend the folder or free space, and run again", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     bring = commands.add_parser("import", help="bring in another tool's results", description="Formats: " + _formats())
     bring.add_argument("format")
     bring.add_argument("path", type=Path)
-    bring.add_argument("--name", default="", help="name of the source (default: the file's name); the same name again supersedes")
+    bring.add_argument("--name", default="", help="name of the source (default: from its path); the same name again supersedes")
     bring.add_argument("--mapping", type=Path, help="mapping file of the generic format: which column means what")
     for key in ("model", "task", "task-version", "prompt", "sampling"):
         bring.add_argument(f"--{key}", help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it")
@@ -80,11 +90,10 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     from isocost import refresh
-    from isocost.hashing import slug
-    from isocost.store import IMPORT_PREFIX, Store
+    from isocost.store import Store
 
     given = {key: getattr(arguments, key) for key in ("model", "task", "task_version", "prompt", "sampling")}
-    session_id = IMPORT_PREFIX + slug(arguments.name or arguments.path.name, 60)
+    session_id = source_id(arguments.path, arguments.name)
     store = Store(arguments.data.resolve())
     report = refresh.bring_in(
         store,
@@ -98,11 +107,23 @@ def _import(arguments: argparse.Namespace) -> int:
     )
     frames = refresh.curate_session(store, session_id)
     print(f"{report.status}: {report.records} records, {frames['core_samples'].height} samples in core, source {session_id}")
+    if report.supersedes:
+        print(f"  takes the place of {report.supersedes}, which stays in the lake")
     for reason, count in sorted(report.null_reasons.items()):
         print(f"  left NULL: {count} values of {reason}")
     for warning in report.warnings:
         print(f"  note: {warning}")
     return 0
+
+
+def source_id(path: Path, name: str = "") -> str:
+    """The key of an imported source: its name, or else its path, so that the results.json of two runs are two sources."""
+    from isocost.hashing import sha256_hex, slug
+    from isocost.store import IMPORT_PREFIX
+
+    readable = slug(name or path.name, 50)
+    is_whole = bool(name) and name.isascii() and len(name) <= 50
+    return IMPORT_PREFIX + (readable if is_whole else f"{readable}-{sha256_hex(name or str(path.resolve()), 8)}")
 
 
 def _refresh(arguments: argparse.Namespace) -> int:

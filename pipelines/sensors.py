@@ -44,8 +44,8 @@ def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> d
     place, requests, added, told = store.open(), [], [], []
     files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
     for path in files:
-        digest = _digest(path)
         try:
+            digest = _digest(path)
             planned = refresh.plan_sweep(place, path)
         except IsocostError as error:
             told.append(str(error))
@@ -88,22 +88,26 @@ def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReaso
 def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
     try:
         told = yaml.safe_load(sidecar.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise IsocostError(f"is no YAML ({error})", where=str(sidecar)) from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise IsocostError(f"is no readable YAML ({error})", where=str(sidecar)) from error
     if not isinstance(told, dict) or not {"format", "path"} <= told.keys():
         raise IsocostError("needs at least the keys format and path", where=str(sidecar))
     extra = sorted(told.keys() - ImportConfig.model_fields.keys())
     if extra:
         known = ", ".join(sorted(ImportConfig.model_fields))
         raise IsocostError(f"has the unknown key {extra[0]!r}", where=str(sidecar), remedy=f"Known keys: {known}")
-    data = (sidecar.parent / told["path"]).resolve()
+    try:
+        config = ImportConfig(**{**told, "path": str(told["path"])})
+    except ValueError as error:
+        raise IsocostError(f"has a value of the wrong kind ({error})", where=str(sidecar)) from error
+    data = (sidecar.parent / config.path).resolve()
     if not data.exists():
         raise IsocostError(f"path names {data}, which does not exist", where=str(sidecar))
     digest = hashlib.sha256(sidecar.read_bytes())
     for file in sorted(_files(data)):
         status = file.stat()
         digest.update(f"{file}:{status.st_size}:{status.st_mtime_ns}".encode())
-    return ImportConfig(**{**told, "path": str(data)}), digest.hexdigest()[:16]
+    return config.model_copy(update={"path": str(data)}), digest.hexdigest()[:16]
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -111,7 +115,10 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise IsocostError(f"cannot be read: {error.strerror}", where=str(path)) from error
 
 
 def _folder(variable: str, name: str) -> Path:

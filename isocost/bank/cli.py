@@ -43,6 +43,8 @@ def print_report(report: BankReport) -> None:
         print(f"session {session}: a run is writing to it now")
     rows = ", ".join(f"{count} rows of {table}" for table, count in report.rows.items() if count)
     print(f"{report.sessions} sessions, {report.parts} parts proven: {rows or 'no rows'}; {report.samples} samples")
+    if report.imports:
+        print(f"{report.imports} imports read")
     lost = sum(f.is_loss for f in report.faults)
     print(f"{len(report.faults)} faults, {lost} of them a loss" if report.faults else "no faults")
 

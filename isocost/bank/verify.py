@@ -14,6 +14,7 @@ import polars as pl
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
 from isocost.bank.files import TEMPORARY_SUFFIX, Files
+from isocost.bank.importers.sealing import imports_root, set_aside_imports, verify_imports
 from isocost.bank.manifest import Manifest
 from isocost.bank.parts import PartFault, check_part
 from isocost.bank.recover import recover
@@ -28,7 +29,7 @@ class BankFault:
 
     Attributes:
         kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows``, ``foreign_rows`` (of a part), ``unlisted``,
-            ``leftover`` (temporary file), ``manifest``, ``duplicate``, ``unjudged`` (storage
+            ``leftover`` (temporary file), ``stray`` (a Parquet file that is no part), ``manifest``, ``duplicate``, ``unjudged`` (storage
             refuses to read it, or another version of isocost wrote it).
         path: file at fault, relative to the lake.
         detail: what was found.
@@ -55,6 +56,7 @@ class BankReport:
         rows: their rows, by table.
         samples: samples among them that are neither warm-up nor errors.
         running: sessions that a live run is writing to; their temporary files and unlisted parts are no faults.
+        imports: sealed imports looked at, those that were superseded included.
     """
 
     faults: tuple[BankFault, ...]
@@ -63,6 +65,7 @@ class BankReport:
     rows: dict[str, int]
     samples: int
     running: tuple[str, ...]
+    imports: int = 0
 
 
 def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
@@ -102,7 +105,18 @@ def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
         if not alive:
             faults += _strays(files, session, found)
     samples, doubled = _samples(keys)
-    return BankReport(tuple(sorted([*faults, *doubled], key=str)), len(sessions), parts, rows, samples, tuple(running))
+    imports, damaged = _imports(files) if session_id is None else (0, [])
+    found_faults = tuple(sorted([*faults, *doubled, *damaged], key=str))
+    return BankReport(found_faults, len(sessions), parts, rows, samples, tuple(running), imports)
+
+
+def _imports(files: Files) -> tuple[int, list[BankFault]]:
+    """How many imports lie in the lake, and what is wrong with them; importing needs a folder, so there are none behind a URL."""
+    if not files.is_local:
+        return 0, []
+    lake = Path(files.full("."))
+    faults = [BankFault(f.kind, f.path.relative_to(lake).as_posix(), f.detail, True) for f in verify_imports(lake)]
+    return sum(1 for _ in imports_root(lake).glob("source=*/import=*")), faults
 
 
 def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
@@ -119,6 +133,8 @@ def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
     for session in _sessions(files, session_id):
         with files.locked([layout.lock_path("session", session)], f"session {session}"):
             notes += [f"session {session}: {note}" for note in recover(files, session).notes]
+    if session_id is None and files.is_local:
+        notes += set_aside_imports(Path(files.full(".")))
     return notes
 
 
@@ -158,6 +174,8 @@ def _strays(files: Files, session: str, found: list[Manifest]) -> list[BankFault
                         False,
                     )
                 )
+            elif name.endswith(".parquet") and not layout.parse_part(name):
+                strays.append(BankFault("stray", f"{folder}/{name}", "no part of the bank; nothing here reads it: move it away", False))
     return strays
 
 

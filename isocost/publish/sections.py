@@ -48,7 +48,7 @@ def header(facts: Facts) -> str:
         line = (
             f"{_many(len(tasks), 'task')}, {_many(summary.height, 'measured configuration')} of {_many(models, 'model')}, "
             f"{labels.count(int(summary['samples_valid'].sum()))} valid samples, "
-            f"{labels.count(int(summary['output_tokens_sum'].sum()))} generated tokens. "
+            f"{sentences.generated_tokens(facts)}. "
             "Every strategy below is replayed from these samples."
         )
     title = html.tag("h1", "What accuracy does a unit of inference compute buy?")

@@ -63,6 +63,15 @@ def unfinished(facts: Facts) -> str:
     )
 
 
+def generated_tokens(facts: Facts) -> str:
+    """How many tokens were generated; what imported samples do not tell is unknown, not none."""
+    sums = facts.summary["output_tokens_sum"]
+    if sums.null_count() == sums.len():
+        return "number of generated tokens unknown"
+    text = f"{labels.count(int(sums.sum()))} generated tokens"
+    return f"{text} where known" if sums.null_count() else text
+
+
 def name(row: dict[str, Any]) -> str:
     """One outcome in a few characters."""
     return labels.outcome(row["strategy"], row["budget"], row["configuration"])

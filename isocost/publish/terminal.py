@@ -71,11 +71,11 @@ def accounting_line(facts: Facts) -> str:
     summary = facts.summary
     if summary.is_empty():
         return "No sample is banked yet."
-    total, valid, truncated, tokens = (
-        int(summary[c].sum()) for c in ("samples_total", "samples_valid", "samples_truncated", "output_tokens_sum")
-    )
-    text = f"{labels.count(total)} samples banked ({labels.count(tokens)} generated tokens), {labels.count(valid)} valid, "
-    text += f"{labels.count(truncated)} of these ended by their token budget"
+    total, valid = (int(summary[c].sum()) for c in ("samples_total", "samples_valid"))
+    cut = summary["samples_truncated"]
+    truncated = "an unknown number" if cut.null_count() else labels.count(int(cut.sum()))
+    text = f"{labels.count(total)} samples banked ({sentences.generated_tokens(facts)}), {labels.count(valid)} valid, "
+    text += f"{truncated} of these ended by their token budget"
     return text + (f"; {labels.count(total - valid)} invalid, left out and counted." if total > valid else ".")
 
 

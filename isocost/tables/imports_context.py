@@ -109,7 +109,7 @@ def sessions_frame(raw: pl.DataFrame, samples: pl.DataFrame, manifests: Mapping[
                 "samples_valid": valid,
                 "samples_invalid": own.height - valid,
                 "invalid_counts": canonical_json(dict(codes.iter_rows())),
-                "samples_truncated": int(own["is_truncated"].sum()),
+                "samples_truncated": None if own["is_truncated"].null_count() else int(own["is_truncated"].sum()),
                 **{name: _sum(own[name]) for name in ("prompt_tokens", "output_tokens")},
             }
         )

@@ -44,8 +44,11 @@ by_point AS (
         count(*) FILTER (NOT is_valid) AS samples_invalid,
         count(correct) FILTER (is_valid) AS samples_graded,
         count(*) FILTER (is_valid AND correct) AS samples_correct,
-        count(*) FILTER (is_valid AND is_truncated) AS samples_truncated,
-        count(*) FILTER (is_valid AND parse_status <> 'parsed') AS samples_without_answer,
+        -- What an imported source does not tell is unknown, not none.
+        CASE WHEN count(*) FILTER (is_valid AND is_truncated IS NULL) = 0
+            THEN count(*) FILTER (is_valid AND is_truncated) END AS samples_truncated,
+        CASE WHEN count(*) FILTER (is_valid AND parse_status = 'error') = 0
+            THEN count(*) FILTER (is_valid AND parse_status <> 'parsed') END AS samples_without_answer,
         avg(prompt_tokens) FILTER (is_valid) AS prompt_tokens_per_sample,
         avg(output_tokens) FILTER (is_valid) AS output_tokens_per_sample,
         quantile_cont(output_tokens, 0.95) FILTER (is_valid) AS output_tokens_per_sample_p95,

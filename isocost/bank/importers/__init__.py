@@ -6,10 +6,11 @@ and the way into the core tables (``isocost.tables.imports``).
 
 from isocost.bank.importers.base import Conventions, Importer, Source, importer, register, registered
 from isocost.bank.importers.run import ImportReport, import_path
-from isocost.bank.importers.sealing import SealedImport, read_imports, sealed_imports, verify_imports
+from isocost.bank.importers.sealing import ImportFault, SealedImport, read_imports, sealed_imports, set_aside_imports, verify_imports
 
 __all__ = [
     "Conventions",
+    "ImportFault",
     "ImportReport",
     "Importer",
     "SealedImport",
@@ -20,5 +21,6 @@ __all__ = [
     "register",
     "registered",
     "sealed_imports",
+    "set_aside_imports",
     "verify_imports",
 ]

@@ -8,6 +8,9 @@ from isocost.bank.importers.base import Conventions, Importer, Source, register
 from isocost.bank.importers.reading import iter_json_lines
 from isocost.bank.importers.row import Row
 
+MOST_SAMPLES = 20_000_000
+"""Samples of one file: each becomes a row of core_samples, so that a slip of the finger must not fill the memory."""
+
 
 @register
 class Counts(Importer):
@@ -24,6 +27,7 @@ class Counts(Importer):
         """One counts record a line."""
         path = source.files[0]
         seen: set[str] = set()
+        total = 0
         for number, value in iter_json_lines(path):
             row = source.row("counts", path, f"line {number}")
             row.text("problem_source_id", value.get("id"))
@@ -34,6 +38,11 @@ class Counts(Importer):
                     raise row.fail(key, "is missing", "Every line needs id, c and n")
             if row.values["counts_correct"] > row.values["counts_total"]:
                 raise row.fail("c", f"{row.values['counts_correct']} correct of {row.values['counts_total']} cannot be")
+            total += row.values["counts_total"]
+            if total > MOST_SAMPLES:
+                raise row.fail(
+                    "n", f"the file holds more than {MOST_SAMPLES:,} samples", "Correct n, or import the problems in several files"
+                )
             if row.values["problem_source_id"] in seen:
                 raise row.fail("id", f"{row.values['problem_source_id']!r} comes twice", "Add the counts of one problem up to one line")
             seen.add(row.values["problem_source_id"])

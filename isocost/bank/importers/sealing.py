@@ -226,10 +226,25 @@ def sealed_imports(lake: Path, *, include_superseded: bool = False) -> list[Seal
             import_id = folder.name.removeprefix("import=")
             if import_id != index["active"] and (not include_superseded or import_id not in index["superseded_by"]):
                 continue
-            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            manifest = _read_manifest(folder)
             slug = home.name.removeprefix("source=")
             found.append(SealedImport(import_id, slug, folder, index["superseded_by"].get(import_id), manifest))
     return found
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(part["name"], str) and isinstance(part["sha256"], str) for part in manifest["parts"]):
+            raise ValueError("a part has no name or checksum")
+        return {**manifest, "records": int(manifest["records"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IsocostError(
+            f"the manifest of this import cannot be read: {type(error).__name__}: {error}",
+            where=str(path),
+            remedy="Set it aside with `isocost bank verify LAKE --repair`, then import the source again",
+        ) from None
 
 
 def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_superseded: bool = False) -> pl.LazyFrame:
@@ -249,17 +264,64 @@ def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_sup
     return pl.scan_parquet(parts, hive_partitioning=False, schema=polars_schema(table("raw_imports")))
 
 
-def verify_imports(lake: Path) -> list[str]:
-    """Names every part that is missing, was changed, or holds another number of rows than sealed; empty when all is well."""
+@dataclass(frozen=True, slots=True)
+class ImportFault:
+    """One thing that is wrong with a sealed import.
+
+    Attributes:
+        kind: ``missing``, ``checksum`` or ``manifest``.
+        path: file at fault.
+        detail: what was found.
+    """
+
+    kind: str
+    path: Path
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}"
+
+
+def verify_imports(lake: Path) -> list[ImportFault]:
+    """Reads every byte of every sealed import and names what is missing or was changed; empty when all is well."""
+    return [fault for folder in sorted(imports_root(lake).glob("source=*/import=*")) for fault in _faults(folder)]
+
+
+def _faults(folder: Path) -> list[ImportFault]:
+    try:
+        parts = _read_manifest(folder)["parts"]
+    except IsocostError as error:
+        return [ImportFault("manifest", folder / "manifest.json", error.what)]
     found = []
-    for item in sealed_imports(lake, include_superseded=True):
-        for entry in item.manifest["parts"]:
-            path = item.folder / entry["name"]
-            if not path.is_file():
-                found.append(f"{path}: is missing")
-            elif file_sha256(path) != entry["sha256"]:
-                found.append(f"{path}: was changed after it was sealed")
+    for entry in parts:
+        path = folder / entry["name"]
+        if not path.is_file():
+            found.append(ImportFault("missing", path, "is missing"))
+        elif file_sha256(path) != entry["sha256"]:
+            found.append(ImportFault("checksum", path, "was changed after it was sealed"))
     return found
+
+
+def set_aside_imports(lake: Path) -> list[str]:
+    """Moves every import that has a fault to ``raw/quarantine``, so that its source can be imported again.
+
+    Returns:
+        One sentence for every import set aside.
+    """
+    notes = []
+    for folder in sorted(imports_root(lake).glob("source=*/import=*")):
+        faults = _faults(folder)
+        if not faults:
+            continue
+        home = folder.parent
+        target = lake / "raw" / "quarantine" / home.name / f"{folder.name}-{os.urandom(4).hex()}"
+        with _locked(home):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(target)
+            _fsync_folder(home)
+        _write_atomic(target / "reason.json", {"faults": [str(fault) for fault in faults]})
+        notes.append(f"{folder.name} of {home.name} set aside ({faults[0].detail}: {faults[0].path.name}); import its source again")
+    return notes
 
 
 def file_sha256(path: Path) -> str:

@@ -282,7 +282,12 @@ SESSIONS = Table(
         Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
         Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
         Column("invalid_counts", "json", "Invalid samples by reason code; a sample with two reasons counts under both.", nullable=False),
-        Column("samples_truncated", "int64", "Samples that the token budget ended.", unit="samples", nullable=False),
+        Column(
+            "samples_truncated",
+            "int64",
+            "Samples that the token budget ended; NULL where an imported source does not tell.",
+            unit="samples",
+        ),
         Column("prompt_tokens", "int64", "Prompt tokens of all samples.", unit="tokens"),
         Column("output_tokens", "int64", "Generated tokens of all samples.", unit="tokens"),
         Column("output_tokens_per_s", "float64", "output_tokens / window_s.", unit="tokens/s"),

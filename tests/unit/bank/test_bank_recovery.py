@@ -304,3 +304,12 @@ def test_a_part_that_storage_refuses_to_read_is_not_set_aside(lake, bank, monkey
     assert kinds(lake) == ["unjudged"]
     monkeypatch.undo()
     assert kinds(lake) == [] and part_files(lake)
+
+
+def test_a_parquet_file_that_is_no_part_is_named_and_left_alone(lake, bank):
+    bank(range(4))
+    stray = lake / "raw" / "generations" / f"session={SESSION}" / "copy.parquet"
+    stray.write_bytes(part_files(lake)[0].read_bytes())
+    assert kinds(lake) == ["stray"]
+    repair_bank(lake)
+    assert stray.exists()

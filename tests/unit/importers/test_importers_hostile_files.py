@@ -201,3 +201,10 @@ def test_a_damaged_file_is_an_error_or_an_import(tmp_path: Path, name: str, pick
         assert report.records > 0 and verify_imports(lake) == []
     assert not list((lake / "raw" / "importing").glob("*")) if (lake / "raw" / "importing").exists() else True
     assert {item.name for item in tmp_path.iterdir()} <= {"in", "lake"}
+
+
+def test_a_count_of_samples_that_nobody_has_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"id": "a", "c": 1, "n": 2}\n{"id": "b", "c": 0, "n": 1000000000000}\n', encoding="utf-8")
+    error = refuse("counts", path, tmp_path / "lake", "more than 20,000,000 samples")
+    assert "line 2" in error.where

@@ -1,0 +1,110 @@
+"""The command line: keys of imported sources, exit codes, and one line instead of a stack trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from isocost import cli, refresh
+from isocost.cli import main, source_id
+from isocost.publish.facts import gather
+from isocost.publish.sections import header
+from isocost.publish.terminal import accounting_line
+from isocost.store import Store
+
+PROVENANCE = ["--model", "m", "--task", "t", "--task-version", "1", "--prompt", "p", "--sampling", "default"]
+
+
+def counts(path: Path, correct: int = 1) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"id": "a", "c": correct, "n": 4}) + "\n", encoding="utf-8")
+    return path
+
+
+def bring(store: Store, path: Path, *more: str) -> int:
+    return main(["--data", str(store.root), "import", "counts", str(path), *PROVENANCE, *more])
+
+
+def test_files_of_one_name_in_two_folders_are_two_sources(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    assert bring(store, counts(tmp_path / "one" / "results.jsonl", 1)) == 0
+    assert bring(store, counts(tmp_path / "two" / "results.jsonl", 2)) == 0
+    found = refresh.known_sources(store)
+    assert len(found) == 2
+    assert [refresh.raw_rows(store, "raw_imports", key)["counts_correct"].sum() for key in found] in ([1, 2], [2, 1])
+
+
+def test_the_same_path_and_the_same_name_supersede_and_say_so(tmp_path: Path, capsys) -> None:
+    store, path = Store(tmp_path / "data"), tmp_path / "results.jsonl"
+    assert bring(store, counts(path, 1)) == 0
+    assert "takes the place" not in capsys.readouterr().out
+    assert bring(store, counts(path, 2)) == 0
+    assert "takes the place of im-" in capsys.readouterr().out
+    assert len(refresh.known_sources(store)) == 1
+    assert source_id(tmp_path / "a", "mine") == source_id(tmp_path / "b", "mine") == "import-mine"
+
+
+def test_names_that_have_no_letter_in_common_with_a_key_stay_apart() -> None:
+    assert len({source_id(Path("x"), name) for name in ("опыт", "проба", "実験", "x")}) == 4
+    assert source_id(Path("x"), "n" * 70 + "1") != source_id(Path("x"), "n" * 70 + "2")
+
+
+def test_an_unknown_verifier_is_refused_before_anything_is_imported(tmp_path: Path, capsys) -> None:
+    store = Store(tmp_path / "data")
+    assert bring(store, counts(tmp_path / "c.jsonl"), "--verifier", "numerik") == 2
+    assert "numeric" in capsys.readouterr().err
+    assert not store.root.exists()
+
+
+def test_a_source_whose_import_was_set_aside_is_told_and_mended_by_importing_again(tmp_path: Path, capsys) -> None:
+    store, path = Store(tmp_path / "data"), counts(tmp_path / "c.jsonl")
+    assert bring(store, path) == 0
+    part = next(store.lake.rglob("part-*.parquet"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    assert main(["bank", "verify", str(store.lake)]) == 1
+    assert "checksum" in capsys.readouterr().out
+    assert main(["bank", "verify", str(store.lake), "--repair"]) == 0
+    assert "set aside" in capsys.readouterr().out
+    assert main(["--data", str(store.root), "refresh"]) == 2
+    assert "Import it again" in capsys.readouterr().err
+    assert bring(store, path) == 0
+    assert main(["bank", "verify", str(store.lake)]) == 0
+
+
+def test_a_broken_manifest_of_an_import_is_one_fault_and_no_stack_trace(tmp_path: Path, capsys) -> None:
+    store, path = Store(tmp_path / "data"), counts(tmp_path / "c.jsonl")
+    assert bring(store, path) == 0
+    next(store.lake.rglob("raw/imports/*/*/manifest.json")).write_text("{", encoding="utf-8")
+    assert main(["--data", str(store.root), "refresh"]) == 2
+    assert "--repair" in capsys.readouterr().err
+    assert main(["bank", "verify", str(store.lake)]) == 1
+    assert "manifest" in capsys.readouterr().out
+    assert main(["bank", "verify", str(store.lake), "--repair"]) == 0
+    assert bring(store, path) == 0
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (PermissionError(13, "Permission denied", "/x/y"), 1)])
+def test_interrupts_and_storage_are_one_line_with_their_own_exit_code(monkeypatch, capsys, error, code) -> None:
+    def fail(_arguments: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_refresh", fail)
+    assert main(["refresh"]) == code
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_what_an_import_does_not_tell_is_unknown_and_not_none(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    assert bring(store, counts(tmp_path / "c.jsonl", 3)) == 0
+    summary = refresh.derive_summary(store)["out_point_summary"].row(0, named=True)
+    assert (summary["samples_valid"], summary["samples_correct"], summary["accuracy"]) == (4, 3, 0.75)
+    names = ("samples_truncated", "truncated_ratio", "samples_without_answer", "unanswered_ratio", "output_tokens_sum")
+    assert [summary[name] for name in names] == [None] * 5
+    assert store.read("core_sessions")["samples_truncated"].to_list() == [None]
+    line = accounting_line(gather(store))
+    assert "generated tokens unknown" in line and "an unknown number of these ended" in line
+    assert "generated tokens unknown" in header(gather(store))
