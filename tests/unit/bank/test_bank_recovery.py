@@ -28,6 +28,8 @@ from isocost.errors import IsocostError
 from isocost.schema.parquet import MIGRATIONS
 from isocost.schema.registry import all_tables, table
 
+pytestmark = pytest.mark.process
+
 
 def part_files(lake: Path, table: str = "generations") -> list[Path]:
     return sorted((lake / f"raw/{table}/session={SESSION}").glob("part-*.parquet"))

@@ -22,6 +22,8 @@ from isocost.bank.verify import verify_bank
 from isocost.bank.writer import open_run
 from isocost.errors import IsocostError
 
+pytestmark = pytest.mark.process
+
 
 def parts_of(lake: Path) -> list[Path]:
     return sorted((lake / f"raw/generations/session={SESSION}").glob("*"))

@@ -19,6 +19,8 @@ from isocost.bank.importers.units import to_base
 from isocost.errors import IsocostError
 from isocost.schema.parquet import read_stamp
 
+pytestmark = pytest.mark.process
+
 
 def load(tmp_path: Path, path: Path, **more) -> pl.DataFrame:
     report = files.import_sample("generic", path, tmp_path / "lake", **more)

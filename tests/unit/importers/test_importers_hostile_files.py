@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from isocost.bank.importers import reading, verify_imports
 from isocost.errors import IsocostError
 
+pytestmark = pytest.mark.process
+
 
 def refuse(name: str, path: Path, lake: Path, message: str) -> IsocostError:
     with pytest.raises(IsocostError, match=message) as caught:

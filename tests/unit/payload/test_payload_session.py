@@ -23,6 +23,8 @@ from isocost.payload.session import RunFailed
 from isocost.payload.work import derived_seed
 from isocost.schema.frames import faults
 
+pytestmark = pytest.mark.process
+
 
 def samples_of(lake, **filters) -> pl.DataFrame:
     return read_raw(lake, "raw_generations").filter(~pl.col("is_warmup"), **filters)

@@ -10,6 +10,8 @@ import polars as pl
 from isocost.publish.exports import write_exports
 from isocost.schema.registry import all_tables
 
+pytestmark = pytest.mark.process
+
 
 def package(store) -> dict:
     return json.loads((store.exports / "datapackage.json").read_text(encoding="utf-8"))

@@ -16,6 +16,8 @@ from isocost.publish import figures
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.scaling_figure import scaling_specification
 
+pytestmark = pytest.mark.process
+
 AXIS = "output_tokens_per_problem"
 
 

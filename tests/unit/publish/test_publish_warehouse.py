@@ -17,6 +17,8 @@ from isocost.publish.warehouse import build_warehouse, run_checks
 from isocost.schema.registry import all_tables
 from isocost.store import Store
 
+pytestmark = pytest.mark.process
+
 SESSION = "quickstart-0123456789"
 
 

@@ -11,6 +11,8 @@ import pytest
 from isocost.sweep import PromptSpec, TaskSpec
 from isocost.tasks import TaskMistake, check_task, grade, load_problems, prompt_hash, render_messages, source_names, verifier_names
 
+pytestmark = pytest.mark.process
+
 
 def task(**changes):
     values = {
