@@ -167,6 +167,15 @@ def test_a_rule_that_cannot_run_is_broken_and_an_error() -> None:
     assert result.severity is dg.AssetCheckSeverity.ERROR
 
 
+def test_a_mean_of_nothing_known_is_not_judged() -> None:
+    unknown = samples_frame(samples().with_columns(is_truncated=pl.lit(None, pl.Boolean)))
+    for data in (unknown, samples_frame(samples().clear())):
+        outcomes = judge(data, CORE_SAMPLES, SAMPLE_KEYS)
+        assert [o.detail for o in outcomes if not o.is_passed] == []
+        (truncated,) = [o for o in outcomes if "is_truncated_ratio" in o.rule.name]
+        assert truncated.detail == "no value is known: nothing to judge"
+
+
 def test_failed_keys_are_in_the_check_metadata() -> None:
     result = outcome_result("core_samples", judge(samples_frame(cell("score", 1.5)(samples())), CORE_SAMPLES, SAMPLE_KEYS))
     assert not result.passed

@@ -6,6 +6,7 @@ import hashlib
 import json
 
 import polars as pl
+import pytest
 
 from isocost.publish.exports import write_exports
 from isocost.schema.registry import all_tables
