@@ -123,7 +123,7 @@ def bring_in(
         verifier: verifier that judges every text; the source's own labels judge where None.
 
     Raises:
-        IsocostError: a wrong key or bad input; nothing was imported then.
+        IsocostError: a wrong key, bad input, or the same content is another source already; nothing was imported then.
     """
     if not session_id.startswith(IMPORT_PREFIX):
         raise IsocostError(f"{session_id!r} cannot name an imported source", remedy=f"Use a key that starts with {IMPORT_PREFIX}")
@@ -131,9 +131,23 @@ def bring_in(
         raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {', '.join(verifier_names())}; nothing was imported")
     source = store.session_file(session_id).with_suffix(".source")
     report = import_path(format, path, store.lake, provenance=provenance, unknown=unknown, mapping=mapping, name=session_id)
+    if report.status == "already":
+        _refuse_twin(store, session_id, report, path)
     told = {"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format, "verifier": verifier}
     _write_text(source, json.dumps(told, indent=1))
     return report
+
+
+def _refuse_twin(store: Store, session_id: str, report: ImportReport, path: Path) -> None:
+    """Refuses content that another source holds: one measurement under two names would be superseded under one of them only."""
+    held = {key: _source(store, key)["import_id"] for key in known_sources(store) if key.startswith(IMPORT_PREFIX)}
+    others = [key for key, import_id in held.items() if import_id == report.import_id and key != session_id]
+    if others and held.get(session_id) != report.import_id:
+        raise IsocostError(
+            f"the same content with the same provenance lies here already, as source {others[0]}; nothing was imported",
+            where=f"{path} as {session_id}",
+            remedy=f"Use {others[0]}, which is in every table; under that name it can also be corrected or judged by another verifier",
+        )
 
 
 def curate_session(store: Store, session_id: str) -> Frames:

@@ -255,10 +255,11 @@ def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_sup
         import_ids: only these imports; all where None.
         include_superseded: also those replaced by a corrected file.
     """
-    chosen = [
-        item for item in sealed_imports(lake, include_superseded=include_superseded) if import_ids is None or item.import_id in import_ids
-    ]
-    parts = [part for item in chosen for part in item.parts]
+    found = sealed_imports(lake, include_superseded=include_superseded)
+    # The same content can lie under two sources, superseded under one: its rows count once.
+    ordered = sorted(found, key=lambda item: item.superseded_by is not None)
+    chosen = {item.import_id: item for item in reversed(ordered) if import_ids is None or item.import_id in import_ids}
+    parts = [part for import_id in sorted(chosen) for part in chosen[import_id].parts]
     if not parts:
         return pl.LazyFrame(schema=polars_schema(table("raw_imports")))
     return pl.scan_parquet(parts, hive_partitioning=False, schema=polars_schema(table("raw_imports")))
