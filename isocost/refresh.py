@@ -45,8 +45,9 @@ CARDS = ("core_devices", "core_models", "core_prices")
 def plan_sweep(store: Store, path: Path) -> list[str]:
     """Validates a sweep file and writes what each of its sessions has to do.
 
-    A session that was planned before keeps its points: what a later sweep no longer asks for stays known, and a larger number of
-    samples is taken over. Nothing is generated here.
+    What is asked for is what the sweep files of this session's name say now, as they were planned last: a mended typing error is gone,
+    two files of one name add up. A point that none of them asks for any more stays known if anything of it is banked, and gets no
+    more samples than one a problem. Nothing is generated here.
 
     Args:
         store: where session files go.
@@ -63,20 +64,48 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     for card in {model.card for model in (session.engine.model for session in planned) if model.card is not None}:
         book.model(card)  # refuses an unknown card now, not after the measurement
     for session in planned:
-        _write_session(store, _merged(store, session))
+        asked = _asked(store, session, path)
+        _write_session(store, _merged(store, session, asked))
+        _write_text(_asked_file(store, session.session_id), json.dumps(asked, indent=1, sort_keys=True))
     return [session.session_id for session in planned]
 
 
-def _merged(store: Store, session: Session) -> Session:
+def _asked_file(store: Store, session_id: str) -> Path:
+    return store.session_file(session_id).with_suffix(".asked")
+
+
+def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, int]]:
+    """Samples a problem by sweep file and point: what each file that is still there asked for when it was planned last."""
+    found: dict[str, dict[str, int]] = {}
+    told = _asked_file(store, session.session_id)
+    if told.exists():
+        try:
+            found = {name: dict(points) for name, points in json.loads(told.read_text(encoding="utf-8")).items() if Path(name).exists()}
+        except (ValueError, AttributeError, TypeError) as error:
+            raise IsocostError(f"cannot be read: {error}", where=str(told), remedy="Remove it and plan the sweep again") from error
+    found[str(path.resolve())] = {planned.point.point_id: planned.samples_per_problem for planned in session.points}
+    return found
+
+
+def _merged(store: Store, session: Session, asked: Mapping[str, Mapping[str, int]]) -> Session:
     path = store.session_file(session.session_id)
-    if not path.exists():
-        return session
-    points = {planned.point.point_id: planned for planned in read_session(path).points}
-    for planned in session.points:
-        before = points.get(planned.point.point_id)
-        if before is None or before.samples_per_problem < planned.samples_per_problem:
-            points[planned.point.point_id] = planned
-    return session.model_copy(update={"points": tuple(points.values())})
+    before = {planned.point.point_id: planned for planned in read_session(path).points} if path.exists() else {}
+    known = before | {planned.point.point_id: planned for planned in session.points}
+    wanted: dict[str, int] = {}
+    for samples in asked.values():
+        for point_id, number in samples.items():
+            wanted[point_id] = max(number, wanted.get(point_id, 0))
+    banked = _banked_points(store, session.session_id) if before.keys() - wanted.keys() else set()
+    points = [
+        planned.model_copy(update={"samples_per_problem": wanted.get(point_id, 1)})
+        for point_id, planned in known.items()
+        if point_id in wanted or point_id in banked
+    ]
+    return session.model_copy(update={"points": tuple(points)})
+
+
+def _banked_points(store: Store, session_id: str) -> set[str]:
+    return {point_id for manifest in read_manifests(store.lake, session_id) for part in manifest.parts for point_id in part.points}
 
 
 def _write_session(store: Store, session: Session) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from assets.partitions import sessions
 from assets.resources import default_root
@@ -28,8 +29,19 @@ from isocost.store import Store
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
+_INTERRUPTED = "interrupted; what was finished is sealed, run the same command again to go on"
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Runs one sweep; 0 when every session succeeded, 1 when one failed, 2 when the sweep file is at fault."""
+    """Runs one sweep; 0 when every session succeeded, 1 when one failed, 2 when the sweep file is at fault, 130 when interrupted."""
+    try:
+        return _main(argv)
+    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+        print(f"\n{_INTERRUPTED}", file=sys.stderr)
+        return 130
+
+
+def _main(argv: list[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__.splitlines()[0])
     parser.add_argument("sweep", type=Path, help="sweep file (YAML)")
     arguments = parser.parse_args(argv)
@@ -78,6 +90,8 @@ def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id:
         )
     for event in done.all_events if not done.success else []:
         if event.is_step_failure:
+            if _is_interrupt(event):
+                raise KeyboardInterrupt
             print(f"\nfailed: {event.step_key}: {_reason(event)}", file=sys.stderr)
     for check in done.get_asset_check_evaluations():
         if not check.passed:
@@ -90,6 +104,11 @@ def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id:
 def _raw_and_core(defs: dg.Definitions) -> list[dg.AssetKey]:
     keys = dg.AssetSelection.groups("raw", "core").resolve(defs.resolve_asset_graph())
     return sorted(keys - {dg.AssetKey("raw_imports")}, key=str)
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__
 
 
 def _reason(event: dg.DagsterEvent) -> str:

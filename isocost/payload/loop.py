@@ -28,15 +28,19 @@ class Stop:
         signal_number: the first signal received; None while there was none.
     """
 
+    SAME_WISH_S = 2.0
+    """A signal so soon after the first is the same wish twice: Ctrl-C reaches the whole process group, and Dagster forwards it."""
+
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self._since = 0.0
 
     def __bool__(self) -> bool:
         return self.signal_number is not None
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
-        """Takes SIGTERM and SIGINT while the block runs; a second one has its usual effect."""
+        """Takes SIGTERM and SIGINT while the block runs; a second one, after a moment, has its usual effect."""
         before = {number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield self
@@ -45,8 +49,11 @@ class Stop:
                 signal.signal(number, handler)
 
     def _take(self, number: int, _frame: object) -> None:
-        self.signal_number = number
-        signal.signal(number, signal.SIG_DFL)
+        if self.signal_number is None:
+            self.signal_number, self._since = number, time.monotonic()
+        elif time.monotonic() - self._since >= self.SAME_WISH_S:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
 
 @dataclass

@@ -23,6 +23,8 @@ _KV_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _BLOCK = {True: 128, False: 16}
 """vLLM's block size in tokens where the sweep gives none: 128 in its CPU build, 16 on GPUs."""
 
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenizer_config.json")
+
 
 def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
     """Checks every model of a sweep that an engine here will load (engine vllm).
@@ -75,6 +77,11 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
     if spec.engine.options.get("load_format") != "dummy" and not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
         raise IsocostError(
             f"{folder} holds no weights (*.safetensors)", where=where, remedy="Fetch the model again, or finish its conversion."
+        )
+    given = spec.engine.options.get("engine_args")
+    if not (isinstance(given, dict) and "tokenizer" in given) and not any(any(folder.glob(name)) for name in _TOKENIZERS):
+        raise IsocostError(
+            f"{folder} holds no tokenizer ({', '.join(_TOKENIZERS)})", where=where, remedy="Fetch the model again, with its tokenizer."
         )
     return config.get("text_config") or config
 

@@ -19,6 +19,8 @@ from isocost.sweep.expand import expand, model_variants
 from isocost.sweep.source import Key, Source, did_you_mean, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec
 
+MOST_SAMPLES = 100_000_000
+
 
 def load_sweep(path: str | Path) -> SweepSpec:
     """Reads and checks a sweep file; starts nothing and writes nothing.
@@ -56,7 +58,13 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     _check_engine(spec)
     _check_budgets(spec)
     _check_samples(spec)
-    expand(spec)
+    total = sum(planned.samples_per_problem * planned.point.task.n_problems for planned in expand(spec))
+    if total > MOST_SAMPLES:
+        raise IsocostError(
+            f"the sweep asks for {total:,} samples",
+            where=source.where("samples_per_problem"),
+            remedy=f"Keep it under {MOST_SAMPLES:,}; split it into several sweeps.",
+        )
     return spec
 
 

@@ -33,7 +33,8 @@ def place(tmp_path, monkeypatch):
     folder = tmp_path / "models" / "small"
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 2048}))
-    (folder / "model.safetensors").touch()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (folder / name).touch()
     return tmp_path
 
 

@@ -149,7 +149,7 @@ def importer(name: str) -> Importer:
     """
     known = registered()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=2)
+        near = [other for other in known if name and other.startswith(name.lower())] or difflib.get_close_matches(name, known, n=2)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise IsocostError(f"no importer is called {name!r}", remedy=f"{hint}Known: {', '.join(known)}")
     return known[name]

@@ -14,9 +14,13 @@ MOST_SAMPLES = 20_000_000
 
 @register
 class Counts(Importer):
-    """JSON Lines of ``{"id", "c", "n"}``, as passk-inference reads them; ``source`` becomes the cluster."""
+    """JSON Lines of ``{"id", "c", "n"}``, as passk-inference reads them; ``cluster`` names problems that hang together.
+
+    ``source`` is kept in ``extra``: a benchmark that problems were taken from makes them no repetitions of each other.
+    """
 
     name = "counts"
+    version = 2
     title = "JSON Lines {id, c, n}: correct of all samples for each problem"
     conventions = Conventions(
         units={"counts_correct": "c, samples", "counts_total": "n, samples"},
@@ -46,8 +50,8 @@ class Counts(Importer):
             if row.values["problem_source_id"] in seen:
                 raise row.fail("id", f"{row.values['problem_source_id']!r} comes twice", "Add the counts of one problem up to one line")
             seen.add(row.values["problem_source_id"])
-            row.text("cluster_id", value.get("source"))
+            row.text("cluster_id", value.get("cluster"))
             row.text("model_variant", value.get("model"))
             row.text("task", value.get("task"))
-            row.json("extra", {key: item for key, item in value.items() if key not in {"id", "c", "n", "source", "model", "task"}})
+            row.json("extra", {key: item for key, item in value.items() if key not in {"id", "c", "n", "cluster", "model", "task"}})
             yield row

@@ -249,10 +249,11 @@ def fill_provenance(values: dict[str, Any], row: Row, constants: Constants) -> N
 def ask_for(missing: list[str], where: str) -> IsocostError:
     """The error that asks for provenance by name."""
     flags = " ".join(f"--unknown {name}" for name in missing)
+    options = " ".join(f"--{name.replace('_', '-')} ..." for name in missing)
     return IsocostError(
         f"the source does not say {', '.join(missing)}, without which its numbers compare with nothing",
         where=where,
-        remedy=f"Give {', '.join(f'{name}=...' for name in missing)} as provenance, or accept what nobody knows with {flags}",
+        remedy=f"Give {options} (elsewhere: as provenance), or accept what nobody knows with {flags}",
     )
 
 

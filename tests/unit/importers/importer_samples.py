@@ -23,7 +23,7 @@ def _lines(path: Path, values: list[Any]) -> Path:
 
 
 def counts(folder: Path) -> Path:
-    return _lines(folder / "counts.jsonl", [{"id": "a", "c": 1, "n": 4, "source": "s"}, {"id": "b", "c": 0, "n": 2}])
+    return _lines(folder / "counts.jsonl", [{"id": "a", "c": 1, "n": 4, "source": "b", "cluster": "s"}, {"id": "b", "c": 0, "n": 2}])
 
 
 def gsm8k_solutions(folder: Path) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import signal
+import subprocess
+import sys
 
 import polars as pl
 import pytest
@@ -158,6 +160,19 @@ def test_a_stop_signal_seals_what_is_finished(lake, tmp_path, run):
         outcome = run(sessions.session(options={"bank": str(slow)}), stop=stop)
     assert outcome.status == "stopped" and 0 < outcome.generated < 24
     assert samples_of(lake).height == outcome.generated and read_manifests(lake)[0].status == "stopped"
+
+
+def test_an_interrupt_that_comes_twice_at_once_is_one_and_a_later_one_ends_the_process():
+    with Stop().listening() as stop:
+        signal.raise_signal(signal.SIGINT)  # to the process group
+        signal.raise_signal(signal.SIGINT)  # forwarded by the orchestrator
+        assert stop.signal_number == signal.SIGINT
+    code = (
+        "import signal; from isocost.payload.loop import Stop; Stop.SAME_WISH_S = 0.0\n"
+        "with Stop().listening(): signal.raise_signal(signal.SIGINT); signal.raise_signal(signal.SIGINT); print('still here')"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == -signal.SIGINT and "still here" not in ended.stdout
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def folder(tmp_path, monkeypatch):
     made.mkdir(parents=True)
     (made / "config.json").write_text(json.dumps(CONFIG))
     (made / "model.safetensors").write_bytes(b"0" * 1000)
+    (made / "tokenizer.json").touch()
     return made
 
 
@@ -89,7 +90,12 @@ def test_a_near_name_is_offered(folder):
 
 @pytest.mark.parametrize(
     ("name", "content", "what"),
-    [("config.json", None, "holds no config.json"), ("config.json", "{", "is not JSON"), ("model.safetensors", None, "no weights")],
+    [
+        ("config.json", None, "holds no config.json"),
+        ("config.json", "{", "is not JSON"),
+        ("model.safetensors", None, "no weights"),
+        ("tokenizer.json", None, "no tokenizer"),
+    ],
 )
 def test_half_a_model_is_told(folder, name, content, what):
     (folder / name).unlink()

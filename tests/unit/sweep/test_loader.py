@@ -153,3 +153,8 @@ def test_a_damaged_file_is_a_sweep_or_one_error(line, cut, put):
         assert isinstance(sweep_from_text("\n".join(lines), "f.yaml"), SweepSpec)
     except IsocostError as error:
         assert str(error).startswith("f.yaml")
+
+
+def test_a_number_of_samples_that_nobody_can_mean_is_refused():
+    with pytest.raises(IsocostError, match=r"line 16: samples_per_problem: the sweep asks for 2,000,000,000 samples"):
+        sweep_from_text(GOOD.replace("samples_per_problem: 4", "samples_per_problem: 1000000000"))
