@@ -172,7 +172,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = tmp_path / "cache" / "models" / "small"
     model.mkdir(parents=True)
     (model / "config.json").write_text(json.dumps({"max_position_embeddings": 2048}))
-    (model / "model.safetensors").touch()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (model / name).touch()
     return tmp_path
 
 
