@@ -107,8 +107,13 @@ def _raw_and_core(defs: dg.Definitions) -> list[dg.AssetKey]:
 
 
 def _is_interrupt(event: dg.DagsterEvent) -> bool:
-    error = event.step_failure_data.error
-    return error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__
+    """Whether an interrupt is behind a step's failure, also one after which the payload took longer to end than Dagster waits."""
+    found, names = [event.step_failure_data.error], set()
+    while found:
+        if (error := found.pop()) is not None:
+            names.add(error.cls_name)
+            found += [error.cause, error.context]
+    return DagsterExecutionInterruptedError.__name__ in names
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -21,6 +21,10 @@ from isocost.payload.rows import generation_row
 from isocost.payload.work import Sample, request_of
 
 
+class Interrupted(BaseException):
+    """A signal came while there was nothing to seal. No Exception, so that no library takes it for a fault of its own."""
+
+
 class Stop:
     """Remembers that the process was asked to end.
 
@@ -34,6 +38,7 @@ class Stop:
     def __init__(self) -> None:
         self.signal_number: int | None = None
         self._since = 0.0
+        self._ends_at_once = False
 
     def __bool__(self) -> bool:
         return self.signal_number is not None
@@ -48,9 +53,22 @@ class Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raises `Interrupted` at a signal, or for one that came before, while the block runs: an engine's start may take minutes."""
+        self._ends_at_once = True
+        try:
+            if self:
+                raise Interrupted
+            yield
+        finally:
+            self._ends_at_once = False
+
     def _take(self, number: int, _frame: object) -> None:
         if self.signal_number is None:
             self.signal_number, self._since = number, time.monotonic()
+            if self._ends_at_once:
+                raise Interrupted
         elif time.monotonic() - self._since >= self.SAME_WISH_S:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

@@ -26,7 +26,7 @@ from isocost.bank.writer import RunWriter, open_run
 from isocost.engines.protocol import Engine, engine_class
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
-from isocost.payload.loop import Counts, Sink, Stop, drive, warm_up
+from isocost.payload.loop import Counts, Interrupted, Sink, Stop, drive, warm_up
 from isocost.payload.preflight import check_budgets, check_prompts
 from isocost.payload.progress import Progress, Reporter, duration
 from isocost.payload.work import Work, derived_seed, engine_settings, payload_options
@@ -126,7 +126,12 @@ def _measure(
     reporter.say(f"session {session.session_id}: {todo.height} of {work.plan.height} samples to generate, starting engine {engine.name}")
     try:
         before = time.monotonic()
-        engine.start()
+        try:
+            with stop.at_once():
+                engine.start()
+        except Interrupted:
+            writer.finish("stopped", clock_end=_clock())
+            return Counts(), "stopped"
         started = time.monotonic() - before
         reporter.say(f"engine {engine.name} is up after {duration(started)}")
         writer.update(engine=engine.describe(), engine_start_s=started)

@@ -162,6 +162,21 @@ def test_a_stop_signal_seals_what_is_finished(lake, tmp_path, run):
     assert samples_of(lake).height == outcome.generated and read_manifests(lake)[0].status == "stopped"
 
 
+def test_a_signal_while_the_engine_starts_ends_the_start_and_the_next_run_has_all_to_do(lake, recorded, run, monkeypatch):
+    def start(_engine):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("the start went on after the signal")
+
+    wanted = sessions.session(options={"bank": recorded, "speed": 0})
+    with monkeypatch.context() as patch:
+        patch.setattr(ReplayEngine, "start", start)
+        with Stop().listening() as stop:
+            outcome = run(wanted, stop=stop)
+    assert (outcome.status, outcome.generated, outcome.missing) == ("stopped", 0, 24)
+    assert read_manifests(lake)[0].status == "stopped"
+    assert run(wanted).generated == 24 and verify_bank(lake).faults == ()
+
+
 def test_an_interrupt_that_comes_twice_at_once_is_one_and_a_later_one_ends_the_process():
     with Stop().listening() as stop:
         signal.raise_signal(signal.SIGINT)  # to the process group
