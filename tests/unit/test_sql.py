@@ -187,6 +187,23 @@ def test_rows_that_two_sessions_share_count_once_as_in_the_store(lab, lab_store)
     assert view["session_id"].value_counts().sort("count")["count"].to_list() == [1, 5, bank.height - 5]
 
 
+def test_every_check_holds_where_two_sessions_share_samples(lab, lab_store):
+    point, bank = lab["core_points"].head(1), lab["core_samples"]
+    shared = bank.filter(pl.col("point_id") == point["point_id"][0]).head(5).with_columns(session_id=pl.lit("z-last"))
+    counts = {"samples_banked": pl.lit(5, pl.Int64), "samples_valid": pl.lit(shared["is_valid"].sum(), pl.Int64)}
+    sessions = lab["core_sessions"].with_columns(session_id=pl.lit("z-last"))
+    more = {"core_samples": shared, "core_points": point.with_columns(session_id=pl.lit("z-last"), **counts), "core_sessions": sessions}
+    for name, frame in more.items():
+        lab_store.write(frame, name, "z-last")
+    wrong = more["core_points"].with_columns(samples_banked=pl.lit(bank.height, pl.Int64))
+    check = sql.sql_root() / "checks" / "core_points__samples_add_up.sql"
+    with sql.session(lab_store) as connection:
+        assert {path.stem: n for path in sql.sql_files("checks") if (n := failing(connection, path))} == {}
+    lab_store.write(wrong, "core_points", "z-last")
+    with sql.session(lab_store) as connection:
+        assert sql.run_file(connection, check)["point_id"].to_list() == point["point_id"].to_list()
+
+
 def cut(content: bytes) -> bytes:
     return content[:-30]
 
