@@ -198,6 +198,11 @@ def count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
+def many(n: int, noun: str) -> str:
+    """A count with its noun: ``1 problem``, ``1,060 problems``."""
+    return f"{count(n)} {noun}{'' if n == 1 else 's'}"
+
+
 def _plain(value: float, digits: int) -> str:
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"

@@ -53,6 +53,8 @@ def render(facts: Facts, library: str) -> str:
     body = [sections.header(facts), "<main>"]
     if facts.first_axis:
         body += [sections.cards(facts), sections.frontier(facts)]
+    else:
+        body.append(sections.lacking(facts))
     body += [sections.curves(facts), sections.accounting(facts), sections.unknowns(facts), sections.provenance(facts), "</main>"]
     data = {"config": {mode: theme.config(mode) for mode in ("light", "dark")}, "charts": charts(facts)}
     return Template((_PAGE / "report.html").read_text(encoding="utf-8")).substitute(

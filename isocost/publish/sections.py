@@ -46,7 +46,8 @@ def header(facts: Facts) -> str:
     if summary.height:
         models = summary["model_variant"].n_unique()
         line = (
-            f"{_many(len(tasks), 'task')}, {_many(summary.height, 'measured configuration')} of {_many(models, 'model')}, "
+            f"{labels.many(len(tasks), 'task')}, {labels.many(summary.height, 'measured configuration')} of "
+            f"{labels.many(models, 'model')}, "
             f"{labels.count(int(summary['samples_valid'].sum()))} valid samples, "
             f"{sentences.generated_tokens(facts)}. "
             "Every strategy below is replayed from these samples."
@@ -79,8 +80,15 @@ def frontier(facts: Facts) -> str:
         chart = f'<figure><div class=chart id="frontier-{place}" role=img aria-label="Frontier of {html.escape(task)}"></div></figure>'
         tables = "".join(_frontier_block(facts, task, axis) for axis in facts.axes)
         parts.append(f"<div class=panel>{html.tag('h3', labels.task_words(task))}{chart}{tables}</div>")
+    parts.append(lacking(facts))
     parts.append("<details><summary>How to read this</summary>" + html.definitions(READING) + "</details>")
     return "".join(parts)
+
+
+def lacking(facts: Facts) -> str:
+    """The tasks that have no frontier, and why."""
+    text = sentences.without_frontier(facts)
+    return html.tag("p", text, class_="hint") if text else ""
 
 
 def _frontier_block(facts: Facts, task: str, axis: str) -> str:
@@ -108,7 +116,7 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
     first = rows.row(0, named=True)
     note = (
         f"{steps.height} of {rows.height} distinct configurations. {labels.percent(first['confidence'], 0)} intervals; probabilities from "
-        f"{labels.count(first['draws'])} bootstrap draws over {first['n_problems']} problems."
+        f"{labels.count(first['draws'])} bootstrap draws over {labels.many(first['n_problems'], 'problem')}."
     )
     inner = html.table(head, body, marked=frozenset(knees)) + html.tag("p", note + _left_out(facts, task, axis), class_="hint")
     return html.element("div", inner, data_axis=axis, **hidden)
@@ -228,7 +236,7 @@ def unknowns(facts: Facts) -> str:
         lines += [("Energy", f"{labels.count(n)} samples: {reason.replace('_', ' ')}") for reason, n in reasons.items()]
         without = summary.filter(pl.col("flops_per_sample").is_null()).height
         if without:
-            lines.append(("FLOP", f"{_many(without, 'configuration')} without a model card"))
+            lines.append(("FLOP", f"{labels.many(without, 'configuration')} without a model card"))
     for row in facts.frontiers.filter(pl.col("n_excluded_unknown_cost") > 0).iter_rows(named=True):
         words = f"{labels.count(row['n_excluded_unknown_cost'])} of {labels.count(row['n_outcomes'])} outcomes have no known cost"
         lines.append((f"{labels.axis_label(row['cost_axis']).heading}, {labels.task_words(row['task'])}", words))
@@ -266,10 +274,6 @@ def _selector(name: str, label: str, options: dict[str, str]) -> str:
     inner = "".join(html.tag("option", text, value=value) for value, text in options.items())
     select = html.element("select", inner, id=name)
     return html.element("div", html.tag("label", label, for_=name) + select, class_="toolbar", **style)
-
-
-def _many(n: int, noun: str) -> str:
-    return f"{labels.count(n)} {noun}{'' if n == 1 else 's'}"
 
 
 def _moment(unix_s: float | None) -> str:

@@ -12,6 +12,7 @@ import polars as pl
 
 from isocost.publish import labels
 from isocost.publish.facts import Facts
+from isocost.schema.tables.frontiers import MACRO_TASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,18 @@ def unfinished(facts: Facts) -> str:
     )
 
 
+def without_frontier(facts: Facts) -> str:
+    """The tasks that no policy was replayed for, and why that is; empty where there are none."""
+    known = set(facts.frontier["task"])
+    lacking = [labels.task_words(task) for task in facts.tasks if task not in known and task != MACRO_TASK]
+    if not lacking:
+        return ""
+    return (
+        f"No frontier for {', '.join(lacking)}: nothing there says how to choose an answer (verdicts without answers cannot be voted on). "
+        "Coverage, pass@k, is in out_strategy_outcomes."
+    )
+
+
 def generated_tokens(facts: Facts) -> str:
     """How many tokens were generated; what imported samples do not tell is unknown, not none."""
     sums = facts.summary["output_tokens_sum"]
@@ -104,4 +117,5 @@ def _doubt(rows: pl.DataFrame, frontier: pl.DataFrame, top: dict[str, Any]) -> s
     if rivals:
         parts.append(f"{rivals} configuration{'s' if rivals > 1 else ''} beside it may belong there (probability of at least 25 %)")
     text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}. Based on {top['n_problems']} problems." if text else f"Based on {top['n_problems']} problems."
+    basis = f"Based on {labels.many(top['n_problems'], 'problem')}."
+    return f"{text[:1].upper()}{text[1:]}. {basis}" if text else basis

@@ -35,7 +35,9 @@ def show(store: Store, console: Console | None = None, *, cost_axis: str | None 
         if axis and facts.frontier_of(task, axis).height:
             console.print()
             console.print(frontier_table(facts, task, axis))
-    if not facts.axes:
+    if lacking := sentences.without_frontier(facts):
+        console.print(lacking, highlight=False)
+    elif not facts.axes:
         console.print("No frontier yet: no measured configuration has both an accuracy and a cost.")
     console.print(accounting_line(facts), highlight=False)
     if facts.missing:
@@ -83,7 +85,7 @@ def _caption(rows: pl.DataFrame) -> str:
     first = rows.row(0, named=True)
     level = labels.percent(first["confidence"], 0)
     text = f"{rows.filter('is_on_frontier').height} of {rows.height} configurations; {level} intervals and the probability of being on the "
-    return text + f"frontier from {first['draws']:,} bootstrap draws over {first['n_problems']} problems"
+    return text + f"frontier from {first['draws']:,} bootstrap draws over {labels.many(first['n_problems'], 'problem')}"
 
 
 def _places(store: Store) -> Table:

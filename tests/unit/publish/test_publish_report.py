@@ -142,6 +142,19 @@ def test_the_terminal_says_when_there_is_nothing(tmp_path):
     assert "No frontier yet" in shown.getvalue() and "No sample is banked yet" in shown.getvalue()
 
 
+def test_a_task_without_a_frontier_is_named(lab, lab_store):
+    points = lab["out_frontier_points"].filter(pl.col("task") != "adding")
+    for frontier in (points, points.clear()):
+        text = Page(rendered(lab | {"out_frontier_points": frontier})).text
+        named = text.split("No frontier for ")[1].split(":")[0].split(", ")
+        assert "adding" in named and len(named) == (1 if frontier.height else 2)
+    assert "No frontier for" not in Page(rendered(lab)).text
+    lab_store.write(points, "out_frontier_points")
+    shown = io.StringIO()
+    terminal.show(lab_store, Console(file=shown, width=200))
+    assert "No frontier for adding: nothing there says how to choose an answer" in shown.getvalue()
+
+
 def test_an_unfinished_sweep_is_said_first(lab, lab_store):
     points = lab["core_points"].with_columns(samples_planned=pl.lit(100, dtype=pl.Int64), samples_missing=pl.lit(25, dtype=pl.Int64))
     text = Page(rendered(lab | {"core_points": points})).text
