@@ -29,6 +29,9 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
         for name, frame in refresh.curate_session(place, session_id).items():
             rows[name] += frame.height
         context.log.info("curated %s", session_id)
+    for session_id in context.partition_keys:
+        for sentence in refresh.clashes(place, session_id):
+            context.log.warning("%s: %s", session_id, sentence)
     for name in refresh.CORE_OF_SESSION:
         yield result(name, rows[name], place.path(name, context.partition_keys[-1]).parent)
 

@@ -111,7 +111,7 @@ def _import(arguments: argparse.Namespace) -> int:
         print(f"  takes the place of {report.supersedes}, which stays in the lake")
     for reason, count in sorted(report.null_reasons.items()):
         print(f"  left NULL: {count} values of {reason}")
-    for warning in report.warnings:
+    for warning in (*report.warnings, *refresh.clashes(store, session_id)):
         print(f"  note: {warning}")
     return 0
 
@@ -134,6 +134,8 @@ def _refresh(arguments: argparse.Namespace) -> int:
     store = Store(arguments.data.resolve())
     for step, rows in refresh.everything(store):
         print(f"  {step:<28}{rows:>10} rows  {time.monotonic() - started:6.1f} s", flush=True)
+    if not refresh.known_sources(store):
+        print(f"note: nothing is banked under {store.root}; run a sweep or import first, or name another data root with --data")
     print(f"warehouse {store.warehouse}\nreport    {store.report}")
     return 0
 

@@ -125,7 +125,8 @@ def _write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise IsocostError(f"could not be written: {error.strerror}", where=str(path), remedy="Mend the folder and run again") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what could not be written need not be removed
+            temporary.unlink(missing_ok=True)
 
 
 def bring_in(
@@ -190,6 +191,32 @@ def curate_session(store: Store, session_id: str) -> Frames:
     for name, frame in written.items():
         store.write(frame, name, session_id)
     return written
+
+
+def clashes(store: Store, session_id: str) -> list[str]:
+    """What to tell about an imported source whose samples stand under the same ids as other samples of another source.
+
+    Two runs with the same provenance are one configuration, and a sample of it is kept once (``Store.read``): of runs that differ in
+    nothing they say, only the first source counts. One sentence for each such source; none for a session of an engine.
+    """
+    own = store.path("core_samples", session_id)
+    if not session_id.startswith(IMPORT_PREFIX) or not own.exists():
+        return []
+    what = ("sample_id", "correct", "answer", "completion_hash", "output_tokens")
+    mine, told = pl.read_parquet(own, columns=what, hive_partitioning=False), []
+    for path in store.files("core_samples"):
+        other = path.stem.removeprefix("session=")
+        if path == own or not other.startswith(IMPORT_PREFIX):
+            continue
+        theirs = pl.read_parquet(path, columns=what, hive_partitioning=False).join(mine, on="sample_id", how="semi")
+        n = theirs.height - theirs.join(mine, on=what, how="semi", nulls_equal=True).height
+        if n:
+            first = min(path, own).stem.removeprefix("session=")
+            told.append(
+                f"{n} samples have other results in {other} under the same model, task, prompt and sampling; only those of {first} count. "
+                "Import both runs as one folder, or import one of them again with what tells them apart, such as a seed in sampling"
+            )
+    return told
 
 
 def _core_of_session(store: Store, session_id: str) -> Frames:
