@@ -7,6 +7,7 @@ every finished step, and ends with the frontier. What the steps do is in ``asset
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import threading
@@ -55,7 +56,13 @@ def _main(argv: list[str] | None) -> int:
     if not home:
         print("error: DAGSTER_HOME is not set. `make demo` sets it; else name an absolute folder for runs and history", file=sys.stderr)
         return 2
-    Path(home).mkdir(parents=True, exist_ok=True)
+    try:
+        if not Path(home).is_absolute():
+            raise OSError(errno.EINVAL, "it must be an absolute path")
+        Path(home).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"error: DAGSTER_HOME={home} cannot be used: {error.strerror}. Name a folder that can be written", file=sys.stderr)
+        return 2
     # Notes of Dagster's to its own developers (previews, supersessions) are not for the person at this terminal.
     warnings.filterwarnings("ignore", module="dagster")
     from pipelines.definitions import defs  # after the sweep file is known to be good: loading takes seconds

@@ -7,6 +7,7 @@ here: what the sections say (``sections``) and what the charts show (``frontier_
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
@@ -117,4 +118,5 @@ def _write(target: Path, text: str) -> None:
             f"could not be written: {error.strerror or error}", where=str(target), remedy="Mend the folder and publish again"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what could not be written need not be removed
+            temporary.unlink(missing_ok=True)

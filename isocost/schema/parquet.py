@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,7 +70,8 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path) -> Path:
             remedy="Free space or mend the folder's permissions, then run again; the file that stood there before is intact",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what could not be written need not be removed
+            temporary.unlink(missing_ok=True)
     return path
 
 

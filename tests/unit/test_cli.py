@@ -108,3 +108,18 @@ def test_what_an_import_does_not_tell_is_unknown_and_not_none(tmp_path: Path) ->
     line = accounting_line(gather(store))
     assert "generated tokens unknown" in line and "an unknown number of these ended" in line
     assert "generated tokens unknown" in header(gather(store))
+
+
+def test_a_data_root_that_is_a_file_is_one_error_everywhere(tmp_path: Path, capsys) -> None:
+    root = tmp_path / "file"
+    root.touch()
+    for arguments in (["refresh"], ["import", "counts", str(counts(tmp_path / "c.jsonl")), *PROVENANCE]):
+        assert main(["--data", str(root), *arguments]) == 2
+        told = capsys.readouterr().err.strip().splitlines()
+        assert len(told) == 1 and str(root) in told[0] and ".tmp" not in told[0]
+    assert root.read_bytes() == b""
+
+
+def test_a_refresh_of_nothing_says_so(tmp_path: Path, capsys) -> None:
+    assert main(["--data", str(tmp_path / "empty"), "refresh"]) == 0
+    assert "nothing is banked under" in capsys.readouterr().out
