@@ -79,10 +79,10 @@ def test_measurements_share_one_pool(definitions: dg.Definitions) -> None:
     assert graph.get(dg.AssetKey("raw_generations")).pools == {"measurement"}
 
 
-def test_the_nightly_refresh_covers_all_sessions_in_one_run(definitions: dg.Definitions) -> None:
+def test_the_nightly_refresh_covers_all_sessions_in_one_run(tmp_path: Path) -> None:
     from pipelines.schedules import nightly_refresh
 
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:  # a schedule's context takes no instance in memory
         skipped = nightly_refresh.evaluate_tick(dg.build_schedule_context(instance=instance))
         assert skipped.run_requests == []
         assert "no session" in (skipped.skip_message or "")
