@@ -29,7 +29,7 @@ model: setup  ## convert SmolLM2-135M-Instruct once, into .cache
 	@$(BIN)/python -m isocost.engines.prepare smollm2-135m-instruct
 
 demo: setup model $(DAGSTER_HOME)/dagster.yaml  ## run the sweep `quickstart` through Dagster and show the frontier
-	@$(BIN)/python -m pipelines.run $(SWEEP)
+	@$(BIN)/python -m pipelines.run "$(SWEEP)"
 
 ui: setup $(DAGSTER_HOME)/dagster.yaml  ## serve the Dagster UI on localhost
 	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
@@ -64,4 +64,4 @@ lock:  # needs uv; WHEELS names a folder or index that has PyTorch's CPU build
 	  --override requirements/overrides.txt --python-version 3.11 --no-emit-find-links --no-emit-index-url --no-annotate -o $(LOCK)
 
 clean:  ## remove everything derived; keeps data/lake
-	rm -rf $(ISOCOST_DATA)/core $(ISOCOST_DATA)/out $(ISOCOST_DATA)/warehouse.duckdb $(ISOCOST_DATA)/exports $(ISOCOST_DATA)/report
+	if test -d "$(ISOCOST_DATA)"; then cd "$(ISOCOST_DATA)" && rm -rf core out warehouse.duckdb exports report; fi

@@ -55,9 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("--name", default="", help="name of the source (default: from its path); the same name again supersedes")
     bring.add_argument("--mapping", type=Path, help="mapping file of the generic format: which column means what")
     for key in ("model", "task", "task-version", "prompt", "sampling"):
-        bring.add_argument(f"--{key}", help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it")
+        form = "; JSON such as '{\"temperature\": 0.7}', or words" if key == "sampling" else ""
+        bring.add_argument(f"--{key}", help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it{form}")
     bring.add_argument("--verifier", help="judge every text with this verifier instead of the source's own labels")
-    bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown")
+    bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
     bring.set_defaults(run=_import)
 
     bank = commands.add_parser("bank", help="prove the raw lake")

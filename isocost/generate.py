@@ -23,7 +23,11 @@ FAILED, BAD_INPUT, SOME_ERRORS = 1, 2, 3
 
 def main(argv: list[str] | None = None) -> int:
     """Generates what a session still lacks; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="isocost.generate", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m isocost.generate",
+        description="Generates the samples that a session still lacks, and seals them as it goes.",
+        epilog="Exit codes" + (__doc__ or "").split("Exit codes")[-1].rstrip(),
+    )
     parser.add_argument("--session", required=True, help="session file, as `isocost plan` writes it")
     parser.add_argument("--lake", required=True, help="the lake: a folder, or an fsspec URL")
     parser.add_argument("--run-id", help="name of the run (default: a new UUID)")

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=(__doc__ or "").splitlines()[0].replace("``", ""))
     parser.add_argument("sweep", type=Path, help="sweep file (YAML)")
     arguments = parser.parse_args(argv)
     store = Store(default_root())
