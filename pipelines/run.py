@@ -27,6 +27,7 @@ from isocost import refresh
 from isocost.errors import IsocostError
 from isocost.store import Store
 
+PROCESS_TAG = "isocost/process"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -69,6 +70,7 @@ def _main(argv: list[str] | None) -> int:
 
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance)
         instance.add_dynamic_partitions(sessions.name, planned)
         for session_id in planned:
             if not _run_session(defs, instance, session_id, is_last=session_id == planned[-1]):
@@ -94,6 +96,7 @@ def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id:
             raise_on_error=False,
             asset_selection=selection,
             run_config=_QUIET,
+            tags={PROCESS_TAG: own_process()},
         )
     for event in done.all_events if not done.success else []:
         if event.is_step_failure:
@@ -106,6 +109,42 @@ def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id:
                 f"check {check.severity.value}: {check.asset_key.to_user_string()}/{check.check_name}: {check.description}", file=sys.stderr
             )
     return done.success
+
+
+def own_process() -> str:
+    """This process as ``pid/start``, where start is the kernel's tick of its birth: a pid alone may be given to another process."""
+    return f"{os.getpid()}/{_started(os.getpid())}"
+
+
+def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Fails the runs of terminals that were killed and frees their measurement slots; returns their ids.
+
+    A run that dies with its process stays "started" and keeps its slot in the concurrency pool: without this the next run would wait for it
+    for ever, since no daemon watches runs that a terminal executes.
+    """
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    closed = []
+    for run in instance.get_runs(unfinished):
+        process = run.tags.get(PROCESS_TAG)
+        if process is None or _is_alive(process):
+            continue
+        instance.report_run_failed(run, "The process that executed this run was killed.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        closed.append(run.run_id)
+    return closed
+
+
+def _is_alive(process: str) -> bool:
+    pid, _, started = process.partition("/")
+    return _started(int(pid)) == started
+
+
+def _started(pid: int) -> str:
+    """Birth of a process in kernel ticks; empty when there is none of that pid."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _raw_and_core(defs: dg.Definitions) -> list[dg.AssetKey]:

@@ -52,20 +52,20 @@ def wait_for_parts(lake: Path, count: int, process: subprocess.Popen[str], secon
 def test_killed_in_the_middle_and_started_again_every_sample_is_there_exactly_once(tmp_path, model):
     lake, file = tmp_path / "lake", tmp_path / "session.json"
     session = sessions.session(
-        "vllm", path=str(model), problems=4, samples=24, max_tokens=24, warmup_requests=2, part_rows=4, logprobs_k=5, max_num_seqs=8
+        "vllm", path=str(model), problems=4, samples=32, max_tokens=24, warmup_requests=2, part_rows=4, logprobs_k=5, max_num_seqs=8
     )
     file.write_text(session.model_dump_json())
     for kill in (1, 2, 3):
         there = sealed_parts(lake)
         first = payload(file, lake)
-        wait_for_parts(lake, there + 2, first)
+        wait_for_parts(lake, there + 1, first)
         first.send_signal(signal.SIGKILL)
         first.communicate()
         assert first.returncode == -signal.SIGKILL
         assert not [f for f in verify_bank(lake).faults if f.is_loss]
         if kill == 1:
             before = read_raw(lake, "raw_generations")
-            assert 0 < before.filter(~pl.col("is_warmup")).height < 192
+            assert 0 < before.filter(~pl.col("is_warmup")).height < 256
     second = payload(file, lake)
     output, _ = second.communicate(timeout=400)
     assert second.returncode == 0, output
@@ -75,9 +75,9 @@ def test_killed_in_the_middle_and_started_again_every_sample_is_there_exactly_on
     kept = before.join(rows, on=["call_id", "attempt"], how="semi")
     assert kept.height == before.height, "a sealed sample was lost or made anew"
     measured = rows.filter(~pl.col("is_warmup"))
-    assert measured.height == 192 == measured.select("point_id", "problem_id", "sample_index").n_unique()
+    assert measured.height == 256 == measured.select("point_id", "problem_id", "sample_index").n_unique()
     report = verify_bank(lake)
-    assert report.faults == () and report.samples == 192
+    assert report.faults == () and report.samples == 256
     assert faults(rows, "raw_generations") == []
     check_columns(measured)
     check_manifests(lake)
