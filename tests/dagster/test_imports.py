@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 import duckdb
@@ -85,8 +86,15 @@ def defs_at(root: Path) -> dg.Definitions:
     return build_defs(resource_overrides={"store": StoreResource(root=str(root))})
 
 
+class Brought(NamedTuple):
+    store: Store
+    done: dict[str, dg.ExecuteInProcessResult]
+    defs: dg.Definitions
+    instance: dg.DagsterInstance
+
+
 @pytest.fixture(scope="module")
-def brought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, dict[str, dg.ExecuteInProcessResult]]]:
+def brought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brought]:
     """Counts first, then answers with tokens, each all the way to the published tables."""
     folder = tmp_path_factory.mktemp("imports")
     mapping = folder / "mapping.yaml"
@@ -96,11 +104,11 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, d
     defs = defs_at(folder / "data")
     with dg.DagsterInstance.ephemeral() as instance:
         done = {key: bring_in(defs, instance, key, config) for key, config in (("import-counts", counts), ("import-answers", answers))}
-        yield Store(folder / "data"), done
+        yield Brought(Store(folder / "data"), done, defs, instance)
 
 
 def test_both_runs_succeed_and_every_check_holds(brought) -> None:
-    for key, done in brought[1].items():
+    for key, done in brought.done.items():
         assert done.success, f"{key}: {why(done)}"
         failed = [
             f"{c.asset_key.to_user_string()}/{c.check_name}: {c.description}" for c in done.get_asset_check_evaluations() if not c.passed
@@ -109,7 +117,7 @@ def test_both_runs_succeed_and_every_check_holds(brought) -> None:
 
 
 def test_counts_become_samples(brought) -> None:
-    store, done = brought
+    store, done = brought.store, brought.done
     samples = store.read("core_samples", "import-counts")
     tallies = samples.group_by("problem_id").agg(pl.col("correct").sum(), pl.len()).select("correct", "len").sort("correct").rows()
     assert tallies == sorted((c, n) for _, c, n in COUNTS)
@@ -120,7 +128,7 @@ def test_counts_become_samples(brought) -> None:
 
 
 def test_outcomes_of_both_sources_are_what_the_counts_say(brought) -> None:
-    outcomes = brought[0].read("out_strategy_outcomes")
+    outcomes = brought.store.read("out_strategy_outcomes")
     first = outcomes.filter((pl.col("strategy") == "pass_at_k") & (pl.col("budget") == 1))
     by_prompt = dict(first.select("prompt", "accuracy").rows())
     assert by_prompt == pytest.approx({"counted": (3 / 4 + 1 / 4 + 0 + 1) / 4, "direct": (1 + 3 / 5 + 1 / 5 + 0) / 4})
@@ -133,13 +141,25 @@ def test_outcomes_of_both_sources_are_what_the_counts_say(brought) -> None:
 
 
 def test_warehouse_exports_and_report_are_published(brought) -> None:
-    store, _ = brought
+    store = brought.store
     with duckdb.connect(str(store.warehouse), read_only=True) as connection:
         rows = connection.execute("SELECT source, count(*) FROM core_samples GROUP BY ALL ORDER BY ALL").fetchall()
     assert rows == [("counts", 16), ("generic", 20)]
     assert pl.read_parquet(store.exports / "core_samples.parquet").height == 36
     page = store.report.read_text(encoding="utf-8")
     assert "sums" in page and "36 valid samples" in page
+
+
+def test_a_refresh_over_all_sources_in_one_run_gives_the_same_tables(brought) -> None:
+    before = {name: brought.store.read(name) for name in ("core_samples", "out_strategy_outcomes", "out_frontier_points")}
+    first, last = brought.done
+    span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}  # as nightly_refresh asks for
+    job = brought.defs.resolve_job_def("refresh")
+    done = job.execute_in_process(instance=brought.instance, tags=span, raise_on_error=False)
+    assert done.success, why(done)
+    curated = [m for m in done.asset_materializations_for_node("core_session") if m.asset_key == dg.AssetKey("core_samples")]
+    assert {event.partition for event in curated} == {first, last}
+    assert all(brought.store.read(name).equals(frame) for name, frame in before.items())
 
 
 def test_a_bad_file_fails_the_run_with_the_importers_words_and_leaves_nothing(tmp_path: Path) -> None:
