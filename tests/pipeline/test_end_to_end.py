@@ -110,18 +110,18 @@ def test_dagster_knows_runs_partitions_and_checks(built: tuple[Place, str], monk
 
 
 def test_killed_in_the_middle_of_generation_it_resumes_exactly(repo: Path, tmp_path: Path, tiny_model: Path) -> None:
-    place = make_place(repo, tmp_path, tiny_model, samples=8, max_tokens=48)
+    place = make_place(repo, tmp_path, tiny_model, samples=16, max_tokens=48)
     process = place.start()
-    wait_for_parts(place.store, 2, process)
+    wait_for_parts(place.store, 1, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     _wait_until_gone(process.pid)
     (session_id,) = place.store.session_ids()
     kept = {tuple(row) for row in sample_counts(place.store, session_id).select("point_id", "problem_id", "sample_index").iter_rows()}
-    assert 0 < len(kept) < 2 * 5 * 8
+    assert 0 < len(kept) < 2 * 5 * 16
     place.run()
     counts = sample_counts(place.store, session_id)
-    assert counts.height == 2 * 5 * 8
+    assert counts.height == 2 * 5 * 16
     assert counts["len"].unique().to_list() == [1]
     assert kept <= {tuple(row) for row in counts.select("point_id", "problem_id", "sample_index").iter_rows()}
 
