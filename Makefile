@@ -39,13 +39,13 @@ browser:  # headless Chromium for the UI test, where apt and the rights for it a
 	  && (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null 2>&1 || echo "no chromium: the UI test will be skipped"; }
 
 test: setup browser  ## all tests
-	@$(BIN)/python -m pytest tests/unit -m "not process" -n 2 -q
-	@$(BIN)/python -m pytest tests/unit -m process -q
+	@$(BIN)/python -m pytest tests/unit -m "not slow" -n 2 -q
+	@$(BIN)/python -m pytest tests/unit -m slow -q
 	@$(BIN)/python -m pytest tests/real -n 2 -q
 	@$(BIN)/python -m pytest tests/dagster tests/pipeline tests/gpu -q
 
 unit: setup  ## the fast tests
-	@$(BIN)/python -m pytest tests/unit -m "not process" -n 2 -q
+	@$(BIN)/python -m pytest tests/unit -m "not slow" -n 2 -q
 
 bench: setup  ## ratios against named baselines, and peak memory
 	@$(BIN)/python -m benchmarks

@@ -14,6 +14,8 @@ from isocost.publish.sections import header
 from isocost.publish.terminal import accounting_line
 from isocost.store import Store
 
+pytestmark = pytest.mark.slow
+
 PROVENANCE = ["--model", "m", "--task", "t", "--task-version", "1", "--prompt", "p", "--sampling", "default"]
 
 

@@ -9,6 +9,8 @@ import pytest
 from isocost.errors import IsocostError
 from isocost.preflight import preflight
 
+pytestmark = pytest.mark.slow
+
 SWEEP = """sweep: s
 models: {name: m, path: "cache:small", dtype: float32}
 engine: {max_model_len: 128, kv_cache_bytes: 64 MiB}

@@ -12,6 +12,8 @@ from isocost.bank.importers import ImportReport, sealed_imports
 from isocost.errors import IsocostError
 from isocost.store import Store
 
+pytestmark = pytest.mark.slow
+
 KNOWN = {"model": "m", "task": "sums", "task_version": "1", "prompt": "p", "sampling": "{}"}
 
 

@@ -15,6 +15,8 @@ from isocost.schema.registry import all_tables
 from isocost.schema.types import duckdb_ddl
 from isocost.store import Store
 
+pytestmark = pytest.mark.slow
+
 ONE = "WHERE sample_id = (SELECT min(sample_id) FROM core_samples WHERE is_valid AND parse_status = 'parsed')"
 OUTCOME = "WHERE outcome_id = (SELECT min(outcome_id) FROM out_strategy_outcomes)"
 COVERAGE = "WHERE outcome_id = (SELECT max(outcome_id) FROM out_strategy_outcomes WHERE strategy = 'pass_at_k')"

@@ -28,7 +28,7 @@ from isocost.errors import IsocostError
 from isocost.schema.parquet import MIGRATIONS
 from isocost.schema.registry import all_tables, table
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def part_files(lake: Path, table: str = "generations") -> list[Path]:

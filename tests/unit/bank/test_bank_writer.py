@@ -22,7 +22,7 @@ from isocost.bank.verify import verify_bank
 from isocost.bank.writer import open_run
 from isocost.errors import IsocostError
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def parts_of(lake: Path) -> list[Path]:

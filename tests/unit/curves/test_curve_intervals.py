@@ -23,6 +23,8 @@ from isocost.curves.extrapolation import choose_many, decide, default_cuts
 from isocost.curves.shapes.sigmoid_log_compute import SigmoidLogCompute
 from isocost.errors import IsocostError
 
+pytestmark = pytest.mark.slow
+
 C = np.array([1.0, 4, 16, 64, 256, 1024])
 Y = np.array([0.30, 0.545, 0.68, 0.735, 0.77, 0.782])
 

@@ -14,6 +14,8 @@ from isocost.errors import IsocostError
 from isocost.tables.imports import build_imported_core, imported_texts
 from isocost.tasks import make_problem
 
+pytestmark = pytest.mark.slow
+
 KNOWN = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0.5, "max_gen_toks": 64}}
 COLUMNS = {"problem": "id", "sample_index": "k", "problem_text": "q", "output": "text", "reference": "ref", "correct": "ok"}
 

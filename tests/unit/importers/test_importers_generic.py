@@ -19,7 +19,7 @@ from isocost.bank.importers.units import to_base
 from isocost.errors import IsocostError
 from isocost.schema.parquet import read_stamp
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def load(tmp_path: Path, path: Path, **more) -> pl.DataFrame:

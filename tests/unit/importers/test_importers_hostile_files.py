@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from isocost.bank.importers import reading, verify_imports
 from isocost.errors import IsocostError
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def refuse(name: str, path: Path, lake: Path, message: str) -> IsocostError:

@@ -25,7 +25,7 @@ from isocost.payload.session import RunFailed
 from isocost.payload.work import derived_seed
 from isocost.schema.frames import faults
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def samples_of(lake, **filters) -> pl.DataFrame:

@@ -11,7 +11,7 @@ import pytest
 from isocost.publish.exports import write_exports
 from isocost.schema.registry import all_tables
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def package(store) -> dict:

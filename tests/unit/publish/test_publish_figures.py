@@ -16,7 +16,7 @@ from isocost.publish import figures
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.scaling_figure import scaling_specification
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 AXIS = "output_tokens_per_problem"
 

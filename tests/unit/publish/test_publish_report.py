@@ -15,7 +15,7 @@ from isocost.publish import facts as facts_module
 from isocost.publish import report, terminal
 from isocost.publish.labels import NBSP
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 LIBRARY = "window.vegaEmbed = () => Promise.resolve();"
 SESSION = "quickstart-0123456789"

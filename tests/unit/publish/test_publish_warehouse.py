@@ -17,7 +17,7 @@ from isocost.publish.warehouse import build_warehouse, run_checks
 from isocost.schema.registry import all_tables
 from isocost.store import Store
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 SESSION = "quickstart-0123456789"
 

@@ -7,6 +7,8 @@ import pytest
 from isocost.schema.frames import empty
 from isocost.tables.allocation import build_compute_optimal
 
+pytestmark = pytest.mark.slow
+
 HARD, EASY = 40, 40
 # Configuration: success on hard and on easy problems, output tokens, FLOPs.
 CONFIGURATIONS = {

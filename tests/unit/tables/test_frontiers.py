@@ -12,6 +12,8 @@ from isocost.schema.tables.frontiers import MACRO_TASK
 from isocost.tables.frontier_blocks import cost_unit, task_seed
 from isocost.tables.frontiers import TABLE_NAMES, build_frontiers
 
+pytestmark = pytest.mark.slow
+
 AXES = ("output_tokens_per_problem", "energy_j_per_problem")
 
 

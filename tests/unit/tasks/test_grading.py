@@ -15,6 +15,8 @@ from isocost.tasks.judging import JudgeFailed, call
 from isocost.tasks.model import Grade, TaskMistake, Verdict
 from isocost.tasks.registry import verifier_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("text", "answer"),

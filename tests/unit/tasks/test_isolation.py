@@ -8,7 +8,7 @@ from isocost.tasks import grade_text
 from isocost.tasks.isolation import SWITCH, Limits, run_isolated
 from isocost.tasks.registry import verifier_of
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 LIMITS = Limits(cpu_s=1, wall_s=5.0)
 

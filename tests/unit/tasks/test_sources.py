@@ -11,7 +11,7 @@ import pytest
 from isocost.sweep import PromptSpec, TaskSpec
 from isocost.tasks import TaskMistake, check_task, grade, load_problems, prompt_hash, render_messages, source_names, verifier_names
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def task(**changes):
