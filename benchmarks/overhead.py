@@ -175,8 +175,8 @@ def main() -> int:
     parser.add_argument("--model", default=MODEL, help="a model that isocost.engines.prepare makes")
     parser.add_argument("--rounds", type=int)
     arguments = parser.parse_args()
-    size = {"problems": 32, "samples": 4, "tokens": 64} if arguments.full else {"problems": 8, "samples": 4, "tokens": 32}
-    ratios = measure(arguments.model, rounds=arguments.rounds or (8 if arguments.full else 4), batch=32, **size)
+    size = {"problems": 32, "samples": 4, "tokens": 64} if arguments.full else {"problems": 16, "samples": 4, "tokens": 64}
+    ratios = measure(arguments.model, rounds=arguments.rounds or (8 if arguments.full else 3), batch=32, **size)
     print(f"overhead: payload / bare vLLM = {ratios['payload']:.3f} (wanted: at least 0.95)")
     print(f"overhead: payload with telemetry / bare vLLM = {ratios['payload with telemetry']:.3f}")
     return 0
