@@ -1,0 +1,227 @@
+"""What comes in: a sweep file becomes session files, another tool's results become an imported source.
+
+Lives here: planning a sweep, bringing in an import, which sessions and sources are known and what raw rows each holds. Not here: what
+is derived from them (``isocost.refresh``), parsing of sweep files (``isocost.sweep``) and of other tools' files
+(``isocost.bank.importers``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Set
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+
+from isocost.bank.importers import ImportReport, import_path, read_imports, sealed_imports
+from isocost.bank.reader import read_manifests, read_raw
+from isocost.errors import IsocostError
+from isocost.preflight import preflight
+from isocost.schema.frames import empty
+from isocost.store import IMPORT_PREFIX, Store
+from isocost.sweep import Session, plan_sessions, read_session
+from isocost.tasks import verifier_names
+
+
+def plan_sweep(store: Store, path: Path) -> list[str]:
+    """Validates a sweep file and writes what each of its sessions has to do.
+
+    What is asked for is what the sweep files of this session's name say now, as they were planned last: a mended typing error is gone,
+    two files of one name add up. A point that none of them asks for any more stays known if anything of it is banked, and gets no
+    more samples than one a problem. Nothing is generated here.
+
+    Args:
+        store: where session files go.
+        path: the sweep file.
+
+    Returns:
+        The ids of its sessions, in the order in which they should run.
+
+    Raises:
+        IsocostError: the sweep file is at fault; file, key and remedy are in the message, and nothing was written.
+    """
+    planned = plan_sessions(preflight(path))
+    book = card_book(store)
+    for card in {model.card for model in (session.engine.model for session in planned) if model.card is not None}:
+        book.model(card)  # refuses an unknown card now, not after the measurement
+    for session in planned:
+        asked = _asked(store, session, path)
+        _write_session(store, _merged(store, session, asked))
+        _write_text(_asked_file(store, session.session_id), json.dumps(asked, indent=1, sort_keys=True))
+    return [session.session_id for session in planned]
+
+
+def _asked_file(store: Store, session_id: str) -> Path:
+    return store.session_file(session_id).with_suffix(".asked")
+
+
+def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, int]]:
+    """Samples a problem by sweep file and point: what each file that is still there asked for when it was planned last."""
+    found: dict[str, dict[str, int]] = {}
+    told = _asked_file(store, session.session_id)
+    if told.exists():
+        try:
+            found = {name: dict(points) for name, points in json.loads(told.read_text(encoding="utf-8")).items() if Path(name).exists()}
+        except (ValueError, AttributeError, TypeError) as error:
+            raise IsocostError(f"cannot be read: {error}", where=str(told), remedy="Remove it and plan the sweep again") from error
+    found[str(path.resolve())] = {planned.point.point_id: planned.samples_per_problem for planned in session.points}
+    return found
+
+
+def _merged(store: Store, session: Session, asked: Mapping[str, Mapping[str, int]]) -> Session:
+    path = store.session_file(session.session_id)
+    before = {planned.point.point_id: planned for planned in read_session(path).points} if path.exists() else {}
+    known = before | {planned.point.point_id: planned for planned in session.points}
+    wanted: dict[str, int] = {}
+    for samples in asked.values():
+        for point_id, number in samples.items():
+            wanted[point_id] = max(number, wanted.get(point_id, 0))
+    banked = _banked_points(store, session.session_id) if before.keys() - wanted.keys() else set()
+    points = [
+        planned.model_copy(update={"samples_per_problem": wanted.get(point_id, 1)})
+        for point_id, planned in known.items()
+        if point_id in wanted or point_id in banked
+    ]
+    return session.model_copy(update={"points": tuple(points)})
+
+
+def _banked_points(store: Store, session_id: str) -> set[str]:
+    return {point_id for manifest in read_manifests(store.lake, session_id) for part in manifest.parts for point_id in part.points}
+
+
+def _write_session(store: Store, session: Session) -> None:
+    path = store.session_file(session.session_id)
+    text = session.model_dump_json(indent=1)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return
+    _write_text(path, text)
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise IsocostError(f"could not be written: {error.strerror}", where=str(path), remedy="Mend the folder and run again") from error
+    finally:
+        with suppress(OSError):  # what could not be written need not be removed
+            temporary.unlink(missing_ok=True)
+
+
+def bring_in(
+    store: Store,
+    session_id: str,
+    *,
+    format: str,
+    path: Path,
+    provenance: Mapping[str, Any],
+    unknown: Set[str] = frozenset(),
+    mapping: Path | None = None,
+    verifier: str | None = None,
+) -> ImportReport:
+    """Imports another tool's results as the source ``session_id``.
+
+    Args:
+        store: where the lake lies.
+        session_id: the source's key; starts with ``import-``.
+        format: name of an importer.
+        path: file or folder.
+        provenance: what the source does not hold: model, task, task_version, prompt, sampling.
+        unknown: names of provenance that nobody knows.
+        mapping: mapping file of the generic importer.
+        verifier: verifier that judges every text; the source's own labels judge where None.
+
+    Raises:
+        IsocostError: a wrong key, bad input, or the same content is another source already; nothing was imported then.
+    """
+    if not session_id.startswith(IMPORT_PREFIX):
+        raise IsocostError(f"{session_id!r} cannot name an imported source", remedy=f"Use a key that starts with {IMPORT_PREFIX}")
+    if verifier is not None and verifier not in verifier_names():
+        raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {', '.join(verifier_names())}; nothing was imported")
+    source = store.session_file(session_id).with_suffix(".source")
+    report = import_path(format, path, store.lake, provenance=provenance, unknown=unknown, mapping=mapping, name=session_id)
+    if report.status == "already":
+        _refuse_twin(store, session_id, report, path)
+    told = {"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format, "verifier": verifier}
+    _write_text(source, json.dumps(told, indent=1))
+    return report
+
+
+def _refuse_twin(store: Store, session_id: str, report: ImportReport, path: Path) -> None:
+    """Refuses content that another source holds: one measurement under two names would be superseded under one of them only."""
+    held = {key: source_facts(store, key)["import_id"] for key in known_sources(store) if key.startswith(IMPORT_PREFIX)}
+    others = [key for key, import_id in held.items() if import_id == report.import_id and key != session_id]
+    if others and held.get(session_id) != report.import_id:
+        raise IsocostError(
+            f"the same content with the same provenance lies here already, as source {others[0]}; nothing was imported",
+            where=f"{path} as {session_id}",
+            remedy=f"Use {others[0]}, which is in every table; under that name it can also be corrected or judged by another verifier",
+        )
+
+
+def card_book(store: Store):
+    """The packaged cards and those under ``cards/`` of the data root, which win."""
+    from isocost.costs import load_book
+
+    own = store.root / "cards"
+    return load_book(own) if own.is_dir() else load_book()
+
+
+def clashes(store: Store, session_id: str) -> list[str]:
+    """What to tell about an imported source whose samples stand under the same ids as other samples of another source.
+
+    Two runs with the same provenance are one configuration, and a sample of it is kept once (``Store.read``): of runs that differ in
+    nothing they say, only the first source counts. One sentence for each such source; none for a session of an engine.
+    """
+    own = store.path("core_samples", session_id)
+    if not session_id.startswith(IMPORT_PREFIX) or not own.exists():
+        return []
+    what = ("sample_id", "correct", "answer", "completion_hash", "output_tokens")
+    mine, told = pl.read_parquet(own, columns=what, hive_partitioning=False), []
+    for path in store.files("core_samples"):
+        other = path.stem.removeprefix("session=")
+        if path == own or not other.startswith(IMPORT_PREFIX):
+            continue
+        theirs = pl.read_parquet(path, columns=what, hive_partitioning=False).join(mine, on="sample_id", how="semi")
+        n = theirs.height - theirs.join(mine, on=what, how="semi", nulls_equal=True).height
+        if n:
+            first = min(path, own).stem.removeprefix("session=")
+            told.append(
+                f"{n} samples have other results in {other} under the same model, task, prompt and sampling; only those of {first} count. "
+                "Import both runs as one folder, or import one of them again with what tells them apart, such as a seed in sampling"
+            )
+    return told
+
+
+def known_sources(store: Store) -> list[str]:
+    """Every session and imported source of the store, sorted."""
+    sources = [path.stem for path in (store.lake / "sessions").glob("*.source")]
+    return sorted({*store.session_ids(), *sources})
+
+
+def raw_rows(store: Store, table_name: str, session_id: str) -> pl.DataFrame:
+    """The rows of a raw table that one session or imported source holds."""
+    if session_id.startswith(IMPORT_PREFIX):
+        if table_name != "raw_imports":
+            return empty(table_name)
+        import_id = source_facts(store, session_id)["import_id"]
+        # Also one that another name's corrected file has superseded: this source still says that it is what counts here.
+        if all(item.import_id != import_id for item in sealed_imports(store.lake, include_superseded=True)):
+            remedy = "Import it again under the same name; the sealed parts lie in raw/quarantine if they were set aside"
+            raise IsocostError(f"its import {import_id} is no longer in the lake", where=f"source {session_id}", remedy=remedy)
+        return read_imports(store.lake, import_ids=[import_id], include_superseded=True).collect()
+    return empty(table_name) if table_name == "raw_imports" else read_raw(store.lake, table_name, session_id)
+
+
+def source_facts(store: Store, session_id: str) -> dict[str, Any]:
+    """What an import wrote down about itself."""
+    path = store.session_file(session_id).with_suffix(".source")
+    if not path.exists():
+        remedy = "Use `isocost import`, or materialize raw_imports"
+        raise IsocostError("was never imported here", where=f"source {session_id}", remedy=remedy)
+    return json.loads(path.read_text(encoding="utf-8"))
