@@ -100,11 +100,16 @@ def sample_counts(store: Store, session_id: str) -> pl.DataFrame:
     return rows.filter(~pl.col("is_warmup")).group_by("point_id", "problem_id", "sample_index").len()
 
 
-def wait_for_parts(store: Store, count: int, process: subprocess.Popen[str], timeout: float = 240) -> None:
-    """Waits until ``count`` parts of generations are sealed."""
+def wait_for_samples(store: Store, process: subprocess.Popen[str], timeout: float = 240) -> None:
+    """Waits until a sample is sealed; a part that holds nothing but warm-up does not count."""
     until = time.monotonic() + timeout
-    while len(list((store.lake / "raw" / "generations").glob("*/part-*.parquet"))) < count:
+    while not _measured(store):
         if process.poll() is not None or time.monotonic() > until:
             text = process.stdout.read() if process.poll() is not None and process.stdout else ""
-            pytest.fail(f"the run ended or stalled before {count} parts were sealed: {text}")
+            pytest.fail(f"the run ended or stalled before a sample was sealed: {text}")
         time.sleep(0.05)
+
+
+def _measured(store: Store) -> bool:
+    parts = sorted((store.lake / "raw" / "generations").glob("*/part-*.parquet"))
+    return any(not pl.read_parquet(part, columns=["is_warmup"], hive_partitioning=False)["is_warmup"].all() for part in parts)

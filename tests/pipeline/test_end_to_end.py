@@ -12,7 +12,7 @@ import dagster as dg
 import duckdb
 import polars as pl
 import pytest
-from pipeline_place import Place, make_place, sample_counts, wait_for_parts
+from pipeline_place import Place, make_place, sample_counts, wait_for_samples
 
 from isocost.schema.frames import faults
 from isocost.schema.registry import all_tables
@@ -112,7 +112,7 @@ def test_dagster_knows_runs_partitions_and_checks(built: tuple[Place, str], monk
 def test_killed_in_the_middle_of_generation_it_resumes_exactly(repo: Path, tmp_path: Path, tiny_model: Path) -> None:
     place = make_place(repo, tmp_path, tiny_model, samples=16, max_tokens=48)
     process = place.start()
-    wait_for_parts(place.store, 1, process)
+    wait_for_samples(place.store, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     _wait_until_gone(process.pid)
