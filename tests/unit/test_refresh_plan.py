@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from isocost import refresh
+from isocost import intake, refresh
 from isocost.store import Store
 from isocost.sweep import read_session
 
@@ -70,6 +70,6 @@ def test_two_files_of_one_name_add_up_while_both_are_there(plan: Plans) -> None:
 def test_a_banked_point_that_nobody_asks_for_stays_known_and_is_not_filled_up(plan: Plans, monkeypatch) -> None:
     plan("a.yaml", "old", 64)
     banked = SimpleNamespace(parts=[SimpleNamespace(points={plan.point_of("old"): 3})])
-    monkeypatch.setattr(refresh, "read_manifests", lambda *_: [banked])
+    monkeypatch.setattr(intake, "read_manifests", lambda *_: [banked])
     assert plan("a.yaml", "new", 4) == {"old": 1, "new": 4}
     assert plan("a.yaml", "old", 64) == {"old": 64}
