@@ -14,6 +14,21 @@ from pipelines.checks.gx import Rule, rule
 SAMPLE_KEYS = ("sample_id",)
 SESSION_KEYS = ("session_id", "run_id", "attempt")
 
+_ENERGY: tuple[Rule, ...] = (
+    rule(
+        "ExpectColumnValuesToNotBeNull",
+        "a joule without its method must not be pooled",
+        column="energy_method",
+        row_condition="energy_j.notnull()",
+    ),
+    rule(
+        "ExpectColumnValuesToNotBeNull",
+        "an unknown joule says why it is unknown",
+        column="energy_unknown_reason",
+        row_condition="energy_j.isnull()",
+    ),
+)
+
 CORE_SAMPLES: tuple[Rule, ...] = (
     rule(
         "ExpectCompoundColumnsToBeUnique",
@@ -30,18 +45,7 @@ CORE_SAMPLES: tuple[Rule, ...] = (
     rule("ExpectColumnValuesToBeBetween", "time runs forward", column="decode_s", min_value=-t.LATENCY_SLACK_S),
     rule("ExpectColumnValuesToBeBetween", "FLOPs are counted, never negative", column="flops", min_value=0),
     rule("ExpectColumnValuesToBeBetween", "a sample spends energy, it does not make any", column="energy_j", min_value=0),
-    rule(
-        "ExpectColumnValuesToNotBeNull",
-        "a joule without its method must not be pooled",
-        column="energy_method",
-        row_condition="energy_j.notnull()",
-    ),
-    rule(
-        "ExpectColumnValuesToNotBeNull",
-        "an unknown joule says why it is unknown",
-        column="energy_unknown_reason",
-        row_condition="energy_j.isnull()",
-    ),
+    *_ENERGY,
     rule("ExpectColumnValuesToNotBeNull", "a parsed answer has a class", column="answer_class", row_condition='parse_status=="parsed"'),
     rule("ExpectColumnValuesToBeNull", "no answer has no class", column="answer_class", row_condition='parse_status!="parsed"'),
     rule(
@@ -115,18 +119,7 @@ CORE_SESSIONS: tuple[Rule, ...] = (
         row_condition='source=="generated" and samples_total > 0',
     ),
     rule("ExpectColumnValuesToNotBeNull", "a result belongs to a code version", column="isocost_version", row_condition=_GENERATED),
-    rule(
-        "ExpectColumnValuesToNotBeNull",
-        "a joule without its method must not be pooled",
-        column="energy_method",
-        row_condition="energy_j.notnull()",
-    ),
-    rule(
-        "ExpectColumnValuesToNotBeNull",
-        "an unknown joule says why it is unknown",
-        column="energy_unknown_reason",
-        row_condition="energy_j.isnull()",
-    ),
+    *_ENERGY,
     rule(
         "ExpectColumnValuesToNotBeInSet",
         "a run that failed keeps its rows, but somebody should know",
