@@ -23,6 +23,7 @@ from isocost.schema.types import polars_type
 from isocost.sweep import PlannedPoint, Session
 from isocost.tables.core_context import points_frame, problems_frame, sessions_frame
 from isocost.tables.core_grades import grade_samples
+from isocost.tables.core_traces import VERIFY, verifications, with_records
 from isocost.tasks import Problem, load_problems
 
 Flops = Callable[[str, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
@@ -39,6 +40,8 @@ _LAST = (
     "is_truncated",
     "confidence_tail",
     "confidence_lowest_group",
+    "token_confidences",
+    "confidence_window",
     "completion_hash",
     "run_id",
     "attempt",
@@ -163,7 +166,8 @@ def _times(calls: pl.DataFrame) -> pl.DataFrame:
 
 def _mark_used(calls: pl.DataFrame) -> pl.DataFrame:
     """Chooses one attempt for each sample: the first whose calls all came back, else the last one."""
-    failed = pl.col("finish_reason").is_in(list(FAILED)).any().over("sample_id", "attempt", "run_id")
+    # A verification that failed leaves a verdict unknown; the answer it judges is there all the same.
+    failed = (pl.col("finish_reason").is_in(list(FAILED)) & (pl.col("role") != VERIFY)).any().over("sample_id", "attempt", "run_id")
     ranked = calls.with_columns(
         failed.alias("has_failed"), pl.when(failed).then(-pl.col("attempt")).otherwise(pl.col("attempt")).alias("attempt_rank")
     )
@@ -217,11 +221,14 @@ def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint]) -> pl.DataFrame:
-    """One row per sample, its used calls put together; tokens, times and sums over calls, the answer from the last call."""
+    """One row per sample, its used calls put together; tokens, times and sums over calls, the answer from the last call.
+
+    Calls that verify the answer are no part of it: what they said and cost stands in columns of its own.
+    """
     ids = ("point_id", "problem_id", "sample_index", "session_id", "task", "model_variant", "energy_method", "energy_unknown_reason")
     whole = [pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()).alias(name) for name in _SUMMED]
     samples = (
-        calls.filter("is_used")
+        calls.filter("is_used", pl.col("role") != VERIFY)
         .sort("sample_id", "call_index")
         .group_by("sample_id", maintain_order=True)
         .agg(
@@ -241,7 +248,8 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint]) -> pl.Dat
         "confidence_mean": "confidence_sum",
     }
     tokens = pl.when(pl.col("output_tokens") > 0).then(pl.col("output_tokens"))
-    return samples.with_columns(
+    judged = with_records(samples).join(verifications(calls), on="sample_id", how="left", maintain_order="left")
+    return judged.with_columns(
         *((pl.col(total) / tokens).alias(mean) for mean, total in means.items()),
         (pl.col("prefill_s") + pl.col("decode_s")).alias("latency_s"),
         pl.lit("generated").alias("source"),
