@@ -174,10 +174,9 @@ class Files:
                         where=self.full(path),
                         remedy="Wait for it to end, or stop it",
                     ) from None
-                handle.seek(0)
-                handle.truncate()
-                handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-                handle.flush()
+                with _ignored():  # the lock is held; its holder's name is a courtesy that a full disk may refuse
+                    os.ftruncate(handle.fileno(), 0)
+                    os.write(handle.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
 
     def is_locked(self, path: str) -> bool:

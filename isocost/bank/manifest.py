@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,7 +18,9 @@ from isocost.bank.files import Files
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json
 
-MANIFEST_SCHEMA = 1
+MANIFEST_SCHEMA = 2
+_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}')
+_SEAL_BYTES = len(',\n "sha256": ""\n}') + 64
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,9 @@ class Manifest:
         return {"manifest_schema": MANIFEST_SCHEMA, **asdict(self)}
 
     def to_json(self) -> bytes:
-        """UTF-8 JSON whose last key is the checksum of all the others."""
-        body = self.as_dict()
-        return json.dumps({**body, "sha256": _checksum(body)}, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        """JSON whose last key is the SHA-256 of all bytes before it, so that proving it costs no second pass over its values."""
+        body = json.dumps(self.as_dict(), indent=1, allow_nan=False).encode().removesuffix(b"\n}")
+        return body + b',\n "sha256": "%s"\n}' % hashlib.sha256(body).hexdigest().encode()
 
     def rows(self, table: str) -> int:
         """Rows of a table in this run's sealed parts."""
@@ -116,26 +120,23 @@ def parse(data: bytes, where: str) -> Manifest:
         body = json.loads(data)
         found = body.pop("sha256")
         schema = body.pop("manifest_schema")
-        body = {
-            **body,
-            "parts": [PartEntry(**p) for p in body["parts"]],
-            "quarantined": [QuarantineEntry(**q) for q in body["quarantined"]],
-        }
-        manifest = Manifest(**body)
+        entries = {"parts": [PartEntry(**p) for p in body["parts"]], "quarantined": [QuarantineEntry(**q) for q in body["quarantined"]]}
+        manifest = Manifest(**{**body, **entries})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IsocostError(
             f"is not a readable manifest ({type(error).__name__}: {error})", where=where, remedy="Run `isocost bank verify --repair`"
         ) from None
-    if schema != MANIFEST_SCHEMA:
+    if schema not in (1, MANIFEST_SCHEMA):
         raise IsocostError(f"has manifest schema {schema}, this code knows {MANIFEST_SCHEMA}", where=where, remedy="Upgrade isocost")
-    if _checksum(manifest.as_dict()) != found:
+    if not (_old_checksum({"manifest_schema": 1, **body}) == found if schema == 1 else _is_sealed(data)):
         raise IsocostError("does not match its own checksum", where=where, remedy="Run `isocost bank verify --repair`")
     return manifest
 
 
-def session_ids(files: Files) -> list[str]:
-    """Every session that has a manifest folder, sorted."""
-    return [name.removeprefix("session=") for name in files.names("raw/manifests") if name.startswith("session=")]
+def session_ids(files: Files, tables: Iterable[str] = layout.FOLDERS) -> list[str]:
+    """Every session that has manifests, or parts of these tables, sorted; a lost manifest must not hide a session."""
+    folders = ["manifests", *(layout.FOLDERS[table] for table in tables)]
+    return sorted({n.removeprefix("session=") for folder in folders for n in files.names(f"raw/{folder}") if n.startswith("session=")})
 
 
 def manifest_names(files: Files, session_id: str) -> list[str]:
@@ -143,19 +144,29 @@ def manifest_names(files: Files, session_id: str) -> list[str]:
     return [n for n in files.names(layout.manifest_folder(session_id)) if n.endswith(".json") and not n.startswith(".")]
 
 
-def load(files: Files, session_id: str | None = None) -> list[Manifest]:
-    """Manifests of one session or of the whole lake, by session, then attempt.
+def load(files: Files, session_id: str, *, skip_damaged: bool = False) -> list[Manifest]:
+    """Manifests of one session as they lie there, by attempt; `listing.load_complete` adds what none of them names.
 
     Raises:
-        IsocostError: one cannot be read or is damaged; see `parse`.
+        IsocostError: one cannot be read or is damaged, and those are not to be skipped; see `parse`.
     """
     found = []
-    for session in session_ids(files) if session_id is None else [session_id]:
-        for name in manifest_names(files, session):
-            path = f"{layout.manifest_folder(session)}/{name}"
+    for name in manifest_names(files, session_id):
+        path = f"{layout.manifest_folder(session_id)}/{name}"
+        try:
             found.append(parse(files.read(path), files.full(path)))
-    return sorted(found, key=lambda m: (m.session_id, m.attempt, m.run_id))
+        except IsocostError:
+            if not skip_damaged:
+                raise
+    return sorted(found, key=lambda m: (m.attempt, m.run_id))
 
 
-def _checksum(body: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(json.loads(json.dumps(body, allow_nan=False))).encode()).hexdigest()
+def _is_sealed(data: bytes) -> bool:
+    """Whether the last key is the checksum of the bytes before it."""
+    found = _SEAL.fullmatch(data[-_SEAL_BYTES:])
+    return found is not None and hashlib.sha256(data[:-_SEAL_BYTES]).hexdigest().encode() == found[1]
+
+
+def _old_checksum(body: dict[str, Any]) -> str:
+    """Schema 1 hashed its values in canonical form."""
+    return hashlib.sha256(canonical_json(body).encode()).hexdigest()

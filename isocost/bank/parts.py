@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from isocost.bank import layout
 from isocost.bank.files import Files
-from isocost.bank.manifest import PartEntry
+from isocost.bank.manifest import Manifest, PartEntry
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.parquet import MIGRATIONS, to_arrow
@@ -42,15 +42,18 @@ class PartFault(Exception):
         self.detail = detail
 
 
-def encode(frame: pl.DataFrame, table: str, session_id: str, part: layout.PartName) -> bytes:
-    """A frame as the bytes of a part: conforming, stamped with its own name, every data page with a CRC.
+def encode(frame: pl.DataFrame, table: str, manifest: Manifest, part: layout.PartName) -> bytes:
+    """A frame as the bytes of a part: conforming, stamped with its own name and its run, every data page with a CRC.
+
+    What the manifest says of the run by now is in the stamp too: a manifest that is lost is made anew from the parts alone.
 
     Raises:
         IsocostError: the frame breaks its table.
     """
     arrow = to_arrow(conform(frame, table), table)
-    own = json.dumps({"session_id": session_id, "run_id": part.run_id, "number": part.number, "rows": arrow.num_rows}).encode()
-    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _STAMP: own})
+    own = {"session_id": manifest.session_id, "run_id": part.run_id, "number": part.number, "rows": arrow.num_rows}
+    own |= {"attempt": manifest.attempt, "info": manifest.info}
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _STAMP: json.dumps(own, allow_nan=False).encode()})
     sink = pa.BufferOutputStream()
     pq.write_table(arrow, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_page_checksum=True)
     return sink.getvalue().to_pybytes()
@@ -79,6 +82,20 @@ def adopted(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName)
     metadata = pq.read_schema(pa.BufferReader(data)).metadata or {}
     version = int(metadata.get(b"isocost.metric_schema_version", b"1"))
     return replace(describe(data, frame, table, part, time.time()), is_adopted=True, schema_version=version)
+
+
+def manifest_from_stamp(data: bytes, session_id: str, part: layout.PartName, attempt: int) -> Manifest:
+    """The manifest of a run as one of its parts remembers it, without any part listed; for a run whose own is lost.
+
+    Args:
+        data: bytes of a part that was proven.
+        session_id: its session.
+        part: its name.
+        attempt: taken where the part is older than stamps that tell it.
+    """
+    stamp = json.loads((pq.read_schema(pa.BufferReader(data)).metadata or {}).get(_STAMP, b"{}"))
+    info = {**stamp.get("info", {}), "error": "the manifest was lost; this one was made from the parts"}
+    return Manifest(session_id=session_id, run_id=part.run_id, attempt=int(stamp.get("attempt", attempt)), status="died", info=info)
 
 
 def check_part(

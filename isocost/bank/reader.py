@@ -1,7 +1,8 @@
 """Reads the raw lake: manifests, sealed parts, one point's rows.
 
-Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only parts that a manifest lists are read, so a part in the making, a torn one
-or one that was set aside never reaches a table. Not here: proving checksums (`verify`).
+Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only sealed parts are read: those that a manifest lists and whole ones that none
+names (`listing`), so a part in the making, a torn one or one that was set aside never reaches a table, and none is missing without
+an error. Not here: proving checksums (`verify`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isocost.bank import layout
-from isocost.bank import manifest as manifests
 from isocost.bank.files import Files
+from isocost.bank.listing import load_complete
 from isocost.bank.manifest import Manifest, PartEntry
 from isocost.bank.parts import PartFault, check_version, read_columns
 from isocost.errors import IsocostError
@@ -29,14 +30,16 @@ from isocost.schema.types import polars_schema, polars_type
 def read_manifests(lake: str | Path, session_id: str | None = None) -> list[Manifest]:
     """Manifests of one session, or of all, by session and attempt.
 
+    A run whose manifest is lost has one here that its parts' stamps tell: status ``died``, the loss in ``info["error"]``.
+
     Args:
         lake: folder or fsspec URL of the lake.
         session_id: the session; all when None.
 
     Raises:
-        IsocostError: a manifest is damaged; ``isocost bank verify --repair`` makes it anew from its parts.
+        IsocostError: a manifest, or a part that none lists, is damaged; ``isocost bank verify --repair`` mends both.
     """
-    return manifests.load(Files(lake), session_id)
+    return load_complete(Files(lake), session_id)
 
 
 def raw_parts(
@@ -53,7 +56,7 @@ def raw_parts(
     wanted = None if point_ids is None else set(point_ids)
     return [
         (f"{layout.part_folder(table, manifest.session_id)}/{part.file}", part)
-        for manifest in read_manifests(lake, session_id)
+        for manifest in load_complete(Files(lake), session_id, [table])
         for part in sorted(manifest.parts, key=lambda p: p.file)
         if part.table == table and (wanted is None or wanted & part.points.keys())
     ]

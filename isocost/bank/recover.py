@@ -17,7 +17,7 @@ from isocost.bank import layout
 from isocost.bank import manifest as manifests
 from isocost.bank.files import TEMPORARY_SUFFIX, Files
 from isocost.bank.manifest import Manifest, QuarantineEntry
-from isocost.bank.parts import PartFault, adopted, check_part
+from isocost.bank.parts import PartFault, adopted, check_part, manifest_from_stamp
 from isocost.errors import IsocostError
 
 _JUDGED = ("point_id", "problem_id", "sample_index", "finish_reason", "is_warmup")
@@ -101,31 +101,30 @@ def _sweep_folders(
     listed = {(p.table, p.file) for m in found.values() for p in m.parts}
     for table in layout.FOLDERS:
         folder = layout.part_folder(table, session_id)
-        for name in files.names(folder):
+        for name in reversed(files.names(folder)):  # the last part of a run remembers most of it
             part = layout.parse_part(name)
             if name.endswith(TEMPORARY_SUFFIX):
                 files.remove(f"{folder}/{name}")
                 notes.append(f"temporary file {name} of a dead run removed")
             elif part is not None and (table, name) not in listed:
-                manifest = _manifest_of(part.run_id, session_id, found)
-                changed.add(manifest.run_id)
+                changed.add(part.run_id)
+                attempt = 1 + max((m.attempt for m in found.values()), default=0)
                 try:
                     rows, data = check_part(files, session_id, table, name, None, judged_columns(table))
                 except PartFault as fault:
-                    _set_aside(files, manifest, table, name, fault, notes)
+                    if part.run_id not in found:
+                        info = {"error": "the manifest was lost; this one was made from the parts"}
+                        found[part.run_id] = Manifest(session_id, part.run_id, attempt, status="died", info=info)
+                    _set_aside(files, found[part.run_id], table, name, fault, notes)
                     continue
+                if part.run_id not in found:
+                    found[part.run_id] = manifest_from_stamp(data, session_id, part, attempt)
+                    notes.append(f"the manifest of run {part.run_id} was lost; made anew from its parts")
+                manifest = found[part.run_id]
                 manifest.parts.append(adopted(data, rows, table, part))
                 manifest.parts.sort(key=lambda p: (p.file, p.table))
                 _collect(done, table, rows)
                 notes.append(f"{name} of {table} was whole but unlisted; listed now")
-
-
-def _manifest_of(run_id: str, session_id: str, found: dict[str, Manifest]) -> Manifest:
-    if run_id not in found:
-        attempt = 1 + max((m.attempt for m in found.values()), default=0)
-        info = {"error": "the manifest was lost; this one was made from the parts"}
-        found[run_id] = Manifest(session_id=session_id, run_id=run_id, attempt=attempt, status="died", info=info)
-    return found[run_id]
 
 
 def _set_aside(files: Files, manifest: Manifest, table: str, name: str, fault: PartFault, notes: list[str]) -> None:

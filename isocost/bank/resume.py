@@ -11,9 +11,9 @@ import polars as pl
 
 from isocost.bank import manifest as manifests
 from isocost.bank.files import Files
+from isocost.bank.listing import load_complete
 from isocost.bank.parts import PartFault, check_part
 from isocost.bank.recover import DONE_SCHEMA, good_samples, judged_columns
-from isocost.errors import IsocostError
 
 
 def planned_samples(points: Iterable[tuple[str, Sequence[str], int]]) -> pl.DataFrame:
@@ -54,11 +54,7 @@ def done_elsewhere(files: Files, session_id: str, point_ids: Sequence[str]) -> p
     for other in manifests.session_ids(files):
         if other == session_id:
             continue
-        try:
-            found = manifests.load(files, other)
-        except IsocostError:
-            continue
-        for manifest in found:
+        for manifest in load_complete(files, other, ["raw_generations"], skip_damaged=True):
             for part in manifest.parts:
                 if part.table == "raw_generations" and wanted & part.points.keys():
                     try:

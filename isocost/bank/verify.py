@@ -15,7 +15,7 @@ from isocost.bank import layout
 from isocost.bank import manifest as manifests
 from isocost.bank.files import TEMPORARY_SUFFIX, Files
 from isocost.bank.importers.sealing import imports_root, set_aside_imports, verify_imports
-from isocost.bank.manifest import Manifest
+from isocost.bank.manifest import Manifest, PartEntry
 from isocost.bank.parts import PartFault, check_part
 from isocost.bank.recover import recover
 from isocost.errors import IsocostError
@@ -29,11 +29,12 @@ class BankFault:
 
     Attributes:
         kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows``, ``foreign_rows`` (of a part), ``unlisted``,
-            ``leftover`` (temporary file), ``stray`` (a Parquet file that is no part), ``manifest``, ``duplicate``, ``unjudged`` (storage
-            refuses to read it, or another version of isocost wrote it).
+            ``leftover`` (temporary file), ``stray`` (a Parquet file that is no part), ``manifest`` (damaged or lost), ``duplicate``,
+            ``unjudged`` (storage refuses to read it, or another version of isocost wrote it).
         path: file at fault, relative to the lake.
         detail: what was found.
-        is_loss: whether sealed samples are lost by it; leftovers of a killed run are none.
+        is_loss: whether something sealed is lost by it: samples, or what a manifest told of its run; leftovers of a killed run are
+            none.
     """
 
     kind: str
@@ -80,34 +81,74 @@ def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
     """
     files = Files(lake)
     sessions = _sessions(files, session_id)
-    faults: list[BankFault] = []
-    rows = dict.fromkeys(layout.FOLDERS, 0)
-    parts, running, keys = 0, [], []
+    proof = _Proof(files)
     for session in sessions:
-        alive = files.is_locked(layout.lock_path("session", session))
-        running += [session] if alive else []
-        found = list(_manifests(files, session, faults))
+        proof.prove_session(session)
+    samples, doubled = _samples(proof.keys)
+    imports, damaged = _imports(files) if session_id is None else (0, [])
+    faults = tuple(sorted([*proof.faults, *doubled, *damaged], key=str))
+    return BankReport(faults, len(sessions), proof.parts, proof.rows, samples, tuple(proof.running), imports)
+
+
+class _Proof:
+    """What was proven so far."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.faults: list[BankFault] = []
+        self.rows = dict.fromkeys(layout.FOLDERS, 0)
+        self.parts = 0
+        self.running: list[str] = []
+        self.keys: list[pl.DataFrame] = []
+
+    def prove_session(self, session: str) -> None:
+        """Proves the listed parts of a session and, where no run is writing to it, whatever else lies in its folders."""
+        alive = self.files.is_locked(layout.lock_path("session", session))
+        self.running += [session] if alive else []
+        found = list(_manifests(self.files, session, self.faults))
         for manifest in found:
             for entry in manifest.parts:
-                path = f"{layout.part_folder(entry.table, session)}/{entry.file}"
-                try:
-                    frame, _ = check_part(files, session, entry.table, entry.file, entry, _KEYS if entry.table == "raw_generations" else ())
-                except PartFault as fault:
-                    faults.append(BankFault(fault.kind, path, fault.detail, True))
-                    continue
-                except IsocostError as error:
-                    faults.append(BankFault("unjudged", path, str(error), False))
-                    continue
-                parts += 1
-                rows[entry.table] += frame.height
-                if entry.table == "raw_generations":
-                    keys.append(frame.select(*_KEYS, pl.lit(path).alias("path")))
+                self._prove(session, entry.table, entry.file, entry)
         if not alive:
-            faults += _strays(files, session, found)
-    samples, doubled = _samples(keys)
-    imports, damaged = _imports(files) if session_id is None else (0, [])
-    found_faults = tuple(sorted([*faults, *doubled, *damaged], key=str))
-    return BankReport(found_faults, len(sessions), parts, rows, samples, tuple(running), imports)
+            self._prove_rest(session, found)
+
+    def _prove(self, session: str, table: str, name: str, entry: PartEntry | None) -> bool:
+        path = f"{layout.part_folder(table, session)}/{name}"
+        try:
+            frame, _ = check_part(self.files, session, table, name, entry, _KEYS if table == "raw_generations" else ())
+        except PartFault as fault:
+            self.faults.append(BankFault(fault.kind, path, fault.detail if entry else f"{fault.detail}; no manifest lists it", True))
+            return False
+        except IsocostError as error:
+            self.faults.append(BankFault("unjudged", path, str(error), False))
+            return False
+        self.parts += 1
+        self.rows[table] += frame.height
+        if table == "raw_generations":
+            self.keys.append(frame.select(*_KEYS, pl.lit(path).alias("path")))
+        return True
+
+    def _prove_rest(self, session: str, found: list[Manifest]) -> None:
+        listed = {(p.table, p.file) for m in found for p in m.parts}
+        runs = {m.run_id for m in found} | {Path(name).stem for name in manifests.manifest_names(self.files, session)}
+        lost: dict[str, int] = {}
+        for table in layout.FOLDERS:
+            folder = layout.part_folder(table, session)
+            for name in self.files.names(folder):
+                path, part = f"{folder}/{name}", layout.parse_part(name)
+                if name.endswith(TEMPORARY_SUFFIX):
+                    self.faults.append(BankFault("leftover", path, "temporary file of a killed run; the next run removes it", False))
+                elif part and (table, name) not in listed:
+                    if part.run_id not in runs:
+                        lost[part.run_id] = lost.get(part.run_id, 0) + 1
+                    if self._prove(session, table, name, None):
+                        detail = "whole, and read, but no manifest lists it; the next run lists it"
+                        self.faults.append(BankFault("unlisted", path, detail, False))
+                elif name.endswith(".parquet") and not part:
+                    self.faults.append(BankFault("stray", path, "no part of the bank; nothing here reads it: move it away", False))
+        for run_id, parts in lost.items():
+            detail = f"is lost; `isocost bank verify --repair` makes it anew from what its {parts} parts tell"
+            self.faults.append(BankFault("manifest", layout.manifest_path(session, run_id), detail, True))
 
 
 def _imports(files: Files) -> tuple[int, list[BankFault]]:
@@ -139,8 +180,7 @@ def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
 
 
 def _sessions(files: Files, session_id: str | None) -> list[str]:
-    names = {n for folder in ("manifests", *layout.FOLDERS.values()) for n in files.names(f"raw/{folder}") if n.startswith("session=")}
-    found = sorted(n.removeprefix("session=") for n in names)
+    found = manifests.session_ids(files)
     if session_id is not None and session_id not in found:
         raise IsocostError(f"holds no session {session_id!r}", where=files.root, remedy=f"Sessions: {', '.join(found) or 'none'}")
     if not found and not files.names("raw"):
@@ -155,28 +195,6 @@ def _manifests(files: Files, session: str, faults: list[BankFault]) -> Iterator[
             yield manifests.parse(files.read(path), files.full(path))
         except IsocostError as error:
             faults.append(BankFault("manifest", path, error.what, True))
-
-
-def _strays(files: Files, session: str, found: list[Manifest]) -> list[BankFault]:
-    listed = {(p.table, p.file) for m in found for p in m.parts}
-    strays = []
-    for table in layout.FOLDERS:
-        folder = layout.part_folder(table, session)
-        for name in files.names(folder):
-            if name.endswith(TEMPORARY_SUFFIX):
-                strays.append(BankFault("leftover", f"{folder}/{name}", "temporary file of a killed run; the next run removes it", False))
-            elif layout.parse_part(name) and (table, name) not in listed:
-                strays.append(
-                    BankFault(
-                        "unlisted",
-                        f"{folder}/{name}",
-                        "a part no manifest lists; the next run proves it and lists it or sets it aside",
-                        False,
-                    )
-                )
-            elif name.endswith(".parquet") and not layout.parse_part(name):
-                strays.append(BankFault("stray", f"{folder}/{name}", "no part of the bank; nothing here reads it: move it away", False))
-    return strays
 
 
 def _samples(keys: list[pl.DataFrame]) -> tuple[int, list[BankFault]]:

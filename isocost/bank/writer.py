@@ -135,7 +135,7 @@ class RunWriter:
 
     def _seal_table(self, table: str, part: layout.PartName) -> PartEntry:
         frame = pl.DataFrame(self._rows[table], schema=polars_schema(table_of(table)), orient="row", strict=False)
-        data = encode(frame, table, self.manifest.session_id, part)
+        data = encode(frame, table, self.manifest, part)
         self.files.write(f"{layout.part_folder(table, self.manifest.session_id)}/{part}", data)
         self._rows[table] = []
         return describe(data, frame, table, part, time.time())

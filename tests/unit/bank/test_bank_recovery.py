@@ -106,7 +106,10 @@ def test_a_whole_part_that_a_crash_left_unlisted_is_listed(lake, bank):
         writer.append("raw_generations", [call(4, attempt=2), call(5, attempt=2)])
         writer.seal()
         manifest.write_bytes(early)  # as if killed between the rename of the part and that of the manifest
-    assert kinds(lake) == ["unlisted"] and read_raw(lake, "raw_generations").height == 4
+    assert kinds(lake) == ["unlisted"] and verify_bank(lake).samples == 6
+    assert read_raw(lake, "raw_generations").height == 6, "sealed rows would be missing without a word"
+    assert scan_raw(lake, "raw_generations").select(pl.len()).collect().item() == 6
+    assert manifest.read_bytes() == early, "reading writes nothing"
     assert missing(lake) == []
     assert read_raw(lake, "raw_generations")["sample_index"].to_list() == [0, 1, 2, 3, 4, 5]
     crashed = read_manifests(lake)[1]
@@ -122,8 +125,8 @@ def test_an_unlisted_part_that_is_torn_is_set_aside(lake, bank):
     torn = source.with_name(source.name.replace("00000", "00008"))
     torn.write_bytes(source.read_bytes()[:500])
     assert missing(lake, 4) == []
-    reasons = [q.reason.split(":")[0] for q in read_manifests(lake)[0].quarantined]
-    assert reasons == ["stamp", "unreadable"] and not stray.exists() and not torn.exists()
+    reasons = {q.file: q.reason.split(":")[0] for q in read_manifests(lake)[0].quarantined}
+    assert reasons == {stray.name: "stamp", torn.name: "unreadable"} and not stray.exists() and not torn.exists()
     assert kinds(lake) == []
 
 

@@ -55,7 +55,8 @@ def test_a_part_is_stamped_with_table_version_and_its_own_name(lake, bank):
     run = bank(range(2))
     metadata = pq.read_schema(parts_of(lake)[0]).metadata
     assert metadata[b"isocost.table"] == b"raw_generations"
-    assert json.loads(metadata[b"isocost.part"]) == {"session_id": SESSION, "run_id": run, "number": 0, "rows": 2}
+    stamp = {"session_id": SESSION, "run_id": run, "number": 0, "rows": 2, "attempt": 1, "info": {}}
+    assert json.loads(metadata[b"isocost.part"]) == stamp
 
 
 def test_more_samples_are_added_by_a_second_run_without_touching_the_first(lake, bank):
