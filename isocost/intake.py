@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from isocost.bank.importers import ImportReport, import_path, read_imports, sealed_imports
+from isocost.bank.importers import ImportReport, import_path, read_import
 from isocost.bank.reader import read_manifests, read_raw
 from isocost.errors import IsocostError
 from isocost.preflight import preflight
@@ -173,10 +173,10 @@ def card_book(store: Store):
 
 
 def clashes(store: Store, session_id: str) -> list[str]:
-    """What to tell about an imported source whose samples stand under the same ids as other samples of another source.
+    """What to tell about an imported source that holds the same samples of the same run as another source, with other results.
 
-    Two runs with the same provenance are one configuration, and a sample of it is kept once (``Store.read``): of runs that differ in
-    nothing they say, only the first source counts. One sentence for each such source; none for a session of an engine.
+    A sample is kept once (``Store.read``): of two states of one run only the first source counts. Other runs of the same configuration
+    are further samples of it and clash with none. One sentence for each such source; none for a session of an engine.
     """
     own = store.path("core_samples", session_id)
     if not session_id.startswith(IMPORT_PREFIX) or not own.exists():
@@ -192,8 +192,8 @@ def clashes(store: Store, session_id: str) -> list[str]:
         if n:
             first = min(path, own).stem.removeprefix("session=")
             told.append(
-                f"{n} samples have other results in {other} under the same model, task, prompt and sampling; only those of {first} count. "
-                "Import both runs as one folder, or import one of them again with what tells them apart, such as a seed in sampling"
+                f"{n} samples of the same run have other results in {other}; only those of {first} count. "
+                f"A corrected file takes the place of the earlier one when it is imported under its name (--name)"
             )
     return told
 
@@ -209,12 +209,9 @@ def raw_rows(store: Store, table_name: str, session_id: str) -> pl.DataFrame:
     if session_id.startswith(IMPORT_PREFIX):
         if table_name != "raw_imports":
             return empty(table_name)
-        import_id = source_facts(store, session_id)["import_id"]
+        facts = source_facts(store, session_id)
         # Also one that another name's corrected file has superseded: this source still says that it is what counts here.
-        if all(item.import_id != import_id for item in sealed_imports(store.lake, include_superseded=True)):
-            remedy = "Import it again under the same name; the sealed parts lie in raw/quarantine if they were set aside"
-            raise IsocostError(f"its import {import_id} is no longer in the lake", where=f"source {session_id}", remedy=remedy)
-        return read_imports(store.lake, import_ids=[import_id], include_superseded=True).collect()
+        return read_import(store.lake, facts["source_slug"], facts["import_id"])
     return empty(table_name) if table_name == "raw_imports" else read_raw(store.lake, table_name, session_id)
 
 

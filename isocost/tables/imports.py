@@ -39,8 +39,12 @@ _FINISH = {
     "stop_sequence": "stop",
 }
 _POINT = ("source", "model_variant", "task", "task_version", "prompt", "prompt_hash", "sampling", "condition")
-_SAMPLE_ID = pl.concat_str("point_id", pl.lit(":"), "problem_id", pl.lit(":"), pl.col("sample_index").cast(pl.String))
+# The run and the number within it, not the number within the import: what is imported together does not change who a sample is.
+_SAMPLE_ID = pl.concat_str(
+    "point_id", pl.lit(":"), "problem_id", pl.lit(":"), "run_key", pl.lit("#"), pl.col("index_in_run").cast(pl.String)
+)
 _LABEL_REASON = "imported_label"
+_MODELLED = ("flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes", "device_s")
 
 
 def build_imported_core(
@@ -116,11 +120,12 @@ def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
         pl.coalesce("task", pl.concat_str(pl.lit("unknown-"), "import_id")).alias("task"),
         pl.coalesce("model_variant", pl.concat_str(pl.lit("unknown-"), "import_id")).alias("model_variant"),
     )
-    points = named.select("import_id", *_POINT).unique(maintain_order=True)
+    points = named.select("import_id", "source_run", *_POINT).unique(maintain_order=True)
     ids = [_point_id(row) for row in points.iter_rows(named=True)]
+    runs = [sha256_hex(run or import_id, 10) for import_id, run in points.select("import_id", "source_run").iter_rows()]
     named = named.join(
-        points.with_columns(pl.Series("point_id", ids, pl.String)),
-        on=["import_id", *_POINT],
+        points.with_columns(pl.Series("point_id", ids, pl.String), pl.Series("run_key", runs, pl.String)),
+        on=["import_id", "source_run", *_POINT],
         how="left",
         nulls_equal=True,
         maintain_order="left",
@@ -136,7 +141,8 @@ def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
 def _point_id(row: dict[str, Any]) -> str:
     known = {name: row[name] for name in _POINT}
     if any(row[name] is None for name in ("task_version", "prompt", "sampling")):
-        known["import_id"] = row["import_id"]
+        # Two runs of one import may differ in it as well as two imports.
+        known |= {"import_id": row["import_id"], "source_run": row["source_run"]}
     return "pt-" + sha256_hex(known, 16)
 
 
@@ -196,18 +202,31 @@ def _by_label(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
-    """Gives every attempt at a problem a number; the source's own where it numbers all of them and none twice."""
+    """Gives every attempt at a problem its number in its run, and a number of its own among all attempts of the import.
+
+    In a run it is the source's own number where that numbers all attempts and none twice. A number that comes twice in one run is the
+    same attempt told twice: the first that did not fail counts. Attempts of several runs are numbered on, run after run.
+    """
     ordered = rows.sort("import_id", "record_index", "sample_index", nulls_last=True, maintain_order=True)
-    group = ("point_id", "problem_id")
-    own = pl.col("sample_index")
-    is_complete = own.is_not_null().all().over(group)
-    position = pl.int_range(pl.len(), dtype=pl.Int32).over(group)
-    with_own = ordered.with_columns(is_complete.alias("is_complete"), position.alias("position"))
-    twice = pl.col("is_complete") & (pl.int_range(pl.len(), dtype=pl.Int32).over(*group, "sample_index") > 0)
-    marked = with_own.with_columns(twice.alias("is_duplicate"))
+    attempts, own = ("point_id", "problem_id"), pl.col("sample_index")
+    group = (*attempts, "run_key")
+    first = ordered.with_columns(
+        own.is_not_null().all().over(group).alias("is_complete"),
+        pl.int_range(pl.len(), dtype=pl.Int64).over(group).alias("position"),
+        pl.col("error").is_not_null().alias("has_failed"),
+    )
+    is_again = ~pl.struct(*group, "sample_index").is_first_distinct()
+    again = first.sort("has_failed", maintain_order=True).with_columns(is_again.alias("again"))
+    back = again.sort("import_id", "record_index", "sample_index", nulls_last=True, maintain_order=True)
+    marked = back.with_columns((pl.col("is_complete") & pl.col("again")).alias("is_duplicate"))
     beyond = own.max().over(group) + 1 + pl.col("position")
-    number = pl.when(~pl.col("is_complete")).then("position").when(pl.col("is_duplicate")).then(beyond).otherwise(own)
-    return marked.with_columns(number.cast(pl.Int32).alias("sample_index"))
+    number = pl.when(~pl.col("is_complete")).then("position").when("is_duplicate").then(beyond).otherwise(own).cast(pl.Int64)
+    numbered = marked.with_columns(number.alias("index_in_run"))
+    runs = numbered.group_by(group, maintain_order=True).agg(pl.col("index_in_run").max() + 1)
+    before = pl.col("index_in_run").cum_sum().over(attempts) - pl.col("index_in_run")
+    offsets = runs.select(*group, before.alias("offset"))
+    placed = numbered.join(offsets, on=list(group), how="left", maintain_order="left")
+    return placed.with_columns((pl.col("index_in_run") + pl.col("offset")).cast(pl.Int32).alias("sample_index"))
 
 
 def _closed(rows: pl.DataFrame) -> pl.DataFrame:
@@ -238,6 +257,11 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         "logprob_mean": pl.col("logprob_sum") / tokens,
         "external_score": pl.col("verifier_score"),
         "n_calls": pl.lit(1, pl.Int32),
+        "cost_method": pl.when(pl.col("cost_usd").is_not_null()).then(pl.lit("reported_by_source")),
+        "costs_unknown_reasons": pl.concat_list(
+            *(pl.lit(f"{name}: an imported source names no card of ours") for name in _MODELLED),
+            pl.when(pl.col("cost_usd").is_null()).then(pl.lit("cost_usd: not in the source")),
+        ).list.drop_nulls(),
     }
     schema = polars_schema(table("core_samples"))
     unknown = {name: value.cast(schema[name]) for name, value in nothing.items() if name not in filled and name not in known.columns}

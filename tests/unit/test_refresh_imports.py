@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from isocost import refresh
@@ -83,19 +84,11 @@ def test_content_that_another_source_has_left_behind_is_free(store, tmp_path):
     assert correct(store, "import-one") == [2] and correct(store, "import-two") == [1]
 
 
-def test_two_runs_that_say_the_same_of_themselves_are_told(store, tmp_path):
-    def curated(key: str, path: Path, **more) -> list[str]:
-        bring(store, key, path, **more)
+def test_two_runs_that_say_the_same_of_themselves_are_samples_of_one_configuration(store, tmp_path):
+    for key, correct_of_4, more in (("import-one", 0, {}), ("import-other", 4, {"prompt": "q"}), ("import-two", 3, {})):
+        bring(store, key, counts(tmp_path / f"{key}.jsonl", correct_of_4), **more)
         refresh.curate_session(store, key)
-        return refresh.clashes(store, key)
-
-    assert curated("import-one", counts(tmp_path / "a.jsonl", 0)) == []
-    assert curated("import-other", counts(tmp_path / "c.jsonl", 4), prompt="q") == []
-    (told,) = curated("import-two", counts(tmp_path / "b.jsonl", 4))
-    assert told.startswith("4 samples have other results in import-one") and "only those of import-one count" in told
-    assert store.read("core_samples")["correct"].sum() == 4  # those of the other prompt
-    (told,) = refresh.clashes(store, "import-one")
-    assert "in import-two" in told and "only those of import-one count" in told
-    # As told: what tells the runs apart makes them two configurations, under the same name.
-    assert curated("import-two", tmp_path / "b.jsonl", sampling='{"seed": 2}') == []
-    assert store.read("core_samples").height == 12 and refresh.clashes(store, "import-one") == []
+        assert refresh.clashes(store, key) == []
+    samples = store.read("core_samples")
+    pooled = samples.group_by("prompt").agg(pl.len(), pl.col("correct").sum(), pl.col("point_id").n_unique()).sort("prompt")
+    assert pooled.rows() == [("p", 8, 3, 1), ("q", 4, 4, 1)]

@@ -6,7 +6,15 @@ and the way into the core tables (``isocost.tables.imports``).
 
 from isocost.bank.importers.base import Conventions, Importer, Source, importer, register, registered
 from isocost.bank.importers.run import ImportReport, import_path
-from isocost.bank.importers.sealing import ImportFault, SealedImport, read_imports, sealed_imports, set_aside_imports, verify_imports
+from isocost.bank.importers.sealing import (
+    ImportFault,
+    SealedImport,
+    read_import,
+    read_imports,
+    sealed_imports,
+    set_aside_imports,
+    verify_imports,
+)
 
 __all__ = [
     "Conventions",
@@ -17,6 +25,7 @@ __all__ = [
     "Source",
     "import_path",
     "importer",
+    "read_import",
     "read_imports",
     "register",
     "registered",

@@ -61,6 +61,10 @@ class Source:
         options: what the importing person gave beside the provenance (the mapping of the generic importer).
         at: the place being read now, for messages about what was not foreseen.
         warnings: what the importing person should know.
+        digests: hash of each file's bytes.
+        run: run of the other tool that the rows to come are of; the row's own file where None.
+        is_one_run: whether all files are one run, in as many files as it has problems.
+        unsaid: provenance columns that the source leaves open in some record.
     """
 
     path: Path
@@ -68,6 +72,10 @@ class Source:
     options: dict[str, Any] = field(default_factory=dict)
     at: str = ""
     warnings: list[str] = field(default_factory=list)
+    digests: dict[Path, str] = field(default_factory=dict)
+    run: str | None = None
+    is_one_run: bool = False
+    unsaid: set[str] = field(default_factory=set)
 
     def relative(self, file: Path) -> str:
         """A file's name relative to the imported path."""
@@ -76,7 +84,14 @@ class Source:
     def row(self, kind: str, file: Path, place: str | None = None) -> Row:
         """Starts a record at a place of a file."""
         self.at = f"{file}, {place}" if place else str(file)
-        return Row(kind, self.relative(file), place, self.at)
+        row = Row(kind, self.relative(file), place, self.at)
+        row.text("source_run", None if self.is_one_run else self.run or self.file_run(file))
+        return row
+
+    def file_run(self, file: Path) -> str | None:
+        """A name for the run that wrote this one file: the same bytes are the same run, wherever they lie."""
+        digest = self.digests.get(file)
+        return None if digest is None else f"sha256:{digest[:16]}"
 
 
 class Importer:

@@ -53,6 +53,11 @@ class EveryEvalEver(Importer):
             yield from _results(source, run["file"], run["document"])
 
 
+def _run_of(value: dict[str, Any]) -> str | None:
+    own = value.get("evaluation_id")
+    return own if isinstance(own, str) and own else None
+
+
 def _check_version(document: dict[str, Any], where: str) -> None:
     version = str(document.get("schema_version"))
     if not version.startswith(_VERSIONS):
@@ -86,6 +91,7 @@ def _put_facts(row: Row, facts: dict[str, Any]) -> None:
 
 
 def _sample(source: Source, file: Path, number: int, value: dict[str, Any], run: dict[str, Any] | None) -> Row:
+    source.run = _run_of(value)
     row = source.row("sample", file, f"line {number}")
     result = _result_of(run, value)
     metadata = as_object(value.get("metadata") or {}, f"{row.where}, metadata")
@@ -141,6 +147,7 @@ def _put_cost(row: Row, value: dict[str, Any], metadata: dict[str, Any]) -> None
 
 def _results(source: Source, file: Path, document: dict[str, Any]) -> Iterator[Row]:
     model = as_object(document.get("model_info"), f"{file}, model_info")
+    source.run = _run_of(document)
     for index, result in enumerate(as_list(document.get("evaluation_results"), f"{file}, evaluation_results")):
         result = as_object(result, f"{file}, evaluation_results[{index}]")
         config, details = result.get("metric_config") or {}, as_object(result.get("score_details"), f"{file}, score_details")

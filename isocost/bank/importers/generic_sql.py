@@ -73,7 +73,7 @@ def write_table_fast(
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
             list(pool.map(write, range(len(chunks))))
         with _connect(folder, threads=WORKERS) as con:
-            rows = _accepted(con, folder, constants, found)
+            rows = _accepted(con, folder, constants, found, source)
     except _REFUSALS:
         rows = None
     if rows is None:
@@ -143,6 +143,7 @@ def _declared(expressions: dict[str, str], constants: Any, mapping: dict[str, An
         "source": _text(importer.name),
         "record_kind": "'sample'",
         "source_file": _text(source.relative(source.path)),
+        "source_run": _text(source.file_run(source.path) or ""),
     }
     if "latency_s" in expressions:
         fixed["latency_meaning"] = f"CASE WHEN ({expressions['latency_s']}) IS NOT NULL THEN {_text(str(mapping['latency_meaning']))} END"
@@ -210,11 +211,14 @@ def _provenance(value: str, column: str, given: str | None, may_be_unknown: bool
     return value if may_be_unknown else f"coalesce({value}, {_REFUSED})"
 
 
-def _accepted(con: duckdb.DuckDBPyConnection, folder: Path, constants: Any, found: list[Rule]) -> int | None:
-    """The number of rows when every mapped column and all provenance is there; None sends the file the slow way, which says why."""
+def _accepted(con: duckdb.DuckDBPyConnection, folder: Path, constants: Any, found: list[Rule], source: Source) -> int | None:
+    """The number of rows when every mapped column and all provenance is there; None sends the file the slow way, which says why.
+
+    Notes in ``source.unsaid`` the provenance that the table does not hold.
+    """
     wanted = [rule.target.column for rule in found]
     needed = [column for column in PROVENANCE.values() if column not in constants.unknown]
-    checked = list(dict.fromkeys([*wanted, *needed]))
+    checked = list(dict.fromkeys([*wanted, *PROVENANCE.values()]))
     parts = _text(str(folder / "part-*.parquet"))
     counts = con.execute(
         f"SELECT count(*), {', '.join(f'count({_name(column)})' for column in checked)} FROM read_parquet({parts})"
@@ -222,6 +226,8 @@ def _accepted(con: duckdb.DuckDBPyConnection, folder: Path, constants: Any, foun
     rows, filled = counts[0], dict(zip(checked, counts[1:], strict=True))
     if not rows or any(filled[column] == 0 for column in wanted) or any(filled[column] < rows for column in needed):
         return None
+    mapped = {column for column in wanted if column not in constants.given and filled[column] == rows}
+    source.unsaid.update(set(PROVENANCE.values()) - mapped)
     return rows
 
 

@@ -79,6 +79,7 @@ class Helm(Importer):
         """Completions of every run, then its statistics."""
         for run in sorted({file.parent for file in source.files}):
             files = {file.name: file for file in source.files if file.parent == run}
+            source.run = source.file_run(files.get("scenario_state.json", files["run_spec.json"]))
             facts = _facts(files["run_spec.json"])
             stats = _instance_stats(files.get("per_instance_stats.json"))
             if "scenario_state.json" in files:

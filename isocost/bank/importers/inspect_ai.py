@@ -73,6 +73,7 @@ def _archive_rows(source: Source, file: Path, archive: CheckedZip) -> Iterator[R
 
 def _log_rows(source: Source, file: Path, header: dict[str, Any], samples: Iterator[tuple[str | None, Any]]) -> Iterator[Row]:
     facts = _facts(header, file)
+    source.run = _run_of(header)
     if header.get("status") != "success":
         source.warnings.append(f"{file.name}: the run's status is {str(header.get('status'))[:40]!r}; not every sample may be there")
     seen: set[tuple[str, int]] = set()
@@ -92,6 +93,12 @@ def _log_rows(source: Source, file: Path, header: dict[str, Any], samples: Itera
         yield row
     if not found:
         source.warnings.append(f"{file.name}: neither samples nor metrics")
+
+
+def _run_of(header: dict[str, Any]) -> str | None:
+    """The run's own id. A retry of a log keeps its task_id and takes over its finished samples: both logs are one run."""
+    run = header["eval"]
+    return next((f"{key}:{run[key]}" for key in ("task_id", "eval_id", "run_id") if isinstance(run.get(key), str) and run[key]), None)
 
 
 def _facts(header: dict[str, Any], file: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class LargeLanguageMonkeys(Importer):
         """Every sample of every problem, in order."""
         for file in source.files:
             source.at = str(file)
+            source.is_one_run = file.suffix in (".yaml", ".yml")  # a file a problem
             for place, problem in _problems(file):
                 yield from _samples(source, file, place, problem)
 

@@ -59,13 +59,16 @@ class LmEval(Importer):
                 runs[file.parent, match["stamp"]] = (file, as_object(load_json(file), str(file)))
         for file in source.files:
             if match := _SAMPLES.fullmatch(file.name):
+                # The answers of a greedy run come again word for word: only the time in its name tells two runs apart.
+                source.run = f"{match['stamp']} {source.file_run(file)}"
                 run = runs.get((file.parent, match["stamp"]))
                 if run is None:
                     source.warnings.append(
                         f"{file.name}: no results file of the same run, so model, task version, prompt and sampling are not known from it"
                     )
                 yield from _samples(source, file, match["task"], _run_facts(run[1] if run else {}, match["task"], file))
-        for file, document in runs.values():
+        for (_, stamp), (file, document) in runs.items():
+            source.run = f"{stamp} {source.file_run(file)}"
             yield from _aggregates(source, file, document)
 
 

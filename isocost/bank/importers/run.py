@@ -11,9 +11,9 @@ import json
 import time
 import zipfile
 import zlib
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,57 +122,96 @@ def import_path(
         unknown: names of provenance that nobody knows; such numbers are never pooled with others.
         mapping: for the generic importer: which column means what (YAML file or its content).
         name: name of the source; the resolved path where None. A corrected file under another path keeps its name with this.
-
         verifier: name of the verifier that is to judge the texts later on; kept in the manifest. The source's labels judge where None.
 
     Raises:
         IsocostError: bad input, with file and place; missing provenance, by name; a lake that cannot be written.
     """
     started = time.perf_counter()
-    reader = importer(format)
-    path, lake = Path(path), Path(lake)
-    given, accepted = _provenance(provenance or {}, unknown)
-    source = Source(path, tuple(_guarded(path, lambda: reader.files(path))), _options(reader, mapping))
-    before = [_fingerprint(file) for file in source.files]
-    content = _content_hash(source)
-    import_id = "im-" + sha256_hex([reader.name, reader.version, content, given, sorted(accepted), source.options, verifier], 16)
-    title = name or str(path.resolve())
-    source_slug = f"{slug(reader.name)}-{slug(name or path.stem, 40)}-{sha256_hex([reader.name, title], 8)}"
-    constants = Constants(import_id, reader, given, accepted)
-    common = {"format": reader.name, "path": str(path), "import_id": import_id, "source_slug": source_slug}
+    lake, told = Path(lake), dict(provenance or {})
     try:
-        known = next((item for item in sealed_imports(lake) if item.import_id == import_id), None)
-        if known is not None:
-            common["source_slug"] = known.source_slug  # a copy under another name is the same file
-            return ImportReport(**common, status="already", records=known.manifest["records"], unknown=tuple(sorted(accepted)))
-        replaced = reactivate(lake, source_slug, import_id)
-        if replaced is not None:
-            return ImportReport(
-                **common, status="reactivated", records=replaced[1], supersedes=replaced[0], unknown=tuple(sorted(accepted))
-            )
-        with staging(lake, import_id) as folder:
-            rows, reasons = _guarded(source, lambda: _write(source, constants, folder))
-            for file, fingerprint in zip(source.files, before, strict=True):
-                if _fingerprint(file) != fingerprint:
-                    raise IsocostError("changed while it was read", where=str(file), remedy="Import it again when nothing writes to it")
-            manifest = _manifest(source, constants, title, content, rows, reasons) | {"verifier": verifier}
-            supersedes = seal(lake, source_slug, import_id, folder, manifest)
+        while True:
+            job = _job(importer(format), Path(path), _provenance(told, unknown), mapping, name, verifier)
+            report = _known(job, lake) or _imported(job, lake)
+            if report is not None:
+                return replace(report, seconds=time.perf_counter() - started)
+            # The source says it itself, in the same words: saying it again makes no other import of it.
+            told = {key: value for key, value in told.items() if PROVENANCE[key] in job.source.unsaid}
     except OSError as error:
         raise IsocostError(
             f"the import could not be read or written: {error.strerror or error}",
             where=str(error.filename or lake),
             remedy="Free space or mend the permissions and import again; nothing was kept of this attempt",
         ) from error
-    return ImportReport(
-        **common,
-        status="imported",
-        records=rows,
-        supersedes=supersedes,
-        null_reasons=reasons,
-        unknown=tuple(sorted(accepted)),
-        warnings=tuple(source.warnings),
-        seconds=time.perf_counter() - started,
-    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One import on its way: what is read, under which name and identity."""
+
+    source: Source
+    constants: Constants
+    title: str
+    content: str
+    slug: str
+    verifier: str | None
+    fingerprints: tuple[tuple[int, int, int], ...]
+
+    def report(self, status: str, records: int, **more: Any) -> ImportReport:
+        reader, accepted = self.constants.importer, tuple(sorted(self.constants.unknown))
+        common = {"format": reader.name, "path": str(self.source.path), "import_id": self.constants.import_id, "unknown": accepted}
+        return ImportReport(**{**common, "source_slug": self.slug, "status": status, "records": records, **more})
+
+
+def _job(
+    reader: Importer, path: Path, provenance: tuple[dict[str, str], frozenset[str]], mapping: Any, name: str | None, verifier: str | None
+) -> _Job:
+    """Looks at the files and gives the import its identity: format, content and what was said of it that the rows depend on.
+
+    What was accepted as unknown is no part of it: it lets values stay NULL that are NULL either way.
+    """
+    given, accepted = provenance
+    source = Source(path, tuple(_guarded(path, lambda: reader.files(path))), _options(reader, mapping))
+    fingerprints = tuple(_fingerprint(file) for file in source.files)
+    content = _content_hash(source)
+    import_id = "im-" + sha256_hex([reader.name, reader.version, content, given, source.options, verifier], 16)
+    title = name or str(path.resolve())
+    source_slug = f"{slug(reader.name)}-{slug(name or path.stem, 40)}-{sha256_hex([reader.name, title], 8)}"
+    return _Job(source, Constants(import_id, reader, given, accepted), title, content, source_slug, verifier, fingerprints)
+
+
+def _known(job: _Job, lake: Path) -> ImportReport | None:
+    """The report where this very import lies in the lake already; None where it does not."""
+    import_id = job.constants.import_id
+    known = next((item for item in sealed_imports(lake) if item.import_id == import_id), None)
+    if known is not None:
+        # A copy under another name is the same file.
+        notes = _needless(job.constants.unknown, known.manifest.get("unsaid", PROVENANCE.values()))
+        return job.report("already", known.manifest["records"], source_slug=known.source_slug, warnings=notes)
+    replaced = reactivate(lake, job.slug, import_id)
+    return None if replaced is None else job.report("reactivated", replaced[1], supersedes=replaced[0])
+
+
+def _imported(job: _Job, lake: Path) -> ImportReport | None:
+    """Reads, stages and seals; None, with nothing kept, where something was given that the source says itself."""
+    source, constants = job.source, job.constants
+    with staging(lake, constants.import_id) as folder:
+        rows, reasons = _guarded(source, lambda: _write(source, constants, folder))
+        for file, fingerprint in zip(source.files, job.fingerprints, strict=True):
+            if _fingerprint(file) != fingerprint:
+                raise IsocostError("changed while it was read", where=str(file), remedy="Import it again when nothing writes to it")
+        if constants.given.keys() - source.unsaid:
+            return None
+        manifest = _manifest(source, constants, job.title, job.content, rows, reasons) | {"verifier": job.verifier}
+        supersedes = seal(lake, job.slug, constants.import_id, folder, manifest)
+    notes = (*source.warnings, *_needless(constants.unknown, source.unsaid))
+    return job.report("imported", rows, supersedes=supersedes, null_reasons=reasons, warnings=notes)
+
+
+def _needless(unknown: Set[str], unsaid: Iterable[str]) -> tuple[str, ...]:
+    """What to tell of provenance that was accepted as unknown and that the source says in every record."""
+    names = [name for name, column in PROVENANCE.items() if column in set(unknown) - set(unsaid)]
+    return (f"the source itself says {', '.join(names)}: its word counts, nothing of it was taken as unknown",) if names else ()
 
 
 def _guarded(source: Source | Path, work: Any) -> Any:
@@ -201,7 +240,7 @@ def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dic
         writer = PartWriter(folder)
         try:
             for index, row in enumerate(constants.importer.records(source)):
-                writer.add(_finished(row, index, constants), row)
+                writer.add(_finished(row, index, constants, source.unsaid), row)
             writer.close()
         finally:
             writer.abandon()
@@ -211,10 +250,10 @@ def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dic
     return rows, reasons
 
 
-def _finished(row: Row, index: int, constants: Constants) -> dict[str, Any]:
+def _finished(row: Row, index: int, constants: Constants, unsaid: set[str]) -> dict[str, Any]:
     """The row's values with identity, provenance and the format's declarations filled in."""
     values = row.values
-    fill_provenance(values, row, constants)
+    fill_provenance(values, row, constants, unsaid)
     declared = constants.importer.conventions
     values["import_id"], values["record_index"], values["source"] = constants.import_id, index, constants.importer.name
     if values.get("latency_s") is not None:
@@ -226,8 +265,10 @@ def _finished(row: Row, index: int, constants: Constants) -> dict[str, Any]:
     return values
 
 
-def fill_provenance(values: dict[str, Any], row: Row, constants: Constants) -> None:
+def fill_provenance(values: dict[str, Any], row: Row, constants: Constants, unsaid: set[str]) -> None:
     """Fills what was given, and asks by name for what is neither in the source nor given nor accepted as unknown.
+
+    Adds to ``unsaid`` the columns that the source leaves open in this record.
 
     Raises:
         IsocostError: provenance is missing, or the source says otherwise than the importing person.
@@ -236,6 +277,7 @@ def fill_provenance(values: dict[str, Any], row: Row, constants: Constants) -> N
     for name, column in PROVENANCE.items():
         found, given = values.get(column), constants.given.get(column)
         if found is None:
+            unsaid.add(column)
             if given is not None:
                 values[column] = given
             elif column not in constants.unknown:
@@ -299,17 +341,19 @@ def _fingerprint(file: Path) -> tuple[int, int, int]:
 
 
 def _content_hash(source: Source) -> str:
-    """Hash of names and bytes of all files: SHA-256 over the SHA-256 of each block, so that blocks are hashed side by side."""
+    """Hash of names and bytes of all files, noting each file's: SHA-256 over those of its blocks, which are hashed side by side."""
     digest = hashlib.sha256()
     with ThreadPoolExecutor(max_workers=4) as pool:
         for file in source.files:
             size = file.lstat().st_size
-            inner = pool.map(partial(_block_hash, file), range(0, max(size, 1), _BLOCK_BYTES))
+            own = hashlib.sha256()
+            for block in pool.map(partial(_block_hash, file), range(0, max(size, 1), _BLOCK_BYTES)):
+                own.update(block)
+            source.digests[file] = own.hexdigest()
             # The name of a single file is no content: a renamed copy is the same file.
             label = source.relative(file) if file != source.path else ""
             digest.update(len(label).to_bytes(4, "big") + label.encode("utf-8", "surrogateescape") + size.to_bytes(8, "big"))
-            for block in inner:
-                digest.update(block)
+            digest.update(own.digest())
     return digest.hexdigest()
 
 
@@ -337,7 +381,8 @@ def _manifest(source: Source, constants: Constants, title: str, content: str, ro
         "files": [source.relative(file) for file in source.files],
         "records": rows,
         "given": constants.given,
-        "unknown": sorted(constants.unknown),
+        "unknown": sorted(constants.unknown & source.unsaid),
+        "unsaid": sorted(source.unsaid),
         "options": source.options,
         "null_reasons": reasons,
         "warnings": source.warnings,

@@ -247,6 +247,36 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
 
 
+def read_import(lake: Path, source_slug: str, import_id: str) -> pl.DataFrame:
+    """The rows of one import, whether or not another one has superseded it; no other import is looked at.
+
+    Raises:
+        IsocostError: it is not in the lake, or what lies there is damaged.
+    """
+    home = imports_root(lake) / f"source={source_slug}"
+    folder = home / f"import={import_id}"
+    if not folder.is_dir():
+        raise IsocostError(
+            "this import is no longer in the lake",
+            where=str(folder),
+            remedy="Import its source again under the same name; the sealed parts lie in raw/quarantine if they were set aside",
+        )
+    manifest = _read_manifest(folder)
+    try:
+        return _scan([folder / part["name"] for part in manifest["parts"]]).collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise IsocostError(
+            f"a part of this import is missing or damaged ({' '.join(str(error).split())[:200]})",
+            where=str(folder),
+            remedy="Set it aside with `isocost bank verify LAKE --repair`, then import the source again under the same name",
+        ) from error
+
+
+def _scan(parts: list[Path]) -> pl.LazyFrame:
+    # Parts of before a column came have it NULL, as they would if their source had not said it.
+    return pl.scan_parquet(parts, hive_partitioning=False, schema=polars_schema(table("raw_imports")), missing_columns="insert")
+
+
 def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_superseded: bool = False) -> pl.LazyFrame:
     """The rows of ``raw_imports`` that count, lazily.
 
@@ -262,7 +292,7 @@ def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_sup
     parts = [part for import_id in sorted(chosen) for part in chosen[import_id].parts]
     if not parts:
         return pl.LazyFrame(schema=polars_schema(table("raw_imports")))
-    return pl.scan_parquet(parts, hive_partitioning=False, schema=polars_schema(table("raw_imports")))
+    return _scan(parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from isocost.bank.importers.base import Conventions, Importer, Source, files_und
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.bank.importers.row import Row
 from isocost.errors import IsocostError
+from isocost.hashing import text_hash
 
 _ARRAYS = (
     "input_lens",
@@ -29,6 +30,7 @@ _ARRAYS = (
     "server_queue_times",
     "server_ttfts",
 )
+_REPEAT = re.compile(r"run=\d+\.json")  # vllm bench sweep --num-runs: the same settings again
 _NOT_RUNS = re.compile(r"summary\.json|warmup\.json|.*failure\.json")
 _SETTINGS = ("request_rate", "burstiness", "max_concurrency", "num_prompts", "backend", "label")
 _TIMES = re.compile(r"(?P<stat>mean|median|std|p[\d.]+)_(?P<what>ttft|tpot|itl|e2el)_ms")
@@ -108,10 +110,15 @@ def _condition(result: dict[str, Any], file: Path, source: Source) -> dict[str, 
         for part in file.parent.relative_to(source.path).parts:
             if part.startswith("SERVE-"):
                 condition["sweep"] = part
-        condition["run"] = file.stem
-    if result.get("run_number") is not None:
-        condition["run"] = result["run_number"]
+        if not _REPEAT.fullmatch(file.name):
+            condition["file"] = file.relative_to(source.path).as_posix()
     return condition
+
+
+def _run_of(result: dict[str, Any]) -> str:
+    """A name for one result, which may stand in a file with others: its date and its numbers."""
+    told = {key: value for key, value in result.items() if not isinstance(value, list | dict) and key != "run_number"}
+    return f"result:{text_hash(repr(sorted(told.items())))}"
 
 
 def _put_run(row: Row, result: dict[str, Any], condition: dict[str, Any]) -> None:
@@ -124,6 +131,7 @@ def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) ->
     if "model_id" not in result or "duration" not in result:
         raise IsocostError("has no model_id and duration: it is no result of vllm bench serve", where=where)
     condition = _condition(result, file, source)
+    source.run = _run_of(result)
     arrays = {name: as_list(result[name], f"{where}, {name}") for name in _ARRAYS if result.get(name) is not None}
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:

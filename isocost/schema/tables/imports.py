@@ -24,6 +24,12 @@ _IDENTITY = (
     ),
     Column("source_file", "string", "File of the record, relative to the imported path.", nullable=False),
     Column("source_place", "string", "Place in the file: line, row, zip member or JSON path."),
+    Column(
+        "source_run",
+        "string",
+        "Run of the other tool that made the record: the run's own id, else a hash of the run's file; "
+        "NULL where the source is one run in several files.",
+    ),
 )
 
 _PROVENANCE = (

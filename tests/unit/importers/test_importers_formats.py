@@ -184,7 +184,8 @@ def test_vllm_sweep_folder_leaves_out_summaries_warmups_and_failures(tmp_path: P
     (base / "run=2.failure.json").write_text(json.dumps({"run_number": 2, "error": "x"}))
     report = files.import_sample("vllm_bench", tmp_path / "sweep", tmp_path / "lake")
     frame = read_imports(tmp_path / "lake").collect()
-    assert {json.loads(text)["run"] for text in frame["condition"]} == {0, 1}
+    assert {json.loads(text)["sweep"] for text in frame["condition"]} == {"SERVE-a-BENCH-b"}
+    assert {Path(name).name for name in frame["source_file"]} == {"run=0.json", "run=1.json"}
     assert any("1 runs of the sweep failed" in text for text in report.warnings)
 
 

@@ -1,0 +1,274 @@
+"""Runs in imports: further runs are further samples, one run told twice is one, and the order of the imports changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import importer_samples as files
+import polars as pl
+import pytest
+
+from isocost import intake, refresh
+from isocost.bank.importers import import_path, read_imports, sealed_imports, sealing
+from isocost.errors import IsocostError
+from isocost.store import Store
+from isocost.tables.imports import build_imported_core, imported_texts
+
+pytestmark = pytest.mark.slow
+
+KNOWN = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}
+MAPPING = {"columns": {"problem": "id", "sample_index": "k", "output": "text", "correct": "ok"}}
+
+
+def table(path: Path, *rights: bool, word: str = "x") -> Path:
+    """One problem's attempts, numbered from 0."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{"id": "a", "k": k, "text": f"{word}{k}", "ok": right} for k, right in enumerate(rights)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def bring(store: Store, key: str, path: Path, **more):
+    mapping = path.parent / "mapping.yaml"
+    mapping.write_text(json.dumps(MAPPING), encoding="utf-8")
+    options = {"format": "generic", "provenance": KNOWN, "mapping": mapping} | more
+    report = intake.bring_in(store, key, path=path, **options)
+    refresh.curate_session(store, key)
+    return report
+
+
+def log(folder: Path, name: str, task_id: str, values: list[str | None], **more) -> Path:
+    """An Inspect log with one sample a problem; None is a sample that failed."""
+    document = files.inspect_log() | more
+    document["eval"] = {**document["eval"], "task_id": task_id}
+    pattern = document["samples"][0]
+    document["samples"] = [
+        {**pattern, "id": i, "epoch": 1} | ({"error": {"message": "boom"}, "scores": None} if value is None else _scored(value))
+        for i, value in enumerate(values, 1)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def _scored(value: str) -> dict:
+    return {"scores": {"match": {"value": value, "answer": "Yes"}}}
+
+
+def core_of(path: Path, lake: Path, name: str = "inspect_ai", **more) -> tuple[pl.DataFrame, pl.DataFrame]:
+    report = import_path(name, path, lake, **more)
+    raw = read_imports(lake, import_ids=[report.import_id]).collect()
+    return raw, build_imported_core(raw)["core_samples"]
+
+
+def test_two_logs_of_one_task_in_a_folder_keep_all_their_samples(tmp_path):
+    log(tmp_path / "in", "a.json", "one", ["C", "C", "I"])
+    log(tmp_path / "in", "b.json", "two", ["I", "I", "I"])
+    raw, samples = core_of(tmp_path / "in", tmp_path / "lake")
+    assert samples["is_valid"].all() and samples.height == 6 and samples["point_id"].n_unique() == 1
+    # Further samples of the same configuration: numbered on, run after run.
+    assert samples.sort("problem_id", "sample_index").group_by("problem_id").agg("sample_index")["sample_index"].to_list() == [[0, 1]] * 3
+    assert samples["sample_id"].n_unique() == 6 and samples["correct"].sum() == 2
+    texts = imported_texts(raw)
+    assert set(texts["sample_id"]) == set(samples["sample_id"])
+
+
+def test_what_nobody_knows_is_not_pooled_over_the_logs_of_a_folder(tmp_path):
+    for name in ("one", "two"):
+        path = log(tmp_path / "in", f"{name}.json", name, ["C", "C", "I"] if name == "one" else ["C", "I", "I"])
+        document = json.loads(path.read_text())
+        document["eval"]["model_generate_config"] = {}
+        path.write_text(json.dumps(document))
+    _, samples = core_of(tmp_path / "in", tmp_path / "lake", unknown={"sampling"})
+    accuracy = samples.group_by("point_id").agg(pl.col("correct").mean())["correct"].sort().to_list()
+    assert accuracy == pytest.approx([1 / 3, 2 / 3]) and samples["is_valid"].all()
+
+
+def test_a_retried_log_is_the_same_run_and_its_failed_samples_give_way(tmp_path):
+    log(tmp_path / "in", "1-first.json", "one", ["C", None, None], status="error")
+    log(tmp_path / "in", "2-retry.json", "one", ["C", "I", "C"])
+    _, samples = core_of(tmp_path / "in", tmp_path / "lake")
+    valid = samples.filter("is_valid").sort("problem_id")
+    assert valid.height == 3 and valid["correct"].sum() == 2 and valid["sample_index"].n_unique() <= 2
+    reasons = samples.filter(~pl.col("is_valid"))["invalid_reasons"].to_list()
+    assert len(reasons) == 3 and all("duplicate_in_source" in codes for codes in reasons)
+
+
+def test_one_log_as_archive_and_as_json_counts_once(tmp_path):
+    log(tmp_path / "in", "log.json", "one", ["C", "I"])
+    document = json.loads((tmp_path / "in" / "log.json").read_text())
+    samples = document.pop("samples")
+    with zipfile.ZipFile(tmp_path / "in" / "log.eval", "w") as archive:
+        archive.writestr("header.json", json.dumps(document))
+        for sample in samples:
+            archive.writestr(f"samples/{sample['id']}_epoch_1.json", json.dumps(sample))
+    _, samples = core_of(tmp_path / "in", tmp_path / "lake")
+    assert samples.height == 4 and samples["is_valid"].sum() == 2 and samples.filter("is_valid")["correct"].sum() == 1
+
+
+def test_a_second_run_is_more_samples_whatever_the_order_and_in_one_folder_or_two(tmp_path):
+    first, second = table(tmp_path / "1" / "a.jsonl", True, False), table(tmp_path / "2" / "b.jsonl", True, True, word="y")
+    seen = []
+    for order in ((first, second), (second, first)):
+        store = Store(tmp_path / f"data{len(seen)}")
+        for path in order:
+            bring(store, f"import-{path.stem}", path)
+        samples = store.read("core_samples")
+        assert samples.height == 4 and samples["correct"].sum() == 3 and samples["point_id"].n_unique() == 1
+        assert intake.clashes(store, "import-a") == [] == intake.clashes(store, "import-b")
+        outcomes, _ = refresh.derive_strategies(store).values()
+        seen.append((samples, outcomes))
+    assert seen[0][0].equals(seen[1][0]) and seen[0][1].equals(seen[1][1])
+    assert outcomes.filter(strategy="pass_at_k", budget=1)["accuracy"].item() == pytest.approx(0.75)
+    assert outcomes["n_samples"].max() == 4
+
+
+def test_the_same_file_given_with_another_one_counts_once(tmp_path):
+    folder = tmp_path / "both"
+    log(folder, "a.json", "one", ["C", "I"])
+    lone = shutil.copy(folder / "a.json", tmp_path / "lone.json")
+    log(folder, "b.json", "two", ["C", "C"])
+    store = Store(tmp_path / "data")
+    for key, path in (("import-folder", folder), ("import-lone", Path(lone))):
+        intake.bring_in(store, key, format="inspect_ai", path=path, provenance={})
+        refresh.curate_session(store, key)
+    samples = store.read("core_samples")
+    assert samples.height == 4 and samples["correct"].sum() == 3
+    assert intake.clashes(store, "import-lone") == []
+
+
+def test_a_corrected_state_of_a_run_under_another_name_is_told(tmp_path):
+    store = Store(tmp_path / "data")
+    for key, values in (("import-one", ["C", "I"]), ("import-two", ["C", "C"])):
+        path = log(tmp_path / key, "a.json", "one", values)
+        intake.bring_in(store, key, format="inspect_ai", path=path, provenance={})
+        refresh.curate_session(store, key)
+    (told,) = intake.clashes(store, "import-two")
+    assert told.startswith("1 samples of the same run have other results in import-one; only those of import-one count")
+    assert store.read("core_samples").height == 2
+
+
+def test_greedy_runs_of_lm_eval_with_the_same_words_are_two_runs(tmp_path):
+    folder = files.lm_eval(tmp_path / "in")
+    for path in list(folder.iterdir()):
+        shutil.copy(path, folder / path.name.replace("2026-01-21", "2026-01-22"))
+    raw, samples = core_of(folder, tmp_path / "lake", "lm_eval")
+    assert raw.filter(record_kind="sample")["source_run"].n_unique() == 2
+    assert samples.group_by("point_id", "problem_id").len()["len"].to_list() == [4] * 4
+    assert not samples["invalid_reasons"].explode(empty_as_null=False).is_in(["duplicate_in_source"]).any()
+
+
+def test_repeats_of_a_vllm_sweep_are_one_configuration(tmp_path):
+    base = tmp_path / "sweep" / "SERVE-a-BENCH-b"
+    base.mkdir(parents=True)
+    for index in (0, 1):
+        (base / f"run={index}.json").write_text(json.dumps(files.vllm_result(run_number=index, date=f"2026-{index}", **files.DETAIL)))
+    raw, samples = core_of(tmp_path / "sweep", tmp_path / "lake", "vllm_bench", unknown=files.ALL_UNKNOWN - {"model"}, provenance={})
+    assert raw["condition"].n_unique() == 1 and raw["source_run"].n_unique() == 2
+    assert samples["sample_id"].n_unique() == 6
+    assert not samples["invalid_reasons"].explode(empty_as_null=False).is_in(["duplicate_in_source"]).any()
+
+
+def test_yaml_files_of_single_problems_are_one_run(tmp_path):
+    first = files.large_language_monkeys(tmp_path / "in")
+    shutil.copy(first, tmp_path / "in" / "problem_8.yaml")
+    _, samples = core_of(tmp_path / "in", tmp_path / "lake", "large_language_monkeys", unknown=files.ALL_UNKNOWN)
+    assert samples["point_id"].n_unique() == 1 and samples.height == 4 and samples["is_valid"].all()
+
+
+def test_unknown_for_what_the_source_says_changes_nothing_and_is_told(tmp_path):
+    path, lake = files.inspect_ai(tmp_path), tmp_path / "lake"
+    first = import_path("inspect_ai", path, lake)
+    again = import_path("inspect_ai", path, lake, unknown={"model", "sampling"})
+    assert (again.status, again.import_id) == ("already", first.import_id) and first.warnings == ()
+    assert again.warnings == ("the source itself says model, sampling: its word counts, nothing of it was taken as unknown",)
+    other = import_path("inspect_ai", path, tmp_path / "other", unknown={"model"})
+    assert other.import_id == first.import_id and "says model:" in other.warnings[0]
+    row = read_imports(tmp_path / "other").collect().row(0, named=True)
+    assert row["model_variant"] == "m" and sealed_imports(tmp_path / "other")[0].manifest["unknown"] == []
+
+
+def test_saying_again_what_the_source_says_makes_no_other_import(tmp_path):
+    path, lake = files.inspect_ai(tmp_path), tmp_path / "lake"
+    first = import_path("inspect_ai", path, lake)
+    again = import_path("inspect_ai", path, lake, provenance={"model": "m"})
+    assert (again.status, again.import_id) == ("already", first.import_id)
+    assert len(sealed_imports(lake, include_superseded=True)) == 1
+
+
+def test_unknown_in_the_fast_way_of_the_generic_importer(tmp_path):
+    path, lake = files.generic(tmp_path), tmp_path / "lake"
+    first = files.import_sample("generic", path, lake, unknown=files.ALL_UNKNOWN - {"model"})
+    again = files.import_sample("generic", path, lake)
+    assert again.status == "already" and again.import_id == first.import_id
+    assert "source itself says model" in again.warnings[0] and sealed_imports(lake)[0].manifest["unsaid"] == sorted(
+        {"task", "task_version", "prompt", "sampling"}
+    )
+
+
+def test_parts_of_before_the_column_of_runs_are_read(tmp_path, monkeypatch):
+    path, lake = table(tmp_path / "a.jsonl", True, False), tmp_path / "lake"
+    import_path("generic", path, lake, mapping=MAPPING, provenance=KNOWN)
+    part = next(lake.rglob("part-*.parquet"))
+    pl.read_parquet(part).drop("source_run").write_parquet(part)
+    raw = read_imports(lake).collect()
+    assert raw["source_run"].null_count() == 2
+    assert build_imported_core(raw)["core_samples"]["sample_id"].n_unique() == 2
+
+
+def two_sources(store: Store, folder: Path):
+    bring(store, "import-good", table(folder / "1" / "a.jsonl", True, False))
+    report = bring(store, "import-bad", table(folder / "2" / "b.jsonl", True, True, word="y"))
+    return sealing.imports_root(store.lake) / f"source={report.source_slug}" / f"import={report.import_id}"
+
+
+def test_a_source_that_was_set_aside_does_not_stop_the_others(tmp_path, capsys):
+    from isocost.cli import main
+
+    store = Store(tmp_path / "data")
+    part = two_sources(store, tmp_path) / "part-00000.parquet"
+    part.write_bytes(part.read_bytes()[:100])
+    assert sealing.set_aside_imports(store.lake)
+    assert main(["--data", str(store.root), "refresh"]) == 2
+    told = capsys.readouterr()
+    assert "1 of 2 sources could not be read and are in no table" in told.err and "import-bad" in told.err
+    assert "import-bad LEFT OUT" in told.out and "Traceback" not in told.err
+    assert store.read("core_samples").height == 2 and set(store.read("out_strategy_outcomes")["n_samples"]) == {2}
+    assert store.warehouse.exists()
+
+
+@pytest.mark.parametrize("harm", ["torn", "gone", "manifest"])
+def test_a_damaged_source_is_left_out_until_it_is_imported_again(tmp_path, monkeypatch, harm):
+    for name, rows in (("publish_warehouse", 0), ("publish_exports", {}), ("publish_report", 0)):
+        monkeypatch.setattr(refresh, name, lambda _store, rows=rows: SimpleNamespace(rows=rows))
+    monkeypatch.setattr(refresh, "STEPS", {})
+    store = Store(tmp_path / "data")
+    home = two_sources(store, tmp_path)
+    part = home / "part-00000.parquet"
+    if harm == "manifest":
+        (home / "manifest.json").write_text("{")
+    elif harm == "gone":
+        part.unlink()
+    else:
+        part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(IsocostError, match="1 of 2 sources") as caught:
+        list(refresh.everything(store))
+    assert "bank verify" in str(caught.value)
+    assert store.read("core_samples").height == 2
+    sealing.set_aside_imports(store.lake)
+    bring(store, "import-bad", tmp_path / "2" / "b.jsonl")
+    list(refresh.everything(store))
+    assert store.read("core_samples").height == 4
+
+
+def test_a_damaged_source_is_named_with_its_remedy(tmp_path):
+    store = Store(tmp_path / "data")
+    report = bring(store, "import-bad", table(tmp_path / "b.jsonl", True))
+    shutil.rmtree(sealing.imports_root(store.lake) / f"source={report.source_slug}")
+    with pytest.raises(IsocostError, match=r"no longer in the lake.*under the same name"):
+        intake.raw_rows(store, "raw_imports", "import-bad")
