@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from isocost import sql
@@ -65,15 +64,8 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     batch = {session_id: session.engine.max_num_seqs}
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
-    core = build_core(calls, [session], manifests, flops=_flops(store), energy=build_run_energy(windows, manifests))
+    core = build_core(calls, [session], manifests, book=card_book(store), energy=build_run_energy(windows, manifests))
     return {**core, "core_energy_windows": windows}
-
-
-def _flops(store: Store):
-    from isocost.costs import forward_flops
-
-    book = card_book(store)
-    return lambda card, prompt, output, cached: forward_flops(book.model(card), prompt, output, cached_tokens=np.minimum(cached, prompt))
 
 
 def _core_of_import(store: Store, session_id: str) -> Frames:

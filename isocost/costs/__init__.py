@@ -14,7 +14,7 @@ from isocost.costs.attribution import (
 )
 from isocost.costs.book import CardBook, load_book
 from isocost.costs.flops import FLOPS_METHOD, decode_flops, forward_flops, prefill_flops
-from isocost.costs.kinetics import kinetics_eflops, kinetics_terms
+from isocost.costs.kinetics import kinetics_eflops, kinetics_shared_eflops, kinetics_terms
 from isocost.costs.model_cards import ModelCard
 from isocost.costs.money import device_usd, per_correct, token_usd
 from isocost.costs.other_cards import DeviceCard, HumanBaseline, PriceCard
@@ -25,11 +25,13 @@ from isocost.costs.roofline import (
     critical_batch,
     decode_step_seconds,
     energy_cap_j,
+    kv_traffic_bytes,
     mbu,
     mfu,
     prefill_seconds,
     request_bytes,
     request_seconds,
+    weight_traffic_bytes,
 )
 from isocost.costs.runtime import RuntimeModel, fit_runtime_model, helm_idealized_runtime, idealized_energy_j, idealized_usd
 from isocost.costs.speculative import estimate_acceptance, goodput, speculative_speedup, target_efficiency, tokens_per_step
@@ -67,7 +69,9 @@ __all__ = [
     "idealized_usd",
     "intelligence",
     "kinetics_eflops",
+    "kinetics_shared_eflops",
     "kinetics_terms",
+    "kv_traffic_bytes",
     "latency_summary",
     "load_book",
     "local_coverage",
@@ -88,4 +92,5 @@ __all__ = [
     "token_usd",
     "tokens_per_step",
     "verification_budget",
+    "weight_traffic_bytes",
 ]

@@ -7,7 +7,7 @@ Not here: what the cards mean (`model_cards`, `other_cards`). A missing card is 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -65,6 +65,10 @@ class CardBook:
         """The one price card that sells hours of a device; None where there is none or several (which one applies is the reader's call)."""
         found = [card for card in self.prices.values() if card.device == device.name and card.usd_per_device_hour is not None]
         return found[0] if len(found) == 1 else None
+
+    def prices_naming(self, names: Collection[str]) -> list[PriceCard]:
+        """The price cards that sell tokens of a model of one of these names."""
+        return [card for card in self.prices.values() if card.model is not None and card.model in names]
 
     def baseline(self, task: str) -> HumanBaseline:
         """The human baseline of a task; IsocostError with the entry to fill in when there is none."""

@@ -112,3 +112,23 @@ def kinetics_eflops(
         eFLOPs, shape (...).
     """
     return kinetics_terms(model, prompt_tokens, output_tokens, trials, intensity).total
+
+
+def kinetics_shared_eflops(model: ModelCard, prompt_tokens: ArrayLike, output_tokens: ArrayLike, intensity: float) -> NDArray[np.float64]:
+    """The part of one trial's eFLOPs that N trials of one prompt pay together: reading the prompt's KV cache, I x 2 L_in D L_out.
+
+    With t = `kinetics_eflops` of one trial and s this part, N trials of mean cost E[t] cost N (E[t] - E[s]) + E[s]: the mean over
+    a bank of the paper's cost of N trials.
+
+    Args:
+        model: the model card.
+        prompt_tokens: L_in, shape (...).
+        output_tokens: L_out, shape (...).
+        intensity: I in FLOP per byte.
+
+    Returns:
+        eFLOPs, shape (...).
+    """
+    p, o = token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens")
+    weight = float(numbers(intensity, "intensity"))
+    return weight * model.bytes_per_kv_element * float(model.kv_elements_per_token) * p * o

@@ -89,6 +89,7 @@ class PriceCard(BaseModel):
         usd_per_million_output_tokens: generated tokens; given together with the input price.
         usd_per_device_hour: one device for an hour; None = not sold by the hour.
         device: device card whose hour that is; given, tables price sessions on that device.
+        model: model whose tokens these are, as a sweep names it (its card, name or path); given, tables price samples of that model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,6 +102,7 @@ class PriceCard(BaseModel):
     usd_per_million_output_tokens: float | None = Field(ge=0)
     usd_per_device_hour: float | None = Field(ge=0)
     device: str | None = None
+    model: str | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -108,6 +110,8 @@ class PriceCard(BaseModel):
             raise ValueError("input and output token prices are given together or not at all")
         if self.usd_per_million_output_tokens is None and self.usd_per_device_hour is None:
             raise ValueError("a price card needs token prices or a price per device-hour")
+        if self.model is not None and not self.is_by_token:
+            raise ValueError("model names whose tokens are sold, and the card has no token prices")
         return self
 
     @property

@@ -26,15 +26,16 @@ def active_experts(experts: float, chosen: float, tokens: ArrayLike) -> NDArray[
 
     MoESD, Huang et al. 2025 (arXiv 2505.19645).
     """
-    return experts * (1 - ((experts - chosen) / experts) ** token_counts(tokens, "tokens"))
+    return experts * (1 - ((experts - chosen) / experts) ** numbers(tokens, "tokens"))
 
 
 def weight_bytes(model: ModelCard, tokens: ArrayLike, *, convention: Convention = "engine") -> NDArray[np.float64]:
     """Bytes of weights that one step reads for a batch of ``tokens`` tokens, shape (...).
 
-    Dense models read all multiplied weights whatever the batch; a mixture of experts reads the experts its tokens visit.
+    Dense models read all multiplied weights whatever the batch; a mixture of experts reads the experts its tokens visit. A mean batch
+    need not be whole.
     """
-    batch = token_counts(tokens, "tokens")
+    batch = numbers(tokens, "tokens")
     outside = model.parameters_total - model.parameters_experts
     if convention == "engine":
         outside -= model.parameters_looked_up
@@ -152,17 +153,54 @@ def request_seconds(
     return first + until[last] - until[prompt.astype(np.int64)]
 
 
+def kv_traffic_bytes(model: ModelCard, prompt_tokens: ArrayLike, output_tokens: ArrayLike) -> NDArray[np.float64]:
+    """KV cache traffic of requests: each position's keys and values written once, and read anew by every later decode step.
+
+    A cached prompt costs as much as a computed one: its keys and values are read once in prefill where they are not written.
+
+    Args:
+        model: the model card.
+        prompt_tokens: shape (...).
+        output_tokens: shape (...).
+
+    Returns:
+        Bytes, shape (...); a request's own, whatever runs beside it.
+    """
+    prompt, output = token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens")
+    steps = np.maximum(output - 1, 0)
+    read = 2.0 * model.kv_heads * model.head_size * model.bytes_per_kv_element * attended_positions(model, prompt, prompt + steps)
+    return read + model.kv_bytes_per_token * (prompt + steps)
+
+
+def weight_traffic_bytes(
+    model: ModelCard, prompt_tokens: ArrayLike, output_tokens: ArrayLike, *, cached_tokens: ArrayLike = 0, batch: float = 1.0
+) -> NDArray[np.float64]:
+    """A request's share of the weights read: all of its prefill's, and 1 / ``batch`` of each of its decode steps'.
+
+    Args:
+        model: the model card.
+        prompt_tokens: shape (...).
+        output_tokens: shape (...).
+        cached_tokens: prompt tokens taken from a cache, shape (...); only a mixture of experts reads fewer weights for them.
+        batch: sequences that share a decode step, on average.
+
+    Returns:
+        Bytes, shape (...). Summed over the requests of a batch they are what its decode steps read; prefills that ran in one step
+        are counted apart, so the prefill's part is an upper bound.
+    """
+    prompt, output = token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens")
+    computed = np.maximum(prompt - token_counts(cached_tokens, "cached_tokens"), 1)
+    return weight_bytes(model, computed) + np.maximum(output - 1, 0) * weight_bytes(model, np.asarray(batch)) / batch
+
+
 def request_bytes(model: ModelCard, prompt_tokens: ArrayLike, output_tokens: ArrayLike, *, batch: float = 1.0) -> NDArray[np.float64]:
-    """Memory traffic of requests: weights shared with ``batch`` - 1 like sequences at each step, KV cache written once and read anew.
+    """Memory traffic of requests: `weight_traffic_bytes` and `kv_traffic_bytes` together.
 
     Returns:
         Bytes, shape (...): the request's share of the weights of its prefill and each decode step, plus its own KV traffic.
     """
-    prompt, output = token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens")
-    steps = np.maximum(output - 1, 0)
-    weights = weight_bytes(model, prompt) + steps * weight_bytes(model, np.asarray(batch)) / batch
-    read = 2.0 * model.kv_heads * model.head_size * model.bytes_per_kv_element * attended_positions(model, prompt, prompt + steps)
-    return weights + read + model.kv_bytes_per_token * (prompt + steps)
+    weights = weight_traffic_bytes(model, prompt_tokens, output_tokens, batch=batch)
+    return weights + kv_traffic_bytes(model, prompt_tokens, output_tokens)
 
 
 def critical_batch(model: ModelCard, device: DeviceCard, *, number_format: str = "bfloat16") -> float:

@@ -51,7 +51,8 @@ def price_skeleton(name: str) -> str:
     usd_per_million_cached_input_tokens:  # null = cached tokens cost as much as others
     usd_per_million_output_tokens:
     usd_per_device_hour:                  # null where not sold by the hour
-    device:                               # device card whose hour it is"""
+    device:                               # device card whose hour it is
+    model:                                # model whose tokens these are, as the sweep names it"""
 
 
 def baseline_skeleton(task: str) -> str:

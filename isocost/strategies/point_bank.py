@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,10 @@ LINEAR_AXES = {
     "output_tokens": "output_tokens",
     "prompt_tokens_unshared": "prompt_tokens",
     "flops": "flops",
+    "kinetics_eflops": "kinetics_eflops",
+    "kv_traffic_bytes": "kv_traffic_bytes",
+    "weight_traffic_bytes": "weight_traffic_bytes",
+    "device_s": "device_s",
     "energy_j": "energy_j",
     "cost_usd": "cost_usd",
     "latency_sequential_s": "latency_s",
@@ -104,18 +109,30 @@ class PointBank:
         """A number for each problem that seeds its random draws, whatever other problems the bank holds."""
         return np.array([zlib.crc32(p.encode()) for p in self.problem_ids], dtype=np.int64)
 
+    @cached_property
+    def _seen(self) -> dict[tuple[str, str], Any]:
+        """What was computed once of a column: strategies ask for the same ones over and over."""
+        return {}
+
     def known(self, name: str) -> bool:
         """Whether any sample has a value in this column."""
-        return name in self.columns and bool(np.any(~np.isnan(self.columns[name]) & self.present))
+        if ("known", name) not in self._seen:
+            is_known = name in self.columns and bool(np.any(~np.isnan(self.columns[name]) & self.present))
+            self._seen["known", name] = is_known
+        return self._seen["known", name]
 
     def column(self, name: str) -> Floats:
         """One column, all unknown when it was not banked."""
-        return self.columns.get(name, np.full(self.correct.shape, np.nan))
+        return self.columns[name] if name in self.columns else np.full(self.correct.shape, np.nan)
 
     def mean(self, name: str) -> Floats:
         """Mean over each problem's samples, (problems,); NaN where any of them is unknown."""
-        values = np.where(self.present, self.column(name), 0.0)
-        return values.sum(axis=1) / np.where(self.sizes > 0, self.sizes, np.nan)
+        if ("mean", name) not in self._seen:
+            values = np.where(self.present, self.columns[name], 0.0).sum(axis=1) if name in self.columns else np.nan
+            means = values / np.where(self.sizes > 0, self.sizes, np.nan)
+            means.flags.writeable = False
+            self._seen["mean", name] = means
+        return self._seen["mean", name]
 
     def mean_by_class(self, name: str) -> Floats:
         """Mean over each class and, last, over samples without an answer; 0 for empty classes, NaN rows where any is unknown."""
@@ -129,10 +146,12 @@ class PointBank:
     def parallel_costs(self, ks: Ints) -> dict[str, Floats]:
         """Expected cost of k samples drawn together, by axis, each (problems, budgets); NaN where unknown or k > n.
 
-        Sums are k times the mean; the parallel latency is the expected maximum of k; a shared prompt is read once.
+        Sums are k times the mean; the parallel latency is the expected maximum of k; a shared prompt is read once, and so is its KV
+        cache in eFLOPs (Kinetics: the mean over samples of the cost of k trials). Everything else is as it was run.
         """
         allowed = np.where(ks[None, :] <= self.sizes[:, None], 1.0, np.nan)
         costs = {axis: allowed * ks * self.mean(name)[:, None] for axis, name in LINEAR_AXES.items()}
+        costs["kinetics_eflops"] = costs["kinetics_eflops"] - allowed * (ks - 1) * self.mean("kinetics_shared_eflops")[:, None]
         costs["samples"] = allowed * ks
         costs["prompt_tokens"] = allowed * self.mean("prompt_tokens")[:, None]
         costs["latency_parallel_s"] = self.expected_extreme("latency_s", ks, largest=True)

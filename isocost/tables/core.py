@@ -9,25 +9,22 @@ invalid_reasons. NaN and infinity become NULL with the code "not_finite_<column>
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from isocost.costs import CardBook, load_book
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_type
 from isocost.sweep import PlannedPoint, Session
-from isocost.tables.core_context import points_frame, problems_frame, sessions_frame
+from isocost.tables.core_context import device_of, points_frame, problems_frame, sessions_frame
+from isocost.tables.core_costs import REASONS, SAME, SUMMED, add_costs
 from isocost.tables.core_grades import grade_samples
 from isocost.tables.core_traces import VERIFY, verifications, with_records
 from isocost.tasks import Problem, load_problems
-
-Flops = Callable[[str, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
-"""Card name, prompt, output and cached tokens -> FLOPs; NaN where unknown."""
 
 TIME_SLACK_S = 1e-3
 """Two stamps of one request may be this far out of order: they are taken in different places of the engine. More is a defect."""
@@ -58,7 +55,7 @@ _SUMMED = (
     "queue_s",
     "prefill_s",
     "decode_s",
-    "flops",
+    *SUMMED,
     "energy_j",
 )
 
@@ -68,7 +65,7 @@ def build_core(
     sessions: Sequence[Session],
     manifests: Sequence[Any],
     *,
-    flops: Flops | None = None,
+    book: CardBook | None = None,
     energy: pl.DataFrame | None = None,
     problems: Sequence[Problem] | None = None,
 ) -> dict[str, pl.DataFrame]:
@@ -78,7 +75,7 @@ def build_core(
         raw_generations: rows of that table, of any number of runs.
         sessions: the sessions they belong to.
         manifests: manifests of their runs (mappings, or objects with those attributes).
-        flops: FLOPs of calls by model card; the packaged cards when None.
+        book: cards of models, devices and prices; the packaged ones when None.
         energy: one row per run: session_id, run_id, energy_j (J, of the measured window), energy_method, energy_unknown_reason. Attributed
             to the calls outside warm-up by their share of generated tokens, so that shares sum to the window's energy. None: unknown.
         problems: the problems asked; loaded from the sessions' tasks when None.
@@ -94,7 +91,9 @@ def build_core(
     known = {p.problem_id: p for p in (_load(planned) if problems is None else problems)}
     raw = _raw(raw_generations)
     calls = _mark_used(_times(_finite(raw)))
-    calls = _energy(_flops(calls, planned, flops or packaged_flops), energy)
+    runs = {(str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {} for m in manifests}
+    calls = add_costs(calls, planned, {run: (device_of(info), info) for run, info in runs.items()}, book or load_book())
+    calls = _energy(calls, energy)
     samples = _judge(grade_samples(_samples(calls, planned), known), planned, known)
     frames = {
         "core_samples": samples,
@@ -106,11 +105,8 @@ def build_core(
     return {name: conform(frame.select(c.name for c in table(name).columns), name) for name, frame in frames.items()}
 
 
-def packaged_flops(card: str, prompt: NDArray[np.float64], output: NDArray[np.float64], cached: NDArray[np.float64]) -> NDArray[np.float64]:
-    """FLOPs by the packaged model cards; an unknown card is an IsocostError that holds the card to fill in."""
-    from isocost.costs import forward_flops, load_book
-
-    return forward_flops(load_book().model(card), prompt, output, cached_tokens=np.minimum(cached, prompt))
+def _get(manifest: Any, name: str) -> Any:
+    return manifest.get(name) if isinstance(manifest, Mapping) else getattr(manifest, name, None)
 
 
 def _load(planned: Mapping[str, PlannedPoint]) -> list[Problem]:
@@ -186,18 +182,6 @@ def _mark_used(calls: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(reason.alias("not_used_reason")).drop("has_failed", "attempt_rank", "used_run", "used_attempt")
 
 
-def _flops(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], flops: Flops) -> pl.DataFrame:
-    """FLOPs of each call whose point names a card and whose tokens are known."""
-    found = np.full(calls.height, np.nan)
-    cards = np.array([(p.point.model.card or "") if (p := planned.get(point)) else "" for point in calls["point_id"]], dtype=object)
-    prompt, output = (calls[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in ("prompt_tokens", "output_tokens"))
-    cached = calls["cached_tokens"].cast(pl.Float64).fill_null(0.0).to_numpy()
-    for card in sorted({str(name) for name in cards if name}):
-        rows = (cards == card) & np.isfinite(prompt) & np.isfinite(output)
-        found[rows] = flops(card, prompt[rows], output[rows], cached[rows])
-    return calls.with_columns(pl.Series("flops", found, pl.Float64).fill_nan(None))
-
-
 def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
     if energy is None:
         unknown = (pl.lit(None, pl.Float64).alias("energy_j"), pl.lit(None, pl.String).alias("energy_method"))
@@ -236,6 +220,8 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint]) -> pl.Dat
             pl.col("prompt_name").first().alias("prompt"),
             *(pl.col(name).last() for name in _LAST),
             *whole,
+            *(pl.when(pl.col(name).n_unique() == 1).then(pl.col(name).first()).alias(name) for name in SAME),
+            pl.col(REASONS).explode(empty_as_null=False).unique().sort().alias(REASONS),
             pl.col("reasons").explode(empty_as_null=False).alias("reasons"),
             pl.len().cast(pl.Int32).alias("n_calls"),
         )
@@ -253,7 +239,7 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint]) -> pl.Dat
         *((pl.col(total) / tokens).alias(mean) for mean, total in means.items()),
         (pl.col("prefill_s") + pl.col("decode_s")).alias("latency_s"),
         pl.lit("generated").alias("source"),
-        *(pl.lit(None, pl.Float64).alias(name) for name in ("external_score", "cost_usd")),
+        pl.lit(None, pl.Float64).alias("external_score"),
         pl.lit(None, pl.Boolean).alias("label_correct"),
         pl.Series(
             "max_tokens", [p.point.budget.max_tokens if (p := planned.get(point)) else None for point in samples["point_id"]], pl.Int64

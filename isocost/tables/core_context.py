@@ -14,6 +14,7 @@ import polars as pl
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
 from isocost.sweep import PlannedPoint, Session
+from isocost.tables.core_costs import RunLoad, device_count, run_loads
 from isocost.tasks import Problem
 
 _BAD_STATUS = {"failed": "run_failed", "died": "run_died", "stopped": "run_stopped", "running": "run_unfinished"}
@@ -120,6 +121,7 @@ def sessions_frame(
     by_id = {session.session_id: session for session in sessions}
     counted = _call_counts(calls)
     tallied = _sample_counts(samples)
+    loads = run_loads(calls)
     joules = {} if energy is None else {(row["session_id"], row["run_id"]): row for row in energy.iter_rows(named=True)}
     rows = []
     for key in sorted(runs):
@@ -134,6 +136,7 @@ def sessions_frame(
             "model_variant": session.engine.model.name if session else None,
             **_from_manifest(told.get(key)),
             **_joules(joules.get(key), told.get(key)),
+            **_load(loads.get(key)),
             **counted.get(key, {"rows_total": 0, "rows_warmup": 0, "rows_superseded": 0}),
             **tallied.get(key, _NO_SAMPLES),
         }
@@ -147,6 +150,10 @@ def sessions_frame(
 
 
 _NO_SAMPLES = {"samples_total": 0, "samples_valid": 0, "samples_invalid": 0, "samples_truncated": 0, "invalid_counts": "{}"}
+
+
+def _load(load: RunLoad | None) -> dict[str, Any]:
+    return {} if load is None else {"decoding_s": load.decoding_s, "decode_batch_mean": load.decode_batch_mean}
 
 
 def _call_counts(calls: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
@@ -194,7 +201,8 @@ def _from_manifest(manifest: Any) -> dict[str, Any]:
         "started_unix_s": (info.get("clock_start") or {}).get("unix_s"),
         "ended_unix_s": (info.get("clock_end") or {}).get("unix_s"),
         "engine_start_s": info.get("engine_start_s"),
-        "device": _device(info),
+        "device": device_of(info),
+        "device_count": device_count(info),
         "isocost_version": versions.get("isocost"),
         "engine_version": next((versions[name] for name in _ENGINE_PACKAGES if versions.get(name)), None),
         "versions": canonical_json(versions) if versions else None,
@@ -202,7 +210,7 @@ def _from_manifest(manifest: Any) -> dict[str, Any]:
     }
 
 
-def _device(info: Mapping[str, Any]) -> str | None:
+def device_of(info: Mapping[str, Any]) -> str | None:
     """Model of the accelerator where its power source names it, which is what device cards go by; else the engine's own word."""
     boards = ((info.get("telemetry") or {}).get("description") or {}).get("devices") or []
     engine = _text((info.get("engine") or {}).get("device"))

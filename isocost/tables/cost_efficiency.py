@@ -7,7 +7,6 @@ cost-of-pass (``costs``). What cannot be known is NULL and says why in the row.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -161,38 +160,26 @@ def build_request_efficiency(
     return _table(sorted(rows, key=lambda r: (r["session_id"], r["point_id"])), "out_request_efficiency")
 
 
-_NO_SESSION: Row = dict.fromkeys(("device", "output_tokens_per_s", "device_count", "decode_batch_mean", "window_s", "samples"))
+_NO_SESSION: Row = dict.fromkeys(
+    ("device", "output_tokens_per_s", "device_count", "decoding_s", "decode_batch_mean", "window_s", "samples")
+)
 
 
 def _session(runs: pl.DataFrame, samples: pl.DataFrame) -> Row:
     timed = runs.filter((pl.col("window_s") > 0) & pl.col("output_tokens").is_not_null())
     seconds = float(timed["window_s"].sum()) if timed.height else 0.0
     devices = runs["device"].drop_nulls()
-    decoding = samples["decode_s"].sum() if samples["decode_s"].null_count() < samples.height else 0.0
+    decoded = runs.filter(pl.col("decode_batch_mean").is_not_null())
+    decoding = float(decoded["decoding_s"].sum())
     return {
         "device": devices[-1] if len(devices) else None,
         "output_tokens_per_s": float(timed["output_tokens"].sum()) / seconds if seconds > 0 else None,
-        "device_count": _device_count(runs["resolved_engine"].drop_nulls().to_list()),
-        "decode_batch_mean": float(decoding) / seconds if seconds > 0 and decoding > 0 else None,
+        "device_count": runs["device_count"].drop_nulls().max(),
+        "decoding_s": decoding,
+        "decode_batch_mean": float((decoded["decode_batch_mean"] * decoded["decoding_s"]).sum()) / decoding if decoding else None,
         "window_s": seconds if seconds > 0 else None,
         "samples": samples,
     }
-
-
-def _device_count(resolved: list[str]) -> int | None:
-    """Devices of an engine by its resolved configuration: tensor x pipeline x data parallel; None where it does not tell."""
-    sizes: dict[str, int] = {}
-
-    def walk(value: object) -> None:
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                if name in ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size") and isinstance(inner, int):
-                    sizes[name] = inner
-                walk(inner)
-
-    for text in resolved:
-        walk(json.loads(text))
-    return int(np.prod(list(sizes.values()))) if "tensor_parallel_size" in sizes else None
 
 
 def _mean(column: pl.Series) -> float | None:
@@ -276,7 +263,7 @@ def _utilisation(row: Row, part: pl.DataFrame, point: Row, session: Row, book: C
 
 
 def _bandwidth(point: Row, device: DeviceCard, session: Row, book: CardBook) -> Row:
-    """Bandwidth in use while decoding, from the mean decode batch: steps/s = decoded tokens/s over batch."""
+    """Bandwidth in use while decoding, from the mean decode batch: steps = decoded tokens over batch."""
     timed = session["samples"].filter(pl.col("n_calls") == 1).drop_nulls(["prompt_tokens", "output_tokens"])
     batch = session["decode_batch_mean"]
     if batch is None or batch < 1 or timed.height < session["samples"].height:
@@ -284,9 +271,9 @@ def _bandwidth(point: Row, device: DeviceCard, session: Row, book: CardBook) -> 
     model = book.model(str(point["model_card"]))
     prompt, output = (timed[c].to_numpy().astype(np.float64) for c in ("prompt_tokens", "output_tokens"))
     steps = np.maximum(output - 1, 0)
-    weights = steps.sum() / batch * float(weight_bytes(model, np.round(batch)))
+    weights = steps.sum() / batch * float(weight_bytes(model, batch))
     read = 2 * model.kv_heads * model.head_size * model.bytes_per_kv_element * attended_positions(model, prompt, prompt + steps).sum()
-    return {"mbu_ratio": float(weights + read) / session["window_s"] / (device.bandwidth() * session["device_count"])}
+    return {"mbu_ratio": float(weights + read) / session["decoding_s"] / (device.bandwidth() * session["device_count"])}
 
 
 def _money(row: Row, device: DeviceCard, count: int, book: CardBook) -> Row:

@@ -59,6 +59,7 @@ def build_cards(book: CardBook | None = None) -> dict[str, pl.DataFrame]:
             "output_usd_per_million_tokens": card.usd_per_million_output_tokens,
             "usd_per_device_hour": card.usd_per_device_hour,
             "device_card": card.device,
+            "priced_model": card.model,
         }
         for card in cards.prices.values()
     ]

@@ -20,7 +20,8 @@ IDENTITY = ("outcome_id", "model_variant", "prompt", "point_id", "strategy", "st
 KINDS = {"policy": ("policy",), "oracle": ("policy", "oracle")}
 # What makes two points of different tasks the same configuration, besides the identity above.
 CONFIGURATION = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "dtype", "quantization", "engine", "method")
-_UNITS = {"tokens": "tokens", "flops": "FLOP", "j": "J", "s": "s", "usd": "USD", "samples": "samples", "bytes": "bytes", "calls": "calls"}
+_UNITS = {"flops": "FLOP", "eflops": "FLOP", "j": "J", "s": "s", "usd": "USD"}
+_UNITS |= {word: word for word in ("tokens", "samples", "bytes", "calls")}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ and the tables made of it (outcomes.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,11 @@ NUMBERS = (
     "output_tokens",
     "prompt_tokens",
     "flops",
+    "kinetics_eflops",
+    "kinetics_shared_eflops",
+    "kv_traffic_bytes",
+    "weight_traffic_bytes",
+    "device_s",
     "energy_j",
     "cost_usd",
     "latency_s",
@@ -34,6 +39,8 @@ NUMBERS = (
     "confidence_lowest_group",
     "external_score",
 )
+METHODS = {"energy_j": "energy_method", "cost_usd": "cost_method", "kinetics_eflops": "kinetics_intensity"}
+"""Axis -> column that tells how it came about; values that differ in it are never added up."""
 OTHERS = (
     "sample_index",
     "is_valid",
@@ -42,7 +49,9 @@ OTHERS = (
     "session_id",
     "completion_hash",
     "is_truncated",
-    "energy_method",
+    *METHODS.values(),
+    "energy_unknown_reason",
+    "costs_unknown_reasons",
     "cluster_id",
 )
 
@@ -52,14 +61,22 @@ class BankFacts:
     """What is odd about a point's samples, for its rows.
 
     Attributes:
-        energy_method: the one method of all its energies; None where unknown or mixed.
+        methods: by axis of `METHODS` the one method of all its values; None where there is none or several.
         clusters: cluster of each problem that has one.
         counts: columns of out_strategy_outcomes that describe the samples.
+        reasons: why samples have no value, by cost axis.
     """
 
-    energy_method: str | None
+    methods: Mapping[str, str | float | None]
     clusters: dict[str, str]
     counts: dict[str, int | None] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def energy_method(self) -> str | None:
+        """The one method of all energies; None where unknown or mixed."""
+        found = self.methods.get("energy_j")
+        return None if found is None else str(found)
 
 
 def needed(samples: pl.DataFrame) -> pl.DataFrame:
@@ -95,12 +112,12 @@ def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts
     grid = _Grid(sizes)
     labels = {name: rows[name][0] for name in ("task", "model_variant", "prompt")}
     columns = {name: grid.numbers(valid, name, point_id) for name in NUMBERS if name in valid.columns}
-    method = _energy_method(valid)
-    if method is None:
-        columns.pop("energy_j", None)
+    methods = {axis: _method(valid, axis) for axis in METHODS}
+    for axis in (axis for axis, method in methods.items() if method is None):
+        columns.pop(axis, None)
     correct = grid.fill(valid["correct"].cast(pl.Float64).to_numpy(), np.nan)
     bank = PointBank(point_id, tuple(runs["problem_id"]), sizes, correct, _classes(valid, grid), columns, _completions(valid, grid), labels)
-    facts = _facts(rows, valid, bank, grid, method)
+    facts = _facts(rows, valid, bank, grid, methods)
     if everything.height > len(sizes):
         bank = bank.aligned(tuple(everything["problem_id"].sort()))
     return bank, facts
@@ -150,15 +167,34 @@ def _completions(valid: pl.DataFrame, grid: _Grid) -> np.ndarray | None:
     return grid.fill(codes.to_numpy(), -1)
 
 
-def _energy_method(valid: pl.DataFrame) -> str | None:
-    """The one method of all known energies. Without a column of methods, energies cannot be told apart and stay unknown."""
-    if "energy_method" not in valid.columns or "energy_j" not in valid.columns:
+def _method(valid: pl.DataFrame, axis: str) -> str | float | None:
+    """The one method of all known values of an axis. Joules without a column of methods cannot be told apart and stay unknown."""
+    column = METHODS[axis]
+    if axis not in valid.columns or valid[axis].null_count() == valid.height:
         return None
-    methods = valid.filter(pl.col("energy_j").is_not_null())["energy_method"].unique()
+    if column not in valid.columns:
+        return None if axis == "energy_j" else "unstated"
+    methods = valid.filter(pl.col(axis).is_not_null())[column].unique()
     return methods[0] if len(methods) == 1 else None
 
 
-def _facts(rows: pl.DataFrame, valid: pl.DataFrame, bank: PointBank, grid: _Grid, method: str | None) -> BankFacts:
+def _reasons(valid: pl.DataFrame, methods: Mapping[str, str | float | None]) -> dict[str, str]:
+    """Why an axis has no value for some samples: the first reason by its letters, where several are told."""
+    found: dict[str, str] = {}
+    if "costs_unknown_reasons" in valid.columns:
+        told = valid["costs_unknown_reasons"].explode(empty_as_null=False).drop_nulls().unique().sort()
+        for axis, _, reason in (str(text).partition(": ") for text in told):
+            found.setdefault(axis, reason)
+    if "energy_unknown_reason" in valid.columns:
+        energy = valid["energy_unknown_reason"].drop_nulls().unique().sort()
+        found |= {"energy_j": energy[0]} if len(energy) else {}
+    for axis, method in methods.items():
+        if method is None and axis in valid.columns and valid[axis].null_count() < valid.height:
+            found[axis] = "values of unlike methods are not added up"
+    return found
+
+
+def _facts(rows: pl.DataFrame, valid: pl.DataFrame, bank: PointBank, grid: _Grid, methods: Mapping[str, str | float | None]) -> BankFacts:
     """Counts for the rows of the point, and the problems' clusters."""
     truncated = all_truncated = None
     if "is_truncated" in valid.columns and valid["is_truncated"].null_count() < max(valid.height, 1):
@@ -177,4 +213,4 @@ def _facts(rows: pl.DataFrame, valid: pl.DataFrame, bank: PointBank, grid: _Grid
         "n_problems_all_truncated": all_truncated,
         "n_problems_one_class": int(((bank.counts > 0).sum(axis=1) == 1)[bank.abstained == 0].sum()),
     }
-    return BankFacts(method, clusters, counts)
+    return BankFacts(methods, clusters, counts, _reasons(valid, methods))

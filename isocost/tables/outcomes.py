@@ -21,12 +21,15 @@ from isocost.schema.frames import conform, empty
 from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy, find_strategies, pass_at_k, selection_efficiency
 from isocost.strategies.point_bank import COST_AXES
 from isocost.strategies.policies.chains import ladder_costs
-from isocost.tables.outcome_banks import BankFacts, needed, task_banks
+from isocost.tables.outcome_banks import METHODS, BankFacts, needed, task_banks
 
 OUTCOMES, PROBLEMS = "out_strategy_outcomes", "out_strategy_problems"
 CONFIDENCE = 0.95
 MISS = 0.05
 LONGEST_CHAIN = 3
+UNDEFINED = "the outcome is defined for no problem"
+UNDEFINED_HERE = "the outcome is undefined for the problem"
+NOT_MEASURED = "no sample tells, or samples are cut or halted before the measured end"
 MOST_CHAINS = 64  # a prompt with more chains keeps one point a model variant: the one with the most samples
 
 
@@ -211,7 +214,7 @@ def _frames(
         outcome_rows += rows
     schema = empty(OUTCOMES).schema
     outcomes = pl.DataFrame(outcome_rows, schema={name: schema[name] for name in outcome_rows[0]}).select(schema.names())
-    return outcomes, _problem_rows(played, [row["outcome_id"] for row in outcome_rows], ids)
+    return outcomes, _problem_rows(played, outcome_rows, ids)
 
 
 class _Ceilings:
@@ -287,8 +290,7 @@ def _outcome_rows(task: str, one: _Played, ceilings: _Ceilings) -> list[dict]:
     defined = ~np.isnan(replay.accuracy)
     point_ids = [b.point_id for b in one.banks]
     parameters = canonical_json(dict(strategy.parameters))
-    methods = {facts.energy_method for facts in one.facts}
-    method = next(iter(methods)) if len(methods) == 1 else None
+    methods = {axis: _common([facts.methods[axis] for facts in one.facts]) for axis in METHODS}
     shared = {
         "task": task,
         "model_variant": " + ".join(str(b.labels["model_variant"]) for b in one.banks),
@@ -304,7 +306,7 @@ def _outcome_rows(task: str, one: _Played, ceilings: _Ceilings) -> list[dict]:
         "n_samples_unscored": replay.unscored,
         **_summed(one.facts),
     }
-    known = {axis: _means(None if axis == "energy_j" and method is None else replay.costs.get(axis), defined) for axis in COST_AXES}
+    known = {axis: _means(None if methods.get(axis, "one") is None else replay.costs.get(axis), defined) for axis in COST_AXES}
     accuracy, marginal, score = (_means(values, defined) for values in (replay.accuracy, replay.marginal, replay.score))
     efficiency = _efficiencies(one, defined, ceilings)
     rows = []
@@ -323,13 +325,31 @@ def _outcome_rows(task: str, one: _Played, ceilings: _Ceilings) -> list[dict]:
                 "marginal_accuracy": marginal[i],
                 "selection_efficiency": efficiency[i],
                 "expected_score": score[i],
-                "energy_method": method if known["energy_j"][i] is not None else None,
+                **{column: methods[axis] if known[axis][i] is not None else None for axis, column in METHODS.items()},
+                **_cost_reasons(one, {axis: means[i] for axis, means in known.items()}, bool(defined[:, i].any())),
                 "estimator": "exact" if exact else "sampled",
                 "sampling_draws": None if exact else replay.draws,
                 "error_bound": 0.0 if exact else _mean_bound(replay, i, defined[:, i]),
             }
         )
     return rows
+
+
+def _common(methods: Sequence[str | float | None]) -> str | float | None:
+    """The one method of all points; None where they differ: unlike values are never added up."""
+    return methods[0] if len(set(methods)) == 1 else None
+
+
+def _cost_reasons(one: _Played, means: dict[str, float | None], is_defined: bool) -> dict[str, object]:
+    """Why each unknown cost of a row is unknown: what its samples say, else the strategy, else what replaying them leaves open."""
+    found, facts = {}, one.facts
+    for axis in (axis for axis, mean in means.items() if mean is None):
+        told = [f.reasons[axis] for f in facts if axis in f.reasons]
+        unlike = axis in METHODS and len({f.methods[axis] for f in facts}) > 1
+        own = "values of unlike methods are not added up" if unlike else NOT_MEASURED
+        found[axis] = UNDEFINED if not is_defined else told[0] if told else own
+    energy = found.get("energy_j")
+    return {"energy_unknown_reason": energy, "costs_unknown_reasons": [f"{axis}: {found[axis]}" for axis in sorted(found)]}
 
 
 def outcome_id(point_ids: Sequence[str], strategy: str, parameters: str, budget: float) -> str:
@@ -384,7 +404,7 @@ def _reasons(replay: Replay, i: int, undefined: np.ndarray) -> list[str]:
     return sorted(found)
 
 
-def _problem_rows(played: Sequence[_Played], outcome_ids: Sequence[str], problem_ids: Sequence[str]) -> pl.DataFrame:
+def _problem_rows(played: Sequence[_Played], outcome_rows: Sequence[dict], problem_ids: Sequence[str]) -> pl.DataFrame:
     """One row for each outcome and problem, outcomes in the order given."""
     place = {problem: i for i, problem in enumerate(problem_ids)}
     names = sorted({name for one in played for name in one.replay.undefined})
@@ -395,21 +415,24 @@ def _problem_rows(played: Sequence[_Played], outcome_ids: Sequence[str], problem
         outcome_at.append(np.repeat(np.arange(first, first + budgets), problems))
         problem_at.append(np.tile([place[p] for p in one.banks[0].problem_ids], budgets))
         reason_at.append(_reason_numbers(one.replay, names).T.ravel())
-        mixed = len({facts.energy_method for facts in one.facts}) > 1
+        mixed = {axis for axis in METHODS if len({facts.methods[axis] for facts in one.facts}) > 1}
         values["accuracy"].append(one.replay.accuracy.T.ravel())
         for axis in COST_AXES:
-            known = axis in one.replay.costs and not (axis == "energy_j" and mixed)
+            known = axis in one.replay.costs and axis not in mixed
             values[axis].append(one.replay.costs[axis].T.ravel() if known else np.full(problems * budgets, np.nan))
         first += budgets
+    outcome_of = np.concatenate(outcome_at)
+    reasons = pl.Series([row["energy_unknown_reason"] or UNDEFINED_HERE for row in outcome_rows], dtype=pl.String)
     columns = {
-        "outcome_id": pl.Series(outcome_ids, dtype=pl.String).gather(np.concatenate(outcome_at)),
+        "outcome_id": pl.Series([row["outcome_id"] for row in outcome_rows], dtype=pl.String).gather(outcome_of),
         "problem_id": pl.Series(problem_ids, dtype=pl.String).gather(np.concatenate(problem_at)),
         "undefined_reason": pl.Series([*names, None], dtype=pl.String).gather(np.concatenate(reason_at)),
         "accuracy": pl.Series(np.concatenate(values.pop("accuracy")), nan_to_null=True),
     }
     for axis in COST_AXES:
         columns[f"{axis}_per_problem"] = pl.Series(np.concatenate(values.pop(axis)), nan_to_null=True)
-    return pl.DataFrame(columns).select(empty(PROBLEMS).columns)
+    unknown = pl.when(pl.col("energy_j_per_problem").is_null()).then(reasons.gather(outcome_of))
+    return pl.DataFrame(columns).with_columns(unknown.alias("energy_unknown_reason")).select(empty(PROBLEMS).columns)
 
 
 def _reason_numbers(replay: Replay, names: list[str]) -> np.ndarray:

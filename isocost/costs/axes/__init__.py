@@ -48,12 +48,14 @@ class Cards:
         device: device card.
         price: price card.
         number_format: format whose dense peak bounds arithmetic.
+        decode_batch: sequences that decode together, on average; they share each read of the weights. 1 = a request alone.
     """
 
     model: ModelCard | None = None
     device: DeviceCard | None = None
     price: PriceCard | None = None
     number_format: str = "bfloat16"
+    decode_batch: float | None = 1.0
 
     def need(self, kind: str) -> ModelCard | DeviceCard | PriceCard:
         """The card of that kind; IsocostError where it was not given."""

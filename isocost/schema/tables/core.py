@@ -35,7 +35,7 @@ SAMPLES = Table(
     name="core_samples",
     grain="one sample: one attempt of one point at one problem",
     keys=("sample_id",),
-    order=("task", "model_variant", "prompt", "point_id", "problem_id", "sample_index"),
+    order=("task", "model_variant", "prompt", "point_id", "problem_id", "sample_index", "sample_id"),
     warnings=(
         "Use rows with is_valid; the others are kept so that nothing is lost unseen, and say why in invalid_reasons.",
         "A truncated sample without an answer has parse_status no_answer and is not correct; correct is NULL only where nobody judged.",
@@ -43,10 +43,21 @@ SAMPLES = Table(
         "latency_s was measured beside the other requests of the batch; it is no single-stream latency.",
     ),
     columns=(
-        Column("sample_id", "string", "point_id, problem_id and sample_index joined by colons.", nullable=False),
+        Column(
+            "sample_id",
+            "string",
+            "point_id, problem_id and number of the attempt joined by colons; of an imported sample the number is RUN#NUMBER, "
+            "a hash of the other tool's run and the number within it.",
+            nullable=False,
+        ),
         Column("point_id", "string", "Measured configuration.", nullable=False),
         Column("problem_id", "string", "Problem.", nullable=False),
-        Column("sample_index", "int32", "Number of the attempt at the problem under the point, from 0.", nullable=False),
+        Column(
+            "sample_index",
+            "int32",
+            "Number of the attempt at the problem under the point, from 0; several imported sources number theirs apart.",
+            nullable=False,
+        ),
         Column("session_id", "string", "Engine session or imported source the sample comes from.", nullable=False),
         Column("run_id", "string", "Run of the session, or import, that made the row."),
         Column("attempt", "int32", "Number of that run among the session's runs, from 1."),
@@ -135,10 +146,62 @@ SAMPLES = Table(
             "Floating point operations of prefill without cached tokens and of decoding, by the model card; NULL without a card.",
             unit="FLOP",
         ),
+        Column(
+            "kinetics_eflops",
+            "float64",
+            "eFLOPs of the sample as one trial (Kinetics, arXiv 2506.05333), modelled: 2 P o + 2 r p D o + r D o^2 + kinetics_intensity * "
+            "bytes of KV cache read; weights and prefill left out as published.",
+            unit="FLOP",
+        ),
+        Column(
+            "kinetics_shared_eflops",
+            "float64",
+            "The part of kinetics_eflops that parallel trials of one prompt pay once: kinetics_intensity * bytes of the prompt's KV read.",
+            unit="FLOP",
+        ),
+        Column(
+            "kinetics_intensity",
+            "float64",
+            "Dense peak over bandwidth of the run's device, in the point's number format; what a byte counts in kinetics_eflops.",
+            unit="FLOP/byte",
+        ),
+        Column(
+            "kv_traffic_bytes",
+            "float64",
+            "Bytes of KV cache written once and read at every decode step, modelled by the model card.",
+            unit="bytes",
+        ),
+        Column(
+            "weight_traffic_bytes",
+            "float64",
+            "Bytes of weights read, modelled by the model card: all for the prefill, and of each decode step 1 / decode_batch_mean of its "
+            "run.",
+            unit="bytes",
+        ),
+        Column("traffic_method", "string", "How the traffic was obtained: modelled (KV alone) or modelled_decode_batch_mean (both)."),
+        Column(
+            "device_s",
+            "float64",
+            "Measured device time: the run's window times its devices, shared in equal parts among the calls in the engine at each moment.",
+            unit="s",
+        ),
         Column("energy_j", "float64", "Energy attributed to the sample; NULL where no power source was read.", unit="J"),
         Column("energy_method", "string", "Power source and attribution rule of energy_j; NULL with it. Unlike methods are never pooled."),
         Column("energy_unknown_reason", "string", "Why energy_j is NULL; NULL where it is known."),
-        Column("cost_usd", "float64", "Price paid for the sample, where a source tells it.", unit="USD"),
+        Column("cost_usd", "float64", "Price of the sample in dollars, by cost_method.", unit="USD"),
+        Column(
+            "cost_method",
+            "string",
+            "tokens_x_price: tokens by the price card that names the model; device_s_x_price: device_s by the price of a device-hour; "
+            "reported_by_source: told by an imported source.",
+            allowed=("tokens_x_price", "device_s_x_price", "reported_by_source"),
+        ),
+        Column("price_card", "string", "Price card of cost_usd; NULL with it, and where a source told the price."),
+        Column(
+            "costs_unknown_reasons",
+            "list[string]",
+            "column: reason for each of flops, kinetics_eflops, kv_traffic_bytes, weight_traffic_bytes, device_s, cost_usd that is NULL.",
+        ),
         Column(
             "completion_hash", "string", "First 16 hexadecimal digits of the SHA-256 of the token ids (of the text where there are none)."
         ),
@@ -294,6 +357,11 @@ SESSIONS = Table(
         Column("engine_start_s", "float64", "Seconds until the engine was ready.", unit="s"),
         Column("window_s", "float64", "Length of the measured window: from the first request after warm-up to the last result.", unit="s"),
         Column("device", "string", "Device the model ran on."),
+        Column("device_count", "int32", "Devices of the engine, by its resolved configuration; NULL where unknown.", unit="devices"),
+        Column("decoding_s", "float64", "Seconds in which at least one sequence decoded, warm-up left out.", unit="s"),
+        Column(
+            "decode_batch_mean", "float64", "Sum of decode_s over decoding_s: sequences decoding at once, on average.", unit="sequences"
+        ),
         Column("isocost_version", "string", "Version of this project."),
         Column("engine_version", "string", "Version of the engine."),
         Column("versions", "json", "Versions of everything that mattered, canonical JSON."),

@@ -94,6 +94,7 @@ PRICES = Table(
         Column("output_usd_per_million_tokens", "float64", "Generated tokens; NULL = not sold by the token.", unit="USD/million tokens"),
         Column("usd_per_device_hour", "float64", "One device for an hour; NULL = not sold by the hour.", unit="USD/hour"),
         Column("device_card", "string", "Device whose hour that is; NULL = not sold by the hour, or not said."),
+        Column("priced_model", "string", "Model whose tokens these are, as sweeps name it; NULL = not sold by the token, or not said."),
     ),
 )
 
@@ -292,13 +293,16 @@ REQUESTS = Table(
         Column("flops_per_s", "float64", "requests_per_s * mean FLOPs of a request.", unit="FLOP/s"),
         Column("mfu_ratio", "float64", "flops_per_s over the device's dense peak; NULL without card.", unit="ratio"),
         Column(
-            "decode_batch_mean", "float64", "Sum of the session's decode_s over its windows: sequences decoded at once.", unit="sequences"
+            "decode_batch_mean",
+            "float64",
+            "Sequences decoding at once while any is, over the session's runs (core_sessions).",
+            unit="sequences",
         ),
         Column(
             "mbu_ratio",
             "float64",
-            "Bytes of weights (once per step of decode_batch_mean sequences) and KV cache read per second while decoding, over bandwidth; "
-            "session-wide; NULL without card.",
+            "Bytes of weights (once per step of decode_batch_mean sequences) and KV cache read per second in which any sequence decoded, "
+            "over bandwidth; session-wide; NULL without card.",
             unit="ratio",
         ),
         Column("roofline_latency_ratio", "float64", "Least latency at batch 1 by the roofline over measured, summed.", unit="ratio"),

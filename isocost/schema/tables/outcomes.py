@@ -26,8 +26,23 @@ _PER_PROBLEM = (
         "prompt_tokens_unshared_per_problem", "float64", "Expected prompt tokens when every sample computes the prompt anew.", unit="tokens"
     ),
     Column("flops_per_problem", "float64", "Expected sum of the samples' flops, as they were run.", unit="FLOP"),
+    Column(
+        "kinetics_eflops_per_problem",
+        "float64",
+        "Expected eFLOPs at kinetics_intensity, modelled (Kinetics, arXiv 2506.05333): parallel samples read the prompt's KV cache once, "
+        "samples one after another each time.",
+        unit="FLOP",
+    ),
+    Column("kv_traffic_bytes_per_problem", "float64", "Expected sum of kv_traffic_bytes, as samples were run; modelled.", unit="bytes"),
+    Column(
+        "weight_traffic_bytes_per_problem",
+        "float64",
+        "Expected sum of the samples' weight_traffic_bytes, in the batches they were run in; modelled.",
+        unit="bytes",
+    ),
+    Column("device_s_per_problem", "float64", "Expected sum of device_s, in the batches that samples were run in; measured.", unit="s"),
     Column("energy_j_per_problem", "float64", "Expected sum of the samples' energy_j; see energy_method.", unit="J"),
-    Column("cost_usd_per_problem", "float64", "Expected sum of the samples' cost_usd.", unit="USD"),
+    Column("cost_usd_per_problem", "float64", "Expected sum of the samples' cost_usd; see cost_method.", unit="USD"),
     Column("latency_sequential_s_per_problem", "float64", "Expected latency one sample after another: sum of latency_s.", unit="s"),
     Column(
         "latency_parallel_s_per_problem",
@@ -111,6 +126,10 @@ OUTCOMES = Table(
         ),
         *_PER_PROBLEM,
         Column("energy_method", "string", "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never pooled."),
+        Column("energy_unknown_reason", "string", "Why energy_j_per_problem is NULL; NULL where it is known."),
+        Column("cost_method", "string", "Method of the samples' cost_usd; NULL where unknown or mixed."),
+        Column("kinetics_intensity", "float64", "What a byte counts in kinetics_eflops_per_problem; NULL with it.", unit="FLOP/byte"),
+        Column("costs_unknown_reasons", "list[string]", "axis: reason for every cost of the row that is NULL, sorted.", nullable=False),
         Column(
             "estimator",
             "string",
@@ -148,6 +167,11 @@ PROBLEMS = Table(
         Column("accuracy", "float64", "Expected correctness of the strategy's answer.", unit="ratio"),
         Column("undefined_reason", "string", "Why accuracy is NULL; NULL where it is known."),
         *_PER_PROBLEM,
+        Column(
+            "energy_unknown_reason",
+            "string",
+            "Why energy_j_per_problem is NULL; NULL where it is known. The other costs' reasons are in out_strategy_outcomes.",
+        ),
     ),
 )
 

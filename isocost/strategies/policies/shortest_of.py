@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from isocost.strategies.order import best_of_rows
-from isocost.strategies.point_bank import PointBank
+from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.scorers import SCORERS
 from isocost.strategies.shapes import Ints
@@ -32,7 +32,7 @@ class ShortestOf(Strategy):
         costs = {axis: full[axis] for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")}
         costs["output_tokens"] = ks * bank.expected_extreme("output_tokens", ks, largest=False)
         one = bank.sizes[:, None] >= ks[None, :]
-        for axis in ("flops", "energy_j", "cost_usd", "latency_sequential_s"):
+        for axis in (axis for axis in LINEAR_AXES if axis not in costs):
             costs[axis] = np.where(one & (ks == 1), full[axis], np.nan)
         # The shortest in tokens need not be the fastest; its own time is that of the chosen sample.
         latency = bank.column("latency_s")

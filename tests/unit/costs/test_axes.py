@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isocost.costs import energy_cap_j, forward_flops, kinetics_eflops, load_book, request_seconds, token_usd
+from isocost.costs import energy_cap_j, forward_flops, kinetics_eflops, load_book, request_bytes, request_seconds, token_usd
 from isocost.costs.axes import Cards, all_axes, cost_axes, register
 from isocost.errors import IsocostError
 
@@ -21,7 +21,8 @@ def test_every_axis_is_its_formula_and_unknown_tokens_are_null():
     bound = request_seconds(FULL.model, FULL.device, [100, 30], [50, 1])
     np.testing.assert_allclose(frame["latency_bound_s"].drop_nulls(), bound)
     np.testing.assert_allclose(frame["energy_modelled_j"].drop_nulls(), energy_cap_j(FULL.device, bound))
-    assert frame["traffic_bytes"][0] > 50 * 2 * FULL.model.parameters_body
+    assert frame["weight_traffic_bytes"][0] > 50 * 2 * FULL.model.parameters_body
+    assert frame["weight_traffic_bytes"][0] + frame["kv_traffic_bytes"][0] == request_bytes(FULL.model, 100, 50)
 
 
 def test_a_missing_card_or_peak_is_null_with_its_reason():

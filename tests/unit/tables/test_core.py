@@ -9,6 +9,7 @@ import random
 import polars as pl
 import pytest
 
+from isocost.costs import CardBook, forward_flops, load_book
 from isocost.errors import IsocostError
 from isocost.schema.frames import empty
 from isocost.sweep import plan_sessions, sample_id_of, sweep_from_text
@@ -283,13 +284,11 @@ def test_energy_of_the_window_is_shared_by_tokens_and_adds_up(session):
 def test_flops_are_asked_for_by_card_and_stay_unknown_without_tokens():
     session = plan_sessions(sweep_from_text(SWEEP.replace("CARD", "some-card")))[0]
     rows = [row(session, sample=0), row(session, sample=1, output_tokens=None), row(session, sample=2, cached_tokens=4)]
-
-    def flops(card, prompt, output, cached):
-        assert card == "some-card"
-        return prompt + 100 * output - cached
-
-    samples = build_core(frame(rows), [session], [], flops=flops)["core_samples"].sort("sample_index")
-    assert samples["flops"].to_list() == [510.0, None, 506.0]
+    card = load_book().model("smollm2-135m-instruct")
+    samples = build_core(frame(rows), [session], [], book=CardBook(models={"some-card": card}))["core_samples"].sort("sample_index")
+    assert samples["flops"].to_list() == [forward_flops(card, 10, 5), None, forward_flops(card, 10, 5, cached_tokens=4)]
+    assert "flops: the tokens are not known" in samples["costs_unknown_reasons"][1]
+    assert not any(reason.startswith("flops") for reason in samples["costs_unknown_reasons"][0])
 
 
 def test_a_card_nobody_has_is_told(session):

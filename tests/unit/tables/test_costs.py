@@ -21,8 +21,8 @@ SAMPLE = {
 SESSION = {
     "session_id": "s", "run_id": "r", "attempt": 1, "source": "generated", "status": "finished", "is_valid": True, "invalid_reasons": [],
     "rows_total": 1, "rows_warmup": 0, "rows_superseded": 0, "samples_total": 1, "samples_valid": 1, "samples_invalid": 0,
-    "samples_truncated": 0, "invalid_counts": "{}", "window_s": 10.0, "output_tokens": 1000, "device": "NVIDIA H100 80GB HBM3",
-    "resolved_engine": json.dumps({"resolved": {"parallel": {"tensor_parallel_size": 1, "pipeline_parallel_size": 1}}}),
+    "samples_truncated": 0, "invalid_counts": "{}", "window_s": 10.0, "decoding_s": 9.0,
+    "decode_batch_mean": 4.8, "device_count": 1, "output_tokens": 1000, "device": "NVIDIA H100 80GB HBM3",
 }  # fmt: skip
 POINT = {
     "session_id": "s", "source": "generated", "method": "sample", "task": "t", "model_variant": "m", "samples_banked": 1,
@@ -179,13 +179,13 @@ def test_request_efficiency_by_hand():
 
 
 def test_bandwidth_in_use_by_the_mean_batch():
-    """48 samples of 0.9 s decoding in 10 s: 4.32 sequences at once; each step reads the weights, each token its context."""
+    """48 samples of 0.9 s decoding in 9 of 10 s: 4.8 sequences at once; each step reads the weights, each token its context."""
     row = all_tables(samples(GRID))["out_request_efficiency"].row(0, named=True)
     model, device = load_book().model("qwen3-0.6b"), load_book().device("h100-sxm")
-    assert row["decode_batch_mean"] == pytest.approx(48 * 0.9 / 10)
-    steps, weights = 48 * 49 / (48 * 0.9 / 10), 2 * model.parameters_total
+    assert row["decode_batch_mean"] == pytest.approx(4.8)
+    steps, weights = 48 * 49 / 4.8, 2 * model.parameters_total
     read = 48 * model.kv_bytes_per_token * sum(range(101, 150))
-    assert row["mbu_ratio"] == pytest.approx((steps * weights + read) / 10 / device.bandwidth())
+    assert row["mbu_ratio"] == pytest.approx((steps * weights + read) / 9 / device.bandwidth())
 
 
 def test_two_prices_of_a_device_are_the_readers_call():
@@ -202,7 +202,7 @@ def test_two_prices_of_a_device_are_the_readers_call():
     [
         ({"device": "cpu"}, "no dense peak for bfloat16"),
         ({"device": "Abacus 3000"}, "there is no device card"),
-        ({"resolved_engine": None}, "number of devices"),
+        ({"device_count": None}, "number of devices"),
         ({"window_s": None}, "no measured window"),
     ],
 )
@@ -220,7 +220,7 @@ def test_a_device_without_bandwidth_still_has_its_flops():
 
 
 def test_two_devices_have_two_peaks():
-    two = SESSION | {"resolved_engine": json.dumps({"parallel": {"tensor_parallel_size": 2, "pipeline_parallel_size": 1}})}
+    two = SESSION | {"device_count": 2}
     row, one = (all_tables(samples(GRID), s)["out_request_efficiency"].row(0, named=True) for s in (two, SESSION))
     assert row["mfu_ratio"] == pytest.approx(one["mfu_ratio"] / 2) and row["roofline_latency_ratio"] is None
 
