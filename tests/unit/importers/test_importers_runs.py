@@ -272,3 +272,14 @@ def test_a_damaged_source_is_named_with_its_remedy(tmp_path):
     shutil.rmtree(sealing.imports_root(store.lake) / f"source={report.source_slug}")
     with pytest.raises(IsocostError, match=r"no longer in the lake.*under the same name"):
         intake.raw_rows(store, "raw_imports", "import-bad")
+
+
+def test_verdicts_without_answers_have_the_policy_of_one_sample_and_no_vote(tmp_path):
+    store = Store(tmp_path / "data")
+    intake.bring_in(store, "import-a", format="counts", path=files.counts(tmp_path), provenance=KNOWN)
+    refresh.curate_session(store, "import-a")
+    outcomes, _ = refresh.derive_strategies(store).values()
+    (row,) = outcomes.filter(pl.col("strategy_kind") == "policy", pl.col("accuracy").is_not_null()).iter_rows(named=True)
+    assert (row["strategy"], row["budget"], row["accuracy"], row["n_problems"]) == ("one_sample", 1, 0.125, 2)
+    vote = outcomes.filter(strategy="majority_at_k", budget=1).row(0, named=True)
+    assert vote["accuracy"] is None and vote["undefined_reasons"] == ["answers_not_banked:2"]

@@ -1,0 +1,35 @@
+"""One sample, taken as it is: what a model does without any strategy. Registered; for points whose answers cannot be voted on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isocost.strategies.coverage import pass_at_k
+from isocost.strategies.point_bank import PointBank
+from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
+from isocost.strategies.shapes import Ints
+
+
+@register
+class OneSample(Strategy):
+    """The mean correctness of a sample: pass@1, which no oracle is needed for.
+
+    Where answers are banked every vote at a budget of 1 is this already. Where only verdicts or counts are (imports without extracted
+    answers), votes are undefined, and this is the one policy that is known.
+    """
+
+    family = "one_sample"
+    summary = "One sample, taken as it is; for points with verdicts but without answers to vote on."
+
+    def applies(self, bank: PointBank) -> bool:
+        """Whether a correct sample has no answer class, so that no vote says it."""
+        return bool(bank.unclassed.any())
+
+    def budgets(self, bank: PointBank, ks: Ints) -> Ints:
+        """One sample, whatever is asked for."""
+        return np.ones(1, dtype=np.int64)
+
+    def replay(self, bank: PointBank, ks: Ints) -> Replay:
+        """Exact."""
+        accuracy = pass_at_k(bank.sizes, bank.n_correct, ks)
+        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks)))
