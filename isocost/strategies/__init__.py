@@ -14,6 +14,7 @@ from isocost.strategies.majority import majority_at_k
 from isocost.strategies.order import best_of_k, expected_max, expected_min, selection_efficiency
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.pruning import WeibullMixture, fit_weibull_mixture, kept_paths, rpc_at_k
+from isocost.strategies.records import Records, confidence_records, stop_token
 from isocost.strategies.registry import ChainStrategy, Replay, Strategy, all_variants, find_strategies, registered
 from isocost.strategies.retry import RetryResult, retry_until_verified, uncapped_attempts
 from isocost.strategies.routing import RouteResult, cross_fit_route, oracle_router, route
@@ -38,6 +39,7 @@ __all__ = [
     "ChainStrategy",
     "CrossFit",
     "PointBank",
+    "Records",
     "Replay",
     "RetryResult",
     "RouteResult",
@@ -54,6 +56,7 @@ __all__ = [
     "borda_at_k",
     "borda_weights",
     "cascade",
+    "confidence_records",
     "confidence_threshold",
     "cross_fit_cascade",
     "cross_fit_route",
@@ -82,6 +85,7 @@ __all__ = [
     "sequential_ratio_test",
     "shortest_majority_at_k",
     "shortest_of_k",
+    "stop_token",
     "surprisal_guided",
     "trace_confidence",
     "truncate_at",

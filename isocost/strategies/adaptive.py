@@ -146,7 +146,7 @@ def run_policy(
         if usable.size == 0:
             continue
         most = int(caps[usable].max())
-        trace, exact[row] = _trace(votes[row], values[row], int(free[row]), stop, most, most_states, orders, _key(seed, seeds[row]))
+        trace, exact[row] = _trace(votes[row], values[row], int(free[row]), stop, most, most_states, orders, start_state(seed, seeds[row]))
         at = caps[usable]
         accuracy[row, usable] = np.cumsum(trace.stopped)[at] + trace.forced[at]
         samples[row, usable] = np.concatenate([[0.0], np.cumsum(trace.alive)])[at]
@@ -176,7 +176,7 @@ class _Trace:
     drawn: Floats
 
 
-def _key(seed: int, problem: int) -> np.uint64:
+def start_state(seed: int, problem: int) -> np.uint64:
     """A starting state of its own for every seed and problem, scattered so that the streams do not overlap."""
     return np.random.SeedSequence([seed, int(problem)]).generate_state(1, np.uint64)[0]
 

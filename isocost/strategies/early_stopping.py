@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
-from isocost.strategies.adaptive import MISS, ORDERS, AdaptiveResult, _drop, _key
+from isocost.strategies.adaptive import MISS, ORDERS, AdaptiveResult, _drop, start_state
 from isocost.strategies.kernels_windows import forced_trace, run_window_orders, stop_traces
 from isocost.strategies.majority import LARGEST_TABLE, binomials, gauss_rules, read_classes
 from isocost.strategies.shapes import Floats, Ints, Shape, read_budgets, read_counts
@@ -71,7 +71,7 @@ def early_stopping_consistency(
             continue
         at = caps[usable] // window
         stopped, forced, alive, drawn, exact[row] = _traces(
-            votes[row], values[row], window, int(at.max()), most_work, orders, _key(seed, seeds[row])
+            votes[row], values[row], window, int(at.max()), most_work, orders, start_state(seed, seeds[row])
         )
         accuracy[row, usable] = np.cumsum(stopped)[at] + forced[at]
         samples[row, usable] = window * np.concatenate([[0.0], np.cumsum(alive)])[at]

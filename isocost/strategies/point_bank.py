@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from isocost.strategies.order import by_size, expected_extreme
+from isocost.strategies.records import Records
 from isocost.strategies.shapes import Bools, Floats, Ints
 from isocost.strategies.subsets import class_means
 
@@ -46,7 +47,10 @@ class PointBank:
         classes: answer class, dense from 0 in each row; -1 for no answer and for padding.
         columns: further per-sample numbers by core column name, NaN where unknown.
         completions: number of the completion text, equal texts equal numbers, -1 unknown; None when not banked.
-        labels: what identifies the point to people: task, model_variant, prompt, ...
+        labels: what identifies the point to people (task, model_variant, prompt), and energy_method where all energies have one.
+        records: where each trace's window confidence reached new lows; None when not banked.
+        verdicts: what each verification of a sample said, (problems, samples, verifications), NaN where it said nothing or does not
+            exist; None when no sample was verified. The column n_verdicts counts those that exist.
     """
 
     point_id: str
@@ -57,6 +61,8 @@ class PointBank:
     columns: Mapping[str, Floats]
     completions: Ints | None = None
     labels: Mapping[str, str | None] = field(default_factory=dict)
+    records: Records | None = None
+    verdicts: Floats | None = None
 
     @cached_property
     def present(self) -> Bools:
@@ -101,8 +107,13 @@ class PointBank:
 
     @cached_property
     def unclassed(self) -> Bools:
-        """Problems where a correct sample has no answer class: their answers were not banked, so no vote can be replayed."""
-        return ((self.right > 0) & (self.classes < 0)).any(axis=1)
+        """Problems whose answers were not banked, so that no vote can be replayed: a correct sample has no answer class.
+
+        Beside such problems, those without any answer class are of the same kind: only that nothing is correct there hides it, and to
+        keep them alone would be a mean over the problems that are always wrong.
+        """
+        lacking = ((self.right > 0) & (self.classes < 0)).any(axis=1)
+        return lacking | (lacking.any() & (self.counts.sum(axis=1) == 0))
 
     @cached_property
     def keys(self) -> Ints:
@@ -197,6 +208,8 @@ class PointBank:
             {name: take(values, np.nan) for name, values in self.columns.items()},
             None if self.completions is None else take(self.completions, -1),
             self.labels,
+            None if self.records is None else self.records.aligned(rows),
+            None if self.verdicts is None else take(self.verdicts, np.nan),
         )
 
     def sizes_once(self) -> list[tuple[int, Ints]]:

@@ -17,13 +17,14 @@ from scipy.optimize import minimize
 from scipy.special import expit, gamma
 
 from isocost.errors import IsocostError
+from isocost.strategies.kernels_weibull import STEEP, mixture_likelihood
 from isocost.strategies.shapes import Bools, Floats, Shape, read_budgets, read_like, read_valid, refuse_nan
 from isocost.strategies.subsets import _dense, sample_classes
 
 START = (0.5, 1.0, 1.0, 1.5, 2.0)
 BOUNDS = ((0.2, 0.8), (0.01, None), (0.01, None), (0.01, None), (0.01, None))
 FEWEST = 8  # below this, or when all are equal, the fit is degenerate and nothing is pruned
-_STEEP = 60.0  # (x / scale)^shape is held below e^60: the likelihood is then zero to every digit anyway
+LEAST = 1e-300
 
 
 class WeibullMixture(NamedTuple):
@@ -38,8 +39,8 @@ class WeibullMixture(NamedTuple):
     def high_component(self, x: ArrayLike) -> Floats:
         """Chance that each value came from component 1."""
         value = np.asarray(x, dtype=np.float64)
-        first = np.log(self.weight) + _log_weibull(value, self.shape_1, self.scale_1)[0]
-        second = np.log1p(-self.weight) + _log_weibull(value, self.shape_2, self.scale_2)[0]
+        first = np.log(self.weight) + _log_weibull(value, self.shape_1, self.scale_1)
+        second = np.log1p(-self.weight) + _log_weibull(value, self.shape_2, self.scale_2)
         return expit(first - second)
 
     def means(self) -> tuple[float, float]:
@@ -47,30 +48,16 @@ class WeibullMixture(NamedTuple):
         return self.scale_1 * gamma(1 + 1 / self.shape_1), self.scale_2 * gamma(1 + 1 / self.shape_2)
 
 
-def _log_weibull(x: Floats, shape: float, scale: float) -> tuple[Floats, Floats, Floats]:
-    """Log density and its derivatives by shape and scale."""
-    ratio = np.log(np.maximum(x, 1e-300) / scale)
-    power = np.exp(np.minimum(shape * ratio, _STEEP))
-    log_density = np.log(shape / scale) + (shape - 1) * ratio - power
-    return log_density, 1 / shape + ratio - power * ratio, (shape / scale) * (power - 1)
+def _log_weibull(x: Floats, shape: float, scale: float) -> Floats:
+    """Log density."""
+    ratio = np.log(np.maximum(x, LEAST) / scale)
+    return np.log(shape / scale) + (shape - 1) * ratio - np.exp(np.minimum(shape * ratio, STEEP))
 
 
-def _negative_log_likelihood(theta: Floats, x: Floats) -> tuple[float, Floats]:
-    """Sum over the values and its gradient."""
-    w, shape_1, scale_1, shape_2, scale_2 = theta
-    first, by_shape_1, by_scale_1 = _log_weibull(x, shape_1, scale_1)
-    second, by_shape_2, by_scale_2 = _log_weibull(x, shape_2, scale_2)
-    log_1, log_2 = np.log(w) + first, np.log1p(-w) + second
-    total = np.logaddexp(log_1, log_2)
-    share_1, share_2 = np.exp(log_1 - total), np.exp(log_2 - total)
-    gradient = [
-        (share_1 / w - share_2 / (1 - w)).sum(),
-        (share_1 * by_shape_1).sum(),
-        (share_1 * by_scale_1).sum(),
-        (share_2 * by_shape_2).sum(),
-        (share_2 * by_scale_2).sum(),
-    ]
-    return -float(total.sum()), -np.asarray(gradient)
+def _negative_log_likelihood(theta: Floats, log_x: Floats) -> tuple[float, Floats]:
+    """Sum over the values, given by their logarithms, and its gradient."""
+    gradient = np.empty(len(START))
+    return mixture_likelihood(theta, log_x, gradient), gradient
 
 
 def fit_weibull_mixture(probabilities: ArrayLike) -> WeibullMixture:
@@ -82,7 +69,7 @@ def fit_weibull_mixture(probabilities: ArrayLike) -> WeibullMixture:
     x = np.asarray(probabilities, dtype=np.float64)
     if x.ndim != 1 or not np.all((x > 0) & (x <= 1)) or len(np.unique(x)) < 2:
         raise IsocostError("expected a flat vector of at least two different probabilities in (0, 1]", where="probabilities")
-    fit = minimize(_negative_log_likelihood, START, args=(x,), jac=True, bounds=BOUNDS, method="L-BFGS-B")
+    fit = minimize(_negative_log_likelihood, START, args=(np.log(np.maximum(x, LEAST)),), jac=True, bounds=BOUNDS, method="L-BFGS-B")
     w, shape_1, scale_1, shape_2, scale_2 = (float(v) for v in fit.x)
     mixture = WeibullMixture(w, shape_1, scale_1, shape_2, scale_2)
     first, second = mixture.means()
@@ -104,12 +91,18 @@ def kept_paths(probabilities: ArrayLike, mixture: WeibullMixture | None = None) 
 
 def _answer(classes: np.ndarray, probabilities: Floats, labels: np.ndarray, values: Floats) -> float:
     """Value of the winning class of one set of paths after pruning; equal sums share the credit."""
-    keep = kept_paths(probabilities)
     # Distinct completions count once, the first of each.
-    _, first = np.unique(labels, return_index=True)
     single = np.zeros(len(labels), dtype=np.bool_)
-    single[first] = True
-    voting = keep & single & (classes >= 0)
+    single[np.unique(labels, return_index=True)[1]] = True
+    voting = single & (classes >= 0)
+    whole = np.bincount(classes[voting], weights=probabilities[voting], minlength=len(values))
+    # No path at or above the mean is ever pruned: a class that wins by those alone against all of the others' wins whatever the fit says.
+    safe = voting & (probabilities >= probabilities.mean())
+    least = np.bincount(classes[safe], weights=probabilities[safe], minlength=len(values))
+    leader = int(least.argmax())
+    if least[leader] > np.delete(whole, leader).max(initial=0.0) * (1 + 1e-6):
+        return float(values[leader])
+    voting &= kept_paths(probabilities)
     if not voting.any():
         return 0.0
     sums = np.bincount(classes[voting], weights=probabilities[voting], minlength=len(values))

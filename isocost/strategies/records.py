@@ -75,9 +75,9 @@ class Records:
         joined = (np.concatenate(flat), np.concatenate(lows)) if flat else (np.zeros(0), np.zeros(0))
         return cls(start, count, joined[0].astype(np.int32), joined[1].astype(np.float64))
 
-    def rows(self, chosen: NDArray[np.intp] | slice) -> Records:
-        """The same for some problems."""
-        return Records(self.start[chosen], self.count[chosen], self.tokens, self.values)
+    def part(self, place: tuple) -> Records:
+        """The same for some problems and samples."""
+        return Records(self.start[place], self.count[place], self.tokens, self.values)
 
     def aligned(self, rows: Ints) -> Records:
         """The same with these problems as rows; -1 for a problem without samples."""

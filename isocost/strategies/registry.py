@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class Replay:
         score: expected grade of the answer given, where graded in 0..1 beyond right and wrong.
         unscored: samples without the score the strategy ranks by (they rank last).
         marginal: what one sample more would add, where known in closed form.
+        unknown_costs: why an axis is unknown though its column is banked, by axis.
     """
 
     budgets: Ints
@@ -51,10 +52,11 @@ class Replay:
     score: Floats | None = None
     unscored: int = 0
     marginal: Floats | None = None
+    unknown_costs: dict[str, str] = field(default_factory=dict)
 
 
-class Strategy(ABC):
-    """A way to spend inference compute on a problem, replayed from the bank of one point.
+class _Named(ABC):
+    """What every way to spend inference compute says of itself.
 
     Class attributes:
         family: name of the registered class.
@@ -66,6 +68,7 @@ class Strategy(ABC):
         tie_rule: how ties are broken.
         reads_answers: whether it needs answer classes.
         is_selector: whether it picks among k samples, so that pass@k is its ceiling and selection efficiency is defined.
+        is_default: whether it is replayed when nothing is asked for by name.
     """
 
     family: ClassVar[str]
@@ -73,7 +76,7 @@ class Strategy(ABC):
     kind: ClassVar[Kind] = "policy"
     needs: tuple[str, ...] = ()
     exactness: ClassVar[str] = "exact"
-    budget_unit: ClassVar[str] = "samples"
+    budget_unit: ClassVar[str]
     tie_rule: str | None = None
     reads_answers: ClassVar[bool] = False
     is_selector: ClassVar[bool] = False
@@ -90,9 +93,15 @@ class Strategy(ABC):
         return {}
 
     @classmethod
-    def variants(cls) -> tuple[Strategy, ...]:
+    def variants(cls) -> tuple[Self, ...]:
         """The instances that are replayed when nothing else is asked for."""
         return (cls(),)
+
+
+class Strategy(_Named):
+    """A way to spend inference compute on a problem, replayed from the bank of one point."""
+
+    budget_unit: ClassVar[str] = "samples"
 
     def applies(self, bank: PointBank) -> bool:
         """Whether the bank has what the strategy needs."""
@@ -107,34 +116,10 @@ class Strategy(ABC):
         """Replays the strategy on every problem of the bank at every budget."""
 
 
-class ChainStrategy(ABC):
-    """A strategy over several points of one task, ordered from cheap to dear; attributes as `Strategy`."""
+class ChainStrategy(_Named):
+    """A strategy over several points of one task, ordered from cheap to dear."""
 
-    family: ClassVar[str]
-    summary: ClassVar[str]
-    kind: ClassVar[Kind] = "policy"
-    needs: tuple[str, ...] = ()
-    exactness: ClassVar[str] = "exact"
     budget_unit: ClassVar[str] = "models"
-    tie_rule: str | None = None
-    reads_answers: ClassVar[bool] = False
-    is_selector: ClassVar[bool] = False
-    is_default: bool = True
-
-    @property
-    def name(self) -> str:
-        """Name in the tables, unique among variants."""
-        return self.family
-
-    @property
-    def parameters(self) -> Mapping[str, object]:
-        """Everything that fixes the strategy but the budget, as JSON-able values."""
-        return {}
-
-    @classmethod
-    def variants(cls) -> tuple[ChainStrategy, ...]:
-        """The instances that are replayed when nothing else is asked for."""
-        return (cls(),)
 
     def applies(self, banks: Sequence[PointBank]) -> bool:
         """Whether the banks have what the strategy needs; by default every one of them."""

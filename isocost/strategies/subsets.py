@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
-from isocost.strategies.adaptive import MISS
+from isocost.strategies.adaptive import MISS, start_state
 from isocost.strategies.kernels_votes import BORDA, FILTERED, SHORTEST, WEIGHTED, vote_rows
 from isocost.strategies.shapes import Bools, Floats, Ints, Shape, read_budgets, read_like, read_valid, refuse_nan
 
@@ -75,6 +75,11 @@ def class_means(classes: Ints, per_sample: Floats, width: int) -> Floats:
     return (total / np.maximum(np.bincount(place, minlength=size), 1)).reshape(len(classes), width)
 
 
+def start_states(seed: int, keys: Ints) -> np.ndarray:
+    """A starting state of its own for every seed and problem, scattered so that the streams do not overlap, uint64."""
+    return np.array([start_state(seed, key) for key in keys], dtype=np.uint64)
+
+
 def estimate_votes(
     classes: Ints,
     weights: Floats,
@@ -96,7 +101,7 @@ def estimate_votes(
     ordered = [np.ascontiguousarray(np.take_along_axis(a, ranking, axis=1)) for a in (classes, weights)]
     unique = np.full(classes.shape, -1) if distinct is None else np.take_along_axis(distinct, ranking, axis=1)
     rows = np.arange(len(classes)) if keys is None else keys
-    starts = np.array([np.random.SeedSequence([seed, int(r)]).generate_state(1, np.uint64)[0] for r in rows], dtype=np.uint64)
+    starts = start_states(seed, rows)
     ordering = np.argsort(ks, kind="stable")
     result = np.full((len(classes), len(ks)), np.nan)
     exact = np.ones(result.shape, dtype=np.bool_)

@@ -15,6 +15,7 @@ import polars as pl
 from isocost.errors import IsocostError
 from isocost.strategies import PointBank
 from isocost.strategies.point_bank import dense_rows
+from isocost.tables.outcome_traces import LISTS, bank_records, bank_verdicts
 
 REQUIRED = ("task", "model_variant", "prompt", "point_id", "problem_id", "correct")
 NUMBERS = (
@@ -38,6 +39,14 @@ NUMBERS = (
     "confidence_tail",
     "confidence_lowest_group",
     "external_score",
+    "cached_tokens",
+    "prefill_s",
+    "decode_s",
+    "verification_tokens",
+    "verification_prompt_tokens",
+    "verification_flops",
+    "verification_energy_j",
+    "verification_latency_s",
 )
 METHODS = {"energy_j": "energy_method", "cost_usd": "cost_method", "kinetics_eflops": "kinetics_intensity"}
 """Axis -> column that tells how it came about; values that differ in it are never added up."""
@@ -53,6 +62,7 @@ OTHERS = (
     "energy_unknown_reason",
     "costs_unknown_reasons",
     "cluster_id",
+    *LISTS,
 )
 
 
@@ -116,7 +126,14 @@ def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts
     for axis in (axis for axis, method in methods.items() if method is None):
         columns.pop(axis, None)
     correct = grid.fill(valid["correct"].cast(pl.Float64).to_numpy(), np.nan)
-    bank = PointBank(point_id, tuple(runs["problem_id"]), sizes, correct, _classes(valid, grid), columns, _completions(valid, grid), labels)
+    labels["energy_method"] = None if methods["energy_j"] is None else str(methods["energy_j"])
+    verdicts, verified = bank_verdicts(valid, grid.fill)
+    if verified is not None:
+        columns["n_verdicts"] = verified
+    bank = PointBank(
+        point_id, tuple(runs["problem_id"]), sizes, correct, _classes(valid, grid), columns, _completions(valid, grid), labels,
+        bank_records(valid, grid.fill, point_id), verdicts,
+    )  # fmt: skip
     facts = _facts(rows, valid, bank, grid, methods)
     if everything.height > len(sizes):
         bank = bank.aligned(tuple(everything["problem_id"].sort()))

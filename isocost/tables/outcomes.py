@@ -347,7 +347,7 @@ def _cost_reasons(one: _Played, means: dict[str, float | None], is_defined: bool
         told = [f.reasons[axis] for f in facts if axis in f.reasons]
         unlike = axis in METHODS and len({f.methods[axis] for f in facts}) > 1
         own = "values of unlike methods are not added up" if unlike else NOT_MEASURED
-        found[axis] = UNDEFINED if not is_defined else told[0] if told else own
+        found[axis] = UNDEFINED if not is_defined else told[0] if told else one.replay.unknown_costs.get(axis, own)
     energy = found.get("energy_j")
     return {"energy_unknown_reason": energy, "costs_unknown_reasons": [f"{axis}: {found[axis]}" for axis in sorted(found)]}
 

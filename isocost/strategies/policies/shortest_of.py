@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from isocost.strategies.order import best_of_rows
+from isocost.strategies.cuts import CutLaw, cut_law, reasons_of
+from isocost.strategies.order import best_of_rows, rank_weights
 from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.scorers import SCORERS
-from isocost.strategies.shapes import Ints
+from isocost.strategies.shapes import Floats, Ints
+
+OWN_REASONS = {
+    "latency_sequential_s": "one after another nobody knows when to halt",
+    "kinetics_eflops": "what halted samples read of a shared prompt is not modelled",
+}
 
 
 @register
 class ShortestOf(Strategy):
     """Starts k samples together, takes the first to end and halts the others (Hassid et al. 2025, short-1@k).
 
-    Tokens are counted in lockstep: k times the shortest. Energy, FLOPs and money of the halted samples were not measured.
+    Tokens are counted in lockstep: k times the shortest. What the halted samples had cost by then is said in cuts.py. Run one after
+    another, nobody could know when to halt: the sequential latency is unknown above one sample.
     """
 
     family = "shortest_of_k"
@@ -31,13 +38,38 @@ class ShortestOf(Strategy):
         full = bank.parallel_costs(ks)
         costs = {axis: full[axis] for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")}
         costs["output_tokens"] = ks * bank.expected_extreme("output_tokens", ks, largest=False)
-        one = bank.sizes[:, None] >= ks[None, :]
+        laws: dict[str, CutLaw | str] = {axis: OWN_REASONS.get(axis) or cut_law(bank, axis) for axis in LINEAR_AXES}
         for axis in (axis for axis in LINEAR_AXES if axis not in costs):
-            costs[axis] = np.where(one & (ks == 1), full[axis], np.nan)
+            costs[axis] = np.where(ks == 1, full[axis], _lockstep(bank, laws[axis], ks))
         # The shortest in tokens need not be the fastest; its own time is that of the chosen sample.
         latency = bank.column("latency_s")
         unknown = (np.isnan(latency) & bank.present).any(axis=1)
         costs["latency_parallel_s"] = best_of_rows(scores, np.where(bank.present, np.nan_to_num(latency), 0.0), ks, bank.present)
         costs["latency_parallel_s"][unknown] = np.nan
         undefined = undefined_cells(bank, ks) | ({"no_sample_has_the_score": empty} if empty.any() else {})
-        return mask_undefined(Replay(ks, accuracy, costs, undefined, unscored=unscored))
+        return mask_undefined(Replay(ks, accuracy, costs, undefined, unscored=unscored, unknown_costs=reasons_of(laws)))
+
+
+def _lockstep(bank: PointBank, law: CutLaw | str, ks: Ints) -> Floats:
+    """Expected sum of a cost over k samples that all end with the shortest, (problems, budgets), exactly.
+
+    With samples in order of length, the shortest of k is the r-th with the weight of best-of-k; the other k - 1 are any of those behind it.
+    """
+    out = np.full((len(bank.sizes), len(ks)), np.nan)
+    if isinstance(law, str):
+        return out
+    for n, rows in bank.sizes_once():
+        if n == 0:
+            continue
+        length = bank.column("output_tokens")[rows, :n]
+        order = np.argsort(length, axis=1, kind="stable")
+        b = np.maximum(np.take_along_axis(length, order, axis=1), 1.0)
+        slope = np.take_along_axis(law.slope[rows, :n], order, axis=1)
+        behind = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1] - slope
+        mean_behind = behind / np.maximum(n - 1 - np.arange(n), 1)
+        weights = rank_weights(n, ks)
+        base = law.base[rows, :n].mean(axis=1)
+        for i, k in enumerate(ks):
+            at_shortest = b * (slope + (k - 1) * mean_behind) + k * law.curve * b * b
+            out[rows, i] = k * base + at_shortest @ weights[:, i]
+    return out

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from isocost.strategies.point_bank import PointBank
+from isocost.strategies.cuts import CutLaw, cut_law, reasons_of
+from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register
-from isocost.strategies.shapes import Ints
+from isocost.strategies.shapes import Floats, Ints
 from isocost.strategies.truncation import completion_curve
 
 SMALLEST = 16
@@ -16,7 +17,7 @@ SMALLEST = 16
 class Truncation(Strategy):
     """Cuts one sample at b tokens; an answer counts only when it was complete by then.
 
-    Tokens are exact. Time, energy, FLOPs and money of a cut sample were not measured: unknown wherever a sample is cut.
+    What a sample had cost by the cut is said in cuts.py; an axis is unknown where a sample is cut and nothing tells it.
     """
 
     family = "truncated_at_tokens"
@@ -35,14 +36,26 @@ class Truncation(Strategy):
         length = bank.column("output_tokens")
         unknown = (np.isnan(length) & bank.present).any(axis=1)
         accuracy, spent = completion_curve(bank.right, np.nan_to_num(length), ks, bank.present)
-        whole = (np.where(bank.present, length, 0.0).max(axis=1)[:, None] <= ks[None, :]) & ~unknown[:, None]
         single = bank.parallel_costs(np.ones(1, dtype=np.int64))
-        costs = {axis: np.where(whole, cost, np.nan) for axis, cost in single.items()}
-        costs |= {
-            axis: np.broadcast_to(single[axis], accuracy.shape).copy() for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")
-        }
+        costs = {axis: np.broadcast_to(single[axis], accuracy.shape).copy() for axis in ("samples", "prompt_tokens")}
+        laws = {axis: cut_law(bank, axis) for axis in LINEAR_AXES}
+        for axis, name in LINEAR_AXES.items():
+            costs[axis] = _cut_means(bank, bank.column(name), laws[axis], ks)
         costs["output_tokens"] = np.where(unknown[:, None], np.nan, spent)
+        costs["latency_parallel_s"], laws["latency_parallel_s"] = costs["latency_sequential_s"].copy(), laws["latency_sequential_s"]
         undefined = {"budget_exceeds_samples": bank.sizes == 0}
         undefined |= {"ungraded_samples": bank.ungraded} if bank.ungraded.any() else {}
         undefined |= {"missing_scores": unknown} if unknown.any() else {}
-        return mask_undefined(Replay(ks, accuracy, costs, undefined))
+        return mask_undefined(Replay(ks, accuracy, costs, undefined, unknown_costs=reasons_of(laws)))
+
+
+def _cut_means(bank: PointBank, whole: Floats, law: CutLaw | str, ks: Ints) -> Floats:
+    """Mean cost of a sample cut at each budget, (problems, budgets); NaN where a sample's cost or length, or a cut one's, is unknown."""
+    length = np.where(bank.present, bank.column("output_tokens"), 0.0)
+    sizes = np.where(bank.sizes > 0, bank.sizes, np.nan)
+    means = np.full((len(length), len(ks)), np.nan)
+    for i, b in enumerate(ks):
+        at_cut = np.nan if isinstance(law, str) else law.at(np.full(length.shape, float(b)))
+        cost = np.where(length > b, at_cut, np.where(np.isnan(length), np.nan, whole))
+        means[:, i] = np.where(bank.present, cost, 0.0).sum(axis=1) / sizes
+    return means
