@@ -16,7 +16,15 @@ _READS: dict[str, tuple[str, ...]] = {
     "strategies": ("core_samples",),
     "frontiers": (*_STRATEGIES, "core_points", "core_problems"),
     "scaling": (*_STRATEGIES, "core_samples", "core_problems"),
-    "costs": ("core_samples", "core_sessions", "core_points", "core_models", "core_devices", "core_prices"),
+    "costs": (
+        "core_samples",
+        "core_sessions",
+        "core_points",
+        "core_energy_attribution",
+        "core_models",
+        "core_devices",
+        "core_prices",
+    ),
     "items": ("core_samples", "core_points", "core_sessions", "core_calls"),
     "summary": ("core_samples",),
 }

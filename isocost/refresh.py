@@ -26,6 +26,7 @@ Frames = dict[str, pl.DataFrame]
 
 CORE_OF_SESSION = (
     "core_calls",
+    "core_energy_attribution",
     "core_energy_windows",
     "core_label_agreement",
     "core_points",
@@ -54,6 +55,7 @@ def curate_session(store: Store, session_id: str) -> Frames:
 def _core_of_session(store: Store, session_id: str) -> Frames:
     from isocost.tables.core import build_core
     from isocost.tables.energy import build_run_energy
+    from isocost.tables.energy_attribution import build_energy_attribution
     from isocost.tables.energy_windows import build_energy_windows, idle_stretches, source_reasons
 
     path = store.session_file(session_id)
@@ -65,7 +67,8 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
     core = build_core(calls, [session], manifests, book=card_book(store), energy=build_run_energy(windows, manifests))
-    return {**core, "core_energy_windows": windows}
+    shares = build_energy_attribution(calls, telemetry, windows)
+    return {**core, "core_energy_windows": windows, "core_energy_attribution": shares}
 
 
 def _core_of_import(store: Store, session_id: str) -> Frames:
@@ -117,7 +120,8 @@ def derive_costs(store: Store) -> Frames:
     """Runtime models, cost of pass, intelligence per watt and joule, request efficiency."""
     from isocost.tables.costs import build_cost_tables
 
-    return _written(store, build_cost_tables(*(store.read(f"core_{name}") for name in ("samples", "sessions", "points")), card_book(store)))
+    samples, sessions, points, shares = (store.read(f"core_{name}") for name in ("samples", "sessions", "points", "energy_attribution"))
+    return _written(store, build_cost_tables(samples, sessions, points, card_book(store), attribution=shares))
 
 
 def derive_items(store: Store) -> Frames:

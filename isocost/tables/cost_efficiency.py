@@ -81,12 +81,14 @@ def _runtime_row(part: pl.DataFrame, quantile: float | None) -> Row:
     }
 
 
-def build_intelligence_per_watt(core_samples: pl.DataFrame) -> pl.DataFrame:
+def build_intelligence_per_watt(core_samples: pl.DataFrame, attribution: pl.DataFrame | None = None) -> pl.DataFrame:
     """out_intelligence_per_watt: every point of every task, one row per energy method.
 
     Args:
         core_samples: valid graded samples count; those without energy get a row of their own with the reason.
+        attribution: rows of core_energy_attribution; each rule but the one that samples carry gives further rows.
     """
+    core_samples = pl.concat([core_samples, *_by_other_rules(core_samples, attribution)])
     graded = core_samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null()).with_columns(
         pl.when((pl.col("energy_j") > 0) & (pl.col("latency_s") > 0))
         .then(pl.coalesce("energy_method", pl.lit("unstated")))
@@ -110,6 +112,27 @@ def build_intelligence_per_watt(core_samples: pl.DataFrame) -> pl.DataFrame:
         }
         rows.append(head | (_unknown_energy(part) if basis == "none" else _intelligence_row(part)))
     return _table(rows, "out_intelligence_per_watt")
+
+
+def _by_other_rules(core_samples: pl.DataFrame, attribution: pl.DataFrame | None) -> list[pl.DataFrame]:
+    """The samples with the joules that each other rule charges them; those that a rule charges nothing are left out."""
+    if attribution is None:
+        return []
+    run = ["sample_id", "session_id", "run_id", "attempt"]
+    charged = (
+        attribution.filter(~pl.col("is_default"))
+        .group_by(*run, "attribution")
+        .agg(
+            pl.when(pl.col("energy_j").null_count() == 0).then(pl.col("energy_j").sort_by("call_id").sum()),
+            pl.col("energy_method").first(),
+        )
+        .drop_nulls("energy_j")
+    )
+    others = []
+    for _, part in charged.sort("attribution").group_by("attribution", maintain_order=True):
+        joined = core_samples.drop("energy_j", "energy_method").join(part.drop("attribution"), on=run, maintain_order="left")
+        others.append(joined.with_columns(pl.lit(None, pl.String).alias("energy_unknown_reason")).select(core_samples.columns))
+    return others
 
 
 def _unknown_energy(part: pl.DataFrame) -> Row:

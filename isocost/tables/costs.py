@@ -78,7 +78,12 @@ def rows_to_table(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
 
 
 def build_cost_tables(
-    core_samples: pl.DataFrame, core_sessions: pl.DataFrame, core_points: pl.DataFrame, book: CardBook | None = None
+    core_samples: pl.DataFrame,
+    core_sessions: pl.DataFrame,
+    core_points: pl.DataFrame,
+    book: CardBook | None = None,
+    *,
+    attribution: pl.DataFrame | None = None,
 ) -> dict[str, pl.DataFrame]:
     """The four derived cost tables.
 
@@ -87,6 +92,7 @@ def build_cost_tables(
         core_sessions: rows of that table; throughput and devices.
         core_points: rows of that table; model cards and number formats.
         book: cards; the packaged ones when None.
+        attribution: rows of core_energy_attribution, for intelligence per joule under the other rules; none when None.
 
     Returns:
         out_runtime_models, out_cost_of_pass, out_intelligence_per_watt, out_request_efficiency.
@@ -95,7 +101,7 @@ def build_cost_tables(
     return {
         "out_runtime_models": build_runtime_models(core_samples, core_sessions),
         "out_cost_of_pass": build_cost_of_pass(core_samples, cards),
-        "out_intelligence_per_watt": build_intelligence_per_watt(core_samples),
+        "out_intelligence_per_watt": build_intelligence_per_watt(core_samples, attribution),
         "out_request_efficiency": build_request_efficiency(core_samples, core_sessions, core_points, cards),
     }
 

@@ -1,7 +1,8 @@
 """Energy of each run's windows with everything that was measured about it.
 
-Lives here: core_energy_windows, and attribution of a run's energy to its calls by any rule. Not here: integration and validity
-(``isocost.telemetry``), the one-line summary that core_samples is built from (``energy``).
+Lives here: core_energy_windows, and the energy model fitted to slices of a window. Not here: integration and validity
+(``isocost.telemetry``), the one-line summary that core_samples is built from (``energy``), attribution to calls
+(``energy_attribution``).
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from isocost.costs import EnergyModel, energy_method, share_by_time, share_by_tokens, share_by_weight
-from isocost.costs.attribution import MODEL_SHARE, SHARES, TIME_SHARE, TOKEN_SHARE, decode_positions
+from isocost.costs import EnergyModel, fit_energy_model
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
@@ -28,9 +28,13 @@ from isocost.telemetry import (
     steady_state_window,
     tokens_in_window,
 )
+from isocost.telemetry.thresholds import MIN_WINDOW_COUNTER_S, MIN_WINDOW_POWER_S
 
 Run = tuple[str, str]
-ATTRIBUTION = pl.Schema({"call_id": pl.String, "energy_j": pl.Float64, "energy_method": pl.String, "energy_unknown_reason": pl.String})
+MIN_SLICES = 8
+"""Fewest slices that an energy model is fitted to: two for each of its four coefficients."""
+MAX_SLICES = 60
+"""More add noise of the sensor and no new load."""
 
 
 def build_energy_windows(
@@ -64,6 +68,7 @@ def build_energy_windows(
         for window in _windows(ended, batch):
             measured = measure_window(samples, window.start_s, window.end_s, idle_power_w=baseline)
             row = {"session_id": run[0], "run_id": run[1], "max_num_seqs": batch} | _row(window, measured, ended)
+            row |= _fit_row(window, measured, ended, samples)
             if measured.source == "none" and reasons and run in reasons:
                 row["energy_unknown_reason"] = reasons[run]
             rows.append(row)
@@ -135,68 +140,17 @@ def _row(window: Window, measured: WindowEnergy, ended: pl.DataFrame) -> dict[st
     }
 
 
-def attribute_run(
-    calls: pl.DataFrame, telemetry: pl.DataFrame, share: str = TOKEN_SHARE, *, model: EnergyModel | None = None
-) -> pl.DataFrame:
-    """Shares the measured window's energy of one run among its calls outside warm-up.
+def energy_course(telemetry: pl.DataFrame, start_s: float, end_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Energy over time summed over devices at the samples' moments; by counter where there is one, else by integrated power.
 
     Args:
-        calls: rows of raw_generations of one run.
-        telemetry: rows of raw_telemetry of the same run.
-        share: ``output_token_share``, ``time_share`` or ``model_share``.
-        model: the fitted energy model; needed for ``model_share``.
+        telemetry: rows of raw_telemetry of one run, sorted by device and time, covering the stretch.
+        start_s: start of the stretch.
+        end_s: its end.
 
     Returns:
-        call_id, energy_j, energy_method, energy_unknown_reason, sorted by call_id. Known joules add up to the window; where the window is
-        invalid or nobody can be charged every joule is NULL with the reason.
-
-    Raises:
-        IsocostError: an unknown rule, or ``model_share`` without a model.
+        Moments in s, the two ends among them, and joules up to each, shape (m,) both.
     """
-    if share not in SHARES or (share == MODEL_SHARE and model is None):
-        raise IsocostError(
-            f"no attribution by {share!r}", where="argument share", remedy=f"Use one of {', '.join(SHARES)}; model_share needs a model"
-        )
-    ended = _ended(calls).filter(~pl.col("is_warmup")).sort("call_id")
-    window = next(iter(_windows(_ended(calls), None)), None)
-    if window is None:
-        return pl.DataFrame(schema=ATTRIBUTION)
-    rows = telemetry.sort("device_id", "monotonic_s")
-    measured = measure_window(rows, window.start_s, window.end_s)
-    if measured.energy_j is None:
-        return _attributed(ended, None, None, measured.unknown_reason)
-    try:
-        joules = _shares(ended, rows, measured.energy_j, share, model)
-    except IsocostError as error:
-        return _attributed(ended, None, None, error.what)
-    return _attributed(ended, joules, energy_method(measured.source, str(measured.measure), share), None)
-
-
-def _attributed(ended: pl.DataFrame, joules: np.ndarray | None, method: str | None, reason: str | None) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "call_id": ended["call_id"],
-            "energy_j": [None] * ended.height if joules is None else joules,
-            "energy_method": [method] * ended.height,
-            "energy_unknown_reason": [reason] * ended.height,
-        },
-        schema=ATTRIBUTION,
-    )
-
-
-def _shares(ended: pl.DataFrame, telemetry: pl.DataFrame, window_j: float, share: str, model: EnergyModel | None) -> np.ndarray:
-    output = ended["output_tokens"].to_numpy()
-    if share == TOKEN_SHARE:
-        return share_by_tokens(window_j, output)
-    if model is not None and share == MODEL_SHARE:
-        prompt = ended["prompt_tokens"].to_numpy()
-        return share_by_weight(window_j, model.weights(prompt, output, decode_positions(prompt, output)))
-    start, end = ended["scheduled_s"].to_numpy(), ended["last_token_s"].to_numpy()
-    return share_by_time(start, end, *_course(telemetry, float(start.min()), float(end.max())), window_j)
-
-
-def _course(telemetry: pl.DataFrame, start_s: float, end_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Energy over time summed over devices at the samples' moments; by counter where there is one, else by integrated power."""
     moments = np.unique(np.concatenate((telemetry["monotonic_s"].to_numpy(), [start_s, end_s])))
     moments = moments[(moments >= start_s) & (moments <= end_s)]
     total = np.zeros(moments.size)
@@ -210,4 +164,69 @@ def _course(telemetry: pl.DataFrame, start_s: float, end_s: float) -> tuple[np.n
     return moments, np.maximum.accumulate(total)
 
 
-__all__ = ["ATTRIBUTION", "TIME_SHARE", "attribute_run", "build_energy_windows", "idle_stretches", "source_reasons"]
+def fit_window(calls: pl.DataFrame, telemetry: pl.DataFrame, window: WindowEnergy) -> EnergyModel:
+    """The energy model of one run, fitted to equal slices of its measured window.
+
+    A prompt's tokens are prefilled evenly from scheduling to first token, the others are decoded evenly from first to last token.
+
+    Args:
+        calls: rows of raw_generations of the run that have their times and tokens, warm-up left out.
+        telemetry: rows of raw_telemetry of the run, sorted by device and time.
+        window: the measured window, its energy known.
+
+    Returns:
+        The model, see `fit_energy_model`.
+
+    Raises:
+        IsocostError: the window is too short for `MIN_SLICES`, or a slice has no energy.
+    """
+    least = MIN_WINDOW_COUNTER_S if window.measure == "counter" else MIN_WINDOW_POWER_S
+    slices = min(int((window.end_s - window.start_s) / least), MAX_SLICES)
+    if slices < MIN_SLICES:
+        raise IsocostError(
+            f"the window is too short to fit an energy model: {MIN_SLICES} slices of {least:g} s are needed",
+            where="measured window",
+            remedy="Measure for longer",
+        )
+    edges = np.linspace(window.start_s, window.end_s, slices + 1)
+    joules = np.diff(np.interp(edges, *energy_course(telemetry, window.start_s, window.end_s)))
+    done = np.array([_done(calls, edge) for edge in edges])
+    prompt, output, attended = np.diff(done, axis=0).T
+    return fit_energy_model(*np.maximum([prompt, output, attended], 0), np.diff(edges), joules)
+
+
+def _done(calls: pl.DataFrame, until: float) -> tuple[float, float, float]:
+    """Prompt tokens prefilled, tokens decoded and positions attended to up to a moment, over all calls."""
+    scheduled, first, last, prompt, output = (
+        calls[name].to_numpy().astype(np.float64)
+        for name in ("scheduled_s", "first_token_s", "last_token_s", "prompt_tokens", "output_tokens")
+    )
+
+    def share(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        length = end - start
+        return np.where(length > 0, np.clip((until - start) / np.where(length > 0, length, 1.0), 0, 1), until >= end)
+
+    steps = share(first, last) * np.maximum(output - 1, 0)
+    emitted = np.minimum(steps + (until >= first), output)
+    return float((share(scheduled, first) * prompt).sum()), float(emitted.sum()), float((steps * prompt + steps * (steps + 1) / 2).sum())
+
+
+def _fit_row(window: Window, measured: WindowEnergy, ended: pl.DataFrame, telemetry: pl.DataFrame) -> dict[str, Any]:
+    """The fitted energy model of a measured window, or why there is none."""
+    if window.kind != "measured":
+        return {"fit_unknown_reason": "fitted over the measured window"}
+    if measured.energy_j is None:
+        return {"fit_unknown_reason": measured.unknown_reason}
+    work = ended.filter(~pl.col("is_warmup") & pl.col("prompt_tokens").is_not_null())
+    try:
+        model = fit_window(work, telemetry, measured)
+    except IsocostError as error:
+        return {"fit_unknown_reason": error.what}
+    return {
+        "fitted_j_per_prompt_token": model.joules_per_prompt_token,
+        "fitted_j_per_output_token": model.joules_per_output_token,
+        "fitted_j_per_position": model.joules_per_attended_position,
+        "fitted_static_w": model.watts_static,
+        "fit_slices": model.n_windows,
+        "fit_error_ratio": model.median_relative_error,
+    }

@@ -1,6 +1,6 @@
 """Tables of cards and of what follows from costs.
 
-Lives here: core_models, core_devices, core_prices, core_energy_windows, out_runtime_models, out_cost_of_pass,
+Lives here: core_models, core_devices, core_prices, core_energy_windows, core_energy_attribution, out_runtime_models, out_cost_of_pass,
 out_intelligence_per_watt, out_request_efficiency. How they are computed: ``isocost.tables.costs`` and its neighbours.
 """
 
@@ -141,6 +141,48 @@ ENERGY_WINDOWS = Table(
         Column("output_tokens_in_window", "float64", "Tokens emitted inside, evenly spaced between first and last token.", unit="tokens"),
         Column("output_tokens_per_s", "float64", "output_tokens_in_window / window_s.", unit="tokens/s"),
         Column("energy_j_per_output_token", "float64", "energy_j / output_tokens_in_window.", unit="J/token"),
+        Column("fitted_j_per_prompt_token", "float64", "Energy of prefilling a token, by the model fitted to slices.", unit="J/token"),
+        Column("fitted_j_per_output_token", "float64", "Energy of decoding a token, by the same model.", unit="J/token"),
+        Column(
+            "fitted_j_per_position",
+            "float64",
+            "Energy of attending to one cached position in one decode step, by the same model.",
+            unit="J/position",
+        ),
+        Column("fitted_static_w", "float64", "Power whatever the requests, by the same model.", unit="W"),
+        Column("fit_slices", "int32", "Equal slices of the window that the model was fitted to.", unit="slices"),
+        Column("fit_error_ratio", "float64", "Median over them of |fitted - measured| / measured.", unit="ratio"),
+        Column("fit_unknown_reason", "string", "Why there is no such model; NULL where there is one."),
+    ),
+)
+
+ENERGY_ATTRIBUTION = Table(
+    name="core_energy_attribution",
+    grain="one engine call under one rule that shares the energy of its run's measured window",
+    keys=("session_id", "call_id", "attempt", "attribution"),
+    warnings=(
+        "The rules share the same joules: never add up rows of two rules. None is the truth; each charges others (docs/guides/energy.md).",
+        "What is known of one run and rule adds up to energy_j of its measured window in core_energy_windows, failed calls included.",
+        "A run whose energy is unknown has no rows; core_sessions says why.",
+    ),
+    columns=(
+        Column("call_id", "string", "Call; not of the warm-up.", nullable=False),
+        Column("attempt", "int32", "Number of the run among the session's runs, from 1.", nullable=False),
+        Column("sample_id", "string", "Sample the call belongs to.", nullable=False),
+        _SESSION,
+        Column("run_id", "string", "Run of the session.", nullable=False),
+        Column(
+            "attribution",
+            "string",
+            "output_token_share: by generated tokens; time_share: at each moment equally among the calls in the engine; model_share: "
+            "by fitted energy of prompt tokens, generated tokens and attended positions, static power by time.",
+            nullable=False,
+            allowed=("output_token_share", "time_share", "model_share"),
+        ),
+        Column("is_default", "bool", "Whether core_samples carries this rule's joules.", nullable=False),
+        Column("energy_j", "float64", "The call's share; NULL where the rule cannot be applied.", unit="J"),
+        Column("energy_method", "string", "Power source and rule; NULL with energy_j."),
+        _ENERGY_UNKNOWN,
     ),
 )
 
@@ -229,7 +271,7 @@ INTELLIGENCE = Table(
     grain="task x point x energy basis",
     keys=("task", "point_id", "energy_basis"),
     warnings=(
-        "Joules of unlike methods are never pooled: one row each. Attributed joules depend on the attribution rule.",
+        "Joules of unlike methods are never pooled: one row each. Attributed joules depend on the attribution rule: each rule has a row.",
         "intelligence_per_joule divides by the mean energy of a query, not by the total (some tools do; the two are n apart).",
         "coverage_ratio is what an oracle router would reach: an upper bound for the set of points, not one model's accuracy.",
     ),
@@ -313,4 +355,4 @@ REQUESTS = Table(
     ),
 )
 
-TABLES = (MODELS, DEVICES, PRICES, ENERGY_WINDOWS, RUNTIME_MODELS, COST_OF_PASS, INTELLIGENCE, REQUESTS)
+TABLES = (MODELS, DEVICES, PRICES, ENERGY_WINDOWS, ENERGY_ATTRIBUTION, RUNTIME_MODELS, COST_OF_PASS, INTELLIGENCE, REQUESTS)

@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isocost.costs import EnergyModel
-from isocost.errors import IsocostError
+from isocost.costs import EnergyModel, share_by_time
+from isocost.costs.attribution import SHARES, decode_positions
 from isocost.schema.frames import conform, empty
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.tables.energy_windows import attribute_run, build_energy_windows, idle_stretches, source_reasons
+from isocost.tables.energy_attribution import build_energy_attribution
+from isocost.tables.energy_windows import _done, build_energy_windows, idle_stretches, source_reasons
 
 
 def frame(rows, name):
@@ -86,30 +87,83 @@ def test_invalid_energy_is_flagged_and_not_used():
     assert build_energy_windows(calls(0), telemetry()).height == 0
 
 
-@pytest.mark.parametrize("share", ["output_token_share", "time_share", "model_share"])
-def test_attributed_joules_add_up_to_the_window(share):
-    model = EnergyModel(0.01, 0.2, 1e-5, 80.0, 0.0, 9)
-    rows = attribute_run(calls(), telemetry(lambda t: 200 + 3 * (t % 17)), share, model=model)
-    window = build_energy_windows(calls(), telemetry(lambda t: 200 + 3 * (t % 17)))["energy_j"][0]
-    assert rows.height == 60 and "c000" not in rows["call_id"].to_list()  # warm-up is not charged
-    assert rows["energy_j"].sum() == pytest.approx(window, rel=1e-9)
-    assert rows["energy_method"].unique().to_list() == [f"nvml_counter/{share}"] and rows["energy_unknown_reason"].null_count() == 60
+def attributed(raw, power):
+    return build_energy_attribution(raw, power, build_energy_windows(raw, power))
+
+
+def by_rule(rows, rule):
+    return rows.filter(attribution=rule).sort("call_id")
+
+
+def test_attributed_joules_add_up_to_the_window_by_every_rule():
+    power = telemetry(lambda t: 200 + 3 * (t % 17))
+    rows, window = attributed(calls(), power), build_energy_windows(calls(), power).row(0, named=True)
+    assert rows.height == 3 * 60 and "c000" not in rows["call_id"].to_list()  # warm-up is not charged
+    for rule in SHARES:
+        mine = by_rule(rows, rule)
+        assert mine["energy_j"].sum() == pytest.approx(window["energy_j"], rel=1e-9)
+        assert mine["energy_method"].unique().to_list() == [f"nvml_counter/{rule}"] and mine["energy_unknown_reason"].null_count() == 60
+    assert rows.filter("is_default")["attribution"].unique().to_list() == ["output_token_share"]
 
 
 def test_time_share_follows_power():
     """Twice the power in the second half: later calls pay about twice as much."""
-    rows = attribute_run(calls(), telemetry(lambda t: 100.0 if t < 133.5 else 200.0), "time_share")
+    rows = by_rule(attributed(calls(), telemetry(lambda t: 100.0 if t < 133.5 else 200.0)), "time_share")
     early, late = rows["energy_j"][10:20].mean(), rows["energy_j"][40:50].mean()  # eight active throughout in both
     assert late / early == pytest.approx(2, rel=1e-6)
 
 
-def test_unknown_energy_is_attributed_as_null_with_its_reason():
-    rows = attribute_run(calls(), empty("raw_telemetry"))
-    assert rows["energy_j"].null_count() == 60 and rows["energy_unknown_reason"].unique().to_list() == ["no power was sampled"]
-    silent = calls().with_columns(pl.lit(0, pl.Int64).alias("output_tokens"))
-    assert "positive weight" in attribute_run(silent, telemetry())["energy_unknown_reason"][0]
-    assert attribute_run(calls(0), telemetry()).height == 0
-    with pytest.raises(IsocostError, match="model_share needs a model"):
-        attribute_run(calls(), telemetry(), "model_share")
-    with pytest.raises(IsocostError, match="guess"):
-        attribute_run(calls(), telemetry(), "guess")
+def test_the_fitted_model_charges_what_the_load_drew():
+    """Power that follows the law exactly: 80 W, and joules for every token prefilled, decoded and looked back at."""
+    rng = np.random.default_rng(1)
+    raw = calls(40).with_columns(
+        pl.Series("prompt_tokens", rng.integers(20, 400, 41)),
+        pl.Series("output_tokens", rng.integers(5, 60, 41)),
+        (pl.col("scheduled_s") + pl.Series(rng.uniform(0.5, 4.0, 41))).alias("first_token_s"),
+    )
+    raw = raw.with_columns((pl.col("first_token_s") + pl.Series(rng.uniform(0.5, 9.0, 41))).alias("last_token_s"))
+    truth, work = EnergyModel(0.2, 1.5, 2e-3, 80.0, 0.0, 1), raw.filter(~pl.col("is_warmup"))
+    times = np.arange(70.0, 200.0, 0.05)
+    done = np.array([_done(work, t) for t in times])
+    joules = done @ [truth.joules_per_prompt_token, truth.joules_per_output_token, truth.joules_per_attended_position] + 80.0 * (times - 70)
+    power = frame(
+        [
+            {"session_id": "s", "run_id": "r", "device_id": "G", "monotonic_s": t, "energy_counter_j": j, "source": "trace"}
+            for t, j in zip(times.tolist(), joules.tolist(), strict=True)
+        ],
+        "raw_telemetry",
+    )
+    window = build_energy_windows(raw, power).row(0, named=True)
+    assert window["fit_unknown_reason"] is None and window["fit_error_ratio"] < 0.02 and window["fit_slices"] >= 40
+    assert window["fitted_static_w"] == pytest.approx(80, rel=0.05) and window["fitted_j_per_output_token"] == pytest.approx(1.5, rel=0.05)
+    assert window["fitted_j_per_prompt_token"] == pytest.approx(0.2, rel=0.05)
+    mine = by_rule(attributed(raw, power), "model_share")
+    prompt, output = (work.sort("call_id")[name].to_numpy() for name in ("prompt_tokens", "output_tokens"))
+    weights = truth.weights(prompt, output, decode_positions(prompt, output))
+    start, end = (work.sort("call_id")[name].to_numpy() for name in ("scheduled_s", "last_token_s"))
+    edges = np.array([start.min(), end.max()])
+    weights += share_by_time(start, end, edges, 80 * (edges - edges[0]), 80 * (edges[1] - edges[0]))
+    np.testing.assert_allclose(mine["energy_j"], window["energy_j"] * weights / weights.sum(), rtol=0.02)
+
+
+def test_what_a_rule_cannot_charge_is_null_with_its_reason():
+    power = telemetry(stop=120.0)
+    short = attributed(calls(6), power)  # 13 s from the first scheduling to the last token
+    assert short.filter(pl.col("energy_j").is_null()).is_empty()
+    brief = attributed(calls(6, batch=1, spacing=0.9), power)  # 5.4 s: fewer than eight slices of a second
+    assert "too short to fit" in by_rule(brief, "model_share")["energy_unknown_reason"][0]
+    assert by_rule(brief, "time_share")["energy_j"].null_count() == 0
+    silent = calls(20).with_columns(pl.lit(0, pl.Int64).alias("output_tokens"))
+    assert "positive weight" in by_rule(attributed(silent, telemetry()), "output_token_share")["energy_unknown_reason"][0]
+    one = pl.col("call_id") == "c005"
+    broken = calls(20).with_columns(pl.when(~one).then("first_token_s").alias("first_token_s"))
+    rows, window = attributed(broken, telemetry()), build_energy_windows(broken, telemetry())["energy_j"][0]
+    assert by_rule(rows, "time_share").filter(one)["energy_unknown_reason"].to_list() == ["its times are not known"]
+    for rule in SHARES:
+        assert by_rule(rows, rule)["energy_j"].sum() == pytest.approx(window, rel=1e-9)
+
+
+def test_unknown_energy_has_no_rows_and_its_window_says_why():
+    assert attributed(calls(), empty("raw_telemetry")).height == attributed(calls(0), telemetry()).height == 0
+    window = build_energy_windows(calls(), empty("raw_telemetry")).row(0, named=True)
+    assert window["fit_unknown_reason"] == window["energy_unknown_reason"] == "no power was sampled"
