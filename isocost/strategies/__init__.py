@@ -9,7 +9,7 @@ from isocost.strategies.brevity import shortest_of_k, surprisal_guided
 from isocost.strategies.cascades import CascadeResult, CrossFit, best_thresholds, cascade, cross_fit_cascade, oracle_cascade
 from isocost.strategies.confidence import confidence_threshold, deepconf_online, trace_confidence
 from isocost.strategies.coverage import marginal_value, pass_at_k, pass_hat_k
-from isocost.strategies.early_stopping import early_stopping_consistency
+from isocost.strategies.early_stopping import early_stopping_consistency, window_latency
 from isocost.strategies.majority import majority_at_k
 from isocost.strategies.order import best_of_k, expected_max, expected_min, selection_efficiency
 from isocost.strategies.point_bank import PointBank
@@ -93,4 +93,5 @@ __all__ = [
     "verification_cost",
     "weighted_majority_at_k",
     "weighted_majority_estimate",
+    "window_latency",
 ]

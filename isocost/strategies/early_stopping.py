@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
 from isocost.strategies.adaptive import MISS, ORDERS, AdaptiveResult, _drop, start_state
+from isocost.strategies.kernels_waits import run_window_waits, window_waits
 from isocost.strategies.kernels_windows import forced_trace, run_window_orders, stop_traces
 from isocost.strategies.majority import LARGEST_TABLE, binomials, gauss_rules, read_classes
-from isocost.strategies.shapes import Floats, Ints, Shape, read_budgets, read_counts
+from isocost.strategies.shapes import Floats, Ints, Shape, read_budgets, read_counts, read_like, read_valid
 
 MOST_WINDOWS = 16  # C(16, 8) = 12,870: the alternating sums keep 12 digits
 MOST_WORK = 3e7  # multiplications a problem
@@ -83,6 +84,63 @@ def early_stopping_consistency(
     return AdaptiveResult(
         give(np.clip(accuracy, 0.0, 1.0)), give(samples), _drop(draws, shape), give(flat), give(np.where(flat, 0, orders)), give(bound)
     )
+
+
+def window_latency(
+    classes: ArrayLike,
+    times: ArrayLike,
+    window: int = 5,
+    max_samples: ArrayLike = 40,
+    *,
+    valid: ArrayLike | None = None,
+    orders: int = ORDERS,
+    seed: int = 0,
+    keys: Ints | None = None,
+) -> Floats:
+    """Expected latency of ESC when the samples of a window run side by side and windows one after another.
+
+    The sum over windows of the expected slowest of the window, where it is opened: exact up to 16 windows, by inclusion-exclusion over
+    the unanimous windows before it, else over the same random orders as the samples drawn.
+
+    Args:
+        classes: class number of each sample, one row or (problems, samples); -1 for no answer, one common answer here.
+        times: seconds of each sample, same shape; a row with an unknown (NaN) time is unknown.
+        window: samples in a window.
+        max_samples: cap or caps, multiples of the window.
+        valid: mask of samples that exist.
+        orders: random orders where there are more than 16 windows.
+        seed: of the random orders.
+        keys: seed each problem apart from its position.
+
+    Returns:
+        Seconds, shaped by the arguments; NaN where a cap exceeds the samples.
+    """
+    raw = np.asarray(classes)
+    groups = np.atleast_2d(raw).astype(np.int64)
+    seconds = read_like("times", times, groups.shape)
+    mask = read_valid(valid, groups.shape)
+    caps, one_cap = read_budgets(max_samples)
+    if window < 1 or np.any(caps % window):
+        raise IsocostError(f"caps must be multiples of the window {window}, got {max_samples!r}", where="max_samples")
+    silent = max(int(groups.max(initial=0)) + 1, 1)
+    seeds = np.arange(len(groups)) if keys is None else keys
+    out = np.full((len(groups), len(caps)), np.nan)
+    for row in range(len(groups)):
+        own, spent = np.where(groups[row] < 0, silent, groups[row])[mask[row]], seconds[row, mask[row]]
+        usable = np.flatnonzero(caps <= len(own))
+        if usable.size == 0 or np.isnan(spent).any():
+            continue
+        windows = int(caps[usable].max()) // window
+        own = np.unique(own, return_inverse=True)[1]
+        waited = np.zeros(windows + 1)
+        if windows <= MOST_WINDOWS:
+            ranking = np.argsort(spent, kind="stable")
+            window_waits(own[ranking], spent[ranking], np.bincount(own), window, windows, waited)
+        else:
+            ranking = np.argsort(own, kind="stable")
+            run_window_waits(own[ranking], spent[ranking], window, windows, orders, start_state(seed, seeds[row]), waited)
+        out[row, usable] = np.cumsum(waited)[caps[usable] // window]
+    return Shape(raw.ndim == 1, one_cap).give_back(out)
 
 
 def _traces(

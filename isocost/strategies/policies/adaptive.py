@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from isocost.strategies.adaptive import AdaptiveResult
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, mask_undefined, undefined_cells
@@ -13,12 +11,9 @@ ORDERS = 256
 MOST_STATES = 20_000
 
 
-def replay_adaptive(bank: PointBank, ks: Ints, result: AdaptiveResult, *, windows: bool = False) -> Replay:
+def replay_adaptive(bank: PointBank, ks: Ints, result: AdaptiveResult) -> Replay:
     """A policy's expectation as a result: costs follow from the expected draws of each class, exactly."""
     costs = bank.drawn_costs(result.draws, result.samples)
-    if windows:
-        # The slowest of a window, given that earlier windows disagreed, has no closed form here: unknown.
-        costs["latency_parallel_s"] = np.full(result.samples.shape, np.nan)
     undefined = undefined_cells(bank, ks, answers=True)
     return mask_undefined(
         Replay(

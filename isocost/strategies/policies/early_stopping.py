@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isocost.strategies.early_stopping import early_stopping_consistency
+from isocost.strategies.early_stopping import early_stopping_consistency, window_latency
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.adaptive import ORDERS, replay_adaptive
-from isocost.strategies.registry import Replay, Strategy, register
+from isocost.strategies.registry import Replay, Strategy, mask_undefined, register
 from isocost.strategies.shapes import Ints
 
 MOST_WORK = 5e4
@@ -20,7 +20,7 @@ class EarlyStopping(Strategy):
     """Windows of samples until one is unanimous, else a majority vote over all (Li et al. 2024).
 
     The window is 4, not the paper's 5, so that the caps fall on the powers of two that other strategies use. Samples of a window
-    run together; their parallel latency stays unknown, as it depends on what earlier windows answered.
+    run side by side, windows one after another.
     """
 
     family = "early_stopping_consistency"
@@ -45,4 +45,9 @@ class EarlyStopping(Strategy):
             bank.counts, bank.class_values, self.window, ks,
             abstained=bank.abstained, most_work=MOST_WORK, orders=ORDERS, keys=bank.keys,
         )  # fmt: skip
-        return replay_adaptive(bank, ks, result, windows=True)
+        replay = replay_adaptive(bank, ks, result)
+        if bank.known("latency_s"):
+            replay.costs["latency_parallel_s"] = window_latency(
+                bank.classes, bank.column("latency_s"), self.window, ks, valid=bank.present, orders=ORDERS, keys=bank.keys
+            )
+        return mask_undefined(replay)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from brute import credit, orders, sequence_of
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
-from isocost.strategies import early_stopping_consistency, majority_at_k
+from isocost.strategies import early_stopping_consistency, expected_max, majority_at_k, window_latency
 
 BANKS = st.lists(st.integers(1, 5), min_size=1, max_size=4).filter(lambda c: 4 <= sum(c) <= 8)
 
@@ -89,3 +91,38 @@ def test_caps_must_be_whole_windows_and_inside_the_bank():
     with pytest.raises(IsocostError, match="multiples of the window"):
         early_stopping_consistency([8, 2], 0, 4, 6)
     assert np.isnan(early_stopping_consistency([3, 1], 0, 4, 8).accuracy)
+
+
+def waited(classes, times, window, cap):
+    """Seconds by walking through every order of the samples."""
+    total = 0.0
+    everything = list(itertools.permutations(range(len(classes))))
+    for order in everything:
+        for m in range(cap // window):
+            own = order[m * window : (m + 1) * window]
+            total += max(times[i] for i in own)
+            if len({classes[i] for i in own}) == 1:
+                break
+    return total / len(everything)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(-1, 2), min_size=3, max_size=6), st.integers(1, 3), st.integers(0, 10**6))
+def test_parallel_latency_against_every_order(classes, window, seed):
+    times = np.random.default_rng(seed).integers(1, 9, len(classes)).astype(float)
+    for cap in range(window, len(classes) + 1, window):
+        found = window_latency(classes, times, window, cap)
+        assert float(found) == pytest.approx(waited(classes, times, window, cap), rel=1e-11)
+
+
+def test_parallel_latency_of_one_window_and_of_too_many_for_exact_sums():
+    rng = np.random.default_rng(0)
+    classes, times = rng.integers(-1, 3, (2, 40)), rng.random((2, 40))
+    assert np.allclose(window_latency(classes, times, 4, 4), expected_max(times, 4), rtol=1e-12)
+    exact = window_latency(classes, times, 2, [8, 32])
+    sampled = window_latency(classes, times, 2, [8, 32, 34], orders=20_000)
+    assert np.allclose(sampled[:, :2], exact, rtol=0.02)
+    assert np.all(np.diff(exact, axis=1) > 0)
+    times[0, 3] = np.nan
+    assert np.isnan(window_latency(classes, times, 4, 8)[0])
+    assert np.isnan(window_latency(classes[:, :6], times[:, :6], 4, [4, 8])[:, 1]).all()
