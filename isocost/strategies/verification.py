@@ -6,15 +6,21 @@ here: perfect verifiers (retry.py) and one given score a sample (order.py).
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import comb
 
 from isocost.errors import IsocostError
 from isocost.strategies.adaptive import MISS
+from isocost.strategies.kernels_verified import choose_rows
 from isocost.strategies.order import best_of_rows
-from isocost.strategies.shapes import Floats, read_budgets, read_matrix
+from isocost.strategies.shapes import Bools, Floats, Ints, read_budgets, read_matrix
+from isocost.strategies.subsets import start_states
+
+DRAWS = 256
 
 
 class VerifiedResult(NamedTuple):
@@ -23,7 +29,7 @@ class VerifiedResult(NamedTuple):
     Attributes:
         accuracy: (problems, budgets), shaped by the arguments.
         cost: in units of one solution, S (1 + ratio V), (budgets,) or a number.
-        error_bound: Hoeffding bound a problem; 0 where all banked verifications are used (exact).
+        error_bound: Hoeffding bound a problem; 0 where exact.
     """
 
     accuracy: Floats
@@ -54,7 +60,7 @@ def generate_then_verify(
     verifications: int,
     *,
     ratio: float = 1.0,
-    draws: int = 256,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> VerifiedResult:
     """Expected correctness of the best of S solutions by the mean of V verdicts, averaged over subsets of the bank.
@@ -63,7 +69,8 @@ def generate_then_verify(
         verdicts: (solutions, verifications) of one problem or (problems, solutions, verifications); NaN for unparsable.
         values: correctness of each solution, one row or (problems, solutions).
         solutions: S, a number or a sequence.
-        verifications: V; exact over solutions when it uses all banked verifications, else random subsets of verdicts too.
+        verifications: V; exact over all subsets of solutions and verdicts, unless verdicts are other than yes and no and V is below those
+            banked: then random subsets of verdicts.
         ratio: verification tokens / solution tokens, for the cost.
         draws: random subsets of verdicts.
         seed: of those.
@@ -77,16 +84,70 @@ def generate_then_verify(
     if not 1 <= verifications <= banked:
         raise IsocostError(f"{verifications} verifications of {banked} banked", where="verifications")
     ks, one_budget = read_budgets(solutions)
-    everything = np.ones(grade.shape, dtype=np.bool_)
-    if verifications == banked:
-        accuracy, bound = best_of_rows(mean_verdict(votes), grade, ks, everything), 0.0
-    else:
-        rng = np.random.default_rng(seed)
-        total = np.zeros((len(grade), len(ks)))
-        for _ in range(draws):
-            pick = np.argsort(rng.random(votes.shape), axis=2)[:, :, :verifications]
-            total += best_of_rows(mean_verdict(np.take_along_axis(votes, pick, axis=2)), grade, ks, everything)
-        accuracy, bound = total / draws, float(np.sqrt(np.log(2 / MISS) / (2 * draws)))
+    everything, counts = np.ones(grade.shape, dtype=np.bool_), np.full(grade.shape, banked)
+    starts = start_states(seed, np.arange(len(grade)))
+    accuracy, exact = verified_rows(votes, counts, grade, everything, ks, verifications, draws=draws, starts=starts)
+    bound = 0.0 if exact.all() else float(np.sqrt(np.log(2 / MISS) / (2 * draws)))
     cost = verification_cost(ks, verifications, ratio)
     accuracy = accuracy[:, 0] if one_budget else accuracy
     return VerifiedResult(accuracy[0] if one_row else accuracy, cost[0] if one_budget else cost, bound)
+
+
+def verified_rows(
+    verdicts: Floats, counts: Ints, values: Floats, present: Bools, ks: Ints, verifications: int, *, draws: int, starts: np.ndarray
+) -> tuple[Floats, Bools]:
+    """The computation behind `generate_then_verify` on checked matrices, and which problems are exact.
+
+    Args:
+        verdicts: (problems, solutions, verifications), NaN for unparsable ones and behind the last.
+        counts: verifications of each solution, unparsable ones included, at least ``verifications``.
+        values: worth of each solution.
+        present: solutions that exist; they lead their rows.
+        ks: numbers of solutions.
+        verifications: V.
+        draws: random subsets of verdicts where no closed form is at hand.
+        starts: seed of each problem.
+    """
+    known = ~np.isnan(verdicts)
+    is_whole = ((counts == verifications) | ~present).all(axis=1)
+    is_binary = (~known | (verdicts == 0) | (verdicts == 1)).all(axis=(1, 2))
+    accuracy = np.full((len(values), len(ks)), np.nan)
+    if is_whole.any():
+        accuracy[is_whole] = best_of_rows(mean_verdict(verdicts[is_whole]), values[is_whole], ks, present[is_whole])
+    yes, no = (verdicts == 1).sum(axis=2), (known & (verdicts == 0)).sum(axis=2)
+    nodes, weights = np.polynomial.legendre.leggauss(int(ks.max()) // 2 + 1)
+    closed = np.flatnonzero(~is_whole & is_binary)
+    # Problems without unparsable verdicts need few levels; the others all fractions.
+    for parsable in (True, False):
+        rows = closed[((counts == yes + no) | ~present)[closed].all(axis=1) == parsable]
+        if rows.size:
+            chances = _score_chances(yes[rows], no[rows], counts[rows], verifications, parsable)
+            part = np.full((len(rows), len(ks)), np.nan)
+            sizes = present[rows].sum(axis=1)
+            choose_rows(chances, np.where(present, values, 0.0)[rows], sizes, ks, (nodes + 1) / 2, weights / 2, part)
+            accuracy[rows] = np.clip(part, 0.0, 1.0)
+    for row in np.flatnonzero(~is_whole & ~is_binary):
+        rng, mine = np.random.default_rng(int(starts[row])), np.arange(verdicts.shape[2])[None, :] < counts[row][:, None]
+        total = np.zeros((1, len(ks)))
+        for _ in range(draws):
+            pick = np.argsort(np.where(mine, rng.random(mine.shape), np.inf), axis=1)[:, :verifications]
+            means = mean_verdict(np.take_along_axis(verdicts[row], pick, axis=1))[None]
+            total += best_of_rows(means, values[row : row + 1], ks, present[row : row + 1])
+        accuracy[row] = total[0] / draws
+    return accuracy, is_whole | is_binary
+
+
+def _score_chances(yes: Ints, no: Ints, counts: Ints, verifications: int, parsable: bool) -> Floats:
+    """Chance of each mean verdict from V of a solution's verifications, drawn without replacement, lowest first.
+
+    (problems, solutions, levels); hypergeometric in yes, no and unparsable ones. Means are i / (i + d) for i yes and d no, 0 for none.
+    """
+    least = verifications if parsable else 0
+    parts: dict[Fraction, Floats] = {}
+    everything = comb(counts, verifications)
+    for parsed in range(least, verifications + 1):
+        for i in range(parsed + 1):
+            chance = comb(yes, i) * comb(no, parsed - i) * comb(counts - yes - no, verifications - parsed)
+            level = Fraction(i, parsed) if parsed else Fraction(0)
+            parts[level] = parts.get(level, 0.0) + np.divide(chance, everything, out=np.zeros(counts.shape), where=everything > 0)
+    return np.stack([parts[level] for level in sorted(parts)], axis=2)

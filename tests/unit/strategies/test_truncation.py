@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from brute import mean_over_subsets
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
 from isocost.strategies import (
@@ -52,14 +56,41 @@ def test_verified_choice_against_every_subset():
     assert found.error_bound == 0.0
 
 
-def test_fewer_verifications_are_sampled_with_a_bound():
+def over_all_choices(verdicts, values, solutions, verifications):
+    """Every set of solutions, with every set of verdicts for each of them."""
+    total = count = 0.0
+    for chosen in itertools.combinations(range(len(values)), solutions):
+        for picks in itertools.product(itertools.combinations(range(verdicts.shape[1]), verifications), repeat=solutions):
+            means = [mean_verdict(verdicts[j, list(p)]) for j, p in zip(chosen, picks, strict=True)]
+            tied = [values[j] for j, mean in zip(chosen, means, strict=True) if mean == max(means)]
+            total, count = total + sum(tied) / len(tied), count + 1
+    return total / count
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 3), st.booleans())
+def test_fewer_verifications_than_banked_against_every_choice(seed, verifications, some_are_unparsable):
+    rng = np.random.default_rng(seed)
+    verdicts = rng.integers(0, 2, (4, 3)).astype(float)
+    if some_are_unparsable:
+        verdicts[rng.random((4, 3)) < 0.3] = np.nan
+    values = rng.integers(0, 2, 4).astype(float)
+    found = generate_then_verify(verdicts, values, [1, 2, 3], verifications)
+    expected = [over_all_choices(verdicts, values, s, verifications) for s in (1, 2, 3)]
+    assert found.error_bound == 0.0
+    assert np.allclose(found.accuracy, expected, atol=1e-12)
+
+
+def test_chances_of_yes_are_sampled_with_a_bound_below_all_verifications():
     rng = np.random.default_rng(0)
-    verdicts = (rng.random((1, 5, 6)) < 0.5).astype(float)
-    found = generate_then_verify(verdicts, [[1, 0, 1, 0, 0]], 1, 2, draws=400)
-    assert float(found.accuracy[0]) == pytest.approx(0.4, abs=1e-12)
+    verdicts, values = rng.random((4, 3)), [1.0, 0.0, 1.0, 0.0]
+    found = generate_then_verify(verdicts, values, [1, 2], 2, draws=2000)
     assert found.error_bound > 0
+    expected = [over_all_choices(verdicts, values, s, 2) for s in (1, 2)]
+    assert np.all(np.abs(found.accuracy - expected) <= found.error_bound)
+    assert generate_then_verify(verdicts, values, 1, 3).error_bound == 0.0
     with pytest.raises(IsocostError, match="banked"):
-        generate_then_verify(verdicts, [[1, 0, 1, 0, 0]], 1, 7)
+        generate_then_verify(verdicts, values, 1, 4)
 
 
 def test_unparsable_verdicts_are_dropped_and_none_left_scores_zero():
