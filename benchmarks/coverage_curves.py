@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import beta as beta_distribution
 
+from benchmarks.whitened import fit_whitened, shrunk_covariance
 from isocost.curves import (
     bootstrap_counts,
     choose_family,
@@ -62,10 +63,10 @@ def curve(
         drawn = fit_many(used, BUDGETS, means, weight, initial=np.repeat(start, draws, axis=0), tolerance=1e-7)
         if model.asymptote_kind == "fitted":
             # A family without a fitted asymptote sets no interval for it: constructed ends at 1, log-linear nowhere.
-            interval = percentile_interval(drawn.asymptote)
+            interval = percentile_interval(drawn.asymptote, units=problems)
             yield "asymptote", float(model.asymptote(values)[0]), interval.low, interval.high
         for target in targets:
-            reached = compute_to_target(centre, target, draws=drawn)
+            reached = compute_to_target(centre, target, draws=drawn, units=problems)
             yield f"compute_to_{target}", float(model.invert(values, np.array([target]))[0]), reached.low, reached.high
 
     return run
@@ -84,6 +85,28 @@ def profile(name: str, parameters: tuple[float, ...], problems: int) -> Callable
     return run
 
 
+def whitened(
+    name: str, parameters: tuple[float, ...], problems: int, targets: tuple[float, ...], shrinkage: float
+) -> Callable[[int, int], Found]:
+    """As ``curve``, the points weighted by their full covariance instead of their variances."""
+    model, values = family(name), np.array([parameters])
+    truth = model.predict(values, BUDGETS)[0]
+
+    def run(seed: int, draws: int) -> Found:
+        observed = curve_bank(truth, problems, np.random.default_rng(seed))
+        covariance = shrunk_covariance(observed, shrinkage)
+        centre = fit_whitened(model, BUDGETS, observed.mean(axis=1)[None], covariance)
+        drawn = model.public(fit_whitened(model, BUDGETS, resampled_means(observed, draws, seed), covariance, centre))
+        interval = percentile_interval(model.asymptote(drawn), units=problems)
+        yield "asymptote", float(model.asymptote(values)[0]), interval.low, interval.high
+        for target in targets:
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                reached = percentile_interval(model.invert(drawn, np.full(len(drawn), target)), units=problems)
+            yield f"compute_to_{target}", float(model.invert(values, np.array([target]))[0]), reached.low, reached.high
+
+    return run
+
+
 def counts(
     name: str, parameters: tuple[float, ...], problems: int, samples: int, targets: tuple[float, ...]
 ) -> Callable[[int, int], Found]:
@@ -96,10 +119,10 @@ def counts(
         rate = rng.beta(alpha, beta, problems) * (rng.random(problems) < share)
         drawn = bootstrap_counts(name, samples, rng.binomial(samples, rate), draws=draws, seed=seed)
         if model.asymptote_kind == "fitted":
-            interval = percentile_interval(drawn.asymptote)
+            interval = percentile_interval(drawn.asymptote, units=problems)
             yield "asymptote", share, interval.low, interval.high
         for target in targets:
-            interval = percentile_interval(drawn.compute_to_target(target))
+            interval = percentile_interval(drawn.compute_to_target(target), units=problems)
             yield f"compute_to_{target}", float(model.invert(values, np.array([target]))[0]), interval.low, interval.high
 
     return run
@@ -120,6 +143,12 @@ EXPERIMENTS: dict[str, Callable[[int, int], Found]] = {
     "wrong family: TTSPM, truth saturating, 200 problems": curve("saturating_power_law", SATURATING, 200, (0.7,), "ttspm_parallel"),
     "wrong family: saturating, truth sigmoid, 200 problems": curve("sigmoid_log_compute", SIGMOID, 200, (0.6,), "saturating_power_law"),
     "profile interval, saturating power law, 200 problems": profile("saturating_power_law", SATURATING, 200),
+    "full covariance, shrunk by 0.1, saturating power law, 200 problems": whitened(
+        "saturating_power_law", SATURATING, 200, (0.7, 0.78), 0.1
+    ),
+    "full covariance, shrunk by 0.1, saturating power law, 50 problems": whitened("saturating_power_law", SATURATING, 50, (0.7, 0.78), 0.1),
+    "full covariance, shrunk by 0.6, saturating power law, 50 problems": whitened("saturating_power_law", SATURATING, 50, (0.7, 0.78), 0.6),
+    "full covariance, shrunk by 0.1, sigmoid in log-compute, 200 problems": whitened("sigmoid_log_compute", SIGMOID, 200, (0.6,), 0.1),
 }
 
 

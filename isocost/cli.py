@@ -1,4 +1,4 @@
-"""The command line: ``isocost plan | import | bank | refresh``.
+"""The command line: ``isocost plan | import | bank | compare | refresh``.
 
 Lives here: arguments and printing. Not here: what the commands do. Long computations import their rooms inside the command, so that
 ``isocost --help`` answers at once. Running a sweep through Dagster is ``python -m pipelines.run``.
@@ -65,7 +65,13 @@ def _parser() -> argparse.ArgumentParser:
     bank_cli.add_arguments(bank)
     bank.set_defaults(run=bank_cli.run_command)
 
-    again = commands.add_parser("refresh", help="rebuild everything derived, from what is banked")
+    pair = commands.add_parser("compare", help="say how two outcomes differ, problem by problem")
+    pair.add_argument("first", help="outcome_id, as in out_strategy_outcomes; its beginning is enough")
+    pair.add_argument("second", help="outcome_id of the same task")
+    pair.set_defaults(run=_compare)
+
+    again = commands.add_parser("refresh", help="bring everything derived up to date with what is banked")
+    again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
     again.set_defaults(run=_refresh)
     return parser
 
@@ -106,8 +112,8 @@ def _import(arguments: argparse.Namespace) -> int:
         mapping=arguments.mapping,
         verifier=arguments.verifier,
     )
-    frames = refresh.curate_session(store, session_id)
-    print(f"{report.status}: {report.records} records, {frames['core_samples'].height} samples in core, source {session_id}")
+    curated = refresh.curate_session(store, session_id)
+    print(f"{report.status}: {report.records} records, {curated.rows['core_samples']} samples in core, source {session_id}")
     if report.supersedes:
         print(f"  takes the place of {report.supersedes}, which stays in the lake")
     for reason, count in sorted(report.null_reasons.items()):
@@ -127,14 +133,28 @@ def source_id(path: Path, name: str = "") -> str:
     return IMPORT_PREFIX + (readable if is_whole else f"{readable}-{sha256_hex(name or str(path.resolve()), 8)}")
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    from isocost.publish.comparison import comparison_lines
+    from isocost.store import Store
+    from isocost.tables.compare import compare_outcomes
+
+    store = Store(arguments.data.resolve())
+    outcomes, problems = store.read("out_strategy_outcomes"), store.read("out_strategy_problems")
+    found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, clusters=store.read("core_problems"))
+    print("\n".join(comparison_lines(found)))
+    return 0
+
+
 def _refresh(arguments: argparse.Namespace) -> int:
     from isocost import refresh
     from isocost.store import Store
 
     started = time.monotonic()
     store = Store(arguments.data.resolve())
-    for step, rows in refresh.everything(store):
-        print(f"  {step:<28}{rows:>10} rows  {time.monotonic() - started:6.1f} s", flush=True)
+    for done in refresh.everything(store, force=arguments.all):
+        pieces = done.built + done.reused
+        told = f"   {done.reused} of {pieces} {done.unit} unchanged" if done.reused else ""
+        print(f"  {done.name:<28}{sum(done.rows.values()):>10} rows  {time.monotonic() - started:6.1f} s{told}", flush=True)
     if not refresh.known_sources(store):
         print(f"note: nothing is banked under {store.root}; run a sweep or import first, or name another data root with --data")
     print(f"warehouse {store.warehouse}\nreport    {store.report}")

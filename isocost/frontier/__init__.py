@@ -38,6 +38,7 @@ from isocost.frontier.intervals import (
     jeffreys,
     mean_interval,
     score_interval,
+    stratified_score_interval,
     variance_split,
     wilson,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "snap",
     "staircase",
     "staircase_quality",
+    "stratified_score_interval",
     "upper_hull",
     "variance_split",
     "wilson",

@@ -25,6 +25,8 @@ class Band:
         low: lower edge.
         high: upper edge.
         critical: multiplier of the standard error that makes the band simultaneous.
+        p_value: two-sided, adjusted for all grid points at once (single-step max-t, Westfall and Young 1993); 1 where the curve is
+            0 without spread, NaN where it is another constant.
         confidence: level of the whole band.
         draws: multiplier draws.
         seed: seed of the generator.
@@ -35,6 +37,7 @@ class Band:
     low: FloatArray
     high: FloatArray
     critical: float
+    p_value: FloatArray
     confidence: float
     draws: int
     seed: int
@@ -46,9 +49,18 @@ class Band:
 
 
 def simultaneous_band(
-    values: ArrayLike, against: ArrayLike | None = None, *, confidence: float = 0.95, draws: int = 4000, seed: int = 0
+    values: ArrayLike,
+    against: ArrayLike | None = None,
+    *,
+    confidence: float = 0.95,
+    draws: int = 4000,
+    seed: int = 0,
+    clusters: ArrayLike | None = None,
 ) -> Band:
     """Sup-t band by Gaussian multipliers per problem (Chernozhukov, Chetverikov and Kato 2013).
+
+    The grid may be anything that is measured on the same problems: the budgets of one curve, or many pairs of configurations, whose
+    differences the band then covers all at once.
 
     Args:
         values: curve of every problem, shape ``(grid points, problems)``, e.g. pass@k of each problem for k = 1..K.
@@ -56,33 +68,58 @@ def simultaneous_band(
         confidence: probability that the whole curve lies inside.
         draws: multiplier draws.
         seed: of ``numpy.random.default_rng``.
+        clusters: optional label per problem; whole clusters then share a multiplier.
 
     Returns:
         The band. Grid points without any spread keep width 0 and do not enter the supremum.
 
     Raises:
-        IsocostError: shapes disagree, fewer than two problems, or a value is not finite (e.g. pass@k with k > n).
+        IsocostError: shapes disagree, fewer than two problems (clusters), or a value is not finite (e.g. pass@k with k > n).
     """
-    curve = finite_array(values, "values", (2,))
-    if against is not None:
-        other = finite_array(against, "against", (2,))
-        if other.shape != curve.shape:
-            raise IsocostError(f"the curves are {curve.shape} and {other.shape}", remedy="Pair them problem by problem.")
-        curve = curve - other
-    problems = curve.shape[1]
-    if problems < 2:
-        raise IsocostError(f"{problems} problem", remedy="A band needs at least two problems.")
+    curve = _difference(values, against)
     if not 0 < confidence < 1:
         raise IsocostError(f"the confidence is {confidence}", remedy="It lies between 0 and 1, e.g. 0.95.")
     mean = curve.mean(axis=1)
-    se = curve.std(axis=1, ddof=1) / np.sqrt(problems)
+    sums = _unit_sums(curve - mean[:, None], clusters)
+    units = sums.shape[1]
+    if units < 2:
+        raise IsocostError(f"{units} {'problem' if clusters is None else 'cluster'}", remedy="A band needs at least two problems.")
+    se = np.sqrt((sums**2).sum(axis=1) * units / (units - 1)) / curve.shape[1]
+    # Sums of equal numbers leave rounding dust; without this it would look like spread.
+    se = np.where(se <= 1e-14 * np.abs(curve).max(axis=1, initial=0.0), 0.0, se)
     moving = se > 0
-    critical = 0.0
+    critical, p_value = 0.0, np.where(np.abs(mean) <= 1e-14, 1.0, np.nan)
     if moving.any():
-        scaled = (curve[moving] - mean[moving, None]) / (problems * se[moving, None])
-        rng = np.random.default_rng(seed)
-        peak = np.concatenate(
-            [np.abs(rng.standard_normal((min(500, draws - start), problems)) @ scaled.T).max(axis=1) for start in range(0, draws, 500)]
-        )
+        peak = _peaks(sums[moving] / (curve.shape[1] * se[moving, None]), draws, seed)
         critical = float(np.quantile(peak, confidence))
-    return Band(mean, se, mean - critical * se, mean + critical * se, critical, confidence, draws, seed)
+        beyond = len(peak) - np.searchsorted(np.sort(peak), np.abs(mean[moving]) / se[moving], side="left")
+        p_value[moving] = (1 + beyond) / (1 + len(peak))
+    return Band(mean, se, mean - critical * se, mean + critical * se, critical, p_value, confidence, draws, seed)
+
+
+def _difference(values: ArrayLike, against: ArrayLike | None) -> FloatArray:
+    curve = finite_array(values, "values", (2,))
+    if against is None:
+        return curve
+    other = finite_array(against, "against", (2,))
+    if other.shape != curve.shape:
+        raise IsocostError(f"the curves are {curve.shape} and {other.shape}", remedy="Pair them problem by problem.")
+    return curve - other
+
+
+def _unit_sums(centered: FloatArray, clusters: ArrayLike | None) -> FloatArray:
+    """Sums of what is centred over each unit, shape (grid points, units)."""
+    if clusters is None:
+        return centered
+    label = np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1)
+    if len(label) != centered.shape[1]:
+        raise IsocostError(f"{len(label)} cluster labels for {centered.shape[1]} problems", remedy="Give one label per problem.")
+    return centered @ np.eye(int(label.max()) + 1)[label]
+
+
+def _peaks(scaled: FloatArray, draws: int, seed: int) -> FloatArray:
+    """Largest absolute standardised error over the grid in each multiplier draw, some hundred draws at a time."""
+    rng = np.random.default_rng(seed)
+    step = min(500, max(1, int(2e7 // max(scaled.shape))))
+    rows = (min(step, draws - start) for start in range(0, draws, step))
+    return np.concatenate([np.abs(rng.standard_normal((size, scaled.shape[1])) @ scaled.T).max(axis=1) for size in rows])

@@ -8,6 +8,7 @@ Binomial intervals assume independent trials: right for M problems with one samp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,9 @@ from scipy.special import betaincinv, ndtri
 
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray, finite_array
+
+# Variance below rounding dust would mean billions of trials.
+_DUST = 1e-24
 
 
 def _proportion(successes: ArrayLike, trials: ArrayLike, confidence: float) -> tuple[FloatArray, FloatArray, float]:
@@ -71,7 +75,8 @@ def score_interval(values: ArrayLike, confidence: float = 0.95, *, clusters: Arr
     The effective number m (1 - m) / SE^2 carries what repeated samples and clusters do to the variance, and is shrunk by
     (z / t)^2 for the estimated SE (Korn and Graubard 1998, with Wilson's interval as in Dean and Pagano 2015). Stays inside
     [0, 1] and, unlike bootstrap and t intervals, keeps its level near 0 and 1. Without spread between problems the trials are
-    the problems (clusters) themselves.
+    the problems (clusters) themselves; so they are where every problem is all right or all wrong, as with one sample each, and the
+    interval is then Wilson's own.
 
     Args:
         values: mean score per problem, shape ``(problems,)`` or ``(outcomes, problems)``.
@@ -84,28 +89,81 @@ def score_interval(values: ArrayLike, confidence: float = 0.95, *, clusters: Arr
     Raises:
         IsocostError: fewer than two problems or clusters, or a value outside [0, 1].
     """
+    rows = np.atleast_2d(finite_array(values, "values", (1, 2)))
+    center, variance, units = _mean_variance(rows, clusters)
+    spread = (variance > _DUST) & (center > 0) & (center < 1)
+    trials = np.divide(center * (1 - center), variance, out=np.full(len(rows), float(units)), where=spread)
+    trials = trials * (ndtri((1 + confidence) / 2) / stats.t.ppf((1 + confidence) / 2, units - 1)) ** 2
+    if clusters is None:
+        # The variance of independent trials follows from their mean: nothing is estimated, so nothing is to be shrunk.
+        trials = np.where(((rows == 0) | (rows == 1)).all(axis=1), float(units), trials)
+    low, high = wilson(np.clip(center, 0, 1) * trials, trials, confidence)
+    return (low[0], high[0]) if np.ndim(values) == 1 else (low, high)
+
+
+def _mean_variance(values: ArrayLike, clusters: ArrayLike | None) -> tuple[FloatArray, FloatArray, int]:
+    """Means over the last axis, the variances of these means over problems (clusters), and the number of units."""
     data = finite_array(values, "values", (1, 2))
     if ((data < 0) | (data > 1)).any():
         raise IsocostError("a value lies outside [0, 1]", remedy="Use mean_interval for quantities that are no shares.")
-    rows = np.atleast_2d(data)
-    if clusters is None:
-        units = rows.shape[1]
-        center = rows.mean(axis=1)
-        sums = rows - center[:, None]
-    else:
+    center = data.mean(axis=-1)
+    sums, units = data - center[..., None], data.shape[-1]
+    if clusters is not None:
         label = np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1)
         units = int(label.max()) + 1
-        center = rows.mean(axis=1)
-        sums = (rows - center[:, None]) @ np.eye(units)[label]
+        sums = sums @ np.eye(units)[label]
     if units < 2:
         raise IsocostError(f"{units} problem or cluster", remedy="The spread of a mean needs at least two.")
-    variance = (sums**2).sum(axis=1) * units / (units - 1) / rows.shape[1] ** 2
-    # Spread below rounding dust would mean billions of trials.
-    spread = (variance > 1e-24) & (center > 0) & (center < 1)
-    trials = np.divide(center * (1 - center), variance, out=np.full(len(rows), float(units)), where=spread)
-    trials = trials * (ndtri((1 + confidence) / 2) / stats.t.ppf((1 + confidence) / 2, units - 1)) ** 2
-    low, high = wilson(np.clip(center, 0, 1) * trials, trials, confidence)
-    return (low[0], high[0]) if data.ndim == 1 else (low, high)
+    return center, (sums**2).sum(axis=-1) * units / (units - 1) / data.shape[-1] ** 2, units
+
+
+def stratified_score_interval(
+    strata: Sequence[ArrayLike],
+    weights: ArrayLike,
+    confidence: float = 0.95,
+    *,
+    clusters: Sequence[ArrayLike | None] | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Wilson's interval for a weighted mean of mean accuracies, each over problems of its own, e.g. the mean over tasks.
+
+    As `score_interval`, at the effective number of trials m (1 - m) / SE^2 with SE^2 = sum_t w_t^2 SE_t^2, shrunk for Satterthwaite's
+    degrees of freedom. A stratum without spread, where a bootstrap would see no uncertainty at all, gets the variance that Agresti and
+    Coull's (1998) estimate warrants at its number of problems (clusters).
+
+    Args:
+        strata: one array of values in [0, 1] a stratum, each ``(problems,)`` or ``(outcomes, problems)``.
+        weights: weight of each stratum, summing to 1.
+        confidence: level.
+        clusters: optional labels per stratum, None where each problem stands alone.
+
+    Returns:
+        ``(low, high)``, one entry per outcome (scalars for one), inside [0, 1].
+
+    Raises:
+        IsocostError: no stratum, a stratum with fewer than two problems or clusters, or a value outside [0, 1].
+    """
+    share = finite_array(weights, "weights", (1,))
+    labels = [None] * len(strata) if clusters is None else list(clusters)
+    if len(strata) == 0 or len(share) != len(strata) or len(labels) != len(strata):
+        raise IsocostError(f"{len(strata)} strata, {len(share)} weights", remedy="Give one weight (and one entry of clusters) a stratum.")
+    parts = [_stratum(part, label, confidence) for part, label in zip(strata, labels, strict=True)]
+    center = np.clip(np.tensordot(share, np.stack([mean for mean, _, _ in parts]), 1), 0.0, 1.0)
+    each = np.stack([weight**2 * variance for weight, (_, variance, _) in zip(share, parts, strict=True)])
+    freedom = each.sum(axis=0) ** 2 / sum(part**2 / (units - 1) for part, (_, _, units) in zip(each, parts, strict=True))
+    units = float(sum(units for _, _, units in parts))
+    inner = (center > 0) & (center < 1)
+    trials = np.divide(center * (1 - center), each.sum(axis=0), out=np.full(center.shape, units), where=inner)
+    trials = trials * (ndtri((1 + confidence) / 2) / stats.t.ppf((1 + confidence) / 2, freedom)) ** 2
+    low, high = wilson(center * trials, trials, confidence)
+    return low[()], high[()]
+
+
+def _stratum(values: ArrayLike, clusters: ArrayLike | None, confidence: float) -> tuple[FloatArray, FloatArray, int]:
+    """Mean, its variance, positive, and the units that it rests on."""
+    center, variance, units = _mean_variance(values, clusters)
+    z = float(ndtri((1 + confidence) / 2))
+    pulled = (center * units + z * z / 2) / (units + z * z)
+    return center, np.where(variance > _DUST, variance, pulled * (1 - pulled) / (units + z * z)), units
 
 
 def clustered_se(scores: ArrayLike, clusters: ArrayLike, *, small_sample: bool = True) -> float:

@@ -35,7 +35,7 @@ def anytime_rows(curves: list[Curve], confidence: float) -> list[dict[str, Any]]
         low = high = None
         if area is not None and curve.has_uncertainty:
             drawn = np.trapezoid(draws, np.log(cost), axis=1) / np.log(cost[-1] / cost[0])
-            low, high = (number(float(end[0])) for end in percentile_bounds(drawn[None], confidence))
+            low, high = (number(float(end[0])) for end in percentile_bounds(drawn[None], confidence, curve.n_units))
         rows.append(
             {
                 **curve.key,
@@ -105,8 +105,8 @@ def _elasticity_rows(block: Block, confidence: float) -> list[dict[str, Any]]:
             pair = anytime.token_elasticity(right[base], spent[base], right[i], spent[i])
             drawn = _drawn_elasticity(right_draws, spent_draws, base, i)
             same = _quadrants(right_draws, spent_draws, base, i) == pair.quadrant
-            gain = _ends(right_draws[:, i] - right_draws[:, base], confidence, block.has_uncertainty)
-            ends = _ends(drawn, confidence, block.has_uncertainty and pair.elasticity is not None)
+            gain = _ends(right_draws[:, i] - right_draws[:, base], confidence, block)
+            ends = _ends(drawn, confidence, block) if pair.elasticity is not None else (None, None)
             rows.append(
                 {
                     **{c: record[c] for c in ("outcome_id", "model_variant", "point_id", "prompt", "strategy", "budget")},
@@ -146,10 +146,10 @@ def _quadrants(right: Array, spent: Array, base: int, other: int) -> np.ndarray:
     return np.char.add(np.char.add(quality, "_"), cost)
 
 
-def _ends(values: Array, confidence: float, is_known: bool) -> tuple[float | None, float | None]:
-    if not is_known:
+def _ends(values: Array, confidence: float, block: Block) -> tuple[float | None, float | None]:
+    if not block.has_uncertainty:
         return None, None
-    low, high = percentile_bounds(values[None], confidence)
+    low, high = percentile_bounds(values[None], confidence, block.n_units)
     return number(float(low[0])), number(float(high[0]))
 
 

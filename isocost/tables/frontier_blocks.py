@@ -21,7 +21,7 @@ KINDS = {"policy": ("policy",), "oracle": ("policy", "oracle")}
 # What makes two points of different tasks the same configuration, besides the identity above.
 CONFIGURATION = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "dtype", "quantization", "engine", "method")
 _UNITS = {"flops": "FLOP", "eflops": "FLOP", "j": "J", "s": "s", "usd": "USD"}
-_UNITS |= {word: word for word in ("tokens", "samples", "bytes", "calls")}
+_UNITS |= {word: word for word in ("tokens", "samples", "bytes", "calls", "rounds")}
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Block:
         n_unknown_accuracy: left out because a value is undefined.
         n_other_problems: left out because they were judged on other problems.
         n_other_kind: left out because they are of another kind; None where that was not counted.
+        strata: for the macro task the columns of each task, its clusters and whether it could be resampled; empty otherwise.
     """
 
     task: str
@@ -59,10 +60,13 @@ class Block:
     n_unknown_accuracy: int
     n_other_problems: int
     n_other_kind: int | None
+    strata: tuple[tuple[slice, np.ndarray | None, bool], ...] = ()
 
     @property
     def has_uncertainty(self) -> bool:
-        """False where there is nothing to resample: uncertainty is then unknown, not zero."""
+        """False where there is nothing to resample, in one of the tasks at least: uncertainty is then unknown, not zero."""
+        if not all(is_resampled for _, _, is_resampled in self.strata):
+            return False
         return bool((self.counts != self.counts[:1]).any())
 
 
@@ -200,6 +204,7 @@ def macro_block(blocks: list[Block], axes: list[str]) -> Block | None:
     joined = joined.with_columns(pl.Series("outcome_id", names), pl.concat_list(ids).alias("member_outcome_ids")).sort("outcome_id")
     rows = [joined[f"row_{number}"].to_numpy() for number in range(len(blocks))]
     share = 1 / len(blocks)
+    ends = np.cumsum([0, *(len(block.weights) for block in blocks)]).tolist()
     return Block(
         task=MACRO_TASK,
         kind=blocks[0].kind,
@@ -215,4 +220,7 @@ def macro_block(blocks: list[Block], axes: list[str]) -> Block | None:
         n_unknown_accuracy=0,
         n_other_problems=everywhere - joined.height,
         n_other_kind=None,
+        strata=tuple(
+            (slice(start, stop), block.clusters, block.has_uncertainty) for block, start, stop in zip(blocks, ends, ends[1:], strict=False)
+        ),
     )

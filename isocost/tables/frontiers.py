@@ -1,7 +1,8 @@
 """Frontier tables from outcomes and their problems.
 
 Lives here: out_frontier_points, out_frontiers, out_frontier_attainment; frames in, frames out. Not here: numerics
-(``isocost.frontier``), the reading of frames into matrices (``frontier_blocks``), out_comparisons' pairs (``comparisons``).
+(``isocost.frontier``), the reading of frames into matrices (``frontier_blocks``), two costs at once (``joint_frontiers``),
+out_comparisons' pairs (``comparisons``).
 """
 
 from __future__ import annotations
@@ -21,20 +22,24 @@ from isocost.frontier import (
     frontier_margin,
     frontier_membership,
     gaps,
+    hull_quality,
     hypervolume,
     knee,
     margin_bounds,
     pareto_mask,
     score_interval,
     snap,
+    stratified_score_interval,
     upper_hull,
 )
 from isocost.schema.frames import conform, empty
 from isocost.schema.tables.frontiers import MACRO_TASK
-from isocost.tables.comparisons import compare_frontier_outcomes
+from isocost.tables.comparisons import compare_frontier_outcomes, compare_single_samples
 from isocost.tables.frontier_blocks import CONFIGURATION, IDENTITY, KINDS, Block, cost_axes, cost_unit, macro_block, task_blocks
+from isocost.tables.joint_frontiers import TABLE_NAMES as JOINT
+from isocost.tables.joint_frontiers import joint_frames
 
-TABLE_NAMES = ("out_frontier_points", "out_frontiers", "out_frontier_attainment", "out_comparisons")
+TABLE_NAMES = ("out_frontier_points", "out_frontiers", "out_frontier_attainment", *JOINT, "out_comparisons")
 CONFIDENCE = 0.95
 # Means of the same numbers taken in another order differ by this much; anything closer is equal.
 ROUNDING = 1e-12
@@ -67,6 +72,7 @@ def build_frontiers(
     seed: int = 0,
     points: pl.DataFrame | None = None,
     clusters: pl.DataFrame | None = None,
+    only_over_tasks: bool = False,
 ) -> dict[str, pl.DataFrame]:
     """Draws the frontier of every task, and of the mean over tasks, on every cost axis.
 
@@ -82,6 +88,7 @@ def build_frontiers(
         seed: base seed; every task derives its own from it and its name.
         points: optional core_points; its sampling columns then tell configurations apart for the macro frontier.
         clusters: optional problem_id and cluster_id, e.g. core_problems; clusters are resampled whole.
+        only_over_tasks: leave the frontiers of single tasks out; their outcomes and problems are needed all the same.
 
     Returns:
         Conforming frames by table name; without rows where there is nothing to compare.
@@ -98,16 +105,22 @@ def build_frontiers(
     blocks = task_blocks(outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters)
     found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLE_NAMES}
     macros = [macro_block([block for block in blocks if block.kind == kind], axes) for kind in KINDS]
+    blocks = [] if only_over_tasks else blocks
     for block in (*blocks, *(macro for macro in macros if macro is not None)):
         judged: dict[bytes, tuple] = {}
         pictures = [picture for axis in axes if (picture := _picture(block, axis, judged)) is not None]
         points = [_points_frame(block, picture) for picture in pictures]
         found["out_frontier_points"] += points
         found["out_frontiers"] += [_frontier_row(block, picture) for picture in pictures]
+        for name, frames in zip(JOINT, joint_frames(block), strict=True):
+            found[name] += frames
         if block.has_uncertainty:
             found["out_frontier_attainment"] += [_attainment_frame(block, picture) for picture in pictures]
             if points and block.kind == "policy" and block.task != MACRO_TASK:
                 found["out_comparisons"].append(compare_frontier_outcomes(block, pl.concat(points), CONFIDENCE))
+    # Where a task has oracles, that block also holds configurations whose answers nobody banked: pass@1 is a single sample, too.
+    for block in {block.task: block for block in blocks if block.has_uncertainty}.values():
+        found["out_comparisons"].append(compare_single_samples(block, CONFIDENCE))
     return {name: conform(pl.concat(frames, how="vertical_relaxed"), name) if frames else empty(name) for name, frames in found.items()}
 
 
@@ -222,9 +235,13 @@ def _accuracy_intervals(block: Block, values: np.ndarray) -> tuple[np.ndarray, n
     low, high, se = bootstrap_intervals(values, block.counts, CONFIDENCE)
     if not block.has_uncertainty:
         return low, high, se, "bootstrap_percentile"
-    shares = bool(((values >= 0) & (values <= 1)).all())
-    if block.task == MACRO_TASK or not shares:
+    if not ((values >= 0) & (values <= 1)).all():
         return low, high, se, "bootstrap_percentile"
+    if block.strata:
+        parts = [values[:, columns] for columns, _, _ in block.strata]
+        shares = [float(block.weights[columns].sum()) for columns, _, _ in block.strata]
+        low, high = stratified_score_interval(parts, shares, CONFIDENCE, clusters=[clusters for _, clusters, _ in block.strata])
+        return low, high, se, "score_stratified"
     low, high = score_interval(values, CONFIDENCE, clusters=block.clusters)
     return low, high, se, "score_effective"
 
@@ -261,6 +278,7 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
         "frontier_margin_high": upper[0],
         "cost_over_frontier": far.cost_ratio,
         "accuracy_gap": far.quality_gap,
+        "hull_accuracy_gap": np.maximum(hull_quality(cost, accuracy, cost) - accuracy, 0.0),
         "frontier_distance": far.distance,
         "dpfr": dpfr(both),
         "dpfr_interpolated": dpfr(both, interpolated=True),

@@ -22,18 +22,16 @@ from isocost.curves.intervals import percentile_bounds
 from isocost.schema.frames import conform, empty
 from isocost.tables.anytime import anytime_rows
 from isocost.tables.frontier_blocks import cost_axes, cost_unit
-from isocost.tables.scaling_curves import Curve, Padded, collect_curves, curve_blocks, number, pad, same_shapes
+from isocost.tables.scaling_curves import ROUNDS_AXIS, Curve, Padded, collect_curves, curve_blocks, number, pad, same_shapes
 
 CONFIDENCE = 0.95
-INTERVAL_METHOD = "problem_bootstrap_percentile"
+INTERVAL_METHOD = "problem_bootstrap_expanded_percentile"
 TARGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 # One sample more for one percentage point of accuracy: below it a further sample rarely pays on any axis.
 SATURATION_EPSILON = 0.01
 SAMPLES_AXIS = "samples_per_problem"
 # Strategies whose accuracy is the chance that at least one of k samples is right: the beta-binomial families are models of nothing else.
 COVERAGE_STRATEGIES = ("pass_at_k", "coverage")
-# Strategies in which each further unit revises an answer, so that x counts rounds and not independent samples.
-SEQUENTIAL_STRATEGIES = ("refinement", "rethink", "sequential_revision")
 TABLE_NAMES = ("out_scaling_points", "out_scaling_fits", "out_compute_targets", "out_anytime")
 _GRID, _REACH, _BATCH_ROWS = 24, 8.0, 120_000
 # A draw is one of hundreds in a percentile: residuals to one part in ten million are far below its noise.
@@ -97,12 +95,12 @@ def _frame(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
 def applicable(curve: Curve) -> list[str]:
     """Families that can describe a curve.
 
-    Those for any axis always; those whose x counts samples or rounds on the samples axis alone, and not for a policy that stops early: its
-    mean number of samples is no number that anyone drew.
+    Those for any axis always; those whose x counts samples on the samples axis alone, and not for a policy that stops early: its mean
+    number of samples is no number that anyone drew. Those whose x counts rounds where x is the budget of a sequential strategy.
     """
     strategy, budgets = curve.key["strategy"], np.array(curve.budgets, dtype=np.float64)
-    unit = "rounds" if strategy in SEQUENTIAL_STRATEGIES else "samples"
-    is_count = curve.key["cost_axis"] == SAMPLES_AXIS and np.allclose(curve.cost, budgets, rtol=1e-9)
+    unit = {SAMPLES_AXIS: "samples", ROUNDS_AXIS: "rounds"}.get(curve.key["cost_axis"])
+    is_count = unit is not None and np.allclose(curve.cost, budgets, rtol=1e-9)
     names = []
     for name in families():
         wants_coverage = name in ("beta_binomial", "zero_inflated_beta_binomial")
@@ -190,7 +188,7 @@ def _all_bounds(values: Array, curve: Curve) -> list[tuple[float | None, float |
     """Percentile ends of every row of draws (R, D), None where unknown or without a spread."""
     if not curve.has_uncertainty:
         return [(None, None)] * len(values)
-    return [(number(low), number(high)) for low, high in zip(*percentile_bounds(values, CONFIDENCE), strict=True)]
+    return [(number(low), number(high)) for low, high in zip(*percentile_bounds(values, CONFIDENCE, curve.n_units), strict=True)]
 
 
 def _trend(curve: Curve) -> dict[str, Any]:

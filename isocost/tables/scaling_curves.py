@@ -17,6 +17,9 @@ import polars as pl
 from isocost.curves.base import Array
 from isocost.tables.frontier_blocks import Block, task_blocks
 
+# Strategies that go on until something stops them: their budget is a number of rounds at most, which no cost column holds.
+SEQUENTIAL_STRATEGIES = ("retry_until_verified",)
+ROUNDS_AXIS = "rounds_per_problem"
 CURVE_COLUMNS = ("task", "model_variant", "point_id", "prompt", "strategy", "strategy_parameters", "cost_axis")
 
 
@@ -34,6 +37,7 @@ class Curve:
         accuracy_draws: (D, N) accuracies under them.
         n_excluded: points left out because their cost is unknown or not positive.
         n_problems: problems the points rest on.
+        n_units: problems, or clusters of them, that were resampled.
         has_uncertainty: False where nothing could be resampled.
         seed: seed of the draws.
     """
@@ -47,6 +51,7 @@ class Curve:
     accuracy_draws: Array
     n_excluded: int
     n_problems: int
+    n_units: int
     has_uncertainty: bool
     seed: int
 
@@ -88,7 +93,8 @@ def collect_curves(block: Block) -> list[Curve]:
     """All curves of one task with at least two different costs, in order of their identity.
 
     A curve is one strategy of one configuration while its budget grows. Outcomes of one strategy that share a budget differ in a
-    parameter; then every set of parameters is a curve of its own.
+    parameter; then every set of parameters is a curve of its own. A sequential strategy has one more curve, against its budget itself:
+    rounds at most, where all other axes have what was spent in the mean.
     """
     weights = block.counts.astype(np.float64)
     weights /= weights.sum(axis=1, keepdims=True)
@@ -97,8 +103,10 @@ def collect_curves(block: Block) -> list[Curve]:
     curves = []
     with np.errstate(invalid="ignore"):
         priced = {axis: (snap(costs @ block.weights), weights @ costs.T) for axis, costs in sorted(block.costs.items())}
+    caps = block.outcomes["budget"].to_numpy().astype(np.float64)
+    rounds = {ROUNDS_AXIS: (caps, np.broadcast_to(caps, accuracy_draws.shape))}
     for key, rows in _groups(block.outcomes):
-        for axis, (means, cost_draws) in priced.items():
+        for axis, (means, cost_draws) in (priced | (rounds if key["strategy"] in SEQUENTIAL_STRATEGIES else {})).items():
             usable = rows[np.isfinite(means[rows]) & (means[rows] > 0)]
             if len(np.unique(means[usable])) < 2:
                 continue
@@ -115,6 +123,7 @@ def collect_curves(block: Block) -> list[Curve]:
                     accuracy_draws=accuracy_draws[:, order],
                     n_excluded=len(rows) - len(usable),
                     n_problems=block.values.shape[1],
+                    n_units=block.n_units,
                     has_uncertainty=block.has_uncertainty,
                     seed=block.seed,
                 )

@@ -1,6 +1,7 @@
 """Frontier tables: which outcome buys how much accuracy for what, and how sure that is.
 
-Lives here: out_frontier_points, out_frontiers, out_frontier_attainment, out_comparisons. Not here: how they are computed
+Lives here: out_frontier_points, out_frontiers, out_frontier_attainment, out_joint_frontier_points, out_joint_frontiers,
+out_comparisons. Not here: how they are computed
 (``isocost.tables.frontiers``, ``isocost.frontier``) and scaling curves.
 """
 
@@ -72,8 +73,9 @@ FRONTIER_POINTS = Table(
             "interval_method",
             "string",
             "How accuracy_low and accuracy_high were made: score_effective = Wilson at m(1-m)/SE^2 trials (Korn and Graubard 1998); "
-            "bootstrap_percentile = quantiles of the replicate means (macro task).",
-            allowed=("score_effective", "bootstrap_percentile"),
+            "score_stratified = the same for the mean over tasks; bootstrap_percentile = quantiles of the replicate means (what is no "
+            "share).",
+            allowed=("score_effective", "score_stratified", "bootstrap_percentile"),
         ),
         *_DRAWS,
         Column("is_on_frontier", "bool", "No other outcome costs no more, is no less accurate and is better in one.", nullable=False),
@@ -125,6 +127,13 @@ FRONTIER_POINTS = Table(
         ),
         Column(
             "accuracy_gap", "float64", "Best frontier accuracy at no more cost minus accuracy, at least 0.", unit="ratio", nullable=False
+        ),
+        Column(
+            "hull_accuracy_gap",
+            "float64",
+            "Best expected accuracy of two outcomes mixed at random per request, at this mean cost, minus accuracy, at least 0.",
+            unit="ratio",
+            nullable=False,
         ),
         Column(
             "frontier_distance",
@@ -249,43 +258,183 @@ FRONTIER_ATTAINMENT = Table(
 
 COMPARISONS = Table(
     name="out_comparisons",
-    grain="one pair of outcomes of one task",
-    keys=("task", "first_outcome_id", "second_outcome_id"),
+    grain="one pair of outcomes of one task in one family of comparisons",
+    keys=("task", "comparison_family", "first_outcome_id", "second_outcome_id"),
+    schema_version=2,
     warnings=(
-        "Compared are the policies on a frontier of any cost axis of the task, each pair once; n_comparisons says how many pairs the "
-        "adjusted p-values answer for.",
-        "At most 64 outcomes a task are compared, those with the highest frontier_probability; of duplicates only the first.",
-        "The outcomes were chosen because they did well on these same problems: p-values are for orientation, new problems decide.",
+        "Each pair stands here once. The other direction has every difference negated, low and high swapped, and the same p-values; the "
+        "view comparisons has both. Any other two outcomes: isocost compare FIRST SECOND.",
+        "Adjusted p-values and the simultaneous interval answer for the n_comparisons pairs of the family and task together.",
+        "At most 64 outcomes a family and task are compared: of a frontier those with the highest frontier_probability, of single "
+        "samples the most accurate; of duplicates only the first.",
+        "Frontier outcomes were chosen because they did well on these same problems: p-values are for orientation, new problems decide.",
     ),
     columns=(
         Column("task", "string", "Task name.", nullable=False),
-        Column("first_outcome_id", "string", "Outcome; the first in order of its id.", nullable=False),
+        Column(
+            "comparison_family",
+            "string",
+            "frontier: the policies on a frontier of any cost axis, each against each; frontier_against_single: each of them against the "
+            "most accurate configuration at one sample a problem; single_sample: every two configurations at one sample a problem.",
+            nullable=False,
+            allowed=("frontier", "frontier_against_single", "single_sample"),
+        ),
+        Column(
+            "first_outcome_id",
+            "string",
+            "Outcome; the first in order of its id, and the frontier's in frontier_against_single.",
+            nullable=False,
+        ),
         Column("second_outcome_id", "string", "Outcome it is compared with.", nullable=False),
         Column("accuracy_difference", "float64", "Mean over problems of first minus second.", unit="ratio", nullable=False),
         Column("accuracy_difference_low", "float64", "Lower end of its t interval.", unit="ratio", nullable=False),
         Column("accuracy_difference_high", "float64", "Upper end of its t interval.", unit="ratio", nullable=False),
         Column("accuracy_difference_se", "float64", "Standard error over problems (clusters).", unit="ratio", nullable=False),
-        Column("p_value", "float64", "Two-sided paired t test; NULL with undefined_reason.", unit="ratio"),
-        Column("p_value_holm", "float64", "Holm's adjusted p-value over the task's pairs: chance of any false finding.", unit="ratio"),
+        Column(
+            "accuracy_difference_band_low",
+            "float64",
+            "Lower end of the simultaneous interval: that of all pairs of the family at once (multiplier bootstrap of the largest |t|); "
+            "never above accuracy_difference_low.",
+            unit="ratio",
+            nullable=False,
+        ),
+        Column("accuracy_difference_band_high", "float64", "Upper end of the simultaneous interval.", unit="ratio", nullable=False),
+        Column("p_value", "float64", "Two-sided, by test_method; NULL with undefined_reason.", unit="ratio"),
+        Column("p_value_holm", "float64", "Holm's adjusted p-value over the family: chance of any false finding.", unit="ratio"),
         Column(
             "p_value_bh",
             "float64",
-            "Benjamini and Hochberg's adjusted p-value over the task's pairs: share of false findings.",
+            "Benjamini and Hochberg's adjusted p-value over the family: share of false findings.",
             unit="ratio",
         ),
+        Column(
+            "p_value_max_t",
+            "float64",
+            "Adjusted for the family by the bootstrap of the largest |t| (Westfall and Young), which knows how pairs hang together; not "
+            "below 1 / (draws + 1).",
+            unit="ratio",
+        ),
+        Column(
+            "n_first_only", "int32", "Problems that only the first solves; NULL unless each is plainly right or wrong.", unit="problems"
+        ),
+        Column("n_second_only", "int32", "Problems that only the second solves; NULL as before.", unit="problems"),
         Column("undefined_reason", "string", "Why there is no p-value; NULL where there is one."),
-        Column("n_comparisons", "int32", "Pairs compared in this task.", unit="pairs", nullable=False),
-        Column("n_problems", "int32", "Problems both were judged on.", unit="problems", nullable=False),
-        Column("n_units", "int32", "Independent units: clusters where problems share a source, else problems.", nullable=False),
+        Column(
+            "verdict",
+            "string",
+            "By p_value_holm below 0.05 and the sign of the difference; unknown without a p-value.",
+            nullable=False,
+            allowed=("first_better", "second_better", "no_difference_shown", "unknown"),
+        ),
+        Column("n_comparisons", "int32", "Pairs of the family in this task.", unit="pairs", nullable=False),
+        Column("n_problems", "int32", "Problems.", unit="problems", nullable=False),
+        Column("n_units", "int32", "Units that the test rests on: clusters where problems share a source, else problems.", nullable=False),
         Column(
             "problems_needed",
             "int64",
             "Problems to find this difference with probability 0.8 at level 0.05; NULL where the outcomes do not differ or never vary.",
             unit="problems",
         ),
-        Column("test_method", "string", "Test.", nullable=False, allowed=("paired_t", "paired_t_clustered")),
-        Column("confidence", "float64", "Level of the interval.", unit="ratio", nullable=False),
+        Column(
+            "test_method",
+            "string",
+            "paired_t over problems; mcnemar_exact where both are plainly right or wrong on every problem, as with one sample each.",
+            nullable=False,
+            allowed=("paired_t", "paired_t_clustered", "mcnemar_exact"),
+        ),
+        Column("confidence", "float64", "Level of the intervals.", unit="ratio", nullable=False),
+        Column("draws", "int32", "Multiplier draws of the simultaneous interval.", nullable=False),
+        Column("seed", "int64", "Seed of these draws.", nullable=False),
     ),
 )
 
-TABLES = (FRONTIER_POINTS, FRONTIERS, FRONTIER_ATTAINMENT, COMPARISONS)
+_JOINT = (
+    *_SCOPE[:3],
+    Column("first_cost_axis", "string", "The one cost to be as low as possible: a column of out_strategy_outcomes.", nullable=False),
+    Column("second_cost_axis", "string", "The other cost to be as low as possible.", nullable=False),
+)
+_JOINT_KEYS = ("task", "frontier_kind", "quality_measure", "first_cost_axis", "second_cost_axis")
+
+JOINT_FRONTIER_POINTS = Table(
+    name="out_joint_frontier_points",
+    grain="one outcome on two cost axes of one task",
+    keys=(*_JOINT_KEYS, "outcome_id"),
+    warnings=(
+        "Filter by frontier_kind and by both axes: a policy has a row for each kind and pair of costs.",
+        "An outcome with either cost unknown has no row here; out_joint_frontiers counts it.",
+        "With two costs more outcomes stay undominated than with one, many by a hair: read frontier_probability.",
+    ),
+    columns=(
+        *_JOINT,
+        Column("outcome_id", "string", "Key of out_strategy_outcomes; for the macro task a hash of the tasks' outcomes.", nullable=False),
+        Column("model_variant", "string", "Model variant name."),
+        Column("prompt", "string", "Prompt name."),
+        Column("point_id", "string", "Measured configuration; NULL for the macro task, which joins several."),
+        Column("strategy", "string", "Inference-time strategy."),
+        Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
+        Column("parameters", "json", "Further parameters of the strategy, canonical JSON."),
+        Column("accuracy", "float64", "Mean over problems of the expected correctness.", unit="ratio", nullable=False),
+        Column("first_cost", "float64", "Mean over problems of the expected cost, in first_cost_unit.", nullable=False),
+        Column("first_cost_unit", "string", "Unit of first_cost, per problem.", nullable=False),
+        Column("second_cost", "float64", "Mean over problems of the expected cost, in second_cost_unit.", nullable=False),
+        Column("second_cost_unit", "string", "Unit of second_cost, per problem.", nullable=False),
+        Column(
+            "is_on_frontier",
+            "bool",
+            "No other outcome costs no more of either, is no less accurate and is better in one of the three; duplicates all kept.",
+            nullable=False,
+        ),
+        Column(
+            "frontier_probability",
+            "float64",
+            "Share of bootstrap draws of problems in which no other outcome dominates this one; NULL where n_units is 1.",
+            unit="ratio",
+        ),
+        Column("is_on_first_cost_frontier", "bool", "On the frontier when the second cost does not count.", nullable=False),
+        Column("is_on_second_cost_frontier", "bool", "On the frontier when the first cost does not count.", nullable=False),
+        Column(
+            "hypervolume_contribution",
+            "float64",
+            "Hypervolume lost without this outcome and its duplicates; scales and reference in out_joint_frontiers.",
+            nullable=False,
+        ),
+        Column("duplicate_of_outcome_id", "string", "First outcome with the same accuracy and costs.", nullable=False),
+        *_DRAWS[:-1],
+    ),
+)
+
+JOINT_FRONTIERS = Table(
+    name="out_joint_frontiers",
+    grain="one frontier of accuracy and two costs of a task",
+    keys=_JOINT_KEYS,
+    warnings=("A hypervolume depends on its scales and reference; compare only rows whose reference and ideal columns agree.",),
+    columns=(
+        *_JOINT,
+        Column("choice_reason", "string", "Why these two costs are looked at together.", nullable=False),
+        Column("first_cost_unit", "string", "Unit of the first cost, per problem.", nullable=False),
+        Column("second_cost_unit", "string", "Unit of the second cost, per problem.", nullable=False),
+        *_DRAWS[:-1],
+        Column("n_outcomes", "int32", "Outcomes of the task, excluded ones included.", unit="outcomes", nullable=False),
+        Column("n_included", "int32", "Outcomes compared here.", unit="outcomes", nullable=False),
+        Column(
+            "n_excluded_unknown_cost",
+            "int32",
+            "Left out because a cost is unknown for a problem; what else is left out is counted in out_frontiers.",
+            unit="outcomes",
+            nullable=False,
+        ),
+        Column("n_frontier", "int32", "Distinct points on the frontier.", unit="points", nullable=False),
+        Column("hypervolume", "float64", "Volume between the frontier and the reference point, costs in their scales.", nullable=False),
+        Column("hypervolume_ratio", "float64", "hypervolume / volume of the box from reference to ideal.", unit="ratio", nullable=False),
+        Column("first_cost_scale", "string", "log10, or linear where a cost is 0.", nullable=False, allowed=("log10", "linear")),
+        Column("second_cost_scale", "string", "log10, or linear where a cost is 0.", nullable=False, allowed=("log10", "linear")),
+        Column("first_reference_cost", "float64", "First power of ten above all first costs.", nullable=False),
+        Column("second_reference_cost", "float64", "First power of ten above all second costs.", nullable=False),
+        Column("first_ideal_cost", "float64", "Last power of ten not above any first cost, or 0.", nullable=False),
+        Column("second_ideal_cost", "float64", "Last power of ten not above any second cost, or 0.", nullable=False),
+        Column("reference_accuracy", "float64", "Accuracy of the reference point.", unit="ratio", nullable=False),
+        Column("ideal_accuracy", "float64", "Accuracy of the ideal point.", unit="ratio", nullable=False),
+    ),
+)
+
+TABLES = (FRONTIER_POINTS, FRONTIERS, FRONTIER_ATTAINMENT, JOINT_FRONTIER_POINTS, JOINT_FRONTIERS, COMPARISONS)

@@ -90,10 +90,25 @@ def test_bootstrap_keeps_the_correlation_of_points_and_counts_unreached_draws():
     assert near.share_reached == 1.0
 
 
-def test_percentiles_are_order_statistics_and_leave_unknown_draws_out():
+def test_percentiles_stand_between_order_statistics_and_leave_unknown_draws_out():
     values = np.append(np.arange(1.0, 101), [np.nan] * 50)
     interval = percentile_interval(values, 0.9)
-    assert (interval.low, interval.high) == (5.0, 96.0)
+    assert (interval.low, interval.high) == pytest.approx((5.05, 95.95))
+    # Between 95 and infinity there is nothing: the end is the outer one.
+    assert percentile_interval(np.append(np.arange(1.0, 96), [np.inf] * 5), 0.9).high is None
+
+
+def test_few_problems_widen_the_percentiles_to_the_level_of_the_t_interval():
+    rng = np.random.default_rng(0)
+    hits = np.zeros(2)
+    for _ in range(1500):
+        x = rng.normal(size=15)
+        drawn = rng.multinomial(15, np.full(15, 1 / 15), size=200) @ x / 15
+        for i, units in enumerate((None, 15)):
+            interval = percentile_interval(drawn, units=units)
+            hits[i] += interval.low <= 0 <= interval.high
+    plain, expanded = hits / 1500
+    assert plain < 0.94 < expanded < 0.97
     assert percentile_interval(np.append(np.arange(50.0), [np.inf] * 50)).high is None
     assert percentile_interval([np.nan, np.nan]).low is None
     assert percentile_interval([]).low is None

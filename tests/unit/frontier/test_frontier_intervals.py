@@ -25,6 +25,7 @@ from isocost.frontier import (
     rate_faults,
     score_interval,
     simultaneous_band,
+    stratified_score_interval,
     variance_split,
     wilson,
 )
@@ -164,6 +165,28 @@ def test_band_is_wider_than_pointwise_and_covers_the_whole_curve():
     assert one.critical == pytest.approx(1.95, abs=0.03)
 
 
+def test_band_gives_adjusted_p_values_that_know_what_hangs_together():
+    rng = np.random.default_rng(0)
+    one = rng.normal(0.25, 1, 100)
+    alone = simultaneous_band(one[None], draws=20_000)
+    assert alone.p_value[0] == pytest.approx(stats.ttest_1samp(one, 0).pvalue, abs=0.01)
+    copies = simultaneous_band(np.repeat(one[None], 50, axis=0), draws=20_000)
+    assert copies.p_value == pytest.approx(np.full(50, alone.p_value[0]), abs=0.01), "fifty copies of one question are one question"
+    others = simultaneous_band(np.vstack([one, rng.normal(0, 1, (49, 100))]), draws=20_000)
+    assert others.p_value[0] > 5 * alone.p_value[0]
+    flat = simultaneous_band(np.array([[0.0, 0.0, 0.0], [0.2, 0.2, 0.2]]))
+    assert flat.p_value[0] == 1 and np.isnan(flat.p_value[1])
+
+
+def test_band_of_clusters_is_that_of_their_sums():
+    x = np.random.default_rng(2).normal(size=(5, 20))
+    single = simultaneous_band(x, draws=3000)
+    grouped = simultaneous_band(np.repeat(x, 4, axis=1), draws=3000, clusters=np.repeat(np.arange(20), 4))
+    assert grouped.se == pytest.approx(single.se) and grouped.critical == pytest.approx(single.critical)
+    with pytest.raises(IsocostError, match="cluster"):
+        simultaneous_band(x, clusters=np.zeros(20))
+
+
 def test_band_of_a_difference_and_of_a_flat_curve():
     up = np.array([[0.9, 1.0, 0.8, 1.0], [0.1, 0.2, 0.1, 0.0], [0.5, 0.5, 0.5, 0.5]])
     down = np.array([[0.1, 0.0, 0.1, 0.2], [0.9, 0.8, 1.0, 1.0], [0.5, 0.5, 0.5, 0.5]])
@@ -184,11 +207,43 @@ def test_reported_rates_are_held_to_their_counts():
 
 def test_score_interval_is_wilsons_for_one_sample_per_problem():
     x = np.array([1.0] * 700 + [0.0] * 300)
-    assert np.array(score_interval(x)) == pytest.approx(np.array(wilson(700, 1000)), abs=2e-4)
+    assert np.array(score_interval(x)) == pytest.approx(np.array(wilson(700, 1000)), abs=1e-12)
     full = score_interval(np.ones(30))
-    assert np.array(full) == pytest.approx(np.array(wilson(30, 30)), abs=0.02) and full[1] == 1
+    assert np.array(full) == pytest.approx(np.array(wilson(30, 30)), abs=1e-12) and full[1] == 1
     with pytest.raises(IsocostError, match="outside"):
         score_interval([0.5, 1.5])
+
+
+def test_score_interval_of_single_samples_covers_what_wilsons_covers():
+    """Exact coverage over all counts, not a simulation: hard problems, one sample each."""
+    n, p = 30, 1 / 11
+    x = np.arange(n + 1)
+    low, high = score_interval((np.arange(n)[None] < x[:, None]).astype(float))
+    chance = stats.binom.pmf(x, n, p)[(low <= p) & (p <= high)].sum()
+    assert chance == pytest.approx(0.9499, abs=1e-4)
+
+
+def test_stratified_interval_of_one_stratum_and_of_equal_ones():
+    x = np.random.default_rng(1).binomial(4, 0.4, 40) / 4
+    one = stratified_score_interval([x], [1.0])
+    assert np.array(one) == pytest.approx(np.array(score_interval(x)), abs=1e-12)
+    low, high = stratified_score_interval([x, x], [0.5, 0.5])
+    # Half the variance of one, and twice the degrees of freedom.
+    assert (high - low) / (one[1] - one[0]) == pytest.approx(np.sqrt(0.5), rel=0.03)
+    sure = stratified_score_interval([np.ones(10), np.ones(400)], [0.5, 0.5])
+    assert sure[1] == 1 and 0.9 < sure[0] < 1
+    mixed = stratified_score_interval([np.ones(10), x], [0.5, 0.5])
+    assert mixed[1] - mixed[0] > 0.5 * (one[1] - one[0]), "a task that was all right is not known without error"
+    with pytest.raises(IsocostError, match="weights"):
+        stratified_score_interval([x], [0.5, 0.5])
+
+
+def test_stratified_interval_keeps_its_level_where_percentiles_do_not():
+    rng = np.random.default_rng(3)
+    parts = [rng.binomial(2, rng.beta(0.3, 3, (1500, 15))) / 2 for _ in range(2)]
+    truth = 0.3 / 3.3
+    low, high = stratified_score_interval(parts, [0.5, 0.5])
+    assert 0.935 < ((low <= truth) & (truth <= high)).mean() < 0.985
 
 
 def test_score_interval_sees_clusters_and_repeated_samples():

@@ -7,10 +7,19 @@ import polars as pl
 import pytest
 
 from isocost.errors import IsocostError
-from isocost.frontier import hypervolume, pareto_mask, problem_bootstrap, score_interval
+from isocost.frontier import (
+    hypervolume,
+    mcnemar,
+    pareto_mask,
+    problem_bootstrap,
+    resample_counts,
+    score_interval,
+    stratified_score_interval,
+)
 from isocost.schema.tables.frontiers import MACRO_TASK
 from isocost.tables.frontier_blocks import cost_unit, task_seed
 from isocost.tables.frontiers import TABLE_NAMES, build_frontiers
+from isocost.tables.joint_frontiers import membership
 
 pytestmark = pytest.mark.slow
 
@@ -185,7 +194,10 @@ def test_macro_frontier_weighs_tasks_alike():
     for row in macro.iter_rows(named=True):
         assert row["accuracy"] == pytest.approx(np.mean([by_id[member] for member in row["member_outcome_ids"]]))
         assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
-        assert row["interval_method"] == "bootstrap_percentile"
+        assert row["interval_method"] == "score_stratified"
+        values = [matrices(problems.filter(pl.col("outcome_id") == member), AXES[0])[0][0] for member in row["member_outcome_ids"]]
+        ends = stratified_score_interval(values, [0.5, 0.5])
+        assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx(tuple(map(float, ends)))
     first = built["out_frontier_points"].filter((pl.col("budget") == 1) & (pl.col("cost_axis") == AXES[0]))
     errors = dict(first.select("task", "accuracy_se").iter_rows())
     # Independent draws for the two tasks: variances add, a quarter each.
@@ -233,12 +245,105 @@ def test_one_problem_shows_a_frontier_without_uncertainty():
 
 
 def test_comparisons_adjust_for_their_number(built):
-    rows = built["out_comparisons"]
+    rows = built["out_comparisons"].filter(pl.col("comparison_family") == "frontier")
     n = rows["n_comparisons"][0]
     assert rows.height == n == 15
     assert (rows["first_outcome_id"] < rows["second_outcome_id"]).all()
     assert (rows["p_value_holm"] >= rows["p_value_bh"]).all() and (rows["p_value_bh"] >= rows["p_value"]).all()
-    assert (rows["accuracy_difference"] < 0).all()
+    assert (rows["accuracy_difference"] < 0).all() and set(rows["verdict"]) <= {"second_better", "no_difference_shown"}
+    assert (rows["accuracy_difference_band_low"] <= rows["accuracy_difference_low"]).all()
+    assert (rows["accuracy_difference_band_high"] >= rows["accuracy_difference_high"]).all()
+    assert (rows["p_value_max_t"] >= rows["p_value"] - 0.02).all() and (rows["p_value_max_t"] >= 1 / 401 - 1e-12).all()
+
+
+def plain_right_or_wrong():
+    """Three configurations at one sample a problem: 12 solves what 10 does and more, 11 is as good as 10 but on other problems."""
+    right = {"p10": range(10), "p11": range(5, 15), "p12": range(18)}
+    outcomes, rows = [], []
+    for name, solved in right.items():
+        for strategy in ("majority_at_k", "best_of_k"):
+            outcome = f"{name}-{strategy}"
+            told = {"outcome_id": outcome, "task": "sums", "model_variant": name, "prompt": "plain", "point_id": name}
+            outcomes.append({**told, "strategy": strategy, "budget": 1, "parameters": "{}", AXES[0]: 1.0 + len(solved)})
+            rows += [
+                {"outcome_id": outcome, "problem_id": f"q{i:02d}", "accuracy": float(i in solved), AXES[0]: 1.0 + len(solved)}
+                for i in range(20)
+            ]
+    return pl.DataFrame(outcomes), pl.DataFrame(rows)
+
+
+def test_single_samples_are_compared_by_mcnemar():
+    rows = build_frontiers(*plain_right_or_wrong(), draws=200)["out_comparisons"].filter(pl.col("comparison_family") == "single_sample")
+    assert rows["test_method"].unique().to_list() == ["mcnemar_exact"] and rows["n_comparisons"].to_list() == [3] * 3
+    found = {(r["first_outcome_id"][:3], r["second_outcome_id"][:3]): r for r in rows.iter_rows(named=True)}
+    same, more = found["p10", "p11"], found["p10", "p12"]
+    assert (same["n_first_only"], same["n_second_only"], same["p_value"], same["accuracy_difference"]) == (5, 5, 1.0, 0.0)
+    assert (more["n_first_only"], more["n_second_only"]) == (0, 8)
+    assert more["p_value"] == pytest.approx(mcnemar(0, 8).exact) == pytest.approx(2 * 0.5**8)
+    assert more["verdict"] == "second_better" and more["p_value_holm"] == pytest.approx(3 * 2 * 0.5**8)
+    assert rows["first_outcome_id"].str.ends_with("majority_at_k").all(), "one outcome stands for a configuration"
+
+
+def test_the_frontier_is_compared_with_the_best_single_sample():
+    rows = build_frontiers(*plain_right_or_wrong(), draws=100)["out_comparisons"]
+    against = rows.filter(pl.col("comparison_family") == "frontier_against_single")
+    assert against["second_outcome_id"].unique().to_list() == ["p12-majority_at_k"]
+    assert against["first_outcome_id"].str.slice(0, 3).to_list() == ["p10"], "equal answers under another name are no rival"
+    assert against["verdict"].to_list() == ["second_better"]
+
+
+def three_costs():
+    """a is cheap and slow, b dear and fast, both as accurate; c is worse than a in everything."""
+    costs = {"a": (1.0, 9.0), "b": (5.0, 2.0), "c": (2.0, 10.0)}
+    right = {"a": range(8), "b": range(8), "c": range(4)}
+    outcomes, rows = [], []
+    for name, (tokens, wait) in costs.items():
+        axes = {"output_tokens_per_problem": tokens, "latency_parallel_s_per_problem": wait}
+        told = {"outcome_id": name, "task": "sums", "model_variant": "m", "prompt": "p", "point_id": name, "strategy": "s", "budget": 2}
+        outcomes.append({**told, "parameters": "{}", **axes})
+        rows += [{"outcome_id": name, "problem_id": f"q{i}", "accuracy": float(i in right[name]), **axes} for i in range(16)]
+    return pl.DataFrame(outcomes), pl.DataFrame(rows)
+
+
+def test_two_costs_at_once_keep_what_one_cost_would_drop():
+    built = build_frontiers(*three_costs(), draws=300)
+    points = {row["outcome_id"]: row for row in built["out_joint_frontier_points"].iter_rows(named=True)}
+    assert {name: row["is_on_frontier"] for name, row in points.items()} == {"a": True, "b": True, "c": False}
+    assert points["b"]["is_on_second_cost_frontier"] and not points["b"]["is_on_first_cost_frontier"]
+    assert points["a"]["frontier_probability"] == points["b"]["frontier_probability"] == 1
+    assert points["c"]["frontier_probability"] == 0 and points["c"]["hypervolume_contribution"] == 0
+    row = built["out_joint_frontiers"].row(0, named=True)
+    assert (row["n_frontier"], row["n_included"], row["first_reference_cost"], row["second_reference_cost"]) == (2, 3, 10.0, 100.0)
+    # Boxes from each point to (10, 100, 0) in log10, accuracy 0.5, less what both cover.
+    a, b = (1 - 0) * (2 - np.log10(9)), (1 - np.log10(5)) * (2 - np.log10(2))
+    both = (1 - np.log10(5)) * (2 - np.log10(9))
+    assert row["hypervolume"] == pytest.approx(0.5 * (a + b - both))
+    # Without a the dominated c stands in, at a quarter: its own box less what b covers of it.
+    c, shared = (1 - np.log10(2)) * (2 - 1), (1 - np.log10(5)) * (2 - 1)
+    assert points["a"]["hypervolume_contribution"] == pytest.approx(0.5 * (a - both) - 0.25 * (c - shared))
+    assert row["hypervolume_ratio"] == pytest.approx(row["hypervolume"] / ((1 - 0) * (2 - 0)))
+
+
+def test_joint_membership_is_brute_force_over_the_draws():
+    rng = np.random.default_rng(4)
+    values, first, second = rng.integers(0, 2, (5, 6)).astype(float), rng.integers(1, 4, (5, 6)) * 1.0, rng.integers(1, 4, (5, 6)) * 1.0
+    counts = resample_counts(6, 200, 1)
+    hits = np.zeros(5)
+    for draw in counts:
+        q, x, y = (matrix @ draw for matrix in (values, first, second))
+        for i in range(5):
+            hits[i] += not any(
+                q[j] >= q[i] and x[j] <= x[i] and y[j] <= y[i] and (q[j] > q[i] or x[j] < x[i] or y[j] < y[i]) for j in range(5)
+            )
+    assert membership(values, (first, second), counts) == pytest.approx(hits / 200)
+
+
+def test_mixing_two_outcomes_beats_what_lies_between_them():
+    points = build_frontiers(*bank(), draws=40)["out_frontier_points"].filter(pl.col("cost_axis") == AXES[0]).sort("cost")
+    assert (points.filter("is_on_hull")["hull_accuracy_gap"] < 1e-9).all()
+    hull = points.filter("is_on_hull")
+    expected = np.interp(points["cost"], hull["cost"], hull["accuracy"]) - points["accuracy"].to_numpy()
+    assert points["hull_accuracy_gap"].to_numpy() == pytest.approx(np.maximum(expected, 0), abs=1e-9)
 
 
 def test_attainment_rises_with_budget_and_falls_with_certainty(built):
