@@ -1,21 +1,22 @@
 """AIPerf artifact folders: request records, GPU telemetry and accuracy exports.
 
 Traps: failed requests have no metrics; every metric carries its own unit; the energy counter is in megajoules since boot;
-timestamps are nanoseconds of the Unix clock.
+timestamps are nanoseconds of the Unix clock; a graded sample and its request stand in two files and share an id.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
-from isocost.bank.importers.reading import as_object, iter_json_lines, load_json
+from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.bank.importers.row import Row
 from isocost.errors import IsocostError
 
-_SUMMARY = "profile_export_aiperf.json"
+_SUMMARY, _REQUESTS, _GRADED = "profile_export_aiperf.json", "profile_export.jsonl", "accuracy_export.jsonl"
 _METRICS = {
     "time_to_first_token": "ttft_s",
     "inter_token_latency": "inter_token_s",
@@ -25,7 +26,9 @@ _TOKENS = {
     "input_sequence_length": "prompt_tokens",
     "output_sequence_length": "output_tokens",
     "reasoning_token_count": "reasoning_tokens",
+    "usage_prompt_cache_read_tokens": "cached_tokens",
 }
+_COSTS = ("started_unix_s", "latency_s", "ttft_s", "inter_token_s", "prompt_tokens", "output_tokens", "reasoning_tokens", "cached_tokens")
 _POWER = ("nvidia_power_usage", "gpu_power_usage", "amd_power")
 _ENERGY = ("nvidia_energy_consumption", "energy_consumption", "amd_energy_consumption")
 
@@ -50,7 +53,7 @@ class AiPerf(Importer):
 
     def files(self, path: Path) -> list[Path]:
         """The three JSON Lines files that are there, and the summary for the model's name."""
-        names = ("profile_export.jsonl", "gpu_telemetry_export.jsonl", "accuracy_export.jsonl", _SUMMARY)
+        names = (_REQUESTS, "gpu_telemetry_export.jsonl", _GRADED, _SUMMARY)
         found = files_under(path, names, "AIPerf export")
         if all(file.name == _SUMMARY for file in found):
             raise IsocostError("holds only the summary", where=str(path), remedy="Import the artifact folder with profile_export.jsonl")
@@ -62,19 +65,50 @@ class AiPerf(Importer):
         for file in source.files:
             if file.name == _SUMMARY:
                 continue
+            folder = file.parent.relative_to(source.path).as_posix() if file.parent != source.path and source.path.is_dir() else None
+            costs = _costs(source, file.with_name(_REQUESTS)) if file.name == _GRADED and file.with_name(_REQUESTS) in source.files else {}
             for number, value in iter_json_lines(file):
                 row = _row(source, file, number, value)
+                if row.values["record_kind"] == "sample":
+                    row.values |= costs.get(str(value.get("x_request_id")), {})
                 row.text("model_variant", models.get(file.parent))
-                if file.parent != source.path and source.path.is_dir():
-                    row.json("condition", {"folder": file.parent.relative_to(source.path).as_posix()})
+                row.json("condition", {"folder": folder} if folder else None)
+                _put_phase(row, value)
                 yield row
+
+
+def _put_phase(row: Row, value: dict[str, Any]) -> None:
+    """Warm-up, and each of several phases with a load of its own, is a point of its own."""
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        return
+    phase = metadata.get("benchmark_phase", "profiling")
+    told = {} if phase == "profiling" else {"benchmark_phase": phase}
+    if metadata.get("profiling_index"):
+        told["profiling_index"] = metadata["profiling_index"]
+    if told:
+        row.json("condition", json.loads(row.values.get("condition") or "{}") | told)
+
+
+def _costs(source: Source, file: Path) -> dict[str, dict[str, Any]]:
+    """Tokens and times of every request by its id, for the graded sample that it answered."""
+    found = {}
+    for number, value in iter_json_lines(file):
+        identity = as_object(value.get("metadata"), f"{file}, line {number}, metadata").get("x_request_id")
+        if identity is not None:
+            values = _row(source, file, number, value).values
+            found[str(identity)] = {column: values[column] for column in _COSTS if values.get(column) is not None}
+    return found
 
 
 def _model(file: Path) -> str | None:
     document = as_object(load_json(file), str(file))
-    config = document.get("input_config") or document.get("config") or {}
-    names = (config.get("endpoint") or {}).get("model_names") or config.get("model_names") or []
-    return str(names[0]) if len(names) == 1 else None
+    config = as_object(document.get("input_config") or document.get("config") or {}, f"{file}, input_config")
+    models = config.get("models") or {}  # since 0.12; endpoint.model_names before
+    items = as_list(models.get("items") or [] if isinstance(models, dict) else [], f"{file}, input_config.models.items")
+    names = [item.get("name") for item in items if isinstance(item, dict)]
+    names = names or as_object(config.get("endpoint") or {}, f"{file}, input_config.endpoint").get("model_names") or []
+    return str(names[0]) if len(names) == 1 and isinstance(names, list) else None
 
 
 def _row(source: Source, file: Path, number: int, value: dict[str, Any]) -> Row:

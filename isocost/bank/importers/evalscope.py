@@ -1,6 +1,7 @@
 """evalscope output folders: predictions and reviews, joined by index.
 
-Traps: a repeat is a further line of the same group; the verdict of a benchmark is the value of its main metric, often ``acc``.
+Traps: a repeat is a further line of the same group; the verdict of a benchmark is the value of its main metric, the first one where
+none is named; a resumed run appends, so that of two lines of one index the later counts; counts and times of 0 mean unknown.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
-from isocost.bank.importers.reading import as_object, iter_json_lines
+from isocost.bank.importers.reading import as_list, as_object, iter_json_lines
 from isocost.bank.importers.row import Row
+from isocost.bank.importers.usage import put_usage
 from isocost.errors import IsocostError
-
-_PREFERRED = ("acc", "exact_match", "pass@1", "mean_acc")
 
 
 @register
@@ -49,13 +49,19 @@ class EvalScope(Importer):
             verdicts = _reviews(reviews.get(_key(file)))
             if not verdicts:
                 source.warnings.append(f"{source.relative(file)}: no reviews")
-            used = 0
+            last = {str(value.get("index")): number for number, value in iter_json_lines(file)}
+            replaced = 0
             for number, value in iter_json_lines(file):
                 index = str(value.get("index"))
-                used += index in verdicts
-                yield _sample(source, file, number, value, verdicts.get(index))
-            if used < len(verdicts):
-                source.warnings.append(f"{source.relative(file)}: {len(verdicts) - used} reviews without a prediction")
+                row = _sample(source, file, number, value, verdicts.get(index))
+                if last[index] != number:
+                    replaced += 1
+                    row.text("error", f"replaced by line {last[index]}, as evalscope reads its own files")
+                yield row
+            if replaced:
+                source.warnings.append(f"{source.relative(file)}: {replaced} predictions replaced by a later line of the same index")
+            if lone := len(verdicts.keys() - last.keys()):
+                source.warnings.append(f"{source.relative(file)}: {lone} reviews without a prediction")
 
 
 def _key(file: Path) -> tuple[str, str]:
@@ -63,13 +69,7 @@ def _key(file: Path) -> tuple[str, str]:
 
 
 def _reviews(file: Path | None) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for number, value in iter_json_lines(file) if file else ():
-        index = str(value.get("index"))
-        if index in found:
-            raise IsocostError(f"index {index} comes twice", where=f"{file}, line {number}")
-        found[index] = value
-    return found
+    return {str(value.get("index")): value for _, value in iter_json_lines(file)} if file else {}
 
 
 def _sample(source: Source, file: Path, number: int, value: dict[str, Any], review: dict[str, Any] | None) -> Row:
@@ -78,21 +78,35 @@ def _sample(source: Source, file: Path, number: int, value: dict[str, Any], revi
     row.text("model_variant", value.get("model") or output.get("model") or file.parent.name)
     row.text("task", file.stem)
     row.text("problem_source_id", value["index"])
+    row.text("problem_text", _question(as_list(value.get("messages") or [], f"{row.where}, messages")))
     choices = output.get("choices") or []
+    message: dict[str, Any] = {}
     if choices:
         choice = as_object(choices[0], f"{row.where}, choices[0]")
-        row.text("output_text", _content((choice.get("message") or {}).get("content")))
+        message = as_object(choice.get("message") or {}, f"{row.where}, choices[0].message")
+        row.text("output_text", _content(message.get("content")))
         row.text("finish_reason", choice.get("stop_reason", choice.get("finish_reason")))
-    usage, perf = output.get("usage") or {}, output.get("perf_metrics") or {}
-    row.integer("prompt_tokens", usage.get("input_tokens", perf.get("input_tokens")))
-    row.integer("output_tokens", usage.get("output_tokens", perf.get("output_tokens")))
-    row.seconds("latency_s", perf.get("latency", output.get("time")))
+    usage = as_object(output.get("usage") or {}, f"{row.where}, usage")
+    perf = as_object(output.get("perf_metrics") or message.get("perf_metrics") or {}, f"{row.where}, perf_metrics")
+    put_usage(row, usage or perf)
+    row.seconds("latency_s", perf.get("latency") or output.get("time"))
     row.seconds("ttft_s", perf.get("ttft"))
     row.text("error", output.get("error"))
     if review is not None:
         _put_review(row, review)
     row.json("extra", {"metadata": value.get("metadata")} if value.get("metadata") else None)
     return row
+
+
+def _question(messages: list[Any]) -> str | None:
+    """What was asked: the user's messages up to the first answer."""
+    texts = []
+    for message in messages:
+        if not isinstance(message, dict) or message.get("role") == "assistant":
+            break
+        if message.get("role") == "user":
+            texts.append(str(_content(message.get("content")) or ""))
+    return "\n\n".join(text for text in texts if text) or None
 
 
 def _content(content: Any) -> Any:
@@ -102,15 +116,19 @@ def _content(content: Any) -> Any:
 
 
 def _put_review(row: Row, review: dict[str, Any]) -> None:
-    row.whole("reference", review.get("target"))
+    target = review.get("target")
+    row.whole("reference", target[0] if isinstance(target, list) and len(target) == 1 else target)
     wrapper = as_object(review.get("sample_score") or {}, f"{row.where}, sample_score")
     score = as_object(wrapper.get("score") or {}, f"{row.where}, sample_score.score")
     row.whole("answer", score.get("extracted_prediction"))
     values = as_object(score.get("value") or {}, f"{row.where}, sample_score.score.value")
     main = score.get("main_score_name")
-    name = main if main in values else next((key for key in _PREFERRED if key in values), next(iter(sorted(values)), None))
+    name = main if main in values else next(iter(values), None)
     if wrapper.get("group_id") is not None:
         row.text("problem_source_id", wrapper["group_id"])  # repeats of one problem share it
+    row.integer("sample_index", wrapper.get("generation_index"))
     if name is not None:
         value = values[name]
         row.label(float(value) if isinstance(value, bool) else value, name)
+    else:
+        row.null("label_correct", f"score_is_{str(score.get('status') or 'absent')[:20]}")

@@ -7,41 +7,59 @@ bodies may be stripped, then only the statistics are left.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from isocost.bank.importers.base import Conventions, Importer, Source, register
-from isocost.bank.importers.reading import as_list, as_object, load_json
+from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.bank.importers.reading import as_list, as_object, load_json, load_yaml
 from isocost.bank.importers.row import Row
 from isocost.errors import IsocostError
 
 _GROUPS = ("successful", "errored", "incomplete")
-_SECONDS = {"request_latency": "s"}
+_SECONDS = {"request_latency": "s", "request_scheduled_latency": "s"}
 _PERCENTILES = ("p25", "p50", "p75", "p90", "p95", "p99")
 _STATISTICS = ("mean", "median", "std_dev", "min", "max")
 
 
 @register
 class GuideLlm(Importer):
-    """One JSON report with its benchmarks."""
+    """A JSON report with its benchmarks, or a folder of reports."""
 
     name = "guidellm"
-    title = "GuideLLM JSON reports, version 2"
+    title = "GuideLLM reports (JSON or YAML), version 2"
     conventions = Conventions(
         units={"ttft_s": "time_to_first_token_ms, ms", "inter_token_s": "inter_token_latency_ms, ms", "latency_s": "request_latency, s"},
         latency_meaning="client: request_end - request_start",
         notes=("Only statistics of successful requests are imported; a group without requests writes 0.0 for all of them.",),
     )
 
+    def files(self, path: Path) -> list[Path]:
+        """The report, or every .json of a folder; its .yaml where it has no .json, since GuideLLM writes the same report as both."""
+        has_json = path.is_dir() and next(path.rglob("*.json"), None) is not None
+        return files_under(path, ("*.json",) if has_json else ("*.json", "*.yaml", "*.yml"), "GuideLLM report (.json or .yaml)")
+
     def records(self, source: Source) -> Iterator[Row]:
-        """Requests where the report kept them, then each benchmark's statistics."""
-        file = source.files[0]
-        document = as_object(load_json(file), str(file))
+        """Requests where a report kept them, then each benchmark's statistics, report by report."""
+        reports = 0
+        for file in source.files:
+            source.at = str(file)
+            document = as_object(load_json(file) if file.suffix == ".json" else load_yaml(file), str(file))
+            if source.path.is_dir() and not {"metadata", "benchmarks"} <= document.keys():
+                source.warnings.append(f"{source.relative(file)}: left out, it is no GuideLLM report")
+                continue
+            reports += 1
+            yield from self._report(source, file, document)
+        if not reports:
+            raise IsocostError("holds no GuideLLM report", where=str(source.path), remedy="A report has metadata and benchmarks")
+
+    def _report(self, source: Source, file: Path, document: dict[str, Any]) -> Iterator[Row]:
         version = (document.get("metadata") or {}).get("version")
         if version not in (1, 2):
             raise IsocostError(f"has report version {version!r}", where=f"{file}, metadata.version", remedy="Versions 1 and 2 are read")
         for index, benchmark in enumerate(as_list(document.get("benchmarks"), f"{file}, benchmarks")):
             benchmark = as_object(benchmark, f"{file}, benchmarks[{index}]")
             facts = _facts(document, benchmark, index)
+            facts["file"] = file
             requests = benchmark.get("requests") or {}
             for group in _GROUPS:
                 for position, request in enumerate(requests.get(group) or []):
@@ -63,7 +81,7 @@ def _put_facts(row: Row, facts: dict[str, Any]) -> None:
 
 
 def _request(source: Source, place: str, group: str, request: dict[str, Any], facts: dict[str, Any]) -> Row:
-    row = source.row("request", source.files[0], place)
+    row = source.row("request", facts["file"], place)
     _put_facts(row, facts)
     info = request.get("info") or {}
     row.text("problem_source_id", request.get("request_id") or info.get("request_id"))
@@ -97,7 +115,7 @@ def _statistics(source: Source, place: str, metrics: dict[str, Any], facts: dict
         values = {key: group.get(key) for key in _STATISTICS}
         values.update({key: (group.get("percentiles") or {}).get(key) for key in _PERCENTILES})
         for key, value in values.items():
-            row = source.row("aggregate", source.files[0], f"{place}.{name}.{key}")
+            row = source.row("aggregate", facts["file"], f"{place}.{name}.{key}")
             _put_facts(row, facts)
             row.text("metric_name", f"{base}_{key}")
             if not group.get("count"):

@@ -14,6 +14,7 @@ from typing import Any
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import CheckedZip, as_list, as_object, load_json
 from isocost.bank.importers.row import Row
+from isocost.bank.importers.usage import put_usage
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
 
@@ -32,7 +33,7 @@ class InspectAi(Importer):
     conventions = Conventions(
         units={
             "latency_s": "output.time, s",
-            "prompt_tokens": "output.usage.input_tokens, cache reads and writes beside it",
+            "prompt_tokens": "output.usage.input_tokens, and cache reads and writes where the provider counts them beside it",
             "output_tokens": "output.usage.output_tokens",
         },
         latency_meaning="the last model call of the sample, as Inspect timed it (output.time); sample totals are in extra",
@@ -155,11 +156,7 @@ def _put_sample(row: Row, sample: dict[str, Any]) -> None:
         row.text("output_text", _resolved(_content_text(message.get("content")), attachments))
         row.text("finish_reason", choice.get("stop_reason"))
         row.number("logprob_sum", _logprob_sum(choice.get("logprobs")))
-    usage = output.get("usage") or {}
-    row.integer("prompt_tokens", usage.get("input_tokens"))
-    row.integer("output_tokens", usage.get("output_tokens"))
-    row.integer("reasoning_tokens", usage.get("reasoning_tokens"))
-    row.integer("cached_tokens", usage.get("input_tokens_cache_read"))
+    put_usage(row, as_object(output.get("usage") or {}, f"{row.where}, output.usage"))
     row.seconds("latency_s", output.get("time"))
     error = sample.get("error") or output.get("error")
     row.text("error", error.get("message") if isinstance(error, dict) else error)

@@ -32,8 +32,18 @@ _ARRAYS = (
 )
 _REPEAT = re.compile(r"run=\d+\.json")  # vllm bench sweep --num-runs: the same settings again
 _NOT_RUNS = re.compile(r"summary\.json|warmup\.json|.*failure\.json")
-_SETTINGS = ("request_rate", "burstiness", "max_concurrency", "num_prompts", "backend", "label")
-_TIMES = re.compile(r"(?P<stat>mean|median|std|p[\d.]+)_(?P<what>ttft|tpot|itl|e2el)_ms")
+_SETTINGS = (
+    "request_rate",
+    "burstiness",
+    "max_concurrency",
+    "num_prompts",
+    "backend",
+    "label",
+    "ramp_up_strategy",
+    "ramp_up_start_rps",
+    "ramp_up_end_rps",
+)
+_NAMES = ("date", "endpoint_type", "model_id", "tokenizer_id")
 _UNITS = {
     "duration": "s",
     "gpu_energy_j": "J",
@@ -106,9 +116,12 @@ def _results(source: Source, file: Path) -> Iterator[tuple[str, dict[str, Any]]]
 
 def _condition(result: dict[str, Any], file: Path, source: Source) -> dict[str, Any]:
     condition = {key: result[key] for key in _SETTINGS if result.get(key) is not None}
+    # What --metadata KEY=VALUE says stands among the results as text: whoever wrote it wanted to tell the runs apart by it.
+    told = {key: value for key, value in result.items() if isinstance(value, str) and key not in (*_SETTINGS, *_NAMES)}
+    condition |= {"metadata": told} if told else {}
     if source.path.is_dir():
         for part in file.parent.relative_to(source.path).parts:
-            if part.startswith("SERVE-"):
+            if part.startswith(("SERVE-", "BENCH-")):
                 condition["sweep"] = part
         if not _REPEAT.fullmatch(file.name):
             condition["file"] = file.relative_to(source.path).as_posix()
@@ -149,9 +162,10 @@ def _request(
     _put_run(row, result, condition)
     row.text("problem_source_id", f"request-{index}")
     row.integer("prompt_tokens", one.get("input_lens"))
-    failed = bool(one.get("error") or one.get("errors"))
-    if failed:
-        row.text("error", one["errors"])
+    # A refused connection may leave an empty error text; then it shows in that nothing took any time.
+    is_empty = not one.get("output_lens", 1) and not one.get("ttfts", 1) and not one.get("latencies", 0)
+    if one.get("errors") or is_empty:
+        row.text("error", one.get("errors") or "no answer and no error text")
         for column in ("ttft_s", "latency_s", "inter_token_s", "output_tokens"):
             row.null(column, "failed_request")
         return row
@@ -180,9 +194,8 @@ def _summary(source: Source, file: Path, place: str, result: dict[str, Any], con
             continue
         row = source.row("aggregate", file, f"{place}.{key}" if place else key)
         _put_run(row, result, condition)
-        timed = _TIMES.fullmatch(key)
-        unit = "ms" if timed else _UNITS.get(key)
-        row.text("metric_name", f"{timed['stat']}_{timed['what']}" if timed else key)
+        unit = "ms" if key.endswith("_ms") else _UNITS.get(key)
+        row.text("metric_name", key.removesuffix("_ms"))
         row.number("metric_value", value, unit=unit)
         row.text("metric_unit", {"ms": "s"}.get(unit or "", unit))
         yield row

@@ -231,7 +231,7 @@ def aiperf(folder: Path) -> Path:
     _lines(folder / "gpu_telemetry_export.jsonl", [{"timestamp_ns": 1759813207532900363, "gpu_uuid": "GPU-1", "telemetry_data": reading}])
     graded = {"session_num": 0, "conversation_id": "c0", "task": "gsm8k", "grader_name": "math", "passed": True, "expected": "3"}
     _lines(folder / "accuracy_export.jsonl", [{**graded, "actual": "3", "model_output": "A: 3", "timestamp_ns": 1759813207838764604}])
-    _write(folder / "profile_export_aiperf.json", {"input_config": {"endpoint": {"model_names": ["m"]}}})
+    _write(folder / "profile_export_aiperf.json", {"input_config": {"models": {"items": [{"name": "m"}]}, "endpoint": {"urls": ["u"]}}})
     return folder
 
 

@@ -249,3 +249,45 @@ def test_a_large_file_is_cut_between_lines_and_numbered_through(tmp_path: Path, 
     assert cut["record_index"].to_list() == list(range(97))
     assert_frame_equal(whole, cut)
     assert {item.suffix for item in (tmp_path / "cut").rglob("*") if item.is_file()} <= {".parquet", ".json", ""}
+
+
+VERDICTS = {"columns": {"problem": "id", "model": "m", "task": "t", "correct": "ok", "verdicts": "said", "verification_tokens": "spent"}}
+
+
+def verdict_file(tmp_path: Path, said, suffix: str = "jsonl") -> Path:
+    path = tmp_path / f"verdicts.{suffix}"
+    rows = [{"id": f"q{i}", "m": "x", "t": "y", "ok": True, "said": one, "spent": 20} for i, one in enumerate(said)]
+    if suffix == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif suffix == "parquet":
+        pl.DataFrame(rows).write_parquet(path)
+    else:
+        with path.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(row | {"said": json.dumps(row["said"])} for row in rows)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_verdicts_are_lists_a_sample(tmp_path: Path, suffix: str) -> None:
+    said = [[1.0, 0.0, None], [0.25, 1.0, 1.0]]
+    path = verdict_file(tmp_path, said, suffix)
+    report = import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, accept_unknown=("task_version", "prompt", "sampling"))
+    frame = read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect()
+    assert frame["verdicts"].to_list() == said
+    assert frame["verification_tokens"].to_list() == [20, 20]
+
+
+@pytest.mark.parametrize("said", [[["perhaps"]], [[2.0]], ["yes, no"], [{"a": 1}]])
+def test_what_is_no_list_of_verdicts_is_refused_with_its_line(tmp_path: Path, said) -> None:
+    path = verdict_file(tmp_path, said)
+    with pytest.raises(IsocostError, match="line 1"):
+        import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, accept_unknown=("task_version", "prompt", "sampling"))
+
+
+def test_words_of_judgement_are_verdicts(tmp_path: Path) -> None:
+    path = verdict_file(tmp_path, [["yes", "No", True, None]])
+    report = import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, accept_unknown=("task_version", "prompt", "sampling"))
+    frame = read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect()
+    assert frame["verdicts"].to_list() == [[1.0, 0.0, 1.0, None]]
