@@ -52,6 +52,8 @@ class Generic(Importer):
         mapping = _mapping(source)
         kind = KINDS[source.path.suffix.lower()]
         found = rules(mapping)
+        if any(rule.target.kind == "flags" for rule in found):
+            return None  # lists go row by row
         if kind == "parquet":
             with pq.ParquetFile(source.path) as file:
                 _check_header(source.path, file.schema_arrow.names, [rule.source for rule in found])
@@ -181,6 +183,8 @@ def apply_rule(row: Row, rule: Rule, value: Any) -> None:
         row.integer(target.column, value, low=int(target.low or 0), sentinel=None if target.sentinel is None else int(target.sentinel))
     elif target.kind == "number":
         row.number(target.column, value, unit=rule.unit, low=target.low, high=target.high, sentinel=target.sentinel)
+    elif target.kind == "flags":
+        row.flags(target.column, value)
     elif target.kind == "whole":
         row.whole(target.column, value)
     elif value != "":

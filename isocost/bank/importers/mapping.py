@@ -22,7 +22,7 @@ class Target:
 
     Attributes:
         column: where it goes in raw_imports.
-        kind: ``text``, ``whole`` (text, or JSON text of anything else), ``integer``, ``number`` or ``flag``.
+        kind: ``text``, ``whole`` (text, or JSON text of anything else), ``integer``, ``number``, ``flag`` or ``flags`` (a list).
         unit: base unit of a number that has one.
         low: smallest number that can be meant.
         high: largest number that can be meant.
@@ -56,6 +56,8 @@ TARGETS: dict[str, Target] = {
     "correct": Target("label_correct", "flag"),
     "score": Target("label_score", "number", low=0.0, high=1.0),
     "verifier_score": Target("verifier_score", "number"),
+    "verdicts": Target("verdicts", "flags"),
+    "verification_tokens": _tokens("verification_tokens"),
     "prompt_tokens": _tokens("prompt_tokens"),
     "output_tokens": _tokens("output_tokens"),
     "reasoning_tokens": _tokens("reasoning_tokens"),

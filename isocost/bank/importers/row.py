@@ -162,6 +162,29 @@ class Row:
         elif word:
             raise self.fail(column, f"{str(value)[:60]!r} is neither true nor false", "Use true and false, or 1 and 0")
 
+    def flags(self, column: str, value: Any) -> None:
+        """A list, or JSON text of one: true, false or their words as 1 and 0, a number in 0..1 as it is, null for no verdict."""
+        if value is None or value == "":
+            return
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                raise self.fail(column, f"{value[:60]!r} is no JSON list", "Write [true, false, null], or numbers in 0..1") from None
+        if not isinstance(value, list):
+            raise self.fail(column, f"a list was expected, not {kind_of(value)}")
+        self.values[column] = [self._verdict(column, one) for one in value]
+
+    def _verdict(self, column: str, one: Any) -> float | None:
+        if one is None or (isinstance(one, float) and math.isnan(one)):
+            return None
+        word = str(one).strip().lower()
+        if isinstance(one, bool) or word in _TRUE or word in _FALSE:
+            return float(word in _TRUE)
+        if isinstance(one, int | float) and 0 <= one <= 1:
+            return float(one)
+        raise self.fail(column, f"{word[:60]!r} is no verdict", "Write true, false, null or a number in 0..1")
+
     def label(self, value: Any, name: str | None = None) -> None:
         """A score that is its own verdict: 1 is correct, 0 is wrong, between them only the score is known."""
         self.text("label_name", name)

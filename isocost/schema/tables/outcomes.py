@@ -10,7 +10,8 @@ from isocost.schema.model import Column, Table
 
 REASONS = (
     "budget_exceeds_samples (k > n: undefined, not 1), budget_below_samples, ungraded_samples (nobody judged one), answers_not_banked "
-    "(correct samples without an answer class), no_sample_has_the_score, missing_scores, too_few_problems_for_folds"
+    "(correct samples without an answer class), no_sample_has_the_score, missing_scores, too_few_verifications, "
+    "too_few_problems_for_folds"
 )
 
 _PER_PROBLEM = (
@@ -48,7 +49,8 @@ _PER_PROBLEM = (
         "latency_parallel_s_per_problem",
         "float64",
         "Expected latency of samples that run side by side: expected maximum over the k drawn (an order statistic), the first to end for "
-        "shortest_of_k; equal to the sequential one for policies that wait for each sample.",
+        "shortest_of_k, the sum over opened windows of the slowest for early stopping; equal to the sequential one for policies that wait "
+        "for each sample.",
         unit="s",
     ),
 )

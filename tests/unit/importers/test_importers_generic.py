@@ -273,7 +273,7 @@ def verdict_file(tmp_path: Path, said, suffix: str = "jsonl") -> Path:
 def test_verdicts_are_lists_a_sample(tmp_path: Path, suffix: str) -> None:
     said = [[1.0, 0.0, None], [0.25, 1.0, 1.0]]
     path = verdict_file(tmp_path, said, suffix)
-    report = import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, accept_unknown=("task_version", "prompt", "sampling"))
+    report = import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, unknown={"task_version", "prompt", "sampling"})
     frame = read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect()
     assert frame["verdicts"].to_list() == said
     assert frame["verification_tokens"].to_list() == [20, 20]
@@ -283,11 +283,11 @@ def test_verdicts_are_lists_a_sample(tmp_path: Path, suffix: str) -> None:
 def test_what_is_no_list_of_verdicts_is_refused_with_its_line(tmp_path: Path, said) -> None:
     path = verdict_file(tmp_path, said)
     with pytest.raises(IsocostError, match="line 1"):
-        import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, accept_unknown=("task_version", "prompt", "sampling"))
+        import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, unknown={"task_version", "prompt", "sampling"})
 
 
 def test_words_of_judgement_are_verdicts(tmp_path: Path) -> None:
     path = verdict_file(tmp_path, [["yes", "No", True, None]])
-    report = import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, accept_unknown=("task_version", "prompt", "sampling"))
+    report = import_path("generic", path, tmp_path / "lake", mapping=VERDICTS, unknown={"task_version", "prompt", "sampling"})
     frame = read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect()
     assert frame["verdicts"].to_list() == [[1.0, 0.0, 1.0, None]]
