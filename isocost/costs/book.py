@@ -136,5 +136,6 @@ def _look_up(cards: dict[str, _Card], name: str, what: str, skeleton: Callable[[
     hint = f" (nearest: {', '.join(near)})" if near else ""
     raise IsocostError(
         f"there is no {what} {name!r}{hint}",
-        remedy=f"Fill in this card, save it under cards_version: {CARDS_VERSION} and pass its folder to load_book:\n{skeleton(name)}",
+        remedy=f"Fill in this card and save it as cards/{skeleton(name).partition(':')[0]}.yaml in the data root (or in a folder given to "
+        f"load_book):\ncards_version: {CARDS_VERSION}\n{skeleton(name)}",
     )

@@ -6,6 +6,7 @@ this one) and the loop that drives them (``isocost.payload``).
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -203,8 +204,13 @@ def checked_options(settings: EngineSettings, known: Mapping[str, type | tuple[t
     """
     for key, value in settings.options.items():
         if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            more = " What vLLM itself takes goes under engine_args." if "engine_args" in known else ""
             raise IsocostError(
-                f"engine {engine} has no option {key!r}", where=f"engine.options.{key}", remedy=f"Known: {', '.join(sorted(known))}"
+                f"engine {engine} has no option {key!r}",
+                where=f"engine.options.{key}",
+                remedy=f"{hint}Known: {', '.join(sorted(known))}.{more}",
             )
         if not isinstance(value, known[key]) or (isinstance(value, bool) and known[key] is not bool):
             wanted = known[key] if isinstance(known[key], tuple) else (known[key],)

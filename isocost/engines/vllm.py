@@ -26,6 +26,7 @@ import numpy as np
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
+from isocost.engines.vllm_arguments import check_arguments
 from isocost.errors import IsocostError
 
 _OPTIONS = {
@@ -89,6 +90,7 @@ class VllmEngine:
             raise IsocostError(
                 f"{taken[0]} is set by the session itself", where=f"engine.options.engine_args.{taken[0]}", remedy="Leave it out there."
             )
+        check_arguments(self._options.get("engine_args", {}))
         self._folder = ModelFolder(Path(settings.model_path), settings.model_name)
         self._tokenizer: Any = None
         self._engine: Any = None

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from isocost.engines import model_folder
+from isocost.engines import model_folder, vllm_arguments
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import EngineSettings, engine_class
 from isocost.engines.vllm import VllmEngine, encode_chat, flat_logprobs, omp_binding, plain
@@ -86,11 +86,26 @@ def test_free_memory_is_read_from_the_kernel():
         ({"tensor_parallel_size": "2"}, "must be int, is str"),
         ({"tensor_parallel_size": True}, "must be int, is bool"),
         ({"engine_args": {"seed": 3}}, "set by the session itself"),
+        ({"gpu_memory_utilisation": 0.5}, "Did you mean gpu_memory_utilization"),
+        ({"max_logprob": 3}, "What vLLM itself takes goes under engine_args"),
     ],
 )
 def test_wrong_options_are_refused(folder, options, said):
     with pytest.raises(IsocostError, match=said):
         VllmEngine(settings(folder, options=options))
+
+
+def test_arguments_of_vllm_are_known_without_importing_it(folder, monkeypatch):
+    known = vllm_arguments.known_arguments()
+    if known is None:
+        pytest.skip("vLLM is not installed here")
+    assert {"model", "kv_cache_memory_bytes", "speculative_config", "max_num_active_seqs"} <= known
+    VllmEngine(settings(folder, options={"engine_args": {"max_num_active_seqs": 1}}))
+    with pytest.raises(IsocostError, match="Did you mean max_num_active_seqs") as caught:
+        VllmEngine(settings(folder, options={"engine_args": {"max_num_activ_seqs": 1}}))
+    assert caught.value.where == "engine.options.engine_args.max_num_activ_seqs"
+    monkeypatch.setattr(vllm_arguments, "known_arguments", lambda: None)  # not installed: vLLM tells when it starts
+    VllmEngine(settings(folder, options={"engine_args": {"max_num_activ_seqs": 1}}))
 
 
 def test_engines_are_found_by_name():

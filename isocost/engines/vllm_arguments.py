@@ -1,0 +1,59 @@
+"""The names of vLLM's own engine arguments, read from its source without importing it.
+
+Lives here: `known_arguments` and `check_arguments`. Not here: their values, which vLLM judges when it starts. Importing vLLM takes many
+seconds and torch with it; a sweep is checked in one.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from isocost.errors import IsocostError
+
+_FILE = Path("engine") / "arg_utils.py"
+_CLASS = "EngineArgs"
+_SHOWN = 3
+
+
+@cache
+def known_arguments() -> frozenset[str] | None:
+    """Fields of vLLM's EngineArgs; None where vLLM is not installed or has moved them."""
+    try:
+        found = importlib.util.find_spec("vllm")
+    except (ImportError, ValueError):
+        return None
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        try:
+            tree = ast.parse((Path(folder) / _FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, SyntaxError):
+            continue
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == _CLASS:
+                fields = {f.target.id for f in node.body if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)}
+                fields = {name for name in fields if not name.startswith("_")}
+                return frozenset(fields) or None
+    return None
+
+
+def check_arguments(names: Iterable[str]) -> None:
+    """Refuses an argument that vLLM does not have, as far as vLLM is here to tell.
+
+    Args:
+        names: keys of ``engine.options.engine_args``.
+
+    Raises:
+        IsocostError: the first unknown name, with the nearest ones.
+    """
+    known = known_arguments()
+    if known is None:
+        return
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=_SHOWN)
+            remedy = f"Did you mean {', '.join(near)}?" if near else "See the engine arguments in vLLM's documentation."
+            raise IsocostError(f"vLLM has no engine argument {name!r}", where=f"engine.options.engine_args.{name}", remedy=remedy)
