@@ -1,23 +1,26 @@
 """Costs and telemetry: every cost axis for a million samples, and tokens/s with and without the power sampler in one run.
 
-The engine is vLLM on a tiny random model, alternating runs with and without the sampler so that drift hits both alike. Where the
-machine has no power source, the sampler reads counters laid out like RAPL's in a temporary folder: real reads of real files, whose
-values mean nothing and are thrown away. ``--full`` takes more pairs. What is not measured is said.
+The engine is vLLM on a tiny random model, in short runs with and without the sampler (A B B A, see ``paired``). Where the machine has no
+power source, the sampler reads counters laid out like RAPL's in a temporary folder: real reads of real files, whose values mean
+nothing and are thrown away. ``--full`` takes four and a half minutes of them instead of one. What is not measured is said.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from benchmarks.paired import play, ratio, timed
 from isocost.costs import load_book
 from isocost.costs.axes import Cards, cost_axes
 from isocost.telemetry import PowerSampler, PowerSource, open_source
@@ -26,6 +29,7 @@ from isocost.telemetry.rapl import RaplSource
 AXES_LIMIT_S = 5.0
 LEAST_RATIO = 0.99
 PERIOD_S = 0.1
+TOKENS = 16  # of each of 32 requests: a run lasts a fraction of a second, far shorter than most disturbances
 
 
 def bench_axes(samples: int = 1_000_000) -> None:
@@ -64,7 +68,7 @@ def counters_in(folder: Path) -> PowerSource:
     return RaplSource(folder)
 
 
-def bench_sampler(pairs: int) -> None:
+def bench_sampler(seconds: float) -> None:
     """Tokens per second with the sampler over tokens per second without it."""
     source = open_source("auto")
     with tempfile.TemporaryDirectory() as folder:
@@ -76,45 +80,34 @@ def bench_sampler(pairs: int) -> None:
         except ImportError as error:
             print(f"sampler overhead: not measured, {error}")
             return
-        _pairs(generate, source, note, pairs)
+        _rounds(generate, source, note, seconds)
 
 
-def _pairs(generate, source: PowerSource, note: str, pairs: int) -> None:
+def _rounds(generate: Callable[[], int], source: PowerSource, note: str, seconds: float) -> None:
     generate()
-    ratios, work, busy, elapsed = [], [], 0.0, 0.0
-    for pair in range(pairs):
-        speed, per_cpu = {}, {}
-        for with_sampler in (True, False) if pair % 2 else (False, True):
-            sampler = PowerSampler(source, PERIOD_S)
-            if with_sampler:
-                sampler.start()
-            started, cpu = time.perf_counter(), time.process_time()
-            tokens = generate()
-            seconds = time.perf_counter() - started
-            speed[with_sampler], per_cpu[with_sampler] = tokens / seconds, tokens / (time.process_time() - cpu)
-            if with_sampler:
-                sampler.stop()
-                busy, elapsed = busy + sampler.read_cpu_s, elapsed + seconds
-        ratios.append(speed[True] / speed[False])
-        work.append(per_cpu[True] / per_cpu[False])
+    busy = elapsed = 0.0
+
+    def sampled() -> tuple[int, float, float]:
+        nonlocal busy, elapsed
+        sampler = PowerSampler(source, PERIOD_S)
+        sampler.start()
+        made = timed(generate)
+        sampler.stop()
+        busy, elapsed = busy + sampler.read_cpu_s, elapsed + made[1]
+        return made
+
+    gc.collect()
+    gc.freeze()  # what the engine holds is not gone through again in the middle of a round
+    found = play({"without": lambda: timed(generate), "with": sampled}, seconds=seconds)
     share = busy / elapsed
-    print(f"sampler at {1 / PERIOD_S:g} Hz on {note}, {pairs} alternating pairs:")
-    print(f"  tokens/s with over without: {_verdict(ratios)}")
-    print(f"  tokens per processor second with over without: {_verdict(work)}")
+    each = statistics.median(found["without"].wall_s) / 2
+    print(f"sampler at {1 / PERIOD_S:g} Hz on {note}; {seconds:g} s of A B B A rounds, {each:.2f} s a run:")
+    print(f"  tokens per second with over without: {ratio(found['with'], found['without']).verdict(LEAST_RATIO)}")
+    print(f"  tokens per processor second with over without: {ratio(found['with'], found['without'], cpu=True).verdict(LEAST_RATIO)}")
     print(f"  the sampling thread used {share:.3%} of one core (limit 1 %: {'kept' if share < 0.01 else 'MISSED'})")
 
 
-def _verdict(ratios: list[float]) -> str:
-    """Median with its notch (1.57 IQR / sqrt n, a 95 % interval of a median), and whether that settles the question."""
-    median, quartiles = statistics.median(ratios), statistics.quantiles(ratios, n=4)
-    notch = 1.57 * (quartiles[2] - quartiles[0]) / len(ratios) ** 0.5
-    settled = (
-        "kept" if median - notch >= LEAST_RATIO else "MISSED" if median + notch < LEAST_RATIO else "undecided, the machine is too busy"
-    )
-    return f"{median:.4f} +- {notch:.4f} (wanted {LEAST_RATIO}: {settled})"
-
-
-def _engine():
+def _engine() -> Callable[[], int]:
     """A function that generates a fixed number of tokens with vLLM and returns how many."""
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -134,8 +127,8 @@ def _engine():
         enforce_eager=True,
         enable_prefix_caching=False,
     )
-    parameters = SamplingParams(temperature=1.0, max_tokens=96, ignore_eos=True, detokenize=False)
-    prompts = [{"prompt_token_ids": [5 + i % 50, 7, 9, 11]} for i in range(64)]
+    parameters = SamplingParams(temperature=1.0, max_tokens=TOKENS, ignore_eos=True, detokenize=False)
+    prompts = [{"prompt_token_ids": [5 + i % 50, 7, 9, 11]} for i in range(32)]
 
     def generate() -> int:
         return sum(len(r.outputs[0].token_ids) for r in llm.generate(prompts, parameters, use_tqdm=False))
@@ -146,10 +139,11 @@ def _engine():
 def main() -> int:
     """Both benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costs")
-    parser.add_argument("--full", action="store_true", help="forty pairs in place of twelve")
+    parser.add_argument("--full", action="store_true", help="four and a half minutes of rounds in place of one")
+    parser.add_argument("--seconds", type=float, help="so many seconds of rounds")
     arguments = parser.parse_args()
     bench_axes()
-    bench_sampler(40 if arguments.full else 12)
+    bench_sampler(arguments.seconds or (270.0 if arguments.full else 60.0))
     return 0
 
 

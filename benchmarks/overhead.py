@@ -2,21 +2,22 @@
 
 The bare loop hands every request to vLLM's add_request and calls step until all have finished: nothing is decoded, kept or written.
 The payload does its whole work: bounded in flight, text, log-probability statistics, step statistics, rows, sealed and fsynced
-parts, manifest. Both get the very same SamplingParams objects (with ignore_eos, so that the token counts agree). Orders alternate
-from round to round; the ratio printed last is the median over rounds of payload / bare of the same round.
+parts, manifest. Both get the very same SamplingParams objects (with ignore_eos, so that the token counts agree). A round is a
+palindrome (bare, payload, payload with telemetry, and back again, see ``paired``), which gives one ratio to bare; what is printed last is
+their trimmed mean with its 95 % interval, by the wall clock and by processor time.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.paired import Way, play, ratio, timed
 from isocost.bank.files import Files
 from isocost.bank.writer import open_run
 from isocost.engines.prepare import prepare
@@ -28,6 +29,7 @@ from isocost.sweep import Budget, EngineConfig, ModelVariant, PlannedPoint, Prom
 from isocost.telemetry import DeviceReading, PowerSampler
 
 MODEL = "smollm2-135m-instruct"
+LEAST_RATIO = 0.95
 
 
 class KernelFile:
@@ -100,20 +102,18 @@ def same_length(engine: VllmEngine, work: Work) -> list[tuple[str, dict[str, Any
     return made
 
 
-def bare(engine: VllmEngine, requests: list[tuple[str, dict[str, Any], Any]]) -> tuple[int, float]:
+def bare(engine: VllmEngine, requests: list[tuple[str, dict[str, Any], Any]]) -> int:
     core, tokens = engine._engine, 0
-    before = time.monotonic()
     for request_id, prompt, params in requests:
         core.add_request(request_id, prompt, params)
     while core.has_unfinished_requests():
         for output in core.step():
             tokens += len(output.outputs[0].token_ids)
-    elapsed = time.monotonic() - before
     engine._stats.clear()
-    return tokens, elapsed
+    return tokens
 
 
-def payload(engine: VllmEngine, work: Work, *, telemetry: bool) -> tuple[int, float]:
+def payload(engine: VllmEngine, work: Work, *, telemetry: bool) -> int:
     session = work.session
     with (
         tempfile.TemporaryDirectory() as lake,
@@ -121,7 +121,6 @@ def payload(engine: VllmEngine, work: Work, *, telemetry: bool) -> tuple[int, fl
         open_run(Files(lake), session.session_id, part_rows=session.part_rows) as (writer, _),
     ):
         sampler = PowerSampler(KernelFile(), 0.1)
-        before = time.monotonic()
         writer.start()
         drain: Callable[[], list[dict[str, Any]]] = sampler.start().drain if telemetry else list
         sink = Sink(writer, engine, logprobs_k=session.logprobs_k, window=2048, drain_telemetry=drain)
@@ -130,10 +129,10 @@ def payload(engine: VllmEngine, work: Work, *, telemetry: bool) -> tuple[int, fl
         sampler.stop() if telemetry else None
         sink.take_steps()
         writer.finish("finished")
-        return sink.counts.output_tokens, time.monotonic() - before
+        return sink.counts.output_tokens
 
 
-def measure(model: str, *, rounds: int, problems: int, samples: int, tokens: int, batch: int) -> dict[str, float]:
+def measure(model: str, *, rounds: int, problems: int, samples: int, tokens: int, batch: int) -> dict[str, Way]:
     prepare(model, say=lambda _: None)
     session = session_of(model, problems=problems, samples=samples, tokens=tokens, batch=batch)
     work = Work(session)
@@ -141,7 +140,7 @@ def measure(model: str, *, rounds: int, problems: int, samples: int, tokens: int
     engine.check()
     engine.start()
     requests = same_length(engine, work)
-    ways: dict[str, Callable[[], tuple[int, float]]] = {
+    ways: dict[str, Callable[[], int]] = {
         "bare": lambda: bare(engine, requests),
         "payload": lambda: payload(engine, work, telemetry=False),
         "payload with telemetry": lambda: payload(engine, work, telemetry=True),
@@ -150,23 +149,22 @@ def measure(model: str, *, rounds: int, problems: int, samples: int, tokens: int
     with tempfile.TemporaryDirectory() as lake, open_run(Files(lake), "warm-0", part_rows=999) as (writer, _):
         sink = Sink(writer, engine, logprobs_k=5, window=2048, drain_telemetry=list)
         warm_up(engine, itertools.islice(work.samples(work.plan), batch), sink, max_tokens=tokens, stop=Stop())
-    speeds: dict[str, list[float]] = {name: [] for name in ways}
-    orders = itertools.cycle([list(ways), list(reversed(ways))])
-    for _, order in zip(range(rounds), orders, strict=False):
-        for name in order:
-            engine.settle()
-            made, elapsed = ways[name]()
-            assert made == len(requests) * tokens, f"{name} generated {made} tokens"
-            speeds[name].append(made / elapsed)
-            print(f"  round {len(speeds[name])}: {name:23} {made / elapsed:7.0f} tokens/s", flush=True)
+
+    def run(name: str) -> tuple[int, float, float]:
+        engine.settle()
+        made, wall, cpu = timed(lambda: ways[name]())
+        assert made == len(requests) * tokens, f"{name} generated {made} tokens"
+        return made, wall, cpu
+
+    def note(number: int, found: dict[str, Way]) -> None:
+        speeds = ", ".join(f"{name} {way.tokens[-1] / way.wall_s[-1]:.0f}" for name, way in found.items())
+        print(f"  round {number}: tokens/s {speeds}", flush=True)
+
+    found = play({name: partial(run, name) for name in ways}, rounds=rounds, note=note)
     engine.close()
-    ratios = {}
-    for name, found in speeds.items():
-        pairs = [a / b for a, b in zip(found, speeds["bare"], strict=True)]
-        ratios[name] = statistics.median(pairs)
-        shown = ", ".join(f"{v:.0f}" for v in found)
-        print(f"  {name:23} {statistics.median(found):7.0f} tokens/s (rounds {shown})  ratio to bare {ratios[name]:.3f}", flush=True)
-    return ratios
+    for name, way in found.items():
+        print(f"  {name:23} median {way.speed():7.0f} tokens/s", flush=True)
+    return found
 
 
 def main() -> int:
@@ -175,10 +173,12 @@ def main() -> int:
     parser.add_argument("--model", default=MODEL, help="a model that isocost.engines.prepare makes")
     parser.add_argument("--rounds", type=int)
     arguments = parser.parse_args()
-    size = {"problems": 32, "samples": 4, "tokens": 64} if arguments.full else {"problems": 16, "samples": 4, "tokens": 64}
-    ratios = measure(arguments.model, rounds=arguments.rounds or (8 if arguments.full else 3), batch=32, **size)
-    print(f"overhead: payload / bare vLLM = {ratios['payload']:.3f} (wanted: at least 0.95)")
-    print(f"overhead: payload with telemetry / bare vLLM = {ratios['payload with telemetry']:.3f}")
+    # Each round runs every way twice, so that 16 x 2 x 64 tokens are 16 x 4 x 64 a round.
+    size = {"problems": 32, "samples": 2, "tokens": 64} if arguments.full else {"problems": 16, "samples": 2, "tokens": 64}
+    found = measure(arguments.model, rounds=arguments.rounds or (8 if arguments.full else 4), batch=32, **size)
+    for name in ("payload", "payload with telemetry"):
+        for clock, cpu in (("second", False), ("processor second", True)):
+            print(f"overhead: tokens per {clock}, {name} / bare vLLM: {ratio(found[name], found['bare'], cpu=cpu).verdict(LEAST_RATIO)}")
     return 0
 
 
