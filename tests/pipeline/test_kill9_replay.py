@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 import pytest
+from payloads import Payloads
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "payload"))
 import sessions
@@ -24,48 +21,6 @@ KILLS = 50
 SAMPLES = 80  # of each of 4 problems under 2 prompts
 
 
-# Imports once, then forks a payload for every line. It never touches Polars itself: its threads would not survive a fork.
-FORKING = """
-import os, signal, sys
-from isocost.generate import main
-import isocost.bank.verify, isocost.engines.replay, isocost.telemetry
-for line in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os._exit(main(line.split()))
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
-
-
-class Payloads:
-    """Starts payloads fast, one at a time."""
-
-    def __init__(self, session: Path, lake: Path) -> None:
-        self._line = f"--session {session} --lake {lake}\n"
-        self._server = subprocess.Popen([sys.executable, "-c", FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def run(self, kill_after_s: float | None) -> int:
-        """Exit code of one payload; -9 when it was killed in time."""
-        assert self._server.stdin is not None and self._server.stdout is not None
-        self._server.stdin.write(self._line)
-        self._server.stdin.flush()
-        pid = int(self._server.stdout.readline())
-        if kill_after_s is not None:
-            time.sleep(kill_after_s)
-            with suppress(ProcessLookupError):  # it had ended by itself
-                os.kill(pid, signal.SIGKILL)
-        return int(self._server.stdout.readline())
-
-    def close(self) -> None:
-        """Ends the forking process."""
-        assert self._server.stdin is not None and self._server.stdout is not None
-        self._server.stdin.close()
-        self._server.wait(timeout=20)
-        self._server.stdout.close()
-
-
 @pytest.mark.pipeline
 def test_fifty_kills_lose_nothing_that_was_sealed_and_double_nothing(tmp_path):
     recorded, lake, file = tmp_path / "recorded", tmp_path / "lake", tmp_path / "session.json"
@@ -73,9 +28,9 @@ def test_fifty_kills_lose_nothing_that_was_sealed_and_double_nothing(tmp_path):
     session = sessions.session(samples=SAMPLES, options={"bank": str(recorded)}, part_rows=4, max_num_seqs=4)
     file.write_text(session.model_dump_json())
     dice, sealed, killed = random.Random(7), set(), 0
-    payloads = Payloads(file, lake)
+    payloads = Payloads(file, lake, tmp_path / "stderr")
     for kill in range(KILLS):
-        killed += payloads.run(dice.uniform(0.05, 0.4)) == -signal.SIGKILL
+        killed += payloads.run(kill_after_s=dice.uniform(0.05, 0.4)) == -signal.SIGKILL
         if (lake / "raw/manifests").exists():
             if kill % 5 == 0:
                 faults = verify_bank(lake).faults
@@ -84,7 +39,7 @@ def test_fifty_kills_lose_nothing_that_was_sealed_and_double_nothing(tmp_path):
             assert sealed <= now, "a sealed part is gone"
             sealed = now
     assert killed == KILLS, "the session ended before the last kill: make it longer"
-    assert payloads.run(None) == 0
+    assert payloads.run() == 0
     payloads.close()
     rows = read_raw(lake, "raw_generations")
     wanted = 2 * 4 * SAMPLES
