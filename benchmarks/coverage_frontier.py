@@ -23,6 +23,7 @@ from isocost.frontier import (
     pareto_mask,
     resample_counts,
     score_interval,
+    stratified_score_interval,
     wilson,
 )
 
@@ -63,6 +64,34 @@ def _accuracy_methods(
     for method, (low, high) in found.items():
         used = method == "score_effective"
         yield _row("accuracy", scenario, problems, samples, method, (low <= truth) & (truth <= high), used)
+
+
+# Tasks of a mean over tasks: ability, problems, samples a problem.
+SUITES = {
+    "3 tasks, 30 problems each": ((1.0, 1.0), 30, 4, (0.5, 0.5), 30, 4, (0.3, 3.0), 30, 4),
+    "2 tasks, 30 and 400 problems": ((1.0, 1.0), 30, 8, (8.0, 0.5), 400, 8),
+    "2 hard tasks, 15 problems each": ((0.3, 3.0), 15, 2, (0.3, 3.0), 15, 2),
+    "4 easy tasks, 30 problems each": ((8.0, 0.5), 30, 1) * 4,
+    "10 tasks, 30 problems each": ((1.0, 1.0), 30, 1) * 10,
+}
+
+
+def macro_rows(repetitions: int) -> Iterator[dict[str, object]]:
+    """Mean over tasks, each with problems of its own: the interval of the tables and the percentiles that it replaced."""
+    for scenario, flat in SUITES.items():
+        tasks = [flat[i : i + 3] for i in range(0, len(flat), 3)]
+        rng = np.random.default_rng([len(tasks), *(problems for _, problems, _ in tasks)])
+        parts = [rng.binomial(samples, rng.beta(*ability, (repetitions, problems))) / samples for ability, problems, samples in tasks]
+        share = np.full(len(tasks), 1 / len(tasks))
+        truth = float(np.mean([a / (a + b) for (a, b), _, _ in tasks]))
+        found = {"score_stratified": stratified_score_interval(parts, share, LEVEL)}
+        draws = [resample_counts(part.shape[1], DRAWS, place) for place, part in enumerate(parts)]
+        means = sum(part @ counts.T / part.shape[1] for part, counts in zip(parts, draws, strict=True)) / len(tasks)
+        found["bootstrap_percentile"] = tuple(np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1))
+        for method, (low, high) in found.items():
+            hits = (low <= truth) & (truth <= high)
+            size = (sum(part.shape[1] for part in parts), tasks[0][2])
+            yield _row("accuracy, mean over tasks", scenario, *size, method, hits, method == "score_stratified")
 
 
 # Name: (true accuracies by rising cost, true mean costs). The last outcome is the one in question unless all are.
@@ -142,7 +171,7 @@ def main() -> int:
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     arguments = parser.parse_args()
-    rows = [*accuracy_rows(arguments.repetitions), *membership_rows(arguments.repetitions)]
+    rows = [*accuracy_rows(arguments.repetitions), *macro_rows(arguments.repetitions), *membership_rows(arguments.repetitions)]
     table = pl.DataFrame(rows)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     table.write_csv(arguments.output)

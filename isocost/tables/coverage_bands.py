@@ -21,9 +21,13 @@ from isocost.tables.frontier_blocks import task_seed
 
 TABLE_NAMES = ("out_coverage_bands", "out_coverage_differences")
 CONFIDENCE = 0.95
+# The band's multiplier is then known to about 0.004, so that the reading of a curve hardly hangs on the seed.
+DRAWS = 1 << 15
 # Every budget up to here, then as many again on a geometric grid: enough to see a crossing, few enough to store.
 DENSE = 64
 MOST_PAIRED = 24
+# Above so many pairs a task each gets fewer draws: minutes would buy a third digit that nobody reads off hundreds of curves.
+MANY_PAIRS, DRAWS_OF_MANY = 20, 1 << 12
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,14 @@ class _Curve:
 
 
 def build_coverage_bands(
-    samples: pl.DataFrame, *, clusters: pl.DataFrame | None = None, draws: int = 2000, seed: int = 0, confidence: float = CONFIDENCE
+    samples: pl.DataFrame, *, clusters: pl.DataFrame | None = None, draws: int = DRAWS, seed: int = 0, confidence: float = CONFIDENCE
 ) -> dict[str, pl.DataFrame]:
     """Draws the pass@k curve of every configuration and the difference of every two on one task.
 
     Args:
         samples: core_samples; valid graded rows are used. Tasks do not depend on each other: one task's samples give its rows.
         clusters: optional problem_id and cluster_id, e.g. core_problems; problems of a cluster share a multiplier.
-        draws: multiplier draws of each band.
+        draws: multiplier draws of each band, rounded up to a power of two; fewer where a task has many pairs.
         seed: base seed; every task derives its own from it and its name.
         confidence: level of the intervals and bands.
 
@@ -66,8 +70,10 @@ def build_coverage_bands(
         for curve in curves:
             found["out_coverage_bands"] += [{"task": task, **row} for row in _curve_rows(curve, known, options)]
         most = sorted(curves, key=lambda one: (-int(one.samples.sum()), one.point_id))[:MOST_PAIRED]
-        for pair in combinations(sorted(most, key=lambda one: one.point_id), 2):
-            found["out_coverage_differences"] += [{"task": task, **row} for row in _pair_rows(*pair, known, options)]
+        pairs = list(combinations(sorted(most, key=lambda one: one.point_id), 2))
+        fewer = options | {"draws": draws if len(pairs) <= MANY_PAIRS else min(draws, DRAWS_OF_MANY)}
+        for pair in pairs:
+            found["out_coverage_differences"] += [{"task": task, **row} for row in _pair_rows(*pair, known, fewer)]
     return {name: conform(pl.DataFrame(rows, schema=empty(name).schema), name) for name, rows in found.items()}
 
 
@@ -116,6 +122,7 @@ def _curve_rows(curve: _Curve, known: dict[str, str | None], options: dict) -> l
     if units > 1:
         low, high = score_interval(values, options["confidence"], clusters=labels)
         band = simultaneous_band(values, clusters=labels, **options)
+        options = options | {"draws": band.draws}
         low, high = np.minimum(low, values.mean(axis=1)), np.maximum(high, values.mean(axis=1))
     name = {"model_variant": curve.model_variant, "prompt": curve.prompt, "point_id": curve.point_id, **_shared(curve, units, options)}
     return [
@@ -149,6 +156,7 @@ def _pair_rows(first: _Curve, second: _Curve, known: dict[str, str | None], opti
     values = [pass_at_k(curve.samples, curve.correct, ks).T for curve in (first, second)]
     labels, units = _labels(first.problems, known)
     band = simultaneous_band(*values, clusters=labels, **options) if units > 1 else None
+    options = options | ({} if band is None else {"draws": band.draws})
     means = [curve.mean(axis=1) for curve in values]
     rows: list[dict] = []
     for one, other, mine, theirs, sign in ((first, second, *means, 1), (second, first, *means[::-1], -1)):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 import yaml
 
+from isocost.cli import main
 from isocost.frontier import pareto_mask, rate_faults, simultaneous_band
+from isocost.store import Store
 from isocost.strategies.coverage import pass_at_k
+from isocost.tables.coverage_bands import build_coverage_bands
 
 AIDER_FRONTIER = [
     ("gpt-4o-mini-2024-07-18", 0.3236, 3.6),
@@ -76,3 +80,23 @@ def test_published_crossing_of_base_and_reinforced_model(shared_data):
     assert [int(k) for k in ks[band.sign == 1]] == list(range(1, 11))
     assert [int(k) for k in ks[band.sign == 0]] == list(range(11, 61)) == expected["inconclusive_budgets"]
     assert [int(k) for k in ks[band.sign == -1]] == list(range(61, 129))
+
+
+def test_published_crossing_through_the_command_line_and_the_table(shared_data, tmp_path):
+    """File, bank, core, table: the same reading with the draws that the tables use, from `isocost import` on."""
+    folder = shared_data / "passk_deepscaler32k"
+    expected = json.loads((folder / "expected.json").read_text())
+    store = Store(tmp_path / "data")
+    told = ["--task", "math", "--task-version", "1", "--prompt", "direct", "--sampling", json.dumps({"temperature": 0.6, "top_p": 0.95})]
+    for name in ("base", "rl"):
+        assert main(["--data", str(store.root), "import", "counts", str(folder / f"{name}.jsonl"), "--model", name, *told]) == 0
+    built = build_coverage_bands(store.read("core_samples"), clusters=store.read("core_problems"))
+    rows = built["out_coverage_differences"].filter(pl.col("model_variant") == "rl").sort("k")
+    assert rows["k"].to_list() == expected["ks"] and rows["n_problems"].unique().to_list() == [1060]
+    assert rows["difference"].to_numpy() == pytest.approx(expected["mean"], abs=1e-9)
+    assert rows["difference_se"].to_numpy() == pytest.approx(expected["se"], rel=0.02)
+    assert rows["band_multiplier"][0] == pytest.approx(expected["critical_value"], abs=0.02)
+    reading = {name: part["k"].to_list() for (name,), part in rows.group_by("verdict", maintain_order=True)}
+    assert reading == {"better": list(range(1, 11)), "inconclusive": expected["inconclusive_budgets"], "worse": list(range(61, 129))}
+    base = built["out_coverage_bands"].filter(pl.col("model_variant") == "base").sort("k")
+    assert base["pass_at_k"].to_numpy() == pytest.approx(expected["base_pass_at_k"], abs=1e-9)

@@ -253,7 +253,7 @@ def test_comparisons_adjust_for_their_number(built):
     assert (rows["accuracy_difference"] < 0).all() and set(rows["verdict"]) <= {"second_better", "no_difference_shown"}
     assert (rows["accuracy_difference_band_low"] <= rows["accuracy_difference_low"]).all()
     assert (rows["accuracy_difference_band_high"] >= rows["accuracy_difference_high"]).all()
-    assert (rows["p_value_max_t"] >= rows["p_value"] - 0.02).all() and (rows["p_value_max_t"] >= 1 / 401 - 1e-12).all()
+    assert (rows["p_value_max_t"] >= rows["p_value"] - 0.02).all() and (rows["p_value_max_t"] >= 1 / 4097 - 1e-12).all()
 
 
 def plain_right_or_wrong():
