@@ -8,6 +8,7 @@ stated. Not here: the plain majority (majority.py, exact), pruning by a fitted m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +20,22 @@ from isocost.strategies.shapes import Bools, Floats, Ints, Shape, read_budgets, 
 
 MOST_SUBSETS = 200_000
 DRAWS = 1000
+
+
+class Visits(TypedDict, total=False):
+    """What all votes over subsets can be told.
+
+    Attributes:
+        valid: mask of samples that exist, shape of the classes; all of them where not given.
+        draws: random subsets where there are more than ``most_subsets``, 1000 where not given.
+        most_subsets: visit every subset up to this many, 200,000 where not given.
+        seed: of the random subsets, 0 where not given.
+    """
+
+    valid: ArrayLike | None
+    draws: int
+    most_subsets: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -115,18 +132,23 @@ def estimate_votes(
 
 
 def _vote(
-    classes: ArrayLike, weights: ArrayLike, correct: ArrayLike, k: ArrayLike, valid: ArrayLike | None, name: str, **options
+    classes: ArrayLike, weights: ArrayLike, correct: ArrayLike, k: ArrayLike, name: str, visits: Visits, *, rule: int, **options
 ) -> VoteEstimate:
     """Checks the arguments of a public vote and shapes its result."""
+    visits = dict(visits)
+    unknown = set(visits) - set(Visits.__annotations__)
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {sorted(unknown)[0]!r}")
+    valid = visits.pop("valid", None)
     groups, values, one_row = sample_classes(classes, correct)
     amounts = read_like(name, weights, groups.shape)
     mask = read_valid(valid, groups.shape)
     refuse_nan(name, amounts, mask, "Leave unscored samples out with valid=.")
-    if options["rule"] in (WEIGHTED, FILTERED) and np.any((amounts < 0) & mask & (groups >= 0)):
+    if rule in (WEIGHTED, FILTERED) and np.any((amounts < 0) & mask & (groups >= 0)):
         raise IsocostError("weights must not be negative", where=name, remedy="Map log-probabilities through exp first.")
     ks, one_budget = read_budgets(k)
-    amounts = np.where(mask & ~np.isneginf(amounts), amounts, np.finfo(np.float64).min if options["rule"] == BORDA else 0.0)
-    estimate = estimate_votes(groups, amounts, values, ks, mask, **options)
+    amounts = np.where(mask & ~np.isneginf(amounts), amounts, np.finfo(np.float64).min if rule == BORDA else 0.0)
+    estimate = estimate_votes(groups, amounts, values, ks, mask, rule=rule, **options, **visits)
     give = Shape(one_row, one_budget).give_back
     return VoteEstimate(give(estimate.accuracy), give(estimate.is_exact), give(estimate.draws), give(estimate.error_bound))
 
@@ -137,17 +159,12 @@ def weighted_majority_estimate(
     correct: ArrayLike,
     k: ArrayLike,
     *,
-    valid: ArrayLike | None = None,
     distinct: ArrayLike | None = None,
-    draws: int = DRAWS,
-    most_subsets: int = MOST_SUBSETS,
-    seed: int = 0,
+    **visits: Unpack[Visits],
 ) -> VoteEstimate:
     """As `weighted_majority_at_k`, together with exactness, number of random subsets and error bound."""
     unique = None if distinct is None else _dense(np.atleast_2d(np.asarray(distinct)))
-    return _vote(
-        classes, weights, correct, k, valid, "weights", rule=WEIGHTED, distinct=unique, draws=draws, most_subsets=most_subsets, seed=seed
-    )
+    return _vote(classes, weights, correct, k, "weights", visits, rule=WEIGHTED, distinct=unique)
 
 
 def weighted_majority_at_k(
@@ -156,11 +173,8 @@ def weighted_majority_at_k(
     correct: ArrayLike,
     k: ArrayLike,
     *,
-    valid: ArrayLike | None = None,
     distinct: ArrayLike | None = None,
-    draws: int = DRAWS,
-    most_subsets: int = MOST_SUBSETS,
-    seed: int = 0,
+    **visits: Unpack[Visits],
 ) -> Floats:
     """Expected correctness of the class with the largest sum of weights among k samples.
 
@@ -169,11 +183,8 @@ def weighted_majority_at_k(
         weights: weight of each sample, at least 0; equal sums share the credit (tolerance 1e-9 of the heaviest).
         correct: class number a problem, or mask or value a sample (shape of classes) or a class.
         k: budget or budgets.
-        valid: mask of samples that exist.
         distinct: a label a sample; within a subset each label counts once (perplexity consistency over distinct paths).
-        draws: random subsets where there are more than ``most_subsets``.
-        most_subsets: visit every subset up to this many.
-        seed: of the random subsets.
+        visits: which samples exist and how subsets are visited, see `Visits`.
 
     Returns:
         Shaped by the arguments; NaN where k exceeds the row's samples. See `weighted_majority_estimate` for the error bound.
@@ -181,31 +192,18 @@ def weighted_majority_at_k(
     Raises:
         IsocostError: for NaN or negative weights, or arguments that do not fit together.
     """
-    return weighted_majority_estimate(
-        classes, weights, correct, k, valid=valid, distinct=distinct, draws=draws, most_subsets=most_subsets, seed=seed
-    ).accuracy
+    return weighted_majority_estimate(classes, weights, correct, k, distinct=distinct, **visits).accuracy
 
 
 def perplexity_consistency_at_k(
-    classes: ArrayLike,
-    mean_logprob: ArrayLike,
-    completions: ArrayLike,
-    correct: ArrayLike,
-    k: ArrayLike,
-    *,
-    valid: ArrayLike | None = None,
-    draws: int = DRAWS,
-    most_subsets: int = MOST_SUBSETS,
-    seed: int = 0,
+    classes: ArrayLike, mean_logprob: ArrayLike, completions: ArrayLike, correct: ArrayLike, k: ArrayLike, **visits: Unpack[Visits]
 ) -> Floats:
     """Perplexity consistency (Zhou et al. 2025): votes weigh exp(mean log-probability), equal completions count once.
 
     ``completions`` labels each sample's text. Other arguments and the result as `weighted_majority_at_k`.
     """
     weights = np.exp(np.asarray(mean_logprob, dtype=np.float64))
-    return weighted_majority_at_k(
-        classes, weights, correct, k, valid=valid, distinct=completions, draws=draws, most_subsets=most_subsets, seed=seed
-    )
+    return weighted_majority_at_k(classes, weights, correct, k, distinct=completions, **visits)
 
 
 def borda_weights(n: int, power: float = 0.5) -> Floats:
@@ -214,36 +212,17 @@ def borda_weights(n: int, power: float = 0.5) -> Floats:
 
 
 def borda_at_k(
-    classes: ArrayLike,
-    scores: ArrayLike,
-    correct: ArrayLike,
-    k: ArrayLike,
-    power: float = 0.5,
-    *,
-    valid: ArrayLike | None = None,
-    draws: int = DRAWS,
-    most_subsets: int = MOST_SUBSETS,
-    seed: int = 0,
+    classes: ArrayLike, scores: ArrayLike, correct: ArrayLike, k: ArrayLike, power: float = 0.5, **visits: Unpack[Visits]
 ) -> Floats:
     """Vote weighted by the rank of the score among the k drawn, `borda_weights`; equal scores rank in bank order.
 
     Other arguments and the result as `weighted_majority_at_k`; scores of any sign, minus infinity ranks last.
     """
-    options = {"rule": BORDA, "power": float(power), "draws": draws, "most_subsets": most_subsets, "seed": seed}
-    return _vote(classes, scores, correct, k, valid, "scores", **options).accuracy
+    return _vote(classes, scores, correct, k, "scores", visits, rule=BORDA, power=float(power)).accuracy
 
 
 def deepconf_offline_at_k(
-    classes: ArrayLike,
-    confidence: ArrayLike,
-    correct: ArrayLike,
-    k: ArrayLike,
-    keep: float = 0.1,
-    *,
-    valid: ArrayLike | None = None,
-    draws: int = DRAWS,
-    most_subsets: int = MOST_SUBSETS,
-    seed: int = 0,
+    classes: ArrayLike, confidence: ArrayLike, correct: ArrayLike, k: ArrayLike, keep: float = 0.1, **visits: Unpack[Visits]
 ) -> Floats:
     """DeepConf offline (Fu et al. 2025): keep traces at or above the percentile 100 (1 - keep), then vote by confidence.
 
@@ -252,28 +231,16 @@ def deepconf_offline_at_k(
     """
     if not 0 < keep <= 1:
         raise IsocostError(f"the share of traces kept must lie in (0, 1], got {keep}", where="keep")
-    options = {"rule": FILTERED, "power": float(keep), "draws": draws, "most_subsets": most_subsets, "seed": seed}
-    return _vote(classes, confidence, correct, k, valid, "confidence", **options).accuracy
+    return _vote(classes, confidence, correct, k, "confidence", visits, rule=FILTERED, power=float(keep)).accuracy
 
 
-def shortest_majority_at_k(
-    classes: ArrayLike,
-    lengths: ArrayLike,
-    correct: ArrayLike,
-    k: ArrayLike,
-    *,
-    valid: ArrayLike | None = None,
-    draws: int = DRAWS,
-    most_subsets: int = MOST_SUBSETS,
-    seed: int = 0,
-) -> Floats:
+def shortest_majority_at_k(classes: ArrayLike, lengths: ArrayLike, correct: ArrayLike, k: ArrayLike, **visits: Unpack[Visits]) -> Floats:
     """Shortest majority vote (Zeng et al. 2025): the class with the largest count / ln(1 + mean length) wins.
 
     The paper divides by log(length); 1 is added so that one-token answers are defined. Lengths in tokens, above 0. Other
     arguments and the result as `weighted_majority_at_k`.
     """
-    options = {"rule": SHORTEST, "draws": draws, "most_subsets": most_subsets, "seed": seed}
-    return _vote(classes, lengths, correct, k, valid, "lengths", **options).accuracy
+    return _vote(classes, lengths, correct, k, "lengths", visits, rule=SHORTEST).accuracy
 
 
 def _dense(labels: np.ndarray) -> Ints:
