@@ -10,6 +10,7 @@ from isocost.curves import family, fit, fit_many
 from isocost.schema.frames import empty
 from isocost.strategies.coverage import pass_at_k
 from isocost.tables.anytime import build_effort_frontier, build_token_elasticity
+from isocost.tables.outcomes import build_outcomes
 from isocost.tables.scaling import build_scaling
 from isocost.tables.scaling_curves import curve_id
 
@@ -271,3 +272,49 @@ def test_outcomes_that_share_a_budget_are_curves_of_their_own():
     assert set(named["strategy_parameters"]) == {"{}", '{"filter":0.5}'}
     columns = ("task", "model_variant", "point_id", "prompt", "strategy", "strategy_parameters", "cost_axis")
     assert curve_id({c: named[c][0] for c in columns}) == named["curve_id"][0]
+
+
+@pytest.fixture(scope="module")
+def sequential():
+    """A real replay: 80 % of the problems are solved by a sample in three of ten cases, the others never."""
+    rng = np.random.default_rng(8)
+    problems, samples = 150, 16
+    right = (rng.random((problems, samples)) < 0.3) & (np.arange(problems) < 0.8 * problems)[:, None]
+    rows = pl.DataFrame(
+        {
+            "task": "sums",
+            "model_variant": "tiny",
+            "prompt": "plain",
+            "point_id": "pt-a",
+            "problem_id": np.repeat([f"p{i:03d}" for i in range(problems)], samples),
+            "sample_index": np.tile(np.arange(samples), problems),
+            "is_valid": True,
+            "correct": right.ravel(),
+            "answer_class": pl.Series(np.where(right, 0, 1).ravel(), dtype=pl.Int32),
+            "output_tokens": rng.integers(20, 400, problems * samples),
+            "prompt_tokens": 50,
+        }
+    )
+    return build_scaling(*build_outcomes(rows, strategies=["retry_until_verified", "truncated_at_tokens"]), draws=60)
+
+
+def test_a_sequential_strategy_of_the_bank_is_fitted_by_its_rounds(sequential):
+    fits = sequential["out_scaling_fits"].filter(pl.col("strategy") == "retry_until_verified")
+    row = fits.filter(pl.col("family") == "ttspm_sequential").row(0, named=True)
+    assert (row["cost_axis"], row["cost_unit"], row["status"]) == ("rounds_per_problem", "rounds", "ok")
+    found = json.loads(row["parameters"])
+    assert found["F_max"] == pytest.approx(0.8, abs=0.03) and found["p_rethink"] == pytest.approx(0.3, abs=0.04)
+    assert row["asymptote_low"] < 0.8 < row["asymptote_high"]
+    # The marginal round gains F_max p (1 - p)^N: at most 0.01 from N = ln(0.01 / 0.24) / ln(0.7) = 8.9 on.
+    assert row["saturation_budget"] in (8, 9, 10)
+    spent = fits.filter(pl.col("cost_axis") == "samples_per_problem")
+    assert "ttspm_sequential" not in set(spent["family"]), "attempts stop early: their mean is no number of rounds"
+    reach = sequential["out_compute_targets"].filter(pl.col("cost_axis") == "rounds_per_problem", pl.col("target_accuracy") == 0.7)
+    assert reach["cost"][0] == pytest.approx(np.log(1 - 0.7 / 0.8) / np.log(0.7), rel=0.25)
+
+
+def test_truncation_budgets_are_an_anytime_curve(sequential):
+    row = sequential["out_anytime"].filter(pl.col("strategy") == "truncated_at_tokens", pl.col("cost_axis") == "output_tokens_per_problem")
+    assert row.height == 1 and 0 < row["anytime_accuracy"][0] < row["budget_performance"][0] and 0 < row["cumulative_regret"][0] < 1
+    fitted = sequential["out_scaling_fits"].filter(pl.col("strategy") == "truncated_at_tokens")
+    assert "ttspm_sequential" not in set(fitted["family"]), "tokens are no rounds"
