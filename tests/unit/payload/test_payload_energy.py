@@ -12,6 +12,8 @@ from isocost.engines.replay import ReplayEngine
 from isocost.payload import session as payload
 from isocost.store import Store
 from isocost.tables import energy_windows
+from isocost.tables.costs import build_cost_tables
+from isocost.tables.outcomes import build_outcomes
 from isocost.telemetry import TraceSource
 
 RULES = ["model_share", "output_token_share", "time_share"]
@@ -19,7 +21,7 @@ RULES = ["model_share", "output_token_share", "time_share"]
 
 @pytest.fixture
 def metered(tmp_path, run, monkeypatch):
-    """A store with one session of 32 samples, replayed beside a trace of a counter that gains 4 to 7 J a reading."""
+    """Every table of one session of 32 samples, replayed beside a trace of a counter that gains 4 to 7 J a reading."""
     readings = [{"device_id": "GPU-t", "monotonic_s": float(i), "energy_counter_j": 5.5 * i + 1.5 * (i % 2)} for i in range(5000)]
     monkeypatch.setattr("isocost.telemetry.open_source", lambda *_, **__: TraceSource(pl.DataFrame(readings)))
     monkeypatch.setattr(ReplayEngine, "name", "vllm")  # a replay computes nothing; here it stands for an engine that does
@@ -31,21 +33,22 @@ def metered(tmp_path, run, monkeypatch):
     store = Store(tmp_path)
     assert run(session).status == "finished"
     refresh.curate_session(store, session.session_id)
-    refresh.derive_strategies(store)
-    refresh.write_cards(store)
-    refresh.derive_costs(store)
-    return store
+    tables = {name: store.read(name) for name in store.stored_tables()}
+    tables["out_strategy_outcomes"], _ = build_outcomes(tables["core_samples"])
+    core = (tables[f"core_{name}"] for name in ("samples", "sessions", "points"))
+    tables |= build_cost_tables(*core, attribution=tables["core_energy_attribution"])
+    return tables | {name: read_raw(store.lake, name) for name in ("raw_telemetry", "raw_generations")}
 
 
 @pytest.mark.slow
 def test_every_joule_of_a_recorded_trace_reaches_the_tables(metered):
-    counter = read_raw(metered.lake, "raw_telemetry").sort("monotonic_s")
-    window = metered.read("core_energy_windows").filter(window_kind="measured").row(0, named=True)
+    counter = metered["raw_telemetry"].sort("monotonic_s")
+    window = metered["core_energy_windows"].filter(window_kind="measured").row(0, named=True)
     assert window["energy_source"] == "trace" and window["energy_measure"] == "counter"
     inside = counter.filter(pl.col("monotonic_s").is_between(window["start_s"], window["stop_s"]))["energy_counter_j"]
     assert 0 <= window["energy_j"] - (inside[-1] - inside[0]) < 2 * 7  # all but the two edges, which are interpolated
 
-    shares, samples = metered.read("core_energy_attribution"), metered.read("core_samples")
+    shares, samples = metered["core_energy_attribution"], metered["core_samples"]
     assert shares["attribution"].unique().sort().to_list() == RULES and shares["energy_j"].null_count() == 0
     for rule in RULES:
         mine = shares.filter(attribution=rule)
@@ -54,21 +57,21 @@ def test_every_joule_of_a_recorded_trace_reaches_the_tables(metered):
     default = samples.join(shares.filter("is_default"), on="sample_id", suffix="_call")
     assert default.height == 32 and (default["energy_j"] - default["energy_j_call"]).abs().max() < 1e-9
     assert samples["energy_method"].unique().to_list() == ["trace_counter/output_token_share"]
-    assert metered.read("core_sessions")["energy_j"].to_list() == [pytest.approx(window["energy_j"])]
+    assert metered["core_sessions"]["energy_j"].to_list() == [pytest.approx(window["energy_j"])]
 
-    watt = metered.read("out_intelligence_per_watt")
+    watt = metered["out_intelligence_per_watt"]
     assert watt.height == 2 * 3 and watt["energy_unknown_reason"].null_count() == 6
     for basis in (f"trace_counter/{rule}" for rule in RULES):
         rows = watt.filter(energy_basis=basis)
         per_correct = (rows["energy_j_per_correct"] * rows["accuracy_of_samples"] * rows["samples_measured"]).sum()
         assert per_correct == pytest.approx(window["energy_j"], rel=1e-9)  # both points together spent the window
-    outcomes = metered.read("out_strategy_outcomes").filter(strategy="pass_at_k", budget=4.0)
+    outcomes = metered["out_strategy_outcomes"].filter(strategy="pass_at_k", budget=4.0)
     assert 4 * outcomes["energy_j_per_problem"].sum() == pytest.approx(window["energy_j"], rel=1e-9)
     assert outcomes["energy_method"].unique().to_list() == ["trace_counter/output_token_share"]
-    cost = metered.read("out_cost_of_pass").filter(cost_axis="energy_j", estimator="plug_in")
+    cost = metered["out_cost_of_pass"].filter(cost_axis="energy_j", estimator="plug_in")
     assert (
         cost["cost_per_correct"].null_count() == 0
         and cost["energy_method"].unique().to_list() == outcomes["energy_method"].unique().to_list()
     )
-    efficiency = metered.read("out_request_efficiency")
+    efficiency = metered["out_request_efficiency"]
     assert 16 * efficiency["energy_j_per_sample"].sum() == pytest.approx(window["energy_j"], rel=1e-9)
