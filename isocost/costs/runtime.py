@@ -24,6 +24,7 @@ from isocost.errors import IsocostError
 RUNTIME_FITTED = "fitted"
 RUNTIME_DENOISED = "fitted_denoised"
 RUNTIME_HELM = "helm_table"
+RUNTIME_LOOKED_UP = "helm_look_up"
 MAX_KNOTS = 12
 
 

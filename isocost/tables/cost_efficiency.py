@@ -1,84 +1,31 @@
-"""Runtime models, intelligence per watt, request efficiency.
+"""Intelligence per watt, request efficiency.
 
-Lives here: out_runtime_models, out_intelligence_per_watt, out_request_efficiency. Not here: the formulas (``isocost.costs``) and
-cost-of-pass (``costs``). What cannot be known is NULL and says why in the row.
+Lives here: out_intelligence_per_watt, out_request_efficiency. Not here: the formulas (``isocost.costs``), runtime models (``runtimes``)
+and cost-of-pass (``costs``). What cannot be known is NULL and says why in the row.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from isocost.costs import CardBook, device_usd, fit_runtime_model, intelligence, request_seconds
+from isocost.costs import CardBook, device_usd, energy_cap_j, intelligence, request_seconds
 from isocost.costs.flops import attended_positions
 from isocost.costs.other_cards import DeviceCard
 from isocost.costs.roofline import weight_bytes
-from isocost.costs.runtime import RUNTIME_DENOISED, RUNTIME_FITTED, RuntimeModel
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-
-DENOISE_QUANTILE = 0.1
-MIN_FIT_ROWS = 10
-"""Fewer samples than this do not tell a curve from noise."""
+from isocost.tables.total_ratios import draws_of, ratio_interval
 
 Row = dict[str, Any]
 
 
 def _table(rows: list[Row], name: str) -> pl.DataFrame:
     return conform(pl.DataFrame(rows, schema=polars_schema(table(name)), orient="row"), name)
-
-
-def build_runtime_models(core_samples: pl.DataFrame, core_sessions: pl.DataFrame) -> pl.DataFrame:
-    """out_runtime_models: T(p, o) of each model variant in each session, plain and denoised.
-
-    Args:
-        core_samples: valid one-call samples with tokens and latency are fitted.
-        core_sessions: devices.
-    """
-    device = dict(core_sessions.sort("attempt").select("session_id", "device").iter_rows())
-    usable = core_samples.filter(
-        pl.col("is_valid") & (pl.col("n_calls") == 1) & (pl.col("latency_s") > 0) & (pl.col("output_tokens") >= 1)
-    ).drop_nulls(["prompt_tokens"])
-    parts = {tuple(k): v for k, v in usable.sort("sample_id").group_by("session_id", "model_variant", maintain_order=True)}
-    rows = []
-    for session_id, variant in core_samples.select("session_id", "model_variant").unique().sort("session_id", "model_variant").iter_rows():
-        part = parts.get((session_id, variant))
-        for method, quantile in ((RUNTIME_FITTED, None), (RUNTIME_DENOISED, DENOISE_QUANTILE)):
-            head = {"session_id": session_id, "model_variant": variant, "method": method, "device": device.get(session_id)}
-            if part is None or part.height < MIN_FIT_ROWS:
-                rows.append(head | {"unknown_reason": f"fewer than {MIN_FIT_ROWS} samples with tokens and latency"})
-            else:
-                rows.append(head | _runtime_row(part, quantile))
-    return _table(rows, "out_runtime_models")
-
-
-def _fit(part: pl.DataFrame, quantile: float | None) -> RuntimeModel:
-    columns = (part[name].to_numpy().astype(np.float64) for name in ("prompt_tokens", "output_tokens", "latency_s"))
-    return fit_runtime_model(*columns, denoise_quantile=quantile)
-
-
-def _runtime_row(part: pl.DataFrame, quantile: float | None) -> Row:
-    model = _fit(part, quantile)
-    numbered = part.with_row_index("row")
-    train, test = numbered.filter(pl.col("row") % 5 != 0), numbered.filter(pl.col("row") % 5 == 0)
-    held_out = _fit(train, quantile).predict(test["prompt_tokens"], test["output_tokens"]) / test["latency_s"].to_numpy() - 1
-    longest = model.prompt_knots[-1]
-    has_steps = int(part["output_tokens"].max()) > 1  # type: ignore[arg-type]
-    return {
-        "fit_rows": model.n_rows,
-        "overhead_s": model.overhead_s,
-        "seconds_per_prompt_token": (model.prefill_s[-1] - model.prefill_s[0]) / longest if longest > 0 else None,
-        "seconds_per_output_token": model.seconds_per_output_token[0] if has_steps else None,
-        "curve": json.dumps({"prompt_tokens": model.prompt_knots, "seconds": model.prefill_s}),
-        **{f"{name}_{end}": getattr(part[name], end)() for name in ("prompt_tokens", "output_tokens") for end in ("min", "max")},
-        "fit_error_ratio": model.median_relative_error,
-        "held_out_error_ratio": float(np.median(np.abs(held_out))),
-    }
 
 
 def build_intelligence_per_watt(core_samples: pl.DataFrame, attribution: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -150,7 +97,18 @@ def _intelligence_row(part: pl.DataFrame) -> Row:
         "intelligence_per_watt_mean": result.per_watt_mean,
         "intelligence_per_watt_pooled": result.per_watt_pooled,
         "energy_j_per_correct": result.joules_per_correct if np.isfinite(result.joules_per_correct) else None,
+        **_energy_interval(part),
     }
+
+
+def _energy_interval(part: pl.DataFrame) -> Row:
+    """Percentiles of energy per correct answer over resampled problems."""
+    totals = part.group_by("problem_id").agg(pl.col("energy_j").sum(), pl.col("correct").sum()).sort("problem_id")
+    weights = draws_of(totals.height)
+    if weights is None:
+        return {}
+    ends = ratio_interval(totals["energy_j"].to_numpy(), totals["correct"].cast(pl.Float64).to_numpy(), weights)
+    return {f"energy_j_per_correct_{end}": value if np.isfinite(value) else None for end, value in zip(("low", "high"), ends, strict=True)}
 
 
 def build_request_efficiency(
@@ -278,6 +236,8 @@ def _utilisation(row: Row, part: pl.DataFrame, point: Row, session: Row, book: C
     if count is None:
         return found | {"unknown_reason": "the number of devices is not recorded"}
     found["mfu_ratio"] = per_s / (peak * count)
+    if device.power_limit_w is not None:
+        found["energy_cap_j_per_sample"] = float(energy_cap_j(device, 1 / row["requests_per_s"], devices=count))
     found |= _money(row, device, count, book)
     try:
         return found | _bandwidth(point, device, session, book) | _roofline(part, point, device, count, book)
@@ -321,4 +281,7 @@ def _roofline(part: pl.DataFrame, point: Row, device: DeviceCard, devices: int, 
     bound = request_seconds(
         model, device, timed["prompt_tokens"].to_numpy(), timed["output_tokens"].to_numpy(), number_format=point["dtype"]
     )
-    return {"roofline_latency_ratio": float(bound.sum()) / float(timed["latency_s"].sum())}
+    return {
+        "roofline_s_per_sample": float(bound.mean()),
+        "roofline_latency_ratio": float(bound.sum()) / float(timed["latency_s"].sum()),
+    }

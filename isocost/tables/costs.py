@@ -18,9 +18,11 @@ from isocost.costs.pass_costs import ESTIMATORS, Estimator
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.tables.cost_efficiency import build_intelligence_per_watt, build_request_efficiency, build_runtime_models
+from isocost.tables.cost_efficiency import build_intelligence_per_watt, build_request_efficiency
+from isocost.tables.runtimes import build_runtime_models
+from isocost.tables.total_ratios import draws_of, mean_interval, ratio_interval
 
-COST_AXES = ("output_tokens", "flops", "latency_s", "energy_j", "cost_usd")
+COST_AXES = ("output_tokens", "flops", "latency_s", "device_s", "energy_j", "cost_usd")
 NO_COMMON_PROBLEMS = "the points of the task have no problem in common"
 UNSOLVED = "a problem was solved by no point and has no human baseline"
 COST_UNKNOWN = "the cost of some samples is unknown"
@@ -99,7 +101,7 @@ def build_cost_tables(
     """
     cards = book or load_book()
     return {
-        "out_runtime_models": build_runtime_models(core_samples, core_sessions),
+        "out_runtime_models": build_runtime_models(core_samples, core_sessions, cards),
         "out_cost_of_pass": build_cost_of_pass(core_samples, cards),
         "out_intelligence_per_watt": build_intelligence_per_watt(core_samples, attribution),
         "out_request_efficiency": build_request_efficiency(core_samples, core_sessions, core_points, cards),
@@ -173,10 +175,12 @@ def _known_rows(
     for estimator in ESTIMATORS:
         result = cost_of_pass_counts(cost, c, n, human, estimator=estimator)
         shared = _shares(result, c)
+        weights = draws_of(shape[1])
         for index, point_id in enumerate(points):
             rows.append(
                 {k: heads[point_id][k] for k in ("task", "cost_axis", "point_id", "model_variant")}
                 | _values(result, index, cost, c, n, shared, estimator)
+                | _intervals(result, index, cost * n, c, weights)
                 | {"human_baseline_usd": human, "energy_method": method}
             )
     return rows
@@ -219,6 +223,21 @@ def _values(
         "gain_usd": human - result.value if np.isfinite(human) and np.isfinite(result.value) else None,
         "unknown_reason": None if np.isfinite(result.value) else UNSOLVED,
     }
+
+
+def _intervals(
+    result: CostOfPass, index: int, spent: NDArray[np.float64], correct: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    """Percentiles over resampled problems (Erol et al. 2025, version 2)."""
+    if weights is None:
+        return {}
+    found = {
+        "cost_of_pass": mean_interval(result.per_model[index], weights),
+        "cost_per_correct": ratio_interval(spent[index], correct[index], weights),
+        "frontier_value": mean_interval(result.frontier, weights),
+    }
+    ends = {f"{name}_{end}": _finite(value) for name, pair in found.items() for end, value in zip(("low", "high"), pair, strict=True)}
+    return ends | {"interval_draws": len(weights)}
 
 
 def _finite(value: float) -> float | None:

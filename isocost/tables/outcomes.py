@@ -405,39 +405,41 @@ def _reasons(replay: Replay, i: int, undefined: np.ndarray) -> list[str]:
 
 
 def _problem_rows(played: Sequence[_Played], outcome_rows: Sequence[dict], problem_ids: Sequence[str]) -> pl.DataFrame:
-    """One row for each outcome and problem, outcomes in the order given."""
+    """One row for each outcome and problem, outcomes in the order given. Takes the costs out of ``played`` to hold them only once."""
     place = {problem: i for i, problem in enumerate(problem_ids)}
     names = sorted({name for one in played for name in one.replay.undefined})
-    outcome_at, problem_at, reason_at, values = [], [], [], {name: [] for name in ("accuracy", *COST_AXES)}
-    first = 0
+    outcome_at, problem_at, reason_at, first = [], [], [], 0
     for one in played:
         problems, budgets = one.replay.accuracy.shape
-        outcome_at.append(np.repeat(np.arange(first, first + budgets), problems))
-        problem_at.append(np.tile([place[p] for p in one.banks[0].problem_ids], budgets))
+        outcome_at.append(np.repeat(np.arange(first, first + budgets, dtype=np.int32), problems))
+        problem_at.append(np.tile(np.array([place[p] for p in one.banks[0].problem_ids], dtype=np.int32), budgets))
         reason_at.append(_reason_numbers(one.replay, names).T.ravel())
-        mixed = {axis for axis in METHODS if len({facts.methods[axis] for facts in one.facts}) > 1}
-        values["accuracy"].append(one.replay.accuracy.T.ravel())
-        for axis in COST_AXES:
-            known = axis in one.replay.costs and axis not in mixed
-            values[axis].append(one.replay.costs[axis].T.ravel() if known else np.full(problems * budgets, np.nan))
         first += budgets
     outcome_of = np.concatenate(outcome_at)
-    reasons = pl.Series([row["energy_unknown_reason"] or UNDEFINED_HERE for row in outcome_rows], dtype=pl.String)
     columns = {
         "outcome_id": pl.Series([row["outcome_id"] for row in outcome_rows], dtype=pl.String).gather(outcome_of),
         "problem_id": pl.Series(problem_ids, dtype=pl.String).gather(np.concatenate(problem_at)),
         "undefined_reason": pl.Series([*names, None], dtype=pl.String).gather(np.concatenate(reason_at)),
-        "accuracy": pl.Series(np.concatenate(values.pop("accuracy")), nan_to_null=True),
+        "accuracy": pl.Series(np.concatenate([one.replay.accuracy.T.ravel() for one in played]), nan_to_null=True),
     }
     for axis in COST_AXES:
-        columns[f"{axis}_per_problem"] = pl.Series(np.concatenate(values.pop(axis)), nan_to_null=True)
-    unknown = pl.when(pl.col("energy_j_per_problem").is_null()).then(reasons.gather(outcome_of))
-    return pl.DataFrame(columns).with_columns(unknown.alias("energy_unknown_reason")).select(empty(PROBLEMS).columns)
+        columns[f"{axis}_per_problem"] = pl.Series(np.concatenate([_taken(one, axis) for one in played]), nan_to_null=True)
+    unknown = columns["energy_j_per_problem"].is_null().to_numpy()
+    reasons = pl.Series([*(row["energy_unknown_reason"] or UNDEFINED_HERE for row in outcome_rows), None], dtype=pl.String)
+    columns["energy_unknown_reason"] = reasons.gather(np.where(unknown, outcome_of, len(outcome_rows)))
+    return pl.DataFrame(columns).select(empty(PROBLEMS).columns)
+
+
+def _taken(one: _Played, axis: str) -> np.ndarray:
+    """One axis of a replay, budget by budget, taken out of it; NaN where unknown or of unlike methods."""
+    unlike = axis in METHODS and len({facts.methods[axis] for facts in one.facts}) > 1
+    costs = one.replay.costs.pop(axis, None)
+    return np.full(one.replay.accuracy.size, np.nan) if costs is None or unlike else costs.T.ravel()
 
 
 def _reason_numbers(replay: Replay, names: list[str]) -> np.ndarray:
     """For each cell the number of its first reason in ``names``; the number of names where it is defined."""
-    numbers = np.full(replay.accuracy.shape, len(names))
+    numbers = np.full(replay.accuracy.shape, len(names), dtype=np.int32)
     missing = np.isnan(replay.accuracy)
     for name, where in reversed(list(replay.undefined.items())):
         numbers[_cells(where, numbers.shape) & missing] = names.index(name)

@@ -200,9 +200,10 @@ RUNTIME_MODELS = Table(
         Column(
             "method",
             "string",
-            "fitted: all samples; fitted_denoised: per (prompt, output) length the 10 % quantile of repeated samples first.",
+            "fitted: all samples; fitted_denoised: per (prompt, output) length the 10 % quantile of repeated samples first; helm_look_up: "
+            "the fitted F looked up as HELM does, p / key * F(key) at the next key, for comparison with its figures (a saw-tooth).",
             nullable=False,
-            allowed=("fitted", "fitted_denoised"),
+            allowed=("fitted", "fitted_denoised", "helm_look_up"),
         ),
         Column("device", "string", "Device the model ran on."),
         Column("fit_rows", "int64", "Rows fitted; after denoising fewer than samples.", unit="rows"),
@@ -216,7 +217,13 @@ RUNTIME_MODELS = Table(
         Column("output_tokens_max", "int64", "Longest output measured.", unit="tokens"),
         Column("fit_error_ratio", "float64", "Median of |fitted - measured| / measured on the rows fitted.", unit="ratio"),
         Column("held_out_error_ratio", "float64", "The same on every fifth row (by sample_id), fitted on the other rows.", unit="ratio"),
+        Column("idealized_s_per_sample", "float64", "Mean of T(p, o) over the samples measured.", unit="s/sample"),
+        Column("device_count", "int32", "Devices of the engine, by its resolved configuration.", unit="devices"),
+        Column("idealized_device_s_per_sample", "float64", "idealized_s_per_sample * device_count.", unit="s/sample"),
+        Column("price_card", "string", "The one price card that sells hours of the device; NULL where there is none or several."),
+        Column("idealized_usd_per_sample", "float64", "idealized_device_s_per_sample * price of a device-second.", unit="USD/sample"),
         Column("unknown_reason", "string", "Why there is no model; NULL where there is one."),
+        Column("price_unknown_reason", "string", "Why device time or dollars are NULL where there is a model."),
     ),
 )
 
@@ -236,7 +243,7 @@ COST_OF_PASS = Table(
             "string",
             "What an attempt costs.",
             nullable=False,
-            allowed=("output_tokens", "flops", "latency_s", "energy_j", "cost_usd"),
+            allowed=("output_tokens", "flops", "latency_s", "device_s", "energy_j", "cost_usd"),
         ),
         Column(
             "estimator",
@@ -252,8 +259,15 @@ COST_OF_PASS = Table(
         Column("problems_unsolved_by_all", "int32", "Of these, solved by no point.", unit="problems"),
         Column("attempt_cost", "float64", "Mean cost of an attempt, in the axis' unit."),
         Column("cost_of_pass", "float64", "Mean over problems of the point's own cost per correct answer; NULL where infinite."),
+        Column("cost_of_pass_low", "float64", "2.5th percentile of cost_of_pass over resampled problems."),
+        Column("cost_of_pass_high", "float64", "97.5th percentile."),
         Column("cost_per_correct", "float64", "Total cost over number of correct answers; NULL where none is correct."),
+        Column("cost_per_correct_low", "float64", "2.5th percentile of cost_per_correct over resampled problems, both totals together."),
+        Column("cost_per_correct_high", "float64", "97.5th percentile; NULL where infinite."),
         Column("frontier_value", "float64", "V: mean over problems of the least cost of any point or the human; NULL where infinite."),
+        Column("frontier_value_low", "float64", "2.5th percentile of frontier_value over resampled problems."),
+        Column("frontier_value_high", "float64", "97.5th percentile."),
+        Column("interval_draws", "int32", "Bootstrap draws of problems, shared by all points of a task; NULL without.", unit="draws"),
         Column("frontier_value_solved", "float64", "The same over the problems that some point solved."),
         Column(
             "frontier_share_ratio", "float64", "Share of the solved problems on which the point is cheapest; ties shared.", unit="ratio"
@@ -289,6 +303,8 @@ INTELLIGENCE = Table(
         Column("intelligence_per_watt_mean", "float64", "accuracy_of_samples / query_power_mean_w.", unit="1/W"),
         Column("intelligence_per_watt_pooled", "float64", "accuracy_of_samples / query_power_pooled_w.", unit="1/W"),
         Column("energy_j_per_correct", "float64", "Total energy over correct answers, that of wrong ones included.", unit="J/answer"),
+        Column("energy_j_per_correct_low", "float64", "2.5th percentile over resampled problems, both totals together.", unit="J/answer"),
+        Column("energy_j_per_correct_high", "float64", "97.5th percentile; NULL where infinite.", unit="J/answer"),
         Column(
             "coverage_ratio",
             "float64",
@@ -346,6 +362,13 @@ REQUESTS = Table(
             "Bytes of weights (once per step of decode_batch_mean sequences) and KV cache read per second in which any sequence decoded, "
             "over bandwidth; session-wide; NULL without card.",
             unit="ratio",
+        ),
+        Column("roofline_s_per_sample", "float64", "Mean least latency of a sample at batch 1 by the roofline, modelled.", unit="s/sample"),
+        Column(
+            "energy_cap_j_per_sample",
+            "float64",
+            "device_count / requests_per_s * the device card's power limit: most energy a sample can have taken, modelled.",
+            unit="J/sample",
         ),
         Column("roofline_latency_ratio", "float64", "Least latency at batch 1 by the roofline over measured, summed.", unit="ratio"),
         Column("energy_j_per_sample", "float64", "Mean energy of a sample; NULL where any is unknown or methods differ.", unit="J/sample"),

@@ -6,11 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isocost.costs import cost_of_pass, intelligence, load_book
+from isocost.costs import cost_of_pass, helm_idealized_runtime, intelligence, load_book, request_seconds
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.costs import build_cards, build_cost_of_pass, build_cost_tables
+from isocost.tables.total_ratios import draws_of, mean_interval, ratio_interval
 
 SAMPLE = {
     "sample_index": 0, "session_id": "s", "run_id": "r", "attempt": 1, "task": "t", "prompt": "p", "source": "generated",
@@ -173,6 +174,10 @@ def test_request_efficiency_by_hand():
     assert a["first_token_p50_s"] == pytest.approx(0.6) and a["latency_p95_s"] == 1.0
     assert a["output_token_mean_s"] == pytest.approx(0.9 / 39) and a["flops_per_s"] == pytest.approx(2.5 * 2e9)
     assert a["mfu_ratio"] == pytest.approx(2.5 * 2e9 / 989.5e12) and 0 < a["roofline_latency_ratio"] < 1 and a["unknown_reason"] is None
+    device = load_book().device("h100-sxm")
+    assert a["energy_cap_j_per_sample"] == pytest.approx(700.0 / 2.5)
+    bound = request_seconds(load_book().model("qwen3-0.6b"), device, 100, 40)
+    assert a["roofline_s_per_sample"] == pytest.approx(bound) and a["roofline_latency_ratio"] == pytest.approx(bound / 1.0)
     assert a["price_card"] == "h100-sxm-on-demand" and a["device_s_per_correct"] == a["engine_s_per_correct"]
     assert a["device_usd_per_correct"] == pytest.approx(a["engine_s_per_correct"] * 2.0 / 3600)
     assert a["device_usd_per_sample"] == pytest.approx(2.0 / 3600 / 2.5)
@@ -236,17 +241,56 @@ def test_runtime_models_recover_the_law():
         output_tokens=lambda _, q, i: int(o[number[q]]),
         latency_s=lambda _, q, i: 0.3 + 1e-4 * p[number[q]] + 0.02 * (o[number[q]] - 1),
     )
-    for row in all_tables(rows)["out_runtime_models"].rows(named=True):
+    built = all_tables(rows)["out_runtime_models"]
+    for row in built.filter(pl.col("method") != "helm_look_up").rows(named=True):
         assert row["seconds_per_output_token"] == pytest.approx(0.02, rel=1e-3) and row["overhead_s"] == pytest.approx(0.3, rel=1e-2)
         assert row["seconds_per_prompt_token"] == pytest.approx(1e-4, rel=2e-2) and row["held_out_error_ratio"] < 1e-3
         assert row["prompt_tokens_min"] == p.min() and row["output_tokens_max"] == o.max() and row["unknown_reason"] is None
         assert row["device"] == "NVIDIA H100 80GB HBM3"
         assert json.loads(row["curve"])["prompt_tokens"][0] == 0
+        mean = np.mean(0.3 + 1e-4 * p + 0.02 * (o - 1))
+        assert row["idealized_s_per_sample"] == pytest.approx(mean, rel=1e-2) and row["price_card"] == "h100-sxm-on-demand"
+        assert row["idealized_device_s_per_sample"] == row["idealized_s_per_sample"]  # one device
+        assert row["idealized_usd_per_sample"] == pytest.approx(row["idealized_s_per_sample"] * 2.0 / 3600)
+    helm = built.filter(method="helm_look_up").row(0, named=True)
+    curve = json.loads(helm["curve"])
+    table = {str(int(k)): v for k, v in zip(curve["prompt_tokens"], curve["seconds"], strict=True) if k}
+    seconds = helm_idealized_runtime({"runtime_per_output_token": 0.02, "runtime_for_prompt_tokens": table}, p, o)
+    assert helm["idealized_s_per_sample"] == pytest.approx(seconds.mean(), rel=1e-6) and helm["overhead_s"] is None
+    assert helm["fit_error_ratio"] > 100 * built.filter(method="fitted")["fit_error_ratio"][0]  # the saw-tooth
+
+
+def test_a_runtime_without_a_price_says_why():
+    grid = {"a": {f"p{i}": [True] for i in range(20)}}
+    cpu = all_tables(samples(grid), SESSION | {"device": "cpu"})["out_runtime_models"]
+    assert cpu["idealized_device_s_per_sample"].null_count() == 0 and cpu["idealized_usd_per_sample"].null_count() == 3
+    assert "sell hours of the device" in cpu["price_unknown_reason"][0]
+    nobody = all_tables(samples(grid), SESSION | {"device_count": None})["out_runtime_models"]
+    assert "number of devices" in nobody["price_unknown_reason"][0] and nobody["idealized_s_per_sample"].null_count() == 0
+
+
+def test_intervals_of_totals_over_totals():
+    """Percentiles by hand: every problem alike has no spread; a problem that nobody solves makes the upper end infinite."""
+    weights = draws_of(3)
+    assert weights.shape == (2000, 3) and draws_of(1) is None
+    assert ratio_interval(np.array([2.0, 2.0, 2.0]), np.array([1.0, 1.0, 1.0]), weights) == (2.0, 2.0)
+    low, high = ratio_interval(np.array([2.0, 4.0, 6.0]), np.array([2.0, 1.0, 1.0]), weights)
+    assert low == 1.0 and high == 6.0  # all three draws the same problem: 1 in 27 each, more than 2.5 %
+    assert ratio_interval(np.array([2.0, 4.0, 6.0]), np.array([2.0, 0.0, 0.0]), weights)[1] == np.inf  # 8 in 27
+    assert mean_interval(np.array([1.0, np.inf]), draws_of(2)) == (np.inf, np.inf)
+    rows = all_tables(samples(GRID, cost_usd=lambda p, q, _: DOLLARS[p, q], **METERED))
+    cost = rows["out_cost_of_pass"].filter(cost_axis="cost_usd", estimator="smoothed")
+    assert (cost["cost_of_pass_low"] <= cost["cost_of_pass"]).all() and (cost["cost_of_pass"] <= cost["cost_of_pass_high"]).all()
+    assert (cost["frontier_value_low"] <= cost["frontier_value"]).all() and cost["interval_draws"].unique().to_list() == [2000]
+    b = cost.filter(point_id="b").row(0, named=True)  # a problem without a correct answer may come three times: no upper end
+    assert b["cost_per_correct_low"] == pytest.approx(0.02) and b["cost_per_correct_high"] is None
+    watt = rows["out_intelligence_per_watt"]
+    assert (watt["energy_j_per_correct_low"] <= watt["energy_j_per_correct"]).all()
 
 
 def test_too_few_samples_have_no_runtime_model():
     rows = all_tables(samples({"a": {"p1": [True] * 4}}))["out_runtime_models"]
-    assert rows.height == 2 and rows["overhead_s"].null_count() == 2 and "fewer than 10" in rows["unknown_reason"][0]
+    assert rows.height == 3 and rows["overhead_s"].null_count() == 3 and "fewer than 10" in rows["unknown_reason"][0]
 
 
 def test_invalid_samples_do_not_count():
