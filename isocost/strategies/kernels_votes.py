@@ -82,6 +82,53 @@ def _count(n, k, limit):
 
 
 @njit(cache=True)
+def _run_sums(n, ks, exact, rule, draws, state, classes, weights, distinct, values, result):
+    """Random orders for rules that add up sample by sample (WEIGHTED, SHORTEST): sums grow along the order, budgets read them off."""
+    width = values.shape[0]
+    votes, sums = np.zeros(width), np.zeros(width)
+    seen = np.zeros(classes.shape[0], dtype=np.int8)
+    touched = np.zeros(width, dtype=np.int64)
+    order = np.arange(n)
+    for _ in range(draws):
+        drawn, found = 0, 0
+        for b in range(ks.shape[0]):
+            if ks[b] > n or exact[b]:
+                continue
+            while drawn < ks[b]:
+                j = draw_next(order, drawn, state)
+                drawn += 1
+                g = classes[j]
+                if g < 0 or (distinct[j] >= 0 and seen[distinct[j]] == 1):
+                    continue
+                if distinct[j] >= 0:
+                    seen[distinct[j]] = 1
+                if votes[g] == 0.0:
+                    touched[found] = g
+                    found += 1
+                votes[g] += 1.0
+                sums[g] += weights[j]
+            best, tied, credit = -1.0, 0, 0.0
+            for step in range(2):
+                for i in range(found):
+                    g = touched[i]
+                    score = sums[g]
+                    if rule == SHORTEST:
+                        score = votes[g] / np.log(max(sums[g] / votes[g], 1.0) + 1.0) if sums[g] > 0.0 else votes[g]
+                    if step == 0:
+                        best = max(best, score)
+                    elif score >= best * (1.0 - TOLERANCE):
+                        tied += 1
+                        credit += values[g]
+            if tied > 0:
+                result[b] += credit / tied / draws
+        for i in range(drawn):
+            if distinct[order[i]] >= 0:
+                seen[distinct[order[i]]] = 0
+        for i in range(found):
+            votes[touched[i]], sums[touched[i]] = 0.0, 0.0
+
+
+@njit(cache=True)
 def vote_rows(classes, weights, distinct, values, sizes, ks, rule, power, draws, most_subsets, keys, result, exact):
     """Fills result[row, budget]; samples of a row are in rank order (best first), sizes[row] of them exist."""
     most = classes.shape[1]
@@ -119,8 +166,11 @@ def vote_rows(classes, weights, distinct, values, sizes, ks, rule, power, draws,
                     subset[j] = subset[j - 1] + 1
         if sampled == 0:
             continue
-        order = np.arange(n)
         state[0] = keys[row]
+        if rule in (WEIGHTED, SHORTEST):
+            _run_sums(n, ks, exact[row], rule, draws, state, classes[row], weights[row], distinct[row], values[row], result[row])
+            continue
+        order = np.arange(n)
         for _ in range(draws):
             drawn = 0
             for j in range(n):
