@@ -11,6 +11,7 @@ from assets.partitions import sessions
 from assets.resources import StoreResource
 from assets.specs import result, table_spec
 from isocost import refresh
+from isocost.pieces import Ledger
 
 _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
 
@@ -22,18 +23,21 @@ _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult]:
-    """Parses, verifies, classifies and judges the samples of each session of the run."""
-    place = store.open()
-    rows = dict.fromkeys(refresh.CORE_OF_SESSION, 0)
+    """Parses, verifies, classifies and judges the samples of each session of the run; of several, those that do not fit the bank."""
+    place, ledger = store.open(), Ledger(store.open())
+    done: dict[str, refresh.Curated] = {}
     for session_id in context.partition_keys:
-        for name, frame in refresh.curate_session(place, session_id).items():
-            rows[name] += frame.height
-        context.log.info("curated %s", session_id)
+        # Who asks for one session by hand wants it computed.
+        done[session_id] = refresh.curate_session(place, session_id, force=len(context.partition_keys) == 1, ledger=ledger)
+        context.log.info("%s %s", "unchanged" if done[session_id].is_reused else "curated", session_id)
     for session_id in context.partition_keys:
         for sentence in refresh.clashes(place, session_id):
             context.log.warning("%s: %s", session_id, sentence)
+    reused = sum(one.is_reused for one in done.values())
     for name in refresh.CORE_OF_SESSION:
-        yield result(name, rows[name], place.path(name, context.partition_keys[-1]).parent)
+        rows = sum(one.rows[name] for one in done.values())
+        told = {"sessions_built": len(done) - reused, "sessions_unchanged": reused}
+        yield result(name, rows, place.path(name, context.partition_keys[-1]).parent, **told)
 
 
 @dg.multi_asset(name="core_cards", specs=[table_spec(name) for name in refresh.CARDS])

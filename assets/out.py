@@ -1,6 +1,7 @@
-"""The out layer: strategies, frontiers, curves, derived costs and item statistics, rebuilt whole from core.
+"""The out layer: strategies, frontiers, curves, derived costs and item statistics, from core.
 
-One body a group of tables that are computed together; each calls one step of ``isocost.refresh``.
+One body a group of tables that are computed together; each calls one step of ``isocost.refresh``, which builds the pieces that do not fit
+their inputs any more.
 """
 
 from collections.abc import Iterator
@@ -10,49 +11,41 @@ import dagster as dg
 from assets.resources import StoreResource
 from assets.specs import result, table_spec
 from isocost import refresh
-
-_STRATEGIES = refresh.STEPS["strategies"][0]
-_READS: dict[str, tuple[str, ...]] = {
-    "strategies": ("core_samples",),
-    "frontiers": (*_STRATEGIES, "core_points", "core_problems"),
-    "scaling": (*_STRATEGIES, "core_samples", "core_problems"),
-    "costs": (
-        "core_samples",
-        "core_sessions",
-        "core_points",
-        "core_energy_attribution",
-        "core_models",
-        "core_devices",
-        "core_prices",
-    ),
-    "items": ("core_samples", "core_points", "core_sessions", "core_calls"),
-    "summary": ("core_samples",),
-}
+from isocost.store import Store
 
 
-def _figure(name: str, frames: refresh.Frames) -> dict[str, dg.MetadataValue]:
+def _reads(name: str) -> tuple[str, ...]:
+    """The tables of other groups that a group reads."""
+    read = (table for part in refresh.PARTS if part.step == name for table in (*part.reads, *(refresh.CARDS if part.uses_cards else ())))
+    return tuple(dict.fromkeys(table for table in read if table not in refresh.STEPS[name]))
+
+
+def _figure(name: str, store: Store) -> dict[str, dg.MetadataValue]:
     """The picture that the first table of a group shows on its page."""
     from isocost.publish import figures
 
     draw = {"frontiers": figures.frontier_figure, "scaling": figures.curves_figure}.get(name)
-    return {"figure": dg.MetadataValue.md(figures.markdown_image(draw(frames)))} if draw else {}
+    if draw is None:
+        return {}
+    return {"figure": dg.MetadataValue.md(figures.markdown_image(draw({table: store.read(table) for table in refresh.STEPS[name]})))}
 
 
 def _group(name: str) -> dg.AssetsDefinition:
-    tables, run = refresh.STEPS[name]
+    tables = refresh.STEPS[name]
     language = "sql" if name == "summary" else "polars"
 
-    @dg.multi_asset(name=name, specs=[table_spec(table, _READS[name], kinds=(language, "parquet")) for table in tables])
+    @dg.multi_asset(name=name, specs=[table_spec(table, _reads(name), kinds=(language, "parquet")) for table in tables])
     def body(store: StoreResource) -> Iterator[dg.MaterializeResult]:
         place = store.open()
-        frames = run(place)
+        done = refresh.derive(place, name)
         for table in tables:
-            shown = _figure(name, frames) if table == tables[0] else {}
-            yield result(table, frames[table].height, place.path(table), **shown)
+            shown = _figure(name, place) if table == tables[0] else {}
+            told = {"pieces_built": done.built, "pieces_unchanged": done.reused}
+            yield result(table, done.rows[table], place.path(table).parent, **told, **shown)
 
     return body
 
 
-strategies, frontiers, scaling, costs, items, summary = (_group(name) for name in refresh.STEPS)
+GROUPS = [_group(name) for name in refresh.STEPS]
 
-ALL_OUT = tuple(table for tables, _ in refresh.STEPS.values() for table in tables)
+ALL_OUT = tuple(table for tables in refresh.STEPS.values() for table in tables)

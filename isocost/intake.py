@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import polars as pl
@@ -164,7 +164,12 @@ def _refuse_twin(store: Store, session_id: str, report: ImportReport, path: Path
         )
 
 
-def card_book(store: Store):
+class _Rooted(Protocol):
+    @property
+    def root(self) -> Path: ...
+
+
+def card_book(store: _Rooted):
     """The packaged cards and those under ``cards/`` of the data root, which win."""
     from isocost.costs import load_book
 

@@ -8,7 +8,7 @@ one file, and finding the damaged file where that fails. Not here: the SQL itsel
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +24,7 @@ from isocost.schema.types import duckdb_ddl
 from isocost.store import Store
 
 _HEADER = re.compile(r"^--\s?(.*)$", re.MULTILINE)
+_MACRO = re.compile(r"\bMACRO\s+(\w+)\s*\(", re.IGNORECASE)
 _FILES = "CREATE TABLE _files (table_name VARCHAR, path VARCHAR, problem VARCHAR)"
 _AGAIN = "Run `isocost refresh`: it writes every derived table anew from the bank"
 
@@ -39,6 +40,25 @@ def sql_root() -> Path:
 def sql_files(folder: str) -> list[Path]:
     """The SQL files of one folder (``out``, ``checks``, ``examples``, ``macros``), sorted by name."""
     return sorted((sql_root() / folder).glob("*.sql"))
+
+
+def macro_files() -> list[Path]:
+    """The files of macros, each after those whose macros it uses."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sql_files("macros")}
+    home = {name: path for path, text in texts.items() for name in _MACRO.findall(text)}
+    ordered: list[Path] = []
+
+    def place(path: Path, above: tuple[Path, ...] = ()) -> None:
+        if path in ordered or path in above:
+            return
+        for name, other in home.items():
+            if other != path and re.search(rf"\b{name}\b", texts[path]):
+                place(other, (*above, path))
+        ordered.append(path)
+
+    for path in texts:
+        place(path)
+    return ordered
 
 
 def describe(path: Path) -> str:
@@ -75,7 +95,31 @@ def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnec
                 _view(connection, store, table, paths)
             else:
                 connection.execute(duckdb_ddl(table))
-        for path in sql_files("macros"):
+        for path in macro_files():
+            connection.execute(path.read_text(encoding="utf-8"))
+        yield connection
+    finally:
+        connection.close()
+
+
+def tables_of(path: Path) -> list[str]:
+    """The core and out tables that a SQL file names, sorted."""
+    text = path.read_text(encoding="utf-8")
+    return [name for name, table in sorted(all_tables().items()) if table.layer != "raw" and re.search(rf"\b{name}\b", text)]
+
+
+@contextmanager
+def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """As ``session``, over frames in memory: what a SQL file reads, cut to some of its rows."""
+    connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        for name, table in all_tables().items():
+            if name in frames:
+                connection.register(name, frames[name])
+            elif table.layer != "raw":  # a macro may name any table
+                connection.execute(duckdb_ddl(table))
+        for path in macro_files():
             connection.execute(path.read_text(encoding="utf-8"))
         yield connection
     finally:
@@ -97,7 +141,7 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, pat
 
 def _rows(table: Table, paths: list[Path]) -> str:
     listed = ", ".join(quoted(path) for path in paths)
-    if len(paths) == 1:
+    if len(paths) == 1 or table.layer == "out":  # no two pieces of an out table hold one row
         return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
     keys = ", ".join(f'"{key}"' for key in table.keys)
     once = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _path) = 1"

@@ -8,13 +8,15 @@ Layout under the root::
     lake/raw/...                         the bank (isocost.bank)
     lake/sessions/<session_id>.json      what a session was asked to do
     core/<table>/session=<id>.parquet    core tables, one file a session; session=_ for cards
-    out/<table>.parquet                  derived tables, rebuilt whole
+    out/<table>/<piece>.parquet          derived tables, one file a piece (``isocost.pieces``): a task, a session, or all
+    core/_made/ out/_made/               what each piece was made from
     warehouse.duckdb  exports/  report/  what people read (isocost.publish)
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from isocost.schema.registry import table as table_of
 
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
+WHOLE = "all"
 IMPORT_PREFIX = "import-"
 
 
@@ -69,28 +72,26 @@ class Store:
         """Every session that was ever planned here, sorted."""
         return sorted(path.stem for path in (self.lake / "sessions").glob("*.json"))
 
-    def path(self, table_name: str, session_id: str | None = None) -> Path:
-        """The file of a table: one a session for core, one in all for out."""
+    def path(self, table_name: str, piece: str | None = None) -> Path:
+        """One file of a table: a session's for core, a piece's for out."""
         layer = table_of(table_name).layer
         if layer == "core":
-            return self.root / "core" / table_name / f"session={_checked(session_id or SHARED)}.parquet"
+            return self.root / "core" / table_name / f"session={_checked(piece or SHARED)}.parquet"
         if layer == "out":
-            return self.root / "out" / f"{table_name}.parquet"
+            return self.root / "out" / table_name / f"{_checked(piece or WHOLE)}.parquet"
         raise IsocostError(f"{table_name} is kept by the bank, not by the table store", remedy="Use isocost.bank to read raw tables")
 
     def files(self, table_name: str) -> list[Path]:
         """The existing files of a core or out table, sorted."""
-        if table_of(table_name).layer == "out":
-            path = self.path(table_name)
-            return [path] if path.exists() else []
-        return sorted((self.root / "core" / table_name).glob("session=*.parquet"))
+        folder = self.path(table_name).parent
+        return sorted(folder.glob("session=*.parquet" if table_of(table_name).layer == "core" else "[!.]*.parquet"))
 
-    def write(self, frame: pl.DataFrame, table_name: str, session_id: str | None = None) -> Path:
+    def write(self, frame: pl.DataFrame, table_name: str, piece: str | None = None) -> Path:
         """Writes one file of a table, atomically; see ``isocost.schema.parquet.write_table``."""
-        return write_table(frame, table_name, self.path(table_name, session_id))
+        return write_table(frame, table_name, self.path(table_name, piece))
 
-    def read(self, table_name: str, session_id: str | None = None) -> pl.DataFrame:
-        """A table: one session's file, or all of them as one frame in key order.
+    def read(self, table_name: str, piece: str | None = None) -> pl.DataFrame:
+        """A table: one session's or piece's file, or all of them as one frame in key order.
 
         A sample or problem that two sessions hold under one key (two sweeps sharing a point) is kept once, from the session that
         sorts first: the rows mean the same draw.
@@ -98,22 +99,45 @@ class Store:
         Raises:
             IsocostError: the one file asked for is missing, foreign, or of another schema version.
         """
-        if session_id is not None:
-            return read_table(self.path(table_name, session_id), table_name)
-        files = self.files(table_name)
-        if not files:
-            return empty(table_name)
-        frame = pl.concat([read_table(path, table_name) for path in files])
-        if len(files) == 1:
-            return frame
-        definition = table_of(table_name)
-        return frame.unique(subset=definition.keys, keep="first", maintain_order=True).sort(
-            definition.sort_order, nulls_last=True, maintain_order=True
-        )
+        if piece is not None:
+            return read_table(self.path(table_name, piece), table_name)
+        return _joined(table_name, [read_table(path, table_name) for path in self.files(table_name)])
+
+    def read_only(
+        self, table_name: str, pieces: Iterable[str], where: pl.Expr | None = None, *, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """As ``read`` without a piece, of some pieces and of the rows that a condition holds for.
+
+        Args:
+            table_name: the table.
+            pieces: sessions or pieces; one without a file has no rows.
+            where: the condition; all rows without.
+            columns: only these columns, which are the table's keys or hold them.
+        """
+        frames = []
+        for path in [self.path(table_name, piece) for piece in sorted(pieces)]:
+            if path.exists():
+                frame = read_table(path, table_name)
+                frames.append(frame if where is None else frame.filter(where))
+        frame = _joined(table_name, frames)
+        return frame if columns is None else frame.select(columns)
 
     def stored_tables(self) -> list[str]:
         """Names of the core and out tables that have at least one file."""
         return [name for name, table in all_tables().items() if table.layer != "raw" and self.files(name)]
+
+
+def _joined(table_name: str, frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """The files of a table as one frame: every key once, from the first file that holds it, in the table's order."""
+    if not frames:
+        return empty(table_name)
+    if len(frames) == 1:
+        return frames[0]
+    definition = table_of(table_name)
+    frame = pl.concat(frames)
+    if definition.layer == "core":  # no two pieces of an out table hold one row
+        frame = frame.unique(subset=definition.keys, keep="first", maintain_order=True)
+    return frame.sort(definition.sort_order, nulls_last=True, maintain_order=True)
 
 
 def _checked(session_id: str) -> str:

@@ -150,7 +150,7 @@ def _write(store: Store, path: Path, checks: pl.DataFrame | None) -> tuple[Part,
         connection.execute("BEGIN")  # once for all: a comment on every column is a thousand statements
         parts = [_table(connection, store, table) for table in tables]
         connection.execute("COMMIT")
-        parts += [_statement(connection, file, "macro") for file in sql.sql_files("macros")]
+        parts += [_statement(connection, file, "macro") for file in sql.macro_files()]
         parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
         _describe(connection, tables, parts)
         if checks is not None:

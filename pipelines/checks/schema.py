@@ -64,9 +64,9 @@ def _frames(place: Store, name: str, session_ids: list[str | None]) -> dict[str,
         if table_of(name).layer == "raw":
             frames[session_id or name] = refresh.raw_rows(place, name, str(session_id))
             continue
-        path = place.path(name, session_id)
-        if path.exists() or session_id is None:
-            frames[session_id or name] = pl.read_parquet(path, hive_partitioning=False)
+        for path in place.files(name) if session_id is None else [place.path(name, session_id)]:
+            if path.exists():
+                frames[session_id or path.stem] = pl.read_parquet(path, hive_partitioning=False)
     return frames
 
 

@@ -102,7 +102,8 @@ def test_interrupts_and_storage_are_one_line_with_their_own_exit_code(monkeypatc
 def test_what_an_import_does_not_tell_is_unknown_and_not_none(tmp_path: Path) -> None:
     store = Store(tmp_path / "data")
     assert bring(store, counts(tmp_path / "c.jsonl", 3)) == 0
-    summary = refresh.derive_summary(store)["out_point_summary"].row(0, named=True)
+    refresh.derive(store, "summary")
+    summary = store.read("out_point_summary").row(0, named=True)
     assert (summary["samples_valid"], summary["samples_correct"], summary["accuracy"]) == (4, 3, 0.75)
     names = ("samples_truncated", "truncated_ratio", "samples_without_answer", "unanswered_ratio", "output_tokens_sum")
     assert [summary[name] for name in names] == [None] * 5

@@ -72,7 +72,7 @@ def laboratory(lab):
             frame = lab[name]
             connection.execute(f'INSERT INTO "{name}" SELECT * FROM frame')
             assert frame.height
-    for path in sql.sql_files("macros"):
+    for path in sql.macro_files():
         connection.execute(path.read_text(encoding="utf-8"))
     yield connection
     connection.close()

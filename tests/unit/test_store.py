@@ -32,10 +32,11 @@ def frame(ids: list[str], session: str, n: int = 0) -> pl.DataFrame:
     return pl.DataFrame({"probe_id": ids, "session_id": [session] * len(ids), "n": [n] * len(ids)})
 
 
-def test_paths_are_one_a_session_for_core_and_one_in_all_for_out(store):
+def test_paths_are_one_a_session_for_core_and_one_a_piece_for_out(store):
     assert store.path("core_probe", "s1").relative_to(store.root).as_posix() == "core/core_probe/session=s1.parquet"
     assert store.path("core_probe").name == "session=_.parquet"
-    assert store.path("out_probe").relative_to(store.root).as_posix() == "out/out_probe.parquet"
+    assert store.path("out_probe").relative_to(store.root).as_posix() == "out/out_probe/all.parquet"
+    assert store.path("out_probe", "task-sums-01").relative_to(store.root).as_posix() == "out/out_probe/task-sums-01.parquet"
     with pytest.raises(IsocostError, match="kept by the bank"):
         store.path("raw_generations")
 

@@ -1,0 +1,252 @@
+"""Refresh after one new session of a hundred against a full rebuild of the same store, and what a refresh with nothing new costs.
+
+``python -m benchmarks.refresh`` banks synthetic sessions the way the payload does (session files, manifests, sealed parts; small texts
+that the real verifier grades) in a temporary folder. Layout ``tasks``: 20 tasks x 5 models, one session each, so that a new session
+touches one task of twenty. Layout ``shared``: every session is another model on the same two tasks, the worst case for reuse.
+After the incremental refresh, the same bank is refreshed from nothing and every derived file is compared byte by byte.
+``--full`` takes a hundred sessions for the second layout, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isocost.bank.files import Files
+from isocost.bank.writer import open_run
+from isocost.store import Store
+from isocost.sweep.models import Budget, EngineConfig, ModelVariant, PlannedPoint, PromptSpec, Sampling, Session, TaskSpec, make_point
+from isocost.tasks import load_problems
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LIMIT = 0.10
+PROMPTS = ("direct", "stepwise")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which sessions there are.
+
+    Attributes:
+        name: of the layout.
+        tasks: number of tasks.
+        models: number of models; with ``shared`` a session measures every task, else one.
+        is_shared: whether every session has all tasks.
+        problems: per task.
+        samples: per problem.
+    """
+
+    name: str
+    tasks: int
+    models: int
+    is_shared: bool
+    problems: int
+    samples: int
+
+    def sessions(self) -> list[tuple[int, tuple[int, ...]]]:
+        """Model and tasks of every session; the last one is the new one."""
+        if self.is_shared:
+            return [(model, tuple(range(self.tasks))) for model in range(self.models)]
+        return [(model, (task,)) for model in range(self.models) for task in range(self.tasks)]
+
+
+def _task(folder: Path, number: int, problems: int) -> TaskSpec:
+    path = folder / f"task-{number:02d}.jsonl"
+    if not path.exists():
+        rows = [{"question": f"What is {i} + {number}?", "reference": str(i + number)} for i in range(problems)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    fields = {"source": "jsonl", "dataset": str(path), "config": {}, "n_problems": problems, "seed": 0, "verifier": "numeric"}
+    return TaskSpec(name=f"sums-{number:02d}", **fields)
+
+
+def _session(folder: Path, layout: Layout, model: int, tasks: Iterable[int]) -> Session:
+    variant = ModelVariant(name=f"model-{model:02d}", path="nowhere", revision=None, dtype="float32", quantization=None, card=None)
+    sizes = {"max_model_len": 512, "kv_cache_bytes": 2**26, "max_num_seqs": 32, "max_num_batched_tokens": 2048, "block_size": None}
+    engine = EngineConfig(engine="vllm", model=variant, seed=0, enable_prefix_caching=True, enforce_eager=True, options={}, **sizes)
+    points = [
+        make_point(
+            sweep="synthetic",
+            task=_task(folder, task, layout.problems),
+            model=variant,
+            prompt=PromptSpec(name=prompt, system=None, template="{question}"),
+            sampling=Sampling(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0),
+            budget=Budget(max_tokens=64),
+            seed=0,
+            method="sample",
+            engine=engine,
+        )
+        for task in tasks
+        for prompt in PROMPTS
+    ]
+    return Session(
+        session_schema=1,
+        session_id=f"synthetic-{layout.name}-{model:02d}" + ("" if layout.is_shared else f"-{points[0].task.name}"),
+        sweep="synthetic",
+        engine=engine,
+        points=tuple(PlannedPoint(point=point, samples_per_problem=layout.samples) for point in points),
+        logprobs_k=0,
+        warmup_requests=0,
+        part_rows=1_000_000,
+        telemetry="none",
+    )
+
+
+def bank(store: Store, sources: Path, layout: Layout, model: int, tasks: tuple[int, ...]) -> str:
+    """Banks one session as the payload would; its id."""
+    session = _session(sources, layout, model, tasks)
+    path = store.session_file(session.session_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(session.model_dump_json(indent=1), encoding="utf-8")
+    info = {"versions": {"isocost": "0", "vllm": "0"}, "engine": {"device": "cpu", "resolved": {}}, "telemetry": {"unknown_reason": "none"}}
+    run = f"run-{session.session_id}"
+    with open_run(Files(store.lake), session.session_id, run_id=run, part_rows=session.part_rows, info=info) as (writer, _):
+        for planned in session.points:
+            writer.append("raw_generations", _rows(planned, model, layout))
+        writer.finish("finished")
+    return session.session_id
+
+
+def _rows(planned: PlannedPoint, model: int, layout: Layout) -> list[dict[str, Any]]:
+    point, problems = planned.point, load_problems(planned.point.task)
+    generator = np.random.default_rng(int(hashlib.sha256(point.point_id.encode()).hexdigest()[:8], 16))
+    shape = (len(problems), layout.samples)
+    hardness = np.linspace(-0.35, 0.35, len(problems))[:, None]
+    right = generator.random(shape) < np.clip(
+        0.25 + 0.4 * model / layout.models + 0.1 * (point.prompt.name == "stepwise") - hardness, 0.02, 0.98
+    )
+    wrong, tokens = generator.integers(1, 4, shape), generator.integers(8, 60, shape)
+    surprise, start = generator.random(shape), generator.random(shape) * 10
+    rows = []
+    for p, problem in enumerate(problems):
+        for i in range(layout.samples):
+            answer = int(problem.reference) + (0 if right[p, i] else int(wrong[p, i]))
+            sample = f"{point.point_id}:{problem.problem_id}:{i}"
+            text, n = f"Adding them gives {answer}. The answer is {answer}.", int(tokens[p, i])
+            begin = float(start[p, i])
+            rows.append(
+                {
+                    "call_id": f"{sample}:0",
+                    "sample_id": sample,
+                    "point_id": point.point_id,
+                    "problem_id": problem.problem_id,
+                    "attempt": 1,
+                    "sample_index": i,
+                    "call_index": 0,
+                    "role": "solve",
+                    "task": point.task.name,
+                    "model_variant": point.model.name,
+                    "prompt_name": point.prompt.name,
+                    "prompt_hash": "0" * 16,
+                    "output_text": text,
+                    "finish_reason": "stop",
+                    "prompt_tokens": 20,
+                    "output_tokens": n,
+                    "cached_tokens": 0,
+                    "logprob_sum": -n * float(surprise[p, i]),
+                    "arrival_unix_s": 1.8e9 + begin,
+                    "queued_s": begin,
+                    "scheduled_s": begin + 0.001,
+                    "first_token_s": begin + 0.011,
+                    "last_token_s": begin + 0.011 + 0.002 * n,
+                    "num_preemptions": 0,
+                    "is_warmup": False,
+                    "completion_hash": hashlib.sha256(text.encode()).hexdigest()[:16],
+                }
+            )
+    return rows
+
+
+def refresh(root: Path, *, is_shown: bool) -> tuple[float, float]:
+    """Runs ``isocost refresh`` as a process of its own; seconds and peak GiB."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, "--data", str(root), "refresh"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    seconds = time.monotonic() - begun
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    if is_shown:
+        print("\n".join(f"    {line}" for line in done.stdout.splitlines()[:-1]))
+    return seconds, float(done.stdout.splitlines()[-1])
+
+
+_MEASURED = "import resource, sys; from isocost.cli import main; code = main(); " + (
+    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
+)
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Checksums of every derived Parquet file and of the exports."""
+    files = [
+        path for folder in ("core", "out", "exports") for path in (root / folder).rglob("*") if path.is_file() and path.suffix != ".stamp"
+    ]
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def measure(layout: Layout, folder: Path, *, is_shown: bool) -> None:
+    """Measures one layout and prints its lines."""
+    store, sources = Store(folder / "store"), folder / "sources"
+    sources.mkdir(parents=True)
+    *old, new = layout.sessions()
+    begun = time.monotonic()
+    for model, tasks in old:
+        bank(store, sources, layout, model, tasks)
+    samples = len(old) * layout.problems * layout.samples * len(PROMPTS) * len(old[0][1])
+    print(f"{layout.name}: {len(old)} sessions, {samples} samples banked in {time.monotonic() - begun:.0f} s", flush=True)
+    before, memory = refresh(store.root, is_shown=is_shown)
+    print(f"  first refresh of {len(old)} sessions: {before:.1f} s, peak {memory:.2f} GiB", flush=True)
+    bank(store, sources, layout, *new)
+    one, memory = refresh(store.root, is_shown=is_shown)
+    print(f"  refresh after one new session: {one:.1f} s, peak {memory:.2f} GiB", flush=True)
+    nothing, _ = refresh(store.root, is_shown=False)
+    print(f"  refresh with nothing new: {nothing:.1f} s", flush=True)
+    found = digests(store.root)
+    for name in ("core", "out", "exports"):
+        shutil.rmtree(store.root / name)
+    store.warehouse.unlink()
+    full, memory = refresh(store.root, is_shown=is_shown)
+    print(f"  full rebuild of {len(old) + 1} sessions: {full:.1f} s, peak {memory:.2f} GiB", flush=True)
+    unlike = [name for name, digest in digests(store.root).items() if found.get(name) != digest]
+    print(f"  files that differ from the full rebuild's: {len(unlike)} of {len(found)}")
+    print(f"  one new session / full rebuild = {one / full:.3f} (goal: at most {LIMIT:.2f})", flush=True)
+
+
+def main() -> int:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh", description=(__doc__ or "").splitlines()[0].replace("``", ""))
+    parser.add_argument("--full", action="store_true", help="a hundred sessions in the second layout, too")
+    parser.add_argument("--steps", action="store_true", help="show what every refresh prints")
+    parser.add_argument("--only", choices=("tasks", "shared"))
+    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--keep", type=Path, help="a folder to work in, kept afterwards")
+    arguments = parser.parse_args()
+    layouts = [
+        Layout("tasks", 20, 5, False, 50, arguments.samples),
+        Layout("shared", 2, 100 if arguments.full else 20, True, 50, arguments.samples),
+    ]
+    for layout in layouts:
+        if arguments.only in (None, layout.name):
+            if arguments.keep:
+                measure(layout, arguments.keep / layout.name, is_shown=arguments.steps)
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    measure(layout, Path(folder), is_shown=arguments.steps)
+    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,211 @@
+"""From what is banked to the core tables, session by session; and the cards as tables.
+
+Lives here: what a session's core tables are made from, and their building and writing. Not here: how a core table is computed
+(``isocost.tables``), what is known and banked (``isocost.intake``), the derived tables (``isocost.refresh``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from isocost.bank.importers.sealing import imports_root
+from isocost.bank.layout import manifest_folder, part_folder
+from isocost.bank.reader import read_manifests
+from isocost.errors import IsocostError
+from isocost.hashing import sha256_hex
+from isocost.intake import card_book, known_sources, raw_rows, source_facts
+from isocost.pieces import Ledger, checksum, code_fingerprint
+from isocost.schema.frames import empty
+from isocost.store import IMPORT_PREFIX, Store
+from isocost.sweep import read_session
+
+Frames = dict[str, pl.DataFrame]
+
+CORE_OF_SESSION = (
+    "core_calls",
+    "core_energy_attribution",
+    "core_energy_windows",
+    "core_label_agreement",
+    "core_points",
+    "core_problems",
+    "core_samples",
+    "core_sessions",
+)
+CARDS = ("core_devices", "core_models", "core_prices")
+GROUP = "sessions"
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What became of one session.
+
+    Attributes:
+        rows: rows by table.
+        is_reused: whether its core tables stood already and fit what is banked.
+    """
+
+    rows: dict[str, int]
+    is_reused: bool
+
+
+@dataclass(frozen=True)
+class Held:
+    """Which tasks and points a session's core tables hold."""
+
+    tasks: frozenset[str]
+    points: frozenset[str]
+
+
+def curate_session(store: Store, session_id: str, *, force: bool = False, ledger: Ledger | None = None) -> Curated:
+    """Builds and writes the core tables of one session or imported source, unless they stand and fit what is banked.
+
+    Args:
+        store: where everything lies.
+        session_id: the session or source.
+        force: build them whatever stands there.
+        ledger: records that were opened already.
+
+    Raises:
+        IsocostError: nothing is banked under this id, or what is banked is damaged.
+    """
+    ledger = ledger or Ledger(store)
+    wanted = _fingerprint(store, session_id)
+    known = None if force else ledger.find("core", GROUP, session_id)
+    if known is not None and known.fingerprint == wanted:
+        return Curated(known.rows, True)
+    frames = _core_of_import(store, session_id) if session_id.startswith(IMPORT_PREFIX) else _core_of_session(store, session_id)
+    written = {name: frames.get(name, empty(name)) for name in CORE_OF_SESSION}
+    held = _held(written)
+    told = {"tasks": sorted(held.tasks), "points": sorted(held.points)}
+    return Curated(ledger.write("core", GROUP, session_id, wanted, written, told=told).rows, False)
+
+
+def leave_out(store: Store, session_id: str, ledger: Ledger | None = None) -> None:
+    """Takes a session out of the core tables."""
+    (ledger or Ledger(store)).drop("core", GROUP, session_id, CORE_OF_SESSION)
+
+
+def forget_vanished(store: Store, ledger: Ledger) -> list[str]:
+    """Takes sessions out of the core tables that were curated here and are known no more; their ids.
+
+    Core tables that came without their lake are left alone.
+    """
+    if not (store.lake / "sessions").is_dir():
+        return []
+    gone = sorted(set(ledger.pieces("core", GROUP)) - set(known_sources(store)))
+    for session_id in gone:
+        leave_out(store, session_id, ledger)
+    return gone
+
+
+def held_by_sessions(store: Store, ledger: Ledger) -> dict[str, Held]:
+    """Tasks and points of every session that has core tables, in order of its id."""
+    found = {}
+    for path in store.files("core_samples"):
+        session_id = path.stem.removeprefix("session=")
+        record = ledger.find("core", GROUP, session_id)
+        if record is not None and {"tasks", "points"} <= record.told.keys():
+            found[session_id] = Held(frozenset(record.told["tasks"]), frozenset(record.told["points"]))
+        else:  # written by other hands, or by a run that was killed
+            found[session_id] = _held({name: store.read_only(name, [session_id]) for name in ("core_samples", "core_points")})
+    return found
+
+
+def _held(frames: Frames) -> Held:
+    samples, points = frames["core_samples"], frames["core_points"]
+    return Held(*(frozenset([*samples[name].unique(), *points[name].unique()]) for name in ("task", "point_id")))
+
+
+def _fingerprint(store: Store, session_id: str) -> str:
+    """Of everything that a session's core tables are made from.
+
+    Sealed parts count by name, size and time of change: a part that was touched is read and proven again.
+    """
+    root = store.lake
+    if session_id.startswith(IMPORT_PREFIX):
+        facts = source_facts(store, session_id)
+        told: dict[str, Any] = {"source": facts}
+        files = _listed(imports_root(root) / f"source={facts['source_slug']}" / f"import={facts['import_id']}")
+    else:
+        path = store.session_file(session_id)
+        if not path.exists():
+            raise IsocostError("was never planned here", where=f"session {session_id}", remedy="Plan its sweep: `isocost plan SWEEP.yaml`")
+        data = {planned.point.task.dataset for planned in read_session(path).points}
+        told = {"session": checksum(path), "data": {name: _data(name) for name in sorted(data)}}
+        folders = [manifest_folder(session_id), *(part_folder(table, session_id) for table in ("raw_generations", "raw_telemetry"))]
+        files = [entry for folder in folders for entry in _listed(root / folder)]
+    return sha256_hex({**told, "files": files, "code": code_fingerprint(), "cards": cards_fingerprint(store)})
+
+
+def _listed(folder: Path) -> list[list[str | int]]:
+    if not folder.is_dir():
+        return []
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in found]
+
+
+def _data(dataset: str) -> str | None:
+    """Checksum of the file that a task's problems are read from; None where they come from elsewhere."""
+    path = Path(dataset).expanduser()
+    try:
+        status = path.stat()
+        return _data_sum(path, status.st_size, status.st_mtime_ns) if path.is_file() else None
+    except (OSError, ValueError):  # a name, or a text, and no file
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _data_sum(path: Path, size: int, changed: int) -> str:
+    return checksum(path)
+
+
+def cards_fingerprint(store: Store) -> str:
+    """Of the cards under the data root; the packaged ones belong to the code."""
+    folder, digest = store.root / "cards", hashlib.sha256()
+    for path in _card_files(folder):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _card_files(folder: Path) -> Iterator[Path]:
+    return iter(sorted(path for path in folder.rglob("*") if path.is_file())) if folder.is_dir() else iter(())
+
+
+def _core_of_session(store: Store, session_id: str) -> Frames:
+    from isocost.tables.core import build_core
+    from isocost.tables.energy import build_run_energy
+    from isocost.tables.energy_attribution import build_energy_attribution
+    from isocost.tables.energy_windows import build_energy_windows, idle_stretches, source_reasons
+
+    session, manifests = read_session(store.session_file(session_id)), read_manifests(store.lake, session_id)
+    calls, telemetry = raw_rows(store, "raw_generations", session_id), raw_rows(store, "raw_telemetry", session_id)
+    batch = {session_id: session.engine.max_num_seqs}
+    told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
+    windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
+    core = build_core(calls, [session], manifests, book=card_book(store), energy=build_run_energy(windows, manifests))
+    shares = build_energy_attribution(calls, telemetry, windows)
+    return {**core, "core_energy_windows": windows, "core_energy_attribution": shares}
+
+
+def _core_of_import(store: Store, session_id: str) -> Frames:
+    from isocost.tables.imports import build_imported_core
+
+    told = source_facts(store, session_id)
+    return build_imported_core(raw_rows(store, "raw_imports", session_id), verifier=told.get("verifier"))
+
+
+def write_cards(store: Store) -> Frames:
+    """Writes the packaged cards and those of the data root as tables."""
+    from isocost.tables.costs import build_cards
+
+    frames = build_cards(card_book(store))
+    for name, frame in frames.items():
+        store.write(frame, name)
+    return frames
