@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import zipfile
 from pathlib import Path
 
 import importer_samples as files
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from isocost.bank.importers import reading, verify_imports
+from isocost.bank.importers import reading
 from isocost.errors import IsocostError
 
 pytestmark = pytest.mark.slow
@@ -160,49 +157,6 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     path.write_bytes(b'{"id":"a","c":1,"n":2}\n{"id":"\xff","c":1,"n":2}\n')
     assert "line 2" in refuse("counts", path, tmp_path / "lake", "byte 7 is not UTF-8").where
-
-
-def _mutate(folder: Path, pick: int, how: str, where: float, value: int) -> None:
-    """Damages one file of a source: cut off, a byte flipped, a run of bytes doubled, or a token replaced."""
-    path = sorted(item for item in folder.rglob("*") if item.is_file())[pick % sum(item.is_file() for item in folder.rglob("*"))]
-    raw = bytearray(path.read_bytes())
-    if not raw:
-        return
-    at = int(where * (len(raw) - 1))
-    if how == "cut":
-        raw = raw[:at]
-    elif how == "flip":
-        raw[at] ^= 1 << (value % 8)
-    elif how == "double":
-        raw[at:at] = raw[at : at + 1 + value % 50]
-    else:
-        tokens = [b"null", b"NaN", b"-1", b"[]", b"{}", b'"x"', b"1e999", b"9" * 400, b"true", b"-Infinity"]
-        old = [b"true", b'"', b"1", b"0", b":", b"[", b"{", b"m", b",", b"."][value % 10]
-        start = raw.find(old, at)
-        if start >= 0:
-            raw[start : start + len(old)] = tokens[value // 10 % 10]
-    path.write_bytes(bytes(raw))
-
-
-@pytest.mark.parametrize("name", [*sorted(files.SAMPLES), "inspect_eval"])
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pick=st.integers(0, 5), how=st.sampled_from(["cut", "flip", "double", "token"]), where=st.floats(0, 1), value=st.integers(0, 99))
-def test_a_damaged_file_is_an_error_or_an_import(tmp_path: Path, name: str, pick: int, how: str, where: float, value: int) -> None:
-    folder, lake = tmp_path / "in", tmp_path / "lake"
-    for leftover in (folder, lake):
-        shutil.rmtree(leftover, ignore_errors=True)
-    format_name, build = ("inspect_ai", files.inspect_eval) if name == "inspect_eval" else (name, files.SAMPLES[name])
-    path = build(folder)
-    _mutate(folder, pick, how, where, value)
-    try:
-        report = files.import_sample(format_name, path, lake)
-    except IsocostError as error:
-        assert error.where or error.remedy
-        assert not list(lake.rglob("*.parquet"))
-    else:
-        assert report.records > 0 and verify_imports(lake) == []
-    assert not list((lake / "raw" / "importing").glob("*")) if (lake / "raw" / "importing").exists() else True
-    assert {item.name for item in tmp_path.iterdir()} <= {"in", "lake"}
 
 
 def test_a_count_of_samples_that_nobody_has_drawn(tmp_path: Path) -> None:
