@@ -33,11 +33,11 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
     for session_id in context.partition_keys:
         for sentence in refresh.clashes(place, session_id):
             context.log.warning("%s: %s", session_id, sentence)
-    reused = sum(one.is_reused for one in done.values())
-    for name in refresh.CORE_OF_SESSION:
-        rows = sum(one.rows[name] for one in done.values())
-        told = {"sessions_built": len(done) - reused, "sessions_unchanged": reused}
-        yield result(name, rows, place.path(name, context.partition_keys[-1]).parent, **told)
+    for session_id, one in done.items():
+        for name in refresh.CORE_OF_SESSION:
+            told = {"dagster/row_count": one.rows[name], "dagster/uri": str(place.path(name, session_id)), "is_unchanged": one.is_reused}
+            context.add_asset_metadata(told, asset_key=name, partition_key=session_id)
+    yield from (dg.MaterializeResult(asset_key=name) for name in refresh.CORE_OF_SESSION)
 
 
 @dg.multi_asset(name="core_cards", specs=[table_spec(name) for name in refresh.CARDS])

@@ -219,6 +219,7 @@ class Rows:
         key: the task, the session id; empty for everything.
         sessions: the sessions that hold rows of it, sorted.
         shadows: for a session, the sessions whose rows count before its own where both hold them.
+        allowed: tables that may be read; any where None.
     """
 
     store: Store
@@ -226,6 +227,7 @@ class Rows:
     key: str
     sessions: tuple[str, ...]
     shadows: tuple[str, ...] = ()
+    allowed: tuple[str, ...] | None = None
 
     @property
     def root(self) -> Path:
@@ -238,7 +240,16 @@ class Rows:
         return self.store.lake
 
     def read(self, table_name: str) -> pl.DataFrame:
-        """The piece's rows of a table, as ``Store.read`` would give them of the whole."""
+        """The piece's rows of a table, as ``Store.read`` would give them of the whole.
+
+        Raises:
+            IsocostError: the table is none of those that may be read, or one of its files is damaged.
+        """
+        if self.allowed is not None and table_name not in self.allowed:
+            raise IsocostError(
+                f"{table_name} is read by a computation that does not say so: it would not be built again when that table changes",
+                remedy="Name it in `reads` of its Part in isocost.refresh.PARTS",
+            )
         definition = table_of(table_name)
         if self.per == "all" or not any(name in _columns(table_name) for name in ("task", "point_id", "session_id", "outcome_id")):
             return self.store.read(table_name)

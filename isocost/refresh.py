@@ -14,7 +14,7 @@ decides whether its piece is built again. Options such as draws are constants of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -345,7 +345,7 @@ def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:
 
 
 def _built(part: Part, rows: Rows) -> Frames:
-    frames = part.build(rows)
+    frames = part.build(replace(rows, allowed=part.reads))
     if set(frames) != set(part.tables):
         unlike = sorted(set(frames) ^ set(part.tables))
         raise IsocostError(
