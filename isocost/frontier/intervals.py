@@ -149,21 +149,26 @@ def stratified_score_interval(
     parts = [_stratum(part, label, confidence) for part, label in zip(strata, labels, strict=True)]
     center = np.clip(np.tensordot(share, np.stack([mean for mean, _, _ in parts]), 1), 0.0, 1.0)
     each = np.stack([weight**2 * variance for weight, (_, variance, _) in zip(share, parts, strict=True)])
-    freedom = each.sum(axis=0) ** 2 / sum(part**2 / (units - 1) for part, (_, _, units) in zip(each, parts, strict=True))
-    units = float(sum(units for _, _, units in parts))
+    with np.errstate(divide="ignore"):  # nothing was estimated: the normal quantile
+        freedom = each.sum(axis=0) ** 2 / sum(part**2 / free for part, (_, _, free) in zip(each, parts, strict=True))
     inner = (center > 0) & (center < 1)
-    trials = np.divide(center * (1 - center), each.sum(axis=0), out=np.full(center.shape, units), where=inner)
+    alike = 1 / sum(weight**2 / np.shape(part)[-1] for weight, part in zip(share, strata, strict=True))
+    trials = np.divide(center * (1 - center), each.sum(axis=0), out=np.full(center.shape, alike), where=inner)
     trials = trials * (ndtri((1 + confidence) / 2) / stats.t.ppf((1 + confidence) / 2, freedom)) ** 2
     low, high = wilson(center * trials, trials, confidence)
     return low[()], high[()]
 
 
-def _stratum(values: ArrayLike, clusters: ArrayLike | None, confidence: float) -> tuple[FloatArray, FloatArray, int]:
-    """Mean, its variance, positive, and the units that it rests on."""
+def _stratum(values: ArrayLike, clusters: ArrayLike | None, confidence: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean, its variance, positive, and the degrees of freedom with which that is known."""
     center, variance, units = _mean_variance(values, clusters)
-    z = float(ndtri((1 + confidence) / 2))
+    data, z = np.asarray(values, dtype=np.float64), float(ndtri((1 + confidence) / 2))
+    is_plain = ((data == 0) | (data == 1)).all(axis=-1) & (clusters is None)
     pulled = (center * units + z * z / 2) / (units + z * z)
-    return center, np.where(variance > _DUST, variance, pulled * (1 - pulled) / (units + z * z)), units
+    variance = np.where(is_plain, center * (1 - center) / units, variance)
+    variance = np.where(variance > _DUST, variance, pulled * (1 - pulled) / (units + z * z))
+    # The variance of independent trials follows from their mean: nothing is estimated beside it.
+    return center, variance, np.where(is_plain, np.inf, units - 1.0)
 
 
 def clustered_se(scores: ArrayLike, clusters: ArrayLike, *, small_sample: bool = True) -> float:

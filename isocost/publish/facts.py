@@ -23,6 +23,8 @@ TABLES = (
     "out_frontiers",
     "out_scaling_points",
     "out_scaling_fits",
+    "out_comparisons",
+    "out_coverage_differences",
 )
 MOST_POINTS = 400
 # What tells two measured configurations apart, in the order in which a reader would name it.
@@ -48,6 +50,8 @@ class Facts:
         summary: out_point_summary with ``configuration``.
         scaling_points: out_scaling_points with ``configuration``.
         scaling_fits: out_scaling_fits with ``configuration``.
+        comparisons: out_comparisons of single samples, surest first, with point_id and configuration of both.
+        coverage: out_coverage_differences.
         sessions: core_sessions.
         kinds: policy, oracle or metric, by strategy.
         planned: samples that were planned, where known.
@@ -62,6 +66,8 @@ class Facts:
     summary: pl.DataFrame
     scaling_points: pl.DataFrame
     scaling_fits: pl.DataFrame
+    comparisons: pl.DataFrame
+    coverage: pl.DataFrame
     sessions: pl.DataFrame
     kinds: dict[str, str]
     planned: int
@@ -83,6 +89,11 @@ class Facts:
         """Points and chosen fits of one strategy's curves on one axis."""
         mine = (pl.col("strategy") == strategy) & (pl.col("cost_axis") == axis)
         return self.scaling_points.filter(mine), self.scaling_fits.filter(mine & pl.col("is_chosen"))
+
+    def overtaking(self, task: str, point_id: str, other_point_id: str) -> pl.DataFrame:
+        """Rows of out_coverage_differences of one pair in one direction."""
+        pair = (pl.col("point_id") == point_id) & (pl.col("other_point_id") == other_point_id)
+        return self.coverage.filter((pl.col("task") == task) & pair)
 
     @property
     def first_axis(self) -> str | None:
@@ -147,6 +158,8 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         summary=_named(tables["out_point_summary"], names),
         scaling_points=_named(tables["out_scaling_points"], names),
         scaling_fits=_named(tables["out_scaling_fits"], names),
+        comparisons=_compared(tables["out_comparisons"], tables["out_strategy_outcomes"], names),
+        coverage=tables["out_coverage_differences"],
         sessions=tables["core_sessions"],
         planned=int(tables["core_points"]["samples_planned"].sum()),
         missing=int(tables["core_points"]["samples_missing"].sum()),
@@ -154,6 +167,19 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         tasks=tuple(tasks),
         axes=tuple(labels.ordered_axes(points["cost_axis"].unique().to_list())),
     )
+
+
+def _compared(comparisons: pl.DataFrame, outcomes: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
+    """Comparisons of single samples, by rising p-value, with the points and their names."""
+    points = dict(outcomes.select("outcome_id", "point_id").iter_rows())
+    rows = comparisons.filter(pl.col("comparison_family") == "single_sample")
+    for side in ("first", "second"):
+        ids = [points.get(outcome) for outcome in rows[f"{side}_outcome_id"]]
+        rows = rows.with_columns(
+            pl.Series(f"{side}_point_id", ids, dtype=pl.String),
+            pl.Series(f"{side}_configuration", [names.get(p or "", p or "–") for p in ids], dtype=pl.String),
+        )
+    return rows.sort("task", "p_value", "first_outcome_id", "second_outcome_id", nulls_last=True)
 
 
 def configuration_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame) -> dict[str, str]:

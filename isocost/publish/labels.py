@@ -132,7 +132,7 @@ def outcome(strategy: str, budget: float | int | str | None, configuration: str 
     head, detail = _parts(strategy)
     tail = budget_words(budget)
     text = (f"{head}@{tail}" if tail else head) + (f" ({detail})" if detail else "")
-    if strategy == PLAIN and tail == "1":
+    if strategy in (PLAIN, "one_sample") and tail == "1":
         text = "one sample"  # nothing is voted on; facts.representatives calls every strategy of one sample this
     return " · ".join(part for part in (text, configuration) if part)
 
@@ -207,6 +207,7 @@ def many(n: int, noun: str) -> str:
 
 
 def _plain(value: float, digits: int) -> str:
+    value = float(f"{value:.{digits}g}") if abs(value) < 10 ** (digits - 1) else value  # 0.99999 is 1.00, not 1.000
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))

@@ -1,7 +1,7 @@
 """The report: one page that opens from disk without a network.
 
 Lives here: putting the sections, the charts' specifications, the style, the script and the drawing library into one file. Not
-here: what the sections say (``sections``) and what the charts show (``frontier_figure``, ``scaling_figure``).
+here: what the sections say (``sections``, ``compared``) and what the charts show (``frontier_figure``, ``scaling_figure``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import polars as pl
 from isocost.errors import IsocostError
 from isocost.publish import facts as facts_module
 from isocost.publish import sections, theme
+from isocost.publish.compared import compared
 from isocost.publish.facts import Facts
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.scaling_figure import scaling_specification
@@ -56,7 +57,14 @@ def render(facts: Facts, library: str) -> str:
         body += [sections.cards(facts), sections.frontier(facts)]
     else:
         body.append(sections.lacking(facts))
-    body += [sections.curves(facts), sections.accounting(facts), sections.unknowns(facts), sections.provenance(facts), "</main>"]
+    body += [
+        compared(facts),
+        sections.curves(facts),
+        sections.accounting(facts),
+        sections.unknowns(facts),
+        sections.provenance(facts),
+        "</main>",
+    ]
     data = {"config": {mode: theme.config(mode) for mode in ("light", "dark")}, "charts": charts(facts)}
     return Template((_PAGE / "report.html").read_text(encoding="utf-8")).substitute(
         title=TITLE,

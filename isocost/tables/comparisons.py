@@ -19,7 +19,7 @@ MOST_COMPARED = 64
 # Multiplier draws: adjusted p-values are then known to about 0.003 where it matters, at 0.05.
 DRAWS = 4096
 # Of one sample a problem every strategy makes the same: which of them stands for the configuration, the plainest first.
-SINGLE_SAMPLE = ("pass_at_k", "majority_at_k")
+SINGLE_SAMPLE = ("one_sample", "pass_at_k", "majority_at_k")
 CONSTANT = "the two differ by the same amount on every problem"
 Pairs = list[tuple[int, int]]
 

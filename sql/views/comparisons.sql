@@ -1,7 +1,7 @@
 -- out_comparisons in both directions, with the names of the outcomes: filter by first_outcome_id to see all that one outcome was
 -- compared with.
 
-WITH both AS (
+WITH directed AS (
     SELECT
         task,
         comparison_family,
@@ -37,7 +37,7 @@ WITH both AS (
     FROM out_comparisons
 )
 SELECT
-    both.*,
+    directed.*,
     one.model_variant AS first_model_variant,
     one.prompt AS first_prompt,
     one.strategy AS first_strategy,
@@ -46,7 +46,7 @@ SELECT
     other.prompt AS second_prompt,
     other.strategy AS second_strategy,
     other.budget AS second_budget
-FROM both
-LEFT JOIN out_strategy_outcomes AS one ON one.outcome_id = both.first_outcome_id
-LEFT JOIN out_strategy_outcomes AS other ON other.outcome_id = both.second_outcome_id
-ORDER BY both.task, comparison_family, first_outcome_id, second_outcome_id
+FROM directed
+LEFT JOIN out_strategy_outcomes AS one ON one.outcome_id = directed.first_outcome_id
+LEFT JOIN out_strategy_outcomes AS other ON other.outcome_id = directed.second_outcome_id
+ORDER BY directed.task, comparison_family, first_outcome_id, second_outcome_id

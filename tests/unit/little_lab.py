@@ -67,11 +67,59 @@ def build(problems: int = 6, samples: int = 8) -> dict[str, pl.DataFrame]:
     points, frontiers = _frontiers(outcomes)
     frames["out_frontier_points"] = rows("out_frontier_points", points)
     frames["out_frontiers"] = rows("out_frontiers", frontiers)
+    frames["out_comparisons"] = rows("out_comparisons", [_comparison(outcomes)])
+    frames["out_coverage_bands"] = rows("out_coverage_bands", _coverage(outcomes))
+    frames["out_coverage_differences"] = rows("out_coverage_differences", _overtaking(outcomes))
     if "out_scaling_points" in known:
         scaling, fits = _scaling(outcomes)
         frames["out_scaling_points"] = rows("out_scaling_points", _only("out_scaling_points", scaling))
         frames["out_scaling_fits"] = rows("out_scaling_fits", _only("out_scaling_fits", fits))
     return frames
+
+
+def _comparison(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first two outcomes of a task."""
+    first, second = sorted((o for o in outcomes if o["task"] == "adding"), key=lambda o: o["outcome_id"])[:2]
+    gap = first["accuracy"] - second["accuracy"]
+    near, far = {"low": gap - 0.1, "high": gap + 0.1}, {"low": gap - 0.15, "high": gap + 0.15}
+    names = {"task": "adding", "first_outcome_id": first["outcome_id"], "second_outcome_id": second["outcome_id"]}
+    ends = {f"accuracy_difference_{end}": value for end, value in near.items()}
+    return names | ends | {f"accuracy_difference_band_{end}": value for end, value in far.items()} | {"accuracy_difference": gap}
+
+
+def _coverage(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": o["task"],
+            "point_id": o["point_id"],
+            "k": int(o["budget"]),
+            "pass_at_k": o["accuracy"],
+            "pass_at_k_low": o["accuracy"] - 0.1,
+            "pass_at_k_high": o["accuracy"] + 0.1,
+            "band_low": o["accuracy"] - 0.2,
+            "band_high": o["accuracy"] + 0.2,
+        }
+        for o in outcomes
+        if o["strategy"] == "pass_at_k"
+    ]
+
+
+def _overtaking(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = {(row["task"], row["point_id"], row["k"]): row["pass_at_k"] for row in _coverage(outcomes)}
+    return [
+        {
+            "task": task,
+            "point_id": one,
+            "other_point_id": other,
+            "k": k,
+            "pass_at_k": mine,
+            "other_pass_at_k": known[task, other, k],
+            "difference": mine - known[task, other, k],
+            "verdict": "better" if mine > known[task, other, k] else "worse",
+        }
+        for (task, one, k), mine in known.items()
+        for other in sorted({point for t, point, _ in known if t == task} - {one})
+    ]
 
 
 def _only(name: str, given: list[dict[str, Any]]) -> list[dict[str, Any]]:

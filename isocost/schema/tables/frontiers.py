@@ -260,7 +260,6 @@ COMPARISONS = Table(
     name="out_comparisons",
     grain="one pair of outcomes of one task in one family of comparisons",
     keys=("task", "comparison_family", "first_outcome_id", "second_outcome_id"),
-    schema_version=2,
     warnings=(
         "Each pair stands here once. The other direction has every difference negated, low and high swapped, and the same p-values; the "
         "view comparisons has both. Any other two outcomes: isocost compare FIRST SECOND.",

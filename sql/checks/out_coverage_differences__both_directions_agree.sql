@@ -1,0 +1,10 @@
+-- Every pair of configurations stands in both directions, with the signs turned.
+
+SELECT one.task, one.point_id, one.other_point_id, one.k
+FROM out_coverage_differences AS one
+LEFT JOIN out_coverage_differences AS back
+    ON back.task = one.task AND back.point_id = one.other_point_id AND back.other_point_id = one.point_id AND back.k = one.k
+WHERE back.k IS NULL
+    OR abs(one.difference + back.difference) > 1e-9
+    OR (one.verdict = 'better') <> (back.verdict = 'worse')
+ORDER BY ALL
