@@ -32,6 +32,8 @@ _REMEDIES = {
 
 def _storage_error(error: OSError, where: str, doing: str) -> IsocostError:
     remedy = _REMEDIES.get(error.errno or 0, "Mend the storage and run again")
+    if doing in ("read", "listed", "looked at") and error.errno in (errno.EACCES, errno.EPERM):
+        remedy = "This user may not read it: mend its permissions"
     return IsocostError(
         f"could not be {doing}: {error.strerror or error}", where=where, remedy=f"{remedy}; everything sealed before is intact"
     )
@@ -69,6 +71,10 @@ class Files:
         """The whole path or URL of a relative path, as DuckDB and Polars take it."""
         return f"{self._base}/{path}" if self.is_local else self._fs.unstrip_protocol(f"{self._base}/{path}")
 
+    def is_there(self) -> bool:
+        """Whether the root is a folder; behind a URL always true, since folders do not exist before their files there."""
+        return not self.is_local or Path(self._base).is_dir()
+
     def read(self, path: str) -> bytes:
         """All bytes of a file.
 
@@ -89,6 +95,8 @@ class Files:
             return Path(self._base, path).stat().st_size if self.is_local else int(self._fs.size(f"{self._base}/{path}"))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _storage_error(error, self.full(path), "looked at") from error
 
     def names(self, folder: str) -> list[str]:
         """Names of the entries of a folder, sorted; empty when there is no such folder."""
@@ -98,6 +106,8 @@ class Files:
             return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(f"{self._base}/{folder}", detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise _storage_error(error, self.full(folder), "listed") from error
 
     def write(self, path: str, data: bytes) -> None:
         """Puts a file in place whole or not at all: temporary name, fsync, rename, fsync of the folder.
@@ -174,6 +184,8 @@ class Files:
                         where=self.full(path),
                         remedy="Wait for it to end, or stop it",
                     ) from None
+                except OSError as error:  # e.g. a network file system without locks
+                    raise _storage_error(error, self.full(path), "locked") from error
                 with _ignored():  # the lock is held; its holder's name is a courtesy that a full disk may refuse
                     os.ftruncate(handle.fileno(), 0)
                     os.write(handle.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -191,6 +203,8 @@ class Files:
             return False
         except BlockingIOError:
             return True
+        except OSError as error:
+            raise _storage_error(error, self.full(path), "looked at") from error
 
     def _lock_file(self, path: str) -> io.TextIOWrapper:
         target = Path(self._base, path)

@@ -23,6 +23,10 @@ _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}')
 _SEAL_BYTES = len(',\n "sha256": ""\n}') + 64
 
 
+class DamagedManifest(IsocostError):
+    """The bytes are there and are not what was written under this name; unlike storage that refuses, or a newer isocost."""
+
+
 @dataclass(frozen=True)
 class PartEntry:
     """One sealed part.
@@ -114,7 +118,8 @@ def parse(data: bytes, where: str) -> Manifest:
     """A manifest from its bytes.
 
     Raises:
-        IsocostError: it is no JSON, its checksum does not match, or a newer schema wrote it.
+        DamagedManifest: it is no JSON, or its checksum does not match.
+        IsocostError: a newer schema wrote it.
     """
     try:
         body = json.loads(data)
@@ -123,13 +128,13 @@ def parse(data: bytes, where: str) -> Manifest:
         entries = {"parts": [PartEntry(**p) for p in body["parts"]], "quarantined": [QuarantineEntry(**q) for q in body["quarantined"]]}
         manifest = Manifest(**{**body, **entries})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IsocostError(
+        raise DamagedManifest(
             f"is not a readable manifest ({type(error).__name__}: {error})", where=where, remedy="Run `isocost bank verify --repair`"
         ) from None
     if schema not in (1, MANIFEST_SCHEMA):
         raise IsocostError(f"has manifest schema {schema}, this code knows {MANIFEST_SCHEMA}", where=where, remedy="Upgrade isocost")
     if not (_old_checksum({"manifest_schema": 1, **body}) == found if schema == 1 else _is_sealed(data)):
-        raise IsocostError("does not match its own checksum", where=where, remedy="Run `isocost bank verify --repair`")
+        raise DamagedManifest("does not match its own checksum", where=where, remedy="Run `isocost bank verify --repair`")
     return manifest
 
 
@@ -144,17 +149,34 @@ def manifest_names(files: Files, session_id: str) -> list[str]:
     return [n for n in files.names(layout.manifest_folder(session_id)) if n.endswith(".json") and not n.startswith(".")]
 
 
+def read_manifest(files: Files, session_id: str, name: str) -> Manifest:
+    """The manifest that lies under a name in a session's folder.
+
+    Raises:
+        DamagedManifest: see `parse`; or it is another session's or run's that was copied or renamed.
+        IsocostError: it cannot be read, or a newer schema wrote it.
+    """
+    path = f"{layout.manifest_folder(session_id)}/{name}"
+    manifest = parse(files.read(path), files.full(path))
+    if (manifest.session_id, f"{manifest.run_id}.json") != (session_id, name):
+        raise DamagedManifest(
+            f"is the manifest of run {manifest.run_id} of session {manifest.session_id}: it was copied or renamed",
+            where=files.full(path),
+            remedy="Move it away, or run `isocost bank verify --repair`",
+        )
+    return manifest
+
+
 def load(files: Files, session_id: str, *, skip_damaged: bool = False) -> list[Manifest]:
     """Manifests of one session as they lie there, by attempt; `listing.load_complete` adds what none of them names.
 
     Raises:
-        IsocostError: one cannot be read or is damaged, and those are not to be skipped; see `parse`.
+        IsocostError: one cannot be read or is damaged, and those are not to be skipped; see `read_manifest`.
     """
     found = []
     for name in manifest_names(files, session_id):
-        path = f"{layout.manifest_folder(session_id)}/{name}"
         try:
-            found.append(parse(files.read(path), files.full(path)))
+            found.append(read_manifest(files, session_id, name))
         except IsocostError:
             if not skip_damaged:
                 raise

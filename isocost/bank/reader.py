@@ -2,11 +2,13 @@
 
 Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only sealed parts are read: those that a manifest lists and whole ones that none
 names (`listing`), so a part in the making, a torn one or one that was set aside never reaches a table, and none is missing without
-an error. Not here: proving checksums (`verify`).
+an error. `read_raw` holds every part to its checksum; `scan_raw`, which leaves reading to Polars, does not. Not here: the proof of a
+whole bank (`verify`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +54,19 @@ def raw_parts(
         table: raw table name.
         session_id: only this session's parts.
         point_ids: only parts that hold rows of one of these points (known from the manifests; no part is opened).
+
+    Raises:
+        IsocostError: there is no lake at this place, the table is none of it or has no points, or a manifest is damaged.
     """
+    if table not in layout.FOLDERS:
+        remedy = f"Tables of the lake: {', '.join(layout.FOLDERS)}; imported rows are read with isocost.bank.importers.read_imports"
+        raise IsocostError(f"{table!r} is no table that runs write", remedy=remedy)
+    if isinstance(point_ids, str):
+        raise IsocostError(f"point_ids is the text {point_ids!r}", remedy="Give a list of point ids")
+    if point_ids is not None and "point_id" not in (c.name for c in table_of(table).columns):
+        raise IsocostError(f"rows of {table} belong to no point", remedy="Read it by session, without point_ids")
+    if not Files(lake).is_there():
+        raise IsocostError("is no lake: there is no such folder", where=str(lake), remedy="Give the lake's folder, e.g. data/lake")
     wanted = None if point_ids is None else set(point_ids)
     return [
         (f"{layout.part_folder(table, manifest.session_id)}/{part.file}", part)
@@ -85,13 +99,14 @@ def read_raw(
         Rows sorted by the table's order.
 
     Raises:
-        IsocostError: a listed part is missing or damaged; the message says how to set it aside.
+        IsocostError: a part is missing or damaged, and the message says how to set it aside; or see `raw_parts`.
     """
-    files, definition = Files(lake), table_of(table)
-    frames = []
-    for path, entry in raw_parts(lake, table, session_id, point_ids=point_ids):
-        frames.append(_read_part(files, path, entry, definition, columns, point_ids))
-    names = list(columns) if columns is not None else [c.name for c in definition.columns]
+    files, parts, definition = Files(lake), raw_parts(lake, table, session_id, point_ids=point_ids), table_of(table)
+    names = [c.name for c in definition.columns] if columns is None else list(columns)
+    unknown = [name for name in names if name not in {c.name for c in definition.columns}]
+    if unknown:
+        raise IsocostError(f"{table} has no column {unknown[0]!r}", remedy="docs/data-dictionary.md names its columns")
+    frames = [_read_part(files, path, entry, definition, columns, point_ids) for path, entry in parts]
     if not frames:
         return empty(table).select(names)
     order = [c for c in definition.sort_order if c in names]
@@ -103,10 +118,10 @@ def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, poi
     """Like `read_raw`, lazily: Polars opens the files itself, with projection and predicate pushdown. Rows come in part order.
 
     Raises:
-        IsocostError: a part is of another schema version.
+        IsocostError: a part is of another schema version; or see `raw_parts`.
     """
-    files, version = Files(lake), table_of(table).schema_version
-    parts = raw_parts(lake, table, session_id, point_ids=point_ids)
+    files, parts = Files(lake), raw_parts(lake, table, session_id, point_ids=point_ids)
+    version = table_of(table).schema_version
     old = next((path for path, part in parts if part.schema_version != version), None)
     if old is not None:
         raise IsocostError(
@@ -115,7 +130,9 @@ def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, poi
     paths = [files.full(path) for path, _ in parts]
     if not paths:
         return empty(table).lazy()
-    frame = pl.scan_parquet(paths, schema=polars_schema(table_of(table)), missing_columns="insert", extra_columns="ignore")
+    schema = polars_schema(table_of(table))
+    # These are names, not patterns: a lake in a folder called `runs[1]` would match nothing.
+    frame = pl.scan_parquet(paths, schema=schema, missing_columns="insert", extra_columns="ignore", glob=False, hive_partitioning=False)
     return frame if point_ids is None else frame.filter(pl.col("point_id").is_in(list(point_ids)))
 
 
@@ -128,6 +145,8 @@ def _read_part(
         data = files.read(path)
         if len(data) != entry.bytes:
             raise PartFault("size", f"has {len(data)} bytes, {entry.bytes} were sealed")
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise PartFault("checksum", "its SHA-256 is not the sealed one")
         have = _names(data)
         wanted = [c.name for c in definition.columns] if columns is None else list(columns)
         extra = ["point_id"] if point_ids is not None and "point_id" not in wanted else []

@@ -16,9 +16,8 @@ import polars as pl
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
 from isocost.bank.files import TEMPORARY_SUFFIX, Files
-from isocost.bank.manifest import Manifest, QuarantineEntry
+from isocost.bank.manifest import DamagedManifest, Manifest, QuarantineEntry
 from isocost.bank.parts import PartFault, adopted, check_part, manifest_from_stamp
-from isocost.errors import IsocostError
 
 _JUDGED = ("point_id", "problem_id", "sample_index", "finish_reason", "is_warmup")
 DONE_SCHEMA = {"point_id": pl.String(), "problem_id": pl.String(), "sample_index": pl.Int32()}
@@ -84,10 +83,8 @@ def _manifests(files: Files, session_id: str, notes: list[str]) -> dict[str, Man
             files.remove(path)
         elif name.endswith(".json"):
             try:
-                manifest = manifests.parse(files.read(path), files.full(path))
-            except IsocostError as error:
-                if "Upgrade isocost" in error.remedy:
-                    raise
+                manifest = manifests.read_manifest(files, session_id, name)
+            except DamagedManifest as error:
                 files.move(path, f"raw/quarantine/session={session_id}/manifest-{name}")
                 notes.append(f"manifest {name} set aside ({error.what}); its parts are proven one by one")
                 continue

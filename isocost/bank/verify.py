@@ -15,7 +15,7 @@ from isocost.bank import layout
 from isocost.bank import manifest as manifests
 from isocost.bank.files import TEMPORARY_SUFFIX, Files
 from isocost.bank.importers.sealing import imports_root, set_aside_imports, verify_imports
-from isocost.bank.manifest import Manifest, PartEntry
+from isocost.bank.manifest import DamagedManifest, Manifest, PartEntry
 from isocost.bank.parts import PartFault, check_part
 from isocost.bank.recover import recover
 from isocost.errors import IsocostError
@@ -192,9 +192,11 @@ def _manifests(files: Files, session: str, faults: list[BankFault]) -> Iterator[
     for name in manifests.manifest_names(files, session):
         path = f"{layout.manifest_folder(session)}/{name}"
         try:
-            yield manifests.parse(files.read(path), files.full(path))
-        except IsocostError as error:
+            yield manifests.read_manifest(files, session, name)
+        except DamagedManifest as error:
             faults.append(BankFault("manifest", path, error.what, True))
+        except IsocostError as error:
+            faults.append(BankFault("unjudged", path, str(error), False))
 
 
 def _samples(keys: list[pl.DataFrame]) -> tuple[int, list[BankFault]]:
