@@ -111,6 +111,9 @@ def _engine() -> Callable[[], int]:
     """A function that generates a fixed number of tokens with vLLM and returns how many."""
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    # Threads that wait must not spin: on a busy machine they would burn processor time that no token needs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")
     from vllm import LLM, SamplingParams
 
     from isocost.engines.prepare import prepare

@@ -37,6 +37,7 @@ CORE_OF_SESSION = (
     "core_problems",
     "core_samples",
     "core_sessions",
+    "core_speculation",
 )
 CARDS = ("core_devices", "core_models", "core_prices")
 GROUP = "sessions"
@@ -183,6 +184,7 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     from isocost.tables.energy import build_run_energy
     from isocost.tables.energy_attribution import build_energy_attribution
     from isocost.tables.energy_windows import build_energy_windows, idle_stretches, source_reasons
+    from isocost.tables.speculation import build_speculation
 
     session, manifests = read_session(store.session_file(session_id)), read_manifests(store.lake, session_id)
     calls, telemetry = raw_rows(store, "raw_generations", session_id), raw_rows(store, "raw_telemetry", session_id)
@@ -191,7 +193,8 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
     core = build_core(calls, [session], manifests, book=card_book(store), energy=build_run_energy(windows, manifests))
     shares = build_energy_attribution(calls, telemetry, windows)
-    return {**core, "core_energy_windows": windows, "core_energy_attribution": shares}
+    drafted = build_speculation(raw_rows(store, "raw_steps", session_id))
+    return {**core, "core_energy_windows": windows, "core_energy_attribution": shares, "core_speculation": drafted}
 
 
 def _core_of_import(store: Store, session_id: str) -> Frames:

@@ -165,7 +165,7 @@ class Engine(Protocol):
         """Forgets what the warm-up left behind, e.g. its prompts in the prefix cache. Called with nothing in flight."""
 
     def drain_steps(self) -> list[dict[str, Any]]:
-        """Engine-step statistics since the last call: columns of raw_steps from ``end_s`` to ``prefix_hits_tokens``."""
+        """Engine-step statistics since the last call: columns of raw_steps from ``end_s`` to ``fully_accepted_drafts``."""
 
     def close(self) -> None:
         """Gives memory and devices back; safe to call twice and before `start`."""

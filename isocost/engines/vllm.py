@@ -75,6 +75,17 @@ _RESOLVED = {
 }
 
 
+def _drafts(scheduler: Any) -> dict[str, int | None]:
+    """Speculation of one step from vLLM's statistics; NULL where the engine does not speculate, 0 where no sequence had a draft."""
+    names = ("drafts", "draft_tokens", "accepted_draft_tokens", "fully_accepted_drafts")
+    found = getattr(scheduler, "spec_decoding_stats", None)
+    if found is None:
+        return dict.fromkeys(names)
+    is_even = found.num_draft_tokens == found.num_drafts * found.num_spec_tokens
+    whole = found.num_accepted_tokens_per_pos[found.num_spec_tokens - 1] if found.num_drafts and is_even else 0 if is_even else None
+    return dict(zip(names, (found.num_drafts, found.num_draft_tokens, found.num_accepted_tokens, whole), strict=True))
+
+
 @register
 class VllmEngine:
     """vLLM's V1 engine; see the module's docstring."""
@@ -260,6 +271,7 @@ class VllmEngine:
                     "preemptions": 0 if iteration is None else iteration.num_preempted_reqs,
                     "prefix_queries_tokens": None if prefix is None else prefix.queries,
                     "prefix_hits_tokens": None if prefix is None else prefix.hits,
+                    **_drafts(scheduler),
                 }
             )
 

@@ -1,6 +1,7 @@
 """Tables of cards and of what follows from costs.
 
-Lives here: core_models, core_devices, core_prices, core_energy_windows, core_energy_attribution, out_runtime_models, out_cost_of_pass,
+Lives here: core_models, core_devices, core_prices, core_energy_windows, core_energy_attribution, core_speculation,
+out_runtime_models, out_cost_of_pass,
 out_intelligence_per_watt, out_request_efficiency. How they are computed: ``isocost.tables.costs`` and its neighbours.
 """
 
@@ -183,6 +184,48 @@ ENERGY_ATTRIBUTION = Table(
         Column("energy_j", "float64", "The call's share; NULL where the rule cannot be applied.", unit="J"),
         Column("energy_method", "string", "Power source and rule; NULL with energy_j."),
         _ENERGY_UNKNOWN,
+    ),
+)
+
+SPECULATION = Table(
+    name="core_speculation",
+    grain="one run of an engine that decodes speculatively",
+    keys=("session_id", "run_id"),
+    warnings=(
+        "tokens_per_step needs no model; acceptance and what follows from it take every drafted token as accepted with one chance.",
+        "speedup_ratio is over plain steps of the same run and batch, drafting included; unknown where every step drafts.",
+    ),
+    columns=(
+        _SESSION,
+        Column("run_id", "string", "Run of the session.", nullable=False),
+        Column("steps", "int64", "Steps outside warm-up.", unit="steps", nullable=False),
+        Column("drafts", "int64", "Drafts verified in them, one a sequence and step.", unit="drafts", nullable=False),
+        Column("draft_tokens", "int64", "Tokens drafted.", unit="tokens", nullable=False),
+        Column("accepted_draft_tokens", "int64", "Of these, accepted.", unit="tokens", nullable=False),
+        Column("draft_tokens_per_draft", "float64", "draft_tokens / drafts (gamma).", unit="tokens/draft"),
+        Column(
+            "acceptance_ratio",
+            "float64",
+            "Maximum-likelihood chance that a drafted token is accepted: accepted / (accepted + drafts not accepted whole).",
+            unit="ratio",
+        ),
+        Column("accepted_ratio", "float64", "accepted_draft_tokens / draft_tokens, which is not the acceptance.", unit="ratio"),
+        Column("tokens_per_step", "float64", "1 + accepted_draft_tokens / drafts: of one sequence.", unit="tokens/step"),
+        Column(
+            "tokens_per_step_modelled",
+            "float64",
+            "(1 - a^(gamma + 1)) / (1 - a) with a = acceptance_ratio (Leviathan et al. 2023); NULL where gamma is not whole.",
+            unit="tokens/step",
+        ),
+        Column("goodput_tokens_per_s", "float64", "Tokens that drafting steps made, over their seconds.", unit="tokens/s"),
+        Column(
+            "target_efficiency_ratio",
+            "float64",
+            "Seconds of a plain step over those of a drafting step at the same number of running requests, drafting included (MoESD).",
+            unit="ratio",
+        ),
+        Column("speedup_ratio", "float64", "tokens_per_step * target_efficiency_ratio.", unit="ratio"),
+        Column("unknown_reason", "string", "Why a value is NULL; NULL where all are known."),
     ),
 )
 
@@ -378,4 +421,4 @@ REQUESTS = Table(
     ),
 )
 
-TABLES = (MODELS, DEVICES, PRICES, ENERGY_WINDOWS, ENERGY_ATTRIBUTION, RUNTIME_MODELS, COST_OF_PASS, INTELLIGENCE, REQUESTS)
+TABLES = (MODELS, DEVICES, PRICES, ENERGY_WINDOWS, ENERGY_ATTRIBUTION, SPECULATION, RUNTIME_MODELS, COST_OF_PASS, INTELLIGENCE, REQUESTS)
