@@ -8,8 +8,9 @@ from isocost.strategies.adaptive import AdaptiveResult, adaptive_consistency, se
 from isocost.strategies.brevity import shortest_of_k, surprisal_guided
 from isocost.strategies.cascades import CascadeResult, CrossFit, best_thresholds, cascade, cross_fit_cascade, oracle_cascade
 from isocost.strategies.confidence import confidence_threshold, deepconf_online, trace_confidence
-from isocost.strategies.coverage import marginal_value, pass_at_k, pass_hat_k
+from isocost.strategies.coverage import marginal_value, pass_at_k, pass_hat_k, sampling_shares
 from isocost.strategies.early_stopping import early_stopping_consistency, window_latency
+from isocost.strategies.efficiency import efficiency_score, hodges_lehmann
 from isocost.strategies.majority import majority_at_k
 from isocost.strategies.order import best_of_k, expected_max, expected_min, selection_efficiency
 from isocost.strategies.point_bank import PointBank
@@ -63,11 +64,13 @@ __all__ = [
     "deepconf_offline_at_k",
     "deepconf_online",
     "early_stopping_consistency",
+    "efficiency_score",
     "expected_max",
     "expected_min",
     "find_strategies",
     "fit_weibull_mixture",
     "generate_then_verify",
+    "hodges_lehmann",
     "kept_paths",
     "majority_at_k",
     "marginal_value",
@@ -81,6 +84,7 @@ __all__ = [
     "retry_until_verified",
     "route",
     "rpc_at_k",
+    "sampling_shares",
     "selection_efficiency",
     "sequential_ratio_test",
     "shortest_majority_at_k",

@@ -74,3 +74,25 @@ def marginal_value(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
     rest = samples - budgets
     value = miss_rate(samples, right, budgets) * right / np.maximum(rest, 1)
     return shape.give_back(np.where(rest < 1, np.nan, value)[back])
+
+
+def sampling_shares(p: ArrayLike, k: float) -> Floats:
+    """Shares of further samples by problem that make the estimate of pass@k sharpest: proportional to sqrt(p (1 - p)^(2k - 1)).
+
+    The plug-in rule of Kazdan et al. 2025 (arXiv 2510.05197): problems that are almost surely solved within k, or never, need none.
+
+    Args:
+        p: chance that one sample is correct, (problems,), 0..1.
+        k: budget that is extrapolated to, at least 1.
+
+    Returns:
+        (problems,), summing to 1; NaN where no problem needs any.
+
+    Raises:
+        IsocostError: a chance outside 0..1, or a budget below 1.
+    """
+    chance = np.asarray(p, dtype=np.float64)
+    if chance.ndim != 1 or not np.all((chance >= 0) & (chance <= 1)) or not k >= 1:
+        raise IsocostError("expected chances in 0..1 and a budget of at least 1", where="sampling_shares")
+    weights = np.sqrt(chance * (1 - chance) ** (2 * k - 1))
+    return weights / weights.sum() if weights.sum() > 0 else np.full(chance.shape, np.nan)

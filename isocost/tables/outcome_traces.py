@@ -36,7 +36,8 @@ def bank_records(rows: pl.DataFrame, fill: Fill, point_id: str) -> Records | Non
     start = np.cumsum(held) - held
     first = np.zeros(len(tokens), dtype=np.bool_)
     first[start[held > 0]] = True
-    is_orderly = np.array_equal(*count) and bool(np.all((np.diff(tokens) > 0) & (np.diff(values) < 0) | first[1:]))
+    # Falling as doubles, two lows may be one and the same as stored.
+    is_orderly = np.array_equal(*count) and bool(np.all((np.diff(tokens) > 0) & (np.diff(values) <= 0) | first[1:]))
     if not is_orderly:
         raise IsocostError(
             "confidence records must be as many tokens as values, rising and falling",

