@@ -9,7 +9,7 @@ import numpy as np
 
 from isocost.strategies.adaptive import MISS
 from isocost.strategies.order import best_of_rows
-from isocost.strategies.point_bank import PointBank
+from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Floats, Ints
 from isocost.strategies.subsets import start_states
@@ -102,7 +102,9 @@ def _costs(bank: PointBank, ks: Ints, held: Floats, verifications: int) -> tuple
     # The verifications of one solution share their prompt, as samples of one problem do.
     one = _mean_each(bank, COSTS["prompt_tokens_unshared"], held, 1)
     costs["prompt_tokens"] = costs["prompt_tokens"] + ks * one[:, None]
-    return costs, dict.fromkeys((axis for axis in costs if axis != "samples"), "what verifications cost there is not banked")
+    banked = {axis: bank.known(name) for axis, name in LINEAR_AXES.items()}
+    banked |= {"prompt_tokens": bank.known("prompt_tokens"), "latency_parallel_s": bank.known("latency_s")}
+    return costs, {axis: "what verifications cost there is not banked" for axis, is_known in banked.items() if is_known}
 
 
 def _mean_each(bank: PointBank, name: str, held: Floats, verifications: int) -> Floats:

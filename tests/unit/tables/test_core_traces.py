@@ -9,6 +9,7 @@ from test_core import frame, manifest, only, row, session  # noqa: F401
 
 from isocost.tables.core import build_core
 from isocost.tables.core_traces import read_verdict
+from isocost.tables.outcomes import build_outcomes
 
 
 @pytest.mark.parametrize(
@@ -74,3 +75,40 @@ def test_a_failed_verification_does_not_fail_the_attempt(session):  # noqa: F811
     assert only(built["core_samples"])["answer"] == "2"
     assert only(built["core_samples"])["is_valid"]
     assert built["core_calls"].filter(pl.col("run_id") == "run-2")["is_used"].to_list() == [False]
+
+
+@pytest.mark.slow
+def test_from_raw_calls_to_what_stopping_and_verifying_cost(session):  # noqa: F811
+    """The whole way: token confidences and verification calls as banked, core tables, outcomes."""
+    rng = np.random.default_rng(0)
+    calls = []
+    for sample in range(20):
+        confidence = rng.uniform(1, 2, int(rng.integers(6, 30))).round(3)
+        own = {"output_tokens": len(confidence), "last_token_s": 101.0 + 0.1 * (len(confidence) - 1)}
+        lowest = np.convolve(confidence, np.full(4, 0.25), "valid").min()
+        text = f"The answer is {2 if sample % 3 else 9}."
+        calls.append(
+            row(session, sample=sample, output_text=text, token_confidences=list(confidence), confidence_window=4, **own)
+            | {"confidence_lowest_group": lowest}
+        )
+        for index in (1, 2):
+            said = "yes" if sample % 3 and index == 1 else "no"
+            solved = calls[-1] if index == 1 else calls[-2]
+            call = {"call_id": f"{solved['sample_id']}:{index}", "call_index": index, "role": "verify", "output_tokens": 7}
+            calls.append(row(session, sample=sample, output_text=said, **call))
+    samples = build_core(frame(calls), [session], [manifest(session)])["core_samples"]
+    assert samples["verdicts"].list.len().to_list() == [2] * 20
+    outcomes, _ = build_outcomes(samples, strategies=["deepconf_online_at_k", "generate_then_verify", "majority_at_k"])
+    rows = {(r["strategy"], r["budget"]): r for r in outcomes.iter_rows(named=True)}
+    tokens = samples["output_tokens"].sum()
+    assert rows["majority_at_k", 20.0]["output_tokens_per_problem"] == tokens
+    gentle, strict = (rows[f"deepconf_online_at_k_keep_{keep}", 20.0] for keep in (90, 10))
+    warm = 16 * tokens / 20
+    assert warm < strict["output_tokens_per_problem"] < gentle["output_tokens_per_problem"] < tokens
+    for name in ("latency_sequential_s", "latency_parallel_s"):
+        assert 0 < strict[f"{name}_per_problem"] < gentle[f"{name}_per_problem"]
+    verified = rows["generate_then_verify_2", 20.0]
+    assert (verified["accuracy"], verified["estimator"]) == (1.0, "exact")
+    assert verified["output_tokens_per_problem"] == tokens + 20 * 2 * 7
+    assert rows["generate_then_verify_1", 4.0]["output_tokens_per_problem"] == pytest.approx(4 * (tokens / 20 + 7))
+    assert verified["latency_sequential_s_per_problem"] > rows["majority_at_k", 20.0]["latency_sequential_s_per_problem"]
