@@ -76,13 +76,15 @@ _RESOLVED = {
 
 
 def _drafts(scheduler: Any) -> dict[str, int | None]:
-    """Speculation of one step from vLLM's statistics; NULL where the engine does not speculate, 0 where no sequence had a draft."""
+    """Speculation of one step from vLLM's statistics; NULL where no sequence had a draft."""
     names = ("drafts", "draft_tokens", "accepted_draft_tokens", "fully_accepted_drafts")
     found = getattr(scheduler, "spec_decoding_stats", None)
     if found is None:
         return dict.fromkeys(names)
-    is_even = found.num_draft_tokens == found.num_drafts * found.num_spec_tokens
-    whole = found.num_accepted_tokens_per_pos[found.num_spec_tokens - 1] if found.num_drafts and is_even else 0 if is_even else None
+    # Drafts of one length are told by every position up to it being drafted in all of them.
+    positions = [n for n in found.num_draft_tokens_per_pos if n]
+    is_even = all(n == found.num_drafts for n in positions)
+    whole = (found.num_accepted_tokens_per_pos[len(positions) - 1] if positions else 0) if is_even else None
     return dict(zip(names, (found.num_drafts, found.num_draft_tokens, found.num_accepted_tokens, whole), strict=True))
 
 

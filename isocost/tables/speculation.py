@@ -15,7 +15,7 @@ from isocost.schema.frames import conform, empty
 
 NAME = "core_speculation"
 NOTHING_DRAFTED = "nothing was drafted"
-UNEVEN = "drafts differ in length, and steps do not tell which were accepted whole"
+UNEVEN = "drafts differ in length in every step, and steps do not tell which were accepted whole"
 NO_PLAIN_STEP = "no step without drafts ran at the same number of requests"
 
 
@@ -29,8 +29,11 @@ def build_speculation(raw_steps: pl.DataFrame) -> pl.DataFrame:
         Rows of core_speculation; none for runs without speculative decoding.
     """
     rows = []
-    usable = raw_steps.filter(~pl.col("is_warmup") & pl.col("drafts").is_not_null())
-    for key, steps in usable.sort("session_id", "run_id", "step_index").group_by("session_id", "run_id", maintain_order=True):
+    usable = raw_steps.filter(~pl.col("is_warmup")).sort("session_id", "run_id", "step_index")
+    for key, steps in usable.group_by("session_id", "run_id", maintain_order=True):
+        if steps["drafts"].null_count() == steps.height:
+            continue
+        steps = steps.with_columns(pl.col("drafts", "draft_tokens", "accepted_draft_tokens").fill_null(0))
         rows.append({"session_id": str(key[0]), "run_id": str(key[1])} | _row(steps))
     return conform(pl.DataFrame(rows, schema=empty(NAME).schema, orient="row"), NAME) if rows else empty(NAME)
 
@@ -48,13 +51,17 @@ def _row(steps: pl.DataFrame) -> dict[str, Any]:
         "tokens_per_step": 1 + accepted / drafts,
         "goodput_tokens_per_s": int(drafting["output_tokens"].sum()) / seconds if seconds > 0 else None,
     }
-    if drafting["fully_accepted_drafts"].null_count():
+    even = drafting.filter(pl.col("fully_accepted_drafts").is_not_null())
+    row["even_drafts"] = int(even["drafts"].sum())
+    if even.is_empty():
         reasons.append(UNEVEN)
     else:
-        failed = drafts - int(drafting["fully_accepted_drafts"].sum())
-        row["acceptance_ratio"] = accepted / (accepted + failed)
-        if drafted % drafts == 0:
-            row["tokens_per_step_modelled"] = float(tokens_per_step(row["acceptance_ratio"], drafted // drafts))
+        # Chosen by the drafts' lengths, not by what became of them: the estimate stays unbiased by the choice.
+        passed = int(even["accepted_draft_tokens"].sum())
+        row["acceptance_ratio"] = passed / (passed + row["even_drafts"] - int(even["fully_accepted_drafts"].sum()))
+        lengths = even["draft_tokens"].to_numpy() // even["drafts"].to_numpy()
+        modelled = tokens_per_step(row["acceptance_ratio"], lengths)
+        row["tokens_per_step_modelled"] = float(np.average(modelled, weights=even["drafts"].to_numpy()))
     efficiency = _target_efficiency(steps)
     if efficiency is None:
         reasons.append(NO_PLAIN_STEP)

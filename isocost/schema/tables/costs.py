@@ -203,10 +203,11 @@ SPECULATION = Table(
         Column("draft_tokens", "int64", "Tokens drafted.", unit="tokens", nullable=False),
         Column("accepted_draft_tokens", "int64", "Of these, accepted.", unit="tokens", nullable=False),
         Column("draft_tokens_per_draft", "float64", "draft_tokens / drafts (gamma).", unit="tokens/draft"),
+        Column("even_drafts", "int64", "Drafts in steps whose drafts were of one length; acceptance rests on them.", unit="drafts"),
         Column(
             "acceptance_ratio",
             "float64",
-            "Maximum-likelihood chance that a drafted token is accepted: accepted / (accepted + drafts not accepted whole).",
+            "Maximum-likelihood chance that a drafted token is accepted: accepted / (accepted + drafts not accepted whole); even_drafts.",
             unit="ratio",
         ),
         Column("accepted_ratio", "float64", "accepted_draft_tokens / draft_tokens, which is not the acceptance.", unit="ratio"),
@@ -214,7 +215,7 @@ SPECULATION = Table(
         Column(
             "tokens_per_step_modelled",
             "float64",
-            "(1 - a^(gamma + 1)) / (1 - a) with a = acceptance_ratio (Leviathan et al. 2023); NULL where gamma is not whole.",
+            "(1 - a^(gamma + 1)) / (1 - a) with a = acceptance_ratio (Leviathan et al. 2023), mean over even_drafts.",
             unit="tokens/step",
         ),
         Column("goodput_tokens_per_s", "float64", "Tokens that drafting steps made, over their seconds.", unit="tokens/s"),

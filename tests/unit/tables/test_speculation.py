@@ -57,9 +57,17 @@ def test_steps_are_compared_at_equal_batch():
 
 
 def test_what_steps_do_not_tell_is_null():
+    even = [draft(1), draft(4), draft(1, drafted=2)]
+    row = build_speculation(steps([*even, draft(2, fully_accepted_drafts=None)])).row(0, named=True)
+    assert row["even_drafts"] == 3 and row["acceptance_ratio"] == pytest.approx(6 / 8) and row["drafts"] == 4
+    a = tokens_per_step(6 / 8, [4, 4, 2])
+    assert row["tokens_per_step_modelled"] == pytest.approx(a.mean())
     uneven = build_speculation(steps([draft(2, fully_accepted_drafts=None), PLAIN])).row(0, named=True)
     assert uneven["acceptance_ratio"] is None and uneven["tokens_per_step"] == 3 and uneven["unknown_reason"] == UNEVEN
     assert build_speculation(steps([PLAIN]))["unknown_reason"].to_list() == [NOTHING_DRAFTED]
+    quiet = PLAIN | dict.fromkeys(("drafts", "draft_tokens", "accepted_draft_tokens", "fully_accepted_drafts"))
+    beside = build_speculation(steps([draft(4), quiet])).row(0, named=True)  # as vLLM tells a step without drafts
+    assert beside["steps"] == 2 and beside["target_efficiency_ratio"] == pytest.approx(20 / 24)
     silent = {"drafts": None, "draft_tokens": None, "accepted_draft_tokens": None, "fully_accepted_drafts": None, "output_tokens": 1}
     assert build_speculation(steps([silent])).height == build_speculation(empty("raw_steps")).height == 0
 
@@ -68,12 +76,14 @@ def test_what_steps_do_not_tell_is_null():
     ("told", "expected"),
     [
         (None, (None, None, None, None)),
-        ((3, 0, 0, 0, [0, 0, 0]), (0, 0, 0, 0)),
-        ((3, 2, 6, 4, [2, 1, 1]), (2, 6, 4, 1)),
-        ((3, 2, 5, 4, [2, 1, 1]), (2, 5, 4, None)),
+        ((3, 0, 0, 0, [0, 0, 0], [0, 0, 0]), (0, 0, 0, 0)),
+        ((3, 2, 6, 4, [2, 1, 1], [2, 2, 2]), (2, 6, 4, 1)),
+        ((3, 2, 4, 3, [2, 1, 0], [2, 2, 0]), (2, 4, 3, 1)),
+        ((3, 2, 5, 4, [2, 1, 1], [2, 2, 1]), (2, 5, 4, None)),
     ],
 )
 def test_vllm_counts_of_a_step(told, expected):
-    names = ("num_spec_tokens", "num_drafts", "num_draft_tokens", "num_accepted_tokens", "num_accepted_tokens_per_pos")
+    counted = ("num_spec_tokens", "num_drafts", "num_draft_tokens", "num_accepted_tokens")
+    names = (*counted, "num_accepted_tokens_per_pos", "num_draft_tokens_per_pos")
     stats = None if told is None else SimpleNamespace(**dict(zip(names, told, strict=True)))
     assert tuple(_drafts(SimpleNamespace(spec_decoding_stats=stats)).values()) == expected
