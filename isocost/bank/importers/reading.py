@@ -194,9 +194,11 @@ def load_json(path: Path, limit: int = MAX_DOCUMENT_BYTES) -> Any:
 
 
 def _bounded_text(path: Path, limit: int, what: str) -> str:
+    raw = b""
     with regular_file(path).open("rb") as handle:
-        raw = handle.read(limit + 1)
-    if len(raw) > limit:
+        if (size := path.stat().st_size) <= limit:
+            raw = handle.read(min(size, limit) + 1)
+    if max(size, len(raw)) > limit:
         raise IsocostError(
             f"is a {what} of more than {limit // MIB} MiB, which cannot be read in bounded memory",
             where=str(path),

@@ -100,8 +100,9 @@ class VllmBench(Importer):
 def _results(source: Source, file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     source.at = str(file)
     with file.open("rb") as handle:
+        head = handle.read(1)
         lines = sum(1 for line in (handle.readline(1 << 20) for _ in range(2)) if line.strip())
-    if lines > 1 and file.read_bytes()[:1] == b"{":
+    if lines > 1 and head == b"{":
         try:
             for number, value in iter_json_lines(file, limit=256 << 20):
                 yield f"line {number}", value

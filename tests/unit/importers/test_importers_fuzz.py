@@ -15,6 +15,7 @@ import shutil
 import signal
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -249,7 +250,7 @@ def damage(folder: Path, chance: random.Random) -> None:
     if how == "structure" and path.suffix == ".eval":
         try:
             zip_damaged(path, chance)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):  # damaged already
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError, RecursionError, zlib.error):  # damaged already
             path.write_bytes(bytes_damaged(raw, chance))
     elif how == "structure" and path.suffix in (".json", ".jsonl"):
         try:
@@ -260,7 +261,7 @@ def damage(folder: Path, chance: random.Random) -> None:
                 at = chance.randrange(len(lines))
                 lines[at] = restructured(json.loads(lines[at]), chance)
                 text = "\n".join(lines) + "\n"
-        except (ValueError, IndexError):  # damaged already
+        except (ValueError, IndexError, RecursionError):  # damaged already
             path.write_bytes(bytes_damaged(raw, chance))
         else:
             path.write_bytes(text.encode("utf-8", "surrogatepass"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -164,3 +165,47 @@ def test_a_count_of_samples_that_nobody_has_drawn(tmp_path: Path) -> None:
     path.write_text('{"id": "a", "c": 1, "n": 2}\n{"id": "b", "c": 0, "n": 1000000000000}\n', encoding="utf-8")
     error = refuse("counts", path, tmp_path / "lake", "more than 20,000,000 samples")
     assert "line 2" in error.where
+
+
+LINES = {
+    "aiperf": ("profile_export.jsonl", "accuracy_export.jsonl", "gpu_telemetry_export.jsonl"),
+    "counts": ("counts.jsonl",),
+    "evalscope": ("predictions/m/arc.jsonl", "reviews/m/arc.jsonl"),
+    "every_eval_ever": ("eval_samples.jsonl",),
+    "generic": ("table.jsonl",),
+    "gsm8k_solutions": ("solutions.jsonl",),
+    "lm_eval": ("samples_t_2026-01-21T03-44-18.458309.jsonl",),
+    "mlperf_power": ("spl.txt", "mlperf_log_detail.txt"),
+}
+DOCUMENTS = {
+    "aiperf": "profile_export_aiperf.json",
+    "cruxeval_scored": "sample_scored_m_temp0.2_input.json",
+    "every_eval_ever": "eval.json",
+    "guidellm": "report.json",
+    "helm": "scenario_state.json",
+    "inspect_ai": "log.json",
+    "large_language_monkeys": "problem_7.yaml",
+    "llmperf": "individual.json",
+    "lm_eval": "results_2026-01-21T03-44-18.458309.json",
+    "ml_energy": "results.json",
+}
+
+
+@pytest.mark.parametrize(("name", "file"), [(name, file) for name, names in LINES.items() for file in names])
+def test_a_line_without_end_is_refused_by_every_importer_of_lines(tmp_path: Path, name: str, file: str) -> None:
+    path = files.SAMPLES[name](tmp_path / "in")
+    (tmp_path / "in" / file).write_bytes(b'{"id": "' + b"x" * (17 << 20) + b'", "c": 1, "n": 2}\n')
+    error = refuse(name, path, tmp_path / "lake", "16 MiB")
+    assert file.rsplit("/", 1)[-1] in error.where
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_that_does_not_fit_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+    path, file = files.SAMPLES[name](tmp_path / "in"), tmp_path / "in" / DOCUMENTS[name]
+    with file.open("ab") as handle:
+        handle.truncate((256 << 20) + 1)  # sparse: costs no disk
+    tracemalloc.start()
+    error = refuse(name, path, tmp_path / "lake", "cannot be read in bounded memory")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert DOCUMENTS[name] in error.where and peak < 32 << 20
