@@ -114,12 +114,12 @@ def bank(store: Store, sources: Path, layout: Layout, model: int, tasks: tuple[i
     run = f"run-{session.session_id}"
     with open_run(Files(store.lake), session.session_id, run_id=run, part_rows=session.part_rows, info=info) as (writer, _):
         for planned in session.points:
-            writer.append("raw_generations", _rows(planned, model, layout))
+            writer.append("raw_generations", _rows(planned, model, layout, writer.manifest.attempt))
         writer.finish("finished")
     return session.session_id
 
 
-def _rows(planned: PlannedPoint, model: int, layout: Layout) -> list[dict[str, Any]]:
+def _rows(planned: PlannedPoint, model: int, layout: Layout, attempt: int) -> list[dict[str, Any]]:
     point, problems = planned.point, load_problems(planned.point.task)
     generator = np.random.default_rng(int(hashlib.sha256(point.point_id.encode()).hexdigest()[:8], 16))
     shape = (len(problems), layout.samples)
@@ -142,7 +142,7 @@ def _rows(planned: PlannedPoint, model: int, layout: Layout) -> list[dict[str, A
                     "sample_id": sample,
                     "point_id": point.point_id,
                     "problem_id": problem.problem_id,
-                    "attempt": 1,
+                    "attempt": attempt,
                     "sample_index": i,
                     "call_index": 0,
                     "role": "solve",

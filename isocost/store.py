@@ -117,8 +117,7 @@ class Store:
         frames = []
         for path in [self.path(table_name, piece) for piece in sorted(pieces)]:
             if path.exists():
-                frame = read_table(path, table_name)
-                frames.append(frame if where is None else frame.filter(where))
+                frames.append(read_table(path, table_name, where))
         frame = _joined(table_name, frames)
         return frame if columns is None else frame.select(columns)
 

@@ -1,4 +1,4 @@
-"""The same bank gives the same bytes, in other processes with other hash seeds and other numbers of threads."""
+"""The same bank gives the same bytes: in other processes with other hash seeds and numbers of threads, and whatever stood there before."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 import little_lab
 
+from benchmarks.refresh import Layout
+from benchmarks.refresh import bank as bank_session
 from isocost import refresh
 from isocost.store import Store
 
@@ -33,21 +36,74 @@ def bank(root: Path) -> Store:
 
 def digests(root: Path) -> dict[str, str]:
     files = [path for folder in ("core", "out", "exports") for path in (root / folder).rglob("*") if path.is_file()]
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    derived = [path for path in files if "_made" not in path.parts]
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in derived}
 
 
-def refreshed(repo: Path, root: Path, seed: int, threads: int) -> dict[str, str]:
+def command(root: Path) -> list[str]:
+    return [sys.executable, "-m", "isocost.cli", "--data", str(root), "refresh"]
+
+
+def refreshed(repo: Path, root: Path, seed: int = 1, threads: int = 1) -> dict[str, str]:
     environment = {**os.environ, "PYTHONHASHSEED": str(seed), "POLARS_MAX_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "isocost.cli", "--data", str(root), "refresh"]
-    done = subprocess.run(command, cwd=repo, env=environment, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command(root), cwd=repo, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return digests(root)
+
+
+def killed_after(repo: Path, root: Path, line: str) -> None:
+    """Refreshes until a line is told, then kills the process."""
+    process = subprocess.Popen(command(root), cwd=repo, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert any(told.split()[0] == line for told in process.stdout)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def unlike(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
 def test_the_same_bank_gives_the_same_bytes(repo: Path, tmp_path: Path) -> None:
     first = bank(tmp_path / "a").root
     second = shutil.copytree(first, tmp_path / "b")
     once = refreshed(repo, first, seed=1, threads=1)
-    assert sum(name.startswith("out/") for name in once) == len([t for tables, _ in refresh.STEPS.values() for t in tables])
-    other = refreshed(repo, second, seed=2, threads=2)
-    assert [name for name in once if once[name] != other.get(name)] == [] and once.keys() == other.keys()
+    assert {name.split("/")[1] for name in once if name.startswith("out/")} == {t for tables in refresh.STEPS.values() for t in tables}
+    assert unlike(once, refreshed(repo, second, seed=2, threads=2)) == []
+
+
+def counts(store: Store, correct: int) -> None:
+    source = store.root.parent / "counts.jsonl"
+    source.write_text("".join(json.dumps({"id": f"p{i}", "c": (correct + i) % 5, "n": 4}) + "\n" for i in range(6)), encoding="utf-8")
+    refresh.bring_in(store, "import-counts", format="counts", path=source, provenance=KNOWN)
+
+
+def test_a_refresh_of_what_changed_is_a_full_rebuild(repo: Path, tmp_path: Path) -> None:
+    """One session is new, one has more samples, one is gone, an import is superseded; the first attempt is killed."""
+    store, sources = Store(tmp_path / "a"), tmp_path / "problems"
+    sources.mkdir()
+    layout, longer = Layout("tasks", 2, 2, False, 6, 3), Layout("tasks", 2, 2, False, 6, 5)
+    first, second, third, new = layout.sessions()
+    ids = [bank_session(store, sources, layout, *session) for session in (first, second, third)]
+    counts(store, correct=0)
+    before = refreshed(repo, store.root)
+
+    bank_session(store, sources, layout, *new)
+    bank_session(store, sources, longer, *first)
+    store.session_file(ids[1]).unlink()
+    for folder in (store.lake / "raw").glob(f"*/session={ids[1]}"):
+        shutil.rmtree(folder)
+    counts(store, correct=3)
+    killed_after(repo, store.root, "strategies")
+    after = refreshed(repo, store.root)
+    assert unlike(before, after) and not any(ids[1] in name for name in after)
+
+    fresh = tmp_path / "b"
+    shutil.copytree(store.lake, fresh / "lake")
+    assert unlike(after, refreshed(repo, fresh, seed=2, threads=2)) == []
+
+    store.path("out_frontiers").unlink()
+    harmed = store.path("core_samples", ids[0])
+    data = harmed.read_bytes()
+    harmed.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
+    assert unlike(after, refreshed(repo, store.root)) == []

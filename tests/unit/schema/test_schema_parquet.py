@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import little_lab
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -43,7 +44,7 @@ def test_a_failed_write_leaves_the_file_and_no_debris(probe, rows, tmp_path, mon
     def full(*_args, **_more):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(parquet.pq, "write_table", full)
+    monkeypatch.setattr(parquet.pq.ParquetWriter, "write_table", full)
     with pytest.raises(IsocostError, match=r"probe\.parquet.*No space left.*intact"):
         write_table(rows, probe.name, path)
     assert path.read_bytes() == before
@@ -86,3 +87,12 @@ def test_foreign_missing_and_broken_files_are_told(probe, rows, tmp_path):
         read_table(tmp_path / "broken.parquet", probe.name)
     with pytest.raises(IsocostError, match="no such file"):
         read_table(tmp_path / "none.parquet", probe.name)
+
+
+def test_a_table_in_order_of_its_tasks_has_row_groups_of_one_task(tmp_path):
+    rows = [{"sample_id": f"{task}{i}", "point_id": "pt", "problem_id": f"{task}{i}", "task": task} for task in "bca" for i in range(3)]
+    path = write_table(little_lab.rows("core_samples", rows), "core_samples", tmp_path / "samples.parquet")
+    groups = parquet.pq.ParquetFile(path)
+    assert [groups.read_row_group(i)["task"].unique().to_pylist() for i in range(groups.num_row_groups)] == [["a"], ["b"], ["c"]]
+    assert read_table(path, "core_samples", pl.col("task") == "b")["sample_id"].to_list() == ["b0", "b1", "b2"]
+    assert read_table(path, "core_samples")["sample_id"].to_list() == [f"{task}{i}" for task in "abc" for i in range(3)]
