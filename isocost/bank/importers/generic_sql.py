@@ -143,7 +143,7 @@ def _declared(expressions: dict[str, str], constants: Any, mapping: dict[str, An
         "source": _text(importer.name),
         "record_kind": "'sample'",
         "source_file": _text(source.relative(source.path)),
-        "source_run": _text(source.file_run(source.path) or ""),
+        "source_run": f"coalesce({expressions.get('source_run', 'NULL')}, {_text(source.file_run(source.path) or '')})",
     }
     if "latency_s" in expressions:
         fixed["latency_meaning"] = f"CASE WHEN ({expressions['latency_s']}) IS NOT NULL THEN {_text(str(mapping['latency_meaning']))} END"

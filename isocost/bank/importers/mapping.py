@@ -50,6 +50,7 @@ TARGETS: dict[str, Target] = {
     "problem_text": Target("problem_text", "whole"),
     "cluster": Target("cluster_id", "text"),
     "sample_index": Target("sample_index", "integer", low=0),
+    "run": Target("source_run", "text"),
     "output": Target("output_text", "text"),
     "answer": Target("answer", "whole"),
     "reference": Target("reference", "whole"),

@@ -283,3 +283,19 @@ def test_verdicts_without_answers_have_the_policy_of_one_sample_and_no_vote(tmp_
     assert (row["strategy"], row["budget"], row["accuracy"], row["n_problems"]) == ("one_sample", 1, 0.125, 2)
     vote = outcomes.filter(strategy="majority_at_k", budget=1).row(0, named=True)
     assert vote["accuracy"] is None and vote["undefined_reasons"] == ["answers_not_banked:2"]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv"])
+def test_a_column_of_the_table_may_name_the_run(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    rows = [{"id": "a", "k": 0, "text": "x", "ok": True, "seed": seed} for seed in (1, 2, None)]
+    if ending == ".csv":
+        pl.DataFrame(rows).write_csv(path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mapping = {"columns": {**MAPPING["columns"], "run": "seed"}}
+    report = import_path("generic", path, tmp_path / "lake", mapping=mapping, provenance=KNOWN)
+    raw = read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect().sort("record_index")
+    assert raw["source_run"].to_list()[:2] == ["1", "2"] and raw["source_run"][2].startswith("sha256:")
+    samples = build_imported_core(raw)["core_samples"]
+    assert samples["is_valid"].all() and sorted(samples["sample_index"]) == [0, 1, 2]
