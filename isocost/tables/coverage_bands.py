@@ -26,8 +26,8 @@ DRAWS = 1 << 15
 # Every budget up to here, then as many again on a geometric grid: enough to see a crossing, few enough to store.
 DENSE = 64
 MOST_PAIRED = 24
-# Above so many pairs a task each gets fewer draws: minutes would buy a third digit that nobody reads off hundreds of curves.
-MANY_PAIRS, DRAWS_OF_MANY = 20, 1 << 12
+# Above so many curves, or pairs of them, a task each gets fewer draws: minutes would buy a third digit that nobody reads off hundreds.
+MANY, DRAWS_OF_MANY = 20, 1 << 12
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def build_coverage_bands(
     Args:
         samples: core_samples; valid graded rows are used. Tasks do not depend on each other: one task's samples give its rows.
         clusters: optional problem_id and cluster_id, e.g. core_problems; problems of a cluster share a multiplier.
-        draws: multiplier draws of each band, rounded up to a power of two; fewer where a task has many pairs.
+        draws: multiplier draws of each band, rounded up to a power of two; fewer where a task has many curves or pairs.
         seed: base seed; every task derives its own from it and its name.
         confidence: level of the intervals and bands.
 
@@ -67,11 +67,12 @@ def build_coverage_bands(
     known = {} if clusters is None else dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows())
     for task, curves in _curves(samples):
         options = {"draws": draws, "seed": task_seed(seed, task), "confidence": confidence}
+        few = options | {"draws": draws if len(curves) <= MANY else min(draws, DRAWS_OF_MANY)}
         for curve in curves:
-            found["out_coverage_bands"] += [{"task": task, **row} for row in _curve_rows(curve, known, options)]
+            found["out_coverage_bands"] += [{"task": task, **row} for row in _curve_rows(curve, known, few)]
         most = sorted(curves, key=lambda one: (-int(one.samples.sum()), one.point_id))[:MOST_PAIRED]
         pairs = list(combinations(sorted(most, key=lambda one: one.point_id), 2))
-        fewer = options | {"draws": draws if len(pairs) <= MANY_PAIRS else min(draws, DRAWS_OF_MANY)}
+        fewer = options | {"draws": draws if len(pairs) <= MANY else min(draws, DRAWS_OF_MANY)}
         for pair in pairs:
             found["out_coverage_differences"] += [{"task": task, **row} for row in _pair_rows(*pair, known, fewer)]
     return {name: conform(pl.DataFrame(rows, schema=empty(name).schema), name) for name, rows in found.items()}

@@ -14,6 +14,7 @@ from isocost.frontier import pareto_mask, rate_faults, simultaneous_band
 from isocost.store import Store
 from isocost.strategies.coverage import pass_at_k
 from isocost.tables.coverage_bands import build_coverage_bands
+from isocost.tables.frontiers import build_frontiers
 
 AIDER_FRONTIER = [
     ("gpt-4o-mini-2024-07-18", 0.3236, 3.6),
@@ -38,6 +39,36 @@ def test_aider_frontier_is_the_published_one(aider):
     mask = pareto_mask([row["total_cost"] for row in known], [row["pass_rate_2"] for row in known])
     kept = sorted((row for row, on in zip(known, mask, strict=True) if on), key=lambda row: row["total_cost"])
     assert [(row["model"], row["total_cost"], row["pass_rate_2"]) for row in kept] == AIDER_FRONTIER
+
+
+def test_aider_frontier_through_the_tables(aider):
+    """Only totals are published, so the benchmark is one problem: a frontier, unknown costs counted, and no claim of uncertainty."""
+    rows = [
+        {
+            "outcome_id": f"oc-{place:02d}",
+            "task": "polyglot",
+            "model_variant": row["model"],
+            "prompt": row["edit_format"],
+            "point_id": f"pt-{place:02d}",
+            "strategy": "one_sample",
+            "budget": 1.0,
+            "parameters": "{}",
+            "accuracy": row["pass_rate_2"] / 100,
+            "cost_usd_per_problem": row["total_cost"] if row.get("total_cost", 0) > 0 else None,
+        }
+        for place, row in enumerate(aider)
+    ]
+    outcomes = pl.DataFrame(rows)
+    problems = outcomes.select("outcome_id", "accuracy", "cost_usd_per_problem", problem_id=pl.lit("all"))
+    built = build_frontiers(outcomes, problems, draws=10)
+    points = built["out_frontier_points"].filter("is_on_frontier").sort("cost")
+    found = [
+        (model, round(cost, 4), round(100 * share, 1)) for model, cost, share in points.select("model_variant", "cost", "accuracy").rows()
+    ]
+    assert found == AIDER_FRONTIER
+    whole = built["out_frontiers"].row(0, named=True)
+    assert (whole["n_outcomes"], whole["n_included"], whole["n_excluded_unknown_cost"], whole["n_frontier"]) == (69, 51, 18, 8)
+    assert points["frontier_probability"].null_count() == points["accuracy_low"].null_count() == 8
 
 
 def test_an_unknown_cost_taken_for_free_would_empty_the_frontier(aider):
