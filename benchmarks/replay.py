@@ -140,8 +140,9 @@ def replay(pattern: str, names: tuple[str, ...], out: Path) -> dict[str, float]:
 
     start, used = time.perf_counter(), time.process_time()
     rows, bound = 0, 0.0
+    unread = [] if any("online" in name for name in names) else ["confidence_record_tokens", "confidence_record_values"]
     for task in range(TASKS):
-        samples = pl.scan_parquet(pattern).filter(pl.col("task") == f"task-{task}").collect()
+        samples = pl.scan_parquet(pattern).filter(pl.col("task") == f"task-{task}").drop(*unread).collect()
         outcomes, problems = build_outcomes(samples, strategies=names)
         del samples
         outcomes.write_parquet(out / f"outcomes-{task}.parquet")

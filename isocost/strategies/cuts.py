@@ -22,6 +22,7 @@ from isocost.strategies.shapes import Bools, Floats
 TOLERANCE = 1e-6  # relative misfit at which a law is no law of these samples
 BY_TOKENS = "output_token_share"
 NOT_BANKED = "not_banked"
+MOST_FITTED = 4096  # samples
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,7 @@ def _computed(bank: PointBank, whole: Floats, length: Floats) -> CutLaw | str:
     if not known.any():
         return NOT_BANKED
     (p, _, _), (c, _, _), (t, middle, spread) = (_centred(x, known) for x in (prompt, cached, length))
-    design = _features(p[known], c[known], t[known])
-    coefficients = _fit(design, whole[known], [_features(p[known], c[known], np.full(int(known.sum()), end)) for end in (-1.0, 0.3, 1.0)])
+    coefficients = _fit(p[known], c[known], t[known], whole[known])
     if coefficients is None:
         return "costs_follow_no_law_of_tokens"
     linear = coefficients[6] + coefficients[7] * p + coefficients[8] * c
@@ -97,22 +97,29 @@ def _centred(values: Floats, known: Bools) -> tuple[Floats, float, float]:
     return (values - middle) / spread, middle, spread
 
 
-def _features(p: Floats, c: Floats, t: Floats) -> Floats:
+def _features(p: Floats, c: Floats, t: Floats) -> list[Floats]:
     """All monomials up to the second degree, those of the generated tokens last."""
-    return np.stack([np.ones(len(t)), p, c, p * p, c * c, p * c, t, p * t, c * t, t * t], axis=1)
+    return [np.ones(len(t)), p, c, p * p, c * c, p * c, t, p * t, c * t, t * t]
 
 
-def _fit(design: Floats, target: Floats, elsewhere: list[Floats]) -> Floats | None:
+def _fit(p: Floats, c: Floats, t: Floats, target: Floats) -> Floats | None:
     """Coefficients that give every known cost, if there are such and if they fix the costs at the other lengths, too."""
     # A few thousand samples fix the law; all are there to disagree.
-    chosen = np.unique(np.linspace(0, len(target) - 1, 4096).astype(np.int64))
-    padded = np.concatenate([design[chosen], np.zeros((max(design.shape[1] - len(chosen), 0), design.shape[1]))])
+    chosen = np.unique(np.linspace(0, len(target) - 1, MOST_FITTED).astype(np.int64))
+    few = p[chosen], c[chosen], t[chosen]
+    design = np.stack(_features(*few), axis=1)
+    padded = np.concatenate([design, np.zeros((max(design.shape[1] - len(chosen), 0), design.shape[1]))])
     _, sizes, axes = np.linalg.svd(padded, full_matrices=False)
     free = axes[sizes < 1e-9 * sizes[0]]
     # As many coefficients as samples fit anything: at least one sample must be left to disagree.
-    is_fixed = len(target) > design.shape[1] - len(free)
-    if not is_fixed or any(np.abs((other - design) @ free.T).max(initial=0.0) > 1e-6 for other in elsewhere):
+    if len(target) <= design.shape[1] - len(free):
         return None
-    coefficients = np.linalg.lstsq(design[chosen], target[chosen], rcond=1e-10)[0]
-    misfit = np.abs(design @ coefficients - target)
-    return coefficients if np.all(misfit <= TOLERANCE * np.abs(target).max()) else None
+    for end in (-1.0, 0.3, 1.0):
+        other = np.stack(_features(*few[:2], np.full(len(chosen), end)), axis=1)
+        if np.abs((other - design) @ free.T).max(initial=0.0) > 1e-6:
+            return None
+    coefficients = np.linalg.lstsq(design, target[chosen], rcond=1e-10)[0]
+    misfit = -target
+    for coefficient, feature in zip(coefficients, _features(p, c, t), strict=True):
+        misfit = misfit + coefficient * feature
+    return coefficients if np.all(np.abs(misfit) <= TOLERANCE * np.abs(target).max()) else None

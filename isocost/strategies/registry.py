@@ -69,6 +69,7 @@ class _Named(ABC):
         reads_answers: whether it needs answer classes.
         is_selector: whether it picks among k samples, so that pass@k is its ceiling and selection efficiency is defined.
         is_default: whether it is replayed when nothing is asked for by name.
+        reads_lists: list columns of core_samples that it reads; others need not be loaded.
     """
 
     family: ClassVar[str]
@@ -81,6 +82,7 @@ class _Named(ABC):
     reads_answers: ClassVar[bool] = False
     is_selector: ClassVar[bool] = False
     is_default: bool = True
+    reads_lists: ClassVar[tuple[str, ...]] = ()
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ and the tables made of it (outcomes.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,7 +62,6 @@ OTHERS = (
     "energy_unknown_reason",
     "costs_unknown_reasons",
     "cluster_id",
-    *LISTS,
 )
 
 
@@ -89,8 +88,8 @@ class BankFacts:
         return None if found is None else str(found)
 
 
-def needed(samples: pl.DataFrame) -> pl.DataFrame:
-    """The columns a replay reads.
+def needed(samples: pl.DataFrame, *, lists: Collection[str] = LISTS) -> pl.DataFrame:
+    """The columns a replay reads, of list columns only those named.
 
     Raises:
         IsocostError: naming the first required column that is missing, or a number that is NaN or infinite.
@@ -102,7 +101,7 @@ def needed(samples: pl.DataFrame) -> pl.DataFrame:
             )
     if "answer_class" not in samples.columns and "answer" not in samples.columns:
         raise IsocostError("neither answer_class nor answer is there", where="core_samples", remedy="Votes need one of them.")
-    return samples.select([name for name in (*REQUIRED, *NUMBERS, *OTHERS) if name in samples.columns])
+    return samples.select([name for name in (*REQUIRED, *NUMBERS, *OTHERS, *lists) if name in samples.columns])
 
 
 def task_banks(rows: pl.DataFrame) -> Iterator[tuple[PointBank, BankFacts]]:

@@ -102,7 +102,7 @@ def iter_outcomes(
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """As `build_outcomes`, task by task, so that a bank larger than memory's share can be written away in between."""
     chosen = find_strategies(strategies)
-    samples = needed(core_samples)
+    samples = needed(core_samples, lists={name for strategy in chosen for name in strategy.reads_lists})
     options = bootstrap or Bootstrap()
     replayed: set[str] = set()
     for task in samples["task"].unique().sort():

@@ -35,6 +35,7 @@ class DeepConfOnline(Strategy):
     exactness = "random orders with a bound"
     tie_rule = "uniform"
     reads_answers = True
+    reads_lists = ("confidence_record_tokens", "confidence_record_values")
     keep: float = 0.9
     warmup: int = 16
 

@@ -37,9 +37,10 @@ class GenerateThenVerify(Strategy):
     family = "generate_then_verify"
     summary = "The solution with the highest mean of V verdicts among S."
     is_selector = True
-    needs = ("n_verdicts",)
+    needs = ("verdicts",)
     exactness = "exact for verdicts of yes and no and where all verdicts are used, else random verdicts with a bound"
     tie_rule = "uniform"
+    reads_lists = ("verdicts",)
     verifications: int = 0
 
     @property

@@ -130,7 +130,7 @@ def assert_problems(name: str, row: dict, found: dict, is_chain: bool) -> None:
         assert found["sure"] == (pytest.approx(1.0, abs=1e-12), None)
     accuracy, reason = found["nan"]
     needs = set(all_variants()[name].needs)
-    if (needs & set(SCORES) or "n_verdicts" in needs) and not is_chain and not is_left_out:
+    if (needs & set(SCORES) or "verdicts" in needs) and not is_chain and not is_left_out:
         assert (accuracy, reason in NO_SCORE) == (None, True)
     elif needs & set(SCORES) and is_chain:
         # An answer without a score is never accepted: it is passed on, and told.
