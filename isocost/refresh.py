@@ -155,7 +155,7 @@ def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
 
     The bank is no input of the piece's own: core_samples has the hash of every sample's tokens.
     """
-    wanted = ("sample_id", "output_token_ids")
+    wanted = ("sample_id", "output_token_ids", "token_logprobs")
     greedy = points.filter((pl.col("temperature") == 0) & ~pl.col("session_id").str.starts_with("im-"))
     frames = [
         read_raw(rows.lake, "raw_generations", str(key[0]), point_ids=part["point_id"].to_list(), columns=[*wanted, "is_warmup"])

@@ -15,7 +15,7 @@ import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.frontier import benjamini_hochberg, paired_comparison
-from isocost.items import divergence_index, mean_spread
+from isocost.items import divergence_index, mean_spread, top1_spread
 from isocost.schema.frames import conform, empty
 
 SIGNIFICANCE = 0.05
@@ -43,14 +43,15 @@ def build_reproducibility(
         samples: core_samples; valid rows of points with temperature 0 are used.
         points: core_points.
         sessions: core_sessions; the latest run of a session tells engine version and device.
-        tokens: optional sample_id and output_token_ids; without it only hashes are compared.
+        tokens: optional sample_id, output_token_ids and, where banked, token_logprobs; without it only hashes are compared.
 
     Returns:
         out_reproducibility, one row for each group of at least two runs.
     """
     runs = _greedy_runs(samples, points, sessions)
     if tokens is not None:
-        runs = runs.join(tokens.select("sample_id", "output_token_ids"), on="sample_id", how="left", maintain_order="left")
+        told = tokens.select("sample_id", "output_token_ids", *(c for c in ("token_logprobs",) if c in tokens.columns))
+        runs = runs.join(told, on="sample_id", how="left", maintain_order="left")
     rows = []
     for varied in (*DIMENSIONS, "repeat", "any"):
         moving = DIMENSIONS.get(varied, () if varied == "repeat" else _RUNTIME)
@@ -123,23 +124,40 @@ def _spreads(table: pl.DataFrame, shape: tuple[int, int]) -> dict[str, object]:
 
 def _divergence(table: pl.DataFrame, shape: tuple[int, int]) -> dict[str, object]:
     ids = table["output_token_ids"] if "output_token_ids" in table.columns else None
-    blank = {"divergence_index_min": None, "divergence_index_median": None, "divergence_index_mean": None}
+    names = ("divergence_index_min", "divergence_index_median", "divergence_index_mean", "top1_probability_std")
+    blank: dict[str, object] = dict.fromkeys(names)
     if ids is not None and ids.null_count() == 0:
         responses = ids.to_list()
         found = [divergence_index(responses[column :: shape[1]]) for column in range(shape[1])]
         split = np.array([index for index in found if index is not None])
         if len(split):
-            blank = {
+            blank |= {
                 "divergence_index_min": int(split.min()),
                 "divergence_index_median": float(np.median(split)),
                 "divergence_index_mean": float(split.mean()),
             }
+        blank["top1_probability_std"] = _top1(table, shape, found)
         return {"n_diverging": len(split), "diverging_ratio": len(split) / shape[1], "divergence_method": "token_ids"} | blank
     if table["completion_hash"].null_count():
         return {"n_diverging": None, "diverging_ratio": None, "divergence_method": None} | blank
     hashes = np.array(table["completion_hash"].to_list()).reshape(shape)
     split = int((hashes != hashes[0]).any(axis=0).sum())
     return {"n_diverging": split, "diverging_ratio": split / shape[1], "divergence_method": "completion_hash"} | blank
+
+
+def _top1(table: pl.DataFrame, shape: tuple[int, int], divergence: list[int | None]) -> float | None:
+    """Avg_Std@top1_prob: a greedy token is the most likely one, so that its probability is the top-1 probability; None where not banked."""
+    banked = table["token_logprobs"] if "token_logprobs" in table.columns else None
+    if banked is None or banked.null_count() or (banked.list.len() != table["output_token_ids"].list.len()).any():
+        return None
+    values = banked.to_list()
+    spreads = []
+    for column, index in enumerate(divergence):
+        runs = values[column :: shape[1]]
+        until = min(len(run) for run in runs) if index is None else index
+        if until:
+            spreads.append(top1_spread(np.exp(np.array([run[:until] for run in runs])), None))
+    return float(np.mean(spreads)) if spreads else None
 
 
 def build_regressions(samples: pl.DataFrame, points: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:

@@ -192,6 +192,13 @@ REPRODUCIBILITY = Table(
         Column("divergence_index_median", "float64", "Median over diverging problems.", unit="tokens"),
         Column("divergence_index_mean", "float64", "Div_Index: mean over diverging problems.", unit="tokens"),
         Column(
+            "top1_probability_std",
+            "float64",
+            "Avg_Std@top1_prob: standard deviation (n - 1) over runs of the generated token's probability, mean over positions before "
+            "divergence, then over problems; NULL without banked log-probabilities or where all diverge at once.",
+            unit="ratio",
+        ),
+        Column(
             "divergence_method",
             "string",
             "What the responses were compared by; NULL where nothing tells.",

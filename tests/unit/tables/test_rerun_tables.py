@@ -101,6 +101,25 @@ def test_batches_are_compared_and_the_worked_divergence_comes_through():
     assert json.loads(row["fixed"])["dtype"] == "bfloat16" and "max_num_seqs" not in json.loads(row["fixed"])
 
 
+def test_spread_of_the_top_probability_before_divergence():
+    """The worked positions (.9, .9, .9), (.8, .81, .79) and, from divergence on, what must not count; the other problem never diverges."""
+    samples, points, sessions, tokens = three_batches()
+    chances = {
+        "pt-A:p0:0": [0.9, 0.80, 0.70, 0.5, 0.5],
+        "pt-B:p0:0": [0.9, 0.81, 0.68, 0.5, 0.5],
+        "pt-C:p0:0": [0.9, 0.79, 0.1],
+        **{f"pt-{name}:p1:0": [0.6, chance] for name, chance in zip("ABC", (0.70, 0.68, 0.72), strict=True)},
+    }
+    banked = tokens.with_columns(
+        token_logprobs=pl.Series([np.log(chances[key]).tolist() for key in tokens["sample_id"]], dtype=pl.List(pl.Float32))
+    )
+    row = build_reproducibility(samples, points, sessions, banked).filter(pl.col("varied") == "batch").row(0, named=True)
+    assert row["top1_probability_std"] == pytest.approx(((0 + 0.01) / 2 + (0 + 0.02) / 2) / 2, abs=1e-6)
+    assert build_reproducibility(samples, points, sessions, tokens)["top1_probability_std"].null_count() == 2
+    partly = banked.with_columns(pl.when(pl.col("sample_id") != "pt-A:p1:0").then(pl.col("token_logprobs")).alias("token_logprobs"))
+    assert build_reproducibility(samples, points, sessions, partly)["top1_probability_std"].null_count() == 2
+
+
 def test_without_token_ids_hashes_decide_and_without_hashes_nothing_does():
     samples, points, sessions, _ = three_batches()
     row = build_reproducibility(samples, points, sessions).row(1, named=True)
