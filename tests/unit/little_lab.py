@@ -20,6 +20,7 @@ from isocost.schema.registry import all_tables, table
 SESSION, RUN = "quickstart-0123456789", "run-1"
 BUDGETS = (1, 2, 4, 8)
 TOKENS = {"direct": 12, "think": 60}
+_NOT_COSTED = ("kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes", "device_s", "cost_usd")
 SKILL = {("adding", "direct"): 0.30, ("adding", "think"): 0.62, ("sorting", "direct"): 0.12, ("sorting", "think"): 0.35}
 
 
@@ -166,6 +167,7 @@ def _samples(dice: random.Random, task: str, prompt: str, problems: int, samples
                 "latency_s": 0.01 + 0.001 * length,
                 "flops": 2e6 * length,
                 "energy_unknown_reason": "no_power_source",
+                "costs_unknown_reasons": [f"{axis}: not measured here" for axis in _NOT_COSTED],
                 "n_calls": 1,
             }
         )

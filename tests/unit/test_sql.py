@@ -33,6 +33,9 @@ MUTATIONS = {
     "core_samples__cache_within_prompt": f"UPDATE core_samples SET cached_tokens = prompt_tokens + 1 {ONE}",
     "core_samples__validity_has_its_reason": f"UPDATE core_samples SET is_valid = false {ONE}",
     "core_samples__energy_has_its_method": f"UPDATE core_samples SET energy_j = 1.5 {ONE}",
+    "core_samples__unknown_costs_have_their_reason": f"UPDATE core_samples SET flops = NULL {ONE}",
+    "core_energy_attribution__shares_add_up": "INSERT INTO core_energy_attribution (call_id, attempt, sample_id, session_id, run_id, "
+    "attribution, is_default, energy_j) VALUES ('c', 1, 's', 'lost', 'r', 'time_share', false, 1.5)",
     "core_samples__no_answer_is_not_correct": "UPDATE core_samples SET correct = true WHERE sample_id = "
     "(SELECT min(sample_id) FROM core_samples WHERE parse_status = 'no_answer')",
     "core_samples__truncation_is_length": f"UPDATE core_samples SET is_truncated = NOT is_truncated {ONE}",
