@@ -14,6 +14,7 @@ import polars as pl
 from isocost.frontier import benjamini_hochberg, holm, mcnemar, paired_comparison, problems_needed, simultaneous_band
 from isocost.schema.frames import empty
 from isocost.tables.frontier_blocks import Block
+from isocost.tables.scaling_curves import snap
 
 MOST_COMPARED = 64
 # Multiplier draws: adjusted p-values are then known to about 0.003 where it matters, at 0.05.
@@ -113,7 +114,8 @@ def pair_rows(block: Block, pairs: Pairs, family: str, confidence: float) -> pl.
             "comparison_family": [family] * len(pairs),
             "first_outcome_id": [ids[a] for a, _ in pairs],
             "second_outcome_id": [ids[b] for _, b in pairs],
-            **{name: pl.Series(values).fill_nan(None) for name, values in columns.items()},
+            # To 12 digits, which hides the last bits in which machines differ.
+            **{name: pl.Series(snap(values)).fill_nan(None) for name, values in columns.items()},
             "n_first_only": _counts(only_first, exact),
             "n_second_only": _counts(only_second, exact),
             "undefined_reason": [CONSTANT if gone else None for gone in np.isnan(p_value)],

@@ -18,6 +18,7 @@ from isocost.frontier import Band, score_interval, simultaneous_band
 from isocost.schema.frames import conform, empty
 from isocost.strategies import pass_at_k
 from isocost.tables.frontier_blocks import task_seed
+from isocost.tables.scaling_curves import number
 
 TABLE_NAMES = ("out_coverage_bands", "out_coverage_differences")
 CONFIDENCE = 0.95
@@ -75,7 +76,12 @@ def build_coverage_bands(
         fewer = options | {"draws": draws if len(pairs) <= MANY else min(draws, DRAWS_OF_MANY)}
         for pair in pairs:
             found["out_coverage_differences"] += [{"task": task, **row} for row in _pair_rows(*pair, known, fewer)]
-    return {name: conform(pl.DataFrame(rows, schema=empty(name).schema), name) for name, rows in found.items()}
+    return {name: conform(pl.DataFrame(_plain(rows), schema=empty(name).schema), name) for name, rows in found.items()}
+
+
+def _plain(rows: list[dict]) -> list[dict]:
+    """Numbers to 12 digits, which hides the last bits in which machines differ."""
+    return [{name: number(value) if isinstance(value, float) else value for name, value in row.items()} for row in rows]
 
 
 def _curves(samples: pl.DataFrame) -> Iterator[tuple[str, list[_Curve]]]:

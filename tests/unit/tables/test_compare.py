@@ -8,8 +8,10 @@ import pytest
 from scipy import stats
 
 from isocost import sql
+from isocost.cli import main
 from isocost.errors import IsocostError
 from isocost.publish.comparison import comparison_lines
+from isocost.store import Store
 from isocost.tables.compare import compare_outcomes
 
 pytestmark = pytest.mark.slow
@@ -88,6 +90,19 @@ def test_printed_lines_say_difference_interval_and_p():
     assert "points (95" in text and "p < 0.0001, paired t test" in text and "2.00 times" in text and "The first is more accurate." in text
     none = "\n".join(comparison_lines(compare_outcomes(*frames(), "oc-aa11", "oc-aa11")))
     assert "No difference in accuracy is shown." in none
+
+
+def test_the_command_prints_or_says_what_is_wrong(lab, tmp_path, capsys):
+    store = Store(tmp_path / "data")
+    for name in ("out_strategy_outcomes", "out_strategy_problems"):
+        store.write(lab[name], name)
+    one, other = lab["out_strategy_outcomes"].filter(pl.col("task") == "adding")["outcome_id"].sort().to_list()[:2]
+    assert main(["--data", str(store.root), "compare", one, other]) == 0
+    out = capsys.readouterr().out
+    assert f"first   {one}" in out and "accuracy" in out and "points (95" in out
+    assert main(["--data", str(store.root), "compare", one, "oc-nobody"]) == 2
+    assert "there is no outcome 'oc-nobody'" in capsys.readouterr().err
+    assert main(["--data", str(tmp_path / "empty"), "compare", one, other]) == 2
 
 
 def test_the_sql_macro_agrees_up_to_the_normal_approximation():
