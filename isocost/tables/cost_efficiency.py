@@ -6,6 +6,7 @@ and cost-of-pass (``costs``). What cannot be known is NULL and says why in the r
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
+from isocost.tables.core_costs import resolved_dtype
 from isocost.tables.total_ratios import draws_of, ratio_interval
 
 Row = dict[str, Any]
@@ -142,14 +144,14 @@ def build_request_efficiency(
 
 
 _NO_SESSION: Row = dict.fromkeys(
-    ("device", "output_tokens_per_s", "device_count", "decoding_s", "decode_batch_mean", "window_s", "samples")
+    ("device", "output_tokens_per_s", "device_count", "decoding_s", "decode_batch_mean", "window_s", "samples", "resolved")
 )
 
 
 def _session(runs: pl.DataFrame, samples: pl.DataFrame) -> Row:
     timed = runs.filter((pl.col("window_s") > 0) & pl.col("output_tokens").is_not_null())
     seconds = float(timed["window_s"].sum()) if timed.height else 0.0
-    devices = runs["device"].drop_nulls()
+    devices, resolved = runs["device"].drop_nulls(), runs["resolved_engine"].drop_nulls()
     decoded = runs.filter(pl.col("decode_batch_mean").is_not_null())
     decoding = float(decoded["decoding_s"].sum())
     return {
@@ -160,6 +162,7 @@ def _session(runs: pl.DataFrame, samples: pl.DataFrame) -> Row:
         "decode_batch_mean": float((decoded["decode_batch_mean"] * decoded["decoding_s"]).sum()) / decoding if decoding else None,
         "window_s": seconds if seconds > 0 else None,
         "samples": samples,
+        "resolved": json.loads(resolved[-1]) if len(resolved) else {},
     }
 
 
@@ -220,28 +223,27 @@ def _energy(part: pl.DataFrame) -> Row:
 
 
 def _utilisation(row: Row, part: pl.DataFrame, point: Row, session: Row, book: CardBook) -> Row:
-    """Utilisation and distance from the roofline, or the first reason why they are unknown."""
+    """Device time, dollars, utilisation and distance from the roofline; the first reason why one of them is unknown."""
     if row["requests_per_s"] is None:
         return {"unknown_reason": "no measured window, or tokens unknown"}
-    if row["_flops"] is None:
-        return {"unknown_reason": "FLOPs unknown: no model card is named"}
-    per_s = row["requests_per_s"] * row["_flops"]
-    found = {"flops_per_s": per_s}
+    found: Row = {} if row["_flops"] is None else {"flops_per_s": row["requests_per_s"] * row["_flops"]}
     try:
         device = book.device(str(session["device"]))
-        peak = device.peak(str(point.get("dtype") or ""))
     except IsocostError as error:
         return found | {"unknown_reason": error.what}
     count = session["device_count"]
     if count is None:
         return found | {"unknown_reason": "the number of devices is not recorded"}
-    found["mfu_ratio"] = per_s / (peak * count)
+    found |= _money(row, device, count, book)
     if device.power_limit_w is not None:
         found["energy_cap_j_per_sample"] = float(energy_cap_j(device, 1 / row["requests_per_s"], devices=count))
-    found |= _money(row, device, count, book)
+    if row["_flops"] is None or point.get("model_card") is None:
+        return found | {"unknown_reason": "FLOPs unknown: no model card is named"}
+    point = point | {"dtype": resolved_dtype({"engine": {"resolved": session["resolved"]}}, str(point.get("dtype") or ""))}
     try:
+        found["mfu_ratio"] = found["flops_per_s"] / (device.peak(point["dtype"]) * count)
         return found | _bandwidth(point, device, session, book) | _roofline(part, point, device, count, book)
-    except IsocostError as error:  # a card without bandwidth, or a point that names no model card
+    except IsocostError as error:  # a card without peak or bandwidth
         return found | {"unknown_reason": error.what}
 
 
@@ -250,7 +252,7 @@ def _bandwidth(point: Row, device: DeviceCard, session: Row, book: CardBook) -> 
     timed = session["samples"].filter(pl.col("n_calls") == 1).drop_nulls(["prompt_tokens", "output_tokens"])
     batch = session["decode_batch_mean"]
     if batch is None or batch < 1 or timed.height < session["samples"].height:
-        return {}
+        return {"unknown_reason": "the decode batch is unknown, or samples are made of several calls"}
     model = book.model(str(point["model_card"]))
     prompt, output = (timed[c].to_numpy().astype(np.float64) for c in ("prompt_tokens", "output_tokens"))
     steps = np.maximum(output - 1, 0)

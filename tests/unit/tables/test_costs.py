@@ -216,6 +216,23 @@ def test_utilisation_says_why_it_is_unknown(change, reason):
     assert row["mfu_ratio"] is None and reason in row["unknown_reason"]
 
 
+def test_money_needs_no_model_card():
+    rows = samples(GRID, flops=lambda *_: None)
+    row = all_tables(rows)["out_request_efficiency"].row(0, named=True)
+    assert row["device_usd_per_sample"] > 0 and row["energy_cap_j_per_sample"] > 0 and row["mfu_ratio"] is None
+    assert row["unknown_reason"] == "FLOPs unknown: no model card is named"
+
+
+def test_the_format_that_the_engine_resolved_has_the_peak():
+    book = load_book()
+    told = SESSION | {"resolved_engine": json.dumps({"model": {"dtype": "torch.bfloat16"}})}
+    points = points_of("ab").with_columns(dtype=pl.lit("auto"))
+    built = build_cost_tables(samples(GRID), frame([told], "core_sessions"), points, book)["out_request_efficiency"]
+    assert built["mfu_ratio"].to_list() == all_tables(samples(GRID))["out_request_efficiency"]["mfu_ratio"].to_list()
+    unresolved = build_cost_tables(samples(GRID), frame([SESSION], "core_sessions"), points, book)["out_request_efficiency"]
+    assert "no dense peak for auto" in unresolved["unknown_reason"][0]
+
+
 def test_a_device_without_bandwidth_still_has_its_flops():
     book = load_book()
     book.devices["h100-sxm"] = book.devices["h100-sxm"].model_copy(update={"bandwidth_bytes_per_s": None})
