@@ -18,11 +18,8 @@ def bring(store: Store, *arguments: str | Path) -> None:
     assert main(["--data", str(store.root), "import", *map(str, arguments)]) == 0
 
 
-def outcomes(store: Store, strategy: str) -> pl.DataFrame:
-    if not store.files("out_strategy_outcomes"):
-        refresh.derive_strategies(store)
-    found = store.read("out_strategy_outcomes")
-    return found.filter(strategy=strategy, budget=1).sort("task", "model_variant", "accuracy", nulls_last=True)
+def outcomes(store: Store) -> pl.DataFrame:
+    return refresh.derive_strategies(store)["out_strategy_outcomes"].filter(budget=1)
 
 
 def test_every_log_of_the_inspect_folder_keeps_its_accuracy(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +31,7 @@ def test_every_log_of_the_inspect_folder_keeps_its_accuracy(shared_data: Path, t
     # One log stands there twice, as .json and as .eval; one has no verdicts; the other four keep all their samples.
     reasons = samples["invalid_reasons"].explode(empty_as_null=False).drop_nulls().value_counts().rows()
     assert dict(reasons) == {"not_judged": 10, "duplicate_in_source": 1}
-    found = outcomes(store, "pass_at_k").filter(pl.col("accuracy").is_not_null())
+    found = outcomes(store).filter(pl.col("accuracy").is_not_null(), strategy="pass_at_k")
     told = {(row["task"], row["model_variant"], row["n_samples"]): row["accuracy"] for row in found.iter_rows(named=True)}
     assert told == pytest.approx(
         {
@@ -61,10 +58,11 @@ def test_gsm8k_labels_have_the_accuracy_of_one_sample(shared_data: Path, tmp_pat
     store = Store(tmp_path / "data")
     path = shared_data / "gsm8k" / "example_model_solutions.jsonl"
     bring(store, "gsm8k_solutions", path, "--task-version", "main", "--unknown", "prompt", "--unknown", "sampling")
-    found = outcomes(store, "one_sample")
+    every = outcomes(store)
+    found = every.filter(strategy="one_sample")
     assert set(found["strategy_kind"]) == {"policy"} and set(found["n_problems"]) == {1319}
     assert (found["accuracy"] * 1319).round(6).sort().to_list() == [286, 458, 515, 742]
-    assert outcomes(store, "majority_at_k")["accuracy"].null_count() == 4
+    assert every.filter(strategy="majority_at_k")["accuracy"].null_count() == 4
 
 
 def test_a_folder_of_guidellm_reports(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
