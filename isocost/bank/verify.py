@@ -156,7 +156,7 @@ def _imports(files: Files) -> tuple[int, list[BankFault]]:
     if not files.is_local:
         return 0, []
     lake = Path(files.full("."))
-    faults = [BankFault(f.kind, f.path.relative_to(lake).as_posix(), f.detail, True) for f in verify_imports(lake)]
+    faults = [BankFault(f.kind, f.path.relative_to(lake).as_posix(), f.detail, f.kind != "index") for f in verify_imports(lake)]
     return sum(1 for _ in imports_root(lake).glob("source=*/import=*")), faults
 
 

@@ -300,7 +300,7 @@ class ImportFault:
     """One thing that is wrong with a sealed import.
 
     Attributes:
-        kind: ``missing``, ``checksum`` or ``manifest``.
+        kind: ``missing``, ``checksum``, ``manifest`` or ``index`` (whole, but no index names it, so that nothing reads it).
         path: file at fault.
         detail: what was found.
     """
@@ -330,7 +330,18 @@ def _faults(folder: Path) -> list[ImportFault]:
             found.append(ImportFault("missing", path, "is missing"))
         elif file_sha256(path) != entry["sha256"]:
             found.append(ImportFault("checksum", path, "was changed after it was sealed"))
-    return found
+    return [*found, *_index_faults(folder)]
+
+
+def _index_faults(folder: Path) -> list[ImportFault]:
+    """An import that no index names is read by nobody: the index was deleted, or the import was killed just before it counted."""
+    try:
+        index = _read_index(folder.parent)
+    except IsocostError as error:
+        return [ImportFault("index", folder.parent / "index.json", error.what)]
+    if folder.name.removeprefix("import=") in {index["active"], *index["superseded_by"]}:
+        return []
+    return [ImportFault("index", folder, "is whole but in no index, so that nothing reads it; importing its source again makes it count")]
 
 
 def set_aside_imports(lake: Path) -> list[str]:
