@@ -44,13 +44,34 @@ class EveryEvalEver(Importer):
                 document = as_object(load_json(file), str(file))
                 _check_version(document, str(file))
                 runs[str(document["evaluation_id"])] = {"file": file, "document": document}
-        for file in source.files:
-            if file.suffix == ".jsonl":
-                for number, value in iter_json_lines(file):
-                    _check_version(value, f"{file}, line {number}")
-                    yield _sample(source, file, number, value, runs.get(str(value.get("evaluation_id"))))
+        instances = [file for file in source.files if file.suffix == ".jsonl"]
+        several = _several_results(instances)
+        for file in instances:
+            for number, value in iter_json_lines(file):
+                _check_version(value, f"{file}, line {number}")
+                row = _sample(source, file, number, value, runs.get(str(value.get("evaluation_id"))))
+                if _evaluation(value) in several:
+                    # The same answer judged by several metrics: a point for each, not several answers.
+                    row.json("condition", {"metric": row.values.get("label_name") or str(value.get("evaluation_result_id"))})
+                yield row
         for run in runs.values():
             yield from _results(source, run["file"], run["document"])
+
+
+def _evaluation(value: dict[str, Any]) -> tuple[str, str]:
+    return str(value.get("evaluation_id")), str(value.get("evaluation_name"))
+
+
+def _several_results(files: list[Path]) -> set[tuple[str, str]]:
+    """Evaluations whose samples are judged by more than one result."""
+    first: dict[tuple[str, str], str] = {}
+    several = set()
+    for file in files:
+        for _, value in iter_json_lines(file):
+            result = str(value.get("evaluation_result_id"))
+            if first.setdefault(_evaluation(value), result) != result:
+                several.add(_evaluation(value))
+    return several
 
 
 def _run_of(value: dict[str, Any]) -> str | None:

@@ -151,3 +151,18 @@ def test_vllm_sweep_without_server_settings(tmp_path):
     _, frame = imported("vllm_bench", tmp_path / "sweep", tmp_path / "lake")
     assert json.loads(frame["condition"][0])["sweep"] == "BENCH-rate=1"
     assert frame.filter(pl.col("metric_name") == "mean_ttft")["metric_value"].item() == 0.015
+
+
+def test_every_eval_ever_with_two_metrics_has_two_points_and_no_second_sample(tmp_path):
+    folder = files.every_eval_ever(tmp_path / "in")
+    (instance,) = read_lines(folder / "eval_samples.jsonl")
+    other = instance | {"evaluation_result_id": "t#f1", "evaluation": {"score": 0.0, "is_correct": False}}
+    lines(folder / "eval_samples.jsonl", [instance, other])
+    document = json.loads((folder / "eval.json").read_text())
+    (result,) = document["evaluation_results"]
+    document["evaluation_results"].append(result | {"evaluation_result_id": "t#f1", "metric_config": {"metric_name": "F1"}})
+    (folder / "eval.json").write_text(json.dumps(document))
+    _, frame = imported("every_eval_ever", folder, tmp_path / "lake")
+    samples = build_imported_core(frame)["core_samples"]
+    assert set(frame.filter(record_kind="sample")["condition"]) == {'{"metric":"Accuracy"}', '{"metric":"F1"}'}
+    assert samples["point_id"].n_unique() == 2 and samples["problem_id"].n_unique() == 1
