@@ -171,26 +171,26 @@ def _pair_rows(first: _Curve, second: _Curve, known: dict[str, str | None], opti
         names |= {"model_variant": one.model_variant, "other_model_variant": other.model_variant, **_shared(one, units, options)}
         for i, k in enumerate(ks):
             judged = _judged(band, i, sign, units, options["confidence"])
-            judged["difference"] = float(mine[i] - theirs[i]) if band is None else sign * float(band.mean[i])
+            judged["pass_at_k_difference"] = float(mine[i] - theirs[i]) if band is None else sign * float(band.mean[i])
             rows.append({**names, "k": int(k), "pass_at_k": float(mine[i]), "other_pass_at_k": float(theirs[i]), **judged})
     return rows
 
 
 def _judged(band: Band | None, i: int, sign: int, units: int, confidence: float) -> dict:
     """Interval, band and verdict of one difference; one that is the same on every problem has no spread to judge by."""
-    unknown = dict.fromkeys(("difference_low", "difference_high", "band_low", "band_high", "band_multiplier"))
+    unknown = dict.fromkeys(("pass_at_k_difference_low", "pass_at_k_difference_high", "band_low", "band_high", "band_multiplier"))
     if band is None:
-        return {**unknown, "difference_se": None, "verdict": "unknown"}
+        return {**unknown, "pass_at_k_difference_se": None, "verdict": "unknown"}
     difference, se = float(band.mean[i]), float(band.se[i])
     if se == 0 and abs(difference) > 1e-14:
-        return {**unknown, "difference_se": se, "verdict": "unknown"}
+        return {**unknown, "pass_at_k_difference_se": se, "verdict": "unknown"}
     half = float(stats.t.ppf((1 + confidence) / 2, units - 1)) * se
     edges = _edges(band, i, difference - half, difference + half)
     low, high = (edges["band_low"], edges["band_high"]) if sign > 0 else (-edges["band_high"], -edges["band_low"])
     return {
-        "difference_se": se,
-        "difference_low": sign * difference - half,
-        "difference_high": sign * difference + half,
+        "pass_at_k_difference_se": se,
+        "pass_at_k_difference_low": sign * difference - half,
+        "pass_at_k_difference_high": sign * difference + half,
         **edges,
         "band_low": low,
         "band_high": high,

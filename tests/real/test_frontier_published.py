@@ -124,8 +124,8 @@ def test_published_crossing_through_the_command_line_and_the_table(shared_data, 
     built = build_coverage_bands(store.read("core_samples"), clusters=store.read("core_problems"))
     rows = built["out_coverage_differences"].filter(pl.col("model_variant") == "rl").sort("k")
     assert rows["k"].to_list() == expected["ks"] and rows["n_problems"].unique().to_list() == [1060]
-    assert rows["difference"].to_numpy() == pytest.approx(expected["mean"], abs=1e-9)
-    assert rows["difference_se"].to_numpy() == pytest.approx(expected["se"], rel=0.02)
+    assert rows["pass_at_k_difference"].to_numpy() == pytest.approx(expected["mean"], abs=1e-9)
+    assert rows["pass_at_k_difference_se"].to_numpy() == pytest.approx(expected["se"], rel=0.02)
     assert rows["band_multiplier"][0] == pytest.approx(expected["critical_value"], abs=0.02)
     reading = {name: part["k"].to_list() for (name,), part in rows.group_by("verdict", maintain_order=True)}
     assert reading == {"better": list(range(1, 11)), "inconclusive": expected["inconclusive_budgets"], "worse": list(range(61, 129))}

@@ -115,7 +115,7 @@ def _overtaking(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "k": k,
             "pass_at_k": mine,
             "other_pass_at_k": known[task, other, k],
-            "difference": mine - known[task, other, k],
+            "pass_at_k_difference": mine - known[task, other, k],
             "verdict": "better" if mine > known[task, other, k] else "worse",
         }
         for (task, one, k), mine in known.items()

@@ -60,8 +60,8 @@ MUTATIONS = {
     "out_comparisons__intervals_hold_the_difference": "UPDATE out_comparisons SET accuracy_difference_band_low = accuracy_difference",
     "out_coverage_bands__band_holds_a_rising_curve": "UPDATE out_coverage_bands SET band_high = pass_at_k "
     "WHERE rowid = (SELECT min(rowid) FROM out_coverage_bands)",
-    "out_coverage_differences__both_directions_agree": "UPDATE out_coverage_differences SET difference = difference + 0.01 "
-    "WHERE rowid = (SELECT min(rowid) FROM out_coverage_differences)",
+    "out_coverage_differences__both_directions_agree": "UPDATE out_coverage_differences "
+    "SET pass_at_k_difference = pass_at_k_difference + 0.01 WHERE rowid = (SELECT min(rowid) FROM out_coverage_differences)",
     "out_scaling_points__outcome_is_known": "UPDATE out_scaling_points SET outcome_id = 'lost' WHERE point_kind = 'measured' "
     "AND outcome_id = (SELECT min(outcome_id) FROM out_scaling_points)",
     "out_scaling_fits__one_family_is_chosen": f"UPDATE out_scaling_fits SET is_chosen = false {CURVE}",

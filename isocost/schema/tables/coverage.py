@@ -78,15 +78,15 @@ COVERAGE_DIFFERENCES = Table(
         Column("k", "int32", "Samples a problem.", unit="samples", nullable=False),
         Column("pass_at_k", "float64", "pass@k of point_id over the common problems.", unit="ratio", nullable=False),
         Column("other_pass_at_k", "float64", "pass@k of other_point_id over the same problems.", unit="ratio", nullable=False),
-        Column("difference", "float64", "Mean over problems of pass_at_k - other_pass_at_k.", unit="ratio", nullable=False),
-        Column("difference_se", "float64", "Standard error of these paired differences over problems (clusters).", unit="ratio"),
-        Column("difference_low", "float64", "Lower end of the pointwise paired t interval.", unit="ratio"),
-        Column("difference_high", "float64", "Upper end of the pointwise paired t interval.", unit="ratio"),
+        Column("pass_at_k_difference", "float64", "Mean over problems of pass_at_k - other_pass_at_k.", unit="ratio", nullable=False),
+        Column("pass_at_k_difference_se", "float64", "Standard error of these paired differences over problems (clusters).", unit="ratio"),
+        Column("pass_at_k_difference_low", "float64", "Lower end of the pointwise paired t interval.", unit="ratio"),
+        Column("pass_at_k_difference_high", "float64", "Upper end of the pointwise paired t interval.", unit="ratio"),
         Column(
             "band_low",
             "float64",
-            "Lower edge of the band that holds all differences of the pair at once, never above difference_low; NULL where all problems "
-            "differ by the same amount.",
+            "Lower edge of the band that holds all differences of the pair at once, never above pass_at_k_difference_low; NULL where all "
+            "problems differ by the same amount.",
             unit="ratio",
         ),
         Column("band_high", "float64", "Upper edge of that band.", unit="ratio"),

@@ -63,9 +63,9 @@ def test_differences_come_in_both_directions_and_better_means_better():
     there = rows.filter(pl.col("point_id") == "sums-good").sort("k")
     back = rows.filter(pl.col("point_id") == "sums-poor").sort("k")
     assert there["verdict"].unique().to_list() == ["better"] and back["verdict"].unique().to_list() == ["worse"]
-    assert there["difference"].to_numpy() == pytest.approx(-back["difference"].to_numpy())
+    assert there["pass_at_k_difference"].to_numpy() == pytest.approx(-back["pass_at_k_difference"].to_numpy())
     assert there["band_low"].to_numpy() == pytest.approx(-back["band_high"].to_numpy())
-    assert (there["band_low"] <= there["difference_low"]).all()
+    assert (there["band_low"] <= there["pass_at_k_difference_low"]).all()
 
 
 def test_one_sample_each_and_no_spread_claim_nothing():
