@@ -153,6 +153,7 @@ def test_power_is_kept_in_simulation():
     assert (found.p_value < 0.05).mean() == pytest.approx(0.8, abs=0.03)
 
 
+@pytest.mark.slow
 def test_band_is_wider_than_pointwise_and_covers_the_whole_curve():
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(200, 8, 150)).cumsum(axis=1)
@@ -165,6 +166,7 @@ def test_band_is_wider_than_pointwise_and_covers_the_whole_curve():
     assert one.critical == pytest.approx(1.95, abs=0.03)
 
 
+@pytest.mark.slow
 def test_band_gives_adjusted_p_values_that_know_what_hangs_together():
     rng = np.random.default_rng(0)
     one = rng.normal(0.25, 1, 100)
@@ -238,6 +240,7 @@ def test_stratified_interval_of_one_stratum_and_of_equal_ones():
         stratified_score_interval([x], [0.5, 0.5])
 
 
+@pytest.mark.slow
 def test_stratified_interval_keeps_its_level_where_percentiles_do_not():
     rng = np.random.default_rng(3)
     parts = [rng.binomial(2, rng.beta(0.3, 3, (1500, 15))) / 2 for _ in range(2)]
