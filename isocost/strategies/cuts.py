@@ -22,7 +22,7 @@ from isocost.strategies.shapes import Bools, Floats
 TOLERANCE = 1e-6  # relative misfit at which a law is no law of these samples
 BY_TOKENS = "output_token_share"
 NOT_BANKED = "not_banked"
-MOST_FITTED = 4096  # samples
+MOST_FITTED = 512  # samples
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class CutLaw:
     slope: Floats
     curve: float = 0.0
 
-    def at(self, tokens: Floats) -> Floats:
-        """Cost when cut at these tokens, (problems, samples)."""
+    def at(self, tokens: Floats | float) -> Floats:
+        """Cost when cut at these tokens, (problems, samples) or one number for all."""
         b = np.maximum(tokens, 1.0)
         return self.base + self.slope * b + self.curve * b * b
 
@@ -104,13 +104,14 @@ def _features(p: Floats, c: Floats, t: Floats) -> list[Floats]:
 
 def _fit(p: Floats, c: Floats, t: Floats, target: Floats) -> Floats | None:
     """Coefficients that give every known cost, if there are such and if they fix the costs at the other lengths, too."""
-    # A few thousand samples fix the law; all are there to disagree.
+    # A few hundred samples fix the law; all are there to disagree.
     chosen = np.unique(np.linspace(0, len(target) - 1, MOST_FITTED).astype(np.int64))
     few = p[chosen], c[chosen], t[chosen]
     design = np.stack(_features(*few), axis=1)
     padded = np.concatenate([design, np.zeros((max(design.shape[1] - len(chosen), 0), design.shape[1]))])
-    _, sizes, axes = np.linalg.svd(padded, full_matrices=False)
-    free = axes[sizes < 1e-9 * sizes[0]]
+    turned, sizes, axes = np.linalg.svd(padded, full_matrices=False)
+    told = sizes >= 1e-9 * sizes[0]
+    free = axes[~told]
     # As many coefficients as samples fit anything: at least one sample must be left to disagree.
     if len(target) <= design.shape[1] - len(free):
         return None
@@ -118,7 +119,7 @@ def _fit(p: Floats, c: Floats, t: Floats, target: Floats) -> Floats | None:
         other = np.stack(_features(*few[:2], np.full(len(chosen), end)), axis=1)
         if np.abs((other - design) @ free.T).max(initial=0.0) > 1e-6:
             return None
-    coefficients = np.linalg.lstsq(design, target[chosen], rcond=1e-10)[0]
+    coefficients = axes[told].T @ ((turned[: len(chosen), told].T @ target[chosen]) / sizes[told])
     misfit = -target
     for coefficient, feature in zip(coefficients, _features(p, c, t), strict=True):
         misfit = misfit + coefficient * feature

@@ -39,8 +39,10 @@ class ShortestOf(Strategy):
         costs = {axis: full[axis] for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")}
         costs["output_tokens"] = ks * bank.expected_extreme("output_tokens", ks, largest=False)
         laws: dict[str, CutLaw | str] = {axis: OWN_REASONS.get(axis) or cut_law(bank, axis) for axis in LINEAR_AXES}
-        for axis in (axis for axis in LINEAR_AXES if axis not in costs):
-            costs[axis] = np.where(ks == 1, full[axis], _lockstep(bank, laws[axis], ks))
+        told = [axis for axis in LINEAR_AXES if axis not in costs]
+        halted = _lockstep(bank, {axis: law for axis in told if isinstance(law := laws[axis], CutLaw)}, ks)
+        for axis in told:
+            costs[axis] = np.where(ks == 1, full[axis], halted.get(axis, np.nan))
         # The shortest in tokens need not be the fastest; its own time is that of the chosen sample.
         latency = bank.column("latency_s")
         unknown = (np.isnan(latency) & bank.present).any(axis=1)
@@ -50,26 +52,25 @@ class ShortestOf(Strategy):
         return mask_undefined(Replay(ks, accuracy, costs, undefined, unscored=unscored, unknown_costs=reasons_of(laws)))
 
 
-def _lockstep(bank: PointBank, law: CutLaw | str, ks: Ints) -> Floats:
-    """Expected sum of a cost over k samples that all end with the shortest, (problems, budgets), exactly.
+def _lockstep(bank: PointBank, laws: dict[str, CutLaw], ks: Ints) -> dict[str, Floats]:
+    """Expected sums of costs over k samples that all end with the shortest, each (problems, budgets), exactly.
 
     With samples in order of length, the shortest of k is the r-th with the weight of best-of-k; the other k - 1 are any of those behind it.
     """
-    out = np.full((len(bank.sizes), len(ks)), np.nan)
-    if isinstance(law, str):
-        return out
+    out = {axis: np.full((len(bank.sizes), len(ks)), np.nan) for axis in laws}
     for n, rows in bank.sizes_once():
         if n == 0:
             continue
         length = bank.column("output_tokens")[rows, :n]
         order = np.argsort(length, axis=1, kind="stable")
         b = np.maximum(np.take_along_axis(length, order, axis=1), 1.0)
-        slope = np.take_along_axis(law.slope[rows, :n], order, axis=1)
-        behind = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1] - slope
-        mean_behind = behind / np.maximum(n - 1 - np.arange(n), 1)
         weights = rank_weights(n, ks)
-        base = law.base[rows, :n].mean(axis=1)
-        for i, k in enumerate(ks):
-            at_shortest = b * (slope + (k - 1) * mean_behind) + k * law.curve * b * b
-            out[rows, i] = k * base + at_shortest @ weights[:, i]
+        squares = (b * b) @ weights
+        for axis, law in laws.items():
+            slope = np.take_along_axis(law.slope[rows, :n], order, axis=1)
+            behind = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1] - slope
+            others = (b * (behind / np.maximum(n - 1 - np.arange(n), 1))) @ weights
+            out[axis][rows] = (
+                ks * law.base[rows, :n].mean(axis=1)[:, None] + (b * slope) @ weights + (ks - 1) * others + ks * law.curve * squares
+            )
     return out

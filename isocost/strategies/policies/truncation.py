@@ -37,11 +37,14 @@ class Truncation(Strategy):
         unknown = (np.isnan(length) & bank.present).any(axis=1)
         accuracy, spent = completion_curve(bank.right, np.nan_to_num(length), ks, bank.present)
         single = bank.parallel_costs(np.ones(1, dtype=np.int64))
-        costs = {axis: np.broadcast_to(single[axis], accuracy.shape).copy() for axis in ("samples", "prompt_tokens")}
-        laws = {axis: cut_law(bank, axis) for axis in LINEAR_AXES}
-        for axis, name in LINEAR_AXES.items():
-            costs[axis] = _cut_means(bank, bank.column(name), laws[axis], ks)
+        costs = {
+            axis: np.broadcast_to(single[axis], accuracy.shape).copy() for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")
+        }
         costs["output_tokens"] = np.where(unknown[:, None], np.nan, spent)
+        laws = {axis: cut_law(bank, axis) for axis in LINEAR_AXES}
+        for axis in (axis for axis in LINEAR_AXES if axis not in costs):
+            is_known = bank.known(LINEAR_AXES[axis])
+            costs[axis] = _cut_means(bank, bank.column(LINEAR_AXES[axis]), laws[axis], ks) if is_known else np.full(accuracy.shape, np.nan)
         costs["latency_parallel_s"], laws["latency_parallel_s"] = costs["latency_sequential_s"].copy(), laws["latency_sequential_s"]
         undefined = {"budget_exceeds_samples": bank.sizes == 0}
         undefined |= {"ungraded_samples": bank.ungraded} if bank.ungraded.any() else {}
@@ -52,10 +55,12 @@ class Truncation(Strategy):
 def _cut_means(bank: PointBank, whole: Floats, law: CutLaw | str, ks: Ints) -> Floats:
     """Mean cost of a sample cut at each budget, (problems, budgets); NaN where a sample's cost or length, or a cut one's, is unknown."""
     length = np.where(bank.present, bank.column("output_tokens"), 0.0)
+    whole = np.where(bank.present, np.where(np.isnan(length), np.nan, whole), 0.0)
     sizes = np.where(bank.sizes > 0, bank.sizes, np.nan)
     means = np.full((len(length), len(ks)), np.nan)
     for i, b in enumerate(ks):
-        at_cut = np.nan if isinstance(law, str) else law.at(np.full(length.shape, float(b)))
-        cost = np.where(length > b, at_cut, np.where(np.isnan(length), np.nan, whole))
-        means[:, i] = np.where(bank.present, cost, 0.0).sum(axis=1) / sizes
+        cost = whole
+        if np.any(is_cut := length > b):
+            cost = np.where(is_cut, np.nan if isinstance(law, str) else law.at(float(b)), whole)
+        means[:, i] = cost.sum(axis=1) / sizes
     return means
