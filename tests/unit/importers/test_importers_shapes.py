@@ -166,3 +166,23 @@ def test_every_eval_ever_with_two_metrics_has_two_points_and_no_second_sample(tm
     samples = build_imported_core(frame)["core_samples"]
     assert set(frame.filter(record_kind="sample")["condition"]) == {'{"metric":"Accuracy"}', '{"metric":"F1"}'}
     assert samples["point_id"].n_unique() == 2 and samples["problem_id"].n_unique() == 1
+
+
+def test_a_real_vllm_bench_serve_file_agrees_with_its_own_summary(tmp_path):
+    """Two runs of ``vllm bench serve --append-result --save-detailed`` against a tiny random model on a CPU."""
+    path = Path(__file__).parent / "written" / "vllm_bench_serve_appended.json"
+    _, frame = imported("vllm_bench", path, tmp_path / "lake")
+    assert frame["condition"].n_unique() == 1 and frame["source_run"].n_unique() == 2
+    for _, run in frame.group_by("source_run"):
+        requests = run.filter(record_kind="request")
+        told = dict(run.filter(record_kind="aggregate").select("metric_name", "metric_value").iter_rows())
+        assert requests.height == told["completed"] == 6 and requests["error"].null_count() == 6
+        assert requests["ttft_s"].mean() == pytest.approx(told["mean_ttft"], rel=1e-9)
+        assert requests["ttft_s"].median() == pytest.approx(told["median_ttft"], rel=1e-9)
+        assert requests["latency_s"].mean() == pytest.approx(told["mean_e2el"], rel=1e-9)
+        assert (requests["output_tokens"].sum(), requests["prompt_tokens"].sum()) == (
+            told["total_output_tokens"],
+            told["total_input_tokens"],
+        )
+    samples = build_imported_core(frame)["core_samples"]
+    assert samples["sample_id"].n_unique() == 12
