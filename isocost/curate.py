@@ -7,6 +7,7 @@ Lives here: what a session's core tables are made from, and their building and w
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,10 +59,14 @@ class Curated:
 
 @dataclass(frozen=True)
 class Held:
-    """Which tasks and points a session's core tables hold."""
+    """Which tasks a session's core tables hold, and which points of each."""
 
-    tasks: frozenset[str]
-    points: frozenset[str]
+    points: dict[str, frozenset[str]]
+
+    @property
+    def all_points(self) -> frozenset[str]:
+        """Points of every task."""
+        return frozenset().union(*self.points.values())
 
 
 def curate_session(store: Store, session_id: str, *, force: bool = False, ledger: Ledger | None = None) -> Curated:
@@ -83,8 +88,7 @@ def curate_session(store: Store, session_id: str, *, force: bool = False, ledger
         return Curated(known.rows, True)
     frames = _core_of_import(store, session_id) if session_id.startswith(IMPORT_PREFIX) else _core_of_session(store, session_id)
     written = {name: frames.get(name, empty(name)) for name in CORE_OF_SESSION}
-    held = _held(written)
-    told = {"tasks": sorted(held.tasks), "points": sorted(held.points)}
+    told = {"points": {task: sorted(points) for task, points in _held(written).points.items()}}
     return Curated(ledger.write("core", GROUP, session_id, wanted, written, told=told).rows, False)
 
 
@@ -112,16 +116,16 @@ def held_by_sessions(store: Store, ledger: Ledger) -> dict[str, Held]:
     for path in store.files("core_samples"):
         session_id = path.stem.removeprefix("session=")
         record = ledger.find("core", GROUP, session_id)
-        if record is not None and {"tasks", "points"} <= record.told.keys():
-            found[session_id] = Held(frozenset(record.told["tasks"]), frozenset(record.told["points"]))
+        if record is not None and isinstance(record.told.get("points"), dict):
+            found[session_id] = Held({task: frozenset(points) for task, points in record.told["points"].items()})
         else:  # written by other hands, or by a run that was killed
             found[session_id] = _held({name: store.read_only(name, [session_id]) for name in ("core_samples", "core_points")})
     return found
 
 
 def _held(frames: Frames) -> Held:
-    samples, points = frames["core_samples"], frames["core_points"]
-    return Held(*(frozenset([*samples[name].unique(), *points[name].unique()]) for name in ("task", "point_id")))
+    pairs = pl.concat([frames[name].select("task", "point_id") for name in ("core_samples", "core_points")]).unique()
+    return Held({str(key[0]): frozenset(part["point_id"]) for key, part in pairs.sort("task").group_by("task", maintain_order=True)})
 
 
 def _fingerprint(store: Store, session_id: str) -> str:
@@ -138,11 +142,19 @@ def _fingerprint(store: Store, session_id: str) -> str:
         path = store.session_file(session_id)
         if not path.exists():
             raise IsocostError("was never planned here", where=f"session {session_id}", remedy="Plan its sweep: `isocost plan SWEEP.yaml`")
-        data = {planned.point.task.dataset for planned in read_session(path).points}
+        data = _datasets(path)
         told = {"session": checksum(path), "data": {name: _data(name) for name in sorted(data)}}
         folders = [manifest_folder(session_id), *(part_folder(table, session_id) for table in ("raw_generations", "raw_telemetry"))]
         files = [entry for folder in folders for entry in _listed(root / folder)]
     return sha256_hex({**told, "files": files, "code": code_fingerprint(), "cards": cards_fingerprint(store)})
+
+
+def _datasets(path: Path) -> set[str]:
+    """What the tasks of a session file name as their data; the file is held to its form when the session is curated."""
+    try:
+        return {planned["point"]["task"]["dataset"] for planned in json.loads(path.read_text(encoding="utf-8"))["points"]}
+    except (ValueError, KeyError, TypeError):
+        return {planned.point.task.dataset for planned in read_session(path).points}  # says what is wrong
 
 
 def _listed(folder: Path) -> list[list[str | int]]:

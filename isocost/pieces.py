@@ -84,6 +84,11 @@ def task_piece(task: str) -> str:
     return f"task-{slug(task, 40)}-{sha256_hex(task, 8)}"
 
 
+def point_piece(point_id: str) -> str:
+    """File name of a point's piece, which no other point shares."""
+    return f"point-{slug(point_id, 40)}-{sha256_hex(point_id, 8)}"
+
+
 class Ledger:
     """The records of one store's pieces."""
 
@@ -215,17 +220,19 @@ class Rows:
 
     Attributes:
         store: where the tables lie.
-        per: ``task``, ``session`` or ``all``.
-        key: the task, the session id; empty for everything.
+        per: ``point``, ``task``, ``session`` or ``all``.
         sessions: the sessions that hold rows of it, sorted.
+        task: of a point or a task.
+        points: the points that it is about, for a point or a task.
         shadows: for a session, the sessions whose rows count before its own where both hold them.
         allowed: tables that may be read; any where None.
     """
 
     store: Store
     per: str
-    key: str
     sessions: tuple[str, ...]
+    task: str = ""
+    points: tuple[str, ...] = ()
     shadows: tuple[str, ...] = ()
     allowed: tuple[str, ...] | None = None
 
@@ -254,8 +261,7 @@ class Rows:
         if self.per == "all" or not any(name in _columns(table_name) for name in ("task", "point_id", "session_id", "outcome_id")):
             return self.store.read(table_name)
         if definition.layer == "out":
-            path = self.store.path(table_name, task_piece(self.key))
-            return self.store.read(table_name, path.stem) if path.exists() else self.store.read_only(table_name, ())
+            return self.store.read_only(table_name, self._pieces())
         if self.per == "session":
             return self._own(table_name)
         return self.store.read_only(table_name, self.sessions, self._cut(table_name))
@@ -265,19 +271,21 @@ class Rows:
         if self.per == "all":
             return self.store.files(table_name)
         if table_of(table_name).layer == "out":
-            return [self.store.path(table_name, task_piece(self.key))]
+            return [path for name in self._pieces() if (path := self.store.path(table_name, name)).exists()]
         if not any(name in _columns(table_name) for name in ("task", "point_id", "session_id")):
             return self.store.files(table_name)
         return [self.store.path(table_name, session) for session in (*self.shadows, *self.sessions)]
 
+    def _pieces(self) -> list[str]:
+        """Names of the pieces of out tables that belong to it: a task has those of its points, too."""
+        own = [task_piece(self.task)] if self.per == "task" else []
+        return [*own, *(point_piece(point) for point in self.points)]
+
     def _cut(self, table_name: str) -> pl.Expr | None:
         names = _columns(table_name)
-        if "task" in names:
-            return pl.col("task") == self.key
-        if "point_id" in names:
-            points = self.store.read_only("core_points", self.sessions, pl.col("task") == self.key)["point_id"].unique().to_list()
-            return pl.col("point_id").is_in(points)
-        return None
+        if "point_id" in names and (self.per == "point" or "task" not in names):
+            return pl.col("point_id").is_in(self.points)
+        return pl.col("task") == self.task if "task" in names else None
 
     def _own(self, table_name: str) -> pl.DataFrame:
         definition = table_of(table_name)

@@ -6,14 +6,15 @@ call the steps one by one; ``isocost refresh`` calls them in order. Not here: ho
 (``isocost.intake``), core tables (``isocost.curate``), records and checksums (``isocost.pieces``). What others call is named here, too.
 
 To add a table: define it in ``isocost.schema.tables``, return its frame from one of the functions below, and name it in ``tables`` of that
-function's ``Part``; what the function reads stands in ``reads``. A function gets ``Rows``: its ``read(table)`` gives the rows of one task
-(``per="task"``), of one session (``per="session"``) or all rows (``per="all"``), and it must use nothing else, for only what it reads
-decides whether its piece is built again. Options such as draws are constants of the code, and any change of the code builds everything.
+function's ``Part``; what the function reads stands in ``reads``. A function gets ``Rows``: its ``read(table)`` gives the rows of one point
+(``per="point"``), one task (``"task"``), one session (``"session"``) or all rows (``"all"``), and it must use nothing else, for only what
+it reads decides whether its piece is built again. Options such as draws are constants of the code, and any change of the code builds
+everything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from isocost.curate import (
     CARDS,
     CORE_OF_SESSION,
     Curated,
+    Held,
     cards_fingerprint,
     curate_session,
     forget_vanished,
@@ -35,7 +37,7 @@ from isocost.curate import (
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.intake import bring_in, card_book, clashes, known_sources, plan_sweep, raw_rows
-from isocost.pieces import Ledger, Rows, code_fingerprint, task_piece
+from isocost.pieces import Ledger, Rows, code_fingerprint, point_piece, task_piece
 from isocost.schema.frames import empty
 from isocost.store import WHOLE, Store
 
@@ -60,10 +62,18 @@ FRONTIER_DRAWS = 1000
 
 
 def derive_strategies(rows: Rows | Store) -> Frames:
-    """Replays every registered strategy over all valid samples."""
+    """Replays every registered strategy over all valid samples of single points."""
     from isocost.tables.outcomes import build_outcomes
 
-    outcomes, problems = build_outcomes(rows.read("core_samples"))
+    outcomes, problems = build_outcomes(rows.read("core_samples"), only="points")
+    return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
+
+
+def derive_chains(rows: Rows | Store) -> Frames:
+    """Replays cascades and routers on chains of points of one task."""
+    from isocost.tables.outcomes import build_outcomes
+
+    outcomes, problems = build_outcomes(rows.read("core_samples"), only="chains")
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
 
@@ -94,15 +104,23 @@ def derive_coverage(rows: Rows | Store) -> Frames:
     return {**bands, "out_accuracy_intervals": build_accuracy_intervals(samples, clusters=problems)}
 
 
+def derive_curves(rows: Rows | Store) -> Frames:
+    """Curves with their fits, targets and anytime measures. The draws are those of the task, whichever of its curves are fitted."""
+    from isocost.tables.scaling import build_scaling
+
+    return build_scaling(*_outcomes(rows), clusters=rows.read("core_problems"))
+
+
 def derive_scaling(rows: Rows | Store) -> Frames:
-    """Curves, their fits and targets, anytime measures, elasticities and compute-optimal allocation."""
+    """The same of chains of points; elasticities and compute-optimal allocation, which compare the points of a task."""
     from isocost.tables.allocation import build_compute_optimal
     from isocost.tables.anytime import build_effort_frontier, build_token_elasticity
     from isocost.tables.scaling import build_scaling
 
     outcomes, problems = _outcomes(rows)
     clusters, samples = rows.read("core_problems"), rows.read("core_samples")
-    frames = build_scaling(outcomes, problems, clusters=clusters)
+    chains = outcomes.filter(pl.col("point_ids").list.len() > 1)
+    frames = build_scaling(chains, problems.join(chains, on="outcome_id", how="semi", maintain_order="left"), clusters=clusters)
     frames["out_token_elasticity"] = build_token_elasticity(outcomes, problems, clusters=clusters)
     frames["out_effort_frontier"] = build_effort_frontier(samples)
     frames["out_compute_optimal"] = build_compute_optimal(samples)
@@ -182,7 +200,7 @@ class Part:
 
     Attributes:
         step: the group of tables it belongs to.
-        per: what a piece is about: ``task``, ``session`` or ``all``.
+        per: what a piece is about: ``point``, ``task``, ``session`` or ``all``.
         tables: what it returns.
         reads: what it reads.
         build: the function.
@@ -211,9 +229,12 @@ _FRONTIERS = (
     "out_joint_frontiers",
 )
 
+_CURVES = ("out_scaling_fits", "out_scaling_points", "out_compute_targets", "out_anytime")
+
 # In the order in which they build on each other.
 PARTS = (
-    Part("strategies", "task", _STRATEGIES, ("core_samples",), derive_strategies),
+    Part("strategies", "point", _STRATEGIES, ("core_samples",), derive_strategies),
+    Part("strategies", "task", _STRATEGIES, ("core_samples",), derive_chains),
     Part("frontiers", "task", (*_FRONTIERS, "out_comparisons"), (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers),
     Part("frontiers", "all", _FRONTIERS, (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers_over_tasks),
     Part(
@@ -223,14 +244,12 @@ PARTS = (
         ("core_samples", "core_problems"),
         derive_coverage,
     ),
+    Part("scaling", "point", _CURVES, (*_STRATEGIES, "core_problems"), derive_curves),
     Part(
         "scaling",
         "task",
         (
-            "out_scaling_fits",
-            "out_scaling_points",
-            "out_compute_targets",
-            "out_anytime",
+            *_CURVES,
             "out_token_elasticity",
             "out_effort_frontier",
             "out_compute_optimal",
@@ -323,18 +342,31 @@ def derive(store: Store, step: str, *, force: bool = False, ledger: Ledger | Non
     return Derived(step, rows, counts[False], counts[True])
 
 
-def _pieces(store: Store, per: str, held: dict) -> dict[str, Rows]:
+def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]:
     """Every piece of a kind by name, with what it may read."""
     if per == "all":
-        return {WHOLE: Rows(store, per, "", tuple(held))}
+        return {WHOLE: Rows(store, per, tuple(held))}
     if per == "session":
         found = {}
         for session_id, mine in held.items():
-            earlier = tuple(other for other, theirs in held.items() if other < session_id and theirs.points & mine.points)
-            found[session_id] = Rows(store, per, session_id, (session_id,), earlier)
+            earlier = tuple(other for other, theirs in held.items() if other < session_id and theirs.all_points & mine.all_points)
+            found[session_id] = Rows(store, per, (session_id,), shadows=earlier)
         return found
-    tasks = sorted({task for mine in held.values() for task in mine.tasks})
-    return {task_piece(task): Rows(store, per, task, tuple(s for s, mine in held.items() if task in mine.tasks)) for task in tasks}
+    holders: dict[str, dict[str, list[str]]] = {}
+    for session_id, mine in held.items():
+        for task, points in mine.points.items():
+            for point in points:
+                holders.setdefault(task, {}).setdefault(point, []).append(session_id)
+    if per == "task":
+        return {
+            task_piece(task): Rows(store, per, tuple(sorted({s for known in points.values() for s in known})), task, tuple(sorted(points)))
+            for task, points in sorted(holders.items())
+        }
+    return {
+        point_piece(point): Rows(store, per, tuple(sessions), task, (point,))
+        for task, points in sorted(holders.items())
+        for point, sessions in sorted(points.items())
+    }
 
 
 def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:

@@ -68,6 +68,7 @@ def build_outcomes(
     strategies: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
+    only: str | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Replays strategies on every point, and cascades and routers on chains of points of one task and prompt.
 
@@ -79,6 +80,7 @@ def build_outcomes(
         strategies: names or families; all default ones when None.
         budgets: sample budgets; powers of two up to what at least half of the problems have, and that, when None.
         bootstrap: how intervals are made; 2,000 draws of problems with seed 0 when None.
+        only: ``points`` or ``chains``: what is replayed on single points, or on chains of them; both when None.
 
     Returns:
         Conforming frames (out_strategy_outcomes, out_strategy_problems).
@@ -86,7 +88,7 @@ def build_outcomes(
     Raises:
         IsocostError: a required column is missing, a strategy is unknown, or one was asked for by name that no point can replay.
     """
-    parts = list(iter_outcomes(core_samples, strategies=strategies, budgets=budgets, bootstrap=bootstrap))
+    parts = list(iter_outcomes(core_samples, strategies=strategies, budgets=budgets, bootstrap=bootstrap, only=only))
     if not parts:
         return empty(OUTCOMES), empty(PROBLEMS)
     outcomes, problems = (pl.concat([part[i] for part in parts]) for i in (0, 1))
@@ -99,6 +101,7 @@ def iter_outcomes(
     strategies: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
+    only: str | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """As `build_outcomes`, task by task, so that a bank larger than memory's share can be written away in between."""
     chosen = find_strategies(strategies)
@@ -107,7 +110,8 @@ def iter_outcomes(
     replayed: set[str] = set()
     for task in samples["task"].unique().sort():
         banks = list(task_banks(samples.filter(pl.col("task") == task)))
-        played = [*_play_points(banks, chosen, budgets), *_play_chains(banks, chosen)]
+        played = [] if only == "chains" else list(_play_points(banks, chosen, budgets))
+        played += [] if only == "points" else _play_chains(banks, chosen)
         replayed |= {p.strategy.name for p in played}
         if played:
             yield _frames(str(task), banks, played, options)

@@ -158,7 +158,11 @@ def test_a_refresh_over_all_sources_in_one_run_gives_the_same_tables(brought) ->
     done = job.execute_in_process(instance=brought.instance, tags=span, raise_on_error=False)
     assert done.success, why(done)
     curated = [m for m in done.asset_materializations_for_node("core_session") if m.asset_key == dg.AssetKey("core_samples")]
-    assert {event.partition for event in curated} == {first, last}
+    rows = {session: brought.store.read("core_samples", session).height for session in (first, last)}
+    assert {event.partition: event.metadata["dagster/row_count"].value for event in curated} == rows
+    assert all(event.metadata["is_unchanged"].value for event in curated)
+    strategies = done.asset_materializations_for_node("strategies")[0].metadata
+    assert (strategies["pieces_built"].value, strategies["pieces_unchanged"].value) == (0, 1)
     assert all(brought.store.read(name).equals(frame) for name, frame in before.items())
 
 

@@ -181,10 +181,10 @@ def test_every_derived_table_belongs_to_a_part() -> None:
 def test_a_task_and_a_session_read_their_rows_once(bank: Bank) -> None:
     frame = bank.store.read("core_samples", "import-a")
     bank.store.write(frame, "core_samples", "import-z")  # another source of the same samples
-    task = Rows(bank.store, "task", "adding", ("import-a", "import-b", "import-z"))
+    (point,) = frame["point_id"].unique()
+    task = Rows(bank.store, "task", ("import-a", "import-z"), "adding", (point,))
     assert task.read("core_samples").equals(frame) and task.read("core_problems")["task"].unique().to_list() == ["adding"]
-    later = Rows(bank.store, "session", "import-z", ("import-z",), ("import-a",))
-    assert (
-        later.read("core_samples").is_empty() and Rows(bank.store, "session", "import-a", ("import-a",)).read("core_samples").height == 18
-    )
-    assert Rows(bank.store, "task", "none", ()).read("out_strategy_outcomes").is_empty()
+    assert Rows(bank.store, "point", ("import-a", "import-b"), "adding", (point,)).read("core_samples").equals(frame)
+    later = Rows(bank.store, "session", ("import-z",), shadows=("import-a",))
+    assert later.read("core_samples").is_empty() and Rows(bank.store, "session", ("import-a",)).read("core_samples").height == 18
+    assert task.read("out_strategy_outcomes").is_empty()
