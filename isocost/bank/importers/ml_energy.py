@@ -7,6 +7,7 @@ settings are also written into the folder's name.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,12 @@ def _request(source: Source, file: Path, index: int, request: dict[str, Any], fa
     row.integer("output_tokens", request.get("output_len"))
     row.seconds("latency_s", request.get("latency"))
     row.seconds("ttft_s", request.get("ttft"))
-    gaps = request.get("itl")
+    gaps = list(dropwhile(lambda gap: not gap, as_list(request.get("itl") or [], f"{row.where}, itl")))
     if gaps:
+        # Tokens that came in one chunk have gaps of 0 and share the chunk's: the mean is over all of them, from the first gap on.
         row.seconds("inter_token_s", sum(gaps) / len(gaps))
+    elif request.get("itl"):
+        row.null("inter_token_s", "all_gaps_are_zero")
     row.number("energy_j", request.get("energy"), unit="J", low=0.0, sentinel=-1.0)
     if row.values.get("energy_j") is None:
         row.text("energy_unknown_reason", "source_says_unknown")

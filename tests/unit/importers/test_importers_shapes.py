@@ -186,3 +186,17 @@ def test_a_real_vllm_bench_serve_file_agrees_with_its_own_summary(tmp_path):
         )
     samples = build_imported_core(frame)["core_samples"]
     assert samples["sample_id"].n_unique() == 12
+
+
+@pytest.mark.parametrize(
+    ("gaps", "mean"), [([0, 0, 0.06, 0, 0, 0.03], 0.0225), ([0.02, 0.04], 0.03), ([0.0, 0.0], None), ([], None), ([0.05, 0.0], 0.025)]
+)
+def test_ml_energy_gaps_of_chunks_as_mlenergy_data_smooths_them(tmp_path, gaps, mean):
+    path = files.ml_energy(tmp_path / "in")
+    document = json.loads(path.read_text())
+    document["results"][0]["itl"] = gaps
+    path.write_text(json.dumps(document))
+    _, frame = imported("ml_energy", path, tmp_path / "lake")
+    row = frame.row(0, named=True)
+    assert row["inter_token_s"] == (None if mean is None else pytest.approx(mean))
+    assert ("inter_token_s:all_gaps_are_zero" in row["null_reasons"]) == (bool(gaps) and mean is None)
