@@ -177,6 +177,8 @@ def load(files: Files, session_id: str, *, skip_damaged: bool = False) -> list[M
     for name in manifest_names(files, session_id):
         try:
             found.append(read_manifest(files, session_id, name))
+        except FileNotFoundError:  # set aside since the folder was listed; its parts speak for themselves
+            continue
         except IsocostError:
             if not skip_damaged:
                 raise

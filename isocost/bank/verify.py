@@ -193,6 +193,8 @@ def _manifests(files: Files, session: str, faults: list[BankFault]) -> Iterator[
         path = f"{layout.manifest_folder(session)}/{name}"
         try:
             yield manifests.read_manifest(files, session, name)
+        except FileNotFoundError:  # set aside since the folder was listed
+            continue
         except DamagedManifest as error:
             faults.append(BankFault("manifest", path, error.what, True))
         except IsocostError as error:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import polars as pl
@@ -141,3 +142,43 @@ def test_a_lake_that_this_user_may_not_read_is_named():
     lines = done.stdout.splitlines()
     assert len(lines) == 2 and done.stderr == "" and done.returncode == 0, done.stderr
     assert all(line.startswith("refused:") and "may not read it" in line and str(lake) in line for line in lines)
+
+
+WRITING = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from bank_rows import call
+from isocost.bank.files import Files
+from isocost.bank.resume import missing_samples, planned_samples
+from isocost.bank.writer import open_run
+with open_run(Files(sys.argv[1]), sys.argv[3], part_rows=2) as (writer, found):
+    todo = missing_samples(planned_samples([(sys.argv[4], ["p0"], 4000)]), found.done)["sample_index"].to_list()
+    for i in todo:
+        writer.append("raw_generations", [call(i, point=sys.argv[4], attempt=writer.manifest.attempt)])
+        if writer.pending() == 2:
+            writer.seal()
+"""
+
+
+def test_a_reader_beside_two_sessions_that_write_and_are_killed_sees_whole_samples_and_never_fewer(lake):
+    """What was read once is read again, each once, whatever moment of sealing, of death or of recovery the reader meets."""
+    seen: set[str] = set()
+    lake.mkdir()
+    for kill in range(2):
+        command = [sys.executable, "-c", WRITING, str(lake), str(Path(__file__).parent)]
+        writers = [subprocess.Popen([*command, f"session-{n}", f"pt-{n}"]) for n in range(2)]
+        grown, give_up = 0, time.monotonic() + 30
+        while grown < 6 and time.monotonic() < give_up:
+            calls = read_raw(lake, "raw_generations", columns=["call_id"])["call_id"].to_list()
+            assert len(calls) == len(set(calls)) and seen <= set(calls), f"after {kill} kills"
+            assert all(writer.poll() is None for writer in writers)
+            grown += len(calls) > len(seen)
+            seen = set(calls)
+        assert grown == 6
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    assert {call_id.split(":")[0] for call_id in seen} <= {"pt-0", "pt-1"}
+    before = read_raw(lake, "raw_generations").height
+    repair_bank(lake)
+    assert verify_bank(lake).faults == () and read_raw(lake, "raw_generations").height == before == verify_bank(lake).samples
