@@ -181,11 +181,17 @@ class PointBank:
         """
         costs = {}
         for axis, name in LINEAR_AXES.items():
-            costs[axis] = np.einsum("pkg,pg->pk", draws, self.mean_by_class(name)) if self.known(name) else np.full(samples.shape, np.nan)
+            costs[axis] = self.drawn_sum(name, draws)
         costs["samples"] = samples
         costs["prompt_tokens"] = np.where(np.isnan(samples), np.nan, self.mean("prompt_tokens")[:, None])
         costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
         return costs
+
+    def drawn_sum(self, name: str, draws: Floats) -> Floats:
+        """Expected sum of a column over the draws of each class, (problems, budgets); NaN where unknown."""
+        if not self.known(name):
+            return np.full(draws.shape[:2], np.nan)
+        return np.einsum("pkg,pg->pk", draws, self.mean_by_class(name))
 
     def aligned(self, problem_ids: tuple[str, ...]) -> PointBank:
         """The same bank with these problems as rows, in this order; a problem it does not have gets no samples."""

@@ -50,4 +50,7 @@ class EarlyStopping(Strategy):
             replay.costs["latency_parallel_s"] = window_latency(
                 bank.classes, bank.column("latency_s"), self.window, ks, valid=bank.present, orders=ORDERS, keys=bank.keys
             )
+        # Samples of a window read the prompt's KV cache together: of their shared parts each window pays one.
+        shared = bank.drawn_sum("kinetics_shared_eflops", result.draws)
+        replay.costs["kinetics_eflops"] = replay.costs["kinetics_eflops"] - (1 - 1 / self.window) * shared
         return mask_undefined(replay)

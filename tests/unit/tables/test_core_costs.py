@@ -189,6 +189,9 @@ def test_parallel_trials_share_the_prompt_as_the_paper_has_it(outcomes):
         assert row["kinetics_intensity"] == H100.intensity("bfloat16") and row["cost_method"] == "device_s_x_price"
         for axis in ("kv_traffic_bytes", "weight_traffic_bytes", "device_s", "cost_usd"):
             assert row[f"{axis}_per_problem"] == pytest.approx(k * samples[axis].mean(), rel=1e-12), axis
+    windows = found.filter(strategy="early_stopping_consistency", budget=4.0).row(0, named=True)  # one window of four: side by side
+    side_by_side = found.filter(strategy="majority_at_k", budget=4.0).row(0, named=True)
+    assert windows["kinetics_eflops_per_problem"] == pytest.approx(side_by_side["kinetics_eflops_per_problem"], rel=1e-12)
     one_by_one = found.filter(strategy="retry_until_verified", budget=4.0).row(0, named=True)
     sequential = [samples.filter(problem_id=p) for p in samples["problem_id"].unique(maintain_order=True)]
     assert one_by_one["kinetics_eflops_per_problem"] <= np.mean([part["kinetics_eflops"].sum() for part in sequential]) * (1 + 1e-12)
