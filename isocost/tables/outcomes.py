@@ -22,13 +22,13 @@ from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy, find_
 from isocost.strategies.point_bank import COST_AXES
 from isocost.strategies.policies.chains import ladder_costs
 from isocost.tables.outcome_banks import METHODS, BankFacts, needed, task_banks
+from isocost.tables.outcome_problems import Played, cells, problem_rows
 
 OUTCOMES, PROBLEMS = "out_strategy_outcomes", "out_strategy_problems"
 CONFIDENCE = 0.95
 MISS = 0.05
 LONGEST_CHAIN = 3
 UNDEFINED = "the outcome is defined for no problem"
-UNDEFINED_HERE = "the outcome is undefined for the problem"
 NOT_MEASURED = "no sample tells, or samples are cut or halted before the measured end"
 MOST_CHAINS = 64  # a prompt with more chains keeps one point a model variant: the one with the most samples
 
@@ -50,16 +50,6 @@ class Bootstrap:
     draws: int = 2000
     seed: int = 0
     confidence: float = CONFIDENCE
-
-
-@dataclass(frozen=True)
-class _Played:
-    """One strategy replayed on one bank or chain."""
-
-    strategy: Strategy | ChainStrategy
-    banks: tuple[PointBank, ...]
-    facts: tuple[BankFacts, ...]
-    replay: Replay
 
 
 def build_outcomes(
@@ -140,7 +130,7 @@ def default_budgets(sizes: np.ndarray) -> np.ndarray:
 
 def _play_points(
     banks: Sequence[tuple[PointBank, BankFacts]], chosen: Sequence[Strategy | ChainStrategy], budgets: Sequence[int] | None
-) -> Iterator[_Played]:
+) -> Iterator[Played]:
     """Every strategy on every point that has what it needs."""
     for bank, facts in banks:
         asked = default_budgets(bank.sizes) if budgets is None else np.unique(np.asarray(budgets, dtype=np.int64))
@@ -150,10 +140,10 @@ def _play_points(
             if isinstance(strategy, Strategy) and bank.sizes.any() and strategy.applies(bank):
                 ks = strategy.budgets(bank, asked)
                 if ks.size:
-                    yield _Played(strategy, (bank,), (facts,), strategy.replay(bank, ks))
+                    yield Played(strategy, (bank,), (facts,), strategy.replay(bank, ks))
 
 
-def _play_chains(banks: Sequence[tuple[PointBank, BankFacts]], chosen: Sequence[Strategy | ChainStrategy]) -> Iterator[_Played]:
+def _play_chains(banks: Sequence[tuple[PointBank, BankFacts]], chosen: Sequence[Strategy | ChainStrategy]) -> Iterator[Played]:
     """Every chain strategy on every chain of different models under one prompt."""
     several = [s for s in chosen if isinstance(s, ChainStrategy)]
     prompts = sorted({bank.labels["prompt"] or "" for bank, _ in banks}) if several else []
@@ -167,7 +157,7 @@ def _play_chains(banks: Sequence[tuple[PointBank, BankFacts]], chosen: Sequence[
             own = tuple(bank for bank, _ in pairs)
             for strategy in several:
                 if strategy.applies(own):
-                    yield _Played(strategy, own, tuple(facts for _, facts in pairs), strategy.replay_chain(own))
+                    yield Played(strategy, own, tuple(facts for _, facts in pairs), strategy.replay_chain(own))
 
 
 def _chains(group: list[tuple[PointBank, BankFacts]]) -> list[tuple[tuple[PointBank, BankFacts], ...]]:
@@ -187,7 +177,7 @@ def _chains(group: list[tuple[PointBank, BankFacts]]) -> list[tuple[tuple[PointB
 
 
 def _frames(
-    task: str, banks: Sequence[tuple[PointBank, BankFacts]], played: Sequence[_Played], options: Bootstrap
+    task: str, banks: Sequence[tuple[PointBank, BankFacts]], played: Sequence[Played], options: Bootstrap
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows of one task; all its outcomes share the draws of problems."""
     ids = tuple(sorted({problem for bank, _ in banks for problem in bank.problem_ids}))
@@ -218,7 +208,7 @@ def _frames(
         outcome_rows += rows
     schema = empty(OUTCOMES).schema
     outcomes = pl.DataFrame(outcome_rows, schema={name: schema[name] for name in outcome_rows[0]}).select(schema.names())
-    return outcomes, _problem_rows(played, outcome_rows, ids)
+    return outcomes, problem_rows(played, outcome_rows, ids)
 
 
 class _Ceilings:
@@ -288,7 +278,7 @@ def _means(values: np.ndarray | None, defined: np.ndarray) -> list[float | None]
     return [_value(mean) for mean in means]
 
 
-def _outcome_rows(task: str, one: _Played, ceilings: _Ceilings) -> list[dict]:
+def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
     """The rows of one replay, one a budget, without their intervals."""
     replay, strategy, bank = one.replay, one.strategy, one.banks[0]
     defined = ~np.isnan(replay.accuracy)
@@ -344,7 +334,7 @@ def _common(methods: Sequence[str | float | None]) -> str | float | None:
     return methods[0] if len(set(methods)) == 1 else None
 
 
-def _cost_reasons(one: _Played, means: dict[str, float | None], is_defined: bool) -> dict[str, object]:
+def _cost_reasons(one: Played, means: dict[str, float | None], is_defined: bool) -> dict[str, object]:
     """Why each unknown cost of a row is unknown: what its samples say, else the strategy, else what replaying them leaves open."""
     found, facts = {}, one.facts
     for axis in (axis for axis, mean in means.items() if mean is None):
@@ -367,7 +357,7 @@ def _summed(facts: Sequence[BankFacts]) -> dict[str, int | None]:
     return {n: None if any(f.counts[n] is None for f in facts) else sum(f.counts[n] or 0 for f in facts) for n in names}
 
 
-def _efficiencies(one: _Played, defined: np.ndarray, ceilings: _Ceilings) -> list[float | None]:
+def _efficiencies(one: Played, defined: np.ndarray, ceilings: _Ceilings) -> list[float | None]:
     """Selection efficiency over the same problems, for strategies that pick among k samples."""
     if not one.strategy.is_selector or one.strategy.kind != "policy":
         return [None] * defined.shape[1]
@@ -389,15 +379,11 @@ def _mean_bound(replay: Replay, i: int, defined: np.ndarray) -> float:
     return float(np.sqrt(np.log(2 / MISS) * sampled / (2 * replay.draws)) / max(int(defined.sum()), 1))
 
 
-def _cells(where: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return np.broadcast_to(where if where.ndim == 2 else where[:, None], shape)
-
-
 def _reasons(replay: Replay, i: int, undefined: np.ndarray) -> list[str]:
     """reason:problems, each problem under its first reason."""
     found, left = [], undefined.copy()
     for reason, where in replay.undefined.items():
-        hit = left & _cells(where, replay.accuracy.shape)[:, i]
+        hit = left & cells(where, replay.accuracy.shape)[:, i]
         if hit.any():
             found.append(f"{reason}:{int(hit.sum())}")
             left &= ~hit
@@ -406,45 +392,3 @@ def _reasons(replay: Replay, i: int, undefined: np.ndarray) -> list[str]:
             f"{int(left.sum())} undefined values without a reason", where="strategy replay", remedy="This is a defect; report it."
         )
     return sorted(found)
-
-
-def _problem_rows(played: Sequence[_Played], outcome_rows: Sequence[dict], problem_ids: Sequence[str]) -> pl.DataFrame:
-    """One row for each outcome and problem, outcomes in the order given. Takes the costs out of ``played`` to hold them only once."""
-    place = {problem: i for i, problem in enumerate(problem_ids)}
-    names = sorted({name for one in played for name in one.replay.undefined})
-    outcome_at, problem_at, reason_at, first = [], [], [], 0
-    for one in played:
-        problems, budgets = one.replay.accuracy.shape
-        outcome_at.append(np.repeat(np.arange(first, first + budgets, dtype=np.int32), problems))
-        problem_at.append(np.tile(np.array([place[p] for p in one.banks[0].problem_ids], dtype=np.int32), budgets))
-        reason_at.append(_reason_numbers(one.replay, names).T.ravel())
-        first += budgets
-    outcome_of = np.concatenate(outcome_at)
-    columns = {
-        "outcome_id": pl.Series([row["outcome_id"] for row in outcome_rows], dtype=pl.String).gather(outcome_of),
-        "problem_id": pl.Series(problem_ids, dtype=pl.String).gather(np.concatenate(problem_at)),
-        "undefined_reason": pl.Series([*names, None], dtype=pl.String).gather(np.concatenate(reason_at)),
-        "accuracy": pl.Series(np.concatenate([one.replay.accuracy.T.ravel() for one in played]), nan_to_null=True),
-    }
-    for axis in COST_AXES:
-        columns[f"{axis}_per_problem"] = pl.Series(np.concatenate([_taken(one, axis) for one in played]), nan_to_null=True)
-    unknown = columns["energy_j_per_problem"].is_null().to_numpy()
-    reasons = pl.Series([*(row["energy_unknown_reason"] or UNDEFINED_HERE for row in outcome_rows), None], dtype=pl.String)
-    columns["energy_unknown_reason"] = reasons.gather(np.where(unknown, outcome_of, len(outcome_rows)))
-    return pl.DataFrame(columns).select(empty(PROBLEMS).columns)
-
-
-def _taken(one: _Played, axis: str) -> np.ndarray:
-    """One axis of a replay, budget by budget, taken out of it; NaN where unknown or of unlike methods."""
-    unlike = axis in METHODS and len({facts.methods[axis] for facts in one.facts}) > 1
-    costs = one.replay.costs.pop(axis, None)
-    return np.full(one.replay.accuracy.size, np.nan) if costs is None or unlike else costs.T.ravel()
-
-
-def _reason_numbers(replay: Replay, names: list[str]) -> np.ndarray:
-    """For each cell the number of its first reason in ``names``; the number of names where it is defined."""
-    numbers = np.full(replay.accuracy.shape, len(names), dtype=np.int32)
-    missing = np.isnan(replay.accuracy)
-    for name, where in reversed(list(replay.undefined.items())):
-        numbers[_cells(where, numbers.shape) & missing] = names.index(name)
-    return numbers
