@@ -46,7 +46,7 @@ def command(root: Path) -> list[str]:
 
 def refreshed(repo: Path, root: Path, seed: int = 1, threads: int = 1) -> dict[str, str]:
     environment = {**os.environ, "PYTHONHASHSEED": str(seed), "POLARS_MAX_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command(root), cwd=repo, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(root), cwd=repo, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return digests(root)
 
@@ -82,7 +82,7 @@ def test_a_refresh_of_what_changed_is_a_full_rebuild(repo: Path, tmp_path: Path)
     """One session is new, one has more samples, one is gone, an import is superseded; the first attempt is killed."""
     store, sources = Store(tmp_path / "a"), tmp_path / "problems"
     sources.mkdir()
-    layout, longer = Layout("tasks", 2, 2, False, 6, 3), Layout("tasks", 2, 2, False, 6, 5)
+    layout, longer = Layout("tasks", 2, 2, False, 5, 2), Layout("tasks", 2, 2, False, 5, 3)
     first, second, third, new = layout.sessions()
     ids = [bank_session(store, sources, layout, *session) for session in (first, second, third)]
     counts(store, correct=0)
