@@ -44,5 +44,5 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
 def core_cards(store: StoreResource) -> Iterator[dg.MaterializeResult]:
     """Writes the packaged cards of models, devices and prices as tables."""
     place = store.open()
-    for name, frame in refresh.write_cards(place).items():
-        yield result(name, frame.height, place.path(name))
+    for name, rows in refresh.write_cards(place).rows.items():
+        yield result(name, rows, place.path(name))

@@ -24,7 +24,7 @@ from isocost.hashing import sha256_hex
 from isocost.intake import card_book, known_sources, raw_rows, source_facts
 from isocost.pieces import Ledger, checksum, code_fingerprint
 from isocost.schema.frames import empty
-from isocost.store import IMPORT_PREFIX, Store
+from isocost.store import IMPORT_PREFIX, SHARED, Store
 from isocost.sweep import read_session
 
 Frames = dict[str, pl.DataFrame]
@@ -46,7 +46,7 @@ GROUP = "sessions"
 
 @dataclass(frozen=True)
 class Curated:
-    """What became of one session.
+    """What became of one session, or of the cards.
 
     Attributes:
         rows: rows by table.
@@ -216,11 +216,13 @@ def _core_of_import(store: Store, session_id: str) -> Frames:
     return build_imported_core(raw_rows(store, "raw_imports", session_id), verifier=told.get("verifier"))
 
 
-def write_cards(store: Store) -> Frames:
-    """Writes the packaged cards and those of the data root as tables."""
+def write_cards(store: Store, *, force: bool = False, ledger: Ledger | None = None) -> Curated:
+    """Writes the packaged cards and those of the data root as tables, unless they stand and are the same."""
+    ledger = ledger or Ledger(store)
+    wanted = sha256_hex({"code": code_fingerprint(), "cards": cards_fingerprint(store)})
+    known = None if force else ledger.find("core", "cards", SHARED)
+    if known is not None and known.fingerprint == wanted:
+        return Curated(known.rows, True)
     from isocost.tables.costs import build_cards
 
-    frames = build_cards(card_book(store))
-    for name, frame in frames.items():
-        store.write(frame, name)
-    return frames
+    return Curated(ledger.write("core", "cards", SHARED, wanted, build_cards(card_book(store))).rows, False)

@@ -426,7 +426,8 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
     yield Derived("core", {"core": rows}, counts[False], counts[True], "sessions")
-    yield Derived("cards", {name: frame.height for name, frame in write_cards(store).items()}, 0, 0)
+    cards = write_cards(store, force=force, ledger=ledger)
+    yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
     for step in STEPS:
         yield derive(store, step, force=force, ledger=ledger)
     yield Derived("warehouse", {"warehouse": publish_warehouse(store).rows}, 0, 0)
