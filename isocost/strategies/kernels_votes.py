@@ -129,6 +129,24 @@ def _run_sums(n, ks, exact, rule, draws, state, classes, weights, distinct, valu
 
 
 @njit(cache=True)
+def _every_subset(n, k, rule, power, classes, weights, distinct, values, subset, score, length, seen):
+    """Sum of the winner's value over all k-subsets of n, in lexicographic order."""
+    total = 0.0
+    for i in range(k):
+        subset[i] = i
+    while True:
+        total += _winner(subset, k, rule, power, classes, weights, distinct, values, score, length, seen)
+        i = k - 1
+        while i >= 0 and subset[i] == n - k + i:
+            i -= 1
+        if i < 0:
+            return total
+        subset[i] += 1
+        for j in range(i + 1, k):
+            subset[j] = subset[j - 1] + 1
+
+
+@njit(cache=True)
 def vote_rows(classes, weights, distinct, values, sizes, ks, rule, power, draws, most_subsets, keys, result, exact):
     """Fills result[row, budget]; samples of a row are in rank order (best first), sizes[row] of them exist."""
     most = classes.shape[1]
@@ -150,20 +168,10 @@ def vote_rows(classes, weights, distinct, values, sizes, ks, rule, power, draws,
                 exact[row, b] = False
                 sampled = max(sampled, k)
                 continue
-            for i in range(k):
-                subset[i] = i
-            while True:
-                result[row, b] += (
-                    _winner(subset, k, rule, power, classes[row], weights[row], distinct[row], values[row], score, length, seen) / subsets
-                )
-                i = k - 1
-                while i >= 0 and subset[i] == n - k + i:
-                    i -= 1
-                if i < 0:
-                    break
-                subset[i] += 1
-                for j in range(i + 1, k):
-                    subset[j] = subset[j - 1] + 1
+            result[row, b] = (
+                _every_subset(n, k, rule, power, classes[row], weights[row], distinct[row], values[row], subset, score, length, seen)
+                / subsets
+            )
         if sampled == 0:
             continue
         state[0] = keys[row]
