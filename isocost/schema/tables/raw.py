@@ -96,7 +96,7 @@ STEPS = Table(
         Column("preemptions", "int32", "Requests preempted in the step."),
         Column("prefix_queries_tokens", "int64", "Prompt tokens looked up in the prefix cache in the step.", unit="tokens"),
         Column("prefix_hits_tokens", "int64", "Of these, found.", unit="tokens"),
-        Column("drafts", "int32", "Sequences whose drafted tokens the step verified; NULL where there were none.", unit="drafts"),
+        Column("drafts", "int64", "Sequences whose drafted tokens the step verified; NULL where there were none.", unit="drafts"),
         Column("draft_tokens", "int64", "Drafted tokens verified; NULL with drafts.", unit="tokens"),
         Column("accepted_draft_tokens", "int64", "Of these, accepted; NULL with drafts.", unit="tokens"),
         Column(
