@@ -50,7 +50,7 @@ class Facts:
         summary: out_point_summary with ``configuration``.
         scaling_points: out_scaling_points with ``configuration``.
         scaling_fits: out_scaling_fits with ``configuration``.
-        comparisons: out_comparisons of single samples, surest first, with point_id and configuration of both.
+        comparisons: out_comparisons of single samples, surest first, the more accurate one first, with the points and their names.
         coverage: out_coverage_differences.
         sessions: core_sessions.
         kinds: policy, oracle or metric, by strategy.
@@ -170,9 +170,10 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
 
 
 def _compared(comparisons: pl.DataFrame, outcomes: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    """Comparisons of single samples, by rising p-value, with the points and their names."""
+    """Comparisons of single samples, by rising p-value, the more accurate first, with the points and their names."""
     points = dict(outcomes.select("outcome_id", "point_id").iter_rows())
     rows = comparisons.filter(pl.col("comparison_family") == "single_sample")
+    rows = pl.concat([rows.filter(pl.col("accuracy_difference") >= 0), _turned(rows.filter(pl.col("accuracy_difference") < 0))])
     for side in ("first", "second"):
         ids = [points.get(outcome) for outcome in rows[f"{side}_outcome_id"]]
         rows = rows.with_columns(
@@ -180,6 +181,22 @@ def _compared(comparisons: pl.DataFrame, outcomes: pl.DataFrame, names: Mapping[
             pl.Series(f"{side}_configuration", [names.get(p or "", p or "–") for p in ids], dtype=pl.String),
         )
     return rows.sort("task", "p_value", "first_outcome_id", "second_outcome_id", nulls_last=True)
+
+
+def _turned(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same comparisons in the other direction."""
+    ends = [(f"accuracy_difference{part}_low", f"accuracy_difference{part}_high") for part in ("", "_band")]
+    verdicts = {"first_better": "second_better", "second_better": "first_better"}
+    return rows.with_columns(
+        pl.col("second_outcome_id").alias("first_outcome_id"),
+        pl.col("first_outcome_id").alias("second_outcome_id"),
+        -pl.col("accuracy_difference"),
+        *((-pl.col(high)).alias(low) for low, high in ends),
+        *((-pl.col(low)).alias(high) for low, high in ends),
+        pl.col("n_second_only").alias("n_first_only"),
+        pl.col("n_first_only").alias("n_second_only"),
+        pl.col("verdict").replace(verdicts),
+    )
 
 
 def configuration_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame) -> dict[str, str]:

@@ -53,6 +53,8 @@ def test_the_section_names_who_is_ahead_and_where_that_turns(shown):
         pl.col("first_point_id").is_in(["pt-lucky", "pt-steady"]) & pl.col("second_point_id").is_in(["pt-lucky", "pt-steady"])
     )
     row = pair.row(0, named=True)
+    assert row["first_point_id"] == "pt-steady" and row["verdict"] == "first_better", "the more accurate stands first"
+    assert 0 < row["accuracy_difference_band_low"] < row["accuracy_difference"] < row["accuracy_difference_band_high"]
     words = verdict_words(shown.overtaking("sums", "pt-steady", "pt-lucky"))
     assert words.startswith("first ahead for k\u00a01–") and words.endswith("–32") and "second ahead" in words
     back = verdict_words(shown.overtaking("sums", "pt-lucky", "pt-steady"))
