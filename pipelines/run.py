@@ -9,17 +9,21 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.execution import compute_logs
 
 from assets.partitions import sessions
 from assets.resources import default_root
@@ -68,6 +72,7 @@ def _main(argv: list[str] | None) -> int:
     warnings.filterwarnings("ignore", module="dagster")
     from pipelines.definitions import defs  # after the sweep file is known to be good: loading takes seconds
 
+    keep_interrupts_from_watchers()
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
@@ -109,6 +114,15 @@ def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id:
                 f"check {check.severity.value}: {check.asset_key.to_user_string()}/{check.check_name}: {check.description}", file=sys.stderr
             )
     return done.success
+
+
+def keep_interrupts_from_watchers() -> None:
+    """Puts the processes that show Dagster's logs at this terminal into process groups of their own.
+
+    Ctrl-C reaches the whole group of the terminal; they end with this process anyhow, and would only print a stack trace each. Dagster has
+    no setting for it.
+    """
+    compute_logs.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": partial(subprocess.Popen, process_group=0)})
 
 
 def own_process() -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -54,3 +58,35 @@ def test_a_living_run_and_the_daemons_runs_are_left_alone(instance: dg.DagsterIn
     started_run(instance, None)
     assert close_dead_runs(instance) == []
     assert free_slots(instance) == 0
+
+
+WATCHED = """
+import sys, time
+from dagster._core.execution.compute_logs import execute_posix_tail
+from pipelines.run import keep_interrupts_from_watchers
+keep_interrupts_from_watchers()
+with execute_posix_tail(sys.argv[1], sys.stdout):
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def test_an_interrupt_at_the_terminal_prints_no_trace_of_a_watcher(repo: Path, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("", encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-c", WATCHED, str(tmp_path / "log")],
+        cwd=repo,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    time.sleep(1.5)  # until the watcher's own interpreter is up
+    os.killpg(process.pid, signal.SIGINT)
+    told, errors = process.communicate(timeout=60)
+    assert told == "interrupted\n" and process.returncode == 0
+    assert "watch_orphans" not in errors
