@@ -109,13 +109,22 @@ def export_every_eval_ever(
     known = {row["point_id"]: row for row in points.sort("point_id", "session_id").iter_rows(named=True)}
     head = {"organization": organization, "relationship": relationship, "retrieved": retrieved_unix_s}
     done = []
-    for key, own in joined.sort("point_id", "problem_id", "sample_index").group_by("point_id", maintain_order=True):
+    for key, own in _numbered(joined).group_by("point_id", maintain_order=True):
         point = known.get(str(key[0]))
         if point is None:
             raise IsocostError("has samples but no row in core_points", where=f"point {key[0]}")
         left_out = samples.filter(pl.col("point_id") == key[0]).height - own.height
         done.append(_write_point(folder, own, point, head, left_out))
     return done
+
+
+def _numbered(samples: pl.DataFrame) -> pl.DataFrame:
+    """Samples in order; where several imported runs numbered theirs apart, they are numbered on, as one evaluation needs it."""
+    attempts = ("point_id", "problem_id")
+    ordered = samples.sort(*attempts, "sample_index", "sample_id")
+    is_twice = pl.struct(*attempts, "sample_index").is_duplicated().any().over(attempts)
+    position = pl.int_range(pl.len(), dtype=pl.Int32).over(attempts)
+    return ordered.with_columns(pl.when(is_twice).then(position).otherwise("sample_index").alias("sample_index"))
 
 
 def _write_point(folder: Path, own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], left_out: int) -> ExportedPoint:

@@ -15,6 +15,7 @@ import pytest
 from isocost import intake, refresh
 from isocost.bank.importers import import_path, read_imports, sealed_imports, sealing
 from isocost.errors import IsocostError
+from isocost.publish.export_every_eval_ever import export_every_eval_ever
 from isocost.store import Store
 from isocost.tables.imports import build_imported_core, imported_texts
 
@@ -299,3 +300,13 @@ def test_a_column_of_the_table_may_name_the_run(tmp_path, ending):
     assert raw["source_run"].to_list()[:2] == ["1", "2"] and raw["source_run"][2].startswith("sha256:")
     samples = build_imported_core(raw)["core_samples"]
     assert samples["is_valid"].all() and sorted(samples["sample_index"]) == [0, 1, 2]
+
+
+def test_an_export_of_pooled_runs_comes_back_whole(tmp_path):
+    store = Store(tmp_path / "data")
+    for name, rights in (("a", (True, False)), ("b", (True, True))):
+        bring(store, f"import-{name}", table(tmp_path / name / f"{name}.jsonl", *rights, word=name))
+    frames = [store.read(name) for name in ("core_samples", "core_points", "core_problems")]
+    export_every_eval_ever(*frames, tmp_path / "out", organization="a lab", retrieved_unix_s=1.7e9)
+    _, samples = core_of(tmp_path / "out", tmp_path / "lake", "every_eval_ever", unknown=files.ALL_UNKNOWN)
+    assert samples["is_valid"].all() and sorted(samples["sample_index"]) == [0, 1, 2, 3] and samples["correct"].sum() == 3
