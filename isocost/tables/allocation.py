@@ -80,7 +80,7 @@ def build_compute_optimal(
 
 def _bank(model: str, samples: pl.DataFrame) -> _Bank | None:
     """Splits a model's samples and replays both strategies on the scoring half; None where there is nothing to choose."""
-    ordered = samples.sort("point_id", "problem_id", "sample_index").with_columns(
+    ordered = samples.sort("point_id", "problem_id", "sample_index", maintain_order=True).with_columns(
         pl.int_range(pl.len()).over("point_id", "problem_id").alias("rank")
     )
     points = ordered["point_id"].unique().sort().to_list()

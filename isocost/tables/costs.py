@@ -121,7 +121,8 @@ def build_cost_of_pass(core_samples: pl.DataFrame, book: CardBook | None = None)
     cards = book or load_book()
     graded = core_samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
     rows: list[dict[str, Any]] = []
-    for (task,), samples in graded.sort("task", "point_id", "problem_id", "sample_index").group_by("task", maintain_order=True):
+    ordered = graded.sort("task", "point_id", "problem_id", "sample_index", maintain_order=True)
+    for (task,), samples in ordered.group_by("task", maintain_order=True):
         for axis in COST_AXES:
             rows += _axis_rows(str(task), axis, samples, cards)
     return rows_to_table(rows, "out_cost_of_pass")
