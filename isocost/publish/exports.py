@@ -73,7 +73,7 @@ def write_exports(store: Store) -> ExportReport:
         except IsocostError as error:
             failures[name] = str(error)
             continue
-        path = write_table(frame, name, folder / f"{name}.parquet")
+        path = write_table(frame, name, folder / f"{name}.parquet", is_held=True)
         rows[name] = frame.height
         resources.append(_resource(all_tables()[name], path, frame.height))
     _write_descriptor(folder, resources, failures)

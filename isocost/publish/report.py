@@ -80,24 +80,34 @@ def render(facts: Facts, library: str) -> str:
 def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
     """Specification of every chart: element id, then the value of its selector (cost axis, or strategy)."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
+    strategies, axis = facts.curve_strategies, facts.curve_axes[0] if facts.curve_axes else ""
+    # Cut once: filtering all curves for every task and strategy took half of a report over twenty tasks.
+    is_shown = pl.col("cost_axis") == axis
+    points, fits = _cut(facts.scaling_points.filter(is_shown)), _cut(facts.scaling_fits.filter(is_shown & pl.col("is_chosen")))
+    frontiers, none = _cut(facts.frontier.filter(pl.col("cost") > 0), "cost_axis"), facts.scaling_fits.clear()
     for place, task in enumerate(facts.tasks):
         found[f"frontier-{place}"] = {
-            axis: frontier_specification(facts_module.thinned(points), axis, facts.bound_of(task, axis), height=380, **_FLUID)
-            for axis in facts.axes
-            if (points := facts.frontier_of(task, axis).filter(pl.col("cost") > 0)).height
+            cost: frontier_specification(
+                facts_module.thinned(frontiers[task, cost].sort("cost", "accuracy", "outcome_id")),
+                cost,
+                facts.bound_of(task, cost),
+                height=380,
+                **_FLUID,
+            )
+            for cost in facts.axes
+            if (task, cost) in frontiers
         }
         found[f"curves-{place}"] = {
-            strategy: scaling_specification(points, fits, facts.curve_axes[0], height=320, **_FLUID)
-            for strategy in facts.curve_strategies
-            for points, fits in [_of_task(facts, task, strategy)]
-            if points.filter((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).height
+            strategy: scaling_specification(mine, fits.get((task, strategy), none), axis, height=320, **_FLUID)
+            for strategy in strategies
+            if (mine := points.get((task, strategy))) is not None
+            and mine.select(((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).any()).item()
         }
     return {name: variants for name, variants in found.items() if variants}
 
 
-def _of_task(facts: Facts, task: str, strategy: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    points, fits = facts.curves_of(strategy, facts.curve_axes[0])
-    return points.filter(pl.col("task") == task), fits.filter(pl.col("task") == task)
+def _cut(frame: pl.DataFrame, by: str = "strategy") -> dict[tuple[Any, ...], pl.DataFrame]:
+    return frame.partition_by("task", by, as_dict=True, maintain_order=True)
 
 
 def drawing_library(folder: Path) -> str:

@@ -42,13 +42,14 @@ def to_arrow(frame: pl.DataFrame, table_name: str) -> pa.Table:
     return frame.to_arrow().cast(schema)
 
 
-def write_table(frame: pl.DataFrame, table_name: str, path: Path) -> Path:
+def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bool = False) -> Path:
     """Writes a frame as one table's file: conformed, stamped, under a temporary name first.
 
     Args:
         frame: rows of the table; see ``frames.conform`` for what is refused.
         table_name: the table.
         path: the file; its folder is made.
+        is_held: whether the frame was read from the table's own files, which were held to the table when they were written.
 
     Returns:
         The path written.
@@ -56,7 +57,7 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path) -> Path:
     Raises:
         IsocostError: the frame breaks its table, or the place cannot be written; an older file at ``path`` is untouched then.
     """
-    arrow = to_arrow(conform(frame, table_name), table_name)
+    arrow = to_arrow(frame if is_held else conform(frame, table_name), table_name)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
