@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,10 @@ MAX_LINE_BYTES = 16 * MIB
 # A whole JSON document is parsed in memory, where it takes five to ten times its size.
 MAX_DOCUMENT_BYTES = 256 * MIB
 MAX_YAML_BYTES = 64 * MIB
+# An empty object takes two bytes in a file and 72 in memory: so many values are a gibibyte at most, whatever the bytes.
+MAX_VALUES = 16_000_000
+# PyYAML makes of every value a node of about half a kibibyte first.
+MAX_YAML_EVENTS = 1_000_000
 # A zip member of honest JSON shrinks by 5 to 50; what shrinks by more than 200 and is not tiny is a bomb.
 MAX_ZIP_RATIO = 200
 ZIP_RATIO_FLOOR_BYTES = MIB
@@ -162,14 +167,20 @@ def parse_json(text: str, where: str) -> Any:
     """One JSON value. NaN and Infinity are taken (other tools write them) and become NULL with a reason further on.
 
     Raises:
-        IsocostError: not JSON, a key that comes twice in one object, or nesting beyond what can be read.
+        IsocostError: not JSON, a key that comes twice in one object, too many values, or nesting beyond what can be read.
     """
+    # Commas and brackets inside texts count too; texts of a size that matters here have few of them for their length.
+    if len(text) > 2 * MAX_VALUES and sum(text.count(mark) for mark in ",[{") > MAX_VALUES:
+        raise IsocostError(
+            f"holds more than {MAX_VALUES:,} values, which cannot be read in bounded memory",
+            where=where,
+            remedy="Split it, or use JSON Lines",
+        )
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(items)
         if len(result) != len(items):
-            names = [name for name, _ in items]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice, _ = Counter(name for name, _ in items).most_common(1)[0]
             raise IsocostError(f"key {twice!r} comes twice in one object", where=where, remedy="Keep one of the two values")
         return result
 
@@ -240,9 +251,13 @@ def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False)
     """
     text = _bounded_text(path, limit, "YAML document")
     try:
-        # A few aliases unfold to gigabytes; looked for only where the characters for it are there.
-        if "*" in text and "&" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_BaseLoader)):
-            raise yaml.YAMLError("it has aliases (*name), which are not read")
+        # A few aliases unfold to gigabytes, and so do many small values; looked for only where there is what it takes.
+        if ("*" in text and "&" in text) or len(text) > MAX_YAML_EVENTS:
+            for number, event in enumerate(yaml.parse(text, Loader=_BaseLoader)):
+                if isinstance(event, yaml.AliasEvent):
+                    raise yaml.YAMLError("it has aliases (*name), which are not read")
+                if number > MAX_YAML_EVENTS:
+                    raise yaml.YAMLError(f"it has more than {MAX_YAML_EVENTS:,} values")
         return yaml.load(text, Loader=_TextLoader if as_text else _StrictLoader)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise IsocostError(f"is not YAML that can be read: {' '.join(str(error).split())[:300]}", where=str(path)) from None

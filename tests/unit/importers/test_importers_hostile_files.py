@@ -209,3 +209,29 @@ def test_a_document_that_does_not_fit_is_refused_before_it_is_read(tmp_path: Pat
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert DOCUMENTS[name] in error.where and peak < 32 << 20
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", "1", "[[]]"])
+def test_a_small_document_that_unfolds_to_gigabytes(tmp_path: Path, monkeypatch, value: str) -> None:
+    monkeypatch.setattr(reading, "MAX_VALUES", 1_000)
+    path = tmp_path / "individual.json"
+    path.write_text("[" + ",".join([value] * 2_000) + "]")
+    assert "individual.json" in refuse("llmperf", path, tmp_path / "lake", "more than 1,000 values").where
+    long = tmp_path / "text.json"
+    long.write_text(json.dumps({"model": "x" * 5_000, "mean_ttft_s": 1.0}))
+    assert files.import_sample("llmperf", long, tmp_path / "lake").records == 1
+
+
+def test_yaml_of_many_small_values(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(reading, "MAX_YAML_EVENTS", 1_000)
+    path = tmp_path / "p.yaml"
+    path.write_text("question: q\nsamples:\n" + "- a\n" * 2_000)
+    refuse("large_language_monkeys", path, tmp_path / "lake", "more than 1,000 values")
+    path.write_text("question: q\nsamples:\n- |\n" + "  a long text\n" * 2_000)
+    assert files.import_sample("large_language_monkeys", path, tmp_path / "lake").records == 1
+
+
+def test_the_last_of_many_keys_comes_twice(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text("{" + ",".join(f'"k{i}":1' for i in range(300_000)) + ',"k299999":2}\n')
+    refuse("counts", path, tmp_path / "lake", "'k299999' comes twice")  # in a second, not in an hour
