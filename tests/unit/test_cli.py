@@ -72,7 +72,7 @@ def test_a_source_whose_import_was_set_aside_is_told_and_mended_by_importing_aga
     assert main(["bank", "verify", str(store.lake), "--repair"]) == 0
     assert "set aside" in capsys.readouterr().out
     assert main(["--data", str(store.root), "refresh"]) == 2
-    assert "Import it again" in capsys.readouterr().err
+    assert "Import its source again under the same name" in capsys.readouterr().err
     assert bring(store, path) == 0
     assert main(["bank", "verify", str(store.lake)]) == 0
 
