@@ -13,5 +13,5 @@ def nightly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg
     keys = sessions.get_partition_keys(dynamic_partitions_store=context.instance)
     if not keys:
         return dg.SkipReason("no session is registered yet: put a sweep file into the sweeps folder or run `make demo`")
-    # One run over the whole range: core is rebuilt session by session, out and publish once.
+    # One run over the whole range: sessions and pieces that do not fit the bank any more are built, publishing is done once.
     return dg.RunRequest(tags={ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]})
