@@ -16,7 +16,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -160,8 +160,7 @@ class Ledger:
             files: Files = {}
             for name, frame in frames.items():
                 path = self.store.write(frame, name, piece)
-                status = path.stat()
-                files[path.relative_to(self.store.root).as_posix()] = (status.st_size, status.st_mtime_ns, checksum(path))
+                files[path.relative_to(self.store.root).as_posix()] = self._entry(path)
             record = Record(fingerprint, {name: frame.height for name, frame in frames.items()}, files, dict(told or {}))
             _write_json(
                 record_path,
@@ -170,12 +169,23 @@ class Ledger:
         self._sums |= {self.store.root / name: entry for name, entry in files.items()}
         return record
 
+    def note(self, layer: str, group: str, piece: str, fingerprint: str, paths: Iterable[Path], rows: Mapping[str, int]) -> None:
+        """Writes the record of files that others wrote."""
+        with self._locked():
+            files = {path.relative_to(self.store.root).as_posix(): self._entry(path) for path in paths}
+            told = {"schema": RECORD_SCHEMA, "fingerprint": fingerprint, "rows": dict(rows), "files": files, "told": {}}
+            _write_json(self._path(layer, group, piece), told)
+
     def drop(self, layer: str, group: str, piece: str, tables: tuple[str, ...]) -> None:
         """Removes a piece: its record first, then its files."""
         with self._locked():
             self._path(layer, group, piece).unlink(missing_ok=True)
             for name in tables:
                 self.store.path(name, piece).unlink(missing_ok=True)
+
+    def _entry(self, path: Path) -> tuple[int, int, str]:
+        status = path.stat()
+        return status.st_size, status.st_mtime_ns, checksum(path)
 
     def pieces(self, layer: str, group: str) -> list[str]:
         """Names of the pieces of a group that have a record, sorted."""

@@ -431,17 +431,33 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
     for step in STEPS:
         yield derive(store, step, force=force, ledger=ledger)
-    # Three readers of the same files that wait for none of the others; Polars and DuckDB leave the interpreter free meanwhile.
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        warehouse, exports, report = (pool.submit(publish, store) for publish in (publish_warehouse, publish_exports, publish_report))
-        yield Derived("warehouse", {"warehouse": warehouse.result().rows}, 0, 0)
-        yield Derived("exports", exports.result().rows, 0, 0)
-        report.result()
+    yield from _published(store, ledger, force=force)
     if left_out:
         raise IsocostError(
             f"{len(left_out)} of {len(sources)} sources could not be read and are in no table; the rest is published",
             remedy="\n".join(f"  {error}" for error in left_out),
         )
+
+
+def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived]:
+    """Publishes, unless what is published was made from these very files and lies there as it was written."""
+    inputs = [[path.as_posix(), ledger.sum_of(path)] for name in store.stored_tables() for path in store.files(name)]
+    fingerprint = sha256_hex({"inputs": inputs, "code": code_fingerprint()})
+    known = None if force else ledger.find("out", "published", WHOLE)
+    if known is not None and known.fingerprint == fingerprint:
+        yield from (Derived(name, {name: rows}, 0, 1, "publication") for name, rows in known.rows.items())
+        return
+    ledger.drop("out", "published", WHOLE, ())
+    # Three readers of the same files that wait for none of the others; Polars and DuckDB leave the interpreter free meanwhile.
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        warehouse, exports, page = (pool.submit(publish, store) for publish in (publish_warehouse, publish_exports, publish_report))
+        rows = {"warehouse": warehouse.result().rows}
+        yield Derived("warehouse", rows, 0, 0)
+        tables = exports.result().rows
+        yield Derived("exports", tables, 0, 0)
+        written = [store.warehouse, page.result(), *sorted(store.exports / f"{name}.parquet" for name in tables)]
+    if not warehouse.result().failures and not exports.result().failures:
+        ledger.note("out", "published", WHOLE, fingerprint, written, rows | {"exports": sum(tables.values())})
 
 
 def publish_warehouse(store: Store):

@@ -83,9 +83,11 @@ def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnec
     that reads it fails in ``run_file`` with the file's name, all other SQL runs. One thread, because floating-point sums differ from
     run to run with more.
     """
-    connection = duckdb.connect(":memory:", config={"threads": threads, "autoinstall_known_extensions": False})
+    connection = duckdb.connect(
+        ":memory:", config={"threads": threads, "autoinstall_known_extensions": False}
+    )
     try:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         connection.execute(_FILES)
         for name, table in all_tables().items():
             if table.layer == "raw":
@@ -113,7 +115,7 @@ def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnecti
     """As ``session``, over frames in memory: what a SQL file reads, cut to some of its rows."""
     connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
     try:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         for name, table in all_tables().items():
             if name in frames:
                 connection.register(name, frames[name])

@@ -143,7 +143,7 @@ def _write(store: Store, path: Path, checks: pl.DataFrame | None) -> tuple[Part,
     # One thread and one insertion a table: the same rows in the same order whenever the inputs are the same.
     connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
     try:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         connection.execute(f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE warehouse")
         tables = [table for table in all_tables().values() if table.layer != "raw"]

@@ -188,3 +188,20 @@ def test_a_task_and_a_session_read_their_rows_once(bank: Bank) -> None:
     later = Rows(bank.store, "session", ("import-z",), shadows=("import-a",))
     assert later.read("core_samples").is_empty() and Rows(bank.store, "session", ("import-a",)).read("core_samples").height == 18
     assert task.read("out_strategy_outcomes").is_empty()
+
+
+def test_what_is_published_stands_while_nothing_changes(bank: Bank, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(refresh, "STEPS", {"summary": refresh.STEPS["summary"]})
+    store = bank.store
+    list(refresh.everything(store))
+    published = [store.warehouse, store.report, store.exports / "out_point_summary.parquet"]
+    before = [path.stat().st_mtime_ns for path in published]
+    told = {done.name: done.reused for done in refresh.everything(store)}
+    assert [path.stat().st_mtime_ns for path in published] == before and told["warehouse"] == told["exports"] == 1
+    store.warehouse.unlink()
+    list(refresh.everything(store))
+    assert store.warehouse.exists()
+    bank.bring("c", "adding", model="another")
+    assert {done.name: done.reused for done in refresh.everything(store)}["exports"] == 0
+    assert pl.read_parquet(published[2])["model_variant"].to_list() == ["another", "borrowed", "borrowed"]
+    assert capfd.readouterr().out == ""
