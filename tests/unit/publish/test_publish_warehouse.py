@@ -94,7 +94,8 @@ def test_a_check_that_cannot_run_has_neither_passed_nor_failed(lab_store):
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
     checks = run_checks(lab_store)
     lost = checks.filter(checks["is_passed"].is_null())
-    assert set(lost["table_name"]) == {"out_frontiers"} and lost["problem"].str.contains(r"out_frontiers/all\.parquet: is not a readable").all()
+    assert set(lost["table_name"]) == {"out_frontiers"}
+    assert lost["problem"].str.contains(r"out_frontiers/all\.parquet: is not a readable").all()
     rest = checks.filter(checks["is_passed"].is_not_null())
     assert rest.height > 20 and rest["is_passed"].all() and rest["problem"].null_count() == rest.height
     build_warehouse(lab_store, checks=checks)
