@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,14 @@ def modules(repo: Path, package: str) -> list[Path]:
     return sorted(p for p in (repo / package).rglob("*.py") if "__pycache__" not in p.parts)
 
 
-def imported(path: Path, *, module_level_only: bool = False) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(path: Path, *, module_level_only: bool = False) -> frozenset[str]:
+    tree = parsed(path)
     nodes = tree.body if module_level_only else ast.walk(tree)
     names: set[str] = set()
     for node in nodes:
@@ -26,7 +33,7 @@ def imported(path: Path, *, module_level_only: bool = False) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def room_of(repo: Path, path: Path) -> str:

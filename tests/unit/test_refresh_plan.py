@@ -52,6 +52,7 @@ def plan(tmp_path: Path, monkeypatch) -> Plans:
     return Plans(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_mended_mistake_is_not_generated(plan: Plans) -> None:
     assert plan("a.yaml", "mistaken", 5000) == {"mistaken": 5000}
     assert plan("a.yaml", "mended", 5000) == {"mended": 5000}
@@ -59,6 +60,7 @@ def test_a_mended_mistake_is_not_generated(plan: Plans) -> None:
     assert plan("a.yaml", "mended", 16) == {"mended": 16}
 
 
+@pytest.mark.slow
 def test_two_files_of_one_name_add_up_while_both_are_there(plan: Plans) -> None:
     plan("a.yaml", "one", 4)
     assert plan("b.yaml", "two", 2) == {"one": 4, "two": 2}
@@ -67,6 +69,7 @@ def test_two_files_of_one_name_add_up_while_both_are_there(plan: Plans) -> None:
     assert plan("b.yaml", "two", 2) == {"two": 2}
 
 
+@pytest.mark.slow
 def test_a_banked_point_that_nobody_asks_for_stays_known_and_is_not_filled_up(plan: Plans, monkeypatch) -> None:
     plan("a.yaml", "old", 64)
     banked = SimpleNamespace(parts=[SimpleNamespace(points={plan.point_of("old"): 3})])
