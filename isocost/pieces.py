@@ -1,7 +1,7 @@
 """Which derived files still fit what they were made from, so that a refresh builds nothing twice.
 
 Lives here: the record of a piece (a group of files that one computation writes), the checksums of files and of the code, and the rows that
-one piece may read. Not here: which pieces there are and how one is computed (``isocost.refresh``).
+one piece may read. Not here: which pieces there are and how one is computed (``isocost.parts``).
 
 A piece is a computation over one session, one task or everything. Its record lies in ``core/_made`` or ``out/_made`` and says what it was
 made from (one fingerprint over the checksums of every file it read, the options and the code) and what it wrote (each file's checksum).
@@ -265,7 +265,7 @@ class Rows:
         if self.allowed is not None and table_name not in self.allowed:
             raise IsocostError(
                 f"{table_name} is read by a computation that does not say so: it would not be built again when that table changes",
-                remedy="Name it in `reads` of its Part in isocost.refresh.PARTS",
+                remedy="Name it in `reads` of its Part in isocost.parts.PARTS",
             )
         definition = table_of(table_name)
         if self.per == "all" or not any(name in _columns(table_name) for name in ("task", "point_id", "session_id", "outcome_id")):

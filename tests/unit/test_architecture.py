@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 GROUND = {"schema", "errors", "hashing", "store", "sql", "__init__"}
-TOP = {"generate", "payload", "preflight", "publish", "tables", "refresh", "intake", "curate", "pieces", "cli", "__main__"}
+TOP = {"generate", "payload", "preflight", "publish", "tables", "refresh", "intake", "curate", "parts", "pieces", "cli", "__main__"}
 HEAVY = {"torch", "vllm", "great_expectations", "transformers", "zeus"}
 ORCHESTRATION = {"dagster"}
 

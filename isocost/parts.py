@@ -1,0 +1,259 @@
+"""Which derived tables there are, how each group is computed from what it reads, and in which pieces.
+
+Lives here: one function per group of derived tables that reads its inputs, calls the builders in ``isocost.tables`` and returns their
+frames; and ``PARTS``, which says of each what it writes, what it reads and what a piece of it is about. Not here: how a table is computed,
+and which pieces are built when (``isocost.refresh``).
+
+To add a table: define it in ``isocost.schema.tables``, return its frame from one of the functions below, and name it in ``tables`` of that
+function's ``Part``; what the function reads stands in ``reads``. A function gets ``Rows``: its ``read(table)`` gives the rows of one point
+(``per="point"``), one task (``"task"``), one session (``"session"``) or all rows (``"all"``), and it must use nothing else, for only what
+it reads decides whether its piece is built again. Options such as draws are constants of the code, and any change of the code builds
+everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from isocost import sql
+from isocost.bank.reader import read_raw
+from isocost.intake import card_book
+from isocost.pieces import Rows
+from isocost.schema.frames import empty
+from isocost.store import Store
+
+Frames = dict[str, pl.DataFrame]
+
+# Bootstrap draws of problems: a probability of 0.5 has a standard error of 0.016 from the draws, far below that from the problems.
+FRONTIER_DRAWS = 1000
+
+
+def derive_strategies(rows: Rows | Store) -> Frames:
+    """Replays every registered strategy over all valid samples of single points."""
+    from isocost.tables.outcomes import build_outcomes
+
+    outcomes, problems = build_outcomes(rows.read("core_samples"), only="points")
+    return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
+
+
+def derive_chains(rows: Rows | Store) -> Frames:
+    """Replays cascades and routers on chains of points of one task."""
+    from isocost.tables.outcomes import build_outcomes
+
+    outcomes, problems = build_outcomes(rows.read("core_samples"), only="chains")
+    return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
+
+
+def derive_frontiers(rows: Rows | Store) -> Frames:
+    """Frontiers with one bootstrap over problems shared by all outcomes of a task."""
+    from isocost.tables.frontiers import build_frontiers
+
+    points, problems = rows.read("core_points"), rows.read("core_problems")
+    return build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
+
+
+def derive_frontiers_over_tasks(rows: Rows | Store) -> Frames:
+    """The same of the mean over all tasks."""
+    from isocost.tables.frontiers import build_frontiers
+
+    points, problems = rows.read("core_points"), rows.read("core_problems")
+    found = build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems, only_over_tasks=True)
+    return {name: frame for name, frame in found.items() if name != "out_comparisons"}
+
+
+def derive_coverage(rows: Rows | Store) -> Frames:
+    """pass@k with its bands, the difference of every two curves, and the accuracy of one sample with every interval."""
+    from isocost.tables.accuracy_intervals import build_accuracy_intervals
+    from isocost.tables.coverage_bands import build_coverage_bands
+
+    samples, problems = rows.read("core_samples"), rows.read("core_problems")
+    bands = build_coverage_bands(samples, clusters=problems)
+    return {**bands, "out_accuracy_intervals": build_accuracy_intervals(samples, clusters=problems)}
+
+
+def derive_curves(rows: Rows | Store) -> Frames:
+    """Curves with their fits, targets and anytime measures. The draws are those of the task, whichever of its curves are fitted."""
+    from isocost.tables.scaling import build_scaling
+
+    return build_scaling(*_outcomes(rows), clusters=rows.read("core_problems"))
+
+
+def derive_scaling(rows: Rows | Store) -> Frames:
+    """The same of chains of points; elasticities and compute-optimal allocation, which compare the points of a task."""
+    from isocost.tables.allocation import build_compute_optimal
+    from isocost.tables.anytime import build_effort_frontier, build_token_elasticity
+    from isocost.tables.scaling import build_scaling
+
+    outcomes, problems = _outcomes(rows)
+    clusters, samples = rows.read("core_problems"), rows.read("core_samples")
+    chains = outcomes.filter(pl.col("point_ids").list.len() > 1)
+    frames = build_scaling(chains, problems.join(chains, on="outcome_id", how="semi", maintain_order="left"), clusters=clusters)
+    frames["out_token_elasticity"] = build_token_elasticity(outcomes, problems, clusters=clusters)
+    frames["out_effort_frontier"] = build_effort_frontier(samples)
+    frames["out_compute_optimal"] = build_compute_optimal(samples)
+    return frames
+
+
+def derive_costs(rows: Rows | Store) -> Frames:
+    """Cost of pass, intelligence per watt and joule: what compares the points of a task."""
+    from isocost.tables.cost_efficiency import build_intelligence_per_watt
+    from isocost.tables.costs import build_cost_of_pass
+
+    samples = rows.read("core_samples")
+    return {
+        "out_cost_of_pass": build_cost_of_pass(samples, card_book(rows)),
+        "out_intelligence_per_watt": build_intelligence_per_watt(samples, rows.read("core_energy_attribution")),
+    }
+
+
+def derive_session_costs(rows: Rows | Store) -> Frames:
+    """Runtime models and request efficiency: what describes one session."""
+    from isocost.tables.cost_efficiency import build_request_efficiency
+    from isocost.tables.runtimes import build_runtime_models
+
+    samples, sessions = rows.read("core_samples"), rows.read("core_sessions")
+    return {
+        "out_runtime_models": build_runtime_models(samples, sessions, card_book(rows)),
+        "out_request_efficiency": build_request_efficiency(samples, sessions, rows.read("core_points"), card_book(rows)),
+    }
+
+
+def derive_items(rows: Rows | Store) -> Frames:
+    """Item statistics, response features, reproducibility and regressions."""
+    from isocost.tables.items import build_item_statistics
+    from isocost.tables.reruns import build_regressions, build_reproducibility
+    from isocost.tables.responses import build_response_features
+
+    samples, points, sessions = (rows.read(name) for name in ("core_samples", "core_points", "core_sessions"))
+    used = rows.read("core_calls").filter(pl.col("is_used")).sort("sample_id", "call_index")
+    texts = used.unique("sample_id", keep="last", maintain_order=True)
+    return {
+        "out_item_statistics": build_item_statistics(samples),
+        "out_response_features": build_response_features(samples, texts.select("sample_id", "output_text")),
+        "out_reproducibility": build_reproducibility(samples, points, sessions, _greedy_tokens(rows, points)),
+        "out_regressions": build_regressions(samples, points, sessions),
+    }
+
+
+def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
+    """Token ids of the samples of greedy points: what the divergence index compares. Only those parts of the bank are opened.
+
+    The bank is no input of the piece's own: core_samples has the hash of every sample's tokens.
+    """
+    wanted = ("sample_id", "output_token_ids", "token_logprobs")
+    greedy = points.filter((pl.col("temperature") == 0) & ~pl.col("session_id").str.starts_with("im-"))
+    frames = [
+        read_raw(rows.lake, "raw_generations", str(key[0]), point_ids=part["point_id"].to_list(), columns=[*wanted, "is_warmup"])
+        for key, part in greedy.sort("session_id", "point_id").group_by("session_id", maintain_order=True)
+    ]
+    found = pl.concat(frames) if frames else empty("raw_generations").select(*wanted, "is_warmup")
+    return found.filter(~pl.col("is_warmup")).select(wanted).unique("sample_id", keep="last", maintain_order=True)
+
+
+def derive_summary(rows: Rows | Store) -> Frames:
+    """The tables that are one SQL file each, run task by task."""
+    files = sql.sql_files("out")
+    with sql.over({name: rows.read(name) for path in files for name in sql.tables_of(path)}) as connection:
+        return {path.stem: sql.run_file(connection, path) for path in files}
+
+
+def _outcomes(rows: Rows | Store) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return rows.read("out_strategy_outcomes"), rows.read("out_strategy_problems")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One computation, made once for each of its pieces.
+
+    Attributes:
+        step: the group of tables it belongs to.
+        per: what a piece is about: ``point``, ``task``, ``session`` or ``all``.
+        tables: what it returns.
+        reads: what it reads.
+        build: the function.
+        uses_cards: whether cards of models, devices or prices are an input.
+    """
+
+    step: str
+    per: str
+    tables: tuple[str, ...]
+    reads: tuple[str, ...]
+    build: Callable[[Rows], Frames]
+    uses_cards: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the folder of its records."""
+        return f"{self.step}-{self.per}"
+
+
+_STRATEGIES = ("out_strategy_outcomes", "out_strategy_problems")
+_FRONTIERS = (
+    "out_frontier_points",
+    "out_frontiers",
+    "out_frontier_attainment",
+    "out_joint_frontier_points",
+    "out_joint_frontiers",
+)
+
+_CURVES = ("out_scaling_fits", "out_scaling_points", "out_compute_targets", "out_anytime")
+
+# In the order in which they build on each other.
+PARTS = (
+    Part("strategies", "point", _STRATEGIES, ("core_samples",), derive_strategies),
+    Part("strategies", "task", _STRATEGIES, ("core_samples",), derive_chains),
+    Part("frontiers", "task", (*_FRONTIERS, "out_comparisons"), (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers),
+    Part("frontiers", "all", _FRONTIERS, (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers_over_tasks),
+    Part(
+        "coverage",
+        "task",
+        ("out_coverage_bands", "out_coverage_differences", "out_accuracy_intervals"),
+        ("core_samples", "core_problems"),
+        derive_coverage,
+    ),
+    Part("scaling", "point", _CURVES, (*_STRATEGIES, "core_problems"), derive_curves),
+    Part(
+        "scaling",
+        "task",
+        (
+            *_CURVES,
+            "out_token_elasticity",
+            "out_effort_frontier",
+            "out_compute_optimal",
+        ),
+        (*_STRATEGIES, "core_samples", "core_problems"),
+        derive_scaling,
+    ),
+    Part(
+        "costs",
+        "task",
+        ("out_cost_of_pass", "out_intelligence_per_watt"),
+        ("core_samples", "core_energy_attribution"),
+        derive_costs,
+        uses_cards=True,
+    ),
+    Part(
+        "costs",
+        "session",
+        ("out_request_efficiency", "out_runtime_models"),
+        ("core_samples", "core_sessions", "core_points"),
+        derive_session_costs,
+        uses_cards=True,
+    ),
+    Part(
+        "items",
+        "task",
+        ("out_item_statistics", "out_response_features", "out_reproducibility", "out_regressions"),
+        ("core_samples", "core_points", "core_sessions", "core_calls"),
+        derive_items,
+    ),
+    Part("summary", "task", ("out_point_summary",), ("core_samples",), derive_summary),
+)
+# Tables of each step, in order.
+STEPS: dict[str, tuple[str, ...]] = {
+    step: tuple(dict.fromkeys(table for part in PARTS if part.step == step for table in part.tables))
+    for step in dict.fromkeys(part.step for part in PARTS)
+}
