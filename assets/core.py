@@ -11,6 +11,7 @@ from assets.partitions import sessions
 from assets.resources import StoreResource
 from assets.specs import result, table_spec
 from isocost import refresh
+from isocost.errors import IsocostError
 from isocost.pieces import Ledger
 
 _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
@@ -19,25 +20,55 @@ _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
 @dg.multi_asset(
     name="core_session",
     specs=[table_spec(name, _RAW) for name in refresh.CORE_OF_SESSION],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "every_bank_is_readable",
+            asset="core_samples",
+            description="Of several sessions one with a damaged bank does not stop the others: it is left out of every table and named here.",
+        )
+    ],
     partitions_def=sessions,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult]:
+def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Parses, verifies, classifies and judges the samples of each session of the run; of several, those that do not fit the bank."""
     place, ledger = store.open(), Ledger(store.open())
-    done: dict[str, refresh.Curated] = {}
+    is_single = len(context.partition_keys) == 1
+    damaged: dict[str, str] = {}
     for session_id in context.partition_keys:
-        # Who asks for one session by hand wants it computed.
-        done[session_id] = refresh.curate_session(place, session_id, force=len(context.partition_keys) == 1, ledger=ledger)
-        context.log.info("%s %s", "unchanged" if done[session_id].is_reused else "curated", session_id)
+        try:
+            # Who asks for one session by hand wants it computed.
+            one = refresh.curate_session(place, session_id, force=is_single, ledger=ledger)
+        except IsocostError as error:
+            if is_single:
+                raise
+            damaged[session_id] = str(error)
+            refresh.leave_out(place, session_id, ledger)
+            context.log.error("left out %s: %s", session_id, error)
+            _tell(context, session_id, dict.fromkeys(refresh.CORE_OF_SESSION, {"dagster/row_count": 0, "left_out": str(error)}))
+            continue
+        context.log.info("%s %s", "unchanged" if one.is_reused else "curated", session_id)
+        told = {
+            name: {"dagster/row_count": rows, "dagster/uri": str(place.path(name, session_id)), "is_unchanged": one.is_reused}
+            for name, rows in one.rows.items()
+        }
+        _tell(context, session_id, told)
     for session_id in context.partition_keys:
         for sentence in refresh.clashes(place, session_id):
             context.log.warning("%s: %s", session_id, sentence)
-    for session_id, one in done.items():
-        for name in refresh.CORE_OF_SESSION:
-            told = {"dagster/row_count": one.rows[name], "dagster/uri": str(place.path(name, session_id)), "is_unchanged": one.is_reused}
-            context.add_asset_metadata(told, asset_key=name, partition_key=session_id)
     yield from (dg.MaterializeResult(asset_key=name) for name in refresh.CORE_OF_SESSION)
+    yield dg.AssetCheckResult(
+        passed=not damaged,
+        asset_key="core_samples",
+        check_name="every_bank_is_readable",
+        metadata={"left_out": dg.MetadataValue.json(damaged)},
+    )
+
+
+def _tell(context: dg.AssetExecutionContext, session_id: str, told: dict[str, dict[str, object]]) -> None:
+    """What a session's page says of each table."""
+    for name in refresh.CORE_OF_SESSION:
+        context.add_asset_metadata(told[name], asset_key=name, partition_key=session_id)
 
 
 @dg.multi_asset(name="core_cards", specs=[table_spec(name) for name in refresh.CARDS])

@@ -79,7 +79,9 @@ def why(done: dg.ExecuteInProcessResult) -> str:
 
 
 def stored(root: Path) -> set[str]:
-    return {path.relative_to(root).parent.name for path in root.rglob("*") if path.is_file()}
+    """Folders that hold files, apart from the records of what was built."""
+    files = (path.relative_to(root) for path in root.rglob("*") if path.is_file() and path.name != ".pieces.lock")
+    return {path.parent.name for path in files if "_made" not in path.parts}
 
 
 def defs_at(root: Path) -> dg.Definitions:
@@ -162,8 +164,33 @@ def test_a_refresh_over_all_sources_in_one_run_gives_the_same_tables(brought) ->
     assert {event.partition: event.metadata["dagster/row_count"].value for event in curated} == rows
     assert all(event.metadata["is_unchanged"].value for event in curated)
     strategies = done.asset_materializations_for_node("strategies")[0].metadata
-    assert (strategies["pieces_built"].value, strategies["pieces_unchanged"].value) == (0, 1)
+    assert (strategies["pieces_built"].value, strategies["pieces_unchanged"].value) == (0, 3)  # two points, one task
     assert all(brought.store.read(name).equals(frame) for name, frame in before.items())
+
+
+def test_a_damaged_source_is_left_out_and_named_and_the_others_go_on(tmp_path: Path) -> None:
+    store, keys = Store(tmp_path / "data"), ("import-one", "import-two")
+    defs = defs_at(store.root)
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key, path in zip(keys, (counts_file(tmp_path), answers_file(tmp_path)), strict=True):
+            config = ImportConfig(format="counts", path=str(path), provenance=KNOWN)
+            if key == keys[1]:
+                mapping = tmp_path / "mapping.yaml"
+                mapping.write_text(MAPPING, encoding="utf-8")
+                config = ImportConfig(format="generic", path=str(path), mapping=str(mapping), provenance=KNOWN | {"prompt": "other"})
+            done = bring_in(defs, instance, key, config)
+            assert done.success, why(done)
+        import_id = json.loads(store.session_file(keys[0]).with_suffix(".source").read_text())["import_id"]
+        (part,) = (path for path in store.lake.rglob("*.parquet") if import_id in str(path))
+        part.write_bytes(part.read_bytes()[:-100])
+        span = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[1]}
+        done = defs.resolve_job_def("refresh").execute_in_process(instance=instance, tags=span, raise_on_error=False)
+    assert done.success, why(done)
+    failed = [check for check in done.get_asset_check_evaluations() if not check.passed]
+    assert [check.check_name for check in failed] == ["every_bank_is_readable"]
+    assert failed[0].metadata["left_out"].value.keys() == {keys[0]} and import_id in str(failed[0].metadata["left_out"].value)
+    assert store.read("core_samples").equals(store.read("core_samples", keys[1]))
+    assert store.read("out_strategy_outcomes")["prompt"].unique().to_list() == ["other"]
 
 
 def test_a_bad_file_fails_the_run_with_the_importers_words_and_leaves_nothing(tmp_path: Path) -> None:
