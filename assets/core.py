@@ -24,7 +24,7 @@ _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
         dg.AssetCheckSpec(
             "every_bank_is_readable",
             asset="core_samples",
-            description="Of several sessions one with a damaged bank does not stop the others: it is left out of every table and named here.",
+            description="Of several sessions one with a damaged bank stops no other: it is left out of every table and named here.",
         )
     ],
     partitions_def=sessions,
@@ -45,7 +45,7 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
             damaged[session_id] = str(error)
             refresh.leave_out(place, session_id, ledger)
             context.log.error("left out %s: %s", session_id, error)
-            _tell(context, session_id, dict.fromkeys(refresh.CORE_OF_SESSION, {"dagster/row_count": 0, "left_out": str(error)}))
+            _tell(context, session_id, {name: {"dagster/row_count": 0, "left_out": str(error)} for name in refresh.CORE_OF_SESSION})
             continue
         context.log.info("%s %s", "unchanged" if one.is_reused else "curated", session_id)
         told = {

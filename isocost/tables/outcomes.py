@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import polars as pl
@@ -20,17 +19,15 @@ from isocost.hashing import canonical_json, sha256_hex
 from isocost.schema.frames import conform, empty
 from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy, find_strategies, pass_at_k, selection_efficiency
 from isocost.strategies.point_bank import COST_AXES
-from isocost.strategies.policies.chains import ladder_costs
 from isocost.tables.outcome_banks import METHODS, BankFacts, needed, task_banks
+from isocost.tables.outcome_chains import choose_chains
 from isocost.tables.outcome_problems import Played, cells, problem_rows
 
 OUTCOMES, PROBLEMS = "out_strategy_outcomes", "out_strategy_problems"
 CONFIDENCE = 0.95
 MISS = 0.05
-LONGEST_CHAIN = 3
 UNDEFINED = "the outcome is defined for no problem"
 NOT_MEASURED = "no sample tells, or samples are cut or halted before the measured end"
-MOST_CHAINS = 64  # a prompt with more chains keeps one point a model variant: the one with the most samples
 
 
 @dataclass(frozen=True)
@@ -149,31 +146,11 @@ def _play_chains(banks: Sequence[tuple[PointBank, BankFacts]], chosen: Sequence[
     prompts = sorted({bank.labels["prompt"] or "" for bank, _ in banks}) if several else []
     for prompt in prompts:
         group = [(bank, facts) for bank, facts in banks if (bank.labels["prompt"] or "") == prompt and bank.sizes.any()]
-        for members in _chains(group):
-            ids = tuple(sorted({problem for bank, _ in members for problem in bank.problem_ids}))
-            pairs = [(bank.aligned(ids), facts) for bank, facts in members]
-            costs = np.nanmean(np.where(np.isnan(c := ladder_costs([b for b, _ in pairs])), np.nan, c), axis=0)
-            pairs = [pairs[i] for i in np.argsort(costs, kind="stable")]
-            own = tuple(bank for bank, _ in pairs)
+        for chain in choose_chains(group):
+            own = tuple(bank for bank, _ in chain)
             for strategy in several:
                 if strategy.applies(own):
-                    yield Played(strategy, own, tuple(facts for _, facts in pairs), strategy.replay_chain(own))
-
-
-def _chains(group: list[tuple[PointBank, BankFacts]]) -> list[tuple[tuple[PointBank, BankFacts], ...]]:
-    """Sets of two and three points of different model variants."""
-
-    def sets(members: list[tuple[PointBank, BankFacts]]) -> list:
-        found = [c for size in range(2, LONGEST_CHAIN + 1) for c in combinations(members, size)]
-        return [c for c in found if len({bank.labels["model_variant"] for bank, _ in c}) == len(c)]
-
-    chains = sets(group)
-    if len(chains) <= MOST_CHAINS:
-        return chains
-    best: dict[str | None, tuple[PointBank, BankFacts]] = {}
-    for bank, facts in sorted(group, key=lambda pair: (-int(pair[0].sizes.sum()), pair[0].point_id)):
-        best.setdefault(bank.labels["model_variant"], (bank, facts))
-    return sets(sorted(best.values(), key=lambda pair: pair[0].point_id))
+                    yield Played(strategy, own, tuple(facts for _, facts in chain), strategy.replay_chain(own))
 
 
 def _frames(

@@ -64,6 +64,9 @@ OUTCOMES = Table(
         "strategy_kind oracle needs to know what is correct, metric is no way to answer: compare policies with policies.",
         "Where n_problems_undefined is above 0 the mean is over fewer problems than in other rows of the point; do not compare them.",
         "A strategy whose inputs a point never banked has no rows there.",
+        "Cascades and routers are tried on every pair and triple of models under one prompt while there are at most 64 of them; else "
+        "each model is tried with the point that has the most samples, and of more than 7 models those that none beats in both cost and "
+        "accuracy of one sample.",
         "Intervals speak of new problems of the same kind; error_bound speaks of the random draws of sampled estimators alone.",
         "A cost is NULL where it is unknown for any problem of the row: unknown is never free and never averaged around.",
     ),

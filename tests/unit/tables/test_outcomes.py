@@ -316,6 +316,25 @@ def test_three_models_make_chains_of_two_and_three(two_models):
     assert "small + middle + large" in set(outcomes["model_variant"])
 
 
+def test_many_models_make_few_chains_of_those_that_none_beats():
+    problems, parts = 4, []
+    for number in range(40):  # every fourth model is worth its price
+        right = number // 4 if number % 4 == 0 else 0
+        model = f"m{number:02d}"
+        for i in range(problems):
+            marks = [s < right for s in range(10)]
+            parts.append(
+                sample_rows(
+                    f"pr-{i}", marks, [0 if m else 1 for m in marks], point=f"pt-{model}", model=model, output_tokens=[number + 1] * 10
+                )
+            )
+    outcomes, _ = build_outcomes(pl.concat(parts), strategies=["oracle_router"], bootstrap=FAST)
+    chained = outcomes.filter(pl.col("budget_unit") == "models")
+    assert chained.height == 21 + 35
+    kept = {name for names in chained["model_variant"].str.split(" + ") for name in names}
+    assert len(kept) == 7 and all(int(name[1:]) % 4 == 0 for name in kept) and {"m00", "m36"} <= kept
+
+
 def test_rows_do_not_depend_on_the_order_of_samples_or_on_other_points(two_models):
     names = ["majority_at_k", "weighted_majority_at_k", "adaptive_consistency", "borda_at_k"]
     together, problems = build_outcomes(two_models, strategies=names, bootstrap=FAST)
