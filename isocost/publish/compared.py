@@ -25,9 +25,9 @@ def compared(facts: Facts) -> str:
     head = ["Task", "First", "Second", number("Difference"), number("Interval"), number("p"), "More accurate", "With a perfect verifier"]
     body = [
         (
-            labels.task_words(row["task"]),
-            row["first_configuration"],
-            row["second_configuration"],
+            html.long(labels.task_words(row["task"])),
+            html.long(row["first_configuration"]),
+            html.long(row["second_configuration"]),
             number(labels.points(row["accuracy_difference"])),
             number(labels.points_interval(row["accuracy_difference_band_low"], row["accuracy_difference_band_high"])),
             number(p_words(row["p_value_holm"])),

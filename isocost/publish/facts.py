@@ -202,22 +202,32 @@ def _turned(rows: pl.DataFrame) -> pl.DataFrame:
 def configuration_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame) -> dict[str, str]:
     """The shortest name by which a reader can tell measured configurations of one task apart, by point_id.
 
-    The prompt always; the model where there are several; other settings only where two configurations would else share a name.
+    The prompt always; the model where there are several in all; other settings only where two configurations of the task would else
+    share a name, so that what is measured or imported beside them for another task lengthens none.
     """
     known = core_points.unique("point_id", keep="first", maintain_order=True)
     if known.is_empty():
         known = frontier_points.filter(pl.col("point_id").is_not_null()).unique("point_id", keep="first", maintain_order=True)
-    columns = [c for c in _TELLING if c in known.columns]
-    chosen = [c for c in columns if c == "prompt" or (c == "model_variant" and known[c].n_unique() > 1)]
-    for column in columns:
-        if column not in chosen and known.select("task", *chosen).is_duplicated().any() and known[column].n_unique() > 1:
-            chosen.append(column)
-    names = {row["point_id"]: _spelt(row, chosen) for row in known.iter_rows(named=True)}
+    several_models = "model_variant" in known.columns and known["model_variant"].n_unique() > 1
+    names: dict[str, str] = {}
+    for _, mine in known.group_by("task", maintain_order=True):
+        chosen = _telling_apart(mine, several_models=several_models)
+        names |= {row["point_id"]: _spelt(row, chosen) for row in mine.iter_rows(named=True)}
     spelt = [(row["task"], names[row["point_id"]]) for row in known.select("task", "point_id").iter_rows(named=True)]
     for row, key in zip(known.iter_rows(named=True), spelt, strict=True):
         if spelt.count(key) > 1:
             names[row["point_id"]] += f" · {row['point_id'][-6:]}"
     return names
+
+
+def _telling_apart(points: pl.DataFrame, *, several_models: bool) -> list[str]:
+    """The columns that a task's configurations are named by."""
+    columns = [c for c in _TELLING if c in points.columns]
+    chosen = [c for c in columns if c == "prompt" or (c == "model_variant" and several_models)]
+    for column in columns:
+        if column not in chosen and points.select(chosen).is_duplicated().any() and points[column].n_unique() > 1:
+            chosen.append(column)
+    return chosen
 
 
 def _spelt(row: Mapping[str, object], chosen: list[str]) -> str:

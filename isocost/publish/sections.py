@@ -106,7 +106,7 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
             knees.add(place)
         body.append(
             (
-                sentences.name(row) + (" (knee)" if row["is_knee"] else ""),
+                html.long(sentences.name(row) + (" (knee)" if row["is_knee"] else "")),
                 number(labels.amount(row["cost"], axis)),
                 number(labels.percent(row["accuracy"])),
                 number(labels.interval(row["accuracy_low"], row["accuracy_high"])),
@@ -176,8 +176,8 @@ def _asymptotes(rows: pl.DataFrame) -> str:
         fitted = row["is_decided"]
         body.append(
             (
-                labels.task_words(row["task"]),
-                row["configuration"],
+                html.long(labels.task_words(row["task"])),
+                html.long(row["configuration"]),
                 number(labels.points(row["gain"])),
                 number(labels.points_interval(row["gain_low"], row["gain_high"])),
                 row["trend"],
@@ -206,8 +206,8 @@ def accounting(facts: Facts) -> str:
         reasons = ", ".join(f"{code.replace('_', ' ')}: {labels.count(n)}" for code, n in json.loads(row["invalid_counts"]).items())
         body.append(
             (
-                row["task"],
-                row["configuration"],
+                html.long(row["task"]),
+                html.long(row["configuration"]),
                 number(labels.count(row["n_problems"])),
                 number(labels.count(row["samples_total"])),
                 number(labels.count(row["samples_valid"])),

@@ -35,6 +35,16 @@ def test_configurations_are_told_apart_by_as_little_as_possible(lab):
     assert names.group_by("task").agg(pl.col("configuration").n_unique())["configuration"].to_list() == [2, 2]
 
 
+def test_what_lies_beside_a_task_does_not_lengthen_its_names(lab):
+    points = lab["core_points"]
+    imported = points.filter(pl.col("task") == "sorting").with_columns(
+        point_id=pl.lit("other-") + pl.col("point_id"), prompt=pl.lit(None, pl.String), temperature=pl.lit(1.0), seed=pl.lit(3, pl.Int64)
+    )
+    names = facts_module.configuration_names(pl.concat([points, imported], how="vertical_relaxed"), lab["out_frontier_points"])
+    adding = points.filter(pl.col("task") == "adding")["point_id"]
+    assert {names[point] for point in adding} == {"direct", "think"}
+
+
 def test_equal_outcomes_are_shown_once_under_the_best_known_name(lab):
     points = lab["out_frontier_points"]
     first = points.filter(pl.col("is_on_frontier"))["outcome_id"][0]
