@@ -1,4 +1,4 @@
-"""Command line of the bank: ``isocost bank verify LAKE``.
+"""Command line of the bank: ``isocost bank verify [LAKE]``.
 
 Lives here: arguments and printing. Not here: what is proven (`verify`).
 """
@@ -6,7 +6,9 @@ Lives here: arguments and printing. Not here: what is proven (`verify`).
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
 from isocost.bank.verify import BankReport, repair_bank, verify_bank
 from isocost.errors import IsocostError
@@ -16,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the bank's subcommands on a parser; they end in `run_command`."""
     commands = parser.add_subparsers(dest="bank_command", required=True)
     verify = commands.add_parser("verify", help="prove every sealed part, name each fault")
-    verify.add_argument("lake", help="the lake: a folder, or an fsspec URL")
+    verify.add_argument("lake", nargs="?", help="the lake: a folder, or an fsspec URL (default: lake in the data root)")
     verify.add_argument("--session", help="only this session")
     verify.add_argument("--repair", action="store_true", help="set aside what cannot be trusted; its samples become missing")
 
@@ -27,12 +29,18 @@ def run_command(arguments: argparse.Namespace) -> int:
     Raises:
         IsocostError: there is no bank, or a live run holds a session that is to be repaired.
     """
+    lake = arguments.lake or str(_data_root(arguments) / "lake")
     if arguments.repair:
-        for note in repair_bank(arguments.lake, arguments.session):
+        for note in repair_bank(lake, arguments.session):
             print(note)
-    report = verify_bank(arguments.lake, arguments.session)
+    report = verify_bank(lake, arguments.session)
     print_report(report)
     return 1 if report.faults else 0
+
+
+def _data_root(arguments: argparse.Namespace) -> Path:
+    """The data root that ``isocost --data`` names, else the usual one."""
+    return getattr(arguments, "data", None) or Path(os.environ.get("ISOCOST_DATA") or "data")
 
 
 def print_report(report: BankReport) -> None:

@@ -77,6 +77,15 @@ def test_a_source_whose_import_was_set_aside_is_told_and_mended_by_importing_aga
     assert main(["bank", "verify", str(store.lake)]) == 0
 
 
+def test_the_bank_of_the_data_root_is_proven_without_naming_its_lake(tmp_path: Path, capsys, monkeypatch) -> None:
+    store = Store(tmp_path / "data")
+    assert bring(store, counts(tmp_path / "c.jsonl")) == 0
+    assert main(["--data", str(store.root), "bank", "verify"]) == 0
+    monkeypatch.setenv("ISOCOST_DATA", str(store.root))
+    assert main(["bank", "verify", "--repair"]) == 0
+    assert capsys.readouterr().out.count("no faults") == 2
+
+
 def test_a_broken_manifest_of_an_import_is_one_fault_and_no_stack_trace(tmp_path: Path, capsys) -> None:
     store, path = Store(tmp_path / "data"), counts(tmp_path / "c.jsonl")
     assert bring(store, path) == 0
