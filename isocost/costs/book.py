@@ -107,7 +107,9 @@ def _read_file(path: Path, kind: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise IsocostError(f"not valid YAML ({error})", where=str(path), remedy="Compare with the packaged cards") from None
+        raise IsocostError(
+            f"not valid YAML ({' '.join(str(error).split())})", where=str(path), remedy="Compare with the packaged cards"
+        ) from None
     if not isinstance(content, dict) or content.get("cards_version") != CARDS_VERSION or not isinstance(content.get(kind), list):
         raise IsocostError(
             f"a card file holds cards_version: {CARDS_VERSION} and a list under {kind}:",

@@ -66,7 +66,7 @@ def log_domain(*costs: pl.Series) -> list[float]:
 
 
 def cost_encoding(cost_axis: str, domain: list[float]) -> Specification:
-    """The cost axis: logarithmic, a label at 1, 2 and 5 of every decade."""
+    """The cost axis: logarithmic, labels at 1, 2 and 5 of every decade, at even steps where it is too short for these."""
     axis = {"title": labels.axis_label(cost_axis).title, "format": "~s", "values": _ticks(*domain)}
     return quantity("cost", axis=axis, scale={"type": "log", "nice": False, "domain": domain})
 
@@ -114,4 +114,12 @@ def _ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if high / low <= 2000 else (1,)
     values = [float(f"{step}e{decade}") for decade in decades for step in steps]
-    return [v for v in values if low <= v <= high]
+    values = [v for v in values if low <= v <= high]
+    return values if values and (len(values) > 1 or high / low < 1.2) else _even_ticks(low, high)
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    """A handful of round values at even steps: for a stretch that 1, 2 and 5 of a decade miss, such as 12 to 17."""
+    power = 10.0 ** math.floor(math.log10((high - low) / 4))
+    step = next(step * power for step in (1, 2, 5, 10) if step * power * 4 >= high - low)
+    return [float(f"{place * step:.6g}") for place in range(math.ceil(low / step), math.floor(high / step) + 1)]

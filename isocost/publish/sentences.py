@@ -67,13 +67,18 @@ def unfinished(facts: Facts) -> str:
 def without_frontier(facts: Facts) -> str:
     """The tasks that no policy was replayed for, and why that is; empty where there are none."""
     known = set(facts.frontier["task"])
-    lacking = [labels.task_words(task) for task in facts.tasks if task not in known and task != MACRO_TASK]
-    if not lacking:
-        return ""
-    return (
-        f"No frontier for {', '.join(lacking)}: nothing there says how to choose an answer (verdicts without answers cannot be voted on). "
-        "Coverage, pass@k, is in out_strategy_outcomes."
+    lacking = [task for task in facts.tasks if task not in known and task != MACRO_TASK]
+    counted = facts.summary.group_by("task").agg(pl.col("samples_graded").sum())
+    unjudged = set(counted.filter(pl.col("samples_graded") == 0)["task"])
+    reasons = (
+        (
+            [task for task in lacking if task not in unjudged],
+            "nothing there says how to choose an answer (verdicts without answers cannot be voted on). "
+            "Coverage, pass@k, is in out_strategy_outcomes.",
+        ),
+        ([task for task in lacking if task in unjudged], "no sample there has a verdict, so that accuracy is unknown."),
     )
+    return " ".join(f"No frontier for {', '.join(map(labels.task_words, tasks))}: {why}" for tasks, why in reasons if tasks)
 
 
 def generated_tokens(facts: Facts) -> str:

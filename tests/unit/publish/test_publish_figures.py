@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from isocost.errors import IsocostError
+from isocost.publish import drawing, figures
 from isocost.publish import facts as facts_module
-from isocost.publish import figures
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.scaling_figure import scaling_specification
 
@@ -111,3 +111,12 @@ def test_nothing_to_see_is_said():
         assert "yet" in chart.to_dict()["data"]["values"][0]["text"]
     with pytest.raises(IsocostError, match="known cost on the axis energy_j"):
         figures.frontier_chart(facts_module.from_frames({}).frontier.with_columns(configuration=pl.lit("")), "energy_j")
+
+
+@pytest.mark.parametrize("costs", [(13.7, 16.3), (0.21, 0.43), (12.0, 45.0), (1.0, 1.0), (10.0, 53.9), (3e9, 8e13)])
+def test_every_cost_axis_has_labels_that_tell_its_scale(costs):
+    low, high = drawing.log_domain(pl.Series(costs))
+    ticks = drawing.cost_encoding(AXIS, [low, high])["axis"]["values"]
+    assert ticks == sorted(set(ticks)) and len(ticks) <= 14
+    assert all(low <= tick <= high for tick in ticks)
+    assert len(ticks) >= (1 if costs[0] == costs[1] else 2)

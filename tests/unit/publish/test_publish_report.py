@@ -155,6 +155,13 @@ def test_a_task_without_a_frontier_is_named(lab, lab_store):
     assert "No frontier for adding: nothing there says how to choose an answer" in shown.getvalue()
 
 
+def test_a_task_that_nobody_judged_is_told_from_one_without_answers(lab):
+    unjudged = lab["out_point_summary"].with_columns(samples_graded=pl.when(pl.col("task") == "adding").then(0).otherwise("samples_graded"))
+    text = Page(rendered(lab | {"out_frontier_points": lab["out_frontier_points"].clear(), "out_point_summary": unjudged})).text
+    assert "No frontier for adding: no sample there has a verdict" in text
+    assert "No frontier for sorting: nothing there says how to choose an answer" in text
+
+
 def test_an_unfinished_sweep_is_said_first(lab, lab_store):
     points = lab["core_points"].with_columns(samples_planned=pl.lit(100, dtype=pl.Int64), samples_missing=pl.lit(25, dtype=pl.Int64))
     text = Page(rendered(lab | {"core_points": points})).text
