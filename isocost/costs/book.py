@@ -106,7 +106,7 @@ def _read_folder(folder: Path) -> dict[str, dict[str, Any]]:
 def _read_file(path: Path, kind: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise IsocostError(
             f"not valid YAML ({' '.join(str(error).split())})", where=str(path), remedy="Compare with the packaged cards"
         ) from None

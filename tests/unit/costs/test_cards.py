@@ -174,8 +174,9 @@ def test_every_card_has_a_source():
         assert cards and all(card.source.strip() for card in cards.values())
 
 
-def test_a_card_file_that_is_no_yaml_is_told_in_one_line(tmp_path):
-    (tmp_path / "models.yaml").write_text("models: [")
+@pytest.mark.parametrize("content", [b"models: [", b"cards_version: 1\nmodels: []\n# \xff"])
+def test_a_card_file_that_is_no_yaml_is_told_in_one_line(tmp_path, content):
+    (tmp_path / "models.yaml").write_bytes(content)
     with pytest.raises(IsocostError, match="not valid YAML") as caught:
         load_book(tmp_path)
     assert "\n" not in str(caught.value)
