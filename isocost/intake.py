@@ -154,7 +154,7 @@ def bring_in(
 
 def _refuse_twin(store: Store, session_id: str, report: ImportReport, path: Path) -> None:
     """Refuses content that another source holds: one measurement under two names would be superseded under one of them only."""
-    held = {key: source_facts(store, key)["import_id"] for key in known_sources(store) if key.startswith(IMPORT_PREFIX)}
+    held = {key: _import_id(store, key) for key in known_sources(store) if key.startswith(IMPORT_PREFIX)}
     others = [key for key, import_id in held.items() if import_id == report.import_id and key != session_id]
     if others and held.get(session_id) != report.import_id:
         raise IsocostError(
@@ -203,6 +203,14 @@ def clashes(store: Store, session_id: str) -> list[str]:
     return told
 
 
+def _import_id(store: Store, session_id: str) -> str | None:
+    """The import that a source says it is; None where its note cannot be read: to import it again is what mends that."""
+    try:
+        return str(source_facts(store, session_id)["import_id"])
+    except IsocostError:
+        return None
+
+
 def known_sources(store: Store) -> list[str]:
     """Every session and imported source of the store, sorted."""
     sources = [path.stem for path in (store.lake / "sessions").glob("*.source")]
@@ -226,4 +234,9 @@ def source_facts(store: Store, session_id: str) -> dict[str, Any]:
     if not path.exists():
         remedy = "Use `isocost import`, or materialize raw_imports"
         raise IsocostError("was never imported here", where=f"source {session_id}", remedy=remedy)
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return {**facts, "import_id": str(facts["import_id"]), "source_slug": str(facts["source_slug"])}
+    except (ValueError, TypeError, KeyError) as error:
+        remedy = "Import its file or folder again under the same name"
+        raise IsocostError(f"{session_id}: cannot be read ({type(error).__name__}: {error})", where=str(path), remedy=remedy) from None

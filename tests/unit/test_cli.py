@@ -77,6 +77,19 @@ def test_a_source_whose_import_was_set_aside_is_told_and_mended_by_importing_aga
     assert main(["bank", "verify", str(store.lake)]) == 0
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])
+def test_a_source_whose_note_is_broken_is_left_out_and_mended_by_importing_again(tmp_path: Path, capsys, content: bytes) -> None:
+    store, path = Store(tmp_path / "data"), counts(tmp_path / "c.jsonl")
+    assert bring(store, path) == 0
+    note = next(store.lake.rglob("*.source"))
+    note.write_bytes(content)
+    assert main(["--data", str(store.root), "refresh"]) == 2
+    told = capsys.readouterr().err
+    assert str(note) in told and "Import its file or folder again" in told
+    assert bring(store, path) == 0
+    assert refresh.raw_rows(store, "raw_imports", source_id(path)).height == 1
+
+
 def test_the_bank_of_the_data_root_is_proven_without_naming_its_lake(tmp_path: Path, capsys, monkeypatch) -> None:
     store = Store(tmp_path / "data")
     assert bring(store, counts(tmp_path / "c.jsonl")) == 0
