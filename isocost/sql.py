@@ -83,9 +83,7 @@ def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnec
     that reads it fails in ``run_file`` with the file's name, all other SQL runs. One thread, because floating-point sums differ from
     run to run with more.
     """
-    connection = duckdb.connect(
-        ":memory:", config={"threads": threads, "autoinstall_known_extensions": False}
-    )
+    connection = duckdb.connect(":memory:", config={"threads": threads, "autoinstall_known_extensions": False})
     try:
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         connection.execute(_FILES)

@@ -50,7 +50,7 @@ COVERAGE_BANDS = Table(
             "band_low",
             "float64",
             "Lower edge of the band that holds the whole curve with probability confidence: mean - band_multiplier standard errors, or "
-            "pass_at_k_low where that is lower.",
+            "pass_at_k_low where that is lower. Not cut at 0 or 1: a band beyond them says that problems are few.",
             unit="ratio",
         ),
         Column("band_high", "float64", "Upper edge of that band, or pass_at_k_high where that is higher.", unit="ratio"),
@@ -120,7 +120,7 @@ ACCURACY_INTERVALS = Table(
         Column(
             "interval_method",
             "string",
-            "score: Wilson's at the effective number of trials; student_t over problems; bootstrap_percentile, bootstrap_bca: of problems "
+            "score: Wilson's at the effective number of trials; student_t over problems, not cut at 0 or 1; bootstrap_percentile, bootstrap_bca: of problems "
             "(clusters); wilson, jeffreys, clopper_pearson: one sample a problem only; fixed_benchmark: normal, sampling noise alone.",
             nullable=False,
             allowed=(

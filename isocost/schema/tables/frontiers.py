@@ -286,7 +286,7 @@ COMPARISONS = Table(
         ),
         Column("second_outcome_id", "string", "Outcome it is compared with.", nullable=False),
         Column("accuracy_difference", "float64", "Mean over problems of first minus second.", unit="ratio", nullable=False),
-        Column("accuracy_difference_low", "float64", "Lower end of its t interval.", unit="ratio", nullable=False),
+        Column("accuracy_difference_low", "float64", "Lower end of its t interval, not cut at -1 or 1.", unit="ratio", nullable=False),
         Column("accuracy_difference_high", "float64", "Upper end of its t interval.", unit="ratio", nullable=False),
         Column("accuracy_difference_se", "float64", "Standard error over problems (clusters).", unit="ratio", nullable=False),
         Column(
