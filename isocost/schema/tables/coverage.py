@@ -121,7 +121,8 @@ ACCURACY_INTERVALS = Table(
             "interval_method",
             "string",
             "score: Wilson's at the effective number of trials; student_t over problems, not cut at 0 or 1; bootstrap_percentile, "
-            "bootstrap_bca: of problems (clusters); wilson, jeffreys, clopper_pearson: one sample a problem only; fixed_benchmark: normal, sampling noise alone.",
+            "bootstrap_bca: of problems (clusters); wilson, jeffreys, clopper_pearson: one sample a problem only; fixed_benchmark: normal, "
+            "sampling noise alone.",
             nullable=False,
             allowed=(
                 "score",
