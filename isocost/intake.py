@@ -181,7 +181,8 @@ def clashes(store: Store, session_id: str) -> list[str]:
     """What to tell about an imported source that holds the same samples of the same run as another source, with other results.
 
     A sample is kept once (``Store.read``): of two states of one run only the first source counts. Other runs of the same configuration
-    are further samples of it and clash with none. One sentence for each such source; none for a session of an engine.
+    are further samples of it and clash with none. Also told is a run that lies here as another configuration, too: what was said of the
+    model, task, prompt or sampling differs, and both count. One sentence for each; none for a session of an engine.
     """
     own = store.path("core_samples", session_id)
     if not session_id.startswith(IMPORT_PREFIX) or not own.exists():
@@ -192,7 +193,14 @@ def clashes(store: Store, session_id: str) -> list[str]:
         other = path.stem.removeprefix("session=")
         if path == own or not other.startswith(IMPORT_PREFIX):
             continue
-        theirs = pl.read_parquet(path, columns=what, hive_partitioning=False).join(mine, on="sample_id", how="semi")
+        everything = pl.read_parquet(path, columns=what, hive_partitioning=False)
+        n = _same_run_elsewhere(mine, everything)
+        if n:
+            told.append(
+                f"{n} samples of the same run lie in {other} as another configuration, and both count: what is said of their model, task, "
+                "prompt or sampling differs. Import one of them again under its name with what the other says"
+            )
+        theirs = everything.join(mine, on="sample_id", how="semi")
         n = theirs.height - theirs.join(mine, on=what, how="semi", nulls_equal=True).height
         if n:
             first = min(path, own).stem.removeprefix("session=")
@@ -201,6 +209,13 @@ def clashes(store: Store, session_id: str) -> list[str]:
                 f"A corrected file takes the place of the earlier one when it is imported under its name (--name)"
             )
     return told
+
+
+def _same_run_elsewhere(mine: pl.DataFrame, theirs: pl.DataFrame) -> int:
+    """Samples that are the same number of the same run on the same problem under another point (``POINT:PROBLEM:RUN#number``)."""
+    rest = pl.col("sample_id").str.replace(r"^[^:]*:", "").alias("rest")
+    others = theirs.join(mine, on="sample_id", how="anti").select(rest)
+    return others.join(mine.join(theirs, on="sample_id", how="anti").select(rest), on="rest", how="semi").height
 
 
 def _import_id(store: Store, session_id: str) -> str | None:

@@ -265,6 +265,16 @@ def test_a_damaged_source_is_left_out_until_it_is_imported_again(tmp_path, monke
     assert store.read("core_samples").height == 4
 
 
+def test_the_same_run_as_two_configurations_is_told(tmp_path):
+    store = Store(tmp_path / "data")
+    bring(store, "import-a", table(tmp_path / "1" / "t.jsonl", True, False))
+    bring(store, "import-b", table(tmp_path / "2" / "t.jsonl", True, False), provenance=KNOWN | {"sampling": {"temperature": 1}})
+    bring(store, "import-c", table(tmp_path / "3" / "t.jsonl", True, False, True))
+    (told,) = intake.clashes(store, "import-b")
+    assert "2 samples of the same run lie in import-a as another configuration" in told
+    assert intake.clashes(store, "import-c") == []
+
+
 def test_a_damaged_source_is_named_with_its_remedy(tmp_path):
     store = Store(tmp_path / "data")
     report = bring(store, "import-bad", table(tmp_path / "b.jsonl", True))
