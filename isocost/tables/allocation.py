@@ -23,7 +23,7 @@ from isocost.tables.scaling_curves import number
 
 NAME = "out_compute_optimal"
 STRATEGIES = ("majority", "pass_at_k")
-AXES = {"output_tokens_per_problem": "output_tokens", "flops_per_problem": "flops"}
+AXES = {"samples_per_problem": "samples", "output_tokens_per_problem": "output_tokens", "flops_per_problem": "flops"}
 ALL_PROBLEMS = -1
 # A bin is split into two folds; with fewer than four problems a fold's choice rests on one.
 _SMALLEST_BIN = 4
@@ -36,7 +36,7 @@ class _Bank:
     Attributes:
         model_variant: name.
         arms: (point_id, k) of every arm.
-        accuracy: per strategy (S, M) expected correctness.
+        accuracy: per strategy (S, M) expected correctness; no majority where answers were not banked.
         cost: per axis (S, M) expected cost, only axes that are known throughout.
         success: (M,) success rate in the other half.
     """
@@ -58,7 +58,7 @@ def build_compute_optimal(
 
     Args:
         core_samples: core_samples; invalid and unjudged samples are left out, and problems that not every configuration of the model
-            has sampled at least twice.
+            has sampled at least twice. A configuration that shares fewer than half of the problems is left out itself.
         n_bins: difficulty bins; fewer where a bin would hold fewer than four problems.
         n_budgets: budgets, spaced evenly in ln cost from the cheapest arm to the dearest.
         repetitions: random splits.
@@ -81,27 +81,28 @@ def build_compute_optimal(
 def _bank(model: str, samples: pl.DataFrame) -> _Bank | None:
     """Splits a model's samples and replays both strategies on the scoring half; None where there is nothing to choose."""
     ordered = samples.sort("point_id", "problem_id", "sample_index", maintain_order=True).with_columns(
-        pl.int_range(pl.len()).over("point_id", "problem_id").alias("rank")
+        pl.int_range(pl.len()).over("point_id", "problem_id").alias("rank"), pl.lit(1.0).alias("samples")
     )
-    points = ordered["point_id"].unique().sort().to_list()
-    enough = ordered.group_by("problem_id", "point_id").agg(pl.len()).filter(pl.col("len") >= 2)
-    shared = enough.group_by("problem_id").agg(pl.len().alias("points")).filter(pl.col("points") == len(points))
-    problems = shared["problem_id"].sort().to_list()
+    points, problems = _shared_problems(ordered)
     if len(problems) < _SMALLEST_BIN:
         return None
+    ordered = ordered.filter(pl.col("point_id").is_in(points))
     ordered = ordered.filter(pl.col("problem_id").is_in(problems))
     scored = ordered.filter(pl.col("rank") % 2 == 1)
     rates = ordered.filter(pl.col("rank") % 2 == 0).group_by("point_id", "problem_id").agg(pl.col("correct").mean().alias("rate"))
     success = rates.group_by("problem_id").agg(pl.col("rate").mean()).sort("problem_id")["rate"].to_numpy()
     arms: list[tuple[str, int]] = []
-    accuracy: dict[str, list[Array]] = {name: [] for name in STRATEGIES}
+    # A correct sample without an answer class: counts or verdicts only, which nobody can vote on.
+    is_votable = ordered.filter(pl.col("correct") & pl.col("answer_class").is_null()).is_empty()
+    accuracy: dict[str, list[Array]] = {name: [] for name in STRATEGIES if is_votable or name != "majority"}
     cost: dict[str, list[Array]] = {axis: [] for axis in AXES}
     for point in points:
         part = scored.filter(pl.col("point_id") == point)
         ks = _powers(int(part.group_by("problem_id").agg(pl.len())["len"].min()))
         arms += [(point, int(k)) for k in ks]
-        for name, values in _replay(part, problems, ks).items():
-            accuracy[name].append(values)
+        replayed = _replay(part, problems, ks)
+        for name, values in accuracy.items():
+            values.append(replayed[name])
         means = part.group_by("problem_id").agg(*(_mean(column) for column in AXES.values())).sort("problem_id")
         for axis, column in AXES.items():
             cost[axis].append(ks[:, None] * means[column].cast(pl.Float64).to_numpy()[None, :])
@@ -115,6 +116,22 @@ def _bank(model: str, samples: pl.DataFrame) -> _Bank | None:
         cost={axis: values for axis, values in costs.items() if np.isfinite(values).all() and (values.mean(axis=1) > 0).all()},
         success=success,
     )
+
+
+def _shared_problems(samples: pl.DataFrame) -> tuple[list[str], list[str]]:
+    """Configurations that can be weighed against each other, and the problems that each of them sampled at least twice.
+
+    The one with the most problems comes first; another is left out where it would halve what is shared.
+    """
+    enough = samples.group_by("point_id", "problem_id").len().filter(pl.col("len") >= 2)
+    of = {str(point): set(part["problem_id"]) for (point,), part in enough.group_by("point_id")}
+    order = sorted(of, key=lambda point: (-len(of[point]), point))
+    kept, shared = order[:1], of[order[0]] if order else set()
+    for point in order[1:]:
+        common = shared & of[point]
+        if len(common) >= max(_SMALLEST_BIN, len(shared) / 2):
+            kept, shared = [*kept, point], common
+    return sorted(kept), sorted(shared)
 
 
 def _mean(column: str) -> pl.Expr:
@@ -152,7 +169,7 @@ def _task_rows(
     """Rows of one task and strategy, all models and axes."""
     rows = []
     for axis in AXES:
-        priced = [bank for bank in banks if axis in bank.cost]
+        priced = [bank for bank in banks if axis in bank.cost and strategy in bank.accuracy]
         priced.sort(key=lambda bank: (float(bank.cost[axis][[k == 1 for _, k in bank.arms]].mean()), bank.model_variant))
         solved = [_solve(bank, strategy, axis, n_bins, n_budgets, repetitions, seed) for bank in priced]
         for i, (bank, (bins, budgets, best, uniform)) in enumerate(zip(priced, solved, strict=True)):

@@ -97,7 +97,7 @@ def test_noise_is_not_mistaken_for_difficulty():
 def test_unknown_costs_have_no_axis_and_small_banks_no_rows():
     samples = make_samples()
     partly = samples.with_columns(pl.when(pl.col("sample_index") != 3).then("flops").alias("flops"))
-    assert set(build_compute_optimal(partly, repetitions=2)["cost_axis"]) == {"output_tokens_per_problem"}
+    assert set(build_compute_optimal(partly, repetitions=2)["cost_axis"]) == {"samples_per_problem", "output_tokens_per_problem"}
     assert build_compute_optimal(samples.filter(pl.col("sample_index") == 0)).equals(empty("out_compute_optimal"))
     assert build_compute_optimal(samples.filter(pl.col("problem_id") < "p003")).equals(empty("out_compute_optimal"))
     assert build_compute_optimal(empty("core_samples")).equals(empty("out_compute_optimal"))
@@ -109,3 +109,20 @@ def test_the_same_samples_give_the_same_rows_in_any_order():
     assert first.equals(build_compute_optimal(samples.sample(fraction=1, shuffle=True, seed=2), repetitions=3, seed=1))
     spoilt = pl.concat([samples, samples.with_columns(pl.lit(False).alias("is_valid"), pl.lit(True).alias("correct"))])
     assert first.equals(build_compute_optimal(spoilt, repetitions=3, seed=1))
+
+
+def test_counts_alone_are_weighed_by_samples_and_never_voted_on():
+    blank = [
+        pl.lit(None, kind).alias(name) for name, kind in (("answer_class", pl.Int32), ("output_tokens", pl.Int64), ("flops", pl.Float64))
+    ]
+    table = build_compute_optimal(make_samples().with_columns(blank), repetitions=2)
+    assert set(table["cost_axis"]) == {"samples_per_problem"} and set(table["strategy"]) == {"pass_at_k"}
+    assert set(table["cost_unit"]) == {"samples"} and table["budget_cost"].min() == 1
+
+
+def test_a_configuration_of_few_problems_does_not_empty_the_task(table):
+    samples = make_samples()
+    few = samples.filter((pl.col("point_id") == "pt-long") & (pl.col("problem_id") < "p006")).with_columns(
+        pl.lit("pt-few").alias("point_id")
+    )
+    assert build_compute_optimal(pl.concat([samples, few]), n_bins=2, repetitions=10, seed=3).equals(table)
