@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,8 @@ def test_a_data_root_that_is_a_file_is_one_error_everywhere(tmp_path: Path, caps
 def test_a_refresh_of_nothing_says_so(tmp_path: Path, capsys) -> None:
     assert main(["--data", str(tmp_path / "empty"), "refresh"]) == 0
     assert "nothing is banked under" in capsys.readouterr().out
+
+
+def test_the_package_runs_as_the_command(repo: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "isocost", "--help"], cwd=repo, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout.startswith("usage: isocost")
