@@ -317,11 +317,21 @@ def _provenance(given: Mapping[str, Any], unknown: Set[str]) -> tuple[dict[str, 
 
 
 def sampling_text(value: Any) -> str:
-    """Sampling parameters as canonical JSON; a text that is no JSON object is kept as a description."""
+    """Sampling parameters as canonical JSON; a text that does not mean to be a JSON object is kept as a description.
+
+    Raises:
+        IsocostError: it begins like a JSON object and is none: kept as words, its parameters would be lost without a word.
+    """
     if isinstance(value, str):
         try:
             parsed = json.loads(value)
-        except ValueError:
+        except ValueError as error:
+            if value.lstrip().startswith("{"):
+                raise IsocostError(
+                    f"provenance sampling is no valid JSON ({error})",
+                    where=value[:80],
+                    remedy="Write it like '{\"temperature\": 0.7}', or in words that do not begin with {",
+                ) from None
             parsed = None
         value = parsed if isinstance(parsed, dict) else {"description": value}
     return canonical_json(value)

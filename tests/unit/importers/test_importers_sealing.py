@@ -71,6 +71,7 @@ def test_missing_provenance_is_asked_for_by_name(tmp_path: Path) -> None:
         ({}, {"colour"}, "'colour' is no provenance"),
         ({"model": "m"}, {"model"}, "both given and unknown"),
         ({"model": ""}, set(), "is empty"),
+        ({"sampling": '{"temperature": }'}, set(), "provenance sampling is no valid JSON"),
     ],
 )
 def test_provenance_that_is_none(tmp_path: Path, provenance, unknown, message: str) -> None:
