@@ -186,8 +186,10 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
         force: build every piece, whether it fits or not.
 
     Raises:
-        IsocostError: at the end, when all the rest is published: what was left out, and why.
+        IsocostError: a card file is broken, nothing was touched then; or at the end, when all the rest is published: what was left
+            out, and why.
     """
+    card_book(store)  # every session is costed with it: broken, it would leave each of them out
     ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
     for session_id in forget_vanished(store, ledger):
         yield Derived(f"{session_id} gone", {}, 0, 0)

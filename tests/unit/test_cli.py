@@ -155,3 +155,16 @@ def test_a_refresh_of_nothing_says_so(tmp_path: Path, capsys) -> None:
 def test_the_package_runs_as_the_command(repo: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "isocost", "--help"], cwd=repo, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.startswith("usage: isocost")
+
+
+def test_a_broken_card_file_is_told_before_anything_is_touched(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store = Store(tmp_path / "data")
+    assert bring(store, counts(tmp_path / "c.jsonl")) == 0
+    before = {path: path.stat().st_mtime_ns for path in store.root.rglob("*") if path.is_file()}
+    (store.root / "cards").mkdir()
+    (store.root / "cards" / "models.yaml").write_text("models: [\n", encoding="utf-8")
+    capsys.readouterr()
+    assert main(["--data", str(store.root), "refresh"]) == 2
+    told = capsys.readouterr()
+    assert "models.yaml" in told.err and told.out == ""
+    assert {path: path.stat().st_mtime_ns for path in before} == before
