@@ -21,7 +21,7 @@ from isocost.bank.layout import manifest_folder, part_folder
 from isocost.bank.reader import read_manifests
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
-from isocost.intake import card_book, known_sources, raw_rows, source_facts
+from isocost.intake import card_book, known_sources, lost_sources, raw_rows, source_facts
 from isocost.pieces import Ledger, checksum, code_fingerprint
 from isocost.schema.frames import empty
 from isocost.store import IMPORT_PREFIX, SHARED, Store
@@ -100,11 +100,12 @@ def leave_out(store: Store, session_id: str, ledger: Ledger | None = None) -> No
 def forget_vanished(store: Store, ledger: Ledger) -> list[str]:
     """Takes sessions out of the core tables that were curated here and are known no more; their ids.
 
-    Core tables that came without their lake are left alone.
+    Core tables that came without their lake are left alone, and those of a session whose raw parts still lie in the lake.
     """
     if not (store.lake / "sessions").is_dir():
         return []
-    gone = sorted(set(ledger.pieces("core", GROUP)) - set(known_sources(store)))
+    unknown = set(ledger.pieces("core", GROUP)) - set(known_sources(store))
+    gone = sorted(unknown - lost_sources(store, unknown).keys()) if unknown else []
     for session_id in gone:
         leave_out(store, session_id, ledger)
     return gone

@@ -8,7 +8,7 @@ is derived from them (``isocost.refresh``), parsing of sweep files (``isocost.sw
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,9 +16,15 @@ from uuid import uuid4
 
 import polars as pl
 
+from isocost.bank.files import Files
 from isocost.bank.importers import ImportReport, import_path, read_import
+from isocost.bank.importers.sealing import source_names
+from isocost.bank.layout import FOLDERS
+from isocost.bank.listing import part_names
+from isocost.bank.manifest import manifest_names, session_ids
 from isocost.bank.reader import read_manifests, read_raw
 from isocost.errors import IsocostError
+from isocost.hashing import slug
 from isocost.preflight import preflight
 from isocost.schema.frames import empty
 from isocost.store import IMPORT_PREFIX, Store
@@ -230,6 +236,40 @@ def known_sources(store: Store) -> list[str]:
     """Every session and imported source of the store, sorted."""
     sources = [path.stem for path in (store.lake / "sessions").glob("*.source")]
     return sorted({*store.session_ids(), *sources})
+
+
+def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, IsocostError]:
+    """Sessions and imported sources of which the lake holds parts or manifests, but not the file that makes them known; by id.
+
+    What a known source has left behind, such as an import that a corrected file superseded, is not lost.
+
+    Args:
+        store: where the lake lies.
+        curated: ids that have core tables; tells the name of an import whose manifest is damaged, too.
+    """
+    known, files = set(known_sources(store)), Files(store.lake)
+    lost = {}
+    for session_id in session_ids(files):
+        if session_id in known or not (manifest_names(files, session_id) or any(part_names(files, table, session_id) for table in FOLDERS)):
+            continue
+        remedy = "Plan its sweep again, `isocost plan SWEEP.yaml` writes the file again"
+        lost[session_id] = IsocostError("its session file is lost", where=str(store.session_file(session_id)), remedy=remedy)
+    sources = source_names(store.lake)
+    held = {_slug_of(store, session_id) for session_id in known if session_id.startswith(IMPORT_PREFIX)} if sources else set()
+    for home, told in sources.items():
+        name = told or next((one for one in curated if f"-{slug(one, 40)}-" in home), "")
+        if name.startswith(IMPORT_PREFIX) and name not in known and home not in held:
+            where = str(store.session_file(name).with_suffix(".source"))
+            remedy = f"Import it again under the same name, `--name {name.removeprefix(IMPORT_PREFIX)}` writes the file again"
+            lost[name] = IsocostError("its source file is lost", where=where, remedy=remedy)
+    return dict(sorted(lost.items()))
+
+
+def _slug_of(store: Store, session_id: str) -> str | None:
+    try:
+        return source_facts(store, session_id)["source_slug"]
+    except IsocostError:
+        return None
 
 
 def raw_rows(store: Store, table_name: str, session_id: str) -> pl.DataFrame:

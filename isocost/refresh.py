@@ -16,6 +16,7 @@ from pathlib import Path
 from isocost.curate import (
     CARDS,
     CORE_OF_SESSION,
+    GROUP,
     Curated,
     Held,
     cards_fingerprint,
@@ -27,7 +28,7 @@ from isocost.curate import (
 )
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
-from isocost.intake import bring_in, card_book, clashes, known_sources, plan_sweep, raw_rows
+from isocost.intake import bring_in, card_book, clashes, known_sources, lost_sources, plan_sweep, raw_rows
 from isocost.parts import (
     PARTS,
     STEPS,
@@ -62,6 +63,7 @@ __all__ = [
     "derive_summary",
     "known_sources",
     "leave_out",
+    "lost_sources",
     "plan_sweep",
     "raw_rows",
     "write_cards",
@@ -179,7 +181,8 @@ def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
 def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     """Brings every derived table up to date with what is banked, then publishes; yields each step when it is done.
 
-    A session or source whose bank is damaged does not stop the others: it is left out of every table.
+    A session or source whose bank is damaged does not stop the others: it is left out of every table; one whose session
+    or source file is lost keeps the core tables that it has. Where nothing at all can be read, what is published stays.
 
     Args:
         store: the data root.
@@ -206,6 +209,18 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
         rows += sum(done.rows.values())
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
+    lost, kept = lost_sources(store, ledger.pieces("core", GROUP)), 0
+    for session_id, error in lost.items():
+        is_kept = store.path("core_samples", session_id).exists()
+        kept += is_kept
+        fate = "its tables stay as they were" if is_kept else "it is in no table"
+        what = f"{session_id}: {error.what}, {fate}; what it measured lies in the lake"
+        left_out.append(IsocostError(what, where=error.where, remedy=error.remedy))
+        yield Derived(f"{session_id} {'KEPT AS IT WAS' if is_kept else 'LEFT OUT'}", {}, 0, 0)
+    told = f"{len(left_out)} of {len(sources) + len(lost)} sources could not be read"
+    why = "\n".join(f"  {error}" for error in left_out)
+    if left_out and not store.files("core_samples") and store.warehouse.exists():
+        raise IsocostError(f"{told} and no other is banked; what was published before stays as it was", remedy=why)
     yield Derived("core", {"core": rows}, counts[False], counts[True], "sessions")
     cards = write_cards(store, force=force, ledger=ledger)
     yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
@@ -213,10 +228,8 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
         yield derive(store, step, force=force, ledger=ledger)
     yield from _published(store, ledger, force=force)
     if left_out:
-        raise IsocostError(
-            f"{len(left_out)} of {len(sources)} sources could not be read and are in no table; the rest is published",
-            remedy="\n".join(f"  {error}" for error in left_out),
-        )
+        fate = "are in no table or as they were before" if kept else "are in no table"
+        raise IsocostError(f"{told} and {fate}; the rest is published", remedy=why)
 
 
 def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived]:

@@ -86,6 +86,8 @@ def test_a_corrected_source_builds_itself_and_its_task(bank: Bank) -> None:
 
 def test_a_source_that_is_gone_leaves_nothing(bank: Bank) -> None:
     bank.store.session_file("import-b").with_suffix(".source").unlink()
+    for folder in (bank.store.lake / "raw" / "imports").glob("source=counts-import-b-*"):
+        shutil.rmtree(folder)
     assert (bank.refresh().reused, bank.store.read("core_samples")["task"].unique().to_list()) == (1, ["adding"])
     assert not bank.piece("sorting").exists() and bank.store.read("out_point_summary")["task"].to_list() == ["adding"]
 

@@ -232,6 +232,19 @@ def sealed_imports(lake: Path, *, include_superseded: bool = False) -> list[Seal
     return found
 
 
+def source_names(lake: Path) -> dict[str, str | None]:
+    """The name under which each source of a lake was imported, by its slug; None where no manifest of it can be read."""
+    found: dict[str, str | None] = {}
+    for folder in sorted(imports_root(lake).glob("source=*/import=*")):
+        slug = folder.parent.name.removeprefix("source=")
+        if found.get(slug) is None:
+            try:
+                found[slug] = str(_read_manifest(folder)["source_name"])
+            except (IsocostError, KeyError):
+                found[slug] = None
+    return found
+
+
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:

@@ -1,0 +1,84 @@
+"""A lost session or source file: what was measured stays, is named, and comes back; nothing empty is published over something."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.refresh import Layout
+from benchmarks.refresh import bank as bank_session
+from isocost import refresh
+from isocost.cli import main
+from isocost.store import Store
+
+pytestmark = pytest.mark.slow
+KNOWN = ["--model", "m", "--task", "t", "--task-version", "1", "--prompt", "p", "--sampling", "default"]
+
+
+def bring(store: Store, name: str, correct: int) -> int:
+    path = store.root.parent / f"{name}.jsonl"
+    path.write_text(json.dumps({"id": name, "c": correct, "n": 4}) + "\n", encoding="utf-8")
+    return main(["--data", str(store.root), "import", "counts", str(path), *KNOWN, "--name", name])
+
+
+def refreshed(store: Store) -> int:
+    return main(["--data", str(store.root), "refresh"])
+
+
+def note(store: Store, session_id: str) -> Path:
+    return store.session_file(session_id).with_suffix(".source")
+
+
+def test_a_lost_file_is_named_and_takes_nothing_away(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store, problems = Store(tmp_path / "data"), tmp_path / "problems"
+    problems.mkdir()
+    layout = Layout("tasks", 1, 2, False, 3, 2)
+    session_id = bank_session(store, problems, layout, *layout.sessions()[0])
+    assert bring(store, "one", 1) == 0
+    assert refreshed(store) == 0
+    before = store.read("core_samples").height
+    published = store.warehouse.read_bytes()
+    away = tmp_path / "away"
+    shutil.move(store.session_file(session_id), away)
+    note(store, "import-one").unlink()
+    capsys.readouterr()
+
+    assert refreshed(store) == 2
+    told = capsys.readouterr().err
+    assert "2 of 2 sources could not be read" in told and session_id in told and "isocost plan" in told and "--name one`" in told
+    assert store.read("core_samples").height == before and store.warehouse.read_bytes() == published
+
+    shutil.move(away, store.session_file(session_id))
+    assert bring(store, "one", 1) == 0
+    assert refreshed(store) == 0 and refresh.lost_sources(store) == {}
+    store.session_file(session_id).unlink()
+    for folder in (store.lake / "raw").glob(f"*/session={session_id}"):
+        shutil.rmtree(folder)
+    assert refreshed(store) == 0 and session_id not in set(store.read("core_samples")["session_id"])
+
+
+def test_where_nothing_can_be_read_what_is_published_stays(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    store = Store(tmp_path / "data")
+    assert bring(store, "one", 1) == 0 and refreshed(store) == 0
+    published = store.warehouse.read_bytes()
+    note(store, "import-one").unlink()
+    refresh.leave_out(store, "import-one")
+    assert refreshed(store) == 2
+    assert "what was published before stays" in capsys.readouterr().err
+    assert store.warehouse.read_bytes() == published
+
+
+def test_what_a_known_source_left_behind_is_not_lost(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    assert bring(store, "one", 1) == 0 and bring(store, "one", 2) == 0
+    assert refresh.lost_sources(store) == {}
+    (store.lake / "raw" / "generations" / "session=empty").mkdir(parents=True)
+    assert refresh.lost_sources(store) == {}
+    note(store, "import-one").unlink()
+    assert list(refresh.lost_sources(store)) == ["import-one"]
+    for manifest in store.lake.rglob("import=*/manifest.json"):
+        manifest.write_bytes(b"{")
+    assert list(refresh.lost_sources(store, ["import-one"])) == ["import-one"]
