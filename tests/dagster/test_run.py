@@ -61,9 +61,10 @@ def test_a_living_run_and_the_daemons_runs_are_left_alone(instance: dg.DagsterIn
 
 
 WATCHED = """
-import sys, time
+import signal, sys, time
 from dagster._core.execution.compute_logs import execute_posix_tail
 from pipelines.run import keep_interrupts_from_watchers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
 keep_interrupts_from_watchers()
 with execute_posix_tail(sys.argv[1], sys.stdout):
     print("ready", flush=True)
