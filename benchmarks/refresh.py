@@ -237,10 +237,10 @@ def main() -> int:
     parser.add_argument("--steps", action="store_true", help="show what every refresh prints")
     parser.add_argument("--only", choices=("tasks", "shared"), help="one layout")
     arguments = parser.parse_args()
-    size = {"problems": 50, "samples": 8, "prompts": ("direct", "stepwise")} if arguments.full else {"problems": 12, "samples": 2}
+    large = {"problems": 50, "samples": 8, "prompts": ("direct", "stepwise")}
     layouts = (
-        Layout("tasks", 20, MODELS, False, **size),
-        Layout("shared", 2, 100 if arguments.full else 20, True, **size),
+        Layout("tasks", 20, MODELS, False, **(large if arguments.full else {"problems": 20, "samples": 4})),
+        Layout("shared", 2, 100 if arguments.full else 20, True, **(large if arguments.full else {"problems": 12, "samples": 2})),
     )
     for layout in layouts:
         if arguments.only in (None, layout.name):
