@@ -64,7 +64,9 @@ WATCHED = """
 import signal, sys, time
 from dagster._core.execution.compute_logs import execute_posix_tail
 from pipelines.run import keep_interrupts_from_watchers
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
+# Ignored where a shell started the tests in the background; Dagster gives SIGTERM what SIGINT has.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 keep_interrupts_from_watchers()
 with execute_posix_tail(sys.argv[1], sys.stdout):
     print("ready", flush=True)
