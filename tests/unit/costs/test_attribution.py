@@ -23,6 +23,7 @@ def test_worked_vector():
     np.testing.assert_allclose(share_by_tokens(59.0, [3, 3, 3]), [59 / 3] * 3, rtol=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     requests=st.lists(st.tuples(st.floats(0, 50), st.floats(0.01, 40), st.integers(0, 500)), min_size=1, max_size=30),

@@ -64,6 +64,7 @@ def test_unequal_samples_agree_with_scipy():
     assert zero_inflated_beta_binomial_fit(n, c).log_likelihood == pytest.approx(-best, abs=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 30), st.floats(0, 1)), min_size=1, max_size=25))
 def test_any_counts_give_finite_results_and_rising_coverage(problems):

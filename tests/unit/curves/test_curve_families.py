@@ -89,6 +89,7 @@ def test_asymptote_is_the_limit_and_is_never_passed(name, truth):
     assert np.isinf(model.invert(truth[None], np.array([limit])))[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.sampled_from(sorted(TRUTH)))
 def test_any_accuracies_give_finite_results_and_a_status(values, name):

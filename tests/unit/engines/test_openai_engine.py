@@ -134,6 +134,7 @@ def test_what_is_asked_for_is_sent_and_the_key_comes_from_the_environment(server
         engine(server, api_key_variable="SOME_KEY").check()
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_asked_again_and_a_refusal_is_not(server):
     server.failures[:] = [503, 429]
     assert ask(engine(server))["0"].finish_reason == "stop" and len(server.bodies) == 3

@@ -48,6 +48,7 @@ def test_worked_standard_error_and_percentiles():
     assert found.quality[0] == 0.5 and found.method == "percentile" and found.draws == 10_000
 
 
+@pytest.mark.slow
 def test_bca_agrees_with_scipy_on_skewed_data():
     rng = np.random.default_rng(2)
     x = rng.lognormal(0, 1, 40)
@@ -218,6 +219,7 @@ def test_copies_of_an_outcome_are_no_rivals():
     assert twice[1][:, 4] == pytest.approx(once[1][:, 2])
 
 
+@pytest.mark.slow
 def test_upper_bound_holds_where_many_are_nearly_tied():
     rng = np.random.default_rng(8)
     costs = np.repeat(np.arange(1.0, 16.0)[:, None], 60, axis=1)

@@ -71,6 +71,7 @@ def test_tolerance_does_not_depend_on_the_order_of_points():
     assert (pareto_mask(cost, quality, tolerance=0.04)[shuffle] == pareto_mask(cost[shuffle], quality[shuffle], tolerance=0.04)).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(clouds())
 def test_two_objectives_match_brute_force_and_moocore(points):
@@ -80,6 +81,7 @@ def test_two_objectives_match_brute_force_and_moocore(points):
     assert (pareto_mask(points[:, 0], -points[:, 1], duplicates="first") == moocore.is_nondominated(points)).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(clouds(objectives=3))
 def test_three_objectives_match_brute_force(points):

@@ -46,6 +46,7 @@ grid = st.integers(0, 8).map(float)
 points_2d = st.lists(st.tuples(grid, grid), min_size=1, max_size=10).map(np.array)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(points_2d)
 def test_volume_matches_inclusion_exclusion_and_contributions_match_removal(points):

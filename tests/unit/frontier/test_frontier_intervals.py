@@ -50,6 +50,7 @@ def test_worked_binomial_intervals(rule, x, n, expected):
     assert np.array(rule(x, n)) == pytest.approx(expected, abs=5e-7)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.8, 0.95, 0.99]))
 def test_binomial_intervals_hold_their_order_and_match_scipy(counts, level):

@@ -46,6 +46,7 @@ def test_every_importer_has_a_sample_and_declares_itself() -> None:
         assert item.conventions.energy_unknown_reason
 
 
+@pytest.mark.slow
 def test_a_latency_always_has_a_meaning_and_an_energy_a_method(tmp_path: Path) -> None:
     for name in files.SAMPLES:
         frame = rows(name, tmp_path / name)

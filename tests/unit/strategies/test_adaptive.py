@@ -54,6 +54,7 @@ def test_the_criterion_is_the_published_integral():
     assert [int(np.argmax(table[:, b])) for b in range(6)] == [4, 6, 8, 9, 11, 12]
 
 
+@pytest.mark.slow
 def test_published_expectations():
     result = adaptive_consistency([6, 3, 1], 0, 0.95, 10)
     assert float(result.samples) == pytest.approx(66 / 7, abs=1e-12)

@@ -37,6 +37,7 @@ def test_published_thresholds():
     assert (confidences >= confidence_threshold(confidences, 0.9)).sum() == 9
 
 
+@pytest.mark.slow
 def test_online_replay_with_everyone_kept_is_the_weighted_vote():
     """All traces equally confident: none lies below the threshold, so nothing is cut and equal weights vote."""
     classes = np.array([[0, 0, 0, 1, 1, 2]])

@@ -64,6 +64,7 @@ def test_impossible_counts_are_refused(bad):
         pass_at_k(*bad)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(COUNTS)
 def test_against_exact_rationals(counts):

@@ -43,6 +43,7 @@ def test_rank_weights_published_and_summing_to_one():
     assert np.allclose(rank_weights(1000, np.array([1, 7, 500, 1000])).sum(axis=0), 1, atol=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(SAMPLES)
 def test_best_of_against_every_subset(drawn):

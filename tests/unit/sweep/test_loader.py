@@ -140,6 +140,7 @@ def test_any_text_is_a_sweep_or_one_error(text):
         assert str(error).startswith("f.yaml")
 
 
+@pytest.mark.slow
 @given(
     line=st.integers(0, GOOD.count("\n") - 1),
     cut=st.integers(0, 40),

@@ -114,6 +114,7 @@ def test_a_sample_carries_its_grade_means_and_times(session):
     assert (sample["energy_j"], sample["energy_method"], sample["energy_unknown_reason"]) == (None, None, "no_power_source")
 
 
+@pytest.mark.slow
 def test_the_order_of_raw_rows_changes_nothing(session):
     rng = random.Random(3)
     rows = [

@@ -223,6 +223,7 @@ def test_money_needs_no_model_card():
     assert row["unknown_reason"] == "FLOPs unknown: no model card is named"
 
 
+@pytest.mark.slow
 def test_the_format_that_the_engine_resolved_has_the_peak():
     book = load_book()
     told = SESSION | {"resolved_engine": json.dumps({"model": {"dtype": "torch.bfloat16"}})}
@@ -317,6 +318,7 @@ def test_invalid_samples_do_not_count():
     assert tables["out_request_efficiency"]["samples_measured"].to_list() == [12, 12]
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_does_not_matter():
     rows = samples(GRID, **METERED, cost_usd=lambda p, q, _: DOLLARS[p, q])
     shuffled = rows.sample(fraction=1.0, shuffle=True, seed=3)

@@ -316,6 +316,7 @@ def test_three_models_make_chains_of_two_and_three(two_models):
     assert "small + middle + large" in set(outcomes["model_variant"])
 
 
+@pytest.mark.slow
 def test_many_models_make_few_chains_of_those_that_none_beats():
     problems, parts = 4, []
     for number in range(40):  # every fourth model is worth its price
@@ -335,6 +336,7 @@ def test_many_models_make_few_chains_of_those_that_none_beats():
     assert len(kept) == 7 and all(int(name[1:]) % 4 == 0 for name in kept) and {"m00", "m36"} <= kept
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_the_order_of_samples_or_on_other_points(two_models):
     names = ["majority_at_k", "weighted_majority_at_k", "adaptive_consistency", "borda_at_k"]
     together, problems = build_outcomes(two_models, strategies=names, bootstrap=FAST)

@@ -156,6 +156,7 @@ def test_anytime_measures_are_those_of_the_measured_points(built):
     assert row["budget_performance"] == points["accuracy"].max()
 
 
+@pytest.mark.slow
 def test_unknown_costs_leave_an_axis_out_and_nothing_else(bank):
     outcomes, problems = (frame.with_columns(pl.lit(None, pl.Float64).alias("energy_j_per_problem")) for frame in bank)
     fits = build_scaling(outcomes, problems, draws=10, seed=5)["out_scaling_fits"]
@@ -167,6 +168,7 @@ def test_unknown_costs_leave_an_axis_out_and_nothing_else(bank):
     assert set(some["n_excluded"]) == {1}
 
 
+@pytest.mark.slow
 def test_same_input_gives_the_same_frames_in_any_order_of_rows(bank, built):
     outcomes, problems = bank
     again = build_scaling(outcomes.sample(fraction=1, shuffle=True, seed=3), problems.reverse(), draws=60, seed=5)
