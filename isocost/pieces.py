@@ -16,7 +16,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -256,8 +256,12 @@ class Rows:
         """The raw lake."""
         return self.store.lake
 
-    def read(self, table_name: str) -> pl.DataFrame:
+    def read(self, table_name: str, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The piece's rows of a table, as ``Store.read`` would give them of the whole.
+
+        Args:
+            table_name: the table.
+            columns: only these, in this order; the rows are the same, in the same order.
 
         Raises:
             IsocostError: the table is none of those that may be read, or one of its files is damaged.
@@ -269,12 +273,12 @@ class Rows:
             )
         definition = table_of(table_name)
         if self.per == "all" or not any(name in _columns(table_name) for name in ("task", "point_id", "session_id", "outcome_id")):
-            return self.store.read(table_name)
+            return self.store.read(table_name, columns=columns)
         if definition.layer == "out":
-            return self.store.read_only(table_name, self._pieces())
+            return self.store.read_only(table_name, self._pieces(), columns=columns)
         if self.per == "session":
-            return self._own(table_name)
-        return self.store.read_only(table_name, self.sessions, self._cut(table_name))
+            return self._own(table_name, columns)
+        return self.store.read_only(table_name, self.sessions, self._cut(table_name), columns=columns)
 
     def files(self, table_name: str) -> list[Path]:
         """The files that ``read`` opens."""
@@ -297,13 +301,14 @@ class Rows:
             return pl.col("point_id").is_in(self.points)
         return pl.col("task") == self.task if "task" in names else None
 
-    def _own(self, table_name: str) -> pl.DataFrame:
+    def _own(self, table_name: str, columns: Sequence[str] | None) -> pl.DataFrame:
         definition = table_of(table_name)
-        mine = self.store.read_only(table_name, self.sessions)
         if "session_id" in definition.keys or not self.shadows:
-            return mine
+            return self.store.read_only(table_name, self.sessions, columns=columns)
+        mine = self.store.read_only(table_name, self.sessions)
         first = self.store.read_only(table_name, self.shadows, columns=definition.keys)
-        return mine.join(first, on=list(definition.keys), how="anti", maintain_order="left")
+        mine = mine.join(first, on=list(definition.keys), how="anti", maintain_order="left")
+        return mine if columns is None else mine.select(columns)
 
 
 def _columns(table_name: str) -> set[str]:

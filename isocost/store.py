@@ -24,7 +24,7 @@ import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.schema.frames import empty
-from isocost.schema.parquet import read_table, write_table
+from isocost.schema.parquet import read_table, read_tables, write_table
 from isocost.schema.registry import all_tables
 from isocost.schema.registry import table as table_of
 
@@ -90,18 +90,23 @@ class Store:
         """Writes one file of a table, atomically; see ``isocost.schema.parquet.write_table``."""
         return write_table(frame, table_name, self.path(table_name, piece))
 
-    def read(self, table_name: str, piece: str | None = None) -> pl.DataFrame:
+    def read(self, table_name: str, piece: str | None = None, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """A table: one session's or piece's file, or all of them as one frame in key order.
 
         A sample or problem that two sessions hold under one key (two sweeps sharing a point) is kept once, from the session that
         sorts first: the rows mean the same draw.
 
+        Args:
+            table_name: the table.
+            piece: the session or piece; all of them without.
+            columns: only these, in this order; the rows are the same, in the same order.
+
         Raises:
             IsocostError: the one file asked for is missing, foreign, or of another schema version.
         """
         if piece is not None:
-            return read_table(self.path(table_name, piece), table_name)
-        return _joined(table_name, [read_table(path, table_name) for path in self.files(table_name)])
+            return read_table(self.path(table_name, piece), table_name, columns=columns)
+        return _joined(table_name, self.files(table_name), None, columns)
 
     def read_only(
         self, table_name: str, pieces: Iterable[str], where: pl.Expr | None = None, *, columns: Sequence[str] | None = None
@@ -112,31 +117,30 @@ class Store:
             table_name: the table.
             pieces: sessions or pieces; one without a file has no rows.
             where: the condition; all rows without.
-            columns: only these columns, which are the table's keys or hold them.
+            columns: only these, in this order.
         """
-        frames = []
-        for path in [self.path(table_name, piece) for piece in sorted(pieces)]:
-            if path.exists():
-                frames.append(read_table(path, table_name, where))
-        frame = _joined(table_name, frames)
-        return frame if columns is None else frame.select(columns)
+        paths = [self.path(table_name, piece) for piece in sorted(pieces)]
+        return _joined(table_name, [path for path in paths if path.exists()], where, columns)
 
     def stored_tables(self) -> list[str]:
         """Names of the core and out tables that have at least one file."""
         return [name for name, table in all_tables().items() if table.layer != "raw" and self.files(name)]
 
 
-def _joined(table_name: str, frames: list[pl.DataFrame]) -> pl.DataFrame:
+def _joined(table_name: str, paths: Sequence[Path], where: pl.Expr | None, columns: Sequence[str] | None) -> pl.DataFrame:
     """The files of a table as one frame: every key once, from the first file that holds it, in the table's order."""
-    if not frames:
-        return empty(table_name)
-    if len(frames) == 1:
-        return frames[0]
+    if not paths:
+        return empty(table_name) if columns is None else empty(table_name).select(columns)
+    if len(paths) == 1:
+        return read_table(paths[0], table_name, where, columns=columns)
     definition = table_of(table_name)
-    frame = pl.concat(frames)
+    # What tells rows apart and puts them in order is read, too, and left out at the end.
+    needed = None if columns is None else list(dict.fromkeys((*columns, *definition.keys, *definition.sort_order)))
+    frame = read_tables(paths, table_name, where, columns=needed)
     if definition.layer == "core":  # no two pieces of an out table hold one row
         frame = frame.unique(subset=definition.keys, keep="first", maintain_order=True)
-    return frame.sort(definition.sort_order, nulls_last=True, maintain_order=True)
+    frame = frame.sort(definition.sort_order, nulls_last=True, maintain_order=True)
+    return frame if columns is None else frame.select(columns)
 
 
 def _checked(session_id: str) -> str:

@@ -190,6 +190,9 @@ def test_a_task_and_a_session_read_their_rows_once(bank: Bank) -> None:
     later = Rows(bank.store, "session", ("import-z",), shadows=("import-a",))
     assert later.read("core_samples").is_empty() and Rows(bank.store, "session", ("import-a",)).read("core_samples").height == 18
     assert task.read("out_strategy_outcomes").is_empty()
+    for rows, found in ((task, frame), (later, frame.head(0)), (Rows(bank.store, "all", ("import-a", "import-z")), None)):
+        cut = rows.read("core_samples", columns=["score", "task"])
+        assert cut.equals((rows.read("core_samples") if found is None else found).select("score", "task"))
 
 
 def test_what_is_published_stands_while_nothing_changes(bank: Bank, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:

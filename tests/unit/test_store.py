@@ -61,6 +61,16 @@ def test_a_row_of_two_sessions_is_kept_once_from_the_first(store):
     assert store.read("core_probe").rows() == [("a", "s1", 1), ("b", "s1", 1)]
 
 
+def test_some_columns_of_the_same_rows_in_the_same_order(store):
+    store.write(frame(["c", "a"], "s2", n=2), "core_probe", "s2")
+    assert store.read("core_probe", columns=["n"]).to_dict(as_series=False) == {"n": [2, 2]}
+    store.write(frame(["a", "b"], "s1", n=1), "core_probe", "s1")
+    assert store.read("core_probe", columns=["n"]).to_dict(as_series=False) == {"n": [1, 1, 2]}
+    assert store.read("core_probe", "s1", columns=["n", "probe_id"]).rows() == [(1, "a"), (1, "b")]
+    assert store.read("out_probe", columns=["probe_id"]).rows() == []
+    assert store.read_only("core_probe", ["s2", "s1", "s9"], pl.col("probe_id") != "b", columns=["n"])["n"].to_list() == [1, 2]
+
+
 def test_a_table_that_was_never_built_is_empty_but_a_missing_session_is_told(store):
     assert store.read("core_probe").is_empty() and store.read("out_probe").columns == ["probe_id"]
     with pytest.raises(IsocostError, match="no such file"):

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from isocost.errors import IsocostError
 from isocost.schema import parquet
 from isocost.schema.frames import conform
-from isocost.schema.parquet import read_stamp, read_table, write_table
+from isocost.schema.parquet import read_stamp, read_table, read_tables, write_table
 
 
 def test_round_trip_with_stamp(probe, rows, tmp_path):
@@ -96,3 +96,35 @@ def test_a_table_in_order_of_its_tasks_has_row_groups_of_one_task(tmp_path):
     assert [groups.read_row_group(i)["task"].unique().to_pylist() for i in range(groups.num_row_groups)] == [["a"], ["b"], ["c"]]
     assert read_table(path, "core_samples", pl.col("task") == "b")["sample_id"].to_list() == ["b0", "b1", "b2"]
     assert read_table(path, "core_samples")["sample_id"].to_list() == [f"{task}{i}" for task in "abc" for i in range(3)]
+
+
+def test_several_files_read_as_each_of_them_in_their_order(probe, rows, tmp_path, monkeypatch):
+    one, two = write_table(rows, probe.name, tmp_path / "1.parquet"), write_table(rows, probe.name, tmp_path / "2.parquet")
+    both = pl.concat([read_table(path, probe.name) for path in (two, one)])
+    assert_frame_equal(read_tables([two, one], probe.name), both)
+    is_known = pl.col("energy_j").is_not_null()
+    cut = read_tables([two, one], probe.name, is_known, columns=["energy_j"])
+    assert_frame_equal(cut, both.filter(is_known).select("energy_j"))
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet, "stamp", lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"})
+        old = write_table(rows, probe.name, tmp_path / "old.parquet")
+    monkeypatch.setitem(parquet.MIGRATIONS, (probe.name, 1), lambda frame: frame.with_columns(pl.col("energy_j") * 1000))
+    lifted = read_tables([old, one], probe.name, is_known, columns=["energy_j"])
+    assert lifted["energy_j"].to_list() == [0.0, 1500.0, 0.0, 1.5]
+
+
+@pytest.mark.parametrize("harm", ["footer", "middle", "foreign", "gone"])
+def test_of_several_files_the_one_at_fault_is_told(probe, rows, tmp_path, harm):
+    one, two = write_table(rows, probe.name, tmp_path / "1.parquet"), write_table(rows, probe.name, tmp_path / "2.parquet")
+    data = two.read_bytes()
+    if harm == "foreign":
+        rows.write_parquet(two)
+    elif harm == "gone":
+        two.unlink()
+    else:
+        two.write_bytes(data[:-20] if harm == "footer" else b"PAR1" + b"\xff" * 200 + data[204:])
+    with pytest.raises(IsocostError) as alone:
+        read_table(two, probe.name)
+    with pytest.raises(IsocostError) as together:
+        read_tables([one, two], probe.name)
+    assert str(together.value) == str(alone.value) and "2.parquet" in str(alone.value)
