@@ -88,16 +88,26 @@ def choose_arms(accuracy: Array, cost: Array, bins: np.ndarray, train: np.ndarra
     Returns:
         (K,) arm per bin, -1 where none is affordable.
     """
+    return _cheapest_best(*_means(accuracy, cost, bins, train, n_bins), budget)
+
+
+def _means(accuracy: Array, cost: Array, bins: np.ndarray, train: np.ndarray, n_bins: int) -> tuple[Array, Array]:
+    """Mean accuracy, rounded, and mean cost (S, K) of every arm on the training problems of every bin."""
     member = (bins == np.arange(n_bins)[:, None]) & train
     member = np.where(member.any(axis=1, keepdims=True), member, train).astype(np.float64)
     share = (member / np.maximum(member.sum(axis=1, keepdims=True), 1.0)).T
-    mean_accuracy, mean_cost = accuracy @ share, cost @ share
-    usable = mean_cost <= budget * (1.0 + 1e-12)
-    # Rounding: accuracies, and costs, that differ by rounding error alone are tied; argmin takes the first of the tied.
-    ranked = np.where(usable, np.round(mean_accuracy, 12), -np.inf)
-    price = np.where(ranked == ranked.max(axis=0), mean_cost, np.inf)
-    cheapest = (price <= price.min(axis=0) * (1.0 + 1e-12)).argmax(axis=0)
-    return np.where(usable.any(axis=0), cheapest, -1)
+    # Rounding: accuracies that differ by rounding error alone are tied.
+    return np.round(accuracy @ share, 12), cost @ share
+
+
+def _cheapest_best(accuracy: Array, cost: Array, budget: float) -> np.ndarray:
+    """The cheapest of the most accurate arms within budget, per bin, from means (..., S, K); costs that differ by rounding are tied."""
+    usable = cost <= budget * (1.0 + 1e-12)
+    ranked = np.where(usable, accuracy, -np.inf)
+    price = np.where(ranked == ranked.max(axis=-2, keepdims=True), cost, np.inf)
+    # argmax takes the first of the tied
+    cheapest = (price <= price.min(axis=-2, keepdims=True) * (1.0 + 1e-12)).argmax(axis=-2)
+    return np.where(usable.any(axis=-2), cheapest, -1)
 
 
 def cross_fit(
@@ -123,6 +133,22 @@ def cross_fit(
         repetitions: splits to average over; two folds over few problems are noisy.
         seed: seed of the splits.
     """
+    options = {"folds": folds, "n_folds": n_folds, "repetitions": repetitions, "seed": seed}
+    return cross_fit_budgets(accuracy, cost, bins, [budget], **options)[0]
+
+
+def cross_fit_budgets(
+    accuracy: ArrayLike,
+    cost: ArrayLike,
+    bins: ArrayLike,
+    budgets: Sequence[float] | Array,
+    *,
+    folds: ArrayLike | Sequence[ArrayLike] | None = None,
+    n_folds: int = 2,
+    repetitions: int = 20,
+    seed: int = 0,
+) -> list[CrossFit]:
+    """``cross_fit`` at several budgets on the same splits, in order; what arms are worth on a split is worked out once for all of them."""
     accuracy, cost, bins = np.asarray(accuracy, dtype=np.float64), np.asarray(cost, dtype=np.float64), np.asarray(bins)
     if accuracy.shape != cost.shape or accuracy.ndim != 2 or accuracy.shape[1] != len(bins) or not accuracy.size:
         raise IsocostError("accuracy, cost and bins do not fit together", where="cross_fit", remedy="Give (S, M), (S, M) and (M,).")
@@ -132,15 +158,21 @@ def cross_fit(
         splits = [stratified_folds(bins, n_folds, generator) for _ in range(repetitions)]
     else:
         splits = list(np.atleast_2d(np.asarray(folds)))
-    every, right, spent = [], [], []
-    for split in splits:
-        labels = np.unique(split)
-        choice = np.array([choose_arms(accuracy, cost, bins, split != f, n_bins, budget) for f in labels])
-        arm = choice[np.searchsorted(labels, split), bins]
-        every.append(choice)
-        right.append(np.where(arm < 0, np.nan, accuracy[arm, problems]))
-        spent.append(np.where(arm < 0, np.nan, cost[arm, problems]))
-    table = np.stack([np.mean(right, axis=1), np.mean(spent, axis=1)], axis=1)
+    held = np.stack([np.unique(split, return_inverse=True)[1].reshape(-1) for split in splits])
+    trained = [[_means(accuracy, cost, bins, split != f, n_bins) for f in np.unique(split)] for split in splits]
+    worth, price = (np.array([[pair[kind] for pair in folds_of] for folds_of in trained]) for kind in (0, 1))
+    found = []
+    for budget in budgets:
+        choices = _cheapest_best(worth, price, budget)
+        arm = choices[np.arange(len(splits))[:, None], held, bins]
+        right, spent = (np.where(arm < 0, np.nan, values[arm, problems]) for values in (accuracy, cost))
+        found.append(_scored(choices, right, spent))
+    return found
+
+
+def _scored(choices: np.ndarray, right: Array, spent: Array) -> CrossFit:
+    """Means over problems and repetitions of what the chosen arms got right and spent, (R, M) each."""
+    table = np.stack([right.mean(axis=1), spent.mean(axis=1)], axis=1)
     is_complete = bool(np.isfinite(table).all())
     spreads = [float(v) for v in table.std(axis=0, ddof=1)] if len(table) > 1 and is_complete else [None, None]
     return CrossFit(
@@ -148,10 +180,10 @@ def cross_fit(
         cost=float(table[:, 1].mean()),
         spread=spreads[0],
         cost_spread=spreads[1],
-        choices=np.array(every),
+        choices=choices,
         is_complete=is_complete,
-        problem_accuracy=np.mean(right, axis=0),
-        problem_cost=np.mean(spent, axis=0),
+        problem_accuracy=right.mean(axis=0),
+        problem_cost=spent.mean(axis=0),
     )
 
 

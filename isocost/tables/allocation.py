@@ -206,8 +206,8 @@ def _solve(
     generator = np.random.default_rng(seed)
     splits = [allocation.stratified_folds(bins, 2, generator) for _ in range(repetitions)]
     none = np.zeros_like(bins)
-    best = [allocation.cross_fit(accuracy, cost, bins, budget=b, folds=splits) for b in budgets]
-    uniform = [allocation.cross_fit(accuracy, cost, none, budget=b, folds=splits) for b in budgets]
+    best = allocation.cross_fit_budgets(accuracy, cost, bins, budgets, folds=splits)
+    uniform = allocation.cross_fit_budgets(accuracy, cost, none, budgets, folds=splits)
     return bins, budgets, best, uniform
 
 

@@ -20,6 +20,9 @@ from isocost.tables.frontier_blocks import Block, cost_unit
 from isocost.tables.scaling_curves import Curve, curve_blocks, number
 
 TOKEN_AXES = ("prompt_tokens_per_problem", "output_tokens_per_problem")
+# The words of a quadrant, as the side of 0 on which the difference lies.
+_QUALITY = {"better": 1, "worse": -1, "equal": 0}
+_SPENDING = {"costlier": 1, "cheaper": -1, "equal": 0}
 
 
 def anytime_rows(curves: list[Curve], confidence: float) -> list[dict[str, Any]]:
@@ -84,73 +87,85 @@ def build_token_elasticity(
     if not outcomes.height or any(axis not in problems.columns for axis in TOKEN_AXES):
         return empty(name)
     blocks = curve_blocks(outcomes, problems, list(TOKEN_AXES), draws=draws, seed=seed, clusters=clusters)
-    rows = [row for block in blocks for row in _elasticity_rows(block, confidence)]
-    return conform(pl.DataFrame(rows, schema=empty(name).schema) if rows else empty(name), name)
+    frames = [frame for block in blocks for frame in _elasticity_frames(block, confidence)]
+    return conform(pl.concat(frames) if frames else empty(name), name)
 
 
-def _elasticity_rows(block: Block, confidence: float) -> list[dict[str, Any]]:
+def _elasticity_frames(block: Block, confidence: float) -> list[pl.DataFrame]:
+    """One frame a model variant: its outcomes against the cheapest of them, under all draws at once."""
     tokens = sum(block.costs[axis] for axis in TOKEN_AXES)
     weights = block.counts / block.counts.sum(axis=1, keepdims=True)
     spent, right = tokens @ block.weights, block.values @ block.weights
     spent_draws, right_draws = weights @ tokens.T, weights @ block.values.T
-    rows = []
+    has_uncertainty = block.has_uncertainty
+    shared = {
+        "task": block.task,
+        "n_problems": block.values.shape[1],
+        "draws": len(block.counts) if has_uncertainty else 0,
+        "seed": block.seed,
+        "confidence": confidence,
+    }
+    frames = []
     outcomes = block.outcomes.with_row_index("row").filter(pl.Series(np.isfinite(spent)))
     for _, part in outcomes.partition_by("model_variant", as_dict=True, maintain_order=True).items():
         members = part["row"].to_numpy()
         base = members[np.lexsort((members, spent[members]))[0]]
-        for record in part.iter_rows(named=True):
-            i = record["row"]
-            if i == base:
-                continue
-            pair = anytime.token_elasticity(right[base], spent[base], right[i], spent[i])
-            drawn = _drawn_elasticity(right_draws, spent_draws, base, i)
-            same = _quadrants(right_draws, spent_draws, base, i) == pair.quadrant
-            gain = _ends(right_draws[:, i] - right_draws[:, base], confidence, block)
-            ends = _ends(drawn, confidence, block) if pair.elasticity is not None else (None, None)
-            rows.append(
-                {
-                    **{c: record[c] for c in ("outcome_id", "model_variant", "point_id", "prompt", "strategy", "budget")},
-                    "baseline_outcome_id": block.outcomes["outcome_id"][int(base)],
-                    "task": block.task,
-                    "tokens_per_problem": number(spent[i]),
-                    "tokens_ratio": number(spent[i] / spent[base]) if spent[base] > 0 else None,
-                    "accuracy_gain": number(right[i] - right[base]),
-                    "accuracy_gain_low": gain[0],
-                    "accuracy_gain_high": gain[1],
-                    "token_elasticity": number(pair.elasticity),
-                    "token_elasticity_low": ends[0],
-                    "token_elasticity_high": ends[1],
-                    "arc_elasticity": number(pair.arc),
-                    "quadrant": pair.quadrant,
-                    "quadrant_ratio": number(same.mean()) if block.has_uncertainty else None,
-                    "n_problems": block.values.shape[1],
-                    "draws": len(block.counts) if block.has_uncertainty else 0,
-                    "seed": block.seed,
-                    "confidence": confidence,
-                }
-            )
-    return rows
+        part, others = part.filter(pl.col("row") != base), members[members != base]
+        if not len(others):
+            continue
+        pairs = [anytime.token_elasticity(right[base], spent[base], right[i], spent[i]) for i in others]
+        columns = {
+            "baseline_outcome_id": [block.outcomes["outcome_id"][int(base)]] * len(others),
+            "tokens_per_problem": _numbers(spent[others]),
+            "tokens_ratio": _numbers(spent[others] / spent[base]) if spent[base] > 0 else [None] * len(others),
+            "accuracy_gain": _numbers(right[others] - right[base]),
+            "token_elasticity": [number(pair.elasticity) for pair in pairs],
+            "arc_elasticity": [number(pair.arc) for pair in pairs],
+            "quadrant": [pair.quadrant for pair in pairs],
+            **_drawn_columns(right_draws, spent_draws, base, others, pairs, confidence, block.n_units if has_uncertainty else None),
+        }
+        schema = empty("out_token_elasticity").schema
+        told = part.select("outcome_id", "model_variant", "point_id", "prompt", "strategy", "budget")
+        made = [pl.Series(name, values, dtype=schema[name]) for name, values in columns.items()]
+        literals = [pl.lit(value, dtype=schema[name]).alias(name) for name, value in shared.items()]
+        frames.append(told.with_columns(*made, *literals).select(pl.col(name).cast(kind) for name, kind in schema.items()))
+    return frames
 
 
-def _drawn_elasticity(right: Array, spent: Array, base: int, other: int) -> Array:
-    """Elasticity under every draw, NaN where undefined."""
+def _drawn_columns(
+    right: Array,
+    spent: Array,
+    base: int,
+    others: np.ndarray,
+    pairs: list[anytime.TokenElasticity],
+    confidence: float,
+    units: int | None,
+) -> dict[str, list[float | None]]:
+    """Interval ends and how often the quadrant holds, from accuracies and tokens under the draws (D, outcomes); None without draws."""
+    names = ("accuracy_gain_low", "accuracy_gain_high", "token_elasticity_low", "token_elasticity_high", "quadrant_ratio")
+    if units is None:
+        return {name: [None] * len(others) for name in names}
+    mine, theirs = right[:, others].T, spent[:, others].T
+    gain, more = mine - right[:, base], theirs - spent[:, base]
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = (right[:, other] / right[:, base] - 1.0) / (spent[:, other] / spent[:, base] - 1.0)
-    return np.where(np.isfinite(value), value, np.nan)
+        elasticity = (mine / right[:, base] - 1.0) / (theirs / spent[:, base] - 1.0)
+    # Undefined under a draw where nothing changes or the baseline solves nothing; everywhere where it is undefined for the sample itself.
+    elasticity = np.where(np.isfinite(elasticity), elasticity, np.nan)
+    elasticity[[pair.elasticity is None for pair in pairs]] = np.nan
+    ends = [*percentile_bounds(gain, confidence, units), *percentile_bounds(elasticity, confidence, units)]
+    quadrants = [pair.quadrant.split("_") for pair in pairs]
+    same = _side(gain) == np.array([_QUALITY[quality] for quality, _ in quadrants])[:, None]
+    same &= _side(more) == np.array([_SPENDING[cost] for _, cost in quadrants])[:, None]
+    return {name: _numbers(values) for name, values in zip(names, [*ends, same.mean(axis=1)], strict=True)}
 
 
-def _quadrants(right: Array, spent: Array, base: int, other: int) -> np.ndarray:
-    gain, more = right[:, other] - right[:, base], spent[:, other] - spent[:, base]
-    quality = np.select([gain > 0, gain < 0], ["better", "worse"], default="equal")
-    cost = np.select([more > 0, more < 0], ["costlier", "cheaper"], default="equal")
-    return np.char.add(np.char.add(quality, "_"), cost)
+def _side(values: Array) -> np.ndarray:
+    """1 above 0, -1 below it, 0 elsewhere."""
+    return (values > 0).astype(np.int8) - (values < 0)
 
 
-def _ends(values: Array, confidence: float, block: Block) -> tuple[float | None, float | None]:
-    if not block.has_uncertainty:
-        return None, None
-    low, high = percentile_bounds(values[None], confidence, block.n_units)
-    return number(float(low[0])), number(float(high[0]))
+def _numbers(values: Array) -> list[float | None]:
+    return [number(value) for value in values.tolist()]
 
 
 def build_effort_frontier(samples: pl.DataFrame) -> pl.DataFrame:

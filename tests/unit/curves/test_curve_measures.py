@@ -112,6 +112,24 @@ def test_choice_respects_the_budget_and_prefers_the_cheaper_of_equals():
     assert np.isnan(none.accuracy)
 
 
+def test_every_budget_chooses_as_it_would_alone():
+    rng = np.random.default_rng(5)
+    accuracy, cost = np.round(rng.random((6, 24)), 1), np.repeat(2.0 ** np.arange(6)[:, None], 24, axis=1)
+    bins, budgets = allocation.difficulty_bins(rng.random(24), 3), [0.5, 1.0, 5.0, 40.0]
+    splits = [allocation.stratified_folds(bins, 2, rng) for _ in range(4)]
+    found = allocation.cross_fit_budgets(accuracy, cost, bins, budgets, folds=splits)
+    assert [one.is_complete for one in found] == [False, True, True, True]
+    for budget, one in zip(budgets, found, strict=True):
+        for split, choices in zip(splits, one.choices, strict=True):
+            for fold in (0, 1):
+                expected = allocation.choose_arms(accuracy, cost, bins, split != fold, 3, budget)
+                assert choices[fold].tolist() == expected.tolist()
+        got = [[accuracy[c[split[i], bins[i]], i] for i in range(24)] for split, c in zip(splits, one.choices, strict=True)]
+        if one.is_complete:
+            assert one.problem_accuracy == pytest.approx(np.mean(got, axis=0))
+            assert one.accuracy == pytest.approx(np.mean(got))
+
+
 def test_bins_break_ties_by_order_and_differ_by_one_problem_at_most():
     assert allocation.difficulty_bins([0, 0, 0, 0, 1], 2).tolist() == [0, 0, 0, 1, 1]
     assert np.bincount(allocation.difficulty_bins(np.zeros(23), 5)).tolist() in ([5, 5, 4, 5, 4], [5, 4, 5, 4, 5], [5, 5, 5, 4, 4])

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isocost.curves import family, fit, fit_many
+from isocost.curves import family, fit, fit_many, percentile_interval
 from isocost.schema.frames import empty
 from isocost.strategies.coverage import pass_at_k
 from isocost.tables.anytime import build_effort_frontier, build_token_elasticity
 from isocost.tables.outcomes import build_outcomes
 from isocost.tables.scaling import build_scaling
-from isocost.tables.scaling_curves import curve_id
+from isocost.tables.scaling_curves import curve_blocks, curve_id
 
 K = (1, 2, 4, 8, 16, 32)
 N_PROBLEMS = 60
@@ -235,6 +235,30 @@ def test_elasticity_table_names_baseline_and_quadrant(bank):
     same = table.filter(pl.col("outcome_id") == "pt-b:majority:1").row(0, named=True)
     assert same["token_elasticity"] is None
     assert same["quadrant"].endswith("_equal")
+
+
+def test_elasticity_intervals_are_those_of_every_pair_alone(bank):
+    (block,) = curve_blocks(*bank, ["prompt_tokens_per_problem", "output_tokens_per_problem"], draws=50, seed=1, clusters=None)
+    table = build_token_elasticity(*bank, draws=50, seed=1)
+    tokens = block.costs["prompt_tokens_per_problem"] + block.costs["output_tokens_per_problem"]
+    place = {name: i for i, name in enumerate(block.outcomes["outcome_id"])}
+    for row in table.iter_rows(named=True):
+        mine, base = place[row["outcome_id"]], place[row["baseline_outcome_id"]]
+        drawn, gains, same = [], [], []
+        for count in block.counts.astype(float):
+            (right, spent), (start, cheap) = ([(count @ m[i]) / count.sum() for m in (block.values, tokens)] for i in (mine, base))
+            gains.append(right - start)
+            drawn.append((right / start - 1) / (spent / cheap - 1) if spent != cheap else np.nan)
+            better, dearer = np.sign(np.round(right - start, 12)), np.sign(np.round(spent - cheap, 12))
+            words = ({1: "better", 0: "equal", -1: "worse"}[better], {1: "costlier", 0: "equal", -1: "cheaper"}[dearer])
+            same.append("_".join(words) == row["quadrant"])
+        for name, values in (("accuracy_gain", gains), ("token_elasticity", drawn)):
+            ends = percentile_interval(values, units=block.n_units)
+            if row[name] is None:
+                assert row[f"{name}_low"] is None and row[f"{name}_high"] is None
+            else:
+                assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx((ends.low, ends.high), rel=1e-9)
+        assert row["quadrant_ratio"] == pytest.approx(np.mean(same))
 
 
 def test_effort_frontier_compares_efforts_at_equal_accuracy():
