@@ -122,20 +122,26 @@ def derive_session_costs(rows: Rows | Store) -> Frames:
 
 
 def derive_items(rows: Rows | Store) -> Frames:
-    """Item statistics, response features, reproducibility and regressions."""
+    """Item statistics, reproducibility and regressions: what compares the points of a task."""
     from isocost.tables.items import build_item_statistics
     from isocost.tables.reruns import build_regressions, build_reproducibility
-    from isocost.tables.responses import build_response_features
 
     samples, points, sessions = (rows.read(name) for name in ("core_samples", "core_points", "core_sessions"))
-    used = rows.read("core_calls").filter(pl.col("is_used")).sort("sample_id", "call_index")
-    texts = used.unique("sample_id", keep="last", maintain_order=True)
     return {
         "out_item_statistics": build_item_statistics(samples),
-        "out_response_features": build_response_features(samples, texts.select("sample_id", "output_text")),
         "out_reproducibility": build_reproducibility(samples, points, sessions, _greedy_tokens(rows, points)),
         "out_regressions": build_regressions(samples, points, sessions),
     }
+
+
+def derive_responses(rows: Rows | Store) -> Frames:
+    """Response features: correct against wrong responses of one point. Texts are most of what is banked, so each is read once."""
+    from isocost.tables.responses import build_response_features
+
+    wanted = ("sample_id", "call_index", "is_used", "output_text")
+    used = rows.read("core_calls", columns=wanted).filter(pl.col("is_used")).sort("sample_id", "call_index")
+    texts = used.unique("sample_id", keep="last", maintain_order=True)
+    return {"out_response_features": build_response_features(rows.read("core_samples"), texts.select("sample_id", "output_text"))}
 
 
 def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
@@ -246,10 +252,11 @@ PARTS = (
     Part(
         "items",
         "task",
-        ("out_item_statistics", "out_response_features", "out_reproducibility", "out_regressions"),
-        ("core_samples", "core_points", "core_sessions", "core_calls"),
+        ("out_item_statistics", "out_reproducibility", "out_regressions"),
+        ("core_samples", "core_points", "core_sessions"),
         derive_items,
     ),
+    Part("items", "point", ("out_response_features",), ("core_samples", "core_calls"), derive_responses),
     Part("summary", "task", ("out_point_summary",), ("core_samples",), derive_summary),
 )
 # Tables of each step, in order.

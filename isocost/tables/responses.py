@@ -50,7 +50,7 @@ def build_response_features(samples: pl.DataFrame, texts: pl.DataFrame | None = 
         meanings |= FEATURES
     rows = []
     for _, point in sorted(used.partition_by("point_id", as_dict=True).items()):
-        found = [_feature_row(point, name, text) for name, text in meanings.items() if point[name].null_count() < point.height]
+        found = _point_rows(point, meanings)
         adjusted = benjamini_hochberg([np.nan if row["p_value"] is None else row["p_value"] for row in found])
         rows += [row | {"p_value_bh": None if np.isnan(p) else float(p)} for row, p in zip(found, adjusted, strict=True)]
     if not rows:
@@ -58,38 +58,58 @@ def build_response_features(samples: pl.DataFrame, texts: pl.DataFrame | None = 
     return conform(pl.DataFrame(rows, schema=empty("out_response_features").schema), "out_response_features")
 
 
-def _feature_row(point: pl.DataFrame, name: str, meaning: str) -> dict[str, object]:
-    known = point.filter(pl.col(name).is_not_null())
+def _point_rows(point: pl.DataFrame, meanings: dict[str, str]) -> list[dict[str, object]]:
+    """A row for each feature that some sample of the point knows."""
+    unknown = {name: point[name].null_count() for name in meanings}
+    shared = _sides(point, [name for name in meanings if unknown[name] == 0])
+    rows = []
+    for name, meaning in meanings.items():
+        if unknown[name] == 0:
+            rows.append(_feature_row(point, 0, shared, name, meaning))
+        elif unknown[name] < point.height:
+            known = point.filter(pl.col(name).is_not_null())
+            rows.append(_feature_row(known, unknown[name], _sides(known, [name]), name, meaning))
+    return rows
+
+
+def _feature_row(known: pl.DataFrame, n_unknown: int, sides: pl.DataFrame, name: str, meaning: str) -> dict[str, object]:
     values, right = known[name].cast(pl.Float64).to_numpy(), known["correct"].to_numpy().astype(bool)
-    row: dict[str, object] = {key: point[key][0] for key in ("task", "model_variant", "prompt", "point_id")}
-    row |= {"feature": name, "feature_meaning": meaning, "n_samples": known.height, "n_unknown": point.height - known.height}
+    row: dict[str, object] = {key: known[key][0] for key in ("task", "model_variant", "prompt", "point_id")}
+    row |= {"feature": name, "feature_meaning": meaning, "n_samples": known.height, "n_unknown": n_unknown}
     row |= {"n_correct": int(right.sum()), "mean_correct": _mean(values[right]), "mean_wrong": _mean(values[~right])}
     spread = values.std() > 0 and right.any() and not right.all()
     row["pooled_correlation"] = float(np.corrcoef(values, right)[0, 1]) if spread else None
-    return row | _within(known, name, values, right)
+    good, bad = sides[f"good {name}"].to_numpy(), sides[f"bad {name}"].to_numpy()
+    return row | _within(good, bad, within_problem_auc(values, right, known["problem_id"].rank("dense").to_numpy()))
 
 
 def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _within(known: pl.DataFrame, name: str, values: np.ndarray, right: np.ndarray) -> dict[str, object]:
-    value = pl.col(name).cast(pl.Float64)
+def _sides(known: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    """Mean of each feature over the correct and over the wrong responses of every problem that has both, in order of its id."""
     sides = known.group_by("problem_id").agg(
-        value.filter(pl.col("correct")).mean().alias("good"), value.filter(~pl.col("correct")).mean().alias("bad")
+        side.alias(f"{word} {name}")
+        for name in names
+        for word, side in (
+            ("good", pl.col(name).cast(pl.Float64).filter(pl.col("correct")).mean()),
+            ("bad", pl.col(name).cast(pl.Float64).filter(~pl.col("correct")).mean()),
+        )
     )
-    sides = sides.drop_nulls().sort("problem_id")
-    good, bad = sides["good"].to_numpy(), sides["bad"].to_numpy()
-    auc = within_problem_auc(values, right, known["problem_id"].to_numpy())
+    return sides.drop_nulls().sort("problem_id")
+
+
+def _within(good: np.ndarray, bad: np.ndarray, auc: float) -> dict[str, object]:
     row: dict[str, object] = {
-        "n_mixed_problems": sides.height,
+        "n_mixed_problems": len(good),
         "within_difference": _mean(good - bad),
         "within_auc": None if np.isnan(auc) else auc,
         "within_difference_low": None,
         "within_difference_high": None,
         "p_value": None,
     }
-    if sides.height >= 2:
+    if len(good) >= 2:
         low, high = mean_interval(good - bad)
         p_value = float(paired_comparison(good, bad).p_value[0])
         row |= {"within_difference_low": float(low), "within_difference_high": float(high)}

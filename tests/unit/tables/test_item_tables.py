@@ -150,6 +150,29 @@ def test_response_features_match_a_paired_test():
     assert row["pooled_correlation"] == pytest.approx(pooled)
 
 
+def test_response_features_of_a_point_need_no_other_point():
+    rng = np.random.default_rng(3)
+    samples = bank(rng.random((3, 6)).tolist(), samples=5).with_columns(pl.Series("output_tokens", rng.integers(5, 500, 90)))
+    samples = samples.with_columns(logprob_mean=pl.when(pl.col("output_tokens") % 7 > 1).then(-1 / pl.col("output_tokens")))
+    words = pl.Series([" ".join(rng.choice(["wait", "thus", "so"], int(n))) for n in rng.integers(1, 9, samples.height)])
+    texts = samples.select("sample_id", output_text=words).sample(fraction=0.9, seed=0, shuffle=True)
+    found = build_response_features(samples, texts)
+    alone = [build_response_features(part, texts) for part in samples.partition_by("point_id")]
+    assert found.equals(pl.concat(alone)) and found["point_id"].n_unique() == 3
+    for row in found.iter_rows(named=True):
+        if row["feature"] in samples.columns:
+            mine = samples.filter(pl.col("point_id") == row["point_id"], pl.col(row["feature"]).is_not_null())
+            means = (
+                mine.group_by("problem_id")
+                .agg(difference=pl.col(row["feature"]).filter("correct").mean() - pl.col(row["feature"]).filter(~pl.col("correct")).mean())[
+                    "difference"
+                ]
+                .drop_nulls()
+            )
+            assert (row["n_mixed_problems"], row["n_samples"]) == (len(means), mine.height)
+            assert row["within_difference"] == pytest.approx(means.mean())
+
+
 def test_unknown_features_are_counted_and_two_texts_are_refused():
     samples = bank([[0.5] * 4], samples=4)
     texts = samples.select("sample_id", output_text=pl.lit("one two")).head(10)
