@@ -7,6 +7,7 @@ per-problem curve values, which the caller computes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -130,7 +131,7 @@ def _peaks(scaled: FloatArray, draws: int, seed: int) -> FloatArray:
     for each of these serves as well as one a problem, and quasi-random ones (scrambled Sobol points) fix the quantile as well as many
     times as many random ones. Grids that vary in many directions get random numbers a problem.
     """
-    factor, points = scaled, None
+    factor, normal = scaled, None
     if len(scaled) <= MOST_FACTORED:
         left, size, _ = np.linalg.svd(scaled, full_matrices=False)
         kept = size > 1e-4 * size[0]
@@ -138,13 +139,20 @@ def _peaks(scaled: FloatArray, draws: int, seed: int) -> FloatArray:
             factor = left[:, kept] * size[kept]
             # Directions have no sign of their own: without one fixed, another library would draw other numbers.
             factor *= np.sign(factor[np.abs(factor).argmax(axis=0), np.arange(factor.shape[1])])
-            points = qmc.Sobol(factor.shape[1], rng=seed)
+            normal = _quasi_normals(factor.shape[1], draws, seed)
     rng = np.random.default_rng(seed)
 
-    def noise(size: int) -> FloatArray:
-        if points is None:
-            return rng.standard_normal((size, factor.shape[1]))
-        return ndtri(np.clip(points.random(size), 1e-15, 1 - 1e-15))
+    def noise(start: int, stop: int) -> FloatArray:
+        return rng.standard_normal((stop - start, factor.shape[1])) if normal is None else normal[start:stop]
 
     step = 1 << max(0, int(np.log2(4e6 // max(factor.shape))))
-    return np.concatenate([np.abs(noise(min(step, draws - start)) @ factor.T).max(axis=1) for start in range(0, draws, step)])
+    starts = range(0, draws, step)
+    return np.concatenate([np.abs(noise(start, min(start + step, draws)) @ factor.T).max(axis=1) for start in starts])
+
+
+@lru_cache(maxsize=8)
+def _quasi_normals(directions: int, draws: int, seed: int) -> FloatArray:
+    """Quasi-random normal numbers (draws, directions). The bands of a task share them: many curves, few numbers of directions."""
+    normal = ndtri(np.clip(qmc.Sobol(directions, rng=seed).random(draws), 1e-15, 1 - 1e-15))
+    normal.setflags(write=False)
+    return normal

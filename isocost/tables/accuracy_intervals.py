@@ -6,6 +6,7 @@ Lives here: which methods apply to which data, and the rows. Not here: the numer
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -124,7 +125,7 @@ def _intervals(
             found["student_t"] = _Found(float(low), float(high), se)
         else:
             found["student_t"] = _Found(reason="problems share clusters")
-        counts = resample_counts(len(values), draws, seed, clusters=labels)
+        counts = _counts(len(values), draws, seed, None if labels is None else tuple(labels.tolist()))
         for method in ("percentile", "bca"):
             low, high, spread = bootstrap_intervals(values[None], counts, confidence, method, labels)
             found[f"bootstrap_{method}"] = _Found(float(low[0]), float(high[0]), float(spread[0]), draws=draws)
@@ -141,6 +142,14 @@ def _intervals(
         else _Found(max(center - half, 0.0), min(center + half, 1.0), fixed)
     )
     return found
+
+
+@lru_cache(maxsize=1)
+def _counts(problems: int, draws: int, seed: int, labels: tuple[str, ...] | None) -> np.ndarray:
+    """The draws of problems, drawn once for all configurations of a task that answered the same ones."""
+    counts = resample_counts(problems, draws, seed, clusters=None if labels is None else np.array(labels))
+    counts.setflags(write=False)
+    return counts
 
 
 def _variances(n: np.ndarray, c: np.ndarray) -> dict[str, float | None]:

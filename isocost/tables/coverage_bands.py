@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -42,8 +43,24 @@ class _Curve:
     samples: np.ndarray
     correct: np.ndarray
 
+    @cached_property
+    def budgets(self) -> np.ndarray:
+        """The grid on which it is drawn."""
+        return budget_grid(int(self.samples.min()))
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """pass@k of every problem (budgets, problems)."""
+        return pass_at_k(self.samples, self.correct, self.budgets).T
+
+    def at(self, budgets: np.ndarray) -> np.ndarray:
+        """The same at other budgets. Most pairs of a task share one grid, and each of their curves is worked out once."""
+        return self.values if np.array_equal(budgets, self.budgets) else pass_at_k(self.samples, self.correct, budgets).T
+
     def kept(self, problems: set[str]) -> _Curve:
-        """The same on some of the problems."""
+        """The same on some of its own problems."""
+        if len(problems) == len(self.problems):
+            return self
         rows = np.array([problem in problems for problem in self.problems])
         ids = tuple(problem for problem in self.problems if problem in problems)
         return _Curve(self.point_id, self.model_variant, self.prompt, ids, self.samples[rows], self.correct[rows])
@@ -121,8 +138,7 @@ def _shared(curve: _Curve, units: int, options: dict) -> dict:
 
 
 def _curve_rows(curve: _Curve, known: dict[str, str | None], options: dict) -> list[dict]:
-    ks = budget_grid(int(curve.samples.min()))
-    values = pass_at_k(curve.samples, curve.correct, ks).T
+    ks, values = curve.budgets, curve.values
     labels, units = _labels(curve.problems, known)
     low = high = np.full(len(ks), np.nan)
     band = None
@@ -160,7 +176,7 @@ def _pair_rows(first: _Curve, second: _Curve, known: dict[str, str | None], opti
         return []
     first, second = first.kept(common), second.kept(common)
     ks = budget_grid(int(min(first.samples.min(), second.samples.min())))
-    values = [pass_at_k(curve.samples, curve.correct, ks).T for curve in (first, second)]
+    values = [curve.at(ks) for curve in (first, second)]
     labels, units = _labels(first.problems, known)
     band = simultaneous_band(*values, clusters=labels, **options) if units > 1 else None
     options = options | ({} if band is None else {"draws": band.draws})
@@ -176,6 +192,12 @@ def _pair_rows(first: _Curve, second: _Curve, known: dict[str, str | None], opti
     return rows
 
 
+@lru_cache(maxsize=256)
+def _student(confidence: float, units: int) -> float:
+    """Half width of a t interval of so many units, in standard errors."""
+    return float(stats.t.ppf((1 + confidence) / 2, units - 1))
+
+
 def _judged(band: Band | None, i: int, sign: int, units: int, confidence: float) -> dict:
     """Interval, band and verdict of one difference; one that is the same on every problem has no spread to judge by."""
     unknown = dict.fromkeys(("pass_at_k_difference_low", "pass_at_k_difference_high", "band_low", "band_high", "band_multiplier"))
@@ -184,7 +206,7 @@ def _judged(band: Band | None, i: int, sign: int, units: int, confidence: float)
     difference, se = float(band.mean[i]), float(band.se[i])
     if se == 0 and abs(difference) > 1e-14:
         return {**unknown, "pass_at_k_difference_se": se, "verdict": "unknown"}
-    half = float(stats.t.ppf((1 + confidence) / 2, units - 1)) * se
+    half = _student(confidence, units) * se
     edges = _edges(band, i, difference - half, difference + half)
     low, high = (edges["band_low"], edges["band_high"]) if sign > 0 else (-edges["band_high"], -edges["band_low"])
     return {
