@@ -9,6 +9,7 @@ The profile interval takes the points as independent. Points that share samples 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -123,10 +124,7 @@ def percentile_bounds(values: Array, level: float = 0.95, units: int | None = No
     known = (~np.isnan(values)).sum(axis=1)
     if values.shape[1] == 0:
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
-    tail = (1.0 - level) / 2.0
-    if units is not None and units > 1:
-        tail = float(ndtr(np.sqrt(units / (units - 1)) * student.ppf(tail, units - 1)))
-    place = np.clip(tail * (known + 1), 1, np.maximum(known, 1)) - 1
+    place = np.clip(_tail(level, units) * (known + 1), 1, np.maximum(known, 1)) - 1
     rows, outer = np.arange(len(values)), np.floor(place).astype(int)
     last = np.maximum(known - 1, 0)
     inner, share = np.minimum(outer + 1, last), place - outer
@@ -138,6 +136,15 @@ def percentile_bounds(values: Array, level: float = 0.95, units: int | None = No
         return np.where(known == 0, np.nan, np.where(np.isfinite(near) & np.isfinite(far), between, far))
 
     return end(outer, inner), end(last - outer, last - inner)
+
+
+@lru_cache(maxsize=256)
+def _tail(level: float, units: int | None) -> float:
+    """Share of the draws below the lower end. Student's quantile costs more than the sorting of a row of draws."""
+    tail = (1.0 - level) / 2.0
+    if units is None or units <= 1:
+        return tail
+    return float(ndtr(np.sqrt(units / (units - 1)) * student.ppf(tail, units - 1)))
 
 
 def profile_interval(fit: Fit, level: float = 0.95) -> Interval:

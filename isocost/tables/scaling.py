@@ -137,9 +137,9 @@ def _fitted_rows(curves: list[Curve], targets: Sequence[float]) -> dict[str, lis
 def _judge(curves: list[Curve], padded: Padded) -> list[_Judged]:
     """Fits every family to its curves, centrally and under all draws in one call each, and scores it on held-out budgets."""
     representative, _ = same_shapes(padded, curves)
-    judged = []
+    judged, fitting = [], [applicable(curve) for curve in curves]
     for name in families():
-        rows = np.array([i for i, curve in enumerate(curves) if name in applicable(curve)], dtype=int)
+        rows = np.array([i for i, names in enumerate(fitting) if name in names], dtype=int)
         if not len(rows):
             continue
         model = family(name)

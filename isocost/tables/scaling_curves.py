@@ -100,7 +100,7 @@ def collect_curves(block: Block) -> list[Curve]:
     weights /= weights.sum(axis=1, keepdims=True)
     accuracy_draws = weights @ block.values.T
     accuracy = block.values @ block.weights
-    curves = []
+    curves, has_uncertainty = [], block.has_uncertainty
     with np.errstate(invalid="ignore"):
         priced = {axis: (snap(costs @ block.weights), weights @ costs.T) for axis, costs in sorted(block.costs.items())}
     caps = block.outcomes["budget"].to_numpy().astype(np.float64)
@@ -124,7 +124,7 @@ def collect_curves(block: Block) -> list[Curve]:
                     n_excluded=len(rows) - len(usable),
                     n_problems=block.values.shape[1],
                     n_units=block.n_units,
-                    has_uncertainty=block.has_uncertainty,
+                    has_uncertainty=has_uncertainty,
                     seed=block.seed,
                 )
             )
