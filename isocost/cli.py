@@ -7,13 +7,19 @@ Lives here: arguments and printing. Not here: what the commands do. Long computa
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isocost.errors import IsocostError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,7 +119,8 @@ def _import(arguments: argparse.Namespace) -> int:
         verifier=arguments.verifier,
     )
     curated = refresh.curate_session(store, session_id)
-    print(f"{report.status}: {report.records} records, {curated.rows['core_samples']} samples in core, source {session_id}")
+    counted = samples_line(curated.rows["core_samples"], store.read("core_sessions", session_id))
+    print(f"{report.status}: {report.records} records, {counted}, source {session_id}")
     if report.supersedes:
         print(f"  takes the place of {report.supersedes}, which stays in the lake")
     for reason, count in sorted(report.null_reasons.items()):
@@ -121,6 +128,23 @@ def _import(arguments: argparse.Namespace) -> int:
     for warning in (*report.warnings, *refresh.clashes(store, session_id)):
         print(f"  note: {warning}")
     return 0
+
+
+def samples_line(total: int, sessions: pl.DataFrame) -> str:
+    """How many samples of an import count, and why the others do not.
+
+    Args:
+        total: rows of core_samples.
+        sessions: rows of core_sessions of the same import.
+    """
+    valid = int(sessions["samples_valid"].sum())
+    if total == valid:
+        return f"{total} samples in core" + (", all valid" if total else "")
+    reasons: Counter[str] = Counter()
+    for text in sessions["invalid_counts"]:
+        reasons.update(json.loads(text))
+    told = ", ".join(f"{code.replace('_', ' ')}: {n}" for code, n in sorted(reasons.items()))
+    return f"{total} samples in core, {valid} valid and {total - valid} invalid ({told})"
 
 
 def source_id(path: Path, name: str = "") -> str:
@@ -140,6 +164,9 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     store = Store(arguments.data.resolve())
     outcomes, problems = store.read("out_strategy_outcomes"), store.read("out_strategy_problems")
+    if outcomes.is_empty():
+        remedy = "Run `isocost refresh` (or `make demo`) first, or name another data root with --data"
+        raise IsocostError("nothing is derived yet, so that there is no outcome to compare", where=str(store.root), remedy=remedy)
     found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, clusters=store.read("core_problems"))
     print("\n".join(comparison_lines(found)))
     return 0

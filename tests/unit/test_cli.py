@@ -147,6 +147,30 @@ def test_a_data_root_that_is_a_file_is_one_error_everywhere(tmp_path: Path, caps
     assert root.read_bytes() == b""
 
 
+def test_a_comparison_before_anything_is_derived_says_what_to_do(tmp_path: Path, capsys) -> None:
+    store = Store(tmp_path / "data")
+    for _ in range(2):  # without a data root, and with a bank that was never refreshed
+        assert main(["--data", str(store.root), "compare", "oc-1", "oc-2"]) == 2
+        told = capsys.readouterr().err
+        assert f"{store.root}: nothing is derived yet" in told and "isocost refresh" in told
+        assert bring(store, counts(tmp_path / "c.jsonl")) == 0
+        capsys.readouterr()
+
+
+def test_an_import_tells_valid_samples_from_invalid_ones(tmp_path: Path, capsys) -> None:
+    store, path = Store(tmp_path / "data"), tmp_path / "t.csv"
+    assert bring(store, counts(tmp_path / "c.jsonl")) == 0
+    assert "imported: 1 records, 4 samples in core, all valid, source" in capsys.readouterr().out
+    path.write_text("id,k,ok\na,0,true\na,1,\nb,0,false\nb,0,true\n", encoding="utf-8")
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("columns: {problem: id, sample_index: k, correct: ok}", encoding="utf-8")
+    arguments = ["--data", str(store.root), "import", "generic", str(path), "--mapping", str(mapping), *PROVENANCE]
+    for status in ("imported", "already"):
+        assert main(arguments) == 0
+        told = capsys.readouterr().out
+        assert f"{status}: 4 records, 4 samples in core, 2 valid and 2 invalid (duplicate in source: 1, not judged: 1)" in told
+
+
 def test_a_refresh_of_nothing_says_so(tmp_path: Path, capsys) -> None:
     assert main(["--data", str(tmp_path / "empty"), "refresh"]) == 0
     assert "nothing is banked under" in capsys.readouterr().out

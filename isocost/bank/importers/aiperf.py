@@ -39,6 +39,12 @@ class AiPerf(Importer):
 
     name = "aiperf"
     title = "AIPerf artifacts: profile_export.jsonl, gpu_telemetry_export.jsonl, accuracy_export.jsonl"
+    marks = (
+        frozenset({"metadata", "metrics"}),
+        frozenset({"telemetry_data"}),
+        frozenset({"passed", "grader_name"}),
+    )
+    names = ("profile_export.jsonl", "profile_export_aiperf.json")
     conventions = Conventions(
         units={
             "ttft_s": "time_to_first_token, in the unit beside it",

@@ -65,6 +65,8 @@ class Source:
         run: run of the other tool that the rows to come are of; the row's own file where None.
         is_one_run: whether all files are one run, in as many files as it has problems.
         unsaid: provenance columns that the source leaves open in some record.
+        open_files: provenance columns that were given -> files that leave them open in some record.
+        contradicted: provenance columns that were given -> files that state something else, with the error at the first such record.
     """
 
     path: Path
@@ -76,6 +78,8 @@ class Source:
     run: str | None = None
     is_one_run: bool = False
     unsaid: set[str] = field(default_factory=set)
+    open_files: dict[str, set[str]] = field(default_factory=dict)
+    contradicted: dict[str, dict[str, IsocostError]] = field(default_factory=dict)
 
     def relative(self, file: Path) -> str:
         """A file's name relative to the imported path."""
@@ -102,6 +106,9 @@ class Importer:
         title: what it reads, one line.
         version: raised when the same file would give other rows; a re-import then supersedes.
         conventions: meaning of the columns.
+        takes_mapping: whether a mapping says what its columns mean.
+        marks: sets of keys that the first object of one of its files holds and no other format's does.
+        names: patterns of file names that only this format has.
     """
 
     name: ClassVar[str]
@@ -109,6 +116,8 @@ class Importer:
     version: ClassVar[int] = 1
     conventions: ClassVar[Conventions] = Conventions()
     takes_mapping: ClassVar[bool] = False
+    marks: ClassVar[tuple[frozenset[str], ...]] = ()
+    names: ClassVar[tuple[str, ...]] = ()
 
     def files(self, path: Path) -> list[Path]:
         """The files to read for a path given.

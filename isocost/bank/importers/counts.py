@@ -22,6 +22,7 @@ class Counts(Importer):
     name = "counts"
     version = 2
     title = "JSON Lines {id, c, n}: correct of all samples for each problem"
+    marks = (frozenset({"id", "c", "n"}),)
     conventions = Conventions(
         units={"counts_correct": "c, samples", "counts_total": "n, samples"},
         notes=("Only the counts are known: the order of the samples of a problem is not, and no answer can be voted on.",),

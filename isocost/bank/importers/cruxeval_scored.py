@@ -19,6 +19,7 @@ class CruxevalScored(Importer):
 
     name = "cruxeval_scored"
     title = "sample_scored_*.json of facebookresearch/cruxeval (raw_generations and raw_scored_generations)"
+    marks = (frozenset({"raw_generations", "raw_scored_generations"}),)
     conventions = Conventions(
         units={"metric_value": "pass_at_k, percent -> ratio"},
         notes=("Model, temperature and side come from the file's name where it has them.",),

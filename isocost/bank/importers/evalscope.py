@@ -23,6 +23,10 @@ class EvalScope(Importer):
 
     name = "evalscope"
     title = "evalscope: predictions and reviews (JSON Lines)"
+    marks = (
+        frozenset({"index", "model_output"}),
+        frozenset({"index", "sample_score"}),
+    )
     conventions = Conventions(
         units={"latency_s": "perf_metrics.latency, s, else model_output.time, s", "ttft_s": "perf_metrics.ttft, s"},
         latency_meaning="client: perf_metrics.latency of the request, else model_output.time",

@@ -25,6 +25,7 @@ class EveryEvalEver(Importer):
 
     name = "every_eval_ever"
     title = "every_eval_ever: aggregate .json and instance-level .jsonl"
+    marks = (frozenset({"schema_version", "evaluation_id"}),)
     conventions = Conventions(
         units={"latency_s": "performance.latency_ms, ms", "ttft_s": "performance.time_to_first_token_ms, ms"},
         latency_meaning="performance.latency_ms as the converter took it",
@@ -33,7 +34,12 @@ class EveryEvalEver(Importer):
 
     def files(self, path: Path) -> list[Path]:
         """The file, or every .json and .jsonl of a folder."""
-        return files_under(path, ("*.json", "*.jsonl"), "every_eval_ever file")
+        found = files_under(path, ("*.json", "*.jsonl"), "every_eval_ever file")
+        if path.is_file() and path.suffix not in (".json", ".jsonl"):
+            raise IsocostError(
+                f"ends in {path.suffix or 'nothing'}", where=str(path), remedy="Give an aggregate .json or an instance .jsonl"
+            )
+        return found
 
     def records(self, source: Source) -> Iterator[Row]:
         """Samples of instance files with the facts of their aggregate, then the aggregates' results."""
@@ -80,7 +86,9 @@ def _run_of(value: dict[str, Any]) -> str | None:
 
 
 def _check_version(document: dict[str, Any], where: str) -> None:
-    version = str(document.get("schema_version"))
+    version = str(document.get("schema_version", ""))
+    if not version:
+        raise IsocostError("has no schema_version: it is no file of every_eval_ever", where=where)
     if not version.startswith(_VERSIONS):
         raise IsocostError(f"has schema_version {version[:20]!r}", where=where, remedy=f"Versions {', '.join(_VERSIONS)} are read")
 

@@ -69,7 +69,9 @@ class Generic(Importer):
         mapping = _mapping(source)
         found = rules(mapping)
         seen: set[str] = set()
+        has_rows = False
         for place, values in _rows(source, mapping, found):
+            has_rows = True
             row = source.row("sample", source.path, place)
             for rule in found:
                 apply_rule(row, rule, values.get(rule.source))
@@ -80,7 +82,7 @@ class Generic(Importer):
             _declare(row, mapping)
             yield row
         absent = [rule.source for rule in found if rule.source not in seen]
-        if absent:
+        if absent and has_rows:
             raise no_such_columns(source, absent)
 
 
@@ -159,12 +161,18 @@ def _parquet_rows(path: Path, found: list[Rule]) -> Iterator[tuple[str, dict[str
 
 
 def _check_header(path: Path, header: list[str], wanted: list[str]) -> None:
+    if not any(name.strip() for name in header):
+        raise IsocostError(
+            "has no columns", where=str(path), remedy="Export it again with a header: a CSV file names its columns in its first line"
+        )
     if len(set(header)) != len(header):
         raise IsocostError("has two columns of one name", where=f"{path}, header")
     absent = [name for name in wanted if name not in header]
     if absent:
         raise IsocostError(
-            f"has no column {', '.join(repr(name) for name in absent)}", where=f"{path}, header", remedy=f"It has {', '.join(header)[:300]}"
+            f"has no column {', '.join(repr(name) for name in absent)}",
+            where=f"{path}, header",
+            remedy=f"It has {', '.join(header)[:300]}; mend the names in the mapping",
         )
 
 

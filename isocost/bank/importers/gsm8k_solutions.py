@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from isocost.bank.importers.base import Conventions, Importer, Source, register
 from isocost.bank.importers.reading import as_object, iter_json_lines
 from isocost.bank.importers.row import Row
+from isocost.errors import IsocostError
 from isocost.hashing import text_hash
 
 _PROBLEM_KEYS = {"question", "ground_truth"}
@@ -18,6 +19,7 @@ class Gsm8kSolutions(Importer):
 
     name = "gsm8k_solutions"
     title = "example_model_solutions.jsonl of openai/grade-school-math"
+    marks = (frozenset({"question", "ground_truth"}),)
     conventions = Conventions(
         notes=(
             "The *_verification models are the best of 100 samples by a verifier, not single samples; only the chosen one is published.",
@@ -28,6 +30,8 @@ class Gsm8kSolutions(Importer):
         """One sample a problem and model."""
         path = source.files[0]
         for number, value in iter_json_lines(path):
+            if not {"question", "ground_truth"} <= value.keys():
+                raise IsocostError("has no question with its ground_truth", where=f"{path}, line {number}")
             models = [key for key in value if key not in _PROBLEM_KEYS]
             for model in models:
                 row = source.row("sample", path, f"line {number}, {model}")

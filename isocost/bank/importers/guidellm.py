@@ -27,6 +27,7 @@ class GuideLlm(Importer):
 
     name = "guidellm"
     title = "GuideLLM reports (JSON or YAML), version 2"
+    marks = (frozenset({"metadata", "benchmarks"}),)
     conventions = Conventions(
         units={"ttft_s": "time_to_first_token_ms, ms", "inter_token_s": "inter_token_latency_ms, ms", "latency_s": "request_latency, s"},
         latency_meaning="client: request_end - request_start",
@@ -53,7 +54,9 @@ class GuideLlm(Importer):
             raise IsocostError("holds no GuideLLM report", where=str(source.path), remedy="A report has metadata and benchmarks")
 
     def _report(self, source: Source, file: Path, document: dict[str, Any]) -> Iterator[Row]:
-        version = (document.get("metadata") or {}).get("version")
+        if not {"metadata", "benchmarks"} <= document.keys():
+            raise IsocostError("is no GuideLLM report", where=str(file), remedy="A report has metadata and benchmarks")
+        version = (document["metadata"] or {}).get("version")
         if version not in (1, 2):
             raise IsocostError(f"has report version {version!r}", where=f"{file}, metadata.version", remedy="Versions 1 and 2 are read")
         for index, benchmark in enumerate(as_list(document.get("benchmarks"), f"{file}, benchmarks")):

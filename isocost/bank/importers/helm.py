@@ -52,6 +52,12 @@ class Helm(Importer):
 
     name = "helm"
     title = "HELM run folders: run_spec.json, scenario_state.json, per_instance_stats.json, stats.json"
+    marks = (
+        frozenset({"adapter_spec"}),
+        frozenset({"request_states"}),
+        frozenset({"instance_id", "train_trial_index"}),
+    )
+    names = ("run_spec.json", "scenario_state.json")
     conventions = Conventions(
         units={
             "latency_s": "result.request_time, s",

@@ -30,6 +30,11 @@ class InspectAi(Importer):
 
     name = "inspect_ai"
     title = "Inspect AI logs: .eval archives and .json"
+    marks = (
+        frozenset({"eval", "plan"}),
+        frozenset({"eval", "status"}),
+    )
+    names = ("*.eval",)
     conventions = Conventions(
         units={
             "latency_s": "output.time, s",
@@ -103,7 +108,9 @@ def _run_of(header: dict[str, Any]) -> str | None:
 
 
 def _facts(header: dict[str, Any], file: Path) -> dict[str, Any]:
-    run = as_object(header.get("eval"), f"{file}, eval")
+    if "eval" not in header:
+        raise IsocostError("has no key 'eval': it is no Inspect log", where=str(file))
+    run = as_object(header["eval"], f"{file}, eval")
     plan = as_object(header.get("plan") or {}, f"{file}, plan")
     sampling = {**(run.get("model_generate_config") or {}), **(plan.get("config") or {})}
     sampling = {key: value for key, value in sampling.items() if key not in _NOT_SAMPLING and value is not None}

@@ -20,6 +20,10 @@ class LargeLanguageMonkeys(Importer):
 
     name = "large_language_monkeys"
     title = "Large Language Monkeys: YAML files or JSON rows with samples and is_corrects"
+    marks = (
+        frozenset({"samples", "is_corrects"}),
+        frozenset({"samples", "gt_answer"}),
+    )
     conventions = Conventions(notes=("Without is_corrects the samples have no label.", "The source counts no tokens and no time."))
 
     def files(self, path: Path) -> list[Path]:
@@ -52,7 +56,9 @@ def _problems(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _samples(source: Source, file: Path, place: str, problem: dict[str, Any]) -> Iterator[Row]:
     where = f"{file}, {place}" if place else str(file)
-    samples = as_list(problem.get("samples"), f"{where}, samples")
+    if "samples" not in problem:
+        raise IsocostError("has no samples", where=where, remedy="A problem has samples, a list of texts, and is_corrects beside it")
+    samples = as_list(problem["samples"], f"{where}, samples")
     verdicts = problem.get("is_corrects")
     if verdicts is not None and len(as_list(verdicts, f"{where}, is_corrects")) != len(samples):
         raise IsocostError(f"has {len(samples)} samples and {len(verdicts)} verdicts", where=where, remedy="Evaluate the samples again")

@@ -24,6 +24,10 @@ class LlmPerf(Importer):
 
     name = "llmperf"
     title = "ray-project/llmperf: individual responses (a list) and summaries (an object)"
+    marks = (
+        frozenset({"number_input_tokens", "ttft_s"}),
+        frozenset({"results_ttft_s_mean"}),
+    )
     conventions = Conventions(
         units={"ttft_s": "ttft_s, s", "inter_token_s": "inter_token_latency_s, s", "latency_s": "end_to_end_latency_s, s"},
         latency_meaning="client: end_to_end_latency_s, from sending the request to its end",

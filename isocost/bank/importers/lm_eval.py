@@ -30,6 +30,11 @@ class LmEval(Importer):
 
     name = "lm_eval"
     title = "lm-evaluation-harness: results_*.json and samples_*.jsonl, alone or as a folder"
+    marks = (
+        frozenset({"results", "configs"}),
+        frozenset({"doc_id", "filtered_resps"}),
+    )
+    names = ("results_*T*.json", "samples_*T*.jsonl")
     conventions = Conventions(
         units={"metric_value": "results.<task>.<metric>,<filter>, as the metric defines it"},
         notes=(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isocost.bank.importers.reading import as_list, as_object, load_yaml
+from isocost.bank.importers.reading import as_list, as_object, kind_of, load_yaml
 from isocost.bank.importers.units import sql_factor
 from isocost.errors import IsocostError
 
@@ -81,6 +81,7 @@ TARGETS: dict[str, Target] = {
     "sampling": Target("sampling", "whole"),
 }
 _TOP = ("columns", "latency_meaning", "energy_method", "delimiter")
+_EXAMPLE = "A mapping file says, for example, `columns: {problem: question_id, correct: graded}`, in YAML"
 _ALIASES = {"tokens": "output_tokens", "id": "problem", "problem_id": "problem"}
 
 
@@ -116,8 +117,20 @@ def load_mapping(mapping: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(mapping, Mapping):
         value, where = dict(mapping), "mapping"
     else:
-        value, where = as_object(load_yaml(Path(mapping), as_text=True), str(mapping)), str(mapping)
+        value, where = _read(Path(mapping)), str(mapping)
     rules(value, where)
+    return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The mapping file's content; what is no mapping at all is told with what one looks like."""
+    try:
+        value = load_yaml(path, as_text=True)
+    except IsocostError as error:
+        raise IsocostError(error.what, where=error.where, remedy=error.remedy or _EXAMPLE) from None
+    if not isinstance(value, dict):
+        what = "is empty" if value is None or value == "" else f"is no mapping of columns: YAML reads it as {kind_of(value)}"
+        raise IsocostError(what, where=str(path), remedy=_EXAMPLE)
     return value
 
 
@@ -130,7 +143,10 @@ def rules(mapping: Mapping[str, Any], where: str = "mapping") -> list[Rule]:
     for key in mapping:
         if key not in _TOP:
             raise _unknown(str(key), _TOP, where)
-    columns = as_object(mapping.get("columns"), f"{where}, columns")
+    columns = mapping.get("columns")
+    if not isinstance(columns, dict):
+        what = "does not say which column is what" if columns is None else f"columns is {kind_of(columns)}, not names with their columns"
+        raise IsocostError(what, where=where, remedy=_EXAMPLE)
     found = [_rule(str(name), value, f"{where}, columns.{name}") for name, value in columns.items()]
     names = [rule.name for rule in found]
     if len(set(names)) != len(names):

@@ -14,6 +14,7 @@ from typing import Any
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import as_list, as_object, load_json
 from isocost.bank.importers.row import Row
+from isocost.errors import IsocostError
 
 _CONDITION = (
     "gpu_model",
@@ -46,6 +47,10 @@ class MlEnergy(Importer):
 
     name = "ml_energy"
     title = "ML.ENERGY benchmark results.json"
+    marks = (
+        frozenset({"model_id", "steady_state_energy"}),
+        frozenset({"model_id", "max_output_tokens", "results"}),
+    )
     conventions = Conventions(
         units={"latency_s": "latency, s", "ttft_s": "ttft, s", "inter_token_s": "mean of itl, s", "energy_j": "energy, J", "power_w": "W"},
         latency_meaning="client: latency of the request",
@@ -62,6 +67,8 @@ class MlEnergy(Importer):
         for file in source.files:
             source.at = str(file)
             document = as_object(load_json(file), str(file))
+            if "model_id" not in document or not document.keys() & {"results", "steady_state_energy"}:
+                raise IsocostError("has no model_id with results of requests: it is no result of ML.ENERGY", where=str(file))
             facts = {
                 "model": document["model_id"],
                 "sampling": {key: document[key] for key in ("max_output_tokens", "seed") if document.get(key) is not None},

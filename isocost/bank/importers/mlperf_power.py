@@ -28,6 +28,7 @@ class MlPerfPower(Importer):
 
     name = "mlperf_power"
     title = "MLPerf Inference power: spl.txt with power_begin and power_end of mlperf_log_detail.txt"
+    names = ("spl.txt", "mlperf_log_detail.txt")
     conventions = Conventions(
         units={"power_w": "Watts, W", "energy_j": "trapezoid over the readings inside the window, J"},
         energy_method="wall_power_trapezoid",

@@ -7,7 +7,6 @@ Lives here: ``import_path``: provenance asked for, content hashed, records strea
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 import zipfile
 import zlib
@@ -25,10 +24,12 @@ import yaml
 
 import isocost
 from isocost.bank.importers.base import PROVENANCE, Importer, Source, importer
+from isocost.bank.importers.provenance import checked_provenance, fill_provenance, settle
+from isocost.bank.importers.recognise import hinted
 from isocost.bank.importers.row import Row
 from isocost.bank.importers.sealing import PartWriter, reactivate, seal, sealed_imports, staging
 from isocost.errors import IsocostError
-from isocost.hashing import canonical_json, sha256_hex, slug
+from isocost.hashing import sha256_hex, slug
 
 _BLOCK_BYTES = 32 << 20
 # What a parser meets in a file that has not the shape its format promises. Anything else is a defect of ours and is not hidden.
@@ -131,7 +132,7 @@ def import_path(
     lake, told = Path(lake), dict(provenance or {})
     try:
         while True:
-            job = _job(importer(format), Path(path), _provenance(told, unknown), mapping, name, verifier)
+            job = _job(importer(format), Path(path), checked_provenance(told, unknown), mapping, name, verifier)
             report = _known(job, lake) or _imported(job, lake)
             if report is not None:
                 return replace(report, seconds=time.perf_counter() - started)
@@ -171,7 +172,7 @@ def _job(
     What was accepted as unknown is no part of it: it lets values stay NULL that are NULL either way.
     """
     given, accepted = provenance
-    source = Source(path, tuple(_guarded(path, lambda: reader.files(path))), _options(reader, mapping))
+    source = Source(path, tuple(_read(reader, path, path, lambda: reader.files(path))), _options(reader, mapping))
     fingerprints = tuple(_fingerprint(file) for file in source.files)
     content = _content_hash(source)
     import_id = "im-" + sha256_hex([reader.name, reader.version, content, given, source.options, verifier], 16)
@@ -196,7 +197,7 @@ def _imported(job: _Job, lake: Path) -> ImportReport | None:
     """Reads, stages and seals; None, with nothing kept, where something was given that the source says itself."""
     source, constants = job.source, job.constants
     with staging(lake, constants.import_id) as folder:
-        rows, reasons = _guarded(source, lambda: _write(source, constants, folder))
+        rows, reasons = _read(constants.importer, source.path, source, lambda: _write(source, constants, folder))
         for file, fingerprint in zip(source.files, job.fingerprints, strict=True):
             if _fingerprint(file) != fingerprint:
                 raise IsocostError("changed while it was read", where=str(file), remedy="Import it again when nothing writes to it")
@@ -212,6 +213,16 @@ def _needless(unknown: Set[str], unsaid: Iterable[str]) -> tuple[str, ...]:
     """What to tell of provenance that was accepted as unknown and that the source says in every record."""
     names = [name for name, column in PROVENANCE.items() if column in set(unknown) - set(unsaid)]
     return (f"the source itself says {', '.join(names)}: its word counts, nothing of it was taken as unknown",) if names else ()
+
+
+def _read(reader: Importer, path: Path, place: Source | Path, work: Any) -> Any:
+    """Runs a parser; its error says which format the path looks like where it looks like another one."""
+    try:
+        return _guarded(place, work)
+    except IsocostError as error:
+        if reader.takes_mapping and isinstance(place, Source):
+            raise  # any table may be meant
+        raise hinted(error, reader, path) from error
 
 
 def _guarded(source: Source | Path, work: Any) -> Any:
@@ -242,7 +253,8 @@ def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dic
         writer = PartWriter(folder)
         try:
             for index, row in enumerate(constants.importer.records(source)):
-                writer.add(_finished(row, index, constants, source.unsaid), row)
+                writer.add(_finished(row, index, constants, source), row)
+            settle(source, constants.given)
             writer.close()
         finally:
             writer.abandon()
@@ -252,10 +264,10 @@ def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dic
     return rows, reasons
 
 
-def _finished(row: Row, index: int, constants: Constants, unsaid: set[str]) -> dict[str, Any]:
+def _finished(row: Row, index: int, constants: Constants, source: Source) -> dict[str, Any]:
     """The row's values with identity, provenance and the format's declarations filled in."""
     values = row.values
-    fill_provenance(values, row, constants, unsaid)
+    fill_provenance(values, row, constants.given, constants.unknown, source)
     declared = constants.importer.conventions
     values["import_id"], values["record_index"], values["source"] = constants.import_id, index, constants.importer.name
     if values.get("latency_s") is not None:
@@ -265,76 +277,6 @@ def _finished(row: Row, index: int, constants: Constants, unsaid: set[str]) -> d
     else:
         values.setdefault("energy_unknown_reason", declared.energy_unknown_reason)
     return values
-
-
-def fill_provenance(values: dict[str, Any], row: Row, constants: Constants, unsaid: set[str]) -> None:
-    """Fills what was given, and asks by name for what is neither in the source nor given nor accepted as unknown.
-
-    Adds to ``unsaid`` the columns that the source leaves open in this record.
-
-    Raises:
-        IsocostError: provenance is missing, or the source says otherwise than the importing person.
-    """
-    missing = []
-    for name, column in PROVENANCE.items():
-        found, given = values.get(column), constants.given.get(column)
-        if found is None:
-            unsaid.add(column)
-            if given is not None:
-                values[column] = given
-            elif column not in constants.unknown:
-                missing.append(name)
-        elif given is not None and found != given:
-            raise row.fail(column, f"the source says {found[:80]!r}, you say {given[:80]!r}", f"Leave {name} out: the source knows it")
-    if missing:
-        raise ask_for(missing, row.where)
-
-
-def ask_for(missing: list[str], where: str) -> IsocostError:
-    """The error that asks for provenance by name."""
-    flags = " ".join(f"--unknown {name}" for name in missing)
-    options = " ".join(f"--{name.replace('_', '-')} ..." for name in missing)
-    return IsocostError(
-        f"the source does not say {', '.join(missing)}, without which its numbers compare with nothing",
-        where=where,
-        remedy=f"Give {options} (elsewhere: as provenance), or accept what nobody knows with {flags}",
-    )
-
-
-def _provenance(given: Mapping[str, Any], unknown: Set[str]) -> tuple[dict[str, str], frozenset[str]]:
-    for name in [*given, *unknown]:
-        if name not in PROVENANCE:
-            raise IsocostError(f"{name!r} is no provenance", remedy=f"Use {', '.join(PROVENANCE)}")
-    both = sorted(set(given) & set(unknown))
-    if both:
-        raise IsocostError(f"{', '.join(both)} is both given and unknown", remedy="Say one of the two")
-    values = {}
-    for name, value in given.items():
-        if value is None or value == "":
-            raise IsocostError(f"provenance {name} is empty", remedy=f"Leave it out and say --unknown {name}")
-        values[PROVENANCE[name]] = sampling_text(value) if name == "sampling" else str(value)
-    return values, frozenset(PROVENANCE[name] for name in unknown)
-
-
-def sampling_text(value: Any) -> str:
-    """Sampling parameters as canonical JSON; a text that does not mean to be a JSON object is kept as a description.
-
-    Raises:
-        IsocostError: it begins like a JSON object and is none: kept as words, its parameters would be lost without a word.
-    """
-    if isinstance(value, str):
-        try:
-            parsed = json.loads(value)
-        except ValueError as error:
-            if value.lstrip().startswith("{"):
-                raise IsocostError(
-                    f"provenance sampling is no valid JSON ({error})",
-                    where=value[:80],
-                    remedy="Write it like '{\"temperature\": 0.7}', or in words that do not begin with {",
-                ) from None
-            parsed = None
-        value = parsed if isinstance(parsed, dict) else {"description": value}
-    return canonical_json(value)
 
 
 def _options(reader: Importer, mapping: Any) -> dict[str, Any]:

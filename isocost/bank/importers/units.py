@@ -65,10 +65,10 @@ def sql_factor(unit: str, base: str, where: str) -> str:
     Raises:
         IsocostError: the unit is not known or measures something else than ``base``.
     """
-    _, found = to_base(1.0, unit, where)
+    found, factor = FACTORS.get(unit, (None, 1.0))
     if found != base:
-        raise IsocostError(f"unit {unit!r} cannot be brought to {base}", where=where)
-    factor = FACTORS[unit][1]
+        what = f"unknown unit {unit!r}" if found is None else f"unit {unit!r} cannot be brought to {base}"
+        raise IsocostError(what, where=where, remedy=f"Use one of {', '.join(name for name, (own, _) in FACTORS.items() if own == base)}")
     if factor == 1.0:
         return ""
     return f" / {_DIVISORS[factor]!r}" if factor in _DIVISORS else f" * {factor!r}"

@@ -61,6 +61,10 @@ class VllmBench(Importer):
 
     name = "vllm_bench"
     title = "vllm bench serve results (plain, --save-detailed, --append-result) and vllm bench sweep folders"
+    marks = (
+        frozenset({"model_id", "request_throughput"}),
+        frozenset({"model_id", "num_prompts", "request_rate"}),
+    )
     conventions = Conventions(
         units={
             "ttft_s": "ttfts, s; 0.0 of a failed request is unknown",
@@ -144,6 +148,9 @@ def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) ->
     where = f"{file}, {place}" if place else str(file)
     if "model_id" not in result or "duration" not in result:
         raise IsocostError("has no model_id and duration: it is no result of vllm bench serve", where=where)
+    if "steady_state_energy" in result:
+        # The same keys and more: read as this format it would lose its requests and their energy.
+        raise IsocostError("is no result of vllm bench serve: it has steady_state_energy", where=where)
     condition = _condition(result, file, source)
     source.run = _run_of(result)
     arrays = {name: as_list(result[name], f"{where}, {name}") for name in _ARRAYS if result.get(name) is not None}

@@ -109,7 +109,13 @@ SCALING_FITS = Table(
             "Root mean squared error at the larger budgets when only the smaller half, or two thirds, were fitted.",
             unit="ratio",
         ),
-        Column("held_out_error", "float64", "Mean of predicted minus observed at the budgets above two thirds.", unit="ratio"),
+        Column(
+            "held_out_error",
+            "float64",
+            "Signed: mean of predicted minus observed accuracy at the budgets above the smaller two thirds, which were fitted; negative "
+            "where too little was predicted. How large the errors are says held_out_rmse.",
+            unit="ratio",
+        ),
         Column("held_out_log_ratio", "float64", "Mean of ln(predicted / observed) there; NULL where either is not positive."),
         Column("held_out_factor", "float64", "Largest cost / largest cost fitted there: how far the fit reached."),
         Column("chosen_family", "string", "Family chosen for the curve; NULL where none could be fitted and judged."),

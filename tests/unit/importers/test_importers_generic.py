@@ -115,7 +115,7 @@ def test_a_large_integer_keeps_its_last_digit(tmp_path: Path) -> None:
         ('{"id":"a"', "not JSON"),
         ('{"id":"a"} {"id":"b"}', "not JSON"),
         ("[1, 2]", "a JSON object was expected"),
-        ("", "no row has a value|holds no records"),
+        ("", "holds no records"),
         ('{"x":1}', "is empty"),
     ],
 )
@@ -161,7 +161,8 @@ def test_lone_surrogates_are_replaced_and_said(tmp_path: Path) -> None:
         ({"columns": {"problem": {"column": "id", "unit": "ms"}}}, "has no unit"),
         ({"columns": {"problem": "id"}, "colums": {}}, "Did you mean columns"),
         ({"columns": {"problem": "id", "tokens": "a", "output_tokens": "b"}}, "twice"),
-        ({"columns": []}, "a JSON object was expected"),
+        ({"columns": []}, "columns is a list, not names"),
+        ({}, "does not say which column is what. A mapping file says"),
         ({"columns": {"problem": {"column": 3}}}, "names no column"),
     ],
 )
@@ -197,6 +198,38 @@ def test_a_mapping_from_yaml_with_own_words_and_nulls(tmp_path: Path) -> None:
 )
 def test_units(value: float, unit: str, expected: tuple[float, str]) -> None:
     assert to_base(value, unit) == (pytest.approx(expected[0], rel=1e-15), expected[1])
+
+
+@pytest.mark.parametrize(("name", "unit", "units"), [("latency", "J", "s, sec, .*, min, h$"), ("energy", "eV", "J, mJ, .*, kWh$")])
+def test_a_wrong_unit_in_a_mapping_lists_the_units_of_its_own_dimension(name: str, unit: str, units: str) -> None:
+    meaning = {"latency_meaning": "x", "energy_method": "x"}
+    with pytest.raises(IsocostError, match=f"Use one of {units}"):
+        rules({"columns": {"problem": "id", name: {"column": "c", "unit": unit}}} | meaning)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("problem is in the first column", "is no mapping of columns: YAML reads it as text"),
+        ("- problem: id\n- correct: ok\n", ".*YAML reads it as a list"),
+        ("", "is empty"),
+        ("{id: ok\n", "is not YAML"),
+        ("columns:\n", "does not say|columns is text"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_told_what_one_looks_like(tmp_path: Path, text: str, message: str) -> None:
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text(text)
+    with pytest.raises(IsocostError, match=rf"mapping\.yaml: ({message}).*A mapping file says, for example, `columns:"):
+        load(tmp_path, as_csv(tmp_path / "t.csv"), mapping=mapping)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", ",\n1,2\n"])
+def test_a_csv_file_without_a_header_says_so(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(IsocostError, match=r"t\.csv: has no columns\. .* names its columns in its first line$"):
+        load(tmp_path, path)
 
 
 def test_an_unknown_unit_is_named() -> None:

@@ -201,6 +201,35 @@ def test_saying_again_what_the_source_says_makes_no_other_import(tmp_path):
     assert len(sealed_imports(lake, include_superseded=True)) == 1
 
 
+def without_sampling() -> dict:
+    return {"eval": {key: value for key, value in files.inspect_log()["eval"].items() if key != "model_generate_config"}}
+
+
+def test_sampling_that_is_given_is_for_the_logs_that_state_none(tmp_path):
+    log(tmp_path / "in", "a.json", "one", ["C", "C"])
+    log(tmp_path / "in", "b.json", "two", ["I"], **without_sampling())
+    raw, _ = core_of(tmp_path / "in", tmp_path / "lake", provenance={"sampling": {"temperature": 0.5}})
+    told = dict(raw.filter(record_kind="sample").group_by("source_file").agg(pl.col("sampling").unique().first()).iter_rows())
+    assert told == {"a.json": '{"temperature":1.0}', "b.json": '{"temperature":0.5}'}
+    report = import_path("inspect_ai", tmp_path / "in", tmp_path / "other", provenance={"sampling": {"temperature": 0.5}})
+    (told,) = report.warnings
+    assert told.startswith(
+        "1 of 2 files state another sampling than '{\"temperature\":0.5}', first a.json: theirs counts there, yours in the 1 "
+    )
+    agreed = import_path("inspect_ai", tmp_path / "in", tmp_path / "third", provenance={"sampling": {"temperature": 1.0}})
+    assert agreed.warnings == ()
+
+
+def test_what_every_log_states_otherwise_is_still_a_contradiction(tmp_path):
+    log(tmp_path / "in", "a.json", "one", ["C"])
+    log(tmp_path / "in", "b.json", "two", ["I"])
+    with pytest.raises(IsocostError, match=r"a\.json, .*sampling: the source says .*1\.0.* you say .*0\.5.*Leave sampling out"):
+        import_path("inspect_ai", tmp_path / "in", tmp_path / "lake", provenance={"sampling": {"temperature": 0.5}})
+    with pytest.raises(IsocostError, match="you say 'other'"):
+        import_path("inspect_ai", tmp_path / "in", tmp_path / "lake", provenance={"model": "other"})
+    assert sealed_imports(tmp_path / "lake") == []
+
+
 def test_unknown_in_the_fast_way_of_the_generic_importer(tmp_path):
     path, lake = files.generic(tmp_path), tmp_path / "lake"
     first = files.import_sample("generic", path, lake, unknown=files.ALL_UNKNOWN - {"model"})
