@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isocost.curate import (
     CARDS,
@@ -43,6 +44,11 @@ from isocost.parts import (
 )
 from isocost.pieces import Ledger, Rows, code_fingerprint, point_piece, task_piece
 from isocost.store import WHOLE, Store
+
+if TYPE_CHECKING:
+    from isocost.publish.exports import ExportReport
+    from isocost.publish.handover import Handover
+    from isocost.publish.warehouse import WarehouseReport
 
 __all__ = [
     "CARDS",
@@ -241,9 +247,14 @@ def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived
         yield from (Derived(name, {name: rows}, 0, 1, "publication") for name, rows in known.rows.items())
         return
     ledger.drop("out", "published", WHOLE, ())
-    # Three readers of the same files that wait for none of the others; Polars and DuckDB leave the interpreter free meanwhile.
+    from isocost.publish.handover import Handover
+
+    # The exports read every table and hand it to the other two; Polars and DuckDB leave the interpreter free meanwhile.
+    handover = Handover(store.stored_tables())
     with ThreadPoolExecutor(max_workers=3) as pool:
-        warehouse, exports, page = (pool.submit(publish, store) for publish in (publish_warehouse, publish_exports, publish_report))
+        exports, warehouse, page = (
+            pool.submit(publish, store, handover) for publish in (publish_exports, publish_warehouse, publish_report)
+        )
         rows = {"warehouse": warehouse.result().rows}
         yield Derived("warehouse", rows, 0, 0)
         tables = exports.result().rows
@@ -253,22 +264,22 @@ def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived
         ledger.note("out", "published", WHOLE, fingerprint, written, rows | {"exports": sum(tables.values())})
 
 
-def publish_warehouse(store: Store):
+def publish_warehouse(store: Store, handover: Handover | None = None) -> WarehouseReport:
     """Builds the warehouse with the outcome of every SQL check in it."""
-    from isocost.publish.warehouse import build_warehouse, run_checks
+    from isocost.publish.warehouse import build_warehouse
 
-    return build_warehouse(store, checks=run_checks(store))
+    return build_warehouse(store, handover)
 
 
-def publish_exports(store: Store):
+def publish_exports(store: Store, handover: Handover | None = None) -> ExportReport:
     """Writes the Parquet exports."""
     from isocost.publish.exports import write_exports
 
-    return write_exports(store)
+    return write_exports(store, handover)
 
 
-def publish_report(store: Store) -> Path:
+def publish_report(store: Store, handover: Handover | None = None) -> Path:
     """Writes the report's page."""
     from isocost.publish.report import write_report
 
-    return write_report(store)
+    return write_report(store, handover)

@@ -8,7 +8,7 @@ one file, and finding the damaged file where that fails. Not here: the SQL itsel
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -25,7 +25,7 @@ from isocost.store import Store
 
 _HEADER = re.compile(r"^--\s?(.*)$", re.MULTILINE)
 _MACRO = re.compile(r"\bMACRO\s+(\w+)\s*\(", re.IGNORECASE)
-_FILES = "CREATE TABLE _files (table_name VARCHAR, path VARCHAR, problem VARCHAR)"
+_FILES = {"table_name": pl.String, "path": pl.String, "problem": pl.String}
 _AGAIN = "Run `isocost refresh`: it writes every derived table anew from the bank"
 
 
@@ -86,15 +86,17 @@ def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnec
     connection = duckdb.connect(":memory:", config={"threads": threads, "autoinstall_known_extensions": False})
     try:
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        connection.execute(_FILES)
+        known: list[tuple[str, str, str | None]] = []
         for name, table in all_tables().items():
             if table.layer == "raw":
                 continue
             paths = store.files(name)
             if paths:
-                _view(connection, store, table, paths)
+                problem = _view(connection, store, table, paths)
+                known += [(name, str(path), problem) for path in paths]
             else:
                 connection.execute(duckdb_ddl(table))
+        note_files(connection, known)
         for path in macro_files():
             connection.execute(path.read_text(encoding="utf-8"))
         yield connection
@@ -126,17 +128,23 @@ def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnecti
         connection.close()
 
 
-def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, paths: list[Path]) -> None:
-    """Gives a stored table its view, or notes why it has none."""
-    problem = None
+def note_files(connection: duckdb.DuckDBPyConnection, known: Iterable[tuple[str, str, str | None]]) -> None:
+    """Tells a connection, for ``run_file``, which file each table was read from and why it is not there: name, path, problem."""
+    connection.register("_noted", pl.DataFrame(list(known), schema=_FILES, orient="row"))
+    connection.execute("CREATE TEMP TABLE _files AS SELECT * FROM _noted")
+    connection.unregister("_noted")
+
+
+def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, paths: list[Path]) -> str | None:
+    """Gives a stored table its view, or tells why it has none."""
     try:
         if {read_stamp(path) for path in paths} == {(table.name, table.schema_version)}:
             connection.execute(f'CREATE VIEW "{table.name}" AS {_rows(table, paths)}')
         else:  # a foreign file, or one of an older meaning: refused or lifted, as everywhere
             connection.register(table.name, store.read(table.name))
     except IsocostError as error:
-        problem = str(error)
-    connection.executemany("INSERT INTO _files VALUES (?, ?, ?)", [(table.name, str(path), problem) for path in paths])
+        return str(error)
+    return None
 
 
 def _rows(table: Table, paths: list[Path]) -> str:

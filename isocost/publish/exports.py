@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import polars as pl
+
 import isocost
 from isocost.errors import IsocostError
+from isocost.publish.handover import Handover, in_order
 from isocost.schema.dictionary import describe_column
 from isocost.schema.model import Column, Table
 from isocost.schema.parquet import write_table
@@ -50,7 +54,7 @@ class ExportReport:
     failures: dict[str, str]
 
 
-def write_exports(store: Store) -> ExportReport:
+def write_exports(store: Store, handover: Handover | None = None) -> ExportReport:
     """Writes every stored core and out table as one Parquet file, and the descriptor last.
 
     A table that was never built is left out; one that cannot be read is left out and told in the report and in the descriptor.
@@ -58,28 +62,55 @@ def write_exports(store: Store) -> ExportReport:
 
     Args:
         store: the tables; the folder is ``store.exports``.
+        handover: who else publishes the same tables now; closed in the end.
 
     Raises:
         IsocostError: the folder cannot be written.
     """
+    handover = handover or Handover(())
+    try:
+        return _write_all(store, handover)
+    finally:
+        handover.close()
+
+
+def _write_all(store: Store, handover: Handover) -> ExportReport:
     folder = store.exports
     before = _listed(folder)
-    resources: list[dict[str, Any]] = []
-    rows: dict[str, int] = {}
+    resources: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
-    for name in store.stored_tables():
-        try:
-            frame = store.read(name)
-        except IsocostError as error:
-            failures[name] = str(error)
+    names = store.stored_tables()
+    for name, frame in _frames(store, names, handover):
+        if isinstance(frame, IsocostError):
+            failures[name] = str(frame)
+            handover.give_file(name, None)
             continue
         path = write_table(frame, name, folder / f"{name}.parquet", is_held=True)
-        rows[name] = frame.height
-        resources.append(_resource(all_tables()[name], path, frame.height))
-    _write_descriptor(folder, resources, failures)
-    for name in before - {resource["path"] for resource in resources}:
+        handover.give_file(name, path)
+        resources[name] = _resource(all_tables()[name], path, frame.height)
+    listed = [resources[name] for name in names if name in resources]
+    _write_descriptor(folder, listed, failures)
+    for name in before - {resource["path"] for resource in listed}:
         (folder / name).unlink(missing_ok=True)
-    return ExportReport(folder, rows, failures)
+    return ExportReport(folder, {resource["title"]: resource["rows"] for resource in listed}, failures)
+
+
+def _frames(store: Store, names: list[str], handover: Handover) -> Iterator[tuple[str, pl.DataFrame | IsocostError]]:
+    """Every table or why it cannot be read, one after the other; but what the report waits for is read before anything is written."""
+    ahead: dict[str, pl.DataFrame | IsocostError] = {}
+    for name in handover.awaited():
+        frame = _read(store, name)
+        handover.give_frame(name, None if isinstance(frame, IsocostError) else frame)
+        ahead[name] = frame
+    for name in in_order(names):
+        yield name, ahead.pop(name) if name in ahead else _read(store, name)
+
+
+def _read(store: Store, name: str) -> pl.DataFrame | IsocostError:
+    try:
+        return store.read(name)
+    except IsocostError as error:
+        return error
 
 
 def _resource(table: Table, path: Path, rows: int) -> dict[str, Any]:
@@ -144,5 +175,5 @@ def _listed(folder: Path) -> set[str]:
     try:
         resources = json.loads((folder / DESCRIPTOR).read_text(encoding="utf-8"))["resources"]
         return {str(resource["path"]) for resource in resources if Path(str(resource["path"])).name == resource["path"]}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return set()

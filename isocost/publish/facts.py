@@ -5,7 +5,7 @@ Lives here: choosing and naming of rows. Not here: any new number, drawing (``fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -132,9 +132,15 @@ def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:
     return ranked.group_by("task", maintain_order=True).head(most)
 
 
-def gather(store: Store) -> Facts:
-    """Reads what is shown from the stored tables; tables that were not built yet count as empty."""
-    return from_frames({name: store.read(name) for name in TABLES})
+def gather(store: Store, frame: Callable[[str], pl.DataFrame | None] = lambda _: None) -> Facts:
+    """Reads what is shown from the stored tables; tables that were not built yet count as empty.
+
+    Args:
+        store: the tables.
+        frame: gives a table that was read already; None of one that was not.
+    """
+    found = {name: frame(name) for name in TABLES}
+    return from_frames({name: store.read(name) if held is None else held for name, held in found.items()})
 
 
 def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:

@@ -22,6 +22,7 @@ from isocost.publish import sections, theme
 from isocost.publish.compared import compared
 from isocost.publish.facts import Facts
 from isocost.publish.frontier_figure import frontier_specification
+from isocost.publish.handover import Handover
 from isocost.publish.scaling_figure import scaling_specification
 from isocost.store import Store
 
@@ -31,8 +32,12 @@ _FLUID: dict[str, Any] = {"width": "container", "facet": False}
 _PAGE = Path(__file__).parent / "page"
 
 
-def write_report(store: Store) -> Path:
+def write_report(store: Store, handover: Handover | None = None) -> Path:
     """Writes the report of the stored tables, atomically.
+
+    Args:
+        store: the tables; the page is ``store.report``.
+        handover: from whom the tables come that are published in the same run.
 
     Returns:
         The page's path.
@@ -41,7 +46,8 @@ def write_report(store: Store) -> Path:
         IsocostError: a table cannot be read, or the page cannot be written; an older page is untouched then.
     """
     target = store.report
-    _write(target, render(facts_module.gather(store), drawing_library(target.parent)))
+    facts = facts_module.gather(store, handover.frame) if handover else facts_module.gather(store)
+    _write(target, render(facts, drawing_library(target.parent)))
     return target
 
 

@@ -19,6 +19,7 @@ import polars as pl
 import isocost
 from isocost import sql
 from isocost.errors import IsocostError
+from isocost.publish.handover import Handover, in_order
 from isocost.schema.dictionary import describe_column
 from isocost.schema.model import Table
 from isocost.schema.registry import all_tables
@@ -83,15 +84,16 @@ class WarehouseReport:
         return tuple(part for part in self.parts if part.problem)
 
 
-def build_warehouse(store: Store, *, checks: pl.DataFrame | None = None) -> WarehouseReport:
+def build_warehouse(store: Store, handover: Handover | None = None) -> WarehouseReport:
     """Builds the warehouse from the stored tables and puts it in place of the old one.
 
     Every core and out table is there, in key order, without rows where it was not built yet; one that cannot be read is left out
-    and told in the report and in the table ``_tables``. Besides: ``_columns`` (the data dictionary), ``_about``, and ``_checks``.
+    and told in the report and in the table ``_tables``. Besides: ``_columns`` (the data dictionary), ``_about``, and ``_checks`` with
+    the outcome of every SQL check over the very rows that are published.
 
     Args:
         store: the tables; the file is ``store.warehouse``.
-        checks: outcomes of the checks with the columns of ``CHECKS_SCHEMA``; without them there is no table ``_checks``.
+        handover: from whom the tables come that are exported in the same run; they are read from the store without.
 
     Returns:
         What was published and what failed.
@@ -104,7 +106,7 @@ def build_warehouse(store: Store, *, checks: pl.DataFrame | None = None) -> Ware
     temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        parts = _write(store, temporary, checks)
+        parts = _write(store, temporary, handover or Handover(()))
         # A log left by a writer that was killed belongs to the old file; DuckDB would replay it into the new one.
         target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
         temporary.replace(target)
@@ -120,14 +122,69 @@ def build_warehouse(store: Store, *, checks: pl.DataFrame | None = None) -> Ware
     return WarehouseReport(target, parts, target.stat().st_size)
 
 
-def run_checks(store: Store) -> pl.DataFrame:
-    """Runs every SQL check over the stored tables: one row a check, in the columns of ``CHECKS_SCHEMA``.
+def _write(store: Store, path: Path, handover: Handover) -> tuple[Part, ...]:
+    # One thread and one insertion a table: the same rows in the same order whenever the inputs are the same.
+    connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
+    try:
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        connection.execute(f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("USE warehouse")
+        tables = {name: table for name, table in all_tables().items() if table.layer != "raw"}
+        connection.execute("BEGIN")  # once for all: a comment on every column is a thousand statements
+        for table in tables.values():
+            _create(connection, table)
+        connection.execute("COMMIT")
+        # Each by itself: what is inserted is compressed when it is committed, while the next table is still on its way.
+        filled = {name: _fill(connection, store, tables[name], handover) for name in in_order(tables)}
+        parts = [filled[name] for name in tables]
+        parts += [_statement(connection, file, "macro") for file in sql.macro_files()]
+        parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
+        _describe(connection, list(tables.values()), parts)
+        _insert(connection, "_checks", _checks(connection, parts))
+        connection.execute("COMMENT ON TABLE _checks IS 'Every SQL check with its outcome when the warehouse was built.'")
+        connection.execute("USE memory")
+        connection.execute("DETACH warehouse")
+    finally:
+        connection.close()
+    return tuple(parts)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    connection.execute(duckdb_ddl(table))
+    comment = " ".join([f"One row: {table.grain.rstrip('.')}.", *table.warnings])
+    connection.execute(f'COMMENT ON TABLE "{table.name}" IS {_literal(comment)}')
+    for column in table.columns:
+        unit = f" Unit: {column.unit}." if column.unit else ""
+        connection.execute(f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {_literal(describe_column(column) + unit)}')
+
+
+def _fill(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, handover: Handover) -> Part:
+    """Inserts a table's rows from its export of this run, which is one file in order, or else from the store."""
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    exported = handover.file(table.name)
+    if exported is not None:
+        incoming = f"read_parquet({sql.quoted(exported)}, hive_partitioning = false)"
+    else:
+        try:
+            frame = store.read(table.name)
+        except IsocostError as error:
+            connection.execute(f'DROP TABLE "{table.name}"')
+            return Part(table.name, "table", problem=str(error))
+        connection.register("incoming", frame)
+        incoming = "incoming"
+    inserted = connection.execute(f'INSERT INTO "{table.name}" SELECT {names} FROM {incoming}').fetchone()
+    connection.unregister("incoming")
+    return Part(table.name, "table", rows=int(inserted[0]) if inserted else 0)
+
+
+def _checks(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> pl.DataFrame:
+    """Runs every SQL check over the tables that were just filled: one row a check, in the columns of ``CHECKS_SCHEMA``.
 
     A check that cannot run, because a table that it reads is damaged, has neither passed nor failed: NULL, and says why in ``problem``.
     """
-    with sql.session(store) as connection:
-        rows = [_checked(connection, path) for path in sql.sql_files("checks")]
-    return pl.DataFrame(rows, schema=CHECKS_SCHEMA, orient="row")
+    sql.note_files(connection, [(part.name, "", part.problem) for part in parts if part.kind == "table" and part.problem])
+    rows = [_checked(connection, path) for path in sql.sql_files("checks")]
+    return pl.DataFrame(rows, schema=CHECKS_SCHEMA, orient="row").sort("table_name", "check_name")
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str | bool | int | None, ...]:
@@ -137,48 +194,6 @@ def _checked(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str | b
     except IsocostError as error:
         return (table_name, check_name, None, None, sql.describe(path), str(error))
     return (table_name, check_name, failing == 0, failing, sql.describe(path), None)
-
-
-def _write(store: Store, path: Path, checks: pl.DataFrame | None) -> tuple[Part, ...]:
-    # One thread and one insertion a table: the same rows in the same order whenever the inputs are the same.
-    connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
-    try:
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        connection.execute(f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
-        connection.execute("USE warehouse")
-        tables = [table for table in all_tables().values() if table.layer != "raw"]
-        connection.execute("BEGIN")  # once for all: a comment on every column is a thousand statements
-        parts = [_table(connection, store, table) for table in tables]
-        connection.execute("COMMIT")
-        parts += [_statement(connection, file, "macro") for file in sql.macro_files()]
-        parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
-        _describe(connection, tables, parts)
-        if checks is not None:
-            _insert(connection, "_checks", checks.select(CHECKS_SCHEMA.names()).sort("table_name", "check_name"))
-            connection.execute("COMMENT ON TABLE _checks IS 'Every SQL check with its outcome when the warehouse was built.'")
-        connection.execute("USE memory")
-        connection.execute("DETACH warehouse")
-    finally:
-        connection.close()
-    return tuple(parts)
-
-
-def _table(connection: duckdb.DuckDBPyConnection, store: Store, table: Table) -> Part:
-    try:
-        frame = store.read(table.name)
-    except IsocostError as error:
-        return Part(table.name, "table", problem=str(error))
-    connection.execute(duckdb_ddl(table))
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    connection.register("incoming", frame)
-    connection.execute(f'INSERT INTO "{table.name}" SELECT {names} FROM incoming')
-    connection.unregister("incoming")
-    comment = " ".join([f"One row: {table.grain.rstrip('.')}.", *table.warnings])
-    connection.execute(f'COMMENT ON TABLE "{table.name}" IS {_literal(comment)}')
-    for column in table.columns:
-        unit = f" Unit: {column.unit}." if column.unit else ""
-        connection.execute(f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {_literal(describe_column(column) + unit)}')
-    return Part(table.name, "table", rows=frame.height)
 
 
 def _statement(connection: duckdb.DuckDBPyConnection, path: Path, kind: str) -> Part:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from isocost.publish.exports import write_exports
+from isocost.publish.handover import Handover, in_order
 from isocost.schema.registry import all_tables
 
 pytestmark = pytest.mark.slow
@@ -69,3 +70,22 @@ def test_only_files_of_an_earlier_export_are_removed(lab_store):
     write_exports(lab_store)
     assert mine.exists() and outside.exists()
     assert not (lab_store.exports / "out_point_summary.parquet").exists()
+
+
+def test_what_is_read_once_is_handed_on(lab_store):
+    handover = Handover(lab_store.stored_tables())
+    lab_store.path("out_frontiers").write_bytes(b"no parquet")
+    write_exports(lab_store, handover)
+    assert handover.frame("out_point_summary").equals(lab_store.read("out_point_summary"))
+    assert handover.file("out_point_summary") == lab_store.exports / "out_point_summary.parquet"
+    assert handover.frame("out_frontiers") is None and handover.file("out_frontiers") is None
+    assert handover.frame("out_point_summary") is None and handover.frame("core_calls") is None
+
+
+def test_the_order_of_writing_is_not_the_order_of_the_descriptor(lab_store):
+    write_exports(lab_store)
+    alone = (lab_store.exports / "datapackage.json").read_bytes()
+    write_exports(lab_store, Handover(lab_store.stored_tables()))
+    assert (lab_store.exports / "datapackage.json").read_bytes() == alone
+    titles = [resource["title"] for resource in package(lab_store)["resources"]]
+    assert titles == lab_store.stored_tables() != in_order(titles)

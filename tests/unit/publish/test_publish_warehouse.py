@@ -6,14 +6,19 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import polars as pl
 import pytest
 
+from isocost import sql
 from isocost.errors import IsocostError
 from isocost.publish import warehouse
-from isocost.publish.warehouse import build_warehouse, run_checks
+from isocost.publish.exports import write_exports
+from isocost.publish.handover import Handover
+from isocost.publish.report import write_report
+from isocost.publish.warehouse import build_warehouse
 from isocost.schema.registry import all_tables
 from isocost.store import Store
 
@@ -75,31 +80,33 @@ def test_older_duckdb_can_read_the_file(built):
     assert version <= 67
 
 
-def test_checks_are_a_table_when_given(built, lab_store):
-    assert read(built[0], "SELECT count(*) FROM duckdb_tables() WHERE table_name = '_checks'") == [(0,)]
-    checks = run_checks(lab_store)
-    assert checks["is_passed"].all() and checks.height >= 13
-    build_warehouse(lab_store, checks=checks)
-    assert read(lab_store, "SELECT count(*) FROM _checks WHERE is_passed") == [(checks.height,)]
+def checks_of(store) -> pl.DataFrame:
+    build_warehouse(store)
+    with duckdb.connect(str(store.warehouse), read_only=True) as connection:
+        return connection.sql("FROM _checks").pl()
+
+
+def test_checks_are_a_table(built):
+    rows = read(built[0], "SELECT table_name, check_name, is_passed, failing_rows, problem FROM _checks")
+    assert {f"{row[0]}__{row[1]}" for row in rows} == {path.stem for path in sql.sql_files("checks")}
+    assert rows == sorted(rows) and {row[2:] for row in rows} == {(True, 0, None)}
 
 
 def test_a_failing_check_is_told_with_its_rows(lab, lab_store):
     frame = lab["core_samples"].with_columns(energy_unknown_reason=pl.lit(None, dtype=pl.String))
     lab_store.write(frame, "core_samples", SESSION)
-    failed = run_checks(lab_store).filter(~pl.col("is_passed"))
+    failed = checks_of(lab_store).filter(~pl.col("is_passed"))
     assert failed.select("check_name", "failing_rows").rows() == [("energy_has_its_method", frame.height)]
 
 
 def test_a_check_that_cannot_run_has_neither_passed_nor_failed(lab_store):
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
-    checks = run_checks(lab_store)
+    checks = checks_of(lab_store)
     lost = checks.filter(checks["is_passed"].is_null())
-    assert set(lost["table_name"]) == {"out_frontiers"}
-    assert lost["problem"].str.contains(r"out_frontiers/all\.parquet: is not a readable").all()
+    assert set(lost["table_name"]) == {"out_frontiers"} and lost["failing_rows"].null_count() == lost.height
+    assert lost["problem"].str.contains(r"^sql/checks/out_frontiers__.*out_frontiers/all\.parquet: is not a readable").all()
     rest = checks.filter(checks["is_passed"].is_not_null())
     assert rest.height > 20 and rest["is_passed"].all() and rest["problem"].null_count() == rest.height
-    build_warehouse(lab_store, checks=checks)
-    assert read(lab_store, "SELECT count(*) FROM _checks WHERE is_passed IS NULL AND problem IS NOT NULL") == [(lost.height,)]
 
 
 def test_a_table_that_cannot_be_read_is_told_and_the_others_are_published(lab, lab_store):
@@ -167,3 +174,36 @@ def test_a_new_machine_gets_a_warehouse_of_empty_tables(tmp_path):
     report = build_warehouse(store)
     assert report.rows == 0 and report.failures == ()
     assert read(store, "SELECT count(*) FROM core_samples") == [(0,)]
+
+
+def test_an_exported_table_gives_the_same_warehouse_as_its_pieces(lab, lab_store):
+    for place, frame in enumerate(lab["core_samples"].partition_by("point_id")):  # more than one file of one table
+        lab_store.write(frame, "core_samples", f"part-{place}")
+    lab_store.path("core_samples", SESSION).unlink()
+    lab_store.path("out_frontiers").write_bytes(b"no parquet")
+    apart = build_warehouse(lab_store)
+    one = contents(lab_store)
+    handover = Handover(lab_store.stored_tables())
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        built = pool.submit(build_warehouse, lab_store, handover)
+        exported = pool.submit(write_exports, lab_store, handover).result(timeout=60)
+        together = built.result(timeout=60)
+    assert together.parts == apart.parts and [part.name for part in together.failures] == ["out_frontiers"] == list(exported.failures)
+    assert contents(lab_store) == one
+
+
+def contents(store) -> dict[str, list]:
+    names = [row[0] for row in read(store, "SELECT table_name FROM duckdb_tables() ORDER BY table_oid")]
+    found = {name: read(store, f'FROM "{name}"') for name in names}
+    return found | {
+        "columns": read(store, "SELECT * EXCLUDE (database_oid, schema_oid, table_oid) FROM duckdb_columns() WHERE NOT internal")
+    }
+
+
+def test_exports_that_cannot_be_written_keep_nobody_waiting(lab, lab_store):
+    lab_store.exports.write_text("in the way")
+    handover = Handover(lab_store.stored_tables())
+    with pytest.raises(IsocostError, match="could not be written"):
+        write_exports(lab_store, handover)
+    assert build_warehouse(lab_store, handover).rows == sum(frame.height for frame in lab.values())
+    assert write_report(lab_store, handover).exists()
