@@ -73,8 +73,10 @@ def build_compute_optimal(
         mine = kept.filter(pl.col("task") == task)
         banks = [_bank(model, mine.filter(pl.col("model_variant") == model)) for model in mine["model_variant"].unique().sort()]
         known = [bank for bank in banks if bank is not None]
+        own_seed = task_seed(seed, task)
+        folds = {bank.model_variant: _folds(bank, n_bins, repetitions, own_seed) for bank in known}
         for strategy in STRATEGIES:
-            rows += _task_rows(task, known, strategy, n_bins, n_budgets, repetitions, task_seed(seed, task))
+            rows += _task_rows(task, known, strategy, folds, n_budgets, own_seed)
     return conform(pl.DataFrame(rows, schema=empty(NAME).schema) if rows else empty(NAME), NAME)
 
 
@@ -96,9 +98,10 @@ def _bank(model: str, samples: pl.DataFrame) -> _Bank | None:
     is_votable = ordered.filter(pl.col("correct") & pl.col("answer_class").is_null()).is_empty()
     accuracy: dict[str, list[Array]] = {name: [] for name in STRATEGIES if is_votable or name != "majority"}
     cost: dict[str, list[Array]] = {axis: [] for axis in AXES}
+    parts = scored.partition_by("point_id", as_dict=True, maintain_order=True)
     for point in points:
-        part = scored.filter(pl.col("point_id") == point)
-        ks = _powers(int(part.group_by("problem_id").agg(pl.len())["len"].min()))
+        part = parts[(point,)]
+        ks = _powers(int(part["problem_id"].unique_counts().min()))
         arms += [(point, int(k)) for k in ks]
         replayed = _replay(part, problems, ks)
         for name, values in accuracy.items():
@@ -163,19 +166,27 @@ def _replay(part: pl.DataFrame, problems: list[str], ks: np.ndarray) -> dict[str
     return {"majority": np.asarray(majority).T, "pass_at_k": np.asarray(pass_at_k(n, c, ks)).T}
 
 
+def _folds(bank: _Bank, n_bins: int, repetitions: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Difficulty bin of every problem, and the random splits, which all strategies, axes and budgets of a model share."""
+    bins = allocation.difficulty_bins(bank.success, max(1, min(n_bins, len(bank.success) // _SMALLEST_BIN)))
+    generator = np.random.default_rng(seed)
+    return bins, [allocation.stratified_folds(bins, 2, generator) for _ in range(repetitions)]
+
+
 def _task_rows(
-    task: str, banks: list[_Bank], strategy: str, n_bins: int, n_budgets: int, repetitions: int, seed: int
+    task: str, banks: list[_Bank], strategy: str, folds: dict[str, tuple[np.ndarray, list[np.ndarray]]], n_budgets: int, seed: int
 ) -> list[dict[str, Any]]:
     """Rows of one task and strategy, all models and axes."""
     rows = []
     for axis in AXES:
         priced = [bank for bank in banks if axis in bank.cost and strategy in bank.accuracy]
         priced.sort(key=lambda bank: (float(bank.cost[axis][[k == 1 for _, k in bank.arms]].mean()), bank.model_variant))
-        solved = [_solve(bank, strategy, axis, n_bins, n_budgets, repetitions, seed) for bank in priced]
-        for i, (bank, (bins, budgets, best, uniform)) in enumerate(zip(priced, solved, strict=True)):
+        solved = [_solve(bank, strategy, axis, *folds[bank.model_variant], n_budgets) for bank in priced]
+        for i, (bank, (budgets, best, uniform)) in enumerate(zip(priced, solved, strict=True)):
+            bins, splits = folds[bank.model_variant]
             larger = None
             if axis == "flops_per_problem" and i + 1 < len(priced):
-                larger = (priced[i + 1].model_variant, [(fit.cost, fit.accuracy) for fit in solved[i + 1][3]])
+                larger = (priced[i + 1].model_variant, [(fit.cost, fit.accuracy) for fit in solved[i + 1][2]])
             shared = {
                 "task": task,
                 "model_variant": bank.model_variant,
@@ -184,7 +195,7 @@ def _task_rows(
                 "cost_unit": cost_unit(axis),
                 "n_arms": len(bank.arms),
                 "n_bins": int(bins.max()) + 1,
-                "n_repetitions": repetitions,
+                "n_repetitions": len(splits),
                 "seed": seed,
             }
             base = [(fit.cost, fit.accuracy) for fit in uniform]
@@ -196,19 +207,16 @@ def _task_rows(
 
 
 def _solve(
-    bank: _Bank, strategy: str, axis: str, n_bins: int, n_budgets: int, repetitions: int, seed: int
-) -> tuple[np.ndarray, Array, list[CrossFit], list[CrossFit]]:
-    """Bins, budgets, the cross-fitted allocation at every budget and the uniform baseline on the same splits of problems."""
+    bank: _Bank, strategy: str, axis: str, bins: np.ndarray, splits: list[np.ndarray], n_budgets: int
+) -> tuple[Array, list[CrossFit], list[CrossFit]]:
+    """Budgets, the cross-fitted allocation at every budget and the uniform baseline on the same splits of problems."""
     accuracy, cost = bank.accuracy[strategy], bank.cost[axis]
-    bins = allocation.difficulty_bins(bank.success, max(1, min(n_bins, len(bank.success) // _SMALLEST_BIN)))
     means = cost.mean(axis=1)
     budgets = np.geomspace(means.min(), means.max(), n_budgets)
-    generator = np.random.default_rng(seed)
-    splits = [allocation.stratified_folds(bins, 2, generator) for _ in range(repetitions)]
     none = np.zeros_like(bins)
     best = allocation.cross_fit_budgets(accuracy, cost, bins, budgets, folds=splits)
     uniform = allocation.cross_fit_budgets(accuracy, cost, none, budgets, folds=splits)
-    return bins, budgets, best, uniform
+    return budgets, best, uniform
 
 
 def _overall(
