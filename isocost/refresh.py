@@ -95,7 +95,9 @@ class Derived:
     unit: str = "pieces"
 
 
-def derive(store: Store, step: str, *, force: bool = False, ledger: Ledger | None = None) -> Derived:
+def derive(
+    store: Store, step: str, *, force: bool = False, ledger: Ledger | None = None, held: Mapping[str, Held] | None = None
+) -> Derived:
     """Builds the pieces of one step that do not fit their inputs any more, and removes those that have none.
 
     Args:
@@ -103,12 +105,13 @@ def derive(store: Store, step: str, *, force: bool = False, ledger: Ledger | Non
         step: a key of ``STEPS``.
         force: build all of them.
         ledger: records that were opened already.
+        held: what each session holds, where that is known already.
 
     Raises:
         IsocostError: an input is damaged, or a file cannot be written; pieces that were finished stay.
     """
     ledger = ledger or Ledger(store)
-    held = held_by_sessions(store, ledger)
+    held = held_by_sessions(store, ledger) if held is None else held
     rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
     wanted: dict[str, set[str]] = {table: set() for table in STEPS[step]}
     for part in (part for part in PARTS if part.step == step):
@@ -230,8 +233,9 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     yield Derived("core", {"core": rows}, counts[False], counts[True], "sessions")
     cards = write_cards(store, force=force, ledger=ledger)
     yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
+    held = held_by_sessions(store, ledger)
     for step in STEPS:
-        yield derive(store, step, force=force, ledger=ledger)
+        yield derive(store, step, force=force, ledger=ledger, held=held)
     yield from _published(store, ledger, force=force)
     if left_out:
         fate = "are in no table or as they were before" if kept else "are in no table"
@@ -240,7 +244,9 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
 
 def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived]:
     """Publishes, unless what is published was made from these very files and lies there as it was written."""
-    inputs = [[path.as_posix(), ledger.sum_of(path)] for name in store.stored_tables() for path in store.files(name)]
+    inputs = [
+        [path.relative_to(store.root).as_posix(), ledger.sum_of(path)] for name in store.stored_tables() for path in store.files(name)
+    ]
     fingerprint = sha256_hex({"inputs": inputs, "code": code_fingerprint()})
     known = None if force else ledger.find("out", "published", WHOLE)
     if known is not None and known.fingerprint == fingerprint:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
 
 from isocost.costs.checks import numbers, token_counts
 from isocost.errors import IsocostError
@@ -168,6 +167,8 @@ def fit_energy_model(
             where="fit_energy_model",
             remedy="Measure at least four windows of different prompt and output lengths",
         )
+    from scipy.optimize import nnls  # half a second, which a refresh that fits nothing need not wait for
+
     design = np.column_stack(columns) / energy[:, None]
     scale = np.where(design.max(axis=0) > 0, design.max(axis=0), 1.0)
     solution = nnls(design / scale, np.ones(energy.size))[0] / scale

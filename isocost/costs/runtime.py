@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import nnls
 
 from isocost.costs.checks import numbers, token_counts
 from isocost.errors import IsocostError
@@ -156,6 +155,8 @@ def fit_runtime_model(
 
 def _nonnegative(design: NDArray[np.float64]) -> NDArray[np.float64]:
     """Non-negative x with design x close to 1; columns are scaled and rows reduced by QR, so a million rows cost little."""
+    from scipy.optimize import nnls  # half a second, which a refresh that fits nothing need not wait for
+
     scale = np.abs(design).max(axis=0)
     scaled = design / np.where(scale > 0, scale, 1.0)
     target = np.ones(design.shape[0])
