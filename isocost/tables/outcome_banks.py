@@ -106,8 +106,11 @@ def needed(samples: pl.DataFrame, *, lists: Collection[str] = LISTS) -> pl.DataF
 
 def task_banks(rows: pl.DataFrame) -> Iterator[tuple[PointBank, BankFacts]]:
     """One bank a point of one task, in order of point_id."""
-    for point_id in rows["point_id"].unique().sort():
-        yield _point_bank(str(point_id), rows.filter(pl.col("point_id") == point_id))
+    # Cast once for all points, of which there may be hundreds with a few samples each.
+    rows = rows.with_columns(pl.col(name).cast(pl.Float64) for name in NUMBERS if name in rows.columns)
+    points = rows.partition_by("point_id", as_dict=True, maintain_order=True)
+    for (point_id,), part in sorted(points.items()):
+        yield _point_bank(str(point_id), part)
 
 
 def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts]:
@@ -157,11 +160,11 @@ class _Grid:
         return out
 
     def numbers(self, frame: pl.DataFrame, name: str, point_id: str) -> np.ndarray:
-        """A numeric column as float64, NULL and NaN as NaN: both mean that the number is unknown."""
-        values = frame[name].cast(pl.Float64)
-        if values.is_infinite().any():
+        """A column of float64 with NULL as NaN: both mean that the number is unknown."""
+        values = frame[name].to_numpy()
+        if np.isinf(values).any():
             raise IsocostError("is infinite", where=f"core_samples, point {point_id}, column {name}", remedy="Unknown is NULL.")
-        return self.fill(values.to_numpy(), np.nan)
+        return self.fill(values, np.nan)
 
 
 def _classes(valid: pl.DataFrame, grid: _Grid) -> np.ndarray:
