@@ -177,11 +177,13 @@ def _known_rows(
         result = cost_of_pass_counts(cost, c, n, human, estimator=estimator)
         shared = _shares(result, c)
         weights = draws_of(shape[1])
+        shared_ends = {} if weights is None else _ends("frontier_value", mean_interval(result.frontier, weights))
         for index, point_id in enumerate(points):
             rows.append(
                 {k: heads[point_id][k] for k in ("task", "cost_axis", "point_id", "model_variant")}
                 | _values(result, index, cost, c, n, shared, estimator)
                 | _intervals(result, index, cost * n, c, weights)
+                | shared_ends
                 | {"human_baseline_usd": human, "energy_method": method}
             )
     return rows
@@ -235,10 +237,13 @@ def _intervals(
     found = {
         "cost_of_pass": mean_interval(result.per_model[index], weights),
         "cost_per_correct": ratio_interval(spent[index], correct[index], weights),
-        "frontier_value": mean_interval(result.frontier, weights),
     }
-    ends = {f"{name}_{end}": _finite(value) for name, pair in found.items() for end, value in zip(("low", "high"), pair, strict=True)}
+    ends = {column: value for name, pair in found.items() for column, value in _ends(name, pair).items()}
     return ends | {"interval_draws": len(weights)}
+
+
+def _ends(name: str, pair: tuple[float, float]) -> dict[str, float | None]:
+    return {f"{name}_{end}": _finite(value) for end, value in zip(("low", "high"), pair, strict=True)}
 
 
 def _finite(value: float) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -191,8 +192,10 @@ def build_regressions(samples: pl.DataFrame, points: pl.DataFrame, sessions: pl.
     rows: list[dict[str, object]] = []
     for _, same in groupby(ordered.iter_rows(named=True), key=lambda row: row["configuration"]):
         first, *later = same
+        drafts: list[_Draft] = []
         for candidate in later:
-            rows += _regression_rows(first, candidate, *(cells[row["point_id"], row["session_id"]] for row in (first, candidate)))
+            drafts += _regression_rows(first, candidate, *(cells[row["point_id"], row["session_id"]] for row in (first, candidate)))
+        rows += _tested(drafts)
     if not rows:
         return empty("out_regressions")
     return conform(_judged(pl.DataFrame(rows, schema=_drafted())), "out_regressions")
@@ -216,9 +219,16 @@ def _problem_means(samples: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _regression_rows(
-    first: dict[str, object], candidate: dict[str, object], before: pl.DataFrame, after: pl.DataFrame
-) -> list[dict[str, object]]:
+@dataclass
+class _Draft:
+    """A row, and the values before and after of every common problem where they are to be tested."""
+
+    row: dict[str, object]
+    before: np.ndarray | None = None
+    after: np.ndarray | None = None
+
+
+def _regression_rows(first: dict[str, object], candidate: dict[str, object], before: pl.DataFrame, after: pl.DataFrame) -> list[_Draft]:
     changed = {name: [first[name], candidate[name]] for name in (*_ENGINE, *_VERSIONS) if first[name] != candidate[name]}
     head = {
         **{name: candidate[name] for name in ("task", "model_variant", "prompt")},
@@ -229,28 +239,41 @@ def _regression_rows(
         "changed": json.dumps(changed, sort_keys=True),
     }
     both = before.join(after, on="problem_id", how="inner", suffix="_after").sort("problem_id")
-    return [head | {"metric": name, "metric_unit": unit} | _difference(both, name) for name, (unit, _) in METRICS.items()]
+    drafts = [_difference(both, name) for name in METRICS]
+    for draft, (name, (unit, _)) in zip(drafts, METRICS.items(), strict=True):
+        draft.row = head | {"metric": name, "metric_unit": unit} | draft.row
+    return drafts
 
 
-def _difference(both: pl.DataFrame, metric: str) -> dict[str, object]:
-    known = both.filter(pl.col(metric).is_not_null() & pl.col(f"{metric}_after").is_not_null())
+def _difference(both: pl.DataFrame, metric: str) -> _Draft:
+    before, after = both[metric].to_numpy(), both[f"{metric}_after"].to_numpy()  # an unknown value is NaN there
+    known = ~(np.isnan(before) | np.isnan(after))
+    before, after = before[known], after[known]
     row: dict[str, object] = dict.fromkeys(
         ("baseline_mean", "candidate_mean", "difference", "difference_low", "difference_high", "p_value")
     )
-    row |= {"n_problems": known.height, "undefined_reason": None}
-    if metric == "energy_j" and known.filter(pl.col("energy_method") != pl.col("energy_method_after")).height:
-        return row | {"undefined_reason": "energy was obtained by unlike methods, which are never compared"}
-    if known.height == 0:
-        return row | {"undefined_reason": "no problem has a known value in both measurements"}
-    before, after = known[metric].to_numpy(), known[f"{metric}_after"].to_numpy()
+    row |= {"n_problems": len(before), "undefined_reason": None}
+    if metric == "energy_j" and both.filter(known).filter(pl.col("energy_method") != pl.col("energy_method_after")).height:
+        return _Draft(row | {"undefined_reason": "energy was obtained by unlike methods, which are never compared"})
+    if not len(before):
+        return _Draft(row | {"undefined_reason": "no problem has a known value in both measurements"})
     row |= {"baseline_mean": float(before.mean()), "candidate_mean": float(after.mean()), "difference": float((after - before).mean())}
-    if known.height < 2:
-        return row | {"undefined_reason": "a single common problem shows no spread"}
-    found = paired_comparison(after, before)
-    row |= {"difference_low": float(found.low[0]), "difference_high": float(found.high[0])}
-    if np.isnan(found.p_value[0]):
-        return row | {"undefined_reason": "every problem changed by the same amount"}
-    return row | {"p_value": float(found.p_value[0])}
+    if len(before) < 2:
+        return _Draft(row | {"undefined_reason": "a single common problem shows no spread"})
+    return _Draft(row, before, after)
+
+
+def _tested(drafts: list[_Draft]) -> list[dict[str, object]]:
+    """The rows with intervals and p-values; those with as many problems are tested together."""
+    sizes = {len(draft.before) for draft in drafts if draft.before is not None}
+    for size in sorted(sizes):
+        mine = [draft for draft in drafts if draft.before is not None and len(draft.before) == size]
+        found = paired_comparison(np.array([draft.after for draft in mine]), np.array([draft.before for draft in mine]))
+        for draft, low, high, p_value in zip(mine, found.low, found.high, found.p_value, strict=True):
+            draft.row |= {"difference_low": float(low), "difference_high": float(high)}
+            told = {"undefined_reason": "every problem changed by the same amount"} if np.isnan(p_value) else {"p_value": float(p_value)}
+            draft.row |= told
+    return [draft.row for draft in drafts]
 
 
 def _judged(rows: pl.DataFrame) -> pl.DataFrame:
