@@ -16,6 +16,8 @@ import polars as pl
 from isocost.publish import labels
 
 Specification = dict[str, Any]
+# Width of a letter in a legend, and of a mark with the gaps around an entry, in pixels.
+_LETTER, _MARK = 6.7, 46
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 
@@ -97,6 +99,15 @@ def quantity(field: str, **more: Any) -> Specification:
 def name(field: str, **more: Any) -> Specification:
     """A channel on a name."""
     return {"field": field, "type": "nominal", **more}
+
+
+def legend(names: list[str], *, is_panel: bool) -> Specification:
+    """As many entries side by side as whole names fit; of one panel among several the width of all is not known, and the theme decides."""
+    if is_panel:
+        return {}
+    entry = max(len(name) for name in names) * _LETTER + _MARK
+    columns = f"max(1, min(4, floor(width / {entry:.0f})))"
+    return {"columns": {"expr": columns}, "labelLimit": {"expr": f"max(80, width / {columns} - {_MARK})"}}
 
 
 def outcome_tooltip(cost_axis: str) -> list[Specification]:

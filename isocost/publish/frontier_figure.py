@@ -5,6 +5,7 @@ Lives here: its layers. Not here: which rows are shown (``facts``), words (``lab
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import altair as alt
@@ -17,6 +18,8 @@ from isocost.publish.drawing import Specification, name, quantity, rounded, wher
 _COLOURS = 6
 _OTHERS = "other strategies"
 _BOUND_GAP = 0.08
+# Share of the width that a label needs on its side of the mark.
+_EDGE = 0.35
 _NUMBERS = ("cost", "accuracy", "accuracy_low", "accuracy_high", "frontier_probability")
 
 
@@ -60,26 +63,36 @@ def frontier_specification(
     Raises:
         IsocostError: no row can be drawn.
     """
-    drawn = drawing.drawable(points)
+    drawn = _one_sample(drawing.drawable(points))
     if drawn.is_empty():
         raise IsocostError(
             f"no configuration has a known cost on the axis {cost_axis}", where="out_frontier_points", remedy="Choose another cost axis"
         )
     steps = drawing.drawable(bound) if bound is not None else drawn.clear()
     domain = drawing.log_domain(drawn["cost"], steps["cost"])
+    y_domain = drawing.accuracy_domain(drawn, steps["accuracy"])
     named = _named_strategies(drawn)
-    rows = _rows(drawn, named) + _stairs(drawn.filter("is_on_frontier"), domain[1], "stair") + _bound(drawn, steps, domain[1])
-    colour, shape = _colour(named, drawn), _shape(drawn)
+    rows = (
+        _rows(drawn, named, domain, y_domain)
+        + _stairs(drawn.filter("is_on_frontier"), domain[1], "stair")
+        + _bound(drawn, steps, domain[1])
+    )
+    colour, shape = _colour(named, drawn, facet), _shape(drawn, facet)
     layers = [_intervals(colour), *_bound_layers(), _staircase(), _points(colour, shape, cost_axis), *_notes()]
     specification = drawing.layered(rows, layers, width=width, height=height)
-    y_domain = drawing.accuracy_domain(drawn, steps["accuracy"])
     specification["encoding"] = {"x": drawing.cost_encoding(cost_axis, domain), "y": drawing.accuracy_encoding(y_domain)}
     if not facet:
         return specification
     return drawing.panels(specification, "panel", [labels.task_words(task) for task in labels.ordered_tasks(drawn["task"].to_list())])
 
 
-def _rows(drawn: pl.DataFrame, named: list[str]) -> list[dict[str, Any]]:
+def _one_sample(points: pl.DataFrame) -> pl.DataFrame:
+    """A vote of one is no vote: the legend calls it what its label and every table call it."""
+    is_one = (pl.col("strategy") == labels.PLAIN) & (pl.col("budget").cast(pl.Float64) == 1)
+    return points.with_columns(strategy=pl.when(is_one).then(pl.lit(labels.ONE_SAMPLE)).otherwise(pl.col("strategy")))
+
+
+def _rows(drawn: pl.DataFrame, named: list[str], domain: list[float], y_domain: list[float]) -> list[dict[str, Any]]:
     noted = _noted(drawn)
     rows = []
     for row in drawn.sort("task", "cost", "accuracy", "strategy", "budget", "configuration").iter_rows(named=True):
@@ -96,8 +109,23 @@ def _rows(drawn: pl.DataFrame, named: list[str]) -> list[dict[str, Any]]:
             "mark_opacity": rounded(0.28 + 0.67 * sure),
         }
         note = noted.get((row["task"], row["outcome_id"]))
-        rows.append(made | ({"note": note} if note else {}) | {field: rounded(row[field]) for field in _NUMBERS})
+        placed = {"note": note} | _place(note, row, domain, y_domain) if note else {}
+        rows.append(made | placed | {field: rounded(row[field]) for field in _NUMBERS})
     return rows
+
+
+def _place(note: str, row: dict[str, Any], domain: list[float], y_domain: list[float]) -> dict[str, Any]:
+    """Where a label stands beside its mark: the first step's below right, the last one's above left, both inside the picture."""
+    across = math.log(row["cost"] / domain[0]) / math.log(domain[1] / domain[0])
+    height = (row["accuracy"] - y_domain[0]) / (y_domain[1] - y_domain[0])
+    is_left = across > _EDGE if note == "last" else across > 1 - _EDGE
+    is_above = note == "last" or height < 0.1
+    return {
+        "note_align": "right" if is_left else "left",
+        "note_dx": -9 if is_left else 9,
+        "note_baseline": "bottom" if is_above else "top",
+        "note_dy": -7 if is_above else 7,
+    }
 
 
 def _noted(drawn: pl.DataFrame) -> dict[tuple[str, str], str]:
@@ -140,16 +168,18 @@ def _named_strategies(drawn: pl.DataFrame) -> list[str]:
     return ranked["strategy"].head(_COLOURS).to_list()
 
 
-def _colour(named: list[str], drawn: pl.DataFrame) -> Specification:
+def _colour(named: list[str], drawn: pl.DataFrame, facet: bool) -> Specification:
     colour = {labels.strategy_words(strategy): shade for strategy, shade in theme.colours(named).items()}
     if set(drawn["strategy"]) - set(named):
         colour[_OTHERS] = theme.NEUTRAL
-    return name("colour", scale={"domain": list(colour), "range": list(colour.values())}, title="Strategy")
+    scale = {"domain": list(colour), "range": list(colour.values())}
+    return name("colour", scale=scale, title="Strategy", legend=drawing.legend(list(colour), is_panel=facet))
 
 
-def _shape(drawn: pl.DataFrame) -> Specification:
+def _shape(drawn: pl.DataFrame, facet: bool) -> Specification:
     shape = theme.shapes(drawn["configuration"].to_list())
-    return name("configuration", scale={"domain": list(shape), "range": list(shape.values())}, title="Configuration")
+    scale = {"domain": list(shape), "range": list(shape.values())}
+    return name("configuration", scale=scale, title="Configuration", legend=drawing.legend(list(shape), is_panel=facet))
 
 
 def _opacity(field: str) -> Specification:
@@ -189,7 +219,7 @@ def _points(colour: Specification, shape: Specification, cost_axis: str) -> Spec
         "frontier_probability",
         scale={"domain": [0, 1], "range": [22, 190]},
         title="Probability of being on the frontier",
-        legend={"format": ".0%", "values": [0.05, 0.5, 0.95]},
+        legend={"format": ".0%", "values": [0.05, 0.5, 0.95], "columns": 3},
     )
     told = [
         *drawing.outcome_tooltip(cost_axis),
@@ -204,16 +234,12 @@ def _points(colour: Specification, shape: Specification, cost_axis: str) -> Spec
 
 
 def _notes() -> list[Specification]:
-    places = {
-        "last": {"align": "right", "baseline": "bottom", "dx": -9, "dy": -7},
-        "first": {"align": "left", "baseline": "top", "dx": 9, "dy": 7},
-    }
+    place = {channel: {"expr": f"datum.note_{channel}"} for channel in ("align", "baseline", "dx", "dy")}
     return [
         {
-            "transform": where(f"datum.kind == 'point' && datum.note == '{which}'"),
+            "transform": where("datum.kind == 'point' && isValid(datum.note)"),
             "mark": {"type": "text", "style": style, **place},
             "encoding": {"text": name("label")},
         }
-        for which, place in places.items()
         for style in ("halo", "note")
     ]

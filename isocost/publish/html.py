@@ -5,9 +5,13 @@ Lives here: markup. Not here: what a page says (``report``, ``sections``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+
+# After these a long name may break; none of them stands in an escaped character.
+_MARKS = re.compile(r"[_,:=/](?=\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ def number(text: str) -> Cell:
 def long(text: str) -> Cell:
     """A cell of running text."""
     return Cell(text, wraps=True)
+
+
+def breakable(text: str) -> str:
+    """Escaped text that may break after the marks inside long names, before it breaks inside a word."""
+    return _MARKS.sub(r"\g<0><wbr>", escape(text))
 
 
 def tag(name: str, text: str, **attributes: str) -> str:
@@ -72,4 +81,5 @@ def _cell(name: str, cell: Cell | str) -> str:
     if isinstance(cell, str):
         cell = Cell(cell)
     kind = " ".join(word for word, on in (("n", cell.is_number), ("wrap", cell.wraps)) if on)
-    return f"<{name}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{cell.markup}{escape(cell.text)}</{name}>"
+    text = breakable(cell.text) if cell.wraps else escape(cell.text)
+    return f"<{name}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{cell.markup}{text}</{name}>"

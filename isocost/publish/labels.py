@@ -64,6 +64,7 @@ _AXES = {
     "cost_usd": AxisLabel("Price a problem (US dollar)", "a problem", "price", "$"),
 }
 PLAIN = "majority_at_k"
+ONE_SAMPLE = "one_sample"
 _FIRST = ("majority", "best_of", "pass")
 # The axis that a reader sees first: what was generated is always measured, on every machine.
 FIRST_AXIS = "output_tokens"
@@ -132,8 +133,8 @@ def outcome(strategy: str, budget: float | int | str | None, configuration: str 
     head, detail = _parts(strategy)
     tail = budget_words(budget)
     text = (f"{head}@{tail}" if tail else head) + (f" ({detail})" if detail else "")
-    if strategy in (PLAIN, "one_sample") and tail == "1":
-        text = "one sample"  # nothing is voted on; facts.representatives calls every strategy of one sample this
+    if strategy in (PLAIN, ONE_SAMPLE) and tail == "1":
+        text = strategy_words(ONE_SAMPLE)  # nothing is voted on; facts.representatives calls every strategy of one sample this
     return " · ".join(part for part in (text, configuration) if part)
 
 
@@ -169,11 +170,13 @@ def probability(ratio: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, thousands separated, SI prefixes from a million on; a dash where it is unknown."""
+    """Three significant digits, thousands separated, SI prefixes from a million on; counts as whole; a dash where it is unknown."""
     if value is None:
         return "–"
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
+    if abs(value) < _SI[-1][0] and math.isclose(value, round(value), rel_tol=1e-9):
+        return f"{value:,.0f}"  # ten samples are 10, a mean of 10.04 is 10.0
     for scale, prefix in _SI:
         if abs(value) >= scale:
             return f"{_plain(value / scale, digits)}{NBSP}{prefix}"

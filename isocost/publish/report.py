@@ -23,7 +23,7 @@ from isocost.publish.compared import compared
 from isocost.publish.facts import Facts
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.handover import Handover
-from isocost.publish.scaling_figure import scaling_specification
+from isocost.publish.scaling_figure import axes_shown, on_axes, scaling_specification
 from isocost.store import Store
 
 TITLE = "Isocost: accuracy against inference compute"
@@ -86,10 +86,9 @@ def render(facts: Facts, library: str) -> str:
 def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
     """Specification of every chart: element id, then the value of its selector (cost axis, or strategy)."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    strategies, axis = facts.curve_strategies, facts.curve_axes[0] if facts.curve_axes else ""
+    strategies, axes = facts.curve_strategies, axes_shown(facts.scaling_points)
     # Cut once: filtering all curves for every task and strategy took half of a report over twenty tasks.
-    is_shown = pl.col("cost_axis") == axis
-    points, fits = _cut(facts.scaling_points.filter(is_shown)), _cut(facts.scaling_fits.filter(is_shown & pl.col("is_chosen")))
+    points, fits = _cut(on_axes(facts.scaling_points, axes)), _cut(on_axes(facts.scaling_fits.filter("is_chosen"), axes))
     frontiers, none = _cut(facts.frontier.filter(pl.col("cost") > 0), "cost_axis"), facts.scaling_fits.clear()
     for place, task in enumerate(facts.tasks):
         found[f"frontier-{place}"] = {
@@ -104,7 +103,7 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
             if (task, cost) in frontiers
         }
         found[f"curves-{place}"] = {
-            strategy: scaling_specification(mine, fits.get((task, strategy), none), axis, height=320, **_FLUID)
+            strategy: scaling_specification(mine, fits.get((task, strategy), none), axes[task], height=320, **_FLUID)
             for strategy in strategies
             if (mine := points.get((task, strategy))) is not None
             and mine.select(((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).any()).item()

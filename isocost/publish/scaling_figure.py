@@ -5,6 +5,7 @@ Lives here: its layers. Not here: fitting (``isocost.curves``), which rows are s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
@@ -53,10 +54,31 @@ def scaling_specification(
     rows = _rows(measured, "point") + _rows(_joined(fitted), "curve") + _bands(known, domain[1])
     x = drawing.cost_encoding(cost_axis, domain)
     y = drawing.accuracy_encoding(drawing.accuracy_domain(measured, known["asymptote"]))
-    colour = _colour(measured)
+    colour = _colour(measured, facet)
     layers = [*_asymptote_layers(x, colour), *_curve_layers(x, y, colour, cost_axis)]
     specification = drawing.layered(rows, layers, width=width, height=height)
     return drawing.panels(specification, "panel", sorted({row["panel"] for row in rows})) if facet else specification
+
+
+def axes_shown(points: pl.DataFrame) -> dict[str, str]:
+    """The cost axis that each task's curves are drawn against: the first one that people meet and that a measured point of it is on.
+
+    Args:
+        points: out_scaling_points.
+    """
+    drawn = points.filter((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).select("task", "cost_axis").unique()
+    order = labels.ordered_axes(drawn["cost_axis"].to_list())
+    found: dict[str, str] = {}
+    for task, axis in sorted(drawn.iter_rows(), key=lambda row: (row[0], order.index(row[1]))):
+        found.setdefault(task, axis)
+    return found
+
+
+def on_axes(frame: pl.DataFrame, axes: Mapping[str, str]) -> pl.DataFrame:
+    """The rows of each task that are on the axis it is drawn against."""
+    schema = {"task": pl.String, "cost_axis": pl.String}
+    wanted = pl.DataFrame({"task": list(axes), "cost_axis": list(axes.values())}, schema=schema)
+    return frame.join(wanted, on=("task", "cost_axis"), how="semi", maintain_order="left")
 
 
 def decided() -> pl.Expr:
@@ -99,9 +121,10 @@ def _panel(row: dict[str, Any]) -> str:
     return f"{labels.task_words(row['task'])} · {labels.strategy_words(row['strategy'])}"
 
 
-def _colour(measured: pl.DataFrame) -> Specification:
+def _colour(measured: pl.DataFrame, facet: bool) -> Specification:
     names = sorted(set(measured["configuration"].to_list()))
-    return name("configuration", scale={"domain": names, "range": [theme.colour(place) for place in range(len(names))]}, title=None)
+    scale = {"domain": names, "range": [theme.colour(place) for place in range(len(names))]}
+    return name("configuration", scale=scale, title=None, legend=drawing.legend(names, is_panel=facet))
 
 
 def _asymptote_layers(x: Specification, colour: Specification) -> list[Specification]:

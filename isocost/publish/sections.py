@@ -16,7 +16,7 @@ import isocost
 from isocost.publish import html, labels, sentences
 from isocost.publish.facts import Facts
 from isocost.publish.html import Cell, number
-from isocost.publish.scaling_figure import decided
+from isocost.publish.scaling_figure import axes_shown, decided, on_axes
 from isocost.schema.tables.frontiers import MACRO_TASK
 
 _KINDS = {"oracle": ", needs a perfect verifier", "metric": ", no way to answer"}
@@ -66,8 +66,10 @@ def cards(facts: Facts) -> str:
         if said is None:
             continue
         figure = f"<p class=figure>{said.accuracy}<small>{said.interval}</small></p>"
-        texts = html.tag("p", said.best) + html.tag("p", said.knee) + html.tag("p", said.doubt, class_="aside")
-        made.append(html.element("section", html.tag("h3", labels.task_words(task)) + figure + texts, class_="card"))
+        texts = html.element("p", html.breakable(said.best)) + html.element("p", html.breakable(said.knee))
+        texts += html.tag("p", said.doubt, class_="aside")
+        title = html.element("h3", html.breakable(labels.task_words(task)))
+        made.append(html.element("section", title + figure + texts, class_="card"))
     return f"<div class=cards>{''.join(made)}</div>" if made else ""
 
 
@@ -95,7 +97,9 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
     rows = facts.frontier_of(task, axis)
     hidden = {} if axis == facts.first_axis else {"hidden": ""}
     if rows.is_empty():
-        text = f"Nothing is known of {labels.axis_label(axis).short} for this task."
+        known = facts.axis_of(task)
+        text = f"Nothing is known of {labels.axis_label(axis).short} for this task"
+        text += f"; choose another cost axis, such as {labels.axis_label(known).short}." if known else "."
         return html.element("div", html.tag("p", text, class_="hint"), data_axis=axis, **hidden)
     steps = rows.filter("is_on_frontier").sort("cost")
     columns = (labels.axis_label(axis).heading, "Accuracy", "Interval")
@@ -138,10 +142,10 @@ def _left_out(facts: Facts, task: str, axis: str) -> str:
 
 def curves(facts: Facts) -> str:
     """A chart a task and a table of asymptotes a strategy."""
-    if not facts.curve_axes:
+    axes = axes_shown(facts.scaling_points)
+    if not axes:
         return ""
-    axis = facts.curve_axes[0]
-    chosen = facts.scaling_fits.filter((pl.col("cost_axis") == axis) & pl.col("is_chosen"))
+    points, chosen = on_axes(facts.scaling_points, axes), on_axes(facts.scaling_fits.filter("is_chosen"), axes)
     parts = [
         html.tag("h2", "Where more samples stop paying"),
         html.tag(
@@ -154,22 +158,35 @@ def curves(facts: Facts) -> str:
         "<div class=charts>",
     ]
     for place, task in enumerate(facts.tasks):
-        if facts.scaling_points.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).height:
+        if task in axes:
             chart = f'<div class=chart id="curves-{place}" role=img aria-label="Scaling curves of {html.escape(task)}"></div>'
             parts.append(f"<figure>{html.tag('h3', labels.task_words(task))}{chart}</figure>")
     parts.append("</div>")
+    drawn = set(points["strategy"])
     for strategy in facts.curve_strategies:
         hidden = {} if strategy == facts.curve_strategies[0] else {"hidden": ""}
         rows = chosen.filter(pl.col("strategy") == strategy).sort("task", "configuration")
-        parts.append(html.element("div", _asymptotes(rows), data_strategy=strategy, **hidden))
+        why = "No family could be fitted to these curves." if strategy in drawn else "No curve against the costs drawn here."
+        parts.append(html.element("div", _asymptotes(rows, why), data_strategy=strategy, **hidden))
+    parts.append(_other_axes(axes))
     return "".join(parts)
+
+
+def _other_axes(axes: dict[str, str]) -> str:
+    """The tasks whose curves are against another cost than those of the others, and why."""
+    usual = labels.ordered_axes(list(axes.values()))[0]
+    parts = []
+    for axis in labels.ordered_axes(list(axes.values()))[1:]:
+        tasks = ", ".join(labels.task_words(task) for task in labels.ordered_tasks([task for task, own in axes.items() if own == axis]))
+        parts.append(f"{labels.axis_label(axis).heading} instead of {labels.axis_label(usual).short}, which nothing is known of: {tasks}.")
+    return html.element("p", html.breakable(" ".join(parts)), class_="hint") if parts else ""
 
 
 def _kind(facts: Facts, strategy: str) -> str:
     return _KINDS.get(facts.kinds.get(strategy, "policy"), "")
 
 
-def _asymptotes(rows: pl.DataFrame) -> str:
+def _asymptotes(rows: pl.DataFrame, without: str) -> str:
     head = ["Task", "Configuration", number("Gain"), number("Interval"), "Trend", "Family", number("Asymptote"), number("Interval")]
     body = []
     for row in rows.with_columns(is_decided=decided()).iter_rows(named=True):
@@ -187,7 +204,7 @@ def _asymptotes(rows: pl.DataFrame) -> str:
             )
         )
     if not body:
-        return html.tag("p", "No family could be fitted to these curves.", class_="hint")
+        return html.tag("p", without, class_="hint")
     note = (
         "Gain: percentage points from the smallest to the largest measured budget. An asymptote is given where accuracy rises and the "
         "data decide it."
@@ -219,7 +236,7 @@ def accounting(facts: Facts) -> str:
         )
     note = (
         "A truncated sample ran into its token budget: without an answer it counts as not correct, and it is never dropped. Left out are "
-        "samples that the engine or the verifier failed on."
+        "samples that the engine or the verifier failed on, that nobody judged, or that stand in an imported source twice."
     )
     return html.tag("h2", "What was counted") + html.table(head, body) + html.tag("p", note, class_="hint")
 
@@ -245,14 +262,14 @@ def unknowns(facts: Facts) -> str:
 
 def provenance(facts: Facts) -> str:
     """Which runs and which code the numbers come from."""
-    head = ["Session", "Engine", "Device", "Isocost", "Started (UTC)", number("Samples"), "State"]
+    head = ["Session or import", "Engine", "Device", "Isocost", "Started (UTC)", number("Samples"), "State"]
     body = []
     for row in facts.sessions.sort("session_id", "attempt").iter_rows(named=True):
         state = "valid" if row["is_valid"] else ", ".join(row["invalid_reasons"]).replace("_", " ")
         body.append(
             (
-                html.long(f"{row['session_id']}, attempt {row['attempt']}"),
-                " ".join(str(v) for v in (row["engine"], row["engine_version"]) if v),
+                html.long(_session_words(row)),
+                " ".join(str(v) for v in (row["engine"], row["engine_version"]) if v) or "–",
                 html.long(row["device"] or "–"),
                 row["isocost_version"] or "–",
                 _moment(row["started_unix_s"]),
@@ -263,6 +280,13 @@ def provenance(facts: Facts) -> str:
     table = html.table(head, body) if body else html.tag("p", "No session is on record.", class_="hint")
     text = f"Written by Isocost {isocost.__version__}. The same tables lie beside this page in warehouse.duckdb and as Parquet in exports/."
     return html.tag("h2", "Where it comes from") + table + f"<footer class=page>{html.escape(text)}</footer>"
+
+
+def _session_words(row: dict[str, Any]) -> str:
+    """A session by its readable key; an import, whose key is a hash and which has no engine, by its format and its one model, too."""
+    if row["engine"] is not None:
+        return f"{row['session_id']}, attempt {row['attempt']}"
+    return " · ".join(str(part) for part in (row["source"], row["model_variant"], row["session_id"]) if part)
 
 
 def _selector(name: str, label: str, options: dict[str, str]) -> str:

@@ -105,10 +105,11 @@ def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
         reason = row["knee_reason"][0] if row.height else None
         return f"No knee: {reason}." if reason else "The frontier has no knee."
     knee = knees.row(0, named=True)
-    text = f"Knee at {name(knee)}: {labels.percent(knee['accuracy'])} for {labels.amount(knee['cost'], axis)}."
+    text = f"Knee at {name(knee)}: {labels.percent(knee['accuracy'])} for {labels.amount_phrase(knee['cost'], axis)}."
     if knee["outcome_id"] != top["outcome_id"]:
         gained = 100 * (top["accuracy"] - knee["accuracy"])
-        text += f" From there to the top costs {labels.number(top['cost'] / knee['cost'], 2)} times as much for {gained:.1f} points more."
+        more = f"{gained:.1f} points" if gained >= 0.05 else "less than 0.1 points"
+        text += f" From there to the top costs {labels.number(top['cost'] / knee['cost'], 2)} times as much for {more} more."
     return text
 
 

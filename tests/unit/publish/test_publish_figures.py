@@ -45,6 +45,33 @@ def test_the_frontier_figure_shows_every_outcome_and_the_staircase(facts):
     assert [row["note"] for row in drawn(specification, "bound") if "note" in row] == ["bound"]
 
 
+def test_a_single_vote_has_the_same_name_in_the_legend_as_beside_its_mark(facts):
+    rows = facts.frontier_of("adding", AXIS)
+    specification = frontier_specification(rows, AXIS, facet=False)
+    points = drawn(specification, "point")
+    assert {p["colour"] for p in points if p["label"] == "one sample"} == {"one sample"}
+    assert {p["colour"] for p in points if p["label"] != "one sample"} == {"majority"}
+    alone = frontier_specification(rows.filter(pl.col("budget") == 1), AXIS, facet=False)
+    legends = [layer["encoding"]["color"]["scale"]["domain"] for layer in alone["layer"] if "color" in layer["encoding"]]
+    assert legends and all(domain == ["one sample"] for domain in legends)
+
+
+@pytest.mark.parametrize(("cost", "accuracy", "align", "baseline"), [(1.0, 0.0, "left", "bottom"), (1e4, 0.9, "right", "bottom")])
+def test_the_label_of_a_lone_step_stays_inside_the_picture(facts, cost, accuracy, align, baseline):
+    rows = facts.frontier_of("adding", AXIS)
+    lone = rows.with_columns(is_on_frontier=pl.lit(False)).vstack(
+        rows.head(1).with_columns(cost=pl.lit(cost), accuracy=pl.lit(accuracy), is_on_frontier=pl.lit(True), outcome_id=pl.lit("lone"))
+    )
+    (noted,) = [p for p in drawn(frontier_specification(lone, AXIS, facet=False), "point") if "note" in p]
+    assert (noted["note"], noted["note_align"], noted["note_baseline"]) == ("last", align, baseline)
+
+
+def test_a_legend_has_as_many_columns_as_whole_names_fit(facts):
+    short, long = (drawing.legend(["x" * length, "y"], is_panel=False)["columns"]["expr"] for length in (5, 120))
+    assert short == "max(1, min(4, floor(width / 80)))" and long == "max(1, min(4, floor(width / 850)))"
+    assert drawing.legend(["x"], is_panel=True) == {}
+
+
 def test_sure_marks_are_darker_and_the_axis_has_its_unit(facts):
     specification = frontier_specification(facts.frontier_of("adding", AXIS), AXIS, facet=False)
     points = sorted(drawn(specification, "point"), key=lambda p: p["frontier_probability"])

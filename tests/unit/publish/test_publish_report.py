@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from isocost.publish import facts as facts_module
-from isocost.publish import report, terminal
+from isocost.publish import html, report, terminal
 from isocost.publish.labels import NBSP
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ SESSION = "quickstart-0123456789"
 class Page(HTMLParser):
     """Ids, options and text of a page; refuses tags that do not close."""
 
-    VOID = frozenset({"meta", "br", "i"})
+    VOID = frozenset({"meta", "br", "i", "wbr"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -94,6 +94,32 @@ def test_the_numbers_are_those_of_the_tables(lab):
     assert f"{100 * top['accuracy'].max():.1f} %" in page.text
     assert "Energy 188 samples: no power source" in page.text
     assert f"{SESSION}, attempt 1" in page.text and "vllm 0.32.0" in page.text
+
+
+def test_an_import_is_named_by_its_format_and_has_a_dash_for_an_engine(lab):
+    told = {"session_id": "im-0123456789abcdef", "source": "helm", "engine": None, "engine_version": None, "device": None}
+    imported = lab["core_sessions"].head(1).with_columns(**{name: pl.lit(value, dtype=pl.String) for name, value in told.items()})
+    page = Page(rendered(lab | {"core_sessions": imported}))
+    assert "helm · tiny · im-0123456789abcdef – – " in page.text and "attempt" not in page.text
+
+
+def test_curves_without_token_counts_are_drawn_against_samples(lab):
+    frames = dict(lab)
+    for name in ("out_scaling_points", "out_scaling_fits"):
+        is_other = (pl.col("task") == "sorting") & (pl.col("cost_axis") == "output_tokens_per_problem")
+        axis = pl.when(is_other).then(pl.lit("samples_per_problem")).otherwise(pl.col("cost_axis"))
+        frames[name] = lab[name].with_columns(cost_axis=axis)
+    text = rendered(frames)
+    titles = [
+        carried(text)["charts"][f"curves-{place}"]["majority_at_k"]["layer"][-1]["encoding"]["x"]["axis"]["title"] for place in (0, 1)
+    ]
+    assert titles == ["Generated tokens a problem", "Samples a problem"]
+    assert "Samples instead of generated tokens, which nothing is known of: sorting." in Page(text).text
+    assert "instead of" not in Page(rendered(lab)).text
+
+
+def test_long_names_break_after_their_marks():
+    assert html.breakable("a_b:c=<d>/e, f") == "a_<wbr>b:<wbr>c=&lt;d&gt;/<wbr>e, f"
 
 
 def test_names_from_outside_are_escaped(lab):
