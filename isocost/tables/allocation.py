@@ -60,7 +60,7 @@ def build_compute_optimal(
         core_samples: core_samples; invalid and unjudged samples are left out, and problems that not every configuration of the model
             has sampled at least twice. A configuration that shares fewer than half of the problems is left out itself.
         n_bins: difficulty bins; fewer where a bin would hold fewer than four problems.
-        n_budgets: budgets, spaced evenly in ln cost from the cheapest arm to the dearest.
+        n_budgets: budgets, spaced evenly in ln cost from the cheapest arm to the dearest; a single one where all cost the same.
         repetitions: random splits.
         seed: base seed; every task derives its own.
 
@@ -213,6 +213,8 @@ def _solve(
     accuracy, cost = bank.accuracy[strategy], bank.cost[axis]
     means = cost.mean(axis=1)
     budgets = np.geomspace(means.min(), means.max(), n_budgets)
+    # Configurations with one sample a problem to score cost one sample each, whatever the budget.
+    budgets = budgets[np.unique([number(budget) for budget in budgets], return_index=True)[1]]
     none = np.zeros_like(bins)
     best = allocation.cross_fit_budgets(accuracy, cost, bins, budgets, folds=splits)
     uniform = allocation.cross_fit_budgets(accuracy, cost, none, budgets, folds=splits)

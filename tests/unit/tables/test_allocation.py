@@ -73,6 +73,18 @@ def test_budgets_bound_the_cost_and_more_budget_is_not_worse(table):
     assert ratios.max() > 1.5
 
 
+def test_arms_of_one_price_have_one_budget():
+    # Two samples a problem leave one to score: every configuration is one arm of one sample.
+    found = build_compute_optimal(make_samples(samples=2), n_bins=2, repetitions=2)
+    budgets = found.group_by("model_variant", "cost_axis").agg(pl.col("budget_cost").unique().sort())
+    assert {(m, a): len(b) for m, a, b in budgets.iter_rows()} == {
+        ("small", "samples_per_problem"): 1,
+        ("small", "output_tokens_per_problem"): 8,
+        ("small", "flops_per_problem"): 8,
+    }
+    assert found.filter(cost_axis="samples_per_problem")["budget_cost"].unique().to_list() == [1.0]
+
+
 def test_the_larger_model_is_compared_at_equal_flops_only(table):
     whole = table.filter(pl.col("difficulty_bin") == -1)
     by_axis = whole.filter(pl.col("larger_model_variant").is_not_null())
