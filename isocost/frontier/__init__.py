@@ -5,7 +5,7 @@ Arrays in, arrays out. Not here: tables (isocost.tables), scaling curves (isocos
 (isocost.strategies).
 """
 
-from isocost.frontier.attainment import attainment_curves, attainment_probability
+from isocost.frontier.attainment import attainment_curves, attainment_levels, attainment_probability
 from isocost.frontier.bands import Band, simultaneous_band
 from isocost.frontier.bootstrap import (
     ProblemBootstrap,
@@ -42,18 +42,23 @@ from isocost.frontier.intervals import (
     variance_split,
     wilson,
 )
+from isocost.frontier.joint import joint_membership
 from isocost.frontier.knees import Knee, knee
-from isocost.frontier.margins import frontier_margin, margin_bounds
+from isocost.frontier.margins import FrontierDraws, frontier_draws, frontier_margin, margin_bounds
+from isocost.frontier.replication import Replicates, percentile_interval, replicates, standard_error
 
 __all__ = [
     "Band",
+    "FrontierDraws",
     "Gaps",
     "Knee",
     "McNemar",
     "Paired",
     "ProblemBootstrap",
+    "Replicates",
     "VarianceSplit",
     "attainment_curves",
+    "attainment_levels",
     "attainment_probability",
     "benjamini_hochberg",
     "bootstrap_intervals",
@@ -65,6 +70,7 @@ __all__ = [
     "duplicate_groups",
     "exclusive_contributions",
     "fixed_benchmark_se",
+    "frontier_draws",
     "frontier_margin",
     "frontier_membership",
     "gaps",
@@ -72,22 +78,26 @@ __all__ = [
     "hull_quality",
     "hypervolume",
     "jeffreys",
+    "joint_membership",
     "knee",
     "margin_bounds",
     "mcnemar",
     "mean_interval",
     "paired_comparison",
     "pareto_mask",
+    "percentile_interval",
     "problem_bootstrap",
     "problems_needed",
     "rate_faults",
     "replicate_means",
+    "replicates",
     "resample_counts",
     "score_interval",
     "simultaneous_band",
     "snap",
     "staircase",
     "staircase_quality",
+    "standard_error",
     "stratified_score_interval",
     "upper_hull",
     "variance_split",

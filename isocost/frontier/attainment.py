@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray, finite_array, matrix_pair
-from isocost.frontier.bootstrap import ROUNDING, replicate_means, resample_counts
+from isocost.frontier.bootstrap import resample_counts
+from isocost.frontier.draws import CHUNK, Pairs, pair_up
+from isocost.frontier.replication import ROUNDING, Replicates, replicates
 
 
 def attainment_curves(
@@ -46,10 +48,25 @@ def attainment_curves(
     Raises:
         IsocostError: shapes disagree, a value is not finite, or a level lies outside (0, 1].
     """
+    return attainment_levels(*_means(values, costs, draws, seed, clusters, counts), grid, levels=levels)
+
+
+def attainment_levels(quality: Replicates, cost: Replicates, grid: ArrayLike, *, levels: Sequence[float] = (0.05, 0.5, 0.95)) -> FloatArray:
+    """As `attainment_curves`, from means that were made before.
+
+    Args:
+        quality: means of the values, from `isocost.frontier.replicates`.
+        cost: means of the costs of the same outcomes in the same draws.
+        grid: as in `attainment_curves`.
+        levels: as in `attainment_curves`.
+
+    Raises:
+        IsocostError: the grid is not finite, or a level lies outside (0, 1].
+    """
     shares = finite_array(levels, "levels", (1,))
     if not ((shares > 0) & (shares <= 1)).all():
         raise IsocostError(f"the attainment levels are {list(levels)}", remedy="Each is a share of draws in (0, 1].")
-    best = np.concatenate(list(_best_at(values, costs, finite_array(grid, "grid", (1,)), draws, seed, clusters, counts)))
+    best = np.concatenate(list(_best_at(pair_up(quality, cost), finite_array(grid, "grid", (1,)))))
     falling = -np.sort(-best, axis=0)
     picked = falling[np.ceil(shares * len(best) - 1e-9).astype(np.int64) - 1]
     return np.where(np.isneginf(picked), np.nan, picked)
@@ -85,28 +102,28 @@ def attainment_probability(
     if limit.shape != wanted.shape:
         raise IsocostError(f"{len(limit)} goal costs for {len(wanted)} goal qualities", remedy="Give one of each per goal.")
     hits, total = np.zeros(len(limit), dtype=np.int64), 0
-    for best in _best_at(values, costs, limit, draws, seed, clusters, counts):
+    for best in _best_at(pair_up(*_means(values, costs, draws, seed, clusters, counts)), limit):
         hits += np.count_nonzero(best >= wanted - ROUNDING * np.abs(wanted), axis=0)
         total += len(best)
     return hits / total
 
 
-def _best_at(
-    values: ArrayLike,
-    costs: ArrayLike,
-    grid: FloatArray,
-    draws: int,
-    seed: int,
-    clusters: ArrayLike | None,
-    counts: NDArray | None,
-) -> Iterator[FloatArray]:
-    """Best quality affordable at each budget, draws x budgets, -inf where nothing is; yielded chunk by chunk."""
+def _means(
+    values: ArrayLike, costs: ArrayLike, draws: int, seed: int, clusters: ArrayLike | None, counts: NDArray | None
+) -> tuple[Replicates, Replicates]:
     grades, spent = matrix_pair(values, costs)
     if counts is None:
         counts = resample_counts(grades.shape[1], draws, seed, clusters=clusters)
+    return replicates(grades, counts), replicates(spent, counts)
+
+
+def _best_at(pairs: Pairs, grid: FloatArray) -> Iterator[FloatArray]:
+    """Best quality affordable at each budget, draws x budgets, -inf where nothing is; yielded chunk by chunk."""
     limit = grid + ROUNDING * np.abs(grid)
-    for (_, price), (_, grade) in zip(replicate_means(spent, counts), replicate_means(grades, counts), strict=True):
-        order = np.argsort(price, axis=1, kind="stable")
+    step = max(1, CHUNK // len(pairs))
+    for start in range(0, pairs.draws, step):
+        price, grade = pairs.rows(slice(start, start + step))
+        order = np.argsort(price, axis=1)
         price = np.take_along_axis(price, order, 1)
         reached = np.maximum.accumulate(np.take_along_axis(grade, order, 1), axis=1)
         place = np.stack([np.searchsorted(row, limit, side="right") for row in price]) - 1

@@ -1,8 +1,8 @@
 """One bootstrap of problems, shared by every outcome.
 
-Lives here: resampling of problems (or clusters of problems), replicate means of all outcomes as one matrix product, percentile
-and BCa intervals, frontier membership, attainment. Not here: intervals for single proportions (intervals.py), paired tests
-(comparisons.py).
+Lives here: resampling of problems (or clusters of problems), replicate means draw by draw, percentile and BCa intervals, frontier
+membership. Not here: means of all draws at once (replication.py), who is on each draw's frontier (draws.py), intervals for single
+proportions (intervals.py), paired tests (comparisons.py).
 
 The problem is the unit that is resampled and carries all outcomes with it, so that any two outcomes are compared on the same
 draw. The spread over samples of one problem is not uncertainty about the accuracy and is never resampled in its place.
@@ -21,11 +21,11 @@ from scipy.special import ndtr, ndtri
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray, finite_array, matrix_pair
 from isocost.frontier.dominance import frontier_rows
+from isocost.frontier.draws import pair_up, sweep
+from isocost.frontier.replication import ROUNDING, distinct_rows, percentile_interval, replicates, standard_error
 
 Interval = Literal["percentile", "bca"]
 
-# Replicate means differ in the last bits between columns of one matrix product; differences below this share are ties.
-ROUNDING = 1e-12
 # Numbers in flight per chunk: 16 Mi float64 = 128 MiB for each of the handful of temporaries.
 CHUNK = 1 << 21
 
@@ -159,9 +159,7 @@ def replicate_means(
         seed: of the noise.
     """
     rows = max(1, CHUNK // max(values.shape))
-    seen: dict[bytes, int] = {}
-    copy_of = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in values + 0.0])
-    distinct = values[np.unique(copy_of, return_index=True)[1]]
+    distinct, copy_of = distinct_rows(values)
     for start in range(0, len(counts), rows):
         weight = counts[start : start + rows].astype(np.float64)
         size = weight.sum(axis=1, keepdims=True)
@@ -176,6 +174,9 @@ def frontier_membership(
     values: FloatArray, costs: FloatArray, counts: NDArray, noise: FloatArray | None = None, seed: int = 0
 ) -> FloatArray:
     """Share of draws in which each outcome is on the frontier; arguments as `replicate_means`, costs like values."""
+    if noise is None:
+        pairs = pair_up(replicates(values, counts), replicates(costs, counts))
+        return sweep(pairs)[1][pairs.copy_of] / len(counts)
     hits = np.zeros(len(values), dtype=np.int64)
     chunks = zip(replicate_means(costs, counts), replicate_means(values, counts, noise, seed), strict=True)
     for (_, price), (_, grade) in chunks:
@@ -196,6 +197,8 @@ def bootstrap_intervals(
 
     Arguments as in `problem_bootstrap` and `replicate_means`; ``clusters`` are those that the counts were drawn with.
     """
+    if noise is None and method == "percentile":
+        return _plain_intervals(values, counts, confidence)
     low, high, se = (np.empty(len(values)) for _ in range(3))
     width = max(1, 4 * CHUNK // len(counts))
     for start in range(0, len(values), width):
@@ -210,6 +213,19 @@ def bootstrap_intervals(
             levels = _bca_levels(values[block], means, tails, clusters)
             ranked = np.sort(means, axis=0)
             low[block], high[block] = (_quantile_at(ranked, level) for level in levels)
+    return low, high, se
+
+
+def _plain_intervals(values: FloatArray, counts: NDArray, confidence: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Percentile intervals and standard errors of distinct rows, spread to their copies."""
+    rows, copy_of = distinct_rows(values)
+    found = np.empty((3, len(rows)))
+    width = max(1, 4 * CHUNK // len(counts))
+    for start in range(0, len(rows), width):
+        means = replicates(rows[start : start + width], counts).means
+        found[:2, start : start + width] = percentile_interval(means, confidence)
+        found[2, start : start + width] = standard_error(means)
+    low, high, se = found[:, copy_of]
     return low, high, se
 
 

@@ -1,7 +1,7 @@
 """By how much does an outcome beat, or miss, the frontier of all others?
 
-Lives here: the margin, its many-draws kernel and its bootstrap bounds. Not here: yes or no (dominance.py), probability of
-membership (bootstrap.py).
+Lives here: the margin, its bootstrap bounds, and both together with the share of draws on the frontier. Not here: yes or no
+(dominance.py), the sweep over draws (draws.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray, finite_array, matrix_pair
-from isocost.frontier.bootstrap import ROUNDING, replicate_means
 from isocost.frontier.dominance import snap
+from isocost.frontier.draws import Pairs, is_small, margin_rows, pair_up, sweep
+from isocost.frontier.replication import BLOCK, ROUNDING, Replicates, replicates
 
 # Share of the error probability that pays for leaving out rivals that cannot be the best.
 SCREENING = 0.005
@@ -57,7 +58,7 @@ def margin_bounds(
     ties. The lower bound is the plain percentile, which errs on the low side. Rivals of the upper bound are those at no more mean
     cost; the order of costs is taken as given there.
 
-    Needs 16 bytes per outcome and draw, as the margin of one outcome depends on all others.
+    A rival costs no more when it costs no more up to rounding, in each draw as in the means. Needs up to 25 bytes per outcome and draw.
 
     Args:
         values: quality per problem, shape ``(outcomes, problems)``.
@@ -73,31 +74,97 @@ def margin_bounds(
         IsocostError: shapes disagree, a value is not finite, or a tail is out of range.
     """
     grades, spent = matrix_pair(values, costs)
+    found = frontier_draws(replicates(grades, counts), replicates(spent, counts), tails=tails, weights=weights)
+    return found.low, found.high
+
+
+@dataclass(frozen=True)
+class FrontierDraws:
+    """What the draws say of every outcome's place.
+
+    Attributes:
+        membership: share of draws on the frontier, shape ``(outcomes,)``, as of `isocost.frontier.frontier_membership`.
+        low: lower bounds of the margin, shape ``(len(tails), outcomes)``, as of `margin_bounds`.
+        high: its upper bounds, same shape.
+    """
+
+    membership: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+def frontier_draws(
+    quality: Replicates, cost: Replicates, *, tails: Sequence[float] = (0.025, 0.05), weights: ArrayLike | None = None
+) -> FrontierDraws:
+    """Membership and the bounds of the margin from one sweep over the draws.
+
+    Args:
+        quality: means of the values, from `isocost.frontier.replicates`.
+        cost: means of the costs of the same outcomes in the same draws.
+        tails: as in `margin_bounds`.
+        weights: as in `margin_bounds`.
+
+    Raises:
+        IsocostError: a weight is not finite, or a tail is out of range.
+    """
     levels = finite_array(tails, "tails", (1,))
     if not ((levels > SCREENING) & (levels <= 0.5)).all():
         raise IsocostError(f"the tails are {list(tails)}", remedy=f"Each is an error probability in ({SCREENING}, 0.5].")
-    share = np.full(grades.shape[1], 1 / grades.shape[1]) if weights is None else finite_array(weights, "weights", (1,))
-    seen: dict[bytes, int] = {}
-    copy_of = np.array([seen.setdefault(g.tobytes() + c.tobytes(), len(seen)) for g, c in zip(grades + 0.0, spent + 0.0, strict=True)])
-    first = np.unique(copy_of, return_index=True)[1]
-    grades, spent = grades[first], spent[first]
-    quality, cost = grades @ share, snap(spent @ share, ROUNDING)
-    margin, worst, span = np.empty((len(counts), len(grades))), np.empty((len(counts), len(grades))), np.empty(len(counts))
-    for (start, price), (_, grade) in zip(replicate_means(spent, counts), replicate_means(grades, counts), strict=True):
-        margin[start : start + len(price)] = margin_rows(price, grade)
-        span[start : start + len(price)] = np.ptp(grade - quality, axis=1)
-    last = len(counts) - 1
-    plan = _rival_plan(cost, quality, reach=np.sort(span)[int(np.ceil((1 - SCREENING) * last))])
-    for start, grade in replicate_means(grades, counts):
-        worst[start : start + len(grade)] = _rival_error(grade - quality, plan)
-    margin.sort(axis=0)
-    worst.sort(axis=0)
+    problems = quality.rows.shape[1]
+    share = np.full(problems, 1 / problems) if weights is None else finite_array(weights, "weights", (1,))
+    pairs = pair_up(quality, cost)
+    grade, price = quality.rows[pairs.grade_of] @ share, snap(cost.rows[pairs.price_of] @ share, ROUNDING)
+    margin, hits = sweep(pairs)
+    last = pairs.draws - 1
     # Order statistics, not interpolation: infinite margins must not mix with finite ones.
-    low = margin[np.floor(levels * last).astype(np.int64)]
-    above = worst[np.ceil((1 - levels + SCREENING) * last).astype(np.int64)]
+    low = _order_statistics(margin, np.floor(levels * last).astype(np.int64))
+    plan = _rival_plan(price, grade, reach=np.sort(_span(pairs, grade))[int(np.ceil((1 - SCREENING) * last))])
+    worst = _rival_errors(pairs, grade, plan, margin)
+    above = _order_statistics(worst, np.ceil((1 - levels + SCREENING) * last).astype(np.int64))
     # Without rivals the error is -inf and the margin +inf: nothing can dominate, whatever the draws.
-    high = margin_rows(cost[None], quality[None]) + np.where(np.isneginf(above), 0.0, above)
-    return low[:, copy_of], high[:, copy_of]
+    high = margin_rows(price[None], grade[None]) + np.where(np.isneginf(above), 0.0, above)
+    return FrontierDraws(hits[pairs.copy_of] / pairs.draws, low[:, pairs.copy_of], high[:, pairs.copy_of])
+
+
+def _order_statistics(values: FloatArray, places: NDArray[np.int64]) -> FloatArray:
+    """The numbers at some places of every sorted row, shape ``(places, rows)``; sorts the rows on the way."""
+    step = max(1, BLOCK // values.shape[1])
+    for start in range(0, len(values), step):
+        values[start : start + step].sort(axis=1)
+    return values[:, places].T
+
+
+def _span(pairs: Pairs, quality: FloatArray) -> FloatArray:
+    """Largest minus smallest error of any outcome in every draw."""
+    rows, first = np.unique(pairs.grade_of, return_index=True)
+    low, high = np.full(pairs.draws, np.inf), np.full(pairs.draws, -np.inf)
+    step = max(1, BLOCK // pairs.draws)
+    for start in range(0, len(rows), step):
+        error = pairs.quality.means[rows[start : start + step]] - quality[first[start : start + step], None]
+        low, high = np.minimum(low, error.min(axis=0)), np.maximum(high, error.max(axis=0))
+    return high - low
+
+
+def _rival_errors(pairs: Pairs, quality: FloatArray, plan: list[_Step], out: FloatArray) -> FloatArray:
+    """`_rival_error` of all draws, outcomes x draws, written over ``out``."""
+    if is_small(out.size):
+        out[:] = _rival_error(pairs.quality.means[pairs.grade_of].T - quality, plan).T
+        return out
+    from isocost.frontier.kernels import rival_errors
+
+    none = np.array([], dtype=np.intp)
+    parts = []
+    for lists in (
+        [step.members for step in plan],
+        [none if step.rivals is None else step.rivals for step in plan],
+        [step.joining for step in plan],
+    ):
+        parts.append((np.concatenate(lists), np.cumsum([0, *(len(each) for each in lists)])))
+    (members, member_ends), (rivals, rival_ends), (joining, joining_ends) = parts
+    renewed = np.array([step.rivals is not None for step in plan])
+    told = (members, member_ends, rivals, rival_ends, renewed, joining, joining_ends)
+    rival_errors(pairs.quality.means, pairs.grade_of, quality, *told, out)
+    return out
 
 
 @dataclass(frozen=True)
@@ -147,20 +214,3 @@ def _rival_error(error: FloatArray, plan: list[_Step]) -> FloatArray:
         if len(step.joining):
             cheaper = np.maximum(cheaper, error[:, step.joining].max(axis=1))
     return found
-
-
-def margin_rows(cost: FloatArray, quality: FloatArray) -> FloatArray:
-    """Margin of every entry within its row, shape ``(rows, n)``."""
-    # Two stable sorts: by falling quality, then by cost, so that equals in cost stand best first.
-    order = np.argsort(-quality, axis=1, kind="stable")
-    order = np.take_along_axis(order, np.argsort(np.take_along_axis(cost, order, 1), axis=1, kind="stable"), 1)
-    spent, grade = np.take_along_axis(cost, order, 1), np.take_along_axis(quality, order, 1)
-    rival = np.full(cost.shape, -np.inf)
-    rival[:, 1:] = np.maximum.accumulate(grade, axis=1)[:, :-1]
-    same = spent[:, 1:] == spent[:, :-1]
-    rival[:, :-1] = np.maximum(rival[:, :-1], np.where(same, grade[:, 1:], -np.inf))
-    gain = grade - rival
-    gain[np.abs(gain) <= ROUNDING * np.abs(grade)] = 0.0
-    margin = np.empty(cost.shape)
-    np.put_along_axis(margin, order, gain, 1)
-    return margin

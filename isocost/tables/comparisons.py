@@ -68,10 +68,10 @@ def compare_single_samples(block: Block, confidence: float) -> pl.DataFrame:
 def single_sample_rows(block: Block) -> list[int]:
     """One outcome for each configuration: what a single sample a problem gives, in order of outcome_id."""
     samples = block.costs.get("samples_per_problem")
+    takes_one = np.zeros(len(block.values), dtype=bool) if samples is None else (samples == 1).all(axis=1)
     chosen: dict[str, tuple[tuple[int, str], int]] = {}
     for row, (point, strategy, budget) in enumerate(block.outcomes.select("point_id", "strategy", "budget").iter_rows()):
-        is_one = samples is not None and bool((samples[row] == 1).all())
-        if point is None or budget != 1 or not (strategy in SINGLE_SAMPLE or is_one):
+        if point is None or budget != 1 or not (strategy in SINGLE_SAMPLE or takes_one[row]):
             continue
         rank = (SINGLE_SAMPLE.index(strategy) if strategy in SINGLE_SAMPLE else len(SINGLE_SAMPLE), strategy)
         if point not in chosen or rank < chosen[point][0]:

@@ -7,28 +7,30 @@ out_comparisons' pairs (``comparisons``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.frontier import (
-    attainment_curves,
-    bootstrap_intervals,
+    Replicates,
+    attainment_levels,
     dpfr,
     duplicate_groups,
     exclusive_contributions,
+    frontier_draws,
     frontier_margin,
-    frontier_membership,
     gaps,
     hull_quality,
     hypervolume,
     knee,
-    margin_bounds,
     pareto_mask,
+    percentile_interval,
+    replicates,
     score_interval,
     snap,
+    standard_error,
     stratified_score_interval,
     upper_hull,
 )
@@ -107,15 +109,15 @@ def build_frontiers(
     macros = [macro_block([block for block in blocks if block.kind == kind], axes) for kind in KINDS]
     blocks = [] if only_over_tasks else blocks
     for block in (*blocks, *(macro for macro in macros if macro is not None)):
-        judged: dict[bytes, tuple] = {}
-        pictures = [picture for axis in axes if (picture := _picture(block, axis, judged)) is not None]
+        quality = _Quality(block)
+        pictures = [picture for axis in axes if (picture := _picture(block, axis, quality)) is not None]
         points = [_points_frame(block, picture) for picture in pictures]
         found["out_frontier_points"] += points
         found["out_frontiers"] += [_frontier_row(block, picture) for picture in pictures]
-        for name, frames in zip(JOINT, joint_frames(block), strict=True):
+        for name, frames in zip(JOINT, joint_frames(block, quality.drawn), strict=True):
             found[name] += frames
         if block.has_uncertainty:
-            found["out_frontier_attainment"] += [_attainment_frame(block, picture) for picture in pictures]
+            found["out_frontier_attainment"] += [_attainment_frame(block, picture, *picture.attained) for picture in pictures]
             if points and block.kind == "policy" and block.task != MACRO_TASK:
                 found["out_comparisons"].append(compare_frontier_outcomes(block, pl.concat(points), CONFIDENCE))
     # Where a task has oracles, that block also holds configurations whose answers nobody banked: pass@1 is a single sample, too.
@@ -152,12 +154,10 @@ def _with_configuration(outcomes: pl.DataFrame, points: pl.DataFrame) -> pl.Data
 
 @dataclass(frozen=True)
 class _Picture:
-    """Everything that is known of one block on one cost axis; arrays over the included outcomes."""
+    """Everything that is known of one block on one cost axis; arrays over the included outcomes, ``attained`` over a grid of budgets."""
 
     axis: str
     included: np.ndarray
-    values: np.ndarray
-    spent: np.ndarray
     cost: np.ndarray
     accuracy: np.ndarray
     cost_low: np.ndarray
@@ -171,13 +171,44 @@ class _Picture:
     scale: str
     reference: tuple[float, float]
     ideal: tuple[float, float]
+    attained: tuple[np.ndarray, np.ndarray] | None = None
 
     def scaled(self, cost: np.ndarray | float) -> np.ndarray:
         return np.log10(cost) if self.scale == "log10" else np.asarray(cost, dtype=np.float64)
 
 
-def _picture(block: Block, axis: str, judged: dict[bytes, tuple]) -> _Picture | None:
-    """Computes a picture; ``judged`` keeps the intervals of accuracy, which all axes with the same outcomes share."""
+class _Quality:
+    """What all axes of a block share: means of the values in every draw, and the intervals of accuracy."""
+
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.drawn = replicates(block.values, block.counts)
+        self.se = standard_error(self.drawn.means)
+        self._intervals: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray, str]] = {}
+
+    def intervals(self, included: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+        """Low end, high end and standard error of some outcomes' accuracies, and the name of the interval."""
+        key = included.tobytes()
+        if key not in self._intervals:
+            low, high, name = self._computed(included)
+            self._intervals[key] = (low, high, self.se[self.drawn.copy_of[included]], name)
+        return self._intervals[key]
+
+    def _computed(self, included: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+        block, values = self.block, self.block.values[included]
+        if not block.has_uncertainty or not ((values >= 0) & (values <= 1)).all():
+            return *(
+                each[self.drawn.copy_of[included]] for each in percentile_interval(self.drawn.means, CONFIDENCE)
+            ), "bootstrap_percentile"
+        if block.strata:
+            parts = [values[:, columns] for columns, _, _ in block.strata]
+            shares = [float(block.weights[columns].sum()) for columns, _, _ in block.strata]
+            low, high = stratified_score_interval(parts, shares, CONFIDENCE, clusters=[clusters for _, clusters, _ in block.strata])
+            return low, high, "score_stratified"
+        return *score_interval(values, CONFIDENCE, clusters=block.clusters), "score_effective"
+
+
+def _picture(block: Block, axis: str, quality: _Quality) -> _Picture | None:
     included = np.flatnonzero(np.isfinite(block.costs[axis]).all(axis=1))
     if included.size == 0:
         return None
@@ -187,63 +218,43 @@ def _picture(block: Block, axis: str, judged: dict[bytes, tuple]) -> _Picture | 
         raise IsocostError(
             f"a cost on {axis} is negative", where=f"out_strategy_problems, task {block.task}", remedy="Costs are 0 or more."
         )
-    low, high, _ = bootstrap_intervals(spent, block.counts, CONFIDENCE)
-    if included.tobytes() not in judged:
-        judged[included.tobytes()] = _accuracy_intervals(block, values)
-    bounds = margin_bounds(values, spent, block.counts, tails=TAILS, weights=block.weights)
+    drawn, prices = quality.drawn.take(included), replicates(spent, block.counts)
+    low, high = (each[prices.copy_of] for each in percentile_interval(prices.means, CONFIDENCE))
+    place = frontier_draws(drawn, prices, tails=TAILS, weights=block.weights)
     hull = np.zeros(len(cost), dtype=bool)
     hull[upper_hull(cost, accuracy)] = True
     groups = duplicate_groups(cost, accuracy)
     positive = bool((cost > 0).all())
-    return _Picture(
+    picture = _Picture(
         axis=axis,
         included=included,
-        values=values,
-        spent=spent,
         cost=cost,
         accuracy=accuracy,
         cost_low=np.minimum(low, cost),
         cost_high=np.maximum(high, cost),
-        judged=judged[included.tobytes()],
-        bounds=bounds,
-        possible=(bounds[1][1] > 0) & ~_matched_cheaper(values, cost),
-        member=frontier_membership(values, spent, block.counts),
+        judged=quality.intervals(included),
+        bounds=(place.low, place.high),
+        possible=(place.high[1] > 0) & ~_matched_cheaper(drawn.copy_of, cost),
+        member=place.membership,
         on=pareto_mask(cost, accuracy),
         hull=np.isin(groups, groups[hull]),
         scale="log10" if positive else "linear",
         reference=(_power_above(float(cost.max())), 0.0),
         ideal=(10.0 ** np.floor(np.log10(cost.min())) if positive else 0.0, 1.0),
     )
+    return replace(picture, attained=_attainment(picture, drawn, prices)) if block.has_uncertainty else picture
 
 
-def _matched_cheaper(values: np.ndarray, cost: np.ndarray) -> np.ndarray:
+def _matched_cheaper(copy_of: np.ndarray, cost: np.ndarray) -> np.ndarray:
     """Outcomes that a cheaper one equals on every problem: dominated without any doubt, whatever the draws."""
-    cheapest: dict[bytes, float] = {}
-    keys = [row.tobytes() for row in values + 0.0]
-    for key, price in zip(keys, cost, strict=True):
-        cheapest[key] = min(price, cheapest.get(key, np.inf))
-    return np.array([cheapest[key] < price for key, price in zip(keys, cost, strict=True)])
+    cheapest = np.full(int(copy_of.max()) + 1, np.inf)
+    np.minimum.at(cheapest, copy_of, cost)
+    return cheapest[copy_of] < cost
 
 
 def _power_above(cost: float) -> float:
     """The first power of ten above a cost: a reference that stays put while outcomes are added."""
     return float(10.0 ** (np.floor(np.log10(cost)) + 1)) if cost > 0 else 1.0
-
-
-def _accuracy_intervals(block: Block, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    """Low end, high end and standard error of every accuracy, and the name of the interval."""
-    low, high, se = bootstrap_intervals(values, block.counts, CONFIDENCE)
-    if not block.has_uncertainty:
-        return low, high, se, "bootstrap_percentile"
-    if not ((values >= 0) & (values <= 1)).all():
-        return low, high, se, "bootstrap_percentile"
-    if block.strata:
-        parts = [values[:, columns] for columns, _, _ in block.strata]
-        shares = [float(block.weights[columns].sum()) for columns, _, _ in block.strata]
-        low, high = stratified_score_interval(parts, shares, CONFIDENCE, clusters=[clusters for _, clusters, _ in block.strata])
-        return low, high, se, "score_stratified"
-    low, high = score_interval(values, CONFIDENCE, clusters=block.clusters)
-    return low, high, se, "score_effective"
 
 
 def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
@@ -258,8 +269,9 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
     gain = exclusive_contributions(picture.scaled(cost[first]), accuracy[first], _corner(picture, picture.reference))
     bend = knee(cost, accuracy, log_cost=picture.scale == "log10")
     outcomes = block.outcomes[picture.included]
-    ids = np.array(outcomes["outcome_id"].to_list(), dtype=object)
-    copies = {int(group): ids[groups == group].tolist() for group in np.unique(groups)}
+    # Groups are numbered densely, so that a group's number is its place after sorting.
+    grouped = outcomes.select("outcome_id", group=pl.Series(groups)).group_by("group", maintain_order=True).agg("outcome_id").sort("group")
+    copies = grouped["outcome_id"].gather(groups)
     drawn = {
         "cost": cost,
         "cost_low": picture.cost_low,
@@ -284,8 +296,8 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
         "dpfr_interpolated": dpfr(both, interpolated=True),
         "hypervolume_contribution": gain[groups],
         "is_knee": groups == (-1 if bend.index is None else groups[bend.index]),
-        "duplicate_of_outcome_id": [copies[int(group)][0] for group in groups],
-        "duplicate_outcome_ids": [copies[int(group)] for group in groups],
+        "duplicate_of_outcome_id": copies.list.first(),
+        "duplicate_outcome_ids": copies,
     }
     # Undefined numbers become NULL; where and why is in each column's meaning.
     nullable = ("frontier_margin", "frontier_margin_low", "frontier_margin_high", "cost_over_frontier")
@@ -361,14 +373,18 @@ def _frontier_row(block: Block, picture: _Picture) -> pl.DataFrame:
     return _headed(frame, block, picture.axis).with_columns(*_draw_columns(block))
 
 
-def _attainment_frame(block: Block, picture: _Picture) -> pl.DataFrame:
+def _attainment(picture: _Picture, quality: Replicates, prices: Replicates) -> tuple[np.ndarray, np.ndarray]:
+    """Budgets from the cheapest on the frontier to the dearest that may be on it, and what they attain at every level."""
     # Outcomes that are on no draw's frontier cannot change what a draw attains.
-    alive = picture.member > 0
+    alive = np.flatnonzero(picture.member > 0)
     on = np.unique(picture.cost[picture.on])
     low, high = on[0], max(on[-1], float(picture.cost_high[alive].max()))
     between = np.geomspace(low, high, GRID) if low > 0 else np.linspace(low, high, GRID)
     grid = np.unique(np.concatenate([on, between[1:-1], [high]]))
-    curves = attainment_curves(picture.values[alive], picture.spent[alive], grid, levels=LEVELS, counts=block.counts)
+    return grid, attainment_levels(quality.take(alive), prices.take(alive), grid, levels=LEVELS)
+
+
+def _attainment_frame(block: Block, picture: _Picture, grid: np.ndarray, curves: np.ndarray) -> pl.DataFrame:
     frame = pl.DataFrame(
         {
             "attained_ratio": np.repeat(LEVELS, len(grid)),

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import moocore
 import numpy as np
 import polars as pl
 
-from isocost.frontier import duplicate_groups, exclusive_contributions, hypervolume, pareto_mask, replicate_means, snap
+from isocost.frontier import (
+    Replicates,
+    duplicate_groups,
+    exclusive_contributions,
+    hypervolume,
+    joint_membership,
+    pareto_mask,
+    replicates,
+    snap,
+)
 from isocost.schema.frames import empty
 from isocost.tables.frontier_blocks import Block, cost_unit
 
@@ -38,7 +46,6 @@ class _View:
     axes: tuple[str, str]
     reason: str
     included: np.ndarray
-    values: np.ndarray
     spent: tuple[np.ndarray, np.ndarray]
     accuracy: np.ndarray
     costs: np.ndarray
@@ -49,14 +56,15 @@ class _View:
         return np.column_stack([np.log10(c) if scale == "log10" else c for c, scale in zip(costs.T, self.scales, strict=True)])
 
 
-def joint_frames(block: Block) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
+def joint_frames(block: Block, quality: Replicates) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
     """Rows of out_joint_frontier_points and of out_joint_frontiers for every pair of costs that the block knows.
 
     Args:
         block: one task (or the mean over tasks) and kind.
+        quality: means of its values in its draws.
     """
     views = [view for first, second, reason in COST_PAIRS if (view := _view(block, (first, second), reason)) is not None]
-    return [_points(block, view) for view in views], [_summary(block, view) for view in views]
+    return [_points(block, view, quality) for view in views], [_summary(block, view) for view in views]
 
 
 def _view(block: Block, axes: tuple[str, str], reason: str) -> _View | None:
@@ -69,45 +77,21 @@ def _view(block: Block, axes: tuple[str, str], reason: str) -> _View | None:
     spent = (block.costs[axes[0]][included], block.costs[axes[1]][included])
     costs = np.column_stack([snap(each @ block.weights, ROUNDING) for each in spent])
     scales = tuple("log10" if (column > 0).all() else "linear" for column in costs.T)
-    values = block.values[included]
-    return _View(axes, reason, included, values, spent, snap(values @ block.weights, ROUNDING), costs, (scales[0], scales[1]))
+    accuracy = snap(block.values[included] @ block.weights, ROUNDING)
+    return _View(axes, reason, included, spent, accuracy, costs, (scales[0], scales[1]))
 
 
-def membership(values: np.ndarray, spent: tuple[np.ndarray, np.ndarray], counts: np.ndarray) -> np.ndarray:
-    """Share of draws in which no other outcome is as accurate for no more of either cost and better in one; duplicates all count.
-
-    Args:
-        values: quality, outcomes x problems.
-        spent: the two costs, same shape each.
-        counts: from `isocost.frontier.resample_counts`.
-    """
-    hits, draws = np.zeros(len(values), dtype=np.int64), 0
-    for (_, grade), (_, first), (_, second) in zip(*(replicate_means(m, counts) for m in (values, *spent)), strict=True):
-        for axes in np.stack([_snapped(-grade), _snapped(first), _snapped(second)], axis=2):
-            hits += moocore.is_nondominated(axes, keep_weakly=True)
-        draws += len(grade)
-    return hits / draws
-
-
-def _snapped(values: np.ndarray) -> np.ndarray:
-    """As `isocost.frontier.snap`, for every row (draw) of a matrix at once."""
-    order = np.argsort(values, axis=1, kind="stable")
-    ranked = np.take_along_axis(values, order, 1)
-    starts = np.ones(values.shape, dtype=bool)
-    starts[:, 1:] = np.diff(ranked, axis=1) > ROUNDING * np.abs(ranked[:, 1:])
-    place = np.maximum.accumulate(np.where(starts, np.arange(values.shape[1]), 0), axis=1)
-    out = np.empty(values.shape)
-    np.put_along_axis(out, order, np.take_along_axis(ranked, place, 1), 1)
-    return out
-
-
-def _points(block: Block, view: _View) -> pl.DataFrame:
+def _points(block: Block, view: _View, quality: Replicates) -> pl.DataFrame:
     on = pareto_mask(view.costs, view.accuracy)
     groups = duplicate_groups(view.costs, view.accuracy)
     _, first = np.unique(groups, return_index=True)
     gain = exclusive_contributions(view.scaled(view.costs[first]), view.accuracy[first], _reference(view))
     outcomes = block.outcomes[view.included]
     ids = outcomes["outcome_id"].to_list()
+    probability: list[None] | np.ndarray = [None] * len(on)
+    if block.has_uncertainty:
+        spent = (replicates(each, block.counts) for each in view.spent)
+        probability = joint_membership(quality.take(view.included), *spent)
     head = {int(group): ids[int(row)] for group, row in zip(np.unique(groups), first, strict=True)}
     drawn = {
         "accuracy": view.accuracy,
@@ -118,7 +102,7 @@ def _points(block: Block, view: _View) -> pl.DataFrame:
         "is_on_second_cost_frontier": pareto_mask(view.costs[:, 1], view.accuracy),
         "hypervolume_contribution": gain[groups],
         "duplicate_of_outcome_id": [head[int(group)] for group in groups],
-        "frontier_probability": membership(view.values, view.spent, block.counts) if block.has_uncertainty else [None] * len(on),
+        "frontier_probability": probability,
     }
     frame = outcomes.select("outcome_id", "model_variant", "prompt", "point_id", "strategy", "budget", "parameters")
     series = [pl.Series(name, values, dtype=pl.Float64 if name == "frontier_probability" else None) for name, values in drawn.items()]

@@ -9,9 +9,11 @@ import pytest
 from isocost.errors import IsocostError
 from isocost.frontier import (
     hypervolume,
+    joint_membership,
     mcnemar,
     pareto_mask,
     problem_bootstrap,
+    replicates,
     resample_counts,
     score_interval,
     stratified_score_interval,
@@ -19,7 +21,6 @@ from isocost.frontier import (
 from isocost.schema.tables.frontiers import MACRO_TASK
 from isocost.tables.frontier_blocks import cost_unit, task_seed
 from isocost.tables.frontiers import TABLE_NAMES, build_frontiers
-from isocost.tables.joint_frontiers import membership
 
 pytestmark = pytest.mark.slow
 
@@ -335,7 +336,7 @@ def test_joint_membership_is_brute_force_over_the_draws():
             hits[i] += not any(
                 q[j] >= q[i] and x[j] <= x[i] and y[j] <= y[i] and (q[j] > q[i] or x[j] < x[i] or y[j] < y[i]) for j in range(5)
             )
-    assert membership(values, (first, second), counts) == pytest.approx(hits / 200)
+    assert joint_membership(*(replicates(matrix, counts) for matrix in (values, first, second))) == pytest.approx(hits / 200)
 
 
 def test_mixing_two_outcomes_beats_what_lies_between_them():
