@@ -52,8 +52,8 @@ class Generic(Importer):
         mapping = _mapping(source)
         kind = KINDS[source.path.suffix.lower()]
         found = rules(mapping)
-        if any(rule.target.kind == "flags" for rule in found):
-            return None  # lists go row by row
+        if any(rule.target.kind == "flags" for rule in found) or (kind == "jsonl" and _is_nested(source.path, found)):
+            return None  # lists and what lies inside objects go row by row
         if kind == "parquet":
             with pq.ParquetFile(source.path) as file:
                 _check_header(source.path, file.schema_arrow.names, [rule.source for rule in found])
@@ -74,16 +74,35 @@ class Generic(Importer):
             has_rows = True
             row = source.row("sample", source.path, place)
             for rule in found:
-                apply_rule(row, rule, values.get(rule.source))
-                if values.get(rule.source) is not None:
+                value = _field(values, rule.source)
+                apply_rule(row, rule, value)
+                if value is not None:
                     seen.add(rule.source)
             if row.values.get("problem_source_id") is None:
-                raise row.fail("problem", "is empty", "Every row needs its problem")
+                (name,) = (rule.source for rule in found if rule.name == "problem")
+                has = ", ".join(map(str, values))[:200]
+                raise row.fail("problem", "is empty", f"Every row needs its problem, here from {name!r}; this one has {has}")
             _declare(row, mapping)
             yield row
         absent = [rule.source for rule in found if rule.source not in seen]
         if absent and has_rows:
             raise no_such_columns(source, absent)
+
+
+def _field(values: dict[str, Any], name: str) -> Any:
+    """The value of a column; of ``a.b``, where no column is called that, the field b of the object a."""
+    if name in values or "." not in name:
+        return values.get(name)
+    head, _, rest = name.partition(".")
+    inner = values.get(head)
+    return _field(inner, rest) if isinstance(inner, dict) else None
+
+
+def _is_nested(path: Path, found: list[Rule]) -> bool:
+    """Whether a name with a dot is no column of the first row, but a field inside one."""
+    dotted = [rule.source for rule in found if "." in rule.source]
+    first = next(iter_json_lines(path), (0, {}))[1] if dotted else {}
+    return any(name not in first for name in dotted)
 
 
 def no_such_columns(source: Source, absent: list[str]) -> IsocostError:
@@ -195,6 +214,9 @@ def apply_rule(row: Row, rule: Rule, value: Any) -> None:
         row.flags(target.column, value)
     elif target.kind == "whole":
         row.whole(target.column, value)
+    elif isinstance(value, dict):
+        inner = ", ".join(f"{rule.source}.{key}" for key in list(value)[:5])
+        raise row.fail(target.column, f"{rule.source} is an object", f"Name a field inside it in the mapping: {inner}")
     elif value != "":
         row.text(target.column, str(value).lower() if isinstance(value, bool) else value)
 

@@ -232,6 +232,25 @@ def test_a_csv_file_without_a_header_says_so(tmp_path: Path, text: str) -> None:
         load(tmp_path, path)
 
 
+def test_fields_inside_objects_and_columns_with_a_dot_in_their_name(tmp_path: Path) -> None:
+    path, mapping = tmp_path / "t.jsonl", {"columns": {"problem": "meta.id", "correct": "graded.ok.now", "output_tokens": "n.tokens"}}
+    rows = [{"meta": {"id": f"q{i}"}, "graded": {"ok": {"now": i == 0}}, "n": {"tokens": 5 + i}} for i in range(2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    frame = load(tmp_path, path, mapping=mapping)
+    assert frame["problem_source_id"].to_list() == ["q0", "q1"] and frame["output_tokens"].to_list() == [5, 6]
+    assert frame["label_correct"].to_list() == [True, False] and not went_fast(frame)
+    path.write_text("".join(json.dumps({"meta.id": "a", "graded.ok.now": 1, "n.tokens": i}) + "\n" for i in range(2)))
+    flat = load(tmp_path, path, mapping=mapping)
+    assert flat["problem_source_id"].to_list() == ["a", "a"] and went_fast(flat)
+    for wrong, message in (
+        ("meta.name", r"here from 'meta\.name'; this one has meta, graded, n$"),
+        ("meta", "Name a field inside it .*meta.id$"),
+    ):
+        path.write_text(json.dumps(rows[0]) + "\n")
+        with pytest.raises(IsocostError, match=message):
+            load(tmp_path, path, mapping={"columns": mapping["columns"] | {"problem": wrong}})
+
+
 def test_an_unknown_unit_is_named() -> None:
     with pytest.raises(IsocostError, match="'mj'"):
         to_base(1.0, "mj")
