@@ -52,6 +52,13 @@ class Family(ABC):
     def starts(self, log_x: Array, y: Array, weight: Array) -> Array:
         """Returns start values (B, S, P); the solver refines the best one."""
 
+    def constant(self, level: Array) -> Array | None:
+        """Internal parameters (B, P) of the constants ``level`` (B,): where a fit starts again that ended worse than its mean.
+
+        None for a family that has no such constant, or whose own starts never do.
+        """
+        return None
+
     @abstractmethod
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns predictions (B, N) and their derivatives, one array (B, N) for each of the P columns of ``theta``."""

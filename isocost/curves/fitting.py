@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from isocost.curves.base import Array, Family
 from isocost.curves.base import family as find_family
-from isocost.curves.solver import best_start, solve
+from isocost.curves.solver import Solution, best_start, solve
 from isocost.errors import IsocostError
 
 Status = Literal["ok", "flat", "at_bound", "too_few_points", "not_converged"]
@@ -238,7 +238,7 @@ def fit_many(
         box = (np.broadcast_to(lower, theta.shape)[rows], np.broadcast_to(upper, theta.shape)[rows])
         first = np.full((len(rows), theta.shape[1]), np.nan) if initial is None else np.array(initial[rows], dtype=np.float64)
         first = _started(model, np.clip(first, *box), picked, box)
-        solution = solve(model.evaluate, first, *picked, *box, tolerance=tolerance, max_iterations=max_iterations)
+        solution = _solved(model, first, picked, box, tolerance=tolerance, max_iterations=max_iterations)
         theta[rows], rss[rows], converged[rows] = solution.theta, solution.rss, solution.is_converged
     return _assembled(model, x, y, weight, n, theta, rss, converged, distinct, (lower, upper))
 
@@ -252,6 +252,21 @@ def _started(model: Family, first: Array, picked: tuple[Array, Array, Array], bo
         starts = np.clip(model.starts(*part), box[0][rows, None], box[1][rows, None])
         first[rows] = best_start(model.evaluate, starts, *part)
     return first
+
+
+def _solved(model: Family, first: Array, picked: tuple[Array, Array, Array], box: tuple[Array, Array], **limits: float) -> Solution:
+    """Fits from the given starts; those that end worse than the mean once more from the mean, which they can then only improve on."""
+    solution = solve(model.evaluate, first, *picked, *box, **limits)
+    _, y, weight = picked
+    level = (weight * y).sum(axis=1) / weight.sum(axis=1)
+    start = model.constant(level)
+    if start is None:
+        return solution
+    rows = np.flatnonzero(solution.rss > (weight * (y - level[:, None]) ** 2).sum(axis=1) * (1.0 + 1e-6))
+    if len(rows):
+        again = solve(model.evaluate, start[rows], *(values[rows] for values in (*picked, *box)), **limits)
+        solution.theta[rows], solution.rss[rows], solution.is_converged[rows] = again.theta, again.rss, again.is_converged
+    return solution
 
 
 def _assembled(

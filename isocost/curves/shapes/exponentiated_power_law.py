@@ -46,6 +46,11 @@ class ExponentiatedPowerLaw(Family):
         exponent = np.concatenate([np.clip(slope, 0.0, 20.0), np.broadcast_to(_EXPONENTS, (len(y), len(_EXPONENTS)))], axis=1)
         return np.stack([mean_r + exponent * mean_x, exponent], axis=2)
 
+    def constant(self, level: Array) -> Array | None:
+        """Those with b = 0: points at 0 and 1 hardly weigh in the linearised start, and a curve through the others may miss them."""
+        inner = np.clip(level, 1e-12, 1.0 - 1e-12)
+        return np.stack([np.log(-np.log(inner)), np.zeros_like(inner)], axis=1)
+
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns exp(-h) with h = exp(ln(-a) - |b| ln x), and its derivatives."""
         h = np.exp(np.clip(theta[:, :1] - theta[:, 1:] * log_x, -700.0, 30.0))

@@ -89,6 +89,12 @@ def test_asymptote_is_the_limit_and_is_never_passed(name, truth):
     assert np.isinf(model.invert(truth[None], np.array([limit])))[0]
 
 
+@pytest.mark.parametrize("values", [[1.0, 0.25, 1.0], [1.0, 0.25, 0.99], [1.0, 0.1, 0.1, 1.0]])
+def test_points_at_the_ceiling_count_in_the_exponentiated_power_law(values):
+    result = fit("exponentiated_power_law", 2.0 ** np.arange(len(values)), values)
+    assert result.rss <= np.sum((np.array(values) - np.mean(values)) ** 2) * (1 + 1e-9)
+
+
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.sampled_from(sorted(TRUTH)))
