@@ -23,7 +23,7 @@ from isocost.frontier.replication import ROUNDING, Replicates
 # Outcomes x draws below which sorting is as fast as the compiled sweep is to load.
 SMALL = 1 << 18
 # Draws read together.
-TILE = 64
+TILE = 256
 # Layers of the frontier of the means that are members from the start.
 LAYERS = 3
 # Numbers in flight per chunk of the plain version and of the last step.
