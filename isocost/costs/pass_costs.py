@@ -95,7 +95,11 @@ def cost_of_pass_counts(
 
 def _frontier(per_model: NDArray[np.float64], baseline: ArrayLike | None) -> CostOfPass:
     problems = per_model.shape[1]
-    human = np.full(problems, np.inf) if baseline is None else np.broadcast_to(numbers(baseline, "baseline"), (problems,)).copy()
+    given = np.full((), np.inf) if baseline is None else numbers(baseline, "baseline")
+    if given.shape not in ((), (1,), (problems,)):
+        what = f"{given.size} baselines for {problems} problems"
+        raise IsocostError(what, where="argument baseline", remedy="Give one number, or one a problem")
+    human = np.broadcast_to(given, (problems,)).copy()
     frontier = np.minimum(per_model.min(axis=0), human)
     value = float(frontier.mean())
     without = np.array([_value(np.delete(per_model, m, axis=0), human) for m in range(per_model.shape[0])])
@@ -118,7 +122,15 @@ def group_essentialness(result: CostOfPass, groups: Mapping[str, Sequence[int]])
     Args:
         result: from `cost_of_pass`.
         groups: indexes into the models, by group name.
+
+    Raises:
+        IsocostError: an index is of no model.
     """
+    for name, members in groups.items():
+        strange = [member for member in members if not 0 <= member < len(result.per_model)]
+        if strange:
+            remedy = f"Give indexes from 0 to {len(result.per_model) - 1}"
+            raise IsocostError(f"there is no model {strange[0]}", where=f"group {name!r}", remedy=remedy)
     return {
         name: _essentialness(_value(np.delete(result.per_model, list(members), axis=0), result.baseline), result.value)
         for name, members in groups.items()

@@ -65,7 +65,8 @@ def beta_binomial_fit(n: ArrayLike, c: ArrayLike) -> Fit:
 
     Returns:
         A fit of family "beta_binomial"; ``log_likelihood`` sums log pmf over problems, ``n`` counts problems. Problems that are all
-        solved always, or all never, give status "flat".
+        solved always, or all never, give status "flat". One sample a problem tells only the mean of the p_i, not how they spread, which
+        all coverage beyond k = 1 hangs on: "too_few_points".
 
     Raises:
         IsocostError: when c > n or a count is negative or not whole.
@@ -109,8 +110,14 @@ def posterior_coverage(fit: Fit, n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Ar
 
     Returns:
         1 - B(alpha + c, beta + n - c + k) / B(alpha + c, beta + n - c), times the posterior chance that the problem can be solved.
+
+    Raises:
+        IsocostError: when c > n or a count is negative.
     """
     n, c, k = (np.asarray(v, dtype=np.float64) for v in (n, c, k))
+    if not ((c >= 0) & (c <= n)).all() or not (k >= 0).all():
+        remedy = "Give counts with 0 <= c <= n and k >= 0."
+        raise IsocostError("more correct samples than samples, or a negative count", where="posterior_coverage", remedy=remedy)
     alpha, beta = fit.parameters["alpha"], fit.parameters["beta"]
     if alpha is None or beta is None:
         return np.full(np.broadcast_shapes(n.shape, c.shape, k.shape), np.nan if fit.level is None else fit.level)
@@ -183,6 +190,7 @@ def _solve_cells(family: CountFamily, cells: _Cells, tally: Array, initial: Arra
     solved = tally @ cells.c
     is_short = tally.sum(axis=1) < 2
     is_flat = ~is_short & ((solved == 0) | (solved >= samples))
+    is_short |= ~is_flat & (tally @ (cells.n > 1) == 0)
     theta = np.full((len(tally), 3), np.nan)
     value = np.full(len(tally), np.nan)
     status = np.select([is_short, is_flat], [STATUSES.index("too_few_points"), STATUSES.index("flat")], default=0)

@@ -114,6 +114,8 @@ def choose_family(candidates: Sequence[str | Family], x: ArrayLike, y: ArrayLike
 
     A family that cannot be fitted at every cut is not scored. Ties go to fewer parameters, then to the name.
     """
+    if not candidates:
+        raise IsocostError("no family to choose from", where="choose_family", remedy="Name at least one; `families()` lists them.")
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     order = np.argsort(x, kind="stable")
     w = np.ones(len(x)) if weights is None else np.asarray(weights, dtype=np.float64)

@@ -147,6 +147,11 @@ def _tail(level: float, units: int | None) -> float:
     return float(ndtr(np.sqrt(units / (units - 1)) * student.ppf(tail, units - 1)))
 
 
+def _check_level(level: float, where: str) -> None:
+    if not 0.0 < level < 1.0:
+        raise IsocostError(f"level {level} is outside 0..1", where=where, remedy="Give a fraction such as 0.95.")
+
+
 def profile_interval(fit: Fit, level: float = 0.95) -> Interval:
     """Profile interval of the asymptote of one least-squares fit.
 
@@ -156,6 +161,7 @@ def profile_interval(fit: Fit, level: float = 0.95) -> Interval:
     Returns:
         The interval; both ends None where the family's asymptote is not fitted, the fit is flat or failed, or n <= p.
     """
+    _check_level(level, "profile_interval")
     model = fit.model or find_family(fit.family)
     if model.asymptote_kind != "fitted" or fit.status in ("flat", "too_few_points") or not fit.x or fit.n <= model.n_free:
         return Interval(None, None, level, "profile")
@@ -189,8 +195,9 @@ def compute_to_target(
         units: problems (clusters) behind the draws, as in ``percentile_bounds``.
 
     Raises:
-        IsocostError: when the target is not in 0..1.
+        IsocostError: when the target or the level is not in 0..1.
     """
+    _check_level(level, "compute_to_target")
     if not 0.0 <= target <= 1.0:
         raise IsocostError(f"target accuracy {target} is outside 0..1", where="compute_to_target", remedy="Give a fraction, not per cent.")
     compute = _central(fit, target)

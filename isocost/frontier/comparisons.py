@@ -131,6 +131,9 @@ def mcnemar(only_first: int, only_second: int) -> McNemar:
     """
     if only_first < 0 or only_second < 0:
         raise IsocostError("a count is negative", remedy="Pass numbers of discordant problems.")
+    if only_first != int(only_first) or only_second != int(only_second):
+        remedy = "Pass numbers of discordant problems; compare mean scores with `paired_comparison`."
+        raise IsocostError(f"{only_first} and {only_second} are no counts", remedy=remedy)
     total, fewer = only_first + only_second, min(only_first, only_second)
     if total == 0:
         return McNemar(1.0, 1.0, 0.0, 1.0)

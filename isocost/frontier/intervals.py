@@ -24,7 +24,10 @@ _DUST = 1e-24
 
 
 def _proportion(successes: ArrayLike, trials: ArrayLike, confidence: float) -> tuple[FloatArray, FloatArray, float]:
-    x, n = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
+    try:
+        x, n = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
+    except ValueError as error:
+        raise IsocostError(f"successes and trials do not fit each other: {error}", remedy="Give one count of each a row.") from None
     if not ((n > 0) & (x >= 0) & (x <= n)).all():
         raise IsocostError("successes are not between 0 and a positive number of trials", remedy="Pass counts x and n with 0 <= x <= n.")
     if not 0 < confidence < 1:

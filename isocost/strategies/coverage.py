@@ -30,7 +30,10 @@ def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
 
 def _read(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> tuple[Ints, Ints, Ints, Shape, tuple[Ints, ...]]:
     """Reads (n, c, k) as unique (n, c) columns against a row of budgets, with the map back to all problems."""
-    samples, right = np.broadcast_arrays(read_counts("n", n), read_counts("c", c))
+    samples, right = read_counts("n", n), read_counts("c", c)
+    if samples.shape != right.shape and samples.ndim and right.ndim:
+        raise IsocostError(f"{samples.size} problems in n and {right.size} in c", where="n and c", remedy="Give one of each a problem.")
+    samples, right = np.broadcast_arrays(samples, right)
     if np.any(right > samples):
         raise IsocostError("more correct samples than samples", where="c", remedy="c counts the correct ones among n.")
     if samples.ndim > 1:

@@ -58,6 +58,10 @@ def cumulative_energy(times_s: ArrayLike, watts: ArrayLike, at_s: ArrayLike, *, 
         IsocostError: see `integrate_power`.
     """
     times, power = _series(times_s, watts, "watts")
+    if np.any(power < 0):
+        index = int(np.argmax(power < 0))
+        where, remedy = f"argument watts, position {index}", "No device consumes less than nothing: leave unknown samples out"
+        raise IsocostError(f"the power {power[index]:g} W is negative", where=where, remedy=remedy)
     moments = np.asarray(at_s, dtype=np.float64)
     if moments.size == 0:
         return np.zeros(moments.shape)
@@ -90,7 +94,7 @@ def integrate_power(times_s: ArrayLike, watts: ArrayLike, start_s: float, end_s:
 
     Raises:
         IsocostError: samples that do not cover the window (energy there is unknown, not zero), times that do not increase,
-            values that are not finite, arrays of unequal length.
+            values that are not finite, negative power, arrays of unequal length.
     """
     edges = cumulative_energy(times_s, watts, np.array([start_s, end_s]), hold=hold) if start_s <= end_s else None
     if edges is None:

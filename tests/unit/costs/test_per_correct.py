@@ -142,3 +142,10 @@ def test_money():
     for call in (lambda: token_usd(hour, 1, 1), lambda: device_usd(mini, 1), lambda: token_usd(mini, 1, 1, cached_tokens=2)):
         with pytest.raises(IsocostError):
             call()
+
+
+def test_baselines_and_groups_that_do_not_fit_are_told():
+    with pytest.raises(IsocostError, match="2 baselines for 3 problems"):
+        cost_of_pass([[1.0, 2.0, 3.0]], [[0.5, 0.5, 0.5]], [1.0, 2.0])
+    with pytest.raises(IsocostError, match="group 'new': there is no model 7"):
+        group_essentialness(cost_of_pass([[1.0, 2.0]], [[0.5, 0.5]], 9.0), {"new": [7]})

@@ -112,3 +112,18 @@ def test_bootstrap_equals_refitting_repeated_problems(name):
         assert batch.predict([1.0, 8, 64])[row] == pytest.approx(alone.predict([1.0, 8, 64]), abs=1e-5)
     again = [bootstrap_counts(name, 16, c, draws=20, seed=3).parameters for _ in range(2)]
     assert np.array_equal(*again)
+
+
+@pytest.mark.parametrize("fit_of", [beta_binomial_fit, zero_inflated_beta_binomial_fit])
+def test_one_sample_a_problem_does_not_tell_how_difficulty_spreads(fit_of):
+    fit = fit_of(np.ones(40), [0, 1] * 20)
+    assert fit.status == "too_few_points" and np.isnan(coverage(fit, 10))
+    assert fit_of(np.ones(40), np.zeros(40)).status == "flat"
+    assert fit_of([1] * 39 + [2], [0, 1] * 19 + [0, 2]).status != "too_few_points"
+
+
+def test_a_posterior_of_counts_that_cannot_be_is_refused():
+    fit = beta_binomial_fit([20] * 4, [1, 3, 9, 18])
+    for n, c, k in ((20, 21, 1), (20, -1, 1), (20, 1, -1)):
+        with pytest.raises(IsocostError, match="posterior_coverage"):
+            posterior_coverage(fit, n, c, k)

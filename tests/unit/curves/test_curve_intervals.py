@@ -186,3 +186,12 @@ def test_more_accuracy_never_needs_less_compute(first, second):
     draws = fit_many("saturating_power_law", C, Y + np.random.default_rng(0).normal(0, 0.01, (20, 6)))
     low, high = sorted((first, second))
     assert (draws.compute_to_target(low) <= draws.compute_to_target(high)).all()
+
+
+def test_a_level_in_per_cent_is_refused():
+    line = fit("log_linear", [1, 2, 4, 8], [0.1, 0.2, 0.3, 0.4])
+    for asked in (lambda: compute_to_target(line, 0.25, level=95), lambda: profile_interval(line, 95)):
+        with pytest.raises(IsocostError, match="level 95 is outside"):
+            asked()
+    with pytest.raises(IsocostError, match="no family to choose from"):
+        choose_family([], [1, 2, 4], [0.1, 0.2, 0.3])

@@ -112,3 +112,8 @@ def test_published_shares_of_further_samples():
     assert np.isnan(sampling_shares([0.0, 1.0], 10)).all()
     with pytest.raises(IsocostError, match="budget of at least"):
         sampling_shares([1.5], 10)
+
+
+def test_counts_of_unlike_lengths_are_told():
+    with pytest.raises(IsocostError, match="2 problems in n and 3 in c"):
+        pass_at_k([10, 10], [1, 2, 3], 1)

@@ -107,3 +107,8 @@ def test_cumulative_energy_is_the_running_integral():
 def test_unknown_energy_is_an_error_not_a_number(arguments, match):
     with pytest.raises(IsocostError, match=match):
         integrate_power(*arguments)
+
+
+def test_negative_power_is_refused_with_its_place():
+    with pytest.raises(IsocostError, match="position 1: the power -1 W is negative"):
+        integrate_power([0, 1, 2], [1, -1, 1], 0, 2)
