@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from isocost.errors import IsocostError
 from isocost.strategies.shapes import Floats, Ints, Shape, read_budgets, read_counts
 
+_LOOK = 256
+
 
 def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
     """C(n-c, k) / C(n, k), elementwise after broadcasting: the chance that k of n samples avoid all c marked ones.
@@ -25,6 +27,8 @@ def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
         live = i < few
         left = np.maximum(n - many - i, 0)
         np.multiply(product, left / np.maximum(n - i, 1), out=product, where=live)
+        if i % _LOOK == _LOOK - 1 and not product[live].any():
+            break  # nothing is left to multiply: half a million factors of a bank of a million end after a thousand
     return np.where(k > n, np.nan, product)
 
 

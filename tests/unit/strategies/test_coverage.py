@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 from math import comb
 
@@ -117,3 +118,11 @@ def test_published_shares_of_further_samples():
 def test_counts_of_unlike_lengths_are_told():
     with pytest.raises(IsocostError, match="2 problems in n and 3 in c"):
         pass_at_k([10, 10], [1, 2, 3], 1)
+
+
+def test_a_bank_of_a_million_does_not_take_a_million_steps():
+    started = time.process_time()
+    found = pass_at_k([10**6, 10**6, 1000], [5 * 10**5, 3, 2], [1, 10**5, 5 * 10**5])
+    assert time.process_time() - started < 1.0
+    assert found[0] == pytest.approx([0.5, 1.0, 1.0], abs=1e-15)
+    assert found[1] == pytest.approx([3e-6, 0.271000243000, 0.875000375], abs=1e-9) and found[2, 0] == pytest.approx(0.002)
