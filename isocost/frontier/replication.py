@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray
 
 # Means of the same numbers taken in another order differ in the last bits; differences below this share are ties.
@@ -52,10 +53,16 @@ def replicates(values: FloatArray, counts: NDArray) -> Replicates:
     Args:
         values: shape ``(outcomes, problems)``, finite.
         counts: from `isocost.frontier.resample_counts`, or any weights of draws x problems; each draw is divided by its sum.
+
+    Raises:
+        IsocostError: a draw takes no problem at all.
     """
     rows, copy_of = distinct_rows(values)
     weight = counts.astype(np.float64)
-    return Replicates(rows, (rows @ weight.T) / weight.sum(axis=1), copy_of)
+    size = weight.sum(axis=1)
+    if not (size > 0).all():
+        raise IsocostError(f"draw {int(np.argmin(size))} takes no problem", remedy="Give every draw a positive weight.")
+    return Replicates(rows, (rows @ weight.T) / size, copy_of)
 
 
 def percentile_interval(means: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:

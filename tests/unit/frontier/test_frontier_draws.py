@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isocost.errors import IsocostError
 from isocost.frontier import draws as module
 from isocost.frontier import frontier_draws, frontier_membership, joint, joint_membership, percentile_interval, replicates, resample_counts
 from isocost.frontier.bootstrap import replicate_means
@@ -120,6 +121,8 @@ def test_replicates_are_the_means_of_the_draws():
     plain = np.concatenate([part for _, part in replicate_means(values, counts)])
     assert np.allclose(found.means[found.copy_of].T, plain, rtol=0, atol=1e-14)
     assert found.copy_of[3] == found.copy_of[4] and len(found.rows) < len(values)
+    with pytest.raises(IsocostError, match="draw 1 takes no problem"):
+        replicates(values, np.stack([counts[0], counts[0] * 0]))
 
 
 @pytest.mark.parametrize("draws", [2, 3, 40, 999, 1000])
