@@ -90,5 +90,8 @@ def _mean_costs(members: Sequence[Member]) -> np.ndarray:
 def _ordered(chain: Chain) -> Chain:
     ids = tuple(sorted({problem for bank, _ in chain for problem in bank.problem_ids}))
     pairs = [(bank.aligned(ids), facts) for bank, facts in chain]
-    costs = np.nanmean(ladder_costs([bank for bank, _ in pairs]), axis=0)
-    return tuple(pairs[i] for i in np.argsort(costs, kind="stable"))
+    costs = ladder_costs([bank for bank, _ in pairs])
+    known = ~np.isnan(costs)
+    # A mean over what is known, as nanmean, which complains where that is nothing: such a member comes last.
+    means = np.where(known.any(axis=0), np.where(known, costs, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan)
+    return tuple(pairs[i] for i in np.argsort(means, kind="stable"))

@@ -12,7 +12,7 @@ WITH candidates AS (
         output_tokens_per_problem,
         chance_of_reaching(accuracy, accuracy_low, accuracy_high, 0.5) AS chance
     FROM out_strategy_outcomes
-    WHERE strategy_kind = 'policy' AND n_problems_undefined = 0 AND accuracy >= 0.5
+    WHERE strategy_kind = 'policy' AND n_problems_undefined = 0 AND accuracy >= 0.5 AND output_tokens_per_problem IS NOT NULL
 ),
 bars AS (
     FROM (VALUES ('as measured', 0.5), ('90 % sure', 0.9)) AS bars (reached, least_chance)

@@ -396,3 +396,13 @@ def test_default_budgets_and_task_by_task_building(bank):
     two = pl.concat([bank, bank.with_columns(task=pl.lit("words"), point_id=pl.lit("pt-2"))])
     parts = list(iter_outcomes(two, strategies=["pass_at_k"], bootstrap=FAST))
     assert [part[0]["task"].unique().to_list() for part in parts] == [["sums"], ["words"]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_chain_whose_costs_nobody_knows_is_built_without_a_warning(two_models):
+    hidden = pl.col("model_variant") == "small"
+    names = [name for name in ("output_tokens", "flops", "latency_s", "energy_j", "cost_usd") if name in two_models.columns]
+    without = two_models.with_columns(pl.when(hidden).then(None).otherwise(pl.col(name)).alias(name) for name in names)
+    outcomes, _ = build_outcomes(without, bootstrap=FAST)
+    chained = outcomes.filter(pl.col("budget_unit") == "models")
+    assert chained.height and chained["output_tokens_per_problem"].null_count() > 0
