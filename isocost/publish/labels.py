@@ -196,7 +196,8 @@ def amount(value: float | None, cost_axis: str) -> str:
 
 def amount_phrase(value: float | None, cost_axis: str) -> str:
     """A cost inside a sentence: ``812 generated tokens a problem``, ``2.31 TFLOP a problem``."""
-    return f"{amount(value, cost_axis)} {axis_label(cost_axis).noun}"
+    text, noun = amount(value, cost_axis), axis_label(cost_axis).noun
+    return f"{text} {noun.replace('samples a', 'sample a').replace('tokens a', 'token a') if text == '1' else noun}"
 
 
 def count(value: int | None) -> str:

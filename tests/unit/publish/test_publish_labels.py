@@ -48,6 +48,14 @@ def test_amounts_carry_their_unit(value, axis, text):
     assert plain(labels.amount(value, axis)) == text
 
 
+def test_one_of_something_is_no_plural():
+    said = [
+        labels.amount_phrase(value, axis)
+        for value, axis in ((1.0, "samples"), (1.0, "output_tokens"), (1.02, "samples"), (10.0, "samples"))
+    ]
+    assert said == ["1 sample a problem", "1 generated token a problem", "1.02 samples a problem", "10 samples a problem"]
+
+
 @pytest.mark.parametrize(("ratio", "text"), [(1.0, "100 %"), (0.996, "> 99 %"), (0.5, "50 %"), (0.004, "< 1 %"), (0.0, "0 %"), (None, "–")])
 def test_a_probability_claims_no_more_than_draws_can_give(ratio, text):
     assert plain(labels.probability(ratio)) == text
