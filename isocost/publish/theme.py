@@ -15,7 +15,9 @@ Mode = Literal["light", "dark"]
 # Mid-tone, so that they read on white and on near-black; neighbours differ in lightness too, for colour-blind readers.
 PALETTE = ("#3b7dd8", "#e0861a", "#2a9d74", "#a05fd0", "#d64f5c", "#1fa2b8", "#8a7a2b", "#c8589f", "#7fae3a", "#9a5b3c")
 NEUTRAL = "#949cab"
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+_STAR = "M0,-1L.23,-.32L.95,-.31L.37,.12L.59,.81L0,.4L-.59,.81L-.37,.12L-.95,-.31L-.23,-.32Z"
+_SALTIRE = "M-.8,-.5L-.5,-.8L0,-.3L.5,-.8L.8,-.5L.3,0L.8,.5L.5,.8L0,.3L-.5,.8L-.8,.5L-.3,0Z"
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", _STAR, "triangle-right", _SALTIRE, "triangle-left")
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 _INK = {

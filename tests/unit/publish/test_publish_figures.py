@@ -81,6 +81,14 @@ def test_sure_marks_are_darker_and_the_axis_has_its_unit(facts):
     assert specification["encoding"]["x"]["scale"]["type"] == "log"
 
 
+def test_ten_configurations_have_ten_marks(facts):
+    rows = facts.frontier_of("adding", AXIS)
+    made = pl.concat([rows.head(1).with_columns(configuration=pl.lit(f"c{n}"), outcome_id=pl.lit(f"o{n}")) for n in range(10)])
+    specification = frontier_specification(made, AXIS, facet=False)
+    (shape,) = [layer["encoding"]["shape"] for layer in specification["layer"] if "shape" in layer["encoding"]]
+    assert len(set(shape["scale"]["range"])) == len(shape["scale"]["domain"]) == 10
+
+
 def test_many_strategies_share_one_colour(facts):
     rows = facts.frontier_of("adding", AXIS)
     more = [rows.head(1).with_columns(strategy=pl.lit(f"s{n}"), outcome_id=pl.lit(f"o{n}"), is_on_frontier=pl.lit(False)) for n in range(9)]
