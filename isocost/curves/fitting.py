@@ -19,6 +19,8 @@ from isocost.curves.solver import Solution, best_start, solve
 from isocost.errors import IsocostError
 
 Status = Literal["ok", "flat", "at_bound", "too_few_points", "not_converged"]
+# Noise around 1 is an accuracy still; 42 is one in per cent, which every bounded family would call flat.
+_MOST = 1.5
 STATUSES: tuple[Status, ...] = ("ok", "flat", "at_bound", "too_few_points", "not_converged")
 # A rise below this over all observed compute is no gain: it is far below one problem in a benchmark of 100,000.
 FLAT_GAIN = 1e-6
@@ -188,9 +190,13 @@ def fit(family: str | Family, x: ArrayLike, y: ArrayLike, weights: ArrayLike | N
         The fit. Flat, degenerate or too few data give a status, never an exception.
 
     Raises:
-        IsocostError: when the family is unknown or the input is malformed (shapes, x <= 0, NaN, negative weights).
+        IsocostError: when the family is unknown or the input is malformed (shapes, x <= 0, NaN, negative weights, y in per cent).
     """
-    return fit_many(family, np.atleast_1d(x), np.atleast_1d(y)[None, :], weights).fit(0)
+    values = np.atleast_1d(np.asarray(y, dtype=np.float64))
+    beyond = values[np.isfinite(values) & (np.abs(values) > _MOST)]
+    if beyond.size:
+        raise IsocostError(f"{beyond[-1]:g} is no accuracy", where="fit: y", remedy="Give fractions in 0..1, not per cent.")
+    return fit_many(family, np.atleast_1d(x), values[None, :], weights).fit(0)
 
 
 def fit_many(

@@ -188,6 +188,13 @@ def test_more_accuracy_never_needs_less_compute(first, second):
     assert (draws.compute_to_target(low) <= draws.compute_to_target(high)).all()
 
 
+@pytest.mark.parametrize("name", families())
+def test_accuracies_in_per_cent_are_refused_and_noise_around_one_is_not(name):
+    with pytest.raises(IsocostError, match=r"78\.2 is no accuracy.*not per cent"):
+        fit(name, [1, 4, 16, 64], [30.0, 54.5, 68.0, 78.2])
+    assert fit(name, [1, 4, 16, 64], [0.5, 0.9, 1.01, 1.02]).n == 4
+
+
 def test_a_level_in_per_cent_is_refused():
     line = fit("log_linear", [1, 2, 4, 8], [0.1, 0.2, 0.3, 0.4])
     for asked in (lambda: compute_to_target(line, 0.25, level=95), lambda: profile_interval(line, 95)):
