@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from isocost.bank.importers.sealing import imports_root
+from isocost.bank.importers.sealing import import_manifest, imports_root
 from isocost.bank.layout import manifest_folder, part_folder
 from isocost.bank.reader import read_manifests
 from isocost.errors import IsocostError
@@ -214,7 +214,9 @@ def _core_of_import(store: Store, session_id: str) -> Frames:
     from isocost.tables.imports import build_imported_core
 
     told = source_facts(store, session_id)
-    return build_imported_core(raw_rows(store, "raw_imports", session_id), verifier=told.get("verifier"))
+    raw = raw_rows(store, "raw_imports", session_id)
+    manifests = {told["import_id"]: import_manifest(store.lake, told["source_slug"], told["import_id"])}
+    return build_imported_core(raw, verifier=told.get("verifier"), manifests=manifests)
 
 
 def write_cards(store: Store, *, force: bool = False, ledger: Ledger | None = None) -> Curated:

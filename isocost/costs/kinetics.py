@@ -79,7 +79,7 @@ def kinetics_terms(
     if decode_batch is not None and not decode_batch >= 1:
         raise IsocostError("a decode batch holds at least one sequence", where="argument decode_batch")
     elements, ratio, active = float(model.kv_elements_per_token), model.queries_per_kv_head, float(model.parameters_active)
-    prompts_read = 1.0 if is_prompt_shared else n
+    prompts_read = np.where(n > 0, 1.0, 0.0) if is_prompt_shared else n  # no trial reads nothing
     kv_bytes = model.bytes_per_kv_element * elements * (prompts_read * p * o + n * o**2 / 2)
     zero = np.zeros(np.broadcast_shapes(p.shape, o.shape, n.shape))
     prefill = prompts_read * (2 * active * p + ratio * elements * p**2) if with_prefill else zero

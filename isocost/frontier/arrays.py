@@ -28,16 +28,19 @@ def finite_array(values: ArrayLike, name: str, ndim: tuple[int, ...]) -> FloatAr
         ndim: the ranks that are allowed.
 
     Raises:
-        IsocostError: wrong rank, or an entry is NaN or infinite (the first one is named).
+        IsocostError: no numbers, wrong rank, or an entry is NaN or infinite (the first one is named).
     """
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise IsocostError(f"`{name}` is no array of numbers ({error})", remedy="Pass numbers, rows of one length.") from error
     if array.ndim not in ndim:
         raise IsocostError(f"`{name}` has {array.ndim} dimensions", remedy=f"Pass an array of rank {' or '.join(map(str, ndim))}.")
     if not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise IsocostError(
             f"`{name}` holds {array[place]} at {list(place)}",
-            remedy="An unknown value has no place in a dominance order: leave such rows out and count them.",
+            remedy="An unknown value cannot be compared or averaged: leave such rows out and count them.",
         )
     return array
 

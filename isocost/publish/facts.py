@@ -114,6 +114,15 @@ class Facts:
         return self.bound.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy")
 
 
+def _axes(points: pl.DataFrame) -> tuple[str, ...]:
+    """Every cost axis once, in the usual order; first of all the first one that half of the tasks have, or the most."""
+    axes = labels.ordered_axes(points["cost_axis"].unique().to_list())
+    tasks = dict(points.group_by("cost_axis").agg(pl.col("task").n_unique()).iter_rows())
+    enough = min(points["task"].n_unique() / 2, max(tasks.values(), default=0))
+    first = next((axis for axis in axes if tasks[axis] >= enough), None)
+    return tuple(sorted(axes, key=lambda axis: axis != first))
+
+
 def representatives(points: pl.DataFrame) -> pl.DataFrame:
     """One row of each group of equal outcomes: the strategy that most people know, so that k = 1 is not called after an exotic one."""
     group = ["task", "frontier_kind", "quality_measure", "cost_axis", "duplicate_of_outcome_id"]
@@ -171,7 +180,7 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         missing=int(tables["core_points"]["samples_missing"].sum()),
         kinds=dict(tables["out_strategy_outcomes"].select("strategy", "strategy_kind").unique().sort("strategy").iter_rows()),
         tasks=tuple(tasks),
-        axes=tuple(labels.ordered_axes(points["cost_axis"].unique().to_list())),
+        axes=_axes(points),
     )
 
 

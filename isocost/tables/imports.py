@@ -55,7 +55,7 @@ def build_imported_core(
     Args:
         raw_imports: rows of that table.
         verifier: registered verifier that judges every text; the source's labels judge where None.
-        manifests: manifests of the imports by import_id, for the time of the import; left NULL where not given.
+        manifests: manifests of the imports by import_id, for the version of this project that read them; left NULL where not given.
 
     Returns:
         core_samples, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and

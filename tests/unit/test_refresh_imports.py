@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import isocost
 from isocost import refresh
 from isocost.bank.importers import ImportReport, sealed_imports
 from isocost.errors import IsocostError
@@ -46,6 +47,7 @@ def test_the_same_content_under_a_second_key_is_told_where_it_lies(store, tmp_pa
         refresh.curate_session(store, "import-two")
     refresh.curate_session(store, "import-one")
     assert store.read("core_samples").height == 4
+    assert store.read("core_sessions")["isocost_version"].to_list() == [isocost.__version__]
 
 
 def test_the_same_key_again_changes_nothing(store, tmp_path):

@@ -245,6 +245,15 @@ def source_names(lake: Path) -> dict[str, str | None]:
     return found
 
 
+def import_manifest(lake: Path, source_slug: str, import_id: str) -> dict[str, Any]:
+    """What an import said of itself when it was sealed: its format, version, what was given and what stayed unknown.
+
+    Raises:
+        IsocostError: it is missing or damaged.
+    """
+    return _read_manifest(imports_root(lake) / f"source={source_slug}" / f"import={import_id}")
+
+
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:

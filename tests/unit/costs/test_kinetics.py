@@ -59,3 +59,8 @@ def test_extensions_carry_their_own_terms():
     assert plain.prefill == 0 and plain.weights == 0
     with pytest.raises(IsocostError, match="decode_batch"):
         kinetics_terms(Q8, 1, 1, 1, 1.0, decode_batch=0)
+
+
+def test_no_trial_costs_nothing():
+    assert kinetics_terms(Q8, 100, 50, 0, 200.0, with_prefill=True, decode_batch=4).total == 0
+    assert kinetics_eflops(Q8, 100, 50, [0, 1], 200.0).tolist() == [0.0, float(kinetics_eflops(Q8, 100, 50, 1, 200.0))]

@@ -117,6 +117,7 @@ def test_no_points_no_frontier():
     [
         ([1, np.nan], [0.1, 0.2], {}, r"`cost` holds nan at \[1, 0\]|`cost` holds nan at \[1\]"),
         ([1, 2], [0.1, np.inf], {}, "`quality` holds inf"),
+        (["much"], [0.1], {}, "`cost` is no array of numbers"),
         ([1, 2], [0.1], {}, "2 costs for 1 qualities"),
         ([1, 2], [0.1, 0.2], {"cost_direction": "down"}, "`down` is no direction"),
         ([1, 2], [0.1, 0.2], {"tolerance": -1}, "tolerance is -1"),

@@ -104,3 +104,14 @@ def test_no_knee_is_told_with_its_reason(lab):
 def test_nothing_banked_is_nothing_shown():
     facts = facts_module.from_frames({})
     assert (facts.tasks, facts.axes, facts.first_axis, facts.curve_axes) == ((), (), None, ())
+
+
+def test_the_axis_shown_first_is_one_that_half_of_the_tasks_have(lab):
+    points = lab["out_frontier_points"]
+    tokens = pl.col("cost_axis") == "output_tokens_per_problem"
+    few = pl.concat([points, *(points.filter(~tokens).with_columns(task=pl.lit(name)) for name in ("import_a", "import_b", "import_c"))])
+    facts = gathered(lab | {"out_frontier_points": few})
+    assert facts.first_axis != "output_tokens_per_problem" and "output_tokens_per_problem" in facts.axes
+    assert facts.axis_of("import_a") == facts.first_axis
+    half = pl.concat([points, *(points.filter(~tokens).with_columns(task=pl.lit(name)) for name in ("import_a", "import_b"))])
+    assert gathered(lab | {"out_frontier_points": half}).first_axis == "output_tokens_per_problem"
