@@ -18,6 +18,8 @@ from isocost.publish import labels
 Specification = dict[str, Any]
 # Width of a letter in a legend, and of a mark with the gaps around an entry, in pixels.
 _LETTER, _MARK = 6.7, 46
+# Pixels beside the plot: the axis with its labels and title, and the padding.
+_AXIS = 90
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 
@@ -106,8 +108,10 @@ def legend(names: list[str], *, is_panel: bool) -> Specification:
     if is_panel:
         return {}
     entry = max(len(name) for name in names) * _LETTER + _MARK
-    columns = f"max(1, min(4, floor(width / {entry:.0f})))"
-    return {"columns": {"expr": columns}, "labelLimit": {"expr": f"max(80, width / {columns} - {_MARK})"}}
+    # Not from the plot's width: it shrinks when the axis is laid out, and the rows that are then added would be cut off.
+    room = f"(containerSize()[0] > 0 ? containerSize()[0] - {_AXIS} : width)"
+    columns = f"max(1, min(4, floor({room} / {entry:.0f})))"
+    return {"columns": {"expr": columns}, "labelLimit": {"expr": f"max(80, {room} / {columns} - {_MARK})"}}
 
 
 def outcome_tooltip(cost_axis: str) -> list[Specification]:

@@ -47,7 +47,7 @@ def frontier_specification(
 ) -> Specification:
     """Accuracy with its interval against cost on a logarithmic axis, the frontier as a staircase.
 
-    Colour is the strategy, shape the configuration, size and opacity the probability of being on the frontier.
+    Colour is the strategy, shape the configuration while there are marks enough, size and opacity the probability of being on the frontier.
 
     Args:
         points: rows of out_frontier_points on one cost axis with ``configuration``; costs above zero.
@@ -178,6 +178,8 @@ def _colour(named: list[str], drawn: pl.DataFrame, facet: bool) -> Specification
 
 def _shape(drawn: pl.DataFrame, facet: bool) -> Specification:
     shape = theme.shapes(drawn["configuration"].to_list())
+    if len(shape) > len(set(shape.values())):  # a mark that means two things means none: the tooltip and the table tell
+        return {"value": "circle"}
     scale = {"domain": list(shape), "range": list(shape.values())}
     return name("configuration", scale=scale, title="Configuration", legend=drawing.legend(list(shape), is_panel=facet))
 

@@ -23,7 +23,7 @@ from isocost.publish.compared import compared
 from isocost.publish.facts import Facts
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.handover import Handover
-from isocost.publish.scaling_figure import axes_shown, on_axes, scaling_specification
+from isocost.publish.scaling_figure import axes_shown, curves_drawn, scaling_specification
 from isocost.store import Store
 
 TITLE = "Isocost: accuracy against inference compute"
@@ -88,7 +88,7 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
     found: dict[str, dict[str, dict[str, Any]]] = {}
     strategies, axes = facts.curve_strategies, axes_shown(facts.scaling_points)
     # Cut once: filtering all curves for every task and strategy took half of a report over twenty tasks.
-    points, fits = _cut(on_axes(facts.scaling_points, axes)), _cut(on_axes(facts.scaling_fits.filter("is_chosen"), axes))
+    points, fits = (_cut(frame) for frame in curves_drawn(facts.scaling_points, facts.scaling_fits, axes))
     frontiers, none = _cut(facts.frontier.filter(pl.col("cost") > 0), "cost_axis"), facts.scaling_fits.clear()
     for place, task in enumerate(facts.tasks):
         found[f"frontier-{place}"] = {

@@ -17,6 +17,8 @@ from isocost.publish.drawing import Specification, name, quantity, rounded, wher
 
 _SHARED = ("task", "strategy", "configuration")
 _NUMBERS = ("cost", "accuracy", "accuracy_low", "accuracy_high")
+# Colours that can be told apart, and curves that can be followed, in one panel.
+MOST_CURVES = 10
 
 
 def scaling_chart(
@@ -79,6 +81,23 @@ def on_axes(frame: pl.DataFrame, axes: Mapping[str, str]) -> pl.DataFrame:
     schema = {"task": pl.String, "cost_axis": pl.String}
     wanted = pl.DataFrame({"task": list(axes), "cost_axis": list(axes.values())}, schema=schema)
     return frame.join(wanted, on=("task", "cost_axis"), how="semi", maintain_order="left")
+
+
+def curves_drawn(points: pl.DataFrame, fits: pl.DataFrame, axes: Mapping[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Points and chosen fits on each task's axis, of the configurations whose measured accuracy gets highest with a strategy.
+
+    Args:
+        points: out_scaling_points with ``configuration``.
+        fits: out_scaling_fits with ``configuration``.
+        axes: see ``axes_shown``.
+    """
+    key = ["task", "strategy", "configuration"]
+    on_axis = on_axes(points, axes)
+    reached = on_axis.filter(pl.col("point_kind") == "measured").group_by(key).agg(pl.col("accuracy").max())
+    ranked = reached.sort("task", "strategy", "accuracy", "configuration", descending=[False, False, True, False], nulls_last=True)
+    drawn = ranked.group_by("task", "strategy", maintain_order=True).head(MOST_CURVES)
+    chosen = on_axes(fits.filter("is_chosen"), axes)
+    return on_axis.join(drawn, on=key, how="semi", maintain_order="left"), chosen.join(drawn, on=key, how="semi", maintain_order="left")
 
 
 def decided() -> pl.Expr:

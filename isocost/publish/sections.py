@@ -16,7 +16,7 @@ import isocost
 from isocost.publish import html, labels, sentences
 from isocost.publish.facts import Facts
 from isocost.publish.html import Cell, number
-from isocost.publish.scaling_figure import axes_shown, decided, on_axes
+from isocost.publish.scaling_figure import MOST_CURVES, axes_shown, curves_drawn, decided, on_axes
 from isocost.schema.tables.frontiers import MACRO_TASK
 
 _KINDS = {"oracle": ", needs a perfect verifier", "metric": ", no way to answer"}
@@ -145,7 +145,7 @@ def curves(facts: Facts) -> str:
     axes = axes_shown(facts.scaling_points)
     if not axes:
         return ""
-    points, chosen = on_axes(facts.scaling_points, axes), on_axes(facts.scaling_fits.filter("is_chosen"), axes)
+    points, chosen = curves_drawn(facts.scaling_points, facts.scaling_fits, axes)
     parts = [
         html.tag("h2", "Where more samples stop paying"),
         html.tag(
@@ -162,6 +162,9 @@ def curves(facts: Facts) -> str:
             chart = f'<div class=chart id="curves-{place}" role=img aria-label="Scaling curves of {html.escape(task)}"></div>'
             parts.append(f"<figure>{html.tag('h3', labels.task_words(task))}{chart}</figure>")
     parts.append("</div>")
+    if points.height < on_axes(facts.scaling_points, axes).height:
+        told = f"Shown are {MOST_CURVES} configurations a task and strategy, those that get furthest; all are in out_scaling_fits."
+        parts.append(html.tag("p", told, class_="hint"))
     drawn = set(points["strategy"])
     for strategy in facts.curve_strategies:
         hidden = {} if strategy == facts.curve_strategies[0] else {"hidden": ""}

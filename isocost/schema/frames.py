@@ -122,11 +122,13 @@ def _is_safe(have: pl.DataType, want: pl.DataType) -> bool:
 
 def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
     found: list[Fault] = []
-    for column in definition.columns:
-        for rule, bad, detail in _rules(column, definition):
+    rules = [(column, *rule) for column in definition.columns for rule in _rules(column, definition)]
+    # All rules in one pass; only those that a row breaks are looked at again.
+    broken = frame.select(bad.any().alias(str(place)) for place, (_, _, bad, _) in enumerate(rules)).row(0) if rules else ()
+    for (column, rule, bad, detail), is_broken in zip(rules, broken, strict=True):
+        if is_broken:
             rows = frame.filter(bad)
-            if rows.height:
-                found.append(Fault(rule, column.name, rows.height, detail, _keys(rows, definition)))
+            found.append(Fault(rule, column.name, rows.height, detail, _keys(rows, definition)))
     if definition.keys:
         doubled = frame.filter(pl.struct(definition.keys).is_duplicated()) if frame.height else frame
         if doubled.height:

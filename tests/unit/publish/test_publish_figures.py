@@ -14,7 +14,7 @@ from isocost.errors import IsocostError
 from isocost.publish import drawing, figures
 from isocost.publish import facts as facts_module
 from isocost.publish.frontier_figure import frontier_specification
-from isocost.publish.scaling_figure import scaling_specification
+from isocost.publish.scaling_figure import curves_drawn, scaling_specification
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +68,9 @@ def test_the_label_of_a_lone_step_stays_inside_the_picture(facts, cost, accuracy
 
 def test_a_legend_has_as_many_columns_as_whole_names_fit(facts):
     short, long = (drawing.legend(["x" * length, "y"], is_panel=False)["columns"]["expr"] for length in (5, 120))
-    assert short == "max(1, min(4, floor(width / 80)))" and long == "max(1, min(4, floor(width / 850)))"
+    # The room is that of the page, not the plot's: the plot shrinks while it is laid out, and rows added then would be cut off.
+    room = "(containerSize()[0] > 0 ? containerSize()[0] - 90 : width)"
+    assert short == f"max(1, min(4, floor({room} / 80)))" and long == f"max(1, min(4, floor({room} / 850)))"
     assert drawing.legend(["x"], is_panel=True) == {}
 
 
@@ -155,3 +157,33 @@ def test_every_cost_axis_has_labels_that_tell_its_scale(costs):
     assert ticks == sorted(set(ticks)) and len(ticks) <= 14
     assert all(low <= tick <= high for tick in ticks)
     assert len(ticks) >= (1 if costs[0] == costs[1] else 2)
+
+
+def test_of_many_curves_those_are_drawn_that_get_furthest():
+    reached = {f"c{i:02d}": i / 20 for i in range(15)} | {"tie": 5 / 20}
+    rows = [
+        {"task": "t", "strategy": "s", "cost_axis": "a", "cost": 1.0, "configuration": name, "point_kind": kind, "accuracy": top - drop}
+        for name, top in reached.items()
+        for kind, drop in (("measured", 0.1), ("measured", 0.0), ("fitted", -0.5))
+    ]
+    points = pl.DataFrame(rows)
+    points = pl.concat([points, points.with_columns(strategy=pl.lit("few")).head(3), points.with_columns(cost_axis=pl.lit("b"))])
+    fits = points.select("task", "strategy", "cost_axis", "configuration", is_chosen=pl.lit(True)).unique(maintain_order=True)
+    shown, chosen = curves_drawn(points, fits, {"t": "a"})
+    best = {f"c{i:02d}" for i in range(5, 15)}
+    assert set(shown["cost_axis"]) == {"a"} and shown.height == 33
+    assert set(shown.filter(pl.col("strategy") == "s")["configuration"]) == best
+    assert set(chosen.filter(pl.col("strategy") == "s")["configuration"]) == best
+    assert chosen.filter(pl.col("strategy") == "few")["configuration"].to_list() == ["c00"]
+
+
+def test_more_configurations_than_marks_have_one_mark(facts):
+    rows = facts.frontier_of("adding", AXIS)
+    many = pl.concat([rows.with_columns(configuration=pl.lit(f"c{i}"), outcome_id=pl.col("outcome_id") + str(i)) for i in range(11)])
+    for frame, is_told in ((many, False), (many.filter(pl.col("configuration") != "c10"), True)):
+        shapes = [
+            layer["encoding"]["shape"]
+            for layer in frontier_specification(frame, AXIS, facet=False)["layer"]
+            if "shape" in layer["encoding"]
+        ]
+        assert shapes and all(("scale" in shape) is is_told for shape in shapes)
