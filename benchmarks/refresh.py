@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -174,6 +175,7 @@ def _rows(planned: PlannedPoint, model: int, layout: Layout, attempt: int) -> li
 
 def refresh(root: Path, *, is_shown: bool) -> tuple[float, float]:
     """Runs ``isocost refresh`` as a process of its own; seconds and peak GiB."""
+    os.sync()  # what was written before is no part of what is measured
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", _MEASURED, "--data", str(root), "refresh"], cwd=REPOSITORY, capture_output=True, text=True, check=False

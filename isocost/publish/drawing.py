@@ -56,6 +56,12 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
+def forget_panel(rows: list[dict[str, Any]]) -> None:
+    """Takes the panel out of the rows of a figure that has one: a page holds hundreds of figures."""
+    for row in rows:
+        row.pop("panel", None)
+
+
 def drawable(points: pl.DataFrame) -> pl.DataFrame:
     """The rows that a logarithmic axis can show."""
     return points.filter(pl.col("cost").is_not_null() & (pl.col("cost") > 0) & pl.col("accuracy").is_not_null())

@@ -26,7 +26,7 @@ TABLES = (
     "out_comparisons",
     "out_coverage_differences",
 )
-MOST_POINTS = 400
+MOST_POINTS = 200
 # What tells two measured configurations apart, in the order in which a reader would name it.
 _TELLING = ("prompt", "model_variant", "max_tokens", "temperature", "quantization", "dtype", "top_p", "top_k", "min_p", "engine", "seed")
 _UNITS = {

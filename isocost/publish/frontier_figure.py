@@ -78,6 +78,8 @@ def frontier_specification(
         + _bound(drawn, steps, domain[1])
     )
     colour, shape = _colour(named, drawn, facet), _shape(drawn, facet)
+    if not facet:
+        drawing.forget_panel(rows)
     layers = [_intervals(colour), *_bound_layers(), _staircase(), _points(colour, shape, cost_axis), *_notes()]
     specification = drawing.layered(rows, layers, width=width, height=height)
     specification["encoding"] = {"x": drawing.cost_encoding(cost_axis, domain), "y": drawing.accuracy_encoding(y_domain)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from isocost.schema.tables.frontiers import MACRO_TASK
 
@@ -106,6 +107,7 @@ def strategy_words(strategy: str) -> str:
     return f"{head} ({detail})" if detail else head
 
 
+@lru_cache(maxsize=4096)  # asked for every mark of every chart
 def _parts(strategy: str) -> tuple[str, str]:
     found = re.fullmatch(r"(.+?)_(at|of)_k(?:_(.+))?", strategy)
     if not found:

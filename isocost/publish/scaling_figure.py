@@ -6,6 +6,7 @@ Lives here: its layers. Not here: fitting (``isocost.curves``), which rows are s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -58,6 +59,8 @@ def scaling_specification(
     y = drawing.accuracy_encoding(drawing.accuracy_domain(measured, known["asymptote"]))
     colour = _colour(measured, facet)
     layers = [*_asymptote_layers(x, colour), *_curve_layers(x, y, colour, cost_axis)]
+    if not facet:
+        drawing.forget_panel(rows)
     specification = drawing.layered(rows, layers, width=width, height=height)
     return drawing.panels(specification, "panel", sorted({row["panel"] for row in rows})) if facet else specification
 
@@ -115,14 +118,17 @@ def _joined(fitted: pl.DataFrame) -> pl.DataFrame:
 
 def _rows(frame: pl.DataFrame, kind: str) -> list[dict[str, Any]]:
     rows = []
-    for row in frame.sort(*_SHARED, "cost").iter_rows(named=True):
-        made = {"kind": kind, "configuration": row["configuration"], "panel": _panel(row)} | {n: rounded(row[n]) for n in _NUMBERS}
+    needed = {*_SHARED, *_NUMBERS, "budget", "is_extrapolated"}
+    for row in frame.sort(*_SHARED, "cost").select(c for c in frame.columns if c in needed).iter_rows(named=True):
+        made = {"kind": kind, "configuration": row["configuration"], "panel": _panel(row["task"], row["strategy"])}
+        for number in _NUMBERS if kind == "point" else _NUMBERS[:2]:  # the interval of a fit is its asymptote's, in a band
+            made[number] = rounded(row[number])
         if kind == "point":
             made["label"] = labels.outcome(row["strategy"], row["budget"])
             made["interval"] = labels.interval(row["accuracy_low"], row["accuracy_high"])
-            rows.append(made)
         else:
-            rows.append(made | {"is_extrapolated": row["is_extrapolated"]})
+            made["is_extrapolated"] = row["is_extrapolated"]
+        rows.append(made)
     return rows
 
 
@@ -130,14 +136,15 @@ def _bands(fits: pl.DataFrame, right: float) -> list[dict[str, Any]]:
     """From a curve's last measured cost to the right edge: the asymptote speaks of what lies beyond."""
     rows = []
     for row in fits.sort(*_SHARED).iter_rows(named=True):
-        made = {"kind": "asymptote", "configuration": row["configuration"], "panel": _panel(row)}
+        made = {"kind": "asymptote", "configuration": row["configuration"], "panel": _panel(row["task"], row["strategy"])}
         made |= {"left": rounded(row["cost_max"]), "right": right}
         rows.append(made | {n: rounded(row[n]) for n in ("asymptote", "asymptote_low", "asymptote_high")})
     return rows
 
 
-def _panel(row: dict[str, Any]) -> str:
-    return f"{labels.task_words(row['task'])} · {labels.strategy_words(row['strategy'])}"
+@lru_cache(maxsize=4096)
+def _panel(task: str, strategy: str) -> str:
+    return f"{labels.task_words(task)} · {labels.strategy_words(strategy)}"
 
 
 def _colour(measured: pl.DataFrame, facet: bool) -> Specification:
