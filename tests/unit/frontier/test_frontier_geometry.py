@@ -32,6 +32,7 @@ def test_hull_of_the_published_cascade():
 clouds = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 20)), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(clouds, st.integers(1, 30))
 def test_hull_is_the_best_mixture(points, budget):

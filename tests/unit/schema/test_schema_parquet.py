@@ -113,6 +113,7 @@ def test_several_files_read_as_each_of_them_in_their_order(probe, rows, tmp_path
     assert lifted["energy_j"].to_list() == [0.0, 1500.0, 0.0, 1.5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["footer", "middle", "foreign", "gone"])
 def test_of_several_files_the_one_at_fault_is_told(probe, rows, tmp_path, harm):
     one, two = write_table(rows, probe.name, tmp_path / "1.parquet"), write_table(rows, probe.name, tmp_path / "2.parquet")

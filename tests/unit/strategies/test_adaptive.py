@@ -68,6 +68,7 @@ def test_published_expectations():
     assert float(wide.error_bound) == 0.0
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(BANKS, st.sampled_from([0.7, 0.9, 0.95]), st.data())
 def test_against_every_order(bank, threshold, data):

@@ -75,6 +75,7 @@ def test_against_exact_rationals(counts):
     assert float(pass_hat_k(n, c, k)) == pytest.approx(float(Fraction(comb(c, k), comb(n, k))), abs=1e-14)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(COUNTS)
 def test_invariants(counts):

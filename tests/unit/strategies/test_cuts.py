@@ -105,6 +105,7 @@ def test_halted_samples_cost_what_they_had_cost_when_the_shortest_ended():
     assert np.isnan(replay.costs["latency_sequential_s"][:, 1:]).all()
 
 
+@pytest.mark.slow
 def test_stopped_traces_cost_what_they_had_cost_by_their_stop():
     """DeepConf online on every axis at once, against walking through the very same random orders."""
     from isocost.strategies.kernels_random import draw_next

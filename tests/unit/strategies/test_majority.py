@@ -34,6 +34,7 @@ def test_published_vectors():
     assert np.round(wrong, 6).tolist() == [0.3125, 0.290812, 0.19307, 0.0]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(BANKS, st.sampled_from(["uniform", "pessimistic", "optimistic"]), st.data())
 def test_against_every_subset(bank, ties, data):
@@ -68,6 +69,7 @@ def test_first_seen_against_every_subset(bank, data):
     assert float(found) == pytest.approx(mean_over_subsets(len(order), k, value), abs=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(BANKS.filter(lambda b: sum(b[0]) > 1))
 def test_invariants(bank):

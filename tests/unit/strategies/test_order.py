@@ -61,6 +61,7 @@ def test_best_of_against_every_subset(drawn):
     assert float(expected_min(scores, k)) == pytest.approx(smallest, abs=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(SAMPLES)
 def test_invariants(drawn):

@@ -56,6 +56,7 @@ def test_perplexity_consistency_chooses_by_probability_and_counts_a_text_once():
     assert float(weighted_majority_at_k([0, 0, 1, 1], [0.6, 0.6, 0.5, 0.4], 0, 4)) == 1.0
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(SAMPLES, st.data())
 def test_every_rule_against_every_subset(drawn, data):

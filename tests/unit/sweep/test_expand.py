@@ -150,6 +150,7 @@ def test_exclusions_take_out_what_they_match(spec):
     assert len(gone) + len(left) == len(expand(spec))
 
 
+@pytest.mark.slow
 @given(
     temperatures=st.lists(st.sampled_from([0.1, 0.5, 0.7, 1.0, 1.5]), min_size=1, max_size=4, unique=True),
     budgets=st.lists(st.integers(1, 200), min_size=1, max_size=4, unique=True),

@@ -113,6 +113,7 @@ def test_time_share_follows_power():
     assert late / early == pytest.approx(2, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_fitted_model_charges_what_the_load_drew():
     """Power that follows the law exactly: 80 W, and joules for every token prefilled, decoded and looked back at."""
     rng = np.random.default_rng(1)

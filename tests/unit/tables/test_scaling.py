@@ -178,6 +178,7 @@ def test_same_input_gives_the_same_frames_in_any_order_of_rows(bank, built):
     assert not other["asymptote_low"].equals(built["out_scaling_fits"]["asymptote_low"])
 
 
+@pytest.mark.slow
 def test_draws_started_from_the_fit_find_what_a_grid_of_starts_finds():
     x = np.array(K, dtype=float)
     y = 0.7 - 0.45 * x**-0.8 + np.random.default_rng(2).normal(0, 0.02, (200, len(K)))
