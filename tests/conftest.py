@@ -27,3 +27,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("other people's results are missing: no folder ../shared/data beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    folder = REPO.parent / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip("inputs on which something went wrong are missing: no folder ../shared/cases beside the checkout")
+    return folder
