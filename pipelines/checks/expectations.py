@@ -8,7 +8,7 @@ import polars as pl
 from assets.resources import StoreResource
 from pipelines.checks.gx import Outcome, Rule, judge
 from pipelines.checks.schema import partition_keys
-from pipelines.checks.suites import CORE_SAMPLES, CORE_SESSIONS, SAMPLE_KEYS, SESSION_KEYS, samples_frame
+from pipelines.checks.suites import CORE_SAMPLES, CORE_SESSIONS, SAMPLE_KEYS, SESSION_KEYS, samples_frame, sessions_frame
 
 CHECK_NAME = "expectations"
 
@@ -64,5 +64,5 @@ def suite_checks() -> list[dg.AssetChecksDefinition]:
     """The suites on core_samples and core_sessions."""
     return [
         suite_check("core_samples", CORE_SAMPLES, SAMPLE_KEYS, samples_frame),
-        suite_check("core_sessions", CORE_SESSIONS, SESSION_KEYS),
+        suite_check("core_sessions", CORE_SESSIONS, SESSION_KEYS, sessions_frame),
     ]
