@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import threading
 import time
 import urllib.error
@@ -219,7 +220,7 @@ class OpenAiEngine:
             try:
                 self._done.put(self._ask(request, arrival, queued))
             except Exception as error:
-                said = f"{type(error).__name__}: {error}"[:500]
+                said = (str(error) if isinstance(error, IsocostError) else f"{type(error).__name__}: {error}")[:500]
                 failed = Completion(
                     request_id=request.request_id, text=None, token_ids=None, finish_reason="error", error=said, arrival_unix_s=arrival
                 )
@@ -232,9 +233,9 @@ class OpenAiEngine:
                 stream = self._receive(request)
                 break
             except urllib.error.HTTPError as error:
-                said = error.read(2000).decode("utf-8", "replace")
+                said = told_by(error.read(20_000).decode("utf-8", "replace"))
                 if error.code not in _AGAIN or attempt == self._retries:
-                    raise IsocostError(f"HTTP {error.code}: {said}") from None
+                    raise IsocostError(f"HTTP {error.code}: {said or error.reason}") from None
             except (OSError, ValueError):
                 if attempt == self._retries:
                     raise
@@ -317,6 +318,17 @@ class OpenAiEngine:
             headers["Authorization"] = f"Bearer {os.environ.get(self._key_variable, '')}"
         data = None if body is None else json.dumps(body).encode()
         return urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=timeout_s)
+
+
+def told_by(body: str) -> str:
+    """What a refusal says, in one line: the message of OpenAI's error object where it is one, else its text without markup."""
+    try:
+        told = json.loads(body)
+        told = told.get("error", told) if isinstance(told, dict) else told
+        body = str(told.get("message") or told.get("detail") or told) if isinstance(told, dict) else str(told)
+    except ValueError:
+        body = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(body.split())[:300]
 
 
 def finish_reason(told: str | None) -> str:
