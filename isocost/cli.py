@@ -28,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
+        if not arguments.makes_root:
+            _refuse_no_root(arguments)
         return run(arguments)
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -49,11 +51,12 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="isocost", description="What accuracy does a unit of inference compute buy?")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ISOCOST_DATA") or "data"), help="data root (default: ./data)")
+    parser.set_defaults(makes_root=False)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     plan = commands.add_parser("plan", help="check a sweep file and write what each of its sessions has to do")
     plan.add_argument("sweep", type=Path)
-    plan.set_defaults(run=_plan)
+    plan.set_defaults(run=_plan, makes_root=True)
 
     bring = commands.add_parser("import", help="bring in another tool's results", description="Formats: " + _formats())
     bring.add_argument("format")
@@ -65,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         bring.add_argument(f"--{key}", help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it{form}")
     bring.add_argument("--verifier", help="judge every text with this verifier instead of the source's own labels")
     bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
-    bring.set_defaults(run=_import)
+    bring.set_defaults(run=_import, makes_root=True)
 
     bank = commands.add_parser("bank", help="prove the raw lake")
     bank_cli.add_arguments(bank)
@@ -80,6 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
     again.set_defaults(run=_refresh)
     return parser
+
+
+def _refuse_no_root(arguments: argparse.Namespace) -> None:
+    """A mistyped data root is refused before a command could make an empty one of it."""
+    from isocost.store import Store
+
+    if getattr(arguments, "lake", None) is None:  # a bank may lie anywhere, outside a data root, too
+        Store(arguments.data.resolve()).existing()
 
 
 def _formats() -> str:

@@ -208,3 +208,16 @@ def test_a_sweep_for_a_server_needs_no_sizes_and_one_for_a_model_does(tmp_path: 
     lab.write_text(SWEEP.format(sweep="lab", engine="vllm", options="", samples=2), encoding="utf-8")
     with pytest.raises(IsocostError, match=r"models\[0\]\.dtype: key dtype is missing.*engine\.max_model_len, engine\.kv_cache_bytes"):
         refresh.plan_sweep(Store(tmp_path / "data"), lab)
+
+
+@pytest.mark.parametrize("job", ["refresh", "derive_and_publish"])
+def test_jobs_that_bring_nothing_in_make_no_data_root(lab: Lab, job: str) -> None:
+    lab.instance.add_dynamic_partitions("session", ["somewhere-0123456789"])
+    lab.store.root.with_name("date").mkdir()
+    tags = (
+        {} if job == "derive_and_publish" else {f"dagster/asset_partition_range_{end}": "somewhere-0123456789" for end in ("start", "end")}
+    )
+    done = lab.defs.resolve_job_def(job).execute_in_process(instance=lab.instance, tags=tags, raise_on_error=False)
+    assert not done.success
+    assert all(told.startswith(f"{lab.store.root}: there is no data root here") for told in why(done)), why(done)
+    assert not lab.store.root.exists()
