@@ -4,6 +4,7 @@ The generating body starts the payload (``python -m isocost.generate``) as a chi
 or an out-of-memory kill of the engine never reaches the orchestrator. Generation itself is not here (``isocost.generate``).
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
+import isocost
 from assets.partitions import is_import, sessions
 from assets.resources import StoreResource
 from assets.specs import result, table_spec
@@ -43,6 +45,7 @@ def raw_session(context: dg.AssetExecutionContext, store: StoreResource, pipes: 
         )
     command = [
         sys.executable,
+        "-P",  # the code of this process, whatever checkout the working folder is
         "-m",
         "isocost.generate",
         "--session",
@@ -61,11 +64,17 @@ def _run(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, com
     with TemporaryDirectory(prefix="isocost-told-") as folder:
         told = Path(folder) / "told"
         try:
-            pipes.run(context=context, command=[*command, "--told", str(told)])
+            pipes.run(context=context, command=[*command, "--told", str(told)], env={"PYTHONPATH": _same_code()})
         except DagsterPipesExecutionError as error:
             said = told.read_text(encoding="utf-8") if told.exists() else _recorded_error(place, context)
             # Without the cause: what Dagster says of exit codes would be shown below, as if it told more.
             raise dg.Failure(said or f"the payload stopped; its last lines are in the log ({error})") from None
+
+
+def _same_code() -> str:
+    """A search path on which the payload finds the very packages of this process: an environment may hold another checkout's."""
+    own = Path(isocost.__file__).resolve().parents[1]
+    return os.pathsep.join([str(own), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _recorded_error(place: Store, context: dg.AssetExecutionContext) -> str | None:

@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
+    if (other := checkout_beside(Path.cwd())) is not None:
+        print(f"note: {other}", file=sys.stderr)
     try:
         if not arguments.makes_root:
             _refuse_no_root(arguments)
@@ -44,6 +46,20 @@ def main(argv: list[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror or error}. Mend the folder or free space, and run again", file=sys.stderr)
         return 1
+
+
+def checkout_beside(folder: Path) -> str | None:
+    """What to tell where a folder belongs to another checkout of Isocost than the code that runs; None where it does not.
+
+    The command of an environment runs the checkout that the environment was made for, ``python -m isocost`` the one it stands in.
+    """
+    running = Path(__file__).resolve().parents[1]
+    for place in (folder, *folder.parents):
+        if all((place / name).is_file() for name in ("pyproject.toml", "isocost/cli.py")):
+            if place.resolve() == running:
+                return None
+            return f"this runs the code in {running}, not the checkout {place}; there `make setup` or `python -m isocost` runs its own"
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

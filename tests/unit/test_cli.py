@@ -220,3 +220,30 @@ def test_a_broken_card_file_is_told_before_anything_is_touched(tmp_path: Path, c
     told = capsys.readouterr()
     assert "models.yaml" in told.err and told.out == ""
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_command_of_another_checkout_says_whose_code_runs(tmp_path: Path, repo: Path, capsys, monkeypatch) -> None:
+    """An environment that was made for one checkout, used in another: what runs is told, on stderr and once."""
+    (tmp_path / "isocost").mkdir()
+    for name in ("pyproject.toml", "isocost/cli.py"):
+        (tmp_path / name).touch()
+    (tmp_path / "data" / "lake").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    for place in (tmp_path, tmp_path / "docs"):
+        monkeypatch.chdir(place)
+        assert main(["--data", str(tmp_path / "data"), "refresh"]) == 0
+        assert capsys.readouterr().err == f"note: {cli.checkout_beside(tmp_path)}\n"
+    assert f"the code in {repo}" in str(cli.checkout_beside(tmp_path)) and str(tmp_path) in str(cli.checkout_beside(tmp_path))
+    for place in (repo, repo / "docs", tmp_path.parent):
+        assert cli.checkout_beside(place) is None
+
+
+def test_the_payload_runs_the_code_of_whoever_starts_it(tmp_path: Path, repo: Path) -> None:
+    """Also from a working folder that is another checkout, with an environment that holds a third one."""
+    from assets.raw import _same_code
+
+    (tmp_path / "isocost").mkdir()
+    (tmp_path / "isocost" / "__init__.py").write_text("raise SystemExit('the wrong checkout')", encoding="utf-8")
+    code = [sys.executable, "-P", "-c", "import isocost; print(isocost.__file__)"]
+    done = subprocess.run(code, cwd=tmp_path, env={"PYTHONPATH": _same_code()}, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == str(repo / "isocost" / "__init__.py"), done.stderr
