@@ -41,4 +41,10 @@ def exports(store: StoreResource) -> dg.MaterializeResult:
 def report(store: StoreResource) -> dg.MaterializeResult:
     """One self-contained page with the frontier, the curves and what is unknown."""
     path = refresh.publish_report(store.existing())
-    return dg.MaterializeResult(metadata={"dagster/uri": str(path), "size_bytes": path.stat().st_size})
+    metadata = {
+        "report": dg.MetadataValue.md(f"[{path.name}]({path.as_uri()}), a file on the machine that ran this: open it from disk"),
+        "path": dg.MetadataValue.path(str(path)),
+        "dagster/uri": path.as_uri(),
+        "size_bytes": path.stat().st_size,
+    }
+    return dg.MaterializeResult(metadata=metadata)

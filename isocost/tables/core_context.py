@@ -11,10 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from isocost.capabilities import capabilities_of, engine_names
+from isocost.capabilities import Role, capabilities_of, engine_names
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
-from isocost.sweep import PlannedPoint, Session
+from isocost.sweep import EngineConfig, PlannedPoint, Session
 from isocost.tables.core_costs import RunLoad, device_count, run_loads
 from isocost.tasks import Problem
 
@@ -74,14 +74,7 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "max_tokens": point.budget.max_tokens,
         "seed": point.seed,
         "engine": engine.engine,
-        "engine_seed": engine.seed,
-        "max_model_len": engine.max_model_len,
-        "kv_cache_bytes": engine.kv_cache_bytes,
-        "max_num_seqs": engine.max_num_seqs,
-        "max_num_batched_tokens": engine.max_num_batched_tokens,
-        "block_size": engine.block_size,
-        "has_prefix_caching": engine.enable_prefix_caching,
-        "is_eager": engine.enforce_eager,
+        **_told_settings(engine),
         "engine_options": canonical_json(engine.options),
         "samples_planned_per_problem": item.samples_per_problem,
         "samples_planned": wanted,
@@ -89,6 +82,24 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "samples_valid": counts[1],
         "samples_missing": max(wanted - counts[0], 0),
     }
+
+
+_SETTINGS = {
+    "engine_seed": "seed",
+    "max_model_len": "max_model_len",
+    "kv_cache_bytes": "kv_cache_bytes",
+    "max_num_seqs": "max_num_seqs",
+    "max_num_batched_tokens": "max_num_batched_tokens",
+    "block_size": "block_size",
+    "has_prefix_caching": "enable_prefix_caching",
+    "is_eager": "enforce_eager",
+}
+
+
+def _told_settings(engine: EngineConfig) -> dict[str, Any]:
+    """Columns of the engine's settings; NULL for one that has no effect on this engine, such as the cache of a server."""
+    declared = capabilities_of(engine.engine)
+    return {column: None if declared.role(key) is Role.NEITHER else getattr(engine, key) for column, key in _SETTINGS.items()}
 
 
 def problems_frame(samples: pl.DataFrame, problems: Mapping[str, Problem]) -> pl.DataFrame:

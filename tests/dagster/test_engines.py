@@ -105,6 +105,8 @@ def test_a_server_is_measured_from_its_sweep_file_to_the_report(lab: Lab, versio
     # What is installed beside us says nothing about the server.
     assert (run["engine"], run["engine_version"], run["device"], run["samples_valid"]) == ("openai", version, "remote", 32)
     assert '"max_model_len":128' in run["resolved_engine"]
+    point = lab.store.read("core_points").row(0, named=True)
+    assert (point["max_num_seqs"], point["max_num_batched_tokens"], point["has_prefix_caching"]) == (4, None, None)  # the server's own
     samples = lab.store.read("core_samples")
     assert 0 < samples["correct"].sum() < samples.height == 32
     assert samples["logprob_mean"].to_list() == [-0.5] * 32
