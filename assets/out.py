@@ -36,7 +36,7 @@ def _group(name: str) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=name, specs=[table_spec(table, _reads(name), kinds=(language, "parquet")) for table in tables])
     def body(store: StoreResource) -> Iterator[dg.MaterializeResult]:
-        place = store.open()
+        place = store.existing()
         done = refresh.derive(place, name)
         for table in tables:
             shown = _figure(name, place) if table == tables[0] else {}

@@ -27,7 +27,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
+    if (other := checkout_beside(Path.cwd())) is not None:
+        print(f"note: {other}", file=sys.stderr)
     try:
+        if not arguments.makes_root:
+            _refuse_no_root(arguments)
         return run(arguments)
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -44,16 +48,31 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+def checkout_beside(folder: Path) -> str | None:
+    """What to tell where a folder belongs to another checkout of Isocost than the code that runs; None where it does not.
+
+    The command of an environment runs the checkout that the environment was made for, ``python -m isocost`` the one it stands in.
+    """
+    running = Path(__file__).resolve().parents[1]
+    for place in (folder, *folder.parents):
+        if all((place / name).is_file() for name in ("pyproject.toml", "isocost/cli.py")):
+            if place.resolve() == running:
+                return None
+            return f"this runs the code in {running}, not the checkout {place}; there `make setup` or `python -m isocost` runs its own"
+    return None
+
+
 def _parser() -> argparse.ArgumentParser:
     from isocost.bank import cli as bank_cli
 
     parser = argparse.ArgumentParser(prog="isocost", description="What accuracy does a unit of inference compute buy?")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ISOCOST_DATA") or "data"), help="data root (default: ./data)")
+    parser.set_defaults(makes_root=False)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     plan = commands.add_parser("plan", help="check a sweep file and write what each of its sessions has to do")
     plan.add_argument("sweep", type=Path)
-    plan.set_defaults(run=_plan)
+    plan.set_defaults(run=_plan, makes_root=True)
 
     bring = commands.add_parser("import", help="bring in another tool's results", description="Formats: " + _formats())
     bring.add_argument("format")
@@ -72,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a setting that the source does not state, such as hardware=H100; part of the configuration's identity (repeatable, or JSON)",
     )
     bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
-    bring.set_defaults(run=_import)
+    bring.set_defaults(run=_import, makes_root=True)
 
     bank = commands.add_parser("bank", help="prove the raw lake")
     bank_cli.add_arguments(bank)
@@ -87,6 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
     again.set_defaults(run=_refresh)
     return parser
+
+
+def _refuse_no_root(arguments: argparse.Namespace) -> None:
+    """A mistyped data root is refused before a command could make an empty one of it."""
+    from isocost.store import Store
+
+    if getattr(arguments, "lake", None) is None:  # a bank may lie anywhere, outside a data root, too
+        Store(arguments.data.resolve()).existing()
 
 
 def _formats() -> str:

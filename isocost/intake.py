@@ -29,7 +29,7 @@ from isocost.hashing import slug
 from isocost.preflight import preflight
 from isocost.schema.frames import empty
 from isocost.store import IMPORT_PREFIX, Store
-from isocost.sweep import Session, plan_sessions, read_session
+from isocost.sweep import Point, Session, plan_sessions, read_session
 from isocost.tasks import verifier_names
 
 
@@ -88,11 +88,16 @@ def _merged(store: Store, session: Session, asked: Mapping[str, Mapping[str, int
             wanted[point_id] = max(number, wanted.get(point_id, 0))
     banked = _banked_points(store, session.session_id) if before.keys() - wanted.keys() else set()
     points = [
-        planned.model_copy(update={"samples_per_problem": wanted.get(point_id, 1)})
+        planned.model_copy(update={"samples_per_problem": wanted.get(point_id, 1), "point": _asked_of(session, planned.point)})
         for point_id, planned in known.items()
         if point_id in wanted or point_id in banked
     ]
     return session.model_copy(update={"points": tuple(points)})
+
+
+def _asked_of(session: Session, point: Point) -> Point:
+    """A point that was planned earlier, under the settings of now: what is no part of a point may have changed, as an address may."""
+    return point.model_copy(update={"engine": session.engine, "model": session.engine.model})
 
 
 def _banked_points(store: Store, session_id: str) -> set[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from isocost.capabilities import capabilities_of, engine_names
 from isocost.errors import IsocostError
 from isocost.sweep.expand import expand, model_variants
 from isocost.sweep.source import Key, Source, did_you_mean, dotted, parse_yaml, read_yaml
@@ -178,6 +179,15 @@ def _check_known(spec: SweepSpec, key: Key, given: Iterable[Any] | None, known: 
 
 def _check_engine(spec: SweepSpec) -> None:
     engine = spec.engine
+    if engine.engine not in engine_names():
+        raise IsocostError(
+            f"unknown value (got {engine.engine!r})",
+            where=spec.source.where("engine", "engine"),
+            remedy=did_you_mean(engine.engine, engine_names()),
+        )
+    if not capabilities_of(engine.engine).loads_model:
+        return
+    _check_what_a_model_needs(spec)
     if engine.max_num_batched_tokens and engine.max_num_seqs and min(engine.max_num_batched_tokens) < max(engine.max_num_seqs):
         raise IsocostError(
             f"max_num_batched_tokens {min(engine.max_num_batched_tokens)} is below max_num_seqs {max(engine.max_num_seqs)}: "
@@ -187,8 +197,25 @@ def _check_engine(spec: SweepSpec) -> None:
         )
 
 
+def _check_what_a_model_needs(spec: SweepSpec) -> None:
+    """Number format, context and cache, which an engine that loads a model is told and a server has."""
+    lacking: list[Key] = []
+    for index, entry in enumerate(spec.models):
+        if any(variant.dtype is None for variant in model_variants(entry)):
+            lacking.append(("models", index, "dtype"))
+    lacking += [("engine", key) for key in ("max_model_len", "kv_cache_bytes") if getattr(spec.engine, key) is None]
+    if lacking:
+        first = min(lacking, key=lambda key: spec.source.line(key[:-1]))
+        also = f" Further keys: {', '.join(dotted(key) for key in lacking if key != first)}." if len(lacking) > 1 else ""
+        raise IsocostError(
+            f"key {first[-1]} is missing",
+            where=spec.source.where(*first),
+            remedy=f"Add it: engine {spec.engine.engine} loads the model.{also}",
+        )
+
+
 def _check_budgets(spec: SweepSpec) -> None:
-    length = min(spec.engine.max_model_len, default=0)
+    length = min(spec.engine.max_model_len or (), default=0)
     places: list[tuple[Key, tuple[int, ...]]] = [(("grid", "max_tokens"), spec.grid.max_tokens)]
     places += [(("prompts", i, "max_tokens"), prompt.max_tokens) for i, prompt in enumerate(spec.prompts) if prompt.max_tokens is not None]
     for key, budgets in places:

@@ -57,7 +57,7 @@ class ModelEntry(Frozen):
 
     name: Name
     path: Annotated[str, Field(min_length=1)]
-    dtype: Dtype
+    dtype: Dtype | None = None
     revision: str | None = None
     quantization: str | None = None
     card: str | None = None
@@ -65,12 +65,15 @@ class ModelEntry(Frozen):
 
 
 class EngineEntry(Frozen):
-    """Engine settings. A list makes one engine start for each value."""
+    """Engine settings. A list makes one engine start for each value.
+
+    An engine that loads a model needs `max_model_len` and `kv_cache_bytes`, and its models a `dtype`; a server has its own.
+    """
 
     engine: EngineName = "vllm"
     seed: Seed = 0
-    max_model_len: Counts
-    kv_cache_bytes: Bytes
+    max_model_len: Counts | None = None
+    kv_cache_bytes: Bytes | None = None
     max_num_seqs: Counts = (64,)
     max_num_batched_tokens: Counts = (4096,)
     block_size: Count | None = None
