@@ -13,6 +13,7 @@ from isocost.errors import IsocostError
 from isocost.strategies.kernels_coverage import miss_products
 from isocost.strategies.shapes import Floats, Ints, Shape, read_budgets, read_counts
 
+
 def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
     """C(n-c, k) / C(n, k), elementwise after broadcasting: the chance that k of n samples avoid all c marked ones.
 

@@ -21,4 +21,3 @@ def miss_products(n, few, many, out):
             if product == 0.0:
                 break
         out[i] = product
-
