@@ -26,8 +26,11 @@ POINT_SUMMARY = Table(
         Column("samples_total", "int64", "Banked samples.", unit="samples", nullable=False),
         Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
         Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
-        Column("samples_graded", "int64", "Valid samples with a verdict.", unit="samples", nullable=False),
+        Column("samples_graded", "int64", "Valid samples with a verdict or partial credit.", unit="samples", nullable=False),
         Column("samples_correct", "int64", "Of these, correct.", unit="samples", nullable=False),
+        Column(
+            "samples_partial", "int64", "Of the graded ones, with partial credit: a score between 0 and 1 and no verdict.", unit="samples"
+        ),
         Column(
             "samples_truncated",
             "int64",
@@ -43,7 +46,12 @@ POINT_SUMMARY = Table(
         Column("invalid_counts", "json", "Invalid samples by reason code; a sample with two reasons counts under both.", nullable=False),
         Column("samples_per_problem_min", "int32", "Fewest valid samples of a problem.", unit="samples"),
         Column("samples_per_problem_max", "int32", "Most valid samples of a problem.", unit="samples"),
-        Column("accuracy", "float64", "Mean over problems of the share of correct among graded valid samples.", unit="ratio"),
+        Column(
+            "accuracy",
+            "float64",
+            "Mean over problems of the share of correct among graded valid samples; partial credit counts as its score.",
+            unit="ratio",
+        ),
         Column("valid_ratio", "float64", "samples_valid / samples_total.", unit="ratio"),
         Column("truncated_ratio", "float64", "samples_truncated / samples_valid.", unit="ratio"),
         Column("unanswered_ratio", "float64", "samples_without_answer / samples_valid.", unit="ratio"),
