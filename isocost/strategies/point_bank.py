@@ -44,7 +44,7 @@ class PointBank:
         problem_ids: one id a row, sorted.
         sizes: samples of each problem, (problems,).
         correct: 1, 0, or NaN where there is no verdict, (problems, samples); rows are padded at the end, see `present`. Without a verdict
-            the column score, where it has a value, is what the sample is worth: partial credit. No samples wide for a bank of counts.
+            a score strictly between 0 and 1 is what the sample is worth: partial credit. No samples wide for a bank of counts.
         classes: answer class, dense from 0 in each row; -1 for no answer and for padding.
         columns: further per-sample numbers by core column name, NaN where unknown.
         completions: number of the completion text, equal texts equal numbers, -1 unknown; None when not banked.
@@ -74,10 +74,11 @@ class PointBank:
 
     @cached_property
     def worth(self) -> Floats:
-        """What each sample is worth: its verdict, else its score; NaN where nobody judged it."""
+        """What each sample is worth: its verdict, or its score strictly between 0 and 1 without one; NaN where nobody judged it."""
         if "score" not in self.columns or not np.isnan(self.correct).any():
             return self.correct
-        return np.where(np.isnan(self.correct), self.columns["score"], self.correct)
+        score = self.columns["score"]
+        return np.where(np.isnan(self.correct) & (score > 0) & (score < 1), score, self.correct)
 
     @cached_property
     def ungraded(self) -> Bools:

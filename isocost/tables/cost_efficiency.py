@@ -21,7 +21,7 @@ from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.core_costs import resolved_dtype
-from isocost.tables.tallies import WORTH, graded, tallies
+from isocost.tables.tallies import NO_ENERGY, WORTH, graded, scored, tallies
 from isocost.tables.total_ratios import draws_of, ratio_interval
 
 Row = dict[str, Any]
@@ -75,7 +75,7 @@ def _uncosted(task: str, point_id: str, model: str, n: int, accuracy: float, cov
     """The row of a point of counts."""
     head = {"task": task, "point_id": point_id, "energy_basis": "none", "model_variant": model, "samples_measured": n}
     head |= {"accuracy_of_samples": accuracy, "coverage_ratio": coverage[task]}
-    return head | {"energy_unknown_reason": "energy or latency is not known"}
+    return head | {"energy_unknown_reason": NO_ENERGY}
 
 
 def _by_other_rules(core_samples: pl.DataFrame, attribution: pl.DataFrame | None) -> list[pl.DataFrame]:
@@ -139,7 +139,7 @@ def build_request_efficiency(
         core_points: model card and number format of each point.
         book: device and model cards, for utilisation and the roofline.
     """
-    valid = core_samples.filter("is_valid").sort("sample_id")
+    valid = scored(core_samples).filter("is_valid").sort("sample_id")
     load = {str(key[0]): part for key, part in valid.group_by("session_id", maintain_order=True)}
     sessions = {
         str(key[0]): _session(part, load.get(str(key[0]), valid.head(0)))

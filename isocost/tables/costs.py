@@ -20,7 +20,7 @@ from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.cost_efficiency import build_intelligence_per_watt, build_request_efficiency
 from isocost.tables.runtimes import build_runtime_models
-from isocost.tables.tallies import PARTIAL_CREDIT, graded
+from isocost.tables.tallies import NO_ENERGY, PARTIAL_CREDIT, graded
 from isocost.tables.total_ratios import draws_of, mean_interval, ratio_interval
 
 COST_AXES = ("output_tokens", "flops", "latency_s", "device_s", "energy_j", "cost_usd")
@@ -128,7 +128,10 @@ def build_cost_of_pass(core_samples: pl.DataFrame, book: CardBook | None = None,
             rows += _axis_rows(str(task), axis, samples, cards)
     if counts is not None:
         uncosted = counts.unique(("task", "point_id"), keep="first", maintain_order=True).iter_rows(named=True)
-        rows += [_blank({**row, "cost_axis": axis}, e, COST_UNKNOWN) for row in uncosted for axis in COST_AXES for e in ESTIMATORS]
+        for row in uncosted:
+            for axis in COST_AXES:
+                reason = NO_ENERGY if axis == "energy_j" else COST_UNKNOWN
+                rows += [_blank({**row, "cost_axis": axis}, estimator, reason) for estimator in ESTIMATORS]
     return rows_to_table(rows, "out_cost_of_pass")
 
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from isocost.strategies import PointBank
 from isocost.tables.outcome_banks import METHODS, BankFacts
+from isocost.tables.tallies import NO_ENERGY
 
 UNKNOWN_COST = "the source counts samples and tells no cost of any"
 
@@ -40,4 +41,5 @@ def _count_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts
         "n_problems_one_class": 0,
     }
     reasons = dict.fromkeys(("cost_usd", "device_s", "flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes"), UNKNOWN_COST)
+    reasons["energy_j"] = NO_ENERGY
     return bank, BankFacts(dict.fromkeys(METHODS), dict(once.select("problem_id", "cluster_id").iter_rows()), counts, reasons)

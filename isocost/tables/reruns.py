@@ -18,7 +18,7 @@ from isocost.errors import IsocostError
 from isocost.frontier import benjamini_hochberg, paired_comparison
 from isocost.items import divergence_index, mean_spread, top1_spread
 from isocost.schema.frames import conform, empty
-from isocost.tables.tallies import WORTH
+from isocost.tables.tallies import WORTH, scored
 
 SIGNIFICANCE = 0.05
 DIMENSIONS = {
@@ -50,7 +50,7 @@ def build_reproducibility(
     Returns:
         out_reproducibility, one row for each group of at least two runs.
     """
-    runs = _greedy_runs(samples, points, sessions)
+    runs = _greedy_runs(scored(samples), points, sessions)
     if tokens is not None:
         told = tokens.select("sample_id", "output_token_ids", *(c for c in ("token_logprobs",) if c in tokens.columns))
         runs = runs.join(told, on="sample_id", how="left", maintain_order="left")
@@ -187,7 +187,7 @@ def build_regressions(
     started = sessions.group_by("session_id").agg(pl.col("started_unix_s").min().alias("began"))
     latest = sessions.sort(["session_id", "attempt", "run_id"]).unique("session_id", keep="last", maintain_order=True)
     measured = points.join(started, on="session_id", how="left").join(latest.select("session_id", *_VERSIONS), on="session_id", how="left")
-    means = _problem_means(samples)
+    means = _problem_means(scored(samples))
     if counts is not None:
         means = pl.concat([means, _counted_means(counts)], how="diagonal").sort("point_id", "session_id", "problem_id")
     measured = measured.join(means.select("point_id", "session_id").unique(), on=["point_id", "session_id"], how="semi")

@@ -12,22 +12,22 @@ import polars as pl
 
 KEY = ("task", "point_id", "problem_id")
 PARTIAL_CREDIT = "partial_credit"
-WORTH = pl.coalesce(pl.col("correct").cast(pl.Float64), pl.col("score"))
+NO_ENERGY = "not_in_source"  # as every importer says of rows without energy
+IS_PARTIAL = pl.col("correct").is_null() & pl.col("score").is_between(0, 1, closed="none").fill_null(False)
+"""Whether a sample has partial credit and so no verdict. A full score without a verdict is none: nobody called it right."""
+WORTH = pl.when(IS_PARTIAL).then(pl.col("score")).otherwise(pl.col("correct").cast(pl.Float64))
 """What a sample is worth, 0 to 1; NULL where nobody judged it."""
-IS_PARTIAL = pl.col("correct").is_null() & pl.col("score").is_not_null()
-"""Whether a sample has partial credit and so no verdict."""
+
+
+def scored(samples: pl.DataFrame) -> pl.DataFrame:
+    """The samples with a column of scores, unknown where they come without."""
+    return samples if "score" in samples.columns else samples.with_columns(pl.lit(None, pl.Float64).alias("score"))
 
 
 def graded(samples: pl.DataFrame) -> pl.DataFrame:
     """Valid samples that somebody judged, with ``worth`` and ``is_partial``, in the order given."""
-    told = samples if "score" in samples.columns else samples.with_columns(pl.lit(None, pl.Float64).alias("score"))
-    return told.filter(pl.col("is_valid") & WORTH.is_not_null()).with_columns(WORTH.alias("worth"), IS_PARTIAL.alias("is_partial"))
-
-
-def with_verdicts(samples: pl.DataFrame) -> pl.DataFrame:
-    """Valid samples with a verdict, of the points and problems none of whose samples has partial credit, in the order given."""
-    judged = graded(samples)
-    return judged.filter(~pl.col("is_partial").any().over("point_id", "problem_id"))
+    judged = scored(samples).filter(pl.col("is_valid") & WORTH.is_not_null())
+    return judged.with_columns(WORTH.alias("worth"), IS_PARTIAL.alias("is_partial"))
 
 
 def tallies(samples: pl.DataFrame, counts: pl.DataFrame | None = None) -> pl.DataFrame:

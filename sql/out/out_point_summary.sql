@@ -2,15 +2,19 @@
 
 WITH samples AS (
     -- A sample that two sessions hold is one draw; it is counted once, as everywhere else.
-    SELECT DISTINCT ON (sample_id) * FROM core_samples ORDER BY sample_id, session_id
+    SELECT
+        DISTINCT ON (sample_id) *,
+        -- Partial credit is worth its score: it has no verdict.
+        coalesce(correct::INTEGER::DOUBLE, CASE WHEN score > 0 AND score < 1 THEN score END) AS worth
+    FROM core_samples
+    ORDER BY sample_id, session_id
 ),
 problems AS (
     SELECT
         point_id,
         problem_id,
         count(*) FILTER (is_valid) AS n_valid,
-        -- Partial credit counts as its score: it has no verdict.
-        avg(coalesce(correct::INTEGER::DOUBLE, score)) FILTER (is_valid) AS correct_share
+        avg(worth) FILTER (is_valid) AS correct_share
     FROM samples
     GROUP BY point_id, problem_id
     UNION ALL
@@ -47,9 +51,9 @@ by_point AS (
         count(*) AS samples_total,
         count(*) FILTER (is_valid) AS samples_valid,
         count(*) FILTER (NOT is_valid) AS samples_invalid,
-        count(*) FILTER (is_valid AND coalesce(correct::INTEGER::DOUBLE, score) IS NOT NULL) AS samples_graded,
+        count(worth) FILTER (is_valid) AS samples_graded,
         count(*) FILTER (is_valid AND correct) AS samples_correct,
-        count(*) FILTER (is_valid AND correct IS NULL AND score IS NOT NULL) AS samples_partial,
+        count(worth) FILTER (is_valid AND correct IS NULL) AS samples_partial,
         -- What an imported source does not tell is unknown, not none.
         CASE WHEN count(*) FILTER (is_valid AND is_truncated IS NULL) = 0
             THEN count(*) FILTER (is_valid AND is_truncated) END AS samples_truncated,
@@ -85,7 +89,8 @@ by_point AS (
         sum(n_samples)::BIGINT AS samples_graded,
         sum(n_correct)::BIGINT AS samples_correct,
         0 AS samples_partial,
-        0 AS samples_with_energy
+        0 AS samples_with_energy,
+        'not_in_source' AS energy_unknown_reason
     FROM core_counts
     GROUP BY point_id
 )

@@ -28,9 +28,7 @@ POINT_SUMMARY = Table(
         Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
         Column("samples_graded", "int64", "Valid samples with a verdict or partial credit.", unit="samples", nullable=False),
         Column("samples_correct", "int64", "Of these, correct.", unit="samples", nullable=False),
-        Column(
-            "samples_partial", "int64", "Of the graded ones, with partial credit: a score between 0 and 1 and no verdict.", unit="samples"
-        ),
+        Column("samples_partial", "int64", "Of the graded, with partial credit: a score between 0 and 1, no verdict.", unit="samples"),
         Column(
             "samples_truncated",
             "int64",
