@@ -154,7 +154,10 @@ def _import(arguments: argparse.Namespace) -> int:
         condition=arguments.condition,
     )
     curated = refresh.curate_session(store, session_id)
-    counted = samples_line(curated.rows["core_samples"], store.read("core_sessions", session_id))
+    sessions = store.read("core_sessions", session_id)
+    counted = samples_line(int(sessions["samples_total"].sum()), sessions)
+    if curated.rows["core_counts"]:
+        counted += f", known as counts of {curated.rows['core_counts']} problems"
     print(f"{report.status}: {report.records} records, {counted}, source {session_id}")
     if report.supersedes:
         print(f"  takes the place of {report.supersedes}, which stays in the lake")
@@ -169,7 +172,7 @@ def samples_line(total: int, sessions: pl.DataFrame) -> str:
     """How many samples of an import count, and why the others do not.
 
     Args:
-        total: rows of core_samples.
+        total: samples in core_samples and core_counts.
         sessions: rows of core_sessions of the same import.
     """
     valid = int(sessions["samples_valid"].sum())

@@ -67,6 +67,7 @@ class _Named(ABC):
         budget_unit: what the budget counts.
         tie_rule: how ties are broken.
         reads_answers: whether it needs answer classes.
+        reads_verdicts: whether it needs to know of every sample that it is right or wrong, so that partial credit leaves it undefined.
         is_selector: whether it picks among k samples, so that pass@k is its ceiling and selection efficiency is defined.
         is_default: whether it is replayed when nothing is asked for by name.
         reads_lists: list columns of core_samples that it reads; others need not be loaded.
@@ -80,6 +81,7 @@ class _Named(ABC):
     budget_unit: ClassVar[str]
     tie_rule: str | None = None
     reads_answers: ClassVar[bool] = False
+    reads_verdicts: ClassVar[bool] = False
     is_selector: ClassVar[bool] = False
     is_default: bool = True
     reads_lists: ClassVar[tuple[str, ...]] = ()
@@ -187,11 +189,20 @@ def beyond(bank: PointBank, ks: Ints) -> Bools:
     return ks[None, :] > bank.sizes[:, None]
 
 
-def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False) -> dict[str, Bools]:
-    """Reasons common to all strategies on k samples, in order of precedence."""
+def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False, verdicts: bool = False) -> dict[str, Bools]:
+    """Reasons common to all strategies on k samples, in order of precedence.
+
+    Args:
+        bank: the point.
+        ks: budgets.
+        answers: whether answer classes are needed.
+        verdicts: whether every sample must be right or wrong.
+    """
     reasons: dict[str, Bools] = {"budget_exceeds_samples": beyond(bank, ks)}
     if bank.ungraded.any():
         reasons["ungraded_samples"] = bank.ungraded
+    if verdicts and bank.partial.any():
+        reasons["partial_credit"] = bank.partial
     if answers and bank.unclassed.any():
         reasons["answers_not_banked"] = bank.unclassed
     return reasons

@@ -21,6 +21,7 @@ from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy, find_
 from isocost.strategies.point_bank import COST_AXES
 from isocost.tables.outcome_banks import METHODS, BankFacts, needed, task_banks
 from isocost.tables.outcome_chains import choose_chains
+from isocost.tables.outcome_counts import count_banks
 from isocost.tables.outcome_problems import Played, cells, problem_rows
 
 OUTCOMES, PROBLEMS = "out_strategy_outcomes", "out_strategy_problems"
@@ -36,7 +37,7 @@ class Bootstrap:
 
     A mean of shares gets the score interval at the effective number of trials, over problems or whole clusters: it keeps its level
     near 0 and 1, where percentiles of a bootstrap do not (docs/results/coverage_frontier.csv). What is no share, such as an
-    efficiency above 1, gets percentiles of the mean over resampled problems.
+    efficiency above 1, or a mean of scores with partial credit, gets percentiles of the mean over resampled problems.
 
     Attributes:
         draws: bootstrap draws; 0 makes no intervals at all.
@@ -52,6 +53,7 @@ class Bootstrap:
 def build_outcomes(
     core_samples: pl.DataFrame,
     *,
+    counts: pl.DataFrame | None = None,
     strategies: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
@@ -64,6 +66,7 @@ def build_outcomes(
 
     Args:
         core_samples: samples; columns beyond the required ones may be missing and are then unknown.
+        counts: core_counts: points of which only counts are known; none where None.
         strategies: names or families; all default ones when None.
         budgets: sample budgets; powers of two up to what at least half of the problems have, and that, when None.
         bootstrap: how intervals are made; 2,000 draws of problems with seed 0 when None.
@@ -75,7 +78,7 @@ def build_outcomes(
     Raises:
         IsocostError: a required column is missing, a strategy is unknown, or one was asked for by name that no point can replay.
     """
-    parts = list(iter_outcomes(core_samples, strategies=strategies, budgets=budgets, bootstrap=bootstrap, only=only))
+    parts = list(iter_outcomes(core_samples, counts=counts, strategies=strategies, budgets=budgets, bootstrap=bootstrap, only=only))
     if not parts:
         return empty(OUTCOMES), empty(PROBLEMS)
     outcomes, problems = (pl.concat([part[i] for part in parts]) for i in (0, 1))
@@ -85,6 +88,7 @@ def build_outcomes(
 def iter_outcomes(
     core_samples: pl.DataFrame,
     *,
+    counts: pl.DataFrame | None = None,
     strategies: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
@@ -95,14 +99,16 @@ def iter_outcomes(
     samples = needed(core_samples, lists={name for strategy in chosen for name in strategy.reads_lists})
     options = bootstrap or Bootstrap()
     replayed: set[str] = set()
-    for task in samples["task"].unique().sort():
-        banks = list(task_banks(samples.filter(pl.col("task") == task)))
+    counted = empty("core_counts") if counts is None else counts
+    for task in pl.concat([samples["task"].cast(pl.String), counted["task"]]).unique().sort():
+        mine = pl.col("task") == task
+        banks = [*task_banks(samples.filter(mine)), *count_banks(counted.filter(mine))]
         played = [] if only == "chains" else list(_play_points(banks, chosen, budgets))
         played += [] if only == "points" else _play_chains(banks, chosen)
         replayed |= {p.strategy.name for p in played}
         if played:
             yield _frames(str(task), banks, played, options)
-    if strategies is not None and samples.height:
+    if strategies is not None and samples.height + counted.height:
         _refuse_unplayed(strategies, chosen, replayed)
 
 
@@ -172,7 +178,7 @@ def _frames(
             rows_of = one.banks[0].problem_ids
             weights = counts[:, [place[p] for p in rows_of]].astype(np.float64)
         mine = None if labels is None else np.asarray([labels[place[p]] for p in one.banks[0].problem_ids])
-        scored = weights is not None and _are_shares(one.replay.accuracy)
+        scored = weights is not None and _are_shares(one.replay.accuracy) and not any(bank.partial.any() for bank in one.banks)
         low, high = (
             _score(one.replay.accuracy, mine, options.confidence) if scored else _interval(one.replay.accuracy, weights, options.confidence)
         )
@@ -198,7 +204,8 @@ class _Ceilings:
         """(problems, 1 + budgets): pass@1, then pass@k."""
         key = (bank.point_id, tuple(int(k) for k in ks))
         if key not in self._known:
-            self._known[key] = pass_at_k(bank.sizes, bank.n_correct, [1, *key[1]])
+            found = pass_at_k(bank.sizes, bank.n_correct, [1, *key[1]])
+            self._known[key] = np.where(bank.partial[:, None], np.nan, found)  # partial credit has no coverage
         return self._known[key]
 
 

@@ -161,7 +161,7 @@ def test_a_comparison_before_anything_is_derived_says_what_to_do(tmp_path: Path,
 def test_an_import_tells_valid_samples_from_invalid_ones(tmp_path: Path, capsys) -> None:
     store, path = Store(tmp_path / "data"), tmp_path / "t.csv"
     assert bring(store, counts(tmp_path / "c.jsonl")) == 0
-    assert "imported: 1 records, 4 samples in core, all valid, source" in capsys.readouterr().out
+    assert "imported: 1 records, 4 samples in core, all valid, known as counts of 1 problems, source" in capsys.readouterr().out
     path.write_text("id,k,ok\na,0,true\na,1,\nb,0,false\nb,0,true\n", encoding="utf-8")
     mapping = tmp_path / "mapping.yaml"
     mapping.write_text("columns: {problem: id, sample_index: k, correct: ok}", encoding="utf-8")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from isocost.strategies.early_stopping import early_stopping_consistency, window_latency
 from isocost.strategies.point_bank import PointBank
-from isocost.strategies.policies.adaptive import ORDERS, replay_adaptive
+from isocost.strategies.policies.adaptive import ORDERS, replay_adaptive, spread, votable
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register
 from isocost.strategies.shapes import Ints
 
@@ -41,16 +43,19 @@ class EarlyStopping(Strategy):
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Every cap from one pass."""
+        rows = votable(bank)
         result = early_stopping_consistency(
-            bank.counts, bank.class_values, self.window, ks,
-            abstained=bank.abstained, most_work=MOST_WORK, orders=ORDERS, keys=bank.keys,
+            bank.counts[rows], bank.class_values[rows], self.window, ks,
+            abstained=bank.abstained[rows], most_work=MOST_WORK, orders=ORDERS, keys=bank.keys[rows],
         )  # fmt: skip
-        replay = replay_adaptive(bank, ks, result)
+        replay = replay_adaptive(bank, ks, result, rows)
         if bank.known("latency_s"):
-            replay.costs["latency_parallel_s"] = window_latency(
-                bank.classes, bank.column("latency_s"), self.window, ks, valid=bank.present, orders=ORDERS, keys=bank.keys
-            )
+            replay.costs["latency_parallel_s"] = np.full(replay.accuracy.shape, np.nan)
+            replay.costs["latency_parallel_s"][rows] = window_latency(
+                bank.classes[rows], bank.column("latency_s")[rows], self.window, ks,
+                valid=bank.present[rows], orders=ORDERS, keys=bank.keys[rows],
+            )  # fmt: skip
         # Samples of a window read the prompt's KV cache together: of their shared parts each window pays one.
-        shared = bank.drawn_sum("kinetics_shared_eflops", result.draws)
+        shared = bank.drawn_sum("kinetics_shared_eflops", spread(result, rows, len(bank.sizes)).draws)
         replay.costs["kinetics_eflops"] = replay.costs["kinetics_eflops"] - (1 - 1 / self.window) * shared
         return mask_undefined(replay)

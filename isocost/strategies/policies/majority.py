@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isocost.strategies.majority import majority_at_k
+import numpy as np
+
+from isocost.strategies.majority import abstentions_as_class
+from isocost.strategies.majority_sampled import ORDERS, estimate_majority
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Ints
@@ -19,6 +22,7 @@ class Majority(Strategy):
     family = "majority_at_k"
     summary = "The most frequent answer among k samples."
     is_selector = True
+    exactness = "exact up to 1e7 multiplications a problem (some 500 samples), else random orders with a bound"
     reads_answers = True
     ties: str = "uniform"
     abstentions: str = "ignored"
@@ -50,6 +54,15 @@ class Majority(Strategy):
         return (cls(), cls(abstentions="wrong"), cls(ties="pessimistic"), cls(ties="optimistic"))
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
-        """Exact over all subsets."""
-        accuracy = majority_at_k(bank.counts, bank.class_values, ks, self.ties, abstained=bank.abstained, abstentions=self.abstentions)
-        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks, answers=True)))
+        """Exact over all subsets where affordable, else sampled."""
+        rows = np.flatnonzero(~bank.unclassed)
+        votes, values, free = bank.counts[rows], bank.class_values[rows], bank.abstained[rows]
+        if self.abstentions == "wrong":
+            votes, values, free = abstentions_as_class(votes, values, free)
+        found = estimate_majority(votes, values, free, ks, self.ties, keys=bank.keys[rows])
+        shape = (len(bank.sizes), len(ks))
+        accuracy, bound, is_exact = np.full(shape, np.nan), np.zeros(shape), np.ones(shape, dtype=np.bool_)
+        accuracy[rows], bound[rows], is_exact[rows] = found.accuracy, found.error_bound, found.is_exact
+        undefined = undefined_cells(bank, ks, answers=True)
+        costs = bank.parallel_costs(ks)
+        return mask_undefined(Replay(ks, accuracy, costs, undefined, is_exact=is_exact, draws=ORDERS, error_bound=bound))

@@ -15,9 +15,11 @@ class PassAtK(Strategy):
     family = "pass_at_k"
     summary = "At least one of k samples is correct (Chen et al. 2021); needs a perfect verifier."
     kind = "oracle"
+    reads_verdicts = True
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact, with the marginal value of one sample more."""
         accuracy = pass_at_k(bank.sizes, bank.n_correct, ks)
         marginal = marginal_value(bank.sizes, bank.n_correct, ks)
-        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks), marginal=marginal))
+        undefined = undefined_cells(bank, ks, verdicts=self.reads_verdicts)
+        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined, marginal=marginal))
