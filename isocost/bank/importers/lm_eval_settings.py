@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isocost.bank.importers.reading import as_object
-from isocost.bank.importers.settings import arguments_of, stated_settings
+from isocost.bank.importers.settings import arguments_of, brief, brief_settings, stated_settings, without_addresses
 from isocost.hashing import canonical_json, text_hash
 
 HARMLESS = {
@@ -92,8 +92,6 @@ _NO_SETTINGS = frozenset(
 )
 _NO_CONFIG = frozenset({"model", "model_args", "gen_kwargs", "num_fewshot", "fewshot_seed", "device"})
 _NAMES = ("peft", "delta", "pretrained", "model", "path", "engine")
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-_LONG = 120
 # Metrics that fall as the model gets better, where the file does not say which way they point (lm_eval/api/metrics.py).
 _FALLING = re.compile(r"perplexity|bits_per_byte|brier_score|bypass", re.IGNORECASE)
 # Filters that keep one answer apart from the others: the verdict is of the first, which take_first leaves.
@@ -126,7 +124,7 @@ class Task:
     def filter_settings(self, name: str | None) -> dict[str, Any]:
         """The settings of one filter: its name, and what it does where the file says so."""
         steps = [step for step in self.steps.get(name or "", []) if step != {"function": "take_first"}]
-        return {} if name is None else {"filter": name, "filter_steps": _told(steps) if steps else None}
+        return {} if name is None else {"filter": name, "filter_steps": brief(steps) if steps else None}
 
     def covered(self, name: str, repeats: int) -> int:
         """Answers that the one verdict under a filter is of: 1 for the first one, else so many together."""
@@ -204,7 +202,7 @@ def _group(document: dict[str, Any], name: str, members: list[Task]) -> Task:
     shared = {key: value for key, value in conditions[0].items() if all(other.get(key) == value for other in conditions)}
     differing = [{key: value for key, value in condition.items() if key not in shared} for condition in conditions]
     if any(differing):
-        shared["of_its_tasks"] = _told(differing)
+        shared["of_its_tasks"] = brief(differing)
     samplings = [member.sampling for member in members]
     drawn = _common([None if sampling is None else canonical_json(sampling) for sampling in samplings])
     provenance = {
@@ -214,7 +212,7 @@ def _group(document: dict[str, Any], name: str, members: list[Task]) -> Task:
         "prompt": f"lm_eval:{name}:{(document.get('n-shot') or {}).get(name, 'mixed')}-shot",
         "prompt_hash": text_hash(canonical_json([member.provenance["prompt_hash"] for member in members])),
     }
-    sampling = samplings[0] if drawn is not None else {"of_its_tasks": _told(samplings)}
+    sampling = samplings[0] if drawn is not None else {"of_its_tasks": brief(samplings)}
     return Task(provenance, sampling, shared, rises=_rises(document, {}, name))
 
 
@@ -242,7 +240,7 @@ def _condition(
         "task": rest,
         **_machine(document.get("pretty_env_info")),
     }
-    return {name: _told(value) for name, value in stated_settings(stated, HARMLESS).items()}
+    return brief_settings(stated_settings(stated, HARMLESS))
 
 
 def _machine(text: Any) -> dict[str, str]:
@@ -267,7 +265,7 @@ def _prompt_hash(document: dict[str, Any], config: dict[str, Any], shots: Any) -
     if shots:
         # Which examples are shown hangs on it; where none are shown, nothing does.
         template["fewshot_seed"] = (document.get("config") or {}).get("fewshot_seed")
-    return text_hash(_ADDRESS.sub("", repr(sorted({**template, "shots": shots}.items()))))
+    return text_hash(without_addresses(repr(sorted({**template, "shots": shots}.items()))))
 
 
 def _filters(config: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -292,20 +290,3 @@ def _rises(document: dict[str, Any], config: dict[str, Any], name: str) -> dict[
     told = (document.get("higher_is_better") or {}).get(name)
     merged = {**found, **(told if isinstance(told, Mapping) else {})}
     return {str(key): value if isinstance(value, bool) else None for key, value in merged.items()}
-
-
-def _told(value: Any) -> Any:
-    """A setting as it stands in the condition: addresses in memory left out, long texts and lists as their hash."""
-    if isinstance(value, bool | int | float):
-        return value
-    plain = _sorted(value)
-    text = plain if isinstance(plain, str) else repr(plain)
-    return f"sha256:{text_hash(text)}" if len(text) > _LONG else plain
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _sorted(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, list | tuple):
-        return [_sorted(item) for item in value]
-    return _ADDRESS.sub("", value) if isinstance(value, str) else value
