@@ -84,6 +84,8 @@ class InspectAi(Importer):
     def _archive(self, source: Source, file: Path, archive: CheckedZip) -> Iterator[Row]:
         if "header.json" in archive.members:
             header = as_object(archive.json("header.json"), f"{file}, header.json")
+            if "header.json" in archive.repeated and "eval" not in header:
+                raise IsocostError("has two members of one name, and the last has no key 'eval'", where=f"{file}, member 'header.json'")
         elif "_journal/start.json" in archive.members:
             # A run that was killed has no header; what it sealed is still there.
             header = {**as_object(archive.json("_journal/start.json"), f"{file}, _journal/start.json"), "status": "started"}
@@ -96,7 +98,7 @@ class InspectAi(Importer):
 
     def _log(self, source: Source, file: Path, header: dict[str, Any], samples: Iterator[tuple[str, Any]]) -> Iterator[Row]:
         if "eval" not in header:
-            raise IsocostError("has no key 'eval': it is no Inspect log", where=str(file), remedy="Take it out of the folder")
+            raise IsocostError("has no key 'eval': it is no Inspect log", where=str(file))
         log = log_of(header, file)
         source.run = _run_of(header)
         if header.get("status") != "success":

@@ -277,6 +277,7 @@ class CheckedZip:
     Attributes:
         path: the file.
         members: directory entry by name; of two entries of one name, which only an archive that grew has, the last.
+        repeated: names that come twice.
     """
 
     def __init__(self, path: Path, *, grows: bool = False) -> None:
@@ -296,11 +297,12 @@ class CheckedZip:
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise IsocostError(f"is not a zip file that can be read: {error}", where=str(path), remedy="The file may be cut off") from None
         self.members = {info.filename: info for info in self._zip.infolist()}
+        self.repeated = {name for name, times in Counter(info.filename for info in self._zip.infolist()).items() if times > 1}
         self._check(grows)
 
     def _check(self, grows: bool) -> None:
         infos = self._zip.infolist()
-        if len(infos) != len(self.members) and not grows:
+        if self.repeated and not grows:
             raise IsocostError("has two members of one name", where=str(self.path))
         if len(infos) > MAX_ZIP_MEMBERS:
             raise IsocostError(f"has more than {MAX_ZIP_MEMBERS} members", where=str(self.path))
