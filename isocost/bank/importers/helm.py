@@ -47,6 +47,7 @@ class Helm(Importer):
     title = "HELM run folders: run_spec.json, scenario_state.json, per_instance_stats.json, stats.json"
     version = 2
     harmless = HARMLESS
+    takes_metric = True
     marks = (
         frozenset({"adapter_spec"}),
         frozenset({"request_states"}),

@@ -40,8 +40,10 @@ class LmEval(Importer):
     harmless = HARMLESS
     no_answers = frozenset({"", "[invalid]", '["invalid"]'})
     rendered_prompts = True
+    takes_metric = True
     marks = (
         frozenset({"results", "configs"}),
+        frozenset({"results", "versions"}),
         frozenset({"doc_id", "filtered_resps"}),
     )
     names = ("results_*T*.json", "samples_*T*.jsonl")

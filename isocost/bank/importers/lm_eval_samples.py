@@ -142,24 +142,24 @@ def _put_verdict(row: Row, document: _Document, index: int, extra: dict[str, Any
     value, repeats, judge = document.value, document.repeats, document.judge
     score, filtered = value.get(judge) if judge else None, value.get("filtered_resps")
     first = filtered[0] if isinstance(filtered, list) and filtered else filtered
-    several = repeats > 1 and isinstance(first, list)
+    several = repeats > 0 and isinstance(first, list)
     each = several and len(first) == repeats
     if each:
         row.extracted(first[index], document.no_answers)
         if isinstance(score, list) and len(score) == repeats and all(_is_number(one) for one in score):
             _label(row, document, score[index])  # a verdict for each repeat
             return
-    covers = repeats if each else len(first) if several else document.task.covered(value["filter"], max(repeats, 1))
+    covers = repeats if each else min(len(first), repeats) if several else document.task.covered(value["filter"], max(repeats, 1))
     if covers > 1:
         row.null("label_correct", f"verdict_covers_{covers}_samples")
         extra["group"] = {"label": score, "label_name": judge, "answer": first, "covers": covers}
     elif index > 0:
         row.null("label_correct", "verdict_is_of_the_first_repeat")
     elif _is_number(score):
-        if repeats:
-            row.extracted(first[0] if isinstance(first, list) and len(first) == 1 else first, document.no_answers)
-        else:
+        if not repeats:
             _put_choice(row, document, extra)
+        elif not each:
+            row.extracted(first, document.no_answers)
         _label(row, document, score)
     elif _names(value):
         row.null("label_correct", "no_metric_is_a_verdict" if judge is None else "metric_is_no_number")
