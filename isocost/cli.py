@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="a setting that the source does not state, such as hardware=H100; part of the configuration's identity (repeatable, or JSON)",
     )
+    bring.add_argument("--metric", help="the metric whose score is the verdict, where the source has several (lm_eval, helm)")
     bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
     bring.set_defaults(run=_import, makes_root=True)
 
@@ -152,6 +153,7 @@ def _import(arguments: argparse.Namespace) -> int:
         mapping=arguments.mapping,
         verifier=arguments.verifier,
         condition=arguments.condition,
+        metric=arguments.metric,
     )
     curated = refresh.curate_session(store, session_id)
     sessions = store.read("core_sessions", session_id)

@@ -136,6 +136,7 @@ def bring_in(
     mapping: Path | None = None,
     verifier: str | None = None,
     condition: Mapping[str, Any] | Iterable[str] = (),
+    metric: str | None = None,
 ) -> ImportReport:
     """Imports another tool's results as the source ``session_id``.
 
@@ -150,6 +151,7 @@ def bring_in(
         verifier: verifier that judges every text; ``"none"`` where the source's own labels judge. None says nothing: the labels judge what
             is new here, and what a verifier has judged before is asked about.
         condition: settings that the source does not state, such as the hardware; they enter every record's identity.
+        metric: the metric whose score is the verdict, where the source has several; its usual one where None.
 
     Raises:
         IsocostError: a wrong key, bad input, the same content is another source already, or it is not said whether the verifier of before
@@ -161,7 +163,15 @@ def bring_in(
     judge = _judge(session_id, verifier, before)
     source = store.session_file(session_id).with_suffix(".source")
     report = import_path(
-        format, path, store.lake, provenance=provenance, unknown=unknown, mapping=mapping, name=session_id, condition=condition
+        format,
+        path,
+        store.lake,
+        provenance=provenance,
+        unknown=unknown,
+        mapping=mapping,
+        name=session_id,
+        condition=condition,
+        metric=metric,
     )
     if report.status == "already":
         _refuse_twin(store, session_id, report, path)
