@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isocost.errors import IsocostError
 from isocost.strategies.kernels_recorded import recorded_majority, recorded_stop
 from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.shapes import Floats, Ints
@@ -33,6 +34,8 @@ def majority_recorded(classes: Ints, values: Floats, sizes: Ints, ks: Ints, ties
         ties: "first" (the class whose first vote came first) or "uniform" (credit shared).
     """
     order = np.argsort(ks, kind="stable")
+    if sizes.max(initial=0) > classes.shape[1]:
+        raise IsocostError("more samples than classes are given", where="sizes", remedy="Counts have no recorded order.")
     found = np.full((len(classes), len(ks)), np.nan)
     recorded_majority(np.ascontiguousarray(classes), np.ascontiguousarray(values), sizes, ks[order], ties == "first", found)
     out = np.empty_like(found)

@@ -68,6 +68,10 @@ class Majority(Strategy):
         rules = [rule for rule in options.ties or ("first",) if rule in ("uniform", "first")]
         return (*mixed, *(cls(ties=rule, order="as_recorded") for rule in rules or ["first"]))
 
+    def applies(self, bank: PointBank) -> bool:
+        """Counts have no order."""
+        return self.order == "exchangeable" or bank.tallies is None
+
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact over all subsets where affordable, else sampled; in recorded order the first k samples."""
         if self.order == "as_recorded":
