@@ -214,6 +214,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _refresh(arguments: argparse.Namespace) -> int:
     from isocost import refresh
+    from isocost.settings import NAME, unknown_tasks
     from isocost.store import Store
 
     started = time.monotonic()
@@ -222,6 +223,8 @@ def _refresh(arguments: argparse.Namespace) -> int:
         pieces = done.built + done.reused
         told = f"   {done.reused} of {pieces} {done.unit} unchanged" if done.reused else ""
         print(f"  {done.name:<28}{sum(done.rows.values()):>10} rows  {time.monotonic() - started:6.1f} s{told}", flush=True)
+    for task in unknown_tasks(store.root, set(store.read("core_points", columns=["task"])["task"])):
+        print(f"note: {store.root / NAME}, replay.tasks.{task}: nothing is banked of this task")
     if not refresh.known_sources(store):
         print(f"note: nothing is banked under {store.root}; run a sweep or import first, or name another data root with --data")
     print(f"warehouse {store.warehouse}\nreport    {store.report}")

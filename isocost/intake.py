@@ -28,6 +28,7 @@ from isocost.errors import IsocostError
 from isocost.hashing import slug
 from isocost.preflight import preflight
 from isocost.schema.frames import empty
+from isocost.settings import sweep_note
 from isocost.store import IMPORT_PREFIX, Store
 from isocost.sweep import Point, Session, plan_sessions, read_session
 from isocost.tasks import verifier_names
@@ -50,7 +51,8 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     Raises:
         IsocostError: the sweep file is at fault; file, key and remedy are in the message, and nothing was written.
     """
-    planned = plan_sessions(preflight(path))
+    spec = preflight(path)
+    planned = plan_sessions(spec)
     book = card_book(store)
     for card in {model.card for model in (session.engine.model for session in planned) if model.card is not None}:
         book.model(card)  # refuses an unknown card now, not after the measurement
@@ -58,6 +60,11 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
         asked = _asked(store, session, path)
         _write_session(store, _merged(store, session, asked))
         _write_text(_asked_file(store, session.session_id), json.dumps(asked, indent=1, sort_keys=True))
+    place, note = sweep_note(store.root, spec, path)
+    if note is None:
+        place.unlink(missing_ok=True)
+    else:
+        _write_text(place, note)
     return [session.session_id for session in planned]
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -23,6 +24,7 @@ from isocost.bank.reader import read_raw
 from isocost.intake import card_book
 from isocost.pieces import Rows
 from isocost.schema.frames import empty
+from isocost.settings import replay_options
 from isocost.store import Store
 
 Frames = dict[str, pl.DataFrame]
@@ -32,10 +34,11 @@ FRONTIER_DRAWS = 1000
 
 
 def derive_strategies(rows: Rows | Store) -> Frames:
-    """Replays every registered strategy over all valid samples of single points."""
+    """Replays every registered strategy over all valid samples of single points, as the settings ask for their tasks."""
     from isocost.tables.outcomes import build_outcomes
 
-    outcomes, problems = build_outcomes(rows.read("core_samples"), counts=rows.read("core_counts"), only="points")
+    asked = partial(replay_options, rows.root)
+    outcomes, problems = build_outcomes(rows.read("core_samples"), counts=rows.read("core_counts"), only="points", asked=asked)
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
 
@@ -182,6 +185,7 @@ class Part:
         reads: what it reads.
         build: the function.
         uses_cards: whether cards of models, devices or prices are an input.
+        uses_replay_settings: whether what is asked of the replay of its task (``isocost.settings``) is an input.
     """
 
     step: str
@@ -190,6 +194,7 @@ class Part:
     reads: tuple[str, ...]
     build: Callable[[Rows], Frames]
     uses_cards: bool = False
+    uses_replay_settings: bool = False
 
     @property
     def name(self) -> str:
@@ -211,7 +216,7 @@ _CURVES = ("out_scaling_fits", "out_scaling_points", "out_compute_targets", "out
 
 # In the order in which they build on each other.
 PARTS = (
-    Part("strategies", "point", _STRATEGIES, _SAMPLES, derive_strategies),
+    Part("strategies", "point", _STRATEGIES, _SAMPLES, derive_strategies, uses_replay_settings=True),
     Part("strategies", "task", _STRATEGIES, _SAMPLES, derive_chains),
     Part("frontiers", "task", (*_FRONTIERS, "out_comparisons"), (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers),
     Part("frontiers", "all", _FRONTIERS, (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers_over_tasks),

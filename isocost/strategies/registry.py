@@ -18,6 +18,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 
 from isocost.errors import IsocostError
+from isocost.strategies.options import ReplayOptions
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.shapes import Bools, Floats, Ints
 
@@ -101,6 +102,11 @@ class _Named(ABC):
         """The instances that are replayed when nothing else is asked for."""
         return (cls(),)
 
+    @classmethod
+    def asked(cls, options: ReplayOptions) -> tuple[Self, ...]:
+        """The instances that are replayed with these options; those of every day where they do not touch the strategy."""
+        return cls.variants()
+
 
 class Strategy(_Named):
     """A way to spend inference compute on a problem, replayed from the bank of one point."""
@@ -182,6 +188,11 @@ def find_strategies(names: Sequence[str] | None = None) -> tuple[Strategy | Chai
             raise IsocostError(f"no strategy is called {name!r}", remedy=remedy)
         chosen.update(matching)
     return tuple(chosen.values())
+
+
+def asked_strategies(options: ReplayOptions) -> tuple[Strategy | ChainStrategy, ...]:
+    """The default strategies with the windows, tie rules and orders that are asked for."""
+    return tuple(variant for cls in registered() for variant in cls.asked(options) if variant.is_default)
 
 
 def beyond(bank: PointBank, ks: Ints) -> Bools:

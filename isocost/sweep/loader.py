@@ -52,7 +52,7 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     try:
         spec = SweepSpec.model_validate(value)
     except ValidationError as error:
-        raise _first_mistake(error, source) from None
+        raise first_mistake(error, source) from None
     spec._source = source
     _check_lists(spec)
     _check_names(spec)
@@ -69,12 +69,19 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     return spec
 
 
-def _first_mistake(error: ValidationError, source: Source) -> IsocostError:
+def first_mistake(error: ValidationError, source: Source, root: type[BaseModel] = SweepSpec) -> IsocostError:
+    """The first mistake in the order of the file as an error for people.
+
+    Args:
+        error: what validation found.
+        source: the places of the file's keys.
+        root: the model of the whole file.
+    """
     told = {_key(item["loc"]): item for item in reversed(error.errors())}
     ordered = sorted(told, key=lambda key: (source.line(key), dotted(key)))
     # A misspelt key is also a missing one: the misspelling is the mistake to tell.
     first = next((key for key in ordered if told[key]["type"] == "extra_forbidden"), ordered[0])
-    what, remedy = _wording(first, told[first])
+    what, remedy = _wording(first, told[first], root)
     meant = remedy.removeprefix("Did you mean ").split("?")[0]
     others = [source.where(*key) for key in ordered if key not in (first, (*first[:-1], meant))]
     if others:
@@ -86,13 +93,13 @@ def _key(loc: Iterable[str | int]) -> Key:
     return tuple(loc)
 
 
-def _wording(key: Key, item: Any) -> tuple[str, str]:
+def _wording(key: Key, item: Any, root: type[BaseModel]) -> tuple[str, str]:
     kind = item["type"]
     if kind == "extra_forbidden":
-        model = _model_at(key[:-1])
+        model = _model_at(key[:-1], root)
         return f"unknown key {key[-1]}", did_you_mean(str(key[-1]), model.model_fields if model else (), kind="keys here")
     if kind == "missing":
-        model = _model_at(key[:-1])
+        model = _model_at(key[:-1], root)
         keys = f" Keys here: {', '.join(model.model_fields)}." if model else ""
         return f"key {key[-1]} is missing", f"Add it.{keys}"
     got = f" (got {_shown(item.get('input'))})"
@@ -110,11 +117,14 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _model_at(key: Key) -> type[BaseModel] | None:
+def _model_at(key: Key, root: type[BaseModel]) -> type[BaseModel] | None:
     """The model whose keys are allowed at a place of the file."""
-    current: Any = SweepSpec
+    current: Any = root
     for part in key:
         if isinstance(part, int):
+            continue
+        if typing.get_origin(current) is dict:  # a key of the user's own, such as a task
+            current = typing.get_args(current)[1]
             continue
         model = _model_in(current)
         if model is None or part not in model.model_fields:
@@ -166,6 +176,8 @@ def _check_names(spec: SweepSpec) -> None:
                 value for prompt in spec.prompts for value in prompt.max_tokens or () if key == "max_tokens"
             }
             _check_known(spec, ("exclude", index, key), getattr(rule, key), known)
+    for name in spec.replay.tasks:
+        _check_known(spec, ("replay", "tasks", name), [name], [entry for _, entry in named["task"][1]])
 
 
 def _check_known(spec: SweepSpec, key: Key, given: Iterable[Any] | None, known: Iterable[Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from isocost.sweep.models import Count, Dtype, EngineName, Frozen, Name, PromptSpec, Real, Seed, Whole
+from isocost.sweep.replay import ReplayEntry
 from isocost.sweep.source import Source
 
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -146,6 +147,7 @@ class SweepSpec(Frozen):
     samples_per_problem: Count
     exclude: Annotated[tuple[Exclusion, ...], BeforeValidator(_listed)] = ()
     bank: BankEntry = BankEntry()
+    replay: ReplayEntry = ReplayEntry()
 
     _source: Source = PrivateAttr(default_factory=lambda: Source("sweep"))
 

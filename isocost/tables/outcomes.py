@@ -7,7 +7,7 @@ draws (``isocost.frontier``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,9 @@ from isocost.frontier import resample_counts, score_interval
 from isocost.hashing import canonical_json, sha256_hex
 from isocost.schema.frames import conform, empty
 from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy, find_strategies, pass_at_k, selection_efficiency
+from isocost.strategies.options import ReplayOptions
 from isocost.strategies.point_bank import COST_AXES
+from isocost.strategies.registry import asked_strategies
 from isocost.tables.outcome_banks import METHODS, BankFacts, needed, task_banks
 from isocost.tables.outcome_chains import choose_chains
 from isocost.tables.outcome_counts import count_banks
@@ -27,6 +29,7 @@ from isocost.tables.outcome_problems import Played, cells, problem_rows
 OUTCOMES, PROBLEMS = "out_strategy_outcomes", "out_strategy_problems"
 CONFIDENCE = 0.95
 MISS = 0.05
+PUBLISHED = (5, 10, 100)  # budgets of published figures that are no powers of two
 UNDEFINED = "the outcome is defined for no problem"
 NOT_MEASURED = "no sample tells, or samples are cut or halted before the measured end"
 
@@ -58,6 +61,7 @@ def build_outcomes(
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
     only: str | None = None,
+    asked: Callable[[str], ReplayOptions] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Replays strategies on every point, and cascades and routers on chains of points of one task and prompt.
 
@@ -68,9 +72,11 @@ def build_outcomes(
         core_samples: samples; columns beyond the required ones may be missing and are then unknown.
         counts: core_counts: points of which only counts are known; none where None.
         strategies: names or families; all default ones when None.
-        budgets: sample budgets; powers of two up to what at least half of the problems have, and that, when None.
+        budgets: sample budgets; those of `default_budgets` when None.
         bootstrap: how intervals are made; 2,000 draws of problems with seed 0 when None.
         only: ``points`` or ``chains``: what is replayed on single points, or on chains of them; both when None.
+        asked: budgets, windows, tie rules and orders that are asked for a task; nothing when None. Strategies or budgets that are given
+            here count before them.
 
     Returns:
         Conforming frames (out_strategy_outcomes, out_strategy_problems).
@@ -78,7 +84,9 @@ def build_outcomes(
     Raises:
         IsocostError: a required column is missing, a strategy is unknown, or one was asked for by name that no point can replay.
     """
-    parts = list(iter_outcomes(core_samples, counts=counts, strategies=strategies, budgets=budgets, bootstrap=bootstrap, only=only))
+    parts = list(
+        iter_outcomes(core_samples, counts=counts, strategies=strategies, budgets=budgets, bootstrap=bootstrap, only=only, asked=asked)
+    )
     if not parts:
         return empty(OUTCOMES), empty(PROBLEMS)
     outcomes, problems = (pl.concat([part[i] for part in parts]) for i in (0, 1))
@@ -93,6 +101,7 @@ def iter_outcomes(
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
     only: str | None = None,
+    asked: Callable[[str], ReplayOptions] | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """As `build_outcomes`, task by task, so that a bank larger than memory's share can be written away in between."""
     chosen = find_strategies(strategies)
@@ -103,7 +112,11 @@ def iter_outcomes(
     for task in pl.concat([samples["task"].cast(pl.String), counted["task"]]).unique().sort():
         mine = pl.col("task") == task
         banks = [*task_banks(samples.filter(mine)), *count_banks(counted.filter(mine))]
-        played = [] if only == "chains" else list(_play_points(banks, chosen, budgets))
+        replayed_as = ReplayOptions() if asked is None else asked(str(task))
+        variants = chosen if asked is None or strategies is not None else asked_strategies(replayed_as)
+        played = (
+            [] if only == "chains" else list(_play_points(banks, variants, (replayed_as.budgets or None) if budgets is None else budgets))
+        )
         played += [] if only == "points" else _play_chains(banks, chosen)
         replayed |= {p.strategy.name for p in played}
         if played:
@@ -122,13 +135,16 @@ def _refuse_unplayed(names: Sequence[str], chosen: Sequence[Strategy | ChainStra
 
 
 def default_budgets(sizes: np.ndarray) -> np.ndarray:
-    """Powers of two up to the most samples that at least half of the problems have, and that number."""
+    """Powers of two, 5, 10 and 100 up to the most samples that at least half of the problems have, and that number.
+
+    Their number grows with the logarithm of the samples.
+    """
     held = np.sort(sizes[sizes > 0])
     if held.size == 0:
         return np.ones(1, dtype=np.int64)
     most = int(held[len(held) // 2])
     powers = [2**i for i in range(most.bit_length()) if 2**i < most]
-    return np.array([*powers, most], dtype=np.int64)
+    return np.unique(np.array([*powers, *(k for k in PUBLISHED if k < most), most], dtype=np.int64))
 
 
 def _play_points(
