@@ -21,13 +21,13 @@ def _reads(name: str) -> tuple[str, ...]:
 
 
 def _figure(name: str, store: Store) -> dict[str, dg.MetadataValue]:
-    """The picture that the first table of a group shows on its page."""
-    from isocost.publish import figures
+    """The pictures that the first table of a group shows on its page."""
+    from isocost.publish import asset_figures
 
-    draw = {"frontiers": figures.frontier_figure, "scaling": figures.curves_figure}.get(name)
+    draw = {"frontiers": asset_figures.frontier_pictures, "scaling": asset_figures.curve_pictures}.get(name)
     if draw is None:
         return {}
-    return {"figure": dg.MetadataValue.md(figures.markdown_image(draw({table: store.read(table) for table in refresh.STEPS[name]})))}
+    return {"figure": dg.MetadataValue.md(draw({table: store.read(table) for table in ("core_points", *refresh.STEPS[name])}))}
 
 
 def _group(name: str) -> dg.AssetsDefinition:
