@@ -52,11 +52,12 @@ def derive_frontiers(rows: Rows | Store) -> Frames:
     from isocost.tables.frontiers import build_frontiers
 
     points, problems = rows.read("core_points"), rows.read("core_problems")
-    return build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
+    found = build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
+    return {name: frame for name, frame in found.items() if name != "out_task_means"}
 
 
 def derive_frontiers_over_tasks(rows: Rows | Store) -> Frames:
-    """The same of the mean over all tasks."""
+    """The same of means over tasks, and which tasks are in which."""
     from isocost.tables.frontiers import build_frontiers
 
     points, problems = rows.read("core_points"), rows.read("core_problems")
@@ -212,7 +213,7 @@ PARTS = (
     Part("strategies", "point", _STRATEGIES, ("core_samples",), derive_strategies),
     Part("strategies", "task", _STRATEGIES, ("core_samples",), derive_chains),
     Part("frontiers", "task", (*_FRONTIERS, "out_comparisons"), (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers),
-    Part("frontiers", "all", _FRONTIERS, (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers_over_tasks),
+    Part("frontiers", "all", (*_FRONTIERS, "out_task_means"), (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers_over_tasks),
     Part(
         "coverage",
         "task",
