@@ -161,10 +161,14 @@ def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
 
 
 def derive_summary(rows: Rows | Store) -> Frames:
-    """The tables that are one SQL file each, run task by task."""
-    files = sql.sql_files("out")
+    """The tables that are one SQL file each, run task by task; each configuration gets the name that no other of its task has."""
+    from isocost.tables.configurations import configuration_names
+
+    files, names = sql.sql_files("out"), configuration_names(rows.read("core_points"))
     with sql.over({name: rows.read(name) for path in files for name in sql.tables_of(path)}) as connection:
-        return {path.stem: sql.run_file(connection, path) for path in files}
+        frames = {path.stem: sql.run_file(connection, path) for path in files}
+    named = pl.col("point_id").replace_strict(names, default=None, return_dtype=pl.String)
+    return {name: frame.with_columns(configuration=named) for name, frame in frames.items()}
 
 
 def _outcomes(rows: Rows | Store) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -258,7 +262,7 @@ PARTS = (
         derive_items,
     ),
     Part("items", "point", ("out_response_features",), ("core_samples", "core_calls"), derive_responses),
-    Part("summary", "task", ("out_point_summary",), ("core_samples",), derive_summary),
+    Part("summary", "task", ("out_point_summary",), ("core_samples", "core_points"), derive_summary),
 )
 # Tables of each step, in order.
 STEPS: dict[str, tuple[str, ...]] = {

@@ -120,13 +120,18 @@ def legend(names: list[str], *, is_panel: bool) -> Specification:
     return {"columns": {"expr": columns}, "labelLimit": {"expr": f"max(80, {room} / {columns} - {_MARK})"}}
 
 
+def told(row: dict[str, Any]) -> str:
+    """Accuracy with its interval in the words of the tables: a format of the drawing library's own rounds halves another way."""
+    accuracy, spread = labels.percent(row["accuracy"]), labels.interval(row["accuracy_low"], row["accuracy_high"])
+    return accuracy if row["accuracy_low"] is None else f"{accuracy} ({spread})"
+
+
 def outcome_tooltip(cost_axis: str) -> list[Specification]:
     """What a reader sees on pointing at a mark."""
     return [
         name("label", title="Strategy"),
         name("configuration", title="Configuration"),
-        quantity("accuracy", title="Accuracy", format=".1%"),
-        name("interval", title="Interval"),
+        name("told", title="Accuracy (interval)"),
         quantity("cost", title=labels.axis_label(cost_axis).title, format=",.4~g"),
     ]
 

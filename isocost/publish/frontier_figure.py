@@ -12,7 +12,7 @@ import altair as alt
 import polars as pl
 
 from isocost.errors import IsocostError
-from isocost.publish import drawing, labels, theme
+from isocost.publish import drawing, labels, naming, theme
 from isocost.publish.drawing import Specification, name, quantity, rounded, where
 
 _COLOURS = 6
@@ -63,7 +63,8 @@ def frontier_specification(
     Raises:
         IsocostError: no row can be drawn.
     """
-    drawn = _one_sample(drawing.drawable(points))
+    drawn = drawing.drawable(points).with_columns(strategy=naming.plain_strategy())
+    drawn = drawn if "label" in drawn.columns else naming.labelled(drawn)
     if drawn.is_empty():
         raise IsocostError(
             f"no configuration has a known cost on the axis {cost_axis}", where="out_frontier_points", remedy="Choose another cost axis"
@@ -88,12 +89,6 @@ def frontier_specification(
     return drawing.panels(specification, "panel", [labels.task_words(task) for task in labels.ordered_tasks(drawn["task"].to_list())])
 
 
-def _one_sample(points: pl.DataFrame) -> pl.DataFrame:
-    """A vote of one is no vote: the legend calls it what its label and every table call it."""
-    is_one = (pl.col("strategy") == labels.PLAIN) & (pl.col("budget").cast(pl.Float64) == 1)
-    return points.with_columns(strategy=pl.when(is_one).then(pl.lit(labels.ONE_SAMPLE)).otherwise(pl.col("strategy")))
-
-
 def _rows(drawn: pl.DataFrame, named: list[str], domain: list[float], y_domain: list[float]) -> list[dict[str, Any]]:
     noted = _noted(drawn)
     rows = []
@@ -104,8 +99,8 @@ def _rows(drawn: pl.DataFrame, named: list[str], domain: list[float], y_domain: 
             "panel": labels.task_words(row["task"]),
             "configuration": row["configuration"],
             "colour": labels.strategy_words(row["strategy"]) if row["strategy"] in named else _OTHERS,
-            "label": labels.outcome(row["strategy"], row["budget"]),
-            "interval": labels.interval(row["accuracy_low"], row["accuracy_high"]),
+            "label": row["label"],
+            "told": drawing.told(row),
             "on_frontier": "yes" if row["is_on_frontier"] else "no",
             "line_opacity": rounded(0.12 + 0.48 * sure),
             "mark_opacity": rounded(0.28 + 0.67 * sure),
@@ -228,7 +223,7 @@ def _points(colour: Specification, shape: Specification, cost_axis: str) -> Spec
     told = [
         *drawing.outcome_tooltip(cost_axis),
         name("on_frontier", title="On the frontier"),
-        quantity("frontier_probability", title="in bootstrap draws", format=".0%"),
+        quantity("frontier_probability", title="in bootstrap draws", format=".1%"),
     ]
     return {
         "transform": where("datum.kind == 'point'"),

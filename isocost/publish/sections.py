@@ -17,7 +17,7 @@ from isocost.publish import html, labels, sentences
 from isocost.publish.facts import Facts
 from isocost.publish.html import Cell, number
 from isocost.publish.scaling_figure import MOST_CURVES, axes_shown, curves_drawn, decided, on_axes
-from isocost.schema.tables.frontiers import MACRO_TASK
+from isocost.schema.tables.frontiers import is_mean
 
 _KINDS = {"oracle": ", needs a perfect verifier", "metric": ", no way to answer"}
 READING = (
@@ -32,7 +32,7 @@ READING = (
     ("Interval", "Where the accuracy on new problems of the same kind plausibly lies; it says nothing about other tasks."),
     (
         "Perfect verifier",
-        "The dashed staircase is what could be reached if somebody always picked a right sample where there is one: a bound, not a choice.",
+        "The dotted staircase is what could be reached if somebody always picked a right sample where there is one: a bound, not a choice.",
     ),
     ("Knee", "The step after which accuracy costs disproportionately more."),
 )
@@ -41,7 +41,7 @@ READING = (
 def header(facts: Facts) -> str:
     """Title and one line on what was measured."""
     summary = facts.summary
-    tasks = [task for task in facts.tasks if task != MACRO_TASK]
+    tasks = [task for task in facts.tasks if not is_mean(task)]
     line = "Nothing is measured yet: run a sweep, then publish again."
     if summary.height:
         models = summary["model_variant"].n_unique()

@@ -12,7 +12,7 @@ import polars as pl
 
 from isocost.publish import labels
 from isocost.publish.facts import Facts
-from isocost.schema.tables.frontiers import MACRO_TASK
+from isocost.schema.tables.frontiers import is_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def unfinished(facts: Facts) -> str:
 def without_frontier(facts: Facts) -> str:
     """The tasks that no policy was replayed for, and why that is; empty where there are none."""
     known = set(facts.frontier["task"])
-    lacking = [task for task in facts.tasks if task not in known and task != MACRO_TASK]
+    lacking = [task for task in facts.tasks if task not in known and not is_mean(task)]
     counted = facts.summary.group_by("task").agg(pl.col("samples_graded").sum())
     unjudged = set(counted.filter(pl.col("samples_graded") == 0)["task"])
     reasons = (
@@ -92,7 +92,7 @@ def generated_tokens(facts: Facts) -> str:
 
 def name(row: dict[str, Any]) -> str:
     """One outcome in a few characters."""
-    return labels.outcome(row["strategy"], row["budget"], row["configuration"])
+    return " · ".join(part for part in (row["label"], row["configuration"]) if part)
 
 
 def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:

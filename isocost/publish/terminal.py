@@ -57,7 +57,7 @@ def frontier_table(facts: Facts, task: str, axis: str) -> Table:
     table.add_column("accuracy (interval)", justify="right", no_wrap=True)
     table.add_column("on frontier", justify="right", no_wrap=True)
     for row in frontier.iter_rows(named=True):
-        name = labels.outcome(row["strategy"], row["budget"], row["configuration"])
+        name = sentences.name(row)
         spread = labels.interval(row["accuracy_low"], row["accuracy_high"]).removesuffix(f"{labels.NBSP}%")
         table.add_row(
             f"[bold]{name} ◂ knee[/]" if row["is_knee"] else name,

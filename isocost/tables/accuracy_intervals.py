@@ -25,7 +25,7 @@ from isocost.frontier import (
     wilson,
 )
 from isocost.schema.frames import conform, empty
-from isocost.tables.frontier_blocks import task_seed
+from isocost.tables.frontier_blocks import cluster_labels, task_seed
 
 NAME = "out_accuracy_intervals"
 CONFIDENCE = 0.95
@@ -66,7 +66,7 @@ def build_accuracy_intervals(
         .agg(pl.col("model_variant", "prompt").first(), pl.len().alias("n"), pl.col("correct").cast(pl.Int64).sum().alias("c"))
         .sort(key)
     )
-    known = {} if clusters is None else dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows())
+    known = cluster_labels(clusters)
     rows: list[dict] = []
     for (task, point), part in counts.group_by("task", "point_id", maintain_order=True):
         names = [known.get(problem) or f"problem {problem}" for problem in part["problem_id"]]

@@ -103,7 +103,7 @@ def task_blocks(
 
     Oracles get a block only in tasks that have one: elsewhere it would repeat the policies.
     """
-    clusters_of = dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows()) if clusters is not None else {}
+    clusters_of = cluster_labels(clusters)
     rows = problems.select("outcome_id", "problem_id", "accuracy", *axes).join(outcomes.select("outcome_id", "task"), on="outcome_id")
     parts = {key[0]: part for key, part in rows.partition_by("task", as_dict=True, maintain_order=False).items()}
     blocks = []
@@ -126,7 +126,7 @@ def _task_block(
     axes: list[str],
     draws: int,
     seed: int,
-    clusters_of: dict[str, str | None],
+    clusters_of: dict[str, str],
     n_other_kind: int,
 ) -> Block | None:
     rows = rows.join(mine.select("outcome_id"), on="outcome_id", how="semi").sort("outcome_id", "problem_id")
@@ -177,12 +177,20 @@ def _task_block(
     )
 
 
+def cluster_labels(clusters: pl.DataFrame | None) -> dict[str, str]:
+    """The cluster of each problem that has one; of several sessions that name different ones, the first in order of its name."""
+    if clusters is None:
+        return {}
+    told = clusters.select("problem_id", "cluster_id").drop_nulls().sort("problem_id", "cluster_id")
+    return dict(told.unique("problem_id", keep="first", maintain_order=True).iter_rows())
+
+
 def task_seed(seed: int, task: str) -> int:
     """A seed of its own for every task, so that the draws of two tasks are independent and do not depend on other tasks."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{task}".encode()).digest()[:4], "big")
 
 
-def _clusters(problem_ids: list[str], clusters_of: dict[str, str | None]) -> np.ndarray | None:
+def _clusters(problem_ids: list[str], clusters_of: dict[str, str]) -> np.ndarray | None:
     """Labels where at least two problems share one; a problem without a cluster stands alone."""
     labels = [clusters_of.get(problem) or f"problem {problem}" for problem in problem_ids]
     return np.array(labels) if len(set(labels)) < len(labels) else None
