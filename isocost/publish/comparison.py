@@ -60,8 +60,8 @@ def _others(found: Comparison) -> list[str]:
         )
     if others.n_task_pairs > 1:
         lines.append(
-            f"The p-value answers for this one question. Picked after a look at all {labels.many(others.n_task_pairs, 'pair')} of the task's "
-            f"outcomes, p {_p_value(others.p_value_bonferroni)} (Bonferroni)."
+            "The p-value answers for this one question. Picked after a look at all "
+            f"{labels.many(others.n_task_pairs, 'pair')} of the task's outcomes, p {_p_value(others.p_value_bonferroni)} (Bonferroni)."
         )
     return lines
 

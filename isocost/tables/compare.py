@@ -1,8 +1,8 @@
 """Two outcomes that somebody names, side by side: accuracy and every cost, paired over the problems that both answered.
 
-Lives here: ``compare_outcomes`` and its result, which `isocost compare` prints and a notebook can use. Not here: the families of pairs of
-out_comparisons (``isocost.tables.comparisons``), whose p-values are adjusted for how many there are: here is one question and its answer, beside
-what becomes of it among all the pairs that one could have asked about.
+Lives here: ``compare_outcomes`` and its result, which `isocost compare` prints and a notebook can use: one question and its answer, and
+what becomes of it among all the pairs that one could have asked about. Not here: the families of pairs of out_comparisons
+(``isocost.tables.comparisons``).
 """
 
 from __future__ import annotations
