@@ -5,6 +5,7 @@ Lives here: its layers. Not here: which rows are shown (``facts``), words (``lab
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -17,6 +18,7 @@ from isocost.publish.drawing import Specification, name, quantity, rounded, wher
 
 _COLOURS = 6
 _OTHERS = "other strategies"
+_OTHER_CONFIGURATIONS = "other configurations"
 _BOUND_GAP = 0.08
 # Share of the width that a label needs on its side of the mark.
 _EDGE = 0.35
@@ -47,7 +49,8 @@ def frontier_specification(
 ) -> Specification:
     """Accuracy with its interval against cost on a logarithmic axis, the frontier as a staircase.
 
-    Colour is the strategy, shape the configuration while there are marks enough, size and opacity the probability of being on the frontier.
+    Colour is the strategy, shape the configuration, size and opacity the probability of being on the frontier. Where there are more
+    configurations than marks, those that matter most for the frontier have one each and the others share a small cross.
 
     Args:
         points: rows of out_frontier_points on one cost axis with ``configuration``; costs above zero.
@@ -78,11 +81,17 @@ def frontier_specification(
         + _stairs(drawn.filter("is_on_frontier"), domain[1], "stair")
         + _bound(drawn, steps, domain[1])
     )
-    colour, shape = _colour(named, drawn, facet), _shape(drawn, facet)
+    marked = _marked(drawn)
+    colour, shape = _colour(named, drawn, facet), _shape(marked, facet)
     if not facet:
         drawing.forget_panel(rows)
     layers = [_intervals(colour), *_bound_layers(), _staircase(), _points(colour, shape, cost_axis), *_notes()]
     specification = drawing.layered(rows, layers, width=width, height=height)
+    if _OTHER_CONFIGURATIONS in marked:
+        # Here and not in every row: a page holds tens of thousands of them.
+        own = json.dumps([name for name in marked if name != _OTHER_CONFIGURATIONS], ensure_ascii=False)
+        chosen = f"indexof({own}, datum.configuration) < 0 ? {json.dumps(_OTHER_CONFIGURATIONS)} : datum.configuration"
+        specification["transform"] = [{"calculate": chosen, "as": "mark"}]
     specification["encoding"] = {"x": drawing.cost_encoding(cost_axis, domain), "y": drawing.accuracy_encoding(y_domain)}
     if not facet:
         return specification
@@ -173,12 +182,23 @@ def _colour(named: list[str], drawn: pl.DataFrame, facet: bool) -> Specification
     return name("colour", scale=scale, title="Strategy", legend=drawing.legend(list(colour), is_panel=facet))
 
 
-def _shape(drawn: pl.DataFrame, facet: bool) -> Specification:
-    shape = theme.shapes(drawn["configuration"].to_list())
-    if len(shape) > len(set(shape.values())):  # a mark that means two things means none: the tooltip and the table tell
-        return {"value": "circle"}
-    scale = {"domain": list(shape), "range": list(shape.values())}
-    return name("configuration", scale=scale, title="Configuration", legend=drawing.legend(list(shape), is_panel=facet))
+def _marked(drawn: pl.DataFrame) -> dict[str, str]:
+    """A mark for each configuration; where there are too many, for those that are surest of a step, and one for all the others."""
+    names = sorted(set(drawn["configuration"]))
+    if len(names) <= len(theme.SHAPES):
+        return theme.shapes(names)
+    ranked = (
+        drawn.group_by("configuration")
+        .agg(pl.col("is_on_frontier").sum().alias("steps"), pl.col("frontier_probability").max(), pl.col("accuracy").max())
+        .sort("steps", "frontier_probability", "accuracy", "configuration", descending=[True, True, True, False], nulls_last=True)
+    )
+    return theme.shapes(ranked["configuration"].head(len(theme.SHAPES) - 1).to_list()) | {_OTHER_CONFIGURATIONS: theme.OTHER_SHAPE}
+
+
+def _shape(marked: dict[str, str], facet: bool) -> Specification:
+    scale = {"domain": list(marked), "range": list(marked.values())}
+    field = "mark" if _OTHER_CONFIGURATIONS in marked else "configuration"
+    return name(field, scale=scale, title="Configuration", legend=drawing.legend(list(marked), is_panel=facet))
 
 
 def _opacity(field: str) -> Specification:

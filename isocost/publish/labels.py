@@ -67,8 +67,8 @@ _AXES = {
 }
 PLAIN = "majority_at_k"
 ONE_SAMPLE = "one_sample"
-# Names of what takes k samples and chooses or votes among them.
-CHOOSING = r"_(at|of)_k(_|$)"
+# Names of what takes up to k samples and chooses or votes among them; the SQL macro plain_strategy has the same.
+CHOOSING = r"_(at|of)_k(_|$)|^(adaptive|early_stopping)_consistency$"
 _FIRST = ("majority", "best_of", "pass")
 # The axis that a reader sees first: what was generated is always measured, on every machine.
 FIRST_AXIS = "output_tokens"

@@ -40,9 +40,12 @@ _SPELT = {
     "top_k": "top-k {}",
     "min_p": "min-p {}",
     "seed": "seed {}",
+    "n_problems": "{} problems",
     "engine_seed": "engine seed {}",
     "model_revision": "revision {}",
 }
+# Of an import a count and no setting: it names a configuration where nothing else does.
+_LAST = "n_problems"
 _BARE = frozenset({"prompt", "model_variant", "quantization", "dtype", "engine", "method"})
 # What a mean over tasks must not mix, where a source states it; other conditions count where a task has several values of them.
 _STRICT = ("hardware", "provider", "engine")
@@ -117,7 +120,7 @@ def shortest_names(settings: Mapping[str, Settings], always: Collection[str]) ->
 
 def _candidates(settings: Collection[Settings], chosen: Sequence[str]) -> list[str]:
     known = {name for each in settings for name in each}
-    ordered = [name for name in _TELLING if name in known] + sorted(known - set(_TELLING))
+    ordered = [name for name in _TELLING if name in known] + sorted(known - {*_TELLING, _LAST}) + [_LAST]
     return [name for name in ordered if name not in chosen]
 
 
