@@ -18,6 +18,8 @@ from isocost.publish import labels
 Specification = dict[str, Any]
 # Width of a letter in a legend, and of a mark with the gaps around an entry, in pixels.
 _LETTER, _MARK = 6.7, 46
+# Of a legend of one column: the mark alone.
+_SYMBOL = 22
 # Pixels beside the plot: the axis with its labels and title, and the padding.
 _AXIS = 90
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -117,7 +119,10 @@ def legend(names: list[str], *, is_panel: bool) -> Specification:
     # Not from the plot's width: it shrinks when the axis is laid out, and the rows that are then added would be cut off.
     room = f"(containerSize()[0] > 0 ? containerSize()[0] - {_AXIS} : width)"
     columns = f"max(1, min(4, floor({room} / {entry:.0f})))"
-    return {"columns": {"expr": columns}, "labelLimit": {"expr": f"max(80, {room} / {columns} - {_MARK})"}}
+    return {
+        "columns": {"expr": columns},
+        "labelLimit": {"expr": f"{columns} > 1 ? {room} / {columns} - {_MARK} : max(80, {room} - {_SYMBOL})"},
+    }
 
 
 def told(row: dict[str, Any]) -> str:

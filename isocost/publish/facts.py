@@ -42,7 +42,7 @@ class Facts:
         bound: the frontier with a perfect verifier: rows on the frontier of kind oracle.
         frontiers: out_frontiers of policies.
         means: out_task_means of policies.
-        summary: out_point_summary of what has a sample, with ``configuration``.
+        summary: out_point_summary of what has a sample, with ``configuration``, in order of both.
         scaling_points: out_scaling_points with ``configuration``.
         scaling_fits: out_scaling_fits with ``configuration``.
         comparisons: out_comparisons of single samples, surest first, the more accurate one first, with the points and their names.
@@ -51,7 +51,6 @@ class Facts:
         kinds: policy, oracle or metric, by strategy.
         planned: samples that were planned, where known.
         missing: of these, samples that are not banked yet.
-        swept: tasks by the sweep that asked for them.
         tasks: every task, in order of name, the means over tasks last.
         axes: cost axes that have a frontier, the first one first.
     """
@@ -69,7 +68,6 @@ class Facts:
     kinds: dict[str, str]
     planned: int
     missing: int
-    swept: dict[str, frozenset[str]]
     tasks: tuple[str, ...]
     axes: tuple[str, ...]
 
@@ -182,7 +180,7 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         bound=distinct.filter(~policy & pl.col("is_on_frontier")).select("task", "cost_axis", "cost", "accuracy"),
         frontiers=tables["out_frontiers"].filter(policy),
         means=tables["out_task_means"].filter(policy),
-        summary=naming.named(summary.filter(pl.col("samples_total") > 0), names),
+        summary=naming.named(summary.filter(pl.col("samples_total") > 0), names).sort("task", "configuration"),
         scaling_points=naming.named(tables["out_scaling_points"], names),
         scaling_fits=naming.named(tables["out_scaling_fits"], names),
         comparisons=_compared(tables["out_comparisons"], tables["out_strategy_outcomes"], names),
@@ -190,7 +188,6 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         sessions=tables["core_sessions"],
         planned=int(summary["samples_planned"].sum()),
         missing=int(summary["samples_missing"].sum()),
-        swept=_swept(summary),
         kinds=dict(tables["out_strategy_outcomes"].select("strategy", "strategy_kind").unique().sort("strategy").iter_rows()),
         tasks=tuple(tasks),
         axes=_axes(points),
@@ -225,8 +222,3 @@ def _turned(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("n_first_only").alias("n_second_only"),
         pl.col("verdict").replace(verdicts),
     )
-
-
-def _swept(summary: pl.DataFrame) -> dict[str, frozenset[str]]:
-    pairs = summary.select("sweeps", "task").explode("sweeps").drop_nulls().unique()
-    return {str(key[0]): frozenset(part["task"]) for key, part in pairs.group_by("sweeps")}

@@ -50,7 +50,7 @@ def frontier_specification(
     """Accuracy with its interval against cost on a logarithmic axis, the frontier as a staircase.
 
     Colour is the strategy, shape the configuration, size and opacity the probability of being on the frontier. Where there are more
-    configurations than marks, those that matter most for the frontier have one each and the others share a small cross.
+    configurations than marks, those that matter most for the frontier have one each and the others share a dash.
 
     Args:
         points: rows of out_frontier_points on one cost axis with ``configuration``; costs above zero.

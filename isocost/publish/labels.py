@@ -152,8 +152,8 @@ def hundredfold(ratio: float, digits: int = 1) -> str:
     The last bits of a sum differ with its order; twelve digits are what two tables agree on, so that 0.26249999999999996 is 26.3 as 0.2625
     is. SQL's ``round`` goes the same way.
     """
-    exact = Decimal(f"{ratio:.12g}") * 100
-    return f"{exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP):f}"
+    shown = (Decimal(f"{ratio:.12g}") * 100).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    return f"{shown or abs(shown):f}"  # no minus before a zero
 
 
 def percent(ratio: float | None, digits: int = 1) -> str:

@@ -115,11 +115,11 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
     head = ["Configuration", *(number(name) for name in columns), "On the frontier in"]
     body, knees = [], set()
     for place, row in enumerate(steps.iter_rows(named=True)):
-        if row["is_knee"]:
+        if sentences.marks_knee(row):
             knees.add(place)
         body.append(
             (
-                html.long(sentences.name(row) + (" (knee)" if row["is_knee"] else "")),
+                html.long(sentences.name(row) + (" (knee)" if place in knees else "")),
                 number(labels.amount(row["cost"], axis)),
                 number(labels.percent(row["accuracy"])),
                 number(labels.interval(row["accuracy_low"], row["accuracy_high"])),
@@ -145,7 +145,7 @@ def _left_out(facts: Facts, task: str, axis: str) -> str:
     reasons = {
         "n_excluded_unknown_cost": "cost unknown",
         "n_excluded_unknown_accuracy": "accuracy undefined",
-        "n_excluded_other_problems": "judged on other problems",
+        "n_excluded_other_problems": "not measured in all of these tasks" if is_mean(task) else "judged on other problems",
     }
     told = [f"{labels.count(given[name])} ({words})" for name, words in reasons.items() if given[name]]
     return f" Left out: {', '.join(told)}." if told else ""

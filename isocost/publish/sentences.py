@@ -146,6 +146,11 @@ def name(row: dict[str, Any]) -> str:
     return " · ".join(part for part in (row["label"], row["configuration"]) if part)
 
 
+def marks_knee(row: dict[str, Any]) -> bool:
+    """Whether a table marks a step as the knee: not a single sample, beside which the mark reads as advice to draw no more."""
+    return bool(row["is_knee"]) and row["strategy"] != labels.ONE_SAMPLE
+
+
 def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
     top = frontier.row(-1, named=True)
     knees = frontier.filter("is_knee")

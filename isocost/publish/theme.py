@@ -18,7 +18,7 @@ NEUTRAL = "#949cab"
 _STAR = "M0,-1L.23,-.32L.95,-.31L.37,.12L.59,.81L0,.4L-.59,.81L-.37,.12L-.95,-.31L-.23,-.32Z"
 _SALTIRE = "M-.8,-.5L-.5,-.8L0,-.3L.5,-.8L.8,-.5L.3,0L.8,.5L.5,.8L0,.3L-.5,.8L-.8,.5L-.3,0Z"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", _STAR, "triangle-right", _SALTIRE, "triangle-left")
-OTHER_SHAPE = "stroke"
+OTHER_SHAPE = "M-.9,-.25L.9,-.25L.9,.25L-.9,.25Z"
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 _INK = {

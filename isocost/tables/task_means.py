@@ -166,7 +166,7 @@ def _reason(block: Block, others: Sequence[Block], shared: int, is_any: bool) ->
     if not others:
         return "it is the only task"
     if shared:
-        return "no outcome of it was measured in all tasks of the largest set that share one; what it shares with some is in other means"
+        return "what it shares is in other means: none of it was measured in all tasks of this one"
     own, nearest = _settings(block), []
     for other in others:
         for name, theirs in _settings(other).items():

@@ -11,6 +11,7 @@
     if (width < 560) {
       // A telephone has room for two entries of a legend side by side.
       config.legend.columns = 2;
+      config.legend.labelFontSize = 11;
       config.legend.labelLimit = 115;
       config.style.note.fontSize = config.style.halo.fontSize = 10;
       config.padding = { left: 0, top: 8, right: 10, bottom: 4 };
