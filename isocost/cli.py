@@ -207,7 +207,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     if outcomes.is_empty():
         remedy = "Run `isocost refresh` (or `make demo`) first, or name another data root with --data"
         raise IsocostError("nothing is derived yet, so that there is no outcome to compare", where=str(store.root), remedy=remedy)
-    found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, clusters=store.read("core_problems"))
+    known = {"clusters": store.read("core_problems"), "comparisons": store.read("out_comparisons"), "points": store.read("core_points")}
+    found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, **known)
     print("\n".join(comparison_lines(found)))
     return 0
 

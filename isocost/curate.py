@@ -24,6 +24,7 @@ from isocost.hashing import sha256_hex
 from isocost.intake import card_book, known_sources, lost_sources, raw_rows, source_facts
 from isocost.pieces import Ledger, checksum, code_fingerprint
 from isocost.schema.frames import empty
+from isocost.settings import read_settings
 from isocost.store import IMPORT_PREFIX, SHARED, Store
 from isocost.sweep import read_session
 
@@ -152,7 +153,8 @@ def _fingerprint(store: Store, session_id: str) -> str:
         told = {"session": checksum(path), "data": {name: _data(name) for name in sorted(data)}}
         folders = [manifest_folder(session_id), *(part_folder(table, session_id) for table in ("raw_generations", "raw_telemetry"))]
         files = [entry for folder in folders for entry in _listed(root / folder)]
-    return sha256_hex({**told, "files": files, "code": code_fingerprint(), "cards": cards_fingerprint(store)})
+    told |= {"files": files, "code": code_fingerprint(), "cards": cards_fingerprint(store), "denominators": _denominators(store)}
+    return sha256_hex(told)
 
 
 def _datasets(path: Path) -> set[str]:
@@ -209,7 +211,9 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     batch = {session_id: session.engine.max_num_seqs}
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
-    core = build_core(calls, [session], manifests, book=card_book(store), energy=build_run_energy(windows, manifests))
+    core = build_core(
+        calls, [session], manifests, book=card_book(store), energy=build_run_energy(windows, manifests), **_denominators(store)
+    )
     shares = build_energy_attribution(calls, telemetry, windows)
     drafted = build_speculation(raw_rows(store, "raw_steps", session_id))
     return {**core, "core_energy_windows": windows, "core_energy_attribution": shares, "core_speculation": drafted}
@@ -221,7 +225,12 @@ def _core_of_import(store: Store, session_id: str) -> Frames:
     told = source_facts(store, session_id)
     raw = raw_rows(store, "raw_imports", session_id)
     manifests = {told["import_id"]: import_manifest(store.lake, told["source_slug"], told["import_id"])}
-    return build_imported_core(raw, verifier=told.get("verifier"), manifests=manifests)
+    return build_imported_core(raw, verifier=told.get("verifier"), manifests=manifests, **_denominators(store))
+
+
+def _denominators(store: Store) -> dict[str, str]:
+    chosen = read_settings(store.root)
+    return {"failed": chosen.failed, "unanswered": chosen.unanswered}
 
 
 def write_cards(store: Store, *, force: bool = False, ledger: Ledger | None = None) -> Curated:

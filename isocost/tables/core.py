@@ -24,6 +24,7 @@ from isocost.tables.core_context import device_of, machine_of, points_frame, pro
 from isocost.tables.core_costs import REASONS, SAME, SUMMED, add_costs
 from isocost.tables.core_grades import grade_samples
 from isocost.tables.core_traces import VERIFY, verifications, with_records
+from isocost.tables.denominators import denominators
 from isocost.tasks import Problem, load_problems
 
 TIME_SLACK_S = 1e-3
@@ -68,6 +69,8 @@ def build_core(
     book: CardBook | None = None,
     energy: pl.DataFrame | None = None,
     problems: Sequence[Problem] | None = None,
+    failed: str = "undefined",
+    unanswered: str = "wrong",
 ) -> dict[str, pl.DataFrame]:
     """Builds core_samples, core_calls, core_points, core_problems and core_sessions. The order of the rows given does not matter.
 
@@ -79,6 +82,8 @@ def build_core(
         energy: one row per run: session_id, run_id, energy_j (J, of the measured window), energy_method, energy_unknown_reason. Attributed
             to the calls outside warm-up by their share of generated tokens, so that shares sum to the window's energy. None: unknown.
         problems: the problems asked; loaded from the sessions' tasks when None.
+        failed: what a sample is that failed, see ``denominators``.
+        unanswered: what an empty completion is, see ``denominators``.
 
     Returns:
         The five frames by table name, each conforming to its table. Only samples of the same task and problem share answer classes, over
@@ -94,7 +99,8 @@ def build_core(
     runs = {(str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {} for m in manifests}
     calls = add_costs(calls, planned, {run: (device_of(info), info) for run, info in runs.items()}, book or load_book())
     calls = _energy(calls, energy)
-    samples = _judge(grade_samples(_samples(calls, planned, _machines(runs)), known), planned, known)
+    judged = _judge(grade_samples(_samples(calls, planned, _machines(runs)), known), planned, known)
+    samples = denominators(judged, failed=failed, unanswered=unanswered)
     frames = {
         "core_samples": samples,
         "core_calls": calls,

@@ -28,6 +28,7 @@ from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.core_grades import grade_samples
+from isocost.tables.denominators import denominators
 from isocost.tables.imports_context import agreement_frame, points_frame, problems_frame, sessions_frame
 from isocost.tasks import Problem, make_problem, verifier_names
 
@@ -49,8 +50,6 @@ _SAMPLE_ID = pl.concat_str(
 )
 _LABEL_REASON = "imported_label"
 _SCORE_REASON = "imported_score"
-UNANSWERED = ("wrong", "undefined")
-"""What a sample that answers nothing is: wrong, or not judged and out of every mean."""
 _MODELLED = ("flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes", "device_s")
 
 
@@ -60,6 +59,7 @@ def build_imported_core(
     verifier: str | None = None,
     manifests: Mapping[str, Mapping[str, Any]] | None = None,
     unanswered: str = "wrong",
+    failed: str = "undefined",
 ) -> dict[str, pl.DataFrame]:
     """Builds the core tables of one or more imports. The order of the rows given does not matter.
 
@@ -67,7 +67,8 @@ def build_imported_core(
         raw_imports: rows of that table.
         verifier: registered verifier that judges every text; the source's labels judge where None.
         manifests: manifests of the imports by import_id, for the version of this project that read them; left NULL where not given.
-        unanswered: what a sample without an answer is, one of ``UNANSWERED``.
+        unanswered: what a sample without an answer is, see ``denominators``.
+        failed: what a sample is that failed in the source, without a verdict.
 
     Returns:
         core_samples, core_counts, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and
@@ -82,7 +83,8 @@ def build_imported_core(
     rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
     problems = _problems(rows, verifier)
     marked = _marked(rows)
-    samples = _closed(_by_verifier(marked, problems, unanswered) if verifier is not None else _by_label(marked, unanswered))
+    judged = _by_verifier(marked, problems, unanswered) if verifier is not None else _by_label(marked, unanswered)
+    samples = denominators(_closed(judged), failed=failed)
     frames = {
         "core_samples": samples.filter(pl.col("record_kind") != "counts"),
         "core_counts": _counts(samples),

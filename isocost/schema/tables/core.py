@@ -258,7 +258,10 @@ POINTS = Table(
     name="core_points",
     grain="one point as measured in one session",
     keys=("point_id", "session_id"),
-    warnings=("A point that two sweeps share has one row for each session.",),
+    warnings=(
+        "A point that two sweeps share has one row for each session: joined on point_id alone, samples double, and samples_missing summed "
+        "over sessions counts what another session banked. One row a point: out_point_summary, with all settings the view points.",
+    ),
     columns=(
         Column("point_id", "string", "Hash of the fully expanded configuration.", nullable=False),
         Column("session_id", "string", "Engine session or imported source.", nullable=False),
@@ -301,7 +304,7 @@ POINTS = Table(
         Column("samples_planned", "int64", "n_problems * samples_planned_per_problem.", unit="samples"),
         Column("samples_banked", "int64", "Rows of core_samples.", unit="samples", nullable=False),
         Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
-        Column("samples_missing", "int64", "Planned samples that are not banked.", unit="samples"),
+        Column("samples_missing", "int64", "Planned samples that this session did not bank.", unit="samples"),
     ),
 )
 
@@ -309,7 +312,7 @@ PROBLEMS = Table(
     name="core_problems",
     grain="one problem as asked in one session",
     keys=("problem_id", "session_id"),
-    warnings=("A problem that several sessions asked has one row for each.",),
+    warnings=("A problem that several sessions asked has one row for each: joined on problem_id alone, rows double. View: problems.",),
     columns=(
         Column("problem_id", "string", "Task and content hash of question, reference and verifier.", nullable=False),
         Column("session_id", "string", "Engine session or imported source.", nullable=False),
