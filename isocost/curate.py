@@ -33,6 +33,7 @@ CORE_OF_SESSION = (
     "core_calls",
     "core_energy_attribution",
     "core_energy_windows",
+    "core_imported_metrics",
     "core_label_agreement",
     "core_points",
     "core_problems",

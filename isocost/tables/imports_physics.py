@@ -1,7 +1,8 @@
 """What cannot be: values of imported records against physics, and against one another.
 
-Lives here: the one list of rules, each with what it leaves NULL or repairs, and their application to rows of raw_imports. Not here:
-types and ranges of single values (``isocost.bank.importers.row``), clocks of generated calls (``isocost.tables.core``).
+Lives here: the one list of rules, each with what it leaves NULL or repairs, and their application to rows of raw_imports, and the few
+of them that calls of our own engines can break. Not here: types and ranges of single values (``isocost.bank.importers.row``), clocks
+of generated calls (``isocost.tables.core``).
 
 raw_imports keeps what the source wrote. The rules run in their order, each on what the earlier ones left, and whatever one of them
 changes is told: in ``physics_reasons`` (``column: reason``, which becomes core_samples.costs_unknown_reasons), for energy in
@@ -120,6 +121,11 @@ RULES: tuple[Rule, ...] = (
     # Chances are at most 1.
     Rule("probability_above_one", _c("logprob_sum") > 1e-6, ("logprob_sum",)),
 )
+
+
+def mean_gap() -> pl.Expr:
+    """Mean time between two tokens from latency, time to first token and tokens; NULL where one is unknown or nothing is between them."""
+    return pl.when((_DECODING > 0) & (_GAPS > 0)).then(_DECODING / _GAPS)
 
 
 CALL_RULES: tuple[Rule, ...] = (
