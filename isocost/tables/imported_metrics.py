@@ -59,8 +59,7 @@ def imported_metrics_frame(raw: pl.DataFrame, points: pl.DataFrame) -> pl.DataFr
     numbers = raw.filter((pl.col("record_kind") == "aggregate") & pl.col("metric_name").is_not_null()).sort("import_id", "record_index")
     if numbers.is_empty():
         return empty("core_imported_metrics")
-    keys = [name for name in points.columns if name != "point_id"]
-    named = numbers.join(points, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    named = _of_points(numbers, points)
     split = {text: name_and_statistic(text) for text in numbers["metric_name"].unique()}
     told = pl.col("null_reasons").list.eval(pl.element().filter(pl.element().str.starts_with("metric_value:"))).list.first()
     is_known = pl.col("metric_value").is_not_null()
@@ -88,3 +87,13 @@ def imported_metrics_frame(raw: pl.DataFrame, points: pl.DataFrame) -> pl.DataFr
         "source_place",
         "extra",
     )
+
+
+def _of_points(numbers: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """Adds point_id: the point of the number's own run, else the one point of the same settings where the import has no other."""
+    own = [name for name in points.columns if name != "point_id"]
+    keys = [name for name in own if name != "source_run"]
+    only = points.filter(pl.col("point_id").n_unique().over(keys) == 1).select(*keys, pl.col("point_id").alias("only_point")).unique()
+    found = numbers.join(points, on=own, how="left", nulls_equal=True, maintain_order="left")
+    found = found.join(only, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    return found.with_columns(pl.coalesce("point_id", "only_point").alias("point_id")).drop("only_point")

@@ -7,9 +7,9 @@ request for n completions has one verdict, one usage and one time for all of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.evalscope_run import (
@@ -41,7 +41,7 @@ class EvalScope(Importer):
         frozenset({"index", "model_output"}),
         frozenset({"index", "sample_score"}),
     )
-    harmless = {
+    harmless: ClassVar[Mapping[str, str]] = {
         **HARMLESS,
         **{f"generation_config.{name}": why for name, why in SAMPLING_HARMLESS.items()},
         **{f"dataset_args.*.{name}": why for name, why in DATASET_HARMLESS.items()},

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from isocost.bank.importers.base import Source
 from isocost.bank.importers.reading import as_list, as_object, load_json, load_yaml
 from isocost.bank.importers.row import Row
-from isocost.bank.importers.settings import stated_settings
+from isocost.bank.importers.settings import hosted, stated_settings
 
 KINDS = ("predictions", "reviews", "reports", "configs")
 HARMLESS = {
@@ -64,7 +63,6 @@ DATASET_HARMLESS = {
     "default_subset": "how a subset is called",
     "name": "the task has a column of its own",
 }
-_LOCAL = ("localhost", "127.", "0.0.0.0", "10.", "192.168.", "::1")
 
 
 @dataclass
@@ -144,15 +142,9 @@ def settings_of(run: Run, stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
         if isinstance(own, Mapping):
             condition |= {f"{prefix}.{name}": value for name, value in stated_settings(own, DATASET_HARMLESS).items()}
     identity = ((config.get("evaluation_identity") or {}).get("benchmarks") or {}).get(dataset) or {}
-    condition |= stated_settings({"evaluation_version": identity.get("evaluation_version"), "provider": _provider(config.get("api_url"))})
+    condition |= stated_settings({"evaluation_version": identity.get("evaluation_version"), "provider": hosted(config.get("api_url"))})
     generation = config.get("generation_config")
     return condition, stated_settings(generation, SAMPLING_HARMLESS) if isinstance(generation, Mapping) else {}
-
-
-def _provider(url: Any) -> str | None:
-    """The host of a hosted interface; a server on the user's own machines has no name that means something elsewhere."""
-    host = urlsplit(url).hostname if isinstance(url, str) else None
-    return None if host is None or host.startswith(_LOCAL) else host
 
 
 def _report(source: Source, file: Path) -> dict[str, Any]:

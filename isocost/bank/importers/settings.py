@@ -13,9 +13,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import urlsplit
 
 from isocost.errors import IsocostError
 
+_OWN_HOSTS = ("localhost", "127.", "0.0.0.0", "10.", "192.168.", *(f"172.{block}." for block in range(16, 32)))
 _EXAMPLE = 'Write name=value, or a JSON object such as \'{"hardware": "H100"}\''
 
 
@@ -43,6 +45,12 @@ def _flat(stated: Mapping[str, Any], prefix: str, patterns: tuple[str, ...]) -> 
             yield from _flat(value, f"{name}.", patterns)
         else:
             yield name, value
+
+
+def hosted(url: Any) -> str | None:
+    """The host of a hosted interface, which names a provider; None for a server on the user's own machines or network."""
+    host = urlsplit(url if "://" in url else f"//{url}").hostname if isinstance(url, str) and url else None
+    return None if host is None or host.startswith(_OWN_HOSTS) or "." not in host else host
 
 
 def arguments_of(value: Any) -> dict[str, Any]:

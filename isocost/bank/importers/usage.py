@@ -32,3 +32,6 @@ def put_usage(row: Row, usage: dict[str, Any]) -> None:
         row.null("prompt_tokens", "zero_means_unknown")
         if output == 0:
             row.null("output_tokens", "zero_means_unknown")
+    elif total:
+        # Whether the parts add up to it is judged with the rest of physics, in isocost.tables.imports_physics.
+        row.integer("total_tokens", total)
