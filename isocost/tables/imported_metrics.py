@@ -28,6 +28,7 @@ _WORDS = {
 _WORD = "|".join(sorted(_WORDS, key=len, reverse=True))
 _BEFORE = re.compile(rf"^({_WORD}|p\d{{1,2}}(?:\.\d+)?|p100)_(.+)$")
 _AFTER = re.compile(rf"^(.+?)_(?:quantiles_)?({_WORD}|p\d{{1,2}}(?:\.\d+)?|p100)((?:,.*)?)$")
+_SHARE = re.compile(r"^(.+?)_(\d{1,2}(?:\.\d+)?)_percentile(_.+)?$")
 
 
 def name_and_statistic(text: str) -> tuple[str, str]:
@@ -39,6 +40,8 @@ def name_and_statistic(text: str) -> tuple[str, str]:
     Returns:
         The name without its statistic, and the statistic; ``value`` where the name tells none.
     """
+    if found := _SHARE.match(text):
+        return found[1] + (found[3] or ""), f"p{float(found[2]):g}"
     if found := _BEFORE.match(text):
         return found[2], _WORDS.get(found[1], found[1])
     if found := _AFTER.match(text):

@@ -341,6 +341,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
     known = rows.with_columns(pl.Series("completion_hash", hashes, pl.String)).with_columns(
         finish.alias("finish_reason"), reasons.alias("invalid_reasons")
     )
+    gap = pl.coalesce("inter_token_s", mean_gap())
     filled = {
         "sample_id": _SAMPLE_ID,
         "session_id": pl.col("import_id"),
@@ -359,9 +360,15 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
             *(pl.lit(f"{name}: an imported source names no card of ours") for name in _MODELLED),
             pl.when(pl.col("cost_usd").is_null()).then(pl.lit("cost_usd: not in the source")),
             REASONS,
+            *(
+                pl.when(value.is_null() & ~pl.col(REASONS).list.eval(pl.element().str.starts_with(f"{name}: ")).list.any()).then(
+                    pl.lit(f"{name}: not in the source")
+                )
+                for name, value in (("ttft_s", pl.col("ttft_s")), ("inter_token_s", gap))
+            ),
         ).list.drop_nulls(),
         # Where the source leaves the gap out, the ends of the record tell it.
-        "inter_token_s": pl.coalesce("inter_token_s", mean_gap()),
+        "inter_token_s": gap,
     }
     schema = polars_schema(table("core_samples"))
     unknown = {name: value.cast(schema[name]) for name, value in nothing.items() if name not in filled and name not in known.columns}

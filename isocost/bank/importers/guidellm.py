@@ -113,7 +113,7 @@ def _request(source: Source, place: str, group: str, request: dict[str, Any], fa
     _put_facts(row, facts)
     info = request.get("info") or {}
     row.text("problem_source_id", request.get("request_id") or info.get("request_id"))
-    row.text("output_text", request.get("output") or None)
+    row.text("output_text", request.get("output"))
     row.integer("prompt_tokens", request.get("prompt_tokens"))
     row.integer("cached_tokens", request.get("cached_tokens"))
     if group == "successful":

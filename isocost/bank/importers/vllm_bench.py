@@ -221,12 +221,19 @@ def _summary(source: Source, file: Path, place: str, result: dict[str, Any], con
         unit = "ms" if key.endswith("_ms") else _UNITS.get(key)
         row.text("metric_name", key.removesuffix("_ms"))
         row.number("metric_value", value, unit=unit)
-        row.text("metric_unit", {"ms": "s"}.get(unit or "", unit))
+        row.text("metric_unit", {"ms": "s"}.get(unit or "", unit) or rate_unit(key))
         row.seconds("latency_s", result["duration"])
         row.text("latency_meaning", "the run")
         yield row
     if _is_number(result.get("gpu_energy_j")):
         yield _window(source, file, place, result, condition)
+
+
+def rate_unit(name: str) -> str | None:
+    """Unit of a rate by its name, as vLLM's and SGLang's benchmarks write it; None where the name is of no rate."""
+    if name in ("request_throughput", "request_goodput"):
+        return "requests/s"
+    return "tokens/s" if name.endswith(("_throughput", "_throughput_retokenized", "_tokens_per_s")) else None
 
 
 def _window(source: Source, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any]) -> Row:
