@@ -12,6 +12,8 @@ import polars as pl
 
 from isocost.schema.frames import empty
 
+WINDOW = "window_energy"
+"""Summary number by which an importer tells an energy window: energy_j, latency_s as its length, output_tokens, times as far as known."""
 _WORDS = {
     "mean": "mean",
     "avg": "mean",
@@ -65,7 +67,9 @@ def imported_metrics_frame(raw: pl.DataFrame, points: pl.DataFrame) -> pl.DataFr
     named = _of_points(numbers, points)
     split = {text: name_and_statistic(text) for text in numbers["metric_name"].unique()}
     told = pl.col("null_reasons").list.eval(pl.element().filter(pl.element().str.starts_with("metric_value:"))).list.first()
-    is_known = pl.col("metric_value").is_not_null()
+    # The energy of a window was judged by physics; the number beside it was not.
+    value = pl.when((pl.col("metric_name") != WINDOW) | pl.col("energy_j").is_not_null()).then("metric_value")
+    is_known = value.is_not_null()
     spanned = pl.coalesce("latency_s", pl.col("ended_unix_s") - pl.col("started_unix_s"))
     return named.select(
         pl.col("import_id").alias("session_id"),
@@ -78,7 +82,7 @@ def imported_metrics_frame(raw: pl.DataFrame, points: pl.DataFrame) -> pl.DataFr
         "condition",
         pl.col("metric_name").replace_strict({text: name for text, (name, _) in split.items()}).alias("metric"),
         pl.col("metric_name").replace_strict({text: word for text, (_, word) in split.items()}).alias("statistic"),
-        pl.col("metric_value").alias("value"),
+        value.alias("value"),
         pl.col("metric_unit").alias("unit"),
         pl.when(~is_known)
         .then(pl.coalesce(told.str.strip_prefix("metric_value:"), "energy_unknown_reason", pl.lit("not_in_source")))

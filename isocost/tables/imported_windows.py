@@ -14,10 +14,9 @@ import polars as pl
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
+from isocost.tables.imported_metrics import WINDOW
 from isocost.telemetry import measure_window
 
-STATED = "window_energy"
-"""Summary number by which an importer tells a window: energy_j, latency_s as its length, output_tokens, times as far as known."""
 NO_WINDOW = "no_energy_window_in_source"
 SEVERAL = "several_windows_see_core_energy_windows"
 COUNTER = "energy_counter_since_boot"
@@ -32,7 +31,7 @@ def imported_windows(raw: pl.DataFrame) -> pl.DataFrame:
     Args:
         raw: rows of raw_imports, judged by physics.
     """
-    is_stated = (pl.col("record_kind") == "aggregate") & (pl.col("metric_name") == STATED)
+    is_stated = (pl.col("record_kind") == "aggregate") & (pl.col("metric_name") == WINDOW)
     is_told = is_stated | (pl.col("record_kind") == "telemetry")
     held = raw.filter(is_told | (pl.col("record_kind") == "request")).sort("import_id", "record_index")
     runs = raw.filter(is_told).select("import_id", "source_run").unique().group_by("import_id").len()

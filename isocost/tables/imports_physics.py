@@ -40,12 +40,14 @@ class Rule:
         broken: true where the rule is broken; NULL counts as not broken.
         clears: columns that become NULL where it is.
         repairs: columns that get another value where it is.
+        kinds: kinds of records that it holds for; a window is a summary number.
     """
 
     code: str
     broken: pl.Expr
     clears: tuple[str, ...] = ()
     repairs: Mapping[str, pl.Expr] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ("sample", "request")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -116,7 +118,12 @@ RULES: tuple[Rule, ...] = (
         ("inter_token_s",),
     ),
     # Energy.
-    Rule("zero_energy_is_no_measurement", (_c("energy_j") == 0) & ~((_c("latency_s") == 0).fill_null(False) & _NO_TOKENS), ("energy_j",)),
+    Rule(
+        "zero_energy_is_no_measurement",
+        (_c("energy_j") == 0) & ~((_c("latency_s") == 0).fill_null(False) & _NO_TOKENS),
+        ("energy_j",),
+        kinds=("sample", "request", "aggregate"),
+    ),
     Rule("more_power_than_any_machine", _c("energy_j") > _c("latency_s") * MAX_POWER_W, ("energy_j",)),
     # Chances are at most 1.
     Rule("probability_above_one", _c("logprob_sum") > 1e-6, ("logprob_sum",)),
@@ -140,23 +147,24 @@ def judged_by_physics(raw: pl.DataFrame) -> pl.DataFrame:
     """The rows with what cannot be left NULL or repaired, and ``physics_reasons``.
 
     Args:
-        raw: rows of raw_imports, of any kind; telemetry and summary numbers are left as they are.
+        raw: rows of raw_imports, of any kind; readings of devices are left as they are, of summary numbers energy alone is judged.
 
     Returns:
         The same rows in the same order with one more column, ``physics_reasons`` (list of ``column: reason``, in the order of the rules).
         Where energy became NULL its method is NULL, too, and ``energy_unknown_reason`` is the rule's code.
     """
-    return _applied(raw, RULES, pl.col("record_kind").is_in(["sample", "request"]))
+    return _applied(raw, RULES, has_kinds=True)
 
 
 def calls_judged_by_physics(calls: pl.DataFrame) -> pl.DataFrame:
     """Calls of an engine with their times, by ``CALL_RULES``; else as ``judged_by_physics``."""
-    return _applied(calls, CALL_RULES, pl.lit(True))
+    return _applied(calls, CALL_RULES, has_kinds=False)
 
 
-def _applied(frame: pl.DataFrame, rules: tuple[Rule, ...], is_judged: pl.Expr) -> pl.DataFrame:
+def _applied(frame: pl.DataFrame, rules: tuple[Rule, ...], *, has_kinds: bool) -> pl.DataFrame:
     frame = frame.with_columns(pl.lit([], pl.List(pl.String)).alias(REASONS))
     for rule in rules:
+        is_judged = pl.col("record_kind").is_in(rule.kinds) if has_kinds else pl.lit(True)
         marked = frame.with_columns((rule.broken.fill_null(False) & is_judged).alias("_hit"))
         if marked["_hit"].any():
             frame = marked.with_columns(*_changes(rule), _told(rule)).drop("_hit")
