@@ -1,7 +1,8 @@
 """codecarbon's ``emissions.csv``: the energy of one tracked run a line.
 
-Traps: energies are in kWh; a run that is flushed has several lines, each with its totals so far; processor and memory are often modelled from a rated power, not measured; a line that is appended leaves out the
-columns that are empty in it, so that its cells stand under the wrong names; times are local and name no zone.
+Traps: energies are in kWh; a run that is flushed has several lines, each with its totals so far; processor and memory are often modelled
+from a rated power, not measured; a line that is appended leaves out the columns that are empty in it, so that its cells stand under the
+wrong names; times are local and name no zone.
 """
 
 from __future__ import annotations
