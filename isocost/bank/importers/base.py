@@ -114,6 +114,7 @@ class Importer:
             cannot tell two problems apart.
         marks: sets of keys that the first object of one of its files holds and no other format's does.
         names: patterns of file names that only this format has.
+        heads: patterns (as of ``re``) that the first line of one of its text files holds and no other format's does.
     """
 
     name: ClassVar[str]
@@ -126,6 +127,7 @@ class Importer:
     rendered_prompts: ClassVar[bool] = False
     marks: ClassVar[tuple[frozenset[str], ...]] = ()
     names: ClassVar[tuple[str, ...]] = ()
+    heads: ClassVar[tuple[str, ...]] = ()
 
     def files(self, path: Path) -> list[Path]:
         """The files to read for a path given.

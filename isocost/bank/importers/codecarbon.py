@@ -45,7 +45,6 @@ class CodeCarbon(Importer):
 
     name = "codecarbon"
     title = "codecarbon: emissions.csv"
-    names = ("emissions.csv", "emissions_*.csv")
     harmless: ClassVar[Mapping[str, str]] = {
         "timestamp": "when it ran",
         "run_id": "a name",
@@ -56,6 +55,7 @@ class CodeCarbon(Importer):
         "region": "where it ran: grams change with it, joules do not",
         "wue": "water for each kWh: no part of the energy",
     }
+    heads = (r"^(?=.*\bduration\b)(?=.*\benergy_consumed\b)(?=.*\bemissions\b)",)
     conventions = Conventions(
         units={"energy_j": "energy_consumed, kWh", "latency_s": "duration, s", "metric_value": "*_energy, kWh -> J; *_power, W"},
         energy_method="codecarbon",

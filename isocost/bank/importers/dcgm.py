@@ -33,6 +33,7 @@ class Dcgm(Importer):
 
     name = "dcgm"
     title = "DCGM power logs: text of dcgmi dmon, CSV of the exporter's fields"
+    heads = (r"#Entity\b", r"DCGM_FI_DEV_(POWER_USAGE|TOTAL_ENERGY_CONSUMPTION)")
     conventions = Conventions(
         units={"power_w": "POWER or DCGM_FI_DEV_POWER_USAGE, W", "metric_value": "TOTEC or DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION, mJ -> J"},
         energy_unknown_reason="telemetry_reading",

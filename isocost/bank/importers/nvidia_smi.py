@@ -35,6 +35,7 @@ class NvidiaSmi(Importer):
 
     name = "nvidia_smi"
     title = "nvidia-smi --query-gpu=timestamp,...,power.draw --format=csv logs"
+    heads = (r"(?i)^(?=.*\btimestamp\b)(?=.*\bpower\.draw)",)
     conventions = Conventions(
         units={"power_w": "power.draw, in the unit of the cell, else of the header, else W"},
         energy_unknown_reason="telemetry_reading",
