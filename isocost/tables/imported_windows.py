@@ -33,9 +33,10 @@ def imported_windows(raw: pl.DataFrame) -> pl.DataFrame:
     """
     is_stated = (pl.col("record_kind") == "aggregate") & (pl.col("metric_name") == WINDOW)
     is_told = is_stated | (pl.col("record_kind") == "telemetry")
-    held = raw.filter(is_told | (pl.col("record_kind") == "request")).sort("import_id", "record_index")
-    runs = raw.filter(is_told).select("import_id", "source_run").unique().group_by("import_id").len()
-    several = {import_id for import_id, count in runs.iter_rows() if count > 1}
+    runs = raw.filter(is_told).select("import_id", "source_run").unique()
+    several = {import_id for import_id, count in runs.group_by("import_id").len().iter_rows() if count > 1}
+    wanted = raw.filter(is_told | (pl.col("record_kind") == "request"))
+    held = wanted.join(runs, on=["import_id", "source_run"], how="semi", nulls_equal=True).sort("import_id", "record_index")
     rows: list[dict[str, Any]] = []
     for (import_id, run), part in held.group_by("import_id", "source_run", maintain_order=True):
         name = f"{import_id}:{run}" if import_id in several and run is not None else str(import_id)
