@@ -162,13 +162,17 @@ def calls_judged_by_physics(calls: pl.DataFrame) -> pl.DataFrame:
 
 
 def _applied(frame: pl.DataFrame, rules: tuple[Rule, ...], *, has_kinds: bool) -> pl.DataFrame:
-    frame = frame.with_columns(pl.lit([], pl.List(pl.String)).alias(REASONS))
+    told: list[str] = []
     for rule in rules:
         is_judged = pl.col("record_kind").is_in(rule.kinds) if has_kinds else pl.lit(True)
         marked = frame.with_columns((rule.broken.fill_null(False) & is_judged).alias("_hit"))
-        if marked["_hit"].any():
-            frame = marked.with_columns(*_changes(rule), _told(rule)).drop("_hit")
-    return frame
+        if not marked["_hit"].any():
+            continue
+        words = {f"_told{len(told) + number}": word for number, word in enumerate(_told(rule))}
+        frame = marked.with_columns(*_changes(rule), **words).drop("_hit")
+        told += words
+    reasons = pl.concat_list(told).list.drop_nulls() if told else pl.lit([], pl.List(pl.String))
+    return frame.with_columns(reasons.alias(REASONS)).drop(told)
 
 
 def _changes(rule: Rule) -> list[pl.Expr]:
@@ -180,11 +184,10 @@ def _changes(rule: Rule) -> list[pl.Expr]:
     return changed
 
 
-def _told(rule: Rule) -> pl.Expr:
-    """The reasons with one for each column that had a value: what was NULL before has not changed."""
-    words = [
+def _told(rule: Rule) -> list[pl.Expr]:
+    """The reason for each column that had a value: what was NULL before has not changed."""
+    return [
         pl.when(pl.col("_hit") & pl.col(name).is_not_null()).then(pl.lit(f"{name}: {rule.code}"))
         for name in rule.columns
         if name != "energy_j"
     ]
-    return pl.concat_list(REASONS, *words).list.drop_nulls().alias(REASONS)
