@@ -35,6 +35,7 @@ CORE_OF_SESSION = (
     "core_counts",
     "core_energy_attribution",
     "core_energy_windows",
+    "core_imported_metrics",
     "core_label_agreement",
     "core_points",
     "core_problems",

@@ -25,6 +25,8 @@ from isocost.tables.core_costs import REASONS, SAME, SUMMED, add_costs
 from isocost.tables.core_grades import grade_samples
 from isocost.tables.core_traces import VERIFY, verifications, with_records
 from isocost.tables.denominators import denominators
+from isocost.tables.imports_physics import REASONS as PHYSICS
+from isocost.tables.imports_physics import calls_judged_by_physics
 from isocost.tasks import Problem, load_problems
 
 TIME_SLACK_S = 1e-3
@@ -95,7 +97,7 @@ def build_core(
     planned = {p.point.point_id: p for session in sessions for p in session.points}
     known = {p.problem_id: p for p in (_load(planned) if problems is None else problems)}
     raw = _raw(raw_generations)
-    calls = _mark_used(_times(_finite(raw)))
+    calls = _mark_used(calls_judged_by_physics(_times(_finite(raw))))
     runs = {(str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {} for m in manifests}
     calls = add_costs(calls, planned, {run: (device_of(info), info) for run, info in runs.items()}, book or load_book())
     calls = _energy(calls, energy)
@@ -232,7 +234,7 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines:
             *(pl.col(name).last() for name in _LAST),
             *whole,
             *(pl.when(pl.col(name).n_unique() == 1).then(pl.col(name).first()).alias(name) for name in SAME),
-            pl.col(REASONS).explode(empty_as_null=False).unique().sort().alias(REASONS),
+            pl.concat_list(REASONS, PHYSICS).explode(empty_as_null=False).unique().sort().alias(REASONS),
             pl.col("reasons").explode(empty_as_null=False).alias("reasons"),
             pl.len().cast(pl.Int32).alias("n_calls"),
         )
@@ -250,6 +252,7 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines:
     return judged.with_columns(
         *((pl.col(total) / tokens).alias(mean) for mean, total in means.items()),
         (pl.col("prefill_s") + pl.col("decode_s")).alias("latency_s"),
+        *_first_and_next_token(),
         pl.lit("generated").alias("source"),
         pl.lit(None, pl.Float64).alias("external_score"),
         pl.lit(None, pl.Boolean).alias("label_correct"),
@@ -257,6 +260,28 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines:
             "max_tokens", [p.point.budget.max_tokens if (p := planned.get(point)) else None for point in samples["point_id"]], pl.Int64
         ),
     )
+
+
+def _first_and_next_token() -> list[pl.Expr]:
+    """ttft_s and inter_token_s as load generators mean them, and why one of them is NULL."""
+    is_single, gaps = pl.col("n_calls") == 1, pl.col("output_tokens") - pl.col("n_calls")
+    ttft = pl.when(is_single).then(pl.col("queue_s") + pl.col("prefill_s"))
+    gap = pl.when((gaps > 0) & (pl.col("decode_s") > 0)).then(pl.col("decode_s") / gaps)
+    why_ttft = (
+        pl.when(is_single).then(pl.lit("the times of the call are not known")).otherwise(pl.lit("the sample is made of several calls"))
+    )
+    why_gap = (
+        pl.when(gaps <= 0)
+        .then(pl.lit("fewer than two tokens"))
+        .when(pl.col("decode_s") == 0)
+        .then(pl.lit("all tokens came at once"))
+        .otherwise(pl.lit("the times or tokens of a call are not known"))
+    )
+    told = [
+        pl.when(value.is_null()).then(pl.concat_str(pl.lit(f"{name}: "), why))
+        for name, value, why in (("ttft_s", ttft, why_ttft), ("inter_token_s", gap, why_gap))
+    ]
+    return [ttft.alias("ttft_s"), gap.alias("inter_token_s"), pl.concat_list(REASONS, *told).list.drop_nulls().alias(REASONS)]
 
 
 def _judge(samples: pl.DataFrame, planned: Mapping[str, PlannedPoint], known: Mapping[str, Problem]) -> pl.DataFrame:

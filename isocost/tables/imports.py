@@ -6,7 +6,7 @@ tables of points, problems and imports (``imports_context``), reading of files (
 Two ways of judging, never mixed within one import. With a verifier, every text is graded by it as a generated one would be, and
 the source's label stays beside it in ``label_correct``. Without one, the label is the verdict and ``grade_reason`` says
 ``imported_label``; a score between wrong and right is an expected score (``imported_score``), with no verdict. Aggregates and telemetry
-are no samples: they stay in raw_imports.
+are no samples: they become rows of core_imported_metrics and core_energy_windows.
 
 One rule for what was not answered: a sample without a text, beside others of its point that have one, answered nothing, and what answers
 nothing is wrong. What its source calls failed, without a verdict on it, was never asked in earnest and is not judged.
@@ -29,7 +29,10 @@ from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.core_grades import grade_samples
 from isocost.tables.denominators import denominators
+from isocost.tables.imported_metrics import imported_metrics_frame
+from isocost.tables.imported_windows import energy_of_imports, imported_windows
 from isocost.tables.imports_context import agreement_frame, points_frame, problems_frame, sessions_frame
+from isocost.tables.imports_physics import REASONS, judged_by_physics, mean_gap
 from isocost.tasks import Problem, make_problem, verifier_names
 
 SAMPLE_KINDS = ("sample", "request", "counts")
@@ -71,16 +74,18 @@ def build_imported_core(
         failed: what a sample is that failed in the source, without a verdict.
 
     Returns:
-        core_samples, core_counts, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and
-        core_label_agreement, each conforming to its table. The session of an imported row is its import_id.
+        core_samples, core_counts, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions,
+        core_energy_windows, core_imported_metrics and core_label_agreement, each conforming to its table. The session of an imported row
+        is its import_id.
 
     Raises:
         IsocostError: an unknown verifier, or rows that do not conform to raw_imports.
     """
     if verifier is not None and verifier not in verifier_names():
         raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {', '.join(verifier_names())}")
-    raw = conform(raw_imports, "raw_imports")
+    raw = judged_by_physics(conform(raw_imports, "raw_imports"))
     rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
+    windows = imported_windows(raw)
     problems = _problems(rows, verifier)
     marked = _marked(rows)
     judged = _by_verifier(marked, problems, unanswered) if verifier is not None else _by_label(marked, unanswered)
@@ -91,7 +96,9 @@ def build_imported_core(
         "core_calls": pl.DataFrame(schema=polars_schema(table("core_calls"))),
         "core_points": points_frame(samples, verifier),
         "core_problems": problems_frame(samples, verifier),
-        "core_sessions": sessions_frame(raw, samples, manifests or {}),
+        "core_sessions": sessions_frame(raw, samples, manifests or {}, energy_of_imports(windows)),
+        "core_energy_windows": windows,
+        "core_imported_metrics": imported_metrics_frame(raw, _points_of(rows)),
         "core_label_agreement": agreement_frame(samples, has_verifier=verifier is not None),
     }
     return {name: conform(frame.select(c.name for c in table(name).columns), name) for name, frame in frames.items()}
@@ -143,6 +150,16 @@ def _point_id(row: dict[str, Any]) -> str:
         # A request is measured for its time alone: runs on machines that nobody names are no repeats of one another.
         known |= {"source_run": row["source_run"] or row["import_id"]}
     return "pt-" + sha256_hex(known, 16)
+
+
+def _points_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """point_id by all that a summary number shares with the samples it sums up: its import, its run and what makes a point."""
+    keys = ["import_id", "source_run", *_POINT]
+    # What nobody knows is NULL in a summary number and named after the import in its samples.
+    unknown = pl.concat_str(pl.lit("unknown-"), "import_id")
+    plain = [pl.when(pl.col(name) != unknown).then(pl.col(name)).alias(name) for name in ("task", "model_variant")]
+    points = rows.with_columns(plain).select(*keys, "point_id").unique(maintain_order=True)
+    return points.filter(pl.col("point_id").n_unique().over(keys) == 1)
 
 
 def _counts(rows: pl.DataFrame) -> pl.DataFrame:
@@ -304,7 +321,6 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         pl.when(failed).then(pl.lit("failed_in_source")),
         pl.when("is_duplicate").then(pl.lit("duplicate_in_source")),
         pl.when(could_judge & pl.col("correct").is_null() & pl.col("score").is_null() & ~failed).then(pl.lit("not_judged")),
-        pl.when(pl.col("cached_tokens") > pl.col("prompt_tokens")).then(pl.lit("more_cached_than_prompt")),
     ]
     reasons = pl.concat_list(codes).list.drop_nulls().list.unique().list.sort()
     tokens = pl.when(pl.col("output_tokens") > 0).then(pl.col("output_tokens"))
@@ -313,6 +329,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
     known = rows.with_columns(pl.Series("completion_hash", hashes, pl.String)).with_columns(
         finish.alias("finish_reason"), reasons.alias("invalid_reasons")
     )
+    gap = pl.coalesce("inter_token_s", mean_gap())
     filled = {
         "sample_id": _SAMPLE_ID,
         "session_id": pl.col("import_id"),
@@ -330,7 +347,16 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         "costs_unknown_reasons": pl.concat_list(
             *(pl.lit(f"{name}: an imported source names no card of ours") for name in _MODELLED),
             pl.when(pl.col("cost_usd").is_null()).then(pl.lit("cost_usd: not in the source")),
+            REASONS,
+            *(
+                pl.when(value.is_null() & ~pl.col(REASONS).list.eval(pl.element().str.starts_with(f"{name}: ")).list.any()).then(
+                    pl.lit(f"{name}: not in the source")
+                )
+                for name, value in (("ttft_s", pl.col("ttft_s")), ("inter_token_s", gap))
+            ),
         ).list.drop_nulls(),
+        # Where the source leaves the gap out, the ends of the record tell it.
+        "inter_token_s": gap,
     }
     schema = polars_schema(table("core_samples"))
     unknown = {name: value.cast(schema[name]) for name, value in nothing.items() if name not in filled and name not in known.columns}

@@ -116,6 +116,7 @@ class Importer:
             cannot tell two problems apart.
         marks: sets of keys that the first object of one of its files holds and no other format's does.
         names: patterns of file names that only this format has.
+        heads: patterns (as of ``re``) that the first line of one of its text files holds and no other format's does.
     """
 
     name: ClassVar[str]
@@ -129,6 +130,7 @@ class Importer:
     rendered_prompts: ClassVar[bool] = False
     marks: ClassVar[tuple[frozenset[str], ...]] = ()
     names: ClassVar[tuple[str, ...]] = ()
+    heads: ClassVar[tuple[str, ...]] = ()
 
     def files(self, path: Path) -> list[Path]:
         """The files to read for a path given.
