@@ -54,6 +54,7 @@ def _pattern(near: tuple[str, ...], far: tuple[str, ...]) -> re.Pattern[str]:
     if near:
         found.append(
             rf"(?<![\w])(?:{'|'.join(near)})(?![\w])[ \t*_`\"'’]{{0,10}}(?:\((?:letter|number|option)\)[ \t*_]{{0,4}})?"
+            r"(?:(?:correct[ae]?|finale?|esatta|certa|corretta|correta|exacte?)[ \t]+|to (?:the|this|that|your) (?:\w+ )?(?:question|problem|puzzle|riddle)[ \t]+)?"
             rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+[:：])[ \t*_]{{0,10}}"
         )
     if far:

@@ -38,6 +38,7 @@ _COMPUTED = re.compile(r"\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div|\\pm|±|<|>|�
 _EXPRESSION = re.compile(r"[-0-9.,()\s+*/×÷·^{}$]+|\\times|\\cdot|\\div|\\left|\\right")
 _ORDINAL = {"st", "nd", "rd", "th"}
 _LETTER_UNITS = {"m", "g", "s", "h", "l", "L", "k", "K", "C", "F", "W", "V", "A", "N", "J", "B", "p"}
+_QUANTITY = re.compile(r"(?P<number>[-+$€£]*[0-9][0-9.,]*)(?P<unit> ?[A-Za-z]+)")
 _MAY_FOLLOW = re.compile(
     r"\\(?:text|mathrm|%|\$|,|;|!| |\)|\]|quad|qquad|degree|circ|mbox|\\|end|hspace|approx|boxed|n)|\^\s*\{?\s*\\circ|°|%|\}|\)|\]"
 )
@@ -66,6 +67,9 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
     value = value_of(plain) if plain else None
     if value is not None:
         return _spelled(value, plain)
+    quantity = _QUANTITY.fullmatch(plain)
+    if quantity and quantity["unit"].strip() in _LETTER_UNITS | _ORDINAL and (value := value_of(quantity["number"])) is not None:
+        return _spelled(value, quantity["number"])
     if is_range(plain) or units.compound(tidy(plain)) is not None:
         return plain
     tree = read(text.strip(" \t\r\n*_`\"'"))
@@ -144,6 +148,8 @@ def is_attached(after: str) -> bool:
     letters = re.match(r"[^\W\d_]+", after)
     if letters:
         word = letters[0]
+        if not word.isascii():
+            return False
         return not (
             word.casefold() in _ORDINAL
             or word in _LETTER_UNITS

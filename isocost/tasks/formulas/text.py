@@ -35,7 +35,7 @@ _DROPPED = re.compile(
     r"\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|bigg|Bigg|biggl|biggr|displaystyle|textstyle|limits|nolimits|mathstrut|boldsymbol|bm|mathbf|"
     r"mathit|mathsf|mathcal|vec|hat|rm|bf|it)(?![A-Za-z])\.?"
 )
-_SPACE = re.compile(r"\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|\\ |~|[\u00a0\u2002-\u200a\u202f]")
+_SPACE = re.compile(r"(?<!\\)\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\ |~|[\u00a0\u2002-\u200a\u202f]")
 _TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|mathrm|operatorname)\*?\s*\{([^{}]*)\}")
 _UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|text|textrm|mathbf|textbf)\*?\s*\{\s*([A-Za-z])\s*\}")
 
@@ -76,7 +76,7 @@ def surface(text: str) -> str:
     text = unwrapped(text)
     if not text.isascii():
         text = _unicode(text)
-    text = text.replace("{,}", ",").replace("\\\n", "\\\\ ")
+    text = text.replace("{,}", ",").replace("{.}", ".").replace("\\\n", "\\\\ ")
     text = _SPACE.sub(THIN, text)
     text = _DROPPED.sub("", text)
     text = re.sub(r"\\([A-Za-z]+)", _command, text)
