@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from isocost.tasks.formulas import units
+from isocost.tasks.formulas import trees, units
 from isocost.tasks.formulas.reader import read
 from isocost.tasks.formulas.trees import Tree
 from isocost.tasks.number_words import find_words, value_of_words
@@ -31,11 +31,13 @@ _JOIN = r"(?:,|;|/|&|\bor\b|\band\b|\bto\b|\bund\b|\boder\b|\bet\b|\bou\b|\by\b|
 _NEXT = r"[($]*(?:\\\$)?[-+]?\s?[0-9]"
 _LISTED = re.compile(rf"\s*{_JOIN}\s*(?:{_JOIN}\s*)?{_NEXT}", re.IGNORECASE)
 _LISTED_WITH_UNIT = re.compile(rf"\s*[^\W\d_]+(?:\s[^\W\d_]+)?\s*(?:,\s*)?(?:and|or|to)\s+{_NEXT}", re.IGNORECASE)
+_SHARE = re.compile(r"\s*(?:(?:out of|in every)\s*[0-9]|or (?:more|less|fewer|so)\b)", re.IGNORECASE)
 _TWO_UNITS = re.compile(
     r"\s*(?:h|hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|days?|weeks?|dollars?|years?)\s*(?:,|and)?\s*[0-9]", re.IGNORECASE
 )
 _COMPUTED = re.compile(r"\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div|\\pm|±|<|>|≤|≥|\\le|\\ge)\s*[0-9({\\$]")
 _EXPRESSION = re.compile(r"[-0-9.,()\s+*/×÷·^{}$]+|\\times|\\cdot|\\div|\\left|\\right")
+_WORD = re.compile(r"(?<![\\A-Za-z])(?!sin|cos|tan|log|exp)[A-Za-z]{3}")
 _ORDINAL = {"st", "nd", "rd", "th"}
 _LETTER_UNITS = {"m", "g", "s", "h", "l", "L", "k", "K", "C", "F", "W", "V", "A", "N", "J", "B", "p"}
 _QUANTITY = re.compile(r"(?P<number>[-+$€£]*[0-9][0-9.,]*)(?P<unit> ?[A-Za-z]+)")
@@ -64,7 +66,8 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
         for prose without a number.
     """
     plain = text.rstrip(_NOISE).lstrip(_NOISE.replace(".", "").replace("$", ""))
-    value = value_of(plain) if plain else None
+    is_factorial = is_bare and text.rstrip(" .$").endswith("!")
+    value = value_of(plain) if plain and not is_factorial else None
     if value is not None:
         return _spelled(value, plain)
     quantity = _QUANTITY.fullmatch(plain)
@@ -73,6 +76,8 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
     if is_range(plain) or units.compound(tidy(plain)) is not None:
         return plain
     tree = read(text.strip(" \t\r\n*_`\"'"))
+    if tree is not None and trees.contains(tree, "sym") and _WORD.search(plain):
+        tree = None  # letters of words, not factors
     value = number_of_tree(tree)
     if value is not None:
         return _spelled(value, plain)
@@ -123,7 +128,7 @@ def _checked(text: str, match: re.Match[str]) -> str:
         return whole
     if _COMPUTED.match(after):
         return _computed(text, match, whole)
-    if _LISTED.match(after) or _LISTED_WITH_UNIT.match(after) or _TWO_UNITS.match(after) or is_attached(after):
+    if _LISTED.match(after) or _LISTED_WITH_UNIT.match(after) or _SHARE.match(after) or _TWO_UNITS.match(after) or is_attached(after):
         return whole
     value = value_in(match)
     return whole if value is None else _spelled(value, match[0])

@@ -10,6 +10,7 @@ import re
 from isocost.tasks.formulas import trees, units
 from isocost.tasks.formulas.tokens import Token
 from isocost.tasks.formulas.trees import Tree, Unreadable
+from isocost.tasks.number_words import value_of_words
 
 _FUNCTIONS = set(["sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log", "exp", "lg", "min", "max", "gcd", "lcm"])
 _SETS = {r"\cup": "join", r"\cap": "meet", r"\setminus": "less"}
@@ -98,6 +99,9 @@ class Expressions:
             elif self.accept("/"):
                 tree, divided = trees.divide(tree, self.signed_factor()), True
             elif self._starts_factor() and not self.unit_ahead():
+                before = self.tokens[self.position - 1]
+                if before.kind == self.peek.kind == "run" and max(len(before.text), len(self.peek.text)) > 1:
+                    raise Unreadable("words side by side")
                 if divided:
                     raise Unreadable("what stands behind a/b may belong to b or to the whole")
                 tree = self._product(tree, self.factor())
@@ -250,7 +254,7 @@ class Expressions:
             return self._command({"inf": "infty", "infinity": "infty"}.get(lower, lower))
         if len(run) > 4 or not run.isascii() or (len(run) > 1 and run.isupper()):
             raise Unreadable(f"the word {run!r}")
-        if len(run) > 2 and len(self.tokens) == 2:
+        if len(run) > 2 and (len(self.tokens) == 2 or value_of_words(run) is not None):
             raise Unreadable(f"the word {run!r}")
         factors = [self._symbol(letter) for letter in run[:-1]]
         last = self._symbol(self._indexed(run[-1]))
@@ -411,13 +415,14 @@ class Expressions:
             return False
         word = token.text.strip()
         if token.kind == "text":
-            return word.casefold() not in ("and", "or", "") and bool(re.search(r"[^\W\d_]", word)) and word.casefold() not in _MONTHS
+            first = re.match(r"\W*(\w*)", word.casefold())[1]
+            return bool(re.search(r"[^\W\d_]", word)) and first not in _MONTHS and first not in _GOING_ON
         before = self.tokens[self.position - 1]
         if word.casefold() in _MONTHS or (before.kind == "op" and before.text not in (")", "}", "%")):
             return False
         if word in units.KNOWN or word.casefold() in _SCALES:
             return word.casefold() not in ("in",) or self._at(1).kind == "end"
-        return token.gap and len(word) >= 3 and before.kind == "num" and word.casefold() not in _FUNCTIONS
+        return token.gap and len(word) >= 3 and (before.kind == "num" or before.text == "}") and word.casefold() not in _FUNCTIONS
 
     def unit_words(self) -> str:
         """Passes a unit and gives its words."""
@@ -440,6 +445,8 @@ class Expressions:
 
 
 _SCALES = ("hundred", "thousand", "million", "billion", "trillion")
+_GOING_ON = set("and or of is are was because from which that with to on by as if for when where so not since but at out than".split())
+"""Words by which a sentence goes on behind a number; no unit begins with one."""
 _MONTHS = set(
     ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "th", "st", "nd", "rd"]
 )

@@ -175,6 +175,8 @@ class Answer(Expressions):
             parts.append(side)
         if not operators:
             return first
+        if operators == ["="] and parts[0][0] == parts[1][0] == "seq" and all(item[0] == "sym" for item in parts[0][3]):
+            return ("named", ",".join(item[1] for item in parts[0][3]), parts[1])  # (x, y) = (1, 2)
         if set(operators) == {"="} and all(part[0] == "num" for part in parts):
             if len(set(parts)) > 1:
                 raise Unreadable("a false equation")
@@ -217,7 +219,7 @@ class Answer(Expressions):
     def _colon(self, first: Tree) -> Tree:
         parts = [first]
         while self.accept(":"):
-            parts.append(self.expression())
+            parts.append(self.factor())
         suffix = ""
         if self.peek.kind in ("text", "run"):
             suffix = re.sub(r"[^a-z]", "", "".join(token.text for token in self._rest_of_item()).casefold())

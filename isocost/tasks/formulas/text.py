@@ -37,7 +37,10 @@ _DROPPED = re.compile(
 )
 _SPACE = re.compile(r"(?<!\\)\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\ |~|[\u00a0\u2002-\u200a\u202f]")
 _TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|mathrm|operatorname)\*?\s*\{([^{}]*)\}")
-_UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|text|textrm|mathbf|textbf)\*?\s*\{\s*([A-Za-z])\s*\}")
+_UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|mathbf)\*?\s*\{\s*((?![mgshlLd])[A-Za-z])\s*\}")
+
+
+_UNIT_LETTERS = frozenset("mgshlLd")
 
 
 def unwrapped(text: str) -> str:
@@ -97,11 +100,13 @@ def _command(match: re.Match[str]) -> str:
 
 
 def _text(content: str) -> str:
-    """Text within a formula. What holds no word of two letters is part of the formula: \\text{13}, \\text{(C)}."""
-    inner = content.strip()
-    if not re.search(r"[^\W\d_]{2}|[^\W\d_]\.", inner):
+    r"""Text within a formula. What is no word is part of the formula: \\text{13}, \\text{(C)}; a number before words, too: \\text{3 apples}."""
+    inner = content.replace(THIN, " ").strip()
+    letters = re.sub(r"[\W\d_]", "", inner)
+    if not letters or (len(letters) == 1 and letters not in _UNIT_LETTERS and not re.search(r"[A-Za-z]\.", inner)):
         return f" {inner} "
-    return f"\\text{{{content.replace(THIN, ' ')}}}"
+    counted = re.fullmatch(r"(-?[0-9][0-9.,]*)\s+([A-Za-z][A-Za-z ]*)", inner)
+    return rf" {counted[1]} \text{{{counted[2]}}}" if counted else rf"\text{{{content.replace(THIN, ' ')}}}"
 
 
 def _unicode(text: str) -> str:
@@ -117,6 +122,9 @@ def wording(text: str) -> str:
     words = bool(re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text)))
     text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
     text = re.sub(rf"(?<=[0-9])[\s{THIN}]+(?=[0-9])", "|", text)  # "4 10/3" is not 410/3
-    text = re.sub(rf"[\s{THIN}]+|\\dollar ?", "", text).strip(".,;:!?*\"'`")
+    text = re.sub(rf"[\s{THIN}]+|\\dollar ?", "", text).strip(".,;:?\"`")
+    text = re.sub(r"\{(\w)\}", r"\1", text)
+    if words:
+        text = re.sub(r"(?<=[^\W\d_]{2})[!*']+$", "", text)
     text = re.sub(r"\b([ap])\.m\.?", r"\1m", text, flags=re.IGNORECASE)
     return text.casefold() if words else text
