@@ -1,7 +1,7 @@
 """The one number that a piece of prose gives.
 
-Lives here: which number of "40 + 2 = 42 apples", "between 17 and 19, so 18" or "$x = 5$" is meant, and when none is: a list, a range, a clock
-time or a formula holds numbers but is no number. Not here: marks of answers (``extract``), reading of numbers (``numbers``).
+Lives here: which number of "40 + 2 = 42 apples", "between 17 and 19, so 18" or "$x = 5$" is meant, and when none is: a list, a range, a
+clock time or a formula holds numbers but is no number. Not here: marks of answers (``extract``), reading of numbers (``numbers``).
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _computed(text: str, match: re.Match[str], whole: str) -> str:
 
 
 def is_attached(after: str) -> bool:
-    """Whether what stands behind a number makes it a part of something else: 5x, 4\\sqrt{2}, 12:30, 1.2.3."""
+    r"""Whether what stands behind a number makes it a part of something else: 5x, 4\sqrt{2}, 12:30, 1.2.3."""
     if re.match(r"[.,:/'][0-9]|_|\(|!", after):
         return True
     letters = re.match(r"[^\W\d_]+", after)

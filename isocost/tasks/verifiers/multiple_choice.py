@@ -32,15 +32,19 @@ _BRACKETED = re.compile(r"[(\[（]\s*([A-Za-z])\s*[)\]）]")
 _CAPITAL = re.compile(r"(?<![A-Za-z0-9'’-])([A-Z])(?![A-Za-z0-9'’])(?!\s*[-=+<>])")
 _VERB = r"(?:is|was|because|since|as|and|or|with|for|but|in|which|would|seems|fits|matches)\b"
 _SAID = re.compile(
-    r"(?:\b(?:option|choice|choose|chose|choosing|select|selected|pick|go with|going with|(?:it|that|this)(?: is|'s| must be| should be| would be)|"
-    r"must be|therefore|thus|so|hence|answer|cevap|yanıt|antwoord|svar|antwort|respuesta|réponse|risposta|resposta|jawaban|ответ|wähle|elijo|choisis)\b\s*[:,]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|(?:选择|选|選擇|選|选项|選項|故选)\s*)"
+    r"(?:\b(?:option|choice|choose|chose|choosing|select|selected|pick|go with|going with|(?:it|that|this)"
+    r"(?: is|'s| must be| should be| would be)|"
+    r"must be|therefore|thus|so|hence|answer|cevap|yanıt|antwoord|svar|antwort|respuesta|réponse|risposta|resposta|jawaban|ответ|"
+    r"wähle|elijo|choisis)\b\s*[:,]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|"
+    r"(?:选择|选|選擇|選|选项|選項|故选)\s*)"
     r"[(\[*\"'（]*(?P<after>[A-Z])(?![A-Za-z0-9'’])[)\]*\"'）]*(?P<rest>[^\n]{0,40})"
     r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be)\s+(?:clearly\s+|obviously\s+)?"
     r"(?:the\s+)?(?:most\s+)?(?:correct|right|best|true|answer|accurate|appropriate)",
     re.IGNORECASE,
 )
 _REJECTED = re.compile(
-    r"\s*[)\]*]*\s*(?:is|are|was|can be|seems|would be|looks)\s+(?:also\s+|clearly\s+)?(?:not|wrong|incorrect|false|ruled|eliminated|excluded|impossible)",
+    r"\s*[)\]*]*\s*(?:is|are|was|can be|seems|would be|looks)\s+(?:also\s+|clearly\s+)?"
+    r"(?:not|wrong|incorrect|false|ruled|eliminated|excluded|impossible)",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^[ \t]*[(\[*]*([A-Z])[)\].:]", re.MULTILINE)
@@ -61,7 +65,7 @@ def options_in(question: str) -> frozenset[str]:
 
 
 class MultipleChoice:
-    """A marked letter counts first; then a text that is only a letter or begins with one ("B) Paris"); then what is said or bracketed last."""
+    """A marked letter counts first; then a text that is only a letter or begins with one ("B) Paris"); then what is said last."""
 
     name = "multiple_choice"
 

@@ -28,6 +28,8 @@ _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 @lru_cache(maxsize=200_000)
 def _same(first: str, second: str) -> bool:
     one, two = read(first), read(second)
+    if (one is None) != (two is None):
+        return False
     if one is not None and two is not None and sameness.same(one, two):
         return True
     return wording(first) == wording(second) != ""
@@ -115,6 +117,13 @@ class Symbolic:
             return _same(*sorted((first, second)))
         except sameness.ValueFailed:
             return False
+
+    def bucket(self, answer: str) -> str | None:
+        """The value of a rational number, and the words of what is no formula: equal to nothing else of these kinds."""
+        tree = read(answer)
+        if tree is None:
+            return "words " + wording(answer)
+        return "number " + answer if tree[0] == "num" else None
 
     def _failed(self, gold: str, failed: sameness.ValueFailed) -> Verdict:
         reason = failed.failure.reason

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocost.tasks.number_words import find_words, value_of_words
+from isocost.tasks.number_words import find_words
 from isocost.tasks.numbers import MAX_DIGITS, find_numbers, spell, value_of
 
 
