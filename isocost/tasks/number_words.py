@@ -83,7 +83,7 @@ def _whole(words: list[str]) -> Fraction | None:
             block, last = block + value, "tens" if value >= 20 else "small"
         elif word == "hundred" and last in ("", "small") and block < 100:
             block, last = (block or 1) * 100, "hundred"
-        elif word in _LARGE and _LARGE[word] < largest:
+        elif word in _LARGE and _LARGE[word] < largest and (block or not total):
             total, block, largest, last = total + (block or 1) * _LARGE[word], 0, _LARGE[word], "large"
         else:
             return None

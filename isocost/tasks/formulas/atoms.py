@@ -13,8 +13,8 @@ from isocost.tasks.formulas.trees import Tree, Unreadable
 from isocost.tasks.number_words import value_of_words
 
 _NAMES = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega Gamma Delta Theta Lambda "
-    "Xi Sigma Phi Psi Omega ell"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega Gamma Delta Theta "
+    "Lambda Xi Sigma Phi Psi Omega ell"
 )
 GREEK = frozenset(_NAMES.split())
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")"), r"\langle": (r"\rangle",)}

@@ -20,8 +20,8 @@ _GOING_ON = frozenset(
 )
 """Words by which a sentence goes on behind a number; no unit begins with one."""
 _CALENDAR = (
-    "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec "
-    "monday tuesday wednesday thursday friday saturday sunday th st nd rd"
+    "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov "
+    "dec monday tuesday wednesday thursday friday saturday sunday th st nd rd"
 )
 _MONTHS = frozenset(_CALENDAR.split())
 """A number beside one of these is a date."""

@@ -30,7 +30,8 @@ _COMMANDS = {
     "geq": "ge",
     "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "lt": "<",
     "gt": ">",
-    "vert": "|", "lvert": "|", "rvert": "|", "ast": "cdot", "bullet": "cdot", "div": "/", "colon": ":", "degree": "^{\\circ}", "bigcup": "cup",
+    "vert": "|", "lvert": "|", "rvert": "|", "ast": "cdot", "bullet": "cdot", "div": "/", "colon": ":", "degree": "^{\\circ}",
+    "bigcup": "cup",
     "bigcap": "cap", "varphi": "phi", "varepsilon": "epsilon", "lor": "text{or}", "land": "text{and}", "vee": "text{or}", "simeq": "approx",
     "lbracket": "[", "dots": "ldots", "cdots": "ldots", "sim": "approx",
 }  # fmt: skip

@@ -170,6 +170,8 @@ def _alone(text: str, options: frozenset[str]) -> str | None:
         return found[0]
     labels = {match[1] for line in lines if (match := _LABEL.match(line))}
     first = _FIRST.match(lines[0])
+    if first and _REJECTED.match(lines[0], first.end()):
+        return None
     if first and first["letter"].upper() in options and re.match(r",\s*(?:because|since|as|for)\b", lines[0][first.end() :]):
         return first["letter"]
     if len(labels) <= 1 and first and first["close"] and first["letter"].upper() in options and re.match(r"\s|$", lines[0][first.end() :]):
