@@ -82,7 +82,9 @@ class ImportConfig(dg.Config):
         provenance: model, task, task_version, prompt and sampling, as far as the source does not hold them.
         unknown: names of provenance that nobody knows.
         mapping: mapping file for the generic importer; empty otherwise.
-        verifier: verifier that judges every text; empty where the source's own labels judge.
+        verifier: verifier that judges every text; "none" where the source's own labels judge, which they also do where it is empty and
+            no verifier judged this source before.
+        condition: settings that the source does not state, such as the hardware.
     """
 
     format: str
@@ -91,6 +93,7 @@ class ImportConfig(dg.Config):
     unknown: list[str] = Field(default_factory=list)
     mapping: str = ""
     verifier: str = ""
+    condition: dict[str, str] = Field(default_factory=dict)
 
 
 @dg.asset(
@@ -112,6 +115,7 @@ def raw_imports(context: dg.AssetExecutionContext, config: ImportConfig, store: 
         unknown=frozenset(config.unknown),
         mapping=Path(config.mapping) if config.mapping else None,
         verifier=config.verifier or None,
+        condition=config.condition,
     )
     told = {"status": report.status, "import_id": report.import_id, "warnings": "; ".join(report.warnings) or "none"}
     return result("raw_imports", report.records, store.open().lake, **told)

@@ -63,7 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     for key in ("model", "task", "task-version", "prompt", "sampling"):
         form = "; JSON such as '{\"temperature\": 0.7}', or words" if key == "sampling" else ""
         bring.add_argument(f"--{key}", help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it{form}")
-    bring.add_argument("--verifier", help="judge every text with this verifier instead of the source's own labels")
+    bring.add_argument("--verifier", help="judge every text with this verifier instead of the source's own labels (which none means)")
+    bring.add_argument(
+        "--condition",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting that the source does not state, such as hardware=H100; part of the configuration's identity (repeatable, or JSON)",
+    )
     bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
     bring.set_defaults(run=_import)
 
@@ -117,6 +124,7 @@ def _import(arguments: argparse.Namespace) -> int:
         unknown=frozenset(arguments.unknown),
         mapping=arguments.mapping,
         verifier=arguments.verifier,
+        condition=arguments.condition,
     )
     curated = refresh.curate_session(store, session_id)
     counted = samples_line(curated.rows["core_samples"], store.read("core_sessions", session_id))

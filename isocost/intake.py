@@ -8,8 +8,9 @@ is derived from them (``isocost.refresh``), parsing of sweep files (``isocost.sw
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -129,6 +130,7 @@ def bring_in(
     unknown: Set[str] = frozenset(),
     mapping: Path | None = None,
     verifier: str | None = None,
+    condition: Mapping[str, Any] | Iterable[str] = (),
 ) -> ImportReport:
     """Imports another tool's results as the source ``session_id``.
 
@@ -140,22 +142,56 @@ def bring_in(
         provenance: what the source does not hold: model, task, task_version, prompt, sampling.
         unknown: names of provenance that nobody knows.
         mapping: mapping file of the generic importer.
-        verifier: verifier that judges every text; the source's own labels judge where None.
+        verifier: verifier that judges every text; ``"none"`` where the source's own labels judge. None says nothing: the labels judge what
+            is new here, and what a verifier has judged before is asked about.
+        condition: settings that the source does not state, such as the hardware; they enter every record's identity.
 
     Raises:
-        IsocostError: a wrong key, bad input, or the same content is another source already; nothing was imported then.
+        IsocostError: a wrong key, bad input, the same content is another source already, or it is not said whether the verifier of before
+            still judges; nothing was imported then.
     """
     if not session_id.startswith(IMPORT_PREFIX):
         raise IsocostError(f"{session_id!r} cannot name an imported source", remedy=f"Use a key that starts with {IMPORT_PREFIX}")
-    if verifier is not None and verifier not in verifier_names():
-        raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {', '.join(verifier_names())}; nothing was imported")
+    before = _verifier_before(store, session_id)
+    judge = _judge(session_id, verifier, before)
     source = store.session_file(session_id).with_suffix(".source")
-    report = import_path(format, path, store.lake, provenance=provenance, unknown=unknown, mapping=mapping, name=session_id)
+    report = import_path(
+        format, path, store.lake, provenance=provenance, unknown=unknown, mapping=mapping, name=session_id, condition=condition
+    )
     if report.status == "already":
         _refuse_twin(store, session_id, report, path)
-    told = {"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format, "verifier": verifier}
+    if source.exists() and judge != before:
+        told = f"judged by {judge or 'the labels of the source'} now, by {before or 'the labels of the source'} before"
+        report = replace(report, warnings=(*report.warnings, told))
+    told = {"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format, "verifier": judge}
     _write_text(source, json.dumps(told, indent=1))
     return report
+
+
+LABELS = "none"
+"""What is said for a verifier where the source's own labels judge."""
+
+
+def _judge(session_id: str, verifier: str | None, before: str | None) -> str | None:
+    """The verifier that judges an import; None for the source's labels."""
+    if verifier is not None and verifier != LABELS and verifier not in verifier_names():
+        known = ", ".join((*verifier_names(), LABELS))
+        raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {known}; nothing was imported")
+    if verifier is None and before is not None:
+        raise IsocostError(
+            f"its texts were judged by {before} before, and now nobody says who judges them; nothing was changed",
+            where=session_id,
+            remedy=f"Say --verifier {before} to keep it, or --verifier {LABELS} for the labels of the source",
+        )
+    return None if verifier == LABELS else verifier
+
+
+def _verifier_before(store: Store, session_id: str) -> str | None:
+    """The verifier that judged this source until now; None where its labels did, it is new here, or its note cannot be read."""
+    try:
+        return source_facts(store, session_id).get("verifier")
+    except IsocostError:
+        return None
 
 
 def _refuse_twin(store: Store, session_id: str, report: ImportReport, path: Path) -> None:
@@ -194,12 +230,12 @@ def clashes(store: Store, session_id: str) -> list[str]:
     if not session_id.startswith(IMPORT_PREFIX) or not own.exists():
         return []
     what = ("sample_id", "correct", "answer", "completion_hash", "output_tokens")
-    mine, told = pl.read_parquet(own, columns=what, hive_partitioning=False), []
+    mine, told = pl.read_parquet(own, columns=what, hive_partitioning=False, glob=False), []
     for path in store.files("core_samples"):
         other = path.stem.removeprefix("session=")
         if path == own or not other.startswith(IMPORT_PREFIX):
             continue
-        everything = pl.read_parquet(path, columns=what, hive_partitioning=False)
+        everything = pl.read_parquet(path, columns=what, hive_partitioning=False, glob=False)
         n = _same_run_elsewhere(mine, everything)
         if n:
             told.append(

@@ -74,6 +74,11 @@ def quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
+def quoted_file(path: Path) -> str:
+    """A path as a SQL string literal for functions that take patterns: a folder named ``runs[1]`` is no pattern."""
+    return quoted(Path("".join(f"[{character}]" if character in "*?[" else character for character in str(path))))
+
+
 @contextmanager
 def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB with one view a core or out table and the project's macros.
@@ -148,7 +153,7 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, pat
 
 
 def _rows(table: Table, paths: list[Path]) -> str:
-    listed = ", ".join(quoted(path) for path in paths)
+    listed = ", ".join(quoted_file(path) for path in paths)
     if len(paths) == 1 or table.layer == "out":  # no two pieces of an out table hold one row
         return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
     keys = ", ".join(f'"{key}"' for key in table.keys)

@@ -163,7 +163,7 @@ def _fill(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, han
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     exported = handover.file(table.name)
     if exported is not None:
-        incoming = f"read_parquet({sql.quoted(exported)}, hive_partitioning = false)"
+        incoming = f"read_parquet({sql.quoted_file(exported)}, hive_partitioning = false)"
     else:
         try:
             frame = store.read(table.name)

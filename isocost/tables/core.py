@@ -20,7 +20,7 @@ from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_type
 from isocost.sweep import PlannedPoint, Session
-from isocost.tables.core_context import device_of, points_frame, problems_frame, sessions_frame
+from isocost.tables.core_context import device_of, machine_of, points_frame, problems_frame, sessions_frame
 from isocost.tables.core_costs import REASONS, SAME, SUMMED, add_costs
 from isocost.tables.core_grades import grade_samples
 from isocost.tables.core_traces import VERIFY, verifications, with_records
@@ -94,7 +94,7 @@ def build_core(
     runs = {(str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {} for m in manifests}
     calls = add_costs(calls, planned, {run: (device_of(info), info) for run, info in runs.items()}, book or load_book())
     calls = _energy(calls, energy)
-    samples = _judge(grade_samples(_samples(calls, planned), known), planned, known)
+    samples = _judge(grade_samples(_samples(calls, planned, _machines(runs)), known), planned, known)
     frames = {
         "core_samples": samples,
         "core_calls": calls,
@@ -103,6 +103,11 @@ def build_core(
         "core_sessions": sessions_frame(calls, samples, sessions, manifests, energy),
     }
     return {name: conform(frame.select(c.name for c in table(name).columns), name) for name, frame in frames.items()}
+
+
+def _machines(runs: Mapping[tuple[str, str], Mapping[str, Any]]) -> pl.DataFrame:
+    rows = [(session_id, run_id, machine_of(info)) for (session_id, run_id), info in runs.items()]
+    return pl.DataFrame(rows, schema={"session_id": pl.String, "run_id": pl.String, "machine": pl.String}, orient="row")
 
 
 def _get(manifest: Any, name: str) -> Any:
@@ -204,7 +209,7 @@ def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
     ).drop("window_j", "window_unknown")
 
 
-def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint]) -> pl.DataFrame:
+def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines: pl.DataFrame) -> pl.DataFrame:
     """One row per sample, its used calls put together; tokens, times and sums over calls, the answer from the last call.
 
     Calls that verify the answer are no part of it: what they said and cost stands in columns of its own.
@@ -234,7 +239,8 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint]) -> pl.Dat
         "confidence_mean": "confidence_sum",
     }
     tokens = pl.when(pl.col("output_tokens") > 0).then(pl.col("output_tokens"))
-    judged = with_records(samples).join(verifications(calls), on="sample_id", how="left", maintain_order="left")
+    verified = with_records(samples).join(verifications(calls), on="sample_id", how="left", maintain_order="left")
+    judged = verified.join(machines, on=["session_id", "run_id"], how="left", maintain_order="left")
     return judged.with_columns(
         *((pl.col(total) / tokens).alias(mean) for mean, total in means.items()),
         (pl.col("prefill_s") + pl.col("decode_s")).alias("latency_s"),

@@ -210,6 +210,18 @@ def _from_manifest(manifest: Any) -> dict[str, Any]:
     }
 
 
+def machine_of(info: Mapping[str, Any]) -> str | None:
+    """What a run's times and joules were measured on: accelerators, a processor, or a server; None where the run does not say."""
+    engine, host = info.get("engine") or {}, info.get("host") or {}
+    device, number = device_of(info), device_count(info)
+    if device == "remote":
+        return f"server {engine['base_url']}" if engine.get("base_url") else None
+    if device is not None and device != "cpu":
+        return f"{number} x {device}" if number else device
+    processor, cores = host.get("processor"), host.get("usable_cores")
+    return f"{processor}, {cores} cores" if processor and cores else device
+
+
 def device_of(info: Mapping[str, Any]) -> str | None:
     """Model of the accelerator where its power source names it, which is what device cards go by; else the engine's own word."""
     boards = ((info.get("telemetry") or {}).get("description") or {}).get("devices") or []

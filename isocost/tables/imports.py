@@ -5,7 +5,11 @@ tables of points, problems and imports (``imports_context``), reading of files (
 
 Two ways of judging, never mixed within one import. With a verifier, every text is graded by it as a generated one would be, and
 the source's label stays beside it in ``label_correct``. Without one, the label is the verdict and ``grade_reason`` says
-``imported_label``. Aggregates and telemetry are no samples: they stay in raw_imports.
+``imported_label``; a score between wrong and right is an expected score (``imported_score``), with no verdict. Aggregates and telemetry
+are no samples: they stay in raw_imports.
+
+One rule for what was not answered: a sample without a text, beside others of its point that have one, answered nothing, and what answers
+nothing is wrong. What its source calls failed, without a verdict on it, was never asked in earnest and is not judged.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isocost.bank.importers import registered
+from isocost.bank.importers.row import NO_ANSWER
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json, sha256_hex, text_hash
 from isocost.schema.frames import conform
@@ -44,11 +50,18 @@ _SAMPLE_ID = pl.concat_str(
     "point_id", pl.lit(":"), "problem_id", pl.lit(":"), "run_key", pl.lit("#"), pl.col("index_in_run").cast(pl.String)
 )
 _LABEL_REASON = "imported_label"
+_SCORE_REASON = "imported_score"
+UNANSWERED = ("wrong", "undefined")
+"""What a sample that answers nothing is: wrong, or not judged and out of every mean."""
 _MODELLED = ("flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes", "device_s")
 
 
 def build_imported_core(
-    raw_imports: pl.DataFrame, *, verifier: str | None = None, manifests: Mapping[str, Mapping[str, Any]] | None = None
+    raw_imports: pl.DataFrame,
+    *,
+    verifier: str | None = None,
+    manifests: Mapping[str, Mapping[str, Any]] | None = None,
+    unanswered: str = "wrong",
 ) -> dict[str, pl.DataFrame]:
     """Builds the core tables of one or more imports. The order of the rows given does not matter.
 
@@ -56,6 +69,7 @@ def build_imported_core(
         raw_imports: rows of that table.
         verifier: registered verifier that judges every text; the source's labels judge where None.
         manifests: manifests of the imports by import_id, for the version of this project that read them; left NULL where not given.
+        unanswered: what a sample without an answer is, one of ``UNANSWERED``.
 
     Returns:
         core_samples, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and
@@ -69,7 +83,8 @@ def build_imported_core(
     raw = conform(raw_imports, "raw_imports")
     rows = _numbered(_identified(_expanded(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS))), verifier))
     problems = _problems(rows, verifier)
-    samples = _closed(_by_verifier(rows, problems) if verifier is not None else _by_label(rows))
+    marked = _marked(rows)
+    samples = _closed(_by_verifier(marked, problems, unanswered) if verifier is not None else _by_label(marked, unanswered))
     frames = {
         "core_samples": samples,
         "core_calls": pl.DataFrame(schema=polars_schema(table("core_calls"))),
@@ -120,17 +135,17 @@ def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
         pl.coalesce("task", pl.concat_str(pl.lit("unknown-"), "import_id")).alias("task"),
         pl.coalesce("model_variant", pl.concat_str(pl.lit("unknown-"), "import_id")).alias("model_variant"),
     )
-    points = named.select("import_id", "source_run", *_POINT).unique(maintain_order=True)
+    points = named.select("import_id", "source_run", "record_kind", *_POINT).unique(maintain_order=True)
     ids = [_point_id(row) for row in points.iter_rows(named=True)]
     runs = [sha256_hex(run or import_id, 10) for import_id, run in points.select("import_id", "source_run").iter_rows()]
     named = named.join(
         points.with_columns(pl.Series("point_id", ids, pl.String), pl.Series("run_key", runs, pl.String)),
-        on=["import_id", "source_run", *_POINT],
+        on=["import_id", "source_run", "record_kind", *_POINT],
         how="left",
         nulls_equal=True,
         maintain_order="left",
     )
-    keys = ("task", "task_version", "problem_source_id", "problem_text", "reference", "source_file")
+    keys = ("source", "task", "task_version", "problem_source_id", "problem_text", "reference", "source_file")
     problems = named.select(keys).unique(maintain_order=True)
     found = [_problem_id(row, verifier) for row in problems.iter_rows(named=True)]
     return named.join(
@@ -143,15 +158,24 @@ def _point_id(row: dict[str, Any]) -> str:
     if any(row[name] is None for name in ("task_version", "prompt", "sampling")):
         # Two runs of one import may differ in it as well as two imports.
         known |= {"import_id": row["import_id"], "source_run": row["source_run"]}
+    if row["record_kind"] == "request" and "hardware" not in json.loads(row["condition"] or "{}"):
+        # A request is measured for its time alone: runs on machines that nobody names are no repeats of one another.
+        known |= {"source_run": row["source_run"] or row["import_id"]}
     return "pt-" + sha256_hex(known, 16)
 
 
 def _problem_id(row: dict[str, Any], verifier: str | None) -> str:
-    """The id that a generated problem of the same words has, where the words are known; else one made of the source's own id."""
-    if verifier is not None and row["problem_text"] is not None and row["reference"] is not None:
-        return make_problem(row["task"], row["problem_text"], row["reference"], verifier).problem_id
-    own = row["problem_source_id"] if row["problem_source_id"] is not None else row["problem_text"]
-    return f"{row['task']}-" + sha256_hex([row["task_version"], own if own is not None else row["source_file"]], 12)
+    """The id that a generated problem of the same words has, where the words are known; else one made of all that names the problem.
+
+    Attempts with the same id of the source but another question or reference are attempts at another problem.
+    """
+    importer = registered().get(row["source"])
+    question = None if importer is not None and importer.rendered_prompts else row["problem_text"]
+    if verifier is not None and question is not None and row["reference"] is not None:
+        return make_problem(row["task"], question, row["reference"], verifier).problem_id
+    own = [name for name in (row["problem_source_id"], question) if name is not None] or [row["problem_text"] or row["source_file"]]
+    told = [] if row["reference"] is None else [row["reference"]]
+    return f"{row['task']}-" + sha256_hex([row["task_version"], *own, *told], 12)
 
 
 def _problems(rows: pl.DataFrame, verifier: str | None) -> dict[str, Problem]:
@@ -167,36 +191,91 @@ def _problems(rows: pl.DataFrame, verifier: str | None) -> dict[str, Problem]:
     return found
 
 
-def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem]) -> pl.DataFrame:
-    finish = pl.col("finish_reason").replace(_FINISH)
+def _marked(rows: pl.DataFrame) -> pl.DataFrame:
+    """Adds what the verdict hangs on: has_verdict, has_failed, says_none and is_unanswered."""
+    has_text = pl.col("output_text").is_not_null() | pl.col("answer").is_not_null()
+    says_none = (
+        pl.col("null_reasons").list.contains("answer:" + NO_ANSWER)
+        | (pl.col("output_text").str.strip_chars() == "").fill_null(False)
+        | (pl.col("output_text").is_null() & (pl.col("answer").str.strip_chars() == "")).fill_null(False)
+    )
+    has_verdict = pl.col("label_correct").is_not_null() | pl.col("label_score").is_not_null()
+    marked = rows.with_columns(
+        has_verdict.alias("has_verdict"),
+        says_none.alias("says_none"),
+        # The source's verdict wins over its error flag: it knows why it judged what failed.
+        (pl.col("error").is_not_null() & ~has_verdict).alias("has_failed"),
+        (has_text | says_none).any().over("point_id").alias("point_has_texts"),
+    )
+    is_silent = pl.col("point_has_texts") & ~has_text
+    asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
+    return marked.with_columns((asked & (pl.col("says_none") | is_silent)).alias("is_unanswered"))
+
+
+def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str) -> pl.DataFrame:
+    text, reason = pl.coalesce("output_text", "answer"), pl.col("grade_reason")
+    is_asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
+    # Whether the source found an answer is its own business here: the verifier looks for itself.
+    is_silent = is_asked & pl.when(text.is_null()).then("point_has_texts").otherwise(text.str.strip_chars() == "")
     ready = rows.with_columns(
-        finish.alias("finish_reason"), pl.coalesce("output_text", "answer").alias("output_text"), pl.col("cluster_id").alias("own_cluster")
+        text.alias("own_text"),
+        pl.when(is_silent).then(pl.lit("")).otherwise(text).alias("output_text"),
+        pl.col("finish_reason").replace(_FINISH).alias("own_finish"),
+        pl.when("has_failed").then(pl.lit("error")).otherwise(pl.col("finish_reason").replace(_FINISH)).alias("finish_reason"),
+        pl.col("cluster_id").alias("own_cluster"),
+        is_silent.alias("is_silent"),
     ).drop("answer", "cluster_id")
     graded = grade_samples(ready, problems)
-    unknown = pl.col("grade_reason") == "unknown_problem"
+    is_mute = is_asked & (reason != "unknown_problem").fill_null(True) & pl.col("own_text").is_null() & ~pl.col("is_silent")
+    if unanswered == "undefined":
+        is_mute = is_mute | (is_asked & pl.col("is_silent"))
+    why = pl.when("is_silent").then(pl.lit("unanswered")).otherwise(pl.lit("no_text_in_source"))
     return graded.with_columns(
-        pl.when(unknown).then(pl.lit("no_reference_in_source")).otherwise(pl.col("grade_reason")).alias("grade_reason"),
+        *(pl.when(~is_mute).then(pl.col(name)).alias(name) for name in ("correct", "score", "answer", "answer_class")),
+        pl.when(is_mute).then(pl.lit("error")).otherwise(pl.col("parse_status")).alias("parse_status"),
+        pl.when(reason == "unknown_problem")
+        .then(pl.lit("no_reference_in_source"))
+        .when(is_mute)
+        .then(why)
+        .otherwise(reason)
+        .alias("grade_reason"),
+        pl.col("own_text").alias("output_text"),
+        pl.col("own_finish").alias("finish_reason"),
         pl.coalesce("cluster_id", "own_cluster").alias("cluster_id"),
     )
 
 
-def _by_label(rows: pl.DataFrame) -> pl.DataFrame:
-    """The source's verdict; its extracted answers make classes, each with one verdict."""
-    has_label, has_answer = pl.col("label_correct").is_not_null(), pl.col("answer").is_not_null()
-    is_parsed = has_label & has_answer
-    key = pl.when(is_parsed).then(pl.struct("answer", "label_correct"))
-    score = pl.coalesce("label_score", pl.col("label_correct").cast(pl.Float64))
+def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
+    """The source's verdict; its extracted answers make classes, each with one verdict and one score."""
+    label, score = pl.col("label_correct"), pl.coalesce("label_score", pl.col("label_correct").cast(pl.Float64))
+    has_verdict = pl.col("has_verdict")
+    has_answer = pl.col("answer").is_not_null() & (pl.col("answer").str.strip_chars() != "")
+    is_parsed = has_verdict & has_answer
+    key = pl.when(is_parsed).then(pl.struct("answer", "label_correct", "label_score"))
+    # Who labels a sample that says nothing has judged it; who does not has left it open.
+    is_open = pl.col("is_unanswered") & ~has_verdict
+    is_wrong = is_open if unanswered == "wrong" else pl.lit(False)
+    is_sample = pl.col("record_kind") == "sample"
+    gave_none = has_verdict & is_sample & ~label.fill_null(False) & (pl.col("output_text").is_not_null() | pl.col("says_none"))
     return rows.with_columns(
         pl.col("finish_reason").replace(_FINISH).alias("finish_reason"),
-        pl.col("label_correct").alias("correct"),
-        score.alias("score"),
+        pl.when(is_wrong).then(pl.lit(False)).otherwise(label).alias("correct"),
+        pl.when(is_wrong).then(0.0).otherwise(score).alias("score"),
         pl.when(is_parsed)
         .then(pl.lit("parsed"))
-        .when(has_label & (pl.col("record_kind") == "sample") & ~pl.col("label_correct") & pl.col("output_text").is_not_null())
+        .when(gave_none | is_wrong)
         .then(pl.lit("no_answer"))
         .otherwise(pl.lit("error"))
         .alias("parse_status"),
-        pl.when(has_label).then(pl.lit(_LABEL_REASON)).otherwise(pl.lit("no_verdict_in_source")).alias("grade_reason"),
+        pl.when(label.is_not_null())
+        .then(pl.lit(_LABEL_REASON))
+        .when(has_verdict)
+        .then(pl.lit(_SCORE_REASON))
+        .when(is_open)
+        .then(pl.lit("unanswered"))
+        .otherwise(pl.lit("no_verdict_in_source"))
+        .alias("grade_reason"),
+        pl.when(has_answer).then(pl.col("answer")).alias("answer"),
         pl.when(is_parsed).then(key.rank("dense").over("task", "problem_id") - 1).cast(pl.Int32).alias("answer_class"),
     )
 
@@ -231,13 +310,13 @@ def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _closed(rows: pl.DataFrame) -> pl.DataFrame:
     """The rest of the columns of core_samples, and what speaks against a row."""
-    failed = pl.col("error").is_not_null()
+    failed = pl.col("has_failed")
     finish = pl.when(failed & pl.col("finish_reason").is_null()).then(pl.lit("error")).otherwise(pl.col("finish_reason"))
     could_judge = pl.col("record_kind") == "sample"
     codes = [
         pl.when(failed).then(pl.lit("failed_in_source")),
         pl.when("is_duplicate").then(pl.lit("duplicate_in_source")),
-        pl.when(could_judge & pl.col("correct").is_null() & ~failed).then(pl.lit("not_judged")),
+        pl.when(could_judge & pl.col("correct").is_null() & pl.col("score").is_null() & ~failed).then(pl.lit("not_judged")),
         pl.when(pl.col("cached_tokens") > pl.col("prompt_tokens")).then(pl.lit("more_cached_than_prompt")),
     ]
     reasons = pl.concat_list(codes).list.drop_nulls().list.unique().list.sort()
@@ -257,6 +336,9 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         "logprob_mean": pl.col("logprob_sum") / tokens,
         "external_score": pl.col("verifier_score"),
         "n_calls": pl.lit(1, pl.Int32),
+        "machine": pl.coalesce(
+            pl.col("condition").str.json_path_match("$.hardware"), pl.concat_str(pl.lit("unnamed, of run "), pl.col("run_key"))
+        ),
         "cost_method": pl.when(pl.col("cost_usd").is_not_null()).then(pl.lit("reported_by_source")),
         "costs_unknown_reasons": pl.concat_list(
             *(pl.lit(f"{name}: an imported source names no card of ours") for name in _MODELLED),

@@ -50,7 +50,10 @@ NUMBERS = (
 )
 METHODS = {"energy_j": "energy_method", "cost_usd": "cost_method", "kinetics_eflops": "kinetics_intensity"}
 """Axis -> column that tells how it came about; values that differ in it are never added up."""
+ON_A_MACHINE = ("latency_s", "prefill_s", "decode_s", "device_s", "energy_j", "verification_latency_s", "verification_energy_j")
+"""Axes that say as much of the machine as of the model: values of unlike machines have no common mean."""
 OTHERS = (
+    "machine",
     "sample_index",
     "is_valid",
     "answer",
@@ -125,7 +128,9 @@ def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts
     labels = {name: rows[name][0] for name in ("task", "model_variant", "prompt")}
     columns = {name: grid.numbers(valid, name, point_id) for name in NUMBERS if name in valid.columns}
     methods = {axis: _method(valid, axis) for axis in METHODS}
-    for axis in (axis for axis, method in methods.items() if method is None):
+    unlike = _unlike_machines(valid)
+    methods |= dict.fromkeys(methods.keys() & unlike, None)
+    for axis in (*unlike, *(axis for axis, method in methods.items() if method is None)):
         columns.pop(axis, None)
     correct = grid.fill(valid["correct"].cast(pl.Float64).to_numpy(), np.nan)
     labels["energy_method"] = None if methods["energy_j"] is None else str(methods["energy_j"])
@@ -136,10 +141,20 @@ def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts
         point_id, tuple(runs["problem_id"]), sizes, correct, _classes(valid, grid), columns, _completions(valid, grid), labels,
         bank_records(valid, grid.fill, point_id), verdicts,
     )  # fmt: skip
-    facts = _facts(rows, valid, bank, grid, methods)
+    facts = _facts(rows, valid, bank, grid, methods, unlike)
     if everything.height > len(sizes):
         bank = bank.aligned(tuple(everything["problem_id"].sort()))
     return bank, facts
+
+
+def _unlike_machines(valid: pl.DataFrame) -> tuple[str, ...]:
+    """The axes that cannot be averaged because the samples were measured on several machines."""
+    if "machine" not in valid.columns or valid["machine"].n_unique() < 2:
+        return ()
+    # A machine that is not named tells nothing only of samples that were measured on it.
+    return tuple(
+        axis for axis in ON_A_MACHINE if axis in valid.columns and valid.filter(pl.col(axis).is_not_null())["machine"].n_unique() > 1
+    )
 
 
 class _Grid:
@@ -213,7 +228,14 @@ def _reasons(valid: pl.DataFrame, methods: Mapping[str, str | float | None]) -> 
     return found
 
 
-def _facts(rows: pl.DataFrame, valid: pl.DataFrame, bank: PointBank, grid: _Grid, methods: Mapping[str, str | float | None]) -> BankFacts:
+def _facts(
+    rows: pl.DataFrame,
+    valid: pl.DataFrame,
+    bank: PointBank,
+    grid: _Grid,
+    methods: Mapping[str, str | float | None],
+    unlike: tuple[str, ...],
+) -> BankFacts:
     """Counts for the rows of the point, and the problems' clusters."""
     truncated = all_truncated = None
     if "is_truncated" in valid.columns and valid["is_truncated"].null_count() < max(valid.height, 1):
@@ -232,4 +254,5 @@ def _facts(rows: pl.DataFrame, valid: pl.DataFrame, bank: PointBank, grid: _Grid
         "n_problems_all_truncated": all_truncated,
         "n_problems_one_class": int(((bank.counts > 0).sum(axis=1) == 1)[bank.abstained == 0].sum()),
     }
-    return BankFacts(methods, clusters, counts, _reasons(valid, methods))
+    reasons = _reasons(valid, methods) | dict.fromkeys(unlike, "measured on unlike machines, whose values are not averaged")
+    return BankFacts(methods, clusters, counts, reasons)

@@ -52,7 +52,7 @@ def suite_check(
     def expectations(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         place = store.open()
         wanted = [place.path(asset, key) for key in partition_keys(context)]
-        frames = [pl.read_parquet(path, hive_partitioning=False) for path in wanted if path.exists()]
+        frames = [pl.read_parquet(path, hive_partitioning=False, glob=False) for path in wanted if path.exists()]
         if not frames:
             return dg.AssetCheckResult(passed=False, description="nothing is materialized yet")
         return outcome_result(asset, judge(prepare(pl.concat(frames)), rules, keys))

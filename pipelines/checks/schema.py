@@ -66,7 +66,7 @@ def _frames(place: Store, name: str, session_ids: list[str | None]) -> dict[str,
             continue
         for path in place.files(name) if session_id is None else [place.path(name, session_id)]:
             if path.exists():
-                frames[session_id or path.stem] = pl.read_parquet(path, hive_partitioning=False)
+                frames[session_id or path.stem] = pl.read_parquet(path, hive_partitioning=False, glob=False)
     return frames
 
 

@@ -53,15 +53,16 @@ by_point AS (
         avg(output_tokens) FILTER (is_valid) AS output_tokens_per_sample,
         quantile_cont(output_tokens, 0.95) FILTER (is_valid) AS output_tokens_per_sample_p95,
         sum(output_tokens)::BIGINT AS output_tokens_sum,
-        avg(latency_s ORDER BY sample_id) FILTER (is_valid) AS latency_s_per_sample,
+        -- Seconds and joules of unlike machines, and joules of unlike methods, have no common mean.
+        CASE WHEN count(DISTINCT coalesce(machine, '')) FILTER (is_valid AND latency_s IS NOT NULL) = 1
+            THEN avg(latency_s ORDER BY sample_id) FILTER (is_valid) END AS latency_s_per_sample,
         sum(output_tokens - 1) FILTER (is_valid AND decode_s > 0)
             / nullif(sum(decode_s ORDER BY sample_id) FILTER (is_valid AND decode_s > 0), 0) AS decode_tokens_per_s,
         avg(flops ORDER BY sample_id) FILTER (is_valid) AS flops_per_sample,
         count(energy_j) FILTER (is_valid) AS samples_with_energy,
-        -- Joules of unlike methods have no common mean.
-        CASE WHEN count(DISTINCT energy_method) FILTER (is_valid AND energy_j IS NOT NULL) = 1
+        CASE WHEN count(DISTINCT (energy_method, coalesce(machine, ''))) FILTER (is_valid AND energy_j IS NOT NULL) = 1
             THEN avg(energy_j ORDER BY sample_id) FILTER (is_valid) END AS energy_j_per_sample,
-        CASE WHEN count(DISTINCT energy_method) FILTER (is_valid AND energy_j IS NOT NULL) = 1
+        CASE WHEN count(DISTINCT (energy_method, coalesce(machine, ''))) FILTER (is_valid AND energy_j IS NOT NULL) = 1
             THEN min(energy_method) FILTER (is_valid AND energy_j IS NOT NULL) END AS energy_method,
         mode(energy_unknown_reason ORDER BY energy_unknown_reason) FILTER (is_valid AND energy_j IS NULL) AS energy_unknown_reason
     FROM samples

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -58,7 +58,7 @@ class Source:
     Attributes:
         path: the path given.
         files: the regular files to read, sorted; all lie at or under ``path``.
-        options: what the importing person gave beside the provenance (the mapping of the generic importer).
+        options: what the importing person gave beside the provenance: the mapping of the generic importer, the ``condition``.
         at: the place being read now, for messages about what was not foreseen.
         warnings: what the importing person should know.
         digests: hash of each file's bytes.
@@ -107,6 +107,11 @@ class Importer:
         version: raised when the same file would give other rows; a re-import then supersedes.
         conventions: meaning of the columns.
         takes_mapping: whether a mapping says what its columns mean.
+        harmless: pattern of a dotted setting name -> why the setting does not change what is measured. Every other setting that the
+            source states enters the point's identity.
+        no_answers: words, stripped and in lower case, by which the source says that it found no answer in a text.
+        rendered_prompts: whether ``problem_text`` is the rendered prompt, which differs between the prompts of one problem, and so
+            cannot tell two problems apart.
         marks: sets of keys that the first object of one of its files holds and no other format's does.
         names: patterns of file names that only this format has.
     """
@@ -116,6 +121,9 @@ class Importer:
     version: ClassVar[int] = 1
     conventions: ClassVar[Conventions] = Conventions()
     takes_mapping: ClassVar[bool] = False
+    harmless: ClassVar[Mapping[str, str]] = {}
+    no_answers: ClassVar[frozenset[str]] = frozenset({""})
+    rendered_prompts: ClassVar[bool] = False
     marks: ClassVar[tuple[frozenset[str], ...]] = ()
     names: ClassVar[tuple[str, ...]] = ()
 

@@ -17,6 +17,7 @@ from isocost.bank.importers.base import PROVENANCE, Source
 from isocost.bank.importers.mapping import Rule
 from isocost.bank.importers.reading import MAX_LINE_BYTES, Chunk, copy_range, line_chunks
 from isocost.bank.importers.units import sql_factor
+from isocost.hashing import canonical_json
 from isocost.schema.parquet import stamp
 from isocost.schema.registry import table
 from isocost.schema.types import duckdb_type
@@ -145,6 +146,8 @@ def _declared(expressions: dict[str, str], constants: Any, mapping: dict[str, An
         "source_file": _text(source.relative(source.path)),
         "source_run": f"coalesce({expressions.get('source_run', 'NULL')}, {_text(source.file_run(source.path) or '')})",
     }
+    if condition := source.options.get("condition"):
+        fixed["condition"] = _text(canonical_json(condition))
     if "latency_s" in expressions:
         fixed["latency_meaning"] = f"CASE WHEN ({expressions['latency_s']}) IS NOT NULL THEN {_text(str(mapping['latency_meaning']))} END"
     if "energy_j" in expressions:

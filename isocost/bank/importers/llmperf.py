@@ -54,7 +54,6 @@ class LlmPerf(Importer):
 
 def _request(source: Source, file: Path, index: int, request: dict[str, Any]) -> Row:
     row = source.row("request", file, f"[{index}]")
-    row.json("condition", {"file": file.stem} if file != source.path else None)
     row.text("problem_source_id", f"request-{index}")
     row.integer("prompt_tokens", request["number_input_tokens"])
     if request.get("error_code") is not None or request.get("error_msg"):
@@ -74,7 +73,6 @@ def _summary(source: Source, file: Path, document: dict[str, Any]) -> Iterator[R
         if not key.startswith(_NUMBERS) or isinstance(value, dict | list | bool):
             continue
         row = source.row("aggregate", file, key)
-        row.json("condition", {"file": file.stem} if file != source.path else None)
         row.text("model_variant", document["model"])
         row.text("metric_name", key.removeprefix("results_"))
         if key.endswith("_frequency"):  # a mapping, written as text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Set
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,9 @@ from isocost.bank.importers.reading import kind_of
 from isocost.bank.importers.units import to_base
 from isocost.errors import IsocostError
 from isocost.schema.registry import table
+
+NO_ANSWER = "no_answer"
+"""Why an answer is NULL whose source says, in its own word, that the text holds none."""
 
 _INT64 = 2**63 - 1
 _INT32 = 2**31 - 1
@@ -89,6 +93,33 @@ class Row:
         except (TypeError, ValueError, RecursionError) as error:
             raise self.fail(column, f"cannot be written as JSON: {error}") from None
         self.text(column, text)
+
+    def condition(self, settings: Mapping[str, Any]) -> None:
+        """Adds settings to the row's condition, which is part of the point's identity.
+
+        Raises:
+            IsocostError: a setting stands there already with another value.
+        """
+        before = self.values.get("condition")
+        found = json.loads(before) if before else {}
+        for name, value in settings.items():
+            if value is not None and found.setdefault(name, value) != value:
+                raise self.fail("condition", f"{name} is {found[name]!r} here, but {value!r} was given", "Leave out what the source says")
+        self.json("condition", found)
+
+    def extracted(self, value: Any, no_answers: Set[str]) -> None:
+        """The answer as the source extracted it; a word that means "none was found" leaves it NULL with the reason ``no_answer``."""
+        if value is None:
+            return
+        self.whole("answer", value)
+        if self.values["answer"].strip().casefold() in no_answers:
+            self.null("answer", NO_ANSWER)
+
+    def replaced(self, why: str) -> None:
+        """Marks a record that does not count, because a later one stands for it or its author took it back: no verdict stays."""
+        self.text("error", why)
+        for column in ("label_correct", "label_score", "answer"):
+            self.values.pop(column, None)
 
     def number(
         self,
@@ -185,9 +216,19 @@ class Row:
             return float(one)
         raise self.fail(column, f"{word[:60]!r} is no verdict", "Write true, false, null or a number in 0..1")
 
-    def label(self, value: Any, name: str | None = None) -> None:
-        """A score that is its own verdict: 1 is correct, 0 is wrong, between them only the score is known."""
+    def label(self, value: Any, name: str | None = None, *, higher_is_better: bool = True) -> None:
+        """A score that is its own verdict: 1 is correct, 0 is wrong, between them only the score is known.
+
+        Args:
+            value: the score.
+            name: metric or scorer that it comes from.
+            higher_is_better: False where the metric falls as the model gets better: such a score is no verdict.
+        """
         self.text("label_name", name)
+        if not higher_is_better:
+            self.null("label_score", "lower_is_better")
+            self.values.pop("label_correct", None)
+            return
         self.number("label_score", value, low=None)
         score = self.values.get("label_score")
         if score is None:

@@ -28,6 +28,7 @@ from isocost.bank.importers.provenance import checked_provenance, fill_provenanc
 from isocost.bank.importers.recognise import hinted
 from isocost.bank.importers.row import Row
 from isocost.bank.importers.sealing import PartWriter, reactivate, seal, sealed_imports, staging
+from isocost.bank.importers.settings import given_settings
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, slug
 
@@ -109,6 +110,7 @@ def import_path(
     mapping: str | Path | Mapping[str, Any] | None = None,
     name: str | None = None,
     verifier: str | None = None,
+    condition: Mapping[str, Any] | Iterable[str] = (),
 ) -> ImportReport:
     """Imports another tool's file or folder into the lake's ``raw_imports``, whole or not at all.
 
@@ -124,15 +126,16 @@ def import_path(
         mapping: for the generic importer: which column means what (YAML file or its content).
         name: name of the source; the resolved path where None. A corrected file under another path keeps its name with this.
         verifier: name of the verifier that is to judge the texts later on; kept in the manifest. The source's labels judge where None.
+        condition: settings that the source does not state, such as the hardware; they enter every record's identity.
 
     Raises:
         IsocostError: bad input, with file and place; missing provenance, by name; a lake that cannot be written.
     """
     started = time.perf_counter()
-    lake, told = Path(lake), dict(provenance or {})
+    lake, told, settings = Path(lake), dict(provenance or {}), given_settings(condition)
     try:
         while True:
-            job = _job(importer(format), Path(path), checked_provenance(told, unknown), mapping, name, verifier)
+            job = _job(importer(format), Path(path), checked_provenance(told, unknown), mapping, name, verifier, settings)
             report = _known(job, lake) or _imported(job, lake)
             if report is not None:
                 return replace(report, seconds=time.perf_counter() - started)
@@ -165,14 +168,20 @@ class _Job:
 
 
 def _job(
-    reader: Importer, path: Path, provenance: tuple[dict[str, str], frozenset[str]], mapping: Any, name: str | None, verifier: str | None
+    reader: Importer,
+    path: Path,
+    provenance: tuple[dict[str, str], frozenset[str]],
+    mapping: Any,
+    name: str | None,
+    verifier: str | None,
+    condition: dict[str, Any],
 ) -> _Job:
     """Looks at the files and gives the import its identity: format, content and what was said of it that the rows depend on.
 
     What was accepted as unknown is no part of it: it lets values stay NULL that are NULL either way.
     """
     given, accepted = provenance
-    source = Source(path, tuple(_read(reader, path, path, lambda: reader.files(path))), _options(reader, mapping))
+    source = Source(path, tuple(_read(reader, path, path, lambda: reader.files(path))), _options(reader, mapping, condition))
     fingerprints = tuple(_fingerprint(file) for file in source.files)
     content = _content_hash(source)
     import_id = "im-" + sha256_hex([reader.name, reader.version, content, given, source.options, verifier], 16)
@@ -267,6 +276,8 @@ def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dic
 def _finished(row: Row, index: int, constants: Constants, source: Source) -> dict[str, Any]:
     """The row's values with identity, provenance and the format's declarations filled in."""
     values = row.values
+    if given := source.options.get("condition"):
+        row.condition(given)
     fill_provenance(values, row, constants.given, constants.unknown, source)
     declared = constants.importer.conventions
     values["import_id"], values["record_index"], values["source"] = constants.import_id, index, constants.importer.name
@@ -279,14 +290,16 @@ def _finished(row: Row, index: int, constants: Constants, source: Source) -> dic
     return values
 
 
-def _options(reader: Importer, mapping: Any) -> dict[str, Any]:
+def _options(reader: Importer, mapping: Any, condition: dict[str, Any]) -> dict[str, Any]:
+    # An import without settings of its own keeps the id that it had before there were any.
+    settings = {"condition": condition} if condition else {}
     if mapping is None:
-        return {}
+        return settings
     if not reader.takes_mapping:
         raise IsocostError(f"the {reader.name} importer takes no mapping", remedy="Leave the mapping out, or use the generic importer")
     from isocost.bank.importers.mapping import load_mapping
 
-    return {"mapping": load_mapping(mapping)}
+    return {"mapping": load_mapping(mapping), **settings}
 
 
 def _fingerprint(file: Path) -> tuple[int, int, int]:

@@ -296,7 +296,7 @@ def read_import(lake: Path, source_slug: str, import_id: str) -> pl.DataFrame:
 
 def _scan(parts: list[Path]) -> pl.LazyFrame:
     # Parts of before a column came have it NULL, as they would if their source had not said it.
-    return pl.scan_parquet(parts, hive_partitioning=False, schema=polars_schema(table("raw_imports")), missing_columns="insert")
+    return pl.scan_parquet(parts, hive_partitioning=False, glob=False, schema=polars_schema(table("raw_imports")), missing_columns="insert")
 
 
 def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_superseded: bool = False) -> pl.LazyFrame:

@@ -207,6 +207,12 @@ SAMPLES = Table(
         ),
         Column("cluster_id", "string", "Problems that share a passage or template share it; NULL where each stands alone."),
         Column("label_correct", "bool", "Verdict an imported source gave; NULL where there is none. Never mixed with correct."),
+        Column(
+            "machine",
+            "string",
+            "What the sample ran on: accelerators and their number, processor and cores, or a server's address; of imports the hardware "
+            "that the source states, else its run. Times and joules of unlike machines are never averaged.",
+        ),
         Column("n_calls", "int32", "Engine calls that made the answer; verifications are not counted.", nullable=False),
     ),
 )
