@@ -187,7 +187,6 @@ def _rule(name: str, value: Any, where: str) -> Rule:
     name = _ALIASES.get(name, name)
     if name not in TARGETS:
         raise _unknown(name, tuple(TARGETS), where)
-    target = TARGETS[name]
     spec = {"column": value} if isinstance(value, str) else as_object(value, where)
     return _spelled(name, TARGETS[name], spec, where)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from isocost.bank.importers.reading import kind_of, parse_json
 from isocost.errors import IsocostError
@@ -23,7 +23,6 @@ class Each:
     """The step into every item of a list."""
 
     __slots__ = ()
-    _one: ClassVar[Each | None] = None
 
     def __repr__(self) -> str:
         return "[]"

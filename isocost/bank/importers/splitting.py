@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isocost.bank.importers.mapping import Rule
-from isocost.bank.importers.paths import EACH, Reached, Step, follow
+from isocost.bank.importers.paths import Reached, Step, follow
 from isocost.errors import IsocostError
 
 
@@ -85,7 +85,7 @@ def _split(bounds: list[_Bound], where: str) -> list[Split]:
             found.append(Split(f"{name}[{index}]{'.' + one.place if one.place else ''}", one.values, one.covers))
     for bound, value in single:
         if value is not None and len(found) > 1:
-            _check_single(bound, value, len(found), f"{where}, {bound.place}")
+            _check_single(bound, len(found), axes[0][0].place, f"{where}, {bound.place}")
         for one in found:
             one.values[bound.rule.name] = value
             one.covers[bound.rule.name] = len(found)
@@ -140,15 +140,16 @@ def _length(axes: list[tuple[_Bound, list[Any], tuple[Step, ...], bool]], where:
     return len(items)
 
 
-def _check_single(bound: _Bound, value: Any, covers: int, where: str) -> None:
+def _check_single(bound: _Bound, covers: int, beside: str, where: str) -> None:
     if bound.rule.name == "sample_index":
         raise IsocostError(
             f"one sample_index stands beside {covers} samples",
             where=where,
             remedy="Leave sample_index out of the mapping: the place in the list numbers the samples",
         )
-
-
-def spreads(rule: Rule) -> bool:
-    """Whether a rule's path spreads over lists by its own words."""
-    return EACH in rule.steps
+    if bound.rule.name == "output":
+        raise IsocostError(
+            f"one output stands beside {covers} items of {beside}",
+            where=where,
+            remedy=f"Map a list of {covers} outputs, or leave {beside} out of the mapping",
+        )
