@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from isocost.bank.importers import registered
+from isocost.bank.importers.finish import CUT_OFF, WITHHELD, finish_meaning
 from isocost.bank.importers.row import NO_ANSWER
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json, sha256_hex, text_hash
@@ -34,16 +35,6 @@ from isocost.tables.imports_context import agreement_frame, points_frame, proble
 from isocost.tasks import Problem, make_problem, verifier_names
 
 SAMPLE_KINDS = ("sample", "request", "counts")
-_FINISH = {
-    "max_tokens": "length",
-    "model_length": "length",
-    "max_length": "length",
-    "eos": "stop",
-    "eos_token": "stop",
-    "endoftext": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-}
 _POINT = ("source", "model_variant", "task", "task_version", "prompt", "prompt_hash", "sampling", "condition")
 # The run and the number within it, not the number within the import: what is imported together does not change who a sample is.
 _SAMPLE_ID = pl.concat_str(
@@ -209,7 +200,9 @@ def _marked(rows: pl.DataFrame) -> pl.DataFrame:
     )
     is_silent = pl.col("point_has_texts") & ~has_text
     asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
-    return marked.with_columns((asked & (pl.col("says_none") | is_silent)).alias("is_unanswered"))
+    return marked.with_columns(
+        (asked & (pl.col("says_none") | is_silent)).alias("is_unanswered"), finish_meaning(rows["finish_reason"]).alias("finish_reason")
+    )
 
 
 def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str) -> pl.DataFrame:
@@ -220,8 +213,9 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
     ready = rows.with_columns(
         text.alias("own_text"),
         pl.when(is_silent).then(pl.lit("")).otherwise(text).alias("output_text"),
-        pl.col("finish_reason").replace(_FINISH).alias("own_finish"),
-        pl.when("has_failed").then(pl.lit("error")).otherwise(pl.col("finish_reason").replace(_FINISH)).alias("finish_reason"),
+        pl.col("finish_reason").alias("own_finish"),
+        # What a filter withheld the rest of is as little finished as what the budget cut off.
+        pl.when("has_failed").then(pl.lit("error")).otherwise(pl.col("finish_reason").replace(WITHHELD, CUT_OFF)).alias("finish_reason"),
         pl.col("cluster_id").alias("own_cluster"),
         is_silent.alias("is_silent"),
     ).drop("answer", "cluster_id")
@@ -237,6 +231,8 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
         .then(pl.lit("no_reference_in_source"))
         .when(is_mute)
         .then(why)
+        .when((pl.col("own_finish") == WITHHELD) & (reason == CUT_OFF))
+        .then(pl.lit(WITHHELD))
         .otherwise(reason)
         .alias("grade_reason"),
         pl.col("own_text").alias("output_text"),
@@ -258,7 +254,6 @@ def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
     is_sample = pl.col("record_kind") == "sample"
     gave_none = has_verdict & is_sample & ~label.fill_null(False) & (pl.col("output_text").is_not_null() | pl.col("says_none"))
     return rows.with_columns(
-        pl.col("finish_reason").replace(_FINISH).alias("finish_reason"),
         pl.when(is_wrong).then(pl.lit(False)).otherwise(label).alias("correct"),
         pl.when(is_wrong).then(0.0).otherwise(score).alias("score"),
         pl.when(is_parsed)

@@ -98,9 +98,7 @@ class Generic(Importer):
         tally.finish(source)
 
 
-def _filled(
-    row: Row, one: Split, values: dict[str, Any], mapping: dict[str, Any], found: list[Rule], tally: Tally, source: Source
-) -> Row:
+def _filled(row: Row, one: Split, values: dict[str, Any], mapping: dict[str, Any], found: list[Rule], tally: Tally, source: Source) -> Row:
     """One sample's row, every rule applied."""
     conditions: dict[str, Any] = {}
     for rule in found:
@@ -362,7 +360,7 @@ def _sampling(row: Row, rule: Rule, value: Any) -> str | None:
         raise row.fail(
             rule.source,
             f"{str(value)[:40]!r} is neither a JSON object nor words, so that nobody knows which parameter it is",
-            "Write it as {\"temperature\": 0.7} or `temperature 0.7`, or map it under conditions, as `conditions: {temperature: COLUMN}`",
+            'Write it as {"temperature": 0.7} or `temperature 0.7`, or map it under conditions, as `conditions: {temperature: COLUMN}`',
         )
     try:
         return sampling_text(value)

@@ -20,6 +20,7 @@ from isocost.bank.importers.generic_fields import REFUSED, NotFast, Table, colum
 from isocost.bank.importers.generic_values import told_sql, value_sql
 from isocost.bank.importers.mapping import Rule
 from isocost.bank.importers.reading import Chunk, copy_range, line_chunks
+from isocost.bank.importers.repeats import varying_columns
 from isocost.hashing import canonical_json
 from isocost.schema.parquet import stamp
 from isocost.schema.registry import table as table_of
@@ -71,6 +72,8 @@ def write_table_fast(source: Source, folder: Path, constants: Any, table: Table)
         _number_through(folder, chunks, form)
         with _connect(folder, threads=WORKERS) as con:
             rows = _accepted(con, folder, constants, table.rules, source)
+            if rows is not None:
+                source.warnings.extend(varying_columns(con, source.path, table))
     except (*_REFUSALS, NotFast):
         rows = None
     if rows is None:
