@@ -79,10 +79,10 @@ def _split(bounds: list[_Bound], where: str) -> list[Split]:
     length = _length(axes, where)
     found: list[Split] = []
     for index in range(length):
-        inner = [_Bound(b.rule, items[index], rest, is_json, _item(b.place, index), True) for b, items, rest, is_json in axes]
+        inner = [_Bound(b.rule, items[index], rest, is_json, _item(b.place, index), not rest) for b, items, rest, is_json in axes]
         name = axes[0][0].place.split("[]")[0]
         for one in _split(inner, where):
-            found.append(Split(f"{name}[{index}]{'.' + one.place if one.place else ''}", one.values, one.covers))
+            found.append(Split(one.place or f"{name}[{index}]", one.values, one.covers))
     for bound, value in single:
         if value is not None and len(found) > 1:
             _check_single(bound, len(found), axes[0][0].place, f"{where}, {bound.place}")
