@@ -19,7 +19,7 @@ import polars as pl
 from isocost.bank.importers.sealing import import_manifest, imports_root
 from isocost.bank.layout import manifest_folder, part_folder
 from isocost.bank.reader import read_manifests
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, one_source
 from isocost.hashing import sha256_hex
 from isocost.intake import card_book, known_sources, lost_sources, raw_rows, source_facts
 from isocost.pieces import Ledger, checksum, code_fingerprint
@@ -79,9 +79,13 @@ def curate_session(store: Store, session_id: str, *, force: bool = False, ledger
         ledger: records that were opened already.
 
     Raises:
-        IsocostError: nothing is banked under this id, or what is banked is damaged.
+        IsocostError: nothing is banked under this id, what is banked is damaged, or anything else in it cannot be worked on.
     """
-    ledger = ledger or Ledger(store)
+    with one_source(session_id):
+        return _curated(store, session_id, force, ledger or Ledger(store))
+
+
+def _curated(store: Store, session_id: str, force: bool, ledger: Ledger) -> Curated:
     wanted = _fingerprint(store, session_id)
     known = None if force else ledger.find("core", GROUP, session_id)
     if known is not None and known.fingerprint == wanted:

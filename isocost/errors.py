@@ -1,10 +1,18 @@
 """The one error type that is written for people.
 
-Lives here: the exception every room raises for bad input or an impossible request. Not here: library exceptions, which are
-left to bubble up when they mean a defect of ours rather than a mistake that the reader can mend.
+Lives here: the exception every room raises for bad input or an impossible request, and the boundary around one source of several, where
+whatever goes wrong becomes that exception. Not here: other library exceptions, which are left to bubble up when they mean a defect of ours
+rather than a mistake that the reader can correct.
 """
 
 from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 
 
 class IsocostError(ValueError):
@@ -31,3 +39,32 @@ class IsocostError(ValueError):
 
 def _rebuild(cls: type[IsocostError], what: str, where: str, remedy: str) -> IsocostError:
     return cls(what, where=where, remedy=remedy)
+
+
+@contextmanager
+def one_source(name: str) -> Iterator[None]:
+    """The boundary around the work on one of several sources: what goes wrong inside is told as that source's fault.
+
+    A library may fail in ways that it does not document, and not always with an ``Exception`` (a panic of Polars is none): the other
+    sources must not pay for that. What would hit them all (no space, no memory, an interrupt) passes through.
+
+    Args:
+        name: the source, session, file or task at work.
+
+    Raises:
+        IsocostError: whatever else was raised, with the place in this code where it came from.
+    """
+    try:
+        yield
+    except (IsocostError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            raise
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        detail = " ".join(str(error).split())[:200]
+        raise IsocostError(
+            f"something in it was not foreseen ({type(error).__name__}: {detail})",
+            where=name,
+            remedy=f"It was left out. Report this with {at.name} (line {at.lineno}), and bring the source in again once it is corrected",
+        ) from error
