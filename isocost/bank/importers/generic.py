@@ -96,7 +96,7 @@ def _filled(row: Row, one: Split, values: dict[str, Any], mapping: dict[str, Any
     conditions: dict[str, Any] = {}
     for rule in found:
         value, covers = one.values[rule.name], one.covers[rule.name]
-        if value is not None:
+        if value not in (None, ""):
             tally.seen.add(rule.source)
         if covers > 1 and rule.target.covers != "each" and value is not None:
             cover(row, rule, value, covers)

@@ -84,7 +84,7 @@ def _split(bounds: list[_Bound], where: str) -> list[Split]:
         for one in _split(inner, where):
             found.append(Split(one.place or f"{name}[{index}]", one.values, one.covers))
     for bound, value in single:
-        if value is not None and len(found) > 1:
+        if value is not None and len(found) != 1:
             _check_single(bound, len(found), axes[0][0].place, f"{where}, {bound.place}")
         for one in found:
             one.values[bound.rule.name] = value
