@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocost.tasks.numbers import MAX_DIGITS, find_numbers, find_words, spell, value_of
+from isocost.tasks.number_words import find_words, value_of_words
+from isocost.tasks.numbers import MAX_DIGITS, find_numbers, spell, value_of
 
 
 @pytest.mark.parametrize(
