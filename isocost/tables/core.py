@@ -10,6 +10,7 @@ invalid_reasons. NaN and infinity become NULL with the code "not_finite_<column>
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -68,6 +69,7 @@ def build_core(
     book: CardBook | None = None,
     energy: pl.DataFrame | None = None,
     problems: Sequence[Problem] | None = None,
+    kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Builds core_samples, core_calls, core_points, core_problems and core_sessions. The order of the rows given does not matter.
 
@@ -79,6 +81,7 @@ def build_core(
         energy: one row per run: session_id, run_id, energy_j (J, of the measured window), energy_method, energy_unknown_reason. Attributed
             to the calls outside warm-up by their share of generated tokens, so that shares sum to the window's energy. None: unknown.
         problems: the problems asked; loaded from the sessions' tasks when None.
+        kept: folder in which verdicts that took long are kept, see ``verdicts``.
 
     Returns:
         The five frames by table name, each conforming to its table. Only samples of the same task and problem share answer classes, over
@@ -94,7 +97,7 @@ def build_core(
     runs = {(str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {} for m in manifests}
     calls = add_costs(calls, planned, {run: (device_of(info), info) for run, info in runs.items()}, book or load_book())
     calls = _energy(calls, energy)
-    samples = _judge(grade_samples(_samples(calls, planned, _machines(runs)), known), planned, known)
+    samples = _judge(grade_samples(_samples(calls, planned, _machines(runs)), known, kept=kept), planned, known)
     frames = {
         "core_samples": samples,
         "core_calls": calls,

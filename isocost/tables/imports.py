@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ def build_imported_core(
     verifier: str | None = None,
     manifests: Mapping[str, Mapping[str, Any]] | None = None,
     unanswered: str = "wrong",
+    kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Builds the core tables of one or more imports. The order of the rows given does not matter.
 
@@ -61,6 +63,7 @@ def build_imported_core(
         verifier: registered verifier that judges every text; the source's labels judge where None.
         manifests: manifests of the imports by import_id, for the version of this project that read them; left NULL where not given.
         unanswered: what a sample without an answer is, one of ``UNANSWERED``.
+        kept: folder in which verdicts that took long are kept, see ``verdicts``.
 
     Returns:
         core_samples, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and
@@ -75,7 +78,7 @@ def build_imported_core(
     rows = _numbered(_identified(_expanded(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS))), verifier))
     problems = _problems(rows, verifier)
     marked = _marked(rows)
-    samples = _closed(_by_verifier(marked, problems, unanswered) if verifier is not None else _by_label(marked, unanswered))
+    samples = _closed(_by_verifier(marked, problems, unanswered, kept) if verifier is not None else _by_label(marked, unanswered))
     frames = {
         "core_samples": samples,
         "core_calls": pl.DataFrame(schema=polars_schema(table("core_calls"))),
@@ -205,7 +208,7 @@ def _marked(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str) -> pl.DataFrame:
+def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str, kept: Path | None) -> pl.DataFrame:
     text, reason = pl.coalesce("output_text", "answer"), pl.col("grade_reason")
     is_asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
     # Whether the source found an answer is its own business here: the verifier looks for itself.
@@ -219,7 +222,7 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
         pl.col("cluster_id").alias("own_cluster"),
         is_silent.alias("is_silent"),
     ).drop("answer", "cluster_id")
-    graded = grade_samples(ready, problems)
+    graded = grade_samples(ready, problems, kept=kept)
     is_mute = is_asked & (reason != "unknown_problem").fill_null(True) & pl.col("own_text").is_null() & ~pl.col("is_silent")
     if unanswered == "undefined":
         is_mute = is_mute | (is_asked & pl.col("is_silent"))
