@@ -96,7 +96,8 @@ def _filled(row: Row, one: Split, values: dict[str, Any], mapping: dict[str, Any
     conditions: dict[str, Any] = {}
     for rule in found:
         value, covers = one.values[rule.name], one.covers[rule.name]
-        if value not in (None, ""):
+        # A setting may be switched off in a whole file: its column has to be there.
+        if value not in (None, "") or (rule.target.kind == "condition" and str(rule.steps[0]).split(".")[0] in values):
             tally.seen.add(rule.source)
         if covers > 1 and rule.target.covers != "each" and value is not None:
             cover(row, rule, value, covers)
