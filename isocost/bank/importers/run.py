@@ -238,8 +238,8 @@ def _read(reader: Importer, path: Path, place: Source | Path, work: Any) -> Any:
     try:
         return _guarded(place, work)
     except IsocostError as error:
-        if reader.takes_mapping and isinstance(place, Source):
-            raise  # any table may be meant
+        if reader.takes_mapping and isinstance(place, Source) and path.suffix.lower() != ".json":
+            raise  # any table may be meant; a JSON document is more often another tool's log
         raise hinted(error, reader, path) from error
 
 
