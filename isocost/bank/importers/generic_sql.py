@@ -16,7 +16,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from isocost.bank.importers.base import PROVENANCE, Source
-from isocost.bank.importers.generic_fields import REFUSED, NotFast, Table, column_of, name, samples, text
+from isocost.bank.importers.generic_fields import REFUSED, NotFast, Table, can_be_flat, column_of, name, samples, text
 from isocost.bank.importers.generic_values import told_sql, value_sql
 from isocost.bank.importers.mapping import Rule
 from isocost.bank.importers.reading import Chunk, copy_range, line_chunks
@@ -50,6 +50,15 @@ def write_table_fast(source: Source, folder: Path, constants: Any, table: Table)
     Returns:
         The number of rows, or None where DuckDB refused the file or a value broke a rule; no part is left then.
     """
+    # Most files hold no lists: they are read in half the time when none is looked for.
+    for is_flat in (True, False) if can_be_flat(table) else (False,):
+        rows = _written(source, folder, constants, table, is_flat=is_flat)
+        if rows is not None:
+            return rows
+    return None
+
+
+def _written(source: Source, folder: Path, constants: Any, table: Table, *, is_flat: bool) -> int | None:
     rows_a_group = _rows_a_group(source.path)
     chunks = line_chunks(source.path) if table.kind == "jsonl" else [Chunk(0, source.path.stat().st_size, 0)]
     form = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE {rows_a_group}, KV_METADATA {_stamp()}"
@@ -59,8 +68,8 @@ def write_table_fast(source: Source, folder: Path, constants: Any, table: Table)
         try:
             if len(chunks) > 1:
                 copy_range(source.path, copy, chunk.begin, chunk.end)
-            read = samples(copy if len(chunks) > 1 else source.path, table)
-            select = _select(read, constants, table, source, f"row_number() OVER () - 1 + {chunk.first_line}")
+            read = samples(copy if len(chunks) > 1 else source.path, table, is_flat=is_flat)
+            select = _select(read, constants, table, source, f"row_number() OVER () - 1 + {chunk.first_line}", is_flat=is_flat)
             with _connect(folder, threads=1) as con:
                 con.execute(f"COPY ({select}) TO {text(str(part))} ({form})")
         finally:
@@ -113,15 +122,15 @@ def _rows_a_group(path: Path) -> int:
     return int(min(122_880, max(2_048, _ROW_GROUP_BYTES / max(mean, 1))) // 2_048 * 2_048)
 
 
-def _select(read: str, constants: Any, table: Table, source: Source, number: str) -> str:
+def _select(read: str, constants: Any, table: Table, source: Source, number: str, *, is_flat: bool) -> str:
     given = dict(constants.given)
     reasons: list[tuple[str, str]] = []
     expressions: dict[str, str] = {}
     settings: dict[str, str] = {}
-    told = (
-        f"{column_of(index) if rule.target.kind == 'sampling' else told_sql(rule, column_of(index), table.kind)} AS {column_of(index)}"
-        for index, rule in enumerate(table.rules)
-    )
+    told = []
+    for index, rule in enumerate(table.rules):
+        own = column_of(index)
+        told.append(f"{own if rule.target.kind == 'sampling' else told_sql(rule, own, table.kind, is_flat=is_flat)} AS {own}")
     for index, rule in enumerate(table.rules):
         value = value_sql(rule, column_of(index), reasons) if rule.target.kind != "sampling" else column_of(index)
         if rule.target.kind == "condition":

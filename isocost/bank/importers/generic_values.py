@@ -5,7 +5,7 @@ Lives here: SQL for each kind of value, as ``applying`` has it row by row. Not h
 
 from __future__ import annotations
 
-from isocost.bank.importers.generic_fields import REFUSED, text
+from isocost.bank.importers.generic_fields import REFUSED, text, told_as_text
 from isocost.bank.importers.mapping import Rule
 from isocost.bank.importers.units import sql_factor
 
@@ -13,17 +13,18 @@ _WORDS_TRUE = "('true','t','1','1.0','yes','y','c','correct','pass','passed')"
 _WORDS_FALSE = "('false','f','0','0.0','no','n','i','incorrect','fail','failed')"
 
 
-def told_sql(rule: Rule, raw: str, kind: str) -> str:
+def told_sql(rule: Rule, raw: str, kind: str, *, is_flat: bool = False) -> str:
     """SQL of what the source says: text, NULL where it says nothing; a Parquet value that is no text target's keeps its type.
 
     Args:
         rule: the rule.
         raw: the column that holds the value.
         kind: ``jsonl``, ``csv`` or ``parquet``.
+        is_flat: see ``generic_fields.samples``.
     """
     is_text = _is_text(rule)
     told = raw
-    if kind == "jsonl":
+    if kind == "jsonl" and not (is_flat and told_as_text(rule)):
         told = _json_text(raw, is_whole=rule.target.kind == "whole") if is_text else _json_plain(raw)
         if rule.null:
             # Python spells these two in its own way when it compares them.
