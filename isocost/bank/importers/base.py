@@ -58,7 +58,8 @@ class Source:
     Attributes:
         path: the path given.
         files: the regular files to read, sorted; all lie at or under ``path``.
-        options: what the importing person gave beside the provenance: the mapping of the generic importer, the ``condition``.
+        options: what the importing person gave beside the provenance: the mapping of the generic importer, the ``condition``,
+            the ``metric``.
         at: the place being read now, for messages about what was not foreseen.
         warnings: what the importing person should know.
         digests: hash of each file's bytes.
@@ -84,8 +85,8 @@ class Source:
     contradicted: dict[str, dict[str, IsocostError]] = field(default_factory=dict)
 
     def relative(self, file: Path) -> str:
-        """A file's name relative to the imported path."""
-        return file.name if file == self.path else file.relative_to(self.path).as_posix()
+        """A file's name relative to the imported path; that of a file beside it, read for what it states of it, is its own."""
+        return file.relative_to(self.path).as_posix() if file != self.path and file.is_relative_to(self.path) else file.name
 
     def row(self, kind: str, file: Path, place: str | None = None) -> Row:
         """Starts a record at a place of a file."""
@@ -115,6 +116,7 @@ class Importer:
         version: raised when the same file would give other rows; a re-import then supersedes.
         conventions: meaning of the columns.
         takes_mapping: whether a mapping says what its columns mean.
+        takes_metric: whether it is asked which of several metrics judges (``source.options["metric"]``).
         harmless: pattern of a dotted setting name -> why the setting does not change what is measured. Every other setting that the
             source states enters the point's identity.
         no_answers: words, stripped and in lower case, by which the source says that it found no answer in a text.
@@ -129,6 +131,7 @@ class Importer:
     version: ClassVar[int] = 1
     conventions: ClassVar[Conventions] = Conventions()
     takes_mapping: ClassVar[bool] = False
+    takes_metric: ClassVar[bool] = False
     harmless: ClassVar[Mapping[str, str]] = {}
     no_answers: ClassVar[frozenset[str]] = frozenset({""})
     rendered_prompts: ClassVar[bool] = False

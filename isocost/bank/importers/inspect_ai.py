@@ -1,7 +1,11 @@
 """Inspect AI logs, as JSON or as ``.eval`` archives.
 
-Traps: scores are letters (C, I, P, N), numbers, booleans or mappings; (id, epoch) is the sample, retries are not epochs; long
-texts may be attachments; a log of a cancelled run is half a log.
+Traps: scores are letters (C, I, P, N), numbers, booleans or mappings; (id, epoch) is the sample, retries are not epochs; samples are
+invalidated afterwards; long texts may be attachments; a log of a cancelled run is half a log; an archive grows, and the last member of a
+name counts; a sample may lie in pieces; eval sets put files of their own beside the logs.
+
+Lives here: finding and reading logs, summary numbers. Not here: what a header states (``inspect_ai_settings``) and samples
+(``inspect_ai_samples``).
 """
 
 from __future__ import annotations
@@ -12,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.bank.importers.inspect_ai_samples import put_log, sample_rows
+from isocost.bank.importers.inspect_ai_settings import HARMLESS, Log, log_of
 from isocost.bank.importers.reading import CheckedZip, as_list, as_object, load_json
 from isocost.bank.importers.row import Row
-from isocost.bank.importers.usage import put_usage
 from isocost.errors import IsocostError
-from isocost.hashing import text_hash
 
-_LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
-_ATTACHMENT = re.compile(r"(?:attachment|tc)://([0-9a-f]{16,64})")
-# Settings of the client, not of the draw.
-_NOT_SAMPLING = {"max_connections", "max_retries", "timeout", "attempt_timeout", "cache", "batch", "max_tool_output"}
+# What eval sets, bundles and the viewer put beside logs.
+_SIDE_FILES = frozenset({"eval-set.json", "logs.json", "listing.json"})
+# Ids may hold slashes. A sample in pieces has a folder of its own, with all but its long lists in sample.json.
+_SAMPLE = re.compile(r"samples/.*_epoch_\d+(?:\.json|/sample\.json)", re.DOTALL)
+_PIECES = re.compile(r"/attachments/(\d+)\.json")
 
 
 @register
@@ -30,6 +35,8 @@ class InspectAi(Importer):
 
     name = "inspect_ai"
     title = "Inspect AI logs: .eval archives and .json"
+    version = 2
+    harmless = HARMLESS
     marks = (
         frozenset({"eval", "plan"}),
         frozenset({"eval", "status"}),
@@ -39,66 +46,99 @@ class InspectAi(Importer):
         units={
             "latency_s": "output.time, s",
             "prompt_tokens": "output.usage.input_tokens, and cache reads and writes where the provider counts them beside it",
-            "output_tokens": "output.usage.output_tokens",
+            "output_tokens": "output.usage.output_tokens, and reasoning where the provider counts it beside it",
         },
         latency_meaning="the last model call of the sample, as Inspect timed it (output.time); sample totals are in extra",
-        notes=("Several scorers make several points (condition.scorer).", "Letters: C is 1, P is 0.5, I and N are 0."),
+        notes=(
+            "The score is part of the condition: several scorers, and several values of one score, make several points.",
+            "Letters: C is 1, P is 0.5, I and N are 0; N says that there is no answer.",
+            "Samples that their author invalidated have no verdict.",
+        ),
     )
 
     def files(self, path: Path) -> list[Path]:
-        """The log, or every .eval and .json of a folder."""
+        """The log, or every .eval and .json of a folder; side files of eval sets are found, to be told of, and not read."""
         return files_under(path, ("*.eval", "*.json"), "Inspect log (.eval or .json)")
 
     def records(self, source: Source) -> Iterator[Row]:
         """Samples of every log, then its metrics."""
+        left_out = [file for file in source.files if file.name in _SIDE_FILES and file != source.path]
+        if left_out:
+            names = ", ".join(source.relative(file) for file in left_out[:5]) + (", ..." if len(left_out) > 5 else "")
+            source.warnings.append(f"{len(left_out)} side files of eval sets left out, they are no logs: {names}")
         for file in source.files:
+            if file in left_out:
+                continue
             source.at = str(file)
             if file.suffix == ".eval":
-                archive = CheckedZip(file)
+                archive = CheckedZip(file, grows=True)
                 try:
-                    yield from _archive_rows(source, file, archive)
+                    yield from self._archive(source, file, archive)
                 finally:
                     archive.close()
             else:
                 document = as_object(load_json(file), str(file))
-                samples = document.get("samples") or []
-                yield from _log_rows(source, file, document, ((None, item) for item in as_list(samples, f"{file}, samples")))
+                samples = as_list(document.get("samples") or [], f"{file}, samples")
+                yield from self._log(source, file, document, ((f"samples[{i}]", item) for i, item in enumerate(samples)))
 
+    def _archive(self, source: Source, file: Path, archive: CheckedZip) -> Iterator[Row]:
+        if "header.json" in archive.members:
+            header = as_object(archive.json("header.json"), f"{file}, header.json")
+            if "header.json" in archive.repeated and "eval" not in header:
+                raise IsocostError("has two members of one name, and the last has no key 'eval'", where=f"{file}, member 'header.json'")
+        elif "_journal/start.json" in archive.members:
+            # A run that was killed has no header; what it sealed is still there.
+            header = {**as_object(archive.json("_journal/start.json"), f"{file}, _journal/start.json"), "status": "started"}
+        else:
+            raise IsocostError(
+                "holds neither header.json nor _journal/start.json", where=str(file), remedy="Check that it is an Inspect log"
+            )
+        members = sorted(name for name in archive.members if _SAMPLE.fullmatch(name))
+        yield from self._log(source, file, header, ((f"member {name}", _member(archive, name)) for name in members))
 
-def _archive_rows(source: Source, file: Path, archive: CheckedZip) -> Iterator[Row]:
-    if "header.json" in archive.members:
-        header = as_object(archive.json("header.json"), f"{file}, header.json")
-    elif "_journal/start.json" in archive.members:
-        # A run that was killed has no header; what it sealed is still there.
-        header = {**as_object(archive.json("_journal/start.json"), f"{file}, _journal/start.json"), "status": "started"}
-    else:
-        raise IsocostError("holds neither header.json nor _journal/start.json", where=str(file), remedy="Check that it is an Inspect log")
-    members = sorted(name for name in archive.members if name.startswith("samples/") and name.endswith(".json"))
-    yield from _log_rows(source, file, header, ((name, archive.json(name)) for name in members))
-
-
-def _log_rows(source: Source, file: Path, header: dict[str, Any], samples: Iterator[tuple[str | None, Any]]) -> Iterator[Row]:
-    facts = _facts(header, file)
-    source.run = _run_of(header)
-    if header.get("status") != "success":
-        source.warnings.append(f"{file.name}: the run's status is {str(header.get('status'))[:40]!r}; not every sample may be there")
-    seen: set[tuple[str, int]] = set()
-    found = 0
-    for position, (member, sample) in enumerate(samples):
-        place = f"member {member}" if member else f"samples[{position}]"
-        sample = as_object(sample, f"{file}, {place}")
-        key = (str(sample["id"]), int(sample.get("epoch", 1)))
-        if key in seen:
-            raise IsocostError(f"sample {key[0]!r} of epoch {key[1]} comes twice", where=f"{file}, {place}")
-        seen.add(key)
-        for row in _sample_rows(source, file, place, sample, facts):
+    def _log(self, source: Source, file: Path, header: dict[str, Any], samples: Iterator[tuple[str, Any]]) -> Iterator[Row]:
+        if "eval" not in header:
+            raise IsocostError("has no key 'eval': it is no Inspect log", where=str(file))
+        log = log_of(header, file)
+        source.run = _run_of(header)
+        if header.get("status") != "success":
+            source.warnings.append(f"{file.name}: the run's status is {str(header.get('status'))[:40]!r}; not every sample may be there")
+        seen: set[tuple[str, int]] = set()
+        found = taken_back = 0
+        for place, sample in samples:
+            sample = as_object(sample, f"{file}, {place}")
+            key = (str(sample["id"]), int(sample.get("epoch", 1)))
+            if key in seen:
+                raise IsocostError(f"sample {key[0]!r} of epoch {key[1]} comes twice", where=f"{file}, {place}")
+            seen.add(key)
+            taken_back += bool(sample.get("invalidation"))
+            for row in sample_rows(source, file, place, sample, log, self.no_answers):
+                found += 1
+                yield row
+        if taken_back:
+            source.warnings.append(f"{file.name}: {taken_back} of {len(seen)} samples were invalidated by their author: no verdict on them")
+        elif header.get("invalidated"):
+            source.warnings.append(f"{file.name}: says that samples were invalidated, and marks none")
+        for row in _metric_rows(source, file, header, log):
             found += 1
             yield row
-    for row in _metric_rows(source, file, header, facts):
-        found += 1
-        yield row
-    if not found:
-        source.warnings.append(f"{file.name}: neither samples nor metrics")
+        if not found:
+            source.warnings.append(f"{file.name}: neither samples nor metrics")
+
+
+def _member(archive: CheckedZip, name: str) -> Any:
+    """A sample of an archive; that in pieces with its metadata and attachments, its events are not needed."""
+    sample = archive.json(name)
+    if not name.endswith("/sample.json") or not isinstance(sample, dict):
+        return sample
+    home = name.removesuffix("/sample.json")
+    attachments: dict[str, Any] = {}
+    for member in archive.members:
+        if member.startswith(home) and (match := _PIECES.fullmatch(member.removeprefix(home))):
+            first = int(match[1])
+            attachments |= {str(first + i): text for i, text in enumerate(as_list(archive.json(member), f"{archive.path}, {member}"))}
+    more = {"metadata": archive.json(f"{home}/metadata.json")} if f"{home}/metadata.json" in archive.members else {}
+    return {**sample, **more, "attachments": attachments}
 
 
 def _run_of(header: dict[str, Any]) -> str | None:
@@ -107,125 +147,20 @@ def _run_of(header: dict[str, Any]) -> str | None:
     return next((f"{key}:{run[key]}" for key in ("task_id", "eval_id", "run_id") if isinstance(run.get(key), str) and run[key]), None)
 
 
-def _facts(header: dict[str, Any], file: Path) -> dict[str, Any]:
-    if "eval" not in header:
-        raise IsocostError("has no key 'eval': it is no Inspect log", where=str(file))
-    run = as_object(header["eval"], f"{file}, eval")
-    plan = as_object(header.get("plan") or {}, f"{file}, plan")
-    sampling = {**(run.get("model_generate_config") or {}), **(plan.get("config") or {})}
-    sampling = {key: value for key, value in sampling.items() if key not in _NOT_SAMPLING and value is not None}
-    steps = as_list(plan.get("steps") or [], f"{file}, plan.steps")
-    solvers = "+".join(str(step.get("solver")) for step in steps if isinstance(step, dict))
-    return {
-        "model_variant": run.get("model"),
-        "task": run.get("task"),
-        "task_version": run.get("task_version"),
-        "prompt": f"inspect:{solvers}" if steps else None,
-        "prompt_hash": text_hash(repr(steps)) if steps else None,
-        # An empty configuration means the provider's defaults, which the log does not hold.
-        "sampling": sampling or None,
-    }
-
-
-def _put_facts(row: Row, facts: dict[str, Any]) -> None:
-    for column in ("task", "model_variant", "task_version", "prompt", "prompt_hash"):
-        row.text(column, facts[column])
-    row.json("sampling", facts["sampling"])
-
-
-def _sample_rows(source: Source, file: Path, place: str, sample: dict[str, Any], facts: dict[str, Any]) -> Iterator[Row]:
-    scores = sample.get("scores") or {}
-    if "score" in sample and not scores:
-        scores = {"score": sample["score"]}  # logs of version 1
-    scores = as_object(scores, f"{file}, {place}, scores")
-    for scorer in sorted(scores) or [None]:
-        row = source.row("sample", file, place)
-        _put_facts(row, facts)
-        if len(scores) > 1:
-            row.json("condition", {"scorer": scorer})
-        _put_sample(row, sample)
-        if scorer is not None and scores[scorer] is not None:
-            _put_score(row, scorer, as_object(scores[scorer], f"{row.where}, scores.{scorer}"))
-        yield row
-
-
-def _put_sample(row: Row, sample: dict[str, Any]) -> None:
-    attachments = sample.get("attachments") or {}
-    row.text("problem_source_id", sample["id"])
-    row.integer("sample_index", int(sample.get("epoch", 1)) - 1)
-    row.whole("problem_text", _resolved(_message_text(sample.get("input")), attachments))
-    row.whole("reference", _resolved(sample.get("target"), attachments))
-    output = sample.get("output") or {}
-    choices = as_list(output.get("choices") or [], f"{row.where}, output.choices")
-    if choices:
-        choice = as_object(choices[0], f"{row.where}, output.choices[0]")
-        message = as_object(choice.get("message") or {}, f"{row.where}, output.choices[0].message")
-        row.text("output_text", _resolved(_content_text(message.get("content")), attachments))
-        row.text("finish_reason", choice.get("stop_reason"))
-        row.number("logprob_sum", _logprob_sum(choice.get("logprobs")))
-    put_usage(row, as_object(output.get("usage") or {}, f"{row.where}, output.usage"))
-    row.seconds("latency_s", output.get("time"))
-    error = sample.get("error") or output.get("error")
-    row.text("error", error.get("message") if isinstance(error, dict) else error)
-    kept = ("total_time", "working_time", "error_retries", "model_usage", "limit", "uuid", "metadata", "choices")
-    row.json("extra", {key: sample[key] for key in kept if sample.get(key) not in (None, [], {})})
-
-
-def _put_score(row: Row, scorer: str, score: dict[str, Any]) -> None:
-    value = score.get("value")
-    row.whole("answer", score.get("answer"))
-    row.text("label_name", scorer)
-    if isinstance(value, str) and value in _LETTERS:
-        value = _LETTERS[value]
-    if isinstance(value, bool):
-        value = float(value)
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            row.null("label_score", "score_is_text")
-            return
-    if isinstance(value, dict | list):
-        row.null("label_score", "score_has_several_values")
-    elif value is not None:
-        row.label(value, scorer)
-
-
-def _metric_rows(source: Source, file: Path, header: dict[str, Any], facts: dict[str, Any]) -> Iterator[Row]:
-    results = header.get("results") or {}
+def _metric_rows(source: Source, file: Path, header: dict[str, Any], log: Log) -> Iterator[Row]:
+    results = as_object(header.get("results") or {}, f"{file}, results")
     scores = results.get("scores")
     if scores is None and results.get("metrics"):
         scores = [{"name": (results.get("scorer") or {}).get("name"), "metrics": results["metrics"]}]  # logs of version 1
     for position, score in enumerate(as_list(scores or [], f"{file}, results.scores")):
         for name, metric in sorted(as_object(score.get("metrics") or {}, f"{file}, results.scores[{position}].metrics").items()):
             row = source.row("aggregate", file, f"results.scores[{position}].metrics.{name}")
-            _put_facts(row, facts)
-            row.json("condition", {"scorer": score.get("name"), "reducer": score.get("reducer")})
+            put_log(row, log)
+            own, scorer = score.get("name"), score.get("scorer")
+            row.condition({**log.score_settings(own if scorer in (None, own) else f"{scorer}.{own}"), "reducer": score.get("reducer")})
             row.text("metric_name", name)
             row.number("metric_value", metric["value"] if isinstance(metric, dict) else metric)
-            row.json("extra", {key: results.get(key) for key in ("total_samples", "completed_samples") if key in results})
+            kept = {**results, **score}
+            numbers = ("total_samples", "completed_samples", "scored_samples", "unscored_samples")
+            row.json("extra", {key: kept[key] for key in numbers if kept.get(key) is not None})
             yield row
-
-
-def _message_text(value: Any) -> Any:
-    if isinstance(value, list):
-        texts = [_content_text(item.get("content")) for item in value if isinstance(item, dict)]
-        return "\n\n".join(text for text in texts if text)
-    return value
-
-
-def _content_text(content: Any) -> str | None:
-    if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text")
-    return content
-
-
-def _resolved(value: Any, attachments: Any) -> Any:
-    if isinstance(value, str) and isinstance(attachments, dict) and (match := _ATTACHMENT.fullmatch(value)):
-        return attachments.get(match[1], value)
-    return value
-
-
-def _logprob_sum(logprobs: Any) -> float | None:
-    content = logprobs.get("content") if isinstance(logprobs, dict) else None
-    return sum(float(token["logprob"]) for token in content) if content else None

@@ -6,15 +6,18 @@ Lives here: bounded lines, strict JSON, bounded whole documents, checked zip mem
 
 from __future__ import annotations
 
+import copy
 import json
 import stat
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+import pyarrow as pa
 import yaml
 
 from isocost.errors import IsocostError
@@ -31,9 +34,14 @@ MAX_VALUES = 16_000_000
 MAX_YAML_EVENTS = 1_000_000
 # A zip member of honest JSON shrinks by 5 to 50; what shrinks by more than 200 and is not tiny is a bomb.
 MAX_ZIP_RATIO = 200
+# zstd looks further back than deflate: a conversation that is logged again with every turn shrinks to its last turn.
+MAX_ZSTD_RATIO = 5_000
 ZIP_RATIO_FLOOR_BYTES = MIB
 MAX_ZIP_TOTAL_BYTES = 8 * 1024 * MIB
 MAX_ZIP_MEMBERS = 1_000_000
+# Numbers of the zip specification for ways of packing, beside those that Python unpacks; zstd is what Inspect writes since 2026.
+ZIP_ZSTD = 93
+_PACKED_BY = {1: "shrink", 6: "implode", 9: "deflate64", 20: "zstd of before 2020", 94: "mp3", 95: "xz", 98: "ppmd"}
 # Python refuses to parse integers beyond 4,300 digits; anything beyond int64 is refused field by field.
 _BLOCK = MIB
 CHUNK_BYTES = 64 * MIB
@@ -264,14 +272,24 @@ def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False)
 
 
 class CheckedZip:
-    """A zip file whose members are read into memory one by one, each within bounds; nothing is ever unpacked to disk."""
+    """A zip file whose members are read into memory one by one, each within bounds; nothing is ever unpacked to disk.
 
-    def __init__(self, path: Path) -> None:
+    Attributes:
+        path: the file.
+        members: directory entry by name; of two entries of one name, which only an archive that grew has, the last.
+        repeated: names that come twice.
+    """
+
+    def __init__(self, path: Path, *, grows: bool = False) -> None:
         """Opens the file and checks its directory.
 
+        Args:
+            path: the file.
+            grows: whether the format appends a member again where it changed, so that the last one of a name counts.
+
         Raises:
-            IsocostError: not a zip, a member outside the archive's own folder, two members of one name, encryption, or an
-                expansion that only a bomb has.
+            IsocostError: not a zip, a member outside the archive's own folder, two members of one name in a format that does not grow,
+                encryption, or an expansion that only a bomb has.
         """
         self.path = path
         try:
@@ -279,11 +297,12 @@ class CheckedZip:
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise IsocostError(f"is not a zip file that can be read: {error}", where=str(path), remedy="The file may be cut off") from None
         self.members = {info.filename: info for info in self._zip.infolist()}
-        self._check()
+        self.repeated = {name for name, times in Counter(info.filename for info in self._zip.infolist()).items() if times > 1}
+        self._check(grows)
 
-    def _check(self) -> None:
+    def _check(self, grows: bool) -> None:
         infos = self._zip.infolist()
-        if len(infos) != len(self.members):
+        if self.repeated and not grows:
             raise IsocostError("has two members of one name", where=str(self.path))
         if len(infos) > MAX_ZIP_MEMBERS:
             raise IsocostError(f"has more than {MAX_ZIP_MEMBERS} members", where=str(self.path))
@@ -296,12 +315,13 @@ class CheckedZip:
             if info.flag_bits & 1:
                 raise IsocostError("is encrypted", where=where)
             total += info.file_size
-            bomb = info.file_size > ZIP_RATIO_FLOOR_BYTES and info.file_size > MAX_ZIP_RATIO * max(info.compress_size, 1)
+            most = MAX_ZSTD_RATIO if info.compress_type == ZIP_ZSTD else MAX_ZIP_RATIO
+            bomb = info.file_size > ZIP_RATIO_FLOOR_BYTES and info.file_size > most * max(info.compress_size, 1)
             if bomb or info.file_size > MAX_DOCUMENT_BYTES:
                 raise IsocostError(
                     f"expands from {info.compress_size} to {info.file_size} bytes",
                     where=where,
-                    remedy=f"At most {MAX_ZIP_RATIO} times is read",
+                    remedy=f"At most {most} times and {MAX_DOCUMENT_BYTES // MIB} MiB are read",
                 )
         if total > MAX_ZIP_TOTAL_BYTES:
             raise IsocostError(
@@ -309,19 +329,43 @@ class CheckedZip:
             )
 
     def json(self, member: str) -> Any:
-        """The JSON value of one member."""
+        """The JSON value of one member.
+
+        Raises:
+            IsocostError: it is missing, packed in a way that is not read, damaged, or no JSON.
+        """
         where = f"{self.path}, member {member!r}"
         info = self.members.get(member)
         if info is None:
             raise IsocostError("is missing from the archive", where=where)
         try:
-            with self._zip.open(info) as handle:
-                raw = handle.read(info.file_size + 1)
-        except Exception as error:  # zlib, bz2, lzma and zipfile have no common error class
+            raw = self._unpacked(info)
+        except NotImplementedError:
+            way = _PACKED_BY.get(info.compress_type, "a way of packing that is not known here")
+            raise IsocostError(
+                f"is packed by zip method {info.compress_type} ({way}), which is not supported; the file itself may be whole",
+                where=where,
+                remedy="Pack the archive again with deflate or zstd, or export it as JSON",
+            ) from None
+        except Exception as error:  # zlib, bz2, lzma, Arrow and zipfile have no common error class
             raise IsocostError(
                 f"cannot be unpacked: {type(error).__name__}: {error}", where=where, remedy="The file may be cut off or damaged"
             ) from None
         return parse_json(decode(raw, where), where)
+
+    def _unpacked(self, info: zipfile.ZipInfo) -> bytes:
+        """At most one byte more than the directory promises: who reads a member knows then that it lies."""
+        if info.compress_type != ZIP_ZSTD or hasattr(zipfile, "ZIP_ZSTANDARD"):
+            with self._zip.open(info) as handle:
+                return handle.read(info.file_size + 1)
+        # Python unpacks zstd from 3.14 on only. The packed bytes come as those of a stored member; Arrow unpacks them, frame by frame.
+        packed = copy.copy(info)
+        packed.compress_type, packed.file_size, packed.CRC = zipfile.ZIP_STORED, info.compress_size, None
+        with self._zip.open(packed) as handle, pa.CompressedInputStream(pa.PythonFile(handle, "r"), "zstd") as stream:
+            raw = stream.read(info.file_size + 1)
+        if zlib.crc32(raw) != info.CRC:
+            raise zipfile.BadZipFile("its checksum is another one")
+        return raw
 
     def close(self) -> None:
         """Closes the file."""

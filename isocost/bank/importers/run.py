@@ -112,6 +112,7 @@ def import_path(
     name: str | None = None,
     verifier: str | None = None,
     condition: Mapping[str, Any] | Iterable[str] = (),
+    metric: str | None = None,
 ) -> ImportReport:
     """Imports another tool's file or folder into the lake's ``raw_imports``, whole or not at all.
 
@@ -128,15 +129,18 @@ def import_path(
         name: name of the source; the resolved path where None. A corrected file under another path keeps its name with this.
         verifier: name of the verifier that is to judge the texts later on; kept in the manifest. The source's labels judge where None.
         condition: settings that the source does not state, such as the hardware; they enter every record's identity.
+        metric: the metric whose score is the verdict, where the source has several; its usual one where None.
 
     Raises:
         IsocostError: bad input, with file and place; missing provenance, by name; a lake that cannot be written.
     """
     started = time.perf_counter()
-    lake, told, settings = Path(lake), dict(provenance or {}), given_settings(condition)
+    lake, told = Path(lake), dict(provenance or {})
+    # An import without options of its own keeps the id that it had before there were any.
+    options = {key: value for key, value in (("condition", given_settings(condition)), ("metric", metric)) if value}
     try:
         while True:
-            job = _job(importer(format), Path(path), checked_provenance(told, unknown), mapping, name, verifier, settings)
+            job = _job(importer(format), Path(path), checked_provenance(told, unknown), mapping, name, verifier, options)
             report = _known(job, lake) or _imported(job, lake)
             if report is not None:
                 return replace(report, seconds=time.perf_counter() - started)
@@ -175,14 +179,14 @@ def _job(
     mapping: Any,
     name: str | None,
     verifier: str | None,
-    condition: dict[str, Any],
+    options: dict[str, Any],
 ) -> _Job:
     """Looks at the files and gives the import its identity: format, content and what was said of it that the rows depend on.
 
     What was accepted as unknown is no part of it: it lets values stay NULL that are NULL either way.
     """
     given, accepted = provenance
-    source = Source(path, tuple(_read(reader, path, path, lambda: reader.files(path))), _options(reader, mapping, condition))
+    source = Source(path, tuple(_read(reader, path, path, lambda: reader.files(path))), _options(reader, mapping, options))
     fingerprints = tuple(_fingerprint(file) for file in source.files)
     content = _content_hash(source)
     import_id = "im-" + sha256_hex([reader.name, reader.version, content, given, source.options, verifier], 16)
@@ -299,16 +303,18 @@ def _finished(row: Row, index: int, constants: Constants, source: Source) -> dic
     return values
 
 
-def _options(reader: Importer, mapping: Any, condition: dict[str, Any]) -> dict[str, Any]:
-    # An import without settings of its own keeps the id that it had before there were any.
-    settings = {"condition": condition} if condition else {}
+def _options(reader: Importer, mapping: Any, options: dict[str, Any]) -> dict[str, Any]:
+    if "metric" in options and not reader.takes_metric:
+        raise IsocostError(
+            f"the {reader.name} importer takes no metric", remedy="Leave the metric out: each score is a point of its own, or there is one"
+        )
     if mapping is None:
-        return settings
+        return options
     if not reader.takes_mapping:
         raise IsocostError(f"the {reader.name} importer takes no mapping", remedy="Leave the mapping out, or use the generic importer")
     from isocost.bank.importers.mapping import load_mapping
 
-    return {"mapping": load_mapping(mapping), **settings}
+    return {"mapping": load_mapping(mapping), **options}
 
 
 def _fingerprint(file: Path) -> tuple[int, int, int]:

@@ -10,12 +10,17 @@ exceptions are named, each with the reason why it cannot change what is measured
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from isocost.errors import IsocostError
+from isocost.hashing import text_hash
 
+LONG = 120
+"""A setting of more characters stands in a condition as its hash: a condition is there to be read."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _EXAMPLE = 'Write name=value, or a JSON object such as \'{"hardware": "H100"}\''
 
 
@@ -43,6 +48,31 @@ def _flat(stated: Mapping[str, Any], prefix: str, patterns: tuple[str, ...]) -> 
             yield from _flat(value, f"{name}.", patterns)
         else:
             yield name, value
+
+
+def brief_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they stand in a condition: long ones as their hash, functions without their address in memory."""
+    return {name: brief(value) for name, value in settings.items()}
+
+
+def brief(value: Any) -> Any:
+    """One setting as it stands in a condition; what a program wrote of a function (``<function f at 0x7f..>``) is the same in every run."""
+    plain = _plain(value)
+    text = plain if isinstance(plain, str) else repr(plain)
+    return f"sha256:{text_hash(text)}" if len(text) > LONG else plain
+
+
+def without_addresses(text: str) -> str:
+    """A text without the addresses in memory of the functions that it names."""
+    return _ADDRESS.sub("", text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return without_addresses(value) if isinstance(value, str) else value
 
 
 def arguments_of(value: Any) -> dict[str, Any]:

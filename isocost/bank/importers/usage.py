@@ -1,6 +1,7 @@
-"""Token counts as chat interfaces report them, brought to one meaning.
+"""Token counts as chat interfaces report them, brought to one meaning, and what counts of several completions are worth.
 
-Lives here: whether the prompt's count includes what came from a cache, and zeros that mean unknown. Not here: any format.
+Lives here: whether a prompt's count includes what came from a cache, whether an output's includes the reasoning, zeros that mean unknown,
+counts and times of several completions. Not here: any format, and the physics of what came in (isocost.tables).
 """
 
 from __future__ import annotations
@@ -10,25 +11,70 @@ from typing import Any
 from isocost.bank.importers.row import Row
 
 
-def put_usage(row: Row, usage: dict[str, Any]) -> None:
+def put_usage(row: Row, usage: dict[str, Any], *, completions: int = 1) -> None:
     """Prompt, output, reasoning and cached tokens of ``{input_tokens, output_tokens, total_tokens, input_tokens_cache_read, ...}``.
 
-    OpenAI counts what a cache served among the input tokens, Anthropic beside them. ``total_tokens`` tells which; without it, more
-    read from the cache than there is input does. prompt_tokens is all of the prompt here, cached_tokens the part from a cache.
+    prompt_tokens is all of the prompt here and cached_tokens the part from a cache; output_tokens is all that was generated and
+    reasoning_tokens the part of it that was thought. Interfaces differ: OpenAI counts what a cache served among the input tokens, and
+    reasoning among the output; Anthropic counts a cache's reads and writes beside the input; Gemini and Grok count reasoning beside the
+    output. ``total_tokens`` tells which it is. Without a total that fits, only what cannot be meant otherwise is added: more read from the
+    cache than there is input, more reasoning than there is output.
+
+    Args:
+        row: where the counts go.
+        usage: the counts of one request.
+        completions: completions that the request returned; its counts are no single one's where there are several.
     """
-    row.integer("prompt_tokens", usage.get("input_tokens"))
-    row.integer("output_tokens", usage.get("output_tokens"))
-    row.integer("reasoning_tokens", usage.get("reasoning_tokens"))
-    row.integer("cached_tokens", usage.get("input_tokens_cache_read"))
-    prompt, cached = row.values.get("prompt_tokens"), row.values.get("cached_tokens") or 0
-    if prompt is None:
+    if completions > 1:
+        covers_several(row, completions, *(column for column, name in _COLUMNS.items() if _count(usage, name)))
         return
-    written = usage.get("input_tokens_cache_write")
-    beside = cached + (written if isinstance(written, int) and not isinstance(written, bool) and written > 0 else 0)
-    total, output = usage.get("total_tokens"), row.values.get("output_tokens") or 0
-    if beside and (total == prompt + output + beside or (total != prompt + output and cached > prompt)):
+    for column, name in _COLUMNS.items():
+        row.integer(column, usage.get(name))
+    prompt, output = row.values.get("prompt_tokens"), row.values.get("output_tokens")
+    cached, thought = row.values.get("cached_tokens") or 0, row.values.get("reasoning_tokens") or 0
+    beside = cached + _count(usage, "input_tokens_cache_write")
+    if not prompt and not output and not beside and not thought:
+        for column in ("prompt_tokens", "output_tokens"):
+            if column in row.values:
+                row.null(column, "zero_means_unknown")
+        return
+    cache_beside, thought_beside = _beside(prompt or 0, output or 0, beside, cached, thought, _count(usage, "total_tokens"))
+    if prompt is not None and cache_beside:
         row.integer("prompt_tokens", prompt + beside)
     elif prompt == 0 and not beside:
         row.null("prompt_tokens", "zero_means_unknown")
-        if output == 0:
-            row.null("output_tokens", "zero_means_unknown")
+    if output is not None and thought_beside:
+        row.integer("output_tokens", output + thought)
+
+
+def covers_several(row: Row, completions: int, *columns: str) -> None:
+    """Leaves columns NULL whose value the source states of several completions together."""
+    for column in columns:
+        row.null(column, f"usage_covers_{completions}_samples")
+
+
+_COLUMNS = {
+    "prompt_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "reasoning_tokens": "reasoning_tokens",
+    "cached_tokens": "input_tokens_cache_read",
+}
+
+
+def _beside(prompt: int, output: int, beside: int, cached: int, thought: int, total: int) -> tuple[bool, bool]:
+    """Whether the cache's tokens stand beside the prompt's, and the reasoning's beside the output's."""
+    possible = [
+        (of_cache, of_thought)
+        for of_cache in ((False, True) if beside else (False,))
+        for of_thought in ((False, True) if thought else (False,))
+        # A part is never more than the whole that it is counted in.
+        if (of_cache or cached <= prompt) and (of_thought or thought <= output)
+    ]
+    fitting = [way for way in possible if total == prompt + output + beside * way[0] + thought * way[1]]
+    # Where nothing tells, what adds least; a cache is counted beside more often than reasoning is.
+    return min(fitting or possible, key=lambda way: (way[1], way[0]))
+
+
+def _count(usage: dict[str, Any], name: str) -> int:
+    value = usage.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -23,8 +23,8 @@ _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @lru_cache(maxsize=50_000)
-def _run(program: str) -> str:
-    return isolation.run_isolated(program).status
+def _run(program: str, tests: str) -> isolation.Outcome:
+    return isolation.run_isolated(program, tests)
 
 
 @lru_cache(maxsize=20_000)
@@ -105,8 +105,8 @@ class Code:
             return Verdict(None, None, "code_execution_off")
         if self.check_reference(problem.reference) is not None:
             return Verdict(None, None, "bad_reference")
-        status = _run(f"{answer}\n\n{problem.reference}\n")
-        if status == "isolation_unavailable":
+        status = _run(answer, problem.reference).status
+        if status in ("isolation_unavailable", "unsupported"):
             return Verdict(None, None, status)
         return Verdict(status == "passed", float(status == "passed"), None if status in ("passed", "failed") else status)
 

@@ -97,18 +97,22 @@ def test_lm_eval_keeps_every_repeat_and_filter_and_labels_only_what_was_scored(t
     frame = rows("lm_eval", tmp_path)
     samples = frame.filter(record_kind="sample")
     assert samples.height == 2 * 2 * 2
-    first = samples.filter(problem_source_id="0", condition='{"filter":"strict"}')
+    first = samples.filter(pl.col("problem_source_id").str.starts_with("0:"), condition='{"filter":"strict"}')
     assert first["output_text"].to_list() == ["is 3", "is 4"] and first["sample_index"].to_list() == [0, 1]
     assert first["label_correct"].to_list() == [True, None]
-    assert first["null_reasons"].to_list() == [[], ["label_correct:one_verdict_for_all_repeats"]]
+    assert first["null_reasons"].to_list() == [[], ["label_correct:verdict_is_of_the_first_repeat"]]
     assert set(samples["task_version"]) == {"1"} and set(samples["sampling"]) == {'{"temperature":0.7}'}
     aggregates = frame.filter(record_kind="aggregate")
     assert aggregates.select("metric_name", "metric_value").rows() == [("exact_match", 0.5), ("exact_match_stderr", None)]
 
 
-def test_lm_eval_alone_samples_file_asks_for_what_the_results_file_knows(tmp_path: Path) -> None:
+def test_lm_eval_samples_file_is_read_with_the_results_file_beside_it(tmp_path: Path) -> None:
     folder = files.lm_eval(tmp_path / "in")
     samples = next(folder.glob("samples_*"))
+    frame = rows("lm_eval", tmp_path, samples)
+    whole = rows("lm_eval", tmp_path / "whole", folder).filter(record_kind="sample")
+    assert frame.drop("import_id").equals(whole.drop("import_id"))
+    next(folder.glob("results_*")).unlink()
     with pytest.raises(IsocostError, match="model, task_version, prompt"):
         import_path("lm_eval", samples, tmp_path / "lake", provenance={})
 
