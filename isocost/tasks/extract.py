@@ -37,7 +37,13 @@ _LINKS = (
     "is|are|was|would be|should be|must be|will be|equals|ist|lautet|wäre|est|es|è|é|jest|to|är|er|on|adalah|является|is equal to|"
     "is therefore|is thus|is hence|is simply|is indeed|is clearly|is just|is exactly|is option|is choice|là|είναι"
 )
-_FAR = "答案|最终答案|正确答案|正确选项|结果|回答|答|答え|正解|解答|정답|답변|답|उत्तर|الإجابة|الجواب|الاجابة|اجابة|جواب|פתרון|תשובה|คำตอบ|உத்தரம்|উত্তর"
+_FAR = (
+    "答案|最终答案|正确答案|正确选项|正确的选项|正确的答案|選項|选项|结果|回答|答|答え|正解|解答|정답|답변|답|"
+    "उत्तर|الإجابة الصحيحة|الاجابة الصحيحة|"
+    "الجواب الصحيح|"
+    "الإجابة|الجواب|"
+    "الاجابة|اجابة|جواب|פתרון|תשובה|คำตอบ|உத்தரம்|উত্তর"
+)
 _FAR_LINKS = "应该是|應該是|选择|选|選|就是|是|为|為|は|が|이|은|는|है|هي|هو|היא|คือ|হল"
 _LETTER_MARK = r"^[ \t]{0,10}\*{0,2}(?:A|R|Ans|Sol)\*{0,2}[:：][ \t*_]{0,10}"
 _ALL_NEAR, _ALL_FAR = _WORDS.split("|"), _FAR.split("|")
@@ -54,7 +60,9 @@ def _pattern(near: tuple[str, ...], far: tuple[str, ...]) -> re.Pattern[str]:
     if near:
         found.append(
             rf"(?<![\w])(?:{'|'.join(near)})(?![\w])[ \t*_`\"'’]{{0,10}}(?:\((?:letter|number|option)\)[ \t*_]{{0,4}})?"
-            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+[:：])[ \t*_]{{0,10}}"
+            r"(?:(?:correct[ae]?|finale?|esatta|certa|corretta|correta|exacte?)[ \t]+|to (?:the|this|that|your) (?:\w+ )?"
+            r"(?:question|problem|puzzle|riddle)[ \t]+)?"
+            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+[:：—])[ \t*_]{{0,10}}"
         )
     if far:
         found.append(rf"(?:{'|'.join(far)})[ \t*_]{{0,10}}(?:(?:{_FAR_LINKS})[ \t]*[:：]?|[:：=])[ \t*_]{{0,10}}")
@@ -71,8 +79,8 @@ def _phrases(text: str) -> list[re.Match[str]]:
 # "The answer is not A" says what it is not.
 _DENIED = re.compile(r"(?:not|never|n't|neither|nicht|kein\w*|pas|no es|não|non è|не|不是|并非)\b(?![ \t]+only)", re.IGNORECASE)
 _TALK = re.compile(
-    r"(?:correct|right|wrong|incorrect|obvious|clear|simple|straightforward|unique|as follows|shown|given|found|obtained|computed|calculated|"
-    r"derived|determined|based|because|in the form|of the form|expressed|written)\b",
+    r"(?:correct|right|wrong|incorrect|obvious|clear|simple|straightforward|unique|as follows|shown|given|found|obtained|computed|"
+    r"calculated|derived|determined|based|because|in the form|of the form|expressed|written)\b",
     re.IGNORECASE,
 )
 """What follows "the answer is" where nothing is answered yet."""

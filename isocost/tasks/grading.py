@@ -116,15 +116,21 @@ def answer_classes(problem: Problem, answers: Sequence[str | None]) -> list[int 
         numbers = {answer: index for index, answer in enumerate(different)}
         return [None if answer is None else numbers[answer] for answer in answers]
     verdicts = {answer: verifier.judge(problem, answer).correct for answer in different}
+    bucket_of = getattr(verifier, "bucket", lambda answer: None)
     classes: list[list[str]] = []
+    of_bucket: dict[str, list[int]] = {}  # classes by what their members cannot differ in
     numbers = {}
     for answer in different:
-        for index, members in enumerate(classes):
+        bucket = bucket_of(answer)
+        candidates = range(len(classes)) if bucket is None else sorted({*of_bucket.get(bucket, ()), *of_bucket.get("", ())})
+        for index in candidates:
+            members = classes[index]
             if verdicts[members[0]] == verdicts[answer] and all(verifier.equivalent(member, answer) for member in members):
-                members.append(answer)
-                numbers[answer] = index
                 break
         else:
-            numbers[answer] = len(classes)
-            classes.append([answer])
+            index = len(classes)
+            classes.append([])
+        classes[index].append(answer)
+        numbers[answer] = index
+        of_bucket.setdefault(bucket or "", []).append(index)
     return [None if answer is None else numbers[answer] for answer in answers]

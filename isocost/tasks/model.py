@@ -120,8 +120,9 @@ class Verifier(Protocol):
     """A way to find and judge an answer. Registered by its `name`; one file in verifiers/ each.
 
     A verifier may also have: `extract_for(problem, text, truncated)`, used instead of `extract` where the answer depends on the problem;
-    `merges` (true where different canonical answers can be equivalent); `is_whole_text` (true where a reply is not cut at an invented next
-    question).
+    `merges` (true where different canonical answers can be equivalent), with `bucket(answer)` (answers of two different buckets are never
+    equivalent; None where that is not known beforehand), so that thousands of answers are classed quickly; `is_whole_text` (true where a
+    reply is not cut at an invented next question).
     """
 
     name: str

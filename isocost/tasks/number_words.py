@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-_UNITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_NAMES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
+    "twenty thirty forty fifty sixty seventy eighty ninety",
+)
+_UNITS, _TENS = (names.split() for names in _NAMES)
 _SMALL = {word: index for index, word in enumerate(_UNITS)} | {word: 20 + 10 * index for index, word in enumerate(_TENS)}
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
@@ -50,7 +53,7 @@ def _read(words: list[str]) -> Fraction | None:
 
 
 def _with_part(words: list[str], part: int) -> Fraction | None:
-    """ "two and a half", "three quarters", "a third", "one half"."""
+    """Words that end in a part: "two and a half", "three quarters", "a third"."""
     if "and" in words:
         split = len(words) - 1 - words[::-1].index("and")
         whole, count = _whole(words[:split]), _count(words[split + 1 :])
@@ -80,7 +83,7 @@ def _whole(words: list[str]) -> Fraction | None:
             block, last = block + value, "tens" if value >= 20 else "small"
         elif word == "hundred" and last in ("", "small") and block < 100:
             block, last = (block or 1) * 100, "hundred"
-        elif word in _LARGE and _LARGE[word] < largest:
+        elif word in _LARGE and _LARGE[word] < largest and (block or not total):
             total, block, largest, last = total + (block or 1) * _LARGE[word], 0, _LARGE[word], "large"
         else:
             return None

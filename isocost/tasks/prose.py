@@ -1,7 +1,7 @@
 """The one number that a piece of prose gives.
 
-Lives here: which number of "40 + 2 = 42 apples", "between 17 and 19, so 18" or "$x = 5$" is meant, and when none is: a list, a range, a clock
-time or a formula holds numbers but is no number. Not here: marks of answers (``extract``), reading of numbers (``numbers``).
+Lives here: which number of "40 + 2 = 42 apples", "between 17 and 19, so 18" or "$x = 5$" is meant, and when none is: a list, a range, a
+clock time or a formula holds numbers but is no number. Not here: marks of answers (``extract``), reading of numbers (``numbers``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from isocost.tasks.formulas import units
+from isocost.tasks.formulas import trees, units
 from isocost.tasks.formulas.reader import read
 from isocost.tasks.formulas.trees import Tree
 from isocost.tasks.number_words import find_words, value_of_words
@@ -31,13 +31,16 @@ _JOIN = r"(?:,|;|/|&|\bor\b|\band\b|\bto\b|\bund\b|\boder\b|\bet\b|\bou\b|\by\b|
 _NEXT = r"[($]*(?:\\\$)?[-+]?\s?[0-9]"
 _LISTED = re.compile(rf"\s*{_JOIN}\s*(?:{_JOIN}\s*)?{_NEXT}", re.IGNORECASE)
 _LISTED_WITH_UNIT = re.compile(rf"\s*[^\W\d_]+(?:\s[^\W\d_]+)?\s*(?:,\s*)?(?:and|or|to)\s+{_NEXT}", re.IGNORECASE)
+_SHARE = re.compile(r"\s*(?:(?:out of|in every)\s*[0-9]|or (?:more|less|fewer|so)\b)", re.IGNORECASE)
 _TWO_UNITS = re.compile(
     r"\s*(?:h|hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|days?|weeks?|dollars?|years?)\s*(?:,|and)?\s*[0-9]", re.IGNORECASE
 )
 _COMPUTED = re.compile(r"\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div|\\pm|±|<|>|≤|≥|\\le|\\ge)\s*[0-9({\\$]")
 _EXPRESSION = re.compile(r"[-0-9.,()\s+*/×÷·^{}$]+|\\times|\\cdot|\\div|\\left|\\right")
+_WORD = re.compile(r"(?<![\\A-Za-z])(?!sin|cos|tan|log|exp)[A-Za-z]{3}")
 _ORDINAL = {"st", "nd", "rd", "th"}
 _LETTER_UNITS = {"m", "g", "s", "h", "l", "L", "k", "K", "C", "F", "W", "V", "A", "N", "J", "B", "p"}
+_QUANTITY = re.compile(r"(?P<number>[-+$€£]*[0-9][0-9.,]*)(?P<unit> ?[A-Za-z]+)")
 _MAY_FOLLOW = re.compile(
     r"\\(?:text|mathrm|%|\$|,|;|!| |\)|\]|quad|qquad|degree|circ|mbox|\\|end|hspace|approx|boxed|n)|\^\s*\{?\s*\\circ|°|%|\}|\)|\]"
 )
@@ -63,12 +66,18 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
         for prose without a number.
     """
     plain = text.rstrip(_NOISE).lstrip(_NOISE.replace(".", "").replace("$", ""))
-    value = value_of(plain) if plain else None
+    is_factorial = is_bare and text.rstrip(" .$").endswith("!")
+    value = value_of(plain) if plain and not is_factorial else None
     if value is not None:
         return _spelled(value, plain)
+    quantity = _QUANTITY.fullmatch(plain)
+    if quantity and quantity["unit"].strip() in _LETTER_UNITS | _ORDINAL and (value := value_of(quantity["number"])) is not None:
+        return _spelled(value, quantity["number"])
     if is_range(plain) or units.compound(tidy(plain)) is not None:
         return plain
     tree = read(text.strip(" \t\r\n*_`\"'"))
+    if tree is not None and trees.contains(tree, "sym") and _WORD.search(plain):
+        tree = None  # letters of words, not factors
     value = number_of_tree(tree)
     if value is not None:
         return _spelled(value, plain)
@@ -119,7 +128,7 @@ def _checked(text: str, match: re.Match[str]) -> str:
         return whole
     if _COMPUTED.match(after):
         return _computed(text, match, whole)
-    if _LISTED.match(after) or _LISTED_WITH_UNIT.match(after) or _TWO_UNITS.match(after) or is_attached(after):
+    if _LISTED.match(after) or _LISTED_WITH_UNIT.match(after) or _SHARE.match(after) or _TWO_UNITS.match(after) or is_attached(after):
         return whole
     value = value_in(match)
     return whole if value is None else _spelled(value, match[0])
@@ -138,12 +147,14 @@ def _computed(text: str, match: re.Match[str], whole: str) -> str:
 
 
 def is_attached(after: str) -> bool:
-    """Whether what stands behind a number makes it a part of something else: 5x, 4\\sqrt{2}, 12:30, 1.2.3."""
+    r"""Whether what stands behind a number makes it a part of something else: 5x, 4\sqrt{2}, 12:30, 1.2.3."""
     if re.match(r"[.,:/'][0-9]|_|\(|!", after):
         return True
     letters = re.match(r"[^\W\d_]+", after)
     if letters:
         word = letters[0]
+        if not word.isascii():
+            return False
         return not (
             word.casefold() in _ORDINAL
             or word in _LETTER_UNITS

@@ -19,11 +19,13 @@ _SPEAKER = r"^[ \t]*(?:\*\*|#{1,6}[ \t]*)?(?:Human|User)[ \t]*(?:\*\*)?[ \t]*:"
 _MARKS = re.compile(_TURN)
 _MARKS_AND_SPEAKERS = re.compile(f"(?:{_TURN})|(?:{_SPEAKER})", re.MULTILINE)
 _ASKED = (
-    "question|problem|instruction|input|student|exercise|task|example|quiz|next question|new question|another question|frage|aufgabe|pregunta|problema|ejercicio|"
+    "question|problem|instruction|input|student|exercise|task|example|quiz|next question|new question|another question|"
+    "frage|aufgabe|pregunta|problema|ejercicio|"
     "exercice|domanda|pergunta|exercício|вопрос|задача|задание"
 )
 _WEAK = re.compile(
-    rf"^[ \t]*(?:\*\*|#{{1,6}}[ \t]*|[-=]{{3,}}\s*)?(?:Q[ \t]*[0-9]{{0,4}}|(?:{_ASKED})(?:[ \t]*\#?[0-9]{{1,4}})?)(?:\*\*)?[ \t]*[:：.](?![0-9])"
+    rf"^[ \t]*(?:\*\*|#{{1,6}}[ \t]*|[-=]{{3,}}\s*)?(?:Q[ \t]*[0-9]{{0,4}}|"
+    rf"(?:{_ASKED})(?:[ \t]*\#?[0-9]{{1,4}})?)(?:\*\*)?[ \t]*[:：.](?![0-9])"
     r"|^[ \t]*(?:\*\*|#{1,6}[ \t]*)(?:question|problem|exercise)\b"
     r"|(?<=\n\n)[ \t]*(?:problem|question|exercise|Q)[ \t]*\#?[0-9]{0,4}[ \t]*$"
     r"|^[ \t]*(?:\*\*)?(?:题目|问题|問題|下一题|问|質問|문제|질문)[ \t]*[0-9]{0,4}(?:\*\*)?[ \t]*[:：]",

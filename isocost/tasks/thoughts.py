@@ -45,7 +45,8 @@ _BARE_FINAL = "assistantfinal"
 
 
 _BEGINNINGS = frozenset("<[◁")
-"""What a mark begins with, but for the two that are sentences: most replies hold none of them and are done at once."""
+"""What a mark begins with, but for those that are sentences: most replies hold none of either and are done at once."""
+_SENTENCES = ("ere is my", "ere are my", "HERE ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,7 @@ def said(text: str, thoughts: Thoughts = USUAL) -> tuple[str, bool]:
         not thoughts.marks
         and not thoughts.is_open
         and _BEGINNINGS.isdisjoint(text)
-        and "Here " not in text
-        and "here " not in text
+        and not any(words in text for words in _SENTENCES)
         and not _BARE_ANALYSIS.match(text)
     ):
         return text, True

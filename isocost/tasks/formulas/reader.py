@@ -13,6 +13,8 @@ import re
 from functools import lru_cache
 
 from isocost.tasks.formulas import trees, units
+from isocost.tasks.formulas.atoms import GREEK
+from isocost.tasks.formulas.cursor import SCALES
 from isocost.tasks.formulas.expressions import Expressions
 from isocost.tasks.formulas.text import THIN, surface
 from isocost.tasks.formulas.tokens import Token, tokens_of
@@ -24,7 +26,6 @@ MAX_FORMULA = 1000
 _ORDER = {"<", ">", r"\le", r"\ge"}
 _RELATIONS = {*_ORDER, "=", r"\ne", r"\in", r"\approx"}
 _MONEY = {"dollar": "$", "euro": "€", "pounds": "£", "yen": "¥", "rupee": "₹", "cent": "¢"}
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _JOINS = ("and", "or", ", and", ", or", "und", "oder", "et", "ou", "y", "o")
 
 
@@ -119,12 +120,12 @@ class Answer(Expressions):
         return self._relation(first)
 
     def _name(self) -> str | None:
-        """The left side of x = 5, f(x) = x + 1, \\angle ABC = 90; None (and nothing passed) where there is none."""
+        r"""The left side of x = 5, f(x) = x + 1, \angle ABC = 90; None (and nothing passed) where there is none."""
         start = self.position
         pieces: list[str] = []
         if self.peek.kind == "cmd" and self.peek.text in ("angle", "triangle"):
             self.next()
-        if self.peek.kind in ("run", "text") or (self.peek.kind == "cmd" and self.peek.text in self.GREEK):
+        if self.peek.kind in ("run", "text") or (self.peek.kind == "cmd" and self.peek.text in GREEK):
             pieces.append(self.next().text.strip())
             if self.accept("_"):
                 pieces.append("_" + self.raw_group())
@@ -175,6 +176,8 @@ class Answer(Expressions):
             parts.append(side)
         if not operators:
             return first
+        if operators == ["="] and parts[0][0] == parts[1][0] == "seq" and all(item[0] == "sym" for item in parts[0][3]):
+            return ("named", ",".join(item[1] for item in parts[0][3]), parts[1])  # (x, y) = (1, 2)
         if set(operators) == {"="} and all(part[0] == "num" for part in parts):
             if len(set(parts)) > 1:
                 raise Unreadable("a false equation")
@@ -210,14 +213,14 @@ class Answer(Expressions):
 
     def _scaled(self, tree: Tree, words: str) -> tuple[Tree, str]:
         first, _, rest = words.strip().partition(" ")
-        if first.casefold() in _SCALES:
-            return trees.mul((tree, trees.num(10 ** _SCALES[first.casefold()]))), rest
+        if first.casefold() in SCALES:
+            return trees.mul((tree, trees.num(10 ** SCALES[first.casefold()]))), rest
         return tree, words
 
     def _colon(self, first: Tree) -> Tree:
         parts = [first]
         while self.accept(":"):
-            parts.append(self.expression())
+            parts.append(self.factor())
         suffix = ""
         if self.peek.kind in ("text", "run"):
             suffix = re.sub(r"[^a-z]", "", "".join(token.text for token in self._rest_of_item()).casefold())

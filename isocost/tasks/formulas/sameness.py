@@ -1,4 +1,4 @@
-"""Whether two trees are the same answer.
+r"""Whether two trees are the same answer.
 
 Lives here: the rules, structure by structure, and the comparison of values. Not here: reading (``reader``).
 
@@ -7,7 +7,7 @@ agree to 1,000 significant digits (with variables: also at two further points to
 is equal piece by piece: brackets, order of pairs, names, units.
 
 Deliberately equal: a bare number and the same number with a unit or degrees (not two different units); 50% and 1/2, and 50% and 50 (above
-1: a reference 50 to "what per cent"); x = 5 and 5; 1 < x < 2 and (1,2); \\{1,2\\} and "2, 1".
+1: a reference 50 to "what per cent"); x = 5 and 5; 1 < x < 2 and (1,2); \{1,2\} and "2, 1".
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def _relations(first: Tree, second: Tree) -> bool:
 def _equal_values(first: Tree, second: Tree) -> bool:
     if first[0] == second[0] == "num" or _is_odd(first) or _is_odd(second):
         return False
-    one, two = _values(first), _values(second)
+    whole = any(_counts(tree) for tree in (first, second))
+    one, two = _values(first, whole), _values(second, whole)
     if len(one) != len(two):  # one of them has variables: it may still be constant, as x - x
         one, two = (list(values) * (max(len(one), len(two)) if len(values) == 1 else 1) for values in (one, two))
     pairs = list(zip(one, two, strict=True))
@@ -155,7 +156,7 @@ def _equal_values(first: Tree, second: Tree) -> bool:
         return False
     arguments = {"first": trees.to_json(first), "second": trees.to_json(second)}
     try:
-        if not call("trees_agree", {**arguments, "cpu_limit_s": CPU_LIMIT_S}):
+        if not call("trees_agree", {**arguments, "whole": whole, "cpu_limit_s": CPU_LIMIT_S}):
             return False
     except JudgeFailed as failure:
         raise ValueFailed(first if len(trees.order(first)) > len(trees.order(second)) else second, failure) from None
@@ -171,6 +172,11 @@ def _differ_by_a_term(first: Tree, second: Tree, arguments: dict[str, Any]) -> b
         return False  # the rule of 1,000 digits stands
 
 
+def _counts(tree: Any) -> bool:
+    """Whether a tree holds a factorial or binomial of an expression: its variables stand for whole numbers."""
+    return any(part[:2] in (("call", "factorial"), ("call", "binom")) for part in parts(tree))
+
+
 def _is_odd(tree: Tree) -> bool:
     """What has no value that can be compared: too large a number, infinity, a set within a product."""
     return trees.contains(tree, "big") or trees.contains(tree, "space") or tree == ("const", "inf") or _has_infinity(tree)
@@ -181,9 +187,9 @@ def _has_infinity(tree: Any) -> bool:
 
 
 @lru_cache(maxsize=50_000)
-def _values(tree: Tree) -> tuple[tuple[Decimal, Decimal] | None, ...]:
+def _values(tree: Tree, whole: bool = False) -> tuple[tuple[Decimal, Decimal] | None, ...]:
     try:
-        found = call("tree_values", {"tree": trees.to_json(tree), "cpu_limit_s": CPU_LIMIT_S})
+        found = call("tree_values", {"tree": trees.to_json(tree), "whole": whole, "cpu_limit_s": CPU_LIMIT_S})
     except JudgeFailed as failure:
         raise ValueFailed(tree, failure) from None
     return tuple(None if value is None else (_CONTEXT.create_decimal(value[0]), _CONTEXT.create_decimal(value[1])) for value in found)

@@ -12,7 +12,8 @@ THIN = "\u2009"
 """Stands for every spacing command: it may group digits (10\\,000) and means nothing elsewhere."""
 
 _SIGNS = {
-    "−": "-", "–": "-", "—": "-", "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ",
+    "−": "-", "–": "-", "—": "-", "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "÷": "/",
+    "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ",
     "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "±": r"\pm ", "∓": r"\mp ", "°": r"^{\circ}", "∪": r"\cup ",
     "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "∖": r"\setminus ", "√": r"\sqrt ", "≈": r"\approx ", "∼": r"\sim ", "θ": r"\theta ",
     "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
@@ -25,9 +26,12 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ⁽⁾", "012345678
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 _FRACTIONS = {c: unicodedata.normalize("NFKC", c).split("\u2044") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
 _COMMANDS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le", "geq": "ge",
-    "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "lt": "<", "gt": ">",
-    "vert": "|", "lvert": "|", "rvert": "|", "ast": "cdot", "bullet": "cdot", "div": "/", "colon": ":", "degree": "^{\\circ}", "bigcup": "cup",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le",
+    "geq": "ge",
+    "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "lt": "<",
+    "gt": ">",
+    "vert": "|", "lvert": "|", "rvert": "|", "ast": "cdot", "bullet": "cdot", "div": "/", "colon": ":", "degree": "^{\\circ}",
+    "bigcup": "cup",
     "bigcap": "cap", "varphi": "phi", "varepsilon": "epsilon", "lor": "text{or}", "land": "text{and}", "vee": "text{or}", "simeq": "approx",
     "lbracket": "[", "dots": "ldots", "cdots": "ldots", "sim": "approx",
 }  # fmt: skip
@@ -35,9 +39,14 @@ _DROPPED = re.compile(
     r"\\(?:left|right|bigl|bigr|Bigl|Bigr|big|Big|bigg|Bigg|biggl|biggr|displaystyle|textstyle|limits|nolimits|mathstrut|boldsymbol|bm|mathbf|"
     r"mathit|mathsf|mathcal|vec|hat|rm|bf|it)(?![A-Za-z])\.?"
 )
-_SPACE = re.compile(r"\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|\\ |~|[\u00a0\u2002-\u200a\u202f]")
+_SPACE = re.compile(
+    r"(?<!\\)\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\ |~|[\u00a0\u2002-\u200a\u202f]"
+)
 _TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|mathrm|operatorname)\*?\s*\{([^{}]*)\}")
-_UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|text|textrm|mathbf|textbf)\*?\s*\{\s*([A-Za-z])\s*\}")
+_UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|mathbf)\*?\s*\{\s*((?![mgshlLd])[A-Za-z])\s*\}")
+
+
+_UNIT_LETTERS = frozenset("mgshlLd")
 
 
 def unwrapped(text: str) -> str:
@@ -76,7 +85,7 @@ def surface(text: str) -> str:
     text = unwrapped(text)
     if not text.isascii():
         text = _unicode(text)
-    text = text.replace("{,}", ",").replace("\\\n", "\\\\ ")
+    text = text.replace("{,}", ",").replace("{.}", ".").replace("\\\n", "\\\\ ")
     text = _SPACE.sub(THIN, text)
     text = _DROPPED.sub("", text)
     text = re.sub(r"\\([A-Za-z]+)", _command, text)
@@ -97,15 +106,19 @@ def _command(match: re.Match[str]) -> str:
 
 
 def _text(content: str) -> str:
-    """Text within a formula. What holds no word of two letters is part of the formula: \\text{13}, \\text{(C)}."""
-    inner = content.strip()
-    if not re.search(r"[^\W\d_]{2}|[^\W\d_]\.", inner):
+    r"""Text within a formula. What is no word is part of the formula: \text{13}, \text{(C)}, the number of \text{3 apples}."""
+    inner = content.replace(THIN, " ").strip()
+    letters = re.sub(r"[\W\d_]", "", inner)
+    if not letters or (len(letters) == 1 and letters not in _UNIT_LETTERS and not re.search(r"[A-Za-z]\.", inner)):
         return f" {inner} "
-    return f"\\text{{{content.replace(THIN, ' ')}}}"
+    counted = re.fullmatch(r"(-?[0-9][0-9.,]*)\s+([A-Za-z][A-Za-z ]*)", inner)
+    return rf" {counted[1]} \text{{{counted[2]}}}" if counted else rf"\text{{{content.replace(THIN, ' ')}}}"
 
 
 def _unicode(text: str) -> str:
-    text = re.sub("([0-9]?) ?([" + "".join(_FRACTIONS) + "])", lambda m: m[1] + r"\frac{%s}{%s}" % tuple(_FRACTIONS[m[2]]), text)
+    text = re.sub(
+        "([0-9]?) ?([" + "".join(_FRACTIONS) + "])", lambda m: m[1] + rf"\frac{{{_FRACTIONS[m[2]][0]}}}{{{_FRACTIONS[m[2]][1]}}}", text
+    )
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ⁽⁾]+", lambda m: "^{" + m[0].translate(_RAISED) + "}", text)
     text = re.sub("[₀₁₂₃₄₅₆₇₈₉₋₊]+", lambda m: "_{" + m[0].translate(_LOWERED) + "}", text)
     return unicodedata.normalize("NFKC", _SIGN.sub(lambda m: _SIGNS[m[0]], _SPACE.sub(THIN, text)))
@@ -117,6 +130,9 @@ def wording(text: str) -> str:
     words = bool(re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text)))
     text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
     text = re.sub(rf"(?<=[0-9])[\s{THIN}]+(?=[0-9])", "|", text)  # "4 10/3" is not 410/3
-    text = re.sub(rf"[\s{THIN}]+|\\dollar ?", "", text).strip(".,;:!?*\"'`")
+    text = re.sub(rf"[\s{THIN}]+|\\dollar ?", "", text).strip('.,;:?"`')
+    text = re.sub(r"\{(\w)\}", r"\1", text)
+    if words:
+        text = re.sub(r"(?<=[^\W\d_]{2})[!*']+$", "", text)
     text = re.sub(r"\b([ap])\.m\.?", r"\1m", text, flags=re.IGNORECASE)
     return text.casefold() if words else text

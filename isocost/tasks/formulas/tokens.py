@@ -17,7 +17,7 @@ MAX_TOKENS = 600
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of a formula: its kind ("num", "cmd", "run", "text", "op", "end"), its text, its value, and whether a gap stands before it."""
+    """A piece of a formula: its kind ("num", "cmd", "run", "text", "op", "end"), its text, its value, and whether a gap is before it."""
 
     kind: str
     text: str

@@ -6,7 +6,7 @@ Lives here: evaluation by mpmath, and the last check of constants by sympy. Not 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 POINTS = 3
 """Places at which expressions with variables are compared; the last one has negative coordinates."""
@@ -18,13 +18,21 @@ class _Undefined(Exception):
     """An expression without a value at this point."""
 
 
-def tree_values(tree: list[Any], digits: int = DIGITS, points: int = POINTS) -> list[list[str] | None]:
+class _Point(NamedTuple):
+    """A place at which expressions are evaluated."""
+
+    number: int
+    whole: bool
+
+
+def tree_values(tree: list[Any], digits: int = DIGITS, points: int = POINTS, whole: bool = False) -> list[list[str] | None]:
     """Real and imaginary part, in decimal notation of 30 digits, at each point; None where it has no value there.
 
     Args:
         tree: as JSON (``trees.to_json``).
         digits: digits of the computation. A result that is nothing but rounding is "0".
         points: number of points; an expression without variables has one.
+        whole: whether variables are whole numbers, as beside factorials.
     """
     import mpmath
 
@@ -32,20 +40,20 @@ def tree_values(tree: list[Any], digits: int = DIGITS, points: int = POINTS) -> 
     found: list[list[str] | None] = []
     for point in range(count):
         try:
-            value = _stable(tree, point, digits)
+            value = _stable(tree, _Point(point, whole), digits)
             found.append(None if value is None else [mpmath.nstr(part, 30, min_fixed=1, max_fixed=0) for part in (value.real, value.imag)])
         except _Undefined:
             found.append(None)
     return found
 
 
-def trees_agree(first: list[Any], second: list[Any]) -> bool:
+def trees_agree(first: list[Any], second: list[Any], whole: bool = False) -> bool:
     """Whether two expressions have the same value to MANY_DIGITS significant digits at the first point, or both are zero."""
     import mpmath
 
     with mpmath.workdps(MANY_DIGITS + 100):
         try:
-            one, two = (mpmath.mpmathify(_value(tree, 0)) for tree in (first, second))
+            one, two = (mpmath.mpmathify(_value(tree, _Point(0, whole))) for tree in (first, second))
         except _Undefined:
             return False
         largest = max(abs(one), abs(two))
@@ -60,7 +68,7 @@ def differ_by_a_term(first: list[Any], second: list[Any]) -> bool:
     return bool(not difference.is_Add and difference.is_zero is False)
 
 
-def _stable(tree: list[Any], point: int, digits: int) -> Any:
+def _stable(tree: list[Any], point: _Point, digits: int) -> Any:
     import mpmath
 
     with mpmath.workdps(digits):
@@ -81,12 +89,14 @@ def _has_symbols(tree: Any) -> bool:
     return isinstance(tree, list) and (tree[:1] == ["sym"] or any(_has_symbols(part) for part in tree))
 
 
-def _coordinate(name: str, point: int) -> Any:
+def _coordinate(name: str, point: _Point) -> Any:
     import mpmath
 
-    digits = int.from_bytes(hashlib.sha256(f"{name} {point}".encode()).digest()[:8], "big")
+    digits = int.from_bytes(hashlib.sha256(f"{name} {point.number}".encode()).digest()[:8], "big")
+    if point.whole:
+        return mpmath.mpf(20 + digits % 50)
     value = 1 + mpmath.mpf(digits) / 2**63
-    return -value if point == POINTS - 1 else value
+    return -value if point.number == POINTS - 1 else value
 
 
 def _fraction(text: str) -> tuple[int, int]:
@@ -94,7 +104,7 @@ def _fraction(text: str) -> tuple[int, int]:
     return int(top, 16), int(bottom, 16)
 
 
-def _value(tree: list[Any], point: int) -> Any:
+def _value(tree: list[Any], point: _Point) -> Any:
     import mpmath
 
     kind = tree[0]
@@ -121,7 +131,7 @@ def _value(tree: list[Any], point: int) -> Any:
     raise ValueError(f"{kind} has no value")
 
 
-def _power(base: Any, exponent: list[Any], point: int) -> Any:
+def _power(base: Any, exponent: list[Any], point: _Point) -> Any:
     """Powers; an odd root of a negative number is the real one, as school has it."""
     import mpmath
 
@@ -141,7 +151,8 @@ def _call(name: str, values: list[Any]) -> Any:
         return lambda value: 1 / function(value)
 
     table = {
-        "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "sec": recip(mpmath.cos), "csc": recip(mpmath.sin), "cot": recip(mpmath.tan),
+        "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "sec": recip(mpmath.cos),
+        "csc": recip(mpmath.sin), "cot": recip(mpmath.tan),
         "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan, "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh,
         "ln": mpmath.log, "log": mpmath.log, "log10": mpmath.log10, "logb": mpmath.log, "abs": mpmath.fabs, "floor": mpmath.floor,
         "ceil": mpmath.ceil, "factorial": mpmath.factorial, "binom": mpmath.binomial, "min": min, "max": max,

@@ -32,15 +32,19 @@ _BRACKETED = re.compile(r"[(\[（]\s*([A-Za-z])\s*[)\]）]")
 _CAPITAL = re.compile(r"(?<![A-Za-z0-9'’-])([A-Z])(?![A-Za-z0-9'’])(?!\s*[-=+<>])")
 _VERB = r"(?:is|was|because|since|as|and|or|with|for|but|in|which|would|seems|fits|matches)\b"
 _SAID = re.compile(
-    r"(?:\b(?:option|choice|choose|chose|choosing|select|selected|pick|go with|going with|(?:it|that|this)(?: is|'s| must be| should be| would be)|"
-    r"must be|therefore|thus|so|hence|answer|wähle|elijo|choisis)\b\s*[:,]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|(?:选择|选|選擇|選|选项|選項|故选)\s*)"
+    r"(?:\b(?:option|choice|choose|chose|choosing|select|selected|pick|go with|going with|(?:it|that|this)"
+    r"(?: is|'s| must be| should be| would be)|"
+    r"must be|therefore|thus|so|hence|answer|cevap|yanıt|antwoord|svar|antwort|respuesta|réponse|risposta|resposta|jawaban|ответ|"
+    r"wähle|elijo|choisis)\b\s*[:,]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|"
+    r"(?:选择|选|選擇|選|选项|選項|故选)\s*)"
     r"[(\[*\"'（]*(?P<after>[A-Z])(?![A-Za-z0-9'’])[)\]*\"'）]*(?P<rest>[^\n]{0,40})"
     r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be)\s+(?:clearly\s+|obviously\s+)?"
     r"(?:the\s+)?(?:most\s+)?(?:correct|right|best|true|answer|accurate|appropriate)",
     re.IGNORECASE,
 )
 _REJECTED = re.compile(
-    r"\s*[)\]*]*\s*(?:is|are|was|can be|seems|would be|looks)\s+(?:also\s+|clearly\s+)?(?:not|wrong|incorrect|false|ruled|eliminated|excluded|impossible)",
+    r"\s*[)\]*]*\s*(?:is|are|was|can be|seems|would be|looks)\s+(?:also\s+|clearly\s+)?"
+    r"(?:not|wrong|incorrect|false|ruled|eliminated|excluded|impossible)",
     re.IGNORECASE,
 )
 _LABEL = re.compile(r"^[ \t]*[(\[*]*([A-Z])[)\].:]", re.MULTILINE)
@@ -61,7 +65,7 @@ def options_in(question: str) -> frozenset[str]:
 
 
 class MultipleChoice:
-    """A marked letter counts first; then a text that is only a letter or begins with one ("B) Paris"); then what is said or bracketed last."""
+    """A marked letter counts first; then a text that is only a letter or begins with one ("B) Paris"); then what is said last."""
 
     name = "multiple_choice"
 
@@ -108,9 +112,14 @@ class MultipleChoice:
         return _alone(searched, options) or _said(searched, options) or _bracketed(searched, options)
 
 
+_NONE = re.compile(r"[\W_]*(?:none|neither|nothing|no (?:option|choice|answer|correct)|all of|both|cannot)\b", re.IGNORECASE)
+
+
 def _named(segment: str, options: frozenset[str]) -> str | None:
     """The one option that a marked answer names; None for none or several."""
     segment = _NOT.sub(" ", _WRAPPERS.sub(" ", segment)).strip()
+    if _NONE.match(segment):
+        return None
     whole = _WHOLE.fullmatch(segment)
     if whole:
         return whole[1] if whole[1].upper() in options else None
@@ -161,6 +170,10 @@ def _alone(text: str, options: frozenset[str]) -> str | None:
         return found[0]
     labels = {match[1] for line in lines if (match := _LABEL.match(line))}
     first = _FIRST.match(lines[0])
+    if first and _REJECTED.match(lines[0], first.end()):
+        return None
+    if first and first["letter"].upper() in options and re.match(r",\s*(?:because|since|as|for)\b", lines[0][first.end() :]):
+        return first["letter"]
     if len(labels) <= 1 and first and first["close"] and first["letter"].upper() in options and re.match(r"\s|$", lines[0][first.end() :]):
         return first["letter"]
     return None

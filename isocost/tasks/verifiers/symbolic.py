@@ -22,12 +22,14 @@ from isocost.tasks.numbers import spell, value_of
 _ENDS = re.compile(
     r"\.\s|\.$|\s*[,;(]?\s*\b(?:because|since|where|when|which|as|for|so|after|by|in total|per|if|not)\b|\s\(|\n", re.IGNORECASE
 )
-_LONG = 200
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 
 @lru_cache(maxsize=200_000)
 def _same(first: str, second: str) -> bool:
     one, two = read(first), read(second)
+    if (one is None) != (two is None):
+        return False
     if one is not None and two is not None and sameness.same(one, two):
         return True
     return wording(first) == wording(second) != ""
@@ -71,17 +73,11 @@ class Symbolic:
 
     def canonical(self, answer: str) -> str:
         """A number in one spelling; else the formula in the surface that readers share."""
-        value = value_of(answer)
-        if value is None:
-            tree = read(answer)
-            value = tree[1] if tree is not None and tree[0] == "num" else None
-            if tree is None and value is None:
-                value = value_of_words(answer)
-        if (
-            value is not None
-            and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1300
-            and not answer.rstrip(" .").endswith("%")
-        ):
+        tree = read(answer)
+        value = tree[1] if tree is not None and tree[0] == "num" else None
+        if tree is None:
+            value = value_of_words(_TEXT.sub(r"\1", answer))
+        if value is not None and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1300:
             return spell(value)
         shown = (
             surface(answer)
@@ -96,10 +92,10 @@ class Symbolic:
     def judge(self, problem: Problem, answer: str) -> Verdict:
         """The same as the reference. What nobody can compare is wrong; a reference that nobody can compute gives no verdict."""
         gold = self.canonical(self._strip(problem.reference))
-        if not gold:
-            return Verdict(None, None, "bad_reference")
-        if gold == answer:
+        if gold == answer != "":
             return Verdict(True, 1.0)
+        if self.check_reference(problem.reference) is not None:
+            return Verdict(None, None, "bad_reference")
         if len(answer) > MAX_FORMULA:
             return Verdict(False, 0.0, "too_long")
         try:
@@ -121,6 +117,13 @@ class Symbolic:
             return _same(*sorted((first, second)))
         except sameness.ValueFailed:
             return False
+
+    def bucket(self, answer: str) -> str | None:
+        """The value of a rational number, and the words of what is no formula: equal to nothing else of these kinds."""
+        tree = read(answer)
+        if tree is None:
+            return "words " + wording(answer)
+        return "number " + answer if tree[0] == "num" else None
 
     def _failed(self, gold: str, failed: sameness.ValueFailed) -> Verdict:
         reason = failed.failure.reason
