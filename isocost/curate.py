@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -115,6 +116,7 @@ def forget_vanished(store: Store, ledger: Ledger) -> list[str]:
     gone = sorted(unknown - lost_sources(store, unknown).keys()) if unknown else []
     for session_id in gone:
         leave_out(store, session_id, ledger)
+        shutil.rmtree(_verdicts(store, session_id), ignore_errors=True)
     return gone
 
 
@@ -213,7 +215,13 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
     core = build_core(
-        calls, [session], manifests, book=card_book(store), energy=build_run_energy(windows, manifests), **_denominators(store)
+        calls,
+        [session],
+        manifests,
+        book=card_book(store),
+        energy=build_run_energy(windows, manifests),
+        kept=_verdicts(store, session_id),
+        **_denominators(store),
     )
     shares = build_energy_attribution(calls, telemetry, windows)
     drafted = build_speculation(raw_rows(store, "raw_steps", session_id))
@@ -226,12 +234,19 @@ def _core_of_import(store: Store, session_id: str) -> Frames:
     told = source_facts(store, session_id)
     raw = raw_rows(store, "raw_imports", session_id)
     manifests = {told["import_id"]: import_manifest(store.lake, told["source_slug"], told["import_id"])}
-    return build_imported_core(raw, verifier=told.get("verifier"), manifests=manifests, **_denominators(store))
+    return build_imported_core(
+        raw, verifier=told.get("verifier"), manifests=manifests, kept=_verdicts(store, session_id), **_denominators(store)
+    )
 
 
 def _denominators(store: Store) -> dict[str, str]:
     chosen = read_settings(store.root)
     return {"failed": chosen.failed, "unanswered": chosen.unanswered}
+
+
+def _verdicts(store: Store, session_id: str) -> Path:
+    """Where verdicts that took long are kept, so that a refresh that was killed goes on."""
+    return store.root / "core" / "_verdicts" / session_id
 
 
 def write_cards(store: Store, *, force: bool = False, ledger: Ledger | None = None) -> Curated:

@@ -10,6 +10,7 @@ invalid_reasons. NaN and infinity become NULL with the code "not_finite_<column>
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -73,6 +74,7 @@ def build_core(
     problems: Sequence[Problem] | None = None,
     failed: str = "undefined",
     unanswered: str = "wrong",
+    kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Builds core_samples, core_calls, core_points, core_problems and core_sessions. The order of the rows given does not matter.
 
@@ -86,6 +88,7 @@ def build_core(
         problems: the problems asked; loaded from the sessions' tasks when None.
         failed: what a sample is that failed, see ``denominators``.
         unanswered: what an empty completion is, see ``denominators``.
+        kept: folder in which verdicts that took long are kept, see ``verdicts``.
 
     Returns:
         The five frames by table name, each conforming to its table. Only samples of the same task and problem share answer classes, over
@@ -101,8 +104,8 @@ def build_core(
     runs = {(str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {} for m in manifests}
     calls = add_costs(calls, planned, {run: (device_of(info), info) for run, info in runs.items()}, book or load_book())
     calls = _energy(calls, energy)
-    judged = _judge(grade_samples(_samples(calls, planned, _machines(runs)), known), planned, known)
-    samples = denominators(judged, failed=failed, unanswered=unanswered)
+    graded = grade_samples(_samples(calls, planned, _machines(runs)), known, kept=kept)
+    samples = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
     frames = {
         "core_samples": samples,
         "core_calls": calls,

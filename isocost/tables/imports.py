@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from isocost.bank.importers import registered
+from isocost.bank.importers.finish import CUT_OFF, WITHHELD, finish_meaning
 from isocost.bank.importers.row import NO_ANSWER
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json, sha256_hex, text_hash
@@ -36,16 +38,6 @@ from isocost.tables.imports_physics import REASONS, judged_by_physics, mean_gap
 from isocost.tasks import Problem, make_problem, verifier_names
 
 SAMPLE_KINDS = ("sample", "request", "counts")
-_FINISH = {
-    "max_tokens": "length",
-    "model_length": "length",
-    "max_length": "length",
-    "eos": "stop",
-    "eos_token": "stop",
-    "endoftext": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-}
 _POINT = ("source", "model_variant", "task", "task_version", "prompt", "prompt_hash", "sampling", "condition")
 # The run and the number within it, not the number within the import: what is imported together does not change who a sample is.
 _SAMPLE_ID = pl.concat_str(
@@ -63,6 +55,7 @@ def build_imported_core(
     manifests: Mapping[str, Mapping[str, Any]] | None = None,
     unanswered: str = "wrong",
     failed: str = "undefined",
+    kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Builds the core tables of one or more imports. The order of the rows given does not matter.
 
@@ -72,6 +65,7 @@ def build_imported_core(
         manifests: manifests of the imports by import_id, for the version of this project that read them; left NULL where not given.
         unanswered: what a sample without an answer is, see ``denominators``.
         failed: what a sample is that failed in the source, without a verdict.
+        kept: folder in which verdicts that took long are kept, see ``verdicts``.
 
     Returns:
         core_samples, core_counts, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions,
@@ -88,7 +82,7 @@ def build_imported_core(
     windows = imported_windows(raw)
     problems = _problems(rows, verifier)
     marked = _marked(rows)
-    judged = _by_verifier(marked, problems, unanswered) if verifier is not None else _by_label(marked, unanswered)
+    judged = _by_verifier(marked, problems, unanswered, kept) if verifier is not None else _by_label(marked, unanswered)
     samples = denominators(_closed(judged), failed=failed)
     frames = {
         "core_samples": samples.filter(pl.col("record_kind") != "counts"),
@@ -213,10 +207,12 @@ def _marked(rows: pl.DataFrame) -> pl.DataFrame:
     )
     is_silent = pl.col("point_has_texts") & ~has_text
     asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
-    return marked.with_columns((asked & (pl.col("says_none") | is_silent)).alias("is_unanswered"))
+    return marked.with_columns(
+        (asked & (pl.col("says_none") | is_silent)).alias("is_unanswered"), finish_meaning(rows["finish_reason"]).alias("finish_reason")
+    )
 
 
-def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str) -> pl.DataFrame:
+def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str, kept: Path | None) -> pl.DataFrame:
     text, reason = pl.coalesce("output_text", "answer"), pl.col("grade_reason")
     is_asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
     # Whether the source found an answer is its own business here: the verifier looks for itself.
@@ -224,12 +220,13 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
     ready = rows.with_columns(
         text.alias("own_text"),
         pl.when(is_silent).then(pl.lit("")).otherwise(text).alias("output_text"),
-        pl.col("finish_reason").replace(_FINISH).alias("own_finish"),
-        pl.when("has_failed").then(pl.lit("error")).otherwise(pl.col("finish_reason").replace(_FINISH)).alias("finish_reason"),
+        pl.col("finish_reason").alias("own_finish"),
+        # What a filter withheld the rest of is as little finished as what the budget cut off.
+        pl.when("has_failed").then(pl.lit("error")).otherwise(pl.col("finish_reason").replace(WITHHELD, CUT_OFF)).alias("finish_reason"),
         pl.col("cluster_id").alias("own_cluster"),
         is_silent.alias("is_silent"),
     ).drop("answer", "cluster_id")
-    graded = grade_samples(ready, problems)
+    graded = grade_samples(ready, problems, kept=kept)
     is_mute = is_asked & (reason != "unknown_problem").fill_null(True) & pl.col("own_text").is_null() & ~pl.col("is_silent")
     if unanswered == "undefined":
         is_mute = is_mute | (is_asked & pl.col("is_silent"))
@@ -241,6 +238,8 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
         .then(pl.lit("no_reference_in_source"))
         .when(is_mute)
         .then(why)
+        .when((pl.col("own_finish") == WITHHELD) & (reason == CUT_OFF))
+        .then(pl.lit(WITHHELD))
         .otherwise(reason)
         .alias("grade_reason"),
         pl.col("own_text").alias("output_text"),
@@ -262,7 +261,6 @@ def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
     is_sample = pl.col("record_kind") == "sample"
     gave_none = has_verdict & is_sample & ~label.fill_null(False) & (pl.col("output_text").is_not_null() | pl.col("says_none"))
     return rows.with_columns(
-        pl.col("finish_reason").replace(_FINISH).alias("finish_reason"),
         pl.when(is_wrong).then(pl.lit(False)).otherwise(label).alias("correct"),
         pl.when(is_wrong).then(0.0).otherwise(score).alias("score"),
         pl.when(is_parsed)
