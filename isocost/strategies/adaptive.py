@@ -64,7 +64,7 @@ def leads_to_stop(stop: Callable[[Ints, Ints], Bools], most: int) -> Ints:
     low, high = np.zeros(most + 1, dtype=np.int64), np.full(most + 1, most + 1)  # stops at none of ..low; at high or nowhere
     while np.any(high - low > 1):
         middle = (low + high) // 2
-        stops = stop(middle, runner_up)
+        stops = (middle > 0) & stop(middle, runner_up)  # nobody stops before the first vote
         low, high = np.where(stops, low, middle), np.where(stops, middle, high)
     return high
 
