@@ -18,8 +18,8 @@ from isocost.publish import labels
 Specification = dict[str, Any]
 # Width of a letter in a legend, and of a mark with the gaps around an entry, in pixels.
 _LETTER, _MARK = 6.7, 46
-# Of a legend of one column: the mark alone.
-_SYMBOL = 22
+# The mark with what keeps its label from the next column.
+_SYMBOL = 36
 # Pixels beside the plot: the axis with its labels and title, and the padding.
 _AXIS = 90
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -121,7 +121,7 @@ def legend(names: list[str], *, is_panel: bool) -> Specification:
     columns = f"max(1, min(4, floor({room} / {entry:.0f})))"
     return {
         "columns": {"expr": columns},
-        "labelLimit": {"expr": f"{columns} > 1 ? {room} / {columns} - {_MARK} : max(80, {room} - {_SYMBOL})"},
+        "labelLimit": {"expr": f"max(80, {room} / {columns} - {_SYMBOL})"},
     }
 
 
