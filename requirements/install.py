@@ -27,8 +27,8 @@ HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 STAMP = ".isocost-installed"
 LOCK_FILE = ".isocost-lock"
-VENV_BYTES = 3_500_000_000
-DOWNLOAD_BYTES = 1_500_000_000  # wheels lie in TMPDIR until they are unpacked
+VENV_BYTES = 4_600_000_000
+DOWNLOAD_BYTES = 1_200_000_000  # wheels lie in TMPDIR until they are unpacked
 
 
 class Stop(Exception):
@@ -183,9 +183,14 @@ def _is_whole(site: Path, info: Path) -> bool:
 
 
 def installed(site: Path) -> dict[str, str]:
-    """Name (normalised) and version of every installed package."""
-    found = (re.fullmatch(r"(.+)-([^-]+)\.dist-info", path.name) for path in site.glob("*.dist-info"))
+    """Name (normalised) and version of every installed package, however it was built."""
+    found = (re.fullmatch(r"(.+?)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info", path.name) for path in site.glob("*-info"))
     return {normalised(match[1]): match[2] for match in found if match}
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def check_space(venv: Path) -> None:
@@ -194,8 +199,7 @@ def check_space(venv: Path) -> None:
     Raises:
         Stop: too little space for the environment or for the downloads on their way.
     """
-    there = sum(path.lstat().st_size for path in venv.rglob("*") if path.is_file())
-    needs = {venv: max(VENV_BYTES - there, 0)}
+    needs = {venv: max(VENV_BYTES - size(venv), 0)}
     scratch = Path(tempfile.gettempdir())
     # What is there already is not fetched again.
     download = DOWNLOAD_BYTES * needs[venv] // VENV_BYTES
@@ -224,15 +228,15 @@ def install(venv: Path, version: tuple[int, int], keep_open: tuple[int, ...]) ->
     missing = [name for name, pin in wanted.items() if have.get(name, "").split("+")[0] != pin]
     if missing:
         check_space(venv)
-        python_name = f"Python {version[0]}.{version[1]}"
-        say(f"Installing {len(missing)} of {len(wanted)} packages into {venv} ({python_name}; 3.5 GB on disk, some minutes)")
+        say(f"Installing {len(missing)} of {len(wanted)} packages into {venv} (Python {version[0]}.{version[1]})")
+        say(f"  {VENV_BYTES / 1e9:.1f} GB on disk in the end, 1.2 GB to fetch; some minutes")
     try:
         pytorch.install(
             python,
             wanted["torch"],
-            HERE / "cuda-libraries.lock",
-            have=have.get("torch"),
-            free_bytes=lambda: shutil.disk_usage(venv).free,
+            pins(HERE / "cuda-libraries.lock"),
+            have=have,
+            room=lambda: shutil.disk_usage(venv).free + size(venv),
             say=say,
             keep_open=keep_open,
         )

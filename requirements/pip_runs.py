@@ -127,7 +127,8 @@ def pip(
             encoding="utf-8",
             errors="replace",
             pass_fds=keep_open,
-            env={**os.environ, "PIP_NO_INPUT": "1", "PIP_NO_COLOR": "1"},
+            # pip before 23.1 builds a source package in a way of its own, with other metadata, unless told the standard one.
+            env={**os.environ, "PIP_NO_INPUT": "1", "PIP_NO_COLOR": "1", "PIP_USE_PEP517": "1"},
         )
         tail = _follow(process, say, total)
         if process.wait() == 0:

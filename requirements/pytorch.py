@@ -10,13 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from pip_runs import ABSENT, DISK, NETWORK, Outcome, hide_password, pip
 
 INDEX_VARIABLE = "ISOCOST_TORCH_INDEX"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-ORDINARY_BYTES = 5_600_000_000
+ORDINARY_BYTES = 8_800_000_000  # of the whole environment with the ordinary build, and what is fetched on the way
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Source:
     Attributes:
         name: in words.
         arguments: what pip is asked to install from there.
-        bytes_needed: on disk, in bytes.
+        bytes_needed: for the whole environment, downloads included; 0 when no more than is checked already.
     """
 
     name: str
@@ -38,7 +37,7 @@ class NoPyTorch(Exception):
     """No source had it; the message says what each one said."""
 
 
-def sources(version: str, cuda_lock: Path) -> list[Source]:
+def sources(version: str, cuda: dict[str, str]) -> list[Source]:
     """The places, in the order in which they are asked."""
     index = os.environ.get(INDEX_VARIABLE) or CPU_INDEX
     cpu = f"torch=={version}+cpu"
@@ -46,17 +45,17 @@ def sources(version: str, cuda_lock: Path) -> list[Source]:
         Source("the places that pip is configured to look in (CPU build)", (cpu,)),
         # Few retries: there is one more place, and the first one told already whether there is a network at all.
         Source(f"PyTorch's index {hide_password(index)} (CPU build)", ("--retries", "2", "--index-url", index, cpu)),
-        Source("the ordinary build with CUDA libraries", (f"torch=={version}", "-r", str(cuda_lock)), ORDINARY_BYTES),
+        Source("the ordinary build with CUDA libraries", (f"torch=={version}", *(f"{n}=={v}" for n, v in cuda.items())), ORDINARY_BYTES),
     ]
 
 
 def install(
     python: str,
     version: str,
-    cuda_lock: Path,
+    cuda: dict[str, str],
     *,
-    have: str | None,
-    free_bytes: Callable[[], int],
+    have: dict[str, str],
+    room: Callable[[], int],
     say: Callable[[str], None],
     keep_open: tuple[int, ...] = (),
 ) -> None:
@@ -65,25 +64,26 @@ def install(
     Args:
         python: the Python of the environment.
         version: without a local label.
-        cuda_lock: pins of the libraries that the ordinary build needs.
-        have: the version that is installed already, local label included.
-        free_bytes: space left where the environment lies.
+        cuda: pins of the libraries that the ordinary build needs.
+        have: what is installed already, local labels included.
+        room: bytes that the environment may fill, what it fills already included.
         say: receives progress.
         keep_open: see `pip_runs.pip`.
 
     Raises:
         NoPyTorch: no source had it.
     """
-    if have == f"{version}+cpu":
+    found = have.get("torch")
+    if found == f"{version}+cpu" or (found == version and all(have.get(name) == pin for name, pin in cuda.items())):
         return
-    asked = sources(version, cuda_lock)
-    if have == version:  # begun with the ordinary build: go on with it
+    asked = sources(version, cuda)
+    if found == version:  # begun with the ordinary build: go on with it
         asked = asked[-1:]
     said: list[tuple[Source, str, str]] = []
     for source in asked:
         say(f"PyTorch {version}: {source.name}")
-        if source.bytes_needed and (free := free_bytes()) < source.bytes_needed:
-            need = f"needs {source.bytes_needed / 1e9:.1f} GB of disk, {free / 1e9:.1f} GB are free"
+        if source.bytes_needed and (space := room()) < source.bytes_needed:
+            need = f"needs {source.bytes_needed / 1e9:.1f} GB of disk in all, there are {space / 1e9:.1f} GB"
             said.append((source, need, "Free space, or name another disk with VENV= and TMPDIR=."))
             continue
         done = pip(python, "install", "--no-deps", "--only-binary", ":all:", *source.arguments, say=say, keep_open=keep_open)
