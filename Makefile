@@ -10,6 +10,11 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export ISOCOST_DATA ?= $(CURDIR)/data
 export DAGSTER_DISABLE_TELEMETRY := 1
 export GX_ANALYTICS_ENABLED := false
+# Without a home folder that can be written the caches of pip, vLLM and Matplotlib lie here.
+ifneq ($(shell test -w "$$HOME" || echo no),)
+export XDG_CACHE_HOME ?= $(CURDIR)/.cache
+export XDG_CONFIG_HOME ?= $(CURDIR)/.cache/config
+endif
 
 .PHONY: help setup home model demo test unit ui bench coverage dictionary lock lint clean browser
 help:  ## list the commands

@@ -51,6 +51,12 @@ _SIGNS: tuple[tuple[str, str, str], ...] = (
     (NETWORK, r"DO NOT MATCH THE HASHES", "A download is damaged: `pip cache purge`, then run the same command again."),
     (PERMISSION, r"Permission denied|Errno 13|Read-only file system|Errno 30", "That place cannot be written by this user."),
     (BUILD, r"subprocess-exited-with-error|metadata-generation-failed|Failed building wheel", "A source package could not be built here."),
+    (
+        ABSENT,
+        # What pip says instead of "No matching distribution" when it has constraints for that package, whether they forbid it or not.
+        r"Cannot install .* conflicting dependencies|ResolutionImpossible",
+        "pip has constraints of its own (`pip config list`, PIP_CONSTRAINT): see whether they forbid this version.",
+    ),
     (ABSENT, r"No matching distribution found|Could not find a version|is not a supported wheel", ""),
 )
 
@@ -95,7 +101,7 @@ def hide_password(address: str) -> str:
 def _tidy(line: str) -> str:
     line = hide_password(line)
     line = re.sub(r"^\d{4}-\d\d-\d\dT[\d:,]+\s+", "", line).strip()
-    line = re.sub(r"^(?:ERROR|WARNING): ?", "", line)
+    line = re.sub(r"^(?:ERROR|WARNING): ?|HTTPS?ConnectionPool\([^)]*\): |<pip\.[^>]*>: | - skipping$", "", line)
     return line if len(line) <= 300 else line[:297] + "..."
 
 
@@ -159,7 +165,8 @@ def _follow(process: subprocess.Popen[str], say: Callable[[str], None], total: i
         elif "cache has been disabled" in line or "Cache entry deserialization failed" in line:
             say("  note: pip's cache cannot be used (its folder is not writable or damaged): every run downloads again")
         elif "Retrying (" in line:
-            say("  the network fails, pip tries again: " + _tidy(line))
+            why = re.search(r"\[Errno -?\d+\] ([^'\")]+)|([A-Z]\w+Error)", line)
+            say(f"  the network fails, pip tries again ({why[1] or why[2]})" if why else "  the network fails, pip tries again")
     return tail
 
 

@@ -236,6 +236,7 @@ def skipped(why: str) -> str:
         (skipped("There was a problem confirming the ssl certificate: CERTIFICATE_VERIFY_FAILED"), "network", "PIP_CERT"),
         (skipped("403 Client Error: Forbidden"), "network", "login"),
         (skipped("too many 503 error responses"), "network", "later"),
+        ("ERROR: Cannot install torch==2.13.0 because these package versions have conflicting dependencies.", "absent", "PIP_CONSTRAINT"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "network", "cache purge"),
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk", "TMPDIR="),
         ("ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/x'", "permission", "cannot be written"),
@@ -249,6 +250,15 @@ def test_a_failure_of_pip_is_put_into_words(pip_runs, log: str, kind: str, remed
     assert (found.ok, found.kind) == (False, kind)
     assert remedy in found.remedy
     assert found.said
+
+
+def test_the_inner_parts_of_pip_are_not_shown(pip_runs) -> None:
+    pool = "HTTPSConnectionPool(host='index.example', port=443): Max retries exceeded with url: /torch/ (Caused by "
+    cause = "NewConnectionError('<pip._vendor.urllib3.connection.HTTPSConnection object at 0x7fb6>: Failed: [Errno -2] Name not known'))"
+    assert pip_runs.judge(skipped(f"connection error: {pool}{cause}")).said == (
+        "Could not fetch URL https://index.example/torch/: connection error: Max retries exceeded with url: /torch/ "
+        "(Caused by NewConnectionError('Failed: [Errno -2] Name not known'))"
+    )
 
 
 def test_a_password_in_an_address_is_not_shown(pip_runs) -> None:
