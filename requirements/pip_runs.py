@@ -21,6 +21,8 @@ SILENCE_SECONDS = 15.0  # so long without a line from pip, and we say that it st
 
 ABSENT, NETWORK, DISK, PERMISSION, BUILD, OTHER = "absent", "network", "disk", "permission", "build", "other"
 
+_NO_MATCH = r"No matching distribution found|Could not find a version|is not a supported wheel"
+
 # (kind, what pip's log says, what to do), the most telling first. A network failure goes before "absent": pip skips an index that it cannot
 # reach and then says that nothing matches.
 _SIGNS: tuple[tuple[str, str, str], ...] = (
@@ -51,13 +53,13 @@ _SIGNS: tuple[tuple[str, str, str], ...] = (
     (NETWORK, r"DO NOT MATCH THE HASHES", "A download is damaged: `pip cache purge`, then run the same command again."),
     (PERMISSION, r"Permission denied|Errno 13|Read-only file system|Errno 30", "That place cannot be written by this user."),
     (BUILD, r"subprocess-exited-with-error|metadata-generation-failed|Failed building wheel", "A source package could not be built here."),
+    (ABSENT, _NO_MATCH, ""),
     (
         ABSENT,
         # What pip says instead of "No matching distribution" when it has constraints for that package, whether they forbid it or not.
         r"Cannot install .* conflicting dependencies|ResolutionImpossible",
         "pip has constraints of its own (`pip config list`, PIP_CONSTRAINT): see whether they forbid this version.",
     ),
-    (ABSENT, r"No matching distribution found|Could not find a version|is not a supported wheel", ""),
 )
 
 
@@ -82,7 +84,7 @@ class Outcome:
 
 def judge(log: str, tail: str = "") -> Outcome:
     """The kind of a failure, from pip's log."""
-    if "Ignoring indexes:" in log and re.search(_SIGNS[-1][1], log):
+    if "Ignoring indexes:" in log and re.search(_NO_MATCH, log):
         return Outcome(False, ABSENT, "pip is configured to ask no index (no-index), and what it may look at has no match", "", tail)
     for kind, pattern, remedy in _SIGNS:
         # The first line that says so: those after it are consequences. A retry may have succeeded, so it proves nothing.
