@@ -405,6 +405,9 @@ def set_environment(*, multiprocessing: bool) -> None:
         wanted["VLLM_CPU_OMP_THREADS_BIND"] = omp_binding(sorted(os.sched_getaffinity(0)))
         if why_not_compiled():
             wanted["TORCH_COMPILE_DISABLE"] = "1"
+            # The tokenizer may have brought it in already, and it reads the environment only once.
+            if (compiler := sys.modules.get("torch._dynamo.config")) is not None:
+                compiler.disable = True
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
     # Notes between vLLM and PyTorch about their own interfaces: nothing that the person who reads the progress could act on.
