@@ -14,6 +14,8 @@ from __future__ import annotations
 import gc
 import importlib.metadata
 import os
+import shutil
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -129,6 +131,13 @@ class VllmEngine:
             self._settings.kv_cache_bytes * ranks, self._settings.max_model_len, dtype=self._settings.dtype, bytes_per_value=kv_bytes
         )
         if is_cpu_build():
+            why = why_not_compiled()
+            if why and not self._settings.enforce_eager:
+                raise IsocostError(
+                    f"vLLM cannot compile the model: {why}",
+                    where=f"model {self._settings.model_name}",
+                    remedy="Set `enforce_eager: true` in the engine's part of the sweep file, or see to the compiler.",
+                )
             self._folder.check_memory(self._settings.kv_cache_bytes, dtype=self._settings.dtype)
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
@@ -373,6 +382,19 @@ def is_cpu_build() -> bool:
     return False
 
 
+def why_not_compiled() -> str | None:
+    """Why PyTorch's compiler cannot work on the CPU of this machine; None when it can.
+
+    vLLM compiles small functions (ranks of log-probabilities) even with ``enforce_eager``; they run as well without, only slower.
+    """
+    compiler = os.environ.get("CXX") or "g++"
+    if shutil.which(compiler) is None:
+        return f"there is no C++ compiler ({compiler})"
+    if any(letter.isspace() for letter in sys.prefix):
+        return f"the path of the virtual environment has a space, which the compiler's linker cannot take: {sys.prefix}"
+    return None
+
+
 def set_environment(*, multiprocessing: bool) -> None:
     """What must stand in the environment before vLLM is imported; values that are there already are kept."""
     wanted = {
@@ -386,6 +408,11 @@ def set_environment(*, multiprocessing: bool) -> None:
     }
     if is_cpu_build():
         wanted["VLLM_CPU_OMP_THREADS_BIND"] = omp_binding(sorted(os.sched_getaffinity(0)))
+        if why_not_compiled():
+            wanted["TORCH_COMPILE_DISABLE"] = "1"
+            # The tokenizer may have brought it in already, and it reads the environment only once.
+            if (compiler := sys.modules.get("torch._dynamo.config")) is not None:
+                compiler.disable = True
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
     # Notes between vLLM and PyTorch about their own interfaces: nothing that the person who reads the progress could act on.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from isocost.engines import model_folder, vllm_arguments
+from isocost.engines import model_folder, vllm, vllm_arguments
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import EngineSettings, engine_class
-from isocost.engines.vllm import VllmEngine, encode_chat, flat_logprobs, omp_binding, plain
+from isocost.engines.vllm import VllmEngine, encode_chat, flat_logprobs, omp_binding, plain, set_environment, why_not_compiled
 from isocost.errors import IsocostError
 
 
@@ -54,6 +56,31 @@ def test_a_folder_that_lacks_something_is_refused_with_the_remedy(folder, hurt, 
     hurt(folder)
     with pytest.raises(IsocostError, match=said):
         VllmEngine(settings(folder)).check()
+
+
+@pytest.mark.parametrize(
+    ("hurt", "said"),
+    [
+        (lambda patch: os.environ.update(PATH="/nowhere"), r"no C\+\+ compiler \(g\+\+\)"),
+        (lambda patch: os.environ.update(CXX="no-such-compiler"), "no-such-compiler"),
+        (lambda patch: patch.setattr(sys, "prefix", "/home/me/my papers/.venv"), "has a space"),
+    ],
+)
+def test_without_a_compiler_small_functions_run_uncompiled_and_a_model_is_refused(folder, monkeypatch, hurt, said):
+    monkeypatch.setattr(vllm, "is_cpu_build", lambda: True)
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # a copy to change
+    monkeypatch.setattr(vllm.shutil, "which", lambda name: "/usr/bin/g++" if name == "g++" and os.environ["PATH"] != "/nowhere" else None)
+    os.environ.pop("CXX", None)
+    os.environ.pop("TORCH_COMPILE_DISABLE", None)
+    assert why_not_compiled() is None
+    set_environment(multiprocessing=False)
+    assert "TORCH_COMPILE_DISABLE" not in os.environ
+    hurt(monkeypatch)
+    VllmEngine(settings(folder)).check()
+    set_environment(multiprocessing=False)
+    assert os.environ["TORCH_COMPILE_DISABLE"] == "1"
+    with pytest.raises(IsocostError, match=said):
+        VllmEngine(settings(folder, enforce_eager=False)).check()
 
 
 def test_a_kv_cache_too_small_for_one_sequence_is_refused_with_both_numbers(folder):
