@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.partitions import sessions
-from assets.resources import StoreResource
+from assets.resources import MAKES_ROOT, StoreResource
 from assets.specs import result, table_spec
 from isocost import refresh
 from isocost.errors import IsocostError
@@ -32,7 +32,8 @@ _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
 )
 def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Parses, verifies, classifies and judges the samples of each session of the run; of several, those that do not fit the bank."""
-    place, ledger = store.open(), Ledger(store.open())
+    place = store.existing()
+    ledger = Ledger(place)
     is_single = len(context.partition_keys) == 1
     damaged: dict[str, str] = {}
     for session_id in context.partition_keys:
@@ -72,8 +73,8 @@ def _tell(context: dg.AssetExecutionContext, session_id: str, told: dict[str, di
 
 
 @dg.multi_asset(name="core_cards", specs=[table_spec(name) for name in refresh.CARDS])
-def core_cards(store: StoreResource) -> Iterator[dg.MaterializeResult]:
+def core_cards(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult]:
     """Writes the packaged cards of models, devices and prices as tables."""
-    place = store.open()
+    place = store.open() if MAKES_ROOT in context.run.tags else store.existing()
     for name, rows in refresh.write_cards(place).rows.items():
         yield result(name, rows, place.path(name))

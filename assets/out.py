@@ -21,13 +21,13 @@ def _reads(name: str) -> tuple[str, ...]:
 
 
 def _figure(name: str, store: Store) -> dict[str, dg.MetadataValue]:
-    """The picture that the first table of a group shows on its page."""
-    from isocost.publish import figures
+    """The pictures that the first table of a group shows on its page."""
+    from isocost.publish import asset_figures
 
-    draw = {"frontiers": figures.frontier_figure, "scaling": figures.curves_figure}.get(name)
+    draw = {"frontiers": asset_figures.frontier_pictures, "scaling": asset_figures.curve_pictures}.get(name)
     if draw is None:
         return {}
-    return {"figure": dg.MetadataValue.md(figures.markdown_image(draw({table: store.read(table) for table in refresh.STEPS[name]})))}
+    return {"figure": dg.MetadataValue.md(draw({table: store.read(table) for table in ("core_points", *refresh.STEPS[name])}))}
 
 
 def _group(name: str) -> dg.AssetsDefinition:
@@ -36,7 +36,7 @@ def _group(name: str) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=name, specs=[table_spec(table, _reads(name), kinds=(language, "parquet")) for table in tables])
     def body(store: StoreResource) -> Iterator[dg.MaterializeResult]:
-        place = store.open()
+        place = store.existing()
         done = refresh.derive(place, name)
         for table in tables:
             shown = _figure(name, place) if table == tables[0] else {}

@@ -15,7 +15,7 @@ _DEPS = [*ALL_OUT, *refresh.CORE_OF_SESSION, *refresh.CARDS]
 @dg.asset(group_name="publish", deps=_DEPS, kinds={"duckdb"})
 def warehouse(store: StoreResource) -> dg.MaterializeResult:
     """One DuckDB file with every core and out table, built beside the old one and swapped in."""
-    report = refresh.publish_warehouse(store.open())
+    report = refresh.publish_warehouse(store.existing())
     if report.failures:
         raise dg.Failure("; ".join(f"{part.name}: {part.problem}" for part in report.failures))
     metadata = {
@@ -30,7 +30,7 @@ def warehouse(store: StoreResource) -> dg.MaterializeResult:
 @dg.asset(group_name="publish", deps=_DEPS, kinds={"parquet"})
 def exports(store: StoreResource) -> dg.MaterializeResult:
     """The same tables as Parquet files with a frictionless data package descriptor."""
-    report = refresh.publish_exports(store.open())
+    report = refresh.publish_exports(store.existing())
     if report.failures:
         raise dg.Failure("; ".join(f"{name}: {why}" for name, why in report.failures.items()))
     metadata = {"dagster/uri": str(report.folder), "tables": len(report.rows), "rows": sum(report.rows.values())}
@@ -40,5 +40,11 @@ def exports(store: StoreResource) -> dg.MaterializeResult:
 @dg.asset(group_name="publish", deps=_DEPS, kinds={"html"})
 def report(store: StoreResource) -> dg.MaterializeResult:
     """One self-contained page with the frontier, the curves and what is unknown."""
-    path = refresh.publish_report(store.open())
-    return dg.MaterializeResult(metadata={"dagster/uri": str(path), "size_bytes": path.stat().st_size})
+    path = refresh.publish_report(store.existing())
+    metadata = {
+        "report": dg.MetadataValue.md(f"[{path.name}]({path.as_uri()}), a file on the machine that ran this: open it from disk"),
+        "path": dg.MetadataValue.path(str(path)),
+        "dagster/uri": path.as_uri(),
+        "size_bytes": path.stat().st_size,
+    }
+    return dg.MaterializeResult(metadata=metadata)

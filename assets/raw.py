@@ -4,14 +4,17 @@ The generating body starts the payload (``python -m isocost.generate``) as a chi
 or an out-of-memory kill of the engine never reaches the orchestrator. Generation itself is not here (``isocost.generate``).
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
+import isocost
 from assets.partitions import is_import, sessions
 from assets.resources import StoreResource
 from assets.specs import result, table_spec
@@ -25,7 +28,7 @@ _TABLES = ("raw_generations", "raw_steps", "raw_telemetry")
 
 @dg.multi_asset(
     name="raw_session",
-    specs=[table_spec(name, kinds=("vllm", "parquet")) for name in _TABLES],
+    specs=[table_spec(name, kinds=("parquet",)) for name in _TABLES],
     partitions_def=sessions,
     pool=MEASUREMENT_POOL,
 )
@@ -42,6 +45,7 @@ def raw_session(context: dg.AssetExecutionContext, store: StoreResource, pipes: 
         )
     command = [
         sys.executable,
+        "-P",  # the code of this process, whatever checkout the working folder is
         "-m",
         "isocost.generate",
         "--session",
@@ -56,12 +60,27 @@ def raw_session(context: dg.AssetExecutionContext, store: StoreResource, pipes: 
 
 
 def _run(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient, command: list[str], place: Store) -> None:
-    """Runs the payload; its refusal becomes a failure that says what the payload said."""
-    try:
-        pipes.run(context=context, command=command)
-    except DagsterPipesExecutionError as error:
-        told = [m.info.get("error") for m in read_manifests(place.lake, context.partition_key) if m.run_id == context.run_id]
-        raise dg.Failure(next((str(t) for t in told if t), f"the payload stopped; its last lines are in the log ({error})")) from error
+    """Runs the payload; its refusal becomes a failure whose first line is what the payload said."""
+    with TemporaryDirectory(prefix="isocost-told-") as folder:
+        told = Path(folder) / "told"
+        try:
+            pipes.run(context=context, command=[*command, "--told", str(told)], env={"PYTHONPATH": _same_code()})
+        except DagsterPipesExecutionError as error:
+            said = told.read_text(encoding="utf-8") if told.exists() else _recorded_error(place, context)
+            # Without the cause: what Dagster says of exit codes would be shown below, as if it told more.
+            raise dg.Failure(said or f"the payload stopped; its last lines are in the log ({error})") from None
+
+
+def _same_code() -> str:
+    """A search path on which the payload finds the very packages of this process: an environment may hold another checkout's."""
+    own = Path(isocost.__file__).resolve().parents[1]
+    return os.pathsep.join([str(own), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _recorded_error(place: Store, context: dg.AssetExecutionContext) -> str | None:
+    """What the run's manifest says, of a payload that could not leave a word."""
+    told = (m.info.get("error") for m in read_manifests(place.lake, context.partition_key) if m.run_id == context.run_id)
+    return next((str(t) for t in told if t), None)
 
 
 def _results(place: Store, session_id: str) -> Iterator[dg.MaterializeResult]:

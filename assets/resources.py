@@ -10,9 +10,12 @@ from pathlib import Path
 
 import dagster as dg
 
+from isocost.errors import IsocostError
 from isocost.store import Store
 
 DATA_VARIABLE = "ISOCOST_DATA"
+MAKES_ROOT = "isocost/makes_data_root"
+"""Tag of the jobs that bring something in, and may make the data root that they bring it into."""
 
 
 def default_root() -> Path:
@@ -30,5 +33,16 @@ class StoreResource(dg.ConfigurableResource):
     root: str = ""
 
     def open(self) -> Store:
-        """The store at the configured root."""
+        """The store at the configured root; the first to write makes it."""
         return Store(Path(self.root).resolve() if self.root else default_root())
+
+    def existing(self) -> Store:
+        """The store at the configured root, which plans, imports and runs have made.
+
+        Raises:
+            dagster.Failure: there is no data root at this place; nothing was made.
+        """
+        try:
+            return self.open().existing()
+        except IsocostError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None

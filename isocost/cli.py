@@ -27,7 +27,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
+    if (other := checkout_beside(Path.cwd())) is not None:
+        print(f"note: {other}", file=sys.stderr)
     try:
+        if not arguments.makes_root:
+            _refuse_no_root(arguments)
         return run(arguments)
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -44,16 +48,31 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+def checkout_beside(folder: Path) -> str | None:
+    """What to tell where a folder belongs to another checkout of Isocost than the code that runs; None where it does not.
+
+    The command of an environment runs the checkout that the environment was made for, ``python -m isocost`` the one it stands in.
+    """
+    running = Path(__file__).resolve().parents[1]
+    for place in (folder, *folder.parents):
+        if all((place / name).is_file() for name in ("pyproject.toml", "isocost/cli.py")):
+            if place.resolve() == running:
+                return None
+            return f"this runs the code in {running}, not the checkout {place}; there `make setup` or `python -m isocost` runs its own"
+    return None
+
+
 def _parser() -> argparse.ArgumentParser:
     from isocost.bank import cli as bank_cli
 
     parser = argparse.ArgumentParser(prog="isocost", description="What accuracy does a unit of inference compute buy?")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ISOCOST_DATA") or "data"), help="data root (default: ./data)")
+    parser.set_defaults(makes_root=False)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     plan = commands.add_parser("plan", help="check a sweep file and write what each of its sessions has to do")
     plan.add_argument("sweep", type=Path)
-    plan.set_defaults(run=_plan)
+    plan.set_defaults(run=_plan, makes_root=True)
 
     bring = commands.add_parser("import", help="bring in another tool's results", description="Formats: " + _formats())
     bring.add_argument("format")
@@ -73,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bring.add_argument("--metric", help="the metric whose score is the verdict, where the source has several (lm_eval, helm)")
     bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
-    bring.set_defaults(run=_import)
+    bring.set_defaults(run=_import, makes_root=True)
 
     bank = commands.add_parser("bank", help="prove the raw lake")
     bank_cli.add_arguments(bank)
@@ -88,6 +107,14 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
     again.set_defaults(run=_refresh)
     return parser
+
+
+def _refuse_no_root(arguments: argparse.Namespace) -> None:
+    """A mistyped data root is refused before a command could make an empty one of it."""
+    from isocost.store import Store
+
+    if getattr(arguments, "lake", None) is None:  # a bank may lie anywhere, outside a data root, too
+        Store(arguments.data.resolve()).existing()
 
 
 def _formats() -> str:
@@ -129,7 +156,10 @@ def _import(arguments: argparse.Namespace) -> int:
         metric=arguments.metric,
     )
     curated = refresh.curate_session(store, session_id)
-    counted = samples_line(curated.rows["core_samples"], store.read("core_sessions", session_id))
+    sessions = store.read("core_sessions", session_id)
+    counted = samples_line(int(sessions["samples_total"].sum()), sessions)
+    if curated.rows["core_counts"]:
+        counted += f", known as counts of {curated.rows['core_counts']} problems"
     print(f"{report.status}: {report.records} records, {counted}, source {session_id}")
     if report.supersedes:
         print(f"  takes the place of {report.supersedes}, which stays in the lake")
@@ -144,7 +174,7 @@ def samples_line(total: int, sessions: pl.DataFrame) -> str:
     """How many samples of an import count, and why the others do not.
 
     Args:
-        total: rows of core_samples.
+        total: samples in core_samples and core_counts.
         sessions: rows of core_sessions of the same import.
     """
     valid = int(sessions["samples_valid"].sum())
@@ -184,6 +214,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _refresh(arguments: argparse.Namespace) -> int:
     from isocost import refresh
+    from isocost.settings import NAME, unknown_tasks
     from isocost.store import Store
 
     started = time.monotonic()
@@ -192,6 +223,8 @@ def _refresh(arguments: argparse.Namespace) -> int:
         pieces = done.built + done.reused
         told = f"   {done.reused} of {pieces} {done.unit} unchanged" if done.reused else ""
         print(f"  {done.name:<28}{sum(done.rows.values()):>10} rows  {time.monotonic() - started:6.1f} s{told}", flush=True)
+    for task in unknown_tasks(store.root, set(store.read("core_points", columns=["task"])["task"])):
+        print(f"note: {store.root / NAME}, replay.tasks.{task}: nothing is banked of this task")
     if not refresh.known_sources(store):
         print(f"note: nothing is banked under {store.root}; run a sweep or import first, or name another data root with --data")
     print(f"warehouse {store.warehouse}\nreport    {store.report}")

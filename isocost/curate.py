@@ -31,6 +31,7 @@ Frames = dict[str, pl.DataFrame]
 
 CORE_OF_SESSION = (
     "core_calls",
+    "core_counts",
     "core_energy_attribution",
     "core_energy_windows",
     "core_label_agreement",

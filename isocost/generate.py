@@ -10,6 +10,8 @@ some requests ended in an error and their samples are still missing; 128 + n sto
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
+from pathlib import Path
 
 from isocost.errors import IsocostError
 from isocost.payload.loop import Stop
@@ -31,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--session", required=True, help="session file, as `isocost plan` writes it")
     parser.add_argument("--lake", required=True, help="the lake: a folder, or an fsspec URL")
     parser.add_argument("--run-id", help="name of the run (default: a new UUID)")
+    parser.add_argument("--told", type=Path, help="file that takes the reason where nothing or not everything was generated")
     parser.add_argument("--max-samples", type=_positive, help="generate at most so many samples now")
     arguments = parser.parse_args(argv)
     stop = Stop()
@@ -43,18 +46,26 @@ def main(argv: list[str] | None = None) -> int:
                 session, arguments.lake, reporter=reporter, stop=stop, run_id=arguments.run_id, max_samples=arguments.max_samples
             )
         except IsocostError as error:
-            reporter.complain(f"error: {error}")
+            _complain(str(error), reporter, arguments.told)
             return FAILED if isinstance(error, RunFailed) else BAD_INPUT
-        return _closing(outcome, reporter, stop)
+        return _closing(outcome, reporter, stop, arguments.told)
 
 
-def _closing(outcome: Outcome, reporter: Reporter, stop: Stop) -> int:
+def _complain(what: str, reporter: Reporter, told: Path | None) -> None:
+    """Says what went wrong, and leaves it for whoever started the payload."""
+    reporter.complain(f"error: {what}")
+    if told is not None:
+        with suppress(OSError):  # it was said already
+            told.write_text(what, encoding="utf-8")
+
+
+def _closing(outcome: Outcome, reporter: Reporter, stop: Stop, told: Path | None) -> int:
     if stop.signal_number is not None and outcome.status == "stopped":
         reporter.say(f"stopped by signal {stop.signal_number}; {outcome.generated} samples are sealed, {outcome.missing} are missing")
         return 128 + stop.signal_number
     if outcome.errors:
-        said = f"{outcome.errors} requests ended in an error, the first: {outcome.first_error}. Run again to ask for these samples anew"
-        reporter.complain(f"error: {said}")
+        said = f"{outcome.errors} requests ended in an error, the first: {outcome.first_error}. Run once more to ask for these samples"
+        _complain(said, reporter, told)
         return SOME_ERRORS
     return 0
 

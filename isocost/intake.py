@@ -28,8 +28,9 @@ from isocost.errors import IsocostError
 from isocost.hashing import slug
 from isocost.preflight import preflight
 from isocost.schema.frames import empty
+from isocost.settings import sweep_note
 from isocost.store import IMPORT_PREFIX, Store
-from isocost.sweep import Session, plan_sessions, read_session
+from isocost.sweep import Point, Session, plan_sessions, read_session
 from isocost.tasks import verifier_names
 
 
@@ -50,7 +51,8 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     Raises:
         IsocostError: the sweep file is at fault; file, key and remedy are in the message, and nothing was written.
     """
-    planned = plan_sessions(preflight(path))
+    spec = preflight(path)
+    planned = plan_sessions(spec)
     book = card_book(store)
     for card in {model.card for model in (session.engine.model for session in planned) if model.card is not None}:
         book.model(card)  # refuses an unknown card now, not after the measurement
@@ -58,6 +60,11 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
         asked = _asked(store, session, path)
         _write_session(store, _merged(store, session, asked))
         _write_text(_asked_file(store, session.session_id), json.dumps(asked, indent=1, sort_keys=True))
+    place, note = sweep_note(store.root, spec, path)
+    if note is None:
+        place.unlink(missing_ok=True)
+    else:
+        _write_text(place, note)
     return [session.session_id for session in planned]
 
 
@@ -88,11 +95,16 @@ def _merged(store: Store, session: Session, asked: Mapping[str, Mapping[str, int
             wanted[point_id] = max(number, wanted.get(point_id, 0))
     banked = _banked_points(store, session.session_id) if before.keys() - wanted.keys() else set()
     points = [
-        planned.model_copy(update={"samples_per_problem": wanted.get(point_id, 1)})
+        planned.model_copy(update={"samples_per_problem": wanted.get(point_id, 1), "point": _asked_of(session, planned.point)})
         for point_id, planned in known.items()
         if point_id in wanted or point_id in banked
     ]
     return session.model_copy(update={"points": tuple(points)})
+
+
+def _asked_of(session: Session, point: Point) -> Point:
+    """A point that was planned earlier, under the settings of now: what is no part of a point may have changed, as an address may."""
+    return point.model_copy(update={"engine": session.engine, "model": session.engine.model})
 
 
 def _banked_points(store: Store, session_id: str) -> set[str]:
@@ -236,38 +248,49 @@ def clashes(store: Store, session_id: str) -> list[str]:
     are further samples of it and clash with none. Also told is a run that lies here as another configuration, too: what was said of the
     model, task, prompt or sampling differs, and both count. One sentence for each; none for a session of an engine.
     """
-    own = store.path("core_samples", session_id)
+    return [*_clashes(store, session_id, "core_samples", _SAMPLE_RESULTS), *_clashes(store, session_id, "core_counts", _COUNT_RESULTS)]
+
+
+_SAMPLE_RESULTS = ("sample_id", "correct", "answer", "completion_hash", "output_tokens")
+_COUNT_RESULTS = ("count_id", "n_samples", "n_correct")
+
+
+def _clashes(store: Store, session_id: str, table_name: str, what: tuple[str, ...]) -> list[str]:
+    """The sentences of one table, whose key and results are named."""
+    own, key = store.path(table_name, session_id), what[0]
+    noun = "samples" if table_name == "core_samples" else "counts"
     if not session_id.startswith(IMPORT_PREFIX) or not own.exists():
         return []
-    what = ("sample_id", "correct", "answer", "completion_hash", "output_tokens")
-    mine, told = pl.read_parquet(own, columns=what, hive_partitioning=False, glob=False), []
-    for path in store.files("core_samples"):
+    mine, told = pl.read_parquet(own, columns=list(what), hive_partitioning=False, glob=False), []
+    if mine.is_empty():
+        return []
+    for path in store.files(table_name):
         other = path.stem.removeprefix("session=")
         if path == own or not other.startswith(IMPORT_PREFIX):
             continue
-        everything = pl.read_parquet(path, columns=what, hive_partitioning=False, glob=False)
-        n = _same_run_elsewhere(mine, everything)
+        everything = pl.read_parquet(path, columns=list(what), hive_partitioning=False, glob=False)
+        n = _same_run_elsewhere(mine, everything, key)
         if n:
             told.append(
-                f"{n} samples of the same run lie in {other} as another configuration, and both count: what is said of their model, task, "
+                f"{n} {noun} of the same run lie in {other} as another configuration, and both count: what is said of their model, task, "
                 "prompt or sampling differs. Import one of them again under its name with what the other says"
             )
-        theirs = everything.join(mine, on="sample_id", how="semi")
+        theirs = everything.join(mine, on=key, how="semi")
         n = theirs.height - theirs.join(mine, on=what, how="semi", nulls_equal=True).height
         if n:
             first = min(path, own).stem.removeprefix("session=")
             told.append(
-                f"{n} samples of the same run have other results in {other}; only those of {first} count. "
+                f"{n} {noun} of the same run have other results in {other}; only those of {first} count. "
                 f"A corrected file takes the place of the earlier one when it is imported under its name (--name)"
             )
     return told
 
 
-def _same_run_elsewhere(mine: pl.DataFrame, theirs: pl.DataFrame) -> int:
-    """Samples that are the same number of the same run on the same problem under another point (``POINT:PROBLEM:RUN#number``)."""
-    rest = pl.col("sample_id").str.replace(r"^[^:]*:", "").alias("rest")
-    others = theirs.join(mine, on="sample_id", how="anti").select(rest)
-    return others.join(mine.join(theirs, on="sample_id", how="anti").select(rest), on="rest", how="semi").height
+def _same_run_elsewhere(mine: pl.DataFrame, theirs: pl.DataFrame, key: str) -> int:
+    """Rows that are the same number of the same run on the same problem under another point (``POINT:PROBLEM:RUN#number``)."""
+    rest = pl.col(key).str.replace(r"^[^:]*:", "").alias("rest")
+    others = theirs.join(mine, on=key, how="anti").select(rest)
+    return others.join(mine.join(theirs, on=key, how="anti").select(rest), on="rest", how="semi").height
 
 
 def _import_id(store: Store, session_id: str) -> str | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -23,6 +24,7 @@ from isocost.bank.reader import read_raw
 from isocost.intake import card_book
 from isocost.pieces import Rows
 from isocost.schema.frames import empty
+from isocost.settings import replay_options
 from isocost.store import Store
 
 Frames = dict[str, pl.DataFrame]
@@ -32,10 +34,11 @@ FRONTIER_DRAWS = 1000
 
 
 def derive_strategies(rows: Rows | Store) -> Frames:
-    """Replays every registered strategy over all valid samples of single points."""
+    """Replays every registered strategy over all valid samples of single points, as the settings ask for their tasks."""
     from isocost.tables.outcomes import build_outcomes
 
-    outcomes, problems = build_outcomes(rows.read("core_samples"), only="points")
+    asked = partial(replay_options, rows.root)
+    outcomes, problems = build_outcomes(rows.read("core_samples"), counts=rows.read("core_counts"), only="points", asked=asked)
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
 
@@ -43,7 +46,7 @@ def derive_chains(rows: Rows | Store) -> Frames:
     """Replays cascades and routers on chains of points of one task."""
     from isocost.tables.outcomes import build_outcomes
 
-    outcomes, problems = build_outcomes(rows.read("core_samples"), only="chains")
+    outcomes, problems = build_outcomes(rows.read("core_samples"), counts=rows.read("core_counts"), only="chains")
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
 
@@ -69,9 +72,9 @@ def derive_coverage(rows: Rows | Store) -> Frames:
     from isocost.tables.accuracy_intervals import build_accuracy_intervals
     from isocost.tables.coverage_bands import build_coverage_bands
 
-    samples, problems = rows.read("core_samples"), rows.read("core_problems")
-    bands = build_coverage_bands(samples, clusters=problems)
-    return {**bands, "out_accuracy_intervals": build_accuracy_intervals(samples, clusters=problems)}
+    samples, counts, problems = (rows.read(name) for name in ("core_samples", "core_counts", "core_problems"))
+    bands = build_coverage_bands(samples, counts=counts, clusters=problems)
+    return {**bands, "out_accuracy_intervals": build_accuracy_intervals(samples, counts=counts, clusters=problems)}
 
 
 def derive_curves(rows: Rows | Store) -> Frames:
@@ -88,12 +91,12 @@ def derive_scaling(rows: Rows | Store) -> Frames:
     from isocost.tables.scaling import build_scaling
 
     outcomes, problems = _outcomes(rows)
-    clusters, samples = rows.read("core_problems"), rows.read("core_samples")
+    clusters, samples, counts = (rows.read(name) for name in ("core_problems", "core_samples", "core_counts"))
     chains = outcomes.filter(pl.col("point_ids").list.len() > 1)
     frames = build_scaling(chains, problems.join(chains, on="outcome_id", how="semi", maintain_order="left"), clusters=clusters)
     frames["out_token_elasticity"] = build_token_elasticity(outcomes, problems, clusters=clusters)
-    frames["out_effort_frontier"] = build_effort_frontier(samples)
-    frames["out_compute_optimal"] = build_compute_optimal(samples)
+    frames["out_effort_frontier"] = build_effort_frontier(samples, counts=counts)
+    frames["out_compute_optimal"] = build_compute_optimal(samples, counts=counts)
     return frames
 
 
@@ -102,10 +105,10 @@ def derive_costs(rows: Rows | Store) -> Frames:
     from isocost.tables.cost_efficiency import build_intelligence_per_watt
     from isocost.tables.costs import build_cost_of_pass
 
-    samples = rows.read("core_samples")
+    samples, counts = rows.read("core_samples"), rows.read("core_counts")
     return {
-        "out_cost_of_pass": build_cost_of_pass(samples, card_book(rows)),
-        "out_intelligence_per_watt": build_intelligence_per_watt(samples, rows.read("core_energy_attribution")),
+        "out_cost_of_pass": build_cost_of_pass(samples, card_book(rows), counts=counts),
+        "out_intelligence_per_watt": build_intelligence_per_watt(samples, rows.read("core_energy_attribution"), counts=counts),
     }
 
 
@@ -127,10 +130,11 @@ def derive_items(rows: Rows | Store) -> Frames:
     from isocost.tables.reruns import build_regressions, build_reproducibility
 
     samples, points, sessions = (rows.read(name) for name in ("core_samples", "core_points", "core_sessions"))
+    counts = rows.read("core_counts")
     return {
-        "out_item_statistics": build_item_statistics(samples),
+        "out_item_statistics": build_item_statistics(samples, counts=counts),
         "out_reproducibility": build_reproducibility(samples, points, sessions, _greedy_tokens(rows, points)),
-        "out_regressions": build_regressions(samples, points, sessions),
+        "out_regressions": build_regressions(samples, points, sessions, counts=counts),
     }
 
 
@@ -181,6 +185,7 @@ class Part:
         reads: what it reads.
         build: the function.
         uses_cards: whether cards of models, devices or prices are an input.
+        uses_replay_settings: whether what is asked of the replay of its task (``isocost.settings``) is an input.
     """
 
     step: str
@@ -189,6 +194,7 @@ class Part:
     reads: tuple[str, ...]
     build: Callable[[Rows], Frames]
     uses_cards: bool = False
+    uses_replay_settings: bool = False
 
     @property
     def name(self) -> str:
@@ -196,6 +202,7 @@ class Part:
         return f"{self.step}-{self.per}"
 
 
+_SAMPLES = ("core_samples", "core_counts")
 _STRATEGIES = ("out_strategy_outcomes", "out_strategy_problems")
 _FRONTIERS = (
     "out_frontier_points",
@@ -209,15 +216,15 @@ _CURVES = ("out_scaling_fits", "out_scaling_points", "out_compute_targets", "out
 
 # In the order in which they build on each other.
 PARTS = (
-    Part("strategies", "point", _STRATEGIES, ("core_samples",), derive_strategies),
-    Part("strategies", "task", _STRATEGIES, ("core_samples",), derive_chains),
+    Part("strategies", "point", _STRATEGIES, _SAMPLES, derive_strategies, uses_replay_settings=True),
+    Part("strategies", "task", _STRATEGIES, _SAMPLES, derive_chains),
     Part("frontiers", "task", (*_FRONTIERS, "out_comparisons"), (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers),
     Part("frontiers", "all", _FRONTIERS, (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers_over_tasks),
     Part(
         "coverage",
         "task",
         ("out_coverage_bands", "out_coverage_differences", "out_accuracy_intervals"),
-        ("core_samples", "core_problems"),
+        (*_SAMPLES, "core_problems"),
         derive_coverage,
     ),
     Part("scaling", "point", _CURVES, (*_STRATEGIES, "core_problems"), derive_curves),
@@ -230,14 +237,14 @@ PARTS = (
             "out_effort_frontier",
             "out_compute_optimal",
         ),
-        (*_STRATEGIES, "core_samples", "core_problems"),
+        (*_STRATEGIES, *_SAMPLES, "core_problems"),
         derive_scaling,
     ),
     Part(
         "costs",
         "task",
         ("out_cost_of_pass", "out_intelligence_per_watt"),
-        ("core_samples", "core_energy_attribution"),
+        (*_SAMPLES, "core_energy_attribution"),
         derive_costs,
         uses_cards=True,
     ),
@@ -253,11 +260,11 @@ PARTS = (
         "items",
         "task",
         ("out_item_statistics", "out_reproducibility", "out_regressions"),
-        ("core_samples", "core_points", "core_sessions"),
+        (*_SAMPLES, "core_points", "core_sessions"),
         derive_items,
     ),
     Part("items", "point", ("out_response_features",), ("core_samples", "core_calls"), derive_responses),
-    Part("summary", "task", ("out_point_summary",), ("core_samples",), derive_summary),
+    Part("summary", "task", ("out_point_summary",), _SAMPLES, derive_summary),
 )
 # Tables of each step, in order.
 STEPS: dict[str, tuple[str, ...]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ from isocost.parts import (
     derive_summary,
 )
 from isocost.pieces import Ledger, Rows, code_fingerprint, point_piece, task_piece
+from isocost.settings import read_settings, replay_options
 from isocost.store import WHOLE, Store
 
 if TYPE_CHECKING:
@@ -163,7 +164,9 @@ def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:
     files = sorted({path for table in part.reads for path in rows.files(table)})
     inputs = [[path.relative_to(rows.store.root).as_posix(), ledger.sum_of(path)] for path in files]
     cards = cards_fingerprint(rows.store) if part.uses_cards else ""
-    return sha256_hex({"part": part.name, "piece": piece, "inputs": inputs, "cards": cards, "code": code_fingerprint()})
+    replay = asdict(replay_options(rows.root, rows.task)) if part.uses_replay_settings else {}
+    told = {"part": part.name, "piece": piece, "inputs": inputs, "cards": cards, "replay": replay}
+    return sha256_hex({**told, "code": code_fingerprint()})
 
 
 def _built(part: Part, rows: Rows) -> Frames:
@@ -198,10 +201,11 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
         force: build every piece, whether it fits or not.
 
     Raises:
-        IsocostError: a card file is broken, nothing was touched then; or at the end, when all the rest is published: what was left
-            out, and why.
+        IsocostError: a card file or the settings are broken, nothing was touched then; or at the end, when all else is published:
+            what was left out, and why.
     """
     card_book(store)  # every session is costed with it: broken, it would leave each of them out
+    read_settings(store.root)
     ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
     for session_id in forget_vanished(store, ledger):
         yield Derived(f"{session_id} gone", {}, 0, 0)

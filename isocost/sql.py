@@ -8,7 +8,7 @@ one file, and finding the damaged file where that fails. Not here: the SQL itsel
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +21,7 @@ from isocost.schema.model import Table
 from isocost.schema.parquet import read_stamp, read_table
 from isocost.schema.registry import all_tables
 from isocost.schema.types import duckdb_ddl
-from isocost.store import Store
+from isocost.store import SHARED, Store
 
 _HEADER = re.compile(r"^--\s?(.*)$", re.MULTILINE)
 _MACRO = re.compile(r"\bMACRO\s+(\w+)\s*\(", re.IGNORECASE)
@@ -80,8 +80,10 @@ def quoted_file(path: Path) -> str:
 
 
 @contextmanager
-def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnection]:
+def session(store: Store, *, threads: int = 1, only: Collection[str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB with one view a core or out table and the project's macros.
+
+    With ``only``, core tables hold the rows of these sessions alone.
 
     A table that has no file yet is an empty table of the right columns, so that SQL runs on a new machine too. A row that the files
     of several sessions hold is there once, from the first of them, as in ``Store.read``. A table with a damaged file has no view: SQL
@@ -96,6 +98,8 @@ def session(store: Store, *, threads: int = 1) -> Iterator[duckdb.DuckDBPyConnec
             if table.layer == "raw":
                 continue
             paths = store.files(name)
+            if only is not None and table.layer == "core":
+                paths = [path for path in paths if path.stem.removeprefix("session=") in {*only, SHARED}]
             if paths:
                 problem = _view(connection, store, table, paths)
                 known += [(name, str(path), problem) for path in paths]
@@ -146,7 +150,8 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, pat
         if {read_stamp(path) for path in paths} == {(table.name, table.schema_version)}:
             connection.execute(f'CREATE VIEW "{table.name}" AS {_rows(table, paths)}')
         else:  # a foreign file, or one of an older meaning: refused or lifted, as everywhere
-            connection.register(table.name, store.read(table.name))
+            pieces = [path.stem.removeprefix("session=") for path in paths]
+            connection.register(table.name, store.read_only(table.name, pieces))
     except IsocostError as error:
         return str(error)
     return None

@@ -15,6 +15,7 @@ Layout under the root::
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,32 @@ class Store:
     def report(self) -> Path:
         """The report's page."""
         return self.root / "report" / "index.html"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the root is one: it holds a lake or core tables."""
+        return any((self.root / name).is_dir() for name in ("lake", "core"))
+
+    def existing(self) -> Store:
+        """This store, for whoever reads what others have made.
+
+        Raises:
+            IsocostError: there is no data root here; nothing was made.
+        """
+        if self.is_there:
+            return self
+        what = "there is no data root here"
+        if self.root.is_dir():
+            what = "is no data root: it holds neither a lake nor core tables"
+        elif self.root.exists():
+            what = "is no folder"
+        near = difflib.get_close_matches(self.root.name, _roots_in(self.root.parent), n=1)
+        hint = f"Did you mean {self.root.parent / near[0]}? " if near else ""
+        raise IsocostError(
+            what,
+            where=str(self.root),
+            remedy=f"{hint}Name another one with --data or $ISOCOST_DATA; `isocost plan`, `isocost import` and runs make a new one",
+        )
 
     def session_file(self, session_id: str) -> Path:
         """The JSON file that says what a session was asked to do."""
@@ -125,6 +152,14 @@ class Store:
     def stored_tables(self) -> list[str]:
         """Names of the core and out tables that have at least one file."""
         return [name for name, table in all_tables().items() if table.layer != "raw" and self.files(name)]
+
+
+def _roots_in(folder: Path) -> list[str]:
+    """Names of the data roots in a folder."""
+    try:
+        return [path.name for path in folder.iterdir() if path.is_dir() and Store(path).is_there]
+    except OSError:
+        return []
 
 
 def _joined(table_name: str, paths: Sequence[Path], where: pl.Expr | None, columns: Sequence[str] | None) -> pl.DataFrame:

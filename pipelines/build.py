@@ -47,7 +47,12 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
         sensors=[
             sweep_folder,
             inbox,
-            dg.AutomationConditionSensorDefinition("refresh_on_new_core", target=dg.AssetSelection.groups("out", "publish")),
+            dg.AutomationConditionSensorDefinition(
+                "refresh_on_new_core",
+                target=dg.AssetSelection.groups("out", "publish"),
+                description="Watches the core tables: when those of a session are new and their blocking checks have passed, the derived "
+                "and published tables are built. Measures nothing.",
+            ),
         ],
         resources={**default_resources(), **(resource_overrides or {})},
         # One process a run: a step's own process costs seconds of imports, and the engine already has a process of its own.

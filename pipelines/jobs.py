@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import dagster as dg
 
+from assets.resources import MAKES_ROOT
+
 _CORE_AND_DOWN = dg.AssetSelection.groups("core", "out", "publish")
 
 sweep_job = dg.define_asset_job(
     "sweep",
     selection=dg.AssetSelection.assets("raw_generations", "raw_steps", "raw_telemetry") | _CORE_AND_DOWN,
     description="One engine session from generation to the published tables. Samples already banked are not generated again.",
-    tags={"isocost/measures": "true"},
+    tags={"isocost/measures": "true", MAKES_ROOT: "true"},
 )
 
 import_job = dg.define_asset_job(
     "bring_in",
     selection=dg.AssetSelection.assets("raw_imports") | _CORE_AND_DOWN,
     description="Another tool's results, from its file to the published tables.",
+    tags={MAKES_ROOT: "true"},
 )
 
 refresh_job = dg.define_asset_job(

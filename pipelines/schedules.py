@@ -7,7 +7,14 @@ from assets.partitions import sessions
 from pipelines.jobs import refresh_job
 
 
-@dg.schedule(name="nightly_refresh", job=refresh_job, cron_schedule="0 3 * * *", execution_timezone="UTC")
+@dg.schedule(
+    name="nightly_refresh",
+    job=refresh_job,
+    cron_schedule="0 3 * * *",
+    execution_timezone="UTC",
+    description="At 03:00 UTC, one run over every registered session and import: what no longer fits the bank is built, and the warehouse, "
+    "the exports and the report are published. Measures nothing; a session that cannot be read is named and holds up no other.",
+)
 def nightly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Refreshes everything derived in one run over all sessions."""
     keys = sessions.get_partition_keys(dynamic_partitions_store=context.instance)

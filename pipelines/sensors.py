@@ -4,6 +4,7 @@ A sensor only registers sessions and requests runs; planning is in ``isocost.ref
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,13 @@ from pipelines.jobs import import_job, sweep_job
 SWEEPS_VARIABLE = "ISOCOST_SWEEPS"
 INBOX_VARIABLE = "ISOCOST_INBOX"
 SIDECAR = ".import.yaml"
+AT_FAULT_TAG = "isocost/files_at_fault"
+"""Tag of a run that was requested beside files with a mistake: what is wrong with them."""
+_TAG_LENGTH = 1000
+
+
+def _folder(variable: str, name: str) -> Path:
+    return Path(os.environ.get(variable) or Path(os.environ.get("ISOCOST_DATA") or "data") / name).resolve()
 
 
 def sweeps_folder() -> Path:
@@ -35,13 +43,19 @@ def inbox_folder() -> Path:
     return _folder(INBOX_VARIABLE, "inbox")
 
 
-@dg.sensor(name="sweep_folder", job=sweep_job, minimum_interval_seconds=30)
+@dg.sensor(
+    name="sweep_folder",
+    job=sweep_job,
+    minimum_interval_seconds=30,
+    description=f"Watches {sweeps_folder()} (${SWEEPS_VARIABLE}, else `sweeps` in the data root). A new or changed sweep file is planned "
+    "and measured, one run a session. A file with a mistake is named in the tick, with its line, and holds up no other.",
+)
 def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
     """Plans every new or changed sweep file and requests one run a session.
 
-    A file with a mistake is named in the tick's message and tried again when it changes; the other files are not held up.
+    A file with a mistake is named in the tick and tried again when it changes; the other files are not held up.
     """
-    place, requests, added, told = store.open(), [], [], []
+    place, requests, told = store.open(), [], []
     files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
     for path in files:
         try:
@@ -49,40 +63,62 @@ def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> d
             planned = refresh.plan_sweep(place, path)
         except IsocostError as error:
             told.append(str(error))
-            context.log.error(str(error))
             continue
-        for session_id in planned:
-            added.append(session_id)
-            requests.append(
-                dg.RunRequest(run_key=f"{session_id}:{digest}", partition_key=session_id, tags={"isocost/sweep_file": path.name})
-            )
-    if not requests:
-        return dg.SkipReason("; ".join(told) or f"no sweep file in {sweeps_folder()}")
-    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[sessions.build_add_request(sorted(set(added)))])
+        tags = {"isocost/sweep_file": path.name}
+        requests += [dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, tags=tags) for key in planned]
+    return _evaluated(context, requests, told, nothing=f"no sweep file in {sweeps_folder()}")
 
 
-@dg.sensor(name="inbox_folder", job=import_job, minimum_interval_seconds=30)
+@dg.sensor(
+    name="inbox_folder",
+    job=import_job,
+    minimum_interval_seconds=30,
+    description=f"Watches {inbox_folder()} (${INBOX_VARIABLE}, else `inbox` in the data root) for NAME{SIDECAR}, which says what the "
+    "results beside it are. They are imported when either changes. A sidecar with a mistake is named in the tick and holds up no other.",
+)
 def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Requests an import for every ``NAME.import.yaml`` in the inbox.
 
     The sidecar says what the file beside it is: ``format``, ``path`` (relative to the sidecar), and ``provenance``, ``unknown`` or
     ``mapping`` where the format needs them. Write the data first and the sidecar last.
     """
-    requests, added, told = [], [], []
+    requests, told = [], []
     for sidecar in sorted(inbox_folder().glob(f"*{SIDECAR}")):
         try:
             config, digest = _read_sidecar(sidecar)
         except IsocostError as error:
             told.append(str(error))
-            context.log.error(str(error))
             continue
         key = IMPORT_PREFIX + slug(sidecar.name.removesuffix(SIDECAR), 60)
-        added.append(key)
         run_config = dg.RunConfig(ops={"raw_imports": config})
         requests.append(dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, run_config=run_config))
-    if not requests:
-        return dg.SkipReason("; ".join(told) or f"no *{SIDECAR} in {inbox_folder()}")
-    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[sessions.build_add_request(added)])
+    return _evaluated(context, requests, told, nothing=f"no *{SIDECAR} in {inbox_folder()}")
+
+
+def _evaluated(
+    context: dg.SensorEvaluationContext, requests: list[dg.RunRequest], told: list[str], *, nothing: str
+) -> dg.SensorResult | dg.SkipReason:
+    """What a tick comes to: runs for what is new, and every mistake said.
+
+    A tick that requests runs has no message in Dagster: mistakes are in its log and, as a tag, on the runs that it requests. The next
+    tick has nothing new to request, since the cursor knows what was, and shows the mistakes as its message for as long as they are there.
+    """
+    for mistake in told:
+        context.log.error(mistake)
+    before = set(json.loads(context.cursor)) if context.cursor else set()
+    fresh = [request for request in requests if request.run_key not in before]
+    if not fresh:
+        unchanged = f"{len(requests)} runs were requested before and nothing has changed since" if requests else nothing
+        return dg.SkipReason("; ".join(told) or unchanged)
+    if told:
+        beside = {AT_FAULT_TAG: "; ".join(told)[:_TAG_LENGTH]}
+        fresh = [request.with_replaced_attrs(tags={**request.tags, **beside}) for request in fresh]
+    keys = sorted({request.partition_key for request in fresh})
+    return dg.SensorResult(
+        run_requests=fresh,
+        dynamic_partitions_requests=[sessions.build_add_request(keys)],
+        cursor=json.dumps(sorted(request.run_key for request in requests)),
+    )
 
 
 def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
@@ -119,7 +155,3 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as error:
         raise IsocostError(f"cannot be read: {error.strerror}", where=str(path)) from error
-
-
-def _folder(variable: str, name: str) -> Path:
-    return Path(os.environ.get(variable) or Path(os.environ.get("ISOCOST_DATA") or "data") / name).resolve()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import threading
 import time
 import urllib.error
@@ -23,6 +24,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from isocost.capabilities import Capabilities, Exempt, Role
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
 from isocost.errors import IsocostError
@@ -35,7 +37,29 @@ _OPTIONS = {
     "retries": int,
     "extra_body": dict,
 }
+_THE_SERVERS = Exempt(Role.NEITHER, "It is the server's own and not ours to set.")
+_REACHED = Exempt(Role.NEITHER, "How the server is reached changes no answer.")
+_ORDER = Exempt(Role.CONDITION, "The order in which requests are handed over changes no answer.")
+_EXEMPT = {
+    "seed": Exempt(Role.NEITHER, "A server has one of its own; requests are seeded by the point's seed, or not at all."),
+    "max_model_len": _THE_SERVERS,
+    "kv_cache_bytes": _THE_SERVERS,
+    "max_num_batched_tokens": _THE_SERVERS,
+    "block_size": _THE_SERVERS,
+    "enable_prefix_caching": _THE_SERVERS,
+    "enforce_eager": _THE_SERVERS,
+    "model.card": Exempt(Role.NEITHER, "It prices what was generated, at any later time."),
+    "options.base_url": _REACHED,
+    "options.api_key_variable": _REACHED,
+    "options.timeout_s": _REACHED,
+    "options.retries": _REACHED,
+    "options.in_flight": _ORDER,
+    "options.isolate_points": _ORDER,
+}
 _LONGEST_WAIT_S = 0.2
+_FINISHED = {"eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop", "tool_calls": "stop", "function_call": "stop"}
+_KNOWN_FINISHES = frozenset(("stop", "length", "abort", "error", "repetition"))
+_SERVED = ("root", "max_model_len", "owned_by")
 _AGAIN = frozenset((408, 409, 425, 429, 500, 502, 503, 504))
 
 
@@ -57,6 +81,7 @@ class OpenAiEngine:
     """A server somewhere; see the module's docstring."""
 
     name: ClassVar[str] = "openai"
+    capabilities: ClassVar[Capabilities] = Capabilities(loads_model=False, tells_configuration=False, tells_version=False, exempt=_EXEMPT)
 
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""
@@ -83,20 +108,40 @@ class OpenAiEngine:
             raise IsocostError(
                 f"the environment variable {self._key_variable} is not set", where="engine.options.api_key_variable", remedy="Set it."
             )
-        try:
-            with self._open("/models", None, timeout_s=min(self._timeout, 30)) as response:
-                self._models = list(json.load(response).get("data", []))
-        except (OSError, ValueError, AttributeError) as error:
-            raise IsocostError(
-                f"the server does not answer: {error}", where=f"{self._url}/models", remedy="Start it, or mend engine.options.base_url."
-            ) from None
+        self._models = self._served_models()
         names = sorted(str(model.get("id")) for model in self._models)
-        if self._settings.model_path not in names:
+        if names and self._settings.model_path not in names:
             raise IsocostError(
                 f"the server does not serve {self._settings.model_path!r}",
                 where=f"{self._url}/models",
                 remedy=f"It serves {', '.join(names)}.",
             )
+
+    def _served_models(self) -> list[dict[str, Any]]:
+        """What the server lists; nothing of a server that has no such list."""
+        where = f"{self._url}/models"
+        try:
+            with self._open(self._url + "/models", None, timeout_s=min(self._timeout, 30)) as response:
+                found = json.load(response)
+            return [model for model in found.get("data") or () if isinstance(model, dict)]
+        except urllib.error.HTTPError as error:
+            if error.code in (404, 405):
+                return []
+            remedy = "Check engine.options.base_url."
+            if error.code in (401, 403):
+                remedy = "Name the environment variable that holds the key in engine.options.api_key_variable, or correct the key."
+            raise IsocostError(f"the server refuses: HTTP {error.code} {error.reason}", where=where, remedy=remedy) from None
+        except OSError as error:
+            why = getattr(error, "reason", error)
+            why = getattr(why, "strerror", None) or why
+            remedy = "Start it, or correct engine.options.base_url in the sweep file."
+            raise IsocostError(f"the server does not answer: {why}", where=where, remedy=remedy) from None
+        except (ValueError, AttributeError, TypeError):
+            raise IsocostError(
+                "what answers is no server with OpenAI's interface: its list of models is no JSON of that form",
+                where=where,
+                remedy="Correct engine.options.base_url; it usually ends in /v1.",
+            ) from None
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
         """See `Engine`; only the server can tell."""
@@ -110,15 +155,31 @@ class OpenAiEngine:
             self._threads.append(thread)
 
     def describe(self) -> dict[str, Any]:
-        """See `Engine`: what the server says of itself; its configuration is not ours to know."""
-        served = [m for m in self._models if m.get("id") == self._settings.model_path]
+        """See `Engine`: what the server says of itself; the rest of its configuration is not ours to know."""
+        served = next((m for m in self._models if m.get("id") == self._settings.model_path), {})
+        told = {name: served[name] for name in _SERVED if served.get(name) is not None}
         return {
             "engine": self.name,
             "base_url": self._url,
             "api": "chat" if self._chat else "completions",
             "served": served,
+            "version": self._version(),
+            "resolved": {"model": {"model": self._settings.model_path, **told}},
             "device": "remote",
         }
+
+    def _version(self) -> str | None:
+        """The server's version where it tells it the way vLLM and SGLang do, beside the interface; None elsewhere."""
+        root = self._url.removesuffix("/v1")
+        for path, key in (("/version", "version"), ("/get_server_info", "version")):
+            try:
+                with self._open(root + path, None, timeout_s=min(self._timeout, 5)) as response:
+                    told = json.load(response).get(key)
+            except (OSError, ValueError, AttributeError):
+                continue
+            if isinstance(told, str) and told:
+                return told
+        return None
 
     def add(self, request: Request) -> None:
         """See `Engine`."""
@@ -159,7 +220,7 @@ class OpenAiEngine:
             try:
                 self._done.put(self._ask(request, arrival, queued))
             except Exception as error:
-                said = f"{type(error).__name__}: {error}"[:500]
+                said = (str(error) if isinstance(error, IsocostError) else f"{type(error).__name__}: {error}")[:500]
                 failed = Completion(
                     request_id=request.request_id, text=None, token_ids=None, finish_reason="error", error=said, arrival_unix_s=arrival
                 )
@@ -172,9 +233,9 @@ class OpenAiEngine:
                 stream = self._receive(request)
                 break
             except urllib.error.HTTPError as error:
-                said = error.read(2000).decode("utf-8", "replace")
+                said = told_by(error.read(20_000).decode("utf-8", "replace"))
                 if error.code not in _AGAIN or attempt == self._retries:
-                    raise IsocostError(f"HTTP {error.code}: {said}") from None
+                    raise IsocostError(f"HTTP {error.code}: {said or error.reason}") from None
             except (OSError, ValueError):
                 if attempt == self._retries:
                     raise
@@ -185,8 +246,8 @@ class OpenAiEngine:
             request_id=request.request_id,
             text="".join(stream.text),
             token_ids=None,
-            finish_reason=stream.finish_reason or "error",
-            stop_reason=None if stream.stop_reason is None else str(stream.stop_reason),
+            finish_reason=finish_reason(stream.finish_reason),
+            stop_reason=_stop_reason(stream),
             error=None if stream.finish_reason else "the stream ended without a finish reason",
             prompt_tokens=stream.usage.get("prompt_tokens"),
             output_tokens=tokens,
@@ -202,7 +263,7 @@ class OpenAiEngine:
     def _receive(self, request: Request) -> _Stream:
         stream = _Stream()
         path = "/chat/completions" if self._chat else "/completions"
-        with self._open(path, self._body(request), timeout_s=self._timeout) as response:
+        with self._open(self._url + path, self._body(request), timeout_s=self._timeout) as response:
             for event in events(response):
                 if event.get("usage"):
                     stream.usage = event["usage"]
@@ -211,10 +272,12 @@ class OpenAiEngine:
         return stream
 
     def _piece(self, stream: _Stream, choice: dict[str, Any]) -> None:
-        text = (choice.get("delta") or {}).get("content") if self._chat else choice.get("text")
-        if text:
+        delta = (choice.get("delta") or {}) if self._chat else {"content": choice.get("text")}
+        # Thoughts that a server sends apart are no part of the text, but their first token is the first token.
+        if any(delta.get(name) for name in ("content", "reasoning_content", "reasoning")):
             stream.first_s = stream.first_s or time.monotonic()
-            stream.text.append(text)
+        if delta.get("content"):
+            stream.text.append(delta["content"])
         sampled, top = chat_logprobs(choice) if self._chat else completion_logprobs(choice)
         stream.sampled += sampled
         stream.top += top
@@ -249,12 +312,38 @@ class OpenAiEngine:
             body |= {"prompt": "\n\n".join(m["content"] for m in request.messages), "logprobs": k}
         return body | dict(self._extra)
 
-    def _open(self, path: str, body: dict[str, Any] | None, *, timeout_s: float) -> Any:
+    def _open(self, url: str, body: dict[str, Any] | None, *, timeout_s: float) -> Any:
         headers = {"Content-Type": "application/json"}
         if self._key_variable:
             headers["Authorization"] = f"Bearer {os.environ.get(self._key_variable, '')}"
         data = None if body is None else json.dumps(body).encode()
-        return urllib.request.urlopen(urllib.request.Request(self._url + path, data=data, headers=headers), timeout=timeout_s)
+        return urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=timeout_s)
+
+
+def told_by(body: str) -> str:
+    """What a refusal says, in one line: the message of OpenAI's error object where it is one, else its text without markup."""
+    try:
+        told = json.loads(body)
+        told = told.get("error", told) if isinstance(told, dict) else told
+        body = str(told.get("message") or told.get("detail") or told) if isinstance(told, dict) else str(told)
+    except ValueError:
+        body = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL | re.IGNORECASE)
+    return " ".join(body.split())[:300]
+
+
+def finish_reason(told: str | None) -> str:
+    """A server's word for why a text ended as one of ours; a stream that ended without a word is an error, an unknown word an abort."""
+    if told is None:
+        return "error"
+    return _FINISHED.get(told, told if told in _KNOWN_FINISHES else "abort")
+
+
+def _stop_reason(stream: _Stream) -> str | None:
+    """What stopped the text; the server's own word where ours is another."""
+    if stream.stop_reason is not None:
+        return str(stream.stop_reason)
+    told = stream.finish_reason
+    return told if told is not None and told not in _KNOWN_FINISHES else None
 
 
 def events(lines: Any) -> Iterator[dict[str, Any]]:

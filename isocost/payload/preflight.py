@@ -19,6 +19,8 @@ def check_budgets(session: Session) -> None:
         IsocostError: names the point and both numbers.
     """
     longest = session.engine.max_model_len
+    if longest is None:  # the server's own, which it holds requests to
+        return
     for planned in session.points:
         wanted = planned.point.budget.max_tokens
         if wanted >= longest:
@@ -51,7 +53,7 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
     tokens = dict(zip(unique, counted, strict=True))
     config = work.session.engine
     for point, item in asked:
-        if tokens[item.prompt_hash] + point.budget.max_tokens > config.max_model_len:
+        if config.max_model_len is not None and tokens[item.prompt_hash] + point.budget.max_tokens > config.max_model_len:
             raise IsocostError(
                 f"the prompt has {tokens[item.prompt_hash]} tokens; with max_tokens {point.budget.max_tokens} that is more than "
                 f"max_model_len {config.max_model_len}",

@@ -23,6 +23,7 @@ import isocost
 from isocost.bank.files import Files
 from isocost.bank.resume import done_elsewhere, missing_samples
 from isocost.bank.writer import RunWriter, open_run
+from isocost.capabilities import capabilities_of
 from isocost.engines.protocol import Engine, engine_class
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
@@ -169,7 +170,7 @@ def _measure(
 def _power(session: Session, engine: Engine, writer: RunWriter, stop: Stop) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     from isocost.telemetry import NoSource, PowerSampler, open_source
 
-    if session.telemetry != "none" and engine.name != "vllm":
+    if session.telemetry != "none" and not capabilities_of(engine.name).loads_model:
         source = NoSource(f"the engine {engine.name} does not compute on this machine, whose power says nothing about it")
     else:
         # Only the devices the engine computes on: another board's idle power, or a processor's, is not the engine's.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from isocost.bank.resume import planned_samples
+from isocost.capabilities import capabilities_of
 from isocost.engines.protocol import EngineSettings, Request
 from isocost.errors import IsocostError
 from isocost.sweep import Point, Session, model_folder, sample_id_of
@@ -151,9 +152,9 @@ def payload_options(session: Session) -> dict[str, int | bool]:
 def engine_settings(session: Session, seed: int) -> EngineSettings:
     """The engine's settings from the session; `seed` may differ from the session's in later attempts."""
     engine = session.engine
-    is_server = engine.engine == "openai"
+    loads_model = capabilities_of(engine.engine).loads_model
     return EngineSettings(
-        model_path=engine.model.path if is_server else str(model_folder(engine.model.path)),
+        model_path=str(model_folder(engine.model.path)) if loads_model else engine.model.path,
         model_name=engine.model.name,
         dtype=engine.model.dtype,
         quantization=engine.model.quantization,

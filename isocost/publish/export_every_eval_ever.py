@@ -23,6 +23,7 @@ import polars as pl
 import isocost
 from isocost.errors import IsocostError
 from isocost.hashing import slug, text_hash
+from isocost.tables.tallies import graded
 
 SCHEMA_VERSION = "0.3.0"
 RELATIONSHIPS = ("first_party", "third_party", "collaborative", "other")
@@ -93,7 +94,7 @@ def export_every_eval_ever(
     """
     if relationship not in RELATIONSHIPS:
         raise IsocostError(f"{relationship!r} is no relationship", remedy=f"Use one of {', '.join(RELATIONSHIPS)}")
-    judged = samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
+    judged = graded(samples)
     if judged.is_empty():
         raise IsocostError("no sample is judged, there is nothing to export", where="core_samples", remedy="Grade the samples first")
     joined = judged.join(
@@ -158,7 +159,7 @@ def _place(point: dict[str, Any], evaluation_id: str) -> str:
 
 
 def _aggregate(own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], evaluation_id: str, result_id: str) -> dict[str, Any]:
-    per_problem = own.group_by("problem_id").agg(pl.col("correct").mean())["correct"]
+    per_problem = own.group_by("problem_id").agg(pl.col("worth").mean())["worth"]
     deviation = per_problem.std() if per_problem.len() > 1 else None
     uncertainty: dict[str, Any] = {"num_samples": per_problem.len()}
     if deviation is not None:
@@ -204,7 +205,7 @@ def _aggregate(own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], e
                     "score_type": "continuous",
                     "min_score": 0.0,
                     "max_score": 1.0,
-                    "evaluation_description": "Mean over problems of the share of correct samples.",
+                    "evaluation_description": "Mean over problems of the share of correct samples; of the score where it is partial.",
                 },
                 "score_details": {"score": per_problem.mean(), "uncertainty": uncertainty},
                 "generation_config": {"generation_args": arguments, "additional_details": _texts(details)},
@@ -228,7 +229,8 @@ def _instance(row: dict[str, Any], point: dict[str, Any], evaluation_id: str, re
         "input": {"raw": question, "reference": [] if reference is None else [reference]},
         "output": {"raw": [] if text is None else [text]},
         "answer_attribution": [],
-        "evaluation": {"score": float(row["correct"]) if row["score"] is None else row["score"], "is_correct": row["correct"]},
+        # The schema demands a verdict: an answer of partial credit is not the right one.
+        "evaluation": {"score": row["worth"] if row["score"] is None else row["score"], "is_correct": bool(row["correct"])},
         "metadata": _texts(metadata),
     }
     if row["answer"] is not None:

@@ -7,6 +7,7 @@ bound stated. Not here: windows (early_stopping.py), a verifier that ends the se
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -54,6 +55,35 @@ def beta_stop_table(threshold: float, most: int) -> Bools:
     return (betainc(second + 1.0, first + 1.0, 0.5) >= threshold) & (first > 0)
 
 
+def leads_to_stop(stop: Callable[[Ints, Ints], Bools], most: int) -> Ints:
+    """For each runner-up count 0..most the smallest count of the leader at which a policy stops; most + 1 where it goes on.
+
+    Both rules here stop at any larger lead, too, so that a bisection finds it: a table of all pairs would grow with the square of the cap.
+    """
+    runner_up = np.arange(most + 1)
+    low, high = np.zeros(most + 1, dtype=np.int64), np.full(most + 1, most + 1)  # stops at none of ..low; at high or nowhere
+    while np.any(high - low > 1):
+        middle = (low + high) // 2
+        stops = stop(middle, runner_up)
+        low, high = np.where(stops, low, middle), np.where(stops, middle, high)
+    return high
+
+
+def beta_leads(threshold: float, most: int) -> Ints:
+    """`beta_stop_table` as the leader's count at which it stops, (most + 1,); see `leads_to_stop`."""
+    if not 0 < threshold <= 1:
+        raise IsocostError(f"must lie in (0, 1], got {threshold}", where="threshold")
+    return leads_to_stop(lambda first, second: betainc(second + 1.0, first + 1.0, 0.5) >= threshold, most)
+
+
+def sprt_leads(share: float, alpha: float, beta: float, most: int) -> Ints:
+    """`sprt_stop_table` as the leader's count at which it stops, (most + 1,); see `leads_to_stop`."""
+    if not (0.5 < share < 1 and 0 < alpha < 1 and 0 < beta < 1):
+        raise IsocostError(f"got share {share}, alpha {alpha}, beta {beta}", where="sprt", remedy="share in (0.5, 1), errors in (0, 1).")
+    scale, bound = np.log(share / (1 - share)), np.log((1 - beta) / alpha) - 1e-12
+    return leads_to_stop(lambda first, second: (first - second) * scale >= bound, most)
+
+
 def sprt_stop_table(share: float, alpha: float, beta: float, most: int) -> Bools:
     """stop[a, b] by Wald's test of "the leader has this share of the top two" against the runner-up having it.
 
@@ -93,8 +123,8 @@ def adaptive_consistency(
         `AdaptiveResult`; ties at the stop share the credit.
     """
     caps, _ = read_budgets(max_samples)
-    table = beta_stop_table(threshold, int(caps.max()))
-    return run_policy(counts, correct, table, max_samples, abstained=abstained, most_states=most_states, orders=orders, seed=seed)
+    leads = beta_leads(threshold, int(caps.max()))
+    return run_policy(counts, correct, leads, max_samples, abstained=abstained, most_states=most_states, orders=orders, seed=seed)
 
 
 def sequential_ratio_test(
@@ -115,14 +145,14 @@ def sequential_ratio_test(
     Other arguments and the result as `adaptive_consistency`.
     """
     caps, _ = read_budgets(max_samples)
-    table = sprt_stop_table(share, alpha, beta, int(caps.max()))
-    return run_policy(counts, correct, table, max_samples, abstained=abstained, most_states=most_states, orders=orders, seed=seed)
+    leads = sprt_leads(share, alpha, beta, int(caps.max()))
+    return run_policy(counts, correct, leads, max_samples, abstained=abstained, most_states=most_states, orders=orders, seed=seed)
 
 
 def run_policy(
     counts: ArrayLike,
     correct: ArrayLike,
-    stop: Bools,
+    leads: Ints,
     max_samples: ArrayLike,
     *,
     abstained: ArrayLike,
@@ -131,7 +161,10 @@ def run_policy(
     seed: int,
     keys: Ints | None = None,
 ) -> AdaptiveResult:
-    """Any policy that stops by a table over the two largest counts; ``keys`` seed each problem apart from its position."""
+    """Any policy that stops by the two largest counts; ``keys`` seed each problem apart from its position.
+
+    ``leads`` is the leader's count at which it stops, by that of the runner-up; see `leads_to_stop`.
+    """
     votes, values, one_row = read_classes(counts, correct)
     caps, one_cap = read_budgets(max_samples)
     free = np.broadcast_to(read_counts("abstained", abstained), (len(votes),))
@@ -145,12 +178,13 @@ def run_policy(
         usable = np.flatnonzero(caps <= n)
         if usable.size == 0:
             continue
-        most = int(caps[usable].max())
-        trace, exact[row] = _trace(votes[row], values[row], int(free[row]), stop, most, most_states, orders, start_state(seed, seeds[row]))
+        trace, exact[row] = _trace(
+            votes[row], values[row], int(free[row]), leads, caps[usable], most_states, orders, start_state(seed, seeds[row])
+        )
         at = caps[usable]
         accuracy[row, usable] = np.cumsum(trace.stopped)[at] + trace.forced[at]
         samples[row, usable] = np.concatenate([[0.0], np.cumsum(trace.alive)])[at]
-        draws[row, usable] = np.concatenate([np.zeros((1, width)), np.cumsum(trace.drawn, axis=0)])[at]
+        draws[row, usable] = trace.drawn
     shape = Shape(one_row, one_cap)
     flat = np.broadcast_to(exact[:, None], accuracy.shape)
     spread = np.where(flat, 0.0, np.sqrt(np.log(2 / MISS) / (2 * orders)))
@@ -168,7 +202,7 @@ def _drop(values: Floats, shape: Shape) -> Floats:
 
 @dataclass
 class _Trace:
-    """What the kernels fill; see kernels_adaptive."""
+    """What the kernels fill, see kernels_adaptive; ``drawn`` summed up to each cap, (caps, classes + 1)."""
 
     stopped: Floats
     forced: Floats
@@ -182,26 +216,32 @@ def start_state(seed: int, problem: int) -> np.uint64:
 
 
 def _trace(
-    votes: Ints, values: Floats, free: int, stop: Bools, most: int, most_states: int, orders: int, key: np.uint64
+    votes: Ints, values: Floats, free: int, leads: Ints, caps: Ints, most_states: int, orders: int, key: np.uint64
 ) -> tuple[_Trace, bool]:
     """Runs one problem, exactly where its groups allow; traces are by class whichever way they were made."""
+    most = int(caps.max())
     lone = (votes == 1) & (values == 0)
     own = np.flatnonzero((votes > 0) & ~lone)
     sizes = np.concatenate([votes[own], [lone.sum()], [free]]).astype(np.int64)
     kinds = np.concatenate([np.zeros(len(own)), [1], [2]]).astype(np.int64)
     worth = np.concatenate([values[own], [0.0, 0.0]])
     states = float(np.prod(np.minimum(sizes, most) + 1.0))
-    drawn = np.zeros((most + 1, len(votes) + 1))
-    trace = _Trace(np.zeros(most + 1), np.zeros(most + 1), np.zeros(most + 1), drawn)
+    trace = _Trace(np.zeros(most + 1), np.zeros(most + 1), np.zeros(most + 1), np.zeros((len(caps), len(votes) + 1)))
     if states <= most_states:
         groups = np.zeros((most + 1, len(sizes)))
-        run_states(sizes, kinds, worth, stop, most, trace.stopped, trace.forced, trace.alive, groups)
-        drawn[:, own] = groups[:, : len(own)]
-        drawn[:, np.flatnonzero(lone)] = groups[:, -2:-1] / max(int(lone.sum()), 1)
-        drawn[:, -1] = groups[:, -1]
+        run_states(sizes, kinds, worth, leads, most, trace.stopped, trace.forced, trace.alive, groups)
+        groups[:, -2] /= max(int(lone.sum()), 1)
+        summed = np.concatenate([np.zeros((1, len(sizes))), np.cumsum(groups, axis=0)])[caps]
+        trace.drawn[:, own] = summed[:, : len(own)]
+        trace.drawn[:, np.flatnonzero(lone)] = summed[:, -2:-1]
+        trace.drawn[:, -1] = summed[:, -1]
         return trace, True
     sequence = np.concatenate([np.repeat(np.arange(len(votes)), votes), np.full(free, len(votes))])
-    run_orders(sequence, values, stop, most, orders, key, trace.stopped, trace.forced, trace.alive, drawn)
+    rising = np.sort(caps)
+    drawn = np.zeros(trace.drawn.shape)
+    slots = np.searchsorted(rising, np.arange(1, most + 1))  # the first cap that has room for each draw
+    run_orders(sequence, values, leads, most, orders, key, trace.stopped, trace.forced, trace.alive, slots, drawn)
+    trace.drawn[np.argsort(caps, kind="stable")] = np.cumsum(drawn, axis=0)
     return trace, False
 
 

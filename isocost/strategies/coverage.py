@@ -10,26 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
+from isocost.strategies.kernels_coverage import miss_products
 from isocost.strategies.shapes import Floats, Ints, Shape, read_budgets, read_counts
-
-_LOOK = 256
 
 
 def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
     """C(n-c, k) / C(n, k), elementwise after broadcasting: the chance that k of n samples avoid all c marked ones.
 
-    A product of min(c, k) factors (the ratio is symmetric in c and k), so it neither overflows nor cancels. NaN where k > n.
+    A product of min(c, k) factors (the ratio is symmetric in c and k), so it neither overflows nor cancels; it ends where it has
+    vanished, after O(sqrt(n)) factors at most. NaN where k > n.
     """
     n, c, k = np.broadcast_arrays(n, c, k)
-    few, many = np.minimum(c, k), np.maximum(c, k)
-    product = np.ones(n.shape, dtype=np.float64)
-    for i in range(int(few.max(initial=0))):
-        live = i < few
-        left = np.maximum(n - many - i, 0)
-        np.multiply(product, left / np.maximum(n - i, 1), out=product, where=live)
-        if i % _LOOK == _LOOK - 1 and not product[live].any():
-            break  # nothing is left to multiply: half a million factors of a bank of a million end after a thousand
-    return np.where(k > n, np.nan, product)
+    product = np.empty(n.size)
+    flat = (np.ascontiguousarray(a, dtype=np.int64).ravel() for a in (n, np.minimum(c, k), np.maximum(c, k)))
+    miss_products(*flat, product)
+    return np.where(k > n, np.nan, product.reshape(n.shape))
 
 
 def _read(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> tuple[Ints, Ints, Ints, Shape, tuple[Ints, ...]]:

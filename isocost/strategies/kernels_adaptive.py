@@ -4,6 +4,7 @@ Lives here: numba code only, called by adaptive.py, which explains the method. B
 samples t, from which every cap on the samples is read off:
 stopped[t] correctness gained by stopping at t; forced[t] correctness if a vote were taken at t among paths still running;
 alive[t] chance of still running after t; drawn[t, g] chance that sample t+1 is drawn and falls into group g.
+leads[b] is the leader's count at which the policy stops beside a runner-up of b votes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from isocost.strategies.kernels_random import draw_next
 
 
 @njit(cache=True)
-def run_states(sizes, kinds, values, stop, most, stopped, forced, alive, drawn):
+def run_states(sizes, kinds, values, leads, most, stopped, forced, alive, drawn):
     """Exact sums over all orders of one problem by a sweep over count vectors.
 
     Groups: kind 0 = one answer class, kind 1 = pooled classes of one sample each, kind 2 = samples without an answer.
@@ -53,7 +54,7 @@ def run_states(sizes, kinds, values, stop, most, stopped, forced, alive, drawn):
                     second = votes
             if tied > 0:
                 credit /= tied
-            if stop[first, second]:
+            if first >= leads[second]:
                 stopped[total] += p * credit
             else:
                 forced[total] += p * credit
@@ -72,8 +73,11 @@ def run_states(sizes, kinds, values, stop, most, stopped, forced, alive, drawn):
 
 
 @njit(cache=True)
-def run_orders(sequence, values, stop, most, orders, key, stopped, forced, alive, drawn):
-    """The same traces averaged over random orders of one problem; ``sequence`` holds classes, the last group abstains."""
+def run_orders(sequence, values, leads, most, orders, key, stopped, forced, alive, slots, drawn):
+    """The same traces averaged over random orders of one problem; ``sequence`` holds classes, the last group abstains.
+
+    drawn[slots[t], g] sums what would be drawn[t, g] over the draws between two caps: a row a draw would grow with the square of n.
+    """
     n = sequence.shape[0]
     groups = drawn.shape[1]
     votes = np.zeros(groups, dtype=np.int64)
@@ -87,7 +91,7 @@ def run_orders(sequence, values, stop, most, orders, key, stopped, forced, alive
         first, second, tied, credit = 0, 0, 0, 0.0
         for t in range(most + 1):
             mean = credit / tied if tied > 0 else 0.0
-            if stop[first, second]:
+            if first >= leads[second]:
                 stopped[t] += share * mean
                 break
             forced[t] += share * mean
@@ -95,7 +99,7 @@ def run_orders(sequence, values, stop, most, orders, key, stopped, forced, alive
             if t == most:
                 break
             g = sequence[draw_next(order, t, state)]
-            drawn[t, g] += share
+            drawn[slots[t], g] += share
             if g == groups - 1:
                 continue
             votes[g] += 1

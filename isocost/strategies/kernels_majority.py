@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from isocost.strategies.kernels_random import draw_next
+
 UNIFORM, PESSIMISTIC, OPTIMISTIC = 0, 1, 2
 
 
@@ -164,3 +166,41 @@ def first_seen_row(sequence, values, width, ks, table, result):
     for i in range(ks.shape[0]):
         if ks[i] <= n:
             result[i] = total[ks[i]] / table[n, ks[i]]
+
+
+@njit(cache=True)
+def majority_orders(sequence, values, ks, mode, orders, key, means):
+    """Adds to means[b] the value of the majority answer of the first ks[b] samples, averaged over random orders of one problem.
+
+    ``sequence`` holds classes, -1 abstains; ``ks`` rise. Counts grow along an order, so that every budget is read off the same one.
+    """
+    votes = np.zeros(values.shape[0], dtype=np.int64)
+    touched = np.zeros(min(values.shape[0], ks[-1]), dtype=np.int64)
+    order = np.arange(sequence.shape[0])
+    state = np.zeros(1, dtype=np.uint64)
+    state[0] = key
+    share = 1.0 / orders
+    for _ in range(orders):
+        found, top, tied = 0, 0, 0
+        credit, worst, best = 0.0, np.inf, -np.inf
+        drawn = 0
+        for b in range(ks.shape[0]):
+            while drawn < ks[b]:
+                g = sequence[draw_next(order, drawn, state)]
+                drawn += 1
+                if g < 0:
+                    continue
+                if votes[g] == 0:
+                    touched[found] = g
+                    found += 1
+                votes[g] += 1
+                if votes[g] > top:
+                    top, tied, credit, worst, best = votes[g], 1, values[g], values[g], values[g]
+                elif votes[g] == top:
+                    tied += 1
+                    credit += values[g]
+                    worst, best = min(worst, values[g]), max(best, values[g])
+            if tied > 0:
+                means[b] += share * (credit / tied if mode == UNIFORM else worst if mode == PESSIMISTIC else best)
+        for i in range(found):
+            votes[touched[i]] = 0

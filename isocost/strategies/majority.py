@@ -92,14 +92,18 @@ def majority_at_k(
     ks, one_budget = read_budgets(k)
     free = np.broadcast_to(read_counts("abstained", abstained), (len(votes),))
     if abstentions == "wrong":
-        votes = np.concatenate([votes, free[:, None]], axis=1)
-        values = np.concatenate([values, np.zeros((len(votes), 1))], axis=1)
-        free = np.zeros_like(free)
+        votes, values, free = abstentions_as_class(votes, values, free)
     if ties == "first" and order is not None:
         out = _first_seen(votes, values, free, ks, order, abstentions)
     else:
         out = majority_of_rows(votes, values, free, ks, ties)
     return Shape(one_row, one_budget).give_back(out)
+
+
+def abstentions_as_class(votes: Ints, values: Floats, free: Ints) -> tuple[Ints, Floats, Ints]:
+    """Counts, class values and abstentions with the samples without an answer as one more class, which is wrong."""
+    values = np.concatenate([values, np.zeros((len(votes), 1))], axis=1)
+    return np.concatenate([votes, free[:, None]], axis=1), values, np.zeros_like(free)
 
 
 def majority_of_rows(votes: Ints, values: Floats, free: Ints, ks: Ints, ties: str = "uniform") -> Floats:

@@ -43,7 +43,8 @@ class PointBank:
         point_id: the point.
         problem_ids: one id a row, sorted.
         sizes: samples of each problem, (problems,).
-        correct: 1, 0, or NaN where ungraded, (problems, samples); rows are padded at the end, see `present`.
+        correct: 1, 0, or NaN where there is no verdict, (problems, samples); rows are padded at the end, see `present`. Without a verdict
+            a score strictly between 0 and 1 is what the sample is worth: partial credit. No samples wide for a bank of counts.
         classes: answer class, dense from 0 in each row; -1 for no answer and for padding.
         columns: further per-sample numbers by core column name, NaN where unknown.
         completions: number of the completion text, equal texts equal numbers, -1 unknown; None when not banked.
@@ -51,6 +52,7 @@ class PointBank:
         records: where each trace's window confidence reached new lows; None when not banked.
         verdicts: what each verification of a sample said, (problems, samples, verifications), NaN where it said nothing or does not
             exist; None when no sample was verified. The column n_verdicts counts those that exist.
+        tallies: correct samples of each problem where nothing but counts is known, (problems,); None otherwise.
     """
 
     point_id: str
@@ -63,6 +65,7 @@ class PointBank:
     labels: Mapping[str, str | None] = field(default_factory=dict)
     records: Records | None = None
     verdicts: Floats | None = None
+    tallies: Ints | None = None
 
     @cached_property
     def present(self) -> Bools:
@@ -70,19 +73,44 @@ class PointBank:
         return np.arange(self.correct.shape[1])[None, :] < self.sizes[:, None]
 
     @cached_property
+    def worth(self) -> Floats:
+        """What each sample is worth: its verdict, or its score strictly between 0 and 1 without one; NaN where nobody judged it."""
+        if "score" not in self.columns or not np.isnan(self.correct).any():
+            return self.correct
+        score = self.columns["score"]
+        return np.where(np.isnan(self.correct) & (score > 0) & (score < 1), score, self.correct)
+
+    @cached_property
     def ungraded(self) -> Bools:
         """Problems with a sample that nobody judged: any accuracy of theirs is unknown."""
-        return (np.isnan(self.correct) & self.present).any(axis=1)
+        return (np.isnan(self.worth) & self.present).any(axis=1)
+
+    @cached_property
+    def partial(self) -> Bools:
+        """Problems with a sample of partial credit: what needs a verdict is undefined for them, means are not."""
+        return (np.isnan(self.correct) & ~np.isnan(self.worth) & self.present).any(axis=1)
 
     @cached_property
     def right(self) -> Floats:
-        """Correctness with 0 in place of padding and of ungraded samples (whose problems are marked `ungraded`)."""
-        return np.where(self.present, np.nan_to_num(self.correct), 0.0)
+        """What each sample is worth, 0 in place of padding and of ungraded samples (whose problems are marked `ungraded`)."""
+        return np.where(self.present, np.nan_to_num(self.worth), 0.0)
 
     @cached_property
     def n_correct(self) -> Ints:
         """Correct samples of each problem."""
-        return self.right.sum(axis=1).astype(np.int64)
+        if self.tallies is not None:
+            return self.tallies
+        return np.where(self.present, np.nan_to_num(self.correct), 0.0).sum(axis=1).astype(np.int64)
+
+    @cached_property
+    def total_worth(self) -> Floats:
+        """Sum of the worth of each problem's samples, (problems,), unknown ones counted as 0 (see `ungraded`)."""
+        return self.right.sum(axis=1) if self.tallies is None else self.tallies.astype(np.float64)
+
+    @cached_property
+    def mean_worth(self) -> Floats:
+        """Mean worth of a problem's samples, (problems,); 0 where it has none."""
+        return self.total_worth / np.maximum(self.sizes, 1)
 
     @cached_property
     def width(self) -> int:
@@ -112,6 +140,8 @@ class PointBank:
         Beside such problems, those without any answer class are of the same kind: only that nothing is correct there hides it, and to
         keep them alone would be a mean over the problems that are always wrong.
         """
+        if self.tallies is not None:
+            return np.ones(len(self.sizes), dtype=np.bool_)
         lacking = ((self.right > 0) & (self.classes < 0)).any(axis=1)
         return lacking | (lacking.any() & (self.counts.sum(axis=1) == 0))
 
@@ -216,6 +246,7 @@ class PointBank:
             self.labels,
             None if self.records is None else self.records.aligned(rows),
             None if self.verdicts is None else take(self.verdicts, np.nan),
+            None if self.tallies is None else take(self.tallies, 0),
         )
 
     def sizes_once(self) -> list[tuple[int, Ints]]:

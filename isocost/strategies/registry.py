@@ -18,6 +18,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 
 from isocost.errors import IsocostError
+from isocost.strategies.options import ReplayOptions
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.shapes import Bools, Floats, Ints
 
@@ -67,6 +68,7 @@ class _Named(ABC):
         budget_unit: what the budget counts.
         tie_rule: how ties are broken.
         reads_answers: whether it needs answer classes.
+        reads_verdicts: whether it needs to know of every sample that it is right or wrong, so that partial credit leaves it undefined.
         is_selector: whether it picks among k samples, so that pass@k is its ceiling and selection efficiency is defined.
         is_default: whether it is replayed when nothing is asked for by name.
         reads_lists: list columns of core_samples that it reads; others need not be loaded.
@@ -80,6 +82,7 @@ class _Named(ABC):
     budget_unit: ClassVar[str]
     tie_rule: str | None = None
     reads_answers: ClassVar[bool] = False
+    reads_verdicts: ClassVar[bool] = False
     is_selector: ClassVar[bool] = False
     is_default: bool = True
     reads_lists: ClassVar[tuple[str, ...]] = ()
@@ -98,6 +101,11 @@ class _Named(ABC):
     def variants(cls) -> tuple[Self, ...]:
         """The instances that are replayed when nothing else is asked for."""
         return (cls(),)
+
+    @classmethod
+    def asked(cls, options: ReplayOptions) -> tuple[Self, ...]:
+        """The instances that are replayed with these options; those of every day where they do not touch the strategy."""
+        return cls.variants()
 
 
 class Strategy(_Named):
@@ -182,16 +190,30 @@ def find_strategies(names: Sequence[str] | None = None) -> tuple[Strategy | Chai
     return tuple(chosen.values())
 
 
+def asked_strategies(options: ReplayOptions) -> tuple[Strategy | ChainStrategy, ...]:
+    """The default strategies with the windows, tie rules and orders that are asked for."""
+    return tuple(variant for cls in registered() for variant in cls.asked(options) if variant.is_default)
+
+
 def beyond(bank: PointBank, ks: Ints) -> Bools:
     """Cells whose budget exceeds the problem's samples."""
     return ks[None, :] > bank.sizes[:, None]
 
 
-def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False) -> dict[str, Bools]:
-    """Reasons common to all strategies on k samples, in order of precedence."""
+def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False, verdicts: bool = False) -> dict[str, Bools]:
+    """Reasons common to all strategies on k samples, in order of precedence.
+
+    Args:
+        bank: the point.
+        ks: budgets.
+        answers: whether answer classes are needed.
+        verdicts: whether every sample must be right or wrong.
+    """
     reasons: dict[str, Bools] = {"budget_exceeds_samples": beyond(bank, ks)}
     if bank.ungraded.any():
         reasons["ungraded_samples"] = bank.ungraded
+    if verdicts and bank.partial.any():
+        reasons["partial_credit"] = bank.partial
     if answers and bank.unclassed.any():
         reasons["answers_not_banked"] = bank.unclassed
     return reasons

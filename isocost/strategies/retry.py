@@ -30,6 +30,8 @@ class RetryResult(NamedTuple):
 def retry_until_verified(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> RetryResult:
     """Draws without replacement until correct or k attempts: E[attempts] = sum_{j<k} C(n-c, j) / C(n, j).
 
+    The sum is ((n+1) success + k (1 - success)) / (c+1), by C(n-c, j) / C(n, j) = C(n-j, c) / C(n, c) and the hockey-stick identity.
+
     Args:
         n: samples banked, one number or (problems,).
         c: correct ones among them.
@@ -39,11 +41,9 @@ def retry_until_verified(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> RetryResul
         `RetryResult`, shaped by the arguments; NaN where k > n.
     """
     samples, right, caps, shape, back = _read(n, c, k)
-    success = 1.0 - miss_rate(samples, right, caps)
-    most = int(caps.max())
-    steps = np.arange(min(most, int(samples.max(initial=0)) + 1))[None, :]
-    still = np.concatenate([np.zeros((len(samples), 1)), np.cumsum(np.nan_to_num(miss_rate(samples, right, steps)), axis=1)], axis=1)
-    attempts = np.where(caps > samples, np.nan, still[:, np.minimum(caps[0], still.shape[1] - 1)])
+    missed = miss_rate(samples, right, caps)
+    success = 1.0 - missed
+    attempts = ((samples + 1) * success + caps * missed) / (right + 1)
     return RetryResult(shape.give_back(success[back]), shape.give_back(attempts[back]))
 
 

@@ -20,6 +20,7 @@ from isocost.strategies.order import best_of_rows
 from isocost.strategies.shapes import Bools, Floats, Ints, read_budgets, read_matrix
 from isocost.strategies.subsets import start_states
 
+MOST_WORK = 5e7  # multiplications a problem in closed form: some 0.1 s, up to 256 solutions of 4 verifications each
 DRAWS = 256
 
 
@@ -70,7 +71,7 @@ def generate_then_verify(
         values: correctness of each solution, one row or (problems, solutions).
         solutions: S, a number or a sequence.
         verifications: V; exact over all subsets of solutions and verdicts, unless verdicts are other than yes and no and V is below those
-            banked: then random subsets of verdicts.
+            banked, or the closed form would cost too much (`MOST_WORK`): then random subsets of verdicts.
         ratio: verification tokens / solution tokens, for the cost.
         draws: random subsets of verdicts.
         seed: of those.
@@ -115,18 +116,20 @@ def verified_rows(
     if is_whole.any():
         accuracy[is_whole] = best_of_rows(mean_verdict(verdicts[is_whole]), values[is_whole], ks, present[is_whole])
     yes, no = (verdicts == 1).sum(axis=2), (known & (verdicts == 0)).sum(axis=2)
-    nodes, weights = np.polynomial.legendre.leggauss(int(ks.max()) // 2 + 1)
-    closed = np.flatnonzero(~is_whole & is_binary)
+    sizes = present.sum(axis=1)
+    is_closed = ~is_whole & is_binary & (_work(sizes, ks, verifications) <= MOST_WORK)
+    closed = np.flatnonzero(is_closed)
+    usable = ks[ks <= sizes[closed].max(initial=0)]
+    nodes, weights = np.polynomial.legendre.leggauss(int(usable.max(initial=1)) // 2 + 1)
     # Problems without unparsable verdicts need few levels; the others all fractions.
     for parsable in (True, False):
         rows = closed[((counts == yes + no) | ~present)[closed].all(axis=1) == parsable]
         if rows.size:
             chances = _score_chances(yes[rows], no[rows], counts[rows], verifications, parsable)
             part = np.full((len(rows), len(ks)), np.nan)
-            sizes = present[rows].sum(axis=1)
-            choose_rows(chances, np.where(present, values, 0.0)[rows], sizes, ks, (nodes + 1) / 2, weights / 2, part)
+            choose_rows(chances, np.where(present, values, 0.0)[rows], sizes[rows], ks, (nodes + 1) / 2, weights / 2, part)
             accuracy[rows] = np.clip(part, 0.0, 1.0)
-    for row in np.flatnonzero(~is_whole & ~is_binary):
+    for row in np.flatnonzero(~is_whole & ~is_closed):
         rng, mine = np.random.default_rng(int(starts[row])), np.arange(verdicts.shape[2])[None, :] < counts[row][:, None]
         total = np.zeros((1, len(ks)))
         for _ in range(draws):
@@ -134,7 +137,13 @@ def verified_rows(
             means = mean_verdict(np.take_along_axis(verdicts[row], pick, axis=1))[None]
             total += best_of_rows(means, values[row : row + 1], ks, present[row : row + 1])
         accuracy[row] = total[0] / draws
-    return accuracy, is_whole | is_binary
+    return accuracy, is_whole | is_closed
+
+
+def _work(sizes: Ints, ks: Ints, verifications: int) -> Floats:
+    """Multiplications of the closed form for each problem: mean verdicts x nodes x solutions x the largest budget."""
+    most = np.max(np.where(ks[None, :] <= sizes[:, None], ks, 1), axis=1, initial=1).astype(np.float64)
+    return (verifications + 1) * (most // 2 + 1) * sizes * most
 
 
 def _score_chances(yes: Ints, no: Ints, counts: Ints, verifications: int, parsable: bool) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+from isocost.capabilities import Role
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json, sha256_hex, slug
 from isocost.sweep.models import (
@@ -21,6 +22,7 @@ from isocost.sweep.models import (
     Sampling,
     Session,
     TaskSpec,
+    engine_settings_of,
     make_point,
 )
 from isocost.sweep.spec import Exclusion, Grid, ModelEntry, SweepSpec
@@ -52,7 +54,9 @@ def engine_configs(spec: SweepSpec) -> tuple[EngineConfig, ...]:
         EngineConfig(model=variant, max_model_len=length, max_num_seqs=seqs, max_num_batched_tokens=batched, **fixed)
         for entry in spec.models
         for variant in model_variants(entry)
-        for length, seqs, batched in itertools.product(engine.max_model_len, engine.max_num_seqs, engine.max_num_batched_tokens)
+        for length, seqs, batched in itertools.product(
+            (None,) if engine.max_model_len is None else engine.max_model_len, engine.max_num_seqs, engine.max_num_batched_tokens
+        )
     )
 
 
@@ -85,7 +89,8 @@ def expand(spec: SweepSpec) -> tuple[PlannedPoint, ...]:
 def _check_size(spec: SweepSpec) -> None:
     axes: list[tuple[tuple[str | int, ...], int]] = [((axis,), len(getattr(spec, axis))) for axis in ("models", "tasks", "prompts")]
     axes += [(("grid", axis), len(getattr(spec.grid, axis))) for axis in Grid.model_fields]
-    axes += [(("engine", axis), len(getattr(spec.engine, axis))) for axis in ("max_model_len", "max_num_seqs", "max_num_batched_tokens")]
+    engine = {axis: getattr(spec.engine, axis) for axis in ("max_model_len", "max_num_seqs", "max_num_batched_tokens")}
+    axes += [(("engine", axis), len(values)) for axis, values in engine.items() if values is not None]
     for index, prompt in enumerate(spec.prompts):
         axes += [(("prompts", index, key), len(value)) for key in ("max_tokens", "tasks") if (value := getattr(prompt, key)) is not None]
     total = 1
@@ -144,10 +149,12 @@ def _matches(rule: Exclusion, point: Point) -> bool:
 def session_id_of(sweep: str, engine: EngineConfig) -> str:
     """Id of a session: sweep, model variant and engine, readable, then 10 hexadecimal digits over sweep and engine configuration.
 
-    It does not depend on the points, so a sweep that grows keeps its partitions.
+    It does not depend on the points, so a sweep that grows keeps its partitions, nor on settings that change neither answers nor the way a
+    session runs (a server's address).
     """
     readable = f"{slug(sweep, 32)}-{slug(engine.model.name, 40)}-{engine.engine}"
-    return f"{readable}-{sha256_hex({'sweep': sweep, 'engine': engine.model_dump(mode='json')}, 10)}"
+    settings = engine_settings_of(engine.model_dump(mode="json"), Role.IDENTITY, Role.CONDITION)
+    return f"{readable}-{sha256_hex({'sweep': sweep, 'engine': settings}, 10)}"
 
 
 def plan_sessions(spec: SweepSpec) -> tuple[Session, ...]:

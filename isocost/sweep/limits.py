@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from isocost.capabilities import capabilities_of
 from isocost.errors import IsocostError
 from isocost.sweep.expand import engine_configs, model_variants
 from isocost.sweep.models import EngineConfig
@@ -27,7 +28,7 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.*", "*.tiktoken", "te
 
 
 def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
-    """Checks every model of a sweep that an engine here will load (engine vllm).
+    """Checks every model of a sweep that its engine will load here; none where the engine declares that it loads no model.
 
     Args:
         spec: the sweep.
@@ -38,7 +39,7 @@ def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
         IsocostError: a missing folder, no config.json, no weights, a context the model does not have, a cache too small for one sequence
             or larger than the machine; with file, line, key and the number that would be right.
     """
-    if spec.engine.engine != "vllm":
+    if not capabilities_of(spec.engine.engine).loads_model:
         return
     index_of = {variant.name: index for index, entry in enumerate(spec.models) for variant in model_variants(entry)}
     for engine in engine_configs(spec):
@@ -88,7 +89,7 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
 
 def _check_context(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, Any]) -> None:
     longest = config.get("max_position_embeddings")
-    if isinstance(longest, int) and engine.max_model_len > longest:
+    if isinstance(longest, int) and engine.max_model_len is not None and engine.max_model_len > longest:
         raise IsocostError(
             f"{engine.max_model_len} tokens are more than the context of {longest} that {engine.model.name} was made for",
             where=spec.source.where("engine", "max_model_len"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from isocost.capabilities import capabilities_of, engine_names
 from isocost.errors import IsocostError
 from isocost.sweep.expand import expand, model_variants
 from isocost.sweep.source import Key, Source, did_you_mean, dotted, parse_yaml, read_yaml
@@ -51,7 +52,7 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     try:
         spec = SweepSpec.model_validate(value)
     except ValidationError as error:
-        raise _first_mistake(error, source) from None
+        raise first_mistake(error, source) from None
     spec._source = source
     _check_lists(spec)
     _check_names(spec)
@@ -68,12 +69,19 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     return spec
 
 
-def _first_mistake(error: ValidationError, source: Source) -> IsocostError:
+def first_mistake(error: ValidationError, source: Source, root: type[BaseModel] = SweepSpec) -> IsocostError:
+    """The first mistake in the order of the file as an error for people.
+
+    Args:
+        error: what validation found.
+        source: the places of the file's keys.
+        root: the model of the whole file.
+    """
     told = {_key(item["loc"]): item for item in reversed(error.errors())}
     ordered = sorted(told, key=lambda key: (source.line(key), dotted(key)))
     # A misspelt key is also a missing one: the misspelling is the mistake to tell.
     first = next((key for key in ordered if told[key]["type"] == "extra_forbidden"), ordered[0])
-    what, remedy = _wording(first, told[first])
+    what, remedy = _wording(first, told[first], root)
     meant = remedy.removeprefix("Did you mean ").split("?")[0]
     others = [source.where(*key) for key in ordered if key not in (first, (*first[:-1], meant))]
     if others:
@@ -85,13 +93,13 @@ def _key(loc: Iterable[str | int]) -> Key:
     return tuple(loc)
 
 
-def _wording(key: Key, item: Any) -> tuple[str, str]:
+def _wording(key: Key, item: Any, root: type[BaseModel]) -> tuple[str, str]:
     kind = item["type"]
     if kind == "extra_forbidden":
-        model = _model_at(key[:-1])
+        model = _model_at(key[:-1], root)
         return f"unknown key {key[-1]}", did_you_mean(str(key[-1]), model.model_fields if model else (), kind="keys here")
     if kind == "missing":
-        model = _model_at(key[:-1])
+        model = _model_at(key[:-1], root)
         keys = f" Keys here: {', '.join(model.model_fields)}." if model else ""
         return f"key {key[-1]} is missing", f"Add it.{keys}"
     got = f" (got {_shown(item.get('input'))})"
@@ -109,11 +117,14 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _model_at(key: Key) -> type[BaseModel] | None:
+def _model_at(key: Key, root: type[BaseModel]) -> type[BaseModel] | None:
     """The model whose keys are allowed at a place of the file."""
-    current: Any = SweepSpec
+    current: Any = root
     for part in key:
         if isinstance(part, int):
+            continue
+        if typing.get_origin(current) is dict:  # a key of the user's own, such as a task
+            current = typing.get_args(current)[1]
             continue
         model = _model_in(current)
         if model is None or part not in model.model_fields:
@@ -165,6 +176,8 @@ def _check_names(spec: SweepSpec) -> None:
                 value for prompt in spec.prompts for value in prompt.max_tokens or () if key == "max_tokens"
             }
             _check_known(spec, ("exclude", index, key), getattr(rule, key), known)
+    for name in spec.replay.tasks:
+        _check_known(spec, ("replay", "tasks", name), [name], [entry for _, entry in named["task"][1]])
 
 
 def _check_known(spec: SweepSpec, key: Key, given: Iterable[Any] | None, known: Iterable[Any]) -> None:
@@ -178,6 +191,15 @@ def _check_known(spec: SweepSpec, key: Key, given: Iterable[Any] | None, known: 
 
 def _check_engine(spec: SweepSpec) -> None:
     engine = spec.engine
+    if engine.engine not in engine_names():
+        raise IsocostError(
+            f"unknown value (got {engine.engine!r})",
+            where=spec.source.where("engine", "engine"),
+            remedy=did_you_mean(engine.engine, engine_names()),
+        )
+    if not capabilities_of(engine.engine).loads_model:
+        return
+    _check_what_a_model_needs(spec)
     if engine.max_num_batched_tokens and engine.max_num_seqs and min(engine.max_num_batched_tokens) < max(engine.max_num_seqs):
         raise IsocostError(
             f"max_num_batched_tokens {min(engine.max_num_batched_tokens)} is below max_num_seqs {max(engine.max_num_seqs)}: "
@@ -187,8 +209,25 @@ def _check_engine(spec: SweepSpec) -> None:
         )
 
 
+def _check_what_a_model_needs(spec: SweepSpec) -> None:
+    """Number format, context and cache, which an engine that loads a model is told and a server has."""
+    lacking: list[Key] = []
+    for index, entry in enumerate(spec.models):
+        if any(variant.dtype is None for variant in model_variants(entry)):
+            lacking.append(("models", index, "dtype"))
+    lacking += [("engine", key) for key in ("max_model_len", "kv_cache_bytes") if getattr(spec.engine, key) is None]
+    if lacking:
+        first = min(lacking, key=lambda key: spec.source.line(key[:-1]))
+        also = f" Further keys: {', '.join(dotted(key) for key in lacking if key != first)}." if len(lacking) > 1 else ""
+        raise IsocostError(
+            f"key {first[-1]} is missing",
+            where=spec.source.where(*first),
+            remedy=f"Add it: engine {spec.engine.engine} loads the model.{also}",
+        )
+
+
 def _check_budgets(spec: SweepSpec) -> None:
-    length = min(spec.engine.max_model_len, default=0)
+    length = min(spec.engine.max_model_len or (), default=0)
     places: list[tuple[Key, tuple[int, ...]]] = [(("grid", "max_tokens"), spec.grid.max_tokens)]
     places += [(("prompts", i, "max_tokens"), prompt.max_tokens) for i, prompt in enumerate(spec.prompts) if prompt.max_tokens is not None]
     for key, budgets in places:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from isocost.capabilities import Role, capabilities_of
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 
@@ -24,7 +25,11 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
-EngineName = Literal["vllm", "replay", "openai"]
+EngineName = Name
+"""Under which an engine is registered; whether there is one is checked when a sweep is read."""
+
+
+_NESTED = ("model", "options")
 
 
 class Frozen(BaseModel):
@@ -36,25 +41,29 @@ class Frozen(BaseModel):
 class ModelVariant(Frozen):
     """One set of weights in one numeric form.
 
-    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache.
+    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache. Of an engine that loads no model it is what
+    the server calls its model, and `dtype` may be unknown.
     """
 
     name: Name
     path: Annotated[str, Field(min_length=1)]
     revision: str | None
-    dtype: Dtype
+    dtype: Dtype | None
     quantization: str | None
     card: str | None
 
 
 class EngineConfig(Frozen):
-    """Everything that needs a new engine start when it changes. Sizes in bytes, lengths in tokens."""
+    """An engine's settings. Sizes in bytes, lengths in tokens; None where an engine that loads no model has its own.
+
+    Which of them are part of a point, the engine declares (`isocost.capabilities`); whatever it does not exempt is.
+    """
 
     engine: EngineName
     model: ModelVariant
     seed: Seed
-    max_model_len: Count
-    kv_cache_bytes: Count
+    max_model_len: Count | None
+    kv_cache_bytes: Count | None
     max_num_seqs: Count
     max_num_batched_tokens: Count
     block_size: Count | None
@@ -148,8 +157,32 @@ class Session(Frozen):
     telemetry: Literal["auto", "none"]
 
 
+def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:
+    """The settings of an engine configuration, in its JSON form, that have one of some roles for that engine.
+
+    Raises:
+        IsocostError: there is no such engine.
+    """
+    declared = capabilities_of(engine["engine"])
+
+    def kept(values: dict[str, Any], prefix: str) -> dict[str, Any]:
+        return {key: value for key, value in values.items() if key in _NESTED or declared.role(prefix + key) in roles}
+
+    whole = kept(engine, "")
+    return {key: kept(value, f"{key}.") if key in _NESTED else value for key, value in whole.items()}
+
+
 def point_id_of(fields: dict[str, Any]) -> str:
-    """Id of a point: "pt-" and 16 hexadecimal digits of the SHA-256 over its canonical JSON without `sweep` and `point_id`."""
+    """Id of a point: "pt-" and 16 hexadecimal digits of the SHA-256 over its canonical JSON.
+
+    Without `sweep` and `point_id`, and without the settings that its engine exempts.
+    """
+    engine = engine_settings_of(fields["engine"], Role.IDENTITY)
+    model = engine_settings_of({"engine": fields["engine"]["engine"], "model": fields["model"]}, Role.IDENTITY)["model"]
+    return _hashed({**fields, "engine": engine, "model": model})
+
+
+def _hashed(fields: dict[str, Any]) -> str:
     return "pt-" + sha256_hex({key: value for key, value in fields.items() if key not in ("sweep", "point_id")}, 16)
 
 
@@ -182,8 +215,10 @@ def session_from_json(text: str, *, where: str = "session file") -> Session:
             remedy="Write it again with `isocost plan`; a session file is not edited.",
         ) from None
     for planned in session.points:
-        expected = point_id_of(planned.point.model_dump(mode="json"))
-        if planned.point.point_id != expected:
+        fields = planned.point.model_dump(mode="json")
+        expected = point_id_of(fields)
+        # Until engines could exempt settings, all of them were hashed: what was banked under such an id stays readable.
+        if planned.point.point_id not in (expected, _hashed(fields)):
             raise IsocostError(
                 f"point {planned.point.point_id} does not match its content (which has the id {expected})",
                 where=where,

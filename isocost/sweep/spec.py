@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PrivateAttr
 
 from isocost.sweep.models import Count, Dtype, EngineName, Frozen, Name, PromptSpec, Real, Seed, Whole
+from isocost.sweep.replay import ReplayEntry
 from isocost.sweep.source import Source
 
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -57,7 +58,7 @@ class ModelEntry(Frozen):
 
     name: Name
     path: Annotated[str, Field(min_length=1)]
-    dtype: Dtype
+    dtype: Dtype | None = None
     revision: str | None = None
     quantization: str | None = None
     card: str | None = None
@@ -65,12 +66,15 @@ class ModelEntry(Frozen):
 
 
 class EngineEntry(Frozen):
-    """Engine settings. A list makes one engine start for each value."""
+    """Engine settings. A list makes one engine start for each value.
+
+    An engine that loads a model needs `max_model_len` and `kv_cache_bytes`, and its models a `dtype`; a server has its own.
+    """
 
     engine: EngineName = "vllm"
     seed: Seed = 0
-    max_model_len: Counts
-    kv_cache_bytes: Bytes
+    max_model_len: Counts | None = None
+    kv_cache_bytes: Bytes | None = None
     max_num_seqs: Counts = (64,)
     max_num_batched_tokens: Counts = (4096,)
     block_size: Count | None = None
@@ -143,6 +147,7 @@ class SweepSpec(Frozen):
     samples_per_problem: Count
     exclude: Annotated[tuple[Exclusion, ...], BeforeValidator(_listed)] = ()
     bank: BankEntry = BankEntry()
+    replay: ReplayEntry = ReplayEntry()
 
     _source: Source = PrivateAttr(default_factory=lambda: Source("sweep"))
 

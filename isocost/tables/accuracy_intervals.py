@@ -26,10 +26,12 @@ from isocost.frontier import (
 )
 from isocost.schema.frames import conform, empty
 from isocost.tables.frontier_blocks import task_seed
+from isocost.tables.tallies import PARTIAL_CREDIT, tallies
 
 NAME = "out_accuracy_intervals"
 CONFIDENCE = 0.95
 RECOMMENDED = "score"
+_VARIANCES = ("between_variance", "within_variance", "intraclass_ratio", "design_effect")
 _BINOMIAL = {"wilson": wilson, "jeffreys": jeffreys, "clopper_pearson": clopper_pearson}
 
 
@@ -45,12 +47,19 @@ class _Found:
 
 
 def build_accuracy_intervals(
-    samples: pl.DataFrame, *, clusters: pl.DataFrame | None = None, draws: int = 2000, seed: int = 0, confidence: float = CONFIDENCE
+    samples: pl.DataFrame,
+    *,
+    counts: pl.DataFrame | None = None,
+    clusters: pl.DataFrame | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
 ) -> pl.DataFrame:
     """Gives the accuracy of every configuration each interval that is defined for it.
 
     Args:
         samples: core_samples; valid graded rows are used. Tasks do not depend on each other.
+        counts: core_counts, used with them; none where None.
         clusters: optional problem_id and cluster_id, e.g. core_problems.
         draws: bootstrap draws of problems, shared by the configurations of a task that answered the same problems.
         seed: base seed; every task derives its own from it and its name.
@@ -59,16 +68,10 @@ def build_accuracy_intervals(
     Returns:
         out_accuracy_intervals.
     """
-    graded = samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
-    key = ("task", "point_id", "problem_id")
-    counts = (
-        graded.group_by(key)
-        .agg(pl.col("model_variant", "prompt").first(), pl.len().alias("n"), pl.col("correct").cast(pl.Int64).sum().alias("c"))
-        .sort(key)
-    )
+    sums = tallies(samples, counts)
     known = {} if clusters is None else dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows())
     rows: list[dict] = []
-    for (task, point), part in counts.group_by("task", "point_id", maintain_order=True):
+    for (task, point), part in sums.group_by("task", "point_id", maintain_order=True):
         names = [known.get(problem) or f"problem {problem}" for problem in part["problem_id"]]
         labels = np.array(names) if len(set(names)) < len(names) else None
         rows += _point_rows(str(task), str(point), part, labels, draws, task_seed(seed, str(task)), confidence)
@@ -79,9 +82,13 @@ def _point_rows(
     task: str, point: str, part: pl.DataFrame, labels: np.ndarray | None, draws: int, seed: int, confidence: float
 ) -> list[dict]:
     n, c = part["n"].to_numpy().astype(np.int64), part["c"].to_numpy()
-    values = c / n
+    values = part["worth"].to_numpy() / n
+    is_partial = bool(part["n_partial"].sum())
     units = len(values) if labels is None else len(set(labels.tolist()))
     found = _intervals(values, n, c, labels, units, draws, seed, confidence)
+    if is_partial:
+        found |= {method: _Found(reason=PARTIAL_CREDIT) for method in (*_BINOMIAL, "score", "fixed_benchmark")}
+    recommended = "bootstrap_percentile" if is_partial else RECOMMENDED  # as in out_strategy_outcomes
     first = part.row(0, named=True)
     shared = {
         "task": task,
@@ -93,13 +100,13 @@ def _point_rows(
         "n_units": units,
         "n_samples": int(n.sum()),
         "confidence": confidence,
-        **_variances(n, c),
+        **(_variances(n, c) if not is_partial else dict.fromkeys(_VARIANCES)),
     }
     return [
         {
             **shared,
             "interval_method": method,
-            "is_recommended": method == RECOMMENDED,
+            "is_recommended": method == recommended,
             "accuracy_low": one.low,
             "accuracy_high": one.high,
             "accuracy_se": one.se,
@@ -153,10 +160,9 @@ def _counts(problems: int, draws: int, seed: int, labels: tuple[str, ...] | None
 
 
 def _variances(n: np.ndarray, c: np.ndarray) -> dict[str, float | None]:
-    names = ("between_variance", "within_variance", "intraclass_ratio", "design_effect")
     if len(n) < 2 or n[0] < 2 or (n != n[0]).any():
-        return dict.fromkeys(names)
+        return dict.fromkeys(_VARIANCES)
     # The split depends on how many are right, not on which: a matrix with these counts says it all.
     split = variance_split((np.arange(n[0])[None] < c[:, None]).astype(np.float64))
     values = (split.between, split.within, split.intraclass, split.design_effect)
-    return {name: None if np.isnan(value) else float(value) for name, value in zip(names, values, strict=True)}
+    return {name: None if np.isnan(value) else float(value) for name, value in zip(_VARIANCES, values, strict=True)}

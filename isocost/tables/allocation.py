@@ -6,6 +6,7 @@ and cross-fits the choice. Not here: the choice itself (``isocost.curves.allocat
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,10 @@ from isocost.curves.allocation import CrossFit
 from isocost.curves.base import Array
 from isocost.schema.frames import conform, empty
 from isocost.strategies.coverage import pass_at_k
-from isocost.strategies.majority import majority_at_k
+from isocost.strategies.majority_sampled import estimate_majority
 from isocost.tables.frontier_blocks import cost_unit, task_seed
 from isocost.tables.scaling_curves import number
+from isocost.tables.tallies import graded
 
 NAME = "out_compute_optimal"
 STRATEGIES = ("majority", "pass_at_k")
@@ -49,7 +51,13 @@ class _Bank:
 
 
 def build_compute_optimal(
-    core_samples: pl.DataFrame, *, n_bins: int = 5, n_budgets: int = 8, repetitions: int = 20, seed: int = 0
+    core_samples: pl.DataFrame,
+    *,
+    counts: pl.DataFrame | None = None,
+    n_bins: int = 5,
+    n_budgets: int = 8,
+    repetitions: int = 20,
+    seed: int = 0,
 ) -> pl.DataFrame:
     """Chooses configuration and number of samples per difficulty bin at several budgets (Snell et al. 2024), without leaks.
 
@@ -58,7 +66,9 @@ def build_compute_optimal(
 
     Args:
         core_samples: core_samples; invalid and unjudged samples are left out, and problems that not every configuration of the model
-            has sampled at least twice. A configuration that shares fewer than half of the problems is left out itself.
+            has sampled at least twice. A configuration that shares fewer than half of the problems is left out itself. Votes of many
+            samples are estimated (``estimate_majority``); where a sample has partial credit, coverage is left out.
+        counts: core_counts; which of the samples fall into which half is drawn, seeded by point and problem.
         n_bins: difficulty bins; fewer where a bin would hold fewer than four problems.
         n_budgets: budgets, spaced evenly in ln cost from the cheapest arm to the dearest; a single one where all cost the same.
         repetitions: random splits.
@@ -67,11 +77,13 @@ def build_compute_optimal(
     Returns:
         out_compute_optimal; no rows for a model variant with fewer than two arms or four problems.
     """
-    kept = core_samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
+    kept = graded(core_samples)
+    counted = empty("core_counts") if counts is None else counts
     rows: list[dict[str, Any]] = []
-    for task in kept["task"].unique().sort():
-        mine = kept.filter(pl.col("task") == task)
-        banks = [_bank(model, mine.filter(pl.col("model_variant") == model)) for model in mine["model_variant"].unique().sort()]
+    for task in pl.concat([kept["task"], counted["task"]]).unique().sort():
+        mine, theirs = (frame.filter(pl.col("task") == task) for frame in (kept, counted))
+        models = pl.concat([mine["model_variant"], theirs["model_variant"]]).unique().sort()
+        banks = [_bank(model, *(frame.filter(pl.col("model_variant") == model) for frame in (mine, theirs))) for model in models]
         known = [bank for bank in banks if bank is not None]
         own_seed = task_seed(seed, task)
         folds = {bank.model_variant: _folds(bank, n_bins, repetitions, own_seed) for bank in known}
@@ -80,35 +92,46 @@ def build_compute_optimal(
     return conform(pl.DataFrame(rows, schema=empty(NAME).schema) if rows else empty(NAME), NAME)
 
 
-def _bank(model: str, samples: pl.DataFrame) -> _Bank | None:
+def _bank(model: str, samples: pl.DataFrame, counts: pl.DataFrame) -> _Bank | None:
     """Splits a model's samples and replays both strategies on the scoring half; None where there is nothing to choose."""
     ordered = samples.sort("point_id", "problem_id", "sample_index", maintain_order=True).with_columns(
         pl.int_range(pl.len()).over("point_id", "problem_id").alias("rank"), pl.lit(1.0).alias("samples")
     )
-    points, problems = _shared_problems(ordered)
+    halves = _halves(counts)
+    held = ordered.group_by("point_id", "problem_id").agg(pl.len().cast(pl.Int64).alias("n"))
+    points, problems = _shared_problems(pl.concat([held, halves.select("point_id", "problem_id", "n")]))
     if len(problems) < _SMALLEST_BIN:
         return None
-    ordered = ordered.filter(pl.col("point_id").is_in(points))
-    ordered = ordered.filter(pl.col("problem_id").is_in(problems))
+    is_used = pl.col("point_id").is_in(points) & pl.col("problem_id").is_in(problems)
+    ordered, halves = ordered.filter(is_used), halves.filter(is_used)
     scored = ordered.filter(pl.col("rank") % 2 == 1)
-    rates = ordered.filter(pl.col("rank") % 2 == 0).group_by("point_id", "problem_id").agg(pl.col("correct").mean().alias("rate"))
-    success = rates.group_by("problem_id").agg(pl.col("rate").mean()).sort("problem_id")["rate"].to_numpy()
+    rates = ordered.filter(pl.col("rank") % 2 == 0).group_by("point_id", "problem_id").agg(pl.col("worth").mean().alias("rate"))
+    rates = pl.concat([rates, halves.select("point_id", "problem_id", "rate")]).sort("point_id", "problem_id")
+    success = rates.group_by("problem_id", maintain_order=True).agg(pl.col("rate").mean()).sort("problem_id")["rate"].to_numpy()
     arms: list[tuple[str, int]] = []
     # A correct sample without an answer class: counts or verdicts only, which nobody can vote on.
-    is_votable = ordered.filter(pl.col("correct") & pl.col("answer_class").is_null()).is_empty()
-    accuracy: dict[str, list[Array]] = {name: [] for name in STRATEGIES if is_votable or name != "majority"}
+    is_votable = halves.is_empty() and ordered.filter((pl.col("worth") > 0) & pl.col("answer_class").is_null()).is_empty()
+    left_out = {"majority": not is_votable, "pass_at_k": bool(ordered["is_partial"].any())}
+    accuracy: dict[str, list[Array]] = {name: [] for name in STRATEGIES if not left_out[name]}
     cost: dict[str, list[Array]] = {axis: [] for axis in AXES}
     parts = scored.partition_by("point_id", as_dict=True, maintain_order=True)
     for point in points:
-        part = parts[(point,)]
-        ks = _powers(int(part["problem_id"].unique_counts().min()))
+        if (point,) in parts:
+            part = parts[(point,)]
+            ks = _powers(int(part["problem_id"].unique_counts().min()))
+            replayed = _replay(part, problems, ks)
+            means = part.group_by("problem_id").agg(*(_mean(column) for column in AXES.values())).sort("problem_id")
+            each = {axis: means[column].cast(pl.Float64).to_numpy() for axis, column in AXES.items()}
+        else:
+            part = halves.filter(pl.col("point_id") == point).sort("problem_id")
+            ks = _powers(int(part["n_scored"].min()))
+            replayed = {"pass_at_k": np.asarray(pass_at_k(part["n_scored"].to_numpy(), part["c_scored"].to_numpy(), ks)).T}
+            each = {axis: np.full(part.height, 1.0 if column == "samples" else np.nan) for axis, column in AXES.items()}
         arms += [(point, int(k)) for k in ks]
-        replayed = _replay(part, problems, ks)
         for name, values in accuracy.items():
             values.append(replayed[name])
-        means = part.group_by("problem_id").agg(*(_mean(column) for column in AXES.values())).sort("problem_id")
-        for axis, column in AXES.items():
-            cost[axis].append(ks[:, None] * means[column].cast(pl.Float64).to_numpy()[None, :])
+        for axis, values in each.items():
+            cost[axis].append(ks[:, None] * values[None, :])
     if len(arms) < 2:
         return None
     costs = {axis: np.concatenate(values) for axis, values in cost.items()}
@@ -121,12 +144,30 @@ def _bank(model: str, samples: pl.DataFrame) -> _Bank | None:
     )
 
 
-def _shared_problems(samples: pl.DataFrame) -> tuple[list[str], list[str]]:
+def _halves(counts: pl.DataFrame) -> pl.DataFrame:
+    """Counts of each point and problem split at random: n, rate in the first half, n_scored and c_scored of the second."""
+    summed = counts.group_by("point_id", "problem_id").agg(pl.col("n_samples", "n_correct").sum()).sort("point_id", "problem_id")
+    drawn = [
+        np.random.default_rng(zlib.crc32(f"{point}:{problem}".encode())).hypergeometric(c, n - c, (n + 1) // 2) if n else 0
+        for point, problem, n, c in summed.iter_rows()
+    ]
+    first, n = pl.Series("first", drawn, pl.Int64), pl.col("n_samples")
+    return summed.with_columns(first).select(
+        "point_id",
+        "problem_id",
+        n.alias("n"),
+        (pl.col("first") / ((n + 1) // 2)).alias("rate"),
+        (n // 2).alias("n_scored"),
+        (pl.col("n_correct") - pl.col("first")).alias("c_scored"),
+    )
+
+
+def _shared_problems(held: pl.DataFrame) -> tuple[list[str], list[str]]:
     """Configurations that can be weighed against each other, and the problems that each of them sampled at least twice.
 
     The one with the most problems comes first; another is left out where it would halve what is shared.
     """
-    enough = samples.group_by("point_id", "problem_id").len().filter(pl.col("len") >= 2)
+    enough = held.filter(pl.col("n") >= 2)
     of = {str(point): set(part["problem_id"]) for (point,), part in enough.group_by("point_id")}
     order = sorted(of, key=lambda point: (-len(of[point]), point))
     kept, shared = order[:1], of[order[0]] if order else set()
@@ -148,22 +189,23 @@ def _powers(most: int) -> np.ndarray:
 
 
 def _replay(part: pl.DataFrame, problems: list[str], ks: np.ndarray) -> dict[str, Array]:
-    """Expected correctness (k x problems) of majority voting and of coverage, exact over all k-subsets of the scoring half."""
+    """Expected correctness (k x problems) of majority voting and of coverage, over all k-subsets of the scoring half."""
     place = {problem: i for i, problem in enumerate(problems)}
     rows = np.array([place[problem] for problem in part["problem_id"]])
-    right = part["correct"].to_numpy().astype(bool)
-    n, c = np.bincount(rows, minlength=len(problems)), np.bincount(rows, right, minlength=len(problems)).astype(int)
+    worth = part["worth"].to_numpy()
+    n, c = np.bincount(rows, minlength=len(problems)), np.bincount(rows, worth == 1, minlength=len(problems)).astype(int)
     answers = part["answer_class"].fill_null(-1).to_numpy()
     voted = answers >= 0
     votes = np.zeros((len(problems), int(answers.max(initial=0)) + 1), dtype=np.int64)
     np.add.at(votes, (rows[voted], answers[voted]), 1)
     value = np.zeros(votes.shape)
-    np.add.at(value, (rows[voted & right], answers[voted & right]), 1.0)
-    # A class is worth the share of its members that are right: 0 or 1 where equal answers are judged equally.
+    np.add.at(value, (rows[voted], answers[voted]), worth[voted])
+    # A class is worth the mean of its members: 0 or 1 where equal answers are judged equally and nothing has partial credit.
     value = np.divide(value, votes, out=np.zeros_like(value), where=votes > 0)
     abstained = np.bincount(rows[~voted], minlength=len(problems))
-    majority = majority_at_k(votes, value, ks, abstained=abstained)
-    return {"majority": np.asarray(majority).T, "pass_at_k": np.asarray(pass_at_k(n, c, ks)).T}
+    keys = np.array([zlib.crc32(problem.encode()) for problem in problems], dtype=np.int64)
+    majority = estimate_majority(votes, value, abstained, ks, keys=keys).accuracy
+    return {"majority": majority.T, "pass_at_k": np.asarray(pass_at_k(n, c, ks)).T}
 
 
 def _folds(bank: _Bank, n_bins: int, repetitions: int, seed: int) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -18,6 +18,7 @@ from isocost.frontier import pareto_mask
 from isocost.schema.frames import conform, empty
 from isocost.tables.frontier_blocks import Block, cost_unit
 from isocost.tables.scaling_curves import Curve, curve_blocks, number
+from isocost.tables.tallies import graded, tallies
 
 TOKEN_AXES = ("prompt_tokens_per_problem", "output_tokens_per_problem")
 # The words of a quadrant, as the side of 0 on which the difference lies.
@@ -168,25 +169,29 @@ def _numbers(values: Array) -> list[float | None]:
     return [number(value) for value in values.tolist()]
 
 
-def build_effort_frontier(samples: pl.DataFrame) -> pl.DataFrame:
+def build_effort_frontier(samples: pl.DataFrame, *, counts: pl.DataFrame | None = None) -> pl.DataFrame:
     """out_effort_frontier: accuracy against tokens and request rate for every effort of a model on a task.
 
     Args:
         samples: core_samples; invalid and unjudged samples are left out. Accuracy is the mean over problems of each problem's mean.
+        counts: core_counts, which tell no tokens; none where None.
     """
     name = "out_effort_frontier"
-    kept = samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
-    if not kept.height:
-        return empty(name)
+    kept = graded(samples)
     key = ["task", "model_variant", "point_id", "prompt"]
     per_problem = kept.group_by(*key, "problem_id").agg(
-        pl.col("correct").cast(pl.Float64).mean(),
+        pl.col("worth").mean().alias("correct"),
         pl.col("output_tokens").cast(pl.Float64).mean(),
         pl.col("latency_s").mean(),
         (pl.col("finish_reason") == "length").cast(pl.Float64).mean().alias("length_ratio"),
         (pl.col("finish_reason") == "stop").cast(pl.Float64).mean().alias("budget_control"),
-        pl.len().alias("n_samples"),
+        pl.len().cast(pl.Int64).alias("n_samples"),
     )
+    if counts is not None:
+        counted = tallies(samples.clear(), counts).select(*key, "problem_id", (pl.col("c") / pl.col("n")).alias("correct"), n_samples="n")
+        per_problem = pl.concat([per_problem, counted], how="diagonal")
+    if not per_problem.height:
+        return empty(name)
     efforts = (
         per_problem.sort(*key, "problem_id")
         .group_by(key, maintain_order=True)

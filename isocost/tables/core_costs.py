@@ -84,10 +84,10 @@ def device_count(info: Mapping[str, Any]) -> int | None:
     return int(np.prod(list(sizes.values()))) if "tensor_parallel_size" in sizes else None
 
 
-def resolved_dtype(info: Mapping[str, Any], asked: str) -> str:
-    """Number format that the weights were computed in: the engine's where the sweep left it to the model (auto)."""
+def resolved_dtype(info: Mapping[str, Any], asked: str | None) -> str:
+    """Number format that the weights were computed in: the engine's where the sweep left it to the model (auto, or a server's)."""
     told = ((((info.get("engine") or {}).get("resolved") or {}).get("model")) or {}).get("dtype")
-    return str(told).removeprefix("torch.") if asked == "auto" and told else asked
+    return str(told).removeprefix("torch.") if asked in ("auto", None) and told else asked or ""
 
 
 def add_costs(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], runs: Runs, book: CardBook) -> pl.DataFrame:

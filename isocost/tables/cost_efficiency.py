@@ -21,6 +21,7 @@ from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.core_costs import resolved_dtype
+from isocost.tables.tallies import NO_ENERGY, WORTH, graded, scored, tallies
 from isocost.tables.total_ratios import draws_of, ratio_interval
 
 Row = dict[str, Any]
@@ -30,25 +31,28 @@ def _table(rows: list[Row], name: str) -> pl.DataFrame:
     return conform(pl.DataFrame(rows, schema=polars_schema(table(name)), orient="row"), name)
 
 
-def build_intelligence_per_watt(core_samples: pl.DataFrame, attribution: pl.DataFrame | None = None) -> pl.DataFrame:
+def build_intelligence_per_watt(
+    core_samples: pl.DataFrame, attribution: pl.DataFrame | None = None, *, counts: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """out_intelligence_per_watt: every point of every task, one row per energy method.
 
     Args:
         core_samples: valid graded samples count; those without energy get a row of their own with the reason.
         attribution: rows of core_energy_attribution; each rule but the one that samples carry gives further rows.
+        counts: core_counts, which tell no energy; none where None.
     """
     core_samples = pl.concat([core_samples, *_by_other_rules(core_samples, attribution)])
-    graded = core_samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null()).with_columns(
+    judged = graded(core_samples).with_columns(
         pl.when((pl.col("energy_j") > 0) & (pl.col("latency_s") > 0))
         .then(pl.coalesce("energy_method", pl.lit("unstated")))
         .otherwise(pl.lit("none"))
         .alias("energy_basis")
     )
-    per_problem = graded.group_by("task", "point_id", "problem_id").agg(pl.col("correct").mean().alias("rate"))
+    per_problem = tallies(core_samples, counts).select("task", "problem_id", (pl.col("worth") / pl.col("n")).alias("rate"))
     best = per_problem.group_by("task", "problem_id").agg(pl.col("rate").max()).sort("task", "problem_id")
     coverage = dict(best.group_by("task", maintain_order=True).agg(pl.col("rate").mean()).iter_rows())
     rows = []
-    for key, part in graded.sort("sample_id").group_by("task", "point_id", "energy_basis", maintain_order=True):
+    for key, part in judged.sort("sample_id").group_by("task", "point_id", "energy_basis", maintain_order=True):
         task, point_id, basis = (str(k) for k in key)
         head = {
             "task": task,
@@ -56,11 +60,22 @@ def build_intelligence_per_watt(core_samples: pl.DataFrame, attribution: pl.Data
             "energy_basis": basis,
             "model_variant": part["model_variant"][0],
             "samples_measured": part.height,
-            "accuracy_of_samples": float(part["correct"].mean()),  # type: ignore[arg-type]
+            "accuracy_of_samples": float(part["worth"].mean()),  # type: ignore[arg-type]
             "coverage_ratio": coverage[task],
         }
         rows.append(head | (_unknown_energy(part) if basis == "none" else _intelligence_row(part)))
+    if counts is not None:
+        for key, part in counts.group_by("task", "point_id", maintain_order=True):
+            n = int(part["n_samples"].sum())
+            rows += [_uncosted(*map(str, key), part["model_variant"][0], n, part["n_correct"].sum() / n, coverage)] if n else []
     return _table(rows, "out_intelligence_per_watt")
+
+
+def _uncosted(task: str, point_id: str, model: str, n: int, accuracy: float, coverage: dict[str, float]) -> Row:
+    """The row of a point of counts."""
+    head = {"task": task, "point_id": point_id, "energy_basis": "none", "model_variant": model, "samples_measured": n}
+    head |= {"accuracy_of_samples": accuracy, "coverage_ratio": coverage[task]}
+    return head | {"energy_unknown_reason": NO_ENERGY}
 
 
 def _by_other_rules(core_samples: pl.DataFrame, attribution: pl.DataFrame | None) -> list[pl.DataFrame]:
@@ -90,7 +105,7 @@ def _unknown_energy(part: pl.DataFrame) -> Row:
 
 
 def _intelligence_row(part: pl.DataFrame) -> Row:
-    result = intelligence(part["correct"].cast(pl.Float64).to_numpy(), part["energy_j"].to_numpy(), part["latency_s"].to_numpy())
+    result = intelligence(part["worth"].to_numpy(), part["energy_j"].to_numpy(), part["latency_s"].to_numpy())
     return {
         "energy_j_per_query": result.energy_mean_j,
         "query_power_mean_w": result.power_mean_w,
@@ -105,11 +120,11 @@ def _intelligence_row(part: pl.DataFrame) -> Row:
 
 def _energy_interval(part: pl.DataFrame) -> Row:
     """Percentiles of energy per correct answer over resampled problems."""
-    totals = part.group_by("problem_id").agg(pl.col("energy_j").sum(), pl.col("correct").sum()).sort("problem_id")
+    totals = part.group_by("problem_id").agg(pl.col("energy_j").sum(), pl.col("worth").sum()).sort("problem_id")
     weights = draws_of(totals.height)
     if weights is None:
         return {}
-    ends = ratio_interval(totals["energy_j"].to_numpy(), totals["correct"].cast(pl.Float64).to_numpy(), weights)
+    ends = ratio_interval(totals["energy_j"].to_numpy(), totals["worth"].to_numpy(), weights)
     return {f"energy_j_per_correct_{end}": value if np.isfinite(value) else None for end, value in zip(("low", "high"), ends, strict=True)}
 
 
@@ -124,7 +139,7 @@ def build_request_efficiency(
         core_points: model card and number format of each point.
         book: device and model cards, for utilisation and the roofline.
     """
-    valid = core_samples.filter("is_valid").sort("sample_id")
+    valid = scored(core_samples).filter("is_valid").sort("sample_id")
     load = {str(key[0]): part for key, part in valid.group_by("session_id", maintain_order=True)}
     sessions = {
         str(key[0]): _session(part, load.get(str(key[0]), valid.head(0)))
@@ -171,12 +186,12 @@ def _mean(column: pl.Series) -> float | None:
 
 
 def _lengths(part: pl.DataFrame) -> Row:
-    graded = part["correct"].drop_nulls()
+    judged = part.select(WORTH.alias("worth"))["worth"].drop_nulls()
     return {
         "task": part["task"][0],
         "model_variant": part["model_variant"][0],
         "samples_measured": part.height,
-        "accuracy_of_samples": float(graded.mean()) if len(graded) else None,  # type: ignore[arg-type]
+        "accuracy_of_samples": float(judged.mean()) if len(judged) else None,  # type: ignore[arg-type]
         "prompt_tokens_per_sample": _mean(part["prompt_tokens"]),
         "output_tokens_per_sample": _mean(part["output_tokens"]),
         "_flops": _mean(part["flops"]),

@@ -20,6 +20,7 @@ from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.cost_efficiency import build_intelligence_per_watt, build_request_efficiency
 from isocost.tables.runtimes import build_runtime_models
+from isocost.tables.tallies import NO_ENERGY, PARTIAL_CREDIT, graded
 from isocost.tables.total_ratios import draws_of, mean_interval, ratio_interval
 
 COST_AXES = ("output_tokens", "flops", "latency_s", "device_s", "energy_j", "cost_usd")
@@ -108,23 +109,29 @@ def build_cost_tables(
     }
 
 
-def build_cost_of_pass(core_samples: pl.DataFrame, book: CardBook | None = None) -> pl.DataFrame:
+def build_cost_of_pass(core_samples: pl.DataFrame, book: CardBook | None = None, *, counts: pl.DataFrame | None = None) -> pl.DataFrame:
     """out_cost_of_pass: every task, cost axis, estimator and point.
 
     Args:
         core_samples: rows of that table; valid graded ones count.
         book: human baselines; the packaged ones when None.
+        counts: core_counts: points whose cost nobody knows; none where None.
 
     Returns:
         Rows of out_cost_of_pass. A point whose cost is unknown on an axis has a row that says so and takes no part in the frontier.
     """
     cards = book or load_book()
-    graded = core_samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
     rows: list[dict[str, Any]] = []
-    ordered = graded.sort("task", "point_id", "problem_id", "sample_index", maintain_order=True)
+    ordered = graded(core_samples).sort("task", "point_id", "problem_id", "sample_index", maintain_order=True)
     for (task,), samples in ordered.group_by("task", maintain_order=True):
         for axis in COST_AXES:
             rows += _axis_rows(str(task), axis, samples, cards)
+    if counts is not None:
+        uncosted = counts.unique(("task", "point_id"), keep="first", maintain_order=True).iter_rows(named=True)
+        for row in uncosted:
+            for axis in COST_AXES:
+                reason = NO_ENERGY if axis == "energy_j" else COST_UNKNOWN
+                rows += [_blank({**row, "cost_axis": axis}, estimator, reason) for estimator in ESTIMATORS]
     return rows_to_table(rows, "out_cost_of_pass")
 
 
@@ -134,8 +141,10 @@ def _axis_rows(task: str, axis: str, samples: pl.DataFrame, cards: CardBook) -> 
         pl.col(axis).null_count().alias("unknown"),
         pl.col("energy_method").unique().sort().alias("methods"),
         pl.col("energy_unknown_reason").drop_nulls().first().alias("energy_reason"),
+        pl.col("is_partial").any(),
     )
-    known = points.filter(pl.col("unknown") == 0)
+    # An answer of partial credit neither passes nor fails.
+    known = points.filter((pl.col("unknown") == 0) & ~pl.col("is_partial"))
     methods = known["methods"].explode(empty_as_null=False).unique().to_list() if axis == "energy_j" else []
     heads = {row["point_id"]: {"task": task, "cost_axis": axis, **row} for row in points.iter_rows(named=True)}
     if len(methods) > 1:  # joules of unlike methods share no frontier
@@ -145,6 +154,7 @@ def _axis_rows(task: str, axis: str, samples: pl.DataFrame, cards: CardBook) -> 
         if point_id not in set(known["point_id"]):
             reason = head["energy_reason"] if axis == "energy_j" and head["energy_reason"] else COST_UNKNOWN
             reason = "the task's joules stem from unlike methods" if len(methods) > 1 and not head["unknown"] else reason
+            reason = PARTIAL_CREDIT if head["is_partial"] and not head["unknown"] else reason
             rows += [_blank(head, estimator, reason) for estimator in ESTIMATORS]
     if known.height:
         part = samples.filter(pl.col("point_id").is_in(known["point_id"].to_list()))

@@ -20,6 +20,7 @@ from isocost.schema.frames import conform, empty
 from isocost.strategies import pass_at_k
 from isocost.tables.frontier_blocks import task_seed
 from isocost.tables.scaling_curves import number
+from isocost.tables.tallies import tallies
 
 TABLE_NAMES = ("out_coverage_bands", "out_coverage_differences")
 CONFIDENCE = 0.95
@@ -42,6 +43,7 @@ class _Curve:
     problems: tuple[str, ...]
     samples: np.ndarray
     correct: np.ndarray
+    n_undefined: int  # problems with partial credit, which have no coverage
 
     @cached_property
     def budgets(self) -> np.ndarray:
@@ -63,16 +65,24 @@ class _Curve:
             return self
         rows = np.array([problem in problems for problem in self.problems])
         ids = tuple(problem for problem in self.problems if problem in problems)
-        return _Curve(self.point_id, self.model_variant, self.prompt, ids, self.samples[rows], self.correct[rows])
+        return _Curve(self.point_id, self.model_variant, self.prompt, ids, self.samples[rows], self.correct[rows], self.n_undefined)
 
 
 def build_coverage_bands(
-    samples: pl.DataFrame, *, clusters: pl.DataFrame | None = None, draws: int = DRAWS, seed: int = 0, confidence: float = CONFIDENCE
+    samples: pl.DataFrame,
+    *,
+    counts: pl.DataFrame | None = None,
+    clusters: pl.DataFrame | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
 ) -> dict[str, pl.DataFrame]:
     """Draws the pass@k curve of every configuration and the difference of every two on one task.
 
     Args:
-        samples: core_samples; valid graded rows are used. Tasks do not depend on each other: one task's samples give its rows.
+        samples: core_samples; valid graded rows are used. Tasks do not depend on each other: one task's samples give its rows. Problems
+            with partial credit have no coverage: they are left out and counted.
+        counts: core_counts, used with them; none where None.
         clusters: optional problem_id and cluster_id, e.g. core_problems; problems of a cluster share a multiplier.
         draws: multiplier draws of each band, rounded up to a power of two; fewer where a task has many curves or pairs.
         seed: base seed; every task derives its own from it and its name.
@@ -83,7 +93,7 @@ def build_coverage_bands(
     """
     found: dict[str, list[dict]] = {name: [] for name in TABLE_NAMES}
     known = {} if clusters is None else dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows())
-    for task, curves in _curves(samples):
+    for task, curves in _curves(samples, counts):
         options = {"draws": draws, "seed": task_seed(seed, task), "confidence": confidence}
         few = options | {"draws": draws if len(curves) <= MANY else min(draws, DRAWS_OF_MANY)}
         for curve in curves:
@@ -101,21 +111,18 @@ def _plain(rows: list[dict]) -> list[dict]:
     return [{name: number(value) if isinstance(value, float) else value for name, value in row.items()} for row in rows]
 
 
-def _curves(samples: pl.DataFrame) -> Iterator[tuple[str, list[_Curve]]]:
+def _curves(samples: pl.DataFrame, counts: pl.DataFrame | None) -> Iterator[tuple[str, list[_Curve]]]:
     """Counts of correct samples by problem for every configuration of a task, tasks and configurations in order of name."""
-    graded = samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null())
-    key = ("task", "point_id", "problem_id")
-    counts = (
-        graded.group_by(key)
-        .agg(pl.col("model_variant", "prompt").first(), pl.len().alias("n"), pl.col("correct").cast(pl.Int64).sum().alias("c"))
-        .sort(key)
-    )
-    for task, part in counts.group_by("task", maintain_order=True):
+    for task, part in tallies(samples, counts).group_by("task", maintain_order=True):
         curves = []
-        for point, rows in part.group_by("point_id", maintain_order=True):
+        for point, everything in part.group_by("point_id", maintain_order=True):
+            rows = everything.filter(pl.col("n_partial") == 0)
+            if rows.is_empty():
+                continue
             first = rows.row(0, named=True)
             told = (str(point[0]), first["model_variant"], first["prompt"], tuple(rows["problem_id"].to_list()))
-            curves.append(_Curve(*told, rows["n"].to_numpy().astype(np.int64), rows["c"].to_numpy()))
+            n, c = (rows[name].to_numpy().astype(np.int64) for name in ("n", "c"))
+            curves.append(_Curve(*told, n, c, everything.height - rows.height))
         yield str(task[0]), curves
 
 
@@ -148,6 +155,7 @@ def _curve_rows(curve: _Curve, known: dict[str, str | None], options: dict) -> l
         options = options | {"draws": band.draws}
         low, high = np.minimum(low, values.mean(axis=1)), np.maximum(high, values.mean(axis=1))
     name = {"model_variant": curve.model_variant, "prompt": curve.prompt, "point_id": curve.point_id, **_shared(curve, units, options)}
+    name["n_problems_undefined"] = curve.n_undefined
     return [
         {
             **name,

@@ -14,12 +14,10 @@ nothing is wrong. What its source calls failed, without a verdict on it, was nev
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from isocost.bank.importers import registered
@@ -72,7 +70,7 @@ def build_imported_core(
         unanswered: what a sample without an answer is, one of ``UNANSWERED``.
 
     Returns:
-        core_samples, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and
+        core_samples, core_counts, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and
         core_label_agreement, each conforming to its table. The session of an imported row is its import_id.
 
     Raises:
@@ -81,12 +79,13 @@ def build_imported_core(
     if verifier is not None and verifier not in verifier_names():
         raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {', '.join(verifier_names())}")
     raw = conform(raw_imports, "raw_imports")
-    rows = _numbered(_identified(_expanded(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS))), verifier))
+    rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
     problems = _problems(rows, verifier)
     marked = _marked(rows)
     samples = _closed(_by_verifier(marked, problems, unanswered) if verifier is not None else _by_label(marked, unanswered))
     frames = {
-        "core_samples": samples,
+        "core_samples": samples.filter(pl.col("record_kind") != "counts"),
+        "core_counts": _counts(samples),
         "core_calls": pl.DataFrame(schema=polars_schema(table("core_calls"))),
         "core_points": points_frame(samples, verifier),
         "core_problems": problems_frame(samples, verifier),
@@ -104,28 +103,8 @@ def imported_texts(raw_imports: pl.DataFrame, *, verifier: str | None = None) ->
         verifier: the one given to ``build_imported_core``, which problem ids depend on.
     """
     raw = conform(raw_imports, "raw_imports")
-    rows = _numbered(_identified(_expanded(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS))), verifier))
+    rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
     return rows.filter(pl.col("output_text").is_not_null()).select(_SAMPLE_ID.alias("sample_id"), "output_text")
-
-
-def _expanded(raw: pl.DataFrame) -> pl.DataFrame:
-    """Counts rows as c correct and n - c wrong samples, in an order drawn from the problem's name: the source's own is not known."""
-    counts = raw.filter(pl.col("record_kind") == "counts")
-    if counts.is_empty():
-        return raw.with_columns(pl.lit(False).alias("is_expanded"))
-    verdicts, indices = [], []
-    for identity, correct, total in counts.select("problem_source_id", "counts_correct", "counts_total").iter_rows():
-        one = np.arange(total) < correct
-        seed = int.from_bytes(hashlib.sha256(str(identity).encode()).digest()[:8], "big")
-        verdicts.append(np.random.default_rng(seed).permutation(one))
-        indices.append(np.arange(total, dtype=np.int32))
-    repeated = counts.select(pl.all().repeat_by("counts_total").explode(empty_as_null=False))
-    spread = repeated.with_columns(
-        pl.Series("label_correct", np.concatenate(verdicts) if verdicts else [], pl.Boolean),
-        pl.Series("sample_index", np.concatenate(indices) if indices else [], pl.Int32),
-        pl.lit(True).alias("is_expanded"),
-    )
-    return pl.concat([raw.filter(pl.col("record_kind") != "counts").with_columns(pl.lit(False).alias("is_expanded")), spread])
 
 
 def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
@@ -162,6 +141,12 @@ def _point_id(row: dict[str, Any]) -> str:
         # A request is measured for its time alone: runs on machines that nobody names are no repeats of one another.
         known |= {"source_run": row["source_run"] or row["import_id"]}
     return "pt-" + sha256_hex(known, 16)
+
+
+def _counts(rows: pl.DataFrame) -> pl.DataFrame:
+    """core_counts: records that count attempts stay counts, for nothing is known of any one of them."""
+    named = {"count_id": "sample_id", "n_samples": "counts_total", "n_correct": "counts_correct"}
+    return rows.filter(pl.col("record_kind") == "counts").with_columns(**{name: pl.col(old) for name, old in named.items()})
 
 
 def _problem_id(row: dict[str, Any], verifier: str | None) -> str:

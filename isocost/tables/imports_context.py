@@ -23,14 +23,18 @@ _SAMPLING = {
 }
 _WHOLE = ("top_k", "max_tokens")
 
+# A record that counts attempts stands for all of them; any other row is one.
+ATTEMPTS = pl.coalesce("counts_total", pl.lit(1, pl.Int64))
+CORRECT = pl.coalesce("counts_correct", pl.col("correct").cast(pl.Int64), pl.lit(0, pl.Int64))
+
 
 def points_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
     """Rows of core_points: one for each point and import."""
     grouped = samples.group_by("point_id", "session_id", maintain_order=True).agg(
         *(pl.col(name).first() for name in ("source", "task", "task_version", "model_variant", "prompt", "sampling", "condition")),
         pl.col("problem_id").n_unique().cast(pl.Int32).alias("n_problems"),
-        pl.len().cast(pl.Int64).alias("samples_banked"),
-        pl.col("is_valid").sum().cast(pl.Int64).alias("samples_valid"),
+        ATTEMPTS.sum().alias("samples_banked"),
+        ATTEMPTS.filter("is_valid").sum().alias("samples_valid"),
     )
     rows = []
     for row in grouped.iter_rows(named=True):
@@ -64,9 +68,9 @@ def problems_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
     grouped = samples.group_by("problem_id", "session_id", maintain_order=True).agg(
         *(pl.col(name).first() for name in ("task", "source")),
         *(pl.col(name).drop_nulls().first() for name in ("problem_text", "reference", "cluster_id", "problem_source_id")),
-        pl.len().cast(pl.Int64).alias("n_samples"),
-        pl.col("is_valid").sum().cast(pl.Int64).alias("n_valid"),
-        (pl.col("is_valid") & pl.col("correct").fill_null(False)).sum().cast(pl.Int64).alias("n_correct"),
+        ATTEMPTS.sum().alias("n_samples"),
+        ATTEMPTS.filter("is_valid").sum().alias("n_valid"),
+        CORRECT.filter("is_valid").sum().alias("n_correct"),
         pl.col("answer_class").drop_nulls().n_unique().cast(pl.Int32).alias("n_answer_classes"),
     )
     rows = []
@@ -86,8 +90,8 @@ def sessions_frame(raw: pl.DataFrame, samples: pl.DataFrame, manifests: Mapping[
         own = tallies.get(import_id, samples.clear())
         codes = own["invalid_reasons"].explode(empty_as_null=False).drop_nulls().value_counts(sort=False)
         models = part["model_variant"].drop_nulls().unique()
-        valid = int(own["is_valid"].sum())
-        reasons = ["no_valid_samples"] if own.height and not valid else []
+        total, valid = (int(rows.select(ATTEMPTS.sum()).item()) for rows in (own, own.filter("is_valid")))
+        reasons = ["no_valid_samples"] if total and not valid else []
         rows.append(
             {
                 "session_id": import_id,
@@ -105,9 +109,9 @@ def sessions_frame(raw: pl.DataFrame, samples: pl.DataFrame, manifests: Mapping[
                 "rows_total": part.height,
                 "rows_warmup": 0,
                 "rows_superseded": 0,
-                "samples_total": own.height,
+                "samples_total": total,
                 "samples_valid": valid,
-                "samples_invalid": own.height - valid,
+                "samples_invalid": total - valid,
                 "invalid_counts": canonical_json(dict(codes.iter_rows())),
                 "samples_truncated": None if own["is_truncated"].null_count() else int(own["is_truncated"].sum()),
                 **{name: _sum(own[name]) for name in ("prompt_tokens", "output_tokens")},

@@ -26,6 +26,7 @@ from isocost.items import (
     rest_correlation,
 )
 from isocost.schema.frames import conform, empty
+from isocost.tables.tallies import graded as judged
 
 # Below this many subjects the priors of the 2PL fit decide more than the answers (estimates then say nothing about the items).
 IRT_SUBJECTS = 20
@@ -44,12 +45,17 @@ NEEDED = ("sample_id", "point_id", "problem_id", "task", "model_variant", "promp
 
 
 def build_item_statistics(
-    samples: pl.DataFrame, *, blind_prompts: tuple[str, ...] = BLIND_PROMPTS, chance: Mapping[str, float] | None = None
+    samples: pl.DataFrame,
+    *,
+    counts: pl.DataFrame | None = None,
+    blind_prompts: tuple[str, ...] = BLIND_PROMPTS,
+    chance: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
     """Says of every problem how hard it is, whether it separates good from bad configurations, and what is odd about it.
 
     Args:
-        samples: core_samples; valid graded rows are used.
+        samples: core_samples; valid graded rows are used, partial credit at its score.
+        counts: core_counts, used with them; none where None.
         blind_prompts: names of prompts that hide the question's essence; their points are no subjects.
         chance: probability of guessing right per task, where known.
 
@@ -59,19 +65,20 @@ def build_item_statistics(
     Raises:
         IsocostError: a column is missing.
     """
-    used = graded(samples)
+    used = pl.concat([_cells(graded(samples)), *([] if counts is None else [_counted(counts)])])
     if used.is_empty():
         return empty("out_item_statistics")
     is_blind = pl.col("prompt").is_in(list(blind_prompts)).fill_null(False)
     blind = used.filter(is_blind)
     frames = []
     for (task,), seeing in sorted(used.filter(~is_blind).partition_by("task", as_dict=True).items()):
-        frames.append(_task_frame(task, seeing, blind.filter(pl.col("task") == task), (chance or {}).get(task)))
+        answers = _consensus(graded(samples).filter(pl.col("task") == task).filter(~is_blind))
+        frames.append(_task_frame(task, seeing, blind.filter(pl.col("task") == task), answers, (chance or {}).get(task)))
     return conform(pl.concat(frames, how="vertical_relaxed"), "out_item_statistics") if frames else empty("out_item_statistics")
 
 
 def graded(samples: pl.DataFrame) -> pl.DataFrame:
-    """Valid samples with a verdict, in order of sample_id; raises when a column that this file reads is missing."""
+    """Valid judged samples with what they are worth, in order of sample_id; raises when a column that this file reads is missing."""
     for name in (
         "sample_id",
         "point_id",
@@ -86,13 +93,38 @@ def graded(samples: pl.DataFrame) -> pl.DataFrame:
     ):
         if name not in samples.columns:
             raise IsocostError(f"column {name} is missing", where="core_samples", remedy="See docs/data-dictionary.md.")
-    return samples.filter(pl.col("is_valid") & pl.col("correct").is_not_null()).sort("sample_id")
+    return judged(samples).sort("sample_id")
 
 
-def _task_frame(task: str, seeing: pl.DataFrame, blind: pl.DataFrame, chance: float | None) -> pl.DataFrame:
-    cells = seeing.group_by("point_id", "model_variant", "problem_id").agg(
-        pl.col("correct").cast(pl.Float64).mean(), pl.len().alias("n"), pl.col("output_tokens").mean().alias("tokens")
+def _cells(samples: pl.DataFrame) -> pl.DataFrame:
+    """Mean worth and tokens of each configuration at each problem, in order of the first sample's id."""
+    return samples.group_by("task", "point_id", "model_variant", "prompt", "problem_id", maintain_order=True).agg(
+        pl.col("worth").mean().alias("correct"),
+        pl.len().cast(pl.Int64).alias("n"),
+        pl.col("worth").sum().alias("total"),
+        pl.col("is_partial").any(),
+        pl.col("output_tokens").mean().alias("tokens"),
     )
+
+
+def _counted(counts: pl.DataFrame) -> pl.DataFrame:
+    """The same of counts, which tell no tokens."""
+    key = ("task", "point_id", "model_variant", "prompt", "problem_id")
+    return (
+        counts.filter(pl.col("n_samples") > 0)
+        .group_by(key, maintain_order=True)
+        .agg(
+            (pl.col("n_correct").sum() / pl.col("n_samples").sum()).alias("correct"),
+            pl.col("n_samples").sum().alias("n"),
+            pl.col("n_correct").sum().cast(pl.Float64).alias("total"),
+            pl.lit(False).alias("is_partial"),
+            pl.lit(None, pl.Float64).alias("tokens"),
+        )
+    )
+
+
+def _task_frame(task: str, seeing: pl.DataFrame, blind: pl.DataFrame, answers: pl.DataFrame, chance: float | None) -> pl.DataFrame:
+    cells = seeing
     problems = cells["problem_id"].unique().sort()
     asked = cells.group_by("point_id").agg(pl.len().alias("asked"))
     full = asked.filter(pl.col("asked") == len(problems))["point_id"]
@@ -101,8 +133,8 @@ def _task_frame(task: str, seeing: pl.DataFrame, blind: pl.DataFrame, chance: fl
     height = subjects.height
     if height == 0:
         # No configuration saw every problem: difficulty alone, over whatever was asked.
-        only = seeing.group_by("problem_id").agg(
-            pl.col("correct").cast(pl.Float64).mean().alias("solved_ratio"), pl.len().alias("n_samples")
+        only = seeing.group_by("problem_id", maintain_order=True).agg(
+            (pl.col("total").sum() / pl.col("n").sum()).alias("solved_ratio"), pl.col("n").sum().alias("n_samples")
         )
         matrix = np.zeros((0, len(problems)))
         base = only.sort("problem_id")
@@ -119,7 +151,7 @@ def _task_frame(task: str, seeing: pl.DataFrame, blind: pl.DataFrame, chance: fl
         pl.lit(len(set(models))).alias("n_models"),
         *(_column(name, values) for name, values in columns.items()),
     )
-    frame = frame.join(_blind(blind, chance), on="problem_id", how="left").join(_consensus(seeing), on="problem_id", how="left")
+    frame = frame.join(_blind(blind, chance), on="problem_id", how="left").join(answers, on="problem_id", how="left")
     return _flagged(frame.with_columns(pl.col("n_blind_samples").fill_null(0)), chance)
 
 
@@ -183,15 +215,19 @@ def _subset(matrix: np.ndarray, models: list[str], tokens: np.ndarray) -> dict[s
 
 
 def _blind(blind: pl.DataFrame, chance: float | None) -> pl.DataFrame:
-    per_model = blind.group_by("problem_id", "model_variant").agg(pl.col("correct").cast(pl.Float64).mean().alias("share"))
+    shares = pl.col("total").sum() / pl.col("n").sum()
+    per_model = blind.group_by("problem_id", "model_variant", maintain_order=True).agg(shares.alias("share"))
     most = per_model.group_by("problem_id").agg((pl.col("share") >= 0.5).mean().alias("models_solving"))
-    seen = blind.group_by("problem_id").agg(
-        pl.len().cast(pl.Int64).alias("n_blind_samples"), pl.col("correct").cast(pl.Int64).sum().alias("blind_correct")
+    seen = blind.group_by("problem_id", maintain_order=True).agg(
+        pl.col("n").sum().alias("n_blind_samples"), pl.col("total").sum().alias("blind_correct"), pl.col("is_partial").any()
     )
     seen = seen.join(most, on="problem_id", how="left").sort("problem_id")
     p_values = [None] * seen.height
     if chance is not None and seen.height:
-        p_values = benjamini_hochberg(blind_p_value(seen["blind_correct"].to_numpy(), seen["n_blind_samples"].to_numpy(), chance)).tolist()
+        # Partial credit is no count of right answers, and has no binomial test.
+        raw = blind_p_value(np.floor(seen["blind_correct"].to_numpy()), seen["n_blind_samples"].to_numpy(), chance)
+        adjusted = benjamini_hochberg(np.where(seen["is_partial"].to_numpy(), np.nan, raw))
+        p_values = [None if np.isnan(p) else float(p) for p in adjusted]
     tested = pl.col("blind_p_value") < SIGNIFICANCE if chance is not None else pl.col("models_solving") > 0.5
     return seen.with_columns(
         (pl.col("blind_correct") / pl.col("n_blind_samples")).alias("blind_solved_ratio"),
@@ -203,7 +239,7 @@ def _consensus(seeing: pl.DataFrame) -> pl.DataFrame:
     """Most frequent answer per problem, its share of all answers, by how many models, and whether it was ever graded right."""
     answered = seeing.filter(pl.col("answer").is_not_null())
     answers = answered.group_by("problem_id", "answer").agg(
-        pl.len().alias("n"), pl.col("model_variant").n_unique().alias("models"), pl.col("correct").any().alias("was_right")
+        pl.len().alias("n"), pl.col("model_variant").n_unique().alias("models"), (pl.col("worth") > 0).any().alias("was_right")
     )
     answers = answers.with_columns((pl.col("n") / pl.col("n").sum().over("problem_id")).alias("consensus_ratio"))
     best = answers.sort(["problem_id", "n", "answer"], descending=[False, True, False]).unique(

@@ -65,7 +65,7 @@ def _one_a_model(members: Sequence[Member]) -> list[Member]:
 
 def _most_useful(members: Sequence[Member]) -> list[Member]:
     cost = _mean_costs(members)
-    accuracy = np.array([bank.n_correct.sum() / bank.sizes.sum() for bank, _ in members])
+    accuracy = np.array([bank.total_worth.sum() / bank.sizes.sum() for bank, _ in members])
     order = sorted(range(len(members)), key=lambda i: (cost[i], -accuracy[i], members[i][0].point_id))
     frontier: list[int] = []
     for i in order:

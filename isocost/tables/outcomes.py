@@ -7,7 +7,7 @@ draws (``isocost.frontier``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +18,18 @@ from isocost.frontier import resample_counts, score_interval
 from isocost.hashing import canonical_json, sha256_hex
 from isocost.schema.frames import conform, empty
 from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy, find_strategies, pass_at_k, selection_efficiency
+from isocost.strategies.options import ReplayOptions
 from isocost.strategies.point_bank import COST_AXES
+from isocost.strategies.registry import asked_strategies
 from isocost.tables.outcome_banks import METHODS, BankFacts, needed, task_banks
 from isocost.tables.outcome_chains import choose_chains
+from isocost.tables.outcome_counts import count_banks
 from isocost.tables.outcome_problems import Played, cells, problem_rows
 
 OUTCOMES, PROBLEMS = "out_strategy_outcomes", "out_strategy_problems"
 CONFIDENCE = 0.95
 MISS = 0.05
+PUBLISHED = (5, 10, 100)  # budgets of published figures that are no powers of two
 UNDEFINED = "the outcome is defined for no problem"
 NOT_MEASURED = "no sample tells, or samples are cut or halted before the measured end"
 
@@ -36,7 +40,7 @@ class Bootstrap:
 
     A mean of shares gets the score interval at the effective number of trials, over problems or whole clusters: it keeps its level
     near 0 and 1, where percentiles of a bootstrap do not (docs/results/coverage_frontier.csv). What is no share, such as an
-    efficiency above 1, gets percentiles of the mean over resampled problems.
+    efficiency above 1, or a mean of scores with partial credit, gets percentiles of the mean over resampled problems.
 
     Attributes:
         draws: bootstrap draws; 0 makes no intervals at all.
@@ -52,10 +56,12 @@ class Bootstrap:
 def build_outcomes(
     core_samples: pl.DataFrame,
     *,
+    counts: pl.DataFrame | None = None,
     strategies: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
     only: str | None = None,
+    asked: Callable[[str], ReplayOptions] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Replays strategies on every point, and cascades and routers on chains of points of one task and prompt.
 
@@ -64,10 +70,13 @@ def build_outcomes(
 
     Args:
         core_samples: samples; columns beyond the required ones may be missing and are then unknown.
+        counts: core_counts: points of which only counts are known; none where None.
         strategies: names or families; all default ones when None.
-        budgets: sample budgets; powers of two up to what at least half of the problems have, and that, when None.
+        budgets: sample budgets; those of `default_budgets` when None.
         bootstrap: how intervals are made; 2,000 draws of problems with seed 0 when None.
         only: ``points`` or ``chains``: what is replayed on single points, or on chains of them; both when None.
+        asked: budgets, windows, tie rules and orders that are asked for a task; nothing when None. Strategies or budgets that are given
+            here count before them.
 
     Returns:
         Conforming frames (out_strategy_outcomes, out_strategy_problems).
@@ -75,7 +84,9 @@ def build_outcomes(
     Raises:
         IsocostError: a required column is missing, a strategy is unknown, or one was asked for by name that no point can replay.
     """
-    parts = list(iter_outcomes(core_samples, strategies=strategies, budgets=budgets, bootstrap=bootstrap, only=only))
+    parts = list(
+        iter_outcomes(core_samples, counts=counts, strategies=strategies, budgets=budgets, bootstrap=bootstrap, only=only, asked=asked)
+    )
     if not parts:
         return empty(OUTCOMES), empty(PROBLEMS)
     outcomes, problems = (pl.concat([part[i] for part in parts]) for i in (0, 1))
@@ -85,24 +96,32 @@ def build_outcomes(
 def iter_outcomes(
     core_samples: pl.DataFrame,
     *,
+    counts: pl.DataFrame | None = None,
     strategies: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
     only: str | None = None,
+    asked: Callable[[str], ReplayOptions] | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """As `build_outcomes`, task by task, so that a bank larger than memory's share can be written away in between."""
     chosen = find_strategies(strategies)
     samples = needed(core_samples, lists={name for strategy in chosen for name in strategy.reads_lists})
     options = bootstrap or Bootstrap()
     replayed: set[str] = set()
-    for task in samples["task"].unique().sort():
-        banks = list(task_banks(samples.filter(pl.col("task") == task)))
-        played = [] if only == "chains" else list(_play_points(banks, chosen, budgets))
+    counted = empty("core_counts") if counts is None else counts
+    for task in pl.concat([samples["task"].cast(pl.String), counted["task"]]).unique().sort():
+        mine = pl.col("task") == task
+        banks = [*task_banks(samples.filter(mine)), *count_banks(counted.filter(mine))]
+        replayed_as = ReplayOptions() if asked is None else asked(str(task))
+        variants = chosen if asked is None or strategies is not None else asked_strategies(replayed_as)
+        played = (
+            [] if only == "chains" else list(_play_points(banks, variants, (replayed_as.budgets or None) if budgets is None else budgets))
+        )
         played += [] if only == "points" else _play_chains(banks, chosen)
         replayed |= {p.strategy.name for p in played}
         if played:
             yield _frames(str(task), banks, played, options)
-    if strategies is not None and samples.height:
+    if strategies is not None and samples.height + counted.height:
         _refuse_unplayed(strategies, chosen, replayed)
 
 
@@ -116,13 +135,16 @@ def _refuse_unplayed(names: Sequence[str], chosen: Sequence[Strategy | ChainStra
 
 
 def default_budgets(sizes: np.ndarray) -> np.ndarray:
-    """Powers of two up to the most samples that at least half of the problems have, and that number."""
+    """Powers of two, 5, 10 and 100 up to the most samples that at least half of the problems have, and that number.
+
+    Their number grows with the logarithm of the samples.
+    """
     held = np.sort(sizes[sizes > 0])
     if held.size == 0:
         return np.ones(1, dtype=np.int64)
     most = int(held[len(held) // 2])
     powers = [2**i for i in range(most.bit_length()) if 2**i < most]
-    return np.array([*powers, most], dtype=np.int64)
+    return np.unique(np.array([*powers, *(k for k in PUBLISHED if k < most), most], dtype=np.int64))
 
 
 def _play_points(
@@ -172,7 +194,7 @@ def _frames(
             rows_of = one.banks[0].problem_ids
             weights = counts[:, [place[p] for p in rows_of]].astype(np.float64)
         mine = None if labels is None else np.asarray([labels[place[p]] for p in one.banks[0].problem_ids])
-        scored = weights is not None and _are_shares(one.replay.accuracy)
+        scored = weights is not None and _are_shares(one.replay.accuracy) and not any(bank.partial.any() for bank in one.banks)
         low, high = (
             _score(one.replay.accuracy, mine, options.confidence) if scored else _interval(one.replay.accuracy, weights, options.confidence)
         )
@@ -198,7 +220,8 @@ class _Ceilings:
         """(problems, 1 + budgets): pass@1, then pass@k."""
         key = (bank.point_id, tuple(int(k) for k in ks))
         if key not in self._known:
-            self._known[key] = pass_at_k(bank.sizes, bank.n_correct, [1, *key[1]])
+            found = pass_at_k(bank.sizes, bank.n_correct, [1, *key[1]])
+            self._known[key] = np.where(bank.partial[:, None], np.nan, found)  # partial credit has no coverage
         return self._known[key]
 
 

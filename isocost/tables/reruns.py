@@ -18,6 +18,7 @@ from isocost.errors import IsocostError
 from isocost.frontier import benjamini_hochberg, paired_comparison
 from isocost.items import divergence_index, mean_spread, top1_spread
 from isocost.schema.frames import conform, empty
+from isocost.tables.tallies import WORTH, scored
 
 SIGNIFICANCE = 0.05
 DIMENSIONS = {
@@ -49,7 +50,7 @@ def build_reproducibility(
     Returns:
         out_reproducibility, one row for each group of at least two runs.
     """
-    runs = _greedy_runs(samples, points, sessions)
+    runs = _greedy_runs(scored(samples), points, sessions)
     if tokens is not None:
         told = tokens.select("sample_id", "output_token_ids", *(c for c in ("token_logprobs",) if c in tokens.columns))
         runs = runs.join(told, on="sample_id", how="left", maintain_order="left")
@@ -112,7 +113,7 @@ def _reproducibility_row(group: pl.DataFrame, varied: str, moving: tuple[str, ..
 
 
 def _spreads(table: pl.DataFrame, shape: tuple[int, int]) -> dict[str, object]:
-    accuracy = table["correct"].cast(pl.Float64).to_numpy().reshape(shape).mean(axis=1)
+    accuracy = table.select(WORTH.alias("worth"))["worth"].to_numpy().reshape(shape).mean(axis=1)
     known = bool(np.isfinite(accuracy).all())
     length = table["output_tokens"].cast(pl.Float64).to_numpy().reshape(shape)
     return {
@@ -161,7 +162,9 @@ def _top1(table: pl.DataFrame, shape: tuple[int, int], divergence: list[int | No
     return float(np.mean(spreads)) if spreads else None
 
 
-def build_regressions(samples: pl.DataFrame, points: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+def build_regressions(
+    samples: pl.DataFrame, points: pl.DataFrame, sessions: pl.DataFrame, *, counts: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Compares every later measurement of a configuration with its first one, problem by problem.
 
     A measurement is one point in one session; two measure the same configuration when task, model variant, prompt and sampling
@@ -171,6 +174,7 @@ def build_regressions(samples: pl.DataFrame, points: pl.DataFrame, sessions: pl.
         samples: core_samples; valid rows are used, accuracy only where graded.
         points: core_points.
         sessions: core_sessions; tells when a session first started, its versions and its device.
+        counts: core_counts, of which only the accuracy is known; none where None.
 
     Returns:
         out_regressions, one row for each metric of each later measurement.
@@ -183,7 +187,9 @@ def build_regressions(samples: pl.DataFrame, points: pl.DataFrame, sessions: pl.
     started = sessions.group_by("session_id").agg(pl.col("started_unix_s").min().alias("began"))
     latest = sessions.sort(["session_id", "attempt", "run_id"]).unique("session_id", keep="last", maintain_order=True)
     measured = points.join(started, on="session_id", how="left").join(latest.select("session_id", *_VERSIONS), on="session_id", how="left")
-    means = _problem_means(samples)
+    means = _problem_means(scored(samples))
+    if counts is not None:
+        means = pl.concat([means, _counted_means(counts)], how="diagonal").sort("point_id", "session_id", "problem_id")
     measured = measured.join(means.select("point_id", "session_id").unique(), on=["point_id", "session_id"], how="semi")
     ordered = measured.with_columns(pl.struct(_SAMPLING).struct.json_encode().alias("configuration")).sort(
         ["configuration", "began", "session_id", "point_id"], nulls_last=True
@@ -211,12 +217,18 @@ def _problem_means(samples: pl.DataFrame) -> pl.DataFrame:
         .sort("sample_id")
         .group_by("point_id", "session_id", "problem_id", maintain_order=True)
         .agg(
-            pl.col("correct").cast(pl.Float64).mean().alias("accuracy"),
+            WORTH.mean().alias("accuracy"),
             *(pl.col(name).cast(pl.Float64).mean() for name in METRICS if name != "accuracy"),
             pl.col("energy_method").drop_nulls().unique().sort().str.join("+"),
         )
         .sort("point_id", "session_id", "problem_id")
     )
+
+
+def _counted_means(counts: pl.DataFrame) -> pl.DataFrame:
+    key = ("point_id", "session_id", "problem_id")
+    share = pl.col("n_correct").sum() / pl.col("n_samples").sum()
+    return counts.filter(pl.col("n_samples") > 0).group_by(key, maintain_order=True).agg(share.alias("accuracy"))
 
 
 @dataclass

@@ -30,7 +30,7 @@ def build_response_features(samples: pl.DataFrame, texts: pl.DataFrame | None = 
     """Compares features of correct and wrong responses, over all samples and inside problems.
 
     Args:
-        samples: core_samples; valid graded rows are used.
+        samples: core_samples; valid rows with a verdict are used.
         texts: sample_id and output_text, one row per sample (e.g. used rows of core_calls); without it only banked features.
 
     Returns:
@@ -39,7 +39,8 @@ def build_response_features(samples: pl.DataFrame, texts: pl.DataFrame | None = 
     Raises:
         IsocostError: a column is missing, or a sample has several texts.
     """
-    used = graded(samples)
+    # A response with partial credit is on neither side.
+    used = graded(samples).filter(~pl.col("is_partial"))
     meanings = {name: text for name, text in BANKED.items() if name in used.columns}
     if texts is not None:
         if texts["sample_id"].is_duplicated().any():

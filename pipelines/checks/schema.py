@@ -6,12 +6,12 @@ The rules are the tables' definitions (``isocost.schema``); here is only their D
 import dagster as dg
 import polars as pl
 
-from assets.partitions import sessions
 from assets.resources import StoreResource
 from isocost import refresh
 from isocost.schema.frames import Fault, faults
 from isocost.schema.registry import table as table_of
 from isocost.store import Store
+from pipelines.checks.sessions import naming, partition_keys, severity
 
 CHECK_NAME = "schema"
 
@@ -34,17 +34,10 @@ def schema_checks(names: list[str]) -> dg.AssetChecksDefinition:
     return check
 
 
-def partition_keys(context: dg.AssetCheckExecutionContext) -> list[str]:
-    """The sessions a check run is about; every known one when it was started without any."""
-    try:
-        return list(context.op_execution_context.partition_keys)
-    except (dg.DagsterInvariantViolationError, dg.DagsterInvalidInvocationError):
-        return list(sessions.get_partition_keys(dynamic_partitions_store=context.instance))
-
-
 def schema_result(name: str, frames: dict[str, pl.DataFrame]) -> dg.AssetCheckResult:
     """Passes when no frame breaks the table; the metadata has rule, column, rows and first keys of every fault."""
     found = [(place, fault) for place, frame in frames.items() for fault in faults(frame, name)]
+    at_fault = {place for place, _ in found}
     metadata: dict[str, dg.MetadataValue | int] = {"rows": sum(frame.height for frame in frames.values())}
     if found:
         metadata["faults"] = dg.MetadataValue.table([_record(place, fault) for place, fault in found])
@@ -52,8 +45,9 @@ def schema_result(name: str, frames: dict[str, pl.DataFrame]) -> dg.AssetCheckRe
         asset_key=name,
         check_name=CHECK_NAME,
         passed=not found,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(f"{fault.column} {fault.detail}" for _, fault in found[:3]) or None,
+        # A derived table is one thing however many pieces it lies in; of core tables a file is one session.
+        severity=dg.AssetCheckSeverity.ERROR if table_of(name).layer == "out" else severity(at_fault, frames),
+        description=naming("; ".join(f"{fault.column} {fault.detail}" for _, fault in found[:3]) or None, at_fault, frames),
         metadata=metadata,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from isocost.capabilities import capabilities_of, engine_names
 from pipelines.checks import thresholds as t
 from pipelines.checks.gx import Rule, rule
 
@@ -79,6 +80,19 @@ def samples_frame(samples: pl.DataFrame) -> pl.DataFrame:
 
 _GENERATED = 'source=="generated"'
 
+
+def sessions_frame(sessions: pl.DataFrame) -> pl.DataFrame:
+    """The runs with what each owes: an engine owes what it declares that it can tell, once it has generated anything."""
+    declared = {name: capabilities_of(name) for name in sessions["engine"].drop_nulls().unique() if name in engine_names()}
+    generated = (pl.col("source") == "generated") & (pl.col("samples_total") > 0)
+    return sessions.with_columns(
+        (generated & pl.col("engine").is_in([name for name, told in declared.items() if told.tells_version])).alias("owes_version"),
+        (generated & pl.col("engine").is_in([name for name, told in declared.items() if told.tells_configuration])).alias(
+            "owes_configuration"
+        ),
+    )
+
+
 CORE_SESSIONS: tuple[Rule, ...] = (
     rule("ExpectCompoundColumnsToBeUnique", "a run counted twice doubles its throughput", column_list=["session_id", "run_id", "attempt"]),
     rule("ExpectColumnValuesToBeBetween", "attempts count from 1", column="attempt", min_value=1),
@@ -110,13 +124,13 @@ CORE_SESSIONS: tuple[Rule, ...] = (
         "ExpectColumnValuesToNotBeNull",
         "numbers of an engine of unknown version compare with nothing",
         column="engine_version",
-        row_condition='source=="generated" and samples_total > 0',
+        row_condition="owes_version==True",
     ),
     rule(
         "ExpectColumnValuesToNotBeNull",
         "what was asked for is not what ran: the resolved configuration is the record",
         column="resolved_engine",
-        row_condition='source=="generated" and samples_total > 0',
+        row_condition="owes_configuration==True",
     ),
     rule("ExpectColumnValuesToNotBeNull", "a result belongs to a code version", column="isocost_version", row_condition=_GENERATED),
     *_ENERGY,

@@ -16,6 +16,10 @@ counted AS (
     SELECT point_id, count(*) AS n_banked, count(*) FILTER (is_valid) AS n_valid
     FROM core_samples
     GROUP BY point_id
+    UNION ALL
+    SELECT point_id, sum(n_samples)::BIGINT AS n_banked, sum(n_samples)::BIGINT AS n_valid
+    FROM core_counts
+    GROUP BY point_id
 )
 SELECT
     point_id,

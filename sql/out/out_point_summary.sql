@@ -2,15 +2,24 @@
 
 WITH samples AS (
     -- A sample that two sessions hold is one draw; it is counted once, as everywhere else.
-    SELECT DISTINCT ON (sample_id) * FROM core_samples ORDER BY sample_id, session_id
+    SELECT
+        DISTINCT ON (sample_id) *,
+        -- Partial credit is worth its score: it has no verdict.
+        coalesce(correct::INTEGER::DOUBLE, CASE WHEN score > 0 AND score < 1 THEN score END) AS worth
+    FROM core_samples
+    ORDER BY sample_id, session_id
 ),
 problems AS (
     SELECT
         point_id,
         problem_id,
         count(*) FILTER (is_valid) AS n_valid,
-        avg(correct::INTEGER) FILTER (is_valid) AS correct_share
+        avg(worth) FILTER (is_valid) AS correct_share
     FROM samples
+    GROUP BY point_id, problem_id
+    UNION ALL
+    SELECT point_id, problem_id, sum(n_samples) AS n_valid, sum(n_correct) / nullif(sum(n_samples), 0) AS correct_share
+    FROM core_counts
     GROUP BY point_id, problem_id
 ),
 by_problem AS (
@@ -42,8 +51,9 @@ by_point AS (
         count(*) AS samples_total,
         count(*) FILTER (is_valid) AS samples_valid,
         count(*) FILTER (NOT is_valid) AS samples_invalid,
-        count(correct) FILTER (is_valid) AS samples_graded,
+        count(worth) FILTER (is_valid) AS samples_graded,
         count(*) FILTER (is_valid AND correct) AS samples_correct,
+        count(worth) FILTER (is_valid AND correct IS NULL) AS samples_partial,
         -- What an imported source does not tell is unknown, not none.
         CASE WHEN count(*) FILTER (is_valid AND is_truncated IS NULL) = 0
             THEN count(*) FILTER (is_valid AND is_truncated) END AS samples_truncated,
@@ -67,6 +77,23 @@ by_point AS (
         mode(energy_unknown_reason ORDER BY energy_unknown_reason) FILTER (is_valid AND energy_j IS NULL) AS energy_unknown_reason
     FROM samples
     GROUP BY point_id
+    UNION ALL BY NAME
+    -- Counts tell nothing of any one sample.
+    SELECT
+        point_id,
+        min(task) AS task,
+        min(model_variant) AS model_variant,
+        min(prompt) AS prompt,
+        sum(n_samples)::BIGINT AS samples_total,
+        sum(n_samples)::BIGINT AS samples_valid,
+        0 AS samples_invalid,
+        sum(n_samples)::BIGINT AS samples_graded,
+        sum(n_correct)::BIGINT AS samples_correct,
+        0 AS samples_partial,
+        0 AS samples_with_energy,
+        'not_in_source' AS energy_unknown_reason
+    FROM core_counts
+    GROUP BY point_id
 )
 SELECT
     point_id,
@@ -79,6 +106,7 @@ SELECT
     samples_invalid,
     samples_graded,
     samples_correct,
+    samples_partial,
     samples_truncated,
     samples_without_answer,
     coalesce(invalid_counts, '{}') AS invalid_counts,

@@ -118,12 +118,11 @@ def test_both_runs_succeed_and_every_check_holds(brought) -> None:
         assert failed == []
 
 
-def test_counts_become_samples(brought) -> None:
+def test_counts_stay_counts(brought) -> None:
     store, done = brought.store, brought.done
-    samples = store.read("core_samples", "import-counts")
-    tallies = samples.group_by("problem_id").agg(pl.col("correct").sum(), pl.len()).select("correct", "len").sort("correct").rows()
-    assert tallies == sorted((c, n) for _, c, n in COUNTS)
-    assert samples["is_valid"].all() and samples["source"].unique().to_list() == ["counts"]
+    counts = store.read("core_counts", "import-counts")
+    assert sorted(counts.select("n_correct", "n_samples").rows()) == sorted((c, n) for _, c, n in COUNTS)
+    assert counts["source"].unique().to_list() == ["counts"] and store.read("core_samples", "import-counts").is_empty()
     (event,) = done["import-counts"].asset_materializations_for_node("raw_imports")
     assert event.metadata["dagster/row_count"].value == len(COUNTS)
     assert event.metadata["status"].value == "imported"
@@ -146,8 +145,9 @@ def test_warehouse_exports_and_report_are_published(brought) -> None:
     store = brought.store
     with duckdb.connect(str(store.warehouse), read_only=True) as connection:
         rows = connection.execute("SELECT source, count(*) FROM core_samples GROUP BY ALL ORDER BY ALL").fetchall()
-    assert rows == [("counts", 16), ("generic", 20)]
-    assert pl.read_parquet(store.exports / "core_samples.parquet").height == 36
+        counted = connection.execute("SELECT source, sum(n_samples) FROM core_counts GROUP BY ALL").fetchall()
+    assert (rows, counted) == ([("generic", 20)], [("counts", 16)])
+    assert pl.read_parquet(store.exports / "core_samples.parquet").height == 20
     page = store.report.read_text(encoding="utf-8")
     assert "sums" in page and "36 valid samples" in page
 

@@ -9,11 +9,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from isocost.capabilities import capabilities_of, engine_names
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from pipelines.checks.expectations import outcome_result
 from pipelines.checks.gx import judge, rule
-from pipelines.checks.suites import CORE_SAMPLES, CORE_SESSIONS, SAMPLE_KEYS, SESSION_KEYS, samples_frame
+from pipelines.checks.suites import CORE_SAMPLES, CORE_SESSIONS, SAMPLE_KEYS, SESSION_KEYS, samples_frame, sessions_frame
 
 SAMPLE = {
     "point_id": "pt-1",
@@ -49,6 +50,7 @@ SAMPLE = {
 SESSION = {
     "session_id": "s-1",
     "source": "generated",
+    "engine": "vllm",
     "status": "finished",
     "is_valid": True,
     "invalid_reasons": [],
@@ -132,14 +134,19 @@ SESSION_MUTATIONS = [
 ]
 
 
+def short(name: str) -> str:
+    """A rule's name without the condition that says which sources it is about."""
+    return name.split(" where source")[0].split(" where owes")[0]
+
+
 def test_sound_samples_and_sessions_pass() -> None:
     assert [o.detail for o in judge(samples_frame(samples()), CORE_SAMPLES, SAMPLE_KEYS) if not o.is_passed] == []
-    assert [o.detail for o in judge(sessions(), CORE_SESSIONS, SESSION_KEYS) if not o.is_passed] == []
+    assert [o.detail for o in judge(sessions_frame(sessions()), CORE_SESSIONS, SESSION_KEYS) if not o.is_passed] == []
 
 
 def test_every_rule_has_a_mutation() -> None:
-    assert [r.name.split(" where source")[0] for r in CORE_SAMPLES] == [name for name, _ in SAMPLE_MUTATIONS]
-    assert [r.name.split(" where source")[0] for r in CORE_SESSIONS] == [name for name, _ in SESSION_MUTATIONS]
+    assert [short(r.name) for r in CORE_SAMPLES] == [name for name, _ in SAMPLE_MUTATIONS]
+    assert [short(r.name) for r in CORE_SESSIONS] == [name for name, _ in SESSION_MUTATIONS]
 
 
 @pytest.mark.parametrize(("name", "mutate"), SAMPLE_MUTATIONS, ids=[n for n, _ in SAMPLE_MUTATIONS])
@@ -153,10 +160,29 @@ def test_sample_rule_fires(name: str, mutate: Callable[[pl.DataFrame], pl.DataFr
 
 @pytest.mark.parametrize(("name", "mutate"), SESSION_MUTATIONS, ids=[n for n, _ in SESSION_MUTATIONS])
 def test_session_rule_fires(name: str, mutate: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-    (fired,) = [o for o in judge(mutate(sessions()), CORE_SESSIONS, SESSION_KEYS) if o.rule.name.split(" where source")[0] == name]
+    (fired,) = [
+        o
+        for o in judge(sessions_frame(mutate(sessions())), CORE_SESSIONS, SESSION_KEYS)
+        if o.rule.name.split(" where source")[0].split(" where owes")[0] == name
+    ]
     assert not fired.is_passed
     assert not fired.is_broken
     assert any(key.startswith("s-1/") for key in fired.keys)
+
+
+@pytest.mark.parametrize("engine", engine_names())
+@pytest.mark.parametrize(("column", "owes"), [("engine_version", "tells_version"), ("resolved_engine", "tells_configuration")])
+def test_an_engine_owes_what_it_declares_and_no_more(engine: str, column: str, owes: str) -> None:
+    """No rule knows an engine by name: what must not be unknown follows from what the class declares."""
+    rows = sessions().with_columns(engine=pl.lit(engine)).with_columns(pl.lit(None, pl.String).alias(column))
+    failed = [o.rule.name for o in judge(sessions_frame(rows), CORE_SESSIONS, SESSION_KEYS) if not o.is_passed]
+    assert [name for name in failed if f"({column})" in name] == failed
+    assert bool(failed) is getattr(capabilities_of(engine), owes)
+
+
+def test_an_engine_that_is_gone_owes_nothing() -> None:
+    rows = sessions().with_columns(engine=pl.lit("gone"), engine_version=pl.lit(None), resolved_engine=pl.lit(None))
+    assert [o.rule.name for o in judge(sessions_frame(rows), CORE_SESSIONS, SESSION_KEYS) if not o.is_passed] == []
 
 
 def test_a_rule_that_cannot_run_is_broken_and_an_error() -> None:
@@ -185,7 +211,7 @@ def test_failed_keys_are_in_the_check_metadata() -> None:
 
 
 def test_a_warning_does_not_block() -> None:
-    outcomes = judge(sessions().with_columns(status=pl.lit("failed")), CORE_SESSIONS, SESSION_KEYS)
+    outcomes = judge(sessions_frame(sessions().with_columns(status=pl.lit("failed"))), CORE_SESSIONS, SESSION_KEYS)
     result = outcome_result("core_sessions", outcomes)
     assert not result.passed
     assert result.severity is dg.AssetCheckSeverity.WARN

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from pipeline_place import Place, make_place
+
+# Shared with other tests: the small server, and samples of every import format.
+_TESTS = Path(__file__).resolve().parents[1]
+for _folder in (_TESTS, _TESTS / "unit" / "importers"):
+    sys.path.insert(0, str(_folder))
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,22 @@ import pytest
 
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
-GROUND = {"schema", "errors", "hashing", "store", "sql", "__init__"}
-TOP = {"generate", "payload", "preflight", "publish", "tables", "refresh", "intake", "curate", "parts", "pieces", "cli", "__main__"}
+GROUND = {"capabilities", "schema", "errors", "hashing", "store", "sql", "__init__"}
+TOP = {
+    "doctor",
+    "generate",
+    "payload",
+    "preflight",
+    "publish",
+    "tables",
+    "refresh",
+    "intake",
+    "curate",
+    "parts",
+    "pieces",
+    "cli",
+    "__main__",
+}
 HEAVY = {"torch", "vllm", "great_expectations", "transformers", "zeus"}
 ORCHESTRATION = {"dagster"}
 

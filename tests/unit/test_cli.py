@@ -114,12 +114,14 @@ def test_a_broken_manifest_of_an_import_is_one_fault_and_no_stack_trace(tmp_path
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (PermissionError(13, "Permission denied", "/x/y"), 1)])
-def test_interrupts_and_storage_are_one_line_with_their_own_exit_code(monkeypatch, capsys, error, code) -> None:
+def test_interrupts_and_storage_are_one_line_with_their_own_exit_code(tmp_path, monkeypatch, capsys, error, code) -> None:
+    (tmp_path / "lake").mkdir()
+
     def fail(_arguments: object) -> int:
         raise error
 
     monkeypatch.setattr(cli, "_refresh", fail)
-    assert main(["refresh"]) == code
+    assert main(["--data", str(tmp_path), "refresh"]) == code
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
@@ -149,18 +151,17 @@ def test_a_data_root_that_is_a_file_is_one_error_everywhere(tmp_path: Path, caps
 
 def test_a_comparison_before_anything_is_derived_says_what_to_do(tmp_path: Path, capsys) -> None:
     store = Store(tmp_path / "data")
-    for _ in range(2):  # without a data root, and with a bank that was never refreshed
-        assert main(["--data", str(store.root), "compare", "oc-1", "oc-2"]) == 2
-        told = capsys.readouterr().err
-        assert f"{store.root}: nothing is derived yet" in told and "isocost refresh" in told
-        assert bring(store, counts(tmp_path / "c.jsonl")) == 0
-        capsys.readouterr()
+    assert bring(store, counts(tmp_path / "c.jsonl")) == 0
+    capsys.readouterr()
+    assert main(["--data", str(store.root), "compare", "oc-1", "oc-2"]) == 2
+    told = capsys.readouterr().err
+    assert f"{store.root}: nothing is derived yet" in told and "isocost refresh" in told
 
 
 def test_an_import_tells_valid_samples_from_invalid_ones(tmp_path: Path, capsys) -> None:
     store, path = Store(tmp_path / "data"), tmp_path / "t.csv"
     assert bring(store, counts(tmp_path / "c.jsonl")) == 0
-    assert "imported: 1 records, 4 samples in core, all valid, source" in capsys.readouterr().out
+    assert "imported: 1 records, 4 samples in core, all valid, known as counts of 1 problems, source" in capsys.readouterr().out
     path.write_text("id,k,ok\na,0,true\na,1,\nb,0,false\nb,0,true\n", encoding="utf-8")
     mapping = tmp_path / "mapping.yaml"
     mapping.write_text("columns: {problem: id, sample_index: k, correct: ok}", encoding="utf-8")
@@ -171,8 +172,35 @@ def test_an_import_tells_valid_samples_from_invalid_ones(tmp_path: Path, capsys)
         assert f"{status}: 4 records, 4 samples in core, 2 valid and 2 invalid (duplicate in source: 1, not judged: 1)" in told
 
 
-def test_a_refresh_of_nothing_says_so(tmp_path: Path, capsys) -> None:
-    assert main(["--data", str(tmp_path / "empty"), "refresh"]) == 0
+def commands() -> list[str]:
+    """Every command that the parser knows, so that a new one is tried, too."""
+    (chosen,) = (action for action in cli._parser()._actions if action.dest == "command" or getattr(action, "choices", None))
+    return sorted(chosen.choices)
+
+
+REST = {"compare": ["oc-1", "oc-2"], "bank": ["verify"], "plan": ["s.yaml"], "import": ["counts", "c.jsonl"]}
+MAKES = {"plan", "import"}
+
+
+@pytest.mark.parametrize("command", [name for name in commands() if name not in MAKES])
+@pytest.mark.parametrize("kind", ["missing", "foreign", "file"])
+def test_a_data_root_that_is_none_is_refused_by_its_path_and_nothing_is_made(tmp_path: Path, capsys, command: str, kind: str) -> None:
+    root = tmp_path / "date"
+    if kind == "foreign":
+        (root / "photos").mkdir(parents=True)
+    elif kind == "file":
+        root.touch()
+    (tmp_path / "data" / "lake").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["--data", str(root), command, *REST.get(command, [])]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith(f"error: {root}: ") and f"Did you mean {tmp_path / 'data'}?" in told.err
+    assert told.out == "" and sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_refresh_of_a_bank_that_was_never_filled_says_so(tmp_path: Path, capsys) -> None:
+    (tmp_path / "data" / "lake").mkdir(parents=True)
+    assert main(["--data", str(tmp_path / "data"), "refresh"]) == 0
     assert "nothing is banked under" in capsys.readouterr().out
 
 
@@ -192,3 +220,30 @@ def test_a_broken_card_file_is_told_before_anything_is_touched(tmp_path: Path, c
     told = capsys.readouterr()
     assert "models.yaml" in told.err and told.out == ""
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_command_of_another_checkout_says_whose_code_runs(tmp_path: Path, repo: Path, capsys, monkeypatch) -> None:
+    """An environment that was made for one checkout, used in another: what runs is told, on stderr and once."""
+    (tmp_path / "isocost").mkdir()
+    for name in ("pyproject.toml", "isocost/cli.py"):
+        (tmp_path / name).touch()
+    (tmp_path / "data" / "lake").mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    for place in (tmp_path, tmp_path / "docs"):
+        monkeypatch.chdir(place)
+        assert main(["--data", str(tmp_path / "data"), "refresh"]) == 0
+        assert capsys.readouterr().err == f"note: {cli.checkout_beside(tmp_path)}\n"
+    assert f"the code in {repo}" in str(cli.checkout_beside(tmp_path)) and str(tmp_path) in str(cli.checkout_beside(tmp_path))
+    for place in (repo, repo / "docs", tmp_path.parent):
+        assert cli.checkout_beside(place) is None
+
+
+def test_the_payload_runs_the_code_of_whoever_starts_it(tmp_path: Path, repo: Path) -> None:
+    """Also from a working folder that is another checkout, with an environment that holds a third one."""
+    from assets.raw import _same_code
+
+    (tmp_path / "isocost").mkdir()
+    (tmp_path / "isocost" / "__init__.py").write_text("raise SystemExit('the wrong checkout')", encoding="utf-8")
+    code = [sys.executable, "-P", "-c", "import isocost; print(isocost.__file__)"]
+    done = subprocess.run(code, cwd=tmp_path, env={"PYTHONPATH": _same_code()}, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == str(repo / "isocost" / "__init__.py"), done.stderr

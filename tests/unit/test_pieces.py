@@ -88,13 +88,13 @@ def test_a_source_that_is_gone_leaves_nothing(bank: Bank) -> None:
     bank.store.session_file("import-b").with_suffix(".source").unlink()
     for folder in (bank.store.lake / "raw" / "imports").glob("source=counts-import-b-*"):
         shutil.rmtree(folder)
-    assert (bank.refresh().reused, bank.store.read("core_samples")["task"].unique().to_list()) == (1, ["adding"])
+    assert (bank.refresh().reused, bank.store.read("core_counts")["task"].unique().to_list()) == (1, ["adding"])
     assert not bank.piece("sorting").exists() and bank.store.read("out_point_summary")["task"].to_list() == ["adding"]
 
 
 def test_core_tables_without_their_lake_are_left_alone(bank: Bank) -> None:
     (bank.store.lake / "sessions").rename(bank.store.lake / "elsewhere")
-    assert bank.refresh().reused == 2 and bank.store.read("core_samples").height == 36
+    assert bank.refresh().reused == 2 and bank.store.read("core_counts")["n_samples"].sum() == 36
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"nothing of ours"), "flip"])
@@ -181,18 +181,18 @@ def test_every_derived_table_belongs_to_a_part() -> None:
 
 
 def test_a_task_and_a_session_read_their_rows_once(bank: Bank) -> None:
-    frame = bank.store.read("core_samples", "import-a")
-    bank.store.write(frame, "core_samples", "import-z")  # another source of the same samples
+    frame = bank.store.read("core_counts", "import-a")
+    bank.store.write(frame, "core_counts", "import-z")  # another source of the same samples
     (point,) = frame["point_id"].unique()
     task = Rows(bank.store, "task", ("import-a", "import-z"), "adding", (point,))
-    assert task.read("core_samples").equals(frame) and task.read("core_problems")["task"].unique().to_list() == ["adding"]
-    assert Rows(bank.store, "point", ("import-a", "import-b"), "adding", (point,)).read("core_samples").equals(frame)
+    assert task.read("core_counts").equals(frame) and task.read("core_problems")["task"].unique().to_list() == ["adding"]
+    assert Rows(bank.store, "point", ("import-a", "import-b"), "adding", (point,)).read("core_counts").equals(frame)
     later = Rows(bank.store, "session", ("import-z",), shadows=("import-a",))
-    assert later.read("core_samples").is_empty() and Rows(bank.store, "session", ("import-a",)).read("core_samples").height == 18
+    assert later.read("core_counts").is_empty() and Rows(bank.store, "session", ("import-a",)).read("core_counts").equals(frame)
     assert task.read("out_strategy_outcomes").is_empty()
     for rows, found in ((task, frame), (later, frame.head(0)), (Rows(bank.store, "all", ("import-a", "import-z")), None)):
-        cut = rows.read("core_samples", columns=["score", "task"])
-        assert cut.equals((rows.read("core_samples") if found is None else found).select("score", "task"))
+        cut = rows.read("core_counts", columns=["n_correct", "task"])
+        assert cut.equals((rows.read("core_counts") if found is None else found).select("n_correct", "task"))
 
 
 def test_what_is_published_stands_while_nothing_changes(bank: Bank, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:

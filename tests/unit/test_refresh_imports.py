@@ -46,7 +46,7 @@ def test_the_same_content_under_a_second_key_is_told_where_it_lies(store, tmp_pa
     with pytest.raises(IsocostError, match="never imported here"):
         refresh.curate_session(store, "import-two")
     refresh.curate_session(store, "import-one")
-    assert store.read("core_samples").height == 4
+    assert store.read("core_counts")["n_samples"].to_list() == [4]
     assert store.read("core_sessions")["isocost_version"].to_list() == [isocost.__version__]
 
 
@@ -91,6 +91,6 @@ def test_two_runs_that_say_the_same_of_themselves_are_samples_of_one_configurati
         bring(store, key, counts(tmp_path / f"{key}.jsonl", correct_of_4), **more)
         refresh.curate_session(store, key)
         assert refresh.clashes(store, key) == []
-    samples = store.read("core_samples")
-    pooled = samples.group_by("prompt").agg(pl.len(), pl.col("correct").sum(), pl.col("point_id").n_unique()).sort("prompt")
+    held = store.read("core_counts").group_by("prompt")
+    pooled = held.agg(pl.col("n_samples", "n_correct").sum(), pl.col("point_id").n_unique()).sort("prompt")
     assert pooled.rows() == [("p", 8, 3, 1), ("q", 4, 4, 1)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from isocost.strategies.adaptive import AdaptiveResult
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, mask_undefined, undefined_cells
@@ -11,18 +13,44 @@ ORDERS = 256
 MOST_STATES = 20_000
 
 
-def replay_adaptive(bank: PointBank, ks: Ints, result: AdaptiveResult) -> Replay:
-    """A policy's expectation as a result: costs follow from the expected draws of each class, exactly."""
-    costs = bank.drawn_costs(result.draws, result.samples)
+def votable(bank: PointBank) -> Ints:
+    """Rows of the problems whose votes can be replayed: of the others no path is followed."""
+    return np.flatnonzero(~bank.unclassed)
+
+
+def replay_adaptive(bank: PointBank, ks: Ints, result: AdaptiveResult, rows: Ints) -> Replay:
+    """A policy's expectation on some rows as a result: costs follow from the expected draws of each class, exactly."""
+    whole = spread(result, rows, len(bank.sizes))
+    costs = bank.drawn_costs(whole.draws, whole.samples)
     undefined = undefined_cells(bank, ks, answers=True)
     return mask_undefined(
         Replay(
             ks,
-            result.accuracy,
+            whole.accuracy,
             costs,
             undefined,
-            is_exact=result.is_exact,
-            draws=int(result.orders.max(initial=0)),
-            error_bound=result.error_bound,
+            is_exact=whole.is_exact,
+            draws=int(whole.orders.max(initial=0)),
+            error_bound=whole.error_bound,
         )
+    )
+
+
+def spread(result: AdaptiveResult, rows: Ints, problems: int) -> AdaptiveResult:
+    """The result of some rows among all; the others are unknown."""
+    if len(rows) == problems:
+        return result
+
+    def put(values: np.ndarray, missing: float) -> np.ndarray:
+        out = np.full((problems, *values.shape[1:]), missing, dtype=values.dtype)
+        out[rows] = values
+        return out
+
+    return AdaptiveResult(
+        put(result.accuracy, np.nan),
+        put(result.samples, np.nan),
+        put(result.draws, np.nan),
+        put(result.is_exact, True),
+        put(result.orders, 0),
+        put(result.error_bound, 0.0),
     )

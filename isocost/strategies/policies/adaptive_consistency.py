@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isocost.strategies.adaptive import beta_stop_table, run_policy
+from isocost.strategies.adaptive import beta_leads, run_policy
 from isocost.strategies.point_bank import PointBank
-from isocost.strategies.policies.adaptive import MOST_STATES, ORDERS, replay_adaptive
+from isocost.strategies.policies.adaptive import MOST_STATES, ORDERS, replay_adaptive, votable
 from isocost.strategies.registry import Replay, Strategy, register
 from isocost.strategies.shapes import Ints
 
@@ -31,8 +31,9 @@ class AdaptiveConsistency(Strategy):
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Every cap from one pass over the states or orders."""
+        rows = votable(bank)
         result = run_policy(
-            bank.counts, bank.class_values, beta_stop_table(self.threshold, int(ks.max())), ks,
-            abstained=bank.abstained, most_states=MOST_STATES, orders=ORDERS, seed=0, keys=bank.keys,
+            bank.counts[rows], bank.class_values[rows], beta_leads(self.threshold, int(ks.max())), ks,
+            abstained=bank.abstained[rows], most_states=MOST_STATES, orders=ORDERS, seed=0, keys=bank.keys[rows],
         )  # fmt: skip
-        return replay_adaptive(bank, ks, result)
+        return replay_adaptive(bank, ks, result, rows)

@@ -44,11 +44,13 @@ def chain_result(
     return mask_undefined(Replay(budget, accuracy[:, None], {a: c[:, None] for a, c in costs.items()}, undefined, unscored=unscored))
 
 
-def unusable(banks: Sequence[PointBank]) -> dict[str, Bools]:
-    """Problems that some model has no samples of, or ungraded ones."""
+def unusable(banks: Sequence[PointBank], *, verdicts: bool = False) -> dict[str, Bools]:
+    """Problems that some model has no samples of, or ungraded ones; where verdicts are needed those with partial credit, too."""
     reasons = {"budget_exceeds_samples": np.any([bank.sizes < 1 for bank in banks], axis=0)}
     ungraded = np.any([bank.ungraded for bank in banks], axis=0)
-    return reasons | ({"ungraded_samples": ungraded} if ungraded.any() else {})
+    partial = np.any([bank.partial for bank in banks], axis=0) if verdicts else np.zeros_like(ungraded)
+    reasons |= {"ungraded_samples": ungraded} if ungraded.any() else {}
+    return reasons | ({"partial_credit": partial} if partial.any() else {})
 
 
 def usable_rows(undefined: dict[str, Bools]) -> Bools:
@@ -57,8 +59,8 @@ def usable_rows(undefined: dict[str, Bools]) -> Bools:
 
 
 def chances(banks: Sequence[PointBank]) -> Floats:
-    """Share of correct samples, (problems, models); 0 where a model has no samples."""
-    return np.stack([bank.n_correct / np.maximum(bank.sizes, 1) for bank in banks], axis=1)
+    """Mean worth of a sample, (problems, models); 0 where a model has no samples."""
+    return np.stack([bank.mean_worth for bank in banks], axis=1)
 
 
 def ladder_costs(banks: Sequence[PointBank]) -> Floats:

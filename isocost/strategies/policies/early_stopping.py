@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from isocost.strategies.early_stopping import early_stopping_consistency, window_latency
+from isocost.strategies.options import ReplayOptions
 from isocost.strategies.point_bank import PointBank
-from isocost.strategies.policies.adaptive import ORDERS, replay_adaptive
-from isocost.strategies.registry import Replay, Strategy, mask_undefined, register
+from isocost.strategies.policies.adaptive import ORDERS, replay_adaptive, spread, votable
+from isocost.strategies.recorded import early_stopping_recorded, recorded_costs
+from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Ints
 
 MOST_WORK = 5e4
+WINDOW = 4
 
 
 @register
@@ -26,31 +31,61 @@ class EarlyStopping(Strategy):
     family = "early_stopping_consistency"
     summary = "Windows of samples until one is unanimous; the budget is the cap."
     exactness = "samples and costs exact up to 16 windows; accuracy exact where affordable, else random orders with a bound"
-    tie_rule = "uniform"
     reads_answers = True
-    window: int = 4
+    window: int = WINDOW
+    order: str = "exchangeable"
+
+    @property
+    def name(self) -> str:
+        """early_stopping_consistency, with a window or an order behind it that is not the usual one."""
+        window = "" if self.window == WINDOW else f"_window_{self.window}"
+        return f"{self.family}{window}{'' if self.order == 'exchangeable' else f'_{self.order}'}"
+
+    @property
+    def tie_rule(self) -> str:  # type: ignore[override]
+        """Shared credit in the mean over orders; in recorded order the class seen first, as in the authors' code."""
+        return "uniform" if self.order == "exchangeable" else "first"
 
     @property
     def parameters(self) -> Mapping[str, object]:
         """Window, and how orders are visited."""
-        return {"most_work": MOST_WORK, "orders": ORDERS, "window": self.window}
+        visited = {"most_work": MOST_WORK, "orders": ORDERS} if self.order == "exchangeable" else {"order": self.order}
+        return {**visited, "window": self.window}
+
+    @classmethod
+    def asked(cls, options: ReplayOptions) -> tuple[EarlyStopping, ...]:
+        """One for each window and order."""
+        return tuple(cls(window=window, order=order) for window in options.windows or (WINDOW,) for order in options.orders)
+
+    def applies(self, bank: PointBank) -> bool:
+        """Counts have no order."""
+        return self.order == "exchangeable" or bank.tallies is None
 
     def budgets(self, bank: PointBank, ks: Ints) -> Ints:
-        """Multiples of the window."""
-        return ks[ks % self.window == 0]
+        """Multiples of the window: those of the budgets, and for a window of its own the next below each budget."""
+        whole = ks if self.window == WINDOW else np.unique(ks // self.window * self.window)
+        return whole[(whole % self.window == 0) & (whole > 0)]
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Every cap from one pass."""
-        result = early_stopping_consistency(
-            bank.counts, bank.class_values, self.window, ks,
-            abstained=bank.abstained, most_work=MOST_WORK, orders=ORDERS, keys=bank.keys,
-        )  # fmt: skip
-        replay = replay_adaptive(bank, ks, result)
-        if bank.known("latency_s"):
-            replay.costs["latency_parallel_s"] = window_latency(
-                bank.classes, bank.column("latency_s"), self.window, ks, valid=bank.present, orders=ORDERS, keys=bank.keys
+        if self.order == "as_recorded":
+            found = early_stopping_recorded(bank.classes, bank.class_values, bank.sizes, self.window, ks)
+            return mask_undefined(
+                Replay(ks, found.accuracy, recorded_costs(bank, found.used, self.window), undefined_cells(bank, ks, answers=True))
             )
+        rows = votable(bank)
+        result = early_stopping_consistency(
+            bank.counts[rows], bank.class_values[rows], self.window, ks,
+            abstained=bank.abstained[rows], most_work=MOST_WORK, orders=ORDERS, keys=bank.keys[rows],
+        )  # fmt: skip
+        replay = replay_adaptive(bank, ks, result, rows)
+        if bank.known("latency_s"):
+            replay.costs["latency_parallel_s"] = np.full(replay.accuracy.shape, np.nan)
+            replay.costs["latency_parallel_s"][rows] = window_latency(
+                bank.classes[rows], bank.column("latency_s")[rows], self.window, ks,
+                valid=bank.present[rows], orders=ORDERS, keys=bank.keys[rows],
+            )  # fmt: skip
         # Samples of a window read the prompt's KV cache together: of their shared parts each window pays one.
-        shared = bank.drawn_sum("kinetics_shared_eflops", result.draws)
+        shared = bank.drawn_sum("kinetics_shared_eflops", spread(result, rows, len(bank.sizes)).draws)
         replay.costs["kinetics_eflops"] = replay.costs["kinetics_eflops"] - (1 - 1 / self.window) * shared
         return mask_undefined(replay)

@@ -38,7 +38,7 @@ class GenerateThenVerify(Strategy):
     summary = "The solution with the highest mean of V verdicts among S."
     is_selector = True
     needs = ("verdicts",)
-    exactness = "exact for verdicts of yes and no and where all verdicts are used, else random verdicts with a bound"
+    exactness = "exact where all verdicts are used or yes and no for up to some 256 solutions; else random verdicts with a bound"
     tie_rule = "uniform"
     reads_lists = ("verdicts",)
     verifications: int = 0

@@ -12,7 +12,7 @@ from isocost.strategies.shapes import Ints
 
 @register
 class OneSample(Strategy):
-    """The mean correctness of a sample: pass@1, which no oracle is needed for.
+    """The mean worth of a sample: pass@1, which no oracle is needed for, or the mean score where samples have partial credit.
 
     Where answers are banked every vote at a budget of 1 is this already. Where only verdicts or counts are (imports without extracted
     answers), votes are undefined, and this is the one policy that is known.
@@ -31,5 +31,5 @@ class OneSample(Strategy):
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact."""
-        accuracy = pass_at_k(bank.sizes, bank.n_correct, ks)
+        accuracy = np.where(bank.partial[:, None], bank.mean_worth[:, None], pass_at_k(bank.sizes, bank.n_correct, ks))
         return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks)))

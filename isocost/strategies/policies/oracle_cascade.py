@@ -17,10 +17,11 @@ class OracleCascade(ChainStrategy):
     family = "oracle_cascade"
     summary = "The best any cascade in this order could do; needs a perfect verifier."
     kind = "oracle"
+    reads_verdicts = True
 
     def replay_chain(self, banks: Sequence[PointBank]) -> Replay:
         """Exact."""
-        undefined = unusable(banks)
+        undefined = unusable(banks, verdicts=self.reads_verdicts)
         costs = ladder_costs(banks)
         costs[undefined["budget_exceeds_samples"]] = 0.0
         bound = oracle_cascade(chances(banks), costs)

@@ -19,10 +19,11 @@ class OracleRouter(ChainStrategy):
     family = "oracle_router"
     summary = "The best any router could do; knows each model's chance on each problem."
     kind = "oracle"
+    reads_verdicts = True
 
     def replay_chain(self, banks: Sequence[PointBank]) -> Replay:
         """Exact for the banked chances; only the chosen model is paid."""
-        undefined = unusable(banks)
+        undefined = unusable(banks, verdicts=self.reads_verdicts)
         costs = ladder_costs(banks)
         costs[undefined["budget_exceeds_samples"]] = 0.0
         routed = oracle_router(chances(banks), costs)

@@ -15,8 +15,9 @@ class PassHatK(Strategy):
     family = "pass_hat_k"
     summary = "All k samples are correct (Yao et al. 2024): reliability, not a way to answer."
     kind = "metric"
+    reads_verdicts = True
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact."""
         accuracy = pass_hat_k(bank.sizes, bank.n_correct, ks)
-        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks)))
+        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks, verdicts=self.reads_verdicts)))

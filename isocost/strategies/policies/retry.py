@@ -17,6 +17,7 @@ class Retry(Strategy):
     family = "retry_until_verified"
     summary = "Samples one by one until a perfect verifier accepts; the budget is the cap."
     kind = "oracle"
+    reads_verdicts = True
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact: the drawn samples are one correct one where it succeeds, and random wrong ones before it."""
@@ -25,11 +26,13 @@ class Retry(Strategy):
         costs["samples"] = attempts
         costs["prompt_tokens"] = np.where(np.isnan(attempts), np.nan, bank.mean("prompt_tokens")[:, None])
         costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
-        return mask_undefined(Replay(ks, success, costs, undefined_cells(bank, ks)))
+        return mask_undefined(Replay(ks, success, costs, undefined_cells(bank, ks, verdicts=self.reads_verdicts)))
 
 
 def _spent(bank: PointBank, name: str, success: Floats, attempts: Floats) -> Floats:
     """Expected sum of a column: successes at the mean of correct samples, failures at the mean of wrong ones."""
+    if not bank.known(name):
+        return np.full(success.shape, np.nan)
     values = np.where(bank.present, bank.column(name), 0.0)
     right = bank.right
     wrong = bank.present - right
@@ -37,4 +40,4 @@ def _spent(bank: PointBank, name: str, success: Floats, attempts: Floats) -> Flo
     mean_wrong = (values * wrong).sum(axis=1) / np.maximum(wrong.sum(axis=1), 1)
     total = success * mean_right[:, None] + (attempts - success) * mean_wrong[:, None]
     # Which samples are correct decides what is drawn: without that the cost is unknown, too.
-    return np.where(bank.ungraded[:, None], np.nan, total)
+    return np.where((bank.ungraded | bank.partial)[:, None], np.nan, total)

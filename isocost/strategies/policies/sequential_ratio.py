@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isocost.strategies.adaptive import run_policy, sprt_stop_table
+from isocost.strategies.adaptive import run_policy, sprt_leads
 from isocost.strategies.point_bank import PointBank
-from isocost.strategies.policies.adaptive import MOST_STATES, ORDERS, replay_adaptive
+from isocost.strategies.policies.adaptive import MOST_STATES, ORDERS, replay_adaptive, votable
 from isocost.strategies.registry import Replay, Strategy, register
 from isocost.strategies.shapes import Ints
 
@@ -33,9 +33,10 @@ class SequentialRatio(Strategy):
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Every cap from one pass over the states or orders."""
-        table = sprt_stop_table(self.share, self.alpha, self.beta, int(ks.max()))
+        rows = votable(bank)
+        leads = sprt_leads(self.share, self.alpha, self.beta, int(ks.max()))
         result = run_policy(
-            bank.counts, bank.class_values, table, ks,
-            abstained=bank.abstained, most_states=MOST_STATES, orders=ORDERS, seed=0, keys=bank.keys,
+            bank.counts[rows], bank.class_values[rows], leads, ks,
+            abstained=bank.abstained[rows], most_states=MOST_STATES, orders=ORDERS, seed=0, keys=bank.keys[rows],
         )  # fmt: skip
-        return replay_adaptive(bank, ks, result)
+        return replay_adaptive(bank, ks, result, rows)

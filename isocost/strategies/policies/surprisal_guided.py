@@ -21,6 +21,7 @@ class SurprisalGuided(Strategy):
     family = "surprisal_guided_at_k"
     summary = "The most surprising of the verified samples among k; needs a perfect verifier."
     kind = "oracle"
+    reads_verdicts = True
     needs = ("logprob_mean",)
     tie_rule = "uniform"
 
@@ -30,7 +31,7 @@ class SurprisalGuided(Strategy):
         surprise = np.where(np.isfinite(scores), -scores, np.finfo(np.float64).min)
         ranked = np.where(bank.right > 0, surprise, -np.inf)
         accuracy = best_of_rows(ranked, bank.right, ks, bank.present)
-        undefined = undefined_cells(bank, ks) | ({"no_sample_has_the_score": empty} if empty.any() else {})
+        undefined = undefined_cells(bank, ks, verdicts=self.reads_verdicts) | ({"no_sample_has_the_score": empty} if empty.any() else {})
         score = None
         if bank.known("score"):
             worth = np.where(bank.right > 0, bank.column("score"), 0.0)

@@ -17,22 +17,27 @@ def replay_votes(
     bank: PointBank, ks: Ints, weights: Floats, rule: int, *, power: float = 0.0, missing=None, unscored: int = 0, distinct=None
 ) -> Replay:
     """Replays one rule of kernels_votes on a bank; ``missing`` marks problems without any weight."""
+    rows = np.flatnonzero(~bank.unclassed)
     estimate = estimate_votes(
-        np.where(bank.present, bank.classes, -1), weights, bank.class_values, ks, bank.present,
-        rule=rule, power=power, draws=DRAWS, most_subsets=MOST_SUBSETS, keys=bank.keys, distinct=distinct,
+        np.where(bank.present, bank.classes, -1)[rows], weights[rows], bank.class_values[rows], ks, bank.present[rows],
+        rule=rule, power=power, draws=DRAWS, most_subsets=MOST_SUBSETS, keys=bank.keys[rows],
+        distinct=None if distinct is None else distinct[rows],
     )  # fmt: skip
+    shape = (len(bank.sizes), len(ks))
+    accuracy, bound, is_exact = np.full(shape, np.nan), np.zeros(shape), np.ones(shape, dtype=np.bool_)
+    accuracy[rows], bound[rows], is_exact[rows] = estimate.accuracy, estimate.error_bound, estimate.is_exact
     undefined = undefined_cells(bank, ks, answers=True)
     if missing is not None and missing.any():
         undefined["no_sample_has_the_score"] = missing
     return mask_undefined(
         Replay(
             ks,
-            estimate.accuracy,
+            accuracy,
             bank.parallel_costs(ks),
             undefined,
-            is_exact=estimate.is_exact,
+            is_exact=is_exact,
             draws=DRAWS,
-            error_bound=estimate.error_bound,
+            error_bound=bound,
             unscored=unscored,
         )
     )

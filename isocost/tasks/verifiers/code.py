@@ -18,8 +18,8 @@ _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.
 
 
 @lru_cache(maxsize=50_000)
-def _run(program: str) -> str:
-    return isolation.run_isolated(program).status
+def _run(program: str, tests: str) -> isolation.Outcome:
+    return isolation.run_isolated(program, tests)
 
 
 class Code:
@@ -55,8 +55,8 @@ class Code:
         """Runs the program and then its tests."""
         if not isolation.is_enabled():
             return Verdict(None, None, "code_execution_off")
-        status = _run(f"{answer}\n\n{problem.reference}\n")
-        if status == "isolation_unavailable":
+        status = _run(answer, problem.reference).status
+        if status in ("isolation_unavailable", "unsupported"):
             return Verdict(None, None, status)
         return Verdict(status == "passed", float(status == "passed"), None if status in ("passed", "failed") else status)
 

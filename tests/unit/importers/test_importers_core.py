@@ -63,16 +63,18 @@ def test_labels_judge_where_no_verifier_does_and_classes_have_one_verdict(tmp_pa
     assert set(verdicts["correct"]) == {1}
 
 
-def test_counts_become_exchangeable_samples_with_the_same_counts(tmp_path: Path) -> None:
+def test_counts_stay_counts_whatever_the_order_of_the_rows(tmp_path: Path) -> None:
     path = files.counts(tmp_path)
     import_path("counts", path, tmp_path / "lake", provenance=KNOWN)
     raw = read_imports(tmp_path / "lake").collect()
     first, second = build_imported_core(raw), build_imported_core(raw.reverse())
-    samples = first["core_samples"]
-    assert samples.equals(second["core_samples"])
-    tallies = samples.group_by("problem_id").agg(pl.len(), pl.col("correct").sum()).sort("len").rows()
-    assert [tally[1:] for tally in tallies] == [(2, 0), (4, 1)]
-    assert samples["answer_class"].null_count() == samples.height  # nothing to vote on
+    counts = first["core_counts"]
+    assert counts.equals(second["core_counts"]) and first["core_samples"].is_empty()  # no order, no answers: no samples
+    assert counts.select("n_samples", "n_correct").sort("n_samples").rows() == [(2, 0), (4, 1)]
+    assert first["core_points"].select("n_problems", "samples_banked", "samples_valid").rows() == [(2, 6, 6)]
+    told = first["core_problems"].select("n_samples", "n_valid", "n_correct").sort("n_samples")
+    assert told.rows() == [(2, 2, 0), (4, 4, 1)]
+    assert first["core_sessions"].select("samples_total", "samples_valid", "samples_invalid").rows() == [(6, 6, 0)]
 
 
 def test_a_sample_that_comes_twice_is_kept_and_marked(tmp_path: Path) -> None:
@@ -107,8 +109,10 @@ def test_every_format_reaches_the_core_tables(tmp_path: Path, name: str) -> None
     files.import_sample(name, files.SAMPLES[name](tmp_path / "in"), tmp_path / "lake")
     raw = read_imports(tmp_path / "lake").collect()
     tables = build_imported_core(raw)
-    expected = raw.filter(pl.col("record_kind").is_in(["sample", "request"])).height + int(raw["counts_total"].sum())
+    expected = raw.filter(pl.col("record_kind").is_in(["sample", "request"])).height
     assert tables["core_samples"].height == expected and tables["core_sessions"].height == 1
+    assert tables["core_counts"]["n_samples"].sum() == raw["counts_total"].sum()
+    assert tables["core_sessions"]["samples_total"].sum() == expected + raw["counts_total"].sum()
     parsed = pl.col("parse_status") == "parsed"
     assert tables["core_samples"].filter(parsed != pl.col("answer_class").is_not_null()).is_empty()
     assert tables["core_samples"].filter((pl.col("parse_status") == "no_answer") & pl.col("correct")).is_empty()

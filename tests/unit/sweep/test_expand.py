@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import json
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from isocost.capabilities import Role, capabilities_of, engine_names
 from isocost.errors import IsocostError
-from isocost.sweep import Budget, ModelVariant, PlannedPoint, Point, expand, load_sweep, plan_sessions, session_from_json, sweep_from_text
+from isocost.hashing import sha256_hex
+from isocost.payload.work import PAYLOAD_OPTIONS
+from isocost.sweep import (
+    Budget,
+    EngineConfig,
+    ModelVariant,
+    PlannedPoint,
+    Point,
+    expand,
+    load_sweep,
+    make_point,
+    plan_sessions,
+    session_from_json,
+    sweep_from_text,
+)
+from isocost.sweep.expand import session_id_of
 
 TEXT = """
 sweep: s
@@ -89,6 +107,77 @@ def test_an_id_ignores_the_sweeps_name_and_the_number_of_samples(spec):
     other = sweep_from_text(TEXT.replace("sweep: s", "sweep: z").replace("samples_per_problem: 4", "samples_per_problem: 9"))
     assert [p.point.point_id for p in expand(other)] == [p.point.point_id for p in expand(spec)]
     assert {s.session_id for s in plan_sessions(other)}.isdisjoint({s.session_id for s in plan_sessions(spec)})
+
+
+SERVER = TEXT.replace(
+    "engine: {max_model_len: 256, kv_cache_bytes: 1 GiB, max_num_seqs: [8, 64]}",
+    "engine: {engine: openai, max_num_seqs: [8, 64], options: {base_url: 'http://a/v1'}}",
+)
+CHANGED = {
+    "engine": "vllm", "seed": 7, "max_model_len": 99, "kv_cache_bytes": 99, "max_num_seqs": 99, "max_num_batched_tokens": 9999,
+    "block_size": 99, "enable_prefix_caching": False, "enforce_eager": True,
+    "model.name": "z", "model.path": "z", "model.revision": "z", "model.dtype": "float16", "model.quantization": "z", "model.card": "z",
+    "options.base_url": "http://z/v1", "options.api": "completions", "options.api_key_variable": "Z", "options.timeout_s": 9,
+    "options.retries": 9, "options.extra_body": {"z": 1}, "options.in_flight": 9, "options.isolate_points": True,
+    "options.per_request_seed": True, "options.confidence_window": 9,
+}  # fmt: skip
+
+
+def changed(engine: EngineConfig, key: str) -> EngineConfig:
+    """The engine with another value of one setting, by dotted key."""
+    value = CHANGED[key]
+    outer, _, inner = key.partition(".")
+    if outer == "model":
+        return engine.model_copy(update={"model": engine.model.model_copy(update={inner: value})})
+    return engine.model_copy(update={"options": engine.options | {inner: value}} if inner else {key: value})
+
+
+def settings_of(engine: str) -> list[str]:
+    """Every setting that an engine can be given, its options and the payload's included."""
+    options = {**importlib.import_module(f"isocost.engines.{engine}")._OPTIONS, **PAYLOAD_OPTIONS}
+    fields = [name for name in EngineConfig.model_fields if name not in ("model", "options")]
+    return [*fields, *(f"model.{name}" for name in ModelVariant.model_fields), *(f"options.{name}" for name in options)]
+
+
+@pytest.mark.parametrize("key", settings_of("openai"))
+def test_a_servers_setting_is_what_the_engine_declares(key):
+    """A setting without a value in CHANGED fails here: whoever adds one decides what it is."""
+    planned = expand(sweep_from_text(SERVER))[0].point
+    engine = changed(planned.engine, key)
+    other = make_point(**{**planned.model_dump(exclude={"point_id"}), "engine": engine, "model": engine.model})
+    role = capabilities_of("openai").role(key)
+    assert (other.point_id != planned.point_id) is (role is Role.IDENTITY)
+    assert (session_id_of("s", engine) != session_id_of("s", planned.engine)) is (role is not Role.NEITHER)
+
+
+@given(st.sampled_from([key for key in CHANGED if not key.startswith("options.")]))
+def test_of_an_engine_that_loads_its_model_every_setting_is_identity(key):
+    planned = expand(sweep_from_text(TEXT))[0].point
+    engine = changed(planned.engine, key) if key != "engine" else planned.engine.model_copy(update={"engine": "replay"})
+    other = make_point(**{**planned.model_dump(exclude={"point_id"}), "engine": engine, "model": engine.model})
+    assert other.point_id != planned.point_id and session_id_of("s", engine) != session_id_of("s", planned.engine)
+
+
+def test_what_is_exempt_has_a_reason_and_is_a_setting():
+    for name in engine_names():
+        exempt = capabilities_of(name).exempt
+        assert all(told.reason for told in exempt.values())
+        assert exempt.keys() <= set(settings_of(name))
+
+
+def test_a_server_needs_no_sizes_and_a_session_banked_under_an_old_id_stays_readable():
+    (session, _, *_) = plan_sessions(sweep_from_text(SERVER))
+    assert session.engine.max_model_len is None and session.engine.kv_cache_bytes is None
+    old = json.loads(session.model_dump_json())
+    for planned in old["points"]:
+        point = {key: value for key, value in planned["point"].items() if key not in ("sweep", "point_id")}
+        planned["point"]["point_id"] = "pt-" + sha256_hex(point, 16)  # as before engines could exempt settings
+    read = session_from_json(json.dumps(old))
+    assert {p.point.point_id for p in read.points}.isdisjoint({p.point.point_id for p in session.points})
+    old["points"][0]["point"]["engine"]["options"]["base_url"] = "http://elsewhere/v1"
+    old["points"][0]["point"]["point_id"] = session.points[0].point.point_id
+    with pytest.raises(IsocostError, match="another engine"):
+        session_from_json(json.dumps(old))
 
 
 @pytest.mark.parametrize(

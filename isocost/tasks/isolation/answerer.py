@@ -1,0 +1,189 @@
+"""The room of the answer: runs the program that a model wrote and does what the judge's room asks of it.
+
+Lives here: limits of this process, the program's namespace, calls into it. Not here: the tests, the verdict (``judge``), the walls
+(``walls``). Whatever the program does to this process, all that it can change is what its own functions return.
+
+Runs inside the room: standard library only, no import of this project.
+"""
+
+import os
+import resource
+import sys
+
+sys.path.insert(0, "/isolation")  # where the walls show this folder
+
+import builtins
+import types
+
+import wire
+
+CPU, MEMORY, FILE = (int(word) for word in sys.argv[1:4])
+
+
+class Objects:
+    """Numbers for what cannot cross, and stand-ins for what did not come over."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.kept = {}
+
+    def share(self, value):
+        """Keeps an object and names it."""
+        if isinstance(value, Callback):
+            raise TypeError("a function of the tests cannot be handed back")
+        number = id(value)
+        self.kept[number] = value
+        return number, callable(value), type(value).__name__
+
+    def resolve(self, ref):
+        """An object of the tests: a function of theirs, or one of ours that comes back."""
+        if ref.number < 0:
+            return Callback(self, ref.number)
+        return self.kept[ref.number]
+
+    def encode(self, value):
+        """A value for the judge."""
+        return wire.encode(value, self.share)
+
+    def decode(self, data):
+        """A value from the judge."""
+        return wire.decode(data, self.resolve)
+
+
+class Callback:
+    """A function of the tests that was handed to the program."""
+
+    def __init__(self, objects, number):
+        self._objects, self._number = objects, number
+
+    def __call__(self, *args):
+        """Asks the judge's room to call it."""
+        objects = self._objects
+        wire.write(objects.channel[1], {"callback": self._number, "args": objects.encode(list(args))})
+        reply = serve(objects, until_reply=True)
+        if "raised" in reply:
+            raise getattr(builtins, reply["raised"][0], Exception)(reply["raised"][1])
+        return objects.decode(reply["ok"])
+
+
+def told(error):
+    """An exception as data: the nearest builtin type that it is of, its text, its own type's name."""
+    kind = next((one for one in type(error).__mro__ if getattr(builtins, one.__name__, None) is one), Exception)
+    try:
+        text = str(error)[:300]
+    except BaseException:
+        text = ""
+    return {"raised": [kind.__name__, text, type(error).__name__[:80]]}
+
+
+def home(value):
+    """The top module that a function or class says it is of."""
+    module = getattr(value, "__module__", None)
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def names(namespace, objects):
+    """What the program defines, for the tests to use: functions and classes by number, plain data, imports by their name."""
+    found = {}
+    for name, value in list(namespace.items()):
+        if name.startswith("__") or not isinstance(name, str):
+            continue
+        if isinstance(value, types.ModuleType):
+            found[name] = {"t": "module", "v": [value.__name__, None]}
+        elif home(value) in sys.stdlib_module_names and getattr(value, "__name__", None):
+            found[name] = {"t": "module", "v": [value.__module__, value.__name__]}
+        else:
+            try:
+                found[name] = objects.encode(value)
+            except BaseException:
+                continue
+    return found
+
+
+def call(objects, request):
+    """One request of the judge."""
+    target = objects.kept[request["ref"]]
+    args, kwargs = objects.decode(request["args"]), objects.decode(request["kwargs"])
+    what = request["do"]
+    if what == "call":
+        result = target(*args, **kwargs)
+    elif what == "getattr":
+        result = getattr(target, *args)
+    elif what == "setattr":
+        result = setattr(target, *args)
+    else:
+        result = getattr(type(target), what)(target, *args)
+    # What a function did to its arguments shows in the caller's own, as it does within one process.
+    after = objects.encode(args) if any(isinstance(item, (list, dict, set, bytearray)) for item in args) else None
+    return {"ok": objects.encode(result), "after": after}
+
+
+def load(objects, source):
+    """Runs the program itself."""
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    exec(compile(source, "answer.py", "exec"), module.__dict__)
+    return {"ok": None, "names": names(module.__dict__, objects)}
+
+
+def serve(objects, until_reply=False):
+    """Does what is asked until nobody asks any more, or until the answer to a question of the program comes."""
+    while True:
+        request = wire.read(objects.channel[0])
+        if until_reply and "do" not in request:
+            return request
+        try:
+            reply = load(objects, request["source"]) if request["do"] == "load" else call(objects, request)
+            data = reply
+        except BaseException as error:
+            data = told(error)
+        wire.write(objects.channel[1], data)
+
+
+def keep_files():
+    """Landlock where the kernel has it: nothing can be written but under the working folder."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    handled = ctypes.c_uint64((1 << 1) | sum(1 << bit for bit in range(4, 13)))
+    rules = libc.syscall(444, ctypes.byref(handled), ctypes.c_size_t(8), 0)
+    if rules < 0:
+        return
+
+    class Beneath(ctypes.Structure):
+        _pack_ = 1
+        _fields_ = [("rights", ctypes.c_uint64), ("folder", ctypes.c_int32)]
+
+    where = os.open(".", os.O_PATH)
+    libc.syscall(445, rules, 1, ctypes.byref(Beneath(handled, where)), 0)
+    libc.syscall(446, rules, 0)
+    os.close(where)
+    os.close(rules)
+
+
+def main():
+    """Shuts itself in as far as a process can, then serves."""
+    channel = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    silent = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(silent, number)
+    os.close(silent)
+    keep_files()
+    for kind, value in (
+        (resource.RLIMIT_CPU, CPU),
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_FSIZE, FILE),
+        (resource.RLIMIT_NOFILE, 32),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        resource.setrlimit(kind, (value, value))
+    sys.argv = ["answer"]
+    try:
+        serve(Objects(channel))
+    except EOFError:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

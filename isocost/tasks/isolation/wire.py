@@ -1,0 +1,117 @@
+"""What the two closed rooms say to each other: frames of bytes that hold plain data, and nothing that could be run.
+
+Lives here: framing, and plain values to JSON and back. Not here: who says what (``answerer``, ``judge``) and who carries it (``__init__``).
+Runs inside the rooms: standard library only, no import of this project.
+
+What is no plain data stays where it is and is named by a number (``Ref``). A subclass of a plain type crosses as the plain type: what an
+answer made ``==`` do is left behind.
+"""
+
+import json
+
+MOST_BYTES = 16 << 20
+"""Longest frame. A longer one ends the program that sent it."""
+
+
+class Ref:
+    """An object of the other room.
+
+    Attributes:
+        number: its number there.
+        callable: whether it can be called.
+        kind: name of its type.
+    """
+
+    def __init__(self, number, callable, kind):
+        self.number = number
+        self.callable = callable
+        self.kind = kind
+
+
+def write(stream, message):
+    """Sends one frame."""
+    data = json.dumps(message).encode()
+    stream.write(len(data).to_bytes(4, "big") + data)
+    stream.flush()
+
+
+def read(stream):
+    """The next frame; EOFError when the other side is gone."""
+    head = stream.read(4)
+    if len(head) < 4:
+        raise EOFError
+    data = stream.read(int.from_bytes(head, "big"))
+    return json.loads(data)
+
+
+def encode(value, share):
+    """A value as JSON data; ``share(value)`` numbers what is no plain data and returns (number, callable, kind)."""
+    kind = type(value)
+    if value is None or kind is bool or kind is float or kind is str:
+        return value
+    if isinstance(value, int):
+        return int(value) if abs(value) < 2**53 else {"t": "int", "v": hex(value)}
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, list):
+        return {"t": "list", "v": [encode(item, share) for item in list.__iter__(value)]}
+    if isinstance(value, tuple):
+        return {"t": "tuple", "v": [encode(item, share) for item in tuple.__iter__(value)]}
+    if isinstance(value, dict):
+        pairs = [[encode(key, share), encode(dict.__getitem__(value, key), share)] for key in dict.__iter__(value)]
+        return {"t": "dict", "v": pairs}
+    for name, one in (("set", set), ("frozenset", frozenset)):
+        if isinstance(value, one):
+            return {"t": name, "v": [encode(item, share) for item in one.__iter__(value)]}
+    if isinstance(value, (bytes, bytearray)):
+        return {"t": "bytearray" if isinstance(value, bytearray) else "bytes", "v": bytes.hex(bytes(value))}
+    if kind is complex:
+        return {"t": "complex", "v": [value.real, value.imag]}
+    if kind is range:
+        return {"t": "range", "v": [encode(part, share) for part in (value.start, value.stop, value.step)]}
+    # By name, because most programs need none of these modules and pay for every import.
+    home = f"{kind.__module__}.{kind.__qualname__}"
+    if home == "decimal.Decimal":
+        return {"t": "decimal", "v": str(value)}
+    if home == "fractions.Fraction":
+        return {"t": "fraction", "v": [encode(value.numerator, share), encode(value.denominator, share)]}
+    if home == "collections.deque":
+        return {"t": "deque", "v": [encode(item, share) for item in value]}
+    number, can_be_called, name = share(value)
+    return {"t": "ref", "v": [number, bool(can_be_called), str(name)[:80]]}
+
+
+def decode(data, resolve):
+    """JSON data as a value; ``resolve(Ref)`` stands in for an object of the other room."""
+    if not isinstance(data, dict):
+        return data
+    kind, inner = data["t"], data["v"]
+    if kind in ("list", "tuple", "set", "frozenset"):
+        return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind]([decode(item, resolve) for item in inner])
+    if kind == "deque":
+        import collections
+
+        return collections.deque([decode(item, resolve) for item in inner])
+    if kind == "dict":
+        return {decode(key, resolve): decode(value, resolve) for key, value in inner}
+    if kind == "int":
+        return int(inner, 16)
+    if kind == "bytes":
+        return bytes.fromhex(inner)
+    if kind == "bytearray":
+        return bytearray.fromhex(inner)
+    if kind == "complex":
+        return complex(*inner)
+    if kind == "range":
+        return range(*(decode(part, resolve) for part in inner))
+    if kind == "decimal":
+        import decimal
+
+        return decimal.Decimal(inner)
+    if kind == "fraction":
+        import fractions
+
+        return fractions.Fraction(*(decode(part, resolve) for part in inner))
+    return resolve(Ref(*inner))
