@@ -165,7 +165,8 @@ def _import(arguments: argparse.Namespace) -> int:
         print(f"  takes the place of {report.supersedes}, which stays in the lake")
     for reason, count in sorted(report.null_reasons.items()):
         print(f"  left NULL: {count} values of {reason}")
-    for warning in (*report.warnings, *refresh.clashes(store, session_id)):
+    unjudged = unjudged_line(store.read("core_samples", session_id), store.read("core_problems", session_id), arguments.verifier)
+    for warning in (*report.warnings, *unjudged, *refresh.clashes(store, session_id)):
         print(f"  note: {warning}")
     return 0
 
@@ -185,6 +186,25 @@ def samples_line(total: int, sessions: pl.DataFrame) -> str:
         reasons.update(json.loads(text))
     told = ", ".join(f"{code.replace('_', ' ')}: {n}" for code, n in sorted(reasons.items()))
     return f"{total} samples in core, {valid} valid and {total - valid} invalid ({told})"
+
+
+def unjudged_line(samples: pl.DataFrame, problems: pl.DataFrame, verifier: str | None) -> list[str]:
+    """What is missing for a verdict where the source holds none: a verifier, a reference, or both.
+
+    Args:
+        samples: rows of core_samples of one import.
+        problems: rows of core_problems of the same import.
+        verifier: the one that was asked for.
+    """
+    if verifier not in (None, "none") or not samples["grade_reason"].eq_missing("no_verdict_in_source").any():
+        return []
+    from isocost.tasks import verifier_names
+
+    number = int(samples["grade_reason"].eq_missing("no_verdict_in_source").sum())
+    if problems["reference"].null_count() == problems.height:
+        return [f"{number} samples have neither a verdict nor a reference in the source, so that nothing can judge them"]
+    names = ", ".join(verifier_names())
+    return [f"{number} samples have a reference and no verdict in the source: --verifier is what is missing; choose one of {names}"]
 
 
 def source_id(path: Path, name: str = "") -> str:
@@ -207,7 +227,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     if outcomes.is_empty():
         remedy = "Run `isocost refresh` (or `make demo`) first, or name another data root with --data"
         raise IsocostError("nothing is derived yet, so that there is no outcome to compare", where=str(store.root), remedy=remedy)
-    found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, clusters=store.read("core_problems"))
+    known = {"clusters": store.read("core_problems"), "comparisons": store.read("out_comparisons"), "points": store.read("core_points")}
+    found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, **known)
     print("\n".join(comparison_lines(found)))
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from isocost.hashing import sha256_hex
 from isocost.intake import card_book, known_sources, lost_sources, raw_rows, source_facts
 from isocost.pieces import Ledger, checksum, code_fingerprint
 from isocost.schema.frames import empty
+from isocost.settings import read_settings
 from isocost.store import IMPORT_PREFIX, SHARED, Store
 from isocost.sweep import read_session
 
@@ -34,6 +36,7 @@ CORE_OF_SESSION = (
     "core_counts",
     "core_energy_attribution",
     "core_energy_windows",
+    "core_imported_metrics",
     "core_label_agreement",
     "core_points",
     "core_problems",
@@ -113,6 +116,7 @@ def forget_vanished(store: Store, ledger: Ledger) -> list[str]:
     gone = sorted(unknown - lost_sources(store, unknown).keys()) if unknown else []
     for session_id in gone:
         leave_out(store, session_id, ledger)
+        shutil.rmtree(_verdicts(store, session_id), ignore_errors=True)
     return gone
 
 
@@ -152,7 +156,8 @@ def _fingerprint(store: Store, session_id: str) -> str:
         told = {"session": checksum(path), "data": {name: _data(name) for name in sorted(data)}}
         folders = [manifest_folder(session_id), *(part_folder(table, session_id) for table in ("raw_generations", "raw_telemetry"))]
         files = [entry for folder in folders for entry in _listed(root / folder)]
-    return sha256_hex({**told, "files": files, "code": code_fingerprint(), "cards": cards_fingerprint(store)})
+    told |= {"files": files, "code": code_fingerprint(), "cards": cards_fingerprint(store), "denominators": _denominators(store)}
+    return sha256_hex(told)
 
 
 def _datasets(path: Path) -> set[str]:
@@ -209,7 +214,15 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     batch = {session_id: session.engine.max_num_seqs}
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
-    core = build_core(calls, [session], manifests, book=card_book(store), energy=build_run_energy(windows, manifests))
+    core = build_core(
+        calls,
+        [session],
+        manifests,
+        book=card_book(store),
+        energy=build_run_energy(windows, manifests),
+        kept=_verdicts(store, session_id),
+        **_denominators(store),
+    )
     shares = build_energy_attribution(calls, telemetry, windows)
     drafted = build_speculation(raw_rows(store, "raw_steps", session_id))
     return {**core, "core_energy_windows": windows, "core_energy_attribution": shares, "core_speculation": drafted}
@@ -221,7 +234,19 @@ def _core_of_import(store: Store, session_id: str) -> Frames:
     told = source_facts(store, session_id)
     raw = raw_rows(store, "raw_imports", session_id)
     manifests = {told["import_id"]: import_manifest(store.lake, told["source_slug"], told["import_id"])}
-    return build_imported_core(raw, verifier=told.get("verifier"), manifests=manifests)
+    return build_imported_core(
+        raw, verifier=told.get("verifier"), manifests=manifests, kept=_verdicts(store, session_id), **_denominators(store)
+    )
+
+
+def _denominators(store: Store) -> dict[str, str]:
+    chosen = read_settings(store.root)
+    return {"failed": chosen.failed, "unanswered": chosen.unanswered}
+
+
+def _verdicts(store: Store, session_id: str) -> Path:
+    """Where verdicts that took long are kept, so that a refresh that was killed goes on."""
+    return store.root / "core" / "_verdicts" / session_id
 
 
 def write_cards(store: Store, *, force: bool = False, ledger: Ledger | None = None) -> Curated:

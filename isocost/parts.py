@@ -55,11 +55,12 @@ def derive_frontiers(rows: Rows | Store) -> Frames:
     from isocost.tables.frontiers import build_frontiers
 
     points, problems = rows.read("core_points"), rows.read("core_problems")
-    return build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
+    found = build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
+    return {name: frame for name, frame in found.items() if name != "out_task_means"}
 
 
 def derive_frontiers_over_tasks(rows: Rows | Store) -> Frames:
-    """The same of the mean over all tasks."""
+    """The same of means over tasks, and which tasks are in which."""
     from isocost.tables.frontiers import build_frontiers
 
     points, problems = rows.read("core_points"), rows.read("core_problems")
@@ -164,10 +165,14 @@ def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
 
 
 def derive_summary(rows: Rows | Store) -> Frames:
-    """The tables that are one SQL file each, run task by task."""
-    files = sql.sql_files("out")
+    """The tables that are one SQL file each, run task by task; each configuration gets the name that no other of its task has."""
+    from isocost.tables.configurations import configuration_names
+
+    files, names = sql.sql_files("out"), configuration_names(rows.read("core_points"))
     with sql.over({name: rows.read(name) for path in files for name in sql.tables_of(path)}) as connection:
-        return {path.stem: sql.run_file(connection, path) for path in files}
+        frames = {path.stem: sql.run_file(connection, path) for path in files}
+    named = pl.col("point_id").replace_strict(names, default=None, return_dtype=pl.String)
+    return {name: frame.with_columns(configuration=named) for name, frame in frames.items()}
 
 
 def _outcomes(rows: Rows | Store) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -219,7 +224,7 @@ PARTS = (
     Part("strategies", "point", _STRATEGIES, _SAMPLES, derive_strategies, uses_replay_settings=True),
     Part("strategies", "task", _STRATEGIES, _SAMPLES, derive_chains),
     Part("frontiers", "task", (*_FRONTIERS, "out_comparisons"), (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers),
-    Part("frontiers", "all", _FRONTIERS, (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers_over_tasks),
+    Part("frontiers", "all", (*_FRONTIERS, "out_task_means"), (*_STRATEGIES, "core_points", "core_problems"), derive_frontiers_over_tasks),
     Part(
         "coverage",
         "task",
@@ -264,7 +269,7 @@ PARTS = (
         derive_items,
     ),
     Part("items", "point", ("out_response_features",), ("core_samples", "core_calls"), derive_responses),
-    Part("summary", "task", ("out_point_summary",), _SAMPLES, derive_summary),
+    Part("summary", "task", ("out_point_summary",), (*_SAMPLES, "core_points"), derive_summary),
 )
 # Tables of each step, in order.
 STEPS: dict[str, tuple[str, ...]] = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -28,9 +29,17 @@ _SUFFIX = ".replay"
 
 
 class Settings(Frozen):
-    """The keys of ``isocost.yaml``."""
+    """The keys of ``isocost.yaml``.
+
+    Attributes:
+        replay: budgets, windows, tie rules and order, of all tasks and by task.
+        failed: whether samples that failed are left out of every mean or count as wrong.
+        unanswered: whether an empty completion is wrong or left out.
+    """
 
     replay: ReplayEntry = ReplayEntry()
+    failed: Literal["undefined", "wrong"] = "undefined"
+    unanswered: Literal["wrong", "undefined"] = "wrong"
 
 
 def read_settings(root: Path) -> Settings:

@@ -84,7 +84,7 @@ def _main(argv: list[str] | None) -> int:
     print(f"\n{len(planned)} session(s) through Dagster in {time.monotonic() - started:.0f} s")
     from isocost.publish.terminal import show  # altair and rich are not needed before
 
-    show(store)
+    show(store, sessions=planned)
     return 0
 
 

@@ -37,12 +37,21 @@ def compared(facts: Facts) -> str:
         for row in rows.head(MOST_ROWS).iter_rows(named=True)
     ]
     note = (
-        "Percentage points at one sample a problem, over the same problems; intervals and p-values (Holm) answer for all pairs of a task. "
-        "Last column: pass@k, judged by a band for all k at once."
+        f"Percentage points at one sample a problem, over the same problems; intervals and p-values (Holm) answer for all pairs of a task "
+        f"together: {_counted(rows)}. Last column: pass@k, judged by a band for all k at once."
     )
     if rows.height > MOST_ROWS:
         note += f" {labels.count(rows.height - MOST_ROWS)} more pairs are in out_comparisons."
-    return html.tag("h2", "Which configurations differ") + html.table(head, body) + html.tag("p", note, class_="hint")
+    return (
+        html.tag("h2", "Which configurations differ")
+        + html.table(head, body, name="Which configurations differ")
+        + html.tag("p", note, class_="hint")
+    )
+
+
+def _counted(rows: pl.DataFrame) -> str:
+    pairs = rows.group_by("task", maintain_order=True).agg(pl.col("n_comparisons").first())
+    return ", ".join(f"{labels.count(n)} of {labels.task_words(task)}" for task, n in pairs.iter_rows())
 
 
 def p_words(value: float | None) -> str:

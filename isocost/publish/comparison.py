@@ -32,12 +32,44 @@ def comparison_lines(found: Comparison) -> list[str]:
         f"({level} interval {labels.points_interval(one.low, one.high)}), p {_p_value(one.p_value)}, {_TESTS[one.method]}",
     ]
     lines += [_cost(cost) for cost in found.costs]
-    lines += ["", _VERDICTS[found.verdict] + _power(found)]
+    lines += ["", _VERDICTS[found.verdict] + _power(found), *_kinds(found), *_others(found)]
+    return lines
+
+
+def _kinds(found: Comparison) -> list[str]:
+    """What one of the two needs that nobody has when it is run."""
+    lines = []
+    for which, row in (("first", found.first), ("second", found.second)):
+        if row.get("strategy_kind") == "oracle":
+            lines.append(
+                f"The {which} needs a perfect verifier, which knows the right answer: it is a bound on what choosing can reach, no way to "
+                "answer."
+            )
+        elif row.get("strategy_kind") == "metric":
+            lines.append(f"The {which} describes samples and is no way to answer.")
+    return lines
+
+
+def _others(found: Comparison) -> list[str]:
+    """What the p-value is worth where this pair was not the only one looked at."""
+    others, lines = found.others, []
+    if others.family is not None and others.n_comparisons is not None and others.n_comparisons > 1:
+        lines.append(
+            f"It is one of {labels.many(others.n_comparisons, 'pair')} of the family {others.family} in out_comparisons; for all of them "
+            f"together p {_p_value(others.p_value_holm)} (Holm), {_p_value(others.p_value_max_t)} (largest |t|)."
+        )
+    if others.n_task_pairs > 1:
+        lines.append(
+            "The p-value answers for this one question. Picked after a look at all "
+            f"{labels.many(others.n_task_pairs, 'pair')} of the task's outcomes, p {_p_value(others.p_value_bonferroni)} (Bonferroni)."
+        )
     return lines
 
 
 def _named(row: dict[str, object]) -> str:
-    told = labels.outcome(str(row["strategy"]), row["budget"], " · ".join(str(row[c]) for c in ("prompt", "model_variant") if row.get(c)))
+    told = labels.outcome(str(row["strategy"]), row["budget"], str(row["configuration"]))
+    if row.get("strategy_kind") in ("oracle", "metric"):
+        told += f"  [{row['strategy_kind']}]"
     return f"{row['outcome_id']}  {told}"
 
 

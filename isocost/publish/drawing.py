@@ -18,6 +18,8 @@ from isocost.publish import labels
 Specification = dict[str, Any]
 # Width of a letter in a legend, and of a mark with the gaps around an entry, in pixels.
 _LETTER, _MARK = 6.7, 46
+# Of a legend of one column: the mark alone.
+_SYMBOL = 22
 # Pixels beside the plot: the axis with its labels and title, and the padding.
 _AXIS = 90
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -117,7 +119,16 @@ def legend(names: list[str], *, is_panel: bool) -> Specification:
     # Not from the plot's width: it shrinks when the axis is laid out, and the rows that are then added would be cut off.
     room = f"(containerSize()[0] > 0 ? containerSize()[0] - {_AXIS} : width)"
     columns = f"max(1, min(4, floor({room} / {entry:.0f})))"
-    return {"columns": {"expr": columns}, "labelLimit": {"expr": f"max(80, {room} / {columns} - {_MARK})"}}
+    return {
+        "columns": {"expr": columns},
+        "labelLimit": {"expr": f"{columns} > 1 ? {room} / {columns} - {_MARK} : max(80, {room} - {_SYMBOL})"},
+    }
+
+
+def told(row: dict[str, Any]) -> str:
+    """Accuracy with its interval in the words of the tables: a format of the drawing library's own rounds halves another way."""
+    accuracy, spread = labels.percent(row["accuracy"]), labels.interval(row["accuracy_low"], row["accuracy_high"])
+    return accuracy if row["accuracy_low"] is None else f"{accuracy} ({spread})"
 
 
 def outcome_tooltip(cost_axis: str) -> list[Specification]:
@@ -125,8 +136,7 @@ def outcome_tooltip(cost_axis: str) -> list[Specification]:
     return [
         name("label", title="Strategy"),
         name("configuration", title="Configuration"),
-        quantity("accuracy", title="Accuracy", format=".1%"),
-        name("interval", title="Interval"),
+        name("told", title="Accuracy (interval)"),
         quantity("cost", title=labels.axis_label(cost_axis).title, format=",.4~g"),
     ]
 

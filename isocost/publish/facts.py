@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from isocost.publish import labels
+from isocost.publish import labels, naming
 from isocost.schema.frames import empty
 from isocost.store import Store
 
@@ -21,22 +21,16 @@ TABLES = (
     "out_strategy_outcomes",
     "out_frontier_points",
     "out_frontiers",
+    "out_task_means",
     "out_scaling_points",
     "out_scaling_fits",
     "out_comparisons",
     "out_coverage_differences",
 )
 MOST_POINTS = 200
-# What tells two measured configurations apart, in the order in which a reader would name it.
-_TELLING = ("prompt", "model_variant", "max_tokens", "temperature", "quantization", "dtype", "top_p", "top_k", "min_p", "engine", "seed")
-_UNITS = {
-    "max_tokens": "{} tokens",
-    "temperature": "T {}",
-    "top_p": "top-p {}",
-    "top_k": "top-k {}",
-    "min_p": "min-p {}",
-    "seed": "seed {}",
-}
+# From this share of truncated samples on an accuracy says more about the token budget than about the model: at a fifth it can be off by as
+# much as the best strategies gain.
+MUCH_TRUNCATED = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +38,11 @@ class Facts:
     """The frames behind every page.
 
     Attributes:
-        frontier: out_frontier_points of policies, one row of each group of equal outcomes, with ``configuration``.
+        frontier: out_frontier_points of policies, one row of each group of equal outcomes, with ``configuration`` and ``label``.
         bound: the frontier with a perfect verifier: rows on the frontier of kind oracle.
         frontiers: out_frontiers of policies.
-        summary: out_point_summary with ``configuration``.
+        means: out_task_means of policies.
+        summary: out_point_summary of what has a sample, with ``configuration``, in order of both.
         scaling_points: out_scaling_points with ``configuration``.
         scaling_fits: out_scaling_fits with ``configuration``.
         comparisons: out_comparisons of single samples, surest first, the more accurate one first, with the points and their names.
@@ -56,13 +51,14 @@ class Facts:
         kinds: policy, oracle or metric, by strategy.
         planned: samples that were planned, where known.
         missing: of these, samples that are not banked yet.
-        tasks: every task, in order of name, the mean over tasks last.
+        tasks: every task, in order of name, the means over tasks last.
         axes: cost axes that have a frontier, the first one first.
     """
 
     frontier: pl.DataFrame
     bound: pl.DataFrame
     frontiers: pl.DataFrame
+    means: pl.DataFrame
     summary: pl.DataFrame
     scaling_points: pl.DataFrame
     scaling_fits: pl.DataFrame
@@ -96,6 +92,18 @@ class Facts:
         return self.coverage.filter((pl.col("task") == task) & pair)
 
     @property
+    def truncated(self) -> pl.DataFrame:
+        """Configurations of whose samples the token budget ended many, most first."""
+        return self.summary.filter(pl.col("truncated_ratio") >= MUCH_TRUNCATED).sort(
+            "truncated_ratio", "task", "configuration", descending=[True, False, False]
+        )
+
+    def tasks_of_mean(self, mean: str) -> list[str]:
+        """The tasks that a mean is over; none where it has no frontier."""
+        rows = self.frontiers.filter(pl.col("task") == mean)
+        return rows["tasks"][0].to_list() if rows.height else []
+
+    @property
     def first_axis(self) -> str | None:
         """The cost axis that is shown first; None where nothing was priced yet."""
         return self.axes[0] if self.axes else None
@@ -126,8 +134,9 @@ def _axes(points: pl.DataFrame) -> tuple[str, ...]:
 def representatives(points: pl.DataFrame) -> pl.DataFrame:
     """One row of each group of equal outcomes: the strategy that most people know, so that k = 1 is not called after an exotic one."""
     group = ["task", "frontier_kind", "quality_measure", "cost_axis", "duplicate_of_outcome_id"]
-    rank = {name: place for place, name in enumerate(labels.ordered_strategies(points["strategy"].drop_nulls().to_list()))}
-    ranked = points.with_columns(
+    known = [labels.ONE_SAMPLE, *labels.ordered_strategies(points["strategy"].drop_nulls().to_list())]
+    rank = {name: place for place, name in enumerate(dict.fromkeys(known))}
+    ranked = points.with_columns(strategy=naming.plain_strategy()).with_columns(
         rank=pl.col("strategy").replace_strict(rank, default=len(rank), return_dtype=pl.Int32),
         # The knee is marked on one of the group.
         is_knee=pl.col("is_knee").any().over(group),
@@ -159,25 +168,26 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         frames: frames by table name, each with the columns of its table.
     """
     tables = {name: frames[name] if name in frames else empty(name) for name in TABLES}
-    names = configuration_names(tables["core_points"], tables["out_frontier_points"])
+    names = naming.point_names(tables["core_points"], tables["out_frontier_points"])
     distinct = representatives(tables["out_frontier_points"])
     policy = pl.col("frontier_kind") == "policy"
-    points = distinct.filter(policy)
+    points, summary = distinct.filter(policy), tables["out_point_summary"]
     # Curves alone are enough for a figure of curves: their tasks count, too.
-    named = (points, tables["out_point_summary"], tables["out_scaling_points"])
+    named = (points, summary, tables["out_scaling_points"])
     tasks = labels.ordered_tasks([task for frame in named for task in frame["task"]])
     return Facts(
-        frontier=_named(points, names),
+        frontier=naming.labelled(naming.named(points, names)),
         bound=distinct.filter(~policy & pl.col("is_on_frontier")).select("task", "cost_axis", "cost", "accuracy"),
         frontiers=tables["out_frontiers"].filter(policy),
-        summary=_named(tables["out_point_summary"], names),
-        scaling_points=_named(tables["out_scaling_points"], names),
-        scaling_fits=_named(tables["out_scaling_fits"], names),
+        means=tables["out_task_means"].filter(policy),
+        summary=naming.named(summary.filter(pl.col("samples_total") > 0), names).sort("task", "configuration"),
+        scaling_points=naming.named(tables["out_scaling_points"], names),
+        scaling_fits=naming.named(tables["out_scaling_fits"], names),
         comparisons=_compared(tables["out_comparisons"], tables["out_strategy_outcomes"], names),
         coverage=tables["out_coverage_differences"],
         sessions=tables["core_sessions"],
-        planned=int(tables["core_points"]["samples_planned"].sum()),
-        missing=int(tables["core_points"]["samples_missing"].sum()),
+        planned=int(summary["samples_planned"].sum()),
+        missing=int(summary["samples_missing"].sum()),
         kinds=dict(tables["out_strategy_outcomes"].select("strategy", "strategy_kind").unique().sort("strategy").iter_rows()),
         tasks=tuple(tasks),
         axes=_axes(points),
@@ -211,59 +221,4 @@ def _turned(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("n_second_only").alias("n_first_only"),
         pl.col("n_first_only").alias("n_second_only"),
         pl.col("verdict").replace(verdicts),
-    )
-
-
-def configuration_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame) -> dict[str, str]:
-    """The shortest name by which a reader can tell measured configurations of one task apart, by point_id.
-
-    The prompt always; the model where there are several in all; other settings only where two configurations of the task would else
-    share a name, so that what is measured or imported beside them for another task lengthens none.
-    """
-    known = core_points.unique("point_id", keep="first", maintain_order=True)
-    if known.is_empty():
-        known = frontier_points.filter(pl.col("point_id").is_not_null()).unique("point_id", keep="first", maintain_order=True)
-    several_models = "model_variant" in known.columns and known["model_variant"].n_unique() > 1
-    names: dict[str, str] = {}
-    for _, mine in known.group_by("task", maintain_order=True):
-        chosen = _telling_apart(mine, several_models=several_models)
-        names |= {row["point_id"]: _spelt(row, chosen) for row in mine.iter_rows(named=True)}
-    spelt = [(row["task"], names[row["point_id"]]) for row in known.select("task", "point_id").iter_rows(named=True)]
-    for row, key in zip(known.iter_rows(named=True), spelt, strict=True):
-        if spelt.count(key) > 1:
-            names[row["point_id"]] += f" · {row['point_id'][-6:]}"
-    return names
-
-
-def _telling_apart(points: pl.DataFrame, *, several_models: bool) -> list[str]:
-    """The columns that a task's configurations are named by."""
-    columns = [c for c in _TELLING if c in points.columns]
-    chosen = [c for c in columns if c == "prompt" or (c == "model_variant" and several_models)]
-    for column in columns:
-        if column not in chosen and points.select(chosen).is_duplicated().any() and points[column].n_unique() > 1:
-            chosen.append(column)
-    return chosen
-
-
-def _spelt(row: Mapping[str, object], chosen: list[str]) -> str:
-    words = [_UNITS.get(c, "{}").format(_plain(row[c])) for c in chosen if row[c] is not None]
-    return " · ".join(words) or str(row["model_variant"])
-
-
-def _plain(value: object) -> object:
-    return f"{value:g}" if isinstance(value, float) else value
-
-
-def _named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    """The frame with ``configuration``; a row that joins several points is named by what they share."""
-    if "point_id" not in frame.columns:
-        return frame
-    table = pl.DataFrame(
-        {"point_id": list(names), "configuration": list(names.values())}, schema={"point_id": pl.String, "configuration": pl.String}
-    )
-    told = ("prompt", "model_variant") if frame["model_variant"].n_unique() > 1 else ("prompt",)
-    shared = [pl.col(c) for c in told if c in frame.columns]
-    fallback = pl.concat_str(shared, separator=" · ", ignore_nulls=True) if shared else pl.lit("")
-    return frame.join(table, on="point_id", how="left", maintain_order="left").with_columns(
-        configuration=pl.coalesce("configuration", fallback)
     )

@@ -5,6 +5,7 @@ Lives here: its layers. Not here: which rows are shown (``facts``), words (``lab
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -12,11 +13,12 @@ import altair as alt
 import polars as pl
 
 from isocost.errors import IsocostError
-from isocost.publish import drawing, labels, theme
+from isocost.publish import drawing, labels, naming, theme
 from isocost.publish.drawing import Specification, name, quantity, rounded, where
 
 _COLOURS = 6
 _OTHERS = "other strategies"
+_OTHER_CONFIGURATIONS = "other configurations"
 _BOUND_GAP = 0.08
 # Share of the width that a label needs on its side of the mark.
 _EDGE = 0.35
@@ -47,7 +49,8 @@ def frontier_specification(
 ) -> Specification:
     """Accuracy with its interval against cost on a logarithmic axis, the frontier as a staircase.
 
-    Colour is the strategy, shape the configuration while there are marks enough, size and opacity the probability of being on the frontier.
+    Colour is the strategy, shape the configuration, size and opacity the probability of being on the frontier. Where there are more
+    configurations than marks, those that matter most for the frontier have one each and the others share a dash.
 
     Args:
         points: rows of out_frontier_points on one cost axis with ``configuration``; costs above zero.
@@ -63,7 +66,8 @@ def frontier_specification(
     Raises:
         IsocostError: no row can be drawn.
     """
-    drawn = _one_sample(drawing.drawable(points))
+    drawn = drawing.drawable(points).with_columns(strategy=naming.plain_strategy())
+    drawn = drawn if "label" in drawn.columns else naming.labelled(drawn)
     if drawn.is_empty():
         raise IsocostError(
             f"no configuration has a known cost on the axis {cost_axis}", where="out_frontier_points", remedy="Choose another cost axis"
@@ -77,21 +81,21 @@ def frontier_specification(
         + _stairs(drawn.filter("is_on_frontier"), domain[1], "stair")
         + _bound(drawn, steps, domain[1])
     )
-    colour, shape = _colour(named, drawn, facet), _shape(drawn, facet)
+    marked = _marked(drawn)
+    colour, shape = _colour(named, drawn, facet), _shape(marked, facet)
     if not facet:
         drawing.forget_panel(rows)
     layers = [_intervals(colour), *_bound_layers(), _staircase(), _points(colour, shape, cost_axis), *_notes()]
     specification = drawing.layered(rows, layers, width=width, height=height)
+    if _OTHER_CONFIGURATIONS in marked:
+        # Here and not in every row: a page holds tens of thousands of them.
+        own = json.dumps([name for name in marked if name != _OTHER_CONFIGURATIONS], ensure_ascii=False)
+        chosen = f"indexof({own}, datum.configuration) < 0 ? {json.dumps(_OTHER_CONFIGURATIONS)} : datum.configuration"
+        specification["transform"] = [{"calculate": chosen, "as": "mark"}]
     specification["encoding"] = {"x": drawing.cost_encoding(cost_axis, domain), "y": drawing.accuracy_encoding(y_domain)}
     if not facet:
         return specification
     return drawing.panels(specification, "panel", [labels.task_words(task) for task in labels.ordered_tasks(drawn["task"].to_list())])
-
-
-def _one_sample(points: pl.DataFrame) -> pl.DataFrame:
-    """A vote of one is no vote: the legend calls it what its label and every table call it."""
-    is_one = (pl.col("strategy") == labels.PLAIN) & (pl.col("budget").cast(pl.Float64) == 1)
-    return points.with_columns(strategy=pl.when(is_one).then(pl.lit(labels.ONE_SAMPLE)).otherwise(pl.col("strategy")))
 
 
 def _rows(drawn: pl.DataFrame, named: list[str], domain: list[float], y_domain: list[float]) -> list[dict[str, Any]]:
@@ -104,8 +108,8 @@ def _rows(drawn: pl.DataFrame, named: list[str], domain: list[float], y_domain: 
             "panel": labels.task_words(row["task"]),
             "configuration": row["configuration"],
             "colour": labels.strategy_words(row["strategy"]) if row["strategy"] in named else _OTHERS,
-            "label": labels.outcome(row["strategy"], row["budget"]),
-            "interval": labels.interval(row["accuracy_low"], row["accuracy_high"]),
+            "label": row["label"],
+            "told": drawing.told(row),
             "on_frontier": "yes" if row["is_on_frontier"] else "no",
             "line_opacity": rounded(0.12 + 0.48 * sure),
             "mark_opacity": rounded(0.28 + 0.67 * sure),
@@ -178,12 +182,23 @@ def _colour(named: list[str], drawn: pl.DataFrame, facet: bool) -> Specification
     return name("colour", scale=scale, title="Strategy", legend=drawing.legend(list(colour), is_panel=facet))
 
 
-def _shape(drawn: pl.DataFrame, facet: bool) -> Specification:
-    shape = theme.shapes(drawn["configuration"].to_list())
-    if len(shape) > len(set(shape.values())):  # a mark that means two things means none: the tooltip and the table tell
-        return {"value": "circle"}
-    scale = {"domain": list(shape), "range": list(shape.values())}
-    return name("configuration", scale=scale, title="Configuration", legend=drawing.legend(list(shape), is_panel=facet))
+def _marked(drawn: pl.DataFrame) -> dict[str, str]:
+    """A mark for each configuration; where there are too many, for those that are surest of a step, and one for all the others."""
+    names = sorted(set(drawn["configuration"]))
+    if len(names) <= len(theme.SHAPES):
+        return theme.shapes(names)
+    ranked = (
+        drawn.group_by("configuration")
+        .agg(pl.col("is_on_frontier").sum().alias("steps"), pl.col("frontier_probability").max(), pl.col("accuracy").max())
+        .sort("steps", "frontier_probability", "accuracy", "configuration", descending=[True, True, True, False], nulls_last=True)
+    )
+    return theme.shapes(ranked["configuration"].head(len(theme.SHAPES) - 1).to_list()) | {_OTHER_CONFIGURATIONS: theme.OTHER_SHAPE}
+
+
+def _shape(marked: dict[str, str], facet: bool) -> Specification:
+    scale = {"domain": list(marked), "range": list(marked.values())}
+    field = "mark" if _OTHER_CONFIGURATIONS in marked else "configuration"
+    return name(field, scale=scale, title="Configuration", legend=drawing.legend(list(marked), is_panel=facet))
 
 
 def _opacity(field: str) -> Specification:
@@ -228,7 +243,7 @@ def _points(colour: Specification, shape: Specification, cost_axis: str) -> Spec
     told = [
         *drawing.outcome_tooltip(cost_axis),
         name("on_frontier", title="On the frontier"),
-        quantity("frontier_probability", title="in bootstrap draws", format=".0%"),
+        quantity("frontier_probability", title="in bootstrap draws", format=".1%"),
     ]
     return {
         "transform": where("datum.kind == 'point'"),

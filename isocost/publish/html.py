@@ -22,13 +22,15 @@ class Cell:
         text: shown as it is, escaped.
         is_number: aligned right.
         wraps: may be broken into lines.
-        markup: HTML after the text, already safe.
+        markup: HTML before the text, already safe.
+        is_problem: a reader has to mind it.
     """
 
     text: str
     is_number: bool = False
     wraps: bool = False
     markup: str = ""
+    is_problem: bool = False
 
 
 def number(text: str) -> Cell:
@@ -57,9 +59,19 @@ def element(name: str, inner: str, **attributes: str) -> str:
     return f"<{name}{spelt}>{inner}</{name}>"
 
 
-def table(head: Sequence[str | Cell], rows: Iterable[Sequence[Cell | str]], *, marked: frozenset[int] = frozenset()) -> str:
-    """A table that scrolls sideways on a narrow screen; rows in ``marked`` stand out."""
-    lines = ["<div class=scroll><table><thead><tr>", *(_cell("th", cell) for cell in head), "</tr></thead><tbody>"]
+def table(head: Sequence[str | Cell], rows: Iterable[Sequence[Cell | str]], *, name: str, marked: frozenset[int] = frozenset()) -> str:
+    """A table whose rows become blocks on a telephone, each value under the head of its column, so that none is off the screen.
+
+    Args:
+        head: heads of the columns.
+        rows: cells.
+        name: what it holds, for those who do not see where it stands.
+        marked: places of rows that stand out.
+    """
+    # Once a table and not once a cell: the style sheet hands each cell the head of its column.
+    heads = ";".join(f"--h{place}:{_quoted(cell if isinstance(cell, str) else cell.text)}" for place, cell in enumerate(head, start=1))
+    opening = f'<div class=scroll role=region aria-label="{escape(name)}"><table style="{escape(heads)}"><thead><tr>'
+    lines = [opening, *(_cell("th", cell) for cell in head), "</tr></thead><tbody>"]
     for place, row in enumerate(rows):
         lines.append(f"<tr{' class=knee' if place in marked else ''}>" + "".join(_cell("td", cell) for cell in row) + "</tr>")
     return "".join([*lines, "</tbody></table></div>"])
@@ -77,9 +89,14 @@ def share_bar(ratio: float | None) -> str:
     return f'<span class=bar aria-hidden=true><i style="width:{100 * ratio:.0f}%"></i></span>'
 
 
+def _quoted(text: str) -> str:
+    """A text as a string of CSS."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", " ") + "'"
+
+
 def _cell(name: str, cell: Cell | str) -> str:
     if isinstance(cell, str):
         cell = Cell(cell)
-    kind = " ".join(word for word, on in (("n", cell.is_number), ("wrap", cell.wraps)) if on)
+    kind = " ".join(word for word, on in (("n", cell.is_number), ("wrap", cell.wraps), ("problem", cell.is_problem)) if on)
     text = breakable(cell.text) if cell.wraps else escape(cell.text)
     return f"<{name}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{cell.markup}{text}</{name}>"

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
-from isocost.schema.tables.frontiers import MACRO_TASK
+from isocost.schema.tables.frontiers import MACRO_TASK, is_mean
 
 # Keeps a number and its unit on one line.
 NBSP = "\u00a0"
@@ -66,6 +67,8 @@ _AXES = {
 }
 PLAIN = "majority_at_k"
 ONE_SAMPLE = "one_sample"
+# Names of what takes up to k samples and chooses or votes among them; the SQL macro plain_strategy has the same.
+CHOOSING = r"_(at|of)_k(_|$)|^(adaptive|early_stopping)_consistency$"
 _FIRST = ("majority", "best_of", "pass")
 # The axis that a reader sees first: what was generated is always measured, on every machine.
 FIRST_AXIS = "output_tokens"
@@ -92,13 +95,15 @@ def ordered_axes(axes: list[str]) -> list[str]:
 
 
 def task_words(task: str) -> str:
-    """A task's name; the mean over tasks is called that."""
-    return "mean over tasks" if task == MACRO_TASK else task
+    """A task's name; a mean over tasks is called that."""
+    if task == MACRO_TASK:
+        return "mean over tasks"
+    return f"mean over {task.removeprefix('(macro: ').removesuffix(')')}" if is_mean(task) else task
 
 
 def ordered_tasks(tasks: list[str]) -> list[str]:
-    """Every task once, in order of name, the mean over tasks last."""
-    return sorted(set(tasks), key=lambda task: (task == MACRO_TASK, task))
+    """Every task once, in order of name, the means over tasks last."""
+    return sorted(set(tasks), key=lambda task: (is_mean(task), task != MACRO_TASK and is_mean(task), task))
 
 
 def strategy_words(strategy: str) -> str:
@@ -135,24 +140,38 @@ def outcome(strategy: str, budget: float | int | str | None, configuration: str 
     head, detail = _parts(strategy)
     tail = budget_words(budget)
     text = (f"{head}@{tail}" if tail else head) + (f" ({detail})" if detail else "")
-    if strategy in (PLAIN, ONE_SAMPLE) and tail == "1":
-        text = strategy_words(ONE_SAMPLE)  # nothing is voted on; facts.representatives calls every strategy of one sample this
+    if strategy == ONE_SAMPLE or (tail == "1" and re.search(CHOOSING, strategy)):
+        text = strategy_words(ONE_SAMPLE)  # nothing is chosen from and nothing voted on, whatever the strategy would do with more
     return " · ".join(part for part in (text, configuration) if part)
+
+
+@lru_cache(maxsize=65536)
+def hundredfold(ratio: float, digits: int = 1) -> str:
+    """A ratio times a hundred, halves away from zero: the one rounding of everything that is shown as a percentage.
+
+    The last bits of a sum differ with its order; twelve digits are what two tables agree on, so that 0.26249999999999996 is 26.3 as 0.2625
+    is. SQL's ``round`` goes the same way.
+    """
+    shown = (Decimal(f"{ratio:.12g}") * 100).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    return f"{shown or abs(shown):f}"  # no minus before a zero
 
 
 def percent(ratio: float | None, digits: int = 1) -> str:
     """A ratio as a percentage; a dash where it is unknown."""
-    return "–" if ratio is None else f"{100 * ratio:.{digits}f}{NBSP}%"
+    return "–" if ratio is None else f"{hundredfold(ratio, digits)}{NBSP}%"
 
 
 def interval(low: float | None, high: float | None, digits: int = 1) -> str:
     """Two ratios as a percentage range, without the unit twice."""
-    return "–" if low is None or high is None else f"{100 * low:.{digits}f}–{100 * high:.{digits}f}{NBSP}%"
+    return "–" if low is None or high is None else f"{hundredfold(low, digits)}–{hundredfold(high, digits)}{NBSP}%"
 
 
 def points(difference: float | None) -> str:
     """A difference of ratios in percentage points, with its sign."""
-    return "–" if difference is None else f"{100 * difference:+.1f}".replace("-", "−")
+    if difference is None:
+        return "–"
+    text = hundredfold(difference)
+    return text.replace("-", "−") if text.startswith("-") else f"+{text}"
 
 
 def points_interval(low: float | None, high: float | None) -> str:
@@ -168,7 +187,7 @@ def probability(ratio: float | None) -> str:
         return f"<{NBSP}1{NBSP}%"
     if 0.99 < ratio < 1:
         return f">{NBSP}99{NBSP}%"
-    return f"{100 * ratio:.0f}{NBSP}%"
+    return f"{hundredfold(ratio, 0)}{NBSP}%"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -125,7 +125,7 @@ def _rows(frame: pl.DataFrame, kind: str) -> list[dict[str, Any]]:
             made[number] = rounded(row[number])
         if kind == "point":
             made["label"] = labels.outcome(row["strategy"], row["budget"])
-            made["interval"] = labels.interval(row["accuracy_low"], row["accuracy_high"])
+            made["told"] = drawing.told(row)
         else:
             made["is_extrapolated"] = row["is_extrapolated"]
         rows.append(made)

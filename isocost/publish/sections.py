@@ -14,10 +14,10 @@ import polars as pl
 
 import isocost
 from isocost.publish import html, labels, sentences
-from isocost.publish.facts import Facts
+from isocost.publish.facts import MUCH_TRUNCATED, Facts
 from isocost.publish.html import Cell, number
 from isocost.publish.scaling_figure import MOST_CURVES, axes_shown, curves_drawn, decided, on_axes
-from isocost.schema.tables.frontiers import MACRO_TASK
+from isocost.schema.tables.frontiers import is_mean
 
 _KINDS = {"oracle": ", needs a perfect verifier", "metric": ", no way to answer"}
 READING = (
@@ -32,16 +32,20 @@ READING = (
     ("Interval", "Where the accuracy on new problems of the same kind plausibly lies; it says nothing about other tasks."),
     (
         "Perfect verifier",
-        "The dashed staircase is what could be reached if somebody always picked a right sample where there is one: a bound, not a choice.",
+        "The dotted staircase is what could be reached if somebody always picked a right sample where there is one: a bound, not a choice.",
     ),
-    ("Knee", "The step after which accuracy costs disproportionately more."),
+    (
+        "Knee",
+        "The step at which the frontier bends most, against the logarithm of the cost. It describes a shape and is no advice: whether the "
+        "accuracy beyond it is worth its cost depends on what an error costs.",
+    ),
 )
 
 
 def header(facts: Facts) -> str:
     """Title and one line on what was measured."""
     summary = facts.summary
-    tasks = [task for task in facts.tasks if task != MACRO_TASK]
+    tasks = [task for task in facts.tasks if not is_mean(task)]
     line = "Nothing is measured yet: run a sweep, then publish again."
     if summary.height:
         models = summary["model_variant"].n_unique()
@@ -53,8 +57,9 @@ def header(facts: Facts) -> str:
             "Every strategy below is replayed from these samples."
         )
     title = html.tag("h1", "What accuracy does a unit of inference compute buy?")
-    unfinished = html.tag("p", sentences.unfinished(facts), class_="notice") if facts.missing else ""
-    return f"<header class=page><div class=mark>Isocost</div>{title}{html.tag('p', line, class_='lede')}{unfinished}</header>"
+    told = (sentences.unfinished(facts) if facts.missing else "", sentences.cut_off(facts))
+    notices = "".join(html.element("p", html.breakable(text), class_="notice") for text in told if text)
+    return f"<header class=page><div class=mark>Isocost</div>{title}{html.tag('p', line, class_='lede')}{notices}</header>"
 
 
 def cards(facts: Facts) -> str:
@@ -70,7 +75,7 @@ def cards(facts: Facts) -> str:
         texts += html.tag("p", said.doubt, class_="aside")
         title = html.element("h3", html.breakable(labels.task_words(task)))
         made.append(html.element("section", title + figure + texts, class_="card"))
-    return f"<div class=cards>{''.join(made)}</div>" if made else ""
+    return f"{html.tag('h2', 'At a glance')}<div class=cards>{''.join(made)}</div>" if made else ""
 
 
 def frontier(facts: Facts) -> str:
@@ -79,9 +84,13 @@ def frontier(facts: Facts) -> str:
     for place, task in enumerate(facts.tasks):
         if not facts.frontier.filter(pl.col("task") == task).height:
             continue
-        chart = f'<figure><div class=chart id="frontier-{place}" role=img aria-label="Frontier of {html.escape(task)}"></div></figure>'
+        figure = _figure(
+            f"frontier-{place}", f"Frontier, {labels.task_words(task)}: accuracy against cost; its steps are in the table below"
+        )
+        over = html.element("p", html.breakable(sentences.over_tasks(facts, task)), class_="hint") if is_mean(task) else ""
         tables = "".join(_frontier_block(facts, task, axis) for axis in facts.axes)
-        parts.append(f"<div class=panel>{html.tag('h3', labels.task_words(task))}{chart}{tables}</div>")
+        parts.append(f"<div class=panel>{html.tag('h3', labels.task_words(task))}{over}{figure}{tables}</div>")
+    parts += [html.tag("p", text, class_="hint") for text in (sentences.without_mean(facts),) if text]
     parts.append(lacking(facts))
     parts.append("<details><summary>How to read this</summary>" + html.definitions(READING) + "</details>")
     return "".join(parts)
@@ -98,7 +107,7 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
     hidden = {} if axis == facts.first_axis else {"hidden": ""}
     if rows.is_empty():
         known = facts.axis_of(task)
-        text = f"Nothing is known of {labels.axis_label(axis).short} for this task"
+        text = f"Nothing is known of {labels.axis_label(axis).short} for {'all of these tasks' if is_mean(task) else 'this task'}"
         text += f"; choose another cost axis, such as {labels.axis_label(known).short}." if known else "."
         return html.element("div", html.tag("p", text, class_="hint"), data_axis=axis, **hidden)
     steps = rows.filter("is_on_frontier").sort("cost")
@@ -106,11 +115,11 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
     head = ["Configuration", *(number(name) for name in columns), "On the frontier in"]
     body, knees = [], set()
     for place, row in enumerate(steps.iter_rows(named=True)):
-        if row["is_knee"]:
+        if sentences.marks_knee(row):
             knees.add(place)
         body.append(
             (
-                html.long(sentences.name(row) + (" (knee)" if row["is_knee"] else "")),
+                html.long(sentences.name(row) + (" (knee)" if place in knees else "")),
                 number(labels.amount(row["cost"], axis)),
                 number(labels.percent(row["accuracy"])),
                 number(labels.interval(row["accuracy_low"], row["accuracy_high"])),
@@ -122,7 +131,9 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
         f"{steps.height} of {rows.height} distinct configurations. {labels.percent(first['confidence'], 0)} intervals; probabilities from "
         f"{labels.count(first['draws'])} bootstrap draws over {labels.many(first['n_problems'], 'problem')}."
     )
-    inner = html.table(head, body, marked=frozenset(knees)) + html.tag("p", note + _left_out(facts, task, axis), class_="hint")
+    inner = html.table(head, body, name=f"Frontier, {labels.task_words(task)}", marked=frozenset(knees)) + html.tag(
+        "p", note + _left_out(facts, task, axis), class_="hint"
+    )
     return html.element("div", inner, data_axis=axis, **hidden)
 
 
@@ -134,7 +145,7 @@ def _left_out(facts: Facts, task: str, axis: str) -> str:
     reasons = {
         "n_excluded_unknown_cost": "cost unknown",
         "n_excluded_unknown_accuracy": "accuracy undefined",
-        "n_excluded_other_problems": "judged on other problems",
+        "n_excluded_other_problems": "not measured in all of these tasks" if is_mean(task) else "judged on other problems",
     }
     told = [f"{labels.count(given[name])} ({words})" for name, words in reasons.items() if given[name]]
     return f" Left out: {', '.join(told)}." if told else ""
@@ -159,8 +170,8 @@ def curves(facts: Facts) -> str:
     ]
     for place, task in enumerate(facts.tasks):
         if task in axes:
-            chart = f'<div class=chart id="curves-{place}" role=img aria-label="Scaling curves of {html.escape(task)}"></div>'
-            parts.append(f"<figure>{html.tag('h3', labels.task_words(task))}{chart}</figure>")
+            label = f"Scaling curves, {labels.task_words(task)}: accuracy against cost"
+            parts.append(_figure(f"curves-{place}", label, html.tag("h3", labels.task_words(task))))
     parts.append("</div>")
     if points.height < on_axes(facts.scaling_points, axes).height:
         told = f"Shown are {MOST_CURVES} configurations a task and strategy, those that get furthest; all are in out_scaling_fits."
@@ -212,7 +223,7 @@ def _asymptotes(rows: pl.DataFrame, without: str) -> str:
         "Gain: percentage points from the smallest to the largest measured budget. An asymptote is given where accuracy rises and the "
         "data decide it."
     )
-    return html.table(head, body) + html.tag("p", note, class_="hint")
+    return html.table(head, body, name="Asymptotes") + html.tag("p", note, class_="hint")
 
 
 def accounting(facts: Facts) -> str:
@@ -231,7 +242,7 @@ def accounting(facts: Facts) -> str:
                 number(labels.count(row["n_problems"])),
                 number(labels.count(row["samples_total"])),
                 number(labels.count(row["samples_valid"])),
-                number(labels.percent(row["truncated_ratio"])),
+                Cell(labels.percent(row["truncated_ratio"]), is_number=True, is_problem=(row["truncated_ratio"] or 0) >= MUCH_TRUNCATED),
                 number(labels.percent(row["unanswered_ratio"])),
                 number(labels.number(row["output_tokens_per_sample"])),
                 html.long(reasons or "nothing"),
@@ -241,7 +252,7 @@ def accounting(facts: Facts) -> str:
         "A truncated sample ran into its token budget: without an answer it counts as not correct, and it is never dropped. Left out are "
         "samples that the engine or the verifier failed on, that nobody judged, or that stand in an imported source twice."
     )
-    return html.tag("h2", "What was counted") + html.table(head, body) + html.tag("p", note, class_="hint")
+    return html.tag("h2", "What was counted") + html.table(head, body, name="What was counted") + html.tag("p", note, class_="hint")
 
 
 def unknowns(facts: Facts) -> str:
@@ -280,7 +291,7 @@ def provenance(facts: Facts) -> str:
                 html.long(state),
             )
         )
-    table = html.table(head, body) if body else html.tag("p", "No session is on record.", class_="hint")
+    table = html.table(head, body, name="Where it comes from") if body else html.tag("p", "No session is on record.", class_="hint")
     text = f"Written by Isocost {isocost.__version__}. The same tables lie beside this page in warehouse.duckdb and as Parquet in exports/."
     return html.tag("h2", "Where it comes from") + table + f"<footer class=page>{html.escape(text)}</footer>"
 
@@ -290,6 +301,11 @@ def _session_words(row: dict[str, Any]) -> str:
     if row["engine"] is not None:
         return f"{row['session_id']}, attempt {row['attempt']}"
     return " · ".join(str(part) for part in (row["source"], row["model_variant"], row["session_id"]) if part)
+
+
+def _figure(name: str, label: str, before: str = "") -> str:
+    """The place of a figure: the script draws there; the label is for those who do not see it."""
+    return html.element("figure", f'{before}<div class=chart id="{name}"></div>', aria_label=label)
 
 
 def _selector(name: str, label: str, options: dict[str, str]) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 import polars as pl
 
 from isocost.publish import labels
-from isocost.publish.facts import Facts
-from isocost.schema.tables.frontiers import MACRO_TASK
+from isocost.publish.facts import MUCH_TRUNCATED, Facts
+from isocost.schema.tables.frontiers import MACRO_TASK, is_mean
+
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def headline(facts: Facts, task: str, axis: str) -> Headline | None:
         interval=labels.interval(top["accuracy_low"], top["accuracy_high"]),
         best=best,
         knee=_knee(facts, frontier, task, axis),
-        doubt=_doubt(rows, frontier, top),
+        doubt=_doubt(rows, frontier, top) + _cut_short(facts, top),
     )
 
 
@@ -64,10 +66,59 @@ def unfinished(facts: Facts) -> str:
     )
 
 
+def cut_off(facts: Facts) -> str:
+    """Which configurations the token budget ended many samples of; empty where that is none."""
+    rows = facts.truncated
+    if rows.is_empty():
+        return ""
+    worst = rows.head(_MOST_NAMED)
+    named = ", ".join(
+        f"{row['configuration']} on {row['task']} {labels.percent(row['truncated_ratio'], 0)}" for row in worst.iter_rows(named=True)
+    )
+    more = f" and {labels.count(rows.height - worst.height)} more" if rows.height > worst.height else ""
+    return (
+        f"Cut off: in {labels.count(rows.height)} of {labels.many(facts.summary.height, 'configuration')} the token budget ended at least "
+        f"{labels.percent(MUCH_TRUNCATED, 0)} of the samples: {named}{more}. Their accuracy tells about that budget, not about what the "
+        "model can do with more tokens."
+    )
+
+
+def _cut_short(facts: Facts, top: dict[str, Any]) -> str:
+    rows = facts.truncated.filter(pl.col("point_id").is_in([top["point_id"]]))
+    return f" {labels.percent(rows['truncated_ratio'][0], 0)} of its samples were cut off by their token budget." if rows.height else ""
+
+
+def over_tasks(facts: Facts, mean: str) -> str:
+    """Over which tasks a mean is, and why others are not in it."""
+    inside = facts.tasks_of_mean(mean)
+    text = f"Over {_listed(inside)}; every task weighs the same." if inside else ""
+    return f"{text} {_left_out(facts)}".strip() if mean == MACRO_TASK else text
+
+
+def without_mean(facts: Facts) -> str:
+    """Why there is no mean over tasks; empty where there is one, or a single task."""
+    if facts.means.height < 2 or MACRO_TASK in facts.tasks:
+        return ""
+    return f"No mean over tasks. {_left_out(facts)}".strip()
+
+
+def _left_out(facts: Facts) -> str:
+    """The tasks that are not in the mean over the largest set, each with its reason; those with the same reason together."""
+    rows = facts.means.filter(pl.col("left_out_reason").is_not_null())
+    by_reason: dict[str, list[str]] = {}
+    for task, reason in rows.select("task", "left_out_reason").iter_rows():
+        by_reason.setdefault(reason, []).append(task)
+    return f"Not in it: {'; '.join(f'{_listed(tasks)} ({reason})' for reason, tasks in by_reason.items())}." if by_reason else ""
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
 def without_frontier(facts: Facts) -> str:
     """The tasks that no policy was replayed for, and why that is; empty where there are none."""
     known = set(facts.frontier["task"])
-    lacking = [task for task in facts.tasks if task not in known and task != MACRO_TASK]
+    lacking = [task for task in facts.tasks if task not in known and not is_mean(task)]
     counted = facts.summary.group_by("task").agg(pl.col("samples_graded").sum())
     unjudged = set(counted.filter(pl.col("samples_graded") == 0)["task"])
     reasons = (
@@ -92,7 +143,12 @@ def generated_tokens(facts: Facts) -> str:
 
 def name(row: dict[str, Any]) -> str:
     """One outcome in a few characters."""
-    return labels.outcome(row["strategy"], row["budget"], row["configuration"])
+    return " · ".join(part for part in (row["label"], row["configuration"]) if part)
+
+
+def marks_knee(row: dict[str, Any]) -> bool:
+    """Whether a table marks a step as the knee: not a single sample, beside which the mark reads as advice to draw no more."""
+    return bool(row["is_knee"]) and row["strategy"] != labels.ONE_SAMPLE
 
 
 def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
@@ -105,11 +161,14 @@ def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
         reason = row["knee_reason"][0] if row.height else None
         return f"No knee: {reason}." if reason else "The frontier has no knee."
     knee = knees.row(0, named=True)
-    text = f"Knee at {name(knee)}: {labels.percent(knee['accuracy'])} for {labels.amount_phrase(knee['cost'], axis)}."
+    at = f"{name(knee)} ({labels.percent(knee['accuracy'])} for {labels.amount_phrase(knee['cost'], axis)})"
+    text = f"Bends most at {at}."
+    if knee["strategy"] == labels.ONE_SAMPLE:
+        text = f"Bends most at {at}, which does not say that one sample is enough."
     if knee["outcome_id"] != top["outcome_id"]:
-        gained = 100 * (top["accuracy"] - knee["accuracy"])
-        more = f"{gained:.1f} points" if gained >= 0.05 else "less than 0.1 points"
-        text += f" From there to the top costs {labels.number(top['cost'] / knee['cost'], 2)} times as much for {more} more."
+        gained = top["accuracy"] - knee["accuracy"]
+        more = f"{labels.hundredfold(gained)} points" if gained >= 0.0005 else "less than 0.1 points"
+        text += f" From there to the top: {labels.number(top['cost'] / knee['cost'], 2)} times the cost, {more} more."
     return text
 
 

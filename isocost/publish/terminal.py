@@ -5,62 +5,82 @@ Lives here: what is printed. Not here: which rows (``facts``) and how numbers ar
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from isocost.publish import facts as facts_module
 from isocost.publish import labels, sentences
 from isocost.publish.facts import Facts
+from isocost.schema.tables.frontiers import is_mean
 from isocost.store import Store
 
 UI = "make ui        then open http://127.0.0.1:3000"
 
 
-def show(store: Store, console: Console | None = None, *, cost_axis: str | None = None) -> None:
+def show(store: Store, console: Console | None = None, *, cost_axis: str | None = None, sessions: Collection[str] = ()) -> None:
     """Prints the frontier of every task, the accounting of samples, and the three places to go.
 
     Args:
         store: the tables.
         console: where to print; standard output unless given.
         cost_axis: the axis to show; generated tokens unless given.
+        sessions: those that were run just now: only their tasks are shown, and means that they are in; the others are named.
     """
     console = console or Console()
     facts = facts_module.gather(store)
-    for task in facts.tasks:
+    shown, others = _chosen(facts, store, sessions)
+    for task in shown:
         axis = cost_axis or facts.axis_of(task)
         if axis and facts.frontier_of(task, axis).height:
             console.print()
             console.print(frontier_table(facts, task, axis))
+            if is_mean(task):
+                console.print(sentences.over_tasks(facts, task), highlight=False, markup=False)
+    if without := sentences.without_mean(facts):
+        console.print(without, highlight=False, markup=False)
+    if others:
+        console.print(f"In the report besides: {', '.join(map(labels.task_words, others))}.", highlight=False, markup=False)
     if lacking := sentences.without_frontier(facts):
-        console.print(lacking, highlight=False)
+        console.print(lacking, highlight=False, markup=False)
     elif not facts.axes:
         console.print("No frontier yet: no measured configuration has both an accuracy and a cost.")
     console.print(accounting_line(facts), highlight=False)
-    if facts.missing:
-        console.print(f"[yellow]{sentences.unfinished(facts)}[/]", highlight=False)
+    for text in (sentences.unfinished(facts) if facts.missing else "", sentences.cut_off(facts)):
+        if text:
+            console.print(text, style="yellow", highlight=False, markup=False)
     console.print()
     console.print(_places(store), highlight=False)
+
+
+def _chosen(facts: Facts, store: Store, sessions: Collection[str]) -> tuple[list[str], list[str]]:
+    """Tasks to show, and tasks that are there besides; all are shown where none of them was run just now."""
+    points = store.read("core_points", columns=["session_id", "task"])
+    run = set(points.filter(pl.col("session_id").is_in(list(sessions)))["task"])
+    own = [task for task in facts.tasks if task in run or run & set(facts.tasks_of_mean(task) if is_mean(task) else ())]
+    return (own, [task for task in facts.tasks if task not in own]) if own else (list(facts.tasks), [])
 
 
 def frontier_table(facts: Facts, task: str, axis: str) -> Table:
     """The frontier of one task, cheapest first: strategy and budget, cost, accuracy with interval, membership probability."""
     rows = facts.frontier_of(task, axis)
     frontier = rows.filter("is_on_frontier")
-    title = f"[bold]{labels.task_words(task)}[/]  [dim]accuracy against {labels.axis_label(axis).noun}[/]"
+    title = f"[bold]{escape(labels.task_words(task))}[/]  [dim]accuracy against {labels.axis_label(axis).noun}[/]"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, caption_justify="left", caption=_caption(rows))
     table.add_column("configuration", overflow="fold")
     table.add_column(labels.axis_label(axis).column, justify="right", no_wrap=True)
     table.add_column("accuracy (interval)", justify="right", no_wrap=True)
     table.add_column("on frontier", justify="right", no_wrap=True)
     for row in frontier.iter_rows(named=True):
-        name = labels.outcome(row["strategy"], row["budget"], row["configuration"])
+        name = escape(sentences.name(row))
         spread = labels.interval(row["accuracy_low"], row["accuracy_high"]).removesuffix(f"{labels.NBSP}%")
         table.add_row(
-            f"[bold]{name} ◂ knee[/]" if row["is_knee"] else name,
+            f"[bold]{name} ◂{labels.NBSP}knee[/]" if sentences.marks_knee(row) else name,
             labels.amount(row["cost"], axis),
             f"{labels.percent(row['accuracy'])} [dim]({spread})[/]",
             labels.probability(row["frontier_probability"]),

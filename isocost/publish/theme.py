@@ -18,6 +18,7 @@ NEUTRAL = "#949cab"
 _STAR = "M0,-1L.23,-.32L.95,-.31L.37,.12L.59,.81L0,.4L-.59,.81L-.37,.12L-.95,-.31L-.23,-.32Z"
 _SALTIRE = "M-.8,-.5L-.5,-.8L0,-.3L.5,-.8L.8,-.5L.3,0L.8,.5L.5,.8L0,.3L-.5,.8L-.8,.5L-.3,0Z"
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", _STAR, "triangle-right", _SALTIRE, "triangle-left")
+OTHER_SHAPE = "M-.9,-.25L.9,-.25L.9,.25L-.9,.25Z"
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 _INK = {
@@ -50,6 +51,8 @@ def config(mode: Mode = "light") -> dict[str, Any]:
     ink = _INK[mode]
     return {
         "background": ink["ground"],
+        # The page gives the whole figure one text; hundreds of marks without one are noise to a screen reader.
+        "aria": False,
         "font": FONT,
         "padding": {"left": 4, "top": 8, "right": 14, "bottom": 4},
         "view": {"stroke": None, "continuousWidth": 420, "continuousHeight": 300},

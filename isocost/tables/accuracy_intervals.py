@@ -25,7 +25,7 @@ from isocost.frontier import (
     wilson,
 )
 from isocost.schema.frames import conform, empty
-from isocost.tables.frontier_blocks import task_seed
+from isocost.tables.frontier_blocks import cluster_labels, task_seed
 from isocost.tables.tallies import PARTIAL_CREDIT, tallies
 
 NAME = "out_accuracy_intervals"
@@ -69,7 +69,7 @@ def build_accuracy_intervals(
         out_accuracy_intervals.
     """
     sums = tallies(samples, counts)
-    known = {} if clusters is None else dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows())
+    known = cluster_labels(clusters)
     rows: list[dict] = []
     for (task, point), part in sums.group_by("task", "point_id", maintain_order=True):
         names = [known.get(problem) or f"problem {problem}" for problem in part["problem_id"]]

@@ -1,7 +1,8 @@
 """Two outcomes that somebody names, side by side: accuracy and every cost, paired over the problems that both answered.
 
-Lives here: ``compare_outcomes`` and its result, which `isocost compare` prints and a notebook can use. Not here: the families of pairs of
-out_comparisons (``isocost.tables.comparisons``), whose p-values are adjusted for how many there are: here is one question, one answer.
+Lives here: ``compare_outcomes`` and its result, which `isocost compare` prints and a notebook can use: one question and its answer, and
+what becomes of it among all the pairs that one could have asked about. Not here: the families of pairs of out_comparisons
+(``isocost.tables.comparisons``).
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import polars as pl
 from isocost.errors import IsocostError
 from isocost.frontier import mcnemar, paired_comparison, problems_needed
 from isocost.tables.comparisons import discordant
-from isocost.tables.frontier_blocks import cost_axes, cost_unit
+from isocost.tables.frontier_blocks import cluster_labels, cost_axes, cost_unit, with_configuration
 
-NAMES = ("outcome_id", "task", "model_variant", "prompt", "strategy", "budget", "parameters", "point_id")
+NAMES = ("outcome_id", "task", "model_variant", "prompt", "strategy", "strategy_kind", "budget", "parameters", "point_id")
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,32 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Others:
+    r"""The other pairs that one could have looked at, and what the p-value becomes among them.
+
+    Attributes:
+        family: the largest family of out_comparisons that holds the pair; None where none does.
+        n_comparisons: pairs of that family.
+        p_value_holm: Holm's adjusted p-value over it.
+        p_value_max_t: adjusted by the bootstrap of the largest \|t\| over it.
+        n_task_pairs: pairs of outcomes of the task, of policies and of the kinds of these two.
+        p_value_bonferroni: p-value times these pairs, at most 1: for a pair that was picked after looking at all of them.
+    """
+
+    family: str | None
+    n_comparisons: int | None
+    p_value_holm: float | None
+    p_value_max_t: float | None
+    n_task_pairs: int
+    p_value_bonferroni: float | None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What is known of two outcomes.
 
     Attributes:
-        first: what names the first outcome: columns of out_strategy_outcomes.
+        first: what names the first outcome: columns of out_strategy_outcomes, and ``configuration``.
         second: the same of the second.
         accuracy: difference in accuracy.
         costs: differences on every cost axis that is known for both.
@@ -60,6 +82,7 @@ class Comparison:
         n_left_out: problems that only one of them answered, or whose accuracy is undefined for one.
         n_units: problems, or clusters of them, that the tests rest on.
         problems_needed: problems to find this difference in accuracy with probability 0.8 at level 0.05; None without one.
+        others: the pairs beside this one.
         confidence: level of the intervals.
     """
 
@@ -71,6 +94,7 @@ class Comparison:
     n_left_out: int
     n_units: int
     problems_needed: int | None
+    others: Others
     confidence: float
 
     @property
@@ -89,6 +113,8 @@ def compare_outcomes(
     second: str,
     *,
     clusters: pl.DataFrame | None = None,
+    comparisons: pl.DataFrame | None = None,
+    points: pl.DataFrame | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
     """Compares any two outcomes of one task, problem by problem.
@@ -99,6 +125,8 @@ def compare_outcomes(
         first: outcome_id, or a beginning of one that fits no other.
         second: the same of the other outcome; swapping the two turns every sign.
         clusters: optional problem_id and cluster_id, e.g. core_problems; standard errors are then clustered.
+        points: optional core_points, for names that tell configurations of the task apart.
+        comparisons: optional out_comparisons, for p-values that answer for a whole family of pairs.
         confidence: level of the intervals.
 
     Raises:
@@ -110,6 +138,8 @@ def compare_outcomes(
             f"{left['outcome_id']} is of task {left['task']}, {right['outcome_id']} of {right['task']}",
             remedy="Compare outcomes of one task: they are paired problem by problem.",
         )
+    mine = points.filter(pl.col("task") == left["task"]) if points is not None else None
+    left, right = (_configured(one, outcomes, mine) for one in (left, right))
     axes = cost_axes(outcomes, problems)
     sides = [problems.filter(pl.col("outcome_id") == one["outcome_id"]).select("problem_id", "accuracy", *axes) for one in (left, right)]
     either = pl.concat([side.select("problem_id") for side in sides])["problem_id"].n_unique()
@@ -136,6 +166,7 @@ def compare_outcomes(
         n_left_out=either - pairs.height,
         n_units=n_units,
         problems_needed=problems_needed(spread, gap) if abs(gap) > 1e-12 and spread > 0 else None,
+        others=_others(outcomes, comparisons, left, right, found[0].p_value),
         confidence=confidence,
     )
 
@@ -155,10 +186,38 @@ def _named(outcomes: pl.DataFrame, given: str) -> dict[str, object]:
     raise IsocostError(f"there is no outcome {given!r}", where="out_strategy_outcomes", remedy=remedy)
 
 
+def _configured(row: dict[str, object], outcomes: pl.DataFrame, points: pl.DataFrame | None) -> dict[str, object]:
+    own = with_configuration(outcomes.filter(pl.col("outcome_id") == row["outcome_id"]), points)
+    return row | {"configuration": own["configuration"][0]}
+
+
+def _others(
+    outcomes: pl.DataFrame, comparisons: pl.DataFrame | None, left: dict[str, object], right: dict[str, object], p_value: float | None
+) -> Others:
+    ids = {left["outcome_id"], right["outcome_id"]}
+    rows = outcomes.filter((pl.col("task") == left["task"]) & pl.col("accuracy").is_not_null())
+    if "strategy_kind" in outcomes.columns:
+        rows = rows.filter(pl.col("strategy_kind").is_in(["policy", left["strategy_kind"], right["strategy_kind"]]))
+    pairs = rows.height * (rows.height - 1) // 2
+    row: dict[str, object] = {}
+    if comparisons is not None and len(ids) == 2:
+        both = pl.col("first_outcome_id").is_in(list(ids)) & pl.col("second_outcome_id").is_in(list(ids))
+        held = comparisons.filter(both).sort("n_comparisons", "comparison_family", descending=[True, False])
+        row = held.row(0, named=True) if held.height else {}
+    return Others(
+        family=row.get("comparison_family"),
+        n_comparisons=row.get("n_comparisons"),
+        p_value_holm=row.get("p_value_holm"),
+        p_value_max_t=row.get("p_value_max_t"),
+        n_task_pairs=pairs,
+        p_value_bonferroni=None if p_value is None else min(1.0, p_value * pairs),
+    )
+
+
 def _labels(problem_ids: Sequence[str], clusters: pl.DataFrame | None) -> np.ndarray | None:
     if clusters is None:
         return None
-    known = dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows())
+    known = cluster_labels(clusters)
     labels = [known.get(problem) or f"problem {problem}" for problem in problem_ids]
     return np.array(labels) if len(set(labels)) < len(labels) else None
 

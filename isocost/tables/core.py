@@ -10,6 +10,7 @@ invalid_reasons. NaN and infinity become NULL with the code "not_finite_<column>
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -24,6 +25,9 @@ from isocost.tables.core_context import device_of, machine_of, points_frame, pro
 from isocost.tables.core_costs import REASONS, SAME, SUMMED, add_costs
 from isocost.tables.core_grades import grade_samples
 from isocost.tables.core_traces import VERIFY, verifications, with_records
+from isocost.tables.denominators import denominators
+from isocost.tables.imports_physics import REASONS as PHYSICS
+from isocost.tables.imports_physics import calls_judged_by_physics
 from isocost.tasks import Problem, load_problems
 
 TIME_SLACK_S = 1e-3
@@ -68,6 +72,9 @@ def build_core(
     book: CardBook | None = None,
     energy: pl.DataFrame | None = None,
     problems: Sequence[Problem] | None = None,
+    failed: str = "undefined",
+    unanswered: str = "wrong",
+    kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Builds core_samples, core_calls, core_points, core_problems and core_sessions. The order of the rows given does not matter.
 
@@ -79,6 +86,9 @@ def build_core(
         energy: one row per run: session_id, run_id, energy_j (J, of the measured window), energy_method, energy_unknown_reason. Attributed
             to the calls outside warm-up by their share of generated tokens, so that shares sum to the window's energy. None: unknown.
         problems: the problems asked; loaded from the sessions' tasks when None.
+        failed: what a sample is that failed, see ``denominators``.
+        unanswered: what an empty completion is, see ``denominators``.
+        kept: folder in which verdicts that took long are kept, see ``verdicts``.
 
     Returns:
         The five frames by table name, each conforming to its table. Only samples of the same task and problem share answer classes, over
@@ -90,11 +100,12 @@ def build_core(
     planned = {p.point.point_id: p for session in sessions for p in session.points}
     known = {p.problem_id: p for p in (_load(planned) if problems is None else problems)}
     raw = _raw(raw_generations)
-    calls = _mark_used(_times(_finite(raw)))
+    calls = _mark_used(calls_judged_by_physics(_times(_finite(raw))))
     runs = {(str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {} for m in manifests}
     calls = add_costs(calls, planned, {run: (device_of(info), info) for run, info in runs.items()}, book or load_book())
     calls = _energy(calls, energy)
-    samples = _judge(grade_samples(_samples(calls, planned, _machines(runs)), known), planned, known)
+    graded = grade_samples(_samples(calls, planned, _machines(runs)), known, kept=kept)
+    samples = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
     frames = {
         "core_samples": samples,
         "core_calls": calls,
@@ -226,7 +237,7 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines:
             *(pl.col(name).last() for name in _LAST),
             *whole,
             *(pl.when(pl.col(name).n_unique() == 1).then(pl.col(name).first()).alias(name) for name in SAME),
-            pl.col(REASONS).explode(empty_as_null=False).unique().sort().alias(REASONS),
+            pl.concat_list(REASONS, PHYSICS).explode(empty_as_null=False).unique().sort().alias(REASONS),
             pl.col("reasons").explode(empty_as_null=False).alias("reasons"),
             pl.len().cast(pl.Int32).alias("n_calls"),
         )
@@ -244,6 +255,7 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines:
     return judged.with_columns(
         *((pl.col(total) / tokens).alias(mean) for mean, total in means.items()),
         (pl.col("prefill_s") + pl.col("decode_s")).alias("latency_s"),
+        *_first_and_next_token(),
         pl.lit("generated").alias("source"),
         pl.lit(None, pl.Float64).alias("external_score"),
         pl.lit(None, pl.Boolean).alias("label_correct"),
@@ -251,6 +263,28 @@ def _samples(calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines:
             "max_tokens", [p.point.budget.max_tokens if (p := planned.get(point)) else None for point in samples["point_id"]], pl.Int64
         ),
     )
+
+
+def _first_and_next_token() -> list[pl.Expr]:
+    """ttft_s and inter_token_s as load generators mean them, and why one of them is NULL."""
+    is_single, gaps = pl.col("n_calls") == 1, pl.col("output_tokens") - pl.col("n_calls")
+    ttft = pl.when(is_single).then(pl.col("queue_s") + pl.col("prefill_s"))
+    gap = pl.when((gaps > 0) & (pl.col("decode_s") > 0)).then(pl.col("decode_s") / gaps)
+    why_ttft = (
+        pl.when(is_single).then(pl.lit("the times of the call are not known")).otherwise(pl.lit("the sample is made of several calls"))
+    )
+    why_gap = (
+        pl.when(gaps <= 0)
+        .then(pl.lit("fewer than two tokens"))
+        .when(pl.col("decode_s") == 0)
+        .then(pl.lit("all tokens came at once"))
+        .otherwise(pl.lit("the times or tokens of a call are not known"))
+    )
+    told = [
+        pl.when(value.is_null()).then(pl.concat_str(pl.lit(f"{name}: "), why))
+        for name, value, why in (("ttft_s", ttft, why_ttft), ("inter_token_s", gap, why_gap))
+    ]
+    return [ttft.alias("ttft_s"), gap.alias("inter_token_s"), pl.concat_list(REASONS, *told).list.drop_nulls().alias(REASONS)]
 
 
 def _judge(samples: pl.DataFrame, planned: Mapping[str, PlannedPoint], known: Mapping[str, Problem]) -> pl.DataFrame:

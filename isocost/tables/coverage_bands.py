@@ -18,7 +18,7 @@ from scipy import stats
 from isocost.frontier import Band, score_interval, simultaneous_band
 from isocost.schema.frames import conform, empty
 from isocost.strategies import pass_at_k
-from isocost.tables.frontier_blocks import task_seed
+from isocost.tables.frontier_blocks import cluster_labels, task_seed
 from isocost.tables.scaling_curves import number
 from isocost.tables.tallies import tallies
 
@@ -92,7 +92,7 @@ def build_coverage_bands(
         Conforming frames by table name.
     """
     found: dict[str, list[dict]] = {name: [] for name in TABLE_NAMES}
-    known = {} if clusters is None else dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows())
+    known = cluster_labels(clusters)
     for task, curves in _curves(samples, counts):
         options = {"draws": draws, "seed": task_seed(seed, task), "confidence": confidence}
         few = options | {"draws": draws if len(curves) <= MANY else min(draws, DRAWS_OF_MANY)}

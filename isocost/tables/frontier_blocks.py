@@ -1,7 +1,8 @@
 """From outcome frames to the matrices that the frontier room works on.
 
 Lives here: which outcomes of a task may be compared draw by draw, which are left out and why, their matrices of values and
-costs, the shared draws, and the macro block over tasks. Not here: frontiers and tables (``isocost.tables.frontiers``).
+costs, and the shared draws. Not here: means over tasks (``isocost.tables.task_means``), frontiers and tables
+(``isocost.tables.frontiers``).
 """
 
 from __future__ import annotations
@@ -14,12 +15,21 @@ import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.frontier import resample_counts
-from isocost.schema.tables.frontiers import MACRO_TASK
+from isocost.hashing import canonical_json
+from isocost.tables.configurations import chain_name, configuration_names, shared_settings
 
-IDENTITY = ("outcome_id", "model_variant", "prompt", "point_id", "strategy", "strategy_kind", "budget", "parameters")
+IDENTITY = (
+    "outcome_id",
+    "model_variant",
+    "prompt",
+    "point_id",
+    "configuration",
+    "strategy",
+    "strategy_kind",
+    "budget",
+    "parameters",
+)
 KINDS = {"policy": ("policy",), "oracle": ("policy", "oracle")}
-# What makes two points of different tasks the same configuration, besides the identity above.
-CONFIGURATION = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "dtype", "quantization", "engine", "method")
 _UNITS = {"flops": "FLOP", "eflops": "FLOP", "j": "J", "s": "s", "usd": "USD"}
 _UNITS |= {word: word for word in ("tokens", "samples", "bytes", "calls", "rounds")}
 
@@ -29,9 +39,10 @@ class Block:
     """Outcomes of one task on one set of problems.
 
     Attributes:
-        task: task name, or the macro task.
+        task: task name, or that of a mean over tasks.
+        tasks: the task, or those that the mean is over.
         kind: frontier_kind that the outcomes were chosen for.
-        outcomes: identity columns and member_outcome_ids, one row per outcome, in order of outcome_id.
+        outcomes: identity columns, settings and member_outcome_ids, one row per outcome, in order of outcome_id.
         values: expected correctness, outcomes x problems.
         costs: expected cost per axis, outcomes x problems; NaN where unknown.
         weights: weight of each problem in a mean, summing to 1.
@@ -43,10 +54,11 @@ class Block:
         n_unknown_accuracy: left out because a value is undefined.
         n_other_problems: left out because they were judged on other problems.
         n_other_kind: left out because they are of another kind; None where that was not counted.
-        strata: for the macro task the columns of each task, its clusters and whether it could be resampled; empty otherwise.
+        strata: for a mean over tasks the columns of each task, its clusters and whether it could be resampled; empty otherwise.
     """
 
     task: str
+    tasks: tuple[str, ...]
     kind: str
     outcomes: pl.DataFrame
     values: np.ndarray
@@ -91,7 +103,7 @@ def task_blocks(
 
     Oracles get a block only in tasks that have one: elsewhere it would repeat the policies.
     """
-    clusters_of = dict(clusters.select("problem_id", "cluster_id").unique().sort("problem_id").iter_rows()) if clusters is not None else {}
+    clusters_of = cluster_labels(clusters)
     rows = problems.select("outcome_id", "problem_id", "accuracy", *axes).join(outcomes.select("outcome_id", "task"), on="outcome_id")
     parts = {key[0]: part for key, part in rows.partition_by("task", as_dict=True, maintain_order=False).items()}
     blocks = []
@@ -114,7 +126,7 @@ def _task_block(
     axes: list[str],
     draws: int,
     seed: int,
-    clusters_of: dict[str, str | None],
+    clusters_of: dict[str, str],
     n_other_kind: int,
 ) -> Block | None:
     rows = rows.join(mine.select("outcome_id"), on="outcome_id", how="semi").sort("outcome_id", "problem_id")
@@ -148,6 +160,7 @@ def _task_block(
     counts = resample_counts(chosen["size"], draws, own_seed, clusters=labels) if n_units > 1 else single
     return Block(
         task=task,
+        tasks=(task,),
         kind=kind,
         outcomes=_identity(mine.join(kept, on="outcome_id", how="semi", maintain_order="left")),
         values=matrix.pop("accuracy"),
@@ -164,63 +177,51 @@ def _task_block(
     )
 
 
+def cluster_labels(clusters: pl.DataFrame | None) -> dict[str, str]:
+    """The cluster of each problem that has one; of several sessions that name different ones, the first in order of its name."""
+    if clusters is None:
+        return {}
+    told = clusters.select("problem_id", "cluster_id").drop_nulls().sort("problem_id", "cluster_id")
+    return dict(told.unique("problem_id", keep="first", maintain_order=True).iter_rows())
+
+
 def task_seed(seed: int, task: str) -> int:
     """A seed of its own for every task, so that the draws of two tasks are independent and do not depend on other tasks."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{task}".encode()).digest()[:4], "big")
 
 
-def _clusters(problem_ids: list[str], clusters_of: dict[str, str | None]) -> np.ndarray | None:
+def _clusters(problem_ids: list[str], clusters_of: dict[str, str]) -> np.ndarray | None:
     """Labels where at least two problems share one; a problem without a cluster stands alone."""
     labels = [clusters_of.get(problem) or f"problem {problem}" for problem in problem_ids]
     return np.array(labels) if len(set(labels)) < len(labels) else None
 
 
 def _identity(outcomes: pl.DataFrame) -> pl.DataFrame:
-    columns = [pl.col(name) if name in outcomes.columns else pl.lit(None, pl.String).alias(name) for name in IDENTITY]
-    extra = [name for name in CONFIGURATION if name in outcomes.columns]
-    return outcomes.select(*columns, *extra).with_columns(
+    columns = [pl.col(name) if name in outcomes.columns else pl.lit(None, pl.String).alias(name) for name in (*IDENTITY, "settings")]
+    return outcomes.select(*columns).with_columns(
         pl.col("budget").cast(pl.Float64), pl.concat_list("outcome_id").alias("member_outcome_ids")
     )
 
 
-def macro_block(blocks: list[Block], axes: list[str]) -> Block | None:
-    """Joins configurations that were measured exactly once in every task; None with fewer than two tasks or no such one."""
-    if len(blocks) < 2:
-        return None
-    extra = [name for name in CONFIGURATION if all(name in block.outcomes.columns for block in blocks)]
-    key = ["model_variant", "prompt", "strategy", "strategy_kind", "budget", "parameters", *extra]
-    frames = []
-    for number, block in enumerate(blocks):
-        once = block.outcomes.with_row_index("row").filter(~pl.struct(key).is_duplicated())
-        frames.append(once.select(*key, pl.col("row").alias(f"row_{number}"), pl.col("outcome_id").alias(f"id_{number}")))
-    joined = frames[0]
-    for frame in frames[1:]:
-        joined = joined.join(frame, on=key, how="inner", nulls_equal=True)
-    everywhere = pl.concat([block.outcomes.select(key) for block in blocks]).unique().height
-    if joined.is_empty():
-        return None
-    ids = [f"id_{number}" for number in range(len(blocks))]
-    names = ["mo-" + hashlib.sha256("\n".join(row).encode()).hexdigest()[:16] for row in joined.select(ids).iter_rows()]
-    joined = joined.with_columns(pl.Series("outcome_id", names), pl.concat_list(ids).alias("member_outcome_ids")).sort("outcome_id")
-    rows = [joined[f"row_{number}"].to_numpy() for number in range(len(blocks))]
-    share = 1 / len(blocks)
-    ends = np.cumsum([0, *(len(block.weights) for block in blocks)]).tolist()
-    return Block(
-        task=MACRO_TASK,
-        kind=blocks[0].kind,
-        outcomes=joined.with_columns(pl.lit(None, pl.String).alias("point_id")).select(*IDENTITY, *extra, "member_outcome_ids"),
-        values=np.concatenate([block.values[row] for block, row in zip(blocks, rows, strict=True)], axis=1),
-        costs={axis: np.concatenate([b.costs[axis][row] for b, row in zip(blocks, rows, strict=True)], axis=1) for axis in axes},
-        weights=np.concatenate([block.weights * share for block in blocks]),
-        counts=np.concatenate([b.counts / b.counts.sum(axis=1, keepdims=True, dtype=np.float64) * share for b in blocks], axis=1),
-        clusters=None,
-        n_units=sum(block.n_units for block in blocks),
-        seed=blocks[0].seed,
-        n_outcomes=everywhere,
-        n_unknown_accuracy=0,
-        n_other_problems=everywhere - joined.height,
-        n_other_kind=None,
-        strata=tuple(
-            (slice(start, stop), block.clusters, block.has_uncertainty) for block, start, stop in zip(blocks, ends, ends[1:], strict=False)
-        ),
-    )
+def with_configuration(outcomes: pl.DataFrame, points: pl.DataFrame | None) -> pl.DataFrame:
+    """Adds ``configuration``, a name that no other point of the task has, and ``settings``, by which it is found again in other tasks.
+
+    Args:
+        outcomes: out_strategy_outcomes.
+        points: core_points; without, model and prompt are all that is known of a point.
+    """
+    told = [name for name in ("point_id", "point_ids", "task", "model_variant", "prompt") if name in outcomes.columns]
+    known = outcomes.select(told).unique("point_id", keep="first", maintain_order=True)
+    if points is None:
+        points = known
+    elif "task" not in points.columns:
+        points = points.join(known.select("point_id", "task"), on="point_id", how="inner", maintain_order="left")
+    names, shared = configuration_names(points), shared_settings(points)
+    rows = []
+    for row in known.iter_rows(named=True):
+        members = row.get("point_ids") or [row["point_id"]]
+        plain = {name: row[name] for name in ("model_variant", "prompt") if row.get(name) is not None}
+        name = chain_name(members, names) or " · ".join(map(str, plain.values())) or "–"
+        rows.append((row["point_id"], name, canonical_json([shared.get(member, plain) for member in members])))
+    added = pl.DataFrame(rows, schema={"point_id": pl.String, "configuration": pl.String, "settings": pl.String}, orient="row")
+    return outcomes.drop("configuration", "settings", strict=False).join(added, on="point_id", how="left", maintain_order="left")

@@ -35,13 +35,14 @@ from isocost.frontier import (
     upper_hull,
 )
 from isocost.schema.frames import conform, empty
-from isocost.schema.tables.frontiers import MACRO_TASK
+from isocost.schema.tables.frontiers import is_mean
 from isocost.tables.comparisons import compare_frontier_outcomes, compare_single_samples
-from isocost.tables.frontier_blocks import CONFIGURATION, IDENTITY, KINDS, Block, cost_axes, cost_unit, macro_block, task_blocks
+from isocost.tables.frontier_blocks import IDENTITY, Block, cost_axes, cost_unit, task_blocks, with_configuration
 from isocost.tables.joint_frontiers import TABLE_NAMES as JOINT
 from isocost.tables.joint_frontiers import joint_frames
+from isocost.tables.task_means import task_means
 
-TABLE_NAMES = ("out_frontier_points", "out_frontiers", "out_frontier_attainment", *JOINT, "out_comparisons")
+TABLE_NAMES = ("out_frontier_points", "out_frontiers", "out_frontier_attainment", *JOINT, "out_comparisons", "out_task_means")
 CONFIDENCE = 0.95
 # Means of the same numbers taken in another order differ by this much; anything closer is equal.
 ROUNDING = 1e-12
@@ -76,7 +77,7 @@ def build_frontiers(
     clusters: pl.DataFrame | None = None,
     only_over_tasks: bool = False,
 ) -> dict[str, pl.DataFrame]:
-    """Draws the frontier of every task, and of the mean over tasks, on every cost axis.
+    """Draws the frontier of every task, and of the means over tasks, on every cost axis.
 
     There is a frontier of policies and, where a task has strategies that need to know what is correct, one that includes them.
     Metrics are on none. All outcomes of a task share one bootstrap of problems on all axes. A cost axis is a numeric
@@ -88,7 +89,7 @@ def build_frontiers(
         problems: out_strategy_problems: outcome_id, problem_id, accuracy (expected correctness) and the cost columns.
         draws: bootstrap draws.
         seed: base seed; every task derives its own from it and its name.
-        points: optional core_points; its sampling columns then tell configurations apart for the macro frontier.
+        points: optional core_points; its settings then tell configurations apart, by name and for the means over tasks.
         clusters: optional problem_id and cluster_id, e.g. core_problems; clusters are resampled whole.
         only_over_tasks: leave the frontiers of single tasks out; their outcomes and problems are needed all the same.
 
@@ -99,16 +100,16 @@ def build_frontiers(
         IsocostError: a key repeats, a column is missing, an outcome has no problem rows, or a task has a single problem.
     """
     _check(outcomes, problems)
-    if points is not None:
-        outcomes = _with_configuration(outcomes, points)
+    outcomes = with_configuration(outcomes, points)
     if "strategy_kind" not in outcomes.columns:
         outcomes = outcomes.with_columns(pl.lit("policy").alias("strategy_kind"))
     axes = cost_axes(outcomes, problems)
     blocks = task_blocks(outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters)
     found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLE_NAMES}
-    macros = [macro_block([block for block in blocks if block.kind == kind], axes) for kind in KINDS]
+    means, told = task_means(blocks, axes)
+    found["out_task_means"].append(told)
     blocks = [] if only_over_tasks else blocks
-    for block in (*blocks, *(macro for macro in macros if macro is not None)):
+    for block in (*blocks, *means):
         quality = _Quality(block)
         pictures = [picture for axis in axes if (picture := _picture(block, axis, quality)) is not None]
         points = [_points_frame(block, picture) for picture in pictures]
@@ -118,7 +119,7 @@ def build_frontiers(
             found[name] += frames
         if block.has_uncertainty:
             found["out_frontier_attainment"] += [_attainment_frame(block, picture, *picture.attained) for picture in pictures]
-            if points and block.kind == "policy" and block.task != MACRO_TASK:
+            if points and block.kind == "policy" and not is_mean(block.task):
                 found["out_comparisons"].append(compare_frontier_outcomes(block, pl.concat(points), CONFIDENCE))
     # Where a task has oracles, that block also holds configurations whose answers nobody banked: pass@1 is a single sample, too.
     for block in {block.task: block for block in blocks if block.has_uncertainty}.values():
@@ -144,12 +145,6 @@ def _check(outcomes: pl.DataFrame, problems: pl.DataFrame) -> None:
             where=f"out_strategy_outcomes {orphans['outcome_id'].sort()[0]}",
             remedy="Rebuild out_strategy_problems together with out_strategy_outcomes.",
         )
-
-
-def _with_configuration(outcomes: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    columns = [name for name in CONFIGURATION if name in points.columns and name not in outcomes.columns]
-    once = points.select("point_id", *columns).unique(subset="point_id", keep="first", maintain_order=True)
-    return outcomes.join(once, on="point_id", how="left")
 
 
 @dataclass(frozen=True)
@@ -324,6 +319,7 @@ def _corner(picture: _Picture, corner: tuple[float, float]) -> list[float]:
 def _headed(frame: pl.DataFrame, block: Block, axis: str) -> pl.DataFrame:
     return frame.with_columns(
         pl.lit(block.task).alias("task"),
+        pl.concat_list([pl.lit(task) for task in block.tasks]).alias("tasks"),
         pl.lit(block.kind).alias("frontier_kind"),
         pl.lit("accuracy").alias("quality_measure"),
         pl.lit(axis).alias("cost_axis"),

@@ -6,7 +6,7 @@ tables of points, problems and imports (``imports_context``), reading of files (
 Two ways of judging, never mixed within one import. With a verifier, every text is graded by it as a generated one would be, and
 the source's label stays beside it in ``label_correct``. Without one, the label is the verdict and ``grade_reason`` says
 ``imported_label``; a score between wrong and right is an expected score (``imported_score``), with no verdict. Aggregates and telemetry
-are no samples: they stay in raw_imports.
+are no samples: they become rows of core_imported_metrics and core_energy_windows.
 
 One rule for what was not answered: a sample without a text, beside others of its point that have one, answered nothing, and what answers
 nothing is wrong. What its source calls failed, without a verdict on it, was never asked in earnest and is not judged.
@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from isocost.bank.importers import registered
+from isocost.bank.importers.finish import CUT_OFF, WITHHELD, finish_meaning
 from isocost.bank.importers.row import NO_ANSWER
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json, sha256_hex, text_hash
@@ -28,20 +30,14 @@ from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.core_grades import grade_samples
+from isocost.tables.denominators import denominators
+from isocost.tables.imported_metrics import imported_metrics_frame
+from isocost.tables.imported_windows import energy_of_imports, imported_windows
 from isocost.tables.imports_context import agreement_frame, points_frame, problems_frame, sessions_frame
+from isocost.tables.imports_physics import REASONS, judged_by_physics, mean_gap
 from isocost.tasks import Problem, make_problem, verifier_names
 
 SAMPLE_KINDS = ("sample", "request", "counts")
-_FINISH = {
-    "max_tokens": "length",
-    "model_length": "length",
-    "max_length": "length",
-    "eos": "stop",
-    "eos_token": "stop",
-    "endoftext": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-}
 _POINT = ("source", "model_variant", "task", "task_version", "prompt", "prompt_hash", "sampling", "condition")
 # The run and the number within it, not the number within the import: what is imported together does not change who a sample is.
 _SAMPLE_ID = pl.concat_str(
@@ -49,8 +45,6 @@ _SAMPLE_ID = pl.concat_str(
 )
 _LABEL_REASON = "imported_label"
 _SCORE_REASON = "imported_score"
-UNANSWERED = ("wrong", "undefined")
-"""What a sample that answers nothing is: wrong, or not judged and out of every mean."""
 _MODELLED = ("flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes", "device_s")
 
 
@@ -60,6 +54,8 @@ def build_imported_core(
     verifier: str | None = None,
     manifests: Mapping[str, Mapping[str, Any]] | None = None,
     unanswered: str = "wrong",
+    failed: str = "undefined",
+    kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Builds the core tables of one or more imports. The order of the rows given does not matter.
 
@@ -67,29 +63,36 @@ def build_imported_core(
         raw_imports: rows of that table.
         verifier: registered verifier that judges every text; the source's labels judge where None.
         manifests: manifests of the imports by import_id, for the version of this project that read them; left NULL where not given.
-        unanswered: what a sample without an answer is, one of ``UNANSWERED``.
+        unanswered: what a sample without an answer is, see ``denominators``.
+        failed: what a sample is that failed in the source, without a verdict.
+        kept: folder in which verdicts that took long are kept, see ``verdicts``.
 
     Returns:
-        core_samples, core_counts, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions and
-        core_label_agreement, each conforming to its table. The session of an imported row is its import_id.
+        core_samples, core_counts, core_calls (empty: imports have no calls), core_points, core_problems, core_sessions,
+        core_energy_windows, core_imported_metrics and core_label_agreement, each conforming to its table. The session of an imported row
+        is its import_id.
 
     Raises:
         IsocostError: an unknown verifier, or rows that do not conform to raw_imports.
     """
     if verifier is not None and verifier not in verifier_names():
         raise IsocostError(f"no verifier is called {verifier!r}", remedy=f"Use one of {', '.join(verifier_names())}")
-    raw = conform(raw_imports, "raw_imports")
+    raw = judged_by_physics(conform(raw_imports, "raw_imports"))
     rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
+    windows = imported_windows(raw)
     problems = _problems(rows, verifier)
     marked = _marked(rows)
-    samples = _closed(_by_verifier(marked, problems, unanswered) if verifier is not None else _by_label(marked, unanswered))
+    judged = _by_verifier(marked, problems, unanswered, kept) if verifier is not None else _by_label(marked, unanswered)
+    samples = denominators(_closed(judged), failed=failed)
     frames = {
         "core_samples": samples.filter(pl.col("record_kind") != "counts"),
         "core_counts": _counts(samples),
         "core_calls": pl.DataFrame(schema=polars_schema(table("core_calls"))),
         "core_points": points_frame(samples, verifier),
         "core_problems": problems_frame(samples, verifier),
-        "core_sessions": sessions_frame(raw, samples, manifests or {}),
+        "core_sessions": sessions_frame(raw, samples, manifests or {}, energy_of_imports(windows)),
+        "core_energy_windows": windows,
+        "core_imported_metrics": imported_metrics_frame(raw, _points_of(rows)),
         "core_label_agreement": agreement_frame(samples, has_verifier=verifier is not None),
     }
     return {name: conform(frame.select(c.name for c in table(name).columns), name) for name, frame in frames.items()}
@@ -143,6 +146,16 @@ def _point_id(row: dict[str, Any]) -> str:
     return "pt-" + sha256_hex(known, 16)
 
 
+def _points_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """point_id by all that a summary number shares with the samples it sums up: its import, its run and what makes a point."""
+    keys = ["import_id", "source_run", *_POINT]
+    # What nobody knows is NULL in a summary number and named after the import in its samples.
+    unknown = pl.concat_str(pl.lit("unknown-"), "import_id")
+    plain = [pl.when(pl.col(name) != unknown).then(pl.col(name)).alias(name) for name in ("task", "model_variant")]
+    points = rows.with_columns(plain).select(*keys, "point_id").unique(maintain_order=True)
+    return points.filter(pl.col("point_id").n_unique().over(keys) == 1)
+
+
 def _counts(rows: pl.DataFrame) -> pl.DataFrame:
     """core_counts: records that count attempts stay counts, for nothing is known of any one of them."""
     named = {"count_id": "sample_id", "n_samples": "counts_total", "n_correct": "counts_correct"}
@@ -194,10 +207,12 @@ def _marked(rows: pl.DataFrame) -> pl.DataFrame:
     )
     is_silent = pl.col("point_has_texts") & ~has_text
     asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
-    return marked.with_columns((asked & (pl.col("says_none") | is_silent)).alias("is_unanswered"))
+    return marked.with_columns(
+        (asked & (pl.col("says_none") | is_silent)).alias("is_unanswered"), finish_meaning(rows["finish_reason"]).alias("finish_reason")
+    )
 
 
-def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str) -> pl.DataFrame:
+def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered: str, kept: Path | None) -> pl.DataFrame:
     text, reason = pl.coalesce("output_text", "answer"), pl.col("grade_reason")
     is_asked = (pl.col("record_kind") == "sample") & ~pl.col("has_failed")
     # Whether the source found an answer is its own business here: the verifier looks for itself.
@@ -205,12 +220,13 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
     ready = rows.with_columns(
         text.alias("own_text"),
         pl.when(is_silent).then(pl.lit("")).otherwise(text).alias("output_text"),
-        pl.col("finish_reason").replace(_FINISH).alias("own_finish"),
-        pl.when("has_failed").then(pl.lit("error")).otherwise(pl.col("finish_reason").replace(_FINISH)).alias("finish_reason"),
+        pl.col("finish_reason").alias("own_finish"),
+        # What a filter withheld the rest of is as little finished as what the budget cut off.
+        pl.when("has_failed").then(pl.lit("error")).otherwise(pl.col("finish_reason").replace(WITHHELD, CUT_OFF)).alias("finish_reason"),
         pl.col("cluster_id").alias("own_cluster"),
         is_silent.alias("is_silent"),
     ).drop("answer", "cluster_id")
-    graded = grade_samples(ready, problems)
+    graded = grade_samples(ready, problems, kept=kept)
     is_mute = is_asked & (reason != "unknown_problem").fill_null(True) & pl.col("own_text").is_null() & ~pl.col("is_silent")
     if unanswered == "undefined":
         is_mute = is_mute | (is_asked & pl.col("is_silent"))
@@ -222,6 +238,8 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
         .then(pl.lit("no_reference_in_source"))
         .when(is_mute)
         .then(why)
+        .when((pl.col("own_finish") == WITHHELD) & (reason == CUT_OFF))
+        .then(pl.lit(WITHHELD))
         .otherwise(reason)
         .alias("grade_reason"),
         pl.col("own_text").alias("output_text"),
@@ -243,7 +261,6 @@ def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
     is_sample = pl.col("record_kind") == "sample"
     gave_none = has_verdict & is_sample & ~label.fill_null(False) & (pl.col("output_text").is_not_null() | pl.col("says_none"))
     return rows.with_columns(
-        pl.col("finish_reason").replace(_FINISH).alias("finish_reason"),
         pl.when(is_wrong).then(pl.lit(False)).otherwise(label).alias("correct"),
         pl.when(is_wrong).then(0.0).otherwise(score).alias("score"),
         pl.when(is_parsed)
@@ -302,7 +319,6 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         pl.when(failed).then(pl.lit("failed_in_source")),
         pl.when("is_duplicate").then(pl.lit("duplicate_in_source")),
         pl.when(could_judge & pl.col("correct").is_null() & pl.col("score").is_null() & ~failed).then(pl.lit("not_judged")),
-        pl.when(pl.col("cached_tokens") > pl.col("prompt_tokens")).then(pl.lit("more_cached_than_prompt")),
     ]
     reasons = pl.concat_list(codes).list.drop_nulls().list.unique().list.sort()
     tokens = pl.when(pl.col("output_tokens") > 0).then(pl.col("output_tokens"))
@@ -311,6 +327,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
     known = rows.with_columns(pl.Series("completion_hash", hashes, pl.String)).with_columns(
         finish.alias("finish_reason"), reasons.alias("invalid_reasons")
     )
+    gap = pl.coalesce("inter_token_s", mean_gap())
     filled = {
         "sample_id": _SAMPLE_ID,
         "session_id": pl.col("import_id"),
@@ -328,7 +345,16 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         "costs_unknown_reasons": pl.concat_list(
             *(pl.lit(f"{name}: an imported source names no card of ours") for name in _MODELLED),
             pl.when(pl.col("cost_usd").is_null()).then(pl.lit("cost_usd: not in the source")),
+            REASONS,
+            *(
+                pl.when(value.is_null() & ~pl.col(REASONS).list.eval(pl.element().str.starts_with(f"{name}: ")).list.any()).then(
+                    pl.lit(f"{name}: not in the source")
+                )
+                for name, value in (("ttft_s", pl.col("ttft_s")), ("inter_token_s", gap))
+            ),
         ).list.drop_nulls(),
+        # Where the source leaves the gap out, the ends of the record tell it.
+        "inter_token_s": gap,
     }
     schema = polars_schema(table("core_samples"))
     unknown = {name: value.cast(schema[name]) for name, value in nothing.items() if name not in filled and name not in known.columns}

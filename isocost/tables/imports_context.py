@@ -13,6 +13,7 @@ import polars as pl
 
 from isocost.hashing import canonical_json
 from isocost.schema.frames import empty
+from isocost.tables.imported_windows import NO_WINDOW
 
 _SAMPLING = {
     "temperature": ("temperature",),
@@ -47,6 +48,7 @@ def points_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
                 **_sampling(sampling),
                 "method": "sample",
                 "verifier": verifier,
+                "condition": condition,
                 "task_config": canonical_json(known) if known else None,
             }
         )
@@ -81,8 +83,17 @@ def problems_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
     return _frame(rows, "core_problems")
 
 
-def sessions_frame(raw: pl.DataFrame, samples: pl.DataFrame, manifests: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
-    """Rows of core_sessions: one for each import, also for those that hold no sample."""
+def sessions_frame(
+    raw: pl.DataFrame, samples: pl.DataFrame, manifests: Mapping[str, Mapping[str, Any]], energy: Mapping[str, Mapping[str, Any]]
+) -> pl.DataFrame:
+    """Rows of core_sessions: one for each import, also for those that hold no sample.
+
+    Args:
+        raw: rows of raw_imports.
+        samples: rows of core_samples of the same imports.
+        manifests: manifests of the imports, by import_id.
+        energy: what each import's window says, see ``imported_windows.energy_of_imports``.
+    """
     tallies = {str(key[0]): part for key, part in samples.group_by("session_id", maintain_order=True)}
     rows = []
     for key, part in raw.group_by("import_id", maintain_order=True):
@@ -105,7 +116,7 @@ def sessions_frame(raw: pl.DataFrame, samples: pl.DataFrame, manifests: Mapping[
                 "started_unix_s": part["started_unix_s"].min(),
                 "ended_unix_s": part["ended_unix_s"].max(),
                 "isocost_version": manifests.get(import_id, {}).get("isocost_version"),
-                "energy_unknown_reason": "imports_have_no_window",
+                **energy.get(import_id, {"energy_unknown_reason": NO_WINDOW}),
                 "rows_total": part.height,
                 "rows_warmup": 0,
                 "rows_superseded": 0,

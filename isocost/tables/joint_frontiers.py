@@ -104,7 +104,7 @@ def _points(block: Block, view: _View, quality: Replicates) -> pl.DataFrame:
         "duplicate_of_outcome_id": [head[int(group)] for group in groups],
         "frontier_probability": probability,
     }
-    frame = outcomes.select("outcome_id", "model_variant", "prompt", "point_id", "strategy", "budget", "parameters")
+    frame = outcomes.select("outcome_id", "model_variant", "prompt", "point_id", "configuration", "strategy", "budget", "parameters")
     series = [pl.Series(name, values, dtype=pl.Float64 if name == "frontier_probability" else None) for name, values in drawn.items()]
     return _headed(frame.with_columns(series), block, view, "out_joint_frontier_points")
 
@@ -161,6 +161,7 @@ def _headed(frame: pl.DataFrame, block: Block, view: _View, name: str) -> pl.Dat
         "seed": block.seed,
     }
     schema = empty(name).schema
-    return frame.with_columns(pl.lit(value).alias(column) for column, value in told.items()).select(
+    tasks = pl.concat_list([pl.lit(task) for task in block.tasks]).alias("tasks")
+    return frame.with_columns(tasks, *(pl.lit(value).alias(column) for column, value in told.items())).select(
         pl.col(c).cast(schema[c]) for c in schema
     )

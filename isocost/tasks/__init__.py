@@ -4,7 +4,7 @@ Lives here: task sources (sources/), prompt rendering, answer extraction, verifi
 which tasks a sweep measures (isocost.sweep), the engine that answers them (isocost.engines), the tables (isocost.tables).
 """
 
-from isocost.tasks.grading import answer_classes, grade, grade_text
+from isocost.tasks.grading import answer_classes, grade, grade_text, reference_fault
 from isocost.tasks.load import check_task, load_problems
 from isocost.tasks.model import Grade, Problem, TaskMistake, make_problem
 from isocost.tasks.prompts import prompt_hash, render_messages
@@ -21,6 +21,7 @@ __all__ = [
     "load_problems",
     "make_problem",
     "prompt_hash",
+    "reference_fault",
     "render_messages",
     "source_names",
     "verifier_names",

@@ -1,35 +1,104 @@
-"""Finding the answer inside what a chat model wrote.
+"""Finding the answer inside what a chat model said.
 
-Lives here: the marks by which models say "this is my answer" (a box, a tag, "####", "answer:"), and plain helpers for lines and spelling.
-Not here: what an answer of a certain kind looks like (the verifiers).
+Lives here: the marks by which models say "this is my answer" (a box, a tag, "####", "answer:" in the usual languages), and plain helpers
+for lines and spelling. Not here: thoughts and invented next questions, which are gone before (``thoughts``, ``run_on``), nor what an answer
+of a certain kind looks like (the verifiers).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
 MAX_TEXT = 200_000
 """Characters looked at, from the end: an answer stands at the end, and a text of megabytes must not take minutes."""
 
 MAX_LINE = 2000
 """Characters looked at behind a mark."""
-_EMPTY = " \t\r*_`\"'.:"
-_TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
-_HASHES = re.compile(r"^[ \t]*####[ \t]*(\S[^\n]*)", re.MULTILINE)
-_ANSWER = re.compile(
-    r"(?:\b(?:answer|result)[ \t*_`\"']{0,10}(?:\bis\b[ \t]*:?|\bwould be\b|[:=])|^[ \t]{0,10}\*{0,2}A:)[ \t*_]{0,10}",
-    re.IGNORECASE | re.MULTILINE,
-)
+_EMPTY = " \t\r*_`\"'.:：$"
+_TAG = re.compile(r"<(/?)(?:answer|final_answer)>", re.IGNORECASE)
+_HASHES = re.compile(r"(?<!#)####[ \t]*([^\s#][^\n]*)")
+_HEADING = re.compile(r"[*_]*[^\W\d_]{2,}")
 _BRACE = re.compile(r"\\f?boxed\s*\{|[{}]")
-_THOUGHT = re.compile(r"</think>", re.IGNORECASE)
+_BOX_BARE = re.compile(r"\\f?boxed\s*([0-9A-Za-z])(?![A-Za-z])")
+
+# Words for "answer" and "result", and what links them with the answer, by the scripts in which they stand.
+_WORDS = (
+    "answer|answers|result|correct option|right option|best option|correct choice|best choice|right choice|correct letter|"
+    "antwort|ergebnis|lösung|réponse|reponse|résultat|respuesta|resultado|respuesta final|risposta|risultato|resposta|antwoord|"
+    "odpowiedź|odpowiedz|wynik|odpověď|svar|svaret|vastaus|cevap|yanıt|sonuç|răspuns|răspunsul|válasz|jawaban|"
+    "ответ|результат|відповідь|отговор|одговор|απάντηση|đáp án|câu trả lời|correcte|opción correcta|opção correta|option correcte|"
+    "richtige option|richtige antwort"
+)
+_LINKS = (
+    "is|are|was|would be|should be|must be|will be|equals|ist|lautet|wäre|est|es|è|é|jest|to|är|er|on|adalah|является|is equal to|"
+    "is therefore|is thus|is hence|is simply|is indeed|is clearly|is just|is exactly|is option|is choice|là|είναι"
+)
+_FAR = (
+    "答案|最终答案|正确答案|正确选项|正确的选项|正确的答案|選項|选项|结果|回答|答|答え|正解|解答|정답|답변|답|"
+    "उत्तर|الإجابة الصحيحة|الاجابة الصحيحة|"
+    "الجواب الصحيح|"
+    "الإجابة|الجواب|"
+    "الاجابة|اجابة|جواب|פתרון|תשובה|คำตอบ|உத்தரம்|উত্তর"
+)
+_FAR_LINKS = "应该是|應該是|选择|选|選|就是|是|为|為|は|が|이|은|는|है|هي|هو|היא|คือ|হল"
+_LETTER_MARK = r"^[ \t]{0,10}\*{0,2}(?:A|R|Ans|Sol)\*{0,2}[:：][ \t*_]{0,10}"
+_ALL_NEAR, _ALL_FAR = _WORDS.split("|"), _FAR.split("|")
+# "this answer is the best one" speaks of an answer; it does not give one.
+_SPOKEN_OF = re.compile(
+    r"(?:\b(?:this|that|your|every|each|an|no|whose|which|previous|above|wrong|incorrect|other|first))[ \t]+\Z", re.IGNORECASE
+)
+
+
+@lru_cache(maxsize=256)
+def _pattern(near: tuple[str, ...], far: tuple[str, ...]) -> re.Pattern[str]:
+    """The marks by phrase, of the words that a text holds: looking for all of them everywhere would take most of the time of grading."""
+    found = [_LETTER_MARK]
+    if near:
+        found.append(
+            rf"(?<![\w])(?:{'|'.join(near)})(?![\w])[ \t*_`\"'’]{{0,10}}(?:\((?:letter|number|option)\)[ \t*_]{{0,4}})?"
+            r"(?:(?:correct[ae]?|finale?|esatta|certa|corretta|correta|exacte?)[ \t]+|to (?:the|this|that|your) (?:\w+ )?"
+            r"(?:question|problem|puzzle|riddle)[ \t]+)?"
+            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+[:：—])[ \t*_]{{0,10}}"
+        )
+    if far:
+        found.append(rf"(?:{'|'.join(far)})[ \t*_]{{0,10}}(?:(?:{_FAR_LINKS})[ \t]*[:：]?|[:：=])[ \t*_]{{0,10}}")
+    return re.compile("|".join(found), re.IGNORECASE | re.MULTILINE)
+
+
+def _phrases(text: str) -> list[re.Match[str]]:
+    lower = text.lower()
+    far = () if text.isascii() else tuple(word for word in _ALL_FAR if word in text)
+    near = tuple(sorted((word for word in _ALL_NEAR if word in lower), key=len, reverse=True))
+    return list(_pattern(near, far).finditer(text))
+
+
+# "The answer is not A" says what it is not.
+_DENIED = re.compile(r"(?:not|never|n't|neither|nicht|kein\w*|pas|no es|não|non è|не|不是|并非)\b(?![ \t]+only)", re.IGNORECASE)
+_TALK = re.compile(
+    r"(?:correct|right|wrong|incorrect|obvious|clear|simple|straightforward|unique|as follows|shown|given|found|obtained|computed|"
+    r"calculated|derived|determined|based|because|in the form|of the form|expressed|written)\b",
+    re.IGNORECASE,
+)
+"""What follows "the answer is" where nothing is answered yet."""
+
+MarkKind = Literal["box", "tag", "hashes", "phrase"]
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An answer that a text itself calls one, and by which kind of mark."""
+
+    text: str
+    kind: MarkKind
 
 
 def tail(text: str) -> str:
-    """The part of a text that is searched: what follows a finished <think> block, at most MAX_TEXT characters from the end."""
-    text = text[-MAX_TEXT:]
-    thoughts = [match.end() for match in _THOUGHT.finditer(text)]
-    return text[thoughts[-1] :] if thoughts else text
+    """The part of a text that is searched: at most MAX_TEXT characters from the end."""
+    return text[-MAX_TEXT:]
 
 
 def tagged(text: str) -> str | None:
@@ -37,6 +106,8 @@ def tagged(text: str) -> str | None:
     start: int | None = None
     last: str | None = None
     searched = tail(text)
+    if "<" not in searched:
+        return None
     for match in _TAG.finditer(searched):
         if not match[1]:
             start = match.end()
@@ -48,6 +119,8 @@ def tagged(text: str) -> str | None:
 def boxed(text: str) -> str | None:
     r"""The content of the last complete \boxed{...} (or \fbox), braces matched; None without one."""
     searched = tail(text)
+    if "box" not in searched:
+        return None
     opened: list[int | None] = []
     last: str | None = None
     for match in _BRACE.finditer(searched):
@@ -55,29 +128,58 @@ def boxed(text: str) -> str | None:
             opened.append(match.end() if len(match[0]) > 1 else None)
         elif opened and (start := opened.pop()) is not None:
             last = searched[start : match.start()].strip() or last
+    if last is None and (bare := list(_BOX_BARE.finditer(searched))):
+        last = bare[-1][1]
     return last
 
 
-def marked(text: str) -> str | None:
-    """The answer a text itself calls one: by box, by <answer> tag, by "####", or by "answer:" / "answer is".
+def find_marked(text: str) -> Marked | None:
+    """The answer a text itself calls one: by box, by <answer> tag, by "####", or by "answer:" / "answer is" in the usual languages.
 
     Kinds are tried in this order; of one kind the last counts. The last kind gives the rest of its line, or the next line when nothing
-    follows the mark.
+    follows the mark. "The answer is not A" and "this answer is right" are no marks.
     """
-    found = boxed(text) or tagged(text)
-    if found:
-        return found
+    box = boxed(text)
+    if box:
+        return Marked(box, "box")
+    tag = tagged(text)
+    if tag:
+        inner = find_marked(tag) if len(tag) > 40 else None
+        return inner or Marked(tag, "tag")
     searched = tail(text)
-    hashes = [piece for piece in _HASHES.findall(searched) if piece.strip(_EMPTY)]
-    if hashes:
-        return hashes[-1].strip()
-    for end in reversed([match.end() for match in _ANSWER.finditer(searched)]):
-        line, _, after = searched[end : end + MAX_LINE].partition("\n")
-        following = after.lstrip("\n").partition("\n")[0]
-        for piece in (line, following):
-            if piece.strip(_EMPTY):
-                return piece.strip()
+    for match in reversed(list(_HASHES.finditer(searched)) if "####" in searched else []):
+        # A heading of the fourth level has words, and something under it.
+        if match[1].strip(_EMPTY) and not (_HEADING.match(match[1]) and searched[match.end() :].strip()):
+            return Marked(match[1].strip(), "hashes")
+    for match in reversed(_phrases(searched)):
+        found = _after(searched, match)
+        if found is not None:
+            return Marked(found, "phrase")
     return None
+
+
+def _after(searched: str, match: re.Match[str]) -> str | None:
+    if _SPOKEN_OF.search(searched, max(match.start() - 20, 0), match.start()):
+        return None
+    rest = searched[match.end() : match.end() + MAX_LINE]
+    line, _, after = rest.partition("\n")
+    if _DENIED.match(line):
+        return None
+    if _TALK.match(line):
+        if not line.rstrip().endswith((":", "：")):
+            return None
+        line = ""
+    lines = [line, *(piece for piece in after.split("\n")[:6] if piece.strip(" \t\\[]$"))]
+    for piece in lines[:2]:
+        if piece.strip(_EMPTY):
+            return piece.strip()
+    return None
+
+
+def marked(text: str) -> str | None:
+    """The text of ``find_marked``; None without a mark."""
+    found = find_marked(text)
+    return None if found is None else found.text
 
 
 def last_line(text: str) -> str | None:
@@ -89,4 +191,4 @@ def last_line(text: str) -> str | None:
 def plain(text: str) -> str:
     """NFKC, case folded, single spaces, without markdown, quotes and end punctuation around it."""
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return text.strip(" *_`\"'“”‘’.,;:!?")
+    return text.strip(" *_`\"'“”‘’.,;:!?。！？，、")

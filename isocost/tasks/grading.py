@@ -6,13 +6,17 @@ A grade depends on the problem, the text and whether it was cut off; on nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from isocost.tasks.model import Grade, Problem, make_problem
+from isocost.tasks import extract, run_on
+from isocost.tasks.model import Grade, Problem, Verifier, make_problem
 from isocost.tasks.registry import verifier_of
+from isocost.tasks.thoughts import said, thoughts_of
 
 TRUNCATED = "length"
 _UNFINISHED = ("error", "abort")
+_BARE_WORDS = 3
+"""An answer without a mark in front of an invented next question has at most this many words."""
 
 
 def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grade:
@@ -20,26 +24,55 @@ def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grad
 
     Args:
         problem: the problem it answers.
-        text: what the model wrote; None when nothing came back.
+        text: what the model wrote; None is an empty text.
         finish_reason: "stop", "length", "abort", "error" or another engine's word; None when unknown (taken as finished).
 
     Returns:
         A grade. An output of a failed call ("error", "abort") is not judged: correct is None. A finished or truncated output without an
-        answer is not correct, with the reason: "empty", "no_match", or "length" when it was cut off before it gave an answer. A verifier
-        that fails or runs out of its limits gives parse_status "error" and correct None.
+        answer is not correct, with the reason: "empty", "no_match", "thought_unfinished", or "length" when it was cut off before it gave
+        an answer. What the model wrote and nobody can judge is not correct either ("not_comparable", "judge_timeout"). Only our own
+        failures give parse_status "error" and correct None: a reference that the verifier cannot use ("bad_reference"), code that may not
+        be run, a judge that does not start.
     """
-    if finish_reason in _UNFINISHED or text is None:
-        return Grade("no_answer", None, None, None, finish_reason if finish_reason in _UNFINISHED else "no_text")
-    verifier = verifier_of(problem.verifier)
+    if finish_reason in _UNFINISHED:
+        return Grade("no_answer", None, None, None, finish_reason)
     truncated = finish_reason == TRUNCATED
-    written = verifier.extract(text, truncated)
+    if text is None or not text.strip():
+        return Grade("no_answer", None, False, 0.0, TRUNCATED if truncated else "empty")
+    verifier = verifier_of(problem.verifier)
+    spoken, has_ended = said(text, thoughts_of(problem.metadata.get("thoughts")))
+    if not has_ended and not spoken.strip():
+        return Grade("no_answer", None, False, 0.0, TRUNCATED if truncated else "thought_unfinished")
+    reply, truncated = _reply(verifier, spoken, truncated)
+    written = _extracted(verifier, problem, reply, truncated)
     answer = verifier.canonical(written) if written is not None else ""
     if not answer:
-        return Grade("no_answer", None, False, 0.0, TRUNCATED if truncated else "no_match" if text.strip() else "empty")
+        return Grade("no_answer", None, False, 0.0, TRUNCATED if truncated else "no_match")
     verdict = verifier.judge(problem, answer)
     if verdict.correct is None:
         return Grade("error", answer, None, None, verdict.reason)
     return Grade("parsed", answer, verdict.correct, verdict.score, verdict.reason)
+
+
+def _reply(verifier: Verifier, spoken: str, truncated: bool) -> tuple[str, bool]:
+    """What was said before another turn or an invented next question, and whether that was cut off.
+
+    Questions cut only where an answer stands before them: a model may repeat the question first.
+    """
+    is_whole = getattr(verifier, "is_whole_text", False)
+    reply = run_on.turn(spoken, speakers=not is_whole)
+    truncated = truncated and len(reply) == len(spoken)
+    if is_whole:
+        return reply, truncated
+    for before in run_on.cuts(reply):
+        if (len(before.split()) <= _BARE_WORDS and verifier.extract(before, False) is not None) or extract.find_marked(before) is not None:
+            return before, False
+    return reply, truncated
+
+
+def _extracted(verifier: Verifier, problem: Problem, reply: str, truncated: bool) -> str | None:
+    own = getattr(verifier, "extract_for", None)
+    return own(problem, reply, truncated) if own is not None else verifier.extract(reply, truncated)
 
 
 def grade_text(verifier: str, reference: str, text: str | None, finish_reason: str | None = None) -> Grade:
@@ -52,13 +85,26 @@ def grade_text(verifier: str, reference: str, text: str | None, finish_reason: s
     return grade(make_problem("imported", "", reference, verifier), text, finish_reason)
 
 
+def reference_fault(verifier: str, reference: str | None) -> str | None:
+    """What is wrong with a reference answer for a verifier, in words; None when it can be used.
+
+    For whoever takes in references: a problem whose reference is at fault cannot be judged by anybody.
+
+    Raises:
+        TaskMistake: an unknown verifier.
+    """
+    checker = verifier_of(verifier)
+    if reference is None or not reference.strip():
+        return "it is empty"
+    return checker.check_reference(reference)
+
+
 def answer_classes(problem: Problem, answers: Sequence[str | None]) -> list[int | None]:
     """Numbers the classes of equal answers of one problem, densely from 0; None stays None.
 
-    Two answers are of one class when the verifier calls them equivalent, directly or through others (union-find), and it judged both
-    alike, so that a class is right or wrong as a whole. The representative of a class is its first answer in text order and classes are
-    numbered by their
-    representatives: the numbers depend on the set of answers only, not on their order.
+    Any two answers of a class are equivalent to the verifier, which judged both alike: what is not equal never merges through a third
+    (50% equals 0.5, and 50 to a question for per cent; 0.5 and 50 stay apart). Answers join, in text order, the first class that they fit
+    whole; classes are numbered by their first answers. The numbers depend on the set of answers only, not on their order.
 
     Args:
         problem: the problem.
@@ -66,26 +112,25 @@ def answer_classes(problem: Problem, answers: Sequence[str | None]) -> list[int 
     """
     verifier = verifier_of(problem.verifier)
     different = sorted({answer for answer in answers if answer is not None})
-    parent = {answer: answer for answer in different}
-
-    def root(answer: str) -> str:
-        while parent[answer] != answer:
-            parent[answer] = parent[parent[answer]]
-            answer = parent[answer]
-        return answer
-
-    verdicts = {answer: verifier.judge(problem, answer).correct for answer in different} if _can_merge(verifier) else {}
-    for first, second in _pairs(different) if verdicts else ():
-        if verdicts[first] == verdicts[second] and root(first) != root(second) and verifier.equivalent(first, second):
-            low, high = sorted((root(first), root(second)))
-            parent[high] = low
-    numbers = {representative: index for index, representative in enumerate(sorted({root(answer) for answer in different}))}
-    return [None if answer is None else numbers[root(answer)] for answer in answers]
-
-
-def _can_merge(verifier: object) -> bool:
-    return bool(getattr(verifier, "merges", False))
-
-
-def _pairs(items: Sequence[str]) -> Iterable[tuple[str, str]]:
-    return ((items[i], items[j]) for i in range(len(items)) for j in range(i + 1, len(items)))
+    if not getattr(verifier, "merges", False):
+        numbers = {answer: index for index, answer in enumerate(different)}
+        return [None if answer is None else numbers[answer] for answer in answers]
+    verdicts = {answer: verifier.judge(problem, answer).correct for answer in different}
+    bucket_of = getattr(verifier, "bucket", lambda answer: None)
+    classes: list[list[str]] = []
+    of_bucket: dict[str, list[int]] = {}  # classes by what their members cannot differ in
+    numbers = {}
+    for answer in different:
+        bucket = bucket_of(answer)
+        candidates = range(len(classes)) if bucket is None else sorted({*of_bucket.get(bucket, ()), *of_bucket.get("", ())})
+        for index in candidates:
+            members = classes[index]
+            if verdicts[members[0]] == verdicts[answer] and all(verifier.equivalent(member, answer) for member in members):
+                break
+        else:
+            index = len(classes)
+            classes.append([])
+        classes[index].append(answer)
+        numbers[answer] = index
+        of_bucket.setdefault(bucket or "", []).append(index)
+    return [None if answer is None else numbers[answer] for answer in answers]

@@ -1,11 +1,11 @@
 """Runs other people's judging code in a helper process that may be killed.
 
-Lives here: the helper's two ends (parent: `call`; child: `python -m isocost.tasks.judging`) and what it can do: compare formulas with
-math-verify, and score with reasoning-gym. Not here: execution of code a model wrote (isocost.tasks.isolation).
+Lives here: the helper's two ends (parent: `call`; child: `python -m isocost.tasks.judging`) and what it can do: compute values of formulas
+(mpmath, sympy), and score with reasoning-gym. Not here: execution of code a model wrote (isocost.tasks.isolation).
 
-Why a process: both libraries hand model output to sympy, where "9**9**9**9" runs for ever and takes all memory. Their own time limit is a
-signal that works only in a main thread and that a long integer operation does not notice. Here the child counts processor seconds, so that
-a busy machine does not change a verdict, and the parent kills it where that does not help.
+Why a process: model output handed to these libraries can run for ever and take all memory ("9**9**9**9"), and a time limit by signal is
+not noticed by a long integer operation. Here the child counts processor seconds, so that a busy machine does not change a verdict, and the
+parent kills it where that does not help.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from isocost.tasks.formulas import values
+
 CPU_LIMIT_S = 5.0
 """Processor seconds for one judgement. Ordinary ones take milliseconds."""
 WALL_LIMIT_S = 60.0
@@ -30,7 +32,7 @@ MEMORY_LIMIT_BYTES = 4 * 2**30
 
 
 class JudgeFailed(Exception):
-    """A judgement that did not come: `reason` is "timeout", "memory", "judge_died" or "judge_error"."""
+    """A judgement that did not come: `reason` is "timeout", "memory", "judge_died", "judge_error" or "judge_unavailable"."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         """Keeps the reason code and the library's own words."""
@@ -48,7 +50,10 @@ class _Child:
 
     def call(self, work: str, arguments: dict[str, Any], wall_limit_s: float) -> Any:
         with self._lock:
-            process = self._running()
+            try:
+                process = self._running()
+            except OSError as error:
+                raise JudgeFailed("judge_unavailable", str(error)) from None
             line = json.dumps({"work": work, "arguments": arguments}).encode() + b"\n"
             try:
                 process.stdin.write(line)  # type: ignore[union-attr]
@@ -109,7 +114,7 @@ atexit.register(_CHILD.close)
 
 
 def call(work: str, arguments: dict[str, Any], *, wall_limit_s: float = WALL_LIMIT_S) -> Any:
-    """Has the helper process do one piece of work ("formulas_equal", "formula_reads", "gym_score").
+    """Has the helper process do one piece of work, by its name in _WORK.
 
     Raises:
         JudgeFailed: it took too long, took too much memory, died, or the library raised.
@@ -117,31 +122,16 @@ def call(work: str, arguments: dict[str, Any], *, wall_limit_s: float = WALL_LIM
     return _CHILD.call(work, arguments, wall_limit_s)
 
 
+def is_working() -> bool:
+    """Whether the helper process answers at all: tells a text that broke a judgement from a broken environment."""
+    try:
+        return bool(call("alive", {}))
+    except (JudgeFailed, OSError):
+        return False
+
+
 class _OutOfTime(BaseException):
     """Raised by the timer. No Exception, because the libraries catch those."""
-
-
-def _formula(text: str) -> list[Any]:
-    from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
-
-    return parse(
-        f"${text}$",
-        [LatexExtractionConfig(), ExprExtractionConfig()],
-        fallback_mode="no_fallback",
-        parsing_timeout=None,
-        raise_on_error=False,
-    )
-
-
-def _formula_reads(text: str) -> bool:
-    return bool(_formula(text))
-
-
-def _formulas_equal(gold: str, answer: str) -> bool:
-    from math_verify import verify
-
-    first, second = _formula(gold), _formula(answer)
-    return bool(first and second and verify(first, second, timeout_seconds=None))
 
 
 def _gym_score(description: dict[str, Any], answer: str) -> float:
@@ -151,7 +141,13 @@ def _gym_score(description: dict[str, Any], answer: str) -> float:
     return float(dataset.score_answer(answer, entry))
 
 
-_WORK = {"formula_reads": _formula_reads, "formulas_equal": _formulas_equal, "gym_score": _gym_score}
+_WORK = {
+    "alive": lambda: True,
+    "differ_by_a_term": values.differ_by_a_term,
+    "gym_score": _gym_score,
+    "tree_values": values.tree_values,
+    "trees_agree": values.trees_agree,
+}
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +184,7 @@ def _serve() -> None:
     def out_of_time(signum: int, frame: object) -> None:
         raise _OutOfTime
 
-    import math_verify  # noqa: F401  (its import must not count as judging time)
+    import mpmath  # noqa: F401  (an import must not count as judging time)
 
     from isocost.tasks.sources.reasoning_gym import library
 
@@ -198,6 +194,8 @@ def _serve() -> None:
         request = json.loads(line)
         if request["work"] == "gym_score":
             library()
+        elif request["work"] == "differ_by_a_term":
+            import sympy  # noqa: F401
         replies.write(json.dumps(_answer(request)).encode() + b"\n")
 
 

@@ -5,12 +5,16 @@ Lives here: the way from a task to its problems, with the checks all sources sha
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from functools import lru_cache
 from types import SimpleNamespace
+from typing import Any
 
 from isocost.hashing import canonical_json
 from isocost.tasks.model import Problem, TaskLike, TaskMistake
 from isocost.tasks.registry import source_of, verifier_of
+from isocost.tasks.thoughts import thoughts_of
 
 _FIELDS = ("name", "source", "dataset", "config", "n_problems", "seed", "verifier")
 
@@ -18,7 +22,21 @@ _FIELDS = ("name", "source", "dataset", "config", "n_problems", "seed", "verifie
 def check_task(task: TaskLike) -> None:
     """Raises TaskMistake for an unknown source, dataset or verifier, or settings the source refuses. Generates nothing."""
     verifier_of(task.verifier)
-    source_of(task.source).check(task)
+    source_of(task.source).check(_of_source(task)[0])
+
+
+def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
+    """The task as its source sees it, and its setting `config.thoughts`, which every source has: how its models mark their thoughts."""
+    fields = {name: getattr(task, name) for name in _FIELDS}
+    config = dict(task.config)
+    thoughts = config.pop("thoughts", None)
+    try:
+        thoughts_of(thoughts)
+    except ValueError as error:
+        raise TaskMistake(
+            str(error), remedy='Write for example {"marks": [["<plan>", "</plan>"]], "is_open": false}.', key=("config", "thoughts")
+        ) from None
+    return SimpleNamespace(**{**fields, "config": config}), thoughts
 
 
 def load_problems(task: TaskLike) -> tuple[Problem, ...]:
@@ -34,11 +52,11 @@ def load_problems(task: TaskLike) -> tuple[Problem, ...]:
 
 @lru_cache(maxsize=64)
 def _load(text: str) -> tuple[Problem, ...]:
-    import json
-
-    task = SimpleNamespace(**json.loads(text))
+    task, thoughts = _of_source(SimpleNamespace(**json.loads(text)))
     verifier = verifier_of(task.verifier)
     problems = source_of(task.source).load(task)
+    if thoughts is not None:
+        problems = tuple(replace(problem, metadata={**problem.metadata, "thoughts": thoughts}) for problem in problems)
     for index, problem in enumerate(problems):
         fault = verifier.check_reference(problem.reference)
         if fault:

@@ -117,7 +117,13 @@ class TaskSource(Protocol):
 
 
 class Verifier(Protocol):
-    """A way to find and judge an answer. Registered by its `name`; one file in verifiers/ each."""
+    """A way to find and judge an answer. Registered by its `name`; one file in verifiers/ each.
+
+    A verifier may also have: `extract_for(problem, text, truncated)`, used instead of `extract` where the answer depends on the problem;
+    `merges` (true where different canonical answers can be equivalent), with `bucket(answer)` (answers of two different buckets are never
+    equivalent; None where that is not known beforehand), so that thousands of answers are classed quickly; `is_whole_text` (true where a
+    reply is not cut at an invented next question).
+    """
 
     name: str
 
@@ -131,7 +137,10 @@ class Verifier(Protocol):
         """One spelling for answers that are obviously the same."""
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """Whether a canonical answer is right. A function of problem and answer alone."""
+        """Whether a canonical answer is right. A function of problem and answer alone.
+
+        What cannot be judged because of the answer is not correct, with a reason; None is for a failure that is not the model's.
+        """
 
     def equivalent(self, first: str, second: str) -> bool:
         """Whether two different canonical answers mean the same. Symmetric; need not be transitive."""

@@ -1,12 +1,13 @@
 """Numbers as models write them.
 
 Lives here: finding numbers in a text, and one spelling for each value (exact rationals, never floats). Not here: which of several numbers
-is the answer (verifiers/numeric.py).
+is the answer (verifiers/numeric.py), number words (``number_words``), formulas (``formulas``).
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
@@ -15,42 +16,59 @@ MAX_DIGITS = 400
 ("1e999999999").
 """
 
-_SIGN = r"(?:(?<![0-9A-Za-z_)\]}.])[-+])?"
-_BODY = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
-_NUMBER = re.compile(rf"(?<![A-Za-z_0-9.]){_SIGN}(?:[$€£][ ]?)?(?:{_BODY})(?:[eE][-+]?[0-9]+(?![A-Za-z0-9]))?(?:/(?:[0-9]+)(?![0-9/]))?")
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?[0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}")
-_LATEX_NOISE = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}|\\[,;!:]|\\\$|\\%")
-_WORDS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
-_WORD = re.compile(r"\b(" + "|".join(_WORDS) + r")\b", re.IGNORECASE)
+SCALES = {"hundred": 2, "thousand": 3, "k": 3, "million": 6, "billion": 9, "trillion": 12, "mil": 3, "millionen": 6, "millones": 6}
+
+_SIGN = r"(?:(?<![0-9A-Za-z_)\]}.])[-+][ ]?(?=[$€£¥₹0-9.]))?"
+# Thousands in threes by one and the same mark: 1,234,567; 1 234; 1'234; or the Indian way: 12,34,567.
+_GROUPED = (
+    r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9])|[0-9]{1,3}(?:'[0-9]{3})+(?![0-9])"
+    r"|[1-9][0-9]{0,2}(?:[ ][0-9]{3})+(?![0-9/])"
+)
+_MIXED = r"(?P<whole>[0-9]+)[ ]+(?P<top>[0-9]+)/(?P<bottom>[0-9]+)(?![0-9/.])"
+_BODY = rf"(?:(?:{_GROUPED}|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
+_TIMES = r"[ ]?(?:x|×|\*|\\times|\\cdot|·)[ ]?10[ ]?(?:\^|\*\*)[ ]?[{(]?(?P<ten>[-+]?[0-9]{1,9})[})]?(?![0-9A-Za-z])"
+_POWER = r"(?:\^|\*\*)[ ]?(?:\{[ ]?(?P<power>[-+]?[0-9]{1,9})[ ]?\}|(?P<power2>[-+]?[0-9]{1,9}))(?![0-9.A-Za-z^{!])"
+_EXPONENT = r"[eE](?P<e>[-+]?[0-9]{1,9})(?![A-Za-z0-9])"
+_SCALE = r"[ ]?(?P<scale>(?:hundred|thousand|million|billion|trillion|millionen|millones)\b|k\b)"
+NUMBER = re.compile(
+    rf"(?<![A-Za-z_0-9.])(?P<sign>{_SIGN})(?:(?P<currency>[$€£¥₹])[ ]?)?(?P<inner>-(?=[0-9.]))?"
+    rf"(?:{_MIXED}|(?P<body>{_BODY})(?:{_TIMES}|{_POWER}|{_EXPONENT})?(?:/(?P<den>[0-9]+)(?![0-9/]))?)(?:{_SCALE})?",
+    re.IGNORECASE,
+)
+_LATEX_FRACTION = re.compile(
+    r"(?P<before>[0-9])?[ ]?\\[dtc]?frac\s*(?:\{\s*(?P<a>[-+]?[0-9]+)\s*\}|(?P<a1>[0-9]))\s*(?:\{\s*(?P<b>[0-9]+)\s*\}|(?P<b1>[0-9]))"
+)
+_LATEX_NOISE = re.compile(
+    r"\\(?:text|mathrm|textbf|mathbf|mbox|textit)\s*\{([^{}]*)\}|\\[!;:]|\\(?=[$%&#])|\\(?:left|right|displaystyle)(?![a-z])"
+)
+_MINUS = re.compile(r"(?<![0-9)] )\b(?:minus|negative) (?=[$€£]?\.?[0-9])", re.IGNORECASE)
+_THIN = re.compile(r"(?<=[0-9])(?:\\,|\\ |\\;|\\:|\\!|~|[\u00a0\u2002-\u200a\u202f])(?=[0-9]{3}(?![0-9]))")
+_FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
+_FRACTION_SIGN = re.compile("([0-9])?[ ]?([" + "".join(_FRACTIONS) + "])")
+_SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 
 
 def tidy(text: str) -> str:
-    """Minus signs and LaTeX spellings made plain, so that numbers can be found."""
-    text = text.replace("−", "-").replace("–", "-").replace("\u00a0", " ").replace("{,}", ",")
-    text = _LATEX_FRACTION.sub(r"\1/\2", text)
-    return _LATEX_NOISE.sub(lambda match: match[1] or "", text)
+    """Minus signs, fractions, raised digits, thin spaces and LaTeX spellings made plain, so that numbers can be found."""
+    if not text.isascii():
+        text = text.replace("−", "-").replace("–", "-").replace("’", "'").replace("\u2044", "/")
+        text = _FRACTION_SIGN.sub(lambda m: (f"{m[1]} " if m[1] else "") + _FRACTIONS[m[2]], text)
+        text = _RAISED.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPT)}}}", text)
+        text = _THIN.sub(" ", text).replace("\u00a0", " ")
+        text = unicodedata.normalize("NFKC", text)
+    if "inus " in text or "egative " in text:
+        text = _MINUS.sub("-", text)
+    if "\\" in text or "{,}" in text or "~" in text:
+        text = _THIN.sub(" ", text.replace("{,}", ",")).replace("\\,", " ")
+        text = _LATEX_FRACTION.sub(_fraction, text)
+        text = _LATEX_NOISE.sub(lambda match: match[1] or "", text)
+    return text
+
+
+def _fraction(match: re.Match[str]) -> str:
+    before = f"{match['before']} " if match["before"] else ""
+    return f"{before}{match['a'] or match['a1']}/{match['b'] or match['b1']}"
 
 
 def find_numbers(text: str) -> list[str]:
@@ -58,27 +76,61 @@ def find_numbers(text: str) -> list[str]:
 
     A minus counts as a sign only where no operand stands before it: "5-3" holds 5 and 3.
     """
-    return [match[0] for match in _NUMBER.finditer(tidy(text))]
-
-
-def find_words(text: str) -> list[str]:
-    """Number words from zero to twenty, as digits, in order."""
-    return [str(_WORDS.index(match[0].lower())) for match in _WORD.finditer(text)]
+    return [match[0] for match in NUMBER.finditer(tidy(text))]
 
 
 def value_of(text: str) -> Fraction | None:
-    """The exact value of one number; None when it is none, divides by zero, or has more than MAX_DIGITS digits or a larger exponent."""
-    text = tidy(text).strip().removesuffix(".").removesuffix("%") if len(text) <= 4 * MAX_DIGITS else ""
-    if not _NUMBER.fullmatch(text):
+    """The exact value of a text that is one number from end to end; None otherwise.
+
+    Read: thousands marks (1,000; 1 000; 1'000; 10{,}000), currency before it, a per cent sign behind it (left out: 25% is 25), fractions,
+    mixed numbers with a proper fraction (2 2/3, 3½), powers (10^6), 1.5e3, 1.5 x 10^3, and the words hundred to trillion behind it. None
+    also for a division by zero, more than MAX_DIGITS digits, or a larger exponent.
+    """
+    if len(text) > 4 * MAX_DIGITS:
         return None
-    numerator, _, denominator = re.sub(r"[$€£, +]", "", text).partition("/")
-    top, bottom = _decimal(numerator), _decimal(denominator) if denominator else Fraction(1)
-    return None if top is None or not bottom else top / bottom
+    text = tidy(text).strip().removesuffix(".").removesuffix("%").rstrip()
+    match = NUMBER.fullmatch(text)
+    return None if match is None else value_in(match)
+
+
+def value_in(match: re.Match[str]) -> Fraction | None:
+    """The exact value of a match of NUMBER; None for one that has none (division by zero, too long, improper mixed fraction)."""
+    value = _mixed(match) if match["whole"] else _plain(match)
+    if value is None:
+        return None
+    if match["scale"]:
+        value *= 10 ** SCALES[match["scale"].casefold()]
+    negative = match["sign"].startswith("-") != bool(match["inner"])
+    return -value if negative else value
+
+
+def _mixed(match: re.Match[str]) -> Fraction | None:
+    whole, top, bottom = (match[name] for name in ("whole", "top", "bottom"))
+    if max(map(len, (whole, top, bottom))) > MAX_DIGITS or not 0 < int(top) < int(bottom):
+        return None
+    return int(whole) + Fraction(int(top), int(bottom))
+
+
+def _plain(match: re.Match[str]) -> Fraction | None:
+    body = re.sub(r"[, ']", "", match["body"])
+    value = _decimal(body + (f"e{match['e']}" if match["e"] else f"e{match['ten']}" if match["ten"] else ""))
+    power = match["power"] or match["power2"]
+    if value is not None and power:
+        value = _power(value, int(power))
+    if value is None or not match["den"]:
+        return value
+    bottom = _decimal(match["den"])
+    return value / bottom if bottom else None
+
+
+def _power(value: Fraction, exponent: int) -> Fraction | None:
+    size = max(abs(value.numerator), value.denominator).bit_length()
+    if size * abs(exponent) > 4 * MAX_DIGITS or (not value and exponent <= 0):
+        return None
+    return value**exponent
 
 
 def _decimal(text: str) -> Fraction | None:
-    if not re.fullmatch(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]-?[0-9]{1,9})?", text):
-        return None
     try:
         value = Decimal(text)
     except InvalidOperation:

@@ -24,6 +24,7 @@ FOREIGN = "foreign_load"
 CLOCK = "clock_jump"
 RESET = "counter_reset"
 MISMATCH = "counter_mismatch"
+ZERO = "zero_energy"
 CODES: dict[str, str] = {
     NO_SOURCE: "no power was sampled",
     MISSING: "power samples do not cover the window, or too many lack a reading",
@@ -34,6 +35,7 @@ CODES: dict[str, str] = {
     CLOCK: "sample times do not increase",
     RESET: "the energy counter decreased",
     MISMATCH: f"counter and integrated power differ by more than {limits.COUNTER_TOLERANCE_RATIO:.0%}",
+    ZERO: "a device that is on takes more than no energy",
 }
 """Validity codes and what they say to a reader."""
 
@@ -96,6 +98,11 @@ class _Device:
     n_samples: int = 0
     max_gap_s: float | None = None
 
+    @property
+    def best_j(self) -> float | None:
+        """By counter where there is one, else by integrated power."""
+        return self.counter_j if self.counter_j is not None else self.integral_j
+
 
 def measure_window(
     telemetry: pl.DataFrame,
@@ -135,6 +142,8 @@ def measure_window(
     shortest = limits.MIN_WINDOW_COUNTER_S if counter is not None else limits.MIN_WINDOW_POWER_S
     if end_s - start_s < shortest:
         codes.add(SHORT)
+    if any(device.best_j is not None and device.best_j <= 0 for device in devices):
+        codes.add(ZERO)
     if codes:
         best, energy = None, None
     net = None if energy is None or idle_power_w is None else energy - idle_power_w * (end_s - start_s)

@@ -4,9 +4,8 @@
 WITH candidates AS (
     SELECT
         task,
-        model_variant,
-        prompt,
-        strategy,
+        configuration_of(point_ids) AS configuration,
+        plain_strategy(strategy, budget) AS strategy,
         budget,
         accuracy,
         output_tokens_per_problem,
@@ -20,8 +19,7 @@ bars AS (
 SELECT
     task,
     reached,
-    model_variant,
-    prompt,
+    configuration,
     strategy,
     budget,
     round(accuracy, 3) AS accuracy,
@@ -29,5 +27,5 @@ SELECT
     round(output_tokens_per_problem, 1) AS output_tokens_per_problem
 FROM bars
 JOIN candidates ON chance >= least_chance
-QUALIFY row_number() OVER (PARTITION BY task, reached ORDER BY output_tokens_per_problem, accuracy DESC, strategy, budget) = 1
+QUALIFY row_number() OVER (PARTITION BY task, reached ORDER BY output_tokens_per_problem, accuracy DESC, strategy <> 'one_sample', strategy) = 1
 ORDER BY task, least_chance

@@ -3,8 +3,7 @@
 
 SELECT
     task,
-    model_variant,
-    prompt,
+    configuration_of(point_ids) AS configuration,
     lag(budget) OVER steps AS from_samples,
     budget AS to_samples,
     round(100 * (accuracy - lag(accuracy) OVER steps), 2) AS points_gained,
@@ -18,4 +17,4 @@ FROM out_strategy_outcomes
 WHERE strategy = 'majority_at_k' AND n_problems_undefined = 0
 WINDOW steps AS (PARTITION BY point_id, parameters ORDER BY budget)
 QUALIFY from_samples IS NOT NULL
-ORDER BY task, model_variant, prompt, to_samples
+ORDER BY task, configuration, to_samples

@@ -4,8 +4,7 @@
 WITH votes AS (
     SELECT
         task,
-        model_variant,
-        prompt,
+        configuration_of(point_ids) AS configuration,
         point_id,
         budget,
         accuracy,
@@ -19,8 +18,7 @@ WITH votes AS (
 )
 SELECT
     task,
-    model_variant,
-    prompt,
+    configuration,
     budget AS votes_that_pay,
     round(single_accuracy, 3) AS accuracy_of_one,
     round(accuracy, 3) AS accuracy,
@@ -29,4 +27,4 @@ SELECT
 FROM votes
 WHERE accuracy >= best_accuracy - 0.01
 QUALIFY row_number() OVER (PARTITION BY point_id ORDER BY budget) = 1
-ORDER BY task, model_variant, prompt
+ORDER BY task, configuration

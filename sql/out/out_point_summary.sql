@@ -1,4 +1,4 @@
--- What was banked, point by point: counts, validity and means of valid samples, before any strategy.
+-- What was planned and banked, point by point: counts, validity and means of valid samples, before any strategy.
 
 WITH samples AS (
     -- A sample that two sessions hold is one draw; it is counted once, as everywhere else.
@@ -13,12 +13,24 @@ problems AS (
     SELECT
         point_id,
         problem_id,
+        count(*) AS n_banked,
         count(*) FILTER (is_valid) AS n_valid,
-        avg(worth) FILTER (is_valid) AS correct_share
+        avg(worth) FILTER (is_valid) AS correct_share,
+        sum(worth) FILTER (is_valid) AS credit,
+        count(worth) FILTER (is_valid) AS n_graded,
+        count(*) FILTER (NOT is_valid AND list_has_any(invalid_reasons, ['failed_in_source', 'engine_error', 'aborted'])) AS n_failed
     FROM samples
     GROUP BY point_id, problem_id
     UNION ALL
-    SELECT point_id, problem_id, sum(n_samples) AS n_valid, sum(n_correct) / nullif(sum(n_samples), 0) AS correct_share
+    SELECT
+        point_id,
+        problem_id,
+        sum(n_samples) AS n_banked,
+        sum(n_samples) AS n_valid,
+        sum(n_correct) / nullif(sum(n_samples), 0) AS correct_share,
+        sum(n_correct) AS credit,
+        sum(n_samples) AS n_graded,
+        0 AS n_failed
     FROM core_counts
     GROUP BY point_id, problem_id
 ),
@@ -28,8 +40,43 @@ by_problem AS (
         count(*)::INTEGER AS n_problems,
         min(n_valid)::INTEGER AS samples_per_problem_min,
         max(n_valid)::INTEGER AS samples_per_problem_max,
-        avg(correct_share ORDER BY problem_id) AS accuracy
+        avg(correct_share ORDER BY problem_id) AS accuracy,
+        sum(n_failed)::BIGINT AS samples_failed,
+        -- What failed was not answered: the other end of what the accuracy may be called.
+        avg(coalesce(credit, 0) / (n_graded + n_failed) ORDER BY problem_id) FILTER (n_graded + n_failed > 0) AS accuracy_failed_wrong
     FROM problems
+    GROUP BY point_id
+),
+asked AS (
+    -- The same point in several sessions is one wish: whoever asks for most decides, and a sample counts for all who ask for it.
+    SELECT
+        asking.point_id,
+        asking.session_id,
+        any_value(asking.samples_planned) AS samples_planned,
+        any_value(asking.samples_planned_per_problem * greatest(asking.n_problems - coalesce(seen.n, 0), 0))
+            + coalesce(sum(greatest(asking.samples_planned_per_problem - problems.n_banked, 0)), 0) AS samples_missing
+    FROM core_points AS asking
+    LEFT JOIN (SELECT point_id, count(*) AS n FROM problems GROUP BY point_id) AS seen USING (point_id)
+    LEFT JOIN problems USING (point_id)
+    GROUP BY asking.point_id, asking.session_id
+),
+planned AS (
+    SELECT
+        point_id,
+        count(*)::INTEGER AS n_sessions,
+        max(samples_planned)::BIGINT AS samples_planned,
+        max(samples_missing)::BIGINT AS samples_missing
+    FROM asked
+    GROUP BY point_id
+),
+told AS (
+    SELECT
+        point_id,
+        arg_min(task, session_id) AS task,
+        arg_min(model_variant, session_id) AS model_variant,
+        arg_min(prompt, session_id) AS prompt,
+        coalesce(list(DISTINCT sweep ORDER BY sweep) FILTER (sweep IS NOT NULL), []) AS sweeps
+    FROM core_points
     GROUP BY point_id
 ),
 reasons AS (
@@ -97,37 +144,47 @@ by_point AS (
 )
 SELECT
     point_id,
-    task,
-    model_variant,
-    prompt,
-    n_problems,
-    samples_total,
-    samples_valid,
-    samples_invalid,
-    samples_graded,
-    samples_correct,
-    samples_partial,
-    samples_truncated,
-    samples_without_answer,
+    coalesce(by_point.task, told.task) AS task,
+    coalesce(by_point.model_variant, told.model_variant) AS model_variant,
+    coalesce(by_point.prompt, told.prompt) AS prompt,
+    -- Given by `isocost.parts.derive_summary`: it takes all settings of all configurations of the task.
+    NULL::VARCHAR AS configuration,
+    coalesce(sweeps, []) AS sweeps,
+    coalesce(n_sessions, 0) AS n_sessions,
+    samples_planned,
+    samples_missing,
+    coalesce(n_problems, 0) AS n_problems,
+    coalesce(samples_total, 0) AS samples_total,
+    coalesce(samples_valid, 0) AS samples_valid,
+    coalesce(samples_invalid, 0) AS samples_invalid,
+    coalesce(samples_graded, 0) AS samples_graded,
+    coalesce(samples_correct, 0) AS samples_correct,
+    coalesce(samples_partial, 0) AS samples_partial,
+    CASE WHEN samples_total IS NULL THEN 0 ELSE samples_truncated END AS samples_truncated,
+    CASE WHEN samples_total IS NULL THEN 0 ELSE samples_without_answer END AS samples_without_answer,
     coalesce(invalid_counts, '{}') AS invalid_counts,
     samples_per_problem_min,
     samples_per_problem_max,
     accuracy,
+    coalesce(samples_failed, 0) AS samples_failed,
+    accuracy_failed_wrong,
     samples_valid / nullif(samples_total, 0) AS valid_ratio,
     samples_truncated / nullif(samples_valid, 0) AS truncated_ratio,
     samples_without_answer / nullif(samples_valid, 0) AS unanswered_ratio,
     prompt_tokens_per_sample,
     output_tokens_per_sample,
     output_tokens_per_sample_p95,
-    output_tokens_sum,
+    CASE WHEN samples_total IS NULL THEN 0 ELSE output_tokens_sum END AS output_tokens_sum,
     latency_s_per_sample,
     decode_tokens_per_s,
     flops_per_sample,
-    samples_with_energy,
+    coalesce(samples_with_energy, 0) AS samples_with_energy,
     energy_j_per_sample,
     energy_method,
     energy_unknown_reason
 FROM by_point
 JOIN by_problem USING (point_id)
 LEFT JOIN by_reason USING (point_id)
+FULL JOIN told USING (point_id)
+LEFT JOIN planned USING (point_id)
 ORDER BY task, model_variant, prompt, point_id

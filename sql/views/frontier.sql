@@ -1,12 +1,17 @@
--- The frontier of every task and cost axis among what can be run as it is, cheapest first, without the columns that only an auditor
--- needs.
+-- The frontier of every task, of every mean over tasks and cost axis among what can be run as it is, cheapest first, without the columns
+-- that only an auditor needs. Task, cost axis, configuration, strategy, budget and parameters together name a row: configuration is as
+-- short as tells those of a task apart, all settings of a point are in the view points.
 
+WITH named AS (
+    SELECT *, plain_strategy(strategy, budget) AS plain_name
+    FROM out_frontier_points
+    WHERE frontier_kind = 'policy' AND is_on_frontier
+)
 SELECT
     task,
     cost_axis,
-    model_variant,
-    prompt,
-    strategy,
+    configuration,
+    plain_name AS strategy,
     budget,
     cost,
     cost_unit,
@@ -15,13 +20,23 @@ SELECT
     accuracy_high,
     frontier_probability,
     bool_or(is_knee) OVER equal AS is_knee,
+    n_problems,
+    tasks,
+    model_variant,
+    prompt,
+    parameters,
+    point_id,
     outcome_id
-FROM out_frontier_points
-WHERE frontier_kind = 'policy' AND is_on_frontier
+FROM named
 WINDOW equal AS (PARTITION BY task, quality_measure, cost_axis, duplicate_of_outcome_id)
 -- Equal outcomes, such as every strategy of one sample, are one step, called after the strategy that most people know.
 QUALIFY row_number() OVER (
     PARTITION BY task, quality_measure, cost_axis, duplicate_of_outcome_id
-    ORDER BY NOT starts_with(strategy, 'majority'), NOT starts_with(strategy, 'best_of'), strategy, outcome_id
+    ORDER BY
+        plain_name <> 'one_sample',
+        NOT starts_with(strategy, 'majority'),
+        NOT starts_with(strategy, 'best_of'),
+        strategy,
+        outcome_id
 ) = 1
-ORDER BY task, cost_axis, cost
+ORDER BY task, cost_axis, cost, outcome_id

@@ -8,6 +8,10 @@ from pipeline_place import Place
 
 pytestmark = pytest.mark.pipeline
 
+BEYOND = """[...document.querySelectorAll("td")].filter((cell) => cell.offsetParent !== null)
+    .filter((cell) => { const box = cell.getBoundingClientRect(); return box.left < 0 || box.right > window.innerWidth; })
+    .map((cell) => cell.textContent)"""
+
 
 def test_the_page_draws_every_choice_offline(built: tuple[Place, str]) -> None:
     if CHROMIUM is None:
@@ -34,9 +38,17 @@ def test_the_page_draws_every_choice_offline(built: tuple[Place, str]) -> None:
         for option in page.locator("#strategy option").all():
             page.select_option("#strategy", option.get_attribute("value"))
             assert page.locator("[data-strategy]:visible").count() == 1
-        page.set_viewport_size({"width": 400, "height": 800})
-        page.wait_for_timeout(600)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        # What a screen reader meets: menus with a name, a figure's label instead of hundreds of nameless marks.
+        assert (
+            page.locator("summary[aria-label='Save this figure']").count() == page.locator(".chart svg.marks[aria-hidden=true]").count() > 0
+        )
+        assert page.locator("figure:not([aria-label])").count() == 0
+        for width in (400, 360):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.wait_for_timeout(600)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            # Every value of every visible table is on the screen, without scrolling sideways.
+            assert page.evaluate(BEYOND) == []
         browser.close()
     assert problems == []
     assert [url for url in requests if not url.startswith(("file:", "blob:", "data:"))] == []

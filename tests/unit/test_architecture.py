@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow  # every file of the package is parsed
 GROUND = {"capabilities", "schema", "errors", "hashing", "store", "sql", "__init__"}
 TOP = {
     "doctor",
+    "settings",
     "generate",
     "payload",
     "preflight",

@@ -6,14 +6,16 @@ timestamps are nanoseconds of the Unix clock; a graded sample and its request st
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.bank.importers.clock import unix_seconds
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.bank.importers.row import Row
+from isocost.bank.importers.settings import hosted, stated_settings
+from isocost.bank.importers.units import FACTORS
 from isocost.errors import IsocostError
 
 _SUMMARY, _REQUESTS, _GRADED = "profile_export_aiperf.json", "profile_export.jsonl", "accuracy_export.jsonl"
@@ -35,14 +37,35 @@ _ENERGY = ("nvidia_energy_consumption", "energy_consumption", "amd_energy_consum
 
 @register
 class AiPerf(Importer):
-    """An artifact folder, or one of its JSON Lines files."""
+    """An artifact folder, one of its JSON Lines files, or its summary alone."""
 
     name = "aiperf"
-    title = "AIPerf artifacts: profile_export.jsonl, gpu_telemetry_export.jsonl, accuracy_export.jsonl"
+    version = 2
+    title = "AIPerf artifacts: profile_export.jsonl, gpu_telemetry_export.jsonl, accuracy_export.jsonl, profile_export_aiperf.json"
+    harmless: ClassVar[Mapping[str, str]] = {
+        "models": "the model has a column of its own",
+        "endpoint.model_names": "the model has a column of its own",
+        "endpoint.url*": "the provider",
+        "endpoint.api_key": "who pays",
+        "endpoint.timeout*": "how long a request is waited for",
+        "output*": "where results are written",
+        "artifacts*": "where results are written",
+        "logging*": "how much is logged",
+        "cli_command": "the other settings in words",
+        "*random_seed": "which draws were made, not what they were drawn from",
+        "input.headers*": "who asks",
+        "loadgen.benchmark_duration": "how long it ran",
+        "loadgen.benchmark_grace_period": "how long it waited at the end",
+        "loadgen.request_count": "how many requests were made",
+        "loadgen.warmup*": "requests before the measurement",
+        "gpu_telemetry*": "whether power was read",
+        "benchmark_id": "a name",
+    }
     marks = (
         frozenset({"metadata", "metrics"}),
         frozenset({"telemetry_data"}),
         frozenset({"passed", "grader_name"}),
+        frozenset({"input_config", "request_latency"}),
     )
     names = ("profile_export.jsonl", "profile_export_aiperf.json")
     conventions = Conventions(
@@ -54,33 +77,68 @@ class AiPerf(Importer):
         },
         latency_meaning="client: request_latency, from sending the request to its last response",
         energy_unknown_reason="telemetry_not_attributed_to_requests",
-        notes=("Telemetry rows are device readings; no energy is attributed to single requests.",),
+        notes=("Telemetry rows are device readings: the energy of the run is a window, none is attributed to single requests.",),
     )
 
     def files(self, path: Path) -> list[Path]:
-        """The three JSON Lines files that are there, and the summary for the model's name."""
+        """The three JSON Lines files and the summary, as far as they are there."""
         names = (_REQUESTS, "gpu_telemetry_export.jsonl", _GRADED, _SUMMARY)
-        found = files_under(path, names, "AIPerf export")
-        if all(file.name == _SUMMARY for file in found):
-            raise IsocostError("holds only the summary", where=str(path), remedy="Import the artifact folder with profile_export.jsonl")
-        return found
+        return files_under(path, names, "AIPerf export")
 
     def records(self, source: Source) -> Iterator[Row]:
         """Records of every file, told apart by their keys."""
-        models = {file.parent: _model(file) for file in source.files if file.name == _SUMMARY}
+        configs = {file.parent: _document(file) for file in source.files if file.name == _SUMMARY}
         for file in source.files:
+            # All exports of an artifact folder are one run, named after its requests, or its summary where they were not kept.
+            folder = {other.name: other for other in source.files if other.parent == file.parent}
+            source.run = source.file_run(folder.get(_REQUESTS) or folder.get(_SUMMARY) or file)
+            facts = self._facts(configs.get(file.parent, {}), file)
             if file.name == _SUMMARY:
+                yield from _summary(source, file, configs[file.parent], facts)
                 continue
-            folder = file.parent.relative_to(source.path).as_posix() if file.parent != source.path and source.path.is_dir() else None
-            costs = _costs(source, file.with_name(_REQUESTS)) if file.name == _GRADED and file.with_name(_REQUESTS) in source.files else {}
+            costs = _costs(source, folder[_REQUESTS]) if file.name == _GRADED and _REQUESTS in folder else {}
             for number, value in iter_json_lines(file):
                 row = _row(source, file, number, value)
                 if row.values["record_kind"] == "sample":
                     row.values |= costs.get(str(value.get("x_request_id")), {})
-                row.text("model_variant", models.get(file.parent))
-                row.json("condition", {"folder": folder} if folder else None)
+                _put_facts(row, facts)
                 _put_phase(row, value)
                 yield row
+
+    def _facts(self, document: dict[str, Any], file: Path) -> dict[str, Any]:
+        """Model and settings as the summary beside the records states them."""
+        config = as_object(document.get("input_config") or document.get("config") or {}, f"{file}, input_config")
+        endpoint = as_object(config.get("endpoint") or {}, f"{file}, input_config.endpoint")
+        urls = endpoint.get("urls") or endpoint.get("url") or []
+        hosts = sorted({host for url in (urls if isinstance(urls, list) else [urls]) if (host := hosted(url))})
+        condition = stated_settings(config, self.harmless) | ({"provider": ",".join(hosts)} if hosts else {})
+        return {"model": _model(config, endpoint, file), "condition": condition}
+
+
+def _put_facts(row: Row, facts: dict[str, Any]) -> None:
+    row.text("model_variant", facts["model"])
+    row.condition(facts["condition"])
+
+
+def _summary(source: Source, file: Path, document: dict[str, Any], facts: dict[str, Any]) -> Iterator[Row]:
+    """Summary numbers: every statistic of every metric, in the unit that stands beside it."""
+    window = [document.get(key) for key in ("start_time", "end_time")]
+    for tag, metric in sorted(document.items()):
+        if not isinstance(metric, dict) or "unit" not in metric:
+            continue
+        for statistic, value in metric.items():
+            if statistic == "unit" or value is None:
+                continue
+            row = source.row("aggregate", file, f"{tag}.{statistic}")
+            _put_facts(row, facts)
+            row.text("metric_name", tag if statistic == "avg" and len(metric) == 2 else f"{tag}_{statistic}")
+            unit = str(metric["unit"])
+            row.number("metric_value", value, unit=unit if unit in FACTORS else None)
+            row.text("metric_unit", FACTORS[unit][0] if unit in FACTORS else unit)
+            for column, text in zip(("started_unix_s", "ended_unix_s"), window, strict=True):
+                if isinstance(text, str):
+                    row.number(column, unix_seconds(text, f"{row.where}, {column}")[0])
+            yield row
 
 
 def _put_phase(row: Row, value: dict[str, Any]) -> None:
@@ -89,11 +147,7 @@ def _put_phase(row: Row, value: dict[str, Any]) -> None:
     if not isinstance(metadata, dict):
         return
     phase = metadata.get("benchmark_phase", "profiling")
-    told = {} if phase == "profiling" else {"benchmark_phase": phase}
-    if metadata.get("profiling_index"):
-        told["profiling_index"] = metadata["profiling_index"]
-    if told:
-        row.json("condition", json.loads(row.values.get("condition") or "{}") | told)
+    row.condition({"benchmark_phase": None if phase == "profiling" else phase, "profiling_index": metadata.get("profiling_index") or None})
 
 
 def _costs(source: Source, file: Path) -> dict[str, dict[str, Any]]:
@@ -107,13 +161,14 @@ def _costs(source: Source, file: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _model(file: Path) -> str | None:
-    document = as_object(load_json(file), str(file))
-    config = as_object(document.get("input_config") or document.get("config") or {}, f"{file}, input_config")
+def _document(file: Path) -> dict[str, Any]:
+    return as_object(load_json(file), str(file))
+
+
+def _model(config: dict[str, Any], endpoint: dict[str, Any], file: Path) -> str | None:
     models = config.get("models") or {}  # since 0.12; endpoint.model_names before
     items = as_list(models.get("items") or [] if isinstance(models, dict) else [], f"{file}, input_config.models.items")
-    names = [item.get("name") for item in items if isinstance(item, dict)]
-    names = names or as_object(config.get("endpoint") or {}, f"{file}, input_config.endpoint").get("model_names") or []
+    names = [item.get("name") for item in items if isinstance(item, dict)] or endpoint.get("model_names") or []
     return str(names[0]) if len(names) == 1 and isinstance(names, list) else None
 
 

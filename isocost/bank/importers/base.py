@@ -67,6 +67,7 @@ class Source:
         is_one_run: whether all files are one run, in as many files as it has problems.
         unsaid: provenance columns that the source leaves open in some record.
         open_files: provenance columns that were given -> files that leave them open in some record.
+        noted: what a note was made about already.
         contradicted: provenance columns that were given -> files that state something else, with the error at the first such record.
     """
 
@@ -80,6 +81,7 @@ class Source:
     is_one_run: bool = False
     unsaid: set[str] = field(default_factory=set)
     open_files: dict[str, set[str]] = field(default_factory=dict)
+    noted: set[str] = field(default_factory=set)
     contradicted: dict[str, dict[str, IsocostError]] = field(default_factory=dict)
 
     def relative(self, file: Path) -> str:
@@ -97,6 +99,12 @@ class Source:
         row = Row(kind, self.relative(file), place, self.at)
         row.text("source_run", None if self.is_one_run else self.run or self.file_run(file))
         return row
+
+    def note_once(self, note: str, about: str) -> None:
+        """Tells the importing person something the first time only that it is told about a thing."""
+        if about not in self.noted:
+            self.noted.add(about)
+            self.warnings.append(note)
 
     def file_run(self, file: Path) -> str | None:
         """A name for the run that wrote this one file: the same bytes are the same run, wherever they lie."""
@@ -121,6 +129,7 @@ class Importer:
             cannot tell two problems apart.
         marks: sets of keys that the first object of one of its files holds and no other format's does.
         names: patterns of file names that only this format has.
+        heads: patterns (as of ``re``) that the first line of one of its text files holds and no other format's does.
     """
 
     name: ClassVar[str]
@@ -134,6 +143,7 @@ class Importer:
     rendered_prompts: ClassVar[bool] = False
     marks: ClassVar[tuple[frozenset[str], ...]] = ()
     names: ClassVar[tuple[str, ...]] = ()
+    heads: ClassVar[tuple[str, ...]] = ()
 
     def files(self, path: Path) -> list[Path]:
         """The files to read for a path given.

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
 from isocost.bank.importers.base import Conventions, Importer, Source, register
 from isocost.bank.importers.reading import iter_json_lines
 from isocost.bank.importers.row import Row
+from isocost.bank.importers.settings import stated_settings
 
 MOST_SAMPLES = 20_000_000
 """Samples of one file: each becomes a row of core_samples, so that a slip of the finger must not fill the memory."""
+_OWN = frozenset({"id", "c", "n", "cluster", "model", "task"})
 
 
 @register
 class Counts(Importer):
     """JSON Lines of ``{"id", "c", "n"}``, as passk-inference reads them; ``cluster`` names problems that hang together.
 
-    ``source`` is kept in ``extra``: a benchmark that problems were taken from makes them no repetitions of each other.
+    ``source`` is kept in ``extra``: a benchmark that problems were taken from makes them no repetitions of each other. What else every
+    line says alike (a temperature, a revision) is a setting of the run; what differs from line to line belongs to the problem.
     """
 
     name = "counts"
-    version = 2
+    version = 3
     title = "JSON Lines {id, c, n}: correct of all samples for each problem"
     marks = (frozenset({"id", "c", "n"}),)
     conventions = Conventions(
         units={"counts_correct": "c, samples", "counts_total": "n, samples"},
-        notes=("Only the counts are known: the order of the samples of a problem is not, and no answer can be voted on.",),
+        notes=(
+            "What every line says alike is a setting of the run.",
+            "Only the counts are known: the order of the samples of a problem is not, and no answer can be voted on.",
+        ),
     )
+    harmless: ClassVar[Mapping[str, str]] = {"source": "the benchmark that a problem was taken from; it tells no two runs apart"}
 
     def records(self, source: Source) -> Iterator[Row]:
         """One counts record a line."""
         path = source.files[0]
-        seen: set[str] = set()
+        seen: set[tuple[Any, ...]] = set()
         total = 0
+        settings = stated_settings(_alike(path), self.harmless)
         for number, value in iter_json_lines(path):
             row = source.row("counts", path, f"line {number}")
             row.text("problem_source_id", value.get("id"))
@@ -48,11 +58,26 @@ class Counts(Importer):
                 raise row.fail(
                     "n", f"the file holds more than {MOST_SAMPLES:,} samples", "Correct n, or import the problems in several files"
                 )
-            if row.values["problem_source_id"] in seen:
-                raise row.fail("id", f"{row.values['problem_source_id']!r} comes twice", "Add the counts of one problem up to one line")
-            seen.add(row.values["problem_source_id"])
             row.text("cluster_id", value.get("cluster"))
             row.text("model_variant", value.get("model"))
             row.text("task", value.get("task"))
-            row.json("extra", {key: item for key, item in value.items() if key not in {"id", "c", "n", "cluster", "model", "task"}})
+            key = (row.values["problem_source_id"], row.values.get("model_variant"), row.values.get("task"))
+            if key in seen:
+                raise row.fail("id", f"{row.values['problem_source_id']!r} comes twice", "Add the counts of one problem up to one line")
+            seen.add(key)
+            row.condition(settings)
+            row.json("extra", {key: item for key, item in value.items() if key not in _OWN})
             yield row
+
+
+def _alike(path: Path) -> dict[str, Any]:
+    """What every line of a file says, and says alike; nothing where there is one line only, which says nothing of the rest."""
+    common: dict[str, Any] = {}
+    lines = 0
+    for _, value in iter_json_lines(path):
+        lines += 1
+        told = {key: item for key, item in value.items() if key not in _OWN}
+        common = told if lines == 1 else {key: item for key, item in common.items() if key in told and told[key] == item}
+        if not common and lines > 1:
+            return {}
+    return common if lines > 1 else {}

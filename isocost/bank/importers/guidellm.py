@@ -6,13 +6,14 @@ bodies may be stripped, then only the statistics are left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import as_list, as_object, load_json, load_yaml
 from isocost.bank.importers.row import Row
+from isocost.bank.importers.settings import hosted, stated_settings
 from isocost.errors import IsocostError
 
 _GROUPS = ("successful", "errored", "incomplete")
@@ -26,7 +27,25 @@ class GuideLlm(Importer):
     """A JSON report with its benchmarks, or a folder of reports."""
 
     name = "guidellm"
+    version = 2
     title = "GuideLLM reports (JSON or YAML), version 2"
+    harmless: ClassVar[Mapping[str, str]] = {
+        "id_": "a name",
+        "run_id": "a name",
+        "run_index": "which benchmark of the report it is",
+        "profile": "the plan that the strategy was made from; the strategy enters",
+        "constraints": "when to stop",
+        "outputs": "where results are written",
+        "seed": "which draws were made, not what they were drawn from",
+        "*.random_seed": "which draws were made, not what they were drawn from",
+        "*.worker_count": "processes of the client",
+        "metrics.sample_size": "how many requests are kept in the report",
+        "backend.model": "the model has a column of its own",
+        "backend.target": "the provider",
+        "backend.api_key": "who pays",
+        "backend.timeout*": "how long a request is waited for",
+        "backend.validate_backend*": "a question before the run",
+    }
     marks = (frozenset({"metadata", "benchmarks"}),)
     conventions = Conventions(
         units={"ttft_s": "time_to_first_token_ms, ms", "inter_token_s": "inter_token_latency_ms, ms", "latency_s": "request_latency, s"},
@@ -61,8 +80,13 @@ class GuideLlm(Importer):
             raise IsocostError(f"has report version {version!r}", where=f"{file}, metadata.version", remedy="Versions 1 and 2 are read")
         for index, benchmark in enumerate(as_list(document.get("benchmarks"), f"{file}, benchmarks")):
             benchmark = as_object(benchmark, f"{file}, benchmarks[{index}]")
-            facts = _facts(document, benchmark, index)
+            facts = _facts(document, benchmark, self.harmless)
             facts["file"] = file
+            timing = benchmark.get("scheduler_metrics") or {}
+            facts["window"] = (
+                timing.get("measure_start_time") or timing.get("start_time"),
+                timing.get("measure_end_time") or timing.get("end_time"),
+            )
             requests = benchmark.get("requests") or {}
             for group in _GROUPS:
                 for position, request in enumerate(requests.get(group) or []):
@@ -70,17 +94,18 @@ class GuideLlm(Importer):
             yield from _statistics(source, f"benchmarks[{index}].metrics", as_object(benchmark.get("metrics"), f"{file}, metrics"), facts)
 
 
-def _facts(document: dict[str, Any], benchmark: dict[str, Any], index: int) -> dict[str, Any]:
-    config = benchmark.get("config") or benchmark.get("args") or {}
-    backend = config.get("backend") or ((document.get("config") or {}).get("spec") or {}).get("backend") or {}
-    strategy = config.get("strategy") or {}
-    condition = {key: strategy.get(key) for key in ("type_", "rate", "max_concurrency", "streams") if strategy.get(key) is not None}
-    return {"model": backend.get("model"), "condition": {**condition, "benchmark": index}}
+def _facts(document: dict[str, Any], benchmark: dict[str, Any], harmless: Mapping[str, str]) -> dict[str, Any]:
+    """Model and settings of a benchmark: what it states itself wins over what stands above all of them."""
+    told = document.get("config") or {}
+    config = {**(told.get("spec") or {}), **(benchmark.get("config") or benchmark.get("args") or {})}
+    backend = config.get("backend") or {}
+    named = {"provider": hosted(backend.get("target")), "labels": (told.get("metadata") or {}).get("labels")}
+    return {"model": backend.get("model"), "condition": stated_settings({**config, **named}, harmless)}
 
 
 def _put_facts(row: Row, facts: dict[str, Any]) -> None:
     row.text("model_variant", facts["model"])
-    row.json("condition", facts["condition"])
+    row.condition(facts["condition"])
 
 
 def _request(source: Source, place: str, group: str, request: dict[str, Any], facts: dict[str, Any]) -> Row:
@@ -88,7 +113,7 @@ def _request(source: Source, place: str, group: str, request: dict[str, Any], fa
     _put_facts(row, facts)
     info = request.get("info") or {}
     row.text("problem_source_id", request.get("request_id") or info.get("request_id"))
-    row.text("output_text", request.get("output") or None)
+    row.text("output_text", request.get("output"))
     row.integer("prompt_tokens", request.get("prompt_tokens"))
     row.integer("cached_tokens", request.get("cached_tokens"))
     if group == "successful":
@@ -121,6 +146,8 @@ def _statistics(source: Source, place: str, metrics: dict[str, Any], facts: dict
             row = source.row("aggregate", facts["file"], f"{place}.{name}.{key}")
             _put_facts(row, facts)
             row.text("metric_name", f"{base}_{key}")
+            row.number("started_unix_s", facts["window"][0], low=0.0)
+            row.number("ended_unix_s", facts["window"][1], low=0.0)
             if not group.get("count"):
                 row.null("metric_value", "no_requests")
             else:

@@ -9,8 +9,22 @@ from typing import Any
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json, load_yaml
 from isocost.bank.importers.row import Row
+from isocost.bank.importers.settings import stated_settings
 from isocost.errors import IsocostError
 
+_SETTINGS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "max_tokens",
+    "num_few_shot",
+    "revision",
+    "quantization",
+    "dtype",
+    "engine",
+    "hardware",
+)
 _KEPT = ("theorem_name", "orig_dset_split", "orig_dset_idx", "test_cases")
 
 
@@ -19,6 +33,7 @@ class LargeLanguageMonkeys(Importer):
     """``{prompt, question, samples, gt_answer | test_cases | theorem_name, is_corrects}`` as YAML, JSON or JSON Lines."""
 
     name = "large_language_monkeys"
+    version = 2
     title = "Large Language Monkeys: YAML files or JSON rows with samples and is_corrects"
     marks = (
         frozenset({"samples", "is_corrects"}),
@@ -63,10 +78,14 @@ def _samples(source: Source, file: Path, place: str, problem: dict[str, Any]) ->
     if verdicts is not None and len(as_list(verdicts, f"{where}, is_corrects")) != len(samples):
         raise IsocostError(f"has {len(samples)} samples and {len(verdicts)} verdicts", where=where, remedy="Evaluate the samples again")
     identity = problem.get("theorem_name", problem.get("orig_dset_idx"))
+    if identity is not None and "theorem_name" not in problem and problem.get("orig_dset_split") is not None:
+        identity = f"{problem['orig_dset_split']}-{identity}"  # a train problem and a test problem may have one number
     if identity is None:
         identity = f"{file.stem}{place}" if place else file.stem
     for index, text in enumerate(samples):
         row = source.row("sample", file, f"{place}.samples[{index}]" if place else f"samples[{index}]")
+        row.text("model_variant", problem.get("model"))
+        row.condition(stated_settings({key: problem.get(key) for key in _SETTINGS}, LargeLanguageMonkeys.harmless))
         row.text("problem_source_id", identity)
         row.text("problem_text", problem.get("question", problem.get("prompt")))
         row.whole("reference", problem.get("gt_answer"))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from isocost.bank.importers.paths import Step, steps_of
 from isocost.bank.importers.reading import as_list, as_object, kind_of, load_yaml
 from isocost.bank.importers.units import sql_factor
 from isocost.errors import IsocostError
@@ -22,11 +23,15 @@ class Target:
 
     Attributes:
         column: where it goes in raw_imports.
-        kind: ``text``, ``whole`` (text, or JSON text of anything else), ``integer``, ``number``, ``flag`` or ``flags`` (a list).
+        kind: ``text``, ``whole`` (text, or JSON text of anything else), ``integer``, ``number``, ``time`` (seconds since 1970, or an
+            ISO 8601 text), ``flag``, ``flags`` (a list), ``sampling`` (as the command line reads it) or ``condition``.
         unit: base unit of a number that has one.
         low: smallest number that can be meant.
         high: largest number that can be meant.
         sentinel: number by which tools say "unknown".
+        lists: what a JSON list is: ``samples`` (an item is a sample's), ``value`` (one value), or nothing that can be meant without a word.
+        covers: what one value beside several samples is: ``each`` (it holds for every one), or a word for what covers them all, so that
+            it is put on none: ``verdict``, ``usage``, ``text``.
     """
 
     column: str
@@ -35,53 +40,62 @@ class Target:
     low: float | None = None
     high: float | None = None
     sentinel: float | None = None
+    lists: str | None = None
+    covers: str = "each"
 
 
 def _duration(column: str) -> Target:
-    return Target(column, "number", "s", low=0.0, sentinel=-1.0)
+    return Target(column, "number", "s", low=0.0, sentinel=-1.0, lists="samples", covers="usage")
 
 
-def _tokens(column: str) -> Target:
-    return Target(column, "integer", low=0, sentinel=-1)
+def _tokens(column: str, covers: str = "usage") -> Target:
+    return Target(column, "integer", "tokens", low=0, sentinel=-1, lists="samples", covers=covers)
+
+
+def _time(column: str) -> Target:
+    return Target(column, "time", "s", low=0.0, sentinel=-1.0, lists="samples")
 
 
 TARGETS: dict[str, Target] = {
     "problem": Target("problem_source_id", "text"),
-    "problem_text": Target("problem_text", "whole"),
+    "problem_text": Target("problem_text", "whole", lists="value"),
     "cluster": Target("cluster_id", "text"),
-    "sample_index": Target("sample_index", "integer", low=0),
-    "run": Target("source_run", "text"),
-    "output": Target("output_text", "text"),
-    "answer": Target("answer", "whole"),
+    "sample_index": Target("sample_index", "integer", low=0, lists="samples"),
+    "run": Target("source_run", "text", lists="samples"),
+    "output": Target("output_text", "text", lists="samples", covers="text"),
+    "answer": Target("answer", "whole", lists="samples", covers="text"),
     "reference": Target("reference", "whole"),
-    "correct": Target("label_correct", "flag"),
-    "score": Target("label_score", "number", low=0.0, high=1.0),
-    "verifier_score": Target("verifier_score", "number"),
-    "verdicts": Target("verdicts", "flags"),
+    "correct": Target("label_correct", "flag", lists="samples", covers="verdict"),
+    "score": Target("label_score", "number", "ratio", low=0.0, high=1.0, lists="samples", covers="verdict"),
+    "verifier_score": Target("verifier_score", "number", lists="samples", covers="verdict"),
+    "verdicts": Target("verdicts", "flags", covers="verdict"),
     "verification_tokens": _tokens("verification_tokens"),
-    "prompt_tokens": _tokens("prompt_tokens"),
+    "prompt_tokens": _tokens("prompt_tokens", "each"),
     "output_tokens": _tokens("output_tokens"),
     "reasoning_tokens": _tokens("reasoning_tokens"),
     "cached_tokens": _tokens("cached_tokens"),
-    "logprob": Target("logprob_sum", "number", "nats"),
+    "logprob": Target("logprob_sum", "number", "nats", lists="samples", covers="usage"),
     "queue": _duration("queue_s"),
     "ttft": _duration("ttft_s"),
     "inter_token": _duration("inter_token_s"),
     "latency": _duration("latency_s"),
-    "started": Target("started_unix_s", "number", "s", low=0.0, sentinel=-1.0),
-    "ended": Target("ended_unix_s", "number", "s", low=0.0, sentinel=-1.0),
-    "energy": Target("energy_j", "number", "J", low=0.0, sentinel=-1.0),
-    "cost": Target("cost_usd", "number", "USD", low=0.0, sentinel=-1.0),
-    "finish_reason": Target("finish_reason", "text"),
-    "error": Target("error", "text"),
+    "started": _time("started_unix_s"),
+    "ended": _time("ended_unix_s"),
+    "energy": Target("energy_j", "number", "J", low=0.0, sentinel=-1.0, lists="samples", covers="usage"),
+    "cost": Target("cost_usd", "number", "USD", low=0.0, sentinel=-1.0, lists="samples", covers="usage"),
+    "finish_reason": Target("finish_reason", "text", lists="samples", covers="text"),
+    "error": Target("error", "text", lists="samples"),
     "model": Target("model_variant", "text"),
     "task": Target("task", "text"),
     "task_version": Target("task_version", "text"),
     "prompt": Target("prompt", "text"),
-    "sampling": Target("sampling", "whole"),
+    "sampling": Target("sampling", "sampling", lists="value"),
 }
-_TOP = ("columns", "latency_meaning", "energy_method", "delimiter")
+_CONDITION = Target("condition", "condition", lists="value")
+_TOP = ("columns", "conditions", "records", "skip", "latency_meaning", "energy_method", "delimiter")
+_KEYS = ("column", "unit", "null", "true", "false", "json", "list")
 _EXAMPLE = "A mapping file says, for example, `columns: {problem: question_id, correct: graded}`, in YAML"
+TIME_WORDS = ("iso8601", "iso")
 _ALIASES = {"tokens": "output_tokens", "id": "problem", "problem_id": "problem"}
 
 
@@ -90,13 +104,16 @@ class Rule:
     """One column of the source and what it is.
 
     Attributes:
-        name: the name in ``TARGETS``.
-        source: the source's column.
+        name: the name in ``TARGETS``, or ``condition.NAME`` for a setting that the mapping names.
+        source: the source's column, or the path to it.
         target: where it goes and what it may hold.
         unit: the source's unit; None for the base unit.
         null: values, as text, by which this source says "unknown".
         true: values, as text, that mean true; empty for the usual words.
         false: values, as text, that mean false.
+        steps: the path to the value, see ``paths``.
+        is_json: whether the column's cells are text that holds JSON.
+        lists: what a JSON list is here, where the mapping says it: ``samples`` or ``value``.
     """
 
     name: str
@@ -106,6 +123,9 @@ class Rule:
     null: tuple[str, ...]
     true: tuple[str, ...]
     false: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    is_json: bool = False
+    lists: str | None = None
 
 
 def load_mapping(mapping: str | Path | Mapping[str, Any]) -> dict[str, Any]:
@@ -148,6 +168,8 @@ def rules(mapping: Mapping[str, Any], where: str = "mapping") -> list[Rule]:
         what = "does not say which column is what" if columns is None else f"columns is {kind_of(columns)}, not names with their columns"
         raise IsocostError(what, where=where, remedy=_EXAMPLE)
     found = [_rule(str(name), value, f"{where}, columns.{name}") for name, value in columns.items()]
+    found += _conditions(mapping.get("conditions"), where)
+    _check_top(mapping, where)
     names = [rule.name for rule in found]
     if len(set(names)) != len(names):
         raise IsocostError("names one thing twice", where=where)
@@ -165,20 +187,67 @@ def _rule(name: str, value: Any, where: str) -> Rule:
     name = _ALIASES.get(name, name)
     if name not in TARGETS:
         raise _unknown(name, tuple(TARGETS), where)
-    target = TARGETS[name]
     spec = {"column": value} if isinstance(value, str) else as_object(value, where)
+    return _spelled(name, TARGETS[name], spec, where)
+
+
+def _spelled(name: str, target: Target, spec: Mapping[str, Any], where: str) -> Rule:
     for key in spec:
-        if key not in ("column", "unit", "null", "true", "false"):
-            raise _unknown(str(key), ("column", "unit", "null", "true", "false"), where)
-    if not isinstance(spec.get("column"), str) or not spec["column"]:
+        if key not in _KEYS:
+            raise _unknown(str(key), _KEYS, where)
+    if not isinstance(spec.get("column"), str):
         raise IsocostError("names no column", where=where, remedy="Write NAME: COLUMN, or NAME: {column: COLUMN, unit: ms}")
     unit = spec.get("unit")
-    if unit is not None:
-        if target.unit is None:
+    if unit is not None and not (target.kind == "time" and unit in TIME_WORDS):
+        if target.unit is None or target.unit == "tokens":
             raise IsocostError("has no unit", where=where, remedy="Leave the unit out")
         sql_factor(str(unit), target.unit, where)
+    kept = None if unit is None or unit in TIME_WORDS else str(unit)
     lists = {key: tuple(str(item) for item in as_list(spec.get(key, []), f"{where}.{key}")) for key in ("null", "true", "false")}
-    return Rule(name, spec["column"], target, None if unit is None else str(unit), **lists)
+    rule = Rule(name, spec["column"], target, kept, **lists)
+    return replace(rule, steps=steps_of(rule.source), is_json=_is_yes(spec.get("json", False), where), lists=_lists(spec, target, where))
+
+
+def _lists(spec: Mapping[str, Any], target: Target, where: str) -> str | None:
+    said = spec.get("list")
+    if said not in (None, "samples", "value"):
+        raise _unknown(str(said), ("samples", "value"), f"{where}.list")
+    if said == "value" and target.kind not in ("whole", "flags", "sampling", "condition"):
+        raise IsocostError("cannot hold a list as its value", where=f"{where}.list", remedy="Write samples, or leave it out")
+    return said
+
+
+def _is_yes(value: Any, where: str) -> bool:
+    if str(value).lower() not in ("true", "false"):
+        raise IsocostError(f"json is {str(value)[:40]!r}", where=where, remedy="Write json: true where the cells are text that holds JSON")
+    return str(value).lower() == "true"
+
+
+def _conditions(named: Any, where: str) -> list[Rule]:
+    """Settings that are part of what was measured: each a name of the importing person's and its column."""
+    if named is None or named == "":
+        return []
+    if not isinstance(named, dict):
+        raise IsocostError(
+            f"conditions is {kind_of(named)}, not names with their columns",
+            where=f"{where}, conditions",
+            remedy="Write for example `conditions: {revision: model_revision, hardware: gpu}`",
+        )
+    found = []
+    for name, value in named.items():
+        place = f"{where}, conditions.{name}"
+        spec = {"column": value} if isinstance(value, str) else as_object(value, place)
+        found.append(_spelled(f"condition.{name}", _CONDITION, spec, place))
+    return found
+
+
+def _check_top(mapping: Mapping[str, Any], where: str) -> None:
+    if not isinstance(mapping.get("records", ""), str):
+        raise IsocostError("records names no key", where=f"{where}, records", remedy="Write for example `records: data.items`")
+    skip = mapping.get("skip", [])
+    if not isinstance(skip, list) or not all(isinstance(name, str) for name in skip):
+        remedy = "Write for example `skip: [demonstration]`: records that have a value there are no samples"
+        raise IsocostError("skip is no list of columns", where=f"{where}, skip", remedy=remedy)
 
 
 def _unknown(name: str, known: tuple[str, ...], where: str) -> IsocostError:

@@ -6,26 +6,17 @@ settings are also written into the folder's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import dropwhile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import as_list, as_object, load_json
 from isocost.bank.importers.row import Row
+from isocost.bank.importers.settings import stated_settings
 from isocost.errors import IsocostError
 
-_CONDITION = (
-    "gpu_model",
-    "num_gpus",
-    "max_num_seqs",
-    "max_num_batched_tokens",
-    "request_rate",
-    "burstiness",
-    "max_concurrency",
-    "num_request_repeats",
-)
 _AGGREGATES = {
     "duration": "s",
     "steady_state_duration": "s",
@@ -38,6 +29,24 @@ _AGGREGATES = {
     "total_token_throughput": None,
     "completed": None,
 }
+_RESULTS = ("results", "timeline", "date")
+_SETTINGS = (
+    "num_gpus",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "max_output_tokens",
+    "request_rate",
+    "burstiness",
+    "max_concurrency",
+    "num_request_repeats",
+    "num_requests",
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "data_parallel_size",
+    "max_model_len",
+    "temperature",
+    "top_p",
+)
 _SHARE = "share of the steady-state GPU energy by output tokens (steady_state_energy_per_token * output_len)"
 
 
@@ -46,7 +55,16 @@ class MlEnergy(Importer):
     """One results.json, or a folder of runs."""
 
     name = "ml_energy"
+    version = 2
     title = "ML.ENERGY benchmark results.json"
+    harmless: ClassVar[Mapping[str, str]] = {
+        "model_id": "the model has a column of its own",
+        "date": "when it ran",
+        "seed": "which draws were made, not what they were drawn from",
+        "base_url": "a server on the same machine",
+        "*_path": "where files lie",
+        "*_dir": "where files lie",
+    }
     marks = (
         frozenset({"model_id", "steady_state_energy"}),
         frozenset({"model_id", "max_output_tokens", "results"}),
@@ -69,22 +87,31 @@ class MlEnergy(Importer):
             document = as_object(load_json(file), str(file))
             if "model_id" not in document or not document.keys() & {"results", "steady_state_energy"}:
                 raise IsocostError("has no model_id with results of requests: it is no result of ML.ENERGY", where=str(file))
-            facts = {
-                "model": document["model_id"],
-                "sampling": {key: document[key] for key in ("max_output_tokens", "seed") if document.get(key) is not None},
-                "condition": {key: document[key] for key in _CONDITION if document.get(key) is not None},
-            }
+            facts = self._facts(document)
             for index, request in enumerate(as_list(document.get("results") or [], f"{file}, results")):
                 yield _request(source, file, index, as_object(request, f"{file}, results[{index}]"), facts)
             for key, unit in _AGGREGATES.items():
                 if document.get(key) is not None:
                     yield _aggregate(source, file, key, document[key], unit, facts)
+            if document.get("steady_state_energy") is not None:
+                yield _window(source, file, document, facts)
             yield from _power(source, file, document, facts)
+
+    def _facts(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Model, hardware and every other setting: whatever is neither a result nor harmless."""
+        told = {key: value for key, value in document.items() if key not in _AGGREGATES and key not in _RESULTS}
+        boards = document.get("num_gpus"), document.get("gpu_model")
+        hardware = " x ".join(str(part) for part in boards if part is not None) if boards[1] else None
+        # What is no setting and not known here is a number of the run; words and switches are settings.
+        settings = {
+            key: value for key, value in stated_settings(told, self.harmless).items() if key in _SETTINGS or isinstance(value, str | bool)
+        }
+        return {"model": document["model_id"], "condition": settings | ({"hardware": hardware} if hardware else {})}
 
 
 def _put_facts(row: Row, facts: dict[str, Any]) -> None:
     row.text("model_variant", facts["model"])
-    row.json("condition", facts["condition"])
+    row.condition(facts["condition"])
 
 
 def _request(source: Source, file: Path, index: int, request: dict[str, Any], facts: dict[str, Any]) -> Row:
@@ -122,6 +149,24 @@ def _aggregate(source: Source, file: Path, key: str, value: Any, unit: str | Non
     row.text("metric_name", key)
     row.number("metric_value", value, unit=unit)
     row.text("metric_unit", unit)
+    return row
+
+
+def _window(source: Source, file: Path, document: dict[str, Any], facts: dict[str, Any]) -> Row:
+    """The steady state as a window: its energy, its length, and the tokens that its energy per token implies."""
+    row = source.row("aggregate", file, "steady_state")
+    _put_facts(row, facts)
+    row.text("metric_name", "window_energy")
+    row.text("metric_unit", "J")
+    row.number("metric_value", document["steady_state_energy"], unit="J", low=0.0)
+    row.number("energy_j", document["steady_state_energy"], unit="J", low=0.0)
+    row.text("energy_method", "zeus_gpu_energy")
+    row.seconds("latency_s", document.get("steady_state_duration"))
+    row.text("latency_meaning", "the steady state")
+    share = document.get("steady_state_energy_per_token")
+    if isinstance(share, int | float) and share > 0 and row.values.get("energy_j"):
+        row.integer("output_tokens", round(row.values["energy_j"] / share))
+    row.json("extra", {"window_kind": "steady"})
     return row
 
 

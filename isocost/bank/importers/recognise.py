@@ -18,7 +18,7 @@ from isocost.errors import IsocostError
 HEAD_BYTES = 256 << 10
 # So many entries of a folder are looked at, so many files of it opened.
 MAX_ENTRIES, MAX_OPENED = 2_000, 40
-_TEXT = {".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".txt", ""}
+_TEXT = {".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".txt", ".csv", ".log", ""}
 # A text that the head cuts off, be it inside an escape, ends there: trying again from every quote inside it would take minutes.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\(?:.|\Z))*+(?:"|\Z)|[{}\[\]:,]', re.DOTALL)
 _YAML_KEY = re.compile(r"^([A-Za-z_][\w.-]*):", re.MULTILINE)
@@ -43,7 +43,7 @@ def hinted(error: IsocostError, reader: Importer, path: Path) -> IsocostError:
         return error
     if found:
         hint = f"It looks like {', or '.join(registered()[name].title for name in found)}: import it as {' or '.join(found)}"
-    elif reader.marks or reader.names:
+    elif reader.marks or reader.names or reader.heads:
         hint = f"The importer {reader.name} reads {reader.title}"
     else:
         return error
@@ -66,8 +66,10 @@ def looks_like(path: Path) -> list[str]:
                 found.add(reader.name)
         for file in [file for file in files if file.suffix.lower() in _TEXT][:MAX_OPENED]:
             with file.open("rb") as handle:
-                keys = first_keys(handle.read(HEAD_BYTES).decode("utf-8", "replace"))
+                head = handle.read(HEAD_BYTES).decode("utf-8", "replace")
+            keys, first = first_keys(head), head.lstrip("\ufeff\r\n").partition("\n")[0]
             found.update(reader.name for reader in registered().values() if any(mark <= keys for mark in reader.marks))
+            found.update(reader.name for reader in registered().values() if any(re.search(told, first) for told in reader.heads))
     return sorted(found)
 
 

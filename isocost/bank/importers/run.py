@@ -24,6 +24,7 @@ import yaml
 
 import isocost
 from isocost.bank.importers.base import PROVENANCE, Importer, Source, importer
+from isocost.bank.importers.finish import unknown_words
 from isocost.bank.importers.provenance import checked_provenance, fill_provenance, settle
 from isocost.bank.importers.recognise import hinted
 from isocost.bank.importers.row import Row
@@ -216,10 +217,18 @@ def _imported(job: _Job, lake: Path) -> ImportReport | None:
                 raise IsocostError("changed while it was read", where=str(file), remedy="Import it again when nothing writes to it")
         if constants.given.keys() - source.unsaid:
             return None
+        if told := unknown_words(_finish_words(folder)):
+            source.warnings.append(told)
         manifest = _manifest(source, constants, job.title, job.content, rows, reasons) | {"verifier": job.verifier}
         supersedes = seal(lake, job.slug, constants.import_id, folder, manifest)
     notes = (*source.warnings, *_needless(constants.unknown, source.unsaid))
     return job.report("imported", rows, supersedes=supersedes, null_reasons=reasons, warnings=notes)
+
+
+def _finish_words(folder: Path) -> list[tuple[str | None, int]]:
+    """Every word for why generation ended, and how often it comes."""
+    scan = pl.scan_parquet(sorted(folder.glob("part-*.parquet")), hive_partitioning=False, glob=False)
+    return scan.group_by("finish_reason").len().collect().rows()
 
 
 def _needless(unknown: Set[str], unsaid: Iterable[str]) -> tuple[str, ...]:
@@ -233,8 +242,8 @@ def _read(reader: Importer, path: Path, place: Source | Path, work: Any) -> Any:
     try:
         return _guarded(place, work)
     except IsocostError as error:
-        if reader.takes_mapping and isinstance(place, Source):
-            raise  # any table may be meant
+        if reader.takes_mapping and isinstance(place, Source) and path.suffix.lower() != ".json":
+            raise  # any table may be meant; a JSON document is more often another tool's log
         raise hinted(error, reader, path) from error
 
 

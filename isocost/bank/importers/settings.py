@@ -14,10 +14,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import urlsplit
 
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
 
+_OWN_HOSTS = ("localhost", "127.", "0.0.0.0", "10.", "192.168.", *(f"172.{block}." for block in range(16, 32)))
 LONG = 120
 """A setting of more characters stands in a condition as its hash: a condition is there to be read."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -48,6 +50,12 @@ def _flat(stated: Mapping[str, Any], prefix: str, patterns: tuple[str, ...]) -> 
             yield from _flat(value, f"{name}.", patterns)
         else:
             yield name, value
+
+
+def hosted(url: Any) -> str | None:
+    """The host of a hosted interface, which names a provider; None for a server on the user's own machines or network."""
+    host = urlsplit(url if "://" in url else f"//{url}").hostname if isinstance(url, str) and url else None
+    return None if host is None or host.startswith(_OWN_HOSTS) or "." not in host else host
 
 
 def brief_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,8 +38,40 @@ FACTORS: dict[str, tuple[str, float]] = {
     "nats": ("nats", 1.0),
     "bits": ("nats", 0.6931471805599453),
 }
+_ALIASES = {
+    "second": "s",
+    "secs": "s",
+    "millisecond": "ms",
+    "milliseconds": "ms",
+    "msec": "ms",
+    "\u00b5s": "us",
+    "\u03bcs": "us",
+    "usec": "us",
+    "microseconds": "us",
+    "nanoseconds": "ns",
+    "minutes": "min",
+    "hr": "h",
+    "hours": "h",
+    "joule": "J",
+    "joules": "J",
+    "watt": "W",
+    "watts": "W",
+    "Watt": "W",
+    "Watts": "W",
+    "wh": "Wh",
+    "kwh": "kWh",
+    "KWh": "kWh",
+    "token": "tokens",
+    "tok": "tokens",
+    "toks": "tokens",
+}
 # Divisors keep decimal fractions exact where the factor is one over a power of ten: 11 ms is 0.011 s, not 0.011000000000000001.
 _DIVISORS = {1e-2: 1e2, 1e-3: 1e3, 1e-6: 1e6, 1e-9: 1e9}
+
+
+def alias(unit: str) -> str:
+    """The unit's name in ``FACTORS`` for another way to write it; as it is where there is none."""
+    return _ALIASES.get(unit, unit)
 
 
 def to_base(value: float, unit: str, where: str = "") -> tuple[float, str]:

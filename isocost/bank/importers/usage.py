@@ -45,6 +45,9 @@ def put_usage(row: Row, usage: dict[str, Any], *, completions: int = 1) -> None:
         row.null("prompt_tokens", "zero_means_unknown")
     if output is not None and thought_beside:
         row.integer("output_tokens", output + thought)
+    if not cache_beside and not thought_beside:
+        # Where nothing had to be read into the total, whether the parts add up to it is a matter of physics.
+        row.integer("total_tokens", _count(usage, "total_tokens") or None)
 
 
 def covers_several(row: Row, completions: int, *columns: str) -> None:

@@ -1,19 +1,21 @@
 """``vllm bench serve`` results (plain, detailed, appended) and ``vllm bench sweep`` folders.
 
-Traps: failed requests carry a time to first token of 0.0 and an error text; start times are of a clock without epoch; without
+Traps: what streams in one chunk may be several tokens (speculative decoding), so that gaps between chunks are no time per token; failed
+requests carry a time to first token of 0.0 and an error text; start times are of a clock without epoch; without
 --save-detailed the latencies are still there, but not which of them failed; summary.json repeats the runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.bank.importers.row import Row
+from isocost.bank.importers.settings import stated_settings
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
 
@@ -30,7 +32,6 @@ _ARRAYS = (
     "server_queue_times",
     "server_ttfts",
 )
-_REPEAT = re.compile(r"run=\d+\.json")  # vllm bench sweep --num-runs: the same settings again
 _NOT_RUNS = re.compile(r"summary\.json|warmup\.json|.*failure\.json")
 _SETTINGS = (
     "request_rate",
@@ -43,7 +44,7 @@ _SETTINGS = (
     "ramp_up_start_rps",
     "ramp_up_end_rps",
 )
-_NAMES = ("date", "endpoint_type", "model_id", "tokenizer_id")
+_NAMES = ("date", "model_id", "tokenizer_id")
 _UNITS = {
     "duration": "s",
     "gpu_energy_j": "J",
@@ -60,7 +61,13 @@ class VllmBench(Importer):
     """A result file, an appended file of several results, or a sweep's experiment folder."""
 
     name = "vllm_bench"
+    version = 2
     title = "vllm bench serve results (plain, --save-detailed, --append-result) and vllm bench sweep folders"
+    harmless: ClassVar[Mapping[str, str]] = {
+        "date": "when it ran",
+        "run_number": "which of several repeats it is",
+        "model_id": "the model has a column of its own",
+    }
     marks = (
         frozenset({"model_id", "request_throughput"}),
         frozenset({"model_id", "num_prompts", "request_rate"}),
@@ -68,7 +75,7 @@ class VllmBench(Importer):
     conventions = Conventions(
         units={
             "ttft_s": "ttfts, s; 0.0 of a failed request is unknown",
-            "inter_token_s": "mean of itls, s",
+            "inter_token_s": "mean of itls, s, where there is one for each token after the first",
             "latency_s": "latencies, s; without it ttft + sum of itls",
             "queue_s": "queue_times, s, in the client before sending",
             "metric_value": "*_ms -> s",
@@ -119,18 +126,24 @@ def _results(source: Source, file: Path) -> Iterator[tuple[str, dict[str, Any]]]
         yield (f"[{position}]" if isinstance(document, list) else ""), as_object(value, str(file))
 
 
-def _condition(result: dict[str, Any], file: Path, source: Source) -> dict[str, Any]:
+def _condition(result: dict[str, Any], file: Path) -> dict[str, Any]:
+    """All settings that a result states, and those that a sweep wrote into the names of its folders."""
     condition = {key: result[key] for key in _SETTINGS if result.get(key) is not None}
     # What --metadata KEY=VALUE says stands among the results as text: whoever wrote it wanted to tell the runs apart by it.
-    told = {key: value for key, value in result.items() if isinstance(value, str) and key not in (*_SETTINGS, *_NAMES)}
-    condition |= {"metadata": told} if told else {}
-    if source.path.is_dir():
-        for part in file.parent.relative_to(source.path).parts:
-            if part.startswith(("SERVE-", "BENCH-")):
-                condition["sweep"] = part
-        if not _REPEAT.fullmatch(file.name):
-            condition["file"] = file.relative_to(source.path).as_posix()
-    return condition
+    condition |= {key: value for key, value in result.items() if isinstance(value, str) and key not in (*_SETTINGS, *_NAMES)}
+    if result.get("tokenizer_id") != result.get("model_id"):
+        condition["tokenizer"] = result.get("tokenizer_id")
+    condition |= {key: value for key, value in stated_settings(_objects(result)).items() if isinstance(value, str | bool)}
+    sweep = [part for part in file.absolute().parent.parts[-3:] if part.startswith(("SERVE-", "BENCH-"))]
+    return condition | ({"sweep": "/".join(sweep)} if sweep else {})
+
+
+def _objects(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in result.items() if isinstance(value, dict)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _run_of(result: dict[str, Any]) -> str:
@@ -141,7 +154,7 @@ def _run_of(result: dict[str, Any]) -> str:
 
 def _put_run(row: Row, result: dict[str, Any], condition: dict[str, Any]) -> None:
     row.text("model_variant", result.get("model_id"))
-    row.json("condition", condition)
+    row.condition(condition)
 
 
 def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) -> Iterator[Row]:
@@ -151,7 +164,7 @@ def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) ->
     if "steady_state_energy" in result:
         # The same keys and more: read as this format it would lose its requests and their energy.
         raise IsocostError("is no result of vllm bench serve: it has steady_state_energy", where=where)
-    condition = _condition(result, file, source)
+    condition = _condition(result, file)
     source.run = _run_of(result)
     arrays = {name: as_list(result[name], f"{where}, {name}") for name in _ARRAYS if result.get(name) is not None}
     lengths = {name: len(values) for name, values in arrays.items()}
@@ -180,8 +193,10 @@ def _request(
     row.integer("output_tokens", one.get("output_lens"))
     row.seconds("ttft_s", one.get("ttfts"))
     gaps = one.get("itls")
-    if gaps:
+    if gaps and len(gaps) + 1 == row.values.get("output_tokens"):
         row.seconds("inter_token_s", sum(gaps) / len(gaps))
+    elif gaps:
+        row.null("inter_token_s", "gaps_between_chunks_of_several_tokens")
     latency = one.get("latencies")
     if latency is None and one.get("ttfts") is not None and gaps is not None:
         latency = one["ttfts"] + sum(gaps)
@@ -197,13 +212,41 @@ def _request(
 
 
 def _summary(source: Source, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any]) -> Iterator[Row]:
-    for key, value in sorted(result.items()):
-        if isinstance(value, bool) or not isinstance(value, int | float) or key in _SETTINGS or key == "run_number":
+    numbers = {key: value for key, value in (result | stated_settings(_objects(result))).items() if _is_number(value)}
+    for key, value in sorted(numbers.items()):
+        if key in _SETTINGS or key == "run_number":
             continue
         row = source.row("aggregate", file, f"{place}.{key}" if place else key)
         _put_run(row, result, condition)
         unit = "ms" if key.endswith("_ms") else _UNITS.get(key)
         row.text("metric_name", key.removesuffix("_ms"))
         row.number("metric_value", value, unit=unit)
-        row.text("metric_unit", {"ms": "s"}.get(unit or "", unit))
+        row.text("metric_unit", {"ms": "s"}.get(unit or "", unit) or rate_unit(key))
+        row.seconds("latency_s", result["duration"])
+        row.text("latency_meaning", "the run")
         yield row
+    if _is_number(result.get("gpu_energy_j")):
+        yield _window(source, file, place, result, condition)
+
+
+def rate_unit(name: str) -> str | None:
+    """Unit of a rate by its name, as vLLM's and SGLang's benchmarks write it; None where the name is of no rate."""
+    if name in ("request_throughput", "request_goodput"):
+        return "requests/s"
+    return "tokens/s" if name.endswith(("_throughput", "_throughput_retokenized", "_tokens_per_s")) else None
+
+
+def _window(source: Source, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any]) -> Row:
+    """The energy that the server's GPUs took in the run, as a window."""
+    row = source.row("aggregate", file, f"{place}.window" if place else "window")
+    _put_run(row, result, condition)
+    row.text("metric_name", "window_energy")
+    row.text("metric_unit", "J")
+    row.number("metric_value", result["gpu_energy_j"], unit="J", low=0.0)
+    row.number("energy_j", result["gpu_energy_j"], unit="J", low=0.0)
+    row.text("energy_method", "reported_gpu_energy")
+    row.seconds("latency_s", result.get("gpu_energy_duration_s") or result["duration"])
+    row.text("latency_meaning", "the energy window")
+    row.integer("output_tokens", result.get("total_output_tokens"))
+    row.json("extra", {"requests": result.get("completed") or 0})
+    return row

@@ -11,7 +11,9 @@
     if (width < 560) {
       // A telephone has room for two entries of a legend side by side.
       config.legend.columns = 2;
+      config.legend.labelFontSize = 11;
       config.legend.labelLimit = 115;
+      config.style.note.fontSize = config.style.halo.fontSize = 10;
       config.padding = { left: 0, top: 8, right: 10, bottom: 4 };
     }
     return config;
@@ -36,6 +38,11 @@
       config: configuration(width),
       actions: { export: true, source: false, compiled: false, editor: false },
       downloadFileName: "isocost-" + element.id,
+    }).then(() => {
+      // The library does not name its menu; of the picture the figure's label and the tables tell, not hundreds of nameless marks.
+      const picture = element.querySelector("svg.marks"), menu = element.querySelector("summary");
+      if (picture) picture.setAttribute("aria-hidden", "true");
+      if (menu) { menu.setAttribute("aria-label", "Save this figure"); menu.querySelector("svg").setAttribute("aria-hidden", "true"); }
     }).catch((error) => { element.textContent = "This figure could not be drawn: " + error.message; });
   }
 
@@ -45,6 +52,10 @@
       document.querySelectorAll("[data-" + name + "]").forEach((block) => { block.hidden = block.dataset[name] !== select.value; });
     }
     document.querySelectorAll(".chart").forEach(draw);
+    // What scrolls has to be reached by keyboard, and only that.
+    document.querySelectorAll(".scroll").forEach((region) => {
+      if (region.scrollWidth > region.clientWidth + 1) region.tabIndex = 0; else region.removeAttribute("tabindex");
+    });
   }
 
   let timer = 0;

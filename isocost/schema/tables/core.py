@@ -141,6 +141,19 @@ SAMPLES = Table(
         Column("verification_latency_s", "float64", "Sum of the verifications' latency_s; NULL where not banked.", unit="s"),
         *_TIMES,
         Column(
+            "ttft_s",
+            "float64",
+            "Time to first token: queue_s + prefill_s of a sample of one call; for imported rows the source's own, measured at its client.",
+            unit="s",
+        ),
+        Column(
+            "inter_token_s",
+            "float64",
+            "Mean time between two generated tokens: decode_s / (output_tokens - n_calls); for imported rows (latency - ttft) / "
+            "(tokens - 1), or the source's own where one of these is unknown.",
+            unit="s",
+        ),
+        Column(
             "flops",
             "float64",
             "Floating point operations of prefill without cached tokens and of decoding, by the model card; NULL without a card.",
@@ -200,7 +213,9 @@ SAMPLES = Table(
         Column(
             "costs_unknown_reasons",
             "list[string]",
-            "column: reason for each of flops, kinetics_eflops, kv_traffic_bytes, weight_traffic_bytes, device_s, cost_usd that is NULL.",
+            "column: reason for each of flops, kinetics_eflops, kv_traffic_bytes, weight_traffic_bytes, device_s, cost_usd, ttft_s, "
+            "inter_token_s that is NULL, and for each token count, time or log-probability of an imported row that cannot be and was "
+            "left NULL or repaired.",
         ),
         Column(
             "completion_hash", "string", "First 16 hexadecimal digits of the SHA-256 of the token ids (of the text where there are none)."
@@ -258,7 +273,10 @@ POINTS = Table(
     name="core_points",
     grain="one point as measured in one session",
     keys=("point_id", "session_id"),
-    warnings=("A point that two sweeps share has one row for each session.",),
+    warnings=(
+        "A point that two sweeps share has one row for each session: joined on point_id alone, samples double, and samples_missing summed "
+        "over sessions counts what another session banked. One row a point: out_point_summary, with all settings the view points.",
+    ),
     columns=(
         Column("point_id", "string", "Hash of the fully expanded configuration.", nullable=False),
         Column("session_id", "string", "Engine session or imported source.", nullable=False),
@@ -271,6 +289,7 @@ POINTS = Table(
         Column("task_config", "json", "Settings of the source, canonical JSON."),
         Column("task_seed", "int64", "Seed of the problems."),
         Column("verifier", "string", "Registered verifier."),
+        Column("condition", "json", "Settings that an imported source states of the point beside its sampling; NULL for generated points."),
         Column("n_problems", "int32", "Problems asked.", unit="problems"),
         Column("model_variant", "string", "Model variant name.", nullable=False),
         Column("model_path", "string", "Where the weights lie, as the sweep says it."),
@@ -301,7 +320,7 @@ POINTS = Table(
         Column("samples_planned", "int64", "n_problems * samples_planned_per_problem.", unit="samples"),
         Column("samples_banked", "int64", "Rows of core_samples.", unit="samples", nullable=False),
         Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
-        Column("samples_missing", "int64", "Planned samples that are not banked.", unit="samples"),
+        Column("samples_missing", "int64", "Planned samples that this session did not bank.", unit="samples"),
     ),
 )
 
@@ -309,7 +328,7 @@ PROBLEMS = Table(
     name="core_problems",
     grain="one problem as asked in one session",
     keys=("problem_id", "session_id"),
-    warnings=("A problem that several sessions asked has one row for each.",),
+    warnings=("A problem that several sessions asked has one row for each: joined on problem_id alone, rows double. View: problems.",),
     columns=(
         Column("problem_id", "string", "Task and content hash of question, reference and verifier.", nullable=False),
         Column("session_id", "string", "Engine session or imported source.", nullable=False),

@@ -101,7 +101,7 @@ PRICES = Table(
 
 ENERGY_WINDOWS = Table(
     name="core_energy_windows",
-    grain="one window of one run: the measured window, and the steady state in it",
+    grain="one window of one run: the measured window, the steady state in it, or the window of an imported power log",
     keys=("session_id", "run_id", "window_kind"),
     warnings=(
         "energy_j is gross and NULL whenever a validity code speaks against it; counter_j and integral_j are kept for inspection only.",
@@ -109,24 +109,35 @@ ENERGY_WINDOWS = Table(
     ),
     columns=(
         _SESSION,
-        Column("run_id", "string", "Run of the session.", nullable=False),
+        Column("run_id", "string", "Run of the session; IMPORT:RUN for an import that holds windows of several runs.", nullable=False),
         Column(
             "window_kind",
             "string",
             "measured: first scheduling to last token, warm-up left out; steady: from the first token of the max_num_seqs-th request to "
-            "the end of the (n - max_num_seqs - 1)-th, the ML.ENERGY rule.",
+            "the end of the (n - max_num_seqs - 1)-th, the ML.ENERGY rule. Of an import: what the source says, else first request to "
+            "last; log: all of a power log that has no requests beside it.",
             nullable=False,
-            allowed=("measured", "steady"),
+            allowed=("measured", "steady", "log"),
         ),
-        Column("start_s", "float64", "Start of the window, monotonic clock.", unit="s"),
-        Column("stop_s", "float64", "End of the window, monotonic clock.", unit="s"),
-        Column("window_s", "float64", "stop_s - start_s.", unit="s"),
+        Column("start_s", "float64", "Start of the window, monotonic clock; of an import Unix time, NULL where unknown.", unit="s"),
+        Column("stop_s", "float64", "End of the window, on the same clock.", unit="s"),
+        Column("window_s", "float64", "stop_s - start_s; of an import the length that the source states.", unit="s"),
         Column("requests_measured", "int64", "Requests the window is about.", unit="requests", nullable=False),
         Column("requests_warmup", "int64", "Warm-up requests left out.", unit="requests", nullable=False),
         Column("requests_drain", "int64", "Requests that ended after the window.", unit="requests", nullable=False),
         Column("max_num_seqs", "int32", "Largest batch.", unit="sequences"),
-        Column("energy_source", "string", "Power source; none where nothing was sampled.", nullable=False),
-        Column("energy_measure", "string", "counter or integral; NULL while energy is unknown.", allowed=("counter", "integral")),
+        Column(
+            "energy_source",
+            "string",
+            "Power source; none where nothing was sampled; for imports what the importer declares, such as wall_power_trapezoid.",
+            nullable=False,
+        ),
+        Column(
+            "energy_measure",
+            "string",
+            "counter or integral; stated where an imported source gives the joules themselves; NULL while energy is unknown.",
+            allowed=("counter", "integral", "stated"),
+        ),
         Column("energy_j", "float64", "Gross energy of the window; NULL while unknown.", unit="J"),
         Column("energy_net_j", "float64", "energy_j - idle_power_w * window_s; NULL without an idle baseline.", unit="J"),
         Column("idle_power_w", "float64", "Median power with the model loaded and no requests, summed over devices.", unit="W"),

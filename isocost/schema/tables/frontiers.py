@@ -1,18 +1,49 @@
 """Frontier tables: which outcome buys how much accuracy for what, and how sure that is.
 
 Lives here: out_frontier_points, out_frontiers, out_frontier_attainment, out_joint_frontier_points, out_joint_frontiers,
-out_comparisons. Not here: how they are computed
-(``isocost.tables.frontiers``, ``isocost.frontier``) and scaling curves.
+out_comparisons, out_task_means. Not here: how they are computed (``isocost.tables.frontiers``, ``isocost.frontier``) and scaling curves.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 from isocost.schema.model import Column, Table
 
 MACRO_TASK = "(macro)"
+_MEAN = "(macro: "
+_NAMED_TASKS = 3
+
+
+def is_mean(task: str) -> bool:
+    """Whether a value of the column ``task`` names a mean over tasks."""
+    return task == MACRO_TASK or task.startswith(_MEAN)
+
+
+def mean_name(tasks: Sequence[str], largest: Sequence[str]) -> str:
+    """What stands in the column ``task`` for the mean over some tasks.
+
+    Args:
+        tasks: in order of name.
+        largest: the tasks of the mean that is called ``(macro)``.
+    """
+    if tuple(tasks) == tuple(largest):
+        return MACRO_TASK
+    if len(tasks) <= _NAMED_TASKS:
+        return f"{_MEAN}{' + '.join(tasks)})"
+    return f"{_MEAN}{len(tasks)} tasks, {hashlib.sha256(chr(10).join(tasks).encode()).hexdigest()[:6]})"
+
 
 _SCOPE = (
-    Column("task", "string", f"Task name; {MACRO_TASK} for the mean over tasks, each task weighing the same.", nullable=False),
+    Column(
+        "task",
+        "string",
+        f"Task name; {MACRO_TASK} for the mean over the largest set of tasks that share configurations, each task weighing the same; "
+        "(macro: A + B) for a mean over other tasks. See tasks.",
+        nullable=False,
+    ),
+    Column("tasks", "list[string]", "Tasks that the row is about: one, or those that were averaged.", nullable=False),
     Column(
         "frontier_kind",
         "string",
@@ -25,6 +56,12 @@ _SCOPE = (
     Column("cost_axis", "string", "What is to be as low as possible: a column of out_strategy_outcomes.", nullable=False),
 )
 
+CONFIGURATION = Column(
+    "configuration",
+    "string",
+    "Shortest name that no other configuration of the task has: model, prompt, and what else tells them apart; steps of a chain joined by "
+    "arrows.",
+)
 _DRAWS = (
     Column("n_problems", "int32", "Problems the numbers rest on, over all tasks.", unit="problems", nullable=False),
     Column("n_units", "int32", "Units that were resampled: clusters where problems share a source, else problems.", nullable=False),
@@ -50,13 +87,14 @@ FRONTIER_POINTS = Table(
     ),
     columns=(
         *_SCOPE,
-        Column("outcome_id", "string", "Key of out_strategy_outcomes; for the macro task a hash of the tasks' outcomes.", nullable=False),
+        Column("outcome_id", "string", "Key of out_strategy_outcomes; for a mean over tasks a hash of their outcomes.", nullable=False),
         Column(
             "member_outcome_ids", "list[string]", "Outcomes that were averaged, one a task; the outcome itself otherwise.", nullable=False
         ),
         Column("model_variant", "string", "Model variant name."),
         Column("prompt", "string", "Prompt name."),
-        Column("point_id", "string", "Measured configuration; NULL for the macro task, which joins several."),
+        Column("point_id", "string", "Measured configuration; NULL for a mean over tasks, which joins several."),
+        CONFIGURATION,
         Column("strategy", "string", "Inference-time strategy."),
         Column("strategy_kind", "string", "policy or oracle, from out_strategy_outcomes.", nullable=False),
         Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
@@ -186,7 +224,7 @@ FRONTIERS = Table(
         Column(
             "n_excluded_other_kind",
             "int32",
-            "Left out: metrics, which are no way to answer, and under policy also oracles. Not counted for the macro task.",
+            "Left out: metrics, which are no way to answer, and under policy also oracles. Not counted for a mean over tasks.",
             unit="outcomes",
         ),
         Column("n_included", "int32", "Outcomes compared on this axis.", unit="outcomes", nullable=False),
@@ -194,8 +232,8 @@ FRONTIERS = Table(
         Column(
             "n_excluded_other_problems",
             "int32",
-            "Left out: judged on other problems than most outcomes of the task, so not comparable draw by draw; for the macro task: not "
-            "measured exactly once in every task.",
+            "Left out: judged on other problems than most outcomes of the task, so not comparable draw by draw; for a mean over tasks: not "
+            "measured exactly once in each of them.",
             unit="outcomes",
             nullable=False,
         ),
@@ -348,7 +386,7 @@ COMPARISONS = Table(
 )
 
 _JOINT = (
-    *_SCOPE[:3],
+    *_SCOPE[:4],
     Column("first_cost_axis", "string", "The one cost to be as low as possible: a column of out_strategy_outcomes.", nullable=False),
     Column("second_cost_axis", "string", "The other cost to be as low as possible.", nullable=False),
 )
@@ -365,10 +403,11 @@ JOINT_FRONTIER_POINTS = Table(
     ),
     columns=(
         *_JOINT,
-        Column("outcome_id", "string", "Key of out_strategy_outcomes; for the macro task a hash of the tasks' outcomes.", nullable=False),
+        Column("outcome_id", "string", "Key of out_strategy_outcomes; for a mean over tasks a hash of their outcomes.", nullable=False),
         Column("model_variant", "string", "Model variant name."),
         Column("prompt", "string", "Prompt name."),
-        Column("point_id", "string", "Measured configuration; NULL for the macro task, which joins several."),
+        Column("point_id", "string", "Measured configuration; NULL for a mean over tasks, which joins several."),
+        CONFIGURATION,
         Column("strategy", "string", "Inference-time strategy."),
         Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
         Column("parameters", "json", "Further parameters of the strategy, canonical JSON."),
@@ -436,4 +475,22 @@ JOINT_FRONTIERS = Table(
     ),
 )
 
-TABLES = (FRONTIER_POINTS, FRONTIERS, FRONTIER_ATTAINMENT, JOINT_FRONTIER_POINTS, JOINT_FRONTIERS, COMPARISONS)
+TASK_MEANS = Table(
+    name="out_task_means",
+    grain="one task and kind of frontier: which means over tasks it is in",
+    keys=("frontier_kind", "task"),
+    warnings=(
+        "An outcome is in a mean over the tasks that hold its model, prompt, settings, strategy and budget exactly once; what else an "
+        "imported source states counts where it tells configurations of a task apart.",
+    ),
+    columns=(
+        Column("frontier_kind", "string", "policy or oracle, as in out_frontiers.", nullable=False, allowed=("policy", "oracle")),
+        Column("task", "string", "Task name.", nullable=False),
+        Column("n_outcomes", "int32", "Outcomes of the task that can be compared.", unit="outcomes", nullable=False),
+        Column("n_shared", "int32", "Of these, outcomes that another task has, too.", unit="outcomes", nullable=False),
+        Column("means", "list[string]", "Means that the task is in, as the column task of out_frontiers calls them.", nullable=False),
+        Column("left_out_reason", "string", f"Why the task is not in the mean {MACRO_TASK}; NULL where it is."),
+    ),
+)
+
+TABLES = (FRONTIER_POINTS, FRONTIERS, FRONTIER_ATTAINMENT, JOINT_FRONTIER_POINTS, JOINT_FRONTIERS, COMPARISONS, TASK_MEANS)

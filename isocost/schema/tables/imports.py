@@ -1,7 +1,7 @@
 """The tables of imports: what other tools measured, as they wrote it, in this project's units.
 
-Lives here: ``raw_imports`` and ``core_label_agreement``. Not here: the importers (``isocost.bank.importers``) and the way into the core
-tables (``isocost.tables.imports``).
+Lives here: ``raw_imports``, ``core_imported_metrics`` and ``core_label_agreement``. Not here: the importers
+(``isocost.bank.importers``) and the way into the core tables (``isocost.tables.imports``).
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ _COST = (
     Column("output_tokens", "int64", "Generated tokens as the source counts them, reasoning included.", unit="tokens"),
     Column("reasoning_tokens", "int64", "Generated tokens spent on reasoning, a part of output_tokens.", unit="tokens"),
     Column("cached_tokens", "int64", "Prompt tokens served from a cache.", unit="tokens"),
+    Column("total_tokens", "int64", "Prompt and generated tokens together, where the source states their sum itself.", unit="tokens"),
     Column("logprob_sum", "float64", "Sum of the log-probabilities of the generated tokens.", unit="nats"),
     Column("queue_s", "float64", "Wait before the request was worked on.", unit="s"),
     Column("ttft_s", "float64", "From sending the request to the first token.", unit="s"),
@@ -130,4 +131,43 @@ LABEL_AGREEMENT = Table(
     ),
 )
 
-TABLES = (RAW_IMPORTS, LABEL_AGREEMENT)
+IMPORTED_METRICS = Table(
+    name="core_imported_metrics",
+    grain="one summary number of one import",
+    keys=("session_id", "metric_index"),
+    warnings=(
+        "A number is what the source computed, over the requests or samples it chose; nothing of it is recomputed here.",
+        "Where value is NULL, unknown_reason says why; 0.0 of a group without requests is no value.",
+    ),
+    columns=(
+        Column("session_id", "string", "The import.", nullable=False),
+        Column("metric_index", "int64", "Number of the metric in the import, from 0, in the order of the source files.", nullable=False),
+        Column("source", "string", "Name of the importer.", nullable=False),
+        Column("source_run", "string", "Run of the other tool that the number is of; NULL where the source is one run in several files."),
+        Column("point_id", "string", "Point of core_points that the number is of; NULL where the import has no sample of it."),
+        Column("task", "string", "Task name."),
+        Column("model_variant", "string", "Model variant name."),
+        Column("condition", "json", "Settings of the point, canonical JSON."),
+        Column("metric", "string", "What was measured, in the source's word, without statistic and unit.", nullable=False),
+        Column(
+            "statistic",
+            "string",
+            "How it was summarized: mean, median, stddev, stderr, min, max, p99 and other percentiles; value where the number is no "
+            "summary of several.",
+            nullable=False,
+        ),
+        Column("value", "float64", "The number, in unit; NULL where the source says that it has none."),
+        Column("unit", "string", "Unit of value: s, J, W, USD, tokens, ratio or a rate of them; NULL where the source tells none."),
+        Column("unknown_reason", "string", "Why value is NULL; NULL where it is known."),
+        Column(
+            "window_start_unix_s", "float64", "Start of what the number covers, Unix time; NULL where the source does not tell.", unit="s"
+        ),
+        Column("window_end_unix_s", "float64", "End of what the number covers, Unix time; NULL where the source does not tell.", unit="s"),
+        Column("window_s", "float64", "Length of what the number covers; NULL where the source does not tell.", unit="s"),
+        Column("source_file", "string", "File of the number, relative to the imported path.", nullable=False),
+        Column("source_place", "string", "Place in the file."),
+        Column("extra", "json", "What else the source holds about the number."),
+    ),
+)
+
+TABLES = (RAW_IMPORTS, IMPORTED_METRICS, LABEL_AGREEMENT)

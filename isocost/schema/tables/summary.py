@@ -1,4 +1,4 @@
-"""What was banked, point by point: counts, validity and means, before any strategy.
+"""What was planned and banked, point by point: counts, validity and means, before any strategy.
 
 Lives here: out_point_summary. How it is computed: ``sql/out/out_point_summary.sql``.
 """
@@ -9,10 +9,12 @@ from isocost.schema.model import Column, Table
 
 POINT_SUMMARY = Table(
     name="out_point_summary",
-    grain="one measured configuration with at least one banked sample",
+    grain="one configuration, whichever sessions asked for it, measured or not yet",
     keys=("point_id",),
     order=("task", "model_variant", "prompt", "point_id"),
     warnings=(
+        "What is planned and not banked at all has samples_total 0 and no means.",
+        "All settings of a configuration stand beside these counts in the view points of the warehouse.",
         "Means are over valid samples and weigh every sample alike; accuracy weighs every problem alike and carries no interval here: see "
         "out_strategy_outcomes.",
         "A ratio whose denominator is zero is NULL.",
@@ -22,6 +24,16 @@ POINT_SUMMARY = Table(
         Column("task", "string", "Task name.", nullable=False),
         Column("model_variant", "string", "Model variant name.", nullable=False),
         Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
+        Column("configuration", "string", "Shortest name that no other configuration of the task has."),
+        Column("sweeps", "list[string]", "Sweeps that asked for it, sorted; empty for imports.", nullable=False),
+        Column("n_sessions", "int32", "Engine sessions and imported sources that hold it.", unit="sessions", nullable=False),
+        Column("samples_planned", "int64", "Samples that the session which wants most asks for; NULL for imports.", unit="samples"),
+        Column(
+            "samples_missing",
+            "int64",
+            "Of these, not banked by any session, counted problem by problem; NULL for imports.",
+            unit="samples",
+        ),
         Column("n_problems", "int32", "Problems with a banked sample.", unit="problems", nullable=False),
         Column("samples_total", "int64", "Banked samples.", unit="samples", nullable=False),
         Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
@@ -48,6 +60,19 @@ POINT_SUMMARY = Table(
             "accuracy",
             "float64",
             "Mean over problems of the share of correct among graded valid samples; partial credit counts as its score.",
+            unit="ratio",
+        ),
+        Column(
+            "samples_failed",
+            "int64",
+            "Samples that failed in the engine, on the server or in the source, without a verdict; invalid unless the settings say wrong.",
+            unit="samples",
+            nullable=False,
+        ),
+        Column(
+            "accuracy_failed_wrong",
+            "float64",
+            "As accuracy, with every sample that failed counted as wrong: the two are the range that the choice of the denominator spans.",
             unit="ratio",
         ),
         Column("valid_ratio", "float64", "samples_valid / samples_total.", unit="ratio"),

@@ -1,20 +1,25 @@
 """The verifier "code": the answer is a Python program, right when its tests pass.
 
 Lives here: finding the program and putting its tests behind it. Not here: the closed room it runs in (isocost.tasks.isolation). A
-reference is the
-tests: Python that raises when the answer is wrong. Off unless ISOCOST_RUN_CODE=1: then and only then is anything run.
+reference is the tests: Python that raises when the answer is wrong. Off unless ISOCOST_RUN_CODE=1: then and only then is anything run.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
+import textwrap
 from functools import lru_cache
 
 from isocost.tasks import extract, isolation
 from isocost.tasks.model import Problem, Verdict
 
-_FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(
+    r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[^\n`]*)\n(?P<code>.*?)(?P<end>^[ \t]*(?P=fence)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+)
+_PYTHON = re.compile(r"(?:\{?\.?(?:python|py)[0-9.]*\b.*)?", re.IGNORECASE)
+_BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 @lru_cache(maxsize=50_000)
@@ -22,29 +27,72 @@ def _run(program: str, tests: str) -> isolation.Outcome:
     return isolation.run_isolated(program, tests)
 
 
+@lru_cache(maxsize=20_000)
+def tested_names(tests: str) -> frozenset[str]:
+    """The names that tests use and do not make themselves: what an answer must define. Empty where the tests are not Python."""
+    try:
+        tree = ast.parse(tests)
+    except _BROKEN:
+        return frozenset()
+    used, made = set(), set(dir(builtins))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.arg):
+            made.add(node.arg)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            made.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            made.add(node.name)
+    return frozenset(used - made)
+
+
+def _defines(code: str, names: frozenset[str]) -> int:
+    """How many of the names a block defines at its top level."""
+    found = set(re.findall(r"^(?:async[ \t]+def|def|class)[ \t]+(\w+)", code, re.MULTILINE))
+    found |= set(re.findall(r"^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", code, re.MULTILINE))
+    return len(names & found)
+
+
 class Code:
-    """The last fenced block is the answer; a text without one is the program itself where Python can read it."""
+    """Of the fenced blocks, the last that defines what is tested; a text without one is the program itself where Python can read it."""
 
     name = "code"
+    is_whole_text = True
+    """A program may hold the words by which an invented next question begins: it is not cut there."""
 
     def check_reference(self, reference: str) -> str | None:
         """Tests must be Python."""
         try:
             return None if ast.parse(reference).body else "there are no tests"
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except _BROKEN as error:
             return f"the tests are not Python ({error})"
 
     def extract(self, text: str, truncated: bool) -> str | None:
         """The program; of a truncated text only a block that was closed."""
-        blocks = _FENCE.findall(extract.tail(text))
-        if truncated:
-            closed = re.findall(r"```(?:python|py)?[ \t]*\n(.*?)```", extract.tail(text), re.DOTALL | re.IGNORECASE)
-            return closed[-1] if closed else None
+        return self._program(text, truncated, frozenset())
+
+    def extract_for(self, problem: Problem, text: str, truncated: bool) -> str | None:
+        """The program that defines what this problem's tests use."""
+        entry = problem.metadata.get("entry_point")
+        names = frozenset([entry]) if isinstance(entry, str) and entry else tested_names(problem.reference)
+        return self._program(text, truncated, names)
+
+    def _program(self, text: str, truncated: bool, names: frozenset[str]) -> str | None:
+        searched = extract.tail(text)
+        fenced = [match for match in _FENCE.finditer(searched) if match["end"] or not truncated]
+        blocks = [match["code"] for match in fenced if _PYTHON.fullmatch(match["language"].strip())] or [match["code"] for match in fenced]
         if blocks:
-            return blocks[-1]
+            # The most names first, then the last one: an example of use behind the function is no answer.
+            best = max(range(len(blocks)), key=lambda index: (_defines(textwrap.dedent(blocks[index]), names), index))
+            return textwrap.dedent(blocks[best])
+        if truncated or _FENCE.search(searched):
+            return None
         try:
-            return extract.tail(text) if ast.parse(extract.tail(text)).body else None
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return searched if ast.parse(searched).body else None
+        except _BROKEN:
             return None
 
     def canonical(self, answer: str) -> str:
@@ -55,6 +103,8 @@ class Code:
         """Runs the program and then its tests."""
         if not isolation.is_enabled():
             return Verdict(None, None, "code_execution_off")
+        if self.check_reference(problem.reference) is not None:
+            return Verdict(None, None, "bad_reference")
         status = _run(answer, problem.reference).status
         if status in ("isolation_unavailable", "unsupported"):
             return Verdict(None, None, status)

@@ -5,8 +5,12 @@ Lives here: extraction and comparison of short texts. Not here: numbers and form
 
 from __future__ import annotations
 
+import re
+
 from isocost.tasks import extract
 from isocost.tasks.model import Problem, Verdict
+
+_TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
 
 
 class Exact:
@@ -16,7 +20,7 @@ class Exact:
 
     def check_reference(self, reference: str) -> str | None:
         """A reference must not be empty."""
-        return None if extract.plain(reference) else "it is empty"
+        return None if self.canonical(reference) else "it is empty"
 
     def extract(self, text: str, truncated: bool) -> str | None:
         """Marked answer; else, in a finished text, the last line that is not empty."""
@@ -27,11 +31,14 @@ class Exact:
 
     def canonical(self, answer: str) -> str:
         """NFKC, case folded, single spaces, no quotes or end punctuation around."""
-        return extract.plain(answer)
+        return extract.plain(_TEXT.sub(r"\1", answer))
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
         """Equal after normalising."""
-        correct = answer == self.canonical(problem.reference)
+        reference = self.canonical(problem.reference)
+        if not reference:
+            return Verdict(None, None, "bad_reference")
+        correct = answer == reference
         return Verdict(correct, float(correct))
 
     def equivalent(self, first: str, second: str) -> bool:

@@ -1,63 +1,203 @@
-"""The verifier "multiple_choice": the answer is one letter, A to J.
+"""The verifier "multiple_choice": the answer is one letter, A to Z.
 
 Lives here: which letter of a text is the choice. Not here: what the choices say; a reference is a letter.
+
+The marked answer decides. One that names no option, or two, is no choice, and nothing that was said before it is taken in its place.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from isocost.tasks import extract
 from isocost.tasks.model import Problem, Verdict
 
-_ALONE = re.compile(r"^\W*([A-Ja-j])(?:\W*$|[).:]\s)")
-_IN_MARK = re.compile(r"(?:\b(?:option|choice)\s+)?[(\[*\"']*\b([A-J])\b(?!['’][a-z])", re.IGNORECASE)
-_BRACKETED = re.compile(r"[(\[]([A-J])[)\]]")
-_SAID = re.compile(r"\b(?i:option|choice|choose|select|pick)\s+[(\[*\"']*([A-J])\b")
+ALL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_WRAPPERS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boxed|textit|operatorname)\b|[{}$*`_]|\\[()\[\]]")
+_NOT = re.compile(
+    r"\b(?:not|rather than|instead of|unlike|isn't|never)\s+(?:(?:option|choice|answer)\s+)?[(\[\"']*[A-Za-z][)\]\"']*(?![\w])",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(r"[\W_]*(?:(?:option|choice|answer|letter)\s*)?[\W_]*([A-Za-z])[\W_]*", re.IGNORECASE)
+_FIRST = re.compile(
+    r"[\s\"'“:]*(?:(?:option|choice|letter|optie|opción|opcion|选项|選項)\s*)?(?P<open>[(\[（]?)\s*(?P<letter>[A-Za-z])(?![A-Za-z0-9'’])(?P<close>[)\].:）、]?)",
+    re.IGNORECASE,
+)
+_MORE = re.compile(
+    r"[)\].:\s]*(?:,|/|&|\+|\bor\b|\band\b|\bund\b|\boder\b|\bet\b|\bou\b|\by\b|\bo\b|和|或|、)[\s]*(?:(?:or|and|option|choice)\s+)*[(\[（]?([A-Z])(?![A-Za-z0-9'’])",
+    re.IGNORECASE,
+)
+_BRACKETED = re.compile(r"[(\[（]\s*([A-Za-z])\s*[)\]）]")
+_CAPITAL = re.compile(r"(?<![A-Za-z0-9'’-])([A-Z])(?![A-Za-z0-9'’])(?!\s*[-=+<>])")
+_VERB = r"(?:is|was|because|since|as|and|or|with|for|but|in|which|would|seems|fits|matches)\b"
+_SAID = re.compile(
+    r"(?:\b(?:option|choice|choose|chose|choosing|select|selected|pick|go with|going with|(?:it|that|this)"
+    r"(?: is|'s| must be| should be| would be)|"
+    r"must be|therefore|thus|so|hence|answer|cevap|yanıt|antwoord|svar|antwort|respuesta|réponse|risposta|resposta|jawaban|ответ|"
+    r"wähle|elijo|choisis)\b\s*[:,]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|"
+    r"(?:选择|选|選擇|選|选项|選項|故选)\s*)"
+    r"[(\[*\"'（]*(?P<after>[A-Z])(?![A-Za-z0-9'’])[)\]*\"'）]*(?P<rest>[^\n]{0,40})"
+    r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be)\s+(?:clearly\s+|obviously\s+)?"
+    r"(?:the\s+)?(?:most\s+)?(?:correct|right|best|true|answer|accurate|appropriate)",
+    re.IGNORECASE,
+)
+_REJECTED = re.compile(
+    r"\s*[)\]*]*\s*(?:is|are|was|can be|seems|would be|looks)\s+(?:also\s+|clearly\s+)?"
+    r"(?:not|wrong|incorrect|false|ruled|eliminated|excluded|impossible)",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"^[ \t]*[(\[*]*([A-Z])[)\].:]", re.MULTILINE)
+_OPTION = re.compile(r"(?:^|\s)[(\[]?([A-Z])[)\].:](?=\s|\S)")
+
+
+@lru_cache(maxsize=20_000)
+def options_in(question: str) -> frozenset[str]:
+    """The letters that a question offers: A, B, ... as labels in this order; every letter where it shows none."""
+    best = ""
+    for labels in (_BRACKETED.findall(question), _LABEL.findall(question), _OPTION.findall(question)):
+        run = ""
+        for letter in labels:
+            if letter == chr(ord("A") + len(run)):
+                run += letter
+        best = max(best, run, key=len)
+    return frozenset(best) if len(best) >= 2 else ALL
 
 
 class MultipleChoice:
-    """A marked letter counts first; then a text that is only a letter or begins with one ("B) Paris"); then the last letter in brackets."""
+    """A marked letter counts first; then a text that is only a letter or begins with one ("B) Paris"); then what is said last."""
 
     name = "multiple_choice"
 
     def check_reference(self, reference: str) -> str | None:
         """A reference is one letter, with or without brackets."""
-        return None if re.fullmatch(r"\W*[A-Ja-j]\W*", reference) else f"{reference[:60]!r} is not one letter from A to J"
+        return None if re.fullmatch(r"[\W_]*[A-Za-z][\W_]*", reference) else f"{reference[:60]!r} is not one letter from A to Z"
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """The chosen letter as written."""
-        marked = extract.marked(text)
-        for candidate in filter(None, (marked, None if truncated else extract.tail(text).strip())):
-            alone = _ALONE.match(candidate.replace("\\text", "").strip(" {}"))
-            if alone:
-                return alone[1]
-        if marked is not None:
-            # "the answer is a big one": a lower case article is no choice, a capital or bracketed letter is.
-            letters = [
-                match[1]
-                for match in _IN_MARK.finditer(marked)
-                if match[1].isupper() and not re.match(r"[AI] [a-z]", marked[match.start(1) :])
-            ]
-            if letters:
-                return letters[0]
-        if truncated:
-            return None
-        found = _SAID.findall(extract.tail(text)) or _BRACKETED.findall(extract.tail(text))
-        return found[-1] if found else None
+        """The chosen letter as written, of all letters."""
+        return self._choice(text, truncated, ALL)
+
+    def extract_for(self, problem: Problem, text: str, truncated: bool) -> str | None:
+        """The chosen letter, of those that the problem offers (metadata `n_options`, else the labels in its question)."""
+        number = problem.metadata.get("n_options")
+        options = frozenset(sorted(ALL)[:number]) if isinstance(number, int) and number > 0 else options_in(problem.question)
+        return self._choice(text, truncated, options if self.canonical(problem.reference) in options else ALL)
 
     def canonical(self, answer: str) -> str:
         """The capital letter."""
-        return re.sub(r"\W", "", answer).upper()
+        return re.sub(r"[\W_]", "", answer).upper()
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
         """The same letter."""
+        if self.check_reference(problem.reference) is not None:
+            return Verdict(None, None, "bad_reference")
         correct = answer == self.canonical(problem.reference)
         return Verdict(correct, float(correct))
 
     def equivalent(self, first: str, second: str) -> bool:
         """Different letters differ."""
         return False
+
+    def _choice(self, text: str, truncated: bool, options: frozenset[str]) -> str | None:
+        marked = extract.find_marked(text)
+        searched = extract.tail(text)
+        if marked is not None:
+            named = _named(marked.text, options)
+            if named is not None or truncated:
+                return named
+            after = searched.rpartition(marked.text)[2]
+            return _said(after, options)
+        if truncated:
+            return None
+        return _alone(searched, options) or _said(searched, options) or _bracketed(searched, options)
+
+
+_NONE = re.compile(r"[\W_]*(?:none|neither|nothing|no (?:option|choice|answer|correct)|all of|both|cannot)\b", re.IGNORECASE)
+
+
+def _named(segment: str, options: frozenset[str]) -> str | None:
+    """The one option that a marked answer names; None for none or several."""
+    segment = _NOT.sub(" ", _WRAPPERS.sub(" ", segment)).strip()
+    if _NONE.match(segment):
+        return None
+    whole = _WHOLE.fullmatch(segment)
+    if whole:
+        return whole[1] if whole[1].upper() in options else None
+    first = _FIRST.match(segment)
+    while first and segment[first.end() :].lstrip(" )]").startswith("?"):
+        segment = segment[first.end() :].lstrip(" )]?")
+        first = _FIRST.match(segment)
+    if first and _is_name(first, segment, options):
+        more = _MORE.match(segment, first.end())
+        if more and more[1].upper() in options and (more[1].isupper() or first["open"]) and more[1].upper() != first["letter"].upper():
+            return None
+        return first["letter"]
+    for pattern in (_BRACKETED, _CAPITAL):
+        letters = {m[1].upper() for m in pattern.finditer(segment) if m[1].upper() in options and not _is_article(m, segment)}
+        if letters:
+            return letters.pop() if len(letters) == 1 else None
+    return None
+
+
+def _is_name(match: re.Match[str], segment: str, options: frozenset[str]) -> bool:
+    """Whether the letter at the start of a segment names an option; "a big one" and "I think" do not."""
+    letter = match["letter"]
+    if letter.upper() not in options:
+        return False
+    if match["open"] or match["close"] or re.match(r"\W*(?:option|choice|letter|选项)", segment, re.IGNORECASE):
+        return True
+    rest = segment[match.end() :]
+    if not letter.isupper():
+        return not rest.strip()
+    return letter not in "AI" or not re.match(r"\s+[a-z]", rest) or bool(re.match(rf"\s+{_VERB}", rest))
+
+
+def _is_article(match: re.Match[str], segment: str) -> bool:
+    return match[1] in "AI" and match[0] == match[1] and bool(re.match(rf"\s+(?!{_VERB})[a-z]", segment[match.end() :]))
+
+
+def _alone(text: str, options: frozenset[str]) -> str | None:
+    """The letter of a text that is only one, or has one alone in its first or last line, or begins with one as label."""
+    lines = [_WRAPPERS.sub(" ", line).strip() for line in text.strip().splitlines() if line.strip()]
+    if not lines:
+        return None
+    found = [
+        match[1]
+        for line in (lines[-1], lines[0])
+        if (match := re.fullmatch(r"[\W_]*([A-Za-z])[\W_]*", line)) and match[1].upper() in options
+    ]
+    if found:
+        return found[0]
+    labels = {match[1] for line in lines if (match := _LABEL.match(line))}
+    first = _FIRST.match(lines[0])
+    if first and _REJECTED.match(lines[0], first.end()):
+        return None
+    if first and first["letter"].upper() in options and re.match(r",\s*(?:because|since|as|for)\b", lines[0][first.end() :]):
+        return first["letter"]
+    if len(labels) <= 1 and first and first["close"] and first["letter"].upper() in options and re.match(r"\s|$", lines[0][first.end() :]):
+        return first["letter"]
+    return None
+
+
+def _said(text: str, options: frozenset[str]) -> str | None:
+    """The letter of the last "option B", "it is B" or "B is correct"."""
+    found = []
+    for match in _SAID.finditer(text):
+        letter = match["after"] or match["before"]
+        if not letter.isupper() or letter not in options:
+            continue
+        rest = text[match.end("after") :] if match["after"] else ""
+        if match["after"] and (
+            _REJECTED.match(rest) or (letter in "AI" and re.match(r"\s+[a-z]", rest) and not re.match(rf"\s+{_VERB}", rest))
+        ):
+            continue
+        found.append(letter)
+    return found[-1] if found else None
+
+
+def _bracketed(text: str, options: frozenset[str]) -> str | None:
+    found = [m[1] for m in _BRACKETED.finditer(text) if m[1].isupper() and m[1] in options and not _REJECTED.match(text, m.end())]
+    return found[-1] if found else None
 
 
 VERIFIER = MultipleChoice()

@@ -1,19 +1,37 @@
 """The verifier "numeric": the answer is one number, compared as an exact rational.
 
-Lives here: which number of a text is the answer. Not here: reading of numbers (isocost.tasks.numbers), formulas (verifier "symbolic").
+Lives here: which number of a text is the answer. Not here: reading of numbers (isocost.tasks.numbers, .prose), formulas (verifier
+"symbolic").
 """
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 
 from isocost.hashing import text_hash
-from isocost.tasks import extract
+from isocost.tasks import extract, prose
+from isocost.tasks.formulas.reader import read
 from isocost.tasks.model import Problem, Verdict
-from isocost.tasks.numbers import find_numbers, find_words, spell, tidy, value_of
+from isocost.tasks.number_words import value_of_words
+from isocost.tasks.numbers import spell, value_of
 
 _LONG = 100
-"""Characters kept of something too long to be a number; a hash keeps different ones apart."""
+"""Characters kept of something that is no number; a hash keeps different ones apart."""
+
+
+@lru_cache(maxsize=50_000)
+def _reference(reference: str) -> str | None:
+    text = reference.strip()
+    value = value_of(text)
+    if value is None:
+        value = value_of_words(text)
+    if value is None and not prose.is_range(text):
+        value = prose.number_of_tree(read(text))
+    if value is None:
+        marked = extract.find_marked(reference)
+        found = prose.number_in(marked.text, is_bare=marked.kind != "phrase") if marked else None
+        value = value_of(found) if found else None
+    return None if value is None else spell(value)
 
 
 class Numeric:
@@ -22,21 +40,20 @@ class Numeric:
     name = "numeric"
 
     def check_reference(self, reference: str) -> str | None:
-        """A reference is one number, alone or after a mark such as "#### 18" or "A: 18"."""
-        found = self._reference(reference)
+        """A reference is one number, alone, with a unit, or after a mark such as "#### 18" or "A: 18"."""
+        found = _reference(reference)
         return None if found is not None else f"{reference[:60]!r} is not a number"
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """The number of the marked answer; else the last number of a finished text."""
-        marked = extract.marked(text)
+        """The number of the marked answer; else the last number of a finished text. What is not one number comes back as it is."""
+        marked = extract.find_marked(text)
         if marked is not None:
-            found = _first_result(marked)
-            if found is not None:
+            found = prose.number_in(marked.text, is_bare=marked.kind != "phrase")
+            if found is not None or truncated:
                 return found
-        if truncated:
-            return None
-        numbers = find_numbers(extract.tail(text))
-        return numbers[-1] if numbers else None
+            after = extract.tail(text).rpartition(marked.text)[2]
+            return prose.last_number(after) or marked.text
+        return None if truncated else prose.last_number(extract.tail(text))
 
     def canonical(self, answer: str) -> str:
         """The value in one spelling; the text itself when it is no number that can be read."""
@@ -47,31 +64,16 @@ class Numeric:
         return answer if len(answer) <= _LONG else f"{answer[:_LONG]}...{text_hash(answer)}"
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """Equal values."""
-        correct = answer == self._reference(problem.reference)
+        """Equal values. What is not one number is wrong."""
+        reference = _reference(problem.reference)
+        if reference is None:
+            return Verdict(None, None, "bad_reference")
+        correct = answer == reference
         return Verdict(correct, float(correct))
 
     def equivalent(self, first: str, second: str) -> bool:
         """Equal values have one spelling; other answers differ."""
         return False
-
-    def _reference(self, reference: str) -> str | None:
-        value = value_of(reference.strip())
-        if value is None:
-            marked = extract.marked(reference)
-            numbers = find_numbers(marked) if marked else []
-            value = value_of(numbers[0]) if numbers else None
-        return None if value is None else spell(value)
-
-
-def _first_result(marked: str) -> str | None:
-    """The number of a marked answer: after the last "=" ("5 + 3 = 8 apples"), else its first number, else a number word."""
-    for piece in (re.split(r"=|\\approx|≈", tidy(marked))[-1], marked):
-        numbers = find_numbers(piece)
-        if numbers:
-            return numbers[0]
-    words = find_words(marked)
-    return words[0] if words else None
 
 
 VERIFIER = Numeric()

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from isocost.hashing import canonical_json
 from isocost.tasks import extract
-from isocost.tasks.judging import JudgeFailed, call
+from isocost.tasks.judging import JudgeFailed, call, is_working
 from isocost.tasks.model import Problem, Verdict
 
 FULL_SCORE = 1.0 - 1e-9
@@ -25,6 +25,15 @@ def _score(description: str, answer: str) -> float | str:
         return float(call("gym_score", {"description": json.loads(description), "answer": answer}))
     except JudgeFailed as failure:
         return failure.reason
+
+
+def _unscored(description: str, reference: str, score: float | str) -> Verdict:
+    """An answer that breaks the scorer is wrong; a scorer that the right answer breaks as well is our failure."""
+    reason = score if isinstance(score, str) else "score_not_finite"
+    of_reference = _score(description, reference)
+    if isinstance(of_reference, str) or not math.isfinite(of_reference) or not is_working():
+        return Verdict(None, None, reason)
+    return Verdict(False, 0.0, "judge_timeout" if reason == "timeout" else "not_comparable")
 
 
 class ReasoningGymScorer:
@@ -50,11 +59,10 @@ class ReasoningGymScorer:
         if problem.metadata.get("source") != "reasoning_gym":
             return Verdict(None, None, "not_a_reasoning_gym_problem")
         keys = ("dataset", "config", "seed", "size", "index")
-        score = _score(canonical_json({key: problem.metadata[key] for key in keys}), answer)
-        if isinstance(score, str):
-            return Verdict(None, None, score)
-        if not math.isfinite(score):
-            return Verdict(None, None, "score_not_finite")
+        description = canonical_json({key: problem.metadata[key] for key in keys})
+        score = _score(description, answer)
+        if isinstance(score, str) or not math.isfinite(score):
+            return _unscored(description, problem.reference, score)
         return Verdict(score >= FULL_SCORE, min(max(score, 0.0), 1.0))
 
     def equivalent(self, first: str, second: str) -> bool:

@@ -1,7 +1,7 @@
-"""The verifier "symbolic": the answer is a formula, compared by math-verify.
+"""The verifier "symbolic": the answer is a formula, compared by meaning.
 
-Lives here: finding the formula and comparing it. Not here: plain numbers (verifier "numeric" is faster and stricter), and the process the
-comparison runs in (isocost.tasks.judging).
+Lives here: finding the formula, its canonical spelling and the verdict. Not here: reading and comparing formulas (isocost.tasks.formulas),
+plain numbers in prose (verifier "numeric" is stricter).
 """
 
 from __future__ import annotations
@@ -9,25 +9,30 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from isocost.tasks import extract
-from isocost.tasks.judging import JudgeFailed, call
+from isocost.hashing import text_hash
+from isocost.tasks import extract, judging, prose
+from isocost.tasks.formulas import sameness
+from isocost.tasks.formulas.reader import MAX_FORMULA, read
+from isocost.tasks.formulas.text import THIN, surface, wording
+from isocost.tasks.formulas.trees import contains
 from isocost.tasks.model import Problem, Verdict
-from isocost.tasks.numbers import find_numbers, spell, value_of
+from isocost.tasks.number_words import value_of_words
+from isocost.tasks.numbers import spell, value_of
 
-MAX_FORMULA = 1000
-"""Characters. No reference is near; parsing time grows fast with length."""
-
-_DOLLARS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]", re.DOTALL)
-_NOISE = re.compile(r"\\(?:left|right|displaystyle|!|,|;|:)(?![a-zA-Z])|[~\s]+")
+_ENDS = re.compile(
+    r"\.\s|\.$|\s*[,;(]?\s*\b(?:because|since|where|when|which|as|for|so|after|by|in total|per|if|not)\b|\s\(|\n", re.IGNORECASE
+)
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 
 @lru_cache(maxsize=200_000)
-def _equal(gold: str, answer: str) -> bool | str:
-    """Whether math-verify calls them equal, or the reason why it could not say."""
-    try:
-        return bool(call("formulas_equal", {"gold": gold, "answer": answer}))
-    except JudgeFailed as failure:
-        return failure.reason
+def _same(first: str, second: str) -> bool:
+    one, two = read(first), read(second)
+    if (one is None) != (two is None):
+        return False
+    if one is not None and two is not None and sameness.same(one, two):
+        return True
+    return wording(first) == wording(second) != ""
 
 
 class Symbolic:
@@ -37,52 +42,141 @@ class Symbolic:
     merges = True
 
     def check_reference(self, reference: str) -> str | None:
-        """A reference must be a formula that math-verify reads."""
+        """A reference is a formula or words; its value must be one that can be computed."""
         formula = self.canonical(self._strip(reference))
-        if value_of(formula) is not None:
-            return None
-        try:
-            return None if call("formula_reads", {"text": formula}) else f"{reference[:60]!r} is not a formula math-verify reads"
-        except JudgeFailed as failure:
-            return f"{reference[:60]!r} cannot be read ({failure.reason})"
+        if not formula:
+            return "it is empty"
+        if len(formula) > MAX_FORMULA:
+            return f"it has more than {MAX_FORMULA:,} characters"
+        tree = read(formula)
+        if tree is not None and contains(tree, "big"):
+            return f"{reference[:60]!r} is too large a number to be compared"
+        return None
 
     def extract(self, text: str, truncated: bool) -> str | None:
         """The formula of the marked answer; else the last one of a finished text."""
-        marked = extract.marked(text)
+        marked = extract.find_marked(text)
         if marked is not None:
-            return self._strip(marked)
+            return self._strip(marked.text) if marked.kind != "phrase" else self._in_phrase(marked.text)
         if truncated:
             return None
-        found = [next(group for group in match if group) for match in _DOLLARS.findall(extract.tail(text))]
-        return found[-1] if found else next(iter(reversed(find_numbers(extract.tail(text)))), None)
+        searched = extract.tail(text)
+        found = _formulas(searched)
+        if found:
+            return self._strip(found[-1])
+        line = extract.last_line(text) or ""
+        if len(line) <= MAX_FORMULA and re.search(r"\\[a-z]+|[=^]", line):
+            side = self._strip(line.split("=")[-1])
+            if read(side) is not None:
+                return side
+        return prose.last_number(searched)
 
     def canonical(self, answer: str) -> str:
-        """A number in one spelling; else the formula without spacing commands."""
-        value = value_of(answer)
-        return spell(value) if value is not None else _NOISE.sub(" ", answer).strip(" .*")[: MAX_FORMULA + 1]
+        """A number in one spelling; else the formula in the surface that readers share."""
+        tree = read(answer)
+        value = tree[1] if tree is not None and tree[0] == "num" else None
+        if tree is None:
+            value = value_of_words(_TEXT.sub(r"\1", answer))
+        if value is not None and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1300:
+            return spell(value)
+        shown = (
+            surface(answer)
+            .replace(THIN, " ")
+            .replace(r"\dollar ", r"\$")
+            .replace(r"\deg ", r"^{\circ}")
+            .replace(r"\deg", r"^{\circ}")
+            .strip(" .*")
+        )
+        return shown if len(shown) <= MAX_FORMULA else f"{shown[: MAX_FORMULA + 1]}...{text_hash(shown)}"
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """Equal to the reference: by spelling, by value, else by math-verify with the reference as gold."""
+        """The same as the reference. What nobody can compare is wrong; a reference that nobody can compute gives no verdict."""
         gold = self.canonical(self._strip(problem.reference))
-        if gold == answer:
+        if gold == answer != "":
             return Verdict(True, 1.0)
+        if self.check_reference(problem.reference) is not None:
+            return Verdict(None, None, "bad_reference")
         if len(answer) > MAX_FORMULA:
             return Verdict(False, 0.0, "too_long")
-        if value_of(gold) is not None and value_of(answer) is not None:
-            return Verdict(False, 0.0)
-        equal = _equal(gold, answer)
-        return Verdict(None, None, equal) if isinstance(equal, str) else Verdict(equal, float(equal))
+        try:
+            correct = _same(gold, answer)
+        except sameness.ValueFailed as failed:
+            return self._failed(gold, failed)
+        if correct or read(answer) is not None:
+            tree = read(answer)
+            return Verdict(
+                correct, float(correct), "not_comparable" if not correct and tree is not None and contains(tree, "big") else None
+            )
+        return Verdict(False, 0.0, None if read(gold) is None else "not_comparable")
 
     def equivalent(self, first: str, second: str) -> bool:
-        """Equal by math-verify in either order; two different numbers are different, and what cannot be judged is."""
-        if max(len(first), len(second)) > MAX_FORMULA or (value_of(first) is not None and value_of(second) is not None):
+        """The same by the rules of ``formulas.sameness``; what cannot be compared is different."""
+        if max(len(first), len(second)) > MAX_FORMULA:
             return False
-        return _equal(first, second) is True or _equal(second, first) is True
+        try:
+            return _same(*sorted((first, second)))
+        except sameness.ValueFailed:
+            return False
+
+    def bucket(self, answer: str) -> str | None:
+        """The value of a rational number, and the words of what is no formula: equal to nothing else of these kinds."""
+        tree = read(answer)
+        if tree is None:
+            return "words " + wording(answer)
+        return "number " + answer if tree[0] == "num" else None
+
+    def _failed(self, gold: str, failed: sameness.ValueFailed) -> Verdict:
+        reason = failed.failure.reason
+        is_ours = any(part == failed.tree for part in sameness.parts(read(gold)))
+        if is_ours or not judging.is_working():
+            return Verdict(None, None, f"reference_{reason}" if is_ours else "judge_unavailable")
+        return Verdict(False, 0.0, "judge_timeout" if reason == "timeout" else "not_comparable")
+
+    def _in_phrase(self, text: str) -> str:
+        """The formula behind "the answer is": between dollars, or as far as the phrase can be read as one."""
+        lead = re.match(r"[\s*_`\"'“:]*", text)
+        rest = text[lead.end() if lead else 0 :]
+        span = prose.DOLLARS.match(rest)
+        if span:
+            first = next(group for group in span.groups() if group)
+            tail = rest[span.end() :]
+            # "$5$ cm" goes on; "$5$ because $x = 2$" does not.
+            joined = self._strip(first + tail.split(".")[0].split(",")[0])
+            return (
+                joined
+                if re.match(r"\s*[a-zA-Z%°\\]", tail) and not prose.DOLLARS.search(tail) and read(joined) is not None
+                else self._strip(first)
+            )
+        for end in [len(rest), *(match.start() for match in _ENDS.finditer(rest))]:
+            piece = self._strip(rest[:end])
+            if piece and (read(piece) is not None or value_of_words(piece) is not None):
+                return piece
+        found = _formulas(rest)
+        if found:
+            return self._strip(found[-1])
+        number = prose.number_in(rest, is_bare=False)
+        if number is not None and value_of(number) is not None:
+            return number
+        return self._strip(rest)
 
     def _strip(self, text: str) -> str:
-        found = [next(group for group in match if group) for match in _DOLLARS.findall(text)]
-        inner = extract.boxed(text) or (found[-1] if found else text)
-        return inner.strip().rstrip(".")
+        found = _formulas(text)
+        inner = extract.boxed(text)
+        if inner is None and len(found) == 1:
+            span = prose.DOLLARS.search(text)
+            whole = text.strip(" .*_`")
+            # A formula in dollars with words around it that are a unit stays whole: "$5$ cm".
+            inner = found[0] if span and (span[0] == whole or read(self._undollared(text)) is None) else self._undollared(text)
+        if inner is None and len(found) > 1:
+            inner = self._undollared(text) if read(self._undollared(text)) is not None else found[-1]
+        return (inner if inner is not None else text).strip().strip("*_`").rstrip(".").strip()
+
+    def _undollared(self, text: str) -> str:
+        return prose.DOLLARS.sub(lambda match: f" {next(group for group in match.groups() if group)} ", text)
+
+
+def _formulas(text: str) -> list[str]:
+    return [next(group for group in match if group) for match in prose.DOLLARS.findall(text)]
 
 
 VERIFIER = Symbolic()

@@ -264,6 +264,44 @@ def ml_energy(folder: Path) -> Path:
     return _write(folder / "results.json", value)
 
 
+def sglang_bench(folder: Path) -> Path:
+    result = {"backend": "sglang", "dataset_name": "random", "request_rate": 8.0, "max_concurrency": None, "duration": 2.0, "completed": 2}
+    server = {"model_path": "m", "tp_size": 2, "port": 30000, "version": "0.5"}
+    detail = {name: DETAIL[name] for name in ("input_lens", "output_lens", "ttfts", "itls", "generated_texts", "errors")}
+    return _lines(folder / "run.jsonl", [result | {"server_info": server, "mean_ttft_ms": 15.0} | detail, result])
+
+
+def vllm_throughput(folder: Path) -> Path:
+    numbers = {"elapsed_time": 10.0, "num_requests": 5, "total_num_tokens": 500, "requests_per_second": 0.5, "tokens_per_second": 50.0}
+    return _write(folder / "throughput.json", numbers)
+
+
+def vllm_latency(folder: Path) -> Path:
+    return _write(folder / "latency.json", {"avg_latency": 1.5, "latencies": [1.0, 2.0], "percentiles": {"50": 1.5, "99": 1.99}})
+
+
+def ml_energy_leaderboard(folder: Path) -> Path:
+    one = {"gpu_model": "B200", "num_gpus": 1, "max_num_seqs": 8, "avg_power_watts": 293.9, "energy_per_token_joules": 1.17}
+    one |= {"median_itl_ms": 32.5, "output_throughput_tokens_per_sec": 251.0, "parallelization": {"tensor_parallel": 1, "notes": ""}}
+    return _write(folder / "m__t.json", {"model_id": "m", "task": "t", "weight_precision": "fp8", "configurations": [one]})
+
+
+def nvidia_smi(folder: Path) -> Path:
+    rows = [f"2026/03/07 00:20:{s:02}.071, {g}, NVIDIA H100, {100 + 100 * g}.00 W, 345 MHz" for s in range(8) for g in range(2)]
+    return _write(folder / "power.csv", "\n".join(["timestamp, index, name, power.draw [W], clocks.sm [MHz]", *rows]) + "\n")
+
+
+def dcgm(folder: Path) -> Path:
+    rows = [f"GPU {g}     {100 + 100 * g}.0   {10**6 + s * 10**5 * (g + 1)}   1410" for s in range(8) for g in range(2)]
+    return _write(folder / "dmon.txt", "\n".join(["#Entity   POWER   TOTEC   SMCLK", "ID        W       mJ      MHz", *rows]) + "\n")
+
+
+def codecarbon(folder: Path) -> Path:
+    line = {"timestamp": "2026-05-30T11:03:37", "project_name": "p", "run_id": "r", "duration": "10.0", "emissions": "1e-5"}
+    line |= {"cpu_energy": "0.0001", "gpu_energy": "0.0009", "energy_consumed": "0.001", "gpu_count": "1", "gpu_model": "H100"}
+    return _write(folder / "emissions.csv", ",".join(line) + "\n" + ",".join(line.values()) + "\n")
+
+
 def evalscope(folder: Path) -> Path:
     output = {
         "model": "m",
@@ -365,8 +403,10 @@ def generic(folder: Path) -> Path:
 
 SAMPLES = {
     "aiperf": aiperf,
+    "codecarbon": codecarbon,
     "counts": counts,
     "cruxeval_scored": cruxeval_scored,
+    "dcgm": dcgm,
     "evalscope": evalscope,
     "every_eval_ever": every_eval_ever,
     "generic": generic,
@@ -378,8 +418,13 @@ SAMPLES = {
     "llmperf": llmperf,
     "lm_eval": lm_eval,
     "ml_energy": ml_energy,
+    "ml_energy_leaderboard": ml_energy_leaderboard,
     "mlperf_power": mlperf_power,
+    "nvidia_smi": nvidia_smi,
+    "sglang_bench": sglang_bench,
     "vllm_bench": vllm_bench,
+    "vllm_latency": vllm_latency,
+    "vllm_throughput": vllm_throughput,
 }
 
 

@@ -159,7 +159,10 @@ def test_vllm_bench_detailed(tmp_path: Path) -> None:
     assert requests["ttft_s"].to_list() == [0.01, 0.02, None]
     assert requests["latency_s"].to_list() == [0.2, 0.25, None]
     assert requests["queue_s"].to_list() == [0.0, 0.1, None]
-    assert requests["inter_token_s"].to_list() == [0.03, 0.03, None]
+    # Six tokens in three chunks and in two: gaps between chunks are no time per token.
+    assert requests["inter_token_s"].to_list() == [None, None, None]
+    told = "inter_token_s:gaps_between_chunks_of_several_tokens"
+    assert [told in reasons for reasons in requests["null_reasons"].to_list()] == [True, True, False]
     assert requests["started_unix_s"].null_count() == 3  # perf_counter has no epoch
     failed = requests.row(2, named=True)
     assert failed["error"] == "Connection reset" and "ttft_s:failed_request" in failed["null_reasons"]

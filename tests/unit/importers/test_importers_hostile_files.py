@@ -218,7 +218,7 @@ def test_a_small_document_that_unfolds_to_gigabytes(tmp_path: Path, monkeypatch,
     path.write_text("[" + ",".join([value] * 2_000) + "]")
     assert "individual.json" in refuse("llmperf", path, tmp_path / "lake", "more than 1,000 values").where
     long = tmp_path / "text.json"
-    long.write_text(json.dumps({"model": "x" * 5_000, "mean_ttft_s": 1.0}))
+    long.write_text(json.dumps({"model": "x" * 5_000, "results_ttft_s_mean": 1.0}))
     assert files.import_sample("llmperf", long, tmp_path / "lake").records == 1
 
 

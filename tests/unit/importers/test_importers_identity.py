@@ -50,12 +50,13 @@ def runs(module: ModuleType, folder: Path, name: str, values: tuple) -> list[Pat
 
 
 def points(module: ModuleType, lake: Path, *paths: Path) -> set[str]:
-    """Points of everything that is not a summary number, of one import or several."""
+    """Points of everything that is not a summary number, of one import or several; settings of the numbers where there is nothing else."""
     found: set[str] = set()
     for path in paths:
         import_path(module.NAME, path, lake, name=str(path), **module.OPTIONS)
     for frame in [read_imports(lake).collect()]:
         found |= set(build_imported_core(frame)["core_samples"]["point_id"])
+        found = found or {f"{model}: {condition}" for model, condition in frame.select("model_variant", "condition").iter_rows()}
     return found
 
 

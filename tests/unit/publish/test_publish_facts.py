@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from isocost.publish import facts as facts_module
-from isocost.publish import sentences
+from isocost.publish import naming, sentences
 from isocost.publish.labels import NBSP
 
 
@@ -16,7 +16,7 @@ def gathered(lab):
 def test_policies_are_shown_and_the_bound_is_kept_apart(lab):
     facts = gathered(lab)
     assert facts.tasks == ("adding", "sorting") and facts.first_axis == "output_tokens_per_problem"
-    assert set(facts.frontier["strategy"]) == {"majority_at_k"}
+    assert set(facts.frontier["strategy"]) == {"majority_at_k", "one_sample"}
     bound = facts.bound_of("adding", facts.first_axis)
     assert bound.height and bound["accuracy"].max() > facts.frontier_of("adding", facts.first_axis)["accuracy"].max()
 
@@ -40,7 +40,7 @@ def test_what_lies_beside_a_task_does_not_lengthen_its_names(lab):
     imported = points.filter(pl.col("task") == "sorting").with_columns(
         point_id=pl.lit("other-") + pl.col("point_id"), prompt=pl.lit(None, pl.String), temperature=pl.lit(1.0), seed=pl.lit(3, pl.Int64)
     )
-    names = facts_module.configuration_names(pl.concat([points, imported], how="vertical_relaxed"), lab["out_frontier_points"])
+    names = naming.point_names(pl.concat([points, imported], how="vertical_relaxed"), lab["out_frontier_points"])
     adding = points.filter(pl.col("task") == "adding")["point_id"]
     assert {names[point] for point in adding} == {"direct", "think"}
 
@@ -115,3 +115,72 @@ def test_the_axis_shown_first_is_one_that_half_of_the_tasks_have(lab):
     assert facts.axis_of("import_a") == facts.first_axis
     half = pl.concat([points, *(points.filter(~tokens).with_columns(task=pl.lit(name)) for name in ("import_a", "import_b"))])
     assert gathered(lab | {"out_frontier_points": half}).first_axis == "output_tokens_per_problem"
+
+
+def test_a_single_sample_is_called_that_whatever_would_have_chosen(lab):
+    points = lab["out_frontier_points"].with_columns(strategy=pl.col("strategy").replace("majority_at_k", "best_of_k_longest"))
+    facts = gathered(lab | {"out_frontier_points": points})
+    singles = facts.frontier.filter(pl.col("budget") == 1)
+    assert singles.height and set(singles["label"]) == {"one sample"} and set(singles["strategy"]) == {"one_sample"}
+    assert "best-of@8 (longest)" in set(facts.frontier["label"])
+
+
+def test_outcomes_that_differ_in_parameters_alone_have_two_labels(lab):
+    points = lab["out_frontier_points"].with_columns(parameters=pl.lit('{"ties":"shared","window":5}'))
+    twin = points.with_columns(
+        outcome_id=pl.col("outcome_id") + "-b",
+        duplicate_of_outcome_id=pl.col("outcome_id") + "-b",
+        parameters=pl.lit('{"ties":"first_seen","window":5}'),
+    )
+    shown = gathered(lab | {"out_frontier_points": pl.concat([points, twin])}).frontier
+    assert not shown.select(pl.struct("task", "cost_axis", "configuration", "label").is_duplicated().any()).item()
+    assert {"majority@8 (ties shared)", "majority@8 (ties first_seen)"} <= set(shown["label"])
+    bare = gathered(
+        lab | {"out_frontier_points": pl.concat([points, twin.with_columns(parameters=pl.lit('{"ties":"shared","window":5}'))])}
+    )
+    assert not bare.frontier.select(pl.struct("task", "cost_axis", "configuration", "label").is_duplicated().any()).item()
+
+
+def test_what_the_budget_cut_off_is_said_with_names_and_shares(lab):
+    cut = pl.when(pl.col("configuration") == "think").then(0.79).otherwise(0.1)
+    facts = gathered(lab | {"out_point_summary": lab["out_point_summary"].with_columns(truncated_ratio=cut)})
+    text = sentences.cut_off(facts).replace(NBSP, " ")
+    assert text.startswith("Cut off: in 2 of 4 configurations") and "think on adding 79 %, think on sorting 79 %" in text
+    assert sentences.cut_off(gathered(lab)) == ""
+    top = sentences.headline(facts, "adding", facts.first_axis)
+    assert top.best.split(" for ")[0].endswith("think") and "79 % of its samples were cut off" in top.doubt.replace(NBSP, " ")
+
+
+def test_a_knee_at_a_single_sample_is_no_advice(lab):
+    first = pl.col("budget") == 1
+    points = lab["out_frontier_points"].with_columns(is_knee=first & pl.col("is_on_frontier") & (pl.col("prompt") == "think"))
+    facts = gathered(lab | {"out_frontier_points": points})
+    said = sentences.headline(facts, "adding", facts.first_axis)
+    assert "which does not say that one sample is enough" in said.knee
+    rows = [row for row in facts.frontier_of("adding", facts.first_axis).iter_rows(named=True) if row["is_knee"]]
+    assert rows and not any(sentences.marks_knee(row) for row in rows)
+
+
+MEANS = [
+    {"frontier_kind": "policy", "task": "adding", "n_outcomes": 6, "n_shared": 4, "means": ["(macro)"], "left_out_reason": None},
+    {"frontier_kind": "policy", "task": "sorting", "n_outcomes": 6, "n_shared": 4, "means": ["(macro)"], "left_out_reason": None},
+    {"frontier_kind": "policy", "task": "words", "n_outcomes": 6, "n_shared": 0, "means": [], "left_out_reason": "nothing is shared"},
+]
+
+
+def test_a_mean_says_over_which_tasks_it_is_and_which_are_not_in_it(lab):
+    schema = lab["out_task_means"].schema if "out_task_means" in lab else None
+    means = pl.DataFrame(MEANS, schema=schema)
+    frames = {name: pl.concat([lab[name], mean_of(lab[name])]) for name in ("out_frontier_points", "out_frontiers")}
+    facts = gathered(lab | frames | {"out_task_means": means})
+    text = sentences.over_tasks(facts, "(macro)")
+    assert text == "Over adding and sorting; every task weighs the same. Not in it: words (nothing is shared)."
+    assert sentences.without_mean(facts) == ""
+    lost = means.with_columns(left_out_reason=pl.lit("nothing is shared"))
+    without = sentences.without_mean(gathered(lab | {"out_task_means": lost}))
+    assert without == "No mean over tasks. Not in it: adding, sorting and words (nothing is shared)."
+
+
+def mean_of(frame: pl.DataFrame) -> pl.DataFrame:
+    mine = frame.filter(pl.col("task") == "adding")
+    return mine.with_columns(task=pl.lit("(macro)"), tasks=pl.lit(["adding", "sorting"], dtype=pl.List(pl.String)))

@@ -177,13 +177,28 @@ def test_of_many_curves_those_are_drawn_that_get_furthest():
     assert chosen.filter(pl.col("strategy") == "few")["configuration"].to_list() == ["c00"]
 
 
-def test_more_configurations_than_marks_have_one_mark(facts):
+def test_of_more_configurations_than_marks_the_surest_keep_theirs(facts):
     rows = facts.frontier_of("adding", AXIS)
-    many = pl.concat([rows.with_columns(configuration=pl.lit(f"c{i}"), outcome_id=pl.col("outcome_id") + str(i)) for i in range(11)])
-    for frame, is_told in ((many, False), (many.filter(pl.col("configuration") != "c10"), True)):
-        shapes = [
-            layer["encoding"]["shape"]
-            for layer in frontier_specification(frame, AXIS, facet=False)["layer"]
-            if "shape" in layer["encoding"]
+    many = pl.concat(
+        [
+            rows.with_columns(
+                configuration=pl.lit(f"c{i:02d}"),
+                outcome_id=pl.col("outcome_id") + str(i),
+                is_on_frontier=pl.lit(i == 13),
+                frontier_probability=pl.lit(i / 20),
+            )
+            for i in range(14)
         ]
-        assert shapes and all(("scale" in shape) is is_told for shape in shapes)
+    )
+    specification = frontier_specification(many, AXIS, facet=False)
+    (shape,) = [layer["encoding"]["shape"] for layer in specification["layer"] if "shape" in layer["encoding"]]
+    kept = {f"c{i:02d}" for i in range(5, 14)}
+    assert set(shape["scale"]["domain"]) == kept | {"other configurations"} and shape["field"] == "mark"
+    assert len(set(shape["scale"]["range"])) == len(shape["scale"]["range"]) == 10
+    # One calculation for all rows: a page holds tens of thousands of them.
+    (calculated,) = specification["transform"]
+    assert calculated["as"] == "mark" and all(f'"{name}"' in calculated["calculate"] for name in kept) and '"c04"' not in str(calculated)
+    few = frontier_specification(many.filter(pl.col("configuration") < "c10"), AXIS, facet=False)
+    assert "transform" not in few
+    (shape,) = [layer["encoding"]["shape"] for layer in few["layer"] if "shape" in layer["encoding"]]
+    assert shape["field"] == "configuration" and len(shape["scale"]["domain"]) == 10

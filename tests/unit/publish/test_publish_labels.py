@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import re
+from decimal import ROUND_HALF_UP, Decimal
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isocost import sql
 from isocost.publish import labels
 
 
@@ -66,6 +72,9 @@ def test_a_probability_claims_no_more_than_draws_can_give(ratio, text):
     [
         ("majority_at_k", 8.0, "majority@8"),
         ("majority_at_k", 1.0, "one sample"),
+        ("best_of_k_longest", 1.0, "one sample"),
+        ("adaptive_consistency", 1.0, "one sample"),
+        ("truncated_at_tokens", 1.0, "truncated at tokens@1"),
         ("best_of_k_mean_logprob", 4.0, "best-of@4 (mean logprob)"),
         ("shortest_of_k", 2.0, "shortest-of@2"),
         ("pass_hat_k", 2.0, "pass hat k@2"),
@@ -83,3 +92,33 @@ def test_known_things_come_first():
     assert labels.axis_label("a_new_axis_per_problem").title == "A new axis a problem"
     assert labels.ordered_strategies(["pass_at_k", "zeta", "best_of_k_x", "majority_at_k"])[0] == "majority_at_k"
     assert labels.ordered_tasks(["(macro)", "b", "a", "a"]) == ["a", "b", "(macro)"]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 10_000), st.integers(-3, 3))
+def test_one_rounding_whatever_the_order_of_a_sum(part, whole, bits):
+    import numpy as np
+
+    value = exact = part / max(part, whole)
+    for _ in range(abs(bits)):
+        value = float(np.nextafter(value, 2.0 if bits > 0 else -1.0))
+    assert labels.percent(value) == labels.percent(exact) == f"{labels.hundredfold(exact)}{labels.NBSP}%"
+    wanted = (Decimal(part) * 100 / Decimal(max(part, whole))).quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
+    assert Decimal(labels.hundredfold(exact)) == wanted
+
+
+def test_halves_go_one_way():
+    assert [plain(labels.percent(v)) for v in (0.2625, 0.26249999999999996, 0.0005, 0.1235)] == ["26.3 %", "26.3 %", "0.1 %", "12.4 %"]
+    assert (plain(labels.interval(0.2625, 0.2635)), labels.points(-0.0125), labels.points(0.0125)) == ("26.3–26.4 %", "−1.3", "+1.3")
+    assert plain(labels.probability(0.145)) == "15 %"
+
+
+def test_sql_and_python_call_the_same_one_sample():
+    text = (sql.sql_root() / "macros" / "names.sql").read_text(encoding="utf-8")
+    assert f"'{labels.CHOOSING}'" in text
+    assert re.search(labels.CHOOSING, "majority_at_k") and not re.search(labels.CHOOSING, "generate_then_verify_1")
+
+
+def test_means_over_tasks_come_last_and_say_their_tasks():
+    tasks = ["(macro: b + c)", "(macro)", "z", "a"]
+    assert labels.ordered_tasks(tasks) == ["a", "z", "(macro)", "(macro: b + c)"]
+    assert [labels.task_words(task) for task in tasks] == ["mean over b + c", "mean over tasks", "z", "a"]

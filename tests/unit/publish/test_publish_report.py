@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -153,7 +154,7 @@ def test_the_terminal_ends_with_the_frontier_and_three_places(lab, lab_store, wi
     for row in steps.iter_rows(named=True):
         assert f"{100 * row['accuracy']:.1f} % ({100 * row['accuracy_low']:.1f}–{100 * row['accuracy_high']:.1f})" in text
         assert f"{100 * row['frontier_probability']:.0f} %" in text
-    assert "◂ knee" in text and "2,000 bootstrap draws" in text
+    assert "2,000 bootstrap draws" in text
     assert "192 samples banked" in text and "4 invalid" in text
     assert [word for word in ("Dagster UI", "Warehouse", "Report") if word not in text] == []
     assert "not written yet" in text
@@ -189,11 +190,74 @@ def test_a_task_that_nobody_judged_is_told_from_one_without_answers(lab):
 
 
 def test_an_unfinished_sweep_is_said_first(lab, lab_store):
-    points = lab["core_points"].with_columns(samples_planned=pl.lit(100, dtype=pl.Int64), samples_missing=pl.lit(25, dtype=pl.Int64))
-    text = Page(rendered(lab | {"core_points": points})).text
+    # What every session lacks, in core_points, is no matter: another session may have banked it.
+    points = lab["core_points"].with_columns(samples_planned=pl.lit(100, dtype=pl.Int64), samples_missing=pl.lit(90, dtype=pl.Int64))
+    counted = lab["out_point_summary"].with_columns(samples_planned=pl.lit(100, dtype=pl.Int64), samples_missing=pl.lit(25, dtype=pl.Int64))
+    text = Page(rendered(lab | {"core_points": points, "out_point_summary": counted})).text
     assert "Not finished: 100 of 400 planned samples (25 %) are not banked yet" in text
     assert "Not finished" not in Page(rendered(lab)).text
     lab_store.write(points, "core_points", SESSION)
+    lab_store.write(counted, "out_point_summary")
     shown = io.StringIO()
     terminal.show(lab_store, Console(file=shown, width=200))
     assert "Not finished: 100 of 400" in shown.getvalue()
+
+
+def test_every_table_region_and_figure_has_a_name_and_headings_rise_by_one(lab):
+    text = rendered(lab)
+    tables = re.findall(r'<div class=scroll role=region aria-label="([^"]+)"><table style="([^"]+)"><thead>(.*?)</thead>', text)
+    assert len(tables) == text.count("<table") and len(tables) >= 5
+    for _, style, head in tables:  # a telephone shows each value under the head of its column
+        heads = re.findall(r"--h\d:&#x27;(.*?)&#x27;", style)
+        assert heads == re.findall(r"<th[^>]*>(.*?)</th>", head)
+    figures = re.findall(r"<figure([^>]*)>", text)
+    assert figures and all("aria-label=" in attributes for attributes in figures)
+    assert "role=img" not in text
+    levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
+    assert levels[0] == 1 and all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert 'setAttribute("aria-label", "Save this figure")' in text
+
+
+def test_what_was_cut_off_stands_at_the_top(lab):
+    cut = lab["out_point_summary"].with_columns(truncated_ratio=pl.lit(0.64))
+    page = Page(rendered(lab | {"out_point_summary": cut})).text
+    assert page.index("Cut off: in 4 of 4 configurations") < page.index("At a glance")
+    assert "Cut off" not in Page(rendered(lab)).text
+
+
+def test_the_banner_can_be_read():
+    style = (report._PAGE / "report.css").read_text(encoding="utf-8")
+    for ground, warn in zip(re.findall(r"--ground: (#\w+)", style), re.findall(r"--warn: (#\w+)", style), strict=True):
+        light, dark = sorted((luminance(ground), luminance(warn)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.2, 1.4.3
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_the_terminal_shows_the_tasks_of_these_sessions_and_names_the_others(lab, lab_store):
+    points = lab["core_points"]
+    lab_store.write(points.filter(task="adding"), "core_points", SESSION)
+    lab_store.write(
+        points.filter(task="sorting").with_columns(session_id=pl.lit("another-0123456789")), "core_points", "another-0123456789"
+    )
+    shown = io.StringIO()
+    terminal.show(lab_store, Console(file=shown, width=80), sessions=[SESSION])
+    text = shown.getvalue()
+    assert "adding  accuracy against" in text and "sorting  accuracy" not in text and "In the report besides: sorting." in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+    every = io.StringIO()
+    terminal.show(lab_store, Console(file=every, width=80))
+    assert "sorting  accuracy against" in every.getvalue() and "besides" not in every.getvalue()
+
+
+def test_long_names_stay_within_eighty_columns(lab, lab_store):
+    long = pl.lit("a_prompt_with_a_very_long_name_that_has_no_blank_in_it_at_all_") + pl.col("prompt")
+    lab_store.write(lab["core_points"].with_columns(prompt=long), "core_points", SESSION)
+    shown = io.StringIO()
+    terminal.show(lab_store, Console(file=shown, width=80))
+    assert max(len(line) for line in shown.getvalue().splitlines()) <= 80
+    assert "on frontier" in shown.getvalue()

@@ -109,6 +109,8 @@ def test_a_sample_carries_its_grade_means_and_times(session):
     assert sample["logprob_mean"] == pytest.approx(-0.4)
     assert (sample["entropy_mean_low"], sample["entropy_mean_high"]) == pytest.approx((0.2, 0.4))
     assert (sample["queue_s"], sample["prefill_s"], sample["decode_s"], sample["latency_s"]) == (0.5, 0.5, 2.0, 2.5)
+    # As a load generator would have seen them: queue and prefill up to the first token, then the rest of the tokens evenly.
+    assert sample["ttft_s"] == 1.0 and sample["inter_token_s"] == pytest.approx(2.0 / (sample["output_tokens"] - 1))
     assert sample["is_truncated"] is False
     assert sample["self_certainty_low"] is None and sample["flops"] is None and sample["cost_usd"] is None
     assert (sample["energy_j"], sample["energy_method"], sample["energy_unknown_reason"]) == (None, None, "no_power_source")
@@ -250,6 +252,8 @@ def test_a_sample_of_two_calls_is_one_row_with_sums_and_the_last_answer(session)
     built = build_core(frame([second, first]), [session], [])
     sample = built["core_samples"].row(0, named=True)
     assert (sample["n_calls"], sample["output_tokens"], sample["prompt_tokens"], sample["correct"]) == (2, 12, 30, True)
+    assert sample["ttft_s"] is None and "ttft_s: the sample is made of several calls" in sample["costs_unknown_reasons"]
+    assert sample["inter_token_s"] == pytest.approx(sample["decode_s"] / 10)
     assert sample["logprob_mean"] == pytest.approx(-3.0 / 12)
     assert built["core_calls"].height == 2
 
@@ -331,3 +335,12 @@ def test_a_missing_raw_column_is_named(session):
         build_core(frame([row(session)]).drop("finish_reason"), [session], [])
     built = build_core(frame([row(session)]).drop("logprob_top1_mean"), [session], [])
     assert built["core_samples"].height == 1
+
+
+def test_calls_that_cannot_be_are_left_null_with_a_reason(session):
+    rows = [row(session, sample=0, cached_tokens=10**6), row(session, sample=1, logprob_sum=0.5), row(session, sample=2)]
+    samples = build_core(frame(rows), [session], [manifest(session)])["core_samples"].sort("sample_index")
+    assert samples["cached_tokens"].is_null().to_list() == [True, False, False]
+    assert samples["logprob_sum"].is_null().to_list() == [False, True, False]
+    assert "cached_tokens: more_cached_than_prompt" in samples["costs_unknown_reasons"][0]
+    assert "logprob_sum: probability_above_one" in samples["costs_unknown_reasons"][1]

@@ -156,7 +156,12 @@ def test_unknown_tokens_and_times_are_unknown_costs():
     silent, timeless = samples.row(1, named=True), samples.row(2, named=True)
     assert silent["flops"] is None and silent["weight_traffic_bytes"] is None and silent["device_s"] > 0 and silent["cost_usd"] > 0
     assert timeless["flops"] > 0 and timeless["device_s"] is None and timeless["cost_usd"] is None
-    assert timeless["costs_unknown_reasons"] == ["cost_usd: device_s is not known", "device_s: the times of the call are not known"]
+    assert timeless["costs_unknown_reasons"] == [
+        "cost_usd: device_s is not known",
+        "device_s: the times of the call are not known",
+        "ttft_s: the times of the call are not known",
+        "inter_token_s: the times or tokens of a call are not known",
+    ]
     nothing = built(session, rows(session, **{name: lambda i: None for name in ("first_token_s", "last_token_s")}))["core_samples"]
     assert nothing["weight_traffic_bytes"].null_count() == 8 and nothing["traffic_method"].unique().to_list() == ["modelled"]
     assert "weight_traffic_bytes: the mean decode batch is unknown" in nothing["costs_unknown_reasons"][0]

@@ -392,7 +392,7 @@ def test_mistakes_are_told(bank):
 
 def test_default_budgets_and_task_by_task_building(bank):
     assert default_budgets(np.array([16, 16, 16, 3])).tolist() == [1, 2, 4, 5, 8, 10, 16]
-    assert default_budgets(np.array([100])).tolist() == [1, 2, 4, 8, 16, 32, 64, 100]
+    assert default_budgets(np.array([100])).tolist() == [1, 2, 4, 5, 8, 10, 16, 32, 64, 100]
     two = pl.concat([bank, bank.with_columns(task=pl.lit("words"), point_id=pl.lit("pt-2"))])
     parts = list(iter_outcomes(two, strategies=["pass_at_k"], bootstrap=FAST))
     assert [part[0]["task"].unique().to_list() for part in parts] == [["sums"], ["words"]]

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocost.tasks import answer_classes, grade, grade_text, make_problem
+from isocost.tasks import answer_classes, grade, grade_text, make_problem, reference_fault
+from isocost.tasks.formulas import sameness
 from isocost.tasks.judging import JudgeFailed, call
 from isocost.tasks.model import Grade, TaskMistake, Verdict
 from isocost.tasks.registry import verifier_of
+from isocost.tasks.verifiers import symbolic
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +56,13 @@ def test_a_number_is_found_where_models_put_it(text, answer):
         ("The answer is 42, since", "length", Grade("parsed", "42", True, 1.0, None)),
         ("42", "error", Grade("no_answer", None, None, None, "error")),
         ("42", "abort", Grade("no_answer", None, None, None, "abort")),
-        (None, "stop", Grade("no_answer", None, None, None, "no_text")),
+        (None, "stop", Grade("no_answer", None, False, 0.0, "empty")),
+        (None, None, Grade("no_answer", None, False, 0.0, "empty")),
+        ("", "length", Grade("no_answer", None, False, 0.0, "length")),
+        ("", "error", Grade("no_answer", None, None, None, "error")),
+        (None, "abort", Grade("no_answer", None, None, None, "abort")),
+        ("<think>It is 42", "stop", Grade("no_answer", None, False, 0.0, "thought_unfinished")),
+        ("<think>It is 42", "length", Grade("no_answer", None, False, 0.0, "length")),
         ("42", None, Grade("parsed", "42", True, 1.0, None)),
     ],
 )
@@ -112,14 +120,56 @@ def test_formulas_are_compared_by_meaning(reference, text, correct):
     assert grade_text("symbolic", reference, text).correct is correct
 
 
-def test_a_formula_without_end_is_not_judged_and_stops_nobody():
+def test_work_without_end_is_ended_and_stops_nobody():
     start = time.perf_counter()
-    with pytest.raises(JudgeFailed, match="timeout"):
-        call("formulas_equal", {"gold": "x+1", "answer": "9^{9^{9^{9^9}}} x", "cpu_limit_s": 0.3}, wall_limit_s=1.5)
+    tree = ["call", "factorial", [["pow", ["num", "9/1"], ["pow", ["num", "9/1"], ["num", "9/1"]]]]]
+    with pytest.raises(JudgeFailed, match=r"timeout|memory|judge_error"):
+        call("tree_values", {"tree": ["call", "binom", [tree, tree]], "digits": 10**6, "cpu_limit_s": 0.3}, wall_limit_s=1.5)
     assert time.perf_counter() - start < 15
-    assert call("formulas_equal", {"gold": "x+1", "answer": "1+x"})
+    assert call("alive", {})
     with pytest.raises(JudgeFailed, match="judge_error"):
         call("gym_score", {"description": {}, "answer": ""})
+
+
+@pytest.mark.parametrize("tower", ["9^{9^{9^{9}}}", "9999999!", r"2^{10^{12}}", r"e^{e^{e^{e^{e^{5}}}}}", r"\binom{10^9}{10^8}"])
+def test_what_nobody_can_compute_is_wrong_and_not_undefined(tower):
+    start = time.perf_counter()
+    found = grade_text("symbolic", "3", rf"\boxed{{{tower}}}", "stop")
+    assert (found.parse_status, found.correct, found.score) == ("parsed", False, 0.0)
+    assert found.reason in ("not_comparable", "judge_timeout")
+    assert time.perf_counter() - start < 20
+
+
+def test_a_judge_that_fails_on_the_text_is_not_one_that_fails_on_the_reference(monkeypatch):
+    """The same failure is the model's fault in its text, and ours in the reference or where the judge answers nothing at all."""
+
+    def failing(work, arguments, **limits):
+        if work == "alive":
+            return True
+        if "call" in str(arguments):
+            raise JudgeFailed("timeout")
+        return call(work, arguments, **limits)
+
+    monkeypatch.setattr("isocost.tasks.formulas.sameness.call", failing)
+    monkeypatch.setattr("isocost.tasks.judging.call", failing)
+    sameness._values.cache_clear()
+    symbolic._same.cache_clear()
+    assert grade_text("symbolic", r"\pi", r"\boxed{\sin 7}") == Grade("parsed", r"\sin 7", False, 0.0, "judge_timeout")
+    assert grade_text("symbolic", r"\sin 7", r"\boxed{\pi}") == Grade("error", r"\pi", None, None, "reference_timeout")
+    monkeypatch.setattr("isocost.tasks.judging.is_working", lambda: False)
+    symbolic._same.cache_clear()
+    assert grade_text("symbolic", r"\pi", r"\boxed{\sin 7}") == Grade("error", r"\sin 7", None, None, "judge_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("verifier", "reference"),
+    [("numeric", "many"), ("multiple_choice", "Paris"), ("symbolic", "9^{9^{9^9}}"), ("code", "def ("), ("exact", "...")],
+)
+def test_a_reference_nobody_can_use_gives_no_verdict_and_is_told(monkeypatch, verifier, reference):
+    monkeypatch.setenv("ISOCOST_RUN_CODE", "1")
+    assert reference_fault(verifier, reference)
+    assert grade_text(verifier, reference, "```python\nx = 1\n```\nThe answer is B", "stop").correct is None or verifier == "numeric"
+    assert all(reference_fault(verifier, empty) == "it is empty" for empty in (None, "", "  "))
 
 
 def test_a_class_merges_what_is_equivalent_and_is_right_or_wrong_as_a_whole():
@@ -129,14 +179,15 @@ def test_a_class_merges_what_is_equivalent_and_is_right_or_wrong_as_a_whole():
 
 
 def test_classes_do_not_depend_on_the_order_nor_on_transitivity(monkeypatch):
-    """Near numbers are called equal here: 1~2~3 but not 1~3. Union-find makes one class, except across verdicts."""
+    """Near numbers are called equal here: 1~2~3 but not 1~3. A class holds no two that differ, nor two verdicts."""
     verifier = verifier_of("symbolic")
     monkeypatch.setattr(type(verifier), "equivalent", lambda self, a, b: abs(int(a) - int(b)) <= 1)
+    monkeypatch.setattr(type(verifier), "bucket", lambda self, answer: None)
     monkeypatch.setattr(type(verifier), "judge", lambda self, problem, answer: Verdict(answer == "3", 0.0))
     problem = make_problem("t", "q", "3", "symbolic")
-    answers = ["1", "2", "3", "5", "6", "2"]
+    answers = ["1", "2", "3", "5", "6", "7", "2"]
     want = dict(zip(answers, answer_classes(problem, answers), strict=True))
-    assert want["1"] == want["2"] != want["3"] and want["5"] == want["6"]
+    assert want["1"] == want["2"] != want["3"] and want["5"] == want["6"] != want["7"]
     for order in itertools.islice(itertools.permutations(answers), 0, 720, 37):
         assert answer_classes(problem, order) == [want[a] for a in order]
 

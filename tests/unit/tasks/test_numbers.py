@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocost.tasks.numbers import MAX_DIGITS, find_numbers, find_words, spell, value_of
+from isocost.tasks.number_words import find_words, value_of_words
+from isocost.tasks.numbers import MAX_DIGITS, find_numbers, spell, value_of
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,32 @@ def test_numbers_are_found_as_written(text, found):
 
 
 def test_number_words_are_found():
-    assert find_words("Seven of Twenty-one") == ["7", "20", "1"]
+    assert find_words("Seven of Twenty-one") == ["Seven", "Twenty-one"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("seven", 7),
+        ("minus five", -5),
+        ("Twenty-one", 21),
+        ("one hundred and twenty-three", 123),
+        ("two thousand four hundred", 2400),
+        ("one million two hundred thousand", 1_200_000),
+        ("a dozen", 12),
+        ("two and a half", Fraction(5, 2)),
+        ("three quarters", Fraction(3, 4)),
+        ("one third", Fraction(1, 3)),
+        ("five six", None),
+        ("twenty eleven", None),
+        ("hundred million thousand", None),
+        ("two and three halves", None),
+        ("", None),
+        ("seven apples", None),
+    ],
+)
+def test_words_are_read_whole_or_not_at_all(text, value):
+    assert value_of_words(text) == value
 
 
 @pytest.mark.parametrize(
@@ -55,6 +81,21 @@ def test_number_words_are_found():
         ("10/3", "10/3"),
         ("-.25", "-0.25"),
         ("8.", "8"),
+        ("1 000", "1000"),
+        ("10'000", "10000"),
+        (r"10\,000", "10000"),
+        ("10{,}000", "10000"),
+        ("12,34,567", "1234567"),
+        ("3½", "3.5"),
+        ("2 2/3", "8/3"),
+        (r"3\frac{1}{2}", "3.5"),
+        (r"\frac14", "0.25"),
+        ("10^6", "1000000"),
+        ("1.5 x 10^3", "1500"),
+        ("3×10²", "300"),
+        ("2^{-3}", "0.125"),
+        ("1 million", "1000000"),
+        ("$-3", "-3"),
     ],
 )
 def test_equal_values_have_one_spelling(text, spelling):
@@ -62,7 +103,29 @@ def test_equal_values_have_one_spelling(text, spelling):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "1/0", "5+3", "5 3", "1,2", "1e999999999", "9" * 5000, "1e", "--1", "1.2.3", "inf", "nan", "1_000"]
+    "text",
+    [
+        "",
+        "x",
+        "1/0",
+        "5+3",
+        "5 3",
+        "1,2",
+        "1e999999999",
+        "9" * 5000,
+        "1e",
+        "--1",
+        "1.2.3",
+        "inf",
+        "nan",
+        "1_000",
+        "4 10/3",
+        "9^999999999",
+        "1 00",
+        "1 million 2",
+        "12:30",
+        "2 h 30",
+    ],
 )
 def test_what_is_no_number_has_no_value_and_takes_no_time(text):
     start = time.perf_counter()

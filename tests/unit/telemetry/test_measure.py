@@ -34,6 +34,14 @@ def test_counter_is_preferred_and_checked():
     assert window.max_gap_s == pytest.approx(0.1) and window.n_samples == 201 and window.unknown_reason is None
 
 
+@pytest.mark.parametrize("dead", [samples(TIMES, FLAT * 0), samples(TIMES, None, 5000 + 0 * TIMES)], ids=["power", "counter"])
+def test_no_joule_over_ten_seconds_is_no_measurement(dead):
+    window = measure_window(dead, 2.0, 12.0)
+    assert window.energy_j is None and window.invalid_reasons == ("zero_energy",)
+    beside = pl.concat([dead, samples(TIMES, FLAT, device="GPU-b")])
+    assert "zero_energy" in measure_window(beside, 2.0, 12.0).invalid_reasons
+
+
 def test_net_energy_worked_vector():
     window = measure_window(samples(TIMES, None, 500 * TIMES), 0.0, 10.0, idle_power_w=70.0)
     assert (window.energy_j, window.energy_net_j) == (pytest.approx(5000), pytest.approx(4300))
@@ -77,6 +85,7 @@ INVALID = {
     "clock_jump": (samples(np.concatenate([TIMES[:50], TIMES[30:]]), np.full(321, 300.0), np.full(321, 1.0)), 2.0, 12.0),
     "counter_reset": (samples(TIMES, FLAT, np.where(TIMES < 6, COUNTER, COUNTER - 6000)), 2.0, 12.0),
     "counter_mismatch": (samples(TIMES, FLAT, 5000 + 320 * TIMES), 2.0, 12.0),
+    "zero_energy": (samples(TIMES, FLAT * 0), 2.0, 12.0),
 }
 
 

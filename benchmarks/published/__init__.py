@@ -1,0 +1,1 @@
+"""Published results of other projects, imported in their published form with a mapping file each, and their figures beside ours."""

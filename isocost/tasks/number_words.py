@@ -1,0 +1,90 @@
+"""Numbers in English words.
+
+Lives here: reading "minus five", "one hundred and twenty-three", "two and a half", "three quarters". Not here: digits (``numbers``).
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_NAMES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
+    "twenty thirty forty fifty sixty seventy eighty ninety",
+)
+_UNITS, _TENS = (names.split() for names in _NAMES)
+_SMALL = {word: index for index, word in enumerate(_UNITS)} | {word: 20 + 10 * index for index, word in enumerate(_TENS)}
+_LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
+_PARTS |= {"hundredth": 100, "thousandth": 1000, "twelfth": 12}
+_PARTS |= {("halves" if word == "half" else f"{word}s"): value for word, value in _PARTS.items()}
+_EACH = {"dozen": 12}
+_KNOWN = "|".join(sorted({*_SMALL, *_LARGE, *_PARTS, *_EACH, "hundred"}, key=len, reverse=True))
+_SEQUENCE = re.compile(
+    rf"\b(?:(?:minus|negative)\s+)?(?:an?\s+(?=hundred|thousand|million|billion|trillion|dozen|half|third|quarter))?(?:{_KNOWN})"
+    rf"(?:(?:\s+and\s+(?:an?\s+)?|\s*-\s*|\s+)(?:{_KNOWN}))*\b(?!\s+of\s+(?:the|these|them|those|us)\b)",
+    re.IGNORECASE,
+)
+
+
+def find_words(text: str) -> list[str]:
+    """Every number in words, as written, in order."""
+    return [match[0] for match in _SEQUENCE.finditer(text)]
+
+
+def value_of_words(text: str) -> Fraction | None:
+    """The value of a text that is one number in words from end to end; None otherwise."""
+    words = re.sub(r"[-\s]+", " ", text.strip().casefold()).split(" ")
+    negative = words[0] in ("minus", "negative")
+    words = words[negative:]
+    value = _read(words)
+    return None if value is None else -value if negative else value
+
+
+def _read(words: list[str]) -> Fraction | None:
+    if not words:
+        return None
+    if words[-1] in _PARTS:
+        return _with_part(words[:-1], _PARTS[words[-1]])
+    if words[-1] in _EACH:
+        count = Fraction(1) if words[:-1] in ([], ["a"]) else _whole(words[:-1])
+        return None if count is None else count * _EACH[words[-1]]
+    return _whole(words)
+
+
+def _with_part(words: list[str], part: int) -> Fraction | None:
+    """Words that end in a part: "two and a half", "three quarters", "a third"."""
+    if "and" in words:
+        split = len(words) - 1 - words[::-1].index("and")
+        whole, count = _whole(words[:split]), _count(words[split + 1 :])
+        return None if whole is None or count is None or count >= part else whole + Fraction(count, part)
+    count = _count(words)
+    return None if count is None else Fraction(count, part)
+
+
+def _count(words: list[str]) -> int | None:
+    if words in ([], ["a"], ["an"]):
+        return 1
+    value = _whole(words)
+    return None if value is None else int(value)
+
+
+def _whole(words: list[str]) -> Fraction | None:
+    words = [word for index, word in enumerate(words) if word != "and" or index == 0]
+    if words[:1] in (["a"], ["an"]):
+        words = ["one", *words[1:]]
+    total = block = 0
+    last, largest = "", 10**15
+    for word in words:
+        if word in _SMALL:
+            value = _SMALL[word]
+            if last == "small" or (last == "tens" and not 0 < value < 10):
+                return None
+            block, last = block + value, "tens" if value >= 20 else "small"
+        elif word == "hundred" and last in ("", "small") and block < 100:
+            block, last = (block or 1) * 100, "hundred"
+        elif word in _LARGE and _LARGE[word] < largest and (block or not total):
+            total, block, largest, last = total + (block or 1) * _LARGE[word], 0, _LARGE[word], "large"
+        else:
+            return None
+    return Fraction(total + block) if words else None

@@ -1,0 +1,5 @@
+-- One row a problem, whichever sessions asked it: what is known of it in core_problems, without the counts of single sessions.
+
+SELECT * EXCLUDE (session_id, n_samples, n_valid, n_correct, n_answer_classes)
+FROM (SELECT DISTINCT ON (problem_id) * FROM core_problems ORDER BY problem_id, session_id)
+ORDER BY task, problem_id
