@@ -107,6 +107,10 @@ def test_lm_eval_math_perturbed(shared_data: Path, tmp_path: Path) -> None:
     assert core["core_label_agreement"].select("n_judged", "n_agree").row(0) == (10, 10)
     point = core["core_points"].row(0, named=True)
     assert (point["temperature"], point["max_tokens"], point["task"]) == (0.0, 512, "math_perturbed_full")
+    (condition,) = {text for text in raw.filter(record_kind="sample")["condition"]}
+    stated = json.loads(condition)
+    assert (stated["hardware"], stated["engine"]) == ("8x NVIDIA A100-SXM4-80GB", "hf")
+    assert stated["config.model_sha"] == "82047f5e5d5245c1b3a4cd75ad98aa441d6487cd" and stated["torch_version"] == "2.9.0+cu128"
 
 
 INSPECT = {

@@ -86,7 +86,12 @@ class Source:
 
     def relative(self, file: Path) -> str:
         """A file's name relative to the imported path; that of a file beside it, read for what it states of it, is its own."""
-        return file.relative_to(self.path).as_posix() if file != self.path and file.is_relative_to(self.path) else file.name
+        if file == self.path:
+            return file.name
+        try:
+            return file.relative_to(self.path).as_posix()
+        except ValueError:
+            return file.name
 
     def row(self, kind: str, file: Path, place: str | None = None) -> Row:
         """Starts a record at a place of a file."""

@@ -155,9 +155,8 @@ def _metric_rows(source: Source, file: Path, header: dict[str, Any], log: Log) -
     for position, score in enumerate(as_list(scores or [], f"{file}, results.scores")):
         for name, metric in sorted(as_object(score.get("metrics") or {}, f"{file}, results.scores[{position}].metrics").items()):
             row = source.row("aggregate", file, f"results.scores[{position}].metrics.{name}")
-            put_log(row, log)
             own, scorer = score.get("name"), score.get("scorer")
-            row.condition({**log.score_settings(own if scorer in (None, own) else f"{scorer}.{own}"), "reducer": score.get("reducer")})
+            put_log(row, log, own if scorer in (None, own) else f"{scorer}.{own}", score.get("reducer"))
             row.text("metric_name", name)
             row.number("metric_value", metric["value"] if isinstance(metric, dict) else metric)
             kept = {**results, **score}

@@ -42,8 +42,7 @@ def sample_rows(source: Source, file: Any, place: str, sample: dict[str, Any], l
     for name in sorted(scores) or [None]:
         for index, choice in enumerate(choices or [None]):
             row = source.row("sample", file, place)
-            put_log(row, log)
-            row.condition(log.score_settings(name))
+            put_log(row, log, name)
             extra = {key: sample[key] for key in _KEPT if sample.get(key) not in (None, [], {})}
             _put_sample(row, sample, output, len(choices))
             row.integer("sample_index", (int(sample.get("epoch", 1)) - 1) * max(len(choices), 1) + index)
@@ -57,12 +56,12 @@ def sample_rows(source: Source, file: Any, place: str, sample: dict[str, Any], l
             yield row
 
 
-def put_log(row: Row, log: Log) -> None:
-    """Provenance and settings of a log."""
+def put_log(row: Row, log: Log, score: str | None, reducer: str | None = None) -> None:
+    """Provenance and settings of a log under one score."""
     for column, value in log.provenance.items():
         row.text(column, value)
     row.json("sampling", log.sampling)
-    row.condition(log.condition)
+    row.condition(log.settings(score, reducer))
 
 
 def _scores(sample: dict[str, Any], log: Log, where: str) -> dict[str, dict[str, Any] | None]:

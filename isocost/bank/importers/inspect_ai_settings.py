@@ -101,12 +101,13 @@ class Log:
     scorers: tuple[str, ...] = ()
     grading: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def score_settings(self, name: str | None) -> dict[str, Any]:
-        """The settings of one score: the scorer and what it was told."""
-        if name is None:
-            return {}
-        scorer = name if name in self.grading else name.partition(".")[0]
-        return {"scorer": name, **{f"scorer.{key}": value for key, value in self.grading.get(scorer, {}).items()}}
+    def settings(self, score: str | None, reducer: str | None = None) -> dict[str, Any]:
+        """All settings under one score: those of the run, the scorer and what it was told."""
+        if score is None:
+            return self.condition
+        scorer = score if score in self.grading else score.partition(".")[0]
+        told = {f"scorer.{key}": value for key, value in self.grading.get(scorer, {}).items()}
+        return {**self.condition, "scorer": score, "reducer": reducer, **told}
 
 
 def log_of(header: dict[str, Any], file: Path) -> Log:

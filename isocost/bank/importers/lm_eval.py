@@ -211,8 +211,7 @@ def _aggregates(source: Source, run: _Run) -> Iterator[Row]:
             if not comma and (not is_old or isinstance(value, str)):
                 continue  # the task's alias and counts; before 0.4 a metric stood without its filter
             row = source.row("aggregate", file, f"results.{name}.{key}")
-            put_task(row, task)
-            row.condition(task.filter_settings(filter_name) if comma else {})
+            put_task(row, task, filter_name if comma else None)
             row.text("metric_name", metric if comma else key)
             if isinstance(value, str):
                 row.null("metric_value", f"source_writes_{value[:20]}")

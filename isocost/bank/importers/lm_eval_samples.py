@@ -47,10 +47,9 @@ def document_rows(source: Source, file: Path, number: int, value: dict[str, Any]
     document = _Document(value, task, _metric(value, task, asked, where), len(answers), no_answers | task.no_answers)
     for index, answer in enumerate(answers or [None]):
         row = source.row("sample", file, f"line {number}")
-        put_task(row, task)
+        put_task(row, task, value["filter"], asked)
         if task.sampling is None:
             row.json("sampling", _request_sampling(value))
-        row.condition({**task.filter_settings(value["filter"]), "metric": asked})
         _put_problem(row, value)
         row.text("output_text", answer)
         if len(answers) > 1:
@@ -75,12 +74,12 @@ class _Document:
     no_answers: frozenset[str]
 
 
-def put_task(row: Row, task: Task) -> None:
-    """Provenance and settings of a task."""
+def put_task(row: Row, task: Task, filter_name: str | None, metric: str | None = None) -> None:
+    """Provenance and settings of a task under one filter."""
     for column, value in task.provenance.items():
         row.text(column, value)
     row.json("sampling", task.sampling)
-    row.condition(task.condition)
+    row.condition(task.settings(filter_name, metric))
 
 
 def _answers(value: dict[str, Any], where: str) -> list[str]:

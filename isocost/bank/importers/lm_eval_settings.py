@@ -120,11 +120,16 @@ class Task:
     no_answers: frozenset[str] = frozenset()
     rises: dict[str, bool | None] = field(default_factory=dict)
     target_delimiter: str = " "
+    _settings: dict[tuple[str | None, str | None], dict[str, Any]] = field(default_factory=dict)
 
-    def filter_settings(self, name: str | None) -> dict[str, Any]:
-        """The settings of one filter: its name, and what it does where the file says so."""
-        steps = [step for step in self.steps.get(name or "", []) if step != {"function": "take_first"}]
-        return {} if name is None else {"filter": name, "filter_steps": brief(steps) if steps else None}
+    def settings(self, filter_name: str | None, metric: str | None = None) -> dict[str, Any]:
+        """All settings under one filter: those of the task, the filter's name, what it does where the file says so; a metric asked for."""
+        key = (filter_name, metric)
+        if key not in self._settings:
+            steps = [step for step in self.steps.get(filter_name or "", []) if step != {"function": "take_first"}]
+            own = {"filter": filter_name, "filter_steps": brief(steps) if steps else None, "metric": metric}
+            self._settings[key] = {**self.condition, **{name: value for name, value in own.items() if value is not None}}
+        return self._settings[key]
 
     def covered(self, name: str, repeats: int) -> int:
         """Answers that the one verdict under a filter is of: 1 for the first one, else so many together."""

@@ -25,8 +25,15 @@ from isocost.errors import IsocostError
 from isocost.tables.imports import build_imported_core
 
 FORMATS = [importlib.import_module(f"identities.{info.name}") for info in pkgutil.iter_modules(identities.__path__)]
-STATED = [(module, name) for module in FORMATS for name in module.STATED]
-HARMLESS = [(module, name) for module in FORMATS for name in module.HARMLESS]
+
+
+def cases(kind: str) -> list:
+    """Every setting of every format; all but the first of each run with the slow tests, for each is three imports."""
+    named = [(module, name, number) for module in FORMATS for number, name in enumerate(getattr(module, kind))]
+    return [pytest.param(module, name, marks=[pytest.mark.slow] if number else []) for module, name, number in named]
+
+
+STATED, HARMLESS = cases("STATED"), cases("HARMLESS")
 
 
 def label(value: object) -> str | None:
