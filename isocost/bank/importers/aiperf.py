@@ -14,7 +14,7 @@ from isocost.bank.importers.base import Conventions, Importer, Source, files_und
 from isocost.bank.importers.clock import unix_seconds
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.bank.importers.row import Row
-from isocost.bank.importers.settings import hosted, stated_settings
+from isocost.bank.importers.settings import brief_settings, hosted, stated_settings
 from isocost.bank.importers.units import FACTORS
 from isocost.errors import IsocostError
 
@@ -111,7 +111,7 @@ class AiPerf(Importer):
         endpoint = as_object(config.get("endpoint") or {}, f"{file}, input_config.endpoint")
         urls = endpoint.get("urls") or endpoint.get("url") or []
         hosts = sorted({host for url in (urls if isinstance(urls, list) else [urls]) if (host := hosted(url))})
-        condition = stated_settings(config, self.harmless) | ({"provider": ",".join(hosts)} if hosts else {})
+        condition = brief_settings(stated_settings(config, self.harmless)) | ({"provider": ",".join(hosts)} if hosts else {})
         return {"model": _model(config, endpoint, file), "condition": condition}
 
 

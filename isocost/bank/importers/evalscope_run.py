@@ -14,7 +14,7 @@ from typing import Any
 from isocost.bank.importers.base import Source
 from isocost.bank.importers.reading import as_list, as_object, load_json, load_yaml
 from isocost.bank.importers.row import Row
-from isocost.bank.importers.settings import hosted, stated_settings
+from isocost.bank.importers.settings import brief_settings, hosted, stated_settings
 
 KINDS = ("predictions", "reviews", "reports", "configs")
 HARMLESS = {
@@ -144,7 +144,7 @@ def settings_of(run: Run, stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
     identity = ((config.get("evaluation_identity") or {}).get("benchmarks") or {}).get(dataset) or {}
     condition |= stated_settings({"evaluation_version": identity.get("evaluation_version"), "provider": hosted(config.get("api_url"))})
     generation = config.get("generation_config")
-    return condition, stated_settings(generation, SAMPLING_HARMLESS) if isinstance(generation, Mapping) else {}
+    return brief_settings(condition), stated_settings(generation, SAMPLING_HARMLESS) if isinstance(generation, Mapping) else {}
 
 
 def _report(source: Source, file: Path) -> dict[str, Any]:

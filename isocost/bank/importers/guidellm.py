@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import as_list, as_object, load_json, load_yaml
 from isocost.bank.importers.row import Row
-from isocost.bank.importers.settings import hosted, stated_settings
+from isocost.bank.importers.settings import brief_settings, hosted, stated_settings
 from isocost.errors import IsocostError
 
 _GROUPS = ("successful", "errored", "incomplete")
@@ -100,7 +100,7 @@ def _facts(document: dict[str, Any], benchmark: dict[str, Any], harmless: Mappin
     config = {**(told.get("spec") or {}), **(benchmark.get("config") or benchmark.get("args") or {})}
     backend = config.get("backend") or {}
     named = {"provider": hosted(backend.get("target")), "labels": (told.get("metadata") or {}).get("labels")}
-    return {"model": backend.get("model"), "condition": stated_settings({**config, **named}, harmless)}
+    return {"model": backend.get("model"), "condition": brief_settings(stated_settings({**config, **named}, harmless))}
 
 
 def _put_facts(row: Row, facts: dict[str, Any]) -> None:

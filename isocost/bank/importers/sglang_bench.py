@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines
 from isocost.bank.importers.row import Row
-from isocost.bank.importers.settings import stated_settings
+from isocost.bank.importers.settings import brief_settings, stated_settings
 from isocost.bank.importers.vllm_bench import rate_unit
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
@@ -97,7 +97,7 @@ class SglangBench(Importer):
         settings = {key: result[key] for key in result if key in _SETTINGS or isinstance(result[key], str)}
         return {
             "model": server.get("model_path") or server.get("served_model_name") or result.get("model_id") or result.get("model"),
-            "condition": stated_settings({**settings, "server": server}, self.harmless),
+            "condition": brief_settings(stated_settings({**settings, "server": server}, self.harmless)),
         }
 
 

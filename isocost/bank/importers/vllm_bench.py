@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from isocost.bank.importers.base import Conventions, Importer, Source, files_under, register
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.bank.importers.row import Row
-from isocost.bank.importers.settings import stated_settings
+from isocost.bank.importers.settings import brief_settings, stated_settings
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
 
@@ -135,7 +135,7 @@ def _condition(result: dict[str, Any], file: Path) -> dict[str, Any]:
         condition["tokenizer"] = result.get("tokenizer_id")
     condition |= {key: value for key, value in stated_settings(_objects(result)).items() if isinstance(value, str | bool)}
     sweep = [part for part in file.absolute().parent.parts[-3:] if part.startswith(("SERVE-", "BENCH-"))]
-    return condition | ({"sweep": "/".join(sweep)} if sweep else {})
+    return brief_settings(condition) | ({"sweep": "/".join(sweep)} if sweep else {})
 
 
 def _objects(result: dict[str, Any]) -> dict[str, Any]:
