@@ -48,7 +48,7 @@ def points(module: ModuleType, lake: Path, *paths: Path) -> set[str]:
     for path in paths:
         import_path(module.NAME, path, lake, name=str(path), **module.OPTIONS)
     for frame in [read_imports(lake).collect()]:
-        found |= set(build_imported_core(frame)["core_samples"]["point_id"])
+        found |= set(build_imported_core(frame)["core_points"]["point_id"])
     return found
 
 
