@@ -97,10 +97,10 @@ class PriceCard(BaseModel):
     name: str
     source: str
     as_of: date
-    usd_per_million_input_tokens: float | None = Field(ge=0)
-    usd_per_million_cached_input_tokens: float | None = Field(ge=0)
-    usd_per_million_output_tokens: float | None = Field(ge=0)
-    usd_per_device_hour: float | None = Field(ge=0)
+    usd_per_million_input_tokens: float | None = Field(default=None, ge=0)
+    usd_per_million_cached_input_tokens: float | None = Field(default=None, ge=0)
+    usd_per_million_output_tokens: float | None = Field(default=None, ge=0)
+    usd_per_device_hour: float | None = Field(default=None, ge=0)
     device: str | None = None
     model: str | None = None
 

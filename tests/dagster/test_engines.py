@@ -113,6 +113,9 @@ def test_a_server_is_measured_from_its_sweep_file_to_the_report(lab: Lab, versio
     with duckdb.connect(str(lab.store.warehouse), read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM frontier").fetchone()[0] > 0
     assert "adder" in lab.store.report.read_text(encoding="utf-8")
+    (event,) = done.asset_materializations_for_node("report")
+    assert event.metadata["path"].value == str(lab.store.report)
+    assert f"({lab.store.report.as_uri()})" in event.metadata["report"].value
 
 
 def test_a_recorded_session_is_replayed_to_the_report(lab: Lab) -> None:

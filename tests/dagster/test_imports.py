@@ -16,7 +16,7 @@ from assets.raw import ImportConfig
 from assets.resources import StoreResource
 from isocost.store import Store
 from pipelines.build import build_defs
-from pipelines.sensors import inbox, sweep_folder
+from pipelines.sensors import AT_FAULT_TAG, inbox, sweep_folder
 
 KNOWN = {"model": "borrowed", "task": "sums", "task_version": "1", "prompt": "direct", "sampling": '{"temperature": 1.0}'}
 CARDS = {"core_devices", "core_models", "core_prices"}  # the job writes them beside the import; they come from the package
@@ -228,10 +228,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def tick(sensor: dg.SensorDefinition, place: Path, instance: dg.DagsterInstance) -> dg.SensorResult:
+def tick(sensor: dg.SensorDefinition, place: Path, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
     """One evaluation, after which the instance has the partitions that it asked for."""
     resources = {"store": StoreResource(root=str(place / "data"))} if sensor.required_resource_keys else {}
-    found = sensor(dg.build_sensor_context(instance=instance, resources=resources))
+    found = sensor(dg.build_sensor_context(instance=instance, resources=resources, cursor=cursor))
     if isinstance(found, dg.SkipReason):
         return dg.SensorResult(skip_reason=found)
     for request in found.dynamic_partitions_requests:
@@ -273,8 +273,20 @@ def test_a_broken_sweep_file_is_told_and_does_not_hold_up_the_others(place: Path
         assert all(name in told for name in ("a-broken.yaml", "b-lost.yaml", "c-wrong.yaml", "d-folder.yaml"))
         (folder / "e-good.yaml").write_text(SWEEP.format(sweep="good", length=64, samples=2))
         data = tick(sweep_folder, place, instance)
-    assert [r.partition_key for r in data.run_requests] == Store(place / "data").session_ids()
-    assert len(data.run_requests) == 1
+        # Beside a good file, too: on the run that is requested, and as the message of every tick after it.
+        assert [r.partition_key for r in data.run_requests] == Store(place / "data").session_ids()
+        assert len(data.run_requests) == 1
+        assert "a-broken.yaml" in data.run_requests[0].tags[AT_FAULT_TAG]
+        after = tick(sweep_folder, place, instance, data.cursor)
+        assert not after.run_requests and all(name in told_by(after) for name in ("a-broken.yaml", "c-wrong.yaml"))
+        (folder / "e-good.yaml").write_text(SWEEP.format(sweep="good", length=64, samples=3))
+        assert len(tick(sweep_folder, place, instance, data.cursor).run_requests) == 1
+        for name in ("a-broken", "b-lost", "c-wrong"):
+            (folder / f"{name}.yaml").unlink()
+        (folder / "d-folder.yaml").rmdir()
+        mended = tick(sweep_folder, place, instance, data.cursor)
+        assert AT_FAULT_TAG not in mended.run_requests[0].tags
+        assert "nothing has changed" in told_by(tick(sweep_folder, place, instance, mended.cursor))
 
 
 def sidecar(place: Path, name: str, text: str) -> Path:
@@ -317,5 +329,8 @@ def test_a_broken_sidecar_is_told_and_does_not_hold_up_the_others(place: Path) -
         told = told_by(tick(inbox, place, instance))
         assert all(f"{name}.import.yaml" in told for name in "abcde"), told
         sidecar(place, "good", SIDECAR)
-        (request,) = tick(inbox, place, instance).run_requests
+        data = tick(inbox, place, instance)
+        (request,) = data.run_requests
+        assert "a.import.yaml" in request.tags[AT_FAULT_TAG]
+        assert "e.import.yaml" in told_by(tick(inbox, place, instance, data.cursor))
     assert request.partition_key.startswith("import-good")

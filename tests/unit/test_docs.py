@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import shlex
@@ -87,6 +88,35 @@ def test_every_isocost_command_parses(page: Path) -> None:
             pytest.fail(f"{name_of(page)}: {line}")
         if words[1] == "import":
             assert words[2] in registered(), line
+
+
+READ_BY_USERS = [REPO / "README.md", *sorted((REPO / "docs" / "guides").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", READ_BY_USERS, ids=name_of)
+def test_no_command_is_told_that_is_on_no_path(page: Path) -> None:
+    """`make demo` puts nothing on the PATH: what people type begins with the environment's folder."""
+    commands = "|".join(next(a for a in cli._parser()._actions if a.choices).choices)
+    bare = [line for line in code(page) if re.match(rf"isocost (--data \S+ )?({commands})\b|python3? (-m|-c|\S+\.py)\b", line)]
+    assert bare == [], f"{name_of(page)}: write .venv/bin/isocost and .venv/bin/python"
+
+
+@pytest.mark.parametrize("page", READ_BY_USERS, ids=name_of)
+def test_every_name_of_ours_leads_somewhere(page: Path) -> None:
+    """Dotted names in the text; one that is written with a bracket can be called."""
+    for dotted, bracket in re.findall(r"`(isocost(?:\.\w+)+)(\(?)", prose(page)):
+        *above, last = dotted.split(".")
+        found = getattr(importlib.import_module(".".join(above)), last, None) if importable(above) else None
+        found = found or (importable([*above, last]) and importlib.import_module(dotted))
+        assert found, f"{name_of(page)}: there is no {dotted}"
+        assert not bracket or callable(found), f"{name_of(page)}: {dotted} cannot be called"
+
+
+def importable(parts: list[str]) -> bool:
+    try:
+        return importlib.util.find_spec(".".join(parts)) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -9,10 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from isocost.engines.openai import OpenAiEngine
+from isocost.engines.openai import OpenAiEngine, finish_reason, told_by
 from isocost.engines.protocol import Completion, EngineSettings, Request
 from isocost.errors import IsocostError
+from isocost.schema.registry import table
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -153,6 +156,48 @@ def test_a_server_that_is_not_there_or_serves_another_model_is_told_before_anyth
         engine(server, model="large").check()
     with pytest.raises(IsocostError, match="does not answer"):
         engine(server, base_url="http://127.0.0.1:9/v1").check()
+
+
+@pytest.mark.parametrize(
+    ("told", "ours"),
+    [("stop", "stop"), ("length", "length"), ("eos_token", "stop"), ("tool_calls", "stop"), ("content_filter", "abort"), (None, "error")],
+)
+def test_a_servers_word_for_the_end_is_one_of_ours(told, ours):
+    assert finish_reason(told) == ours
+
+
+@given(st.none() | st.text(max_size=20))
+def test_no_word_of_a_server_leaves_our_vocabulary(told):
+    (column,) = (c for c in table("raw_generations").columns if c.name == "finish_reason")
+    assert finish_reason(told) in column.meaning.removeprefix("Why generation ended: ").rstrip(".").split(", ")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"error": {"message": "too long", "type": "x"}}', "too long"),
+        ('{"object": "error", "message": "too long"}', "too long"),
+        ('{"detail": "Not Found"}', "Not Found"),
+        ("<html><style>p {}</style><h1>Bad\nGateway</h1></html>", "Bad Gateway"),
+        ("busy", "busy"),
+        ("", ""),
+    ],
+)
+def test_a_refusal_is_told_in_one_line(body, said):
+    assert told_by(body) == said
+
+
+@given(st.text())
+def test_a_refusal_is_one_short_line_whatever_the_server_sends(body):
+    said = told_by(body)
+    assert len(said) <= 300 and "\n" not in said
+
+
+def test_what_the_server_says_of_itself_is_recorded_and_no_package_here_is_its_version(server):
+    made = engine(server)
+    made.check()
+    told = made.describe()
+    assert told["resolved"] == {"model": {"model": "tiny", "max_model_len": 256}} and told["device"] == "remote"
 
 
 @pytest.mark.parametrize("options", [{"base_url": "localhost:8000"}, {"api": "responses"}, {"retry": 3}])
