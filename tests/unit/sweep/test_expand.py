@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from isocost import capabilities
 from isocost.capabilities import Role, capabilities_of, engine_names
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
@@ -150,7 +151,7 @@ def test_a_servers_setting_is_what_the_engine_declares(key):
     assert (session_id_of("s", engine) != session_id_of("s", planned.engine)) is (role is not Role.NEITHER)
 
 
-@given(st.sampled_from([key for key in CHANGED if not key.startswith("options.")]))
+@pytest.mark.parametrize("key", [key for key in CHANGED if not key.startswith("options.")])
 def test_of_an_engine_that_loads_its_model_every_setting_is_identity(key):
     planned = expand(sweep_from_text(TEXT))[0].point
     engine = changed(planned.engine, key) if key != "engine" else planned.engine.model_copy(update={"engine": "replay"})
@@ -163,6 +164,22 @@ def test_what_is_exempt_has_a_reason_and_is_a_setting():
         exempt = capabilities_of(name).exempt
         assert all(told.reason for told in exempt.values())
         assert exempt.keys() <= set(settings_of(name))
+
+
+def test_a_new_engine_is_known_by_what_it_declares(monkeypatch):
+    """Nothing of the sweep's room names an engine: a class that is registered in a file of its own is enough."""
+    monkeypatch.setattr(capabilities, "_DECLARED", dict(capabilities._DECLARED))
+    text = SERVER.replace("engine: openai", "engine: mine")
+    with pytest.raises(IsocostError, match=r"engine\.engine: unknown value \(got 'mine'\)\. Known engines: openai, replay, vllm"):
+        sweep_from_text(text)
+    exempt = {"options.base_url": capabilities.Exempt(Role.NEITHER, "where it is")}
+    told = capabilities.Capabilities(loads_model=False, tells_configuration=False, tells_version=False, exempt=exempt)
+    capabilities.declare("mine", told)
+    (first, *_), (moved, *_) = plan_sessions(sweep_from_text(text)), plan_sessions(sweep_from_text(text.replace("http://a", "http://b")))
+    assert first.session_id == moved.session_id and session_from_json(first.model_dump_json()) == first
+    capabilities.declare("mine", capabilities.Capabilities(loads_model=True, tells_configuration=False, tells_version=False))
+    with pytest.raises(IsocostError, match="key max_model_len is missing"):
+        sweep_from_text(text)
 
 
 def test_a_server_needs_no_sizes_and_a_session_banked_under_an_old_id_stays_readable():
