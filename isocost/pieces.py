@@ -34,7 +34,7 @@ from isocost.store import Store
 
 RECORD_SCHEMA = 1
 # Libraries whose numbers go into tables: another version may give another last digit.
-_LIBRARIES = ("numpy", "scipy", "numba", "polars", "duckdb", "pyarrow", "moocore", "reasoning-gym", "sympy")
+_LIBRARIES = ("numpy", "scipy", "numba", "polars", "duckdb", "pyarrow", "moocore", "reasoning-gym", "sympy", "mpmath")
 _CODE_SUFFIXES = {".py", ".sql", ".yaml", ".json"}
 
 # Path relative to the store's root -> size, time of change in ns, SHA-256.

@@ -35,7 +35,7 @@ _SAID = re.compile(
     r"(?:\b(?:option|choice|choose|chose|choosing|select|selected|pick|go with|going with|(?:it|that|this)"
     r"(?: is|'s| must be| should be| would be)|"
     r"must be|therefore|thus|so|hence|answer|cevap|yanıt|antwoord|svar|antwort|respuesta|réponse|risposta|resposta|jawaban|ответ|"
-    r"wähle|elijo|choisis)\b\s*[:,]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|"
+    r"wähle|elijo|choisis)\b\s*[:,-]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|"
     r"(?:选择|选|選擇|選|选项|選項|故选)\s*)"
     r"[(\[*\"'（]*(?P<after>[A-Z])(?![A-Za-z0-9'’])[)\]*\"'）]*(?P<rest>[^\n]{0,40})"
     r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be)\s+(?:clearly\s+|obviously\s+)?"
@@ -47,6 +47,8 @@ _REJECTED = re.compile(
     r"(?:not|wrong|incorrect|false|ruled|eliminated|excluded|impossible)",
     re.IGNORECASE,
 )
+_DENIED = re.compile(r"(?:\bnot|n't|\bnever|\bcannot)\s+\Z", re.IGNORECASE)
+_A_FIRST = re.compile(r"\W*A\s*[:：]")
 _LABEL = re.compile(r"^[ \t]*[(\[*]*([A-Z])[)\].:]", re.MULTILINE)
 _OPTION = re.compile(r"(?:^|\s)[(\[]?([A-Z])[)\].:](?=\s|\S)")
 
@@ -103,6 +105,9 @@ class MultipleChoice:
         searched = extract.tail(text)
         if marked is not None:
             named = _named(marked.text, options)
+            names_any = _CAPITAL.search(marked.text) or _BRACKETED.search(marked.text)
+            if named is None and not names_any and _A_FIRST.match(searched) and "A" in options:
+                return "A"  # "A: Paris" begins with a label; "A: (B)" with the mark of an answer
             if named is not None or truncated:
                 return named
             after = searched.rpartition(marked.text)[2]
@@ -174,7 +179,8 @@ def _alone(text: str, options: frozenset[str]) -> str | None:
         return None
     if first and first["letter"].upper() in options and re.match(r",\s*(?:because|since|as|for)\b", lines[0][first.end() :]):
         return first["letter"]
-    if len(labels) <= 1 and first and first["close"] and first["letter"].upper() in options and re.match(r"\s|$", lines[0][first.end() :]):
+    is_list = len(labels) > 1 and min(labels) == "A" == lines[0].lstrip("([*")[:1]
+    if not is_list and first and first["close"] and first["letter"].upper() in options and re.match(r"\s|$", lines[0][first.end() :]):
         return first["letter"]
     return None
 
@@ -184,6 +190,8 @@ def _said(text: str, options: frozenset[str]) -> str | None:
     found = []
     for match in _SAID.finditer(text):
         letter = match["after"] or match["before"]
+        if _DENIED.search(text, max(match.start() - 12, 0), match.start()):
+            continue
         if not letter.isupper() or letter not in options:
             continue
         rest = text[match.end("after") :] if match["after"] else ""

@@ -29,7 +29,7 @@ def test_every_known_mark_is_a_thought_that_counts_only_when_it_ended(marks, cha
 
 
 @given(PLAIN, PLAIN, PLAIN, PLAIN, st.sampled_from(THOUGHT_MARKS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_what_is_said_is_what_stands_outside_of_thoughts(before, thought, between, last, marks):
     opening, closing = marks
     assert said(f"{before}{opening}{thought}{closing}{between}{opening}{thought}{closing}{last}") == (before + between + last, True)
@@ -105,7 +105,7 @@ def test_a_question_that_is_repeated_first_is_no_end(question):
 
 
 @given(st.text(max_size=120))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_cutting_only_ever_shortens(text):
     kept = turn(text)
     assert kept in text
@@ -135,7 +135,7 @@ def test_only_offered_letters_are_options(text, choice):
 
 
 @given(st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_all_letters_are_options_and_two_are_none(first, second):
     assert verifier_of("multiple_choice").check_reference(f"({first})") is None
     for text in (

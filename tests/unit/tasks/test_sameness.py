@@ -15,6 +15,8 @@ from isocost.tasks.formulas.reader import read
 from isocost.tasks.formulas.trees import num
 from isocost.tasks.registry import verifier_of
 
+pytestmark = pytest.mark.slow
+
 SYMBOLIC = verifier_of("symbolic")
 POOL = sorted({text for verifier, *texts, _ in TABLE if verifier == "symbolic" for text in texts if len(text) < 60})
 
@@ -105,7 +107,6 @@ def test_powers_factorials_and_binomials_beyond_floats_are_exact(first, second, 
 
 @given(st.sampled_from(POOL), st.sampled_from(POOL))
 @settings(max_examples=150, deadline=None)
-@pytest.mark.slow
 def test_sameness_is_symmetric_and_canonical_spelling_keeps_it(first, second):
     one, two = SYMBOLIC.canonical(first), SYMBOLIC.canonical(second)
     assert SYMBOLIC.canonical(one) == one
@@ -136,7 +137,6 @@ PAIR = st.recursive(ATOM.map(lambda text: (text, text)), expressions, max_leaves
 
 @given(PAIR, st.integers(1, 250))
 @settings(max_examples=60, deadline=None)
-@pytest.mark.slow
 def test_an_expression_equals_itself_rewritten_and_not_itself_and_a_little_more(pair, k):
     first, second = pair
     assert SYMBOLIC.equivalent(first, second) and SYMBOLIC.equivalent(second, first)
