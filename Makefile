@@ -16,7 +16,7 @@ export XDG_CACHE_HOME ?= $(CURDIR)/.cache
 export XDG_CONFIG_HOME ?= $(CURDIR)/.cache/config
 endif
 
-.PHONY: help setup home model demo test unit ui bench coverage dictionary lock lint clean browser
+.PHONY: help setup home model demo test unit ui bench coverage dictionary lock lint clean tools
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
@@ -37,11 +37,12 @@ demo: model home  ## run the sweep `quickstart` through Dagster and show the fro
 ui: setup home  ## serve the Dagster UI on localhost
 	@"$(BIN)/dagster" dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
-browser:  # headless Chromium for the UI test, where apt and the rights for it are there
-	@command -v chromium >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
-	  && (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null 2>&1 || echo "no chromium: the UI test will be skipped"; }
+tools:  # headless Chromium for the UI test, bubblewrap for model-written code, where apt and the rights for it are there
+	@command -v chromium >/dev/null && command -v bwrap >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	  && (apt-get update -qq && apt-get install -y -qq chromium bubblewrap) >/dev/null 2>&1 \
+	  || echo "no chromium or no bubblewrap: the tests that need them will be skipped"; }
 
-test: setup browser  ## all tests
+test: setup tools  ## all tests
 	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
 	@"$(BIN)/python" -m pytest tests/unit -m slow -q
 	@"$(BIN)/python" -m pytest tests/real -n 2 -q

@@ -1,4 +1,4 @@
-"""The command line: ``isocost plan | import | bank | compare | refresh``.
+"""The command line: ``isocost plan | import | bank | compare | refresh | doctor``.
 
 Lives here: arguments and printing. Not here: what the commands do. Long computations import their rooms inside the command, so that
 ``isocost --help`` answers at once. Running a sweep through Dagster is ``python -m pipelines.run``.
@@ -106,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser("refresh", help="bring everything derived up to date with what is banked")
     again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
     again.set_defaults(run=_refresh)
+
+    look = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
+    look.set_defaults(run=_doctor)
     return parser
 
 
@@ -230,6 +233,16 @@ def _compare(arguments: argparse.Namespace) -> int:
     known = {"clusters": store.read("core_problems"), "comparisons": store.read("out_comparisons"), "points": store.read("core_points")}
     found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, **known)
     print("\n".join(comparison_lines(found)))
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from isocost.doctor import examine
+
+    for finding in examine(arguments.data):
+        print(f"  {'yes' if finding.is_there else 'no ':<4}{finding.name:<28}{finding.detail}")
+        if finding.remedy:
+            print(f"      {'':<28}{finding.remedy}")
     return 0
 
 
