@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     again.set_defaults(run=_refresh)
 
     look = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
-    look.set_defaults(run=_doctor)
+    look.set_defaults(run=_doctor, makes_root=True)  # asks nothing of a data root
     return parser
 
 
