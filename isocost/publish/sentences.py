@@ -72,7 +72,7 @@ def cut_off(facts: Facts) -> str:
     if rows.is_empty():
         return ""
     worst = rows.head(_MOST_NAMED)
-    named = ", ".join(
+    named = "; ".join(
         f"{row['configuration']} on {row['task']} {labels.percent(row['truncated_ratio'], 0)}" for row in worst.iter_rows(named=True)
     )
     more = f" and {labels.count(rows.height - worst.height)} more" if rows.height > worst.height else ""

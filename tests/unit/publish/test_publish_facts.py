@@ -145,7 +145,7 @@ def test_what_the_budget_cut_off_is_said_with_names_and_shares(lab):
     cut = pl.when(pl.col("configuration") == "think").then(0.79).otherwise(0.1)
     facts = gathered(lab | {"out_point_summary": lab["out_point_summary"].with_columns(truncated_ratio=cut)})
     text = sentences.cut_off(facts).replace(NBSP, " ")
-    assert text.startswith("Cut off: in 2 of 4 configurations") and "think on adding 79 %, think on sorting 79 %" in text
+    assert text.startswith("Cut off: in 2 of 4 configurations") and "think on adding 79 %; think on sorting 79 %" in text
     assert sentences.cut_off(gathered(lab)) == ""
     top = sentences.headline(facts, "adding", facts.first_axis)
     assert top.best.split(" for ")[0].endswith("think") and "79 % of its samples were cut off" in top.doubt.replace(NBSP, " ")
