@@ -291,3 +291,36 @@ def _attempt(folder: Path, path: Path, mapping: dict) -> pl.DataFrame | str:
         return read_imports(folder / "lake", import_ids=[report.import_id]).collect().sort("record_index")
     except IsocostError as error:
         return str(error)
+
+
+_CELL = {"outs": st.lists(st.text(max_size=2), max_size=3), "ok": st.lists(st.booleans(), max_size=3), "n": st.integers(-2, 9)}
+_TYPED = st.fixed_dictionaries(
+    {"id": st.sampled_from("ab"), "gold": st.sampled_from(["4", ""]), **{k: st.none() | v for k, v in _CELL.items()}}
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.lists(_TYPED, min_size=1, max_size=3))
+def test_drawn_parquet_files_go_both_ways_alike(tmp_path_factory, monkeypatch, records) -> None:
+    folder = tmp_path_factory.mktemp("n")
+    schema = {"id": pl.String, "gold": pl.String, "outs": pl.List(pl.String), "ok": pl.List(pl.Boolean), "n": pl.Int64}
+    pl.DataFrame(records, schema=schema).write_parquet(folder / "t.parquet")
+    mapping = {"columns": {"problem": "id", "reference": "gold", "output": "outs", "correct": "ok", "output_tokens": "n"}}
+    fast = _attempt(folder / "fast", folder / "t.parquet", mapping)
+    with monkeypatch.context() as patch:
+        patch.setattr(generic.Generic, "write_fast", lambda *_: None)
+        slow = _attempt(folder / "slow", folder / "t.parquet", mapping)
+    if isinstance(fast, str) or isinstance(slow, str):
+        assert fast == slow
+    else:
+        assert_frame_equal(fast.drop("source_place"), slow.drop("source_place"))
+
+
+def test_the_example_of_the_guide(repo: Path, tmp_path: Path) -> None:
+    page = (repo / "docs" / "guides" / "importing.md").read_text(encoding="utf-8").partition("### Samples in lists")[2]
+    record, mapping = (page.split(f"```{kind}\n")[1].split("```")[0] for kind in ("json", "yaml"))
+    (tmp_path / "m.yaml").write_text(mapping)
+    (tmp_path / "t.jsonl").write_text(record)
+    frame = load(tmp_path, tmp_path / "t.jsonl", tmp_path / "m.yaml")
+    assert frame["output_text"].to_list() == ["The answer is 4", "The answer is 5"]
+    assert frame["label_correct"].to_list() == [True, False] and frame["output_tokens"].to_list() == [12, 9]
