@@ -170,7 +170,7 @@ def test_a_new_engine_is_known_by_what_it_declares(monkeypatch):
     """Nothing of the sweep's room names an engine: a class that is registered in a file of its own is enough."""
     monkeypatch.setattr(capabilities, "_DECLARED", dict(capabilities._DECLARED))
     text = SERVER.replace("engine: openai", "engine: mine")
-    with pytest.raises(IsocostError, match=r"engine\.engine: unknown value \(got 'mine'\)\. Known engines: openai, replay, vllm"):
+    with pytest.raises(IsocostError, match=r"engine\.engine: unknown value \(got 'mine'\)\. Known values: openai, replay, vllm"):
         sweep_from_text(text)
     exempt = {"options.base_url": capabilities.Exempt(Role.NEITHER, "where it is")}
     told = capabilities.Capabilities(loads_model=False, tells_configuration=False, tells_version=False, exempt=exempt)
