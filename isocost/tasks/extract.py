@@ -27,7 +27,8 @@ _BOX_BARE = re.compile(r"\\f?boxed\s*([0-9]+(?:\.[0-9]+)?|[A-Za-z])(?![A-Za-z])"
 
 # Words for "answer" and "result", and what links them with the answer, by the scripts in which they stand.
 _WORDS = (
-    "answer|answers|result|correct option|right option|best option|correct choice|best choice|right choice|my choice|final choice|chosen option|correct letter|"
+    "answer|answers|result|correct option|right option|best option|correct choice|best choice|right choice|my choice|"
+    "final choice|chosen option|correct letter|"
     "antwort|ergebnis|lösung|réponse|reponse|résultat|respuesta|resultado|respuesta final|risposta|risultato|resposta|antwoord|"
     "odpowiedź|odpowiedz|wynik|odpověď|svar|svaret|vastaus|cevap|yanıt|sonuç|răspuns|răspunsul|válasz|jawaban|"
     "ответ|результат|відповідь|отговор|одговор|απάντηση|đáp án|câu trả lời|correcte|opción correcta|opção correta|option correcte|"

@@ -110,7 +110,8 @@ def test_powers_factorials_and_binomials_beyond_floats_are_exact(first, second, 
 def test_sameness_is_symmetric_and_canonical_spelling_keeps_it(first, second):
     one, two = SYMBOLIC.canonical(first), SYMBOLIC.canonical(second)
     assert SYMBOLIC.canonical(one) == one
-    assert read(one) == read(first)
+    if read(first) is not None:  # words that name a number become that number
+        assert read(one) == read(first)
     assert SYMBOLIC.equivalent(one, two) == SYMBOLIC.equivalent(two, one)
     assert grade_text("symbolic", first, rf"\boxed{{{second}}}").correct in (True, False, None)
 
