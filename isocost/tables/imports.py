@@ -250,11 +250,14 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
 
 def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
     """The source's verdict; its extracted answers make classes, each with one verdict and one score."""
-    label, score = pl.col("label_correct"), pl.coalesce("label_score", pl.col("label_correct").cast(pl.Float64))
+    # A score of 1 or 0 is a verdict, whichever way it came in; one between them is an expected score and no verdict.
+    by_score = pl.when(pl.col("label_score").is_in([0.0, 1.0])).then(pl.col("label_score") == 1.0)
+    label = pl.coalesce("label_correct", by_score)
+    score = pl.coalesce("label_score", pl.col("label_correct").cast(pl.Float64))
     has_verdict = pl.col("has_verdict")
     has_answer = pl.col("answer").is_not_null() & (pl.col("answer").str.strip_chars() != "")
     is_parsed = has_verdict & has_answer
-    key = pl.when(is_parsed).then(pl.struct("answer", "label_correct", "label_score"))
+    key = pl.when(is_parsed).then(pl.struct("answer", label.alias("verdict"), "label_score"))
     # Who labels a sample that says nothing has judged it; who does not has left it open.
     is_open = pl.col("is_unanswered") & ~has_verdict
     is_wrong = is_open if unanswered == "wrong" else pl.lit(False)

@@ -100,6 +100,12 @@ def test_scores_between_wrong_and_right_stay_expected_scores(scores: list[float]
     assert found["correct"].to_list() == [None if 0 < score < 1 else score == 1 for score in scores]
 
 
+@pytest.mark.parametrize(("score", "correct"), [(0.0, False), (1.0, True), (0.5, None)])
+def test_a_score_without_a_verdict_is_one_at_its_ends(score: float, correct: bool | None) -> None:
+    found = samples({"answer": "x", "label_score": score})
+    assert found.select("correct", "score", "is_valid", "parse_status").rows() == [(correct, score, True, "parsed")]
+
+
 def test_the_verdict_of_the_source_wins_over_its_error_flag() -> None:
     found = samples(
         {"error": "timeout", "label_correct": False, "label_score": 0.0}, {"error": "timeout"}, {"output_text": "x", "label_correct": True}
