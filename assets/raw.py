@@ -104,6 +104,7 @@ class ImportConfig(dg.Config):
         verifier: verifier that judges every text; "none" where the source's own labels judge, which they also do where it is empty and
             no verifier judged this source before.
         condition: settings that the source does not state, such as the hardware.
+        metric: the metric whose score is the verdict, where the source has several; empty for its usual one.
     """
 
     format: str
@@ -113,6 +114,7 @@ class ImportConfig(dg.Config):
     mapping: str = ""
     verifier: str = ""
     condition: dict[str, str] = Field(default_factory=dict)
+    metric: str = ""
 
 
 @dg.asset(
@@ -135,6 +137,7 @@ def raw_imports(context: dg.AssetExecutionContext, config: ImportConfig, store: 
         mapping=Path(config.mapping) if config.mapping else None,
         verifier=config.verifier or None,
         condition=config.condition,
+        metric=config.metric or None,
     )
     told = {"status": report.status, "import_id": report.import_id, "warnings": "; ".join(report.warnings) or "none"}
     return result("raw_imports", report.records, store.open().lake, **told)

@@ -213,7 +213,8 @@ def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False, verdict
     if bank.ungraded.any():
         reasons["ungraded_samples"] = bank.ungraded
     if verdicts and bank.partial.any():
-        reasons["partial_credit"] = bank.partial
+        # Of all problems: those without partial credit are no sample of them, and their mean would say what nobody measured.
+        reasons["partial_credit"] = np.ones_like(bank.partial)
     if answers and bank.unclassed.any():
         reasons["answers_not_banked"] = bank.unclassed
     return reasons

@@ -43,7 +43,6 @@ class _Curve:
     problems: tuple[str, ...]
     samples: np.ndarray
     correct: np.ndarray
-    n_undefined: int  # problems with partial credit, which have no coverage
 
     @cached_property
     def budgets(self) -> np.ndarray:
@@ -65,7 +64,7 @@ class _Curve:
             return self
         rows = np.array([problem in problems for problem in self.problems])
         ids = tuple(problem for problem in self.problems if problem in problems)
-        return _Curve(self.point_id, self.model_variant, self.prompt, ids, self.samples[rows], self.correct[rows], self.n_undefined)
+        return _Curve(self.point_id, self.model_variant, self.prompt, ids, self.samples[rows], self.correct[rows])
 
 
 def build_coverage_bands(
@@ -80,8 +79,8 @@ def build_coverage_bands(
     """Draws the pass@k curve of every configuration and the difference of every two on one task.
 
     Args:
-        samples: core_samples; valid graded rows are used. Tasks do not depend on each other: one task's samples give its rows. Problems
-            with partial credit have no coverage: they are left out and counted.
+        samples: core_samples; valid graded rows are used. Tasks do not depend on each other: one task's samples give its rows. A
+            configuration with partial credit has no coverage and no row.
         counts: core_counts, used with them; none where None.
         clusters: optional problem_id and cluster_id, e.g. core_problems; problems of a cluster share a multiplier.
         draws: multiplier draws of each band, rounded up to a power of two; fewer where a task has many curves or pairs.
@@ -115,14 +114,13 @@ def _curves(samples: pl.DataFrame, counts: pl.DataFrame | None) -> Iterator[tupl
     """Counts of correct samples by problem for every configuration of a task, tasks and configurations in order of name."""
     for task, part in tallies(samples, counts).group_by("task", maintain_order=True):
         curves = []
-        for point, everything in part.group_by("point_id", maintain_order=True):
-            rows = everything.filter(pl.col("n_partial") == 0)
-            if rows.is_empty():
+        for point, rows in part.group_by("point_id", maintain_order=True):
+            if rows["n_partial"].sum():
                 continue
             first = rows.row(0, named=True)
             told = (str(point[0]), first["model_variant"], first["prompt"], tuple(rows["problem_id"].to_list()))
             n, c = (rows[name].to_numpy().astype(np.int64) for name in ("n", "c"))
-            curves.append(_Curve(*told, n, c, everything.height - rows.height))
+            curves.append(_Curve(*told, n, c))
         yield str(task[0]), curves
 
 
@@ -155,7 +153,6 @@ def _curve_rows(curve: _Curve, known: dict[str, str | None], options: dict) -> l
         options = options | {"draws": band.draws}
         low, high = np.minimum(low, values.mean(axis=1)), np.maximum(high, values.mean(axis=1))
     name = {"model_variant": curve.model_variant, "prompt": curve.prompt, "point_id": curve.point_id, **_shared(curve, units, options)}
-    name["n_problems_undefined"] = curve.n_undefined
     return [
         {
             **name,

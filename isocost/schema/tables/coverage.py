@@ -55,12 +55,6 @@ COVERAGE_BANDS = Table(
         ),
         Column("band_high", "float64", "Upper edge of that band, or pass_at_k_high where that is higher.", unit="ratio"),
         Column("band_multiplier", "float64", "Quantile of the largest |error| / standard error over the curve (multiplier bootstrap)."),
-        Column(
-            "n_problems_undefined",
-            "int32",
-            "Problems left out because a sample has partial credit: nobody can say that one of k samples is right.",
-            unit="problems",
-        ),
         *_DRAWS,
     ),
 )

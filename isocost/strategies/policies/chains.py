@@ -50,7 +50,7 @@ def unusable(banks: Sequence[PointBank], *, verdicts: bool = False) -> dict[str,
     ungraded = np.any([bank.ungraded for bank in banks], axis=0)
     partial = np.any([bank.partial for bank in banks], axis=0) if verdicts else np.zeros_like(ungraded)
     reasons |= {"ungraded_samples": ungraded} if ungraded.any() else {}
-    return reasons | ({"partial_credit": partial} if partial.any() else {})
+    return reasons | ({"partial_credit": np.ones_like(partial)} if partial.any() else {})
 
 
 def usable_rows(undefined: dict[str, Bools]) -> Bools:
