@@ -67,8 +67,8 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """Whether the root is one: it holds a lake or core tables."""
-        return any((self.root / name).is_dir() for name in ("lake", "core"))
+        """Whether the root is one: it holds a lake, or tables that came without theirs."""
+        return any((self.root / name).is_dir() for name in ("lake", "core", "out"))
 
     def existing(self) -> Store:
         """This store, for whoever reads what others have made.
@@ -80,7 +80,7 @@ class Store:
             return self
         what = "there is no data root here"
         if self.root.is_dir():
-            what = "is no data root: it holds neither a lake nor core tables"
+            what = "is no data root: it holds neither a lake nor tables"
         elif self.root.exists():
             what = "is no folder"
         near = difflib.get_close_matches(self.root.name, _roots_in(self.root.parent), n=1)

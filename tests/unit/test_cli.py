@@ -180,9 +180,10 @@ def commands() -> list[str]:
 
 REST = {"compare": ["oc-1", "oc-2"], "bank": ["verify"], "plan": ["s.yaml"], "import": ["counts", "c.jsonl"]}
 MAKES = {"plan", "import"}
+ASKS_NOTHING = {"doctor"}  # looks at the machine, not at a data root
 
 
-@pytest.mark.parametrize("command", [name for name in commands() if name not in MAKES])
+@pytest.mark.parametrize("command", [name for name in commands() if name not in MAKES | ASKS_NOTHING])
 @pytest.mark.parametrize("kind", ["missing", "foreign", "file"])
 def test_a_data_root_that_is_none_is_refused_by_its_path_and_nothing_is_made(tmp_path: Path, capsys, command: str, kind: str) -> None:
     root = tmp_path / "date"
