@@ -12,6 +12,7 @@ import pytest
 
 from isocost import cli
 from isocost.bank.importers import registered
+from isocost.settings import NAME as SETTINGS
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
@@ -89,8 +90,6 @@ def test_every_isocost_command_parses(page: Path) -> None:
         if words[1] == "import":
             assert words[2] in registered(), line
 
-
-from isocost.settings import NAME as SETTINGS
 
 READ_BY_USERS = [REPO / "README.md", *sorted((REPO / "docs" / "guides").glob("*.md"))]
 
