@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -26,6 +27,9 @@ from isocost.pieces import Rows
 from isocost.schema.frames import empty
 from isocost.settings import replay_options
 from isocost.store import Store
+
+if TYPE_CHECKING:
+    from isocost.tables.problem_rows import ProblemRows
 
 Frames = dict[str, pl.DataFrame]
 
@@ -55,7 +59,7 @@ def derive_frontiers(rows: Rows | Store) -> Frames:
     from isocost.tables.frontiers import build_frontiers
 
     points, problems = rows.read("core_points"), rows.read("core_problems")
-    found = build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
+    found = build_frontiers(*_outcomes_by_piece(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
     return {name: frame for name, frame in found.items() if name != "out_task_means"}
 
 
@@ -64,7 +68,7 @@ def derive_frontiers_over_tasks(rows: Rows | Store) -> Frames:
     from isocost.tables.frontiers import build_frontiers
 
     points, problems = rows.read("core_points"), rows.read("core_problems")
-    found = build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems, only_over_tasks=True)
+    found = build_frontiers(*_outcomes_by_piece(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems, only_over_tasks=True)
     return {name: frame for name, frame in found.items() if name != "out_comparisons"}
 
 
@@ -91,10 +95,10 @@ def derive_scaling(rows: Rows | Store) -> Frames:
     from isocost.tables.anytime import build_effort_frontier, build_token_elasticity
     from isocost.tables.scaling import build_scaling
 
-    outcomes, problems = _outcomes(rows)
+    outcomes, problems = _outcomes_by_piece(rows)
     clusters, samples, counts = (rows.read(name) for name in ("core_problems", "core_samples", "core_counts"))
     chains = outcomes.filter(pl.col("point_ids").list.len() > 1)
-    frames = build_scaling(chains, problems.join(chains, on="outcome_id", how="semi", maintain_order="left"), clusters=clusters)
+    frames = build_scaling(chains, problems, clusters=clusters)
     frames["out_token_elasticity"] = build_token_elasticity(outcomes, problems, clusters=clusters)
     frames["out_effort_frontier"] = build_effort_frontier(samples, counts=counts)
     frames["out_compute_optimal"] = build_compute_optimal(samples, counts=counts)
@@ -177,6 +181,18 @@ def derive_summary(rows: Rows | Store) -> Frames:
 
 def _outcomes(rows: Rows | Store) -> tuple[pl.DataFrame, pl.DataFrame]:
     return rows.read("out_strategy_outcomes"), rows.read("out_strategy_problems")
+
+
+def _outcomes_by_piece(rows: Rows | Store) -> tuple[pl.DataFrame, ProblemRows]:
+    """The same with the problems read when they are needed: there may be millions of rows of them."""
+    from isocost.memory import Workspace
+    from isocost.tables.problem_rows import ProblemRows
+
+    memory = rows.memory if isinstance(rows, Rows) else None
+    # A quarter for matrices of outcomes and problems; those of outcomes and draws, of which several are needed, take the rest.
+    workspace = Workspace(None if memory is None else memory // 4, rows.root / "out" / ".aside")
+    columns = tuple(empty("out_strategy_problems").columns)
+    return rows.read("out_strategy_outcomes"), ProblemRows(rows.readers("out_strategy_problems"), columns, workspace)
 
 
 @dataclass(frozen=True)
