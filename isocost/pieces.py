@@ -18,8 +18,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -33,6 +34,8 @@ from isocost.schema.registry import table as table_of
 from isocost.store import Reader, Store
 
 RECORD_SCHEMA = 1
+# Samples that one query looks at together, where the points of a task do not depend on each other.
+ROWS_AT_ONCE = 100_000
 # Libraries whose numbers go into tables: another version may give another last digit.
 _LIBRARIES = ("numpy", "scipy", "numba", "polars", "duckdb", "pyarrow", "moocore", "reasoning-gym", "sympy", "mpmath")
 _CODE_SUFFIXES = {".py", ".sql", ".yaml", ".json"}
@@ -286,6 +289,18 @@ class Rows:
         """
         self._refuse_unsaid(table_name)
         return self.store.readers(table_name, None if self.per == "all" else self._pieces())
+
+    def by_points(self, table_name: str, most: int = ROWS_AT_ONCE) -> list[Rows]:
+        """The rows of a task cut into groups of its points: as many groups as keep each near so many rows of a table.
+
+        For computations that look at every point by itself; whatever else they read is cut to the same points.
+        """
+        if self.per != "task" or len(self.points) < 2:
+            return [self]
+        held = sum(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item() for path in self.files(table_name) if path.exists())
+        groups = min(max(1, -(-held // most)), len(self.points))
+        ends = [len(self.points) * place // groups for place in range(groups + 1)]
+        return [replace(self, per="point", points=self.points[first:last]) for first, last in pairwise(ends)]
 
     def _refuse_unsaid(self, table_name: str) -> None:
         if self.allowed is not None and table_name not in self.allowed:

@@ -119,6 +119,12 @@ def tables_of(path: Path) -> list[str]:
     return [name for name, table in sorted(all_tables().items()) if table.layer != "raw" and re.search(rf"\b{name}\b", text)]
 
 
+def columns_of(path: Path, table_name: str) -> list[str]:
+    """The columns of a table that a SQL file may read: those whose names are in it, in the table's order."""
+    text = path.read_text(encoding="utf-8")
+    return [column.name for column in all_tables()[table_name].columns if re.search(rf"\b{column.name}\b", text)]
+
+
 @contextmanager
 def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnection]:
     """As ``session``, over frames in memory: what a SQL file reads, cut to some of its rows."""

@@ -58,6 +58,7 @@ CONFIDENCE = 0.95
 ROUNDING = 1e-12
 RULE = "dominated where another costs no more, is no less accurate and is better in one; equal within 1e-12 relative; duplicates all kept"
 LEVELS = (0.05, 0.5, 0.95)
+MOST_COPIES = 16
 GRID = 40
 # Two-sided 95 % for the interval of the margin, one-sided 95 % for the two flags.
 TAILS = (0.025, 0.05)
@@ -293,7 +294,15 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
     outcomes = block.outcomes[picture.included]
     # Groups are numbered densely, so that a group's number is its place after sorting.
     grouped = outcomes.select("outcome_id", group=pl.Series(groups)).group_by("group", maintain_order=True).agg("outcome_id").sort("group")
-    copies = grouped["outcome_id"].gather(groups)
+    firsts = grouped["outcome_id"].list.first().gather(groups)
+    # Every member of a small group names all of it; of a large one only the first does, for n members would hold n x n names.
+    told = outcomes["outcome_id"] == firsts
+    told |= grouped["outcome_id"].list.len().gather(groups) <= MOST_COPIES
+    held = outcomes.select(group=pl.Series(groups), told=told).with_columns(
+        pl.when("told").then("group").otherwise(grouped.height).alias("place")
+    )
+    none = pl.Series([[]], dtype=pl.List(pl.String))
+    copies = pl.concat([grouped["outcome_id"], none]).gather(held["place"])
     drawn = {
         "cost": cost,
         "cost_low": picture.cost_low,
@@ -318,7 +327,7 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
         "dpfr_interpolated": dpfr(both, interpolated=True),
         "hypervolume_contribution": gain[groups],
         "is_knee": groups == (-1 if bend.index is None else groups[bend.index]),
-        "duplicate_of_outcome_id": copies.list.first(),
+        "duplicate_of_outcome_id": firsts,
         "duplicate_outcome_ids": copies,
     }
     # Undefined numbers become NULL; where and why is in each column's meaning.
