@@ -153,7 +153,7 @@ class LaidAside:
 
 
 def _runs(rows: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
-    """Places of the runs of neighbouring rows, at most 2**20 numbers of bytes at a time being no concern of the caller."""
+    """Places of the runs of neighbouring rows."""
     if not len(rows):
         return
     ends = [*(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
@@ -169,13 +169,27 @@ class Workspace:
 
     Attributes:
         memory: bytes for all that is open at once; no bound where None.
+        total: bytes for these and for all that is made of them; no bound where None.
         folder: where to lay matrices aside.
     """
 
     memory: int | None = None
     folder: Path | None = None
+    total: int | None = None
     open_bytes: int = 0
     n_laid_aside: int = 0
+
+    def refuse_beyond(self, size: int, what: str) -> None:
+        """Refuses what must be held at once and is more than there is.
+
+        Raises:
+            IsocostError: with what it takes.
+        """
+        if self.total is not None and size > self.total:
+            raise IsocostError(
+                f"{what} need {in_words(size)} of memory at once, and the budget is {in_words(self.total)}",
+                remedy=f"Give --memory {-(-size * 5 // 4 // 2**20)}MiB or more (or ${VARIABLE})",
+            )
 
     @contextmanager
     def matrix(self, shape: tuple[int, int]) -> Iterator[Floats | LaidAside]:

@@ -51,7 +51,10 @@ def derive_chains(rows: Rows | Store) -> Frames:
     from isocost.strategies import ChainStrategy, find_strategies
     from isocost.tables.outcomes import build_outcomes
 
-    samples = rows.read("core_samples", columns=_replayed({name for chain in find_strategies() if isinstance(chain, ChainStrategy) for name in chain.reads_lists}))
+    samples = rows.read(
+        "core_samples",
+        columns=_replayed({name for chain in find_strategies() if isinstance(chain, ChainStrategy) for name in chain.reads_lists}),
+    )
     outcomes, problems = build_outcomes(samples, counts=rows.read("core_counts"), only="chains")
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
@@ -220,7 +223,7 @@ def _outcomes_by_piece(rows: Rows | Store) -> tuple[pl.DataFrame, ProblemRows]:
 
     memory = rows.memory if isinstance(rows, Rows) else None
     # A quarter for matrices of outcomes and problems; those of outcomes and draws, of which several are needed, take the rest.
-    workspace = Workspace(None if memory is None else memory // 4, rows.root / "out" / ".aside")
+    workspace = Workspace(None if memory is None else memory // 4, rows.root / "out" / ".aside", memory)
     columns = tuple(empty("out_strategy_problems").columns)
     return rows.read("out_strategy_outcomes"), ProblemRows(rows.readers("out_strategy_problems"), columns, workspace)
 

@@ -17,6 +17,7 @@ import polars as pl
 from isocost.errors import IsocostError
 from isocost.frontier import Replicates, resample_counts, strip_replicates
 from isocost.hashing import canonical_json
+from isocost.memory import Workspace
 from isocost.tables.configurations import chain_name, configuration_names, shared_settings
 from isocost.tables.problem_rows import Matrix, ProblemRows, Stacked, strips
 
@@ -75,6 +76,11 @@ class Block:
     n_other_problems: int
     n_other_kind: int | None
     strata: tuple[tuple[slice, np.ndarray | None, bool], ...] = ()
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where its matrices are kept while they are open."""
+        return self.values.workspace
 
     @property
     def has_uncertainty(self) -> bool:

@@ -237,6 +237,9 @@ def _picture(block: Block, axis: str, quality: _Quality) -> _Picture | None:
     if included.size == 0:
         return None
     drawn = quality.drawn.take(included)
+    # The means of both and the margin of every outcome, which is written over for the errors, are needed side by side.
+    size = (len(drawn.means) + len(prices.means) + included.size) * len(block.counts) * 8
+    block.workspace.refuse_beyond(size, f"{included.size:,} outcomes and {len(block.counts):,} draws of task {block.task} on {axis}")
     cost, accuracy = (snap(side.center(block.weights)[side.copy_of], ROUNDING) for side in (prices, drawn))
     if (cost < 0).any():
         raise IsocostError(

@@ -115,6 +115,11 @@ class Matrix:
         """Outcomes and problems."""
         return self.outcomes.height, self.size
 
+    @property
+    def workspace(self) -> Workspace:
+        """Where it is kept while it is open."""
+        return self.rows.workspace
+
     @contextmanager
     def open(self) -> Iterator[Floats | LaidAside]:
         """The numbers, an array or what is read like one by rows; forgotten at the end."""
@@ -158,6 +163,11 @@ class Stacked:
     def shape(self) -> tuple[int, int]:
         """Outcomes and problems."""
         return len(self.parts[0][1]), sum(matrix.size for matrix, _ in self.parts)
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where it is kept while it is open."""
+        return self.parts[0][0].workspace
 
     @contextmanager
     def open(self) -> Iterator[_Side]:
