@@ -105,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
 
     again = commands.add_parser("refresh", help="bring everything derived up to date with what is banked")
     again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
+    again.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="what it may take, such as 4GiB (default: $ISOCOST_MEMORY, else half of what is free); what does not fit goes in chunks",
+    )
     again.set_defaults(run=_refresh)
 
     look = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
@@ -248,12 +253,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _refresh(arguments: argparse.Namespace) -> int:
     from isocost import refresh
+    from isocost.memory import chosen_budget
     from isocost.settings import NAME, unknown_tasks
     from isocost.store import Store
 
     started = time.monotonic()
-    store = Store(arguments.data.resolve())
-    for done in refresh.everything(store, force=arguments.all):
+    store, memory = Store(arguments.data.resolve()), chosen_budget(arguments.memory)
+    print(refresh.needed(store).line(memory), flush=True)
+    for done in refresh.everything(store, force=arguments.all, memory=memory):
         pieces = done.built + done.reused
         told = f"   {done.reused} of {pieces} {done.unit} unchanged" if done.reused else ""
         print(f"  {done.name:<28}{sum(done.rows.values()):>10} rows  {time.monotonic() - started:6.1f} s{told}", flush=True)

@@ -28,8 +28,10 @@ from isocost.curate import (
     write_cards,
 )
 from isocost.errors import IsocostError
+from isocost.estimate import needed
 from isocost.hashing import sha256_hex
 from isocost.intake import bring_in, card_book, clashes, known_sources, lost_sources, plan_sweep, raw_rows
+from isocost.memory import chosen_budget
 from isocost.parts import (
     PARTS,
     STEPS,
@@ -71,6 +73,7 @@ __all__ = [
     "known_sources",
     "leave_out",
     "lost_sources",
+    "needed",
     "plan_sweep",
     "raw_rows",
     "write_cards",
@@ -97,7 +100,13 @@ class Derived:
 
 
 def derive(
-    store: Store, step: str, *, force: bool = False, ledger: Ledger | None = None, held: Mapping[str, Held] | None = None
+    store: Store,
+    step: str,
+    *,
+    force: bool = False,
+    ledger: Ledger | None = None,
+    held: Mapping[str, Held] | None = None,
+    memory: int | None = None,
 ) -> Derived:
     """Builds the pieces of one step that do not fit their inputs any more, and removes those that have none.
 
@@ -107,10 +116,12 @@ def derive(
         force: build all of them.
         ledger: records that were opened already.
         held: what each session holds, where that is known already.
+        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
         IsocostError: an input is damaged, or a file cannot be written; pieces that were finished stay.
     """
+    memory = chosen_budget() if memory is None else memory
     ledger = ledger or Ledger(store)
     held = held_by_sessions(store, ledger) if held is None else held
     rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
@@ -122,7 +133,7 @@ def derive(
             record = None if force else ledger.find("out", part.name, name)
             is_reused = record is not None and record.fingerprint == fingerprint
             if record is None or not is_reused:
-                record = ledger.write("out", part.name, name, fingerprint, _built(part, slice_))
+                record = ledger.write("out", part.name, name, fingerprint, _built(part, replace(slice_, memory=memory)))
             counts[is_reused] += 1
             for table, n in record.rows.items():
                 rows[table] += n
@@ -190,7 +201,7 @@ def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
         (store.root / "out" / f"{table}.parquet").unlink(missing_ok=True)
 
 
-def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
+def everything(store: Store, *, force: bool = False, memory: int | None = None) -> Iterator[Derived]:
     """Brings every derived table up to date with what is banked, then publishes; yields each step when it is done.
 
     A session or source whose bank is damaged does not stop the others: it is left out of every table; one whose session
@@ -199,13 +210,16 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     Args:
         store: the data root.
         force: build every piece, whether it fits or not.
+        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
-        IsocostError: a card file or the settings are broken, nothing was touched then; or at the end, when all else is published:
+        IsocostError: the memory is too small even for the smallest chunks, nothing was touched then; a card file or the settings are broken, nothing was touched then; or at the end, when all else is published:
             what was left out, and why.
     """
     card_book(store)  # every session is costed with it: broken, it would leave each of them out
     read_settings(store.root)
+    memory = chosen_budget() if memory is None else memory
+    needed(store).refuse_beyond(memory)
     ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
     for session_id in forget_vanished(store, ledger):
         yield Derived(f"{session_id} gone", {}, 0, 0)
@@ -239,14 +253,14 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
     held = held_by_sessions(store, ledger)
     for step in STEPS:
-        yield derive(store, step, force=force, ledger=ledger, held=held)
-    yield from _published(store, ledger, force=force)
+        yield derive(store, step, force=force, ledger=ledger, held=held, memory=memory)
+    yield from _published(store, ledger, force=force, memory=memory)
     if left_out:
         fate = "are in no table or as they were before" if kept else "are in no table"
         raise IsocostError(f"{told} and {fate}; the rest is published", remedy=why)
 
 
-def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived]:
+def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Iterator[Derived]:
     """Publishes, unless what is published was made from these very files and lies there as it was written."""
     inputs = [
         [path.relative_to(store.root).as_posix(), ledger.sum_of(path)] for name in store.stored_tables() for path in store.files(name)
@@ -262,9 +276,8 @@ def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived
     # The exports read every table and hand it to the other two; Polars and DuckDB leave the interpreter free meanwhile.
     handover = Handover(store.stored_tables())
     with ThreadPoolExecutor(max_workers=3) as pool:
-        exports, warehouse, page = (
-            pool.submit(publish, store, handover) for publish in (publish_exports, publish_warehouse, publish_report)
-        )
+        exports, warehouse = (pool.submit(publish, store, handover, memory // 3) for publish in (publish_exports, publish_warehouse))
+        page = pool.submit(publish_report, store, handover)
         rows = {"warehouse": warehouse.result().rows}
         yield Derived("warehouse", rows, 0, 0)
         tables = exports.result().rows
@@ -274,18 +287,18 @@ def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived
         ledger.note("out", "published", WHOLE, fingerprint, written, rows | {"exports": sum(tables.values())})
 
 
-def publish_warehouse(store: Store, handover: Handover | None = None) -> WarehouseReport:
+def publish_warehouse(store: Store, handover: Handover | None = None, memory: int | None = None) -> WarehouseReport:
     """Builds the warehouse with the outcome of every SQL check in it."""
     from isocost.publish.warehouse import build_warehouse
 
-    return build_warehouse(store, handover)
+    return build_warehouse(store, handover, memory=memory)
 
 
-def publish_exports(store: Store, handover: Handover | None = None) -> ExportReport:
+def publish_exports(store: Store, handover: Handover | None = None, memory: int | None = None) -> ExportReport:
     """Writes the Parquet exports."""
     from isocost.publish.exports import write_exports
 
-    return write_exports(store, handover)
+    return write_exports(store, handover, memory=memory)
 
 
 def publish_report(store: Store, handover: Handover | None = None) -> Path:

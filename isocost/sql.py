@@ -119,6 +119,12 @@ def tables_of(path: Path) -> list[str]:
     return [name for name, table in sorted(all_tables().items()) if table.layer != "raw" and re.search(rf"\b{name}\b", text)]
 
 
+def columns_of(path: Path, table_name: str) -> list[str]:
+    """The columns of a table that a SQL file may read: those whose names are in it, in the table's order."""
+    text = path.read_text(encoding="utf-8")
+    return [column.name for column in all_tables()[table_name].columns if re.search(rf"\b{column.name}\b", text)]
+
+
 @contextmanager
 def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnection]:
     """As ``session``, over frames in memory: what a SQL file reads, cut to some of its rows."""
@@ -148,7 +154,7 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, pat
     """Gives a stored table its view, or tells why it has none."""
     try:
         if {read_stamp(path) for path in paths} == {(table.name, table.schema_version)}:
-            connection.execute(f'CREATE VIEW "{table.name}" AS {_rows(table, paths)}')
+            connection.execute(f'CREATE VIEW "{table.name}" AS {rows_of(table, paths)}')
         else:  # a foreign file, or one of an older meaning: refused or lifted, as everywhere
             pieces = [path.stem.removeprefix("session=") for path in paths]
             connection.register(table.name, store.read_only(table.name, pieces))
@@ -157,7 +163,8 @@ def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, pat
     return None
 
 
-def _rows(table: Table, paths: list[Path]) -> str:
+def rows_of(table: Table, paths: list[Path]) -> str:
+    """A query for the rows of a table's files, each key once, in no order."""
     listed = ", ".join(quoted_file(path) for path in paths)
     if len(paths) == 1 or table.layer == "out":  # no two pieces of an out table hold one row
         return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
