@@ -19,7 +19,7 @@ MAX_TEXT = 200_000
 MAX_LINE = 2000
 """Characters looked at behind a mark."""
 _EMPTY = " \t\r*_`\"'.:：$"
-_TAG = re.compile(r"<(/?)(?:answer|final_answer)>", re.IGNORECASE)
+_TAG = re.compile(r"<(?:(/)?(?:answer|final_answer)>|\|(?:begin|(end))_of_box\|>)", re.IGNORECASE)
 _HASHES = re.compile(r"(?<!#)####[ \t]*([^\s#][^\n]*)")
 _HEADING = re.compile(r"[*_]*[^\W\d_]{2,}")
 _BRACE = re.compile(r"\\f?boxed\s*\{|[{}]")
@@ -116,14 +116,14 @@ def tail(text: str) -> str:
 
 
 def tagged(text: str) -> str | None:
-    """The content of the last complete <answer>...</answer>; None without one."""
+    """The content of the last complete <answer>...</answer> or <|begin_of_box|>...<|end_of_box|>; None without one."""
     start: int | None = None
     last: str | None = None
     searched = tail(text)
     if "<" not in searched:
         return None
     for match in _TAG.finditer(searched):
-        if not match[1]:
+        if not (match[1] or match[2]):
             start = match.end()
         elif start is not None:
             last, start = searched[start : match.start()].strip() or last, None

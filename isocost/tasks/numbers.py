@@ -57,6 +57,7 @@ _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+"
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 _DIGIT = re.compile(r"(?![0-9])\d|[٫٬]")
 """Digits of other scripts (Arabic, Bengali, Devanagari), and the Arabic marks between digits."""
+_BETWEEN = re.compile(r"(?<=[0-9]) x (?=[0-9$])")
 _UNDERLINED = re.compile(r"(?<![A-Za-z0-9_])(_{1,2})([^_\n]{1,200})\1(?![A-Za-z0-9_])")
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
 _AND_A_PART = re.compile(rf"(?<![0-9.,/])([0-9]+) and (?:([0-9]+/[0-9]+)(?![0-9/])|(?:a|an|one) ({'|'.join(_PARTS)})\b)", re.IGNORECASE)
@@ -70,6 +71,8 @@ def tidy(text: str) -> str:
         text = _RAISED.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPT)}}}", text)
         text = _THIN.sub(" ", text).replace("\u00a0", " ")
         text = _DIGIT.sub(_digit, unicodedata.normalize("NFKC", text))
+    if " x " in text:
+        text = _BETWEEN.sub(" × ", text)
     if "_" in text:
         text = _UNDERLINED.sub(r"\2", text)
     if " and " in text:

@@ -56,8 +56,11 @@ _DENIED = re.compile(
     r"(?:\bnot|n't|n’t|\brather than|\binstead of|\bnicht|\bpas|\bкак не|\bне|不是|而不是)(?: (?:be|equal to|equal|just|exactly|simply|the))?[ $*]*\Z",
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"(?<=[0-9%]) +\([^()]*\)[ .]*\Z")
+_COMMENT = re.compile(r"(?<=[0-9%])(?: +\([^()]*\)| *（[^（）]*）)[ .。]*\Z")
 _FEW_WORDS = 6
+_FIRST_LINE = re.compile(
+    r"\A\s*(?P<first>[^\n]{1,60})\n\s*[*_#]*(?:explanation|reason|because|here(?:'s| is)|justification|step|why|working|solution|proof|details)", re.IGNORECASE
+)
 _MAY_FOLLOW = re.compile(
     r"\\(?:text|mathrm|%|\$|,|;|!| |\)|\]|quad|qquad|degree|circ|mbox|\\|end|hspace|approx|boxed|n)|\^\s*\{?\s*\\circ|°|%|\}|\)|\]"
 )
@@ -204,6 +207,9 @@ def is_attached(after: str) -> bool:
 
 def last_number(text: str) -> str | None:
     """The last number of a text without a mark; the formula or word around it where it is only a part of that. None without numbers."""
+    first = _FIRST_LINE.match(text)
+    if first and value_of(first["first"].strip(_NOISE.replace("$", "").replace(".", ""))) is not None:
+        return number_in(first["first"], is_bare=False)  # the answer, then why
     formulas = list(DOLLARS.finditer(text))
     if formulas and not re.search(r"[0-9]", re.sub(r"\s", "", text[formulas[-1].end() :])):
         inner = next(group for group in formulas[-1].groups() if group)

@@ -35,14 +35,15 @@ _BRACKETED = re.compile(r"[(\[（]\s*([A-Za-z])\s*[)\]）]")
 _CAPITAL = re.compile(r"(?<![A-Za-z0-9'’-])([A-Z])(?![A-Za-z0-9'’])(?!\s*[-=+<>])")
 _VERB = r"(?:is|was|because|since|as|and|or|with|for|but|in|which|would|seems|fits|matches)\b"
 _SAID = re.compile(
-    r"(?:\b(?:option|choice|choose|chose|choosing|select|selected|pick|(?:I'd|I would|I'll|I) say|go with|going with|(?:it|that|this)"
+    r"(?:\b(?:option|choice|letter|guess|opción|opção|opzione|alternativa|вариант|probably|definitely|certainly|likely|choose|chose|choosing|select|selected|pick|(?:I'd|I would|I'll|I) say|go with|going with|(?:it|that|this)"
     r"(?: is|'s| must be| should be| would be)|"
     r"must be|therefore|thus|so|hence|answer|cevap|yanıt|antwoord|svar|antwort|respuesta|réponse|risposta|resposta|jawaban|ответ|"
-    r"wähle|elijo|choisis)\b\s*[:,-]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|"
+    r"wähle|elijo|choisis)\b\s*[:,-]?\s*(?:it is\s+|it's\s+|is\s+|option\s+|choice\s+)?|"
+    r"\b(?:option|choice|alternativa|opción|opção|opzione|вариант|one|fits)[^\n.,;:!?]{0,30}\s(?:is|es|é|è|est)\s+|"
     r"(?:选择|选|選擇|選|选项|選項|故选)\s*)"
     r"[(\[*\"'（]*(?P<after>[A-Z])(?![A-Za-z0-9'’])[)\]*\"'）]*"
-    r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be)\s+(?:clearly\s+|obviously\s+)?"
-    r"(?:the\s+)?(?:most\s+)?(?:correct|right|best|true|answer|accurate|appropriate)"
+    r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be|seems to be|looks)\s+(?:clearly\s+|obviously\s+)?"
+    r"(?:the\s+)?(?:most\s+)?(?:correct|right|best|true|answer|accurate|appropriate|plausible|likely|suitable|fitting)"
     r"|(?<![A-Za-z])[(\[*\"']*(?P<fits>[A-Z])[)\]*\"']*\s+(?:fits|matches|works|suits)\s+(?:the\s+)?best",
     re.IGNORECASE,
 )
@@ -51,7 +52,7 @@ _REJECTED = re.compile(
     r"(?:not|wrong|incorrect|false|ruled|eliminated|excluded|impossible)",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"(?:\bnot|n't|\bnever|\bcannot)\s+\Z", re.IGNORECASE)
+_DENIED = re.compile(r"(?:\bnot|n['’]t|\bnever|\bcannot|\bdoubt)\s+(?:(?:think|believe|say|sure|that|if|whether)\s+){0,3}\Z", re.IGNORECASE)
 _A_FIRST = re.compile(r"\W*A\s*[:：]")
 _FULL_WIDTH = {0xFEE0 + code: code for code in (*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1))}
 _LOOKALIKES = str.maketrans("АВСЕНІЈКМОРЅТХΑΒΕΗΙΚΜΝΟΡΤΧ", "ABCEHIJKMOPSTXABEHIKMNOPTX")
@@ -195,7 +196,9 @@ def _alone(text: str, options: frozenset[str]) -> str | None:
     first = _FIRST.match(lines[0])
     if first and _REJECTED.match(lines[0], first.end()):
         return None
-    if first and first["letter"].upper() in options and re.match(r",\s*(?:because|since|as|for)\b", lines[0][first.end() :]):
+    if first and first["letter"].upper() in options and re.match(
+        r",\s*(?:because|since|as|for)\b|\s+(?:because|since)\b", lines[0][first.end() :]
+    ):
         return first["letter"]
     if first and first["letter"].isupper() and re.match(r"\s+[-–—]\s+\S", lines[0][first.end() :]) and len(labels) < 2:
         return first["letter"] if first["letter"] in options - {"I"} else None
@@ -219,7 +222,7 @@ def _said(text: str, options: frozenset[str]) -> str | None:
         letter = match["after"] or match["before"] or match["fits"]
         if match["after"] and letter.islower() and re.search(r"(?:option|choice)\s*\Z", text[: match.start("after")], re.IGNORECASE):
             letter = letter.upper() if re.match(r"[)\]*\"'）]*\s*(?:[.,!]|\Z)", text[match.end("after") :]) else letter
-        if _DENIED.search(text, max(match.start() - 12, 0), match.start()):
+        if _DENIED.search(text, max(match.start() - 30, 0), match.start()):
             continue
         if not letter.isupper() or letter not in options:
             continue

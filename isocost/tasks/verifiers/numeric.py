@@ -50,7 +50,7 @@ class Numeric:
         """The number of the marked answer; else the last number of a finished text. What is not one number comes back as it is."""
         marked = extract.find_marked(text)
         if marked is not None:
-            found = prose.number_in(marked.text, is_bare=marked.kind != "phrase")
+            found = prose.number_in(marked.text, is_bare=marked.kind in ("box", "tag"))
             if found is not None or truncated:
                 return found
             after = extract.tail(text).rpartition(marked.text)[2]
