@@ -93,6 +93,8 @@ _TAKEN_BACK = re.compile(
     r"|\b(?:this|that|it)(?:'s|’s| is| was) (?:wrong|incorrect|not right|a mistake)\b|\bI made an? (?:\w+ )?(?:mistake|error)\b)",
     re.IGNORECASE,
 )
+_REGRETS = ("wait", "hold on", "actually", "oops", "correction", "scratch", "wrong", "incorrect", "not right", "mistake", "error")
+"""One of these is in everything that _TAKEN_BACK finds."""
 _CONCLUDED = re.compile(
     r"(?:(?:\A|[.!?:;,\n])[ \t]*(?:so|thus|therefore|hence)\b,?|\b(?:it|that)(?:'s|’s| is| should be| must be| gives| makes)|\bshould be)[ \t]+"
     r"(?!not\b|n't|indeed|correct|right\b|wrong|incorrect|a mistake|fine\b|because)(?P<conclusion>[^\n.]{1,80})[.!]?\s*\Z",
@@ -203,7 +205,8 @@ def _after(searched: str, match: re.Match[str], may_deny: bool) -> str | None:
 
 def _corrected(rest: str) -> str | None:
     """The conclusion by which a text takes an answer back and gives another one; None where it does not."""
-    back = _TAKEN_BACK.search(rest)
+    lower = rest.lower()
+    back = _TAKEN_BACK.search(rest) if any(word in lower for word in _REGRETS) else None
     if back is None:
         return None
     concluded = _CONCLUDED.search(rest, back.end())

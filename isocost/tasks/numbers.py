@@ -39,7 +39,7 @@ _EXPONENT = r"[eE](?P<e>[-+]?[0-9]{1,9})(?![A-Za-z0-9])"
 _SCALE = r"[ ]?(?P<scale>(?:hundred|thousand|million|billion|trillion|millionen|millones)\b|k\b)"
 NUMBER = re.compile(
     rf"(?<![A-Za-z_0-9.])(?P<sign>{_SIGN})(?:(?P<currency>[$€£¥₹])[ ]?)?(?P<inner>-(?=[0-9.]))?"
-    rf"(?:{_MIXED}|(?P<body>(?P<comma>{_COMMA_DECIMAL})|{_BODY})(?:{_TIMES}|{_POWER}|{_EXPONENT})?(?:/(?P<den>[0-9]+)(?![0-9/]))?)(?:{_SCALE})?",
+    rf"(?:{_MIXED}|(?P<body>(?P<comma>(?=[0-9]+(?:[. ][0-9]{{3}})*[,.][0-9])(?:{_COMMA_DECIMAL}))|{_BODY})(?:{_TIMES}|{_POWER}|{_EXPONENT})?(?:/(?P<den>[0-9]+)(?![0-9/]))?)(?:{_SCALE})?",
     re.IGNORECASE,
 )
 _OVER = re.compile(r"\A([-+]?[0-9]+) over ([0-9]+)\Z")
@@ -60,7 +60,7 @@ _DIGIT = re.compile(r"(?![0-9])\d|[٫٬]")
 _BETWEEN = re.compile(r"(?<=[0-9]) x (?=[0-9$])")
 _UNDERLINED = re.compile(r"(?<![A-Za-z0-9_])(_{1,2})([^_\n]{1,200})\1(?![A-Za-z0-9_])")
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
-_AND_A_PART = re.compile(rf"(?<![0-9.,/])([0-9]+) and (?:([0-9]+/[0-9]+)(?![0-9/])|(?:a|an|one) ({'|'.join(_PARTS)})\b)", re.IGNORECASE)
+_AND_A_PART = re.compile(rf"([0-9]+) and (?:([0-9]+/[0-9]+)(?![0-9/])|(?:a|an|one) ({'|'.join(_PARTS)})\b)", re.IGNORECASE)
 
 
 def tidy(text: str) -> str:
@@ -75,7 +75,7 @@ def tidy(text: str) -> str:
         text = _BETWEEN.sub(" × ", text)
     if "_" in text:
         text = _UNDERLINED.sub(r"\2", text)
-    if " and " in text:
+    if " and a" in text or " and one " in text or (" and " in text and "/" in text):
         text = _AND_A_PART.sub(_with_part, text)
     if "inus " in text or "egative " in text:
         text = _MINUS.sub("-", text)
@@ -91,6 +91,8 @@ def _digit(match: re.Match[str]) -> str:
 
 
 def _with_part(match: re.Match[str]) -> str:
+    if match.string[match.start() - 1 : match.start()] in (".", ",", "/"):
+        return match[0]
     return f"{match[1]} " + (match[2] or f"1/{_PARTS[match[3].casefold()]}")
 
 

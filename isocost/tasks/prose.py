@@ -87,7 +87,7 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
     """
     plain = text.rstrip(_NOISE).lstrip(_NOISE.replace(".", "").replace("$", ""))
     is_factorial = (is_bare or DOLLARS.fullmatch(text.rstrip(" .")) is not None) and text.rstrip(" .$").endswith("!")
-    if not is_bare:
+    if not is_bare and text.rstrip(" .。")[-1:] in (")", "）"):
         plain = _COMMENT.sub("", text).strip(_NOISE.replace(".", "").replace("$", "")).rstrip(_NOISE)
     if plain[:1] == "[" and plain[-1:] == "]" and value_of(plain[1:-1]) is not None:
         plain = plain[1:-1]
@@ -123,7 +123,8 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
 
 def _before_unit(plain: str) -> str | None:
     """The number of a quantity whose unit is written in symbols: 42 m^2, 1.6e-19 C, 42GB, 9.8 m/s^2."""
-    quantity = _QUANTITY.fullmatch(_LATEX_UNITS.sub(r" \1/\2", tidy(plain)))
+    plain = tidy(plain)
+    quantity = _QUANTITY.fullmatch(_LATEX_UNITS.sub(r" \1/\2", plain) if "frac" in plain else plain)
     if quantity is None:
         return None
     names = re.findall(r"[^\W\d_]+", quantity["unit"])
@@ -220,10 +221,10 @@ def last_number(text: str) -> str | None:
     matches = list(NUMBER.finditer(text))
     if not matches:
         return _in_few_words(words)
-    matches = [match for match in matches if not _DENIED.search(text, max(match.start() - 24, 0), match.start())]
-    if not matches:
+    said = (match for match in reversed(matches) if not _DENIED.search(text, max(match.start() - 24, 0), match.start()))
+    match = next(said, None)
+    if match is None:
         return None
-    match = matches[-1]
     before, after = text[: match.start()][-20:], text[match.end() :][:20]
     value = value_in(match)
     if value is None or _BEFORE.search(before) or is_attached(after):

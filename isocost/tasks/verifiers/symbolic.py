@@ -76,7 +76,7 @@ class Symbolic:
         if found:
             several = [match for match in _JOINED.finditer(searched) if found[-1] in match[0][-len(found[-1]) - 4 :]]
             listed = ", ".join(_formulas(several[-1][0])) if several else ""
-            return listed if listed and read(listed) is not None else self._strip(_last_side(found[-1]))
+            return listed if listed and _is_one_name(listed) else self._strip(_last_side(found[-1]))
         if _FEW_WORDS.fullmatch(searched.strip()) and not _REFUSAL.search(searched):
             return searched.strip()
         line = extract.last_line(text) or ""
@@ -198,6 +198,12 @@ class Symbolic:
 
     def _undollared(self, text: str) -> str:
         return prose.DOLLARS.sub(lambda match: f" {next(group for group in match.groups() if group)} ", text)
+
+
+def _is_one_name(listed: str) -> bool:
+    """Whether formulas together are several values of one thing ("x = 2", "x = 3"), not the steps to the last one ("a = 3", "b = 12")."""
+    tree = read(listed)
+    return tree is not None and not (tree[0] == "list" and any(item[0] == "named" for item in tree[1]))
 
 
 def _last_side(formula: str) -> str:
