@@ -209,6 +209,6 @@ def _put_review(row: Row, review: dict[str, Any], run: Run, no_answers: frozense
     row.integer("sample_index", wrapper.get("generation_index"))
     if name is not None:
         value = values[name]
-        row.label(float(value) if isinstance(value, bool) else value, name, higher_is_better=name not in run.lower_is_better)
+        row.label(float(value) if isinstance(value, bool) else value, name, higher_is_better=False if name in run.lower_is_better else None)
     else:
         row.null("label_correct", f"score_is_{str(score.get('status') or 'absent')[:20]}")
