@@ -35,7 +35,7 @@ class EvalScope(Importer):
     """An output folder with predictions/<model>/<set>.jsonl and reviews/<model>/<set>.jsonl, or a folder of such folders."""
 
     name = "evalscope"
-    version = 2
+    version = 3
     title = "evalscope: predictions and reviews (JSON Lines), task configuration and reports"
     marks = (
         frozenset({"index", "model_output"}),

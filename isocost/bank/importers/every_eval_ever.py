@@ -30,7 +30,7 @@ class EveryEvalEver(Importer):
 
     name = "every_eval_ever"
     title = "every_eval_ever: aggregate .json and instance-level .jsonl"
-    version = 2
+    version = 3
     harmless = HARMLESS
     # Words of the tools that are converted to this format.
     no_answers = frozenset({"", "[invalid]", '["invalid"]'})

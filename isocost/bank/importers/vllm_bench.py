@@ -62,7 +62,7 @@ class VllmBench(Importer):
     """A result file, an appended file of several results, or a sweep's experiment folder."""
 
     name = "vllm_bench"
-    version = 2
+    version = 3
     title = "vllm bench serve results (plain, --save-detailed, --append-result) and vllm bench sweep folders"
     harmless: ClassVar[Mapping[str, str]] = {
         "date": "when it ran",
