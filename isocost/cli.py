@@ -16,14 +16,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, PartialError
 
 if TYPE_CHECKING:
     import polars as pl
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; 0 when it did what it says, 1 when it found faults, 2 for a mistake in the input."""
+    """Runs one command.
+
+    Returns:
+        0 when it did what it says, 1 when it found faults, 2 for a mistake in the input, 3 when it did all but what it names.
+    """
     parser = _parser()
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
@@ -33,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         if not arguments.makes_root:
             _refuse_no_root(arguments)
         return run(arguments)
+    except PartialError as error:
+        print(f"partial: {error}", file=sys.stderr)
+        return 3
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -169,7 +176,7 @@ def _import(arguments: argparse.Namespace) -> int:
     for reason, count in sorted(report.null_reasons.items()):
         print(f"  left NULL: {count} values of {reason}")
     unjudged = unjudged_line(store.read("core_samples", session_id), store.read("core_problems", session_id), arguments.verifier)
-    for warning in (*report.warnings, *unjudged, *refresh.clashes(store, session_id)):
+    for warning in (*report.warnings, *curated.refused, *unjudged, *refresh.clashes(store, session_id)):
         print(f"  note: {warning}")
     return 0
 

@@ -8,7 +8,7 @@ call is named here, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from isocost.curate import (
     leave_out,
     write_cards,
 )
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, PartialError
 from isocost.hashing import sha256_hex
 from isocost.intake import bring_in, card_book, clashes, known_sources, lost_sources, plan_sweep, raw_rows
 from isocost.parts import (
@@ -194,19 +194,21 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     """Brings every derived table up to date with what is banked, then publishes; yields each step when it is done.
 
     A session or source whose bank is damaged does not stop the others: it is left out of every table; one whose session
-    or source file is lost keeps the core tables that it has. Where nothing at all can be read, what is published stays.
+    or source file is lost keeps the core tables that it has. What a critical rule refuses (``isocost.gates``) feeds no derived table and
+    is told. Where nothing at all can be read, what is published stays.
 
     Args:
         store: the data root.
         force: build every piece, whether it fits or not.
 
     Raises:
-        IsocostError: a card file or the settings are broken, nothing was touched then; or at the end, when all else is published:
-            what was left out, and why.
+        IsocostError: a card file or the settings are broken, nothing was touched then.
+        PartialError: at the end, when all else is published: what was left out or refused, and why.
     """
     card_book(store)  # every session is costed with it: broken, it would leave each of them out
     read_settings(store.root)
     ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
+    refused: list[str] = []
     for session_id in forget_vanished(store, ledger):
         yield Derived(f"{session_id} gone", {}, 0, 0)
     sources = known_sources(store)
@@ -214,12 +216,13 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
         try:
             done = curate_session(store, session_id, force=force, ledger=ledger)
         except IsocostError as error:
-            leave_out(store, session_id, ledger)
+            leave_out(store, session_id, ledger, error=error)
             left_out.append(IsocostError(f"{session_id}: {error.what}", where=error.where, remedy=error.remedy))
             yield Derived(f"{session_id} LEFT OUT", {}, 0, 0)
             continue
         counts[done.is_reused] += 1
         rows += sum(done.rows.values())
+        refused += [f"{session_id}: {sentence}" for sentence in done.refused]
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
     lost, kept = lost_sources(store, ledger.pieces("core", GROUP)), 0
@@ -241,9 +244,24 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     for step in STEPS:
         yield derive(store, step, force=force, ledger=ledger, held=held)
     yield from _published(store, ledger, force=force)
-    if left_out:
-        fate = "are in no table or as they were before" if kept else "are in no table"
-        raise IsocostError(f"{told} and {fate}; the rest is published", remedy=why)
+    _tell_partial(left_out, refused, told, "are in no table or as they were before" if kept else "are in no table")
+
+
+def _tell_partial(left_out: Sequence[IsocostError], refused: Sequence[str], told: str, fate: str) -> None:
+    """Says at the end what is in no derived table.
+
+    Raises:
+        PartialError: something is not.
+    """
+    if not left_out and not refused:
+        return
+    what = [f"{told} and {fate}"] if left_out else []
+    if refused:
+        what.append(
+            f"critical rules refused rows of {len({line.split(': ', 1)[0] for line in refused})} sources, which feed no derived table"
+        )
+    lines = [*(f"  {error}" for error in left_out), *(f"  {line}" for line in refused)]
+    raise PartialError(f"{'; '.join(what)}; the rest is published", remedy="\n".join(lines))
 
 
 def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived]:
