@@ -219,12 +219,9 @@ def unjudged_line(samples: pl.DataFrame, problems: pl.DataFrame, verifier: str |
 
 def source_id(path: Path, name: str = "") -> str:
     """The key of an imported source: its name, or else its path, so that the results.json of two runs are two sources."""
-    from isocost.hashing import sha256_hex, slug
-    from isocost.store import IMPORT_PREFIX
+    from isocost.intake import source_key
 
-    readable = slug(name or path.name, 50)
-    is_whole = bool(name) and name.isascii() and len(name) <= 50
-    return IMPORT_PREFIX + (readable if is_whole else f"{readable}-{sha256_hex(name or str(path.resolve()), 8)}")
+    return source_key(name) if name else source_key(str(path.resolve()), shown=path.name)
 
 
 def _compare(arguments: argparse.Namespace) -> int:

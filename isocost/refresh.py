@@ -8,7 +8,7 @@ call is named here, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -205,7 +205,10 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
         IsocostError: a card file or the settings are broken, nothing was touched then.
         PartialError: at the end, when all else is published: what was left out or refused, and why.
     """
-    card_book(store)  # every session is costed with it: broken, it would leave each of them out
+    broken_cards: list[IsocostError] = []
+    card_book(store, broken_cards)
+    for error in broken_cards:
+        yield Derived(f"{error.where} LEFT OUT", {}, 0, 0)
     read_settings(store.root)
     ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
     refused: list[str] = []
@@ -244,24 +247,16 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     for step in STEPS:
         yield derive(store, step, force=force, ledger=ledger, held=held)
     yield from _published(store, ledger, force=force)
-    _tell_partial(left_out, refused, told, "are in no table or as they were before" if kept else "are in no table")
-
-
-def _tell_partial(left_out: Sequence[IsocostError], refused: Sequence[str], told: str, fate: str) -> None:
-    """Says at the end what is in no derived table.
-
-    Raises:
-        PartialError: something is not.
-    """
-    if not left_out and not refused:
-        return
+    fate = "are in no table or as they were before" if kept else "are in no table"
     what = [f"{told} and {fate}"] if left_out else []
+    if broken_cards:
+        what.append(f"{len(broken_cards)} cards could not be read, and what hangs on them is unknown")
     if refused:
-        what.append(
-            f"critical rules refused rows of {len({line.split(': ', 1)[0] for line in refused})} sources, which feed no derived table"
-        )
-    lines = [*(f"  {error}" for error in left_out), *(f"  {line}" for line in refused)]
-    raise PartialError(f"{'; '.join(what)}; the rest is published", remedy="\n".join(lines))
+        n = len({line.split(": ", 1)[0] for line in refused})
+        what.append(f"critical rules refused rows of {n} sources, which feed no derived table")
+    if what:
+        lines = [*(f"  {error}" for error in (*left_out, *broken_cards)), *(f"  {line}" for line in refused)]
+        raise PartialError(f"{'; '.join(what)}; the rest is published", remedy="\n".join(lines))
 
 
 def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived]:

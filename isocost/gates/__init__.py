@@ -4,10 +4,10 @@ One gate for every door: ``isocost.curate`` leads the core tables of each sessio
 curate there. A sample that a critical rule refuses stays in core_samples with is_valid false and the rule's code in invalid_reasons; where
 the rule is about a run or a session, all samples of that run or session do. The result of every rule is a row of core_checks.
 
-Lives here: ``suites`` (statements in the words of Great Expectations), ``expectations`` (their judge), ``great`` (Great Expectations itself,
-the second reading that Dagster shows), ``queries`` (``sql/checks``), ``refusal`` (what a failure does to the rows), ``gate`` (all of it in
-order), ``thresholds``. Not here: types, NULLs and vocabularies of columns (``isocost.schema.frames``), the rules on foreign values where
-they enter (``isocost.bank.importers.row``, ``isocost.tables.imports_physics``), Dagster's checks (``pipelines.checks``).
+Lives here: ``suites`` (statements in the words of Great Expectations), ``expectations`` (their judge), ``great`` (Great Expectations
+itself, the second reading that Dagster shows), ``queries`` (``sql/checks``), ``refusal`` (what a failure does to the rows), ``gate`` (all
+of it in order), ``thresholds``. Not here: types, NULLs and vocabularies of columns (``isocost.schema.frames``), the rules on foreign
+values where they enter (``isocost.bank.importers.row``, ``isocost.tables.imports_physics``), Dagster's checks (``pipelines.checks``).
 """
 
 from isocost.gates.gate import CHECKS, Judged, judge, left_out, refused, through

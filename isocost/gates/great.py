@@ -1,6 +1,7 @@
 """The only place that touches Great Expectations: a Polars frame and a list of statements in, plain readings out.
 
-It is the second reading of the statements that ``expectations`` judges: Dagster shows it beside the gate's own results, and both must agree.
+It is the second reading of the statements that ``expectations`` judges: Dagster shows it beside the gate's own results, and both must
+agree.
 
 Great Expectations takes five seconds to import, so it is imported inside the function. It has no Polars engine: the frame goes over as
 Arrow-backed pandas without list columns. No GX type leaves this module.

@@ -1,8 +1,8 @@
 """The second reading: Great Expectations judges the statements of the gate's suites on what is stored.
 
-The gate (``isocost.gates``) has refused what breaks them before anything was derived, whichever door was used; ``gate`` shows that. Here the
-library itself reads the same statements on the same rows: the check shows its table of results and fails where one breaks, or where the
-two do not find the same number of rows.
+The gate (``isocost.gates``) has refused what breaks them before anything was derived, whichever door was used; ``gate`` shows that. Here
+the library itself reads the same statements on the same rows: the check shows its table of results and fails where one breaks, or where
+the two do not find the same number of rows.
 """
 
 from collections.abc import Sequence

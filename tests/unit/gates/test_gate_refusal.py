@@ -102,7 +102,13 @@ def test_a_rule_about_sums_refuses_the_session_with_its_counts() -> None:
 
 
 CELLS = {
-    "core_samples": [*WRONG, ("parse_status", "no_answer"), ("entropy_mean_high", 0.0), ("entropy_mean_low", None), ("prompt_tokens", None)],
+    "core_samples": [
+        *WRONG,
+        ("parse_status", "no_answer"),
+        ("entropy_mean_high", 0.0),
+        ("entropy_mean_low", None),
+        ("prompt_tokens", None),
+    ],
     "core_sessions": [
         ("attempt", 0),
         ("window_s", 0.0),
