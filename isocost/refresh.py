@@ -27,7 +27,7 @@ from isocost.curate import (
     leave_out,
     write_cards,
 )
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, PartialError
 from isocost.estimate import needed
 from isocost.hashing import sha256_hex
 from isocost.intake import bring_in, card_book, clashes, known_sources, lost_sources, plan_sweep, raw_rows
@@ -205,7 +205,8 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
     """Brings every derived table up to date with what is banked, then publishes; yields each step when it is done.
 
     A session or source whose bank is damaged does not stop the others: it is left out of every table; one whose session
-    or source file is lost keeps the core tables that it has. Where nothing at all can be read, what is published stays.
+    or source file is lost keeps the core tables that it has. What a critical rule refuses (``isocost.gates``) feeds no derived table and
+    is told. Where nothing at all can be read, what is published stays.
 
     Args:
         store: the data root.
@@ -213,14 +214,18 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
         memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
-        IsocostError: the memory is too small even for the smallest chunks, nothing was touched then; a card file or the settings are broken, nothing was touched then; or at the end, when all else is published:
-            what was left out, and why.
+        IsocostError: the memory is too small even for the smallest chunks, or the settings are broken; nothing was touched then.
+        PartialError: at the end, when all else is published: what was left out or refused, and why.
     """
-    card_book(store)  # every session is costed with it: broken, it would leave each of them out
+    broken_cards: list[IsocostError] = []
+    card_book(store, broken_cards)
+    for error in broken_cards:
+        yield Derived(f"{error.where} LEFT OUT", {}, 0, 0)
     read_settings(store.root)
     memory = chosen_budget() if memory is None else memory
     needed(store).refuse_beyond(memory)
     ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
+    refused: list[str] = []
     for session_id in forget_vanished(store, ledger):
         yield Derived(f"{session_id} gone", {}, 0, 0)
     sources = known_sources(store)
@@ -228,12 +233,13 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
         try:
             done = curate_session(store, session_id, force=force, ledger=ledger)
         except IsocostError as error:
-            leave_out(store, session_id, ledger)
+            leave_out(store, session_id, ledger, error=error)
             left_out.append(IsocostError(f"{session_id}: {error.what}", where=error.where, remedy=error.remedy))
             yield Derived(f"{session_id} LEFT OUT", {}, 0, 0)
             continue
         counts[done.is_reused] += 1
         rows += sum(done.rows.values())
+        refused += [f"{session_id}: {sentence}" for sentence in done.refused]
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
     lost, kept = lost_sources(store, ledger.pieces("core", GROUP)), 0
@@ -255,9 +261,16 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
     for step in STEPS:
         yield derive(store, step, force=force, ledger=ledger, held=held, memory=memory)
     yield from _published(store, ledger, force=force, memory=memory)
-    if left_out:
-        fate = "are in no table or as they were before" if kept else "are in no table"
-        raise IsocostError(f"{told} and {fate}; the rest is published", remedy=why)
+    fate = "are in no table or as they were before" if kept else "are in no table"
+    what = [f"{told} and {fate}"] if left_out else []
+    if broken_cards:
+        what.append(f"{len(broken_cards)} cards could not be read, and what hangs on them is unknown")
+    if refused:
+        n = len({line.split(": ", 1)[0] for line in refused})
+        what.append(f"critical rules refused rows of {n} sources, which feed no derived table")
+    if what:
+        lines = [*(f"  {error}" for error in (*left_out, *broken_cards)), *(f"  {line}" for line in refused)]
+        raise PartialError(f"{'; '.join(what)}; the rest is published", remedy="\n".join(lines))
 
 
 def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Iterator[Derived]:

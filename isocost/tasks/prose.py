@@ -59,7 +59,8 @@ _DENIED = re.compile(
 _COMMENT = re.compile(r"(?<=[0-9%])(?: +\([^()]*\)| *（[^（）]*）)[ .。]*\Z")
 _FEW_WORDS = 6
 _FIRST_LINE = re.compile(
-    r"\A\s*(?P<first>[^\n]{1,60})\n\s*[*_#]*(?:explanation|reason|because|here(?:'s| is)|justification|step|why|working|solution|proof|details)", re.IGNORECASE
+    r"\A\s*(?P<first>[^\n]{1,60})\n\s*[*_#]*(?:explanation|reason|because|here(?:'s| is)|justification|step|why|working|solution|proof|details)",
+    re.IGNORECASE,
 )
 _MAY_FOLLOW = re.compile(
     r"\\(?:text|mathrm|%|\$|,|;|!| |\)|\]|quad|qquad|degree|circ|mbox|\\|end|hspace|approx|boxed|n)|\^\s*\{?\s*\\circ|°|%|\}|\)|\]"

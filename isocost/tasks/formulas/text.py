@@ -47,7 +47,9 @@ _UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|mathbf)\*?\s*\{\s*((?![mgshlLd]
 
 
 # Plain TeX puts these between its operands: {3 \over 4}, {n \choose k}.
-_INFIX = re.compile(r"(?:\{|\A)((?:[^{}\\]|\\(?!over|choose)[A-Za-z]+|\{[^{}]*\})+?)\\(over|choose)(?![A-Za-z])((?:[^{}]|\{[^{}]*\})+)(?:\}|\Z)")
+_INFIX = re.compile(
+    r"(?:\{|\A)((?:[^{}\\]|\\(?!over|choose)[A-Za-z]+|\{[^{}]*\})+?)\\(over|choose)(?![A-Za-z])((?:[^{}]|\{[^{}]*\})+)(?:\}|\Z)"
+)
 _INFIX_NAMES = {"over": "frac", "choose": "binom"}
 _ARRAY = re.compile(r"[\[(]\s*\\begin\{array\}\s*\{[lcr ]+\}(.*?)\\end\{array\}\s*[\])]", re.DOTALL)
 _ARTICLE = re.compile(r"\A(?:\\text\{)?\s*(?:an?|the)\s+(?=[^\W\d_]{3})", re.IGNORECASE)

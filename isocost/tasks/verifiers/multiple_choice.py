@@ -29,7 +29,8 @@ _MORE = re.compile(
     re.IGNORECASE,
 )
 _SEVERAL = re.compile(
-    r"(?:both\s+|either\s+)?[(\[]?[A-Z][)\].]?(?:\s*(?:,|/|&|\+|or|and)\s*(?:(?:or|and)\s+)?(?:option\s+)?[(\[]?[A-Z][)\].]?)+[.!]?", re.IGNORECASE
+    r"(?:both\s+|either\s+)?[(\[]?[A-Z][)\].]?(?:\s*(?:,|/|&|\+|or|and)\s*(?:(?:or|and)\s+)?(?:option\s+)?[(\[]?[A-Z][)\].]?)+[.!]?",
+    re.IGNORECASE,
 )
 _BRACKETED = re.compile(r"[(\[（]\s*([A-Za-z])\s*[)\]）]")
 _CAPITAL = re.compile(r"(?<![A-Za-z0-9'’-])([A-Z])(?![A-Za-z0-9'’])(?!\s*[-=+<>])")
@@ -196,8 +197,10 @@ def _alone(text: str, options: frozenset[str]) -> str | None:
     first = _FIRST.match(lines[0])
     if first and _REJECTED.match(lines[0], first.end()):
         return None
-    if first and first["letter"].upper() in options and re.match(
-        r",\s*(?:because|since|as|for)\b|\s+(?:because|since)\b", lines[0][first.end() :]
+    if (
+        first
+        and first["letter"].upper() in options
+        and re.match(r",\s*(?:because|since|as|for)\b|\s+(?:because|since)\b", lines[0][first.end() :])
     ):
         return first["letter"]
     if first and first["letter"].isupper() and re.match(r"\s+[-–—]\s+\S", lines[0][first.end() :]) and len(labels) < 2:
