@@ -4,7 +4,8 @@ Lives here: `Breaker`, the backoff and the reading of ``Retry-After``. Not here:
 
 While the server answers, the circuit is closed and requests pass. The first that finds it away opens the circuit: from then on one request
 at a time is let through as a probe, at growing intervals with jitter (Brooker 2015, "Exponential Backoff And Jitter"), the others wait.
-An answered probe closes the circuit. When the server has been away for longer than the patience, all are given up.
+When an answer begins to come the next one may try, and the first whole answer closes the circuit. When the server has been away for longer
+than the patience, all are given up.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ class Turn:
     Attributes:
         sent_s: when it was let through, monotonic seconds.
         is_probe: whether the others wait for what it learns.
+        is_trial: whether it was let through while the server was away.
         is_answering: whether its answer has begun to come.
     """
 
     def __init__(self, breaker: Breaker, sent_s: float, *, is_probe: bool) -> None:
         self._breaker, self.sent_s, self.is_probe, self.is_answering = breaker, sent_s, is_probe, False
+        self.is_trial = is_probe
 
     def __enter__(self) -> Turn:
         return self
@@ -49,7 +52,7 @@ class Turn:
         self._breaker._answered(self, is_whole=is_whole)
 
     def away(self, reason: str, wait_s: float | None = None) -> None:
-        """The server was found away; `wait_s` is what it asked for. Only a probe makes the next wait longer."""
+        """The server was found away; `wait_s` is what it asked for. Only a trial makes the next wait longer."""
         self._breaker._away(self, reason, wait_s)
 
     def busy(self, reason: str) -> None:
@@ -110,14 +113,18 @@ class Breaker:
         with self._changed:
             self._answering += not turn.is_answering
             turn.is_answering = True
-            if self._is_open and not turn.is_probe:
-                # Sent before the outage: no proof that the server takes new ones, but it works at least.
-                self._since = self._clock() if is_whole else self._since
-                return
-            if self._is_open and self._since is not None:
-                self._notes.append(f"the server is back after {self._clock() - self._since:.0f} s")
-            self._answered_sent = max(self._answered_sent, turn.sent_s)
-            self._is_open, self._since, self._failures = False, None, 0
+            now = self._clock()
+            if is_whole:
+                self._answered_sent = max(self._answered_sent, turn.sent_s)
+            if self._is_open and is_whole and turn.is_trial:
+                self._notes.append(f"the server is back after {now - (self._since or now):.0f} s")
+                self._is_open, self._failures = False, 0
+            if not self._is_open:
+                self._since = None
+            elif is_whole:
+                self._since = now  # sent before the outage: no proof that new ones are taken, but somebody is at work
+            elif turn.is_probe:
+                self._next_probe = now  # an answer that begins may still break off; meanwhile the next one may try, too
             self._release(turn)
 
     def _away(self, turn: Turn, reason: str, wait_s: float | None) -> None:
@@ -129,7 +136,7 @@ class Breaker:
                 self._is_open, self._failures = True, 0
                 self._notes.append(f"the server is away ({reason}); waiting for it, at most {self.patience_s:.0f} s")
                 self._next_probe = now + self._wait(wait_s)
-            elif turn.is_probe:
+            elif turn.is_trial:
                 self._failures += 1
                 self._next_probe = now + self._wait(wait_s)
             self._release(turn)
@@ -179,8 +186,13 @@ class Breaker:
                 self.give_up(f"the server has not answered for {self._clock() - self._since:.0f} s ({self._reason})")
             return None if self._answering else self._given_up
 
+    def is_open(self) -> bool:
+        """Whether the server was found away and has answered nothing whole since."""
+        with self._changed:
+            return self._is_open
+
     def answered_since(self, moment_s: float) -> bool:
-        """Whether a request that was sent after a moment (monotonic seconds) was answered."""
+        """Whether a request that was sent after a moment (monotonic seconds) was answered whole."""
         with self._changed:
             return self._answered_sent > moment_s
 

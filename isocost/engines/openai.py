@@ -225,10 +225,12 @@ class OpenAiEngine:
                     self._breaker.give_up(self._server.told(f"the server takes nothing more from this key: {error}"))
                     raise GivenUp from None
                 except (Broken, ValueError, Unusable) as error:
-                    turn.answered()
-                    wait = tries.failed(error)
+                    is_outage = self._breaker.is_open()
+                    wait = tries.failed(error, is_outage=is_outage)
+                    if is_outage:
+                        turn.away(self._server.told(str(error)))
                 except Refused:
-                    turn.answered()
+                    turn.answered(is_whole=True)
                     raise
             self._breaker.pause(wait)
         return self._completion(request, body, answer, (arrival, queued, turn.sent_s), tries.number)

@@ -173,7 +173,7 @@ class Answer:
         """
         if any("log-prob" in note for note in self.notes) or not self.sampled:
             return None
-        if type(tokens) is int and len(self.sampled) > tokens:
+        if type(tokens) is int and 0 <= tokens < len(self.sampled):
             self._note(f"there are {len(self.sampled)} log-probabilities of {tokens} tokens")
             return None
         even = bool(self.top) and all(len(row) >= k for row in self.top) and len(self.top) == len(self.sampled)
@@ -196,11 +196,11 @@ def events(read_line: Callable[[int], bytes], longest: int) -> Iterator[dict[str
         longest: bytes of the longest line.
 
     Raises:
-        ValueError: an event is no JSON, or gives a key twice.
+        ValueError: an event is no JSON in UTF-8, or gives a key twice.
         Unusable: it is JSON of another kind.
     """
     while raw := read_line(longest):
-        line = raw.decode("utf-8", "replace").strip()
+        line = raw.decode().strip()
         if not line.startswith("data:"):
             continue
         payload = line.removeprefix("data:").strip()

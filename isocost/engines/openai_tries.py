@@ -37,20 +37,32 @@ class Tries:
             if now - self._told_s > self._breaker.patience_s and self._breaker.answered_since(self._told_s):
                 raise error
             return max(backoff(self._unlucky - 1), error.wait_s or 0.0) if error.is_busy else 0.0
+        self._blame(error, now)
+        return 0.0
+
+    def failed(self, error: Exception, *, is_outage: bool) -> float:
+        """The answer broke off or cannot be read: seconds to wait, or the error where it may not be asked for again.
+
+        Args:
+            error: what happened.
+            is_outage: whether the server is known to be away; what breaks off then is part of that.
+        """
+        if isinstance(error, Unusable) and not error.may_pass:
+            raise error
+        self.number += 1
+        if is_outage:
+            self._blame(error, time.monotonic())
+            return 0.0
+        self._count(error)
+        return backoff(self._counted - 1)
+
+    def _blame(self, error: Exception, now: float) -> None:
         if self._away_s is not None and self._breaker.answered_since(self._away_s):
             self._count(error)
         self._away_s = now
-        return 0.0
-
-    def failed(self, error: Exception) -> float:
-        """The answer broke off or cannot be read: seconds to wait, or the error where it may not be asked for again."""
-        if isinstance(error, Unusable) and not error.may_pass:
-            raise error
-        self._count(error)
-        self.number += 1
-        return backoff(self._counted - 1)
 
     def _count(self, error: Exception) -> None:
         self._counted += 1
         if self._counted > self._most:
+            self.number -= 1  # it is not sent again
             raise Broken(str(error) if isinstance(error, ExchangeFailed | Unusable) else f"what came cannot be read: {error}") from None
