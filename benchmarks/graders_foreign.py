@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
 import sys
 from collections.abc import Callable
@@ -70,9 +71,10 @@ def lm_eval_hendrycks_math() -> Grader:
 
 
 def evalscope_math() -> Grader:
-    from evalscope.metrics.math.parser import extract_answer, math_equal
+    from evalscope.metrics.math.parser import compare_answers
 
-    return lambda reference, text: bool(math_equal(extract_answer(text), reference))
+    # As its benchmarks call it: the answer is taken from the whole output.
+    return lambda reference, text: bool(compare_answers(text, reference, prediction_mode="output", validate_reference=False).matched)
 
 
 GRADERS: dict[str, Callable[[], Grader]] = {
@@ -92,11 +94,19 @@ def _verdict(judge: Grader, row: dict[str, Any]) -> bool | None:
         return None
 
 
+def _judge_all(name: str, rows: list[dict[str, Any]]) -> None:
+    judge = GRADERS[name]()
+    for row in rows:
+        print(json.dumps(_verdict(judge, row)), flush=True)
+
+
 def main() -> int:
-    judge = GRADERS[sys.argv[1]]()
-    for line in sys.stdin:
-        print(json.dumps(_verdict(judge, json.loads(line))), flush=True)
-    return 0
+    rows = [json.loads(line) for line in sys.stdin]
+    # In a daemonic process, because evalscope forks for each call elsewhere, which takes most of the time.
+    process = multiprocessing.Process(target=_judge_all, args=(sys.argv[1], rows), daemon=True)
+    process.start()
+    process.join()
+    return process.exitcode or 0
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ MAX_TEXT = 200_000
 MAX_LINE = 2000
 """Characters looked at behind a mark."""
 _EMPTY = " \t\r*_`\"'.:：$"
-_TAG = re.compile(r"<(/?)(?:answer|final_answer)>", re.IGNORECASE)
+_TAG = re.compile(r"<(?:(/)?(?:answer|final_answer)>|\|(?:begin|(end))_of_box\|>)", re.IGNORECASE)
 _HASHES = re.compile(r"(?<!#)####[ \t]*([^\s#][^\n]*)")
 _HEADING = re.compile(r"[*_]*[^\W\d_]{2,}")
 _BRACE = re.compile(r"\\f?boxed\s*\{|[{}]")
+_JOINED = re.compile(r"[ \t$.]*(?:\\\)|\\\])?(?:,[ \t]*(?:and|or)?|\band|\bor|;)[ \t$]*(?:\\\(|\\\[)?", re.IGNORECASE)
 _BOX_BARE = re.compile(r"\\f?boxed\s*([0-9]+(?:\.[0-9]+)?|[A-Za-z])(?![A-Za-z])")
 
 # Words for "answer" and "result", and what links them with the answer, by the scripts in which they stand.
@@ -61,9 +62,9 @@ def _pattern(near: tuple[str, ...], far: tuple[str, ...]) -> re.Pattern[str]:
     if near:
         found.append(
             rf"(?<![\w])(?:{'|'.join(near)})(?![\w])[ \t*_`\"'’]{{0,10}}(?:\((?:letter|number|option)\)[ \t*_]{{0,4}})?"
-            r"(?:(?:correct[ae]?|finale?|esatta|certa|corretta|correta|exacte?)[ \t]+|to (?:the|this|that|your) (?:\w+ )?"
+            r"(?:(?:correct[ae]?|finale?|esatta|certa|corretta|correta|exacte?|đúng|cuối cùng)[ \t]+|to (?:the|this|that|your) (?:\w+ )?"
             r"(?:question|problem|puzzle|riddle)[ \t]+)?"
-            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+[:：—])[ \t*_]{{0,10}}"
+            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+(?:[:：→]|[-–—][ \t]))[ \t*_]{{0,10}}"
         )
     if far:
         found.append(rf"(?:{'|'.join(far)})[ \t*_]{{0,10}}(?:(?:{_FAR_LINKS})[ \t]*[:：]?|[:：=])[ \t*_]{{0,10}}")
@@ -86,6 +87,20 @@ _TALK = re.compile(
 )
 """What follows "the answer is" where nothing is answered yet."""
 
+# "Wait, I forgot two. So 7.": what is said after a phrase may take it back; only a conclusion behind that does.
+_TAKEN_BACK = re.compile(
+    r"(?:(?:\A|[.!?\n,;—–-])[ \t]*(?:but |oh,? |no,? |hmm,? )*(?:wait|hold on|actually|oops|correction|scratch that)\b"
+    r"|\b(?:this|that|it)(?:'s|’s| is| was) (?:wrong|incorrect|not right|a mistake)\b|\bI made an? (?:\w+ )?(?:mistake|error)\b)",
+    re.IGNORECASE,
+)
+_REGRETS = ("wait", "hold on", "actually", "oops", "correction", "scratch", "wrong", "incorrect", "not right", "mistake", "error")
+"""One of these is in everything that _TAKEN_BACK finds."""
+_CONCLUDED = re.compile(
+    r"(?:(?:\A|[.!?:;,\n])[ \t]*(?:so|thus|therefore|hence)\b,?|\b(?:it|that)(?:'s|’s| is| should be| must be| gives| makes)|\bshould be)[ \t]+"
+    r"(?!not\b|n't|indeed|correct|right\b|wrong|incorrect|a mistake|fine\b|because)(?P<conclusion>[^\n.]{1,80})[.!]?\s*\Z",
+    re.IGNORECASE,
+)
+
 MarkKind = Literal["box", "tag", "hashes", "phrase"]
 
 
@@ -103,14 +118,14 @@ def tail(text: str) -> str:
 
 
 def tagged(text: str) -> str | None:
-    """The content of the last complete <answer>...</answer>; None without one."""
+    """The content of the last complete <answer>...</answer> or <|begin_of_box|>...<|end_of_box|>; None without one."""
     start: int | None = None
     last: str | None = None
     searched = tail(text)
     if "<" not in searched:
         return None
     for match in _TAG.finditer(searched):
-        if not match[1]:
+        if not (match[1] or match[2]):
             start = match.end()
         elif start is not None:
             last, start = searched[start : match.start()].strip() or last, None
@@ -118,34 +133,42 @@ def tagged(text: str) -> str | None:
 
 
 def boxed(text: str) -> str | None:
-    r"""The content of the last complete \boxed{...} (or \fbox), braces matched; None without one."""
+    r"""The content of the last complete \boxed{...} (or \fbox), braces matched, and of those joined to it by "and"; None without one."""
     searched = tail(text)
     if "box" not in searched:
         return None
-    opened: list[int | None] = []
-    last: str | None = None
+    opened: list[tuple[int, int] | None] = []
+    joined: list[str] = []  # the last box, and those joined to it: \boxed{3} and \boxed{5}
+    end = 0
     for match in _BRACE.finditer(searched):
         if match[0] != "}":
-            opened.append(match.end() if len(match[0]) > 1 else None)
+            opened.append((match.start(), match.end()) if len(match[0]) > 1 else None)
         elif opened and (start := opened.pop()) is not None:
-            last = searched[start : match.start()].strip() or last
-    if last is None and (bare := list(_BOX_BARE.finditer(searched))):
-        last = bare[-1][1]
-    return last
+            content = searched[start[1] : match.start()].strip()
+            if content:
+                joined = [*joined, content] if joined and start[0] >= end and _JOINED.fullmatch(searched, end, start[0]) else [content]
+                end = match.end()
+    if not joined and (bare := list(_BOX_BARE.finditer(searched))):
+        joined = [bare[-1][1]]
+    return ", ".join(dict.fromkeys(joined)) or None
 
 
-def find_marked(text: str) -> Marked | None:
+def find_marked(text: str, *, may_deny: bool = False) -> Marked | None:
     """The answer a text itself calls one: by box, by <answer> tag, by "####", or by "answer:" / "answer is" in the usual languages.
 
     Kinds are tried in this order; of one kind the last counts. The last kind gives the rest of its line, or the next line when nothing
-    follows the mark. "The answer is not A" and "this answer is right" are no marks.
+    follows the mark. "The answer is not A" and "this answer is right" are no marks; of "the answer is 5. Wait, ... So 7." 7 counts.
+
+    Args:
+        text: a reply without its thoughts.
+        may_deny: whether "the answer is not ..." is a mark, too: where answers are words, "not plausible" is one.
     """
     box = boxed(text)
     if box:
         return Marked(box, "box")
     tag = tagged(text)
     if tag:
-        inner = find_marked(tag) if len(tag) > 40 else None
+        inner = find_marked(tag, may_deny=may_deny) if len(tag) > 40 else None
         return inner or Marked(tag, "tag")
     searched = tail(text)
     for match in reversed(list(_HASHES.finditer(searched)) if "####" in searched else []):
@@ -153,18 +176,21 @@ def find_marked(text: str) -> Marked | None:
         if match[1].strip(_EMPTY) and not (_HEADING.match(match[1]) and searched[match.end() :].strip()):
             return Marked(match[1].strip(), "hashes")
     for match in reversed(_phrases(searched)):
-        found = _after(searched, match)
+        found = _after(searched, match, may_deny)
         if found is not None:
             return Marked(found, "phrase")
     return None
 
 
-def _after(searched: str, match: re.Match[str]) -> str | None:
+def _after(searched: str, match: re.Match[str], may_deny: bool) -> str | None:
     if _SPOKEN_OF.search(searched, max(match.start() - 20, 0), match.start()):
         return None
     rest = searched[match.end() : match.end() + MAX_LINE]
     line, _, after = rest.partition("\n")
-    if _DENIED.match(line):
+    corrected = _corrected(rest)
+    if corrected is not None:
+        return corrected
+    if _DENIED.match(line) and not may_deny:
         return None
     if _TALK.match(line):
         if not line.rstrip().endswith((":", "：")):
@@ -177,9 +203,19 @@ def _after(searched: str, match: re.Match[str]) -> str | None:
     return None
 
 
-def marked(text: str) -> str | None:
+def _corrected(rest: str) -> str | None:
+    """The conclusion by which a text takes an answer back and gives another one; None where it does not."""
+    lower = rest.lower()
+    back = _TAKEN_BACK.search(rest) if any(word in lower for word in _REGRETS) else None
+    if back is None:
+        return None
+    concluded = _CONCLUDED.search(rest, back.end())
+    return None if concluded is None else concluded["conclusion"].strip()
+
+
+def marked(text: str, *, may_deny: bool = False) -> str | None:
     """The text of ``find_marked``; None without a mark."""
-    found = find_marked(text)
+    found = find_marked(text, may_deny=may_deny)
     return None if found is None else found.text
 
 

@@ -1,6 +1,6 @@
 """Numbers in English words.
 
-Lives here: reading "minus five", "one hundred and twenty-three", "two and a half", "three quarters". Not here: digits (``numbers``).
+Lives here: reading "minus five", "one hundred and twenty-three", "two and a half million", "three quarters", "three point one". Not here: digits (``numbers``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _EACH = {"dozen": 12}
 _KNOWN = "|".join(sorted({*_SMALL, *_LARGE, *_PARTS, *_EACH, "hundred"}, key=len, reverse=True))
 _SEQUENCE = re.compile(
     rf"\b(?:(?:minus|negative)\s+)?(?:an?\s+(?=hundred|thousand|million|billion|trillion|dozen|half|third|quarter))?(?:{_KNOWN})"
-    rf"(?:(?:\s+and\s+(?:an?\s+)?|\s*-\s*|\s+)(?:{_KNOWN}))*\b(?!\s+of\s+(?:the|these|them|those|us)\b)",
+    rf"(?:(?:\s+and\s+(?:an?\s+)?|(?:(?<=thousand)|(?<=illion)),\s+(?:and\s+)?|\s*[-\u2010\u2011]\s*|\s+"
+    rf"|(?<=half)\s+an?\s+(?=dozen|million|billion))(?:{_KNOWN}))*"
+    rf"(?:\s+point(?:\s+(?:{'|'.join(_UNITS[:10])}))+)?\b(?!\s+of\s+(?:the|these|them|those|us)\b)",
     re.IGNORECASE,
 )
 
@@ -34,22 +36,37 @@ def find_words(text: str) -> list[str]:
 
 def value_of_words(text: str) -> Fraction | None:
     """The value of a text that is one number in words from end to end; None otherwise."""
-    words = re.sub(r"[-\s]+", " ", text.strip().casefold()).split(" ")
-    negative = words[0] in ("minus", "negative")
-    words = words[negative:]
-    value = _read(words)
+    words = re.sub(r"(?:(?<=thousand)|(?<=illion)),|[-\u2010\u2011\s]+", " ", text.strip().casefold()).split()
+    negative = words[:1] in (["minus"], ["negative"])
+    value = _read(words[negative:])
     return None if value is None else -value if negative else value
 
 
 def _read(words: list[str]) -> Fraction | None:
     if not words:
         return None
+    if "point" in words:
+        return _decimal(words)
     if words[-1] in _PARTS:
         return _with_part(words[:-1], _PARTS[words[-1]])
+    scale = {**_EACH, **_LARGE}.get(words[-1])
+    if scale is not None and "half" in words[:-1]:  # half a dozen, two and a half million
+        count = _read([word for index, word in enumerate(words[:-1]) if not (word in ("a", "an") and words[index - 1 : index] == ["half"])])
+        return None if count is None else count * scale
     if words[-1] in _EACH:
         count = Fraction(1) if words[:-1] in ([], ["a"]) else _whole(words[:-1])
         return None if count is None else count * _EACH[words[-1]]
     return _whole(words)
+
+
+def _decimal(words: list[str]) -> Fraction | None:
+    """Words with a point: "three point one four"."""
+    split = words.index("point")
+    whole = _whole(words[:split]) if split else Fraction(0)
+    digits = [_SMALL.get(word, 10) for word in words[split + 1 :]]
+    if whole is None or not digits or max(digits) > 9:
+        return None
+    return whole + Fraction(int("".join(map(str, digits))), 10 ** len(digits))
 
 
 def _with_part(words: list[str], part: int) -> Fraction | None:

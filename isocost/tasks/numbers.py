@@ -19,10 +19,17 @@ MAX_DIGITS = 400
 SCALES = {"hundred": 2, "thousand": 3, "k": 3, "million": 6, "billion": 9, "trillion": 12, "mil": 3, "millionen": 6, "millones": 6}
 
 _SIGN = r"(?:(?<![0-9A-Za-z_)\]}.])[-+][ ]?(?=[$€£¥₹0-9.]))?"
-# Thousands in threes by one and the same mark: 1,234,567; 1 234; 1'234; or the Indian way: 12,34,567.
+# Thousands in threes by one and the same mark: 1,234,567; 1 234; 1'234; 1_234; or the Indian way: 12,34,567.
 _GROUPED = (
     r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9])|[0-9]{1,3}(?:'[0-9]{3})+(?![0-9])"
-    r"|[1-9][0-9]{0,2}(?:[ ][0-9]{3})+(?![0-9/])"
+    r"|[0-9]{1,3}(?:_[0-9]{3})+(?![0-9_])|[1-9][0-9]{0,2}(?:[ ][0-9]{3})+(?![0-9/])"
+)
+# A decimal comma, where no other reading is left: 3,5 and 0,125 and 1.234,5 and 1 234,56, not 1,234. Points are thousands where there are
+# several (1.234.567) or a comma follows; 1.234 alone is a little more than one. In brackets, or beside another comma, it is a list.
+_COMMA_DECIMAL = (
+    r"[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}(?:,[0-9]+)?(?![0-9]|[.,][0-9])|[1-9][0-9]{0,2}(?:\.[0-9]{3}),(?:[0-9]{1,2}|[0-9]{4,})(?![0-9]|[.,][0-9])"
+    r"|[1-9][0-9]{0,2}(?:[ ][0-9]{3})+,(?:[0-9]{1,2}|[0-9]{4,})(?![0-9]|[.,][0-9])"
+    r"|(?<![(\[{,0-9])(?:[0-9]+,[0-9]{1,2}|0,[0-9]+)(?![0-9]|[.,/:][0-9]|\s*[)\]}])"
 )
 _MIXED = r"(?P<whole>[0-9]+)[ ]+(?P<top>[0-9]+)/(?P<bottom>[0-9]+)(?![0-9/.])"
 _BODY = rf"(?:(?:{_GROUPED}|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
@@ -32,9 +39,10 @@ _EXPONENT = r"[eE](?P<e>[-+]?[0-9]{1,9})(?![A-Za-z0-9])"
 _SCALE = r"[ ]?(?P<scale>(?:hundred|thousand|million|billion|trillion|millionen|millones)\b|k\b)"
 NUMBER = re.compile(
     rf"(?<![A-Za-z_0-9.])(?P<sign>{_SIGN})(?:(?P<currency>[$€£¥₹])[ ]?)?(?P<inner>-(?=[0-9.]))?"
-    rf"(?:{_MIXED}|(?P<body>{_BODY})(?:{_TIMES}|{_POWER}|{_EXPONENT})?(?:/(?P<den>[0-9]+)(?![0-9/]))?)(?:{_SCALE})?",
+    rf"(?:{_MIXED}|(?P<body>(?P<comma>(?=[0-9]+(?:[. ][0-9]{{3}})*[,.][0-9])(?:{_COMMA_DECIMAL}))|{_BODY})(?:{_TIMES}|{_POWER}|{_EXPONENT})?(?:/(?P<den>[0-9]+)(?![0-9/]))?)(?:{_SCALE})?",
     re.IGNORECASE,
 )
+_OVER = re.compile(r"\A([-+]?[0-9]+) over ([0-9]+)\Z")
 _LATEX_FRACTION = re.compile(
     r"(?P<before>[0-9])?[ ]?\\[dtc]?frac\s*(?:\{\s*(?P<a>[-+]?[0-9]+)\s*\}|(?P<a1>[0-9]))\s*(?:\{\s*(?P<b>[0-9]+)\s*\}|(?P<b1>[0-9]))"
 )
@@ -47,6 +55,12 @@ _FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c i
 _FRACTION_SIGN = re.compile("([0-9])?[ ]?([" + "".join(_FRACTIONS) + "])")
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+_DIGIT = re.compile(r"(?![0-9])\d|[٫٬]")
+"""Digits of other scripts (Arabic, Bengali, Devanagari), and the Arabic marks between digits."""
+_BETWEEN = re.compile(r"(?<=[0-9]) x (?=[0-9$])")
+_UNDERLINED = re.compile(r"(?<![A-Za-z0-9_])(_{1,2})([^_\n]{1,200})\1(?![A-Za-z0-9_])")
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
+_AND_A_PART = re.compile(rf"([0-9]+) and (?:([0-9]+/[0-9]+)(?![0-9/])|(?:a|an|one) ({'|'.join(_PARTS)})\b)", re.IGNORECASE)
 
 
 def tidy(text: str) -> str:
@@ -56,7 +70,13 @@ def tidy(text: str) -> str:
         text = _FRACTION_SIGN.sub(lambda m: (f"{m[1]} " if m[1] else "") + _FRACTIONS[m[2]], text)
         text = _RAISED.sub(lambda m: f"^{{{m[0].translate(_SUPERSCRIPT)}}}", text)
         text = _THIN.sub(" ", text).replace("\u00a0", " ")
-        text = unicodedata.normalize("NFKC", text)
+        text = _DIGIT.sub(_digit, unicodedata.normalize("NFKC", text))
+    if " x " in text:
+        text = _BETWEEN.sub(" × ", text)
+    if "_" in text:
+        text = _UNDERLINED.sub(r"\2", text)
+    if " and a" in text or " and one " in text or (" and " in text and "/" in text):
+        text = _AND_A_PART.sub(_with_part, text)
     if "inus " in text or "egative " in text:
         text = _MINUS.sub("-", text)
     if "\\" in text or "{,}" in text or "~" in text:
@@ -64,6 +84,16 @@ def tidy(text: str) -> str:
         text = _LATEX_FRACTION.sub(_fraction, text)
         text = _LATEX_NOISE.sub(lambda match: match[1] or "", text)
     return text
+
+
+def _digit(match: re.Match[str]) -> str:
+    return {"٫": ".", "٬": ","}.get(match[0]) or str(unicodedata.decimal(match[0]))
+
+
+def _with_part(match: re.Match[str]) -> str:
+    if match.string[match.start() - 1 : match.start()] in (".", ",", "/"):
+        return match[0]
+    return f"{match[1]} " + (match[2] or f"1/{_PARTS[match[3].casefold()]}")
 
 
 def _fraction(match: re.Match[str]) -> str:
@@ -79,16 +109,25 @@ def find_numbers(text: str) -> list[str]:
     return [match[0] for match in NUMBER.finditer(tidy(text))]
 
 
+def has_decimal_comma(text: str) -> bool:
+    """Whether a text is one number only if its comma is a decimal one: "3,5" of one person is a list of another."""
+    match = NUMBER.fullmatch(tidy(text).strip())
+    return match is not None and bool(match["comma"]) and "," in match["comma"]
+
+
 def value_of(text: str) -> Fraction | None:
     """The exact value of a text that is one number from end to end; None otherwise.
 
-    Read: thousands marks (1,000; 1 000; 1'000; 10{,}000), currency before it, a per cent sign behind it (left out: 25% is 25), fractions,
-    mixed numbers with a proper fraction (2 2/3, 3½), powers (10^6), 1.5e3, 1.5 x 10^3, and the words hundred to trillion behind it. None
+    Read: thousands marks (1,000; 1 000; 1'000; 10{,}000; 1_000; 1.234.567), a decimal comma where nothing else can be meant (3,5; 1.234,5;
+    1,234 is a thousand and more), currency before it, a per cent sign behind it (left out: 25% is 25), fractions (also "3 over 4"),
+    mixed numbers with a proper fraction (2 2/3, 3½, 3 and a half), digits of other scripts, powers (10^6), 1.5e3, 1.5 x 10^3, and the words hundred to trillion behind it. None
     also for a division by zero, more than MAX_DIGITS digits, or a larger exponent.
     """
     if len(text) > 4 * MAX_DIGITS:
         return None
-    text = tidy(text).strip().removesuffix(".").removesuffix("%").rstrip()
+    text = tidy(text).strip().removesuffix(".").removesuffix("%").rstrip("€£¥₹ ")
+    if " over " in text:
+        text = _OVER.sub(r"\1/\2", text)
     match = NUMBER.fullmatch(text)
     return None if match is None else value_in(match)
 
@@ -112,7 +151,10 @@ def _mixed(match: re.Match[str]) -> Fraction | None:
 
 
 def _plain(match: re.Match[str]) -> Fraction | None:
-    body = re.sub(r"[, ']", "", match["body"])
+    body = match["body"]
+    if match["comma"]:
+        body = body.replace(".", "").replace(",", ".")
+    body = re.sub(r"[, '_]", "", body)
     value = _decimal(body + (f"e{match['e']}" if match["e"] else f"e{match['ten']}" if match["ten"] else ""))
     power = match["power"] or match["power2"]
     if value is not None and power:

@@ -40,7 +40,28 @@ _EXPRESSION = re.compile(r"[-0-9.,()\s+*/×÷·^{}$]+|\\times|\\cdot|\\div|\\lef
 _WORD = re.compile(r"(?<![\\A-Za-z])(?!sin|cos|tan|log|exp)[A-Za-z]{3}")
 _ORDINAL = {"st", "nd", "rd", "th"}
 _LETTER_UNITS = {"m", "g", "s", "h", "l", "L", "k", "K", "C", "F", "W", "V", "A", "N", "J", "B", "p"}
-_QUANTITY = re.compile(r"(?P<number>[-+$€£]*[0-9][0-9.,]*)(?P<unit> ?[A-Za-z]+)")
+_SYMBOLS = (
+    _LETTER_UNITS
+    | units.KNOWN
+    | set(
+        "Pa kPa MPa hPa Hz kHz MHz GHz kB KB MB GB TB KiB MiB GiB kb Mb Gb bit bits byte bytes Wh kWh MWh mAh Ah eV keV MeV mol mmol kJ MJ "
+        "kN kW MW GW mA mV kV mW dB ppm bps kbps Mbps Gbps rpm ms ns µs μs nm µm μm ha kcal cal psi bar atm Ω kΩ ohm ohms T mT µC μC "
+        "pF nF µF μF mH cc dm dl cl cL dL unit units sq".split()  # noqa: SIM905
+    )
+)
+_UNIT = r"[^\W\d_Ω]*[^\W\d_](?:\^\{?-?[0-9]\}?)?"
+_QUANTITY = re.compile(rf"(?P<number>[^A-Za-z]*[0-9.](?:e[-+]?[0-9]+)?)(?P<unit> ?{_UNIT}(?: ?[·⋅*/] ?{_UNIT}| {_UNIT})*)")
+_LATEX_UNITS = re.compile(r"(?<=[0-9}]) ?\\[dt]?frac\{([A-Za-z]+(?:\^\{?[0-9]\}?)?)\}\{([A-Za-z]+(?:\^\{?[0-9]\}?)?)\}\Z")
+_DENIED = re.compile(
+    r"(?:\bnot|n't|n’t|\brather than|\binstead of|\bnicht|\bpas|\bкак не|\bне|不是|而不是)(?: (?:be|equal to|equal|just|exactly|simply|the))?[ $*]*\Z",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(r"(?<=[0-9%])(?: +\([^()]*\)| *（[^（）]*）)[ .。]*\Z")
+_FEW_WORDS = 6
+_FIRST_LINE = re.compile(
+    r"\A\s*(?P<first>[^\n]{1,60})\n\s*[*_#]*(?:explanation|reason|because|here(?:'s| is)|justification|step|why|working|solution|proof|details)",
+    re.IGNORECASE,
+)
 _MAY_FOLLOW = re.compile(
     r"\\(?:text|mathrm|%|\$|,|;|!| |\)|\]|quad|qquad|degree|circ|mbox|\\|end|hspace|approx|boxed|n)|\^\s*\{?\s*\\circ|°|%|\}|\)|\]"
 )
@@ -66,15 +87,22 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
         for prose without a number.
     """
     plain = text.rstrip(_NOISE).lstrip(_NOISE.replace(".", "").replace("$", ""))
-    is_factorial = is_bare and text.rstrip(" .$").endswith("!")
+    is_factorial = (is_bare or DOLLARS.fullmatch(text.rstrip(" .")) is not None) and text.rstrip(" .$").endswith("!")
+    if not is_bare and text.rstrip(" .。")[-1:] in (")", "）"):
+        plain = _COMMENT.sub("", text).strip(_NOISE.replace(".", "").replace("$", "")).rstrip(_NOISE)
+    if plain[:1] == "[" and plain[-1:] == "]" and value_of(plain[1:-1]) is not None:
+        plain = plain[1:-1]
     value = value_of(plain) if plain and not is_factorial else None
     if value is not None:
         return _spelled(value, plain)
-    quantity = _QUANTITY.fullmatch(plain)
-    if quantity and quantity["unit"].strip() in _LETTER_UNITS | _ORDINAL and (value := value_of(quantity["number"])) is not None:
-        return _spelled(value, quantity["number"])
-    if is_range(plain) or units.compound(tidy(plain)) is not None:
+    number = _before_unit(plain)
+    if number is not None:
+        return number
+    if is_range(plain):
         return plain
+    two = units.compound(tidy(plain))
+    if two is not None:
+        return spell(two[0] / 100) if two[1] == "¢" else plain
     tree = read(text.strip(" \t\r\n*_`\"'"))
     if tree is not None and trees.contains(tree, "sym") and _WORD.search(plain):
         tree = None  # letters of words, not factors
@@ -92,6 +120,19 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
             return spell(words[0])
         return plain if is_bare else None
     return found
+
+
+def _before_unit(plain: str) -> str | None:
+    """The number of a quantity whose unit is written in symbols: 42 m^2, 1.6e-19 C, 42GB, 9.8 m/s^2."""
+    plain = tidy(plain)
+    quantity = _QUANTITY.fullmatch(_LATEX_UNITS.sub(r" \1/\2", plain) if "frac" in plain else plain)
+    if quantity is None:
+        return None
+    names = re.findall(r"[^\W\d_]+", quantity["unit"])
+    if not (all(name in _SYMBOLS for name in names) or (len(names) == 1 and names[0] in _ORDINAL)):
+        return None
+    value = value_of(quantity["number"])
+    return None if value is None else _spelled(value, quantity["number"])
 
 
 def is_range(text: str) -> bool:
@@ -168,16 +209,23 @@ def is_attached(after: str) -> bool:
 
 def last_number(text: str) -> str | None:
     """The last number of a text without a mark; the formula or word around it where it is only a part of that. None without numbers."""
+    first = _FIRST_LINE.match(text)
+    if first and value_of(first["first"].strip(_NOISE.replace("$", "").replace(".", ""))) is not None:
+        return number_in(first["first"], is_bare=False)  # the answer, then why
     formulas = list(DOLLARS.finditer(text))
     if formulas and not re.search(r"[0-9]", re.sub(r"\s", "", text[formulas[-1].end() :])):
         inner = next(group for group in formulas[-1].groups() if group)
         if re.search(r"[0-9]", inner):
             return number_in(inner, is_bare=True)
+    words = text
     text = tidy(text)
     matches = list(NUMBER.finditer(text))
     if not matches:
+        return _in_few_words(words)
+    said = (match for match in reversed(matches) if not _DENIED.search(text, max(match.start() - 24, 0), match.start()))
+    match = next(said, None)
+    if match is None:
         return None
-    match = matches[-1]
     before, after = text[: match.start()][-20:], text[match.end() :][:20]
     value = value_in(match)
     if value is None or _BEFORE.search(before) or is_attached(after):
@@ -185,3 +233,12 @@ def last_number(text: str) -> str | None:
         end = re.search(r"\s|\Z", text[match.end() :])
         return text[start : match.end() + (end.start() if end else 0)].strip(_NOISE)
     return _spelled(value, match[0])
+
+
+def _in_few_words(text: str) -> str | None:
+    """The number of a reply that is little more than one in words: "Eleven.", "Forty-two apples"."""
+    if len(text) > 200 or len(text.split()) > _FEW_WORDS:
+        return None
+    found = find_words(text)
+    value = value_of_words(found[0]) if len(found) == 1 and text.strip(_NOISE).startswith(found[0]) else None
+    return None if value is None else spell(value)

@@ -29,6 +29,9 @@ THOUGHT_MARKS: tuple[tuple[str, str], ...] = (
     ("<|begin_of_thought|>", "<|end_of_thought|>"),  # OpenThinker, Sky-T1
     ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A Reasoning
     ("<|think|>", "<|end|>"),  # Solar Open
+    ("<reflection>", "</reflection>"),  # Reflection, outside its <thinking>
+    ("<analysis>", "</analysis>"),  # prompts that ask for it
+    ("<|im_start|>think", "<|im_start|>answer"),  # s1
     ("<|channel>thought", "<channel|>"),  # Gemma 4
     ("<unused94>thought", "<unused95>"),  # MedGemma
     ("Here is my thought process:", "Here is my response:"),  # Granite 3.2

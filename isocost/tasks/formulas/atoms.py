@@ -210,8 +210,7 @@ class Atoms(Cursor):
 
     def _bracket(self, opening: str) -> Tree:
         if opening == "{":
-            self.position -= 1
-            return self.group()
+            return self._braces()
         if opening == "|":
             return self._bars()
         if opening in (r"\lfloor", r"\lceil"):
@@ -231,6 +230,13 @@ class Atoms(Cursor):
         if opening == r"\langle":
             opening, closing = "(", ")"
         return ("seq", opening, closing, tuple(items))
+
+    def _braces(self) -> Tree:
+        """{...} as TeX has it, or a set whose braces lost their backslashes: {1, 2}."""
+        items, _ = self._items(("}",))
+        if not items:
+            raise Unreadable("empty braces")
+        return items[0] if len(items) == 1 else ("set", tuple(sorted(set(items), key=trees.order)))
 
     def _items(self, closers: tuple[str, ...]) -> tuple[list[Tree], str]:
         self.depth += 1

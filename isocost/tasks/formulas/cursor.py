@@ -72,12 +72,20 @@ class Cursor:
         word = token.text.strip()
         if token.kind == "text":
             first = re.match(r"\W*(\w*)", word.casefold())[1]
-            return bool(re.search(r"[^\W\d_]", word)) and first not in _MONTHS and first not in _GOING_ON
+            return (
+                bool(re.search(r"[^\W\d_]", word))
+                and first not in _MONTHS
+                and (first not in _GOING_ON or (first == "of" and not re.search(r"[0-9]", word)))
+            )
         before = self.tokens[self.position - 1]
         if word.casefold() in _MONTHS or (before.kind == "op" and before.text not in (")", "}", "%")):
             return False
+        if word.casefold() == "in":
+            return self._at(1).kind == "end"
+        if word.casefold() in _GOING_ON:
+            return False
         if word in units.KNOWN or word.casefold() in SCALES:
-            return word.casefold() not in ("in",) or self._at(1).kind == "end"
+            return True
         return token.gap and len(word) >= 3 and (before.kind == "num" or before.text == "}") and word.casefold() not in FUNCTIONS
 
     def unit_words(self) -> str:

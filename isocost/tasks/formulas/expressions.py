@@ -103,6 +103,8 @@ class Expressions(Atoms):
             if self.accept("^"):
                 tree = trees.power(needs_value(tree), self.exponent())
             elif self.accept("!"):
+                if self.peek.text == "!":
+                    raise Unreadable("a double factorial")
                 tree = trees.call("factorial", (needs_value(tree),))
             elif before.kind == "num" and self.peek.text == "_":
                 self.next()

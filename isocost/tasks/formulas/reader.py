@@ -26,6 +26,11 @@ MAX_FORMULA = 1000
 _ORDER = {"<", ">", r"\le", r"\ge"}
 _RELATIONS = {*_ORDER, "=", r"\ne", r"\in", r"\approx"}
 _MONEY = {"dollar": "$", "euro": "€", "pounds": "£", "yen": "¥", "rupee": "₹", "cent": "¢"}
+# No difference and no quotient: years have four digits, days and months two.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}")
+_BUILDER = re.compile(
+    rf"\\\{{[ {THIN}]*([a-z])[ {THIN}]*(?:\\in[ {THIN}]*\\mathbb\{{?R\}}?[ {THIN}]*)?(?:\\mid|\||:)(?![A-Za-z])[ {THIN}]*(.+?)[ {THIN}]*\\\}}"
+)
 _JOINS = ("and", "or", ", and", ", or", "und", "oder", "et", "ou", "y", "o")
 
 
@@ -47,6 +52,15 @@ def _read(face: str) -> Tree:
             for first, second in ("+-", "-+")
         ]
         return _merged([item for tree in both for item in _spread(tree)])
+    date = _DATE.fullmatch(face)
+    if date:
+        return ("colon", tuple(trees.num(int(part)) for part in re.findall(r"[0-9]+", face)), "date")
+    built = _BUILDER.fullmatch(face)
+    if built:
+        inside = _read(built[2])
+        if _is_range(inside) and inside[1] == built[1]:
+            return inside
+        raise Unreadable("a set by a property that is no interval")
     two = units.compound(re.sub(rf"\\text\{{([^{{}}]*)\}}|[{THIN}]", lambda m: f" {m[1] or ''} ", face))
     if two is not None:
         return ("unit", trees.num(two[0]), two[1])

@@ -17,7 +17,7 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Any
 
-from isocost.tasks.formulas import trees, units
+from isocost.tasks.formulas import reals, trees, units
 from isocost.tasks.formulas.trees import Tree
 from isocost.tasks.judging import JudgeFailed, call
 
@@ -56,6 +56,10 @@ def same(first: Tree, second: Tree) -> bool:
         return _unordered(first[1], second[1])
     if trees.is_value(first) and trees.is_value(second):
         return _equal_values(first, second)
+    if {first[0], second[0]} & {"join", "less", "meet", "space"}:
+        one, two = reals.of(first), reals.of(second)
+        if one is not None and two is not None:
+            return one == two
     return first[0] == second[0] and _pieces(first, second)
 
 

@@ -46,6 +46,15 @@ _TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph
 _UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|mathbf)\*?\s*\{\s*((?![mgshlLd])[A-Za-z])\s*\}")
 
 
+# Plain TeX puts these between its operands: {3 \over 4}, {n \choose k}.
+_INFIX = re.compile(
+    r"(?:\{|\A)((?:[^{}\\]|\\(?!over|choose)[A-Za-z]+|\{[^{}]*\})+?)\\(over|choose)(?![A-Za-z])((?:[^{}]|\{[^{}]*\})+)(?:\}|\Z)"
+)
+_INFIX_NAMES = {"over": "frac", "choose": "binom"}
+_ARRAY = re.compile(r"[\[(]\s*\\begin\{array\}\s*\{[lcr ]+\}(.*?)\\end\{array\}\s*[\])]", re.DOTALL)
+_ARTICLE = re.compile(r"\A(?:\\text\{)?\s*(?:an?|the)\s+(?=[^\W\d_]{3})", re.IGNORECASE)
+
+
 _UNIT_LETTERS = frozenset("mgshlLd")
 
 
@@ -89,6 +98,10 @@ def surface(text: str) -> str:
     text = _SPACE.sub(THIN, text)
     text = _DROPPED.sub("", text)
     text = re.sub(r"\\([A-Za-z]+)", _command, text)
+    if r"\over" in text or r"\choose" in text:
+        text = _INFIX.sub(lambda match: f"\\{_INFIX_NAMES[match[2]]}{{{match[1].strip()}}}{{{match[3].strip()}}}", text)
+    if r"\begin{array}" in text:
+        text = _ARRAY.sub(r"\\begin{matrix}\1\\end{matrix}", text)
     text = _UPRIGHT.sub(r" \1 ", text)
     text = _TEXT.sub(lambda match: _text(match[1]), text)
     text = text.replace(r"\$", r"\dollar ").replace("$", r"\dollar ").replace(r"\%", "%").replace(r"\#", "#").replace(r"\&", "&")
@@ -127,6 +140,7 @@ def _unicode(text: str) -> str:
 def wording(text: str) -> str:
     """A text as words, for what is no formula: no LaTeX, no spaces, and no case where there are words of several letters."""
     text = surface(text)
+    text = _ARTICLE.sub(lambda match: r"\text{" if match[0].startswith("\\") else "", text)
     words = bool(re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text)))
     text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
     text = re.sub(rf"(?<=[0-9])[\s{THIN}]+(?=[0-9])", "|", text)  # "4 10/3" is not 410/3

@@ -151,6 +151,8 @@ def _exact_call(name: str, values: list[Fraction]) -> Tree | None:
     whole = [int(value) for value in values if value.denominator == 1 and value >= 0]
     if name == "abs":
         return num(abs(values[0]))
+    if name in ("logb", "log10"):
+        return _exact_log(values[0], values[1] if name == "logb" else Fraction(10))
     if name == "floor":
         return num(values[0].__floor__())
     if name == "ceil":
@@ -162,6 +164,17 @@ def _exact_call(name: str, values: list[Fraction]) -> Tree | None:
     if name == "binom":
         return num(comb(*whole)) if whole[0] <= 20_000 else BIG
     return None
+
+
+def _exact_log(value: Fraction, base: Fraction) -> Tree | None:
+    """A logarithm that is a whole number; None for another one."""
+    if value <= 0 or base <= 1 or _bits(value) > 2000:
+        return None
+    found, power_of_base = 0, Fraction(1)
+    target = value if value >= 1 else 1 / value
+    while power_of_base < target:
+        power_of_base, found = power_of_base * base, found + 1
+    return num(found if value >= 1 else -found) if power_of_base == target else None
 
 
 def items_of(tree: Tree) -> tuple[Tree, ...]:

@@ -18,6 +18,11 @@ from isocost.tasks.model import Problem, Verdict
 _FENCE = re.compile(
     r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[^\n`]*)\n(?P<code>.*?)(?P<end>^[ \t]*(?P=fence)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
+_TAGGED = re.compile(r"\[PYTHON\]\n?(?P<code>.*?)\[/PYTHON\]|\[BEGIN\]\n?(?P<code2>.*?)\[DONE\]", re.DOTALL)
+"""The marks that Code Llama's and MBPP's prompts ask for."""
+_STARTS = re.compile(r"(?:def|class|import|from|async def)[ \t]+\w|@\w")
+_MAX_ENDS = 40
+"""Places at which a program without a fence is tried to end."""
 _PYTHON = re.compile(r"(?:\{?\.?(?:python|py)[0-9.]*\b.*)?", re.IGNORECASE)
 _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -51,9 +56,49 @@ def tested_names(tests: str) -> frozenset[str]:
 
 def _defines(code: str, names: frozenset[str]) -> int:
     """How many of the names a block defines at its top level."""
+    return len(names & _defined(code))
+
+
+def _defined(code: str) -> set[str]:
     found = set(re.findall(r"^(?:async[ \t]+def|def|class)[ \t]+(\w+)", code, re.MULTILINE))
     found |= set(re.findall(r"^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", code, re.MULTILINE))
-    return len(names & found)
+    for names in re.findall(r"^(?:from[ \t]+[\w.]+[ \t]+)?import[ \t]+([^\n#(]+)", code, re.MULTILINE):
+        found |= {name.split(" as ")[-1].split(".")[0].strip() for name in names.split(",")}
+    return found
+
+
+def _with_needed(blocks: list[str], chosen: int) -> str:
+    """A block, and those that define what it uses and does not define itself: a program told in pieces."""
+    needed = {chosen}
+    missing = set(tested_names(blocks[chosen])) - _defined(blocks[chosen])
+    for index in (*range(chosen - 1, -1, -1), *range(chosen + 1, len(blocks))):
+        if found := missing & _defined(blocks[index]):
+            needed.add(index)
+            missing = (missing - found) | (tested_names(blocks[index]) - _defined(blocks[index]))
+    return "\n\n".join(blocks[index] for index in sorted(needed))
+
+
+def _unfenced(text: str) -> str | None:
+    """The program of a text without fences: the whole, or what stands between prose; None where there is no Python."""
+    if _is_python(text):
+        return text
+    lines = text.splitlines()
+    starts = [number for number, line in enumerate(lines) if _STARTS.match(line)]
+    if not starts:
+        return None
+    ends = [number for number in range(starts[0] + 1, len(lines)) if lines[number][:1].strip()] + [len(lines)]
+    for end in ends[::-1][:_MAX_ENDS]:
+        program = "\n".join(lines[starts[0] : end])
+        if _is_python(program):
+            return program
+    return None
+
+
+def _is_python(text: str) -> bool:
+    try:
+        return bool(ast.parse(text).body)
+    except _BROKEN:
+        return False
 
 
 class Code:
@@ -84,16 +129,16 @@ class Code:
         searched = extract.tail(text)
         fenced = [match for match in _FENCE.finditer(searched) if match["end"] or not truncated]
         blocks = [match["code"] for match in fenced if _PYTHON.fullmatch(match["language"].strip())] or [match["code"] for match in fenced]
+        blocks = [textwrap.dedent(block) for block in blocks] or [
+            match["code"] or match["code2"] or "" for match in _TAGGED.finditer(searched)
+        ]
         if blocks:
             # The most names first, then the last one: an example of use behind the function is no answer.
-            best = max(range(len(blocks)), key=lambda index: (_defines(textwrap.dedent(blocks[index]), names), index))
-            return textwrap.dedent(blocks[best])
+            best = max(range(len(blocks)), key=lambda index: (_defines(blocks[index], names), index))
+            return _with_needed(blocks, best)
         if truncated or _FENCE.search(searched):
             return None
-        try:
-            return searched if ast.parse(searched).body else None
-        except _BROKEN:
-            return None
+        return _unfenced(searched)
 
     def canonical(self, answer: str) -> str:
         """The program without trailing spaces and blank lines around it."""

@@ -24,7 +24,7 @@ class Exact:
 
     def extract(self, text: str, truncated: bool) -> str | None:
         """Marked answer; else, in a finished text, the last line that is not empty."""
-        marked = extract.marked(text)
+        marked = extract.marked(text, may_deny=True)
         if marked is not None or truncated:
             return marked
         return extract.last_line(text)

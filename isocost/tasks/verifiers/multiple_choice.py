@@ -28,18 +28,24 @@ _MORE = re.compile(
     r"[)\].:\s]*(?:,|/|&|\+|\bor\b|\band\b|\bund\b|\boder\b|\bet\b|\bou\b|\by\b|\bo\b|和|或|、)[\s]*(?:(?:or|and|option|choice)\s+)*[(\[（]?([A-Z])(?![A-Za-z0-9'’])",
     re.IGNORECASE,
 )
+_SEVERAL = re.compile(
+    r"(?:both\s+|either\s+)?[(\[]?[A-Z][)\].]?(?:\s*(?:,|/|&|\+|or|and)\s*(?:(?:or|and)\s+)?(?:option\s+)?[(\[]?[A-Z][)\].]?)+[.!]?",
+    re.IGNORECASE,
+)
 _BRACKETED = re.compile(r"[(\[（]\s*([A-Za-z])\s*[)\]）]")
 _CAPITAL = re.compile(r"(?<![A-Za-z0-9'’-])([A-Z])(?![A-Za-z0-9'’])(?!\s*[-=+<>])")
 _VERB = r"(?:is|was|because|since|as|and|or|with|for|but|in|which|would|seems|fits|matches)\b"
 _SAID = re.compile(
-    r"(?:\b(?:option|choice|choose|chose|choosing|select|selected|pick|go with|going with|(?:it|that|this)"
+    r"(?:\b(?:option|choice|letter|guess|opción|opção|opzione|alternativa|вариант|probably|definitely|certainly|likely|choose|chose|choosing|select|selected|pick|(?:I'd|I would|I'll|I) say|go with|going with|(?:it|that|this)"
     r"(?: is|'s| must be| should be| would be)|"
     r"must be|therefore|thus|so|hence|answer|cevap|yanıt|antwoord|svar|antwort|respuesta|réponse|risposta|resposta|jawaban|ответ|"
-    r"wähle|elijo|choisis)\b\s*[:,-]?\s*(?:it is\s+|it's\s+|option\s+|choice\s+)?|"
+    r"wähle|elijo|choisis)\b\s*[:,-]?\s*(?:it is\s+|it's\s+|is\s+|option\s+|choice\s+)?|"
+    r"\b(?:option|choice|alternativa|opción|opção|opzione|вариант|one|fits)[^\n.,;:!?]{0,30}\s(?:is|es|é|è|est)\s+|"
     r"(?:选择|选|選擇|選|选项|選項|故选)\s*)"
-    r"[(\[*\"'（]*(?P<after>[A-Z])(?![A-Za-z0-9'’])[)\]*\"'）]*(?P<rest>[^\n]{0,40})"
-    r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be)\s+(?:clearly\s+|obviously\s+)?"
-    r"(?:the\s+)?(?:most\s+)?(?:correct|right|best|true|answer|accurate|appropriate)",
+    r"[(\[*\"'（]*(?P<after>[A-Z])(?![A-Za-z0-9'’])[)\]*\"'）]*"
+    r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be|seems to be|looks)\s+(?:clearly\s+|obviously\s+)?"
+    r"(?:the\s+)?(?:most\s+)?(?:correct|right|best|true|answer|accurate|appropriate|plausible|likely|suitable|fitting)"
+    r"|(?<![A-Za-z])[(\[*\"']*(?P<fits>[A-Z])[)\]*\"']*\s+(?:fits|matches|works|suits)\s+(?:the\s+)?best",
     re.IGNORECASE,
 )
 _REJECTED = re.compile(
@@ -47,8 +53,12 @@ _REJECTED = re.compile(
     r"(?:not|wrong|incorrect|false|ruled|eliminated|excluded|impossible)",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"(?:\bnot|n't|\bnever|\bcannot)\s+\Z", re.IGNORECASE)
+_DENIED = re.compile(r"(?:\bnot|n['’]t|\bnever|\bcannot|\bdoubt)\s+(?:(?:think|believe|say|sure|that|if|whether)\s+){0,3}\Z", re.IGNORECASE)
 _A_FIRST = re.compile(r"\W*A\s*[:：]")
+_FULL_WIDTH = {0xFEE0 + code: code for code in (*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1))}
+_LOOKALIKES = str.maketrans("АВСЕНІЈКМОРЅТХΑΒΕΗΙΚΜΝΟΡΤΧ", "ABCEHIJKMOPSTXABEHIKMNOPTX")
+# Alone: "В 1990 году" is Russian for "in 1990", and "С другой стороны" begins a sentence.
+_LOOKALIKE = re.compile("(?<![\\w])[" + "".join(map(chr, _LOOKALIKES)) + "](?![\\w'’])(?!\\s+[0-9а-яёα-ω])")
 _LABEL = re.compile(r"^[ \t]*[(\[*]*([A-Z])[)\].:]", re.MULTILINE)
 _OPTION = re.compile(r"(?:^|\s)[(\[]?([A-Z])[)\].:](?=\s|\S)")
 
@@ -64,6 +74,13 @@ def options_in(question: str) -> frozenset[str]:
                 run += letter
         best = max(best, run, key=len)
     return frozenset(best) if len(best) >= 2 else ALL
+
+
+def latin(text: str) -> str:
+    """Full-width letters, and Cyrillic or Greek ones that look like Latin ones and stand alone, as Latin letters."""
+    if text.isascii():
+        return text
+    return _LOOKALIKE.sub(lambda match: chr(_LOOKALIKES[ord(match[0])]), text.translate(_FULL_WIDTH))
 
 
 class MultipleChoice:
@@ -101,6 +118,7 @@ class MultipleChoice:
         return False
 
     def _choice(self, text: str, truncated: bool, options: frozenset[str]) -> str | None:
+        text = latin(text)
         marked = extract.find_marked(text)
         searched = extract.tail(text)
         if marked is not None:
@@ -113,6 +131,8 @@ class MultipleChoice:
             after = searched.rpartition(marked.text)[2]
             return _said(after, options)
         if truncated:
+            return None
+        if _is_several(searched, options):
             return None
         return _alone(searched, options) or _said(searched, options) or _bracketed(searched, options)
 
@@ -177,20 +197,35 @@ def _alone(text: str, options: frozenset[str]) -> str | None:
     first = _FIRST.match(lines[0])
     if first and _REJECTED.match(lines[0], first.end()):
         return None
-    if first and first["letter"].upper() in options and re.match(r",\s*(?:because|since|as|for)\b", lines[0][first.end() :]):
+    if (
+        first
+        and first["letter"].upper() in options
+        and re.match(r",\s*(?:because|since|as|for)\b|\s+(?:because|since)\b", lines[0][first.end() :])
+    ):
         return first["letter"]
+    if first and first["letter"].isupper() and re.match(r"\s+[-–—]\s+\S", lines[0][first.end() :]) and len(labels) < 2:
+        return first["letter"] if first["letter"] in options - {"I"} else None
     is_list = len(labels) > 1 and min(labels) == "A" == lines[0].lstrip("([*")[:1]
     if not is_list and first and first["close"] and first["letter"].upper() in options and re.match(r"\s|$", lines[0][first.end() :]):
         return first["letter"]
     return None
 
 
+def _is_several(text: str, options: frozenset[str]) -> bool:
+    """Whether a short reply is nothing but two options: "(A) and (C)", "A, B"."""
+    if len(text) > 200:
+        return False
+    return bool(re.fullmatch(_SEVERAL, _WRAPPERS.sub(" ", text).strip())) and len(set(_CAPITAL.findall(text)) & options) > 1
+
+
 def _said(text: str, options: frozenset[str]) -> str | None:
     """The letter of the last "option B", "it is B" or "B is correct"."""
     found = []
     for match in _SAID.finditer(text):
-        letter = match["after"] or match["before"]
-        if _DENIED.search(text, max(match.start() - 12, 0), match.start()):
+        letter = match["after"] or match["before"] or match["fits"]
+        if match["after"] and letter.islower() and re.search(r"(?:option|choice)\s*\Z", text[: match.start("after")], re.IGNORECASE):
+            letter = letter.upper() if re.match(r"[)\]*\"'）]*\s*(?:[.,!]|\Z)", text[match.end("after") :]) else letter
+        if _DENIED.search(text, max(match.start() - 30, 0), match.start()):
             continue
         if not letter.isupper() or letter not in options:
             continue

@@ -13,7 +13,7 @@ from isocost.tasks import extract, prose
 from isocost.tasks.formulas.reader import read
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.number_words import value_of_words
-from isocost.tasks.numbers import spell, value_of
+from isocost.tasks.numbers import has_decimal_comma, spell, value_of
 
 _LONG = 100
 """Characters kept of something that is no number; a hash keeps different ones apart."""
@@ -22,6 +22,8 @@ _LONG = 100
 @lru_cache(maxsize=50_000)
 def _reference(reference: str) -> str | None:
     text = reference.strip()
+    if has_decimal_comma(text):
+        return None  # "3,5" of a reply is read; what everything is compared with must not be read in two ways
     value = value_of(text)
     if value is None:
         value = value_of_words(text)
@@ -48,7 +50,7 @@ class Numeric:
         """The number of the marked answer; else the last number of a finished text. What is not one number comes back as it is."""
         marked = extract.find_marked(text)
         if marked is not None:
-            found = prose.number_in(marked.text, is_bare=marked.kind != "phrase")
+            found = prose.number_in(marked.text, is_bare=marked.kind in ("box", "tag"))
             if found is not None or truncated:
                 return found
             after = extract.tail(text).rpartition(marked.text)[2]

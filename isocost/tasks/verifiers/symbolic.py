@@ -22,6 +22,18 @@ from isocost.tasks.numbers import spell, value_of
 _ENDS = re.compile(
     r"\.\s|\.$|\s*[,;(]?\s*\b(?:because|since|where|when|which|as|for|so|after|by|in total|per|if|not)\b|\s\(|\n", re.IGNORECASE
 )
+_SPAN = r"(?:\$\$[^$]{1,1000}\$\$|\$[^$\n]{1,1000}\$|\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\])"
+_JOINED = re.compile(rf"{_SPAN}(?:(?:,?\s*(?:and|or)\s+|\s*[,;]\s*){_SPAN})+", re.DOTALL)
+_FEW_WORDS = re.compile(r"[*_\"'`(]*[^\W\d_][^\d\n=\\^]{0,39}", re.DOTALL)
+"""A reply of a word or a few, without a mark: "Yes.", "Tuesday", "no solution"."""
+_REFUSAL = re.compile(
+    r"n['’]t\b|\b(?:not|cannot|sorry|unknown|unclear|unsure|unable|know|answer|help|n/a|i|you|it|is|are|the|we|let|to)\b|(?:\w+\W+){3}\w",
+    re.IGNORECASE,
+)
+_LEAD = re.compile(r"\A\s*\\text\{[^{}]*\b(?:answer|result|solution)s?(?: (?:is|are))?:?\s*\}:?(?=\s*\S)", re.IGNORECASE)
+_WORDS_BEFORE = re.compile(r"((?!the\b)[^\W\d_]+(?: [^\W\d_]+){0,2}),? (?:because|since|not|as|and not|rather than)\b", re.IGNORECASE)
+"""An answer in words, and then why it is one."""
+_ROWS = re.compile(r"\\begin\{(?:aligned|align\*?|gathered|split|eqnarray\*?)\}(.*)\\end\{", re.DOTALL)
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 
@@ -63,9 +75,16 @@ class Symbolic:
         searched = extract.tail(text)
         found = _formulas(searched)
         if found:
-            return self._strip(found[-1])
+            several = [match for match in _JOINED.finditer(searched) if found[-1] in match[0][-len(found[-1]) - 4 :]]
+            listed = ", ".join(_formulas(several[-1][0])) if several else ""
+            return listed if listed and _is_one_name(listed) else self._strip(_last_side(found[-1]))
+        if _FEW_WORDS.fullmatch(searched.strip()) and not _REFUSAL.search(searched):
+            return searched.strip()
         line = extract.last_line(text) or ""
         if len(line) <= MAX_FORMULA and re.search(r"\\[a-z]+|[=^]", line):
+            whole = read(self._strip(line))
+            if whole is not None and (whole[0] == "list" or (whole[0] == "named" and whole[2][0] == "list")):
+                return self._strip(line)
             side = self._strip(line.split("=")[-1])
             if read(side) is not None:
                 return side
@@ -76,7 +95,7 @@ class Symbolic:
         tree = read(answer)
         value = tree[1] if tree is not None and tree[0] == "num" else None
         if tree is None:
-            value = value_of_words(_TEXT.sub(r"\1", answer))
+            value = value_of_words(_TEXT.sub(r"\1", surface(answer)).strip(" ."))
         if value is not None and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1300:
             return spell(value)
         shown = (
@@ -140,6 +159,9 @@ class Symbolic:
         if span:
             first = next(group for group in span.groups() if group)
             tail = rest[span.end() :]
+            several = _JOINED.match(rest)
+            if several and len(found := _formulas(several[0])) > 1 and read(listed := ", ".join(found)) is not None:
+                return listed
             # "$5$ cm" goes on; "$5$ because $x = 2$" does not.
             joined = self._strip(first + tail.split(".")[0].split(",")[0])
             return (
@@ -154,12 +176,16 @@ class Symbolic:
         found = _formulas(rest)
         if found:
             return self._strip(found[-1])
+        words = _WORDS_BEFORE.match(rest)
+        if words:
+            return words[1]
         number = prose.number_in(rest, is_bare=False)
         if number is not None and value_of(number) is not None:
             return number
         return self._strip(rest)
 
     def _strip(self, text: str) -> str:
+        text = _LEAD.sub("", text)
         found = _formulas(text)
         inner = extract.boxed(text)
         if inner is None and len(found) == 1:
@@ -173,6 +199,21 @@ class Symbolic:
 
     def _undollared(self, text: str) -> str:
         return prose.DOLLARS.sub(lambda match: f" {next(group for group in match.groups() if group)} ", text)
+
+
+def _is_one_name(listed: str) -> bool:
+    """Whether formulas together are several values of one thing ("x = 2", "x = 3"), not the steps to the last one ("a = 3", "b = 12")."""
+    tree = read(listed)
+    return tree is not None and not (tree[0] == "list" and any(item[0] == "named" for item in tree[1]))
+
+
+def _last_side(formula: str) -> str:
+    """The last side of a derivation in several rows; other formulas as they are."""
+    rows = _ROWS.search(formula)
+    if rows is None:
+        return formula
+    row = re.sub(r"\\\\\s*\Z", "", rows[1].strip()).split(r"\\")[-1]
+    return row.replace("&", " ").split("=")[-1]
 
 
 def _formulas(text: str) -> list[str]:
