@@ -40,7 +40,7 @@ def _kinds(found: Comparison) -> list[str]:
     """What one of the two needs that nobody has when it is run."""
     lines = []
     for which, row in (("first", found.first), ("second", found.second)):
-        if row.get("strategy_kind") == "oracle":
+        if row.get("strategy_kind") == "oracle" and not _is_one_sample(row):
             lines.append(
                 f"The {which} needs a perfect verifier, which knows the right answer: it is a bound on what choosing can reach, no way to "
                 "answer."
@@ -48,6 +48,11 @@ def _kinds(found: Comparison) -> list[str]:
         elif row.get("strategy_kind") == "metric":
             lines.append(f"The {which} describes samples and is no way to answer.")
     return lines
+
+
+def _is_one_sample(row: dict[str, object]) -> bool:
+    """pass@1 is the mean of single samples: where nothing is chosen nobody has to know the right answer."""
+    return row.get("strategy") == "pass_at_k" and row.get("budget") == 1
 
 
 def _others(found: Comparison) -> list[str]:
@@ -68,7 +73,7 @@ def _others(found: Comparison) -> list[str]:
 
 def _named(row: dict[str, object]) -> str:
     told = labels.outcome(str(row["strategy"]), row["budget"], str(row["configuration"]))
-    if row.get("strategy_kind") in ("oracle", "metric"):
+    if row.get("strategy_kind") in ("oracle", "metric") and not _is_one_sample(row):
         told += f"  [{row['strategy_kind']}]"
     return f"{row['outcome_id']}  {told}"
 

@@ -27,6 +27,8 @@ MAX_POWER_W = 1e6
 """Energy of a request over its latency. A full rack of the largest accelerators draws about 140 kW."""
 MAX_TOKENS = 1e9
 """Tokens of one request. The longest context that anybody announced is 100 million."""
+MAX_SECONDS = 1e7
+"""Seconds of one request, 116 days: a longer time is in milliseconds or nanoseconds."""
 MAX_UNIX_S = 4_102_444_800.0
 """The year 2100: a larger Unix time is in milliseconds or nanoseconds."""
 
@@ -71,6 +73,7 @@ _SECONDS = ("queue_s", "ttft_s", "inter_token_s", "latency_s")
 
 RULES: tuple[Rule, ...] = (
     *(Rule("negative", _c(name) < 0, (name,)) for name in (*_COUNTS, *_SECONDS, "energy_j", "cost_usd")),
+    *(Rule("longer_than_any_request", _c(name) > MAX_SECONDS, (name,)) for name in _SECONDS),
     *(Rule("more_than_any_context_holds", _c(name) > MAX_TOKENS, (name,)) for name in _COUNTS),
     # A text of no tokens: the count is the source's word for unknown.
     Rule("zero_tokens_beside_a_text", (_OUTPUT == 0) & _HAS_TEXT, ("output_tokens",)),

@@ -111,8 +111,22 @@ def _filled(row: Row, one: Split, values: dict[str, Any], mapping: dict[str, Any
         (name,) = (rule.source for rule in found if rule.name == "problem")
         has = ", ".join(repr_name(column) for column in values if not str(column).startswith("@"))[:200]
         raise row.fail("problem", "is empty", f"Every row needs its problem, here from {name!r}; this one has {has}")
+    if _is_no_record(one, found):
+        raise row.fail(
+            "problem",
+            f"nothing that the mapping names stands under the key {row.values['problem_source_id']!r}",
+            "Where it is no problem, name one of its columns under skip, as `skip: [version]`, or say where the problems are, as "
+            "`records: data.problems`",
+        )
     _declare(row, mapping)
     return row
+
+
+def _is_no_record(one: Split, found: list[Rule]) -> bool:
+    """Whether an entry of an object keyed by problem holds nothing of what is mapped, as what describes the file does beside them."""
+    by_key = any(rule.name == "problem" and rule.source == "@key" for rule in found)
+    own = [rule.name for rule in found if not rule.source.startswith("@")]
+    return by_key and bool(own) and all(one.values[name] is None for name in own)
 
 
 def _has(values: dict[str, Any], name: str) -> bool:

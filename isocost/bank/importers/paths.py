@@ -7,7 +7,9 @@ Lives here: reading such a path and following it up to the next list that it spr
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,9 +137,27 @@ def json_cell(text: str, where: str) -> Any:
         if len(text) > _MAX_LITERAL or text.lstrip()[:1] not in "[{('\"":
             raise
         try:
-            return _plain(ast.literal_eval(text.strip()))
+            value = _plain(ast.literal_eval(text.strip()))
+            if not _joins_texts(text.strip()):
+                return value
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             raise error from None
+        raise IsocostError(
+            "is a list without commas, as numpy prints arrays: Python would join its texts to one",
+            where=where,
+            remedy="Write it as a list, for example with df[column].map(list), or export JSON Lines",
+        ) from None
+
+
+def _joins_texts(literal: str) -> bool:
+    """Whether two texts stand side by side, which Python reads as one."""
+    before = None
+    for token in tokenize.generate_tokens(io.StringIO(literal).readline):
+        if token.type not in (tokenize.NL, tokenize.NEWLINE):
+            if token.type == before == tokenize.STRING:
+                return True
+            before = token.type
+    return False
 
 
 def _plain(value: Any) -> Any:

@@ -16,8 +16,10 @@ from whole_way import accuracy, banked
 
 from isocost.bank.importers import import_path, read_imports
 from isocost.bank.importers.metric_names import falls, samples_of
+from isocost.bank.importers.paths import json_cell
 from isocost.bank.importers.row import INVALIDATED, REPLACED, Row
 from isocost.bank.importers.usage import put_summed_latency
+from isocost.errors import IsocostError
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.imports import build_imported_core
@@ -279,3 +281,24 @@ def test_the_parts_of_an_energy_make_its_total(parts: tuple[float, ...], factor:
         assert window["energy_j"] == pytest.approx(sum(parts) * factor * 3.6e6)
     else:
         assert window["energy_j"] is None and window["invalid_reasons"] == ["parts_are_not_the_total"]
+
+
+@given(texts=st.lists(st.text("ab ,'\"\\\\4", max_size=4), min_size=2, max_size=4), joint=st.sampled_from([", ", " ", "\n "]))
+@DRAWN
+def test_lists_as_pandas_and_numpy_write_them(texts: list[str], joint: str) -> None:
+    cell = f"[{joint.join(map(repr, texts))}]"
+    if joint == ", ":
+        assert json_cell(cell, "t") == texts
+    else:
+        with pytest.raises(IsocostError, match=r"numpy|JSON"):
+            json_cell(cell, "t")
+
+
+def test_what_describes_a_file_is_no_problem_of_it(tmp_path: Path) -> None:
+    path, mapping = tmp_path / "t.json", tmp_path / "m.yaml"
+    path.write_text(json.dumps({"meta": {"version": 1}, "p1": {"outs": ["4", "5"]}}))
+    mapping.write_text('columns: {problem: "@key", output: outs}')
+    with pytest.raises(IsocostError, match=r"under the key 'meta'.*skip"):
+        banked("generic", path, tmp_path / "lake", mapping=mapping)
+    mapping.write_text('columns: {problem: "@key", output: outs}\nskip: [version]')
+    assert banked("generic", path, tmp_path / "lake", mapping=mapping)[1].height == 2

@@ -106,6 +106,7 @@ BROKEN = [
     ({"total_tokens": 400}, "output_tokens", None, "input_and_output_are_not_the_total"),
     ({"output_tokens": 0, "total_tokens": 100}, "output_tokens", None, "zero_tokens_beside_a_text"),
     ({"output_tokens": 10**10}, "output_tokens", None, "more_than_any_context_holds"),
+    *(({name: 1e12}, name, None, "longer_than_any_request") for name in ("queue_s", "ttft_s", "latency_s")),
     ({"started_unix_s": 1.7e12}, "started_unix_s", None, "not_unix_seconds"),
     ({"ended_unix_s": 1.6e9}, "ended_unix_s", None, "ends_before_it_starts"),
     ({"logprob_sum": 0.5}, "logprob_sum", None, "probability_above_one"),
