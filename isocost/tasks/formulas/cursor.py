@@ -72,8 +72,10 @@ class Cursor:
         word = token.text.strip()
         if token.kind == "text":
             first = re.match(r"\W*(\w*)", word.casefold())[1]
-            return bool(re.search(r"[^\W\d_]", word)) and first not in _MONTHS and (
-                first not in _GOING_ON or (first == "of" and not re.search(r"[0-9]", word))
+            return (
+                bool(re.search(r"[^\W\d_]", word))
+                and first not in _MONTHS
+                and (first not in _GOING_ON or (first == "of" and not re.search(r"[0-9]", word)))
             )
         before = self.tokens[self.position - 1]
         if word.casefold() in _MONTHS or (before.kind == "op" and before.text not in (")", "}", "%")):

@@ -32,7 +32,9 @@ _FACTORS = {
     "money": {"¢": "1/100", "$": "1"},
 }
 _KIND = {unit: (kind, Fraction(factor)) for kind, units in _FACTORS.items() for unit, factor in units.items()}
-_FEW = re.compile(r"(?:(?P<whole>\d+)\s*(?P<u>h|hours?|hrs?|feet|foot|ft|min|mins|minutes?|dollars?)\s*(?:,?\s*and\s+)?)(?P<part>\d+)\s*(?P<v>[a-z]*)\Z")
+_FEW = re.compile(
+    r"(?:(?P<whole>\d+)\s*(?P<u>h|hours?|hrs?|feet|foot|ft|min|mins|minutes?|dollars?)\s*(?:,?\s*and\s+)?)(?P<part>\d+)\s*(?P<v>[a-z]*)\Z"
+)
 _NEXT = {"h": "min", "ft": "in", "min": "s", "$": "¢"}
 
 

@@ -129,7 +129,9 @@ class Code:
         searched = extract.tail(text)
         fenced = [match for match in _FENCE.finditer(searched) if match["end"] or not truncated]
         blocks = [match["code"] for match in fenced if _PYTHON.fullmatch(match["language"].strip())] or [match["code"] for match in fenced]
-        blocks = [textwrap.dedent(block) for block in blocks] or [match["code"] or match["code2"] or "" for match in _TAGGED.finditer(searched)]
+        blocks = [textwrap.dedent(block) for block in blocks] or [
+            match["code"] or match["code2"] or "" for match in _TAGGED.finditer(searched)
+        ]
         if blocks:
             # The most names first, then the last one: an example of use behind the function is no answer.
             best = max(range(len(blocks)), key=lambda index: (_defines(blocks[index], names), index))

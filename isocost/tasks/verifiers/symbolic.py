@@ -27,7 +27,8 @@ _JOINED = re.compile(rf"{_SPAN}(?:(?:,?\s*(?:and|or)\s+|\s*[,;]\s*){_SPAN})+", r
 _FEW_WORDS = re.compile(r"[*_\"'`(]*[^\W\d_][^\d\n=\\^]{0,39}", re.DOTALL)
 """A reply of a word or a few, without a mark: "Yes.", "Tuesday", "no solution"."""
 _REFUSAL = re.compile(
-    r"n['’]t\b|\b(?:not|cannot|sorry|unknown|unclear|unsure|unable|know|answer|help|n/a|i|you|it|is|are|the|we|let|to)\b|(?:\w+\W+){3}\w", re.IGNORECASE
+    r"n['’]t\b|\b(?:not|cannot|sorry|unknown|unclear|unsure|unable|know|answer|help|n/a|i|you|it|is|are|the|we|let|to)\b|(?:\w+\W+){3}\w",
+    re.IGNORECASE,
 )
 _LEAD = re.compile(r"\A\s*\\text\{[^{}]*\b(?:answer|result|solution)s?(?: (?:is|are))?:?\s*\}:?(?=\s*\S)", re.IGNORECASE)
 _WORDS_BEFORE = re.compile(r"((?!the\b)[^\W\d_]+(?: [^\W\d_]+){0,2}),? (?:because|since|not|as|and not|rather than)\b", re.IGNORECASE)

@@ -27,7 +27,13 @@ def differing(verifier: str) -> list[tuple[str, dict[str, str]]]:
     found = []
     for row in rows_of(verifier):
         grade = grade_text(verifier, row["reference"], row["text"], row["finish_reason"])
-        told = "undefined" if grade.correct is None else "no_answer" if grade.parse_status == "no_answer" else ("wrong", "right")[grade.correct]
+        told = (
+            "undefined"
+            if grade.correct is None
+            else "no_answer"
+            if grade.parse_status == "no_answer"
+            else ("wrong", "right")[grade.correct]
+        )
         if told != row["expected"] and not (row["expected"] == "not_right" and told in ("wrong", "no_answer")):
             found.append((told, row))
     return found
@@ -55,7 +61,9 @@ def test_an_answer_after_thoughts_that_say_something_else_keeps_its_verdict(veri
         text = row["text"]
         if row["expected"] != "right" or any(mark in text for mark in ("<", "[", "◁", "Here ", "analysis", "think")) or not text.strip():
             continue
-        behind = grade_text(verifier, row["reference"], f"<think>No: \\boxed{{Z}}, the answer is 999.</think>\n\n{text}", row["finish_reason"])
+        behind = grade_text(
+            verifier, row["reference"], f"<think>No: \\boxed{{Z}}, the answer is 999.</think>\n\n{text}", row["finish_reason"]
+        )
         assert behind.correct is True, row
         inside = grade_text(verifier, row["reference"], f"<think>Hm. {text}", row["finish_reason"])
         assert (inside.parse_status, inside.correct) == ("no_answer", False), row
