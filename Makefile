@@ -44,7 +44,7 @@ tools:  # headless Chromium for the UI test, bubblewrap for model-written code, 
 
 test: setup tools  ## all tests
 	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
-	@"$(BIN)/python" -m pytest tests/unit -m slow -q
+	@"$(BIN)/python" -m pytest tests/unit -m slow -n 2 -q
 	@"$(BIN)/python" -m pytest tests/real -n 2 -q
 	@"$(BIN)/python" -m pytest tests/dagster tests/pipeline tests/gpu -q
 

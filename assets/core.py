@@ -1,6 +1,6 @@
 """The core layer: graded samples and what they hang on, one file a session; and the cards of models, devices and prices.
 
-How they are computed is in ``isocost.tables``; that they hold is checked in ``pipelines.checks``.
+How they are computed is in ``isocost.tables``; which rows its rules refuse in ``isocost.gates``; ``pipelines.checks`` shows it.
 """
 
 from collections.abc import Iterator
@@ -41,14 +41,16 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
             # Who asks for one session by hand wants it computed.
             one = refresh.curate_session(place, session_id, force=is_single, ledger=ledger)
         except IsocostError as error:
+            refresh.leave_out(place, session_id, ledger, error=error)
             if is_single:
                 raise
             damaged[session_id] = str(error)
-            refresh.leave_out(place, session_id, ledger)
             context.log.error("left out %s: %s", session_id, error)
             _tell(context, session_id, {name: {"dagster/row_count": 0, "left_out": str(error)} for name in refresh.CORE_OF_SESSION})
             continue
         context.log.info("%s %s", "unchanged" if one.is_reused else "curated", session_id)
+        for sentence in one.refused:
+            context.log.error("%s: %s", session_id, sentence)
         told = {
             name: {"dagster/row_count": rows, "dagster/uri": str(place.path(name, session_id)), "is_unchanged": one.is_reused}
             for name, rows in one.rows.items()

@@ -118,7 +118,11 @@ def bank(store: Store, sources: Path, layout: Layout, number: int, tasks: tuple[
     path = store.session_file(session.session_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(session.model_dump_json(indent=1), encoding="utf-8")
-    info = {"versions": {"isocost": "0", "vllm": "0"}, "engine": {"device": "cpu", "resolved": {}}, "telemetry": {"unknown_reason": "none"}}
+    info = {
+        "versions": {"isocost": "0", "vllm": "0"},
+        "engine": {"device": "cpu", "resolved": {"max_num_seqs": 32}},
+        "telemetry": {"unknown_reason": "none"},
+    }
     run = f"run-{session.session_id}"
     with open_run(Files(store.lake), session.session_id, run_id=run, part_rows=session.part_rows, info=info) as (writer, _):
         for planned in session.points:

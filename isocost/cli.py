@@ -16,14 +16,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, PartialError
 
 if TYPE_CHECKING:
     import polars as pl
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; 0 when it did what it says, 1 when it found faults, 2 for a mistake in the input."""
+    """Runs one command.
+
+    Returns:
+        0 when it did what it says, 1 when it found faults, 2 for a mistake in the input, 3 when it did all but what it names.
+    """
     parser = _parser()
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
@@ -33,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         if not arguments.makes_root:
             _refuse_no_root(arguments)
         return run(arguments)
+    except PartialError as error:
+        print(f"partial: {error}", file=sys.stderr)
+        return 3
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -105,6 +112,11 @@ def _parser() -> argparse.ArgumentParser:
 
     again = commands.add_parser("refresh", help="bring everything derived up to date with what is banked")
     again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
+    again.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="what it may take, such as 4GiB (default: $ISOCOST_MEMORY, else half of what is free); what does not fit goes in chunks",
+    )
     again.set_defaults(run=_refresh)
 
     look = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
@@ -169,7 +181,7 @@ def _import(arguments: argparse.Namespace) -> int:
     for reason, count in sorted(report.null_reasons.items()):
         print(f"  left NULL: {count} values of {reason}")
     unjudged = unjudged_line(store.read("core_samples", session_id), store.read("core_problems", session_id), arguments.verifier)
-    for warning in (*report.warnings, *unjudged, *refresh.clashes(store, session_id)):
+    for warning in (*report.warnings, *curated.refused, *unjudged, *refresh.clashes(store, session_id)):
         print(f"  note: {warning}")
     return 0
 
@@ -212,12 +224,9 @@ def unjudged_line(samples: pl.DataFrame, problems: pl.DataFrame, verifier: str |
 
 def source_id(path: Path, name: str = "") -> str:
     """The key of an imported source: its name, or else its path, so that the results.json of two runs are two sources."""
-    from isocost.hashing import sha256_hex, slug
-    from isocost.store import IMPORT_PREFIX
+    from isocost.intake import source_key
 
-    readable = slug(name or path.name, 50)
-    is_whole = bool(name) and name.isascii() and len(name) <= 50
-    return IMPORT_PREFIX + (readable if is_whole else f"{readable}-{sha256_hex(name or str(path.resolve()), 8)}")
+    return source_key(name) if name else source_key(str(path.resolve()), shown=path.name)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -248,12 +257,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _refresh(arguments: argparse.Namespace) -> int:
     from isocost import refresh
+    from isocost.memory import chosen_budget
     from isocost.settings import NAME, unknown_tasks
     from isocost.store import Store
 
     started = time.monotonic()
-    store = Store(arguments.data.resolve())
-    for done in refresh.everything(store, force=arguments.all):
+    store, memory = Store(arguments.data.resolve()), chosen_budget(arguments.memory)
+    print(refresh.needed(store).line(memory), flush=True)
+    for done in refresh.everything(store, force=arguments.all, memory=memory):
         pieces = done.built + done.reused
         told = f"   {done.reused} of {pieces} {done.unit} unchanged" if done.reused else ""
         print(f"  {done.name:<28}{sum(done.rows.values()):>10} rows  {time.monotonic() - started:6.1f} s{told}", flush=True)

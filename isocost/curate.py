@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from isocost import gates
 from isocost.bank.importers.sealing import import_manifest, imports_root
 from isocost.bank.layout import manifest_folder, part_folder
 from isocost.bank.reader import read_manifests
@@ -33,6 +34,7 @@ Frames = dict[str, pl.DataFrame]
 
 CORE_OF_SESSION = (
     "core_calls",
+    "core_checks",
     "core_counts",
     "core_energy_attribution",
     "core_energy_windows",
@@ -55,10 +57,12 @@ class Curated:
     Attributes:
         rows: rows by table.
         is_reused: whether its core tables stood already and fit what is banked.
+        refused: what critical rules refused, a sentence for each rule (``isocost.gates``).
     """
 
     rows: dict[str, int]
     is_reused: bool
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,16 +97,20 @@ def _curated(store: Store, session_id: str, force: bool, ledger: Ledger) -> Cura
     wanted = _fingerprint(store, session_id)
     known = None if force else ledger.find("core", GROUP, session_id)
     if known is not None and known.fingerprint == wanted:
-        return Curated(known.rows, True)
+        return Curated(known.rows, True, tuple(known.told.get("refused", ())))
     frames = _core_of_import(store, session_id) if session_id.startswith(IMPORT_PREFIX) else _core_of_session(store, session_id)
-    written = {name: frames.get(name, empty(name)) for name in CORE_OF_SESSION}
-    told = {"points": {task: sorted(points) for task, points in _held(written).points.items()}}
-    return Curated(ledger.write("core", GROUP, session_id, wanted, written, told=told).rows, False)
+    judged = gates.through({name: frames.get(name, empty(name)) for name in CORE_OF_SESSION if name != gates.CHECKS}, session_id)
+    points = {task: sorted(points) for task, points in _held(judged.frames).points.items()}
+    refused = gates.refused(judged.outcomes)
+    record = ledger.write("core", GROUP, session_id, wanted, judged.frames, told={"points": points, "refused": refused})
+    return Curated(record.rows, False, tuple(refused))
 
 
-def leave_out(store: Store, session_id: str, ledger: Ledger | None = None) -> None:
-    """Takes a session out of the core tables."""
+def leave_out(store: Store, session_id: str, ledger: Ledger | None = None, *, error: IsocostError | None = None) -> None:
+    """Takes a session out of the core tables; what is told of it in core_checks is the error, where there is one."""
     (ledger or Ledger(store)).drop("core", GROUP, session_id, CORE_OF_SESSION)
+    if error is not None:
+        store.write(gates.left_out(error, session_id), gates.CHECKS, session_id)
 
 
 def forget_vanished(store: Store, ledger: Ledger) -> list[str]:
@@ -112,7 +120,8 @@ def forget_vanished(store: Store, ledger: Ledger) -> list[str]:
     """
     if not (store.lake / "sessions").is_dir():
         return []
-    unknown = set(ledger.pieces("core", GROUP)) - set(known_sources(store))
+    judged = {path.stem.removeprefix("session=") for path in store.files(gates.CHECKS)}  # one that was left out has no record
+    unknown = {*ledger.pieces("core", GROUP), *judged} - set(known_sources(store))
     gone = sorted(unknown - lost_sources(store, unknown).keys()) if unknown else []
     for session_id in gone:
         leave_out(store, session_id, ledger)

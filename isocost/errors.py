@@ -1,8 +1,8 @@
 """The one error type that is written for people.
 
-Lives here: the exception every room raises for bad input or an impossible request, and the boundary around one source of several, where
-whatever goes wrong becomes that exception. Not here: other library exceptions, which are left to bubble up when they mean a defect of ours
-rather than a mistake that the reader can correct.
+Lives here: the exception every room raises for bad input or an impossible request, its form where all else was done, and the boundary
+around one source of several, where whatever goes wrong becomes that exception. Not here: other library exceptions, which are left to
+bubble up when they mean a defect of ours rather than a mistake that the reader can correct.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class IsocostError(ValueError):
     def __reduce__(self):
         """Keeps the keyword arguments when the error crosses a process boundary."""
         return (_rebuild, (type(self), self.what, self.where, self.remedy))
+
+
+class PartialError(IsocostError):
+    """Everything that could be done is done and published, and something was left out; which, and why, is in the remedy."""
 
 
 def _rebuild(cls: type[IsocostError], what: str, where: str, remedy: str) -> IsocostError:

@@ -3,8 +3,9 @@
 Lives here: arguments, exit codes, one line for every mistake. Not here: what is done (``isocost.payload``). Runs without Dagster;
 when Dagster started it, lines and numbers also go through Dagster Pipes.
 
-Exit codes: 0 every sample asked for is there; 1 the engine or the storage failed; 2 bad input, nothing was touched; 3 finished, but
-some requests ended in an error and their samples are still missing; 128 + n stopped by signal n after sealing what was finished.
+Exit codes: 0 every sample asked for is there; 1 the engine or the storage failed, or the engine's server stayed away; 2 bad input,
+nothing was touched; 3 finished, but some requests ended in an error and their samples are still missing; 128 + n stopped by signal n
+after sealing what was finished.
 """
 
 from __future__ import annotations
@@ -59,13 +60,21 @@ def _complain(what: str, reporter: Reporter, told: Path | None) -> None:
             told.write_text(what, encoding="utf-8")
 
 
-def _closing(outcome: Outcome, reporter: Reporter, stop: Stop, told: Path | None) -> int:
+def _closing(outcome: Outcome, reporter: Reporter, stop: Stop, told_file: Path | None) -> int:
     if stop.signal_number is not None and outcome.status == "stopped":
         reporter.say(f"stopped by signal {stop.signal_number}; {outcome.generated} samples are sealed, {outcome.missing} are missing")
         return 128 + stop.signal_number
+    if outcome.away is not None:
+        told = IsocostError(
+            f"{outcome.away.what}; {outcome.generated} samples are sealed, {outcome.missing} are missing",
+            where=outcome.away.where,
+            remedy=outcome.away.remedy,
+        )
+        _complain(str(told), reporter, told_file)
+        return FAILED
     if outcome.errors:
         said = f"{outcome.errors} requests ended in an error, the first: {outcome.first_error}. Run once more to ask for these samples"
-        _complain(said, reporter, told)
+        _complain(said, reporter, told_file)
         return SOME_ERRORS
     return 0
 

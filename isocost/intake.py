@@ -25,7 +25,7 @@ from isocost.bank.listing import part_names
 from isocost.bank.manifest import manifest_names, session_ids
 from isocost.bank.reader import read_manifests, read_raw
 from isocost.errors import IsocostError
-from isocost.hashing import slug
+from isocost.hashing import sha256_hex, slug
 from isocost.preflight import preflight
 from isocost.schema.frames import empty
 from isocost.settings import sweep_note
@@ -53,7 +53,10 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     """
     spec = preflight(path)
     planned = plan_sessions(spec)
-    book = card_book(store)
+    faults: list[IsocostError] = []
+    book = card_book(store, faults)
+    if faults:
+        raise faults[0]
     for card in {model.card for model in (session.engine.model for session in planned) if model.card is not None}:
         book.model(card)  # refuses an unknown card now, not after the measurement
     for session in planned:
@@ -228,17 +231,33 @@ def _refuse_twin(store: Store, session_id: str, report: ImportReport, path: Path
         )
 
 
+def source_key(name: str, *, shown: str | None = None) -> str:
+    """The key of an imported source: no two names have one key, also where they differ in case, spaces or marks alone.
+
+    Args:
+        name: what tells the source from others.
+        shown: what its key is to look like; the name itself where None.
+    """
+    readable = slug(name if shown is None else shown, 50)
+    return IMPORT_PREFIX + (readable if readable == name else f"{readable}-{sha256_hex(name, 8)}")
+
+
 class _Rooted(Protocol):
     @property
     def root(self) -> Path: ...
 
 
-def card_book(store: _Rooted):
-    """The packaged cards and those under ``cards/`` of the data root, which win."""
+def card_book(store: _Rooted, faults: list[IsocostError] | None = None):
+    """The packaged cards and those under ``cards/`` of the data root, which win.
+
+    Args:
+        store: has the data root.
+        faults: gets what is wrong with cards that were left out; a broken card never stops the work on what needs it not.
+    """
     from isocost.costs import load_book
 
     own = store.root / "cards"
-    return load_book(own) if own.is_dir() else load_book()
+    return load_book(own, faults=[] if faults is None else faults) if own.is_dir() else load_book()
 
 
 def clashes(store: Store, session_id: str) -> list[str]:

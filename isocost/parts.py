@@ -13,9 +13,10 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -26,6 +27,9 @@ from isocost.pieces import Rows
 from isocost.schema.frames import empty
 from isocost.settings import replay_options
 from isocost.store import Store
+
+if TYPE_CHECKING:
+    from isocost.tables.problem_rows import ProblemRows
 
 Frames = dict[str, pl.DataFrame]
 
@@ -44,9 +48,14 @@ def derive_strategies(rows: Rows | Store) -> Frames:
 
 def derive_chains(rows: Rows | Store) -> Frames:
     """Replays cascades and routers on chains of points of one task."""
+    from isocost.strategies import ChainStrategy, find_strategies
     from isocost.tables.outcomes import build_outcomes
 
-    outcomes, problems = build_outcomes(rows.read("core_samples"), counts=rows.read("core_counts"), only="chains")
+    samples = rows.read(
+        "core_samples",
+        columns=_replayed({name for chain in find_strategies() if isinstance(chain, ChainStrategy) for name in chain.reads_lists}),
+    )
+    outcomes, problems = build_outcomes(samples, counts=rows.read("core_counts"), only="chains")
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
 
@@ -54,8 +63,8 @@ def derive_frontiers(rows: Rows | Store) -> Frames:
     """Frontiers with one bootstrap over problems shared by all outcomes of a task."""
     from isocost.tables.frontiers import build_frontiers
 
-    points, problems = rows.read("core_points"), rows.read("core_problems")
-    found = build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
+    points, problems = rows.read("core_points"), rows.read("core_problems", columns=_CLUSTERS)
+    found = build_frontiers(*_outcomes_by_piece(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems)
     return {name: frame for name, frame in found.items() if name != "out_task_means"}
 
 
@@ -63,8 +72,8 @@ def derive_frontiers_over_tasks(rows: Rows | Store) -> Frames:
     """The same of means over tasks, and which tasks are in which."""
     from isocost.tables.frontiers import build_frontiers
 
-    points, problems = rows.read("core_points"), rows.read("core_problems")
-    found = build_frontiers(*_outcomes(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems, only_over_tasks=True)
+    points, problems = rows.read("core_points"), rows.read("core_problems", columns=_CLUSTERS)
+    found = build_frontiers(*_outcomes_by_piece(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems, only_over_tasks=True)
     return {name: frame for name, frame in found.items() if name != "out_comparisons"}
 
 
@@ -72,8 +81,10 @@ def derive_coverage(rows: Rows | Store) -> Frames:
     """pass@k with its bands, the difference of every two curves, and the accuracy of one sample with every interval."""
     from isocost.tables.accuracy_intervals import build_accuracy_intervals
     from isocost.tables.coverage_bands import build_coverage_bands
+    from isocost.tables.tallies import COLUMNS
 
-    samples, counts, problems = (rows.read(name) for name in ("core_samples", "core_counts", "core_problems"))
+    samples = rows.read("core_samples", columns=COLUMNS)
+    counts, problems = rows.read("core_counts"), rows.read("core_problems", columns=_CLUSTERS)
     bands = build_coverage_bands(samples, counts=counts, clusters=problems)
     return {**bands, "out_accuracy_intervals": build_accuracy_intervals(samples, counts=counts, clusters=problems)}
 
@@ -82,7 +93,7 @@ def derive_curves(rows: Rows | Store) -> Frames:
     """Curves with their fits, targets and anytime measures. The draws are those of the task, whichever of its curves are fitted."""
     from isocost.tables.scaling import build_scaling
 
-    return build_scaling(*_outcomes(rows), clusters=rows.read("core_problems"))
+    return build_scaling(*_outcomes(rows), clusters=rows.read("core_problems", columns=_CLUSTERS))
 
 
 def derive_scaling(rows: Rows | Store) -> Frames:
@@ -90,11 +101,14 @@ def derive_scaling(rows: Rows | Store) -> Frames:
     from isocost.tables.allocation import build_compute_optimal
     from isocost.tables.anytime import build_effort_frontier, build_token_elasticity
     from isocost.tables.scaling import build_scaling
+    from isocost.tables.tallies import COLUMNS
 
-    outcomes, problems = _outcomes(rows)
-    clusters, samples, counts = (rows.read(name) for name in ("core_problems", "core_samples", "core_counts"))
+    outcomes, problems = _outcomes_by_piece(rows)
+    wanted = (*COLUMNS, "sample_index", "answer_class", "output_tokens", "flops", "latency_s", "finish_reason")
+    samples, counts = rows.read("core_samples", columns=wanted), rows.read("core_counts")
+    clusters = rows.read("core_problems", columns=_CLUSTERS)
     chains = outcomes.filter(pl.col("point_ids").list.len() > 1)
-    frames = build_scaling(chains, problems.join(chains, on="outcome_id", how="semi", maintain_order="left"), clusters=clusters)
+    frames = build_scaling(chains, problems, clusters=clusters)
     frames["out_token_elasticity"] = build_token_elasticity(outcomes, problems, clusters=clusters)
     frames["out_effort_frontier"] = build_effort_frontier(samples, counts=counts)
     frames["out_compute_optimal"] = build_compute_optimal(samples, counts=counts)
@@ -104,9 +118,12 @@ def derive_scaling(rows: Rows | Store) -> Frames:
 def derive_costs(rows: Rows | Store) -> Frames:
     """Cost of pass, intelligence per watt and joule: what compares the points of a task."""
     from isocost.tables.cost_efficiency import build_intelligence_per_watt
-    from isocost.tables.costs import build_cost_of_pass
+    from isocost.tables.costs import COST_AXES, build_cost_of_pass
+    from isocost.tables.tallies import COLUMNS
 
-    samples, counts = rows.read("core_samples"), rows.read("core_counts")
+    run = ("sample_id", "session_id", "run_id", "attempt", "sample_index")
+    wanted = dict.fromkeys((*COLUMNS, *run, *COST_AXES, "latency_s", "energy_method", "energy_unknown_reason"))
+    samples, counts = rows.read("core_samples", columns=tuple(wanted)), rows.read("core_counts")
     return {
         "out_cost_of_pass": build_cost_of_pass(samples, card_book(rows), counts=counts),
         "out_intelligence_per_watt": build_intelligence_per_watt(samples, rows.read("core_energy_attribution"), counts=counts),
@@ -128,9 +145,12 @@ def derive_session_costs(rows: Rows | Store) -> Frames:
 def derive_items(rows: Rows | Store) -> Frames:
     """Item statistics, reproducibility and regressions: what compares the points of a task."""
     from isocost.tables.items import build_item_statistics
-    from isocost.tables.reruns import build_regressions, build_reproducibility
+    from isocost.tables.reruns import METRICS, build_regressions, build_reproducibility
+    from isocost.tables.tallies import COLUMNS
 
-    samples, points, sessions = (rows.read(name) for name in ("core_samples", "core_points", "core_sessions"))
+    more = ("sample_id", "session_id", "sample_index", "answer", "output_tokens", "completion_hash", "energy_method", *METRICS)
+    samples = rows.read("core_samples", columns=tuple(dict.fromkeys(name for name in (*COLUMNS, *more) if name != "accuracy")))
+    points, sessions = rows.read("core_points"), rows.read("core_sessions")
     counts = rows.read("core_counts")
     return {
         "out_item_statistics": build_item_statistics(samples, counts=counts),
@@ -169,14 +189,43 @@ def derive_summary(rows: Rows | Store) -> Frames:
     from isocost.tables.configurations import configuration_names
 
     files, names = sql.sql_files("out"), configuration_names(rows.read("core_points"))
-    with sql.over({name: rows.read(name) for path in files for name in sql.tables_of(path)}) as connection:
-        frames = {path.stem: sql.run_file(connection, path) for path in files}
+    wanted: dict[str, set[str]] = {}
+    for path in files:
+        for name in sql.tables_of(path):
+            wanted.setdefault(name, set()).update(sql.columns_of(path, name))
+    parts = []
+    for some in rows.by_points("core_samples") if isinstance(rows, Rows) else [rows]:
+        with sql.over({name: some.read(name, columns=sorted(columns)) for name, columns in wanted.items()}) as connection:
+            parts.append({path.stem: sql.run_file(connection, path) for path in files})
+    frames = {name: pl.concat([part[name] for part in parts]) for name in parts[0]}
     named = pl.col("point_id").replace_strict(names, default=None, return_dtype=pl.String)
     return {name: frame.with_columns(configuration=named) for name, frame in frames.items()}
 
 
+_CLUSTERS = ("problem_id", "cluster_id")
+
+
+def _replayed(lists: Collection[str]) -> tuple[str, ...]:
+    """Columns of core_samples that are replayed; lists are most of what is banked, and hardly any strategy reads one."""
+    from isocost.tables.outcome_banks import columns_read
+
+    return columns_read(lists)
+
+
 def _outcomes(rows: Rows | Store) -> tuple[pl.DataFrame, pl.DataFrame]:
     return rows.read("out_strategy_outcomes"), rows.read("out_strategy_problems")
+
+
+def _outcomes_by_piece(rows: Rows | Store) -> tuple[pl.DataFrame, ProblemRows]:
+    """The same with the problems read when they are needed: there may be millions of rows of them."""
+    from isocost.memory import Workspace
+    from isocost.tables.problem_rows import ProblemRows
+
+    memory = rows.memory if isinstance(rows, Rows) else None
+    # A quarter for matrices of outcomes and problems; those of outcomes and draws, of which several are needed, take the rest.
+    workspace = Workspace(None if memory is None else memory // 4, rows.root / "out" / ".aside", memory)
+    columns = tuple(empty("out_strategy_problems").columns)
+    return rows.read("out_strategy_outcomes"), ProblemRows(rows.readers("out_strategy_problems"), columns, workspace)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,9 +31,11 @@ import isocost
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, slug
 from isocost.schema.registry import table as table_of
-from isocost.store import Store
+from isocost.store import Reader, Store
 
 RECORD_SCHEMA = 1
+# Samples that one query looks at together, where the points of a task do not depend on each other.
+ROWS_AT_ONCE = 100_000
 # Libraries whose numbers go into tables: another version may give another last digit.
 _LIBRARIES = ("numpy", "scipy", "numba", "polars", "duckdb", "pyarrow", "moocore", "reasoning-gym", "sympy", "mpmath")
 _CODE_SUFFIXES = {".py", ".sql", ".yaml", ".json"}
@@ -236,6 +239,7 @@ class Rows:
         points: the points that it is about, for a point or a task.
         shadows: for a session, the sessions whose rows count before its own where both hold them.
         allowed: tables that may be read; any where None.
+        memory: bytes that the computation may take; no bound where None.
     """
 
     store: Store
@@ -245,6 +249,7 @@ class Rows:
     points: tuple[str, ...] = ()
     shadows: tuple[str, ...] = ()
     allowed: tuple[str, ...] | None = None
+    memory: int | None = None
 
     @property
     def root(self) -> Path:
@@ -266,11 +271,7 @@ class Rows:
         Raises:
             IsocostError: the table is none of those that may be read, or one of its files is damaged.
         """
-        if self.allowed is not None and table_name not in self.allowed:
-            raise IsocostError(
-                f"{table_name} is read by a computation that does not say so: it would not be built again when that table changes",
-                remedy="Name it in `reads` of its Part in isocost.parts.PARTS",
-            )
+        self._refuse_unsaid(table_name)
         definition = table_of(table_name)
         if self.per == "all" or not any(name in _columns(table_name) for name in ("task", "point_id", "session_id", "outcome_id")):
             return self.store.read(table_name, columns=columns)
@@ -279,6 +280,34 @@ class Rows:
         if self.per == "session":
             return self._own(table_name, columns)
         return self.store.read_only(table_name, self.sessions, self._cut(table_name), columns=columns)
+
+    def readers(self, table_name: str) -> list[Reader]:
+        """The same of an out table piece by piece: one function each, which reads some columns.
+
+        Raises:
+            IsocostError: the table is none of those that may be read.
+        """
+        self._refuse_unsaid(table_name)
+        return self.store.readers(table_name, None if self.per == "all" else self._pieces())
+
+    def by_points(self, table_name: str, most: int = ROWS_AT_ONCE) -> list[Rows]:
+        """The rows of a task cut into groups of its points: as many groups as keep each near so many rows of a table.
+
+        For computations that look at every point by itself; whatever else they read is cut to the same points.
+        """
+        if self.per != "task" or len(self.points) < 2:
+            return [self]
+        held = sum(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item() for path in self.files(table_name) if path.exists())
+        groups = min(max(1, -(-held // most)), len(self.points))
+        ends = [len(self.points) * place // groups for place in range(groups + 1)]
+        return [replace(self, per="point", points=self.points[first:last]) for first, last in pairwise(ends)]
+
+    def _refuse_unsaid(self, table_name: str) -> None:
+        if self.allowed is not None and table_name not in self.allowed:
+            raise IsocostError(
+                f"{table_name} is read by a computation that does not say so: it would not be built again when that table changes",
+                remedy="Name it in `reads` of its Part in isocost.parts.PARTS",
+            )
 
     def files(self, table_name: str) -> list[Path]:
         """The files that ``read`` opens."""

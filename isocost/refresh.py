@@ -27,9 +27,11 @@ from isocost.curate import (
     leave_out,
     write_cards,
 )
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, PartialError
+from isocost.estimate import needed
 from isocost.hashing import sha256_hex
 from isocost.intake import bring_in, card_book, clashes, known_sources, lost_sources, plan_sweep, raw_rows
+from isocost.memory import chosen_budget
 from isocost.parts import (
     PARTS,
     STEPS,
@@ -71,6 +73,7 @@ __all__ = [
     "known_sources",
     "leave_out",
     "lost_sources",
+    "needed",
     "plan_sweep",
     "raw_rows",
     "write_cards",
@@ -97,7 +100,13 @@ class Derived:
 
 
 def derive(
-    store: Store, step: str, *, force: bool = False, ledger: Ledger | None = None, held: Mapping[str, Held] | None = None
+    store: Store,
+    step: str,
+    *,
+    force: bool = False,
+    ledger: Ledger | None = None,
+    held: Mapping[str, Held] | None = None,
+    memory: int | None = None,
 ) -> Derived:
     """Builds the pieces of one step that do not fit their inputs any more, and removes those that have none.
 
@@ -107,10 +116,12 @@ def derive(
         force: build all of them.
         ledger: records that were opened already.
         held: what each session holds, where that is known already.
+        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
         IsocostError: an input is damaged, or a file cannot be written; pieces that were finished stay.
     """
+    memory = chosen_budget() if memory is None else memory
     ledger = ledger or Ledger(store)
     held = held_by_sessions(store, ledger) if held is None else held
     rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
@@ -122,7 +133,7 @@ def derive(
             record = None if force else ledger.find("out", part.name, name)
             is_reused = record is not None and record.fingerprint == fingerprint
             if record is None or not is_reused:
-                record = ledger.write("out", part.name, name, fingerprint, _built(part, slice_))
+                record = ledger.write("out", part.name, name, fingerprint, _built(part, replace(slice_, memory=memory)))
             counts[is_reused] += 1
             for table, n in record.rows.items():
                 rows[table] += n
@@ -190,23 +201,31 @@ def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
         (store.root / "out" / f"{table}.parquet").unlink(missing_ok=True)
 
 
-def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
+def everything(store: Store, *, force: bool = False, memory: int | None = None) -> Iterator[Derived]:
     """Brings every derived table up to date with what is banked, then publishes; yields each step when it is done.
 
     A session or source whose bank is damaged does not stop the others: it is left out of every table; one whose session
-    or source file is lost keeps the core tables that it has. Where nothing at all can be read, what is published stays.
+    or source file is lost keeps the core tables that it has. What a critical rule refuses (``isocost.gates``) feeds no derived table and
+    is told. Where nothing at all can be read, what is published stays.
 
     Args:
         store: the data root.
         force: build every piece, whether it fits or not.
+        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
-        IsocostError: a card file or the settings are broken, nothing was touched then; or at the end, when all else is published:
-            what was left out, and why.
+        IsocostError: the memory is too small even for the smallest chunks, or the settings are broken; nothing was touched then.
+        PartialError: at the end, when all else is published: what was left out or refused, and why.
     """
-    card_book(store)  # every session is costed with it: broken, it would leave each of them out
+    broken_cards: list[IsocostError] = []
+    card_book(store, broken_cards)
+    for error in broken_cards:
+        yield Derived(f"{error.where} LEFT OUT", {}, 0, 0)
     read_settings(store.root)
+    memory = chosen_budget() if memory is None else memory
+    needed(store).refuse_beyond(memory)
     ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
+    refused: list[str] = []
     for session_id in forget_vanished(store, ledger):
         yield Derived(f"{session_id} gone", {}, 0, 0)
     sources = known_sources(store)
@@ -214,12 +233,13 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
         try:
             done = curate_session(store, session_id, force=force, ledger=ledger)
         except IsocostError as error:
-            leave_out(store, session_id, ledger)
+            leave_out(store, session_id, ledger, error=error)
             left_out.append(IsocostError(f"{session_id}: {error.what}", where=error.where, remedy=error.remedy))
             yield Derived(f"{session_id} LEFT OUT", {}, 0, 0)
             continue
         counts[done.is_reused] += 1
         rows += sum(done.rows.values())
+        refused += [f"{session_id}: {sentence}" for sentence in done.refused]
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
     lost, kept = lost_sources(store, ledger.pieces("core", GROUP)), 0
@@ -239,14 +259,21 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
     held = held_by_sessions(store, ledger)
     for step in STEPS:
-        yield derive(store, step, force=force, ledger=ledger, held=held)
-    yield from _published(store, ledger, force=force)
-    if left_out:
-        fate = "are in no table or as they were before" if kept else "are in no table"
-        raise IsocostError(f"{told} and {fate}; the rest is published", remedy=why)
+        yield derive(store, step, force=force, ledger=ledger, held=held, memory=memory)
+    yield from _published(store, ledger, force=force, memory=memory)
+    fate = "are in no table or as they were before" if kept else "are in no table"
+    what = [f"{told} and {fate}"] if left_out else []
+    if broken_cards:
+        what.append(f"{len(broken_cards)} cards could not be read, and what hangs on them is unknown")
+    if refused:
+        n = len({line.split(": ", 1)[0] for line in refused})
+        what.append(f"critical rules refused rows of {n} sources, which feed no derived table")
+    if what:
+        lines = [*(f"  {error}" for error in (*left_out, *broken_cards)), *(f"  {line}" for line in refused)]
+        raise PartialError(f"{'; '.join(what)}; the rest is published", remedy="\n".join(lines))
 
 
-def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived]:
+def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Iterator[Derived]:
     """Publishes, unless what is published was made from these very files and lies there as it was written."""
     inputs = [
         [path.relative_to(store.root).as_posix(), ledger.sum_of(path)] for name in store.stored_tables() for path in store.files(name)
@@ -262,9 +289,8 @@ def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived
     # The exports read every table and hand it to the other two; Polars and DuckDB leave the interpreter free meanwhile.
     handover = Handover(store.stored_tables())
     with ThreadPoolExecutor(max_workers=3) as pool:
-        exports, warehouse, page = (
-            pool.submit(publish, store, handover) for publish in (publish_exports, publish_warehouse, publish_report)
-        )
+        exports, warehouse = (pool.submit(publish, store, handover, memory // 3) for publish in (publish_exports, publish_warehouse))
+        page = pool.submit(publish_report, store, handover)
         rows = {"warehouse": warehouse.result().rows}
         yield Derived("warehouse", rows, 0, 0)
         tables = exports.result().rows
@@ -274,18 +300,18 @@ def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived
         ledger.note("out", "published", WHOLE, fingerprint, written, rows | {"exports": sum(tables.values())})
 
 
-def publish_warehouse(store: Store, handover: Handover | None = None) -> WarehouseReport:
+def publish_warehouse(store: Store, handover: Handover | None = None, memory: int | None = None) -> WarehouseReport:
     """Builds the warehouse with the outcome of every SQL check in it."""
     from isocost.publish.warehouse import build_warehouse
 
-    return build_warehouse(store, handover)
+    return build_warehouse(store, handover, memory=memory)
 
 
-def publish_exports(store: Store, handover: Handover | None = None) -> ExportReport:
+def publish_exports(store: Store, handover: Handover | None = None, memory: int | None = None) -> ExportReport:
     """Writes the Parquet exports."""
     from isocost.publish.exports import write_exports
 
-    return write_exports(store, handover)
+    return write_exports(store, handover, memory=memory)
 
 
 def publish_report(store: Store, handover: Handover | None = None) -> Path:

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -29,6 +30,7 @@ from isocost.schema.parquet import read_table, read_tables, write_table
 from isocost.schema.registry import all_tables
 from isocost.schema.registry import table as table_of
 
+Reader = Callable[[list[str]], pl.DataFrame]
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
 WHOLE = "all"
@@ -67,8 +69,8 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """Whether the root is one: it holds a lake or core tables."""
-        return any((self.root / name).is_dir() for name in ("lake", "core"))
+        """Whether the root is one: it holds a lake, or tables that came without theirs."""
+        return any((self.root / name).is_dir() for name in ("lake", "core", "out"))
 
     def existing(self) -> Store:
         """This store, for whoever reads what others have made.
@@ -80,7 +82,7 @@ class Store:
             return self
         what = "there is no data root here"
         if self.root.is_dir():
-            what = "is no data root: it holds neither a lake nor core tables"
+            what = "is no data root: it holds neither a lake nor tables"
         elif self.root.exists():
             what = "is no folder"
         near = difflib.get_close_matches(self.root.name, _roots_in(self.root.parent), n=1)
@@ -149,9 +151,23 @@ class Store:
         paths = [self.path(table_name, piece) for piece in sorted(pieces)]
         return _joined(table_name, [path for path in paths if path.exists()], where, columns)
 
+    def readers(self, table_name: str, pieces: Iterable[str] | None = None) -> list[Reader]:
+        """One function a piece of an out table, which reads some of its columns: what is too large is read piece by piece.
+
+        Args:
+            table_name: the table.
+            pieces: only these; one without a file has no rows.
+        """
+        paths = self.files(table_name) if pieces is None else [self.path(table_name, piece) for piece in sorted(pieces)]
+        return [partial(_some_columns, path, table_name) for path in paths if path.exists()]
+
     def stored_tables(self) -> list[str]:
         """Names of the core and out tables that have at least one file."""
         return [name for name, table in all_tables().items() if table.layer != "raw" and self.files(name)]
+
+
+def _some_columns(path: Path, table_name: str, columns: Sequence[str]) -> pl.DataFrame:
+    return read_table(path, table_name, columns=columns)
 
 
 def _roots_in(folder: Path) -> list[str]:

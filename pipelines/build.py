@@ -15,6 +15,7 @@ from assets.resources import StoreResource
 from isocost.schema.registry import all_tables
 from pipelines.automation import automated
 from pipelines.checks.expectations import suite_checks
+from pipelines.checks.gate import gate_checks
 from pipelines.checks.schema import schema_checks
 from pipelines.checks.sql import sql_checks
 from pipelines.jobs import JOBS
@@ -41,7 +42,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     assets = dg.load_assets_from_modules(_MODULES)
     return dg.Definitions(
         assets=automated(assets),
-        asset_checks=[*_table_checks(assets), *suite_checks(), *sql_checks()],
+        asset_checks=[*_table_checks(assets), *suite_checks(), *gate_checks(), *sql_checks()],
         jobs=JOBS,
         schedules=[nightly_refresh],
         sensors=[

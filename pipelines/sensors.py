@@ -6,19 +6,18 @@ A sensor only registers sessions and requests runs; planning is in ``isocost.ref
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import dagster as dg
-import yaml
 
 from assets.partitions import sessions
 from assets.raw import ImportConfig
 from assets.resources import StoreResource
 from isocost import refresh
-from isocost.errors import IsocostError
-from isocost.hashing import slug
-from isocost.store import IMPORT_PREFIX
+from isocost.errors import IsocostError, one_source
+from isocost.intake import source_key
+from isocost.plain_files import load_plain, read_plain
 from pipelines.jobs import import_job, sweep_job
 
 SWEEPS_VARIABLE = "ISOCOST_SWEEPS"
@@ -27,6 +26,9 @@ SIDECAR = ".import.yaml"
 AT_FAULT_TAG = "isocost/files_at_fault"
 """Tag of a run that was requested beside files with a mistake: what is wrong with them."""
 _TAG_LENGTH = 1000
+MOST_FILES = 100_000
+MOST_SECONDS = 1.0
+"""Looking at what one sidecar names takes no longer: a tick looks at all of them."""
 
 
 def _folder(variable: str, name: str) -> Path:
@@ -59,8 +61,9 @@ def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> d
     files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
     for path in files:
         try:
-            digest = _digest(path)
-            planned = refresh.plan_sweep(place, path)
+            with one_source(str(path)):
+                digest = hashlib.sha256(read_plain(path)).hexdigest()[:16]
+                planned = refresh.plan_sweep(place, path)
         except IsocostError as error:
             told.append(str(error))
             continue
@@ -85,11 +88,12 @@ def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReaso
     requests, told = [], []
     for sidecar in sorted(inbox_folder().glob(f"*{SIDECAR}")):
         try:
-            config, digest = _read_sidecar(sidecar)
+            with one_source(str(sidecar)):
+                config, digest = _read_sidecar(sidecar)
         except IsocostError as error:
             told.append(str(error))
             continue
-        key = IMPORT_PREFIX + slug(sidecar.name.removesuffix(SIDECAR), 60)
+        key = source_key(sidecar.name.removesuffix(SIDECAR))
         run_config = dg.RunConfig(ops={"raw_imports": config})
         requests.append(dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, run_config=run_config))
     return _evaluated(context, requests, told, nothing=f"no *{SIDECAR} in {inbox_folder()}")
@@ -122,13 +126,10 @@ def _evaluated(
 
 
 def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
-    try:
-        told = yaml.safe_load(sidecar.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise IsocostError(f"is no readable YAML ({error})", where=str(sidecar)) from error
+    told = load_plain(sidecar, what="sidecar (YAML)")
     if not isinstance(told, dict) or not {"format", "path"} <= told.keys():
         raise IsocostError("needs at least the keys format and path", where=str(sidecar))
-    extra = sorted(told.keys() - ImportConfig.model_fields.keys())
+    extra = sorted(str(key) for key in told.keys() - ImportConfig.model_fields.keys())
     if extra:
         known = ", ".join(sorted(ImportConfig.model_fields))
         raise IsocostError(f"has the unknown key {extra[0]!r}", where=str(sidecar), remedy=f"Known keys: {known}")
@@ -136,22 +137,40 @@ def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
         config = ImportConfig(**{**told, "path": str(told["path"])})
     except ValueError as error:
         raise IsocostError(f"has a value of the wrong kind ({error})", where=str(sidecar)) from error
-    data = (sidecar.parent / config.path).resolve()
-    if not data.exists():
-        raise IsocostError(f"path names {data}, which does not exist", where=str(sidecar))
-    digest = hashlib.sha256(sidecar.read_bytes())
-    for file in sorted(_files(data)):
+    data = _data(sidecar, config.path)
+    digest = hashlib.sha256(read_plain(sidecar))
+    for file in watched_files(data, where=str(sidecar)):
         status = file.stat()
         digest.update(f"{file}:{status.st_size}:{status.st_mtime_ns}".encode())
     return config.model_copy(update={"path": str(data)}), digest.hexdigest()[:16]
 
 
-def _files(path: Path) -> Iterator[Path]:
-    return (p for p in path.rglob("*") if p.is_file()) if path.is_dir() else iter([path])
-
-
-def _digest(path: Path) -> str:
+def _data(sidecar: Path, path: str) -> Path:
+    where = f"{sidecar}, path"
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    except OSError as error:
-        raise IsocostError(f"cannot be read: {error.strerror}", where=str(path)) from error
+        data = (sidecar.parent / path).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it leads in a circle of links, or is no path"
+        raise IsocostError(f"{path[:200]} cannot be read: {why}", where=where, remedy="Name a file or folder beside the sidecar") from None
+    return data
+
+
+def watched_files(data: Path, *, where: str) -> list[Path]:
+    """The files of what a sidecar names, sorted; those of a folder without following links.
+
+    Raises:
+        IsocostError: it is of the system (/proc, /sys, /dev), holds a pipe or device, or more files than can be looked at every tick.
+    """
+    if data.is_relative_to("/proc") or data.is_relative_to("/sys") or data.is_relative_to("/dev") or data == Path("/"):
+        raise IsocostError(f"path names {data}, which holds no results", where=where, remedy="Name a file or folder of results")
+    found, begun = [], time.monotonic()
+    for folder, _, names in os.walk(data) if data.is_dir() else [(data.parent, (), (data.name,))]:
+        found += [Path(folder) / name for name in names]
+        if len(found) > MOST_FILES or time.monotonic() - begun > MOST_SECONDS:
+            remedy = "Name the folder of one tool's results, or put a copy of it beside the sidecar"
+            raise IsocostError(f"path names {data}, which holds more files than can be watched", where=where, remedy=remedy)
+    found = sorted(path for path in found if path.exists())  # a link to nothing is no data
+    odd = next((path for path in found if not path.is_file()), None)
+    if odd is not None:
+        raise IsocostError(f"{odd} is a pipe, socket or device, no file", where=where, remedy="Name a file or folder of results")
+    return found

@@ -7,21 +7,24 @@ Not here: what the cards mean (`model_cards`, `other_cards`). A missing card is 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from isocost.costs import skeletons
 from isocost.costs.model_cards import ModelCard
 from isocost.costs.other_cards import DeviceCard, HumanBaseline, PriceCard
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, one_source
+from isocost.plain_files import load_plain
 
 CARDS_VERSION = 1
+_MOST = 1e24
+"""No number of a card comes near it: the largest are bytes and FLOP/s of whole machines. Beyond it products of a few numbers overflow."""
 PACKAGED = Path(__file__).parent / "cards"
 _KINDS: dict[str, tuple[type[BaseModel], str]] = {
     "models": (ModelCard, "name"),
@@ -75,60 +78,96 @@ class CardBook:
         return _look_up(self.baselines, task, "human baseline", skeletons.baseline_skeleton)
 
 
-def load_book(*folders: str | Path) -> CardBook:
+def load_book(*folders: str | Path, faults: list[IsocostError] | None = None) -> CardBook:
     """The packaged cards, then those of each folder; a later card replaces an earlier one of its name.
 
     Args:
         folders: folders that hold any of the four files; a folder without one of them adds none of that kind.
+        faults: where given, what is wrong with a card is added to it and that card alone is left out. A packaged card does not stand in
+            for a broken one of its name, for its numbers are others.
 
     Raises:
-        IsocostError: a folder or file that cannot be read, another ``cards_version``, an unknown or missing field (told with
-            file, entry and field).
+        IsocostError: a folder or file that cannot be read, another ``cards_version``: nobody can say which cards are meant. An unknown or
+            missing field (told with file, entry and field), where ``faults`` is not given.
     """
     found: dict[str, dict[str, Any]] = {kind: dict(cards) for kind, cards in _packaged().items()}
     for folder in folders:
         if not Path(folder).is_dir():
             raise IsocostError("no such folder of cards", where=str(folder), remedy="Give a folder that holds models.yaml or the like")
-        for kind, cards in _read_folder(Path(folder)).items():
-            found[kind].update(cards)
+        for kind, cards in _read_folder(Path(folder), faults).items():
+            for name, card in cards.items():
+                if card is None:
+                    found[kind].pop(name, None)
+                else:
+                    found[kind][name] = card
     return CardBook(**found)
 
 
 @cache
 def _packaged() -> dict[str, dict[str, Any]]:
-    return _read_folder(PACKAGED)
+    return _read_folder(PACKAGED, None)
 
 
-def _read_folder(folder: Path) -> dict[str, dict[str, Any]]:
-    return {kind: _read_file(folder / f"{kind}.yaml", kind) for kind in _KINDS if (folder / f"{kind}.yaml").exists()}
+def _read_folder(folder: Path, faults: list[IsocostError] | None) -> dict[str, dict[str, Any]]:
+    found = {}
+    for kind in _KINDS:
+        path = folder / f"{kind}.yaml"
+        if not os.path.lexists(path):
+            continue
+        with one_source(str(path)):
+            found[kind] = _read_file(path, kind, faults)
+    return found
 
 
-def _read_file(path: Path, kind: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise IsocostError(
-            f"not valid YAML ({' '.join(str(error).split())})", where=str(path), remedy="Compare with the packaged cards"
-        ) from None
+def _read_file(path: Path, kind: str, faults: list[IsocostError] | None) -> dict[str, Any]:
+    """Cards by name; None under the name of one that is broken."""
+    content = load_plain(path, what="file of cards (YAML)")
     if not isinstance(content, dict) or content.get("cards_version") != CARDS_VERSION or not isinstance(content.get(kind), list):
         raise IsocostError(
             f"a card file holds cards_version: {CARDS_VERSION} and a list under {kind}:",
             where=str(path),
             remedy="Compare with the packaged cards",
         )
-    card_type, key = _KINDS[kind]
     cards: dict[str, Any] = {}
     for index, entry in enumerate(content[kind]):
+        key = _KINDS[kind][1]
         label = entry.get(key, index) if isinstance(entry, dict) else index
         try:
-            card = card_type.model_validate(entry)
-        except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
-            raise IsocostError(problems, where=f"{path}, {kind} entry {label}", remedy="Correct the fields named") from None
-        if getattr(card, key) in cards:
-            raise IsocostError("the card comes twice", where=f"{path}, {kind} entry {label}", remedy="Keep one of them")
+            with one_source(f"{path}, {kind} entry {label}"):
+                card = _card(path, kind, label, entry, cards)
+        except IsocostError as error:
+            if faults is None:
+                raise
+            faults.append(error)
+            if isinstance(label, str):
+                cards[label] = None
+            continue
         cards[getattr(card, key)] = card
     return cards
+
+
+def _card(path: Path, kind: str, label: Any, entry: Any, cards: Mapping[str, Any]) -> BaseModel:
+    card_type, key = _KINDS[kind]
+    where = f"{path}, {kind} entry {label}"
+    try:
+        card = card_type.model_validate(entry)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
+        raise IsocostError(problems, where=where, remedy="Correct the fields named") from None
+    for name, value in _numbers(card):
+        if not abs(value) < _MOST:  # also what is no number
+            raise IsocostError(f"{name}: {str(value)[:40]} cannot be", where=where, remedy="Correct the fields named")
+    if getattr(card, key) in cards:
+        raise IsocostError("the card comes twice", where=where, remedy="Keep one of them")
+    return card
+
+
+def _numbers(card: BaseModel) -> Iterator[tuple[str, float]]:
+    """Every number of a card, those in its tables too."""
+    for name, value in card:
+        for inner, one in value.items() if isinstance(value, dict) else (("", value),):
+            if isinstance(one, int | float) and not isinstance(one, bool):
+                yield (f"{name}.{inner}" if inner else name), one
 
 
 def _look_up(cards: dict[str, _Card], name: str, what: str, skeleton: Callable[[str], str]) -> _Card:

@@ -1,39 +1,43 @@
 """Any HTTP server with OpenAI's completions interface: vLLM serve, SGLang, llama.cpp, hosted services.
 
-Lives here: `OpenAiEngine`, on the standard library's HTTP client, one thread per request in flight. Times are the client's: a
-request is "scheduled" when it is sent, its first token is there when the first piece of text arrives. Not here: starting a server.
+Lives here: `OpenAiEngine`, one thread per request in flight. Times are the client's: a request is "scheduled" when it is sent for the last
+time, its first token is there when the first piece of text arrives. Not here: the server's address (``openai_server``), the exchange and
+its limits (``openai_http``), what is streamed (``openai_stream``), when a request is sent again (``openai_tries``), whether the server is
+there (``breaker``), starting one.
 
 Options: ``base_url`` (up to and with ``/v1``), ``api`` (``chat``, the default, or ``completions``), ``api_key_variable`` (name of
-the environment variable that holds the key), ``timeout_s``, ``retries`` (for 429, 5xx and broken connections), ``extra_body``
-(a mapping added to every request).
+the environment variable that holds the key), ``timeout_s`` (longest silence, 600), ``deadline_s`` (longest request, six times that),
+``patience_s`` (how long a server that is away is waited for, 900), ``retries`` (of one request whose answer broke off or that the server
+fails at, 3), ``extra_body`` (a mapping added to every request).
 """
 
 from __future__ import annotations
 
-import json
-import os
 import queue
-import re
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from isocost.capabilities import Capabilities, Exempt, Role
-from isocost.engines.logprobs import TokenLogprobs
-from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
+from isocost.credentials import refuse_credentials, without
+from isocost.engines.breaker import Breaker, GivenUp, Turn
+from isocost.engines.openai_http import Away, Broken, ExchangeFailed, Limits, Refused, Shut, told_by
+from isocost.engines.openai_server import Server
+from isocost.engines.openai_stream import Answer, Unusable, events, finish_reason
+from isocost.engines.openai_tries import Tries
+from isocost.engines.protocol import Completion, EngineAway, EngineSettings, Messages, Request, checked_options, register
 from isocost.errors import IsocostError
+
+__all__ = ["OpenAiEngine", "finish_reason", "told_by"]
 
 _OPTIONS = {
     "base_url": str,
     "api": str,
     "api_key_variable": str,
     "timeout_s": (int, float),
+    "deadline_s": (int, float),
+    "patience_s": (int, float),
     "retries": int,
     "extra_body": dict,
 }
@@ -52,28 +56,18 @@ _EXEMPT = {
     "options.base_url": _REACHED,
     "options.api_key_variable": _REACHED,
     "options.timeout_s": _REACHED,
+    "options.deadline_s": _REACHED,
+    "options.patience_s": _REACHED,
     "options.retries": _REACHED,
     "options.in_flight": _ORDER,
     "options.isolate_points": _ORDER,
 }
 _LONGEST_WAIT_S = 0.2
-_FINISHED = {"eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop", "tool_calls": "stop", "function_call": "stop"}
-_KNOWN_FINISHES = frozenset(("stop", "length", "abort", "error", "repetition"))
+_LONGEST_LIMIT_S = 10**7
 _SERVED = ("root", "max_model_len", "owned_by")
-_AGAIN = frozenset((408, 409, 425, 429, 500, 502, 503, 504))
-
-
-@dataclass
-class _Stream:
-    """What has arrived of one response."""
-
-    text: list[str] = field(default_factory=list)
-    sampled: list[float] = field(default_factory=list)
-    top: list[list[float]] = field(default_factory=list)
-    usage: dict[str, Any] = field(default_factory=dict)
-    finish_reason: str | None = None
-    stop_reason: Any = None
-    first_s: float | None = None
+_MOST_ANSWER_BYTES = 4 * 2**20
+_TOKEN_BYTES, _TOP_BYTES = 2048, 512
+"""What one token may take in a stream, its event included, and each of its alternatives."""
 
 
 @register
@@ -86,16 +80,23 @@ class OpenAiEngine:
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""
         options = checked_options(settings, _OPTIONS, self.name)
-        if not str(options.get("base_url", "")).startswith(("http://", "https://")):
-            raise IsocostError("an HTTP address is needed", where="engine.options.base_url", remedy="E.g. http://localhost:8000/v1.")
+        self._timeout, self._retries = float(options.get("timeout_s", 600)), int(options.get("retries", 3))
+        self._server = Server(str(options.get("base_url", "")), options.get("api_key_variable"), timeout_s=self._timeout)
+        for key, error in refuse_credentials(options, remedy="Name the key's environment variable in engine.options.api_key_variable."):
+            raise IsocostError(error.what, where=f"engine.options.{'.'.join(map(str, key))}", remedy=error.remedy)
         if options.get("api", "chat") not in ("chat", "completions"):
             raise IsocostError(f"{options['api']!r} is no interface", where="engine.options.api", remedy="Use chat or completions.")
+        for name in ("timeout_s", "deadline_s", "patience_s"):
+            if not 0 < options.get(name, 1) <= _LONGEST_LIMIT_S:
+                where = f"engine.options.{name}"
+                raise IsocostError(f"must be above 0 and at most {_LONGEST_LIMIT_S} seconds", where=where, remedy="Correct the value.")
+        if not 0 <= options.get("retries", 0) <= 1000:
+            raise IsocostError("must be from 0 to 1000", where="engine.options.retries", remedy="Correct the value.")
         self._settings = settings
-        self._url = options["base_url"].rstrip("/")
         self._chat = options.get("api", "chat") == "chat"
-        self._timeout, self._retries = float(options.get("timeout_s", 600)), int(options.get("retries", 3))
+        self._deadline = float(options.get("deadline_s", 6 * self._timeout))
         self._extra = options.get("extra_body", {})
-        self._key_variable = options.get("api_key_variable")
+        self._breaker = Breaker(float(options.get("patience_s", 900)))
         self._requests: queue.SimpleQueue[tuple[Request, float, float] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Completion] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -104,44 +105,15 @@ class OpenAiEngine:
 
     def check(self) -> None:
         """See `Engine`: the key is there, the server answers and serves the model."""
-        if self._key_variable and not os.environ.get(self._key_variable):
-            raise IsocostError(
-                f"the environment variable {self._key_variable} is not set", where="engine.options.api_key_variable", remedy="Set it."
-            )
-        self._models = self._served_models()
+        self._server.check_key()
+        self._models = self._server.models()
         names = sorted(str(model.get("id")) for model in self._models)
         if names and self._settings.model_path not in names:
             raise IsocostError(
                 f"the server does not serve {self._settings.model_path!r}",
-                where=f"{self._url}/models",
-                remedy=f"It serves {', '.join(names)}.",
+                where=f"{self._server.url}/models",
+                remedy=f"It serves {', '.join(names)[:1000]}.",
             )
-
-    def _served_models(self) -> list[dict[str, Any]]:
-        """What the server lists; nothing of a server that has no such list."""
-        where = f"{self._url}/models"
-        try:
-            with self._open(self._url + "/models", None, timeout_s=min(self._timeout, 30)) as response:
-                found = json.load(response)
-            return [model for model in found.get("data") or () if isinstance(model, dict)]
-        except urllib.error.HTTPError as error:
-            if error.code in (404, 405):
-                return []
-            remedy = "Check engine.options.base_url."
-            if error.code in (401, 403):
-                remedy = "Name the environment variable that holds the key in engine.options.api_key_variable, or correct the key."
-            raise IsocostError(f"the server refuses: HTTP {error.code} {error.reason}", where=where, remedy=remedy) from None
-        except OSError as error:
-            why = getattr(error, "reason", error)
-            why = getattr(why, "strerror", None) or why
-            remedy = "Start it, or correct engine.options.base_url in the sweep file."
-            raise IsocostError(f"the server does not answer: {why}", where=where, remedy=remedy) from None
-        except (ValueError, AttributeError, TypeError):
-            raise IsocostError(
-                "what answers is no server with OpenAI's interface: its list of models is no JSON of that form",
-                where=where,
-                remedy="Correct engine.options.base_url; it usually ends in /v1.",
-            ) from None
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
         """See `Engine`; only the server can tell."""
@@ -160,26 +132,13 @@ class OpenAiEngine:
         told = {name: served[name] for name in _SERVED if served.get(name) is not None}
         return {
             "engine": self.name,
-            "base_url": self._url,
+            "base_url": self._server.url,
             "api": "chat" if self._chat else "completions",
             "served": served,
-            "version": self._version(),
+            "version": self._server.version(),
             "resolved": {"model": {"model": self._settings.model_path, **told}},
             "device": "remote",
         }
-
-    def _version(self) -> str | None:
-        """The server's version where it tells it the way vLLM and SGLang do, beside the interface; None elsewhere."""
-        root = self._url.removesuffix("/v1")
-        for path, key in (("/version", "version"), ("/get_server_info", "version")):
-            try:
-                with self._open(root + path, None, timeout_s=min(self._timeout, 5)) as response:
-                    told = json.load(response).get(key)
-            except (OSError, ValueError, AttributeError):
-                continue
-            if isinstance(told, str) and told:
-                return told
-        return None
 
     def add(self, request: Request) -> None:
         """See `Engine`."""
@@ -195,7 +154,14 @@ class OpenAiEngine:
                 done.append(self._done.get_nowait())
         except queue.Empty:
             self._flying -= len(done)
-            return done
+        if not done and self._flying and (reason := self._breaker.given_up()):
+            remedy = "Run once more when it is there again: what is sealed is not asked for again."
+            raise EngineAway(reason, where=self._server.url, remedy=remedy)
+        return done
+
+    def drain_notes(self) -> list[str]:
+        """See `TellsNotes`: when the server went away and came back."""
+        return self._breaker.drain_notes()
 
     def unfinished(self) -> int:
         """See `Engine`."""
@@ -210,6 +176,7 @@ class OpenAiEngine:
 
     def close(self) -> None:
         """See `Engine`; threads are daemons, what they wait for is given up."""
+        self._breaker.give_up("the engine was closed")
         for _ in self._threads:
             self._requests.put(None)
         self._threads.clear()
@@ -217,80 +184,104 @@ class OpenAiEngine:
     def _work(self) -> None:
         while (item := self._requests.get()) is not None:
             request, arrival, queued = item
+            tries = Tries(self._retries, self._breaker)
             try:
-                self._done.put(self._ask(request, arrival, queued))
+                self._done.put(self._ask(request, arrival, queued, tries))
+            except GivenUp:
+                return  # never answered, so there is nothing to record
             except Exception as error:
-                said = (str(error) if isinstance(error, IsocostError) else f"{type(error).__name__}: {error}")[:500]
+                said = str(error) if isinstance(error, ExchangeFailed | Unusable | IsocostError) else f"{type(error).__name__}: {error}"
                 failed = Completion(
-                    request_id=request.request_id, text=None, token_ids=None, finish_reason="error", error=said, arrival_unix_s=arrival
+                    request_id=request.request_id,
+                    text=None,
+                    token_ids=None,
+                    finish_reason="error",
+                    error=self._server.told(said),
+                    arrival_unix_s=arrival,
+                    num_retries=tries.number,
                 )
                 self._done.put(failed)
 
-    def _ask(self, request: Request, arrival: float, queued: float) -> Completion:
-        for attempt in range(self._retries + 1):
-            sent = time.monotonic()
-            try:
-                stream = self._receive(request)
-                break
-            except urllib.error.HTTPError as error:
-                said = told_by(error.read(20_000).decode("utf-8", "replace"))
-                if error.code not in _AGAIN or attempt == self._retries:
-                    raise IsocostError(f"HTTP {error.code}: {said or error.reason}") from None
-            except (OSError, ValueError):
-                if attempt == self._retries:
+    def _ask(self, request: Request, arrival: float, queued: float, tries: Tries) -> Completion:
+        """Sends a request until it is answered or is to blame itself. A text that broke off is thrown away and asked for again, whole.
+
+        Raises:
+            GivenUp: it was not answered and will not be.
+            ExchangeFailed, Unusable: it ends in an error.
+        """
+        body = self._body(request)
+        while True:
+            with self._breaker.admit() as turn:
+                try:
+                    answer = self._receive(body, turn)
+                    break
+                except Away as error:
+                    wait = tries.away(error)
+                    if error.is_busy:
+                        turn.busy(self._server.told(str(error)))
+                    else:
+                        turn.away(self._server.told(str(error)), error.wait_s)
+                except Shut as error:
+                    self._breaker.give_up(self._server.told(f"the server takes nothing more from this key: {error}"))
+                    raise GivenUp from None
+                except (Broken, ValueError, Unusable) as error:
+                    turn.answered()
+                    wait = tries.failed(error)
+                except Refused:
+                    turn.answered()
                     raise
-            time.sleep(min(2.0**attempt * 0.2, 30.0))
-        tokens = stream.usage.get("completion_tokens") or len(stream.sampled) or None
-        details = stream.usage.get("prompt_tokens_details") or {}
+            self._breaker.pause(wait)
+        return self._completion(request, body, answer, (arrival, queued, turn.sent_s), tries.number)
+
+    def _receive(self, body: dict[str, Any], turn: Turn) -> Answer:
+        """One exchange.
+
+        Raises:
+            ExchangeFailed: there is no whole answer.
+            Unusable: what came is none.
+            ValueError: it is no JSON.
+        """
+        answer, most = Answer(), _most_output(body) or 0
+        size = _MOST_ANSWER_BYTES + most * (_TOKEN_BYTES + _TOP_BYTES * self._settings.logprobs_k)
+        limits = Limits(self._timeout, self._deadline, size)
+        path = "/chat/completions" if self._chat else "/completions"
+        with self._server.client.exchange(self._server.url + path, body, key=self._server.key(), limits=limits) as response:
+            turn.answered()
+            for event in events(response.readline, size):
+                limits.piece()
+                answer.take(event, chat=self._chat)
+        if answer.finish_reason is None:
+            raise Broken("the stream ended without a finish reason")
+        answer.last_s = time.monotonic()
+        turn.answered(is_whole=True)
+        return answer
+
+    def _completion(
+        self, request: Request, body: dict[str, Any], answer: Answer, times: tuple[float, float, float], retries: int
+    ) -> Completion:
+        arrival, queued, sent = times
+        served = next((m for m in self._models if m.get("id") == self._settings.model_path), {})
+        context = served.get("max_model_len")
+        counts = answer.counts(most_output=_most_output(body), context=context if type(context) is int and context > 0 else None)
+        logprobs = answer.logprobs(self._settings.logprobs_k, counts["output_tokens"])
+        finish = finish_reason(answer.finish_reason)
+        notes = [*(["the server ended it with an error"] if finish == "error" else []), *answer.notes]
         return Completion(
             request_id=request.request_id,
-            text="".join(stream.text),
+            text=without(answer.whole_text(), [self._server.key()]),
             token_ids=None,
-            finish_reason=finish_reason(stream.finish_reason),
-            stop_reason=_stop_reason(stream),
-            error=None if stream.finish_reason else "the stream ended without a finish reason",
-            prompt_tokens=stream.usage.get("prompt_tokens"),
-            output_tokens=tokens,
-            cached_tokens=details.get("cached_tokens"),
-            logprobs=self._logprobs(stream, tokens),
+            finish_reason=finish,
+            stop_reason=None if (stop := answer.ended_by()) is None else self._server.told(stop),
+            error=self._server.told("; ".join(notes)) if notes else None,
+            **counts,
+            logprobs=logprobs,
             arrival_unix_s=arrival,
             queued_s=queued,
             scheduled_s=sent,
-            first_token_s=stream.first_s,
-            last_token_s=time.monotonic(),
+            first_token_s=answer.first_s,
+            last_token_s=answer.last_s,
+            num_retries=retries,
         )
-
-    def _receive(self, request: Request) -> _Stream:
-        stream = _Stream()
-        path = "/chat/completions" if self._chat else "/completions"
-        with self._open(self._url + path, self._body(request), timeout_s=self._timeout) as response:
-            for event in events(response):
-                if event.get("usage"):
-                    stream.usage = event["usage"]
-                for choice in event.get("choices", ()):
-                    self._piece(stream, choice)
-        return stream
-
-    def _piece(self, stream: _Stream, choice: dict[str, Any]) -> None:
-        delta = (choice.get("delta") or {}) if self._chat else {"content": choice.get("text")}
-        # Thoughts that a server sends apart are no part of the text, but their first token is the first token.
-        if any(delta.get(name) for name in ("content", "reasoning_content", "reasoning")):
-            stream.first_s = stream.first_s or time.monotonic()
-        if delta.get("content"):
-            stream.text.append(delta["content"])
-        sampled, top = chat_logprobs(choice) if self._chat else completion_logprobs(choice)
-        stream.sampled += sampled
-        stream.top += top
-        stream.finish_reason = choice.get("finish_reason") or stream.finish_reason
-        stream.stop_reason = choice.get("stop_reason", stream.stop_reason)
-
-    def _logprobs(self, stream: _Stream, tokens: int | None) -> TokenLogprobs | None:
-        if not stream.sampled or (tokens is not None and len(stream.sampled) > tokens):
-            return None
-        k = self._settings.logprobs_k
-        even = bool(stream.top) and all(len(row) >= k for row in stream.top) and len(stream.top) == len(stream.sampled)
-        top = np.array([sorted(row, reverse=True)[:k] for row in stream.top]) if even and k else np.zeros((len(stream.sampled), 0))
-        return TokenLogprobs(np.array(stream.sampled, dtype=np.float64), top.reshape(len(stream.sampled), -1), None)
 
     def _body(self, request: Request) -> dict[str, Any]:
         k = self._settings.logprobs_k
@@ -312,67 +303,8 @@ class OpenAiEngine:
             body |= {"prompt": "\n\n".join(m["content"] for m in request.messages), "logprobs": k}
         return body | dict(self._extra)
 
-    def _open(self, url: str, body: dict[str, Any] | None, *, timeout_s: float) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self._key_variable:
-            headers["Authorization"] = f"Bearer {os.environ.get(self._key_variable, '')}"
-        data = None if body is None else json.dumps(body).encode()
-        return urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=timeout_s)
 
-
-def told_by(body: str) -> str:
-    """What a refusal says, in one line: the message of OpenAI's error object where it is one, else its text without markup."""
-    try:
-        told = json.loads(body)
-        told = told.get("error", told) if isinstance(told, dict) else told
-        body = str(told.get("message") or told.get("detail") or told) if isinstance(told, dict) else str(told)
-    except ValueError:
-        body = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL | re.IGNORECASE)
-    return " ".join(body.split())[:300]
-
-
-def finish_reason(told: str | None) -> str:
-    """A server's word for why a text ended as one of ours; a stream that ended without a word is an error, an unknown word an abort."""
-    if told is None:
-        return "error"
-    return _FINISHED.get(told, told if told in _KNOWN_FINISHES else "abort")
-
-
-def _stop_reason(stream: _Stream) -> str | None:
-    """What stopped the text; the server's own word where ours is another."""
-    if stream.stop_reason is not None:
-        return str(stream.stop_reason)
-    told = stream.finish_reason
-    return told if told is not None and told not in _KNOWN_FINISHES else None
-
-
-def events(lines: Any) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a stream of server-sent events, up to ``[DONE]``.
-
-    Raises:
-        IsocostError: the server sent an error instead of an event.
-    """
-    for raw in lines:
-        line = raw.decode("utf-8", "replace").strip()
-        if not line.startswith("data:"):
-            continue
-        payload = line.removeprefix("data:").strip()
-        if payload == "[DONE]":
-            return
-        event = json.loads(payload)
-        if event.get("error"):
-            raise IsocostError(f"the server reported: {event['error']}")
-        yield event
-
-
-def chat_logprobs(choice: dict[str, Any]) -> tuple[list[float], list[list[float]]]:
-    """Log-probabilities of a chat piece: of the generated tokens, and each one's top list."""
-    content = (choice.get("logprobs") or {}).get("content") or []
-    return [item["logprob"] for item in content], [[t["logprob"] for t in item.get("top_logprobs") or ()] for item in content]
-
-
-def completion_logprobs(choice: dict[str, Any]) -> tuple[list[float], list[list[float]]]:
-    """The same of a piece of the older interface."""
-    found = choice.get("logprobs") or {}
-    sampled = list(found.get("token_logprobs") or ())
-    return sampled, [list((row or {}).values()) for row in found.get("top_logprobs") or [{}] * len(sampled)]
+def _most_output(body: dict[str, Any]) -> int | None:
+    """Tokens that a request asks for at most; the sweep's ``extra_body`` may have other words for it."""
+    given = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
+    return max((most for most in given if type(most) is int), default=None)

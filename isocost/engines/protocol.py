@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from isocost.capabilities import Capabilities, capabilities_of, declare
 from isocost.engines.logprobs import TokenLogprobs
@@ -109,6 +109,8 @@ class Completion:
         first_token_s: first token.
         last_token_s: last token.
         num_preemptions: how often it lost its memory.
+        num_retries: how often the request was sent again because the server was away or its answer broke off; None where the engine has
+            no server.
         recorded: columns of raw_generations that the engine knows better than the payload can compute (replay).
     """
 
@@ -128,6 +130,7 @@ class Completion:
     first_token_s: float | None = None
     last_token_s: float | None = None
     num_preemptions: int | None = None
+    num_retries: int | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -166,7 +169,11 @@ class Engine(Protocol):
         """Hands a request over; returns at once."""
 
     def step(self) -> list[Completion]:
-        """Works or waits a little and returns what has finished, possibly nothing."""
+        """Works or waits a little and returns what has finished, possibly nothing.
+
+        Raises:
+            EngineAway: what generates cannot be reached any more; nothing is wrong with the requests in flight.
+        """
 
     def unfinished(self) -> int:
         """Requests handed over and not returned yet."""
@@ -179,6 +186,18 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Gives memory and devices back; safe to call twice and before `start`."""
+
+
+@runtime_checkable
+class TellsNotes(Protocol):
+    """An engine that has something to tell people while it runs, such as that its server is away."""
+
+    def drain_notes(self) -> list[str]:
+        """Lines since the last call."""
+
+
+class EngineAway(IsocostError):
+    """What generates cannot be reached any more. The run ends as if it had been stopped: what was not answered stays missing."""
 
 
 _ENGINES: dict[str, type[Engine]] = {}

@@ -45,7 +45,7 @@ from isocost.frontier.intervals import (
 from isocost.frontier.joint import joint_membership
 from isocost.frontier.knees import Knee, knee
 from isocost.frontier.margins import FrontierDraws, frontier_draws, frontier_margin, margin_bounds
-from isocost.frontier.replication import Replicates, percentile_interval, replicates, standard_error
+from isocost.frontier.replication import Replicates, percentile_interval, replicates, standard_error, strip_replicates, strip_rows
 
 __all__ = [
     "Band",
@@ -99,6 +99,8 @@ __all__ = [
     "staircase_quality",
     "standard_error",
     "stratified_score_interval",
+    "strip_replicates",
+    "strip_rows",
     "upper_hull",
     "variance_split",
     "wilson",

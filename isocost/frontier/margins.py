@@ -110,10 +110,9 @@ def frontier_draws(
     levels = finite_array(tails, "tails", (1,))
     if not ((levels > SCREENING) & (levels <= 0.5)).all():
         raise IsocostError(f"the tails are {list(tails)}", remedy=f"Each is an error probability in ({SCREENING}, 0.5].")
-    problems = quality.rows.shape[1]
-    share = np.full(problems, 1 / problems) if weights is None else finite_array(weights, "weights", (1,))
+    share = None if weights is None else finite_array(weights, "weights", (1,))
     pairs = pair_up(quality, cost)
-    grade, price = quality.rows[pairs.grade_of] @ share, snap(cost.rows[pairs.price_of] @ share, ROUNDING)
+    grade, price = quality.center(share)[pairs.grade_of], snap(cost.center(share)[pairs.price_of], ROUNDING)
     margin, hits = sweep(pairs)
     last = pairs.draws - 1
     # Order statistics, not interpolation: infinite margins must not mix with finite ones.

@@ -6,6 +6,8 @@ Not here: the drawing of problems (bootstrap.py), what the means say about front
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,8 @@ from isocost.frontier.arrays import FloatArray
 ROUNDING = 1e-12
 # Numbers worked on at a time: 1 MiB stays in the cache.
 BLOCK = 1 << 17
+# Numbers of a strip of outcomes, 8 MiB. The size is fixed, whatever the memory: other strips would give other last bits.
+STRIP = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -25,18 +29,28 @@ class Replicates:
     """Means of the distinct rows of a matrix in every draw.
 
     Attributes:
-        rows: distinct rows in order of their first appearance, shape ``(distinct, problems)``; -0.0 is 0.0.
+        rows: distinct rows in order of their first appearance, shape ``(distinct, problems)``; -0.0 is 0.0. Without columns where only
+            their centers are known.
         means: shape ``(distinct, draws)``.
         copy_of: the distinct row of every outcome, shape ``(outcomes,)``.
+        centers: weighted mean of every distinct row, shape ``(distinct,)``; None where the rows are at hand.
     """
 
     rows: FloatArray
     means: FloatArray
     copy_of: NDArray[np.int64]
+    centers: FloatArray | None = None
 
     def take(self, outcomes: NDArray[np.integer]) -> Replicates:
         """The same draws of some outcomes only; shares memory, so rows that no outcome has may remain."""
-        return Replicates(self.rows, self.means, self.copy_of[outcomes])
+        return Replicates(self.rows, self.means, self.copy_of[outcomes], self.centers)
+
+    def center(self, weights: FloatArray | None) -> FloatArray:
+        """Weighted mean of every distinct row, equal weights where None; of a replicate with centers, these."""
+        if self.centers is not None:
+            return self.centers
+        problems = self.rows.shape[1]
+        return self.rows @ (np.full(problems, 1 / problems) if weights is None else weights)
 
 
 def distinct_rows(values: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
@@ -58,11 +72,53 @@ def replicates(values: FloatArray, counts: NDArray) -> Replicates:
         IsocostError: a draw takes no problem at all.
     """
     rows, copy_of = distinct_rows(values)
+    weight, size = _weighed(counts)
+    return Replicates(rows, (rows @ weight.T) / size, copy_of)
+
+
+def strip_rows(problems: int) -> int:
+    """Outcomes of one strip."""
+    return max(1, STRIP // max(problems, 1))
+
+
+def strip_replicates(strips: Iterable[FloatArray], outcomes: int, counts: NDArray, weights: FloatArray) -> Replicates:
+    """As `replicates`, from strips of the matrix, one after the other, of which only the means and the centers are kept.
+
+    Args:
+        strips: rows of the matrix in their order, finite; one strip holds `strip_rows` outcomes or fewer.
+        outcomes: the most rows that there may be.
+        counts: as in `replicates`.
+        weights: weight of each problem in the centers, summing to 1.
+
+    Raises:
+        IsocostError: a draw takes no problem at all.
+    """
+    weight, size = _weighed(counts)
+    # What is never written to takes no memory: there may be fewer distinct rows than outcomes.
+    means, centers = np.empty((outcomes, len(counts))), np.empty(outcomes)
+    seen: dict[bytes, int] = {}
+    copy_of: list[NDArray[np.int64]] = []
+    for strip in strips:
+        plain, known = strip + 0.0, len(seen)
+        # Digests instead of the rows: 128 bits never agree by chance.
+        keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in plain]
+        numbers = np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
+        copy_of.append(numbers)
+        if len(seen) > known:
+            fresh, first = np.unique(numbers, return_index=True)
+            new = plain[first[fresh >= known]]
+            means[known : len(seen)] = (new @ weight.T) / size
+            centers[known : len(seen)] = new @ weights
+    found, none = len(seen), np.array([], dtype=np.int64)
+    return Replicates(np.empty((found, 0)), means[:found], np.concatenate(copy_of) if copy_of else none, centers[:found])
+
+
+def _weighed(counts: NDArray) -> tuple[FloatArray, FloatArray]:
     weight = counts.astype(np.float64)
     size = weight.sum(axis=1)
     if not (size > 0).all():
         raise IsocostError(f"draw {int(np.argmin(size))} takes no problem", remedy="Give every draw a positive weight.")
-    return Replicates(rows, (rows @ weight.T) / size, copy_of)
+    return weight, size
 
 
 def percentile_interval(means: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from isocost.bank.writer import RunWriter
-from isocost.engines.protocol import Completion, Engine, Request
+from isocost.engines.protocol import Completion, Engine, Request, TellsNotes
 from isocost.payload.progress import Progress
 from isocost.payload.rows import generation_row
 from isocost.payload.work import Sample, request_of
@@ -83,18 +83,20 @@ class Counts:
     output_tokens: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    retries: int = 0
     finish_reasons: Counter[str] = field(default_factory=Counter)
     first_error: str | None = None
 
-    def add(self, completion: Completion) -> None:
-        """Counts one completion."""
-        self.finish_reasons[completion.finish_reason] += 1
-        self.output_tokens += completion.output_tokens or 0
-        self.prompt_tokens += completion.prompt_tokens or 0
-        self.cached_tokens += completion.cached_tokens or 0
-        if completion.finish_reason == "error":
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Counts one row of raw_generations: what was judged, not what an engine said."""
+        self.finish_reasons[row["finish_reason"]] += 1
+        self.output_tokens += row["output_tokens"] or 0
+        self.prompt_tokens += row["prompt_tokens"] or 0
+        self.cached_tokens += row["cached_tokens"] or 0
+        self.retries += row["num_retries"] or 0
+        if row["finish_reason"] == "error":
             self.errors += 1
-            self.first_error = self.first_error or completion.error
+            self.first_error = self.first_error or row["error"]
         else:
             self.samples += 1
 
@@ -126,9 +128,8 @@ class Sink:
         self._drain_telemetry = drain_telemetry
         self._step_index = 0
 
-    def take(self, sample: Sample, request: Request, completion: Completion, *, is_warmup: bool) -> None:
-        """One completion."""
-        (self.warmup if is_warmup else self.counts).add(completion)
+    def take(self, sample: Sample, request: Request, completion: Completion, *, is_warmup: bool) -> dict[str, Any]:
+        """One completion; returns its row as it was judged."""
         row = generation_row(
             sample,
             request,
@@ -138,7 +139,9 @@ class Sink:
             window=self._window,
             is_warmup=is_warmup,
         )
+        (self.warmup if is_warmup else self.counts).add(row)
         self._writer.append("raw_generations", [row])
+        return row
 
     def take_steps(self, *, is_warmup: bool = False) -> None:
         """Moves the engine's step statistics and the power samples to the writer."""
@@ -194,6 +197,9 @@ def drive(engine: Engine, samples: Iterator[Sample], sink: Sink, progress: Progr
         progress: counts and prints.
         options: see `work.payload_options`.
         stop: ends the loop after the current step.
+
+    Raises:
+        EngineAway: the engine cannot be reached any more; what has finished was taken.
     """
     flying: dict[str, tuple[Sample, Request]] = {}
     in_flight, isolate, seeded = options["in_flight"], options["isolate_points"], options["per_request_seed"]
@@ -211,8 +217,11 @@ def drive(engine: Engine, samples: Iterator[Sample], sink: Sink, progress: Progr
             if upcoming is None:
                 sink.drain_start_s = time.monotonic()
         for completion in engine.step():
-            sink.take(*flying.pop(completion.request_id), completion, is_warmup=False)
-            if completion.finish_reason != "error":
-                progress.add(completion.output_tokens or 0)
+            row = sink.take(*flying.pop(completion.request_id), completion, is_warmup=False)
+            if row["finish_reason"] != "error":
+                progress.add(row["output_tokens"] or 0)
+        if isinstance(engine, TellsNotes):
+            for note in engine.drain_notes():
+                progress.say(note)
         sink.seal()
         progress.tick()

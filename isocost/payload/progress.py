@@ -91,6 +91,10 @@ class Progress:
         self.tokens += tokens
         self._recent.append((self._clock(), tokens))
 
+    def say(self, line: str) -> None:
+        """A line between those of `tick`."""
+        self._reporter.say(line)
+
     def tick(self, *, force: bool = False) -> None:
         """Prints a line when it is time."""
         now = self._clock()

@@ -1,18 +1,20 @@
 """A completion as a row of raw_generations.
 
-Not here: what the columns mean (``isocost.schema.tables.raw``).
+Not here: what the columns mean (``isocost.schema.tables.raw``), and which values a row may have (``judgement``).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from isocost.engines.logprobs import statistics
+from isocost.engines.logprobs import TokenLogprobs, statistics
 from isocost.engines.protocol import Completion, Request
+from isocost.payload.judgement import judged, judged_logprobs
 from isocost.payload.work import Sample
 
 _STATISTICS = (
@@ -41,13 +43,14 @@ _SAME = (
     "first_token_s",
     "last_token_s",
     "num_preemptions",
+    "num_retries",
 )
 
 
 def generation_row(
     sample: Sample, request: Request, completion: Completion, *, attempt: int, logprobs_k: int, window: int, is_warmup: bool
 ) -> dict[str, Any]:
-    """One row of raw_generations, without the ids that the writer adds.
+    """One row of raw_generations, judged, without the ids that the writer adds.
 
     Args:
         sample: what was asked.
@@ -61,7 +64,8 @@ def generation_row(
     point, problem = sample.point, sample.asked.problem
     sample_id = f"warmup-{sample.sample_index}:{point.point_id}:{problem.problem_id}" if is_warmup else sample.sample_id
     tokens = completion.token_ids
-    return {
+    logprobs, fault = judged_logprobs(completion.logprobs)
+    row = {
         "call_id": f"{sample_id}:0",
         "sample_id": sample_id,
         "point_id": point.point_id,
@@ -77,35 +81,36 @@ def generation_row(
         "prompt_hash": sample.asked.prompt_hash,
         "seed": request.seed,
         "output_text": completion.text,
-        "output_token_ids": None if tokens is None else list(tokens),
+        "output_token_ids": list(tokens) if isinstance(tokens, Sequence | np.ndarray) and not isinstance(tokens, str | bytes) else tokens,
         **{name: getattr(completion, name) for name in _SAME},
-        **_logprob_columns(completion, logprobs_k, window),
+        **_logprob_columns(logprobs, logprobs_k, window),
         **completion.recorded,
         "is_warmup": is_warmup,
-        "completion_hash": completion_hash(completion),
+        "completion_hash": None,
     }
+    row = judged(row, notes=[fault] if fault else [])
+    return row | {"completion_hash": completion_hash(row["output_token_ids"], row["output_text"])}
 
 
-def completion_hash(completion: Completion) -> str | None:
+def completion_hash(token_ids: Sequence[int] | None, text: str | None) -> str | None:
     """First 16 hexadecimal digits of the SHA-256 of the token ids (int32, little endian), else of the text; None without either."""
-    if completion.token_ids is not None:
-        return hashlib.sha256(np.asarray(completion.token_ids, dtype="<i4").tobytes()).hexdigest()[:16]
-    if completion.text is not None:
-        return hashlib.sha256(completion.text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    if token_ids is not None:
+        return hashlib.sha256(np.asarray(token_ids, dtype="<i4").tobytes()).hexdigest()[:16]
+    if text is not None:
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
     return None
 
 
-def _logprob_columns(completion: Completion, logprobs_k: int, window: int) -> dict[str, Any]:
+def _logprob_columns(logprobs: TokenLogprobs | None, logprobs_k: int, window: int) -> dict[str, Any]:
     blank = dict.fromkeys((*_STATISTICS, "confidence_window", "logprobs_k", "token_logprobs"))
-    if completion.logprobs is None or not len(completion.logprobs.sampled):
+    if logprobs is None or not len(logprobs.sampled):
         return blank
-    found = asdict(statistics(completion.logprobs, window=window))
-    sampled = completion.logprobs.sampled
-    has_top = completion.logprobs.top.shape[1] > 0
+    found = asdict(statistics(logprobs, window=window))
+    has_top = logprobs.top.shape[1] > 0
     return {
         **found,
         "confidence_window": window if has_top else None,
         "logprobs_k": logprobs_k,
-        "token_logprobs": sampled.astype(np.float32).tolist() if bool(np.isfinite(sampled).all()) else None,
+        "token_logprobs": logprobs.sampled.astype(np.float32).tolist(),
         "token_confidences": None if found["token_confidences"] is None else found["token_confidences"].tolist(),
     }

@@ -24,7 +24,7 @@ from isocost.bank.files import Files
 from isocost.bank.resume import done_elsewhere, missing_samples
 from isocost.bank.writer import RunWriter, open_run
 from isocost.capabilities import capabilities_of
-from isocost.engines.protocol import Engine, engine_class
+from isocost.engines.protocol import Engine, EngineAway, engine_class
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.payload.loop import Counts, Interrupted, Sink, Stop, drive, warm_up
@@ -55,6 +55,7 @@ class Outcome:
         errors: requests that ended in an error; their samples stay missing.
         missing: samples still missing, errors included.
         first_error: text of the first error.
+        away: why the run ended before all was asked for, where the engine could not be reached any more.
     """
 
     status: str
@@ -63,6 +64,7 @@ class Outcome:
     errors: int
     missing: int
     first_error: str | None = None
+    away: EngineAway | None = None
 
 
 def generate(
@@ -116,13 +118,14 @@ def generate(
         longest = check_prompts(work, engine, per_request_seed=bool(options["per_request_seed"]))
         info = _info(session, seed=seed, longest=longest, planned=work.plan.height, missing=missing.height, asked=todo.height)
         writer.start(**info)
-        counts, status = _measure(work, todo, engine, writer, reporter, stop, options)
-        return Outcome(status, writer.manifest.run_id, counts.samples, counts.errors, missing.height - counts.samples, counts.first_error)
+        counts, status, away = _measure(work, todo, engine, writer, reporter, stop, options)
+        run, still = writer.manifest.run_id, missing.height - counts.samples
+        return Outcome(status, run, counts.samples, counts.errors, still, counts.first_error, away)
 
 
 def _measure(
     work: Work, todo: pl.DataFrame, engine: Engine, writer: RunWriter, reporter: Reporter, stop: Stop, options: dict[str, Any]
-) -> tuple[Counts, str]:
+) -> tuple[Counts, str, EngineAway | None]:
     session = work.session
     reporter.say(f"session {session.session_id}: {todo.height} of {work.plan.height} samples to generate, starting engine {engine.name}")
     try:
@@ -132,7 +135,7 @@ def _measure(
                 engine.start()
         except Interrupted:
             writer.finish("stopped", clock_end=_clock())
-            return Counts(), "stopped"
+            return Counts(), "stopped", None
         started = time.monotonic() - before
         reporter.say(f"engine {engine.name} is up after {duration(started)}")
         writer.update(engine=engine.describe(), engine_start_s=started)
@@ -140,20 +143,25 @@ def _measure(
             sink = Sink(
                 writer, engine, logprobs_k=session.logprobs_k, window=int(options["confidence_window"]), drain_telemetry=drain_telemetry
             )
-            warmup_start = time.monotonic()
-            warm_up(engine, islice(work.samples(todo), session.warmup_requests), sink, max_tokens=WARMUP_TOKENS, stop=stop)
-            start = time.monotonic()
+            warmup_start = start = time.monotonic()
             progress = Progress(reporter, todo.height, banked=work.plan.height - writer.manifest.info["missing_samples"])
-            drive(engine, work.samples(todo), sink, progress, options=options, stop=stop)
+            away = None
+            try:
+                warm_up(engine, islice(work.samples(todo), session.warmup_requests), sink, max_tokens=WARMUP_TOKENS, stop=stop)
+                start = time.monotonic()
+                drive(engine, work.samples(todo), sink, progress, options=options, stop=stop)
+            except EngineAway as error:
+                away = error
+                writer.manifest.info["error"] = str(error)
             end = time.monotonic()
             sink.take_steps()
-        status = "stopped" if stop else "finished"
+        status = "stopped" if stop or away else "finished"
         sink.take_steps()
         window = {"warmup_start_s": warmup_start, "start_s": start, "drain_start_s": sink.drain_start_s, "end_s": end}
         writer.finish(status, clock_end=_clock(), window=window, counts=_counts(sink.counts), warmup=_counts(sink.warmup))
         progress.tick(force=True)
         reporter.message("summary", run_id=writer.manifest.run_id, status=status, window=window, counts=_counts(sink.counts))
-        return sink.counts, status
+        return sink.counts, status, away
     except BaseException as error:
         # What has finished is worth sealing whatever went wrong; if storage is what went wrong, this fails again, silently.
         with suppress(IsocostError):
@@ -228,6 +236,7 @@ def _counts(counts: Counts) -> dict[str, Any]:
     return {
         "samples": counts.samples,
         "errors": counts.errors,
+        "retries": counts.retries,
         "first_error": counts.first_error,
         "prompt_tokens": counts.prompt_tokens,
         "cached_tokens": counts.cached_tokens,

@@ -18,10 +18,12 @@ import polars as pl
 
 import isocost
 from isocost.errors import IsocostError
+from isocost.memory import chosen_budget
 from isocost.publish.handover import Handover, in_order
+from isocost.publish.streams import batches, is_large
 from isocost.schema.dictionary import describe_column
 from isocost.schema.model import Column, Table
-from isocost.schema.parquet import write_table
+from isocost.schema.parquet import write_batches, write_table
 from isocost.schema.registry import all_tables
 from isocost.store import Store
 
@@ -54,7 +56,7 @@ class ExportReport:
     failures: dict[str, str]
 
 
-def write_exports(store: Store, handover: Handover | None = None) -> ExportReport:
+def write_exports(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> ExportReport:
     """Writes every stored core and out table as one Parquet file, and the descriptor last.
 
     A table that was never built is left out; one that cannot be read is left out and told in the report and in the descriptor.
@@ -63,31 +65,42 @@ def write_exports(store: Store, handover: Handover | None = None) -> ExportRepor
     Args:
         store: the tables; the folder is ``store.exports``.
         handover: who else publishes the same tables now; closed in the end.
+        memory: bytes that it may take: tables beyond it are put in order on the disk; ``$ISOCOST_MEMORY`` or half of what is free where
+            None.
 
     Raises:
         IsocostError: the folder cannot be written.
     """
     handover = handover or Handover(())
     try:
-        return _write_all(store, handover)
+        return _write_all(store, handover, chosen_budget() if memory is None else memory)
     finally:
         handover.close()
 
 
-def _write_all(store: Store, handover: Handover) -> ExportReport:
+def _write_all(store: Store, handover: Handover, memory: int) -> ExportReport:
     folder = store.exports
     before = _listed(folder)
     resources: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     names = store.stored_tables()
-    for name, frame in _frames(store, names, handover):
-        if isinstance(frame, IsocostError):
-            failures[name] = str(frame)
+    for name, frame in _frames(store, names, handover, memory):
+        path = folder / f"{name}.parquet"
+        try:
+            if isinstance(frame, IsocostError):
+                raise frame
+            if frame is None:
+                height = write_batches(batches(store, name, memory), name, path)
+            else:
+                height = write_table(frame, name, path, is_held=True) and frame.height
+        except IsocostError as error:
+            if frame is not None and not isinstance(frame, IsocostError):
+                raise  # the folder cannot be written
+            failures[name] = str(error)
             handover.give_file(name, None)
             continue
-        path = write_table(frame, name, folder / f"{name}.parquet", is_held=True)
         handover.give_file(name, path)
-        resources[name] = _resource(all_tables()[name], path, frame.height)
+        resources[name] = _resource(all_tables()[name], path, height)
     listed = [resources[name] for name in names if name in resources]
     _write_descriptor(folder, listed, failures)
     for name in before - {resource["path"] for resource in listed}:
@@ -95,15 +108,21 @@ def _write_all(store: Store, handover: Handover) -> ExportReport:
     return ExportReport(folder, {resource["title"]: resource["rows"] for resource in listed}, failures)
 
 
-def _frames(store: Store, names: list[str], handover: Handover) -> Iterator[tuple[str, pl.DataFrame | IsocostError]]:
-    """Every table or why it cannot be read, one after the other; but what the report waits for is read before anything is written."""
+def _frames(store: Store, names: list[str], handover: Handover, memory: int) -> Iterator[tuple[str, pl.DataFrame | IsocostError | None]]:
+    """Every table or why it cannot be read, one after the other; but what the report waits for is read before anything is written.
+
+    None of a table that is too large to be read at once.
+    """
     ahead: dict[str, pl.DataFrame | IsocostError] = {}
     for name in handover.awaited():
         frame = _read(store, name)
         handover.give_frame(name, None if isinstance(frame, IsocostError) else frame)
         ahead[name] = frame
     for name in in_order(names):
-        yield name, ahead.pop(name) if name in ahead else _read(store, name)
+        if name in ahead:
+            yield name, ahead.pop(name)
+        else:
+            yield name, None if is_large(store, name, memory) else _read(store, name)
 
 
 def _read(store: Store, name: str) -> pl.DataFrame | IsocostError:

@@ -15,6 +15,7 @@ from isocost.schema.frames import empty
 from isocost.store import Store
 
 TABLES = (
+    "core_checks",
     "core_points",
     "core_sessions",
     "out_point_summary",
@@ -48,6 +49,7 @@ class Facts:
         comparisons: out_comparisons of single samples, surest first, the more accurate one first, with the points and their names.
         coverage: out_coverage_differences.
         sessions: core_sessions.
+        checks: core_checks.
         kinds: policy, oracle or metric, by strategy.
         planned: samples that were planned, where known.
         missing: of these, samples that are not banked yet.
@@ -65,6 +67,7 @@ class Facts:
     comparisons: pl.DataFrame
     coverage: pl.DataFrame
     sessions: pl.DataFrame
+    checks: pl.DataFrame
     kinds: dict[str, str]
     planned: int
     missing: int
@@ -186,6 +189,7 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         comparisons=_compared(tables["out_comparisons"], tables["out_strategy_outcomes"], names),
         coverage=tables["out_coverage_differences"],
         sessions=tables["core_sessions"],
+        checks=tables["core_checks"],
         planned=int(summary["samples_planned"].sum()),
         missing=int(summary["samples_missing"].sum()),
         kinds=dict(tables["out_strategy_outcomes"].select("strategy", "strategy_kind").unique().sort("strategy").iter_rows()),

@@ -23,6 +23,7 @@ from isocost.publish.compared import compared
 from isocost.publish.facts import Facts
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.handover import Handover
+from isocost.publish.rules_section import rules
 from isocost.publish.scaling_figure import axes_shown, curves_drawn, scaling_specification
 from isocost.store import Store
 
@@ -68,6 +69,7 @@ def render(facts: Facts, library: str) -> str:
         sections.curves(facts),
         sections.accounting(facts),
         sections.unknowns(facts),
+        rules(facts),
         sections.provenance(facts),
         "</main>",
     ]

@@ -19,7 +19,9 @@ import polars as pl
 import isocost
 from isocost import sql
 from isocost.errors import IsocostError
+from isocost.memory import chosen_budget
 from isocost.publish.handover import Handover, in_order
+from isocost.publish.streams import is_large, limited
 from isocost.schema.dictionary import describe_column
 from isocost.schema.model import Table
 from isocost.schema.registry import all_tables
@@ -84,7 +86,7 @@ class WarehouseReport:
         return tuple(part for part in self.parts if part.problem)
 
 
-def build_warehouse(store: Store, handover: Handover | None = None) -> WarehouseReport:
+def build_warehouse(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> WarehouseReport:
     """Builds the warehouse from the stored tables and puts it in place of the old one.
 
     Every core and out table is there, in key order, without rows where it was not built yet; one that cannot be read is left out
@@ -94,6 +96,7 @@ def build_warehouse(store: Store, handover: Handover | None = None) -> Warehouse
     Args:
         store: the tables; the file is ``store.warehouse``.
         handover: from whom the tables come that are exported in the same run; they are read from the store without.
+        memory: bytes that DuckDB may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Returns:
         What was published and what failed.
@@ -106,7 +109,7 @@ def build_warehouse(store: Store, handover: Handover | None = None) -> Warehouse
     temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        parts = _write(store, temporary, handover or Handover(()))
+        parts = _write(store, temporary, handover or Handover(()), chosen_budget() if memory is None else memory)
         # A log left by a writer that was killed belongs to the old file; DuckDB would replay it into the new one.
         target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
         temporary.replace(target)
@@ -122,11 +125,9 @@ def build_warehouse(store: Store, handover: Handover | None = None) -> Warehouse
     return WarehouseReport(target, parts, target.stat().st_size)
 
 
-def _write(store: Store, path: Path, handover: Handover) -> tuple[Part, ...]:
+def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[Part, ...]:
     # One thread and one insertion a table: the same rows in the same order whenever the inputs are the same.
-    connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
-    try:
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    with limited(path, memory) as connection:
         connection.execute(f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
         connection.execute("USE warehouse")
         tables = {name: table for name, table in all_tables().items() if table.layer != "raw"}
@@ -135,7 +136,7 @@ def _write(store: Store, path: Path, handover: Handover) -> tuple[Part, ...]:
             _create(connection, table)
         connection.execute("COMMIT")
         # Each by itself: what is inserted is compressed when it is committed, while the next table is still on its way.
-        filled = {name: _fill(connection, store, tables[name], handover) for name in in_order(tables)}
+        filled = {name: _fill(connection, store, tables[name], handover, memory) for name in in_order(tables)}
         parts = [filled[name] for name in tables]
         parts += [_statement(connection, file, "macro") for file in sql.macro_files()]
         parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
@@ -144,8 +145,6 @@ def _write(store: Store, path: Path, handover: Handover) -> tuple[Part, ...]:
         connection.execute("COMMENT ON TABLE _checks IS 'Every SQL check with its outcome when the warehouse was built.'")
         connection.execute("USE memory")
         connection.execute("DETACH warehouse")
-    finally:
-        connection.close()
     return tuple(parts)
 
 
@@ -158,12 +157,15 @@ def _create(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
         connection.execute(f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {_literal(describe_column(column) + unit)}')
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, handover: Handover) -> Part:
+def _fill(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, handover: Handover, memory: int) -> Part:
     """Inserts a table's rows from its export of this run, which is one file in order, or else from the store."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     exported = handover.file(table.name)
     if exported is not None:
         incoming = f"read_parquet({sql.quoted_file(exported)}, hive_partitioning = false)"
+    elif is_large(store, table.name, memory):
+        order = ", ".join(f'"{name}" ASC NULLS LAST' for name in table.sort_order)
+        incoming = f"({sql.rows_of(table, store.files(table.name))}) ORDER BY {order}"
     else:
         try:
             frame = store.read(table.name)

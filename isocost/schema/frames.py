@@ -37,6 +37,28 @@ class Fault:
     keys: tuple[str, ...] = ()
 
 
+class TableError(IsocostError):
+    """A frame breaks its table.
+
+    Attributes:
+        table: name of the table.
+        faults: every way in which it does.
+    """
+
+    def __init__(self, table: str, found: list[Fault]) -> None:
+        """Lists every fault with the first keys."""
+        parts = []
+        for fault in found:
+            rows = f" in {fault.count} rows (first keys: {', '.join(fault.keys)})" if fault.count else ""
+            parts.append(f"column {fault.column} {fault.detail}{rows}")
+        self.table, self.faults = table, found
+        super().__init__("; ".join(parts), where=f"table {table}", remedy="See docs/data-dictionary.md for the table's columns")
+
+    def __reduce__(self):
+        """Keeps the faults when the error crosses a process boundary."""
+        return (type(self), (self.table, self.faults))
+
+
 def empty(table_name: str) -> pl.DataFrame:
     """A frame of no rows with the table's columns and types."""
     return pl.DataFrame(schema=polars_schema(table_of(table_name)))
@@ -58,11 +80,11 @@ def conform(frame: pl.DataFrame, table_name: str) -> pl.DataFrame:
     definition = table_of(table_name)
     missing_or_extra = _column_faults(frame, definition)
     if missing_or_extra:
-        raise _error(definition, missing_or_extra)
+        raise TableError(definition.name, missing_or_extra)
     shaped, type_faults = _cast(frame.select(c.name for c in definition.columns), definition)
     found = type_faults or _value_faults(shaped, definition)
     if found:
-        raise _error(definition, found)
+        raise TableError(definition.name, found)
     return shaped.sort(definition.sort_order, nulls_last=True, maintain_order=True)
 
 
@@ -155,11 +177,3 @@ def _rules(column: Column, definition: Table) -> list[tuple[str, pl.Expr, str]]:
 def _keys(rows: pl.DataFrame, definition: Table) -> tuple[str, ...]:
     names = definition.keys or tuple(rows.columns[:1])
     return tuple("/".join(str(v) for v in row) for row in rows.select(names).head(_SHOWN).iter_rows())
-
-
-def _error(definition: Table, found: list[Fault]) -> IsocostError:
-    parts = []
-    for fault in found:
-        rows = f" in {fault.count} rows (first keys: {', '.join(fault.keys)})" if fault.count else ""
-        parts.append(f"column {fault.column} {fault.detail}{rows}")
-    return IsocostError("; ".join(parts), where=f"table {definition.name}", remedy="See docs/data-dictionary.md for the table's columns")

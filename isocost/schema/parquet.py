@@ -7,7 +7,7 @@ Not here: the raw lake with its parts and manifests (``isocost.bank``) and the p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -60,12 +60,50 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
         IsocostError: the frame breaks its table, or the place cannot be written; an older file at ``path`` is untouched then.
     """
     arrow = to_arrow(frame if is_held else conform(frame, table_name), table_name)
+    _write_groups(_groups(arrow, table_name), table_name, path)
+    return path
+
+
+def write_batches(batches: Iterable[pa.RecordBatch], table_name: str, path: Path) -> int:
+    """Writes rows that are too many to hold: the same bytes as ``write_table`` gives for the same rows.
+
+    Args:
+        batches: rows as they were read from the table's own files, in the table's order, any number at a time.
+        table_name: the table.
+        path: the file; its folder is made.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        IsocostError: as ``write_table``; also what reading the rows raises.
+    """
+    schema, written = arrow_schema(table_of(table_name)).with_metadata(stamp(table_name)), 0
+
+    def groups() -> Iterator[pa.Table]:
+        nonlocal written
+        held = schema.empty_table()
+        for batch in batches:
+            held = pa.concat_tables([held, pa.Table.from_batches([batch]).cast(schema)])
+            # The last group may go on in the next batch.
+            *whole, last = [*_groups(held, table_name)] or [held]
+            yield from whole
+            held, written = last.combine_chunks(), written + batch.num_rows
+        if held.num_rows or not written:
+            yield held
+
+    _write_groups(groups(), table_name, path)
+    return written
+
+
+def _write_groups(groups: Iterable[pa.Table], table_name: str, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    schema = arrow_schema(table_of(table_name)).with_metadata(stamp(table_name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(temporary, arrow.schema, compression="zstd") as writer:
-            for piece in _by_task(arrow, table_name):
-                writer.write_table(piece, row_group_size=ROW_GROUP_ROWS)
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for group in groups:
+                writer.write_table(group.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
@@ -78,7 +116,13 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
     finally:
         with suppress(OSError):  # what could not be written need not be removed
             temporary.unlink(missing_ok=True)
-    return path
+
+
+def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
+    """Row groups: the rows of each task, where a table is in order of its tasks, so many at a time."""
+    for piece in _by_task(arrow, table_name):
+        for start in range(0, max(piece.num_rows, 1), ROW_GROUP_ROWS):
+            yield piece.slice(start, ROW_GROUP_ROWS)
 
 
 def _by_task(arrow: pa.Table, table_name: str) -> list[pa.Table]:

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from isocost.capabilities import capabilities_of, engine_names
+from isocost.credentials import refuse_credentials
 from isocost.errors import IsocostError
 from isocost.sweep.expand import expand, model_variants
 from isocost.sweep.source import Key, Source, did_you_mean, dotted, parse_yaml, read_yaml
@@ -49,6 +50,7 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
             where=source.name,
             remedy=f"A sweep file has the keys {', '.join(SweepSpec.model_fields)}.",
         )
+    _check_credentials(value, source)
     try:
         spec = SweepSpec.model_validate(value)
     except ValidationError as error:
@@ -67,6 +69,14 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
             remedy=f"Keep it under {MOST_SAMPLES:,}; split it into several sweeps.",
         )
     return spec
+
+
+def _check_credentials(value: dict[str, Any], source: Source) -> None:
+    """Before anything else: no other mistake may show them."""
+    remedy = "Take it out; keep the key in an environment variable and name that in engine.options.api_key_variable."
+    for part in ("engine", "models"):
+        for key, error in refuse_credentials(value.get(part), remedy=remedy):
+            raise IsocostError(error.what, where=source.where(part, *key), remedy=error.remedy)
 
 
 def first_mistake(error: ValidationError, source: Source, root: type[BaseModel] = SweepSpec) -> IsocostError:

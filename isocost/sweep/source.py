@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from isocost.errors import IsocostError
+from isocost.plain_files import compose, construct, read_text
 
 Key = tuple[str | int, ...]
-_MAX_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,50 +67,22 @@ def read_yaml(path: str | Path) -> tuple[Any, Source]:
     Raises:
         IsocostError: the file is missing, unreadable, larger than 4 MB, no UTF-8, no YAML, or gives a key twice; names file and line.
     """
-    name = str(path)
-    try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
-        raise IsocostError(f"cannot be read: {error.strerror}", where=name, remedy="Give the path of a sweep file (YAML).") from None
-    if len(raw) > _MAX_BYTES:
-        raise IsocostError(
-            f"is {len(raw):,} bytes, which is no sweep file", where=name, remedy="Put long lists of problems into a JSONL file."
-        )
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise IsocostError(f"is not UTF-8 (byte {error.start})", where=name, remedy="Save the file as UTF-8.") from None
-    return parse_yaml(text, name)
+    return parse_yaml(read_text(path), str(path))
 
 
 def parse_yaml(text: str, name: str) -> tuple[Any, Source]:
     """Like `read_yaml`, for text at hand."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: dict[Key, int] = {}
-        if root is not None:
-            _walk(root, (), lines, name, set())
-        value = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"{name} line {mark.line + 1}, column {mark.column + 1}" if mark else name
-        raise IsocostError(
-            f"is not valid YAML: {error.problem or error.context}", where=place, remedy="Check indentation, colons and quotes."
-        ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, IsocostError):
-            raise
-        raise IsocostError(f"is not valid YAML: {str(error).splitlines()[0]}", where=name, remedy="Check the file's text.") from None
-    return value, Source(name, lines)
+    root = compose(text, name)
+    lines: dict[Key, int] = {}
+    if root is not None:
+        _walk(root, (), lines, name)
+    return construct(text, name), Source(name, lines)
 
 
-def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], name: str, above: set[int]) -> None:
-    if id(node) in above:
-        raise IsocostError("an alias contains itself", where=f"{name} line {node.start_mark.line + 1}", remedy="Write the value out.")
+def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], name: str) -> None:
     if len(key) > 30:
         raise IsocostError("is nested too deeply", where=f"{name} line {node.start_mark.line + 1}", remedy="Write the value out.")
     lines.setdefault(key, node.start_mark.line + 1)
-    inside = above | {id(node)}
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key_node, value_node in node.value:
@@ -124,7 +96,7 @@ def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], name: str, above: se
                 )
             seen[word] = line
             lines[(*key, word)] = line
-            _walk(value_node, (*key, word), lines, name, inside)
+            _walk(value_node, (*key, word), lines, name)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _walk(item, (*key, index), lines, name, inside)
+            _walk(item, (*key, index), lines, name)

@@ -6,6 +6,7 @@ Lives here: the rows of out_anytime, and the builders of out_token_elasticity an
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,12 @@ from isocost.curves.intervals import percentile_bounds
 from isocost.frontier import pareto_mask
 from isocost.schema.frames import conform, empty
 from isocost.tables.frontier_blocks import Block, cost_unit
+from isocost.tables.problem_rows import ProblemRows, strips
 from isocost.tables.scaling_curves import Curve, curve_blocks, number
 from isocost.tables.tallies import graded, tallies
 
+# Outcomes whose draws are looked at together.
+_STRIP = 2048
 TOKEN_AXES = ("prompt_tokens_per_problem", "output_tokens_per_problem")
 # The words of a quadrant, as the side of 0 on which the difference lies.
 _QUALITY = {"better": 1, "worse": -1, "equal": 0}
@@ -67,7 +71,7 @@ def anytime_rows(curves: list[Curve], confidence: float) -> list[dict[str, Any]]
 
 def build_token_elasticity(
     outcomes: pl.DataFrame,
-    problems: pl.DataFrame,
+    problems: pl.DataFrame | ProblemRows,
     *,
     draws: int = 200,
     seed: int = 0,
@@ -94,10 +98,15 @@ def build_token_elasticity(
 
 def _elasticity_frames(block: Block, confidence: float) -> list[pl.DataFrame]:
     """One frame a model variant: its outcomes against the cheapest of them, under all draws at once."""
-    tokens = sum(block.costs[axis] for axis in TOKEN_AXES)
     weights = block.counts / block.counts.sum(axis=1, keepdims=True)
-    spent, right = tokens @ block.weights, block.values @ block.weights
-    spent_draws, right_draws = weights @ tokens.T, weights @ block.values.T
+    spent, right = (np.empty(block.values.shape[0]) for _ in range(2))
+    spent_draws, right_draws = (np.empty((len(weights), len(spent))) for _ in range(2))
+    with block.values.open() as values, ExitStack() as stack:
+        sides = [stack.enter_context(block.costs[axis].open()) for axis in TOKEN_AXES]
+        for rows, some in strips(values, block.values.shape[1]):
+            tokens = sum(side[rows] for side in sides)
+            spent[rows], right[rows] = tokens @ block.weights, some @ block.weights
+            spent_draws[:, rows], right_draws[:, rows] = weights @ tokens.T, weights @ some.T
     has_uncertainty = block.has_uncertainty
     shared = {
         "task": block.task,
@@ -146,6 +155,12 @@ def _drawn_columns(
     names = ("accuracy_gain_low", "accuracy_gain_high", "token_elasticity_low", "token_elasticity_high", "quadrant_ratio")
     if units is None:
         return {name: [None] * len(others) for name in names}
+    if len(others) > _STRIP:
+        parts = [
+            _drawn_columns(right, spent, base, others[at : at + _STRIP], pairs[at : at + _STRIP], confidence, units)
+            for at in range(0, len(others), _STRIP)
+        ]
+        return {name: [value for part in parts for value in part[name]] for name in names}
     mine, theirs = right[:, others].T, spent[:, others].T
     gain, more = mine - right[:, base], theirs - spent[:, base]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -11,9 +11,11 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from isocost.frontier import benjamini_hochberg, holm, mcnemar, paired_comparison, problems_needed, simultaneous_band
+from isocost.frontier import benjamini_hochberg, holm, mcnemar, paired_comparison, problems_needed, simultaneous_band, strip_rows
+from isocost.memory import Floats, LaidAside
 from isocost.schema.frames import empty
 from isocost.tables.frontier_blocks import Block
+from isocost.tables.problem_rows import strips
 from isocost.tables.scaling_curves import snap
 
 MOST_COMPARED = 64
@@ -48,10 +50,10 @@ def compare_frontier_outcomes(block: Block, points: pl.DataFrame, confidence: fl
     found = [pair_rows(block, list(combinations(rows, 2)), "frontier", confidence)]
     singles = single_sample_rows(block)
     if singles:
-        accuracy = block.values[singles] @ block.weights
-        best = singles[int(np.argmax(accuracy))]
-        # Another name of the same answers is no rival.
-        rivals = [(row, best) for row in rows if not np.array_equal(block.values[row], block.values[best])]
+        with block.values.open() as values:
+            best = singles[int(np.argmax(_means(values, singles, block.weights)))]
+            # Another name of the same answers is no rival.
+            rivals = [(row, best) for row in rows if not np.array_equal(values[np.array([row])], values[np.array([best])])]
         found.append(pair_rows(block, rivals, "frontier_against_single", confidence))
     return pl.concat(found)
 
@@ -60,15 +62,26 @@ def compare_single_samples(block: Block, confidence: float) -> pl.DataFrame:
     """Compares every two configurations of the block's task at one sample a problem; arguments as `compare_frontier_outcomes`."""
     rows = single_sample_rows(block)
     if len(rows) > MOST_COMPARED:
-        accuracy = block.values[rows] @ block.weights
+        with block.values.open() as values:
+            accuracy = _means(values, rows, block.weights)
         rows = sorted(np.array(rows)[np.argsort(-accuracy, kind="stable")[:MOST_COMPARED]].tolist())
     return pair_rows(block, list(combinations(rows, 2)), "single_sample", confidence)
+
+
+def _means(values: Floats | LaidAside, rows: list[int], weights: np.ndarray) -> np.ndarray:
+    """Mean of some outcomes, strip by strip."""
+    step = strip_rows(len(weights))
+    return np.concatenate([values[np.array(rows[at : at + step])] @ weights for at in range(0, len(rows), step)])
 
 
 def single_sample_rows(block: Block) -> list[int]:
     """One outcome for each configuration: what a single sample a problem gives, in order of outcome_id."""
     samples = block.costs.get("samples_per_problem")
-    takes_one = np.zeros(len(block.values), dtype=bool) if samples is None else (samples == 1).all(axis=1)
+    takes_one = np.zeros(block.values.shape[0], dtype=bool)
+    if samples is not None:
+        with samples.open() as spent:
+            for rows, some in strips(spent, samples.shape[1]):
+                takes_one[rows] = (some == 1).all(axis=1)
     chosen: dict[str, tuple[tuple[int, str], int]] = {}
     for row, (point, strategy, budget) in enumerate(block.outcomes.select("point_id", "strategy", "budget").iter_rows()):
         if point is None or budget != 1 or not (strategy in SINGLE_SAMPLE or takes_one[row]):
@@ -84,7 +97,11 @@ def pair_rows(block: Block, pairs: Pairs, family: str, confidence: float) -> pl.
     schema = empty("out_comparisons").schema
     if not pairs:
         return pl.DataFrame(schema=schema)
-    left, right = (block.values[[pair[side] for pair in pairs]] for side in (0, 1))
+    involved = sorted({row for pair in pairs for row in pair})
+    place = {row: number for number, row in enumerate(involved)}
+    with block.values.open() as values:
+        few = values[np.array(involved)]
+    left, right = (few[[place[pair[side]] for pair in pairs]] for side in (0, 1))
     found = paired_comparison(left, right, confidence=confidence, clusters=block.clusters)
     band = simultaneous_band(left, right, confidence=confidence, draws=DRAWS, seed=block.seed, clusters=block.clusters)
     only_first, only_second = discordant(left, right) if block.clusters is None else (None, None)

@@ -1,22 +1,25 @@
 """From outcome frames to the matrices that the frontier room works on.
 
 Lives here: which outcomes of a task may be compared draw by draw, which are left out and why, their matrices of values and
-costs, and the shared draws. Not here: means over tasks (``isocost.tables.task_means``), frontiers and tables
-(``isocost.tables.frontiers``).
+costs, and the shared draws. Not here: the reading of the matrices (``isocost.tables.problem_rows``), means over tasks
+(``isocost.tables.task_means``), frontiers and tables (``isocost.tables.frontiers``).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from isocost.errors import IsocostError
-from isocost.frontier import resample_counts
+from isocost.frontier import Replicates, resample_counts, strip_replicates
 from isocost.hashing import canonical_json
+from isocost.memory import Workspace
 from isocost.tables.configurations import chain_name, configuration_names, shared_settings
+from isocost.tables.problem_rows import Matrix, ProblemRows, Stacked, strips
 
 IDENTITY = (
     "outcome_id",
@@ -43,8 +46,8 @@ class Block:
         tasks: the task, or those that the mean is over.
         kind: frontier_kind that the outcomes were chosen for.
         outcomes: identity columns, settings and member_outcome_ids, one row per outcome, in order of outcome_id.
-        values: expected correctness, outcomes x problems.
-        costs: expected cost per axis, outcomes x problems; NaN where unknown.
+        values: expected correctness, outcomes x problems; read when opened.
+        costs: expected cost per axis, outcomes x problems; NaN where unknown. Read when opened.
         weights: weight of each problem in a mean, summing to 1.
         counts: draws x problems, how often (how heavily) each draw takes each problem.
         clusters: label per problem, or None where each stands alone.
@@ -61,8 +64,8 @@ class Block:
     tasks: tuple[str, ...]
     kind: str
     outcomes: pl.DataFrame
-    values: np.ndarray
-    costs: dict[str, np.ndarray]
+    values: Matrix | Stacked
+    costs: dict[str, Matrix] | dict[str, Stacked]
     weights: np.ndarray
     counts: np.ndarray
     clusters: np.ndarray | None
@@ -75,6 +78,11 @@ class Block:
     strata: tuple[tuple[slice, np.ndarray | None, bool], ...] = ()
 
     @property
+    def workspace(self) -> Workspace:
+        """Where its matrices are kept while they are open."""
+        return self.values.workspace
+
+    @property
     def has_uncertainty(self) -> bool:
         """False where there is nothing to resample, in one of the tasks at least: uncertainty is then unknown, not zero."""
         if not all(is_resampled for _, _, is_resampled in self.strata):
@@ -82,7 +90,22 @@ class Block:
         return bool((self.counts != self.counts[:1]).any())
 
 
-def cost_axes(outcomes: pl.DataFrame, problems: pl.DataFrame) -> list[str]:
+def known_replicates(block: Block, axis: str) -> tuple[np.ndarray, Replicates]:
+    """Outcomes whose cost on an axis is known on every problem, and the means of these costs in every draw."""
+    size, known = block.costs[axis].shape, []
+
+    def finite() -> Iterator[np.ndarray]:
+        for rows, some in strips(costs, size[1]):
+            is_known = np.isfinite(some).all(axis=1)
+            known.append(rows.start + np.flatnonzero(is_known))
+            yield some[is_known]
+
+    with block.costs[axis].open() as costs:
+        found = strip_replicates(finite(), size[0], block.counts, block.weights)
+    return np.concatenate(known), found
+
+
+def cost_axes(outcomes: pl.DataFrame, problems: pl.DataFrame | ProblemRows) -> list[str]:
     """The cost columns that both frames carry: numeric and named ``*_per_problem``, in alphabetical order."""
     numeric = [name for name, kind in outcomes.schema.items() if kind.is_numeric()]
     return sorted(name for name in numeric if name.endswith("_per_problem") and name in problems.columns)
@@ -97,23 +120,31 @@ def cost_unit(axis: str) -> str:
 
 
 def task_blocks(
-    outcomes: pl.DataFrame, problems: pl.DataFrame, axes: list[str], *, draws: int, seed: int, clusters: pl.DataFrame | None
+    outcomes: pl.DataFrame,
+    problems: pl.DataFrame | ProblemRows,
+    axes: list[str],
+    *,
+    draws: int,
+    seed: int,
+    clusters: pl.DataFrame | None,
+    places: pl.DataFrame | None = None,
 ) -> list[Block]:
     """One block per kind and task that has an outcome to show, policies first, then in order of the task's name.
 
-    Oracles get a block only in tasks that have one: elsewhere it would repeat the policies.
+    Oracles get a block only in tasks that have one: elsewhere it would repeat the policies. ``places`` are those of all outcomes in
+    ``problems``, where somebody looked already.
     """
-    clusters_of = cluster_labels(clusters)
-    rows = problems.select("outcome_id", "problem_id", "accuracy", *axes).join(outcomes.select("outcome_id", "task"), on="outcome_id")
-    parts = {key[0]: part for key, part in rows.partition_by("task", as_dict=True, maintain_order=False).items()}
+    clusters_of, source = cluster_labels(clusters), ProblemRows.of(problems)
+    places = source.places(outcomes["outcome_id"]) if places is None else places
     blocks = []
     for kind, members in KINDS.items():
         for task in outcomes["task"].unique().sort():
             whole = outcomes.filter(pl.col("task") == task)
             mine = whole.filter(pl.col("strategy_kind").is_in(members)).sort("outcome_id")
-            if task not in parts or kind not in mine["strategy_kind"].to_list():
+            held = places.join(mine.select("outcome_id"), on="outcome_id", how="semi", maintain_order="left")
+            if held.is_empty() or kind not in mine["strategy_kind"].to_list():
                 continue
-            block = _task_block(task, kind, mine, parts[task], axes, draws, seed, clusters_of, whole.height - mine.height)
+            block = _task_block(task, kind, mine, source, held, axes, draws, seed, clusters_of, whole.height - mine.height)
             blocks += [block] if block is not None else []
     return blocks
 
@@ -122,37 +153,24 @@ def _task_block(
     task: str,
     kind: str,
     mine: pl.DataFrame,
-    rows: pl.DataFrame,
+    source: ProblemRows,
+    held: pl.DataFrame,
     axes: list[str],
     draws: int,
     seed: int,
     clusters_of: dict[str, str],
     n_other_kind: int,
 ) -> Block | None:
-    rows = rows.join(mine.select("outcome_id"), on="outcome_id", how="semi").sort("outcome_id", "problem_id")
-    doubled = rows.filter(pl.struct("outcome_id", "problem_id").is_duplicated())
-    if doubled.height:
-        key = "/".join(doubled.select("outcome_id", "problem_id").row(0))
-        raise IsocostError(
-            f"{doubled.height} rows repeat a key", where=f"out_strategy_problems {key}", remedy="Give one row per outcome and problem."
-        )
-    # Outcomes are the same problem set exactly when their sorted problem ids are equal; most outcomes decide which set stands.
-    sets = rows.group_by("outcome_id", maintain_order=True).agg(
-        pl.col("problem_id").str.join("\n").hash().alias("problem_set"),
-        pl.len().alias("size"),
-        pl.col("accuracy").is_null().any().alias("is_unknown"),
-    )
-    known = sets.filter(~pl.col("is_unknown"))
+    known = held.filter(~pl.col("is_unknown"))
     unknown = mine.height - known.height
     if known.is_empty():
         return None
+    # Most outcomes decide which set of problems stands.
     leading = known.group_by("problem_set").agg(pl.len().alias("outcomes"), pl.col("size").first(), pl.col("outcome_id").min())
     chosen = leading.sort(["outcomes", "size", "outcome_id"], descending=[True, True, False]).row(0, named=True)
-    kept = known.filter(pl.col("problem_set") == chosen["problem_set"]).select("outcome_id")
-    rows = rows.join(kept, on="outcome_id", how="semi", maintain_order="left")
-    shape = (kept.height, chosen["size"])
-    matrix = {name: rows[name].cast(pl.Float64).to_numpy().reshape(shape) for name in ("accuracy", *axes)}
-    labels = _clusters(rows["problem_id"].head(chosen["size"]).to_list(), clusters_of)
+    kept = known.filter(pl.col("problem_set") == chosen["problem_set"])
+    matrix = {name: Matrix(source, name, kept, chosen["size"]) for name in ("accuracy", *axes)}
+    labels = _clusters(source.problems(kept["piece"][0], kept["start"][0], chosen["size"]), clusters_of)
     own_seed = task_seed(seed, task)
     n_units = chosen["size"] if labels is None else len(set(labels))
     # A single unit cannot be resampled: every draw is the sample itself, and the tables then show no uncertainty at all.

@@ -7,6 +7,7 @@ out_comparisons' pairs (``comparisons``).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,19 +28,28 @@ from isocost.frontier import (
     knee,
     pareto_mask,
     percentile_interval,
-    replicates,
     score_interval,
     snap,
     standard_error,
     stratified_score_interval,
+    strip_replicates,
     upper_hull,
 )
 from isocost.schema.frames import conform, empty
 from isocost.schema.tables.frontiers import is_mean
 from isocost.tables.comparisons import compare_frontier_outcomes, compare_single_samples
-from isocost.tables.frontier_blocks import IDENTITY, Block, cost_axes, cost_unit, task_blocks, with_configuration
+from isocost.tables.frontier_blocks import (
+    IDENTITY,
+    Block,
+    cost_axes,
+    cost_unit,
+    known_replicates,
+    task_blocks,
+    with_configuration,
+)
 from isocost.tables.joint_frontiers import TABLE_NAMES as JOINT
 from isocost.tables.joint_frontiers import joint_frames
+from isocost.tables.problem_rows import ProblemRows, strips
 from isocost.tables.task_means import task_means
 
 TABLE_NAMES = ("out_frontier_points", "out_frontiers", "out_frontier_attainment", *JOINT, "out_comparisons", "out_task_means")
@@ -48,6 +58,7 @@ CONFIDENCE = 0.95
 ROUNDING = 1e-12
 RULE = "dominated where another costs no more, is no less accurate and is better in one; equal within 1e-12 relative; duplicates all kept"
 LEVELS = (0.05, 0.5, 0.95)
+MOST_COPIES = 16
 GRID = 40
 # Two-sided 95 % for the interval of the margin, one-sided 95 % for the two flags.
 TAILS = (0.025, 0.05)
@@ -69,7 +80,7 @@ UNCERTAIN = (
 
 def build_frontiers(
     outcomes: pl.DataFrame,
-    problems: pl.DataFrame,
+    problems: pl.DataFrame | ProblemRows,
     *,
     draws: int = 2000,
     seed: int = 0,
@@ -86,7 +97,8 @@ def build_frontiers(
 
     Args:
         outcomes: out_strategy_outcomes; needs outcome_id, task, strategy and the cost columns.
-        problems: out_strategy_problems: outcome_id, problem_id, accuracy (expected correctness) and the cost columns.
+        problems: out_strategy_problems: outcome_id, problem_id, accuracy (expected correctness) and the cost columns. Given piece by
+            piece only one of its columns is held at a time, and what does not fit into its workspace is laid aside.
         draws: bootstrap draws.
         seed: base seed; every task derives its own from it and its name.
         points: optional core_points; its settings then tell configurations apart, by name and for the means over tasks.
@@ -99,35 +111,41 @@ def build_frontiers(
     Raises:
         IsocostError: a key repeats, a column is missing, an outcome has no problem rows, or a task has a single problem.
     """
-    _check(outcomes, problems)
+    problems = ProblemRows.of(problems)
+    places = _checked_places(outcomes, problems)
     outcomes = with_configuration(outcomes, points)
     if "strategy_kind" not in outcomes.columns:
         outcomes = outcomes.with_columns(pl.lit("policy").alias("strategy_kind"))
     axes = cost_axes(outcomes, problems)
-    blocks = task_blocks(outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters)
+    blocks = task_blocks(outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters, places=places)
     found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLE_NAMES}
     means, told = task_means(blocks, axes)
     found["out_task_means"].append(told)
     blocks = [] if only_over_tasks else blocks
     for block in (*blocks, *means):
         quality = _Quality(block)
-        pictures = [picture for axis in axes if (picture := _picture(block, axis, quality)) is not None]
-        points = [_points_frame(block, picture) for picture in pictures]
+        points = []
+        for axis in axes:  # one at a time: a picture holds what every outcome costs in every draw
+            picture = _picture(block, axis, quality)
+            if picture is None:
+                continue
+            points.append(_points_frame(block, picture))
+            found["out_frontiers"].append(_frontier_row(block, picture))
+            if picture.attained is not None:
+                found["out_frontier_attainment"].append(_attainment_frame(block, picture, *picture.attained))
         found["out_frontier_points"] += points
-        found["out_frontiers"] += [_frontier_row(block, picture) for picture in pictures]
         for name, frames in zip(JOINT, joint_frames(block, quality.drawn), strict=True):
             found[name] += frames
-        if block.has_uncertainty:
-            found["out_frontier_attainment"] += [_attainment_frame(block, picture, *picture.attained) for picture in pictures]
-            if points and block.kind == "policy" and not is_mean(block.task):
-                found["out_comparisons"].append(compare_frontier_outcomes(block, pl.concat(points), CONFIDENCE))
+        if block.has_uncertainty and points and block.kind == "policy" and not is_mean(block.task):
+            found["out_comparisons"].append(compare_frontier_outcomes(block, pl.concat(points), CONFIDENCE))
     # Where a task has oracles, that block also holds configurations whose answers nobody banked: pass@1 is a single sample, too.
     for block in {block.task: block for block in blocks if block.has_uncertainty}.values():
         found["out_comparisons"].append(compare_single_samples(block, CONFIDENCE))
     return {name: conform(pl.concat(frames, how="vertical_relaxed"), name) if frames else empty(name) for name, frames in found.items()}
 
 
-def _check(outcomes: pl.DataFrame, problems: pl.DataFrame) -> None:
+def _checked_places(outcomes: pl.DataFrame, problems: ProblemRows) -> pl.DataFrame:
+    """Where the rows of the outcomes stand."""
     for name, frame, needed in (
         ("out_strategy_outcomes", outcomes, ("outcome_id", "task", "strategy", "budget", "model_variant")),
         ("out_strategy_problems", problems, ("outcome_id", "problem_id", "accuracy")),
@@ -138,13 +156,15 @@ def _check(outcomes: pl.DataFrame, problems: pl.DataFrame) -> None:
     doubled = outcomes.filter(pl.col("outcome_id").is_duplicated())
     if doubled.height:
         raise IsocostError("the outcome comes more than once", where=f"out_strategy_outcomes {doubled['outcome_id'][0]}")
-    orphans = outcomes.join(problems, on="outcome_id", how="anti")
+    places = problems.places(outcomes["outcome_id"])
+    orphans = outcomes.join(places, on="outcome_id", how="anti")
     if orphans.height:
         raise IsocostError(
             f"{orphans.height} outcomes have no problem rows",
             where=f"out_strategy_outcomes {orphans['outcome_id'].sort()[0]}",
             remedy="Rebuild out_strategy_problems together with out_strategy_outcomes.",
         )
+    return places
 
 
 @dataclass(frozen=True)
@@ -177,43 +197,54 @@ class _Quality:
 
     def __init__(self, block: Block) -> None:
         self.block = block
-        self.drawn = replicates(block.values, block.counts)
+        outcomes, problems = block.values.shape
+        self._is_share = np.empty(outcomes, dtype=bool)
+        self._score = np.empty((2, outcomes))
+        with block.values.open() as values:
+            self.drawn = strip_replicates(self._looked_at(strips(values, problems)), outcomes, block.counts, block.weights)
+        self._percentile = percentile_interval(self.drawn.means, CONFIDENCE)
         self.se = standard_error(self.drawn.means)
-        self._intervals: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray, str]] = {}
+
+    def _looked_at(self, found: Iterator[tuple[slice, np.ndarray]]) -> Iterator[np.ndarray]:
+        """Strips of the values, with the score intervals taken on the way."""
+        for rows, values in found:
+            shares = ((values >= 0) & (values <= 1)).all(axis=1)
+            self._is_share[rows] = shares
+            if self.block.has_uncertainty and shares.any():
+                self._score[:, rows.start + np.flatnonzero(shares)] = self._scores(values[shares])
+            yield values
+
+    def _scores(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        block = self.block
+        if not block.strata:
+            return score_interval(values, CONFIDENCE, clusters=block.clusters)
+        parts = [values[:, columns] for columns, _, _ in block.strata]
+        shares = [float(block.weights[columns].sum()) for columns, _, _ in block.strata]
+        return stratified_score_interval(parts, shares, CONFIDENCE, clusters=[clusters for _, clusters, _ in block.strata])
 
     def intervals(self, included: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
         """Low end, high end and standard error of some outcomes' accuracies, and the name of the interval."""
-        key = included.tobytes()
-        if key not in self._intervals:
-            low, high, name = self._computed(included)
-            self._intervals[key] = (low, high, self.se[self.drawn.copy_of[included]], name)
-        return self._intervals[key]
-
-    def _computed(self, included: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
-        block, values = self.block, self.block.values[included]
-        if not block.has_uncertainty or not ((values >= 0) & (values <= 1)).all():
-            return *(
-                each[self.drawn.copy_of[included]] for each in percentile_interval(self.drawn.means, CONFIDENCE)
-            ), "bootstrap_percentile"
-        if block.strata:
-            parts = [values[:, columns] for columns, _, _ in block.strata]
-            shares = [float(block.weights[columns].sum()) for columns, _, _ in block.strata]
-            low, high = stratified_score_interval(parts, shares, CONFIDENCE, clusters=[clusters for _, clusters, _ in block.strata])
-            return low, high, "score_stratified"
-        return *score_interval(values, CONFIDENCE, clusters=block.clusters), "score_effective"
+        copy_of = self.drawn.copy_of[included]
+        if self.block.has_uncertainty and self._is_share[included].all():
+            low, high = self._score[:, included]
+            return low, high, self.se[copy_of], "score_stratified" if self.block.strata else "score_effective"
+        low, high = (each[copy_of] for each in self._percentile)
+        return low, high, self.se[copy_of], "bootstrap_percentile"
 
 
 def _picture(block: Block, axis: str, quality: _Quality) -> _Picture | None:
-    included = np.flatnonzero(np.isfinite(block.costs[axis]).all(axis=1))
+    included, prices = known_replicates(block, axis)
     if included.size == 0:
         return None
-    values, spent = block.values[included], block.costs[axis][included]
-    cost, accuracy = snap(spent @ block.weights, ROUNDING), snap(values @ block.weights, ROUNDING)
+    drawn = quality.drawn.take(included)
+    # The means of both and the margin of every outcome, which is written over for the errors, are needed side by side.
+    size = (len(drawn.means) + len(prices.means) + included.size) * len(block.counts) * 8
+    block.workspace.refuse_beyond(size, f"{included.size:,} outcomes and {len(block.counts):,} draws of task {block.task} on {axis}")
+    cost, accuracy = (snap(side.center(block.weights)[side.copy_of], ROUNDING) for side in (prices, drawn))
     if (cost < 0).any():
         raise IsocostError(
             f"a cost on {axis} is negative", where=f"out_strategy_problems, task {block.task}", remedy="Costs are 0 or more."
         )
-    drawn, prices = quality.drawn.take(included), replicates(spent, block.counts)
     low, high = (each[prices.copy_of] for each in percentile_interval(prices.means, CONFIDENCE))
     place = frontier_draws(drawn, prices, tails=TAILS, weights=block.weights)
     hull = np.zeros(len(cost), dtype=bool)
@@ -266,7 +297,15 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
     outcomes = block.outcomes[picture.included]
     # Groups are numbered densely, so that a group's number is its place after sorting.
     grouped = outcomes.select("outcome_id", group=pl.Series(groups)).group_by("group", maintain_order=True).agg("outcome_id").sort("group")
-    copies = grouped["outcome_id"].gather(groups)
+    firsts = grouped["outcome_id"].list.first().gather(groups)
+    # Every member of a small group names all of it; of a large one only the first does, for n members would hold n x n names.
+    told = outcomes["outcome_id"] == firsts
+    told |= grouped["outcome_id"].list.len().gather(groups) <= MOST_COPIES
+    held = outcomes.select(group=pl.Series(groups), told=told).with_columns(
+        pl.when("told").then("group").otherwise(grouped.height).alias("place")
+    )
+    none = pl.Series([[]], dtype=pl.List(pl.String))
+    copies = pl.concat([grouped["outcome_id"], none]).gather(held["place"])
     drawn = {
         "cost": cost,
         "cost_low": picture.cost_low,
@@ -291,7 +330,7 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
         "dpfr_interpolated": dpfr(both, interpolated=True),
         "hypervolume_contribution": gain[groups],
         "is_knee": groups == (-1 if bend.index is None else groups[bend.index]),
-        "duplicate_of_outcome_id": copies.list.first(),
+        "duplicate_of_outcome_id": firsts,
         "duplicate_outcome_ids": copies,
     }
     # Undefined numbers become NULL; where and why is in each column's meaning.

@@ -23,7 +23,7 @@ import polars as pl
 
 from isocost.bank.importers import registered
 from isocost.bank.importers.finish import CUT_OFF, WITHHELD, finish_meaning
-from isocost.bank.importers.row import NO_ANSWER
+from isocost.bank.importers.row import INVALIDATED, NO_ANSWER, REPLACED, SCORE_NOISE
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json, sha256_hex, text_hash
 from isocost.schema.frames import conform
@@ -229,7 +229,8 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
     graded = grade_samples(ready, problems, kept=kept)
     is_mute = is_asked & (reason != "unknown_problem").fill_null(True) & pl.col("own_text").is_null() & ~pl.col("is_silent")
     if unanswered == "undefined":
-        is_mute = is_mute | (is_asked & pl.col("is_silent"))
+        # What was cut off before an answer came is wrong, however empty completions count.
+        is_mute = is_mute | (is_asked & pl.col("is_silent") & (pl.col("own_finish") != CUT_OFF).fill_null(True))
     why = pl.when("is_silent").then(pl.lit("unanswered")).otherwise(pl.lit("no_text_in_source"))
     return graded.with_columns(
         *(pl.when(~is_mute).then(pl.col(name)).alias(name) for name in ("correct", "score", "answer", "answer_class")),
@@ -251,17 +252,25 @@ def _by_verifier(rows: pl.DataFrame, problems: Mapping[str, Problem], unanswered
 def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
     """The source's verdict; its extracted answers make classes, each with one verdict and one score."""
     # A score of 1 or 0 is a verdict, whichever way it came in; one between them is an expected score and no verdict.
+    rows = rows.with_columns(_without_noise(pl.col("label_score")).alias("label_score"))
     by_score = pl.when(pl.col("label_score").is_in([0.0, 1.0])).then(pl.col("label_score") == 1.0)
     label = pl.coalesce("label_correct", by_score)
     score = pl.coalesce("label_score", pl.col("label_correct").cast(pl.Float64))
-    has_verdict = pl.col("has_verdict")
+    has_verdict, is_sample = pl.col("has_verdict"), pl.col("record_kind") == "sample"
     has_answer = pl.col("answer").is_not_null() & (pl.col("answer").str.strip_chars() != "")
-    is_parsed = has_verdict & has_answer
-    key = pl.when(is_parsed).then(pl.struct("answer", label.alias("verdict"), "label_score"))
     # Who labels a sample that says nothing has judged it; who does not has left it open.
     is_open = pl.col("is_unanswered") & ~has_verdict
     is_wrong = is_open if unanswered == "wrong" else pl.lit(False)
-    is_sample = pl.col("record_kind") == "sample"
+    if unanswered == "undefined":
+        # An empty completion that its source calls wrong is left out as one that a verifier finds, and as there not what was cut off.
+        text = pl.col("output_text")
+        is_empty = pl.when(text.is_null()).then("point_has_texts").otherwise(text.str.strip_chars() == "") & ~has_answer.fill_null(False)
+        is_cut = (pl.col("finish_reason") == CUT_OFF).fill_null(False)
+        is_left_out = is_sample & ~pl.col("has_failed") & is_empty & ~is_cut & (score == 0).fill_null(False)
+        label, score = (pl.when(~is_left_out).then(value) for value in (label, score))
+        has_verdict, is_open = has_verdict & ~is_left_out, is_open | is_left_out
+    is_parsed = has_verdict & has_answer
+    key = pl.when(is_parsed).then(pl.struct("answer", label.alias("verdict"), "label_score"))
     gave_none = has_verdict & is_sample & ~label.fill_null(False) & (pl.col("output_text").is_not_null() | pl.col("says_none"))
     return rows.with_columns(
         pl.when(is_wrong).then(pl.lit(False)).otherwise(label).alias("correct"),
@@ -285,27 +294,35 @@ def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
     )
 
 
+def _without_noise(score: pl.Expr) -> pl.Expr:
+    """Scores that sums of floats left beside 0 or 1, as 0 or 1."""
+    ends = [pl.when((score - end).abs() <= SCORE_NOISE).then(pl.lit(end)) for end in (0.0, 1.0)]
+    return pl.coalesce(*ends, score)
+
+
 def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
     """Gives every attempt at a problem its number in its run, and a number of its own among all attempts of the import.
 
-    In a run it is the source's own number where that numbers all attempts and none twice. A number that comes twice in one run is the
-    same attempt told twice: the first that did not fail counts. Attempts of several runs are numbered on, run after run.
+    In a run it is the source's own number where that numbers all attempts and none twice, else the place in its file: a run that lies in
+    two files is told twice. A number that comes twice in one run is the same attempt told twice: the first that did not fail counts.
+    Attempts of several runs are numbered on, run after run.
     """
     ordered = rows.sort("import_id", "record_index", "sample_index", nulls_last=True, maintain_order=True)
-    attempts, own = ("point_id", "problem_id"), pl.col("sample_index")
+    attempts, own = ("point_id", "problem_id"), pl.col("own")
     group = (*attempts, "run_key")
+    # Files that together are one run name none, and hold different attempts.
+    file = pl.when(pl.col("source_run").is_not_null()).then(pl.col("source_file"))
     first = ordered.with_columns(
-        own.is_not_null().all().over(group).alias("is_complete"),
+        pl.col("sample_index").is_not_null().all().over(group).alias("is_complete"),
         pl.int_range(pl.len(), dtype=pl.Int64).over(group).alias("position"),
+        pl.int_range(pl.len(), dtype=pl.Int64).over(*group, file).alias("place"),
         pl.col("error").is_not_null().alias("has_failed"),
-    )
-    is_again = ~pl.struct(*group, "sample_index").is_first_distinct()
-    again = first.sort("has_failed", maintain_order=True).with_columns(is_again.alias("again"))
-    back = again.sort("import_id", "record_index", "sample_index", nulls_last=True, maintain_order=True)
-    marked = back.with_columns((pl.col("is_complete") & pl.col("again")).alias("is_duplicate"))
+    ).with_columns(pl.when("is_complete").then(pl.col("sample_index").cast(pl.Int64)).otherwise("place").alias("own"))
+    is_again = ~pl.struct(*group, "own").is_first_distinct()
+    again = first.sort("has_failed", maintain_order=True).with_columns(is_again.alias("is_duplicate"))
+    marked = again.sort("import_id", "record_index", "sample_index", nulls_last=True, maintain_order=True)
     beyond = own.max().over(group) + 1 + pl.col("position")
-    number = pl.when(~pl.col("is_complete")).then("position").when("is_duplicate").then(beyond).otherwise(own).cast(pl.Int64)
-    numbered = marked.with_columns(number.alias("index_in_run"))
+    numbered = marked.with_columns(pl.when("is_duplicate").then(beyond).otherwise(own).alias("index_in_run"))
     runs = numbered.group_by(group, maintain_order=True).agg(pl.col("index_in_run").max() + 1)
     before = pl.col("index_in_run").cum_sum().over(attempts) - pl.col("index_in_run")
     offsets = runs.select(*group, before.alias("offset"))
@@ -318,9 +335,12 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
     failed = pl.col("has_failed")
     finish = pl.when(failed & pl.col("finish_reason").is_null()).then(pl.lit("error")).otherwise(pl.col("finish_reason"))
     could_judge = pl.col("record_kind") == "sample"
+    # What was replaced or taken back is no failure: it is below no line, however failures count.
+    is_replaced, is_invalidated = (pl.col("null_reasons").list.contains(f"record:{code}") for code in (REPLACED, INVALIDATED))
     codes = [
-        pl.when(failed).then(pl.lit("failed_in_source")),
-        pl.when("is_duplicate").then(pl.lit("duplicate_in_source")),
+        pl.when(failed & ~is_replaced & ~is_invalidated).then(pl.lit("failed_in_source")),
+        pl.when(is_invalidated).then(pl.lit("invalidated_in_source")),
+        pl.when(pl.col("is_duplicate") | is_replaced).then(pl.lit("duplicate_in_source")),
         pl.when(could_judge & pl.col("correct").is_null() & pl.col("score").is_null() & ~failed).then(pl.lit("not_judged")),
     ]
     reasons = pl.concat_list(codes).list.drop_nulls().list.unique().list.sort()

@@ -18,11 +18,10 @@ from isocost.frontier import (
     hypervolume,
     joint_membership,
     pareto_mask,
-    replicates,
     snap,
 )
 from isocost.schema.frames import empty
-from isocost.tables.frontier_blocks import Block, cost_unit
+from isocost.tables.frontier_blocks import Block, cost_unit, known_replicates
 
 TABLE_NAMES = ("out_joint_frontier_points", "out_joint_frontiers")
 # Means of the same numbers taken in another order differ by this much; anything closer is equal.
@@ -46,7 +45,7 @@ class _View:
     axes: tuple[str, str]
     reason: str
     included: np.ndarray
-    spent: tuple[np.ndarray, np.ndarray]
+    spent: tuple[Replicates, Replicates]
     accuracy: np.ndarray
     costs: np.ndarray
     scales: tuple[str, str]
@@ -63,21 +62,26 @@ def joint_frames(block: Block, quality: Replicates) -> tuple[list[pl.DataFrame],
         block: one task (or the mean over tasks) and kind.
         quality: means of its values in its draws.
     """
-    views = [view for first, second, reason in COST_PAIRS if (view := _view(block, (first, second), reason)) is not None]
-    return [_points(block, view, quality) for view in views], [_summary(block, view) for view in views]
+    points, summaries = [], []
+    for first, second, reason in COST_PAIRS:  # one at a time: a view holds the means of both costs in every draw
+        view = _view(block, (first, second), reason, quality)
+        if view is not None:
+            points.append(_points(block, view, quality))
+            summaries.append(_summary(block, view))
+    return points, summaries
 
 
-def _view(block: Block, axes: tuple[str, str], reason: str) -> _View | None:
+def _view(block: Block, axes: tuple[str, str], reason: str, quality: Replicates) -> _View | None:
     if any(axis not in block.costs for axis in axes):
         return None
-    known = np.logical_and(*(np.isfinite(block.costs[axis]).all(axis=1) for axis in axes))
-    included = np.flatnonzero(known)
+    (first_known, first), (second_known, second) = (known_replicates(block, axis) for axis in axes)
+    included = np.intersect1d(first_known, second_known, assume_unique=True)
     if included.size == 0:
         return None
-    spent = (block.costs[axes[0]][included], block.costs[axes[1]][included])
-    costs = np.column_stack([snap(each @ block.weights, ROUNDING) for each in spent])
+    spent = (first.take(np.searchsorted(first_known, included)), second.take(np.searchsorted(second_known, included)))
+    costs = np.column_stack([snap(each.center(block.weights)[each.copy_of], ROUNDING) for each in spent])
     scales = tuple("log10" if (column > 0).all() else "linear" for column in costs.T)
-    accuracy = snap(block.values[included] @ block.weights, ROUNDING)
+    accuracy = snap(quality.center(block.weights)[quality.copy_of[included]], ROUNDING)
     return _View(axes, reason, included, spent, accuracy, costs, (scales[0], scales[1]))
 
 
@@ -90,8 +94,7 @@ def _points(block: Block, view: _View, quality: Replicates) -> pl.DataFrame:
     ids = outcomes["outcome_id"].to_list()
     probability: list[None] | np.ndarray = [None] * len(on)
     if block.has_uncertainty:
-        spent = (replicates(each, block.counts) for each in view.spent)
-        probability = joint_membership(quality.take(view.included), *spent)
+        probability = joint_membership(quality.take(view.included), *view.spent)
     head = {int(group): ids[int(row)] for group, row in zip(np.unique(groups), first, strict=True)}
     drawn = {
         "accuracy": view.accuracy,

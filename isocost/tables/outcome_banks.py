@@ -68,6 +68,11 @@ OTHERS = (
 )
 
 
+def columns_read(lists: Collection[str] = LISTS) -> tuple[str, ...]:
+    """The columns of core_samples that a replay reads, of list columns only those named."""
+    return (*REQUIRED, *NUMBERS, *OTHERS, *lists)
+
+
 @dataclass(frozen=True)
 class BankFacts:
     """What is odd about a point's samples, for its rows.
@@ -104,7 +109,7 @@ def needed(samples: pl.DataFrame, *, lists: Collection[str] = LISTS) -> pl.DataF
             )
     if "answer_class" not in samples.columns and "answer" not in samples.columns:
         raise IsocostError("neither answer_class nor answer is there", where="core_samples", remedy="Votes need one of them.")
-    return samples.select([name for name in (*REQUIRED, *NUMBERS, *OTHERS, *lists) if name in samples.columns])
+    return samples.select([name for name in columns_read(lists) if name in samples.columns])
 
 
 def task_banks(rows: pl.DataFrame) -> Iterator[tuple[PointBank, BankFacts]]:

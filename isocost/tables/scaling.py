@@ -22,6 +22,7 @@ from isocost.curves.intervals import percentile_bounds
 from isocost.schema.frames import conform, empty
 from isocost.tables.anytime import anytime_rows
 from isocost.tables.frontier_blocks import cost_axes, cost_unit
+from isocost.tables.problem_rows import ProblemRows
 from isocost.tables.scaling_curves import ROUNDS_AXIS, Curve, Padded, collect_curves, curve_blocks, number, pad, same_shapes
 
 CONFIDENCE = 0.95
@@ -53,7 +54,7 @@ class _Judged:
 
 def build_scaling(
     outcomes: pl.DataFrame,
-    problems: pl.DataFrame,
+    problems: pl.DataFrame | ProblemRows,
     *,
     draws: int = 200,
     seed: int = 0,

@@ -16,6 +16,7 @@ import polars as pl
 
 from isocost.curves.base import Array
 from isocost.tables.frontier_blocks import Block, task_blocks
+from isocost.tables.problem_rows import ProblemRows
 
 # Strategies that go on until something stops them: their budget is a number of rounds at most, which no cost column holds.
 SEQUENTIAL_STRATEGIES = ("retry_until_verified",)
@@ -76,7 +77,13 @@ class Padded:
 
 
 def curve_blocks(
-    outcomes: pl.DataFrame, problems: pl.DataFrame, axes: list[str], *, draws: int, seed: int, clusters: pl.DataFrame | None
+    outcomes: pl.DataFrame,
+    problems: pl.DataFrame | ProblemRows,
+    axes: list[str],
+    *,
+    draws: int,
+    seed: int,
+    clusters: pl.DataFrame | None,
 ) -> list[Block]:
     """One block per task with its policies and oracles side by side, on the draws that the frontier uses too.
 
@@ -98,11 +105,13 @@ def collect_curves(block: Block) -> list[Curve]:
     """
     weights = block.counts.astype(np.float64)
     weights /= weights.sum(axis=1, keepdims=True)
-    accuracy_draws = weights @ block.values.T
-    accuracy = block.values @ block.weights
+    values = block.values.whole()
+    accuracy_draws = weights @ values.T
+    accuracy = values @ block.weights
     curves, has_uncertainty = [], block.has_uncertainty
     with np.errstate(invalid="ignore"):
-        priced = {axis: (snap(costs @ block.weights), weights @ costs.T) for axis, costs in sorted(block.costs.items())}
+        read = ((axis, matrix.whole()) for axis, matrix in sorted(block.costs.items()))
+        priced = {axis: (snap(costs @ block.weights), weights @ costs.T) for axis, costs in read}
     caps = block.outcomes["budget"].to_numpy().astype(np.float64)
     rounds = {ROUNDS_AXIS: (caps, np.broadcast_to(caps, accuracy_draws.shape))}
     for key, rows in _groups(block.outcomes):
@@ -122,7 +131,7 @@ def collect_curves(block: Block) -> list[Curve]:
                     cost_draws=cost_draws[:, order],
                     accuracy_draws=accuracy_draws[:, order],
                     n_excluded=len(rows) - len(usable),
-                    n_problems=block.values.shape[1],
+                    n_problems=values.shape[1],
                     n_units=block.n_units,
                     has_uncertainty=has_uncertainty,
                     seed=block.seed,

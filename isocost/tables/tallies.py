@@ -11,6 +11,8 @@ from __future__ import annotations
 import polars as pl
 
 KEY = ("task", "point_id", "problem_id")
+COLUMNS = (*KEY, "model_variant", "prompt", "is_valid", "correct", "score")
+"""Columns of core_samples that the sums are made from."""
 PARTIAL_CREDIT = "partial_credit"
 NO_ENERGY = "not_in_source"  # as every importer says of rows without energy
 IS_PARTIAL = pl.col("correct").is_null() & pl.col("score").is_between(0, 1, closed="none").fill_null(False)

@@ -19,6 +19,7 @@ from isocost.schema.frames import empty
 from isocost.schema.tables.frontiers import MACRO_TASK, mean_name
 from isocost.tables.configurations import shortest_names
 from isocost.tables.frontier_blocks import IDENTITY, KINDS, Block
+from isocost.tables.problem_rows import Stacked
 
 # A set of tasks costs as much as a task; nested sets differ by a few configurations from one to the next.
 MOST_MEANS = 4
@@ -106,8 +107,8 @@ def _mean(name: str, blocks: Sequence[Block], keys: Sequence[tuple], axes: Seque
         tasks=tuple(block.task for block in blocks),
         kind=blocks[0].kind,
         outcomes=joined.with_columns(pl.lit(None, pl.String).alias("point_id")).select(*IDENTITY, "settings", "member_outcome_ids"),
-        values=np.concatenate([block.values[row] for block, row in zip(blocks, rows, strict=True)], axis=1),
-        costs={axis: np.concatenate([b.costs[axis][row] for b, row in zip(blocks, rows, strict=True)], axis=1) for axis in axes},
+        values=Stacked(tuple((block.values, row) for block, row in zip(blocks, rows, strict=True))),
+        costs={axis: Stacked(tuple((b.costs[axis], row) for b, row in zip(blocks, rows, strict=True))) for axis in axes},
         weights=np.concatenate([block.weights * share for block in blocks]),
         counts=np.concatenate([b.counts / b.counts.sum(axis=1, keepdims=True, dtype=np.float64) * share for b in blocks], axis=1),
         clusters=None,

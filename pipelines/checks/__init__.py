@@ -1,5 +1,6 @@
-"""What must hold before anybody builds on a table.
+"""What must hold before anybody builds on a table, as Dagster shows it.
 
-``schema`` holds each table to its definition, ``gx`` and ``suites`` hold samples and sessions to Great Expectations suites, ``sql``
-runs the queries of ``sql/checks`` that must return no row. Every number that a rule compares with is in ``thresholds``.
+``gate`` shows what the rules of validity found where core tables were curated (``isocost.gates``), ``expectations`` lets Great Expectations
+read the same statements, ``schema`` holds each stored table to its definition, ``sql`` runs the queries of ``sql/checks`` about derived
+tables, which must return no row. No rule lives here.
 """

@@ -1,80 +1,92 @@
-"""The Great Expectations suites as blocking asset checks, with the failing rows' keys in the metadata."""
+"""The second reading: Great Expectations judges the statements of the gate's suites on what is stored.
 
-from collections.abc import Callable, Sequence
+The gate (``isocost.gates``) has refused what breaks them before anything was derived, whichever door was used; ``gate`` shows that. Here
+the library itself reads the same statements on the same rows: the check shows its table of results and fails where one breaks, or where
+the two do not find the same number of rows.
+"""
+
+from collections.abc import Sequence
 
 import dagster as dg
 import polars as pl
 
 from assets.resources import StoreResource
+from isocost.gates.great import Reading, read
+from isocost.gates.suites import SUITES
 from isocost.schema.registry import table as table_of
-from pipelines.checks.gx import Outcome, Rule, judge
-from pipelines.checks.sessions import naming, partition_keys, severity
-from pipelines.checks.suites import CORE_SAMPLES, CORE_SESSIONS, SAMPLE_KEYS, SESSION_KEYS, samples_frame, sessions_frame
+from isocost.store import Store
+from pipelines.checks.sessions import partition_keys
 
 CHECK_NAME = "expectations"
 
 
-def outcome_result(asset: str, outcomes: Sequence[Outcome]) -> dg.AssetCheckResult:
-    """ERROR when a critical rule fails or any rule could not be evaluated, WARN when only warnings fail."""
-    failed = [o for o in outcomes if not o.is_passed]
-    is_error = any(o.is_broken or o.rule.severity == "critical" for o in failed)
-    rows = [
-        dg.TableRecord(
-            {
-                "rule": o.rule.name,
-                "severity": o.rule.severity,
-                "result": "could not run" if o.is_broken else "passed" if o.is_passed else "failed",
-                "unexpected_rows": o.unexpected_count,
-                "first_keys": ", ".join(o.keys),
-                "detail": o.detail[:300],
-                "why": o.rule.reason,
-            }
-        )
-        for o in sorted(outcomes, key=lambda o: o.is_passed)
-    ]
+def reading_result(asset: str, readings: Sequence[Reading], judged: dict[str, int]) -> dg.AssetCheckResult:
+    """ERROR when a critical statement breaks, cannot be read, or the gate found other rows; WARN when only warnings break.
+
+    Args:
+        asset: the table.
+        readings: of Great Expectations.
+        judged: rows that the gate found against each rule, by code.
+    """
+    failed = [one for one in readings if not one.is_passed]
+    unlike = [one for one in readings if not one.is_broken and judged.get(one.rule.code, 0) != one.unexpected_count]
+    is_error = any(one.is_broken or one.rule.severity == "critical" for one in failed) or bool(unlike)
+    told = [f"{one.rule.code}: {one.detail or f'{one.unexpected_count} rows'}" for one in failed[:3]]
+    told += [f"{one.rule.code}: the gate found {judged.get(one.rule.code, 0)} rows, this {one.unexpected_count}" for one in unlike[:3]]
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=CHECK_NAME,
-        passed=not [o for o in failed if o.is_broken or o.rule.severity != "info"],
+        passed=not unlike and not [one for one in failed if one.is_broken or one.rule.severity != "info"],
         severity=dg.AssetCheckSeverity.ERROR if is_error or not failed else dg.AssetCheckSeverity.WARN,
-        description="; ".join(f"{o.rule.name}: {o.detail or f'{o.unexpected_count} rows'}" for o in failed[:3]) or None,
-        metadata={"rules": dg.MetadataValue.table(rows), "evaluated": len(outcomes), "failed": len(failed)},
+        description="; ".join(told) or None,
+        metadata={
+            "rules": dg.MetadataValue.table([_record(one) for one in sorted(readings, key=lambda one: one.is_passed)]),
+            "evaluated": len(readings),
+            "failed": len(failed),
+        },
     )
 
 
-def suite_check(
-    asset: str, rules: Sequence[Rule], keys: Sequence[str], prepare: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame
-) -> dg.AssetChecksDefinition:
-    """A blocking check that judges the sessions of the run (all of them outside a partitioned run)."""
+def _record(one: Reading) -> dg.TableRecord:
+    return dg.TableRecord(
+        {
+            "rule": one.rule.code,
+            "severity": one.rule.severity,
+            "result": "could not run" if one.is_broken else "passed" if one.is_passed else "failed",
+            "unexpected_rows": one.unexpected_count,
+            "first_keys": ", ".join(one.keys),
+            "detail": one.detail[:300],
+            "why": one.rule.reason,
+        }
+    )
+
+
+def suite_checks() -> list[dg.AssetChecksDefinition]:
+    """One check a table that has a suite. None blocks: what is refused feeds nothing, and the rest is sound."""
+    return [_check_of(asset) for asset in SUITES]
+
+
+def _check_of(asset: str) -> dg.AssetChecksDefinition:
+    suite, keys, prepare = SUITES[asset]
+    # A mean is a statement about one session; rows of several can be read together.
+    rules = [rule for rule in suite if rule.is_about_rows]
 
     @dg.asset_check(
-        name=CHECK_NAME, asset=asset, blocking=True, description=f"{len(rules)} statements about {asset}, each with its reason."
+        name=CHECK_NAME, asset=asset, description=f"Great Expectations reads {len(rules)} statements about {asset}, each with its reason."
     )
     def expectations(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         place = store.open()
-        wanted = {key: place.path(asset, key) for key in partition_keys(context)}
-        frames = {key: pl.read_parquet(path, hive_partitioning=False, glob=False) for key, path in wanted.items() if path.exists()}
-        if not frames:
+        wanted = [key for key in partition_keys(context) if place.path(asset, key).exists()]
+        if not wanted:
             return dg.AssetCheckResult(passed=False, description="nothing is materialized yet")
-        # What two sessions hold under one key is one row of the table.
-        whole = pl.concat(frames.values()).unique(subset=table_of(asset).keys, keep="first", maintain_order=True)
-        result = outcome_result(asset, judge(prepare(whole), rules, keys))
-        if result.passed or result.severity is dg.AssetCheckSeverity.WARN or len(frames) == 1:
-            return result
-        alone = {key: outcome_result(asset, judge(prepare(frame), rules, keys)) for key, frame in frames.items()}
-        at_fault = {key for key, one in alone.items() if not one.passed and one.severity is dg.AssetCheckSeverity.ERROR}
-        return result._replace(
-            severity=severity(at_fault, frames),
-            description=naming(result.description, at_fault, frames),
-            metadata={**result.metadata, "sessions_at_fault": ", ".join(sorted(at_fault)) or "none by itself"},
-        )
+        whole = pl.concat([place.read(asset, key) for key in wanted]).unique(subset=table_of(asset).keys, keep="first", maintain_order=True)
+        return reading_result(asset, read(prepare(whole), rules, keys), _judged(place, asset, wanted, whole))
 
     return expectations
 
 
-def suite_checks() -> list[dg.AssetChecksDefinition]:
-    """The suites on core_samples and core_sessions."""
-    return [
-        suite_check("core_samples", CORE_SAMPLES, SAMPLE_KEYS, samples_frame),
-        suite_check("core_sessions", CORE_SESSIONS, SESSION_KEYS, sessions_frame),
-    ]
+def _judged(place: Store, asset: str, wanted: Sequence[str], whole: pl.DataFrame) -> dict[str, int]:
+    """Rows that the gate found, by rule, of sessions that hold a row of their own."""
+    mine = (pl.col("table_name") == asset) & (pl.col("kind") == "expectation")
+    held = place.read_only("core_checks", wanted, mine).filter(pl.col("session_id").is_in(whole["session_id"].unique().to_list()))
+    return dict(held.group_by("rule").agg(pl.col("n_failing").sum()).iter_rows())

@@ -1,5 +1,6 @@
 -- The counts of a point are those of its samples: banked and valid. A sample that several sessions hold is there once, so that a point
--- of several sessions has at least as many samples as the largest of them says and at most as many as all say together.
+-- of several sessions has at least as many samples as the largest of them says and at most as many as all say together. A sample of no known point may be missing here: point_is_known tells of it.
+-- Key: point_id.
 
 WITH told AS (
     SELECT
@@ -13,14 +14,15 @@ WITH told AS (
     GROUP BY point_id
 ),
 counted AS (
-    SELECT point_id, count(*) AS n_banked, count(*) FILTER (is_valid) AS n_valid
-    FROM core_samples
+    SELECT point_id, sum(n_banked)::BIGINT AS n_banked, sum(n_valid)::BIGINT AS n_valid
+    FROM (
+        SELECT point_id, 1 AS n_banked, is_valid::INTEGER AS n_valid FROM core_samples
+        UNION ALL
+        SELECT point_id, n_samples AS n_banked, n_samples AS n_valid FROM core_counts
+    )
     GROUP BY point_id
-    UNION ALL
-    SELECT point_id, sum(n_samples)::BIGINT AS n_banked, sum(n_samples)::BIGINT AS n_valid
-    FROM core_counts
-    GROUP BY point_id
-)
+),
+stray AS (SELECT count(*) AS n_strays FROM core_samples ANTI JOIN core_points USING (point_id))
 SELECT
     point_id,
     n_sessions,
@@ -32,5 +34,7 @@ SELECT
     coalesce(n_valid, 0) AS n_valid
 FROM told
 LEFT JOIN counted USING (point_id)
-WHERE coalesce(n_banked, 0) NOT BETWEEN least_banked AND most_banked OR coalesce(n_valid, 0) NOT BETWEEN least_valid AND most_valid
+CROSS JOIN stray
+WHERE coalesce(n_banked, 0) NOT BETWEEN least_banked - n_strays AND most_banked
+    OR coalesce(n_valid, 0) NOT BETWEEN least_valid - n_strays AND most_valid
 ORDER BY point_id

@@ -1,4 +1,5 @@
 -- Samples of one answer class, which one session graded, have one verdict.
+-- Key: session_id, problem_id, answer_class.
 
 SELECT session_id, problem_id, answer_class, count(*) FILTER (correct) AS n_correct, count(*) FILTER (NOT correct) AS n_wrong
 FROM core_samples

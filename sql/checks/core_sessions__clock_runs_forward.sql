@@ -1,4 +1,5 @@
 -- No run ends before it starts.
+-- Key: session_id, run_id.
 
 SELECT session_id, run_id, started_unix_s, ended_unix_s
 FROM core_sessions

@@ -18,7 +18,10 @@ problems AS (
         avg(worth) FILTER (is_valid) AS correct_share,
         sum(worth) FILTER (is_valid) AS credit,
         count(worth) FILTER (is_valid) AS n_graded,
-        count(*) FILTER (NOT is_valid AND list_has_any(invalid_reasons, ['failed_in_source', 'engine_error', 'aborted'])) AS n_failed
+        -- A failed attempt that a later one stands for is none: nothing else may speak against the sample.
+        count(*) FILTER (
+            NOT is_valid AND list_has_all(['failed_in_source', 'engine_error', 'aborted'], invalid_reasons)
+        ) AS n_failed
     FROM samples
     GROUP BY point_id, problem_id
     UNION ALL

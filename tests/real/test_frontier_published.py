@@ -121,7 +121,7 @@ def test_published_crossing_through_the_command_line_and_the_table(shared_data, 
     told = ["--task", "math", "--task-version", "1", "--prompt", "direct", "--sampling", json.dumps({"temperature": 0.6, "top_p": 0.95})]
     for name in ("base", "rl"):
         assert main(["--data", str(store.root), "import", "counts", str(folder / f"{name}.jsonl"), "--model", name, *told]) == 0
-    built = build_coverage_bands(store.read("core_samples"), clusters=store.read("core_problems"))
+    built = build_coverage_bands(store.read("core_samples"), counts=store.read("core_counts"), clusters=store.read("core_problems"))
     rows = built["out_coverage_differences"].filter(pl.col("model_variant") == "rl").sort("k")
     assert rows["k"].to_list() == expected["ks"] and rows["n_problems"].unique().to_list() == [1060]
     assert rows["pass_at_k_difference"].to_numpy() == pytest.approx(expected["mean"], abs=1e-9)

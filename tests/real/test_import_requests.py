@@ -46,7 +46,7 @@ def test_llmperf_summary(shared_data: Path, tmp_path: Path, name: str) -> None:
 def test_guidellm_report(shared_data: Path, tmp_path: Path) -> None:
     import_path("guidellm", shared_data / "logs" / "guidellm" / "guidellm_report_v2.json", tmp_path, unknown=UNKNOWN)
     raw = read_imports(tmp_path).collect().filter(metric_name="time_to_first_token_mean")
-    rates = [json.loads(text)["rate"] for text in raw["condition"]]
+    rates = [json.loads(text)["strategy.rate"] for text in raw["condition"]]
     assert rates == [2.0, 4.0]
     assert raw["metric_value"][0] == pytest.approx(0.0114812, abs=5e-8) and set(raw["metric_unit"]) == {"s"}
     assert [json.loads(text)["count"] for text in raw["extra"]] == [2, 2]

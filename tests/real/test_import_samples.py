@@ -76,14 +76,15 @@ def test_counts_give_all_128_published_pass_at_k(shared_data: Path, tmp_path: Pa
         tmp_path, "counts", folder / f"{model}.jsonl", unknown={"task_version", "prompt"}, model=model, task="math", sampling=sampling
     )
     expected = json.loads((folder / "expected.json").read_text())
-    n, c = counted(core["core_samples"])
+    tallied = core["core_counts"].sort("problem_id")
+    n, c = tallied["n_samples"].to_numpy(), tallied["n_correct"].to_numpy()
     assert n.size == expected["prompts"] == 1060 and (n == 128).all() and raw.height == 1060
     found = [float(np.mean(pass_at_k(n, c, k))) for k in expected["ks"]]
     assert found == pytest.approx(expected[f"{model}_pass_at_k"], abs=1e-12)
     point = core["core_points"].row(0, named=True)
     assert (point["temperature"], point["top_p"], point["max_tokens"], point["samples_banked"]) == (0.6, 0.95, 32768, 128 * 1060)
     # Four benchmarks are no four clusters: the published standard errors are those of 1,060 problems.
-    assert core["core_samples"]["cluster_id"].null_count() == core["core_samples"].height
+    assert core["core_problems"]["cluster_id"].null_count() == core["core_problems"].height == 1060
     assert {json.loads(text)["source"] for text in raw["extra"]} == {"aime24", "amc23", "gaokao2023en", "olympiadbench"}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
-GROUND = {"capabilities", "schema", "errors", "hashing", "store", "sql", "__init__"}
+GROUND = {"capabilities", "schema", "errors", "plain_files", "hashing", "store", "sql", "__init__"}
 TOP = {
     "doctor",
     "settings",

@@ -73,7 +73,7 @@ def test_a_source_whose_import_was_set_aside_is_told_and_mended_by_importing_aga
     assert "checksum" in capsys.readouterr().out
     assert main(["bank", "verify", str(store.lake), "--repair"]) == 0
     assert "set aside" in capsys.readouterr().out
-    assert main(["--data", str(store.root), "refresh"]) == 2
+    assert main(["--data", str(store.root), "refresh"]) == 3
     assert "Import its source again under the same name" in capsys.readouterr().err
     assert bring(store, path) == 0
     assert main(["bank", "verify", str(store.lake)]) == 0
@@ -85,7 +85,7 @@ def test_a_source_whose_note_is_broken_is_left_out_and_mended_by_importing_again
     assert bring(store, path) == 0
     note = next(store.lake.rglob("*.source"))
     note.write_bytes(content)
-    assert main(["--data", str(store.root), "refresh"]) == 2
+    assert main(["--data", str(store.root), "refresh"]) == 3
     told = capsys.readouterr().err
     assert str(note) in told and "Import its file or folder again" in told
     assert bring(store, path) == 0
@@ -105,7 +105,7 @@ def test_a_broken_manifest_of_an_import_is_one_fault_and_no_stack_trace(tmp_path
     store, path = Store(tmp_path / "data"), counts(tmp_path / "c.jsonl")
     assert bring(store, path) == 0
     next(store.lake.rglob("raw/imports/*/*/manifest.json")).write_text("{", encoding="utf-8")
-    assert main(["--data", str(store.root), "refresh"]) == 2
+    assert main(["--data", str(store.root), "refresh"]) == 3
     assert "--repair" in capsys.readouterr().err
     assert main(["bank", "verify", str(store.lake)]) == 1
     assert "manifest" in capsys.readouterr().out
@@ -180,9 +180,10 @@ def commands() -> list[str]:
 
 REST = {"compare": ["oc-1", "oc-2"], "bank": ["verify"], "plan": ["s.yaml"], "import": ["counts", "c.jsonl"]}
 MAKES = {"plan", "import"}
+ASKS_NOTHING = {"doctor"}  # looks at the machine, not at a data root
 
 
-@pytest.mark.parametrize("command", [name for name in commands() if name not in MAKES])
+@pytest.mark.parametrize("command", [name for name in commands() if name not in MAKES | ASKS_NOTHING])
 @pytest.mark.parametrize("kind", ["missing", "foreign", "file"])
 def test_a_data_root_that_is_none_is_refused_by_its_path_and_nothing_is_made(tmp_path: Path, capsys, command: str, kind: str) -> None:
     root = tmp_path / "date"

@@ -12,6 +12,7 @@ import pytest
 
 from isocost import cli
 from isocost.bank.importers import registered
+from isocost.settings import NAME as SETTINGS
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
@@ -105,6 +106,8 @@ def test_no_command_is_told_that_is_on_no_path(page: Path) -> None:
 def test_every_name_of_ours_leads_somewhere(page: Path) -> None:
     """Dotted names in the text; one that is written with a bracket can be called."""
     for dotted, bracket in re.findall(r"`(isocost(?:\.\w+)+)(\(?)", prose(page)):
+        if dotted == SETTINGS:
+            continue
         *above, last = dotted.split(".")
         found = getattr(importlib.import_module(".".join(above)), last, None) if importable(above) else None
         found = found or (importable([*above, last]) and importlib.import_module(dotted))

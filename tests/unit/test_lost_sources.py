@@ -46,7 +46,7 @@ def test_a_lost_file_is_named_and_takes_nothing_away(tmp_path: Path, capsys: pyt
     note(store, "import-one").unlink()
     capsys.readouterr()
 
-    assert refreshed(store) == 2
+    assert refreshed(store) == 3
     told = capsys.readouterr().err
     assert "2 of 2 sources could not be read" in told and session_id in told and "isocost plan" in told and "--name one`" in told
     assert store.read("core_samples").height == before and store.warehouse.read_bytes() == published
@@ -66,7 +66,7 @@ def test_where_nothing_can_be_read_what_is_published_stays(tmp_path: Path, capsy
     published = store.warehouse.read_bytes()
     note(store, "import-one").unlink()
     refresh.leave_out(store, "import-one")
-    assert refreshed(store) == 2
+    assert refreshed(store) == 3
     assert "what was published before stays" in capsys.readouterr().err
     assert store.warehouse.read_bytes() == published
 

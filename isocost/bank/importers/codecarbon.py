@@ -18,6 +18,9 @@ from isocost.bank.importers.row import Row
 from isocost.bank.importers.settings import stated_settings
 from isocost.errors import IsocostError
 
+_PARTS = ("cpu_energy", "gpu_energy", "ram_energy")
+SLACK_RATIO = 0.01
+"""Parts and total may differ by this much: some versions round what they write."""
 _NEEDED = ("timestamp", "duration", "energy_consumed")
 _NUMBERS = {
     "cpu_energy": "kWh",
@@ -102,6 +105,10 @@ class CodeCarbon(Importer):
         if value is None:
             row.null("energy_j", "source_says_there_is_none")
             row.text("energy_unknown_reason", "source_says_there_is_none")
+        elif _contradicts(told, value[0], row.where):
+            row.null("energy_j", "parts_are_not_the_total")
+            row.text("energy_unknown_reason", "parts_are_not_the_total")
+            row.number("metric_value", value[0], unit="kWh", low=0.0)
         else:
             row.number("energy_j", value[0], unit="kWh", low=0.0)
             row.number("metric_value", value[0], unit="kWh", low=0.0)
@@ -118,6 +125,14 @@ class CodeCarbon(Importer):
             part.number("metric_value", found[0], unit=unit)
             part.text("metric_unit", {"kWh": "J", "W": "W", "%": "ratio"}.get(unit or "", _UNITS.get(name)))
             yield part
+
+
+def _contradicts(told: dict[str, str], total: float, where: str) -> bool:
+    """Whether the energies of processor, GPU and memory are not the total, which is their sum wherever codecarbon wrote it."""
+    found = [quantity(told.get(name, ""), "kWh", f"{where}, {name}") for name in _PARTS]
+    known = [part[0] for part in found if part is not None]
+    excess = sum(known) - total
+    return excess > total * SLACK_RATIO or (len(known) == len(_PARTS) and -excess > total * SLACK_RATIO)
 
 
 def _run_of(number: int, told: dict[str, str]) -> tuple[str, str]:

@@ -14,6 +14,36 @@ from isocost.bank.importers.settings import stated_settings
 MOST_SAMPLES = 20_000_000
 """Samples of one file: each becomes a row of core_samples, so that a slip of the finger must not fill the memory."""
 _OWN = frozenset({"id", "c", "n", "cluster", "model", "task"})
+_ALWAYS = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "max_tokens",
+        "max_new_tokens",
+        "num_few_shot",
+        "num_fewshot",
+        "repetition_penalty",
+        "reasoning_effort",
+        "revision",
+        "model_revision",
+        "adapter",
+        "lora",
+        "peft",
+        "quantization",
+        "dtype",
+        "engine",
+        "provider",
+        "hardware",
+        "gpu",
+        "prompt",
+        "prompt_version",
+        "task_version",
+        "sampling",
+    }
+)
+"""Names that say how samples were drawn, on whichever lines they stand."""
 
 
 @register
@@ -21,17 +51,18 @@ class Counts(Importer):
     """JSON Lines of ``{"id", "c", "n"}``, as passk-inference reads them; ``cluster`` names problems that hang together.
 
     ``source`` is kept in ``extra``: a benchmark that problems were taken from makes them no repetitions of each other. What else every
-    line says alike (a temperature, a revision) is a setting of the run; what differs from line to line belongs to the problem.
+    line says alike is a setting of the run, and so is a temperature, a revision and what else says how samples were drawn, line by line;
+    whatever else differs from line to line belongs to the problem.
     """
 
     name = "counts"
-    version = 3
+    version = 4
     title = "JSON Lines {id, c, n}: correct of all samples for each problem"
     marks = (frozenset({"id", "c", "n"}),)
     conventions = Conventions(
         units={"counts_correct": "c, samples", "counts_total": "n, samples"},
         notes=(
-            "What every line says alike is a setting of the run.",
+            "What every line says alike is a setting of the run; a temperature, a revision and the like are on whichever line they stand.",
             "Only the counts are known: the order of the samples of a problem is not, and no answer can be voted on.",
         ),
     )
@@ -61,11 +92,12 @@ class Counts(Importer):
             row.text("cluster_id", value.get("cluster"))
             row.text("model_variant", value.get("model"))
             row.text("task", value.get("task"))
-            key = (row.values["problem_source_id"], row.values.get("model_variant"), row.values.get("task"))
+            own = stated_settings({name: value[name] for name in value.keys() & _ALWAYS}, self.harmless)
+            row.condition({**settings, **own})
+            key = (row.values["problem_source_id"], *(row.values.get(name) for name in ("model_variant", "task", "condition")))
             if key in seen:
                 raise row.fail("id", f"{row.values['problem_source_id']!r} comes twice", "Add the counts of one problem up to one line")
             seen.add(key)
-            row.condition(settings)
             row.json("extra", {key: item for key, item in value.items() if key not in _OWN})
             yield row
 

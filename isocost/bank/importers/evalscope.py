@@ -35,7 +35,7 @@ class EvalScope(Importer):
     """An output folder with predictions/<model>/<set>.jsonl and reviews/<model>/<set>.jsonl, or a folder of such folders."""
 
     name = "evalscope"
-    version = 2
+    version = 3
     title = "evalscope: predictions and reviews (JSON Lines), task configuration and reports"
     marks = (
         frozenset({"index", "model_output"}),
@@ -209,6 +209,6 @@ def _put_review(row: Row, review: dict[str, Any], run: Run, no_answers: frozense
     row.integer("sample_index", wrapper.get("generation_index"))
     if name is not None:
         value = values[name]
-        row.label(float(value) if isinstance(value, bool) else value, name, higher_is_better=name not in run.lower_is_better)
+        row.label(float(value) if isinstance(value, bool) else value, name, higher_is_better=False if name in run.lower_is_better else None)
     else:
         row.null("label_correct", f"score_is_{str(score.get('status') or 'absent')[:20]}")

@@ -30,7 +30,7 @@ class EveryEvalEver(Importer):
 
     name = "every_eval_ever"
     title = "every_eval_ever: aggregate .json and instance-level .jsonl"
-    version = 2
+    version = 3
     harmless = HARMLESS
     # Words of the tools that are converted to this format.
     no_answers = frozenset({"", "[invalid]", '["invalid"]'})
@@ -229,8 +229,9 @@ def _put_score(
         return
     row.flag("label_correct", evaluation.get("is_correct"))
     said = row.values.pop("label_correct", None)
-    row.label(evaluation.get("score"), name, higher_is_better=config.get("lower_is_better") is not True)
-    if config.get("lower_is_better") is True:
+    lower = config.get("lower_is_better")
+    row.label(evaluation.get("score"), name, higher_is_better=not lower if isinstance(lower, bool) else None)
+    if row.group is not None or "label_score:lower_is_better" in row.reasons:
         return
     if config.get("score_type") == "levels":
         row.null("label_score", "score_is_a_level")

@@ -45,7 +45,7 @@ class Helm(Importer):
 
     name = "helm"
     title = "HELM run folders: run_spec.json, scenario_state.json, per_instance_stats.json, stats.json"
-    version = 2
+    version = 3
     harmless = HARMLESS
     takes_metric = True
     marks = (

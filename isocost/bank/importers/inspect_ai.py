@@ -35,7 +35,7 @@ class InspectAi(Importer):
 
     name = "inspect_ai"
     title = "Inspect AI logs: .eval archives and .json"
-    version = 2
+    version = 3
     harmless = HARMLESS
     marks = (
         frozenset({"eval", "plan"}),

@@ -13,7 +13,7 @@ from typing import Any
 from isocost.bank.importers.base import Source
 from isocost.bank.importers.inspect_ai_settings import Log
 from isocost.bank.importers.reading import as_list, as_object
-from isocost.bank.importers.row import NO_ANSWER, Row
+from isocost.bank.importers.row import INVALIDATED, NO_ANSWER, Row
 from isocost.bank.importers.usage import covers_several, put_usage
 
 # As inspect_ai.scorer.value_to_float reads them.
@@ -51,7 +51,7 @@ def sample_rows(source: Source, file: Any, place: str, sample: dict[str, Any], l
             if name is not None and scores[name] is not None:
                 _put_score(row, name, scores[name], (index, len(choices)), no_answers, extra)
             if taken_back := sample.get("invalidation"):
-                row.replaced(_why(taken_back))
+                row.replaced(_why(taken_back), INVALIDATED)
             row.json("extra", extra)
             yield row
 

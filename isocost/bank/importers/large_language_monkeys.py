@@ -33,7 +33,7 @@ class LargeLanguageMonkeys(Importer):
     """``{prompt, question, samples, gt_answer | test_cases | theorem_name, is_corrects}`` as YAML, JSON or JSON Lines."""
 
     name = "large_language_monkeys"
-    version = 2
+    version = 3
     title = "Large Language Monkeys: YAML files or JSON rows with samples and is_corrects"
     marks = (
         frozenset({"samples", "is_corrects"}),
@@ -47,11 +47,16 @@ class LargeLanguageMonkeys(Importer):
 
     def records(self, source: Source) -> Iterator[Row]:
         """Every sample of every problem, in order."""
+        empty: list[str] = []
         for file in source.files:
             source.at = str(file)
             source.is_one_run = file.suffix in (".yaml", ".yml")  # a file a problem
             for place, problem in _problems(file):
                 yield from _samples(source, file, place, problem)
+                if not problem["samples"]:
+                    empty.append(f"{source.relative(file)}, {place}" if place else source.relative(file))
+        if empty:
+            source.warnings.append(f"{len(empty)} problems hold an empty list of samples and are in no mean; the first: {empty[0]}")
 
 
 def _problems(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

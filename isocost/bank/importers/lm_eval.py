@@ -36,7 +36,7 @@ class LmEval(Importer):
 
     name = "lm_eval"
     title = "lm-evaluation-harness: results_*.json and samples_*.jsonl, alone or as a folder"
-    version = 2
+    version = 3
     harmless = HARMLESS
     no_answers = frozenset({"", "[invalid]", '["invalid"]'})
     rendered_prompts = True

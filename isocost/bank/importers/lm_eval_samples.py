@@ -15,6 +15,7 @@ from typing import Any
 
 from isocost.bank.importers.base import Source
 from isocost.bank.importers.lm_eval_settings import Task
+from isocost.bank.importers.metric_names import samples_of
 from isocost.bank.importers.reading import as_list
 from isocost.bank.importers.row import Row
 from isocost.errors import IsocostError
@@ -132,7 +133,8 @@ def _metric(value: dict[str, Any], task: Task, asked: str | None, where: str) ->
         if asked not in names:
             raise IsocostError(f"has no metric {asked!r}", where=where, remedy=f"Its metrics are {', '.join(names) or 'none'}")
         return asked
-    judging = [name for name in names if not _NO_VERDICT.search(name)]
+    verdicts = [name for name in names if not _NO_VERDICT.search(name)]
+    judging = [name for name in verdicts if samples_of(name) == 1] or verdicts
     rising = [name for name in judging if not task.falls(name)]
     return next((name for name in _PREFERRED if name in rising), next(iter(rising or judging), None))
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isocost.bank.importers.metric_names import falls
 from isocost.bank.importers.reading import as_object
 from isocost.bank.importers.settings import arguments_of, brief, brief_settings, stated_settings, without_addresses
 from isocost.hashing import canonical_json, text_hash
@@ -92,8 +93,6 @@ _NO_SETTINGS = frozenset(
 )
 _NO_CONFIG = frozenset({"model", "model_args", "gen_kwargs", "num_fewshot", "fewshot_seed", "device"})
 _NAMES = ("peft", "delta", "pretrained", "model", "path", "engine")
-# Metrics that fall as the model gets better, where the file does not say which way they point (lm_eval/api/metrics.py).
-_FALLING = re.compile(r"perplexity|bits_per_byte|brier_score|bypass", re.IGNORECASE)
 # Filters that keep one answer apart from the others: the verdict is of the first, which take_first leaves.
 _ONE_BY_ONE = re.compile(r"regex.*|.*regex|remove_whitespace|lowercase|uppercase|map|take_first|strip.*|format_span|uniq", re.IGNORECASE)
 _OF_GROUP = re.compile(r"maj(ority)?([@_ -]|$)|vote|pass[@_-]|consensus|cons@", re.IGNORECASE)
@@ -144,7 +143,7 @@ class Task:
     def falls(self, metric: str) -> bool:
         """Whether a metric falls as the model gets better."""
         said = self.rises.get(metric)
-        return not said if said is not None else bool(_FALLING.search(metric))
+        return not said if said is not None else falls(metric)
 
 
 def task_of(document: dict[str, Any], name: str, where: str) -> Task:

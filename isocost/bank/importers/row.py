@@ -12,6 +12,7 @@ from collections.abc import Mapping, Set
 from functools import cache
 from typing import Any
 
+from isocost.bank.importers.metric_names import falls, samples_of
 from isocost.bank.importers.reading import kind_of
 from isocost.bank.importers.units import to_base
 from isocost.errors import IsocostError
@@ -20,6 +21,10 @@ from isocost.schema.registry import table
 NO_ANSWER = "no_answer"
 """Why an answer is NULL whose source says, in its own word, that the text holds none."""
 
+REPLACED, INVALIDATED = "replaced", "invalidated"
+"""Why a record of a source does not count although nothing failed: a later one stands for it; its author took it back."""
+SCORE_NOISE = 1e-9
+"""A score this close to 0 or 1 is 0 or 1: means of floats end beside them."""
 _INT64 = 2**63 - 1
 _INT32 = 2**31 - 1
 _TRUE = {"true", "t", "1", "1.0", "yes", "y", "c", "correct", "pass", "passed"}
@@ -42,15 +47,17 @@ class Row:
         values: column -> value; columns not named are NULL.
         reasons: ``column:reason`` texts.
         where: file and place, for messages.
+        group: a verdict that is of several samples; None where there is none.
     """
 
-    __slots__ = ("reasons", "values", "where")
+    __slots__ = ("group", "reasons", "values", "where")
 
     def __init__(self, kind: str, source_file: str, place: str | None, where: str) -> None:
         """Starts a record of ``kind`` (see the table's vocabulary)."""
         self.values: dict[str, Any] = {"record_kind": kind, "source_file": _encodable(source_file), "source_place": _encodable(place)}
         self.reasons: list[str] = []
         self.where = where
+        self.group: dict[str, Any] | None = None
 
     def fail(self, column: str, what: str, remedy: str = "") -> IsocostError:
         """An error about one column of this record."""
@@ -83,6 +90,8 @@ class Row:
 
     def json(self, column: str, value: Any) -> None:
         """Canonical JSON text; NaN and infinities inside become null with a reason. NULL for None and for an empty object."""
+        if column == "extra" and self.group is not None:
+            value = {"group": self.group, **(value or {})}
         if value is None or value == {}:
             return
         clean, lost = _finite(value)
@@ -115,9 +124,15 @@ class Row:
         if self.values["answer"].strip().casefold() in no_answers:
             self.null("answer", NO_ANSWER)
 
-    def replaced(self, why: str) -> None:
-        """Marks a record that does not count, because a later one stands for it or its author took it back: no verdict stays."""
+    def replaced(self, why: str, code: str = REPLACED) -> None:
+        """Marks a record that does not count, because a later one stands for it or its author took it back: no verdict stays.
+
+        Args:
+            why: what is told of it.
+            code: ``REPLACED`` or ``INVALIDATED``.
+        """
         self.text("error", why)
+        self.reasons.append(f"record:{code}")
         for column in ("label_correct", "label_score", "answer"):
             self.values.pop(column, None)
 
@@ -148,6 +163,8 @@ class Row:
         if not math.isfinite(converted):
             self.null(column, "not_finite")
             return
+        if high is not None and high < converted <= high + SCORE_NOISE:
+            converted = high  # a share that floats carried beyond its end
         if (low is not None and converted < low) or (high is not None and converted > high):
             raise self.fail(
                 column,
@@ -216,16 +233,24 @@ class Row:
             return float(one)
         raise self.fail(column, f"{word[:60]!r} is no verdict", "Write true, false, null or a number in 0..1")
 
-    def label(self, value: Any, name: str | None = None, *, higher_is_better: bool = True) -> None:
+    def label(self, value: Any, name: str | None = None, *, higher_is_better: bool | None = None) -> None:
         """A score that is its own verdict: 1 is correct, 0 is wrong, between them only the score is known.
+
+        A metric whose name says that it is of several samples (``pass@4``) is the verdict of none of them; ``extra.group`` keeps it.
 
         Args:
             value: the score.
             name: metric or scorer that it comes from.
-            higher_is_better: False where the metric falls as the model gets better: such a score is no verdict.
+            higher_is_better: False where the metric falls as the model gets better: such a score is no verdict. None where nobody says,
+                so that its name does.
         """
         self.text("label_name", name)
-        if not higher_is_better:
+        if (covers := samples_of(self.values.get("label_name"))) > 1:
+            self.null("label_correct", f"verdict_covers_{covers}_samples")
+            self.group = {"label": value, "label_name": name, "covers": covers}
+            self.json("extra", {})
+            return
+        if falls(name) if higher_is_better is None else not higher_is_better:
             self.null("label_score", "lower_is_better")
             self.values.pop("label_correct", None)
             return
@@ -233,6 +258,8 @@ class Row:
         score = self.values.get("label_score")
         if score is None:
             return
+        if (end := nearest_end(score)) is not None:
+            self.values["label_score"] = score = end
         if not 0.0 <= score <= 1.0:
             self.null("label_score", "outside_0_to_1")
             self.values.pop("label_correct", None)
@@ -259,6 +286,11 @@ class Row:
             self.null(column, f"sentinel_{sentinel:g}")
             return None
         return parsed
+
+
+def nearest_end(score: float) -> float | None:
+    """0 or 1 where a score differs from it by the noise of sums of floats only; None for every other score."""
+    return next((end for end in (0.0, 1.0) if abs(score - end) <= SCORE_NOISE), None)
 
 
 def _number_text(value: float) -> str:

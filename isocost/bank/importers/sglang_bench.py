@@ -15,6 +15,7 @@ from isocost.bank.importers.base import Conventions, Importer, Source, files_und
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines
 from isocost.bank.importers.row import Row
 from isocost.bank.importers.settings import brief_settings, stated_settings
+from isocost.bank.importers.usage import put_summed_latency
 from isocost.bank.importers.vllm_bench import rate_unit
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
@@ -132,7 +133,10 @@ def _put_request(row: Row, one: dict[str, Any], index: int) -> None:
     row.text("output_text", one.get("generated_texts"))
     row.seconds("ttft_s", one.get("ttfts"))
     latency = one.get("latencies")
-    row.seconds("latency_s", one["ttfts"] + sum(gaps) if latency is None and one.get("ttfts") is not None else latency)
+    if latency is None:
+        put_summed_latency(row, one.get("ttfts"), gaps)
+    else:
+        row.seconds("latency_s", latency)
     if gaps and len(gaps) + 1 == row.values.get("output_tokens"):
         row.seconds("inter_token_s", sum(gaps) / len(gaps))
     elif gaps:

@@ -56,6 +56,17 @@ def covers_several(row: Row, completions: int, *columns: str) -> None:
         row.null(column, f"usage_covers_{completions}_samples")
 
 
+def put_summed_latency(row: Row, ttft: Any, gaps: list[Any]) -> None:
+    """The latency of a request whose source tells the time to the first token and the gaps after it: their sum.
+
+    A time of 0 to a first token that came, or one that is unknown, was not measured, and neither was the sum.
+    """
+    if isinstance(ttft, int | float) and not isinstance(ttft, bool) and (ttft > 0 or row.values.get("output_tokens") == 0):
+        row.seconds("latency_s", ttft + sum(gaps))
+    elif ttft is not None:
+        row.null("latency_s", "time_to_first_token_is_unknown")
+
+
 _COLUMNS = {
     "prompt_tokens": "input_tokens",
     "output_tokens": "output_tokens",

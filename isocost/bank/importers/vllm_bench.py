@@ -16,6 +16,7 @@ from isocost.bank.importers.base import Conventions, Importer, Source, files_und
 from isocost.bank.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.bank.importers.row import Row
 from isocost.bank.importers.settings import brief_settings, stated_settings
+from isocost.bank.importers.usage import put_summed_latency
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
 
@@ -61,7 +62,7 @@ class VllmBench(Importer):
     """A result file, an appended file of several results, or a sweep's experiment folder."""
 
     name = "vllm_bench"
-    version = 2
+    version = 3
     title = "vllm bench serve results (plain, --save-detailed, --append-result) and vllm bench sweep folders"
     harmless: ClassVar[Mapping[str, str]] = {
         "date": "when it ran",
@@ -198,9 +199,10 @@ def _request(
     elif gaps:
         row.null("inter_token_s", "gaps_between_chunks_of_several_tokens")
     latency = one.get("latencies")
-    if latency is None and one.get("ttfts") is not None and gaps is not None:
-        latency = one["ttfts"] + sum(gaps)
-    row.seconds("latency_s", latency)
+    if latency is None and gaps is not None:
+        put_summed_latency(row, one.get("ttfts"), gaps)
+    else:
+        row.seconds("latency_s", latency)
     row.seconds("queue_s", one.get("queue_times"))
     if one.get("generated_texts"):
         row.text("output_text", one["generated_texts"])

@@ -204,7 +204,13 @@ FRONTIER_POINTS = Table(
             "First outcome with the same cost and accuracy; its own id when it is the first.",
             nullable=False,
         ),
-        Column("duplicate_outcome_ids", "list[string]", "All outcomes with the same cost and accuracy, itself included.", nullable=False),
+        Column(
+            "duplicate_outcome_ids",
+            "list[string]",
+            "All outcomes with the same cost and accuracy, itself included. Of more than 16 only the first "
+            "(duplicate_of_outcome_id) lists them; the list of the others is empty.",
+            nullable=False,
+        ),
     ),
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost import refresh
@@ -77,3 +77,23 @@ def test_both_ends_of_the_range_are_shown_and_one_can_be_chosen(tmp_path: Path) 
     (store.root / "isocost.yaml").write_text("failed: perhaps\n")
     with pytest.raises(IsocostError, match="failed"):
         summary()
+
+
+@pytest.mark.slow
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=4))
+@settings(max_examples=3, deadline=None)
+def test_a_failed_attempt_that_was_made_again_is_at_neither_end(
+    tmp_path_factory: pytest.TempPathFactory, told: list[tuple[bool, bool]]
+) -> None:
+    """told: of each problem, whether its first try failed, and whether the try that counts is right."""
+    folder = tmp_path_factory.mktemp("again")
+    store, path, mapping = Store(folder / "data"), folder / "t.jsonl", folder / "m.yaml"
+    mapping.write_text("columns: {problem: id, sample_index: k, output: text, correct: ok, error: e}\n")
+    rows = [{"id": str(i), "k": 0, "text": None, "ok": None, "e": "timeout"} for i, (has_failed, _) in enumerate(told) if has_failed]
+    rows += [{"id": str(i), "k": 0, "text": "a", "ok": right, "e": None} for i, (_, right) in enumerate(told)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"id": "last", "k": 0, "text": "a", "ok": True, "e": "late"}]))
+    refresh.bring_in(store, "import-t", format="generic", path=path, provenance=KNOWN, mapping=mapping)
+    list(refresh.everything(store))
+    row = store.read("out_point_summary").row(0, named=True)
+    expected = (sum(right for _, right in told) + 1) / (len(told) + 1)
+    assert row["samples_failed"] == 0 and row["accuracy"] == row["accuracy_failed_wrong"] == pytest.approx(expected)

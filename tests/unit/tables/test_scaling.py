@@ -241,13 +241,13 @@ def test_elasticity_table_names_baseline_and_quadrant(bank):
 def test_elasticity_intervals_are_those_of_every_pair_alone(bank):
     (block,) = curve_blocks(*bank, ["prompt_tokens_per_problem", "output_tokens_per_problem"], draws=50, seed=1, clusters=None)
     table = build_token_elasticity(*bank, draws=50, seed=1)
-    tokens = block.costs["prompt_tokens_per_problem"] + block.costs["output_tokens_per_problem"]
+    tokens = block.costs["prompt_tokens_per_problem"].whole() + block.costs["output_tokens_per_problem"].whole()
     place = {name: i for i, name in enumerate(block.outcomes["outcome_id"])}
     for row in table.iter_rows(named=True):
         mine, base = place[row["outcome_id"]], place[row["baseline_outcome_id"]]
         drawn, gains, same = [], [], []
         for count in block.counts.astype(float):
-            (right, spent), (start, cheap) = ([(count @ m[i]) / count.sum() for m in (block.values, tokens)] for i in (mine, base))
+            (right, spent), (start, cheap) = ([(count @ m[i]) / count.sum() for m in (block.values.whole(), tokens)] for i in (mine, base))
             gains.append(right - start)
             drawn.append((right / start - 1) / (spent / cheap - 1) if spent != cheap else np.nan)
             better, dearer = np.sign(np.round(right - start, 12)), np.sign(np.round(spent - cheap, 12))

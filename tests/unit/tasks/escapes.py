@@ -64,7 +64,7 @@ REACH_OUTSIDE = {
     "symlink": "import os\nos.symlink('{outside}/world', 'a')\nopen('a', 'a').write('EVIL')",
     "hardlink": "import os\nos.link('{outside}/world', 'b')\nopen('b', 'a').write('EVIL')",
     "unix_socket": "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('{outside}/socket')\ns.send(b'EVIL')",
-    "abstract_socket": "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('\\0isocost-test')\ns.send(b'EVIL')",
+    "abstract_socket": "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('\\0{abstract}')\ns.send(b'EVIL')",
     "network": "import socket\nsocket.create_connection(('127.0.0.1', {port}), 2).send(b'EVIL')",
     "kill_parent": "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)",
     "kill_all": "import os, signal\nos.kill(-1, signal.SIGKILL)",

@@ -22,6 +22,7 @@ from isocost.tasks.registry import verifier_of
 pytestmark = pytest.mark.slow
 
 LIMITS = Limits(cpu_s=1, wall_s=5.0)
+ABSTRACT = f"\0isocost-test-{os.getpid()}"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def outside(tmp_path_factory):
     listeners = []
     for family, address in (
         (socket.AF_UNIX, str(folder / "socket")),
-        (socket.AF_UNIX, "\0isocost-test"),
+        (socket.AF_UNIX, ABSTRACT),
         (socket.AF_INET, ("127.0.0.1", 0)),
     ):
         one = socket.socket(family)
@@ -54,6 +55,15 @@ def outside(tmp_path_factory):
     yield folder, listeners
     for one in listeners:
         one.close()
+
+
+def filled(program: str, outside) -> str:
+    """A program with the places that it tries to reach."""
+    folder, (_, _, listener) = outside
+    told = {"{outside}": str(folder), "{port}": str(listener.getsockname()[1]), "{abstract}": ABSTRACT[1:]}
+    for name, value in told.items():
+        program = program.replace(name, value)
+    return program
 
 
 def untouched(outside) -> None:
@@ -68,7 +78,7 @@ def untouched(outside) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_escape_is_right_or_touches_anything(rooms, outside, name: str) -> None:
-    program = ALL[name].replace("{outside}", str(outside[0])).replace("{port}", str(outside[1][2].getsockname()[1]))
+    program = filled(ALL[name], outside)
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     found = run_isolated(program, TESTS, LIMITS)
     assert found.status in ("failed", "timeout", "memory"), found
@@ -104,12 +114,12 @@ def test_an_ordinary_user_is_as_safe(rooms, outside, tmp_path: Path) -> None:
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "exec(sys.stdin.read())\n"
     )
+    escapes = {name: filled(program, outside) for name, program in ALL.items()}
     body = f"""
 print(m.missing())
 limits = m.Limits(cpu_s=1, wall_s=5.0)
 print('honest', m.run_isolated({DOUBLE!r}, 'assert f(2) == 4', limits).status)
-for name, program in {ALL!r}.items():
-    program = program.replace('{{outside}}', {str(outside[0])!r}).replace('{{port}}', '{outside[1][2].getsockname()[1]}')
+for name, program in {escapes!r}.items():
     found = m.run_isolated(program, {TESTS!r}, limits)
     print(name, found.status)
     assert found.status in ('failed', 'timeout', 'memory'), (name, found)

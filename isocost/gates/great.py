@@ -1,4 +1,7 @@
-"""The only place that touches Great Expectations: a Polars frame and a list of expectations in, plain outcomes out.
+"""The only place that touches Great Expectations: a Polars frame and a list of statements in, plain readings out.
+
+It is the second reading of the statements that ``expectations`` judges: Dagster shows it beside the gate's own results, and both must
+agree.
 
 Great Expectations takes five seconds to import, so it is imported inside the function. It has no Polars engine: the frame goes over as
 Arrow-backed pandas without list columns. No GX type leaves this module.
@@ -15,45 +18,14 @@ import polars as pl
 import polars.selectors as cs
 
 from isocost.errors import IsocostError
+from isocost.gates.model import SHOWN, Rule
 
-_SHOWN = 10
 _MEAN = "ExpectColumnMeanToBeBetween"
 _NO_VALUE = "no value is known: nothing to judge"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One expectation, told without naming Great Expectations' classes.
-
-    Attributes:
-        expectation: class name in ``great_expectations.expectations``.
-        severity: ``critical`` blocks, ``warning`` is shown, ``info`` is recorded.
-        reason: why the rule exists, for the reader of a failure.
-        arguments: the expectation's own arguments.
-    """
-
-    expectation: str
-    severity: str
-    reason: str
-    arguments: tuple[tuple[str, Any], ...]
-
-    @property
-    def name(self) -> str:
-        """A stable name: the expectation with its columns and, where it has one, its row condition."""
-        named = dict(self.arguments)
-        columns = [str(named[k]) for k in ("column", "column_A", "column_B") if k in named]
-        columns += [str(c) for c in named.get("column_list", ())]
-        condition = f" where {named['row_condition']}" if "row_condition" in named else ""
-        return f"{self.expectation}({', '.join(columns)}){condition}"
-
-
-def rule(expectation: str, reason: str, *, severity: str = "critical", **arguments: Any) -> Rule:
-    """A rule from keyword arguments."""
-    return Rule(expectation, severity, reason, tuple(arguments.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Reading:
     """What became of one rule.
 
     Attributes:
@@ -73,7 +45,7 @@ class Outcome:
     detail: str
 
 
-def judge(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> list[Outcome]:
+def read(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> list[Reading]:
     """Evaluates rules on a frame.
 
     Args:
@@ -82,14 +54,14 @@ def judge(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> li
         keys: columns that identify a row in a failure.
 
     Returns:
-        One outcome a rule, in the order given.
+        One reading a rule, in the order given.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx  # measured: 5 s, 40 times the evaluation of these suites
     import great_expectations.expectations as gxe
 
     flat = frame.select(cs.exclude(cs.list()))
-    unknown = {i: Outcome(r, True, False, 0, (), _NO_VALUE) for i, r in enumerate(rules) if _has_no_value(flat, r)}
+    unknown = {i: Reading(r, True, False, 0, (), _NO_VALUE) for i, r in enumerate(rules) if _has_no_value(flat, r)}
     data = flat.to_pandas(use_pyarrow_extension_array=True)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
@@ -97,7 +69,7 @@ def judge(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> li
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": data})
     expectations = [_build(gxe, i, r) for i, r in enumerate(rules) if i not in unknown]
     suite = gx.ExpectationSuite(name="rules", expectations=expectations)
-    form = {"result_format": "SUMMARY", "partial_unexpected_count": _SHOWN, "unexpected_index_column_names": list(keys)}
+    form = {"result_format": "SUMMARY", "partial_unexpected_count": SHOWN, "unexpected_index_column_names": list(keys)}
     found = {r.expectation_config.meta["rule"]: r for r in batch.validate(suite, result_format=form).results}
     return [unknown.get(i) or _outcome(r, found[i], keys) for i, r in enumerate(rules)]
 
@@ -111,20 +83,20 @@ def _has_no_value(frame: pl.DataFrame, rule_: Rule) -> bool:
 def _build(gxe: Any, index: int, rule_: Rule) -> Any:
     make: Callable[..., Any] | None = getattr(gxe, rule_.expectation, None)
     if make is None:
-        raise IsocostError(f"Great Expectations knows no {rule_.expectation}", where="pipelines/checks/suites.py")
+        raise IsocostError(f"Great Expectations knows no {rule_.expectation}", where="isocost/gates/suites.py")
     arguments = dict(rule_.arguments)
-    if "row_condition" in arguments:
-        arguments["condition_parser"] = "pandas"
+    if rule_.where is not None:
+        arguments |= {"row_condition": rule_.where.words(), "condition_parser": "pandas"}
     return make(severity=rule_.severity, meta={"rule": index}, **arguments)
 
 
-def _outcome(rule_: Rule, result: Any, keys: Sequence[str]) -> Outcome:
+def _outcome(rule_: Rule, result: Any, keys: Sequence[str]) -> Reading:
     error = _raised(result.exception_info)
     found = result.result or {}
     rows = found.get("partial_unexpected_index_list") or []
-    bad_keys = tuple("/".join(str(row[k]) for k in keys) for row in rows[:_SHOWN] if isinstance(row, dict))
+    bad_keys = tuple("/".join(str(row[k]) for k in keys) for row in rows[:SHOWN] if isinstance(row, dict))
     observed = found.get("observed_value", found.get("partial_unexpected_list"))
-    return Outcome(
+    return Reading(
         rule=rule_,
         is_passed=bool(result.success),
         is_broken=bool(error),

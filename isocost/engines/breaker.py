@@ -1,0 +1,220 @@
+"""Whether a server is there, as all requests in flight know it together: a circuit breaker with backoff and patience.
+
+Lives here: `Breaker`, the backoff and the reading of ``Retry-After``. Not here: what counts as away (``openai_http``) and the requests.
+
+While the server answers, the circuit is closed and requests pass. The first that finds it away opens the circuit: from then on one request
+at a time is let through as a probe, at growing intervals with jitter (Brooker 2015, "Exponential Backoff And Jitter"), the others wait.
+An answered probe closes the circuit. When the server has been away for longer than the patience, all are given up.
+"""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import random
+import re
+import threading
+import time
+from collections.abc import Callable
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
+LONGEST_RETRY_AFTER_S = 300.0
+"""A server that asks for a longer pause is asked once in this time all the same."""
+
+
+class GivenUp(Exception):
+    """The request was not answered and will not be: patience ran out, or the engine was closed. It is no error of the request."""
+
+
+class Turn:
+    """One request that was let through. What it learns of the server is said here; a probe that learns nothing makes room at the end.
+
+    Attributes:
+        sent_s: when it was let through, monotonic seconds.
+        is_probe: whether the others wait for what it learns.
+        is_answering: whether its answer has begun to come.
+    """
+
+    def __init__(self, breaker: Breaker, sent_s: float, *, is_probe: bool) -> None:
+        self._breaker, self.sent_s, self.is_probe, self.is_answering = breaker, sent_s, is_probe, False
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._breaker._over(self)
+
+    def answered(self, *, is_whole: bool = False) -> None:
+        """The server answers: it is there. Once more, with `is_whole`, when all has come."""
+        self._breaker._answered(self, is_whole=is_whole)
+
+    def away(self, reason: str, wait_s: float | None = None) -> None:
+        """The server was found away; `wait_s` is what it asked for. Only a probe makes the next wait longer."""
+        self._breaker._away(self, reason, wait_s)
+
+    def busy(self, reason: str) -> None:
+        """The server is there and takes no more for the moment (429): the others may go on, but patience runs."""
+        self._breaker._busy(self, reason)
+
+
+class Breaker:
+    """Shared by all requests of one engine; every method may be called from any thread.
+
+    Attributes:
+        patience_s: seconds without one answer after which requests are given up.
+    """
+
+    def __init__(
+        self, patience_s: float, *, clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random
+    ) -> None:
+        """Starts closed.
+
+        Args:
+            patience_s: see the attribute.
+            clock: monotonic clock.
+            jitter: draws from [0, 1).
+        """
+        self.patience_s, self._clock, self._jitter = patience_s, clock, jitter
+        self._changed = threading.Condition()
+        self._since: float | None = None
+        self._reason = ""
+        self._is_open = self._has_probe = False
+        self._failures = self._answering = 0
+        self._next_probe = 0.0
+        self._answered_sent = -float("inf")
+        self._given_up: str | None = None
+        self._notes: list[str] = []
+
+    def admit(self) -> Turn:
+        """Waits until a request may be sent.
+
+        Returns:
+            The request's turn, a context within which it is sent and answered.
+
+        Raises:
+            GivenUp: patience ran out, or the engine was closed.
+        """
+        with self._changed:
+            while True:
+                if self._given_up is not None:
+                    raise GivenUp(self._given_up)
+                if not self._is_open:
+                    return Turn(self, self._clock(), is_probe=False)
+                wait = self._next_probe - self._clock()
+                if wait <= 0 and not self._has_probe:
+                    self._has_probe = True
+                    return Turn(self, self._clock(), is_probe=True)
+                self._changed.wait(None if self._has_probe else wait)
+
+    def _answered(self, turn: Turn, *, is_whole: bool) -> None:
+        with self._changed:
+            self._answering += not turn.is_answering
+            turn.is_answering = True
+            if self._is_open and not turn.is_probe:
+                # Sent before the outage: no proof that the server takes new ones, but it works at least.
+                self._since = self._clock() if is_whole else self._since
+                return
+            if self._is_open and self._since is not None:
+                self._notes.append(f"the server is back after {self._clock() - self._since:.0f} s")
+            self._answered_sent = max(self._answered_sent, turn.sent_s)
+            self._is_open, self._since, self._failures = False, None, 0
+            self._release(turn)
+
+    def _away(self, turn: Turn, reason: str, wait_s: float | None) -> None:
+        with self._changed:
+            now = self._clock()
+            self._since = now if self._since is None else self._since
+            self._reason = reason
+            if not self._is_open:
+                self._is_open, self._failures = True, 0
+                self._notes.append(f"the server is away ({reason}); waiting for it, at most {self.patience_s:.0f} s")
+                self._next_probe = now + self._wait(wait_s)
+            elif turn.is_probe:
+                self._failures += 1
+                self._next_probe = now + self._wait(wait_s)
+            self._release(turn)
+
+    def _busy(self, turn: Turn, reason: str) -> None:
+        with self._changed:
+            self._since = self._clock() if self._since is None else self._since
+            self._reason = reason
+            self._is_open = self._is_open and not turn.is_probe
+            self._release(turn)
+
+    def _over(self, turn: Turn) -> None:
+        with self._changed:
+            self._answering -= turn.is_answering
+            turn.is_answering = False
+            self._release(turn)
+
+    def _release(self, turn: Turn) -> None:
+        with self._changed:
+            self._has_probe = self._has_probe and not turn.is_probe
+            turn.is_probe = False
+            self._changed.notify_all()
+
+    def pause(self, seconds: float) -> None:
+        """Waits before a request is sent again.
+
+        Raises:
+            GivenUp: as `admit`.
+        """
+        until = self._clock() + seconds
+        with self._changed:
+            while (left := until - self._clock()) > 0 and self._given_up is None:
+                self._changed.wait(left)
+            if self._given_up is not None:
+                raise GivenUp(self._given_up)
+
+    def give_up(self, reason: str) -> None:
+        """Lets every request that waits, and every later one, end as given up; the first reason stays."""
+        with self._changed:
+            self._given_up = self._given_up if self._given_up is not None else reason
+            self._changed.notify_all()
+
+    def given_up(self) -> str | None:
+        """Why requests are given up; None while they are not, or while answers still come. Looks whether patience has run out."""
+        with self._changed:
+            if self._given_up is None and self._since is not None and self._clock() - self._since > self.patience_s:
+                self.give_up(f"the server has not answered for {self._clock() - self._since:.0f} s ({self._reason})")
+            return None if self._answering else self._given_up
+
+    def answered_since(self, moment_s: float) -> bool:
+        """Whether a request that was sent after a moment (monotonic seconds) was answered."""
+        with self._changed:
+            return self._answered_sent > moment_s
+
+    def drain_notes(self) -> list[str]:
+        """Lines about comings and goings since the last call."""
+        with self._changed:
+            notes, self._notes = self._notes, []
+            return notes
+
+    def _wait(self, wait_s: float | None) -> float:
+        return max(backoff(self._failures, self._jitter), min(wait_s or 0.0, LONGEST_RETRY_AFTER_S))
+
+
+def backoff(failures: int, jitter: Callable[[], float] = random.random) -> float:
+    """Seconds to wait after so many failures: doubling from half a second to fifteen, the upper half of it drawn."""
+    return min(FIRST_WAIT_S * 2.0 ** min(failures, 20), LONGEST_WAIT_S) * (0.5 + 0.5 * jitter())
+
+
+def retry_after(header: str | None, *, now_unix_s: float | None = None) -> float | None:
+    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3): a number of seconds or a date; None where it says neither.
+
+    Args:
+        header: the header's value.
+        now_unix_s: wall clock; the time of the call when None.
+
+    Returns:
+        From 0 to ``LONGEST_RETRY_AFTER_S``.
+    """
+    text = (header or "").strip()
+    if re.fullmatch(r"[0-9]{1,300}(?:\.[0-9]{1,9})?", text):
+        return min(float(text), LONGEST_RETRY_AFTER_S)
+    try:
+        told = email.utils.parsedate_to_datetime(text)
+        at = (told if told.tzinfo else told.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, OSError, IndexError):
+        return None
+    return min(max(at - (time.time() if now_unix_s is None else now_unix_s), 0.0), LONGEST_RETRY_AFTER_S)

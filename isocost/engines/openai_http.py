@@ -1,0 +1,287 @@
+"""HTTP for the engine of servers: one bounded exchange, and what its failure means.
+
+Lives here: `Limits` (deadline, silence and size of one exchange), `Client` (standard library, no redirects) and the ways in which an
+exchange fails. Not here: when it is repeated (``breaker``, ``openai``) and what the answer says (``openai_stream``).
+
+A socket's own timeout bounds one read; a server that sends a byte now and then would hold a request for ever. So every read of a response,
+headers included, is given what is left of the exchange's own limits.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import io
+import json
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from isocost.credentials import redacted
+from isocost.engines.breaker import retry_after
+
+CONNECT_S = 30.0
+_AWAY = frozenset((408, 425, 429, 502, 503, 504, *range(520, 525), 529, 530))
+"""Also what gateways say of a server behind them that is down, slow or overloaded (520 to 530)."""
+_COME_AGAIN = frozenset((408, 425, 429, 503, 529))
+_NO_LONGER = frozenset((401, 402))
+_SHOWN_BYTES = 20_000
+
+
+class ExchangeFailed(Exception):
+    """No whole answer came of an exchange; the reason in words."""
+
+
+class Away(ExchangeFailed):
+    """The server is not there, or takes nothing for the moment."""
+
+    def __init__(self, reason: str, *, code: int | None = None, wait_s: float | None = None) -> None:
+        """`code` is the HTTP status where there was one, `wait_s` what the server asked for."""
+        super().__init__(reason)
+        self.wait_s = wait_s
+        self.is_busy = code == 429
+        self.is_told = code in _COME_AGAIN
+
+    is_busy: bool
+    """It answers others: too many requests."""
+    is_told: bool
+    """It says itself that the request may come again, which therefore is not to blame."""
+
+
+class Broken(ExchangeFailed):
+    """The exchange began and broke off, or what came cannot be read: worth another try, but not for ever."""
+
+
+class Refused(ExchangeFailed):
+    """The server refuses this request."""
+
+    def __init__(self, reason: str, *, code: int, remedy: str = "") -> None:
+        """`code` is the HTTP status."""
+        super().__init__(reason)
+        self.code, self.remedy = code, remedy
+
+
+class Shut(Refused):
+    """The server takes nothing more from this key: every further request would end in the same way."""
+
+
+class DeadlineExceeded(ExchangeFailed):
+    """The exchange took longer than it may as a whole."""
+
+
+class TooLong(ExchangeFailed):
+    """More bytes came than the answer can need."""
+
+
+@dataclass
+class Limits:
+    """What one exchange may take.
+
+    Attributes:
+        timeout_s: longest silence: seconds without a piece of the answer.
+        deadline_s: seconds for the whole exchange.
+        most_bytes: largest response, headers included.
+        began: monotonic seconds.
+        heard: last sign of life, monotonic seconds; `piece` sets it. Bytes alone (comments, half lines) are none.
+        received: bytes so far.
+    """
+
+    timeout_s: float
+    deadline_s: float
+    most_bytes: int
+    began: float = field(default_factory=time.monotonic)
+    heard: float = 0.0
+    received: int = 0
+
+    def __post_init__(self) -> None:
+        """Silence counts from the start."""
+        self.heard = self.began
+
+    def piece(self) -> None:
+        """A piece of the answer came."""
+        self.heard = time.monotonic()
+
+    def left(self) -> float:
+        """Seconds that the next read may take.
+
+        Raises:
+            DeadlineExceeded: none is left of the whole.
+            TimeoutError: none is left of the silence.
+        """
+        now = time.monotonic()
+        if now - self.began >= self.deadline_s:
+            raise DeadlineExceeded(f"the answer was not whole after {self.deadline_s:g} s (deadline_s)")
+        if now - self.heard >= self.timeout_s:
+            raise TimeoutError(f"nothing of the answer came for {self.timeout_s:g} s (timeout_s)")
+        return min(self.began + self.deadline_s, self.heard + self.timeout_s) - now
+
+    def count(self, number: int) -> None:
+        """Bytes arrived.
+
+        Raises:
+            TooLong: they are too many.
+        """
+        self.received += number
+        if self.received > self.most_bytes:
+            raise TooLong(f"the server sent more than {self.most_bytes:,} bytes, which is more than the answer can need")
+
+
+class _Wire(io.RawIOBase):
+    """The reading end of a socket within limits."""
+
+    def __init__(self, stream: Any, sock: socket.socket, limits: Limits) -> None:
+        self._stream, self._sock, self._limits = stream, sock, limits
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(max(self._limits.left(), 0.001))
+        try:
+            number = self._stream.raw.readinto(buffer)
+        except TimeoutError:
+            self._limits.left()  # says which limit it was
+            raise
+        self._limits.count(number or 0)
+        return number
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, limits: Limits, **named: Any) -> None:
+        super().__init__(sock, *args, **named)
+        self.fp = io.BufferedReader(_Wire(self.fp, sock, limits))
+
+
+class _Limited:
+    """Mixed into a connection: its responses keep the limits."""
+
+    def __init__(self, host: str, *, limits: Limits, **named: Any) -> None:
+        super().__init__(host, **named)
+        self._limits = limits
+        self.response_class = functools.partial(_Response, limits=limits)
+
+    def connect(self) -> None:
+        self.timeout = max(min(CONNECT_S, self._limits.left()), 0.001)
+        super().connect()
+        self.sock.settimeout(max(self._limits.left(), 0.001))
+
+
+class _Connection(_Limited, http.client.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Limited, http.client.HTTPSConnection):
+    pass
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(functools.partial(_Connection, limits=req.limits), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(functools.partial(_SecureConnection, limits=req.limits), req, context=self._context)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: a key must not go where the sweep does not send it, and a redirected POST would lose its body."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class Client:
+    """Sends requests. Proxies are those of the environment."""
+
+    def __init__(self) -> None:
+        """Loads the certificates that are trusted here; connects to nothing."""
+        self._opener = urllib.request.build_opener(_Http, _Https(context=ssl.create_default_context()), _NoRedirect)
+
+    @contextmanager
+    def exchange(self, url: str, body: Mapping[str, Any] | None, *, key: str | None, limits: Limits) -> Iterator[http.client.HTTPResponse]:
+        """One request and its response, closed at the end; a POST where there is a body.
+
+        Args:
+            url: address and path.
+            body: sent as JSON; None for a GET.
+            key: sent as a bearer token; none where it is empty.
+            limits: of the exchange, reading included.
+
+        Raises:
+            ExchangeFailed: by its kind, also while the block reads.
+        """
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data=data, headers=headers)
+        request.limits = limits  # read by the handlers above
+        try:
+            response = self._opener.open(request, timeout=min(CONNECT_S, limits.timeout_s))
+        except urllib.error.HTTPError as error:
+            raise _refusal(error, key) from None
+        except urllib.error.URLError as error:
+            raise Away(_why(error.reason)) from None
+        except OSError as error:  # the connection was closed, or nothing came, before there was a status
+            raise Away(_why(error)) from None
+        except (http.client.HTTPException, ValueError) as error:
+            raise Broken(f"what answers does not speak HTTP as it should ({_why(error)})") from None
+        with response:
+            try:
+                yield response
+            except (OSError, http.client.HTTPException) as error:
+                raise Broken(f"the answer broke off ({_why(error)})") from None
+
+
+def _refusal(error: urllib.error.HTTPError, key: str | None) -> ExchangeFailed:
+    """What a status that is no success means."""
+    try:
+        with error:
+            said = told_by(error.read(_SHOWN_BYTES).decode("utf-8", "replace"), key)
+    except (OSError, http.client.HTTPException, ExchangeFailed):
+        said = ""
+    told = f"HTTP {error.code}: {said or error.reason}"
+    if error.code in _AWAY:
+        return Away(told, code=error.code, wait_s=retry_after(error.headers.get("Retry-After")))
+    if error.code == 409 or error.code >= 500:
+        return Broken(told)
+    if error.code in _NO_LONGER:
+        return Shut(told, code=error.code)
+    if 300 <= error.code < 400:
+        target = str(error.headers.get("Location") or "elsewhere").partition("?")[0]
+        told = f"HTTP {error.code}: the server redirects to {target}, which is not followed"
+        return Refused(told, code=error.code, remedy="Give the right address in engine.options.base_url.")
+    return Refused(told, code=error.code)
+
+
+def _why(error: object) -> str:
+    """The reason of a failed connection in a few words."""
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or error or type(error).__name__)[:200]
+
+
+def told_by(body: str, key: str | None = None) -> str:
+    """What a refusal says, in one line: the message of OpenAI's error object where it is one, else its text without markup.
+
+    Args:
+        body: of the response.
+        key: struck out before the line is cut, so that no half of it stays.
+    """
+    try:
+        told = json.loads(body)
+        told = told.get("error", told) if isinstance(told, dict) else told
+        body = str(told.get("message") or told.get("detail") or told) if isinstance(told, dict) else str(told)
+    except (ValueError, RecursionError):
+        body = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL | re.IGNORECASE)
+    return redacted(" ".join(body.split()), [key] if key else ())[:300]

@@ -1,0 +1,293 @@
+"""What a server streams, judged as it comes in.
+
+Lives here: server-sent events into `Answer`, with every field's type looked at, and the sums that usage has to add up to. Not here: the
+exchange (``openai_http``) and ranges that hold for every engine (``isocost.payload.judgement``).
+
+A fault in what makes the sample (text, reason of its end, choices) makes the answer unusable: `Unusable`. A fault beside it (usage,
+log-probabilities, stop reason) costs that value alone and is noted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from isocost.engines.logprobs import TokenLogprobs
+
+_FINISHED = {"eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop", "tool_calls": "stop", "function_call": "stop"}
+KNOWN_FINISHES = frozenset(("stop", "length", "abort", "error", "repetition"))
+_NEVER = -9999.0
+"""What OpenAI's interface says for the logarithm of a probability that is not told, or zero."""
+_LARGEST = 10**9
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_LONGEST_WORD = 200
+_MOST_ENTRIES = 200
+
+
+class Unusable(Exception):
+    """What was streamed is no answer; the reason in words."""
+
+    def __init__(self, reason: str, *, may_pass: bool = False) -> None:
+        """`may_pass`: another try may fare better."""
+        super().__init__(reason)
+        self.may_pass = may_pass
+
+
+@dataclass
+class Answer:
+    """What has arrived of one response.
+
+    Attributes:
+        text: pieces of the text.
+        sampled: ln p of each generated token.
+        top: ln p of the most likely tokens of each.
+        usage: the last usage that was told.
+        finish_reason: the server's own word.
+        stop_reason: what stopped it, as the server tells it.
+        first_s: when the first piece came, monotonic seconds.
+        last_s: when all had come.
+        notes: faults that cost single values.
+    """
+
+    text: list[str] = field(default_factory=list)
+    sampled: list[float] = field(default_factory=list)
+    top: list[list[float]] = field(default_factory=list)
+    usage: dict[str, Any] = field(default_factory=dict)
+    finish_reason: str | None = None
+    stop_reason: str | None = None
+    first_s: float | None = None
+    last_s: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, event: Mapping[str, Any], *, chat: bool) -> None:
+        """One event.
+
+        Args:
+            event: as it was sent.
+            chat: whether it is one of the chat interface.
+
+        Raises:
+            Unusable: it is no event of this interface, or the server reports an error.
+        """
+        if event.get("error"):
+            raise Unusable(f"the server reported: {_message(event['error'])}", may_pass=True)
+        if isinstance(usage := event.get("usage"), dict):
+            self.usage = usage
+        elif usage:
+            self._note(f"usage is {_kind(usage)}, not an object")
+        choices = event.get("choices") or ()
+        if not isinstance(choices, list | tuple):
+            raise Unusable(f"choices is {_kind(choices)}, not a list")
+        for choice in choices:
+            if not isinstance(choice, dict):
+                raise Unusable(f"a choice is {_kind(choice)}, not an object")
+            if choice.get("index") not in (None, 0):
+                raise Unusable("there is more than one choice, though one was asked for")
+            self._take_choice(choice, chat)
+        if len(choices) > 1:
+            raise Unusable(f"an event has {len(choices)} choices, though one was asked for")
+
+    def _take_choice(self, choice: Mapping[str, Any], chat: bool) -> None:
+        delta = choice.get("delta") or {} if chat else {"content": choice.get("text")}
+        if not isinstance(delta, dict):
+            raise Unusable(f"delta is {_kind(delta)}, not an object")
+        # Thoughts that a server sends apart are no part of the text, but their first token is the first token.
+        if any(delta.get(name) for name in ("content", "reasoning_content", "reasoning")):
+            self.first_s = self.first_s or time.monotonic()
+        if (content := delta.get("content")) is not None:
+            if not isinstance(content, str):
+                raise Unusable(f"the text is {_kind(content)}, not a string")
+            self.text.append(content)
+        try:
+            sampled, top = chat_logprobs(choice) if chat else completion_logprobs(choice)
+            self.sampled += sampled
+            self.top += top
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            self._note(f"log-probabilities have another form ({str(error)[:80]})")
+        if (told := choice.get("finish_reason")) is not None:
+            if not isinstance(told, str):
+                raise Unusable(f"finish_reason is {_kind(told)}, not a string")
+            self.finish_reason = told or self.finish_reason
+        if (stop := choice.get("stop_reason")) is not None:
+            if isinstance(stop, str) or (isinstance(stop, int) and not isinstance(stop, bool)):
+                self.stop_reason = str(stop)[:_LONGEST_WORD]
+            else:
+                self._note(f"stop_reason is {_kind(stop)}, not a string or token id")
+
+    def _note(self, what: str) -> None:
+        if what not in self.notes:
+            self.notes.append(what)
+
+    def whole_text(self) -> str:
+        """The text; a character that was sent in two halves is one again."""
+        text = "".join(self.text)
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+
+    def ended_by(self) -> str | None:
+        """What stopped the text; the server's own word where ours is another."""
+        told = self.finish_reason
+        return self.stop_reason or (told[:_LONGEST_WORD] if told is not None and told not in KNOWN_FINISHES else None)
+
+    def counts(self, *, most_output: int | None, context: int | None) -> dict[str, Any]:
+        """Tokens by our names, as far as the usage does not contradict itself or what was asked; else None, and a note.
+
+        Args:
+            most_output: tokens that were asked for at most; None where that is not known.
+            context: tokens of the model's context; None where that is not known.
+        """
+        usage = self.usage
+        details, thought = (usage.get(name) or {} for name in ("prompt_tokens_details", "completion_tokens_details"))
+        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+        thoughts = thought.get("reasoning_tokens") if isinstance(thought, dict) else None
+        prompt, output, total = (usage.get(name) for name in _COUNTS)
+        found = {"prompt_tokens": prompt, "output_tokens": output, "cached_tokens": cached}
+        if output is None:
+            found["output_tokens"] = len(self.sampled) or None
+        # Values of a wrong type or below zero are judged with every other engine's, in the payload.
+        if not all(item is None or (type(item) is int and item >= 0) for item in (prompt, output, total, cached, thoughts)):
+            return found
+        contradiction = None
+        if None not in (prompt, output, total) and total != prompt + output:
+            contradiction = f"{prompt} + {output} tokens are not the {total} of total_tokens"
+        elif output is not None and most_output is not None and output > most_output + (thoughts or 0):
+            contradiction = f"{output} completion_tokens are more than the {most_output} asked for"
+        elif None not in (prompt, output, context) and prompt + output > context:
+            contradiction = f"{prompt} + {output} tokens are more than the model's context of {context}"
+        if contradiction is None:
+            return found
+        self._note(f"usage cannot be true: {contradiction}")
+        return dict.fromkeys(found)
+
+    def logprobs(self, k: int, tokens: Any) -> TokenLogprobs | None:
+        """The log-probabilities as arrays; None where there are none, or where they are not one for each token.
+
+        Args:
+            k: top log-probabilities asked for.
+            tokens: tokens generated; None where unknown.
+        """
+        if any("log-prob" in note for note in self.notes) or not self.sampled:
+            return None
+        if type(tokens) is int and len(self.sampled) > tokens:
+            self._note(f"there are {len(self.sampled)} log-probabilities of {tokens} tokens")
+            return None
+        even = bool(self.top) and all(len(row) >= k for row in self.top) and len(self.top) == len(self.sampled)
+        top = np.array([sorted(row, reverse=True)[:k] for row in self.top]) if even and k else np.zeros((len(self.sampled), 0))
+        return TokenLogprobs(np.array(self.sampled, dtype=np.float64), top.reshape(len(self.sampled), -1), None)
+
+
+def finish_reason(told: str | None) -> str:
+    """A server's word for why a text ended as one of ours; a stream that ended without a word is an error, an unknown word an abort."""
+    if told is None:
+        return "error"
+    return _FINISHED.get(told, told if told in KNOWN_FINISHES else "abort")
+
+
+def events(read_line: Callable[[int], bytes], longest: int) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a stream of server-sent events, up to ``[DONE]`` or the end.
+
+    Args:
+        read_line: reads a line of at most so many bytes.
+        longest: bytes of the longest line.
+
+    Raises:
+        ValueError: an event is no JSON, or gives a key twice.
+        Unusable: it is JSON of another kind.
+    """
+    while raw := read_line(longest):
+        line = raw.decode("utf-8", "replace").strip()
+        if not line.startswith("data:"):
+            continue
+        payload = line.removeprefix("data:").strip()
+        if payload == "[DONE]":
+            return
+        event = strict_json(payload)
+        if not isinstance(event, dict):
+            raise Unusable(f"an event is {_kind(event)}, not an object")
+        yield event
+
+
+def strict_json(text: str | bytes) -> Any:
+    """JSON in which no key comes twice.
+
+    Raises:
+        ValueError: it is none, a key comes twice, or it is nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} comes twice")
+    return found
+
+
+def plain(value: Any, told: Callable[[str], str], depth: int = 6) -> Any:
+    """A value of JSON as it can be recorded anywhere: texts told, numbers finite, nothing deep or long.
+
+    Args:
+        value: what a server says of itself.
+        told: makes a text fit to be told.
+        depth: levels that are kept.
+    """
+    if isinstance(value, dict) and depth:
+        return {told(str(name)): plain(item, told, depth - 1) for name, item in list(value.items())[:_MOST_ENTRIES]}
+    if isinstance(value, list) and depth:
+        return [plain(item, told, depth - 1) for item in value[:_MOST_ENTRIES]]
+    if isinstance(value, str):
+        return told(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    return value if isinstance(value, int | float) and abs(value) < 2**63 else None
+
+
+def chat_logprobs(choice: Mapping[str, Any]) -> tuple[list[float], list[list[float]]]:
+    """Log-probabilities of a chat piece: of the generated tokens, and each one's top list.
+
+    Raises:
+        TypeError, ValueError, AttributeError, KeyError: they have another form.
+    """
+    content = (choice.get("logprobs") or {}).get("content") or []
+    top = [[_top(t["logprob"]) for t in item.get("top_logprobs") or ()] for item in content]
+    return [_number(item["logprob"]) for item in content], top
+
+
+def completion_logprobs(choice: Mapping[str, Any]) -> tuple[list[float], list[list[float]]]:
+    """The same of a piece of the older interface; errors as there."""
+    found = choice.get("logprobs") or {}
+    sampled = [_number(item) for item in found.get("token_logprobs") or ()]
+    return sampled, [[_top(item) for item in (row or {}).values()] for row in found.get("top_logprobs") or [{}] * len(sampled)]
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{_kind(value)} where a number is needed")
+    if value == _NEVER:
+        raise ValueError("-9999 stands for an unknown one")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError("a number that no logarithm of a probability is")
+    return float(value)
+
+
+def _top(value: Any) -> float:
+    return -math.inf if value == _NEVER else _number(value)
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _message(error: Any) -> str:
+    told = error.get("message") if isinstance(error, dict) else error
+    return " ".join(str(told or error).split())

@@ -1,0 +1,56 @@
+"""When a request to a server is sent again, and when it is itself to blame.
+
+Lives here: `Tries`, the account of one request. Not here: whether the server is there (``breaker``), and the loop (``openai``).
+"""
+
+from __future__ import annotations
+
+import time
+
+from isocost.engines.breaker import Breaker, backoff
+from isocost.engines.openai_http import Away, Broken, ExchangeFailed
+from isocost.engines.openai_stream import Unusable
+
+
+class Tries:
+    """How often one request was sent, and whether it is itself to blame.
+
+    A server that is away is no fault of a request. But where others were answered since a request found the server away, and it finds the
+    server away once more, it may be the one that breaks it: that counts, as does an answer that broke off.
+    """
+
+    def __init__(self, most: int, breaker: Breaker) -> None:
+        """`most` failures are forgiven."""
+        self.number = 0
+        self._most, self._breaker = most, breaker
+        self._counted = self._unlucky = 0
+        self._away_s: float | None = None
+        self._told_s: float | None = None
+
+    def away(self, error: Away) -> float:
+        """The server was away: seconds to wait beside the breaker's, or the error where the request is to blame."""
+        self.number += 1
+        now = time.monotonic()
+        if error.is_told:
+            self._unlucky += 1
+            self._told_s = now if self._told_s is None else self._told_s
+            if now - self._told_s > self._breaker.patience_s and self._breaker.answered_since(self._told_s):
+                raise error
+            return max(backoff(self._unlucky - 1), error.wait_s or 0.0) if error.is_busy else 0.0
+        if self._away_s is not None and self._breaker.answered_since(self._away_s):
+            self._count(error)
+        self._away_s = now
+        return 0.0
+
+    def failed(self, error: Exception) -> float:
+        """The answer broke off or cannot be read: seconds to wait, or the error where it may not be asked for again."""
+        if isinstance(error, Unusable) and not error.may_pass:
+            raise error
+        self._count(error)
+        self.number += 1
+        return backoff(self._counted - 1)
+
+    def _count(self, error: Exception) -> None:
+        self._counted += 1
+        if self._counted > self._most:
+            raise Broken(str(error) if isinstance(error, ExchangeFailed | Unusable) else f"what came cannot be read: {error}") from None

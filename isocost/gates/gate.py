@@ -1,0 +1,110 @@
+"""The gate between core and out: every rule on the core tables of one session, and what its failures do.
+
+Lives here: the order of judging, and the rows of core_checks. Not here: the judges, the refusal, who calls (``isocost.curate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from isocost.errors import IsocostError
+from isocost.gates import expectations, queries
+from isocost.gates.model import Outcome
+from isocost.gates.refusal import Frames, refuse
+from isocost.gates.suites import SUITES
+from isocost.schema.frames import Fault, TableError, conform, empty, faults
+
+CHECKS = "core_checks"
+SOURCE = "source_can_be_curated"
+_SCHEMA_SAYS = "the table has its columns, types, keys and vocabularies, and no NULL, NaN or duplicate where there must be none"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The core tables of one session after the gate.
+
+    Attributes:
+        frames: the tables, core_checks with them.
+        outcomes: what became of each rule.
+    """
+
+    frames: Frames
+    outcomes: tuple[Outcome, ...]
+
+
+def through(frames: Mapping[str, pl.DataFrame], source_key: str) -> Judged:
+    """Judges the core tables of one session and refuses what critical rules refuse.
+
+    Args:
+        frames: its core tables by name.
+        source_key: the session, or the name of the imported source.
+
+    Raises:
+        IsocostError: a table breaks its definition (``TableError``), or a rule cannot be judged: then nothing of the session is used.
+    """
+    outcomes = judge(frames)
+    for outcome in outcomes:
+        if outcome.kind == "schema" and outcome.refuses:
+            raise TableError(outcome.table, faults(frames[outcome.table], outcome.table))
+    ready = refuse(dict(frames), outcomes)
+    sessions = frames["core_sessions"]["session_id"].unique() if "core_sessions" in frames else []
+    return Judged({**ready, CHECKS: checks_frame(outcomes, source_key, sessions[0] if len(sessions) == 1 else None)}, tuple(outcomes))
+
+
+def judge(frames: Mapping[str, pl.DataFrame]) -> list[Outcome]:
+    """What became of every rule: first the tables' definitions, and where these hold the suites and the SQL checks.
+
+    Args:
+        frames: core tables of one session by name.
+    """
+    found = [_schema(name, faults(frame, name)) for name, frame in frames.items() if name != CHECKS]
+    if any(outcome.refuses for outcome in found):
+        return found  # the other rules count on columns and keys
+    for table, (rules, keys, prepare) in SUITES.items():
+        if table in frames:
+            found += expectations.judged(prepare(frames[table]), rules, table, keys)
+    return found + queries.judged(frames)
+
+
+def _schema(table: str, found: Sequence[Fault]) -> Outcome:
+    detail = "; ".join(f"{fault.column} {fault.detail}" for fault in found[:3])
+    n = sum(max(fault.count, 1) for fault in found)
+    keys = tuple(key for fault in found for key in fault.keys)[:10]
+    return Outcome("schema", table, "schema", "critical", _SCHEMA_SAYS, n, keys, detail)
+
+
+def checks_frame(outcomes: Sequence[Outcome], source_key: str, session_id: str | None) -> pl.DataFrame:
+    """Rows of core_checks."""
+    rows = [
+        {
+            "source_key": source_key,
+            "session_id": session_id,
+            "table_name": outcome.table,
+            "rule": outcome.code,
+            "kind": outcome.kind,
+            "severity": outcome.severity,
+            "is_passed": outcome.is_passed,
+            "n_failing": outcome.n_failing,
+            "keys": list(outcome.keys),
+            "detail": outcome.detail or None,
+            "reason": outcome.reason,
+        }
+        for outcome in outcomes
+    ]
+    return conform(pl.DataFrame(rows, schema=empty(CHECKS).schema, orient="row"), CHECKS)
+
+
+def left_out(error: IsocostError, source_key: str) -> pl.DataFrame:
+    """Rows of core_checks of a session that could not be curated: why, and what its tables break."""
+    found = [Outcome(SOURCE, "core_samples", "source", "critical", "a session that cannot be curated is in no table", 1, (), error.what)]
+    if isinstance(error, TableError):
+        found.append(_schema(error.table, error.faults))
+    return checks_frame(found, source_key, None)
+
+
+def refused(outcomes: Sequence[Outcome]) -> list[str]:
+    """A sentence for each rule that refused something."""
+    return [outcome.sentence() for outcome in outcomes if outcome.refuses]

@@ -1,0 +1,210 @@
+"""How much memory a computation may take, and where it puts what does not fit.
+
+Lives here: sizes in words, what is free on this machine, the budget of a refresh, and files for numbers that are laid aside. Not here: what
+a refresh will need (``isocost.estimate``), and the computations.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isocost.errors import IsocostError
+
+VARIABLE = "ISOCOST_MEMORY"
+_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_CGROUPS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+
+
+def read_size(text: str, where: str = "--memory") -> int:
+    """Bytes of a size in words such as "4GiB" or "512 MB".
+
+    Args:
+        text: the size; a unit is needed.
+        where: what to call it in an error.
+
+    Raises:
+        IsocostError: the text is no size, or the size is nothing.
+    """
+    match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]iB|[kKMGT]?B)\s*", text, re.ASCII)
+    if not match:
+        raise IsocostError(f"{text[:40]!r} is no size", where=where, remedy='Give a number and a unit, such as "4GiB" or "512 MiB"')
+    size = int(float(match[1]) * _UNITS[match[2]])
+    if size < 1:
+        raise IsocostError(f"{text[:40]!r} is no memory at all", where=where, remedy='Give a size such as "4GiB"')
+    return size
+
+
+def in_words(size: float) -> str:
+    """A number of bytes for people: "3.1 GiB", "512 MiB"."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{max(1, round(size / 2**20))} MiB"
+
+
+def free_memory() -> int | None:
+    """Bytes that this process could still take: what the machine, its control group and its own limit leave; None where nothing tells."""
+    found = [size for size in (_free_of_machine(), _free_of_group(), _free_of_process()) if size is not None]
+    return min(found) if found else None
+
+
+def chosen_budget(given: str | None = None) -> int:
+    """The budget in bytes: what was given, else what ``$ISOCOST_MEMORY`` says, else half of what is free.
+
+    Raises:
+        IsocostError: what was given is no size.
+    """
+    if given:
+        return read_size(given)
+    if os.environ.get(VARIABLE):
+        return read_size(os.environ[VARIABLE], f"${VARIABLE}")
+    free = free_memory()
+    return 4 * 2**30 if free is None else max(free // 2, 1)
+
+
+def _free_of_machine() -> int | None:
+    return _field("/proc/meminfo", "MemAvailable")
+
+
+def _free_of_group() -> int | None:
+    """What the control group leaves; its files are those of a container, whose own group is the root that it sees."""
+    for limit, used in _CGROUPS:
+        with suppress(OSError, ValueError):
+            most, now = (int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")) for name in (limit, used))
+            return max(most - now, 0)
+    return None
+
+
+def _free_of_process() -> int | None:
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    taken = _field("/proc/self/status", "VmSize")
+    return None if limit == resource.RLIM_INFINITY or taken is None else max(limit - taken, 0)
+
+
+def _field(path: str, name: str) -> int | None:
+    with suppress(OSError, ValueError):
+        for line in Path(path).read_text(encoding="ascii").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+Floats = NDArray[np.float64]
+
+
+class LaidAside:
+    """A matrix in a file without a name, which is gone with the process however that ends; read by rows."""
+
+    def __init__(self, shape: tuple[int, int], folder: Path | None) -> None:
+        """Opens the file.
+
+        Args:
+            shape: rows and columns, float64.
+            folder: where there is room; the system's place for temporary files where None.
+
+        Raises:
+            IsocostError: the folder cannot be written.
+        """
+        self.shape, self._folder, self._width = shape, folder, shape[1] * 8
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by whoever holds the matrix
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def put(self, rows: NDArray[np.integer], values: Floats) -> None:
+        """Writes some rows."""
+        try:
+            for first, last in _runs(rows):
+                os.pwrite(self._file.fileno(), np.ascontiguousarray(values[first:last]).tobytes(), int(rows[first]) * self._width)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def __getitem__(self, rows: slice | NDArray[np.integer]) -> Floats:
+        """Some rows, as of an array."""
+        wanted = np.arange(len(self))[rows]
+        found = np.empty((len(wanted), self.shape[1]))
+        for first, last in _runs(wanted):
+            read = os.pread(self._file.fileno(), (last - first) * self._width, int(wanted[first]) * self._width)
+            found[first:last] = np.frombuffer(read, dtype=np.float64).reshape(last - first, -1)
+        return found
+
+    def close(self) -> None:
+        """Frees the room on the disk."""
+        self._file.close()
+
+    def _failed(self, error: OSError) -> IsocostError:
+        return IsocostError(
+            f"what does not fit into memory cannot be laid aside: {error.strerror or error}",
+            where=str(self._folder or tempfile.gettempdir()),
+            remedy="Free space there, or give more memory with --memory",
+        )
+
+
+def _runs(rows: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
+    """Places of the runs of neighbouring rows."""
+    if not len(rows):
+        return
+    ends = [*(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+    first = 0
+    for last in ends:
+        yield first, last
+        first = last
+
+
+@dataclass
+class Workspace:
+    """What the matrices of one computation may take together; what does not fit is laid aside.
+
+    Attributes:
+        memory: bytes for all that is open at once; no bound where None.
+        total: bytes for these and for all that is made of them; no bound where None.
+        folder: where to lay matrices aside.
+    """
+
+    memory: int | None = None
+    folder: Path | None = None
+    total: int | None = None
+    open_bytes: int = 0
+    n_laid_aside: int = 0
+
+    def refuse_beyond(self, size: int, what: str) -> None:
+        """Refuses what must be held at once and is more than there is.
+
+        Raises:
+            IsocostError: with what it takes.
+        """
+        if self.total is not None and size > self.total:
+            raise IsocostError(
+                f"{what} need {in_words(size)} of memory at once, and the budget is {in_words(self.total)}",
+                remedy=f"Give --memory {-(-size * 5 // 4 // 2**20)}MiB or more (or ${VARIABLE})",
+            )
+
+    @contextmanager
+    def matrix(self, shape: tuple[int, int]) -> Iterator[Floats | LaidAside]:
+        """Room for a matrix, in memory while the bound allows it."""
+        size = shape[0] * shape[1] * 8
+        if self.memory is None or self.open_bytes + size <= self.memory:
+            self.open_bytes += size
+            try:
+                yield np.empty(shape)
+            finally:
+                self.open_bytes -= size
+            return
+        self.n_laid_aside += 1
+        aside = LaidAside(shape, self.folder)
+        try:
+            yield aside
+        finally:
+            aside.close()

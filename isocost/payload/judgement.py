@@ -1,0 +1,200 @@
+"""What an engine returns is judged here, once for all engines, before it becomes a row.
+
+Lives here: `judged` (types, ranges and sense of a row's values) and `judged_logprobs`. Not here: the form in which one engine gets them
+(``isocost.engines``), nor whether a sample counts (``isocost.tables``).
+
+One value that a part cannot hold, such as half of a surrogate pair, would cost every row that is sealed with it. So a row leaves here as
+the table takes it: what makes the sample (text, tokens, reason of its end) is whole or the row is an error with its reason; any other value
+that cannot be true is NULL, with its reason in ``error`` beside the reason of the end, which stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isocost.engines.logprobs import TokenLogprobs
+from isocost.schema.model import Column
+from isocost.schema.registry import table
+
+MOST_TOKENS = 10**8
+"""No context is a hundred million tokens long; a larger count is a slip or an attack."""
+HIGHEST_LOGPROB = 1e-3
+"""ln p may come out a little above zero by rounding, in half precision too."""
+LOWEST_LOGPROB = -1e4
+FINISHES = ("stop", "length", "abort", "error", "repetition")
+
+_OURS = frozenset(
+    [
+        "session_id",
+        "run_id",
+        "call_id",
+        "sample_id",
+        "point_id",
+        "problem_id",
+        "attempt",
+        "sample_index",
+        "call_index",
+        "parent_call_id",
+        "role",
+        "task",
+        "model_variant",
+        "prompt_name",
+        "prompt_hash",
+        "seed",
+        "is_warmup",
+        "completion_hash",
+    ]
+)
+"""Columns that do not come from the engine."""
+_MAKE_THE_SAMPLE = ("finish_reason", "output_text", "output_token_ids")
+_COUNTS = ("prompt_tokens", "output_tokens", "cached_tokens", "num_preemptions", "num_retries")
+_LIMITS = {"int32": 2**31 - 1, "int64": 2**63 - 1}
+_MOST_REASON = 500
+
+
+def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """A row of raw_generations whose values the table takes and that do not contradict each other.
+
+    Args:
+        row: as an engine's completion gives it; changed in place and returned.
+        notes: faults found before, added to ``error``.
+
+    Returns:
+        The row. ``finish_reason`` is "error" where text, tokens or reason of the end were at fault; all that the engine said is then NULL
+        except times and counts of tries.
+    """
+    fatal, notes = [], list(notes)
+    for column in table("raw_generations").columns:
+        value = row.get(column.name)
+        if column.name in _OURS or value is None:
+            continue
+        row[column.name], fault = _typed(column, value)
+        if fault:
+            (fatal if column.name in _MAKE_THE_SAMPLE else notes).append(f"{column.name} {fault}")
+    finish = row.get("finish_reason")
+    if not fatal and finish not in FINISHES:
+        fatal.append("finish_reason is missing" if finish is None else f"finish_reason {finish[:40]!r} is none of {', '.join(FINISHES)}")
+    if not fatal and finish in ("stop", "length", "repetition") and row.get("output_text") is None and row.get("output_token_ids") is None:
+        fatal.append("it ended without a fault, but there is neither text nor tokens")
+    notes += _senseless(row)
+    if fatal:
+        for name in (c.name for c in table("raw_generations").columns if c.name not in _OURS and not c.name.endswith("_s")):
+            row[name] = None if name not in ("error", "num_retries", "num_preemptions") else row.get(name)
+        row["finish_reason"], row["completion_hash"] = "error", None
+    if fatal or notes:
+        told = [row["error"]] if row.get("error") else []
+        row["error"] = "; ".join([*told, *fatal, *notes])[:_MOST_REASON]
+    return row
+
+
+def _typed(column: Column, value: Any) -> tuple[Any, str | None]:
+    """The value as its column takes it, or None and what is wrong with it."""
+    if column.type == "string":
+        return _text(value)
+    if column.type in _LIMITS:
+        return _whole(value, _LIMITS[column.type])
+    if column.type == "float64":
+        return _real(value)
+    if column.type.startswith("list["):
+        return _list(value, column.type[5:-1])
+    return value, None
+
+
+def _text(value: Any) -> tuple[str | None, str | None]:
+    if not isinstance(value, str):
+        return None, f"is {type(value).__name__}, not text"
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        return None, f"holds half of a surrogate pair (U+{ord(value[error.start]):04X}) at character {error.start + 1}, which is no text"
+    return value, None
+
+
+def _whole(value: Any, most: int) -> tuple[int | None, str | None]:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        return None, f"is {type(value).__name__}, not a whole number"
+    if isinstance(value, float | np.floating) and (not math.isfinite(value) or value != int(value)):
+        return None, f"is {value:g}, not a whole number"
+    if abs(int(value)) > most:
+        return None, "is out of range"
+    return int(value), None
+
+
+def _real(value: Any) -> tuple[float | None, str | None]:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        return None, f"is {type(value).__name__}, not a number"
+    if not abs(value) <= 1e300:
+        return None, "is not finite"
+    return float(value), None
+
+
+def _list(value: Any, kind: str) -> tuple[list[Any] | None, str | None]:
+    if not isinstance(value, list | tuple | np.ndarray):
+        return None, f"is {type(value).__name__}, not a list"
+    if not len(value):
+        return [], None
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):
+        return None, "is no list of numbers"
+    if array.ndim != 1 or array.dtype.kind not in ("iu" if kind == "int32" else "iuf"):
+        return None, "is no list of whole numbers" if kind == "int32" else "is no list of numbers"
+    if bool in set(map(type, value)):
+        return None, "is no list of numbers"
+    if kind == "int32":
+        fits = int(array.min()) >= 0 and int(array.max()) <= _LIMITS["int32"]
+        return (list(value), None) if fits else (None, "holds a number that is no token id")
+    fits = bool((np.abs(array.astype(np.float64)) <= np.finfo(np.float32).max).all())
+    return (list(value), None) if fits else (None, "holds a number that is not finite")
+
+
+def _senseless(row: dict[str, Any]) -> list[str]:
+    """Takes out numbers that cannot be true together, or at all; what was wrong with them."""
+    notes = []
+    for name in _COUNTS:
+        value = row.get(name)
+        if value is not None and not 0 <= value <= MOST_TOKENS:
+            notes.append(f"{name} is {'negative' if value < 0 else f'{value:.3g}'}, which no count can be")
+            row[name] = None
+    prompt, output, cached, ids = (row.get(name) for name in ("prompt_tokens", "output_tokens", "cached_tokens", "output_token_ids"))
+    if prompt == 0:
+        notes.append("prompt_tokens is 0, though there was a prompt")
+        row["prompt_tokens"] = None
+    elif prompt is not None and cached is not None and cached > prompt:
+        notes.append(f"cached_tokens ({cached}) are more than prompt_tokens ({prompt})")
+        row["prompt_tokens"] = row["cached_tokens"] = None
+    if output is not None and ids is not None and output != len(ids):
+        notes.append(f"output_tokens is {output}, but there are {len(ids)} tokens")
+        row["output_tokens"] = None
+    elif output == 0 and row.get("output_text"):
+        notes.append("output_tokens is 0, though there is text")
+        row["output_tokens"] = None
+    if (total := row.get("logprob_sum")) is not None and total > HIGHEST_LOGPROB * max(output or 1, 1):
+        notes.append(f"logprob_sum is {total:.3g}, which no sum of logarithms of probabilities is")
+        row["logprob_sum"] = None
+    for name in ("arrival_unix_s", "queued_s", "scheduled_s", "first_token_s", "last_token_s"):
+        if (moment := row.get(name)) is not None and not 0 <= moment < 1e11:
+            notes.append(f"{name} is no moment ({moment:.3g} s)")
+            row[name] = None
+    return notes
+
+
+def judged_logprobs(logprobs: TokenLogprobs | None) -> tuple[TokenLogprobs | None, str | None]:
+    """Log-probabilities that can be ones, else None and what is wrong with them.
+
+    A most likely token may have probability zero (it was masked); a token that was generated may not.
+    """
+    if logprobs is None or not len(logprobs.sampled):
+        return logprobs, None
+    sampled, top = logprobs.sampled, logprobs.top
+    if not np.isfinite(sampled).all():
+        return None, "a token's log-probability is not finite"
+    if sampled.max() > HIGHEST_LOGPROB or (top.size and not (top <= HIGHEST_LOGPROB).all()):
+        return None, "a log-probability is positive or no number"
+    if sampled.min() < LOWEST_LOGPROB or (top.size and top[np.isfinite(top)].min(initial=0.0) < LOWEST_LOGPROB):
+        return None, f"a log-probability is below {LOWEST_LOGPROB:g}"
+    return logprobs, None

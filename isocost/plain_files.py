@@ -1,0 +1,152 @@
+"""Small files that people write (sweeps, sidecars, cards, settings), read within bounds whatever lies there.
+
+Lives here, on the ground, because rooms that do not know each other read such files: the bytes of a plain file of bounded size (no pipe, no
+device, nothing that waits), and the one plain value of a YAML text whose aliases do not unfold without end. Not here: what the keys mean,
+where each stands in its file (``isocost.sweep.source``), data files of other tools (``isocost.bank.importers.reading``).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from isocost.errors import IsocostError
+
+MOST_BYTES = 4_000_000
+MOST_VALUES = 200_000
+"""Values of one file, with what its aliases unfold to; more belong into a file of data."""
+MOST_DEPTH = 100
+_FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_plain(path: str | Path, *, most_bytes: int = MOST_BYTES, what: str = "sweep file (YAML)") -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        IsocostError: it is not there, cannot be read, is a folder, pipe or device, leads in a circle of links, or is too large.
+    """
+    where = str(path)[:300]
+    try:
+        # Without waiting: to open a pipe that nobody writes to would hang for ever.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise IsocostError(f"cannot be read: {why}", where=where, remedy=f"Give the path of a {what}.") from None
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+            raise IsocostError(f"cannot be read: it is {kind}, no plain file", where=where, remedy=f"Give the path of a {what}.")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            raw = file.read(most_bytes + 1)
+    finally:
+        os.close(handle)
+    if len(raw) > most_bytes:
+        size = max(status.st_size, len(raw))
+        raise IsocostError(f"is {size:,} bytes, which is no {what}", where=where, remedy="Put long lists into a file of data.")
+    return raw
+
+
+def read_text(path: str | Path, **bounds: Any) -> str:
+    """The text of such a file, which is UTF-8; else as ``read_plain``."""
+    try:
+        return read_plain(path, **bounds).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise IsocostError(f"is not UTF-8 (byte {error.start})", where=str(path), remedy="Save the file as UTF-8.") from None
+
+
+def compose(text: str, name: str) -> yaml.Node | None:
+    """The nodes of the one YAML document of a text, None of an empty one; its aliases unfold to a bounded number of values.
+
+    Raises:
+        IsocostError: no YAML, nested too deeply, an alias that contains itself, or too many values.
+    """
+    _refuse_depth(text, name)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None:
+            _size(root, name, {}, frozenset())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name} line {mark.line + 1}, column {mark.column + 1}" if mark else name
+        raise IsocostError(
+            f"is not valid YAML: {error.problem or error.context}", where=place, remedy="Check indentation, colons and quotes."
+        ) from None
+    except RecursionError:
+        raise IsocostError("is nested too deeply", where=name, remedy="Write the value out.") from None
+    except yaml.YAMLError as error:
+        raise IsocostError(f"is not valid YAML: {str(error).splitlines()[0]}", where=name, remedy="Check the file's text.") from None
+    return root
+
+
+def _refuse_depth(text: str, name: str) -> None:
+    """Refuses deep nesting at once; to find it by running out of stack takes seconds. Other mistakes are left to the composer."""
+    depth = 0
+    with suppress(yaml.YAMLError, ValueError):
+        for event in yaml.parse(text, Loader=_FAST):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MOST_DEPTH:
+                    place = f"{name} line {event.start_mark.line + 1}"
+                    break
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    if depth > MOST_DEPTH:
+        raise IsocostError("is nested too deeply", where=place, remedy="Write the value out.")
+
+
+def _size(node: yaml.Node, name: str, known: dict[int, int], above: frozenset[int]) -> int:
+    """How many values a node unfolds to."""
+    where = f"{name} line {node.start_mark.line + 1}"
+    if id(node) in above:
+        raise IsocostError("an alias contains itself", where=where, remedy="Write the value out.")
+    if len(above) > MOST_DEPTH:
+        raise IsocostError("is nested too deeply", where=where, remedy="Write the value out.")
+    if id(node) in known:
+        return known[id(node)]
+    inside, size = above | {id(node)}, 1
+    if isinstance(node, yaml.MappingNode):
+        children = [child for pair in node.value for child in pair]
+    else:
+        children = node.value if isinstance(node, yaml.SequenceNode) else []
+    for child in children:
+        size += 1 if isinstance(child, yaml.ScalarNode) else _size(child, name, known, inside)
+    if size > MOST_VALUES:
+        raise IsocostError(
+            f"holds more than {MOST_VALUES:,} values, or its aliases unfold to them",
+            where=where,
+            remedy="Put long lists into a file of data.",
+        )
+    known[id(node)] = size
+    return size
+
+
+def construct(text: str, name: str) -> Any:
+    """The plain value of a text that ``compose`` has found sound.
+
+    Raises:
+        IsocostError: a value that cannot be one: a date that is none, a number of too many digits, a key that is a list.
+    """
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        mark = getattr(error, "problem_mark", None)
+        place = f"{name} line {mark.line + 1}" if mark is not None else name
+        raise IsocostError(f"is not valid YAML: {problem[:200]}", where=place, remedy="Check the file's text.") from None
+
+
+def load_plain(path: str | Path, **bounds: Any) -> Any:
+    """The one value of a YAML file.
+
+    Raises:
+        IsocostError: whatever is wrong with the file, with its place.
+    """
+    text = read_text(path, **bounds)
+    compose(text, str(path))
+    return construct(text, str(path))

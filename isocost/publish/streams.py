@@ -1,0 +1,88 @@
+"""Stored tables too large to hold, as batches of rows in the table's order.
+
+Lives here: when a table is streamed, and DuckDB's sort of its files within a budget, which spills to the disk. Not here: the writing of
+files (``isocost.schema.parquet``), the tables that fit (``Store.read``).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from isocost import sql
+from isocost.errors import IsocostError
+from isocost.schema.parquet import ROW_GROUP_ROWS, read_stamp, read_table
+from isocost.schema.registry import table as table_of
+from isocost.store import Store
+
+# What joining, deduplicating and ordering in memory takes, as a multiple of the rows themselves.
+COPIES = 4
+
+
+def is_large(store: Store, table_name: str, memory: int | None) -> bool:
+    """Whether the rows of a table and the copies that ordering them takes go beyond a budget."""
+    if memory is None:
+        return False
+    size = 0
+    for path in store.files(table_name):
+        try:
+            if read_stamp(path) != (table_name, table_of(table_name).schema_version):
+                return False  # lifted or refused where tables are read
+            metadata = pq.read_metadata(path)
+        except (IsocostError, pa.ArrowException, OSError):
+            return False
+        size += sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    return size * COPIES > memory
+
+
+def batches(store: Store, table_name: str, memory: int) -> Iterator[pa.RecordBatch]:
+    """All rows of a stored table as ``Store.read`` would give them.
+
+    Args:
+        store: the tables.
+        table_name: the table, whose files are of today's version.
+        memory: bytes that DuckDB may take.
+
+    Raises:
+        IsocostError: a file is damaged, or there is no room to spill to.
+    """
+    paths, table = store.files(table_name), table_of(table_name)
+    order = ", ".join(f'"{name}" ASC NULLS LAST' for name in table.sort_order)
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    with limited(store.exports, memory) as connection:
+        try:
+            query = f"SELECT {names} FROM ({sql.rows_of(table, paths)}) ORDER BY {order}"
+            yield from connection.execute(query).to_arrow_reader(ROW_GROUP_ROWS)
+        except duckdb.Error as error:
+            for path in paths:
+                read_table(path, table_name)  # says which is damaged
+            raise IsocostError(
+                f"could not be put in order: {str(error).splitlines()[0]}", where=table_name, remedy="Free space or give more --memory"
+            ) from error
+
+
+@contextmanager
+def limited(beside: Path, memory: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB that takes no more than a budget and spills into a folder beside a path, which is gone at the end."""
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".spill-", dir=beside.parent, ignore_cleanup_errors=True) as spill:
+        connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
+        try:
+            limit(connection, memory, Path(spill))
+            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+            yield connection
+        finally:
+            connection.close()
+
+
+def limit(connection: duckdb.DuckDBPyConnection, memory: int, spill: Path) -> None:
+    """Holds a connection to a budget; it spills into a folder."""
+    # Below a hundred megabytes DuckDB cannot even sort.
+    connection.execute(f"SET memory_limit = '{max(memory // 2**20, 128)}MiB'")
+    connection.execute(f"SET temp_directory = {sql.quoted(spill)}")
