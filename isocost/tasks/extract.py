@@ -64,7 +64,7 @@ def _pattern(near: tuple[str, ...], far: tuple[str, ...]) -> re.Pattern[str]:
             rf"(?<![\w])(?:{'|'.join(near)})(?![\w])[ \t*_`\"'’]{{0,10}}(?:\((?:letter|number|option)\)[ \t*_]{{0,4}})?"
             r"(?:(?:correct[ae]?|finale?|esatta|certa|corretta|correta|exacte?|đúng|cuối cùng)[ \t]+|to (?:the|this|that|your) (?:\w+ )?"
             r"(?:question|problem|puzzle|riddle)[ \t]+)?"
-            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+(?:[:：→]|[-–—][ \t]))[ \t*_]{{0,10}}"
+            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+(?:[:：→⇒]|[-=]>|[-–—][ \t]))[ \t*_]{{0,10}}"
         )
     if far:
         found.append(rf"(?:{'|'.join(far)})[ \t*_]{{0,10}}(?:(?:{_FAR_LINKS})[ \t]*[:：]?|[:：=])[ \t*_]{{0,10}}")
@@ -93,11 +93,13 @@ _TAKEN_BACK = re.compile(
     r"|\b(?:this|that|it)(?:'s|’s| is| was) (?:wrong|incorrect|not right|a mistake)\b|\bI made an? (?:\w+ )?(?:mistake|error)\b)",
     re.IGNORECASE,
 )
+_SHORT = 30
 _REGRETS = ("wait", "hold on", "actually", "oops", "correction", "scratch", "wrong", "incorrect", "not right", "mistake", "error")
 """One of these is in everything that _TAKEN_BACK finds."""
 _CONCLUDED = re.compile(
-    r"(?:(?:\A|[.!?:;,\n])[ \t]*(?:so|thus|therefore|hence)\b,?|\b(?:it|that)(?:'s|’s| is| should be| must be| gives| makes)|\bshould be)[ \t]+"
-    r"(?!not\b|n't|indeed|correct|right\b|wrong|incorrect|a mistake|fine\b|because)(?P<conclusion>[^\n.]{1,80})[.!]?\s*\Z",
+    r"(?:(?:\A|[.!?:;,\n])[ \t]*(?:so|thus|therefore|hence)\b,?|\b(?:it|that)(?:'s|’s| is| should be| must be| gives| makes)"
+    r"|\bshould be)[ \t]+(?!(?:it|this|that|we|you|yes|our|my|not|right|fine)\b|n't|indeed|correct|wrong|incorrect|a mistake|because)"
+    r"(?P<conclusion>[^\n.]{1,80})[.!]?\s*\Z",
     re.IGNORECASE,
 )
 
@@ -209,6 +211,8 @@ def _corrected(rest: str) -> str | None:
     back = _TAKEN_BACK.search(rest) if any(word in lower for word in _REGRETS) else None
     if back is None:
         return None
+    if back[0].lower().endswith("correction") and (line := rest[back.end() :].partition("\n")[0].strip(" :,.*")) and len(line) <= _SHORT:
+        return line
     concluded = _CONCLUDED.search(rest, back.end())
     return None if concluded is None else concluded["conclusion"].strip()
 

@@ -1,6 +1,7 @@
 """Numbers in English words.
 
-Lives here: reading "minus five", "one hundred and twenty-three", "two and a half million", "three quarters", "three point one". Not here: digits (``numbers``).
+Lives here: reading "minus five", "one hundred and twenty-three", "two and a half million", "three quarters", "three point one". Not here:
+digits (``numbers``).
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ _EXPONENT = r"[eE](?P<e>[-+]?[0-9]{1,9})(?![A-Za-z0-9])"
 _SCALE = r"[ ]?(?P<scale>(?:hundred|thousand|million|billion|trillion|millionen|millones)\b|k\b)"
 NUMBER = re.compile(
     rf"(?<![A-Za-z_0-9.])(?P<sign>{_SIGN})(?:(?P<currency>[$€£¥₹])[ ]?)?(?P<inner>-(?=[0-9.]))?"
-    rf"(?:{_MIXED}|(?P<body>(?P<comma>(?=[0-9]+(?:[. ][0-9]{{3}})*[,.][0-9])(?:{_COMMA_DECIMAL}))|{_BODY})(?:{_TIMES}|{_POWER}|{_EXPONENT})?(?:/(?P<den>[0-9]+)(?![0-9/]))?)(?:{_SCALE})?",
+    rf"(?:{_MIXED}|(?P<body>(?P<comma>(?=[0-9]+(?:[. ][0-9]{{3}})*[,.][0-9])(?:{_COMMA_DECIMAL}))|{_BODY})"
+    rf"(?:{_TIMES}|{_POWER}|{_EXPONENT})?(?:/(?P<den>[0-9]+)(?![0-9/]))?)(?:{_SCALE})?",
     re.IGNORECASE,
 )
 _OVER = re.compile(r"\A([-+]?[0-9]+) over ([0-9]+)\Z")
@@ -120,8 +121,8 @@ def value_of(text: str) -> Fraction | None:
 
     Read: thousands marks (1,000; 1 000; 1'000; 10{,}000; 1_000; 1.234.567), a decimal comma where nothing else can be meant (3,5; 1.234,5;
     1,234 is a thousand and more), currency before it, a per cent sign behind it (left out: 25% is 25), fractions (also "3 over 4"),
-    mixed numbers with a proper fraction (2 2/3, 3½, 3 and a half), digits of other scripts, powers (10^6), 1.5e3, 1.5 x 10^3, and the words hundred to trillion behind it. None
-    also for a division by zero, more than MAX_DIGITS digits, or a larger exponent.
+    mixed numbers with a proper fraction (2 2/3, 3½, 3 and a half), digits of other scripts, powers (10^6), 1.5e3, 1.5 x 10^3, and the
+    words hundred to trillion behind it. None also for a division by zero, more than MAX_DIGITS digits, or a larger exponent.
     """
     if len(text) > 4 * MAX_DIGITS:
         return None

@@ -40,26 +40,27 @@ _EXPRESSION = re.compile(r"[-0-9.,()\s+*/×÷·^{}$]+|\\times|\\cdot|\\div|\\lef
 _WORD = re.compile(r"(?<![\\A-Za-z])(?!sin|cos|tan|log|exp)[A-Za-z]{3}")
 _ORDINAL = {"st", "nd", "rd", "th"}
 _LETTER_UNITS = {"m", "g", "s", "h", "l", "L", "k", "K", "C", "F", "W", "V", "A", "N", "J", "B", "p"}
-_SYMBOLS = (
-    _LETTER_UNITS
-    | units.KNOWN
-    | set(
-        "Pa kPa MPa hPa Hz kHz MHz GHz kB KB MB GB TB KiB MiB GiB kb Mb Gb bit bits byte bytes Wh kWh MWh mAh Ah eV keV MeV mol mmol kJ MJ "
-        "kN kW MW GW mA mV kV mW dB ppm bps kbps Mbps Gbps rpm ms ns µs μs nm µm μm ha kcal cal psi bar atm Ω kΩ ohm ohms T mT µC μC "
-        "pF nF µF μF mH cc dm dl cl cL dL unit units sq".split()  # noqa: SIM905
-    )
+_MORE_UNITS = (
+    "Pa kPa MPa hPa Hz kHz MHz GHz kB KB MB GB TB KiB MiB GiB kb Mb Gb bit bits byte bytes Wh kWh MWh mAh Ah eV keV MeV mol mmol kJ MJ "
+    "kN kW MW GW mA mV kV mW dB ppm bps kbps Mbps Gbps rpm ms ns µs μs nm µm μm ha kcal cal psi bar atm Ω kΩ ohm ohms T mT µC μC "
+    "pF nF µF μF mH cc dm dl cl cL dL unit units sq"
 )
-_UNIT = r"[^\W\d_Ω]*[^\W\d_](?:\^\{?-?[0-9]\}?)?"
+_SYMBOLS = _LETTER_UNITS | units.KNOWN | set(_MORE_UNITS.split())
+"""Units as symbols: behind a number they are no variables, which in a formula they would be."""
+_LONGEST_QUANTITY = 80
+_UNIT = r"[^\W\d_]+(?:\^\{?-?[0-9]\}?)?"
 _QUANTITY = re.compile(rf"(?P<number>[^A-Za-z]*[0-9.](?:e[-+]?[0-9]+)?)(?P<unit> ?{_UNIT}(?: ?[·⋅*/] ?{_UNIT}| {_UNIT})*)")
 _LATEX_UNITS = re.compile(r"(?<=[0-9}]) ?\\[dt]?frac\{([A-Za-z]+(?:\^\{?[0-9]\}?)?)\}\{([A-Za-z]+(?:\^\{?[0-9]\}?)?)\}\Z")
+_POWER_OF_UNIT = re.compile(rf"(?<=[0-9]) ?(?:{_UNIT} ?[·⋅*/ ] ?)*[^\W\d_]+\^\{{?-?\Z")
 _DENIED = re.compile(
-    r"(?:\bnot|n't|n’t|\brather than|\binstead of|\bnicht|\bpas|\bкак не|\bне|不是|而不是)(?: (?:be|equal to|equal|just|exactly|simply|the))?[ $*]*\Z",
+    r"(?:\bnot|n['’]t|\brather than|\binstead of|\bnicht|\bpas|\bне|不是)(?: (?:be|equal to|equal|just|exactly|simply|the))?[ $*]*\Z",
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"(?<=[0-9%])(?: +\([^()]*\)| *（[^（）]*）)[ .。]*\Z")
 _FEW_WORDS = 6
 _FIRST_LINE = re.compile(
-    r"\A\s*(?P<first>[^\n]{1,60})\n\s*[*_#]*(?:explanation|reason|because|here(?:'s| is)|justification|step|why|working|solution|proof|details)",
+    r"\A\s*(?P<first>[^\n]{1,60})\n\s*[*_#]*"
+    r"(?:explanation|reason|because|here(?:'s| is)|justification|step|why|working|solution|proof|details)",
     re.IGNORECASE,
 )
 _MAY_FOLLOW = re.compile(
@@ -124,6 +125,8 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
 
 def _before_unit(plain: str) -> str | None:
     """The number of a quantity whose unit is written in symbols: 42 m^2, 1.6e-19 C, 42GB, 9.8 m/s^2."""
+    if len(plain) > _LONGEST_QUANTITY:
+        return None
     plain = tidy(plain)
     quantity = _QUANTITY.fullmatch(_LATEX_UNITS.sub(r" \1/\2", plain) if "frac" in plain else plain)
     if quantity is None:
@@ -209,6 +212,9 @@ def is_attached(after: str) -> bool:
 
 def last_number(text: str) -> str | None:
     """The last number of a text without a mark; the formula or word around it where it is only a part of that. None without numbers."""
+    short = text.strip(_NOISE.replace("$", "").replace(".", "")) if len(text) < 60 else ""
+    if short and short[-1] != "!" and (value := value_of(short)) is not None:
+        return _spelled(value, short)
     first = _FIRST_LINE.match(text)
     if first and value_of(first["first"].strip(_NOISE.replace("$", "").replace(".", ""))) is not None:
         return number_in(first["first"], is_bare=False)  # the answer, then why
@@ -222,7 +228,11 @@ def last_number(text: str) -> str | None:
     matches = list(NUMBER.finditer(text))
     if not matches:
         return _in_few_words(words)
-    said = (match for match in reversed(matches) if not _DENIED.search(text, max(match.start() - 24, 0), match.start()))
+    said = (
+        match
+        for match in reversed(matches)
+        if not (_DENIED.search(text, max(match.start() - 24, 0), match.start()) or _is_power_of_unit(text[: match.start()][-40:]))
+    )
     match = next(said, None)
     if match is None:
         return None
@@ -233,6 +243,14 @@ def last_number(text: str) -> str | None:
         end = re.search(r"\s|\Z", text[match.end() :])
         return text[start : match.end() + (end.start() if end else 0)].strip(_NOISE)
     return _spelled(value, match[0])
+
+
+def _is_power_of_unit(before: str) -> bool:
+    """Whether a number stands behind "42 m^" or "9.8 m/s^"."""
+    if not before.endswith(("^", "^{", "^-", "^{-")):
+        return False
+    found = _POWER_OF_UNIT.search(before)
+    return found is not None and all(name in _SYMBOLS for name in re.findall(r"[^\W\d_]+", found[0]))
 
 
 def _in_few_words(text: str) -> str | None:

@@ -118,6 +118,8 @@ class Atoms(Cursor):
             return self._command({"inf": "infty", "infinity": "infty"}.get(lower, lower))
         if len(run) > 4 or not run.isascii() or (len(run) > 1 and run.isupper()):
             raise Unreadable(f"the word {run!r}")
+        if lower == "no" and len(self.tokens) == 2:
+            raise Unreadable("the word no")
         if len(run) > 2 and (len(self.tokens) == 2 or value_of_words(run) is not None):
             raise Unreadable(f"the word {run!r}")
         factors = [self._symbol(letter) for letter in run[:-1]]

@@ -29,7 +29,8 @@ _MONEY = {"dollar": "$", "euro": "€", "pounds": "£", "yen": "¥", "rupee": "�
 # No difference and no quotient: years have four digits, days and months two.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}")
 _BUILDER = re.compile(
-    rf"\\\{{[ {THIN}]*([a-z])[ {THIN}]*(?:\\in[ {THIN}]*\\mathbb\{{?R\}}?[ {THIN}]*)?(?:\\mid|\||:)(?![A-Za-z])[ {THIN}]*(.+?)[ {THIN}]*\\\}}"
+    rf"\\\{{[ {THIN}]*([a-z])[ {THIN}]*(?:\\in[ {THIN}]*\\mathbb\{{?R\}}?[ {THIN}]*)?(?:\\mid|\||:)(?![A-Za-z])"
+    rf"[ {THIN}]*(.+?)[ {THIN}]*\\\}}"
 )
 _JOINS = ("and", "or", ", and", ", or", "und", "oder", "et", "ou", "y", "o")
 

@@ -7,7 +7,8 @@ agree to 1,000 significant digits (with variables: also at two further points to
 is equal piece by piece: brackets, order of pairs, names, units.
 
 Deliberately equal: a bare number and the same number with a unit or degrees (not two different units); 50% and 1/2, and 50% and 50 (above
-1: a reference 50 to "what per cent"); x = 5 and 5; 1 < x < 2 and (1,2); \{1,2\} and "2, 1".
+1: a reference 50 to "what per cent"); x = 5 and 5; 1 < x < 2 and (1,2); R without 0 and
+(-\infty,0)\cup(0,\infty); \{1,2\} and "2, 1".
 """
 
 from __future__ import annotations

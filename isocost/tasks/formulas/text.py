@@ -48,9 +48,10 @@ _UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|mathbf)\*?\s*\{\s*((?![mgshlLd]
 
 # Plain TeX puts these between its operands: {3 \over 4}, {n \choose k}.
 _INFIX = re.compile(
-    r"(?:\{|\A)((?:[^{}\\]|\\(?!over|choose)[A-Za-z]+|\{[^{}]*\})+?)\\(over|choose)(?![A-Za-z])((?:[^{}]|\{[^{}]*\})+)(?:\}|\Z)"
+    r"(?:\{|\A)((?:[^{}\\]|\\(?!(?:over|choose)(?![A-Za-z])).|\{[^{}]*\})+?)\\(over|choose)(?![A-Za-z])((?:[^{}]|\{[^{}]*\})+)(?:\}|\Z)"
 )
 _INFIX_NAMES = {"over": "frac", "choose": "binom"}
+_OLD_FONT = re.compile(r"\{\\(?:rm|bf|it)(?![A-Za-z])\s*([^{}]*)\}")
 _ARRAY = re.compile(r"[\[(]\s*\\begin\{array\}\s*\{[lcr ]+\}(.*?)\\end\{array\}\s*[\])]", re.DOTALL)
 _ARTICLE = re.compile(r"\A(?:\\text\{)?\s*(?:an?|the)\s+(?=[^\W\d_]{3})", re.IGNORECASE)
 
@@ -96,6 +97,8 @@ def surface(text: str) -> str:
         text = _unicode(text)
     text = text.replace("{,}", ",").replace("{.}", ".").replace("\\\n", "\\\\ ")
     text = _SPACE.sub(THIN, text)
+    if r"{\rm" in text or r"{\bf" in text or r"{\it" in text:
+        text = _OLD_FONT.sub(r"\\text{\1}", text)
     text = _DROPPED.sub("", text)
     text = re.sub(r"\\([A-Za-z]+)", _command, text)
     if r"\over" in text or r"\choose" in text:
@@ -141,7 +144,7 @@ def wording(text: str) -> str:
     """A text as words, for what is no formula: no LaTeX, no spaces, and no case where there are words of several letters."""
     text = surface(text)
     text = _ARTICLE.sub(lambda match: r"\text{" if match[0].startswith("\\") else "", text)
-    words = bool(re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text)))
+    words = text.casefold() == "no" or bool(re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text)))
     text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
     text = re.sub(rf"(?<=[0-9])[\s{THIN}]+(?=[0-9])", "|", text)  # "4 10/3" is not 410/3
     text = re.sub(rf"[\s{THIN}]+|\\dollar ?", "", text).strip('.,;:?"`')

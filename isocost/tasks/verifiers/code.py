@@ -18,7 +18,7 @@ from isocost.tasks.model import Problem, Verdict
 _FENCE = re.compile(
     r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[^\n`]*)\n(?P<code>.*?)(?P<end>^[ \t]*(?P=fence)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
-_TAGGED = re.compile(r"\[PYTHON\]\n?(?P<code>.*?)\[/PYTHON\]|\[BEGIN\]\n?(?P<code2>.*?)\[DONE\]", re.DOTALL)
+_TAGS = (("[PYTHON]", "[/PYTHON]"), ("[BEGIN]", "[DONE]"))
 """The marks that Code Llama's and MBPP's prompts ask for."""
 _STARTS = re.compile(r"(?:def|class|import|from|async def)[ \t]+\w|@\w")
 _MAX_ENDS = 40
@@ -78,6 +78,15 @@ def _with_needed(blocks: list[str], chosen: int) -> str:
     return "\n\n".join(blocks[index] for index in sorted(needed))
 
 
+def _tagged(text: str) -> list[str]:
+    found = []
+    for opening, closing in _TAGS:
+        end = 0
+        while (start := text.find(opening, end)) >= 0 and (end := text.find(closing, start)) >= 0:
+            found.append(text[start + len(opening) : end])
+    return found
+
+
 def _unfenced(text: str) -> str | None:
     """The program of a text without fences: the whole, or what stands between prose; None where there is no Python."""
     if _is_python(text):
@@ -129,9 +138,7 @@ class Code:
         searched = extract.tail(text)
         fenced = [match for match in _FENCE.finditer(searched) if match["end"] or not truncated]
         blocks = [match["code"] for match in fenced if _PYTHON.fullmatch(match["language"].strip())] or [match["code"] for match in fenced]
-        blocks = [textwrap.dedent(block) for block in blocks] or [
-            match["code"] or match["code2"] or "" for match in _TAGGED.finditer(searched)
-        ]
+        blocks = [textwrap.dedent(block) for block in blocks] or _tagged(searched)
         if blocks:
             # The most names first, then the last one: an example of use behind the function is no answer.
             best = max(range(len(blocks)), key=lambda index: (_defines(blocks[index], names), index))

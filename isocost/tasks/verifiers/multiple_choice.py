@@ -35,15 +35,17 @@ _SEVERAL = re.compile(
 _BRACKETED = re.compile(r"[(\[（]\s*([A-Za-z])\s*[)\]）]")
 _CAPITAL = re.compile(r"(?<![A-Za-z0-9'’-])([A-Z])(?![A-Za-z0-9'’])(?!\s*[-=+<>])")
 _VERB = r"(?:is|was|because|since|as|and|or|with|for|but|in|which|would|seems|fits|matches)\b"
+_OPTION_WORDS = "option|choice|alternativa|opción|opção|opzione|вариант"
 _SAID = re.compile(
-    r"(?:\b(?:option|choice|letter|guess|opción|opção|opzione|alternativa|вариант|probably|definitely|certainly|likely|choose|chose|choosing|select|selected|pick|(?:I'd|I would|I'll|I) say|go with|going with|(?:it|that|this)"
-    r"(?: is|'s| must be| should be| would be)|"
+    rf"(?:\b(?:{_OPTION_WORDS}|letter|guess|probably|definitely|certainly|likely|choose|chose|choosing|select|selected|pick|"
+    r"(?:I'd|I would|I'll|I) say|go with|going with|(?:it|that|this)(?: is|'s| must be| should be| would be)|"
     r"must be|therefore|thus|so|hence|answer|cevap|yanıt|antwoord|svar|antwort|respuesta|réponse|risposta|resposta|jawaban|ответ|"
-    r"wähle|elijo|choisis)\b\s*[:,-]?\s*(?:it is\s+|it's\s+|is\s+|option\s+|choice\s+)?|"
-    r"\b(?:option|choice|alternativa|opción|opção|opzione|вариант|one|fits)[^\n.,;:!?]{0,30}\s(?:is|es|é|è|est)\s+|"
+    r"wähle|elijo|choisis|correct(?=:))\b[\"']?\s*[:,-]?\s*(?:it is\s+|it's\s+|is\s+|option\s+|choice\s+)?|"
+    rf"\b(?:{_OPTION_WORDS}|one|fits)[^\n.,;:!?]{{0,30}}\s(?:is|es|é|è|est)\s+|"
     r"(?:选择|选|選擇|選|选项|選項|故选)\s*)"
     r"[(\[*\"'（]*(?P<after>[A-Z])(?![A-Za-z0-9'’])[)\]*\"'）]*"
-    r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+(?:is|seems|must be|appears to be|would be|seems to be|looks)\s+(?:clearly\s+|obviously\s+)?"
+    r"|(?<![A-Za-z])[(\[*\"']*(?P<before>[A-Z])[)\]*\"']*\s+"
+    r"(?:is|seems|must be|appears to be|would be|seems to be|looks)\s+(?:clearly\s+|obviously\s+)?"
     r"(?:the\s+)?(?:most\s+)?(?:correct|right|best|true|answer|accurate|appropriate|plausible|likely|suitable|fitting)"
     r"|(?<![A-Za-z])[(\[*\"']*(?P<fits>[A-Z])[)\]*\"']*\s+(?:fits|matches|works|suits)\s+(?:the\s+)?best",
     re.IGNORECASE,
@@ -183,7 +185,7 @@ def _is_article(match: re.Match[str], segment: str) -> bool:
 
 def _alone(text: str, options: frozenset[str]) -> str | None:
     """The letter of a text that is only one, or has one alone in its first or last line, or begins with one as label."""
-    lines = [_WRAPPERS.sub(" ", line).strip() for line in text.strip().splitlines() if line.strip()]
+    lines = [_NOT.sub(" ", _WRAPPERS.sub(" ", line)).strip() for line in text.strip().splitlines() if line.strip()]
     if not lines:
         return None
     found = [
