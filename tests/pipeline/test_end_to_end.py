@@ -106,7 +106,7 @@ def test_dagster_knows_runs_partitions_and_checks(built: tuple[Place, str], monk
         assert latest is not None
         metadata = latest.asset_materialization.metadata
         assert metadata["dagster/row_count"].value > 0
-        assert "data:image/png;base64," in metadata["figure"].value
+        assert "data:image/svg+xml;base64," in metadata["figure"].value
 
 
 def test_killed_in_the_middle_of_generation_it_resumes_exactly(repo: Path, tmp_path: Path, tiny_model: Path) -> None:
