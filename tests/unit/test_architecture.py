@@ -10,9 +10,10 @@ import pytest
 
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
-GROUND = {"capabilities", "schema", "errors", "plain_files", "hashing", "store", "sql", "__init__"}
+GROUND = {"capabilities", "credentials", "memory", "schema", "errors", "plain_files", "hashing", "store", "sql", "__init__"}
 TOP = {
     "doctor",
+    "estimate",
     "settings",
     "generate",
     "payload",
