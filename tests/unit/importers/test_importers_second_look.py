@@ -302,3 +302,12 @@ def test_what_describes_a_file_is_no_problem_of_it(tmp_path: Path) -> None:
         banked("generic", path, tmp_path / "lake", mapping=mapping)
     mapping.write_text('columns: {problem: "@key", output: outs}\nskip: [version]')
     assert banked("generic", path, tmp_path / "lake", mapping=mapping)[1].height == 2
+
+
+def test_a_power_log_of_one_reading_has_no_window_and_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("timestamp, index, name, power.draw [W]\n2024/05/30 11:03:00.000, 0, H, 100.00 W\n")
+    report = import_path("nvidia_smi", path, tmp_path / "lake", unknown=files.ALL_UNKNOWN)
+    core = build_imported_core(read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect())
+    assert core["core_sessions"]["window_s"].to_list() == [None]
+    assert core["core_energy_windows"]["is_energy_valid"].to_list() == [False]
