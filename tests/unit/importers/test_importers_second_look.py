@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from whole_way import accuracy, banked
 
+from isocost import refresh
 from isocost.bank.importers import import_path, read_imports
 from isocost.bank.importers.metric_names import falls, samples_of
 from isocost.bank.importers.paths import json_cell
@@ -22,6 +23,7 @@ from isocost.bank.importers.usage import put_summed_latency
 from isocost.errors import IsocostError
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
+from isocost.store import Store
 from isocost.tables.imports import build_imported_core
 
 DRAWN = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -311,3 +313,18 @@ def test_a_power_log_of_one_reading_has_no_window_and_stops_nothing(tmp_path: Pa
     core = build_imported_core(read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect())
     assert core["core_sessions"]["window_s"].to_list() == [None]
     assert core["core_energy_windows"]["is_energy_valid"].to_list() == [False]
+
+
+WITHOUT_SAMPLES = ["nvidia_smi", "dcgm", "codecarbon", "vllm_throughput", "vllm_latency", "ml_energy_leaderboard", "mlperf_power"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITHOUT_SAMPLES)
+def test_a_root_without_a_single_sample_is_refreshed(name: str, tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    path = getattr(files, name)(tmp_path / "in")
+    refresh.bring_in(store, "import-alone", format=name, path=path, provenance={}, unknown=files.ALL_UNKNOWN)
+    list(refresh.everything(store))
+    assert store.read("core_samples").is_empty() and (
+        store.read("core_imported_metrics").height or store.read("core_energy_windows").height
+    )
