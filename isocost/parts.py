@@ -224,8 +224,10 @@ def _outcomes_by_piece(rows: Rows | Store) -> tuple[pl.DataFrame, ProblemRows]:
     memory = rows.memory if isinstance(rows, Rows) else None
     # A quarter for matrices of outcomes and problems; those of outcomes and draws, of which several are needed, take the rest.
     workspace = Workspace(None if memory is None else memory // 4, rows.root / "out" / ".aside", memory)
-    columns = tuple(empty("out_strategy_problems").columns)
-    return rows.read("out_strategy_outcomes"), ProblemRows(rows.readers("out_strategy_problems"), columns, workspace)
+    nothing = empty("out_strategy_problems")
+    # A root of power logs and summary numbers alone has no outcome of any problem, and no piece of them.
+    readers = rows.readers("out_strategy_problems") or (nothing.select,)
+    return rows.read("out_strategy_outcomes"), ProblemRows(readers, tuple(nothing.columns), workspace)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def energy_of_imports(windows: pl.DataFrame) -> dict[str, dict[str, Any]]:
             "energy_j": row["energy_j"],
             "energy_method": None if row["energy_j"] is None else method,
             "energy_unknown_reason": row["energy_unknown_reason"],
-            "window_s": row["window_s"],
+            "window_s": row["window_s"] or None,  # a log of one reading, a run of no length: nothing was measured over it
         }
     return found
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from whole_way import accuracy, banked
 
+from isocost import refresh
 from isocost.bank.importers import import_path, read_imports
 from isocost.bank.importers.metric_names import falls, samples_of
 from isocost.bank.importers.paths import json_cell
@@ -22,6 +23,7 @@ from isocost.bank.importers.usage import put_summed_latency
 from isocost.errors import IsocostError
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
+from isocost.store import Store
 from isocost.tables.imports import build_imported_core
 
 DRAWN = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -302,3 +304,27 @@ def test_what_describes_a_file_is_no_problem_of_it(tmp_path: Path) -> None:
         banked("generic", path, tmp_path / "lake", mapping=mapping)
     mapping.write_text('columns: {problem: "@key", output: outs}\nskip: [version]')
     assert banked("generic", path, tmp_path / "lake", mapping=mapping)[1].height == 2
+
+
+def test_a_power_log_of_one_reading_has_no_window_and_stops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("timestamp, index, name, power.draw [W]\n2024/05/30 11:03:00.000, 0, H, 100.00 W\n")
+    report = import_path("nvidia_smi", path, tmp_path / "lake", unknown=files.ALL_UNKNOWN)
+    core = build_imported_core(read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect())
+    assert core["core_sessions"]["window_s"].to_list() == [None]
+    assert core["core_energy_windows"]["is_energy_valid"].to_list() == [False]
+
+
+WITHOUT_SAMPLES = ["nvidia_smi", "dcgm", "codecarbon", "vllm_throughput", "vllm_latency", "ml_energy_leaderboard", "mlperf_power"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITHOUT_SAMPLES)
+def test_a_root_without_a_single_sample_is_refreshed(name: str, tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    path = getattr(files, name)(tmp_path / "in")
+    refresh.bring_in(store, "import-alone", format=name, path=path, provenance={}, unknown=files.ALL_UNKNOWN)
+    list(refresh.everything(store))
+    assert store.read("core_samples").is_empty() and (
+        store.read("core_imported_metrics").height or store.read("core_energy_windows").height
+    )
