@@ -58,6 +58,7 @@ def test_a_good_completion_is_left_as_it_is():
     assert (made["prompt_tokens"], made["output_tokens"], made["cached_tokens"], made["num_retries"]) == (7, 2, 0, 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(FOREIGN + TIMES), HOSTILE, min_size=1, max_size=4), st.dictionaries(st.sampled_from(NUMERIC), HOSTILE)
