@@ -213,8 +213,8 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
         memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
-        IsocostError: the memory is too small even for the smallest chunks, nothing was touched then; a card file or the settings are broken, nothing was touched then; or at the end, when all else is published:
-            what was left out, and why.
+        IsocostError: the memory is too small even for the smallest chunks, or a card file or the settings are broken: nothing was
+            touched then; or at the end, when all else is published: what was left out, and why.
     """
     card_book(store)  # every session is costed with it: broken, it would leave each of them out
     read_settings(store.root)
