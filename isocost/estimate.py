@@ -22,7 +22,7 @@ from isocost.pieces import Ledger
 from isocost.store import IMPORT_PREFIX, Store
 
 # Interpreter, libraries and compiled loops.
-BASE = 400 * 2**20
+BASE = 512 * 2**20
 # Bytes of one sample with the columns that a task's tables read, its copies while it is deduplicated and put in order included.
 OF_SAMPLE = 1_200
 # The same with no copy at all: less than this nobody can do with.
