@@ -58,7 +58,8 @@ class TaskCounts:
     @property
     def outcomes(self) -> int:
         """Outcomes of all its configurations at the budgets that are replayed."""
-        budgets = max(self.per_problem, 1).bit_length() + sum(k < self.per_problem for k in (5, 10, 100)) + 1
+        most = max(self.per_problem, 1)
+        budgets = (most - 1).bit_length() + sum(k < most for k in (5, 10, 100)) + 1  # no fewer than `default_budgets`
         return len(self.points) * (AT_FIRST + AT_EACH * (budgets - 1))
 
 

@@ -120,3 +120,12 @@ def test_the_line_tells_need_and_budget():
     need = Need(5 * 2**30, 2**30, "the frontiers of task sums", "300 configurations")
     assert need.line(2**33) == "memory: at most 5.0 GiB for the frontiers of task sums (300 configurations); the budget is 8.0 GiB"
     assert "laid aside" in need.line(2**31)
+
+
+@given(st.integers(1, 5000))
+def test_the_estimate_counts_no_fewer_budgets_than_are_replayed(samples):
+    from isocost.estimate import AT_EACH, AT_FIRST, TaskCounts
+    from isocost.tables.outcomes import default_budgets
+
+    replayed = len(default_budgets(np.array([samples, samples])))
+    assert TaskCounts({"p"}, 2, 2 * samples, samples).outcomes >= AT_FIRST + AT_EACH * (replayed - 1)
