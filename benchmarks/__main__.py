@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 # Each is a process of its own, so that one's memory and compiled code do not colour the next one's numbers.
-ALL = ("overhead", "bank", "imports", "replay", "counts", "costs", "frontier", "curves", "refresh", "graders")
+ALL = ("overhead", "bank", "imports", "replay", "counts", "costs", "frontier", "curves", "refresh", "memory", "graders")
 
 
 def main() -> int:

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 
 from benchmarks.refresh import REPOSITORY, Layout, bank
+from isocost.estimate import needed
+from isocost.memory import chosen_budget
 from isocost.store import Store
 
 SMALL = ("20x1x50x4", "100x2x2x1")
@@ -39,13 +41,19 @@ def banked(shape: str, folder: Path) -> Store:
     return store
 
 
-def measured(root: Path, budget: str | None) -> list[dict]:
+def measured(root: Path, budget: str | None, *, publishes: bool = True) -> list[dict]:
     """Refreshes a store in a process of its own: one entry a step with its peak in MiB and seconds, the whole last.
+
+    Args:
+        root: the store's.
+        budget: as of ``isocost refresh --memory``.
+        publishes: whether warehouse, exports and report are made, too.
 
     Raises:
         SystemExit: the refresh failed; with what it said.
     """
     command = [sys.executable, "-m", "benchmarks.memory", "--child", str(root), *(["--memory", budget] if budget else [])]
+    command += [] if publishes else ["--derived-only"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
@@ -57,17 +65,20 @@ def _peak_kib() -> int:
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def _child(root: Path, budget: str | None) -> int:
+def _child(root: Path, budget: str | None, *, publishes: bool) -> int:
     """Refreshes and prints the peak of each step; the mark of the peak is set back between them."""
     from isocost import refresh
 
     begun, highest = time.monotonic(), 0
-    for done in refresh.everything(Store(root)):
-        peak, highest = _peak_kib(), max(highest, _peak_kib())
+    for done in refresh.everything(Store(root), memory=chosen_budget(budget)):
+        peak = _peak_kib()
+        highest = max(highest, peak)
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
         if done.built or done.name in ("warehouse", "exports"):
             told = {"step": done.name, "rows": sum(done.rows.values()), "peak_mib": peak // 1024, "seconds": time.monotonic() - begun}
             print(json.dumps(told), flush=True)
+        if done.name == "summary" and not publishes:
+            break
     print(json.dumps({"step": "whole", "peak_mib": max(highest, _peak_kib()) // 1024, "seconds": time.monotonic() - begun}))
     return 0
 
@@ -79,15 +90,17 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help=f"the shapes {' '.join(FULL)}")
     parser.add_argument("--memory", default="4GiB", help="budget of the refresh (default: %(default)s)")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--derived-only", action="store_true", help="publish nothing")
     arguments = parser.parse_args()
     if arguments.child:
-        return _child(arguments.child, arguments.memory)
+        return _child(arguments.child, arguments.memory, publishes=not arguments.derived_only)
     for shape in arguments.shapes or (FULL if arguments.full else SMALL):
         with tempfile.TemporaryDirectory() as folder:
             begun = time.monotonic()
             store = banked(shape, Path(folder))
             print(f"{shape}: banked in {time.monotonic() - begun:.0f} s", flush=True)
-            for line in measured(store.root, arguments.memory):
+            print(f"  {needed(store).line(chosen_budget(arguments.memory))}", flush=True)
+            for line in measured(store.root, arguments.memory, publishes=not arguments.derived_only):
                 print(f"  {line['step']:<44}{line['peak_mib']:>7} MiB  {line['seconds']:7.1f} s", flush=True)
     return 0
 

@@ -22,7 +22,7 @@ from isocost.pieces import Ledger
 from isocost.store import IMPORT_PREFIX, Store
 
 # Interpreter, libraries and compiled loops.
-BASE = 400 * 2**20
+BASE = 512 * 2**20
 # Bytes of one sample with the columns that a task's tables read, its copies while it is deduplicated and put in order included.
 OF_SAMPLE = 1_200
 # The same with no copy at all: less than this nobody can do with.
@@ -58,7 +58,8 @@ class TaskCounts:
     @property
     def outcomes(self) -> int:
         """Outcomes of all its configurations at the budgets that are replayed."""
-        budgets = max(self.per_problem, 1).bit_length() + sum(k < self.per_problem for k in (5, 10, 100)) + 1
+        most = max(self.per_problem, 1)
+        budgets = (most - 1).bit_length() + sum(k < most for k in (5, 10, 100)) + 1  # no fewer than `default_budgets`
         return len(self.points) * (AT_FIRST + AT_EACH * (budgets - 1))
 
 

@@ -13,7 +13,7 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -49,12 +49,12 @@ def derive_strategies(rows: Rows | Store) -> Frames:
 def derive_chains(rows: Rows | Store) -> Frames:
     """Replays cascades and routers on chains of points of one task."""
     from isocost.strategies import ChainStrategy, find_strategies
+    from isocost.tables.outcome_banks import columns_read
     from isocost.tables.outcomes import build_outcomes
 
-    samples = rows.read(
-        "core_samples",
-        columns=_replayed({name for chain in find_strategies() if isinstance(chain, ChainStrategy) for name in chain.reads_lists}),
-    )
+    # Lists are most of what is banked, and hardly any strategy reads one.
+    lists = {name for chain in find_strategies() if isinstance(chain, ChainStrategy) for name in chain.reads_lists}
+    samples = rows.read("core_samples", columns=columns_read(lists))
     outcomes, problems = build_outcomes(samples, counts=rows.read("core_counts"), only="chains")
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
@@ -203,13 +203,6 @@ def derive_summary(rows: Rows | Store) -> Frames:
 
 
 _CLUSTERS = ("problem_id", "cluster_id")
-
-
-def _replayed(lists: Collection[str]) -> tuple[str, ...]:
-    """Columns of core_samples that are replayed; lists are most of what is banked, and hardly any strategy reads one."""
-    from isocost.tables.outcome_banks import columns_read
-
-    return columns_read(lists)
 
 
 def _outcomes(rows: Rows | Store) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -58,7 +58,7 @@ def batches(store: Store, table_name: str, memory: int) -> Iterator[pa.RecordBat
     with limited(store.exports, memory) as connection:
         try:
             query = f"SELECT {names} FROM ({sql.rows_of(table, paths)}) ORDER BY {order}"
-            yield from connection.execute(query).to_arrow_reader(ROW_GROUP_ROWS)
+            yield from connection.sql(query).to_arrow_reader(ROW_GROUP_ROWS)
         except duckdb.Error as error:
             for path in paths:
                 read_table(path, table_name)  # says which is damaged

@@ -89,3 +89,47 @@ def test_the_order_of_writing_is_not_the_order_of_the_descriptor(lab_store):
     assert (lab_store.exports / "datapackage.json").read_bytes() == alone
     titles = [resource["title"] for resource in package(lab_store)["resources"]]
     assert titles == lab_store.stored_tables() != in_order(titles)
+
+
+def test_tables_that_do_not_fit_give_the_same_bytes(lab, lab_store, monkeypatch):
+    from isocost.publish import streams
+    from isocost.schema import parquet
+    from isocost.store import Store
+
+    for name in ("core_samples", "core_points", "core_problems"):  # rows that two sessions hold, and rows of one alone
+        lab_store.write(lab[name].tail(-3), name, "other")
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 7)
+    monkeypatch.setattr(streams, "ROW_GROUP_ROWS", 5)
+    write_exports(lab_store, memory=1 << 40)
+    whole = {p.name: p.read_bytes() for p in lab_store.exports.iterdir()}
+    assert not streams.is_large(lab_store, "core_samples", 1 << 40) and streams.is_large(lab_store, "core_samples", 1)
+    # Only what is written may be read at once: whoever reads a table here loads it.
+    shown = Handover(lab_store.stored_tables()).awaited()
+    real = Store.read
+    monkeypatch.setattr(Store, "read", lambda self, name, *a, **k: real(self, name, *a, **k) if name in shown else pytest.fail(name))
+    write_exports(lab_store, memory=1)
+    assert {p.name: p.read_bytes() for p in lab_store.exports.iterdir()} == whole
+    assert not [path for path in lab_store.root.iterdir() if path.name.startswith(".spill")]
+
+
+def test_a_damaged_file_of_a_table_that_does_not_fit_is_told(lab_store):
+    path = next(iter(lab_store.files("core_samples")))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 8 : len(data) // 4] = bytes(len(data) // 4 - len(data) // 8)
+    path.write_bytes(bytes(data))
+    report = write_exports(lab_store, memory=1)
+    assert list(report.failures) == ["core_samples"] and str(path) in report.failures["core_samples"]
+
+
+def test_the_warehouse_holds_the_same_rows_within_little_memory(lab, lab_store):
+    import duckdb
+
+    from isocost.publish.warehouse import build_warehouse
+
+    lab_store.write(lab["core_samples"].tail(-3), "core_samples", "other")
+    found = []
+    for memory in (1 << 40, 1):
+        assert not build_warehouse(lab_store, memory=memory).failures
+        with duckdb.connect(str(lab_store.warehouse), read_only=True) as connection:
+            found.append({name: connection.sql(f'FROM "{name}"').pl() for name in lab})
+    assert all(frame.equals(found[1][name]) for name, frame in found[0].items())
