@@ -128,6 +128,8 @@ RULES: tuple[Rule, ...] = (
         kinds=("sample", "request", "aggregate"),
     ),
     Rule("more_power_than_any_machine", _c("energy_j") > _c("latency_s") * MAX_POWER_W, ("energy_j",)),
+    # Tokens that cost nothing are tokens whose price nobody knew: tools write 0 for a model that is not in their list.
+    Rule("zero_is_no_price", (_c("cost_usd") == 0) & ~_NO_TOKENS, ("cost_usd",), kinds=("sample", "request")),
     # Chances are at most 1.
     Rule("probability_above_one", _c("logprob_sum") > 1e-6, ("logprob_sum",)),
 )

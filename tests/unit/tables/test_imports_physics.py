@@ -68,7 +68,7 @@ def possible(draw: st.DrawFn) -> dict[str, Any]:
         "energy_j": latency * draw(st.floats(1e-3, 1e5)),
         "energy_method": "nvml",
         "logprob_sum": -draw(st.floats(0, 1e5)),
-        "cost_usd": draw(st.floats(0, 10)),
+        "cost_usd": draw(st.floats(1e-9, 10)),
         "output_text": draw(st.sampled_from([None, "text"])),
     }
     gone = draw(st.sets(st.sampled_from(sorted(row.keys() - {"energy_method"}))))
@@ -111,6 +111,7 @@ BROKEN = [
     ({"ended_unix_s": 1.6e9}, "ended_unix_s", None, "ends_before_it_starts"),
     ({"logprob_sum": 0.5}, "logprob_sum", None, "probability_above_one"),
     ({"cost_usd": -0.1}, "cost_usd", None, "negative"),
+    ({"cost_usd": 0.0}, "cost_usd", None, "zero_is_no_price"),
 ]
 
 
@@ -176,6 +177,8 @@ def oracle(row: dict[str, Any]) -> set[str]:
         odd.add("energy_j")
     if v["started_unix_s"] is not None and v["ended_unix_s"] is not None and v["ended_unix_s"] < v["started_unix_s"] - 1e-3:
         odd |= {"started_unix_s", "ended_unix_s"}
+    if v["cost_usd"] == 0 and not silent:
+        odd.add("cost_usd")
     if v["logprob_sum"] is not None and v["logprob_sum"] > 1e-6:
         odd.add("logprob_sum")
     return odd
