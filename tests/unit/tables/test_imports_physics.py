@@ -50,7 +50,7 @@ def judged(**changes: Any) -> dict[str, Any]:
 @st.composite
 def possible(draw: st.DrawFn) -> dict[str, Any]:
     """A row that a server can have written: every value follows from a few drawn ones, each may be unknown."""
-    prompt, output = draw(st.integers(0, 10**6)), draw(st.integers(1, 10**5))
+    prompt, output = draw(st.integers(1, 10**6)), draw(st.integers(1, 10**5))
     ttft, decode = draw(st.floats(1e-3, 100)), draw(st.floats(output / 5e4, 1000 + output / 5e4)) if output > 1 else 0.0
     latency = ttft + decode
     start = draw(st.floats(1e9, 2e9))
