@@ -147,6 +147,10 @@ def load_plain(path: str | Path, **bounds: Any) -> Any:
     Raises:
         IsocostError: whatever is wrong with the file, with its place.
     """
-    text = read_text(path, **bounds)
+    try:
+        text = read_plain(path, **bounds).decode("utf-8")
+    except UnicodeDecodeError as error:
+        what = f"is not valid YAML: not UTF-8 (byte {error.start})"
+        raise IsocostError(what, where=str(path), remedy="Save the file as UTF-8.") from None
     compose(text, str(path))
     return construct(text, str(path))

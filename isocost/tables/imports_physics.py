@@ -28,7 +28,14 @@ MAX_POWER_W = 1e6
 MAX_TOKENS = 1e9
 """Tokens of one request. The longest context that anybody announced is 100 million."""
 MAX_SECONDS = 1e7
-"""Seconds of one request, 116 days: a longer time is in milliseconds or nanoseconds."""
+"""Duration of one request. A batch service answers within days; this is four months."""
+MAX_ENERGY_J = 1e12
+"""Energy of one record where no latency tells its power: a rack at full load for three months."""
+MAX_COST_USD = 1e6
+"""Price of one record. The longest context at the highest published price is a few hundred dollars."""
+MIN_LOGPROB_PER_TOKEN = -30.0
+"""Mean log-probability: less likely tokens are sampled by no model, see ``isocost.gates.thresholds``."""
+MIN_LOGPROB_SUM = MIN_LOGPROB_PER_TOKEN * MAX_TOKENS
 MAX_UNIX_S = 4_102_444_800.0
 """The year 2100: a larger Unix time is in milliseconds or nanoseconds."""
 
@@ -74,6 +81,8 @@ _SECONDS = ("queue_s", "ttft_s", "inter_token_s", "latency_s")
 RULES: tuple[Rule, ...] = (
     *(Rule("negative", _c(name) < 0, (name,)) for name in (*_COUNTS, *_SECONDS, "energy_j", "cost_usd")),
     *(Rule("longer_than_any_request", _c(name) > MAX_SECONDS, (name,)) for name in _SECONDS),
+    Rule("more_energy_than_any_record", _c("energy_j") > MAX_ENERGY_J, ("energy_j",)),
+    Rule("more_than_any_price", _c("cost_usd") > MAX_COST_USD, ("cost_usd",)),
     *(Rule("more_than_any_context_holds", _c(name) > MAX_TOKENS, (name,)) for name in _COUNTS),
     # A text of no tokens: the count is the source's word for unknown.
     Rule("zero_tokens_beside_a_text", (_OUTPUT == 0) & _HAS_TEXT, ("output_tokens",)),
@@ -97,9 +106,12 @@ RULES: tuple[Rule, ...] = (
     Rule("more_cached_than_prompt", _CACHED > _PROMPT, ("cached_tokens",)),
     # That nothing was generated is borne out by an empty text; then it is the total that is off.
     Rule("input_and_output_are_not_the_total", (_TOTAL != _SUM) & ~_NO_TOKENS, ("prompt_tokens", "output_tokens")),
+    # A request has a prompt: a count of nothing is the source's word for unknown.
+    Rule("zero_tokens_of_a_prompt", _PROMPT == 0, ("prompt_tokens",)),
     # Times: what took none was not measured.
     Rule("not_unix_seconds", _c("started_unix_s") > MAX_UNIX_S, ("started_unix_s",)),
     Rule("not_unix_seconds", _c("ended_unix_s") > MAX_UNIX_S, ("ended_unix_s",)),
+    *(Rule("before_any_computer", _c(name) < 0, (name,)) for name in ("started_unix_s", "ended_unix_s")),
     Rule("ends_before_it_starts", _c("ended_unix_s") < _c("started_unix_s") - SLACK_S, ("started_unix_s", "ended_unix_s")),
     Rule("zero_time_is_no_measurement", (_c("latency_s") == 0) & ~_NO_TOKENS, ("latency_s",)),
     Rule("faster_than_any_hardware", _c("latency_s") * MAX_TOKENS_PER_S < _OUTPUT, ("latency_s",)),
@@ -132,6 +144,11 @@ RULES: tuple[Rule, ...] = (
     Rule("zero_is_no_price", (_c("cost_usd") == 0) & ~_NO_TOKENS, ("cost_usd",), kinds=("sample", "request")),
     # Chances are at most 1.
     Rule("probability_above_one", _c("logprob_sum") > 1e-6, ("logprob_sum",)),
+    Rule(
+        "less_likely_than_any_sampling",
+        (_c("logprob_sum") < MIN_LOGPROB_SUM) | ((_OUTPUT > 0) & (_c("logprob_sum") < MIN_LOGPROB_PER_TOKEN * _OUTPUT)),
+        ("logprob_sum",),
+    ),
 )
 
 
@@ -141,6 +158,7 @@ def mean_gap() -> pl.Expr:
 
 
 CALL_RULES: tuple[Rule, ...] = (
+    Rule("zero_tokens_of_a_prompt", _PROMPT == 0, ("prompt_tokens",)),
     Rule("more_cached_than_prompt", _CACHED > _PROMPT, ("cached_tokens",)),
     Rule("probability_above_one", _c("logprob_sum") > 1e-6, ("logprob_sum",)),
     Rule("faster_than_any_hardware", _c("latency_s") * MAX_TOKENS_PER_S < _OUTPUT, ("latency_s", "prefill_s", "decode_s")),

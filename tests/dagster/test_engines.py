@@ -187,7 +187,7 @@ def test_requests_that_a_server_refused_are_told_and_asked_for_again(lab: Lab) -
 
 
 def test_one_session_that_breaks_a_rule_holds_up_no_other(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own run is stopped by it; a run over several sessions names it and goes on, and so does another session's run."""
+    """Its samples feed no derived table, in its own run and in one over several sessions, which both name it and go on."""
     with serving() as server:
         good = lab.plan(engine="openai", options=f'base_url: "{server.url}"', sweep="good")
         bad = lab.plan(engine="openai", options=f'base_url: "{server.url}", extra_body: {{mood: bad}}', sweep="bad")
@@ -199,7 +199,12 @@ def test_one_session_that_breaks_a_rule_holds_up_no_other(lab: Lab, monkeypatch:
 
         monkeypatch.setattr(core_context, "_from_manifest", forgetful)
         alone = lab.run(bad)
-        assert not alone.success and "isocost_version" in " ".join(unheld(alone))
+        assert alone.success and "isocost_version" in " ".join(unheld(alone))
+    samples = lab.store.read("core_samples")
+    assert samples.filter("is_valid")["session_id"].unique().to_list() == [good]
+    assert samples.filter(session_id=bad)["invalid_reasons"].explode().unique().to_list() == ["code_version_is_known"]
+    fed = lab.store.read("out_strategy_outcomes")["point_id"].drop_nulls()
+    assert set(fed) == set(samples.filter("is_valid")["point_id"])
     lab.store.report.unlink()
     done = lab.refresh([good, bad])
     assert done.success, why(done)

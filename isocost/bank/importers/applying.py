@@ -13,7 +13,7 @@ from isocost.bank.importers.base import Source
 from isocost.bank.importers.cells import checked_time, quantity, time_of
 from isocost.bank.importers.mapping import Rule
 from isocost.bank.importers.provenance import sampling_text
-from isocost.bank.importers.row import Row
+from isocost.bank.importers.row import NOT_IN_RANGE, Row
 from isocost.errors import IsocostError
 
 
@@ -60,8 +60,8 @@ def _number(row: Row, rule: Rule, value: Any, source: Source) -> None:
         row.integer(target.column, value, low=int(target.low or 0), sentinel=None if target.sentinel is None else int(target.sentinel))
         return
     row.number(target.column, value, unit=unit, low=target.low, high=target.high, sentinel=target.sentinel)
-    if target.kind == "time":
-        checked_time(row.values.get(target.column), f"{row.where}, {target.column}")
+    if target.kind == "time" and not checked_time(row.values.get(target.column), f"{row.where}, {target.column}"):
+        row.null(target.column, NOT_IN_RANGE)
 
 
 def _is_number(text: str) -> bool:

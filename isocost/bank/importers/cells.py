@@ -20,6 +20,7 @@ _PLAIN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 # Unmistakable: several groups of three, or one with a decimal point after it.
 _GROUPED = re.compile(r"[-+]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})")
 # 5138: beyond it a number of seconds since 1970 is one of milliseconds.
+_FIRST_PLAUSIBLE_S, _LAST_PLAUSIBLE_S = 6e8, 4.2e9  # 1989 to 2103
 _LAST_S = 1e11
 _SLASHES = re.compile(r"(\d{4})/(\d{2})/(\d{2})")
 
@@ -92,16 +93,19 @@ def time_of(text: str) -> Time | None:
     return Time((parsed.replace(tzinfo=UTC) if is_naive else parsed).timestamp(), is_naive)
 
 
-def checked_time(seconds: Any, where: str) -> None:
-    """Refuses seconds since 1970 that lie in no century of ours, because they are milliseconds or finer.
+def checked_time(seconds: Any, where: str) -> bool:
+    """Whether seconds since 1970 lie in a century of ours.
 
     Raises:
-        IsocostError: as said, with the unit that would do.
+        IsocostError: they would in milliseconds or finer: then the unit is wrong, and that of every other record with it.
     """
-    if isinstance(seconds, int | float) and abs(seconds) > _LAST_S:
-        unit = "ms" if abs(seconds) < 1e14 else "us" if abs(seconds) < 1e17 else "ns"
-        raise IsocostError(
-            f"{seconds!r} seconds since 1970 lie beyond the year 5000",
-            where=where,
-            remedy=f"Name the unit in the mapping, as {{column: ..., unit: {unit}}}",
-        )
+    if not isinstance(seconds, int | float) or abs(seconds) <= _LAST_S:
+        return True
+    for unit, factor in (("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
+        if _FIRST_PLAUSIBLE_S < seconds / factor < _LAST_PLAUSIBLE_S:
+            raise IsocostError(
+                f"{seconds!r} seconds since 1970 lie beyond the year 5000",
+                where=where,
+                remedy=f"Name the unit in the mapping, as {{column: ..., unit: {unit}}}",
+            )
+    return False

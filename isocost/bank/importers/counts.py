@@ -77,8 +77,8 @@ class Counts(Importer):
         for number, value in iter_json_lines(path):
             row = source.row("counts", path, f"line {number}")
             row.text("problem_source_id", value.get("id"))
-            row.integer("counts_correct", value.get("c"), sentinel=None)
-            row.integer("counts_total", value.get("n"), sentinel=None)
+            row.integer("counts_correct", value.get("c"), sentinel=None, is_needed=True)
+            row.integer("counts_total", value.get("n"), sentinel=None, is_needed=True)
             for column, key in (("problem_source_id", "id"), ("counts_correct", "c"), ("counts_total", "n")):
                 if row.values.get(column) is None:
                     raise row.fail(key, "is missing", "Every line needs id, c and n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from isocost.bank.importers.generic_fields import REFUSED, text, told_as_text
 from isocost.bank.importers.mapping import Rule
+from isocost.bank.importers.row import MOST_COUNT, MOST_INDEX, MOST_NUMBER
 from isocost.bank.importers.units import sql_factor
 
 _WORDS_TRUE = "('true','t','1','1.0','yes','y','c','correct','pass','passed')"
@@ -38,7 +39,7 @@ def told_sql(rule: Rule, raw: str, kind: str, *, is_flat: bool = False) -> str:
 
 
 def value_sql(rule: Rule, told: str, reasons: list[tuple[str, str]]) -> str:
-    """SQL for one value; what cannot be meant calls error(), so that the row-by-row way can name its line.
+    """SQL for one value; what cannot be meant calls error(), so that the row-by-row way names its line or the reason.
 
     Args:
         rule: the rule.
@@ -85,7 +86,7 @@ def _number(rule: Rule, raw: str, reasons: list[tuple[str, str]]) -> str:
         number = f"nullif({number}, {target.sentinel!r})"
     if rule.unit and target.unit:
         number = f"({number}){sql_factor(rule.unit, target.unit, rule.source)}"
-    bounds = [f"NOT isfinite({number})"]
+    bounds = [f"NOT isfinite({number})", f"abs({number}) > {MOST_NUMBER!r}"]
     if target.low is not None:
         bounds.append(f"{number} < {float(target.low)!r}")
     if target.high is not None:
@@ -93,8 +94,7 @@ def _number(rule: Rule, raw: str, reasons: list[tuple[str, str]]) -> str:
     if target.kind == "time":
         bounds.append(f"{number} > 1e11")
     if target.kind == "integer":
-        # Beyond 2^53 a double cannot tell neighbours apart: the slow way reads such a number as the integer it is.
-        bounds += [f"{number} <> floor({number})", f"{number} >= {2**31 if target.column == 'sample_index' else 2**53}"]
+        bounds += [f"{number} <> floor({number})", f"{number} > {MOST_INDEX if target.column == 'sample_index' else MOST_COUNT}"]
     return f"CASE WHEN {' OR '.join(bounds)} THEN {REFUSED} ELSE {number} END"
 
 

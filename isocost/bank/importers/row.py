@@ -25,8 +25,14 @@ REPLACED, INVALIDATED = "replaced", "invalidated"
 """Why a record of a source does not count although nothing failed: a later one stands for it; its author took it back."""
 SCORE_NOISE = 1e-9
 """A score this close to 0 or 1 is 0 or 1: means of floats end beside them."""
-_INT64 = 2**63 - 1
-_INT32 = 2**31 - 1
+NOT_IN_RANGE = "not_in_range"
+"""Why a number is NULL that its column cannot mean: the record stands, and the others with it."""
+MOST_NUMBER = 1e30
+"""No quantity of a record comes near it, and sums over any number of records stay far from the largest float."""
+MOST_COUNT = 10**12
+"""More tokens or attempts than anything holds; sums over millions of records fit 64 bits."""
+MOST_INDEX = 10**7
+"""More attempts at one problem than anybody makes; numbers of many runs, put one after another, fit 32 bits."""
 _TRUE = {"true", "t", "1", "1.0", "yes", "y", "c", "correct", "pass", "passed"}
 _FALSE = {"false", "f", "0", "0.0", "no", "n", "i", "incorrect", "fail", "failed"}
 
@@ -40,8 +46,9 @@ def columns() -> tuple[str, ...]:
 class Row:
     """Values of one record by column name, with the reasons for what is NULL.
 
-    Every method that takes a value raises ``IsocostError`` naming file, place and column when the value cannot mean what the
-    column says. What the source uses to say "unknown" becomes NULL and is noted in ``null_reasons``.
+    Every method that takes a value raises ``IsocostError`` naming file, place and column when the value is of another kind than the
+    column: then the wrong column was meant. What the source uses to say "unknown", and a number that the column cannot mean, becomes
+    NULL and is noted in ``null_reasons``.
 
     Attributes:
         values: column -> value; columns not named are NULL.
@@ -152,7 +159,7 @@ class Row:
             column: where it goes.
             value: number, number as text, or None.
             unit: the source's unit; None for no conversion.
-            low: smallest value that can be meant; smaller is an error.
+            low: smallest value that can be meant; a smaller one becomes NULL, as one beyond ``MOST_NUMBER`` does.
             high: largest value that can be meant.
             sentinel: the value by which the source says "unknown".
         """
@@ -165,20 +172,17 @@ class Row:
             return
         if high is not None and high < converted <= high + SCORE_NOISE:
             converted = high  # a share that floats carried beyond its end
-        if (low is not None and converted < low) or (high is not None and converted > high):
-            raise self.fail(
-                column,
-                f"{parsed!r} is outside {low} to {'any' if high is None else high}",
-                "Correct the value, or leave it out where it is unknown",
-            )
+        if (low is not None and converted < low) or converted > (MOST_NUMBER if high is None else high) or converted < -MOST_NUMBER:
+            self.null(column, NOT_IN_RANGE)
+            return
         self.values[column] = converted
 
     def seconds(self, column: str, value: Any, unit: str = "s") -> None:
         """A duration, not negative; -1 means unknown."""
         self.number(column, value, unit=unit, low=0.0, sentinel=-1.0)
 
-    def integer(self, column: str, value: Any, *, low: int = 0, sentinel: int | None = -1) -> None:
-        """An integer from ``low`` to the column's largest; a float must be whole."""
+    def integer(self, column: str, value: Any, *, low: int = 0, sentinel: int | None = -1, is_needed: bool = False) -> None:
+        """An integer from ``low`` to the column's largest; a float must be whole. One outside becomes NULL, or is an error where needed."""
         if isinstance(value, int) and not isinstance(value, bool):
             parsed: float | int | None = None if sentinel is not None and value == sentinel else value
             if parsed is None:
@@ -190,10 +194,13 @@ class Row:
             return
         if parsed != int(parsed):
             raise self.fail(column, f"{parsed!r} is not a whole number")
-        most = _INT32 if column == "sample_index" else _INT64
-        if not low <= parsed <= most:
-            raise self.fail(column, f"{str(int(parsed))[:40]} is outside {low} to {most}")
-        self.values[column] = int(parsed)
+        most = MOST_INDEX if column == "sample_index" else MOST_COUNT
+        if low <= parsed <= most:
+            self.values[column] = int(parsed)
+        elif is_needed:
+            raise self.fail(column, f"{_number_text(parsed)[:40]} is outside {low} to {most}")
+        else:
+            self.null(column, NOT_IN_RANGE)
 
     def flag(self, column: str, value: Any) -> None:
         """True or false, also as 1 and 0 or the usual words; NaN and empty text are unknown."""
@@ -229,8 +236,11 @@ class Row:
         word = str(one).strip().lower()
         if isinstance(one, bool) or word in _TRUE or word in _FALSE:
             return float(word in _TRUE)
-        if isinstance(one, int | float) and 0 <= one <= 1:
-            return float(one)
+        if isinstance(one, int | float):
+            if 0 <= one <= 1:
+                return float(one)
+            self.reasons.append(f"{column}:{NOT_IN_RANGE}")
+            return None
         raise self.fail(column, f"{word[:60]!r} is no verdict", "Write true, false, null or a number in 0..1")
 
     def label(self, value: Any, name: str | None = None, *, higher_is_better: bool | None = None) -> None:
@@ -276,7 +286,8 @@ class Row:
         except ValueError:
             raise self.fail(column, f"{str(value)[:60]!r} is not a number", "Use digits, without units or separators") from None
         except OverflowError:
-            raise self.fail(column, f"a number of {len(str(value))} digits does not fit") from None
+            self.null(column, NOT_IN_RANGE)
+            return None
         if isinstance(value, str) and "_" in value:
             raise self.fail(column, f"{value[:60]!r} is not a number", "Use digits, without units or separators")
         if not math.isfinite(parsed):

@@ -50,7 +50,7 @@ def judged(**changes: Any) -> dict[str, Any]:
 @st.composite
 def possible(draw: st.DrawFn) -> dict[str, Any]:
     """A row that a server can have written: every value follows from a few drawn ones, each may be unknown."""
-    prompt, output = draw(st.integers(0, 10**6)), draw(st.integers(1, 10**5))
+    prompt, output = draw(st.integers(1, 10**6)), draw(st.integers(1, 10**5))
     ttft, decode = draw(st.floats(1e-3, 100)), draw(st.floats(output / 5e4, 1000 + output / 5e4)) if output > 1 else 0.0
     latency = ttft + decode
     start = draw(st.floats(1e9, 2e9))
@@ -67,7 +67,7 @@ def possible(draw: st.DrawFn) -> dict[str, Any]:
         "ended_unix_s": start + latency,
         "energy_j": latency * draw(st.floats(1e-3, 1e5)),
         "energy_method": "nvml",
-        "logprob_sum": -draw(st.floats(0, 1e5)),
+        "logprob_sum": -draw(st.floats(0, min(1e5, 29.9 * output))),
         "cost_usd": draw(st.floats(1e-9, 10)),
         "output_text": draw(st.sampled_from([None, "text"])),
     }
@@ -112,6 +112,14 @@ BROKEN = [
     ({"logprob_sum": 0.5}, "logprob_sum", None, "probability_above_one"),
     ({"cost_usd": -0.1}, "cost_usd", None, "negative"),
     ({"cost_usd": 0.0}, "cost_usd", None, "zero_is_no_price"),
+    ({"cost_usd": 1e20}, "cost_usd", None, "more_than_any_price"),
+    ({"prompt_tokens": 0, "cached_tokens": 0, "total_tokens": 51}, "prompt_tokens", None, "zero_tokens_of_a_prompt"),
+    ({"queue_s": 1e12}, "queue_s", None, "longer_than_any_request"),
+    ({"latency_s": 1e29}, "latency_s", None, "longer_than_any_request"),
+    ({"logprob_sum": -1e29}, "logprob_sum", None, "less_likely_than_any_sampling"),
+    ({"logprob_sum": -30.1 * 51}, "logprob_sum", None, "less_likely_than_any_sampling"),
+    ({"started_unix_s": -5.0}, "started_unix_s", None, "before_any_computer"),
+    ({"ended_unix_s": 6.2e12}, "ended_unix_s", None, "not_unix_seconds"),
 ]
 
 
@@ -130,6 +138,7 @@ ENERGY = [
     ({"energy_j": 0.0, "latency_s": None}, "zero_energy_is_no_measurement"),
     ({"energy_j": -1.0}, "negative"),
     ({"energy_j": 1e9}, "more_power_than_any_machine"),
+    ({"energy_j": 1e13, "latency_s": None}, "more_energy_than_any_record"),
 ]
 
 
