@@ -180,3 +180,16 @@ def test_a_card_file_that_is_no_yaml_is_told_in_one_line(tmp_path, content):
     with pytest.raises(IsocostError, match=r"not valid YAML|not UTF-8") as caught:
         load_book(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("peak", ["-1", ".nan", "1.0e+300", "[1]"])
+def test_a_broken_card_is_left_out_alone_and_no_packaged_one_stands_in_for_it(tmp_path, peak):
+    name = next(iter(load_book().devices))
+    rest = "source: x, bandwidth_bytes_per_s: 1, memory_bytes: 1, power_limit_w: 1"
+    text = f"cards_version: 1\ndevices:\n  - {{name: {name}, peak_flops_per_s: {{bf16: {peak}}}, {rest}}}\n"
+    (tmp_path / "devices.yaml").write_text(text + f"  - {{name: mine, peak_flops_per_s: null, {rest}}}\n")
+    faults = []
+    book = load_book(tmp_path, faults=faults)
+    assert "mine" in book.devices and name not in book.devices and len(faults) == 1 and f"entry {name}" in str(faults[0])
+    with pytest.raises(IsocostError, match="devices entry"):
+        load_book(tmp_path)
