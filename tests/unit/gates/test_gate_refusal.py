@@ -15,6 +15,8 @@ from isocost import gates
 from isocost.gates import expectations
 from isocost.gates.suites import SUITES
 
+pytestmark = pytest.mark.slow  # hundreds of small imports or banks
+
 WRONG: list[tuple[str, Any]] = [
     ("sample_index", -3),
     ("prompt_tokens", 0),

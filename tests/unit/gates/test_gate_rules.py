@@ -14,6 +14,8 @@ from isocost.errors import IsocostError
 from isocost.gates.queries import core_checks, names
 from isocost.gates.suites import SUITES
 
+pytestmark = pytest.mark.slow  # hundreds of small imports or banks
+
 LAST, BEFORE = N - 1, N - 2
 # rule -> table, column, value, row
 MUTATIONS: dict[tuple[str, str], tuple[str, str, Any, int]] = {

@@ -74,12 +74,24 @@ def test_the_fast_part_carries_the_stamp(tmp_path: Path) -> None:
 
 
 BAD = {
-    "tokens": ["twelve", 1.5, -7, [1, 2], 2.0**63, True],
-    "ms": ["1.5J", "1,500", -2.0, {"a": 1}],
+    "tokens": ["twelve", 1.5, [1, 2], True],
+    "ms": ["1.5J", "1,500", {"a": 1}],
     "ok": ["maybe", 2, [True, False], [2]],
     "id": [None],
-    "k": [-1, 2**31],
 }
+# Numbers of the right kind that the column cannot mean: what they say is lost, the record is not.
+OUT_OF_RANGE = {"tokens": (-7, 2.0**63, 2**53 + 1), "ms": (-2.0,), "k": (-1, 2**31)}
+COLUMN = {"tokens": "output_tokens", "ms": "latency_s", "k": "sample_index"}
+
+
+@pytest.mark.parametrize(("column", "value"), [(column, value) for column, values in OUT_OF_RANGE.items() for value in values])
+def test_a_number_out_of_range_is_null_with_its_reason_and_the_record_stands(tmp_path: Path, column: str, value: float) -> None:
+    path = tmp_path / "t.jsonl"
+    rows = [*files.GENERIC_ROWS, {**files.GENERIC_ROWS[0], column: value}]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    found = load(tmp_path, path)
+    assert found.height == len(rows) and found[COLUMN[column]][-1] is None
+    assert f"{COLUMN[column]}:not_in_range" in found["null_reasons"][-1]
 
 
 @pytest.mark.parametrize(("column", "value"), [(column, value) for column, values in BAD.items() for value in values])
@@ -100,12 +112,6 @@ def test_numbers_that_are_none_become_null_with_a_reason(tmp_path: Path, number:
     frame = load(tmp_path, path)
     assert frame["latency_s"].to_list() == [1.5005, None]
     assert frame["null_reasons"].to_list()[1] == ["latency_s:not_finite"]
-
-
-def test_a_large_integer_keeps_its_last_digit(tmp_path: Path) -> None:
-    path = tmp_path / "t.jsonl"
-    path.write_text(json.dumps({**files.GENERIC_ROWS[0], "tokens": 2**53 + 1}))
-    assert load(tmp_path, path)["output_tokens"].to_list() == [2**53 + 1]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +337,7 @@ def test_verdicts_are_lists_a_sample(tmp_path: Path, suffix: str) -> None:
     assert frame["verification_tokens"].to_list() == [20, 20]
 
 
-@pytest.mark.parametrize("said", [[["perhaps"]], [[2.0]], ["yes, no"], [{"a": 1}]])
+@pytest.mark.parametrize("said", [[["perhaps"]], ["yes, no"], [{"a": 1}]])
 def test_what_is_no_list_of_verdicts_is_refused_with_its_line(tmp_path: Path, said) -> None:
     path = verdict_file(tmp_path, said)
     with pytest.raises(IsocostError, match="line 1"):

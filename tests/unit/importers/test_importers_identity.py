@@ -24,6 +24,8 @@ from isocost.bank.importers.settings import arguments_of, given_settings, stated
 from isocost.errors import IsocostError
 from isocost.tables.imports import build_imported_core
 
+pytestmark = pytest.mark.slow  # hundreds of small imports or banks
+
 FORMATS = [importlib.import_module(f"identities.{info.name}") for info in pkgutil.iter_modules(identities.__path__)]
 
 

@@ -263,7 +263,7 @@ def test_a_source_that_was_set_aside_does_not_stop_the_others(tmp_path, capsys):
     part = two_sources(store, tmp_path) / "part-00000.parquet"
     part.write_bytes(part.read_bytes()[:100])
     assert sealing.set_aside_imports(store.lake)
-    assert main(["--data", str(store.root), "refresh"]) == 2
+    assert main(["--data", str(store.root), "refresh"]) == 3
     told = capsys.readouterr()
     assert "1 of 2 sources could not be read and are in no table" in told.err and "import-bad" in told.err
     assert "import-bad LEFT OUT" in told.out and "Traceback" not in told.err

@@ -72,8 +72,9 @@ def filled(name: str, rows: list[dict]) -> pl.DataFrame:
 class Frames(dict):
     """Tables in memory where a derived table's function expects a store."""
 
-    def read(self, name: str) -> pl.DataFrame:
-        return self.get(name, empty(name))
+    def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+        frame = self.get(name, empty(name))
+        return frame if columns is None else frame.select(columns)
 
 
 def tables(banks) -> Frames:
