@@ -1,12 +1,12 @@
 """Tables as Parquet files: stamped, atomic, the same bytes for the same rows.
 
-Lives here: writing and reading of one table's file, the stamp in the file's key-value metadata and the rule for older stamps.
+Lives here: writing and reading of one table's file, the stamp in the file's key-value metadata and the rule for older stamps. Every file
+carries its own checksum (``isocost.seals``), which is proven before anything of it is read.
 Not here: the raw lake with its parts and manifests (``isocost.bank``) and the published warehouse (``isocost.publish``).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -23,6 +23,7 @@ from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import arrow_schema
+from isocost.seals import BLANK, PARQUET_KEY, SEALED, SEALED_KEY, Damaged, prove_parquet, seal_parquet
 
 ROW_GROUP_ROWS = 100_000
 FrameT = TypeVar("FrameT", pl.DataFrame, pl.LazyFrame)
@@ -63,11 +64,7 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(temporary, arrow.schema, compression="zstd") as writer:
-            for piece in _by_task(arrow, table_name):
-                writer.write_table(piece, row_group_size=ROW_GROUP_ROWS)
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        write_sealed(_by_task(arrow, table_name), temporary)
         temporary.replace(path)
     except OSError as error:
         raise IsocostError(
@@ -79,6 +76,20 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
         with suppress(OSError):  # what could not be written need not be removed
             temporary.unlink(missing_ok=True)
     return path
+
+
+def write_sealed(pieces: Sequence[pa.Table], path: Path) -> None:
+    """Writes tables of one schema as a Parquet file that carries its own checksum and one for each page; durable when this returns.
+
+    Raises:
+        OSError: the place cannot be written.
+    """
+    schema = pieces[0].schema.with_metadata({**(pieces[0].schema.metadata or {}), SEALED_KEY: SEALED})
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+        for piece in pieces:
+            writer.write_table(piece.replace_schema_metadata(schema.metadata), row_group_size=ROW_GROUP_ROWS)
+        writer.add_key_value_metadata({PARQUET_KEY: BLANK})
+    seal_parquet(path)
 
 
 def _by_task(arrow: pa.Table, table_name: str) -> list[pa.Table]:
@@ -95,14 +106,16 @@ def read_stamp(path: Path) -> tuple[str, int]:
 
     Raises:
         IsocostError: the file is missing, is no Parquet file, or was not written by Isocost.
+        Damaged: it is not what was written.
     """
     try:
+        prove_parquet(path)
         # A tenth of the time of Arrow's, which counts with a file for every session and task.
         metadata = pl.read_parquet_metadata(path)
     except FileNotFoundError as error:
         raise IsocostError("there is no such file", where=str(path), remedy="Materialize the table first") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise IsocostError(f"is not a readable Parquet file ({error})", where=str(path)) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise Damaged.of(path, f"is not a readable Parquet file ({error})") from error
     if _TABLE.decode() not in metadata:
         raise IsocostError("carries no isocost stamp", where=str(path), remedy="Bring other people's files in with `isocost import`")
     return metadata[_TABLE.decode()], int(metadata[_VERSION.decode()])
@@ -113,7 +126,7 @@ def _rows(path: Path, where: pl.Expr | None, columns: Sequence[str] | None) -> p
         return _scanned([path], where, columns)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         # Arrow says better what is wrong with a damaged file, and has no panics.
-        frame = pl.from_arrow(pq.read_table(path))
+        frame = pl.from_arrow(pq.read_table(path, page_checksum_verification=True))
         return _cut(frame, where, columns)
 
 
@@ -169,8 +182,8 @@ def read_table(path: Path, table_name: str, where: pl.Expr | None = None, *, col
         raise IsocostError(f"has schema version {version}, this code knows {wanted}", where=str(path), remedy="Upgrade isocost")
     try:
         frame = _rows(path, where, columns) if version == wanted else _rows(path, None, None)
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise IsocostError(f"is damaged ({error})", where=str(path), remedy=f"Materialize {table_name} again") from error
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError) as error:
+        raise Damaged.of(path, f"is damaged ({error})", f"Materialize {table_name} again") from error
     if version == wanted:
         return frame
     while version < wanted:
