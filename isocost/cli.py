@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         return run(arguments)
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; what was written is whole, run the same command again", file=sys.stderr)
         return 130

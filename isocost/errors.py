@@ -24,6 +24,9 @@ class IsocostError(ValueError):
         remedy: what would be right, or what to do next.
     """
 
+    exit_code = 2
+    """What a command that ends with it returns: 2 for a mistake in what was given, 1 for a fault of the machine or of what is stored."""
+
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         """Builds the message ``where: what. remedy``."""
         self.what = what
@@ -35,6 +38,12 @@ class IsocostError(ValueError):
     def __reduce__(self):
         """Keeps the keyword arguments when the error crosses a process boundary."""
         return (_rebuild, (type(self), self.what, self.where, self.remedy))
+
+
+class MachineError(IsocostError):
+    """The machine refuses: no space, a limit, a folder that cannot be written. Nothing is wrong with what was asked."""
+
+    exit_code = 1
 
 
 def _rebuild(cls: type[IsocostError], what: str, where: str, remedy: str) -> IsocostError:

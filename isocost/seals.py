@@ -121,7 +121,28 @@ def seal_parquet(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
-_proven: dict[Path, Identity] = {}
+_proven: dict[Path, tuple[Identity, str]] = {}
+
+
+def is_what_was_sealed(path: Path, digest: str) -> bool:
+    """Whether a file has this SHA-256; it is read once in a process while it stays as it is.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+    """
+    now = identity(path)
+    if _proven.get(path) == (now, digest):
+        return True
+    if checksum(path) != digest:
+        return False
+    _remember(path, now, digest)
+    return True
+
+
+def _remember(path: Path, now: Identity, digest: str) -> None:
+    if len(_proven) >= _PROVEN_AT_MOST:
+        _proven.clear()
+    _proven[path] = (now, digest)
 
 
 def prove_parquet(path: Path) -> bool:
@@ -135,7 +156,7 @@ def prove_parquet(path: Path) -> bool:
         FileNotFoundError: there is none.
     """
     now = identity(path)
-    if _proven.get(path) == now:
+    if _proven.get(path) == (now, "own"):
         return True
     try:
         place = _digest_place(path)
@@ -148,9 +169,7 @@ def prove_parquet(path: Path) -> bool:
         raise IsocostError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     if not matches:
         raise Damaged.of(path, "is damaged: it does not match its own checksum", "`isocost refresh` builds a derived file again")
-    if len(_proven) >= _PROVEN_AT_MOST:
-        _proven.clear()
-    _proven[path] = now
+    _remember(path, now, "own")
     return True
 
 
