@@ -44,10 +44,16 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
             if is_single:
                 raise
             damaged[session_id] = str(error)
-            refresh.leave_out(place, session_id, ledger)
+            if refresh.keep_or_leave_out(place, session_id, error, ledger):
+                context.log.error("kept %s as it was: %s", session_id, error)
+                _tell(context, session_id, {name: {"kept_as_it_was": str(error)} for name in refresh.CORE_OF_SESSION})
+                continue
             context.log.error("left out %s: %s", session_id, error)
             _tell(context, session_id, {name: {"dagster/row_count": 0, "left_out": str(error)} for name in refresh.CORE_OF_SESSION})
             continue
+        for note in one.set_aside:
+            damaged[session_id] = "; ".join(filter(None, (damaged.get(session_id), note)))
+            context.log.error("%s: %s", session_id, note)
         context.log.info("%s %s", "unchanged" if one.is_reused else "curated", session_id)
         told = {
             name: {"dagster/row_count": rows, "dagster/uri": str(place.path(name, session_id)), "is_unchanged": one.is_reused}

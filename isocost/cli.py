@@ -1,4 +1,4 @@
-"""The command line: ``isocost plan | import | bank | compare | refresh | doctor``.
+"""The command line: ``isocost plan | import | bank | compare | refresh | forget | doctor``.
 
 Lives here: arguments and printing. Not here: what the commands do. Long computations import their rooms inside the command, so that
 ``isocost --help`` answers at once. Running a sweep through Dagster is ``python -m pipelines.run``.
@@ -106,6 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser("refresh", help="bring everything derived up to date with what is banked")
     again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
     again.set_defaults(run=_refresh)
+
+    gone = commands.add_parser("forget", help="take a session or imported source out of every table for good")
+    gone.add_argument("source", help="its name, as refresh prints it; planning or importing it again takes this back")
+    gone.set_defaults(run=_forget)
 
     look = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
     look.set_defaults(run=_doctor, makes_root=True)  # asks nothing of a data root
@@ -243,6 +247,15 @@ def _doctor(arguments: argparse.Namespace) -> int:
         print(f"  {'yes' if finding.is_there else 'no ':<4}{finding.name:<28}{finding.detail}")
         if finding.remedy:
             print(f"      {'':<28}{finding.remedy}")
+    return 0
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    from isocost import refresh
+    from isocost.store import Store
+
+    rows = refresh.forget(Store(arguments.data.resolve()), arguments.source)
+    print(f"{arguments.source}: its {rows} rows leave every table with the next `isocost refresh`; what lies in the lake stays there")
     return 0
 
 

@@ -62,6 +62,7 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
         asked = _asked(store, session, path)
         _write_session(store, _merged(store, session, asked))
         _write(_asked_file(store, session.session_id), sealed_json(asked, sort_keys=True))
+        forgotten_file(store, session.session_id).unlink(missing_ok=True)
     place, note = sweep_note(store.root, spec, path)
     if note is None:
         place.unlink(missing_ok=True)
@@ -196,6 +197,7 @@ def bring_in(
         report = replace(report, warnings=(*report.warnings, told))
     told = {"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format, "verifier": judge}
     _write(source, sealed_json(told))
+    forgotten_file(store, session_id).unlink(missing_ok=True)
     return report
 
 
@@ -311,9 +313,19 @@ def _import_id(store: Store, session_id: str) -> str | None:
 
 
 def known_sources(store: Store) -> list[str]:
-    """Every session and imported source of the store, sorted."""
+    """Every session and imported source of the store that is not meant to be gone, sorted."""
     sources = [path.stem for path in (store.lake / "sessions").glob("*.source")]
-    return sorted({*store.session_ids(), *sources})
+    return sorted({*store.session_ids(), *sources} - forgotten_sources(store))
+
+
+def forgotten_file(store: Store, session_id: str) -> Path:
+    """The note that a source is meant to be in no table."""
+    return store.root / "forgotten" / f"{session_id}.json"
+
+
+def forgotten_sources(store: Store) -> set[str]:
+    """Sources that are meant to be in no table; planning or importing them again takes that back."""
+    return {path.stem for path in (store.root / "forgotten").glob("*.json")}
 
 
 def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, IsocostError]:
@@ -325,7 +337,7 @@ def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, Isoco
         store: where the lake lies.
         curated: ids that have core tables; tells the name of an import whose manifest is damaged, too.
     """
-    known, files = set(known_sources(store)), Files(store.lake)
+    known, files = {*known_sources(store), *forgotten_sources(store)}, Files(store.lake)
     lost = {}
     for session_id in session_ids(files):
         if session_id in known or not (manifest_names(files, session_id) or any(part_names(files, table, session_id) for table in FOLDERS)):

@@ -9,7 +9,6 @@ call is named here, too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +16,10 @@ from typing import TYPE_CHECKING
 from isocost.curate import (
     CARDS,
     CORE_OF_SESSION,
-    GROUP,
     Curated,
     Held,
     cards_fingerprint,
     curate_session,
-    forget_vanished,
     held_by_sessions,
     leave_out,
     write_cards,
@@ -30,6 +27,8 @@ from isocost.curate import (
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.intake import bring_in, card_book, clashes, known_sources, lost_sources, plan_sweep, raw_rows
+from isocost.ledger import Ledger
+from isocost.losses import refuse_fewer_sources
 from isocost.parts import (
     PARTS,
     STEPS,
@@ -42,8 +41,10 @@ from isocost.parts import (
     derive_strategies,
     derive_summary,
 )
-from isocost.pieces import Ledger, Rows, code_fingerprint, point_piece, task_piece
+from isocost.pieces import Rows, code_fingerprint, point_piece, task_piece
+from isocost.seals import Damaged, prove_parquet
 from isocost.settings import read_settings, replay_options
+from isocost.sources import curate_all, forget, keep_or_leave_out, sources_of
 from isocost.store import WHOLE, Store
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ __all__ = [
     "derive_session_costs",
     "derive_strategies",
     "derive_summary",
+    "forget",
+    "keep_or_leave_out",
     "known_sources",
     "leave_out",
     "lost_sources",
@@ -193,46 +196,53 @@ def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
 def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     """Brings every derived table up to date with what is banked, then publishes; yields each step when it is done.
 
-    A session or source whose bank is damaged does not stop the others: it is left out of every table; one whose session
-    or source file is lost keeps the core tables that it has. Where nothing at all can be read, what is published stays.
+    A session or source that cannot be curated does not stop the others: its tables stay as they were where they are sound, else it is in
+    none, and it is named. A damaged part of the bank is set aside and named; a derived file that is not what was written is built again
+    and named. Where nothing at all can be read, what is published stays.
 
     Args:
         store: the data root.
         force: build every piece, whether it fits or not.
 
     Raises:
+        Refused: sources hold fewer rows than are known of them, and nothing accounts for that; nothing is published then.
         IsocostError: a card file or the settings are broken, nothing was touched then; or at the end, when all else is published:
             what was left out, and why.
     """
     card_book(store)  # every session is costed with it: broken, it would leave each of them out
     read_settings(store.root)
-    ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
-    for session_id in forget_vanished(store, ledger):
-        yield Derived(f"{session_id} gone", {}, 0, 0)
-    sources = known_sources(store)
-    for session_id in sources:
+    ledger, met = Ledger(store), set()
+    while True:
         try:
-            done = curate_session(store, session_id, force=force, ledger=ledger)
-        except IsocostError as error:
-            leave_out(store, session_id, ledger)
-            left_out.append(IsocostError(f"{session_id}: {error.what}", where=error.where, remedy=error.remedy))
-            yield Derived(f"{session_id} LEFT OUT", {}, 0, 0)
+            yield from _everything(store, ledger, force)
+            return
+        except Damaged as damage:
+            # Found only when it was read, since nothing of the file's outside had changed. What wrote it writes it again.
+            if damage.path is None or damage.path in met or not ledger.distrust(damage.path):
+                raise
+            met.add(damage.path)
+            yield _told(store, damage.path, damage.what)
+
+
+def _everything(store: Store, ledger: Ledger, force: bool) -> Iterator[Derived]:
+    counts, rows, failed, kept, partly = {True: 0, False: 0}, 0, {}, 0, []
+    for session_id, done in curate_all(store, ledger, force=force):
+        if isinstance(done, IsocostError):
+            is_kept = keep_or_leave_out(store, session_id, done, ledger)
+            kept += is_kept
+            failed[session_id] = _failure(session_id, done, is_kept)
+            yield Derived(f"{session_id} {'KEPT AS IT WAS' if is_kept else 'LEFT OUT'}", {}, 0, 0)
             continue
         counts[done.is_reused] += 1
         rows += sum(done.rows.values())
+        if done.set_aside:
+            partly.append(IsocostError(f"{session_id}: {'; '.join(done.set_aside)}"))
+            yield Derived(f"{session_id} PARTLY SET ASIDE", {}, 0, 0)
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
-    lost, kept = lost_sources(store, ledger.pieces("core", GROUP)), 0
-    for session_id, error in lost.items():
-        is_kept = store.path("core_samples", session_id).exists()
-        kept += is_kept
-        fate = "its tables stay as they were" if is_kept else "it is in no table"
-        what = f"{session_id}: {error.what}, {fate}; what it measured lies in the lake"
-        left_out.append(IsocostError(what, where=error.where, remedy=error.remedy))
-        yield Derived(f"{session_id} {'KEPT AS IT WAS' if is_kept else 'LEFT OUT'}", {}, 0, 0)
-    told = f"{len(left_out)} of {len(sources) + len(lost)} sources could not be read"
-    why = "\n".join(f"  {error}" for error in left_out)
-    if left_out and not store.files("core_samples") and store.warehouse.exists():
+    told = f"{len(failed)} of {sum(counts.values()) + len(failed)} sources could not be read"
+    why = "\n".join(f"  {error}" for error in [*failed.values(), *partly])
+    if failed and not store.files("core_samples") and store.warehouse.exists():
         raise IsocostError(f"{told} and no other is banked; what was published before stays as it was", remedy=why)
     yield Derived("core", {"core": rows}, counts[False], counts[True], "sessions")
     cards = write_cards(store, force=force, ledger=ledger)
@@ -241,37 +251,56 @@ def everything(store: Store, *, force: bool = False) -> Iterator[Derived]:
     for step in STEPS:
         yield derive(store, step, force=force, ledger=ledger, held=held)
     yield from _published(store, ledger, force=force)
-    if left_out:
+    for path, what in sorted(ledger.harmed.items()):
+        yield _told(store, path, what)
+    ledger.harmed.clear()
+    if failed:
         fate = "are in no table or as they were before" if kept else "are in no table"
         raise IsocostError(f"{told} and {fate}; the rest is published", remedy=why)
+    if partly:
+        raise PartlySetAside(f"{len(partly)} sources had damaged parts, which are in no table; the rest is published", remedy=why)
+
+
+class PartlySetAside(IsocostError):
+    """All was published but what had to be set aside."""
+
+    exit_code = 1
+
+
+def _failure(session_id: str, error: IsocostError, is_kept: bool) -> IsocostError:
+    fate = "its tables stay as they were" if is_kept else "it is in no table"
+    what = f"{session_id}: {error.what}, {fate}; what it measured lies in the lake"
+    return IsocostError(what, where=error.where, remedy=error.remedy)
+
+
+def _told(store: Store, path: Path, what: str) -> Derived:
+    """That a derived file had to be written again."""
+    return Derived(f"{path.relative_to(store.root)} BUILT AGAIN, it {what}", {}, 0, 0)
 
 
 def _published(store: Store, ledger: Ledger, *, force: bool) -> Iterator[Derived]:
     """Publishes, unless what is published was made from these very files and lies there as it was written."""
-    inputs = [
-        [path.relative_to(store.root).as_posix(), ledger.sum_of(path)] for name in store.stored_tables() for path in store.files(name)
-    ]
+    paths = [path for name in store.stored_tables() for path in store.files(name)]
+    inputs = [[path.relative_to(store.root).as_posix(), ledger.sum_of(path)] for path in paths]
     fingerprint = sha256_hex({"inputs": inputs, "code": code_fingerprint()})
     known = None if force else ledger.find("out", "published", WHOLE)
     if known is not None and known.fingerprint == fingerprint:
         yield from (Derived(name, {name: rows}, 0, 1, "publication") for name, rows in known.rows.items())
         return
-    ledger.drop("out", "published", WHOLE, ())
-    from isocost.publish.handover import Handover
+    before = ledger.recall("out", "published", WHOLE)
+    sources = {source: rows for source, rows in sources_of(store, ledger).items() if rows}
+    refuse_fewer_sources(store, {} if before is None else before.told.get("sources", {}), sources)
+    for path in paths:
+        prove_parquet(path)
+    from isocost.publish.together import publish
 
-    # The exports read every table and hand it to the other two; Polars and DuckDB leave the interpreter free meanwhile.
-    handover = Handover(store.stored_tables())
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        exports, warehouse, page = (
-            pool.submit(publish, store, handover) for publish in (publish_exports, publish_warehouse, publish_report)
-        )
-        rows = {"warehouse": warehouse.result().rows}
-        yield Derived("warehouse", rows, 0, 0)
-        tables = exports.result().rows
-        yield Derived("exports", tables, 0, 0)
-        written = [store.warehouse, page.result(), *sorted(store.exports / f"{name}.parquet" for name in tables)]
-    if not warehouse.result().failures and not exports.result().failures:
-        ledger.note("out", "published", WHOLE, fingerprint, written, rows | {"exports": sum(tables.values())})
+    done = publish(store)
+    rows = {"warehouse": done.warehouse.rows, "exports": sum(done.exports.rows.values())}
+    yield from (Derived(name, {name: count}, 0, 0) for name, count in rows.items())
+    if done.warehouse.failures or done.exports.failures:
+        ledger.drop("out", "published", WHOLE, ())
+    else:
+        ledger.note("out", "published", WHOLE, fingerprint, done.files, rows, told={"sources": sources})
 
 
 def publish_warehouse(store: Store, handover: Handover | None = None) -> WarehouseReport:

@@ -197,7 +197,7 @@ class Files:
         if not self.is_local:
             return False
         try:
-            with Path(self._base, path).open("rb") as handle:
+            with os.fdopen(os.open(Path(self._base, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return False
         except FileNotFoundError:

@@ -75,11 +75,10 @@ def _take(files: Files, handle: int, place: int, point: str, what: str) -> None:
 
 def _alive(files: Files) -> list[str]:
     """The sessions that are being generated now, each with its process."""
-    found = []
+    found, own = [], f"process {os.getpid()} "
     for name in files.names(layout.LOCKS):
         path = f"{layout.LOCKS}/{name}"
         if name.startswith("session-") and files.is_locked(path):
-            found.append(
-                f"{name.removeprefix('session-').removesuffix('.lock')}: {files.read(path)[:200].decode(errors='replace').strip()}"
-            )
+            holder = files.read(path)[:200].decode(errors="replace").strip()
+            found += [] if holder.startswith(own) else [f"{name.removeprefix('session-').removesuffix('.lock')}, {holder}"]
     return found

@@ -141,6 +141,19 @@ def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, poi
     return frame if point_ids is None else frame.filter(pl.col("point_id").is_in(list(point_ids)))
 
 
+def prove_session(lake: str | Path, session_id: str) -> None:
+    """Holds every part of a session to its sealed checksum; each is read once in a process while it stays as it is.
+
+    Raises:
+        Damaged: a part or manifest is not what was sealed.
+        IsocostError: one is missing.
+    """
+    files = Files(lake)
+    for table in layout.FOLDERS:
+        for path, entry in raw_parts(lake, table, session_id):
+            _prove(files, path, entry)
+
+
 _REMEDY = "Run `isocost bank verify` for the whole story, `--repair` to set it aside and have its samples generated again"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
-GROUND = {"capabilities", "schema", "errors", "hashing", "store", "sql", "__init__"}
+GROUND = {"capabilities", "schema", "errors", "hashing", "seals", "store", "sql", "__init__"}
 TOP = {
     "doctor",
     "settings",
@@ -23,7 +23,11 @@ TOP = {
     "intake",
     "curate",
     "parts",
+    "ledger",
+    "losses",
     "pieces",
+    "proof",
+    "sources",
     "cli",
     "__main__",
 }

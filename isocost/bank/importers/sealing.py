@@ -291,6 +291,17 @@ def read_import(lake: Path, source_slug: str, import_id: str) -> pl.DataFrame:
         raise IsocostError(f"a part of this import cannot be read ({said})", where=str(folder), remedy=_ASIDE) from error
 
 
+def prove_import(lake: Path, source_slug: str, import_id: str) -> None:
+    """Holds every part of an import to its sealed checksum; each is read once in a process while it stays as it is.
+
+    Raises:
+        Damaged: its manifest or a part is not what was sealed.
+        IsocostError: one is missing.
+    """
+    folder = imports_root(lake) / f"source={source_slug}" / f"import={import_id}"
+    _proven_parts(folder, _read_manifest(folder))
+
+
 _ASIDE = "Set it aside with `isocost bank verify LAKE --repair`, then import the source again under the same name"
 
 
