@@ -71,7 +71,8 @@ def refusal(losses: Sequence[Less]) -> Refused:
     """Why nothing is published: every source with its rows."""
     told = "\n".join(f"  {loss.source}: {loss.found} of {loss.known} rows" for loss in losses[:20])
     more = f"\n  and {len(losses) - 20} more sources" if len(losses) > 20 else ""
-    what = f"{len(losses)} sources hold fewer rows than are known of them, so that nothing was published; what stood there is as it was"
+    who = "1 source holds fewer rows than are known of it" if len(losses) == 1 else f"{len(losses)} sources hold fewer rows than are known"
+    what = f"{who}, so that nothing was published; what stood there is as it was"
     return Refused(what, where=losses[0].where, remedy=f"{_REMEDY}\n{told}{more}")
 
 
@@ -165,10 +166,22 @@ def _gone_of_import(store: Store, session_id: str, known: Mapping[str, Mapping[s
     facts = source_facts(store, session_id)
     slug, import_id = facts["source_slug"], facts["import_id"]
     parts = {name.split("/")[1]: rows for name, rows in known.get("raw_imports", {}).items() if name.split("/")[0] == import_id}
-    if not parts or is_set_aside(store.lake, slug, import_id):
-        return 0  # another import counts now, as somebody said under the source's name
     folder = imports_root(store.lake) / f"source={slug}" / f"import={import_id}"
+    if not parts or (not folder.exists() and is_set_aside(store.lake, slug, import_id)):
+        return 0  # another import counts now, as somebody said under the source's name; or it is in quarantine
     return sum(rows for name, rows in parts.items() if not (folder / name).is_file())
+
+
+def is_in_quarantine(store: Store, session_id: str) -> bool:
+    """Whether all of an imported source is in quarantine; a session's parts are set aside one by one."""
+    if not session_id.startswith(IMPORT_PREFIX):
+        return False
+    try:
+        facts = source_facts(store, session_id)
+    except IsocostError:
+        return False
+    slug, import_id = facts["source_slug"], facts["import_id"]
+    return not (imports_root(store.lake) / f"source={slug}" / f"import={import_id}").exists() and is_set_aside(store.lake, slug, import_id)
 
 
 def remember_forgotten(store: Store, session_id: str, rows: int) -> Path:

@@ -14,7 +14,7 @@ from isocost.curate import CORE_OF_SESSION, GROUP, Curated, SetAside, curate_ses
 from isocost.errors import IsocostError
 from isocost.intake import forgotten_sources, known_sources, lost_sources
 from isocost.ledger import Ledger
-from isocost.losses import Less, known_rows, refusal, remember_forgotten
+from isocost.losses import Less, is_in_quarantine, known_rows, refusal, remember_forgotten
 from isocost.schema.registry import table as table_of
 from isocost.store import Store
 
@@ -56,7 +56,8 @@ def keep_or_leave_out(store: Store, session_id: str, error: IsocostError, ledger
     Returns:
         Whether its tables stayed.
     """
-    if not isinstance(error, SetAside) and ledger.find("core", GROUP, session_id) is not None:
+    is_aside = isinstance(error, SetAside) or is_in_quarantine(store, session_id)
+    if not is_aside and ledger.find("core", GROUP, session_id) is not None:
         try:
             for name in CORE_OF_SESSION:
                 store.read_only(name, [session_id], columns=[table_of(name).keys[0]])

@@ -136,7 +136,7 @@ def test_bytes_that_changed_under_the_old_time_are_found(bank: Bank) -> None:
     data[len(data) // 2] ^= 4
     part.write_bytes(data)
     os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
-    with pytest.raises(curate.SetAside, match="SHA-256 is not the sealed one.*set aside"):
+    with pytest.raises(curate.SetAside, match=r"SHA-256 is not the sealed one.*set aside"):
         bank.refresh()
     assert not part.exists() and list((bank.store.lake / "raw" / "quarantine").rglob("part-*.parquet"))
 
