@@ -94,9 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
     bring.set_defaults(run=_import, makes_root=True)
 
-    bank = commands.add_parser("bank", help="prove the raw lake")
+    bank = commands.add_parser("bank", help="prove the raw lake, and all that is derived from it")
     bank_cli.add_arguments(bank)
-    bank.set_defaults(run=bank_cli.run_command)
+    bank.set_defaults(run=_bank)
 
     pair = commands.add_parser("compare", help="say how two outcomes differ, problem by problem")
     pair.add_argument("first", help="outcome_id, as in out_strategy_outcomes; its beginning is enough")
@@ -248,6 +248,21 @@ def _doctor(arguments: argparse.Namespace) -> int:
         if finding.remedy:
             print(f"      {'':<28}{finding.remedy}")
     return 0
+
+
+def _bank(arguments: argparse.Namespace) -> int:
+    from isocost.bank import cli as bank_cli
+    from isocost.proof import verify_store
+    from isocost.store import Store
+
+    code = bank_cli.run_command(arguments)
+    if arguments.lake or arguments.session:  # a bank alone, or one session of it
+        return code
+    report = verify_store(Store(arguments.data.resolve()))
+    for fault in report.faults:
+        print(fault)
+    print(f"{report.files} session files, derived tables and published files read: {len(report.faults) or 'no'} faults")
+    return 1 if report.faults else code
 
 
 def _forget(arguments: argparse.Namespace) -> int:

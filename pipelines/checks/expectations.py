@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from assets.resources import StoreResource
+from isocost.schema.parquet import read_table
 from isocost.schema.registry import table as table_of
 from pipelines.checks.gx import Outcome, Rule, judge
 from pipelines.checks.sessions import naming, partition_keys, severity
@@ -53,7 +54,7 @@ def suite_check(
     def expectations(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
         place = store.open()
         wanted = {key: place.path(asset, key) for key in partition_keys(context)}
-        frames = {key: pl.read_parquet(path, hive_partitioning=False, glob=False) for key, path in wanted.items() if path.exists()}
+        frames = {key: read_table(path, asset) for key, path in wanted.items() if path.exists()}
         if not frames:
             return dg.AssetCheckResult(passed=False, description="nothing is materialized yet")
         # What two sessions hold under one key is one row of the table.
