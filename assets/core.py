@@ -41,13 +41,20 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
             # Who asks for one session by hand wants it computed.
             one = refresh.curate_session(place, session_id, force=is_single, ledger=ledger)
         except IsocostError as error:
-            refresh.leave_out(place, session_id, ledger, error=error)
+            is_kept = refresh.keep_or_leave_out(place, session_id, error, ledger)
             if is_single:
                 raise
             damaged[session_id] = str(error)
+            if is_kept:
+                context.log.error("kept %s as it was: %s", session_id, error)
+                _tell(context, session_id, {name: {"kept_as_it_was": str(error)} for name in refresh.CORE_OF_SESSION})
+                continue
             context.log.error("left out %s: %s", session_id, error)
             _tell(context, session_id, {name: {"dagster/row_count": 0, "left_out": str(error)} for name in refresh.CORE_OF_SESSION})
             continue
+        for note in one.set_aside:
+            damaged[session_id] = "; ".join(filter(None, (damaged.get(session_id), note)))
+            context.log.error("%s: %s", session_id, note)
         context.log.info("%s %s", "unchanged" if one.is_reused else "curated", session_id)
         for sentence in one.refused:
             context.log.error("%s: %s", session_id, sentence)

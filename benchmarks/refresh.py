@@ -30,7 +30,18 @@ import numpy as np
 from isocost.bank.files import Files
 from isocost.bank.writer import open_run
 from isocost.store import Store
-from isocost.sweep.models import Budget, EngineConfig, ModelVariant, PlannedPoint, PromptSpec, Sampling, Session, TaskSpec, make_point
+from isocost.sweep.models import (
+    Budget,
+    EngineConfig,
+    ModelVariant,
+    PlannedPoint,
+    PromptSpec,
+    Sampling,
+    Session,
+    TaskSpec,
+    make_point,
+    session_json,
+)
 from isocost.tasks import load_problems
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -117,7 +128,7 @@ def bank(store: Store, sources: Path, layout: Layout, number: int, tasks: tuple[
     session = _session(sources, layout, number, tasks)
     path = store.session_file(session.session_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(session.model_dump_json(indent=1), encoding="utf-8")
+    path.write_bytes(session_json(session))
     info = {
         "versions": {"isocost": "0", "vllm": "0"},
         "engine": {"device": "cpu", "resolved": {"max_num_seqs": 32}},

@@ -1,4 +1,4 @@
-"""The command line: ``isocost plan | import | bank | compare | refresh | doctor``.
+"""The command line: ``isocost plan | import | bank | compare | refresh | forget | doctor``.
 
 Lives here: arguments and printing. Not here: what the commands do. Long computations import their rooms inside the command, so that
 ``isocost --help`` answers at once. Running a sweep through Dagster is ``python -m pipelines.run``.
@@ -26,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0 when it did what it says, 1 when it found faults, 2 for a mistake in the input, 3 when it did all but what it names.
+        0 when it did what it says, 1 when it found faults or the machine refused, 2 for a mistake in the input, 3 when it did all but what
+        it names.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -39,10 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         return run(arguments)
     except PartialError as error:
         print(f"partial: {error}", file=sys.stderr)
-        return 3
+        return error.exit_code
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted; what was written is whole, run the same command again", file=sys.stderr)
         return 130
@@ -101,9 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
     bring.set_defaults(run=_import, makes_root=True)
 
-    bank = commands.add_parser("bank", help="prove the raw lake")
+    bank = commands.add_parser("bank", help="prove the raw lake, and all that is derived from it")
     bank_cli.add_arguments(bank)
-    bank.set_defaults(run=bank_cli.run_command)
+    bank.set_defaults(run=_bank)
 
     pair = commands.add_parser("compare", help="say how two outcomes differ, problem by problem")
     pair.add_argument("first", help="outcome_id, as in out_strategy_outcomes; its beginning is enough")
@@ -118,6 +119,10 @@ def _parser() -> argparse.ArgumentParser:
         help="what it may take, such as 4GiB (default: $ISOCOST_MEMORY, else half of what is free); what does not fit goes in chunks",
     )
     again.set_defaults(run=_refresh)
+
+    gone = commands.add_parser("forget", help="take a session or imported source out of every table for good")
+    gone.add_argument("source", help="its name, as refresh prints it; planning or importing it again takes this back")
+    gone.set_defaults(run=_forget)
 
     look = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
     look.set_defaults(run=_doctor, makes_root=True)  # asks nothing of a data root
@@ -252,6 +257,30 @@ def _doctor(arguments: argparse.Namespace) -> int:
         print(f"  {'yes' if finding.is_there else 'no ':<4}{finding.name:<28}{finding.detail}")
         if finding.remedy:
             print(f"      {'':<28}{finding.remedy}")
+    return 0
+
+
+def _bank(arguments: argparse.Namespace) -> int:
+    from isocost.bank import cli as bank_cli
+    from isocost.proof import verify_store
+    from isocost.store import Store
+
+    code = bank_cli.run_command(arguments)
+    if arguments.lake or arguments.session:  # a bank alone, or one session of it
+        return code
+    report = verify_store(Store(arguments.data.resolve()))
+    for fault in report.faults:
+        print(fault)
+    print(f"{report.files} session files, derived tables and published files read: {len(report.faults) or 'no'} faults")
+    return 1 if report.faults else code
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    from isocost import refresh
+    from isocost.store import Store
+
+    rows = refresh.forget(Store(arguments.data.resolve()), arguments.source)
+    print(f"{arguments.source}: its {rows} rows leave every table with the next `isocost refresh`; what lies in the lake stays there")
     return 0
 
 

@@ -7,10 +7,8 @@ Lives here: what a session's core tables are made from, and their building and w
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,18 @@ from typing import Any
 import polars as pl
 
 from isocost import gates
-from isocost.bank.importers.sealing import import_manifest, imports_root
-from isocost.bank.layout import manifest_folder, part_folder
-from isocost.bank.reader import read_manifests
+from isocost.bank.importers.sealing import import_manifest, prove_import, set_aside_damaged
+from isocost.bank.layout import FOLDERS, manifest_folder, part_folder
+from isocost.bank.reader import prove_session, read_manifests
+from isocost.bank.verify import repair_bank
 from isocost.errors import IsocostError, one_source
 from isocost.hashing import sha256_hex
-from isocost.intake import card_book, known_sources, lost_sources, raw_rows, source_facts
-from isocost.pieces import Ledger, checksum, code_fingerprint
+from isocost.intake import card_book, raw_rows, source_facts
+from isocost.ledger import Ledger, Record
+from isocost.losses import banked, refuse_less
+from isocost.pieces import checksum, code_fingerprint
 from isocost.schema.frames import empty
+from isocost.seals import Damaged, identity, unsealed_json
 from isocost.settings import read_settings
 from isocost.store import IMPORT_PREFIX, SHARED, Store
 from isocost.sweep import read_session
@@ -58,11 +60,13 @@ class Curated:
         rows: rows by table.
         is_reused: whether its core tables stood already and fit what is banked.
         refused: what critical rules refused, a sentence for each rule (``isocost.gates``).
+        set_aside: one sentence for every damaged part or import that was moved to quarantine on the way.
     """
 
     rows: dict[str, int]
     is_reused: bool
     refused: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,23 +91,66 @@ def curate_session(store: Store, session_id: str, *, force: bool = False, ledger
         ledger: records that were opened already.
 
     Raises:
+        Less: fewer rows are banked than its core tables were made from, and nothing says why.
         IsocostError: nothing is banked under this id, what is banked is damaged, or anything else in it cannot be worked on.
     """
+    ledger = ledger or Ledger(store)
     with one_source(session_id):
-        return _curated(store, session_id, force, ledger or Ledger(store))
+        try:
+            return _curated(store, session_id, force, ledger)
+        except Damaged as damage:
+            notes = _set_aside(store, session_id)
+            if not notes:
+                raise
+            try:
+                return replace(_curated(store, session_id, force, ledger), set_aside=notes)
+            except IsocostError as error:
+                # A whole import is set aside at once: nothing of it is left to be curated.
+                told = f"{damage.what}; {'; '.join(notes)}"
+                raise SetAside(told, where=damage.where, remedy=error.remedy or damage.remedy) from error
+
+
+class SetAside(IsocostError):
+    """All that a source holds was damaged and is in quarantine now."""
+
+    exit_code = 1
+
+
+def _set_aside(store: Store, session_id: str) -> tuple[str, ...]:
+    """Moves what is damaged of a source's bank to quarantine; nothing where that cannot be done now."""
+    try:
+        if session_id.startswith(IMPORT_PREFIX):
+            facts = source_facts(store, session_id)
+            return tuple(set_aside_damaged(store.lake, facts["source_slug"], facts["import_id"]))
+        return tuple(note for note in repair_bank(store.lake, session_id) if "set aside" in note)
+    except (IsocostError, OSError):  # a run is writing to it, the lake is read-only, or the source's own file is what is damaged
+        return ()
 
 
 def _curated(store: Store, session_id: str, force: bool, ledger: Ledger) -> Curated:
-    wanted = _fingerprint(store, session_id)
-    known = None if force else ledger.find("core", GROUP, session_id)
+    rest, lying = _made_from(store, session_id)
+    seen = sha256_hex([rest, lying.listed])
+    remembered = ledger.recall("core", GROUP, session_id)
+    known = None if force or remembered is None else ledger.find("core", GROUP, session_id)
+    if known is not None and known.told.get("seen") == seen:
+        return _reused(known)
+    refuse_less(store, session_id, remembered)
+    wanted = sha256_hex([rest, lying.content()])
     if known is not None and known.fingerprint == wanted:
-        return Curated(known.rows, True, tuple(known.told.get("refused", ())))
+        # Touched or copied, and the same by name, size and manifest: proven, it needs no grading again.
+        _prove(store, session_id)
+        ledger.retell("core", GROUP, session_id, known, {**known.told, "seen": seen})
+        return _reused(known)
     frames = _core_of_import(store, session_id) if session_id.startswith(IMPORT_PREFIX) else _core_of_session(store, session_id)
     judged = gates.through({name: frames.get(name, empty(name)) for name in CORE_OF_SESSION if name != gates.CHECKS}, session_id)
-    points = {task: sorted(points) for task, points in _held(judged.frames).points.items()}
     refused = gates.refused(judged.outcomes)
-    record = ledger.write("core", GROUP, session_id, wanted, judged.frames, told={"points": points, "refused": refused})
-    return Curated(record.rows, False, tuple(refused))
+    told: dict[str, Any] = {"points": {task: sorted(points) for task, points in _held(judged.frames).points.items()}}
+    told |= {"refused": refused, "seen": seen, "banked": banked(store, session_id)}
+    return Curated(ledger.write("core", GROUP, session_id, wanted, judged.frames, told=told).rows, False, tuple(refused))
+
+
+def _reused(known: Record) -> Curated:
+    return Curated(known.rows, True, tuple(known.told.get("refused", ())))
 
 
 def leave_out(store: Store, session_id: str, ledger: Ledger | None = None, *, error: IsocostError | None = None) -> None:
@@ -111,22 +158,6 @@ def leave_out(store: Store, session_id: str, ledger: Ledger | None = None, *, er
     (ledger or Ledger(store)).drop("core", GROUP, session_id, CORE_OF_SESSION)
     if error is not None:
         store.write(gates.left_out(error, session_id), gates.CHECKS, session_id)
-
-
-def forget_vanished(store: Store, ledger: Ledger) -> list[str]:
-    """Takes sessions out of the core tables that were curated here and are known no more; their ids.
-
-    Core tables that came without their lake are left alone, and those of a session whose raw parts still lie in the lake.
-    """
-    if not (store.lake / "sessions").is_dir():
-        return []
-    judged = {path.stem.removeprefix("session=") for path in store.files(gates.CHECKS)}  # one that was left out has no record
-    unknown = {*ledger.pieces("core", GROUP), *judged} - set(known_sources(store))
-    gone = sorted(unknown - lost_sources(store, unknown).keys()) if unknown else []
-    for session_id in gone:
-        leave_out(store, session_id, ledger)
-        shutil.rmtree(_verdicts(store, session_id), ignore_errors=True)
-    return gone
 
 
 def held_by_sessions(store: Store, ledger: Ledger) -> dict[str, Held]:
@@ -147,41 +178,68 @@ def _held(frames: Frames) -> Held:
     return Held({str(key[0]): frozenset(part["point_id"]) for key, part in pairs.sort("task").group_by("task", maintain_order=True)})
 
 
-def _fingerprint(store: Store, session_id: str) -> str:
-    """Of everything that a session's core tables are made from.
+@dataclass(frozen=True)
+class Lying:
+    """The files in the lake that a source's core tables are made from.
 
-    Sealed parts count by name, size and time of change: a part that was touched is read and proven again.
+    Attributes:
+        root: the lake.
+        listed: path relative to the lake, and what changes when the file is touched.
     """
-    root = store.lake
+
+    root: Path
+    listed: list[list[str | int]]
+
+    def content(self) -> list[list[str | int]]:
+        """The same by what they hold: parts by name and size, for their manifests have their checksums; other files by their own."""
+        return [
+            [str(name), int(size) if str(name).endswith(".parquet") else checksum(self.root / str(name))] for name, size, *_ in self.listed
+        ]
+
+
+def _made_from(store: Store, session_id: str) -> tuple[str, Lying]:
+    """Everything that a session's core tables are made from: all but the lake's files in one checksum, and those."""
     if session_id.startswith(IMPORT_PREFIX):
         facts = source_facts(store, session_id)
         told: dict[str, Any] = {"source": facts}
-        files = _listed(imports_root(root) / f"source={facts['source_slug']}" / f"import={facts['import_id']}")
+        folders = [f"raw/imports/source={facts['source_slug']}/import={facts['import_id']}"]
     else:
         path = store.session_file(session_id)
         if not path.exists():
             raise IsocostError("was never planned here", where=f"session {session_id}", remedy="Plan its sweep: `isocost plan SWEEP.yaml`")
         data = _datasets(path)
         told = {"session": checksum(path), "data": {name: _data(name) for name in sorted(data)}}
-        folders = [manifest_folder(session_id), *(part_folder(table, session_id) for table in ("raw_generations", "raw_telemetry"))]
-        files = [entry for folder in folders for entry in _listed(root / folder)]
-    told |= {"files": files, "code": code_fingerprint(), "cards": cards_fingerprint(store), "denominators": _denominators(store)}
-    return sha256_hex(told)
+        folders = [manifest_folder(session_id), *(part_folder(table, session_id) for table in FOLDERS)]
+    told |= {"code": code_fingerprint(), "cards": cards_fingerprint(store), "denominators": _denominators(store)}
+    return sha256_hex(told), Lying(store.lake, [entry for folder in folders for entry in _listed(store.lake, folder)])
+
+
+def _prove(store: Store, session_id: str) -> None:
+    """Holds every part that a source's core tables are made from to the checksum that was sealed.
+
+    Raises:
+        Damaged: one of them is not what was sealed.
+    """
+    if session_id.startswith(IMPORT_PREFIX):
+        facts = source_facts(store, session_id)
+        prove_import(store.lake, facts["source_slug"], facts["import_id"])
+    else:
+        prove_session(store.lake, session_id)
 
 
 def _datasets(path: Path) -> set[str]:
     """What the tasks of a session file name as their data; the file is held to its form when the session is curated."""
     try:
-        return {planned["point"]["task"]["dataset"] for planned in json.loads(path.read_text(encoding="utf-8"))["points"]}
+        return {planned["point"]["task"]["dataset"] for planned in unsealed_json(path.read_bytes(), str(path))["points"]}
     except (ValueError, KeyError, TypeError):
         return {planned.point.task.dataset for planned in read_session(path).points}  # says what is wrong
 
 
-def _listed(folder: Path) -> list[list[str | int]]:
-    if not folder.is_dir():
+def _listed(lake: Path, folder: str) -> list[list[str | int]]:
+    if not (lake / folder).is_dir():
         return []
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return [[path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns] for path in found]
+    found = sorted(path for path in (lake / folder).rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [[path.relative_to(lake).as_posix(), *identity(path)] for path in found]
 
 
 def _data(dataset: str) -> str | None:
@@ -229,7 +287,7 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
         manifests,
         book=card_book(store),
         energy=build_run_energy(windows, manifests),
-        kept=_verdicts(store, session_id),
+        kept=verdicts_folder(store, session_id),
         **_denominators(store),
     )
     shares = build_energy_attribution(calls, telemetry, windows)
@@ -244,7 +302,7 @@ def _core_of_import(store: Store, session_id: str) -> Frames:
     raw = raw_rows(store, "raw_imports", session_id)
     manifests = {told["import_id"]: import_manifest(store.lake, told["source_slug"], told["import_id"])}
     return build_imported_core(
-        raw, verifier=told.get("verifier"), manifests=manifests, kept=_verdicts(store, session_id), **_denominators(store)
+        raw, verifier=told.get("verifier"), manifests=manifests, kept=verdicts_folder(store, session_id), **_denominators(store)
     )
 
 
@@ -253,7 +311,7 @@ def _denominators(store: Store) -> dict[str, str]:
     return {"failed": chosen.failed, "unanswered": chosen.unanswered}
 
 
-def _verdicts(store: Store, session_id: str) -> Path:
+def verdicts_folder(store: Store, session_id: str) -> Path:
     """Where verdicts that took long are kept, so that a refresh that was killed goes on."""
     return store.root / "core" / "_verdicts" / session_id
 

@@ -24,6 +24,10 @@ class IsocostError(ValueError):
         remedy: what would be right, or what to do next.
     """
 
+    exit_code = 2
+    """What a command that ends with it returns: 2 for a mistake in what was given, 1 for a fault of the machine or of what is stored, 3
+    where all but what it names was done."""
+
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         """Builds the message ``where: what. remedy``."""
         self.what = what
@@ -39,6 +43,14 @@ class IsocostError(ValueError):
 
 class PartialError(IsocostError):
     """Everything that could be done is done and published, and something was left out; which, and why, is in the remedy."""
+
+    exit_code = 3
+
+
+class MachineError(IsocostError):
+    """The machine refuses: no space, a limit, a folder that cannot be written. Nothing is wrong with what was asked."""
+
+    exit_code = 1
 
 
 def _rebuild(cls: type[IsocostError], what: str, where: str, remedy: str) -> IsocostError:

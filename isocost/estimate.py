@@ -8,17 +8,15 @@ The terms follow what each step holds at once; ``python -m benchmarks.memory`` p
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
-import pyarrow.parquet as pq
-
-from isocost.bank.importers.sealing import imports_root
+from isocost.bank.importers.sealing import import_manifest
 from isocost.errors import IsocostError
 from isocost.intake import known_sources, source_facts
 from isocost.memory import in_words
 from isocost.parts import FRONTIER_DRAWS
 from isocost.pieces import Ledger
+from isocost.seals import unsealed_json
 from isocost.store import IMPORT_PREFIX, Store
 
 # Interpreter, libraries and compiled loops.
@@ -126,7 +124,8 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
 
 def _planned(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int:
     """Adds what a session was asked to do; its samples."""
-    told, total = json.loads(store.session_file(session_id).read_text(encoding="utf-8")), 0
+    path, total = store.session_file(session_id), 0
+    told = unsealed_json(path.read_bytes(), str(path))
     for planned in told["points"]:
         point, samples = planned["point"], int(planned["samples_per_problem"])
         problems = int(point["task"]["n_problems"])
@@ -141,8 +140,7 @@ def _planned(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int
 def _imported(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int:
     """Adds the records of an imported source, as if all were samples of one configuration; their number."""
     facts = source_facts(store, session_id)
-    folder = imports_root(store.lake) / f"source={facts['source_slug']}" / f"import={facts['import_id']}"
-    records = sum(pq.read_metadata(path).num_rows for path in sorted(folder.rglob("*.parquet")))
+    records = sum(int(part["rows"]) for part in import_manifest(store.lake, facts["source_slug"], facts["import_id"])["parts"])
     counts = tasks.setdefault(f"of {session_id}", TaskCounts())
     counts.points.add(session_id)
     counts.samples, counts.problems = counts.samples + records, max(counts.problems, records)

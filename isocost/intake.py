@@ -7,7 +7,7 @@ is derived from them (``isocost.refresh``), parsing of sweep files (``isocost.sw
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Collection, Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import replace
@@ -24,13 +24,15 @@ from isocost.bank.layout import FOLDERS
 from isocost.bank.listing import part_names
 from isocost.bank.manifest import manifest_names, session_ids
 from isocost.bank.reader import read_manifests, read_raw
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 from isocost.hashing import sha256_hex, slug
 from isocost.preflight import preflight
 from isocost.schema.frames import empty
+from isocost.schema.parquet import read_table
+from isocost.seals import Damaged, sealed_json, unsealed_json
 from isocost.settings import sweep_note
 from isocost.store import IMPORT_PREFIX, Store
-from isocost.sweep import Point, Session, plan_sessions, read_session
+from isocost.sweep import Point, Session, plan_sessions, read_session, session_json
 from isocost.tasks import verifier_names
 
 
@@ -62,12 +64,13 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
     for session in planned:
         asked = _asked(store, session, path)
         _write_session(store, _merged(store, session, asked))
-        _write_text(_asked_file(store, session.session_id), json.dumps(asked, indent=1, sort_keys=True))
+        _write(_asked_file(store, session.session_id), sealed_json(asked, sort_keys=True))
+        forgotten_file(store, session.session_id).unlink(missing_ok=True)
     place, note = sweep_note(store.root, spec, path)
     if note is None:
         place.unlink(missing_ok=True)
     else:
-        _write_text(place, note)
+        _write(place, note.encode())
     return [session.session_id for session in planned]
 
 
@@ -81,8 +84,11 @@ def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, in
     told = _asked_file(store, session.session_id)
     if told.exists():
         try:
-            found = {name: dict(points) for name, points in json.loads(told.read_text(encoding="utf-8")).items() if Path(name).exists()}
+            asked = unsealed_json(told.read_bytes(), str(told), "Remove it and plan the sweep again")
+            found = {name: dict(points) for name, points in asked.items() if Path(name).exists()}
         except (ValueError, AttributeError, TypeError) as error:
+            if isinstance(error, IsocostError):
+                raise
             raise IsocostError(f"cannot be read: {error}", where=str(told), remedy="Remove it and plan the sweep again") from error
     found[str(path.resolve())] = {planned.point.point_id: planned.samples_per_problem for planned in session.points}
     return found
@@ -116,20 +122,24 @@ def _banked_points(store: Store, session_id: str) -> set[str]:
 
 def _write_session(store: Store, session: Session) -> None:
     path = store.session_file(session.session_id)
-    text = session.model_dump_json(indent=1)
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    data = session_json(session)
+    if path.exists() and path.read_bytes() == data:
         return
-    _write_text(path, text)
+    _write(path, data)
 
 
-def _write_text(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise IsocostError(f"could not be written: {error.strerror}", where=str(path), remedy="Mend the folder and run again") from error
+        remedy = "Free space or make the folder writable, and run again"
+        raise MachineError(f"could not be written: {error.strerror}", where=str(path), remedy=remedy) from error
     finally:
         with suppress(OSError):  # what could not be written need not be removed
             temporary.unlink(missing_ok=True)
@@ -189,7 +199,8 @@ def bring_in(
         told = f"judged by {judge or 'the labels of the source'} now, by {before or 'the labels of the source'} before"
         report = replace(report, warnings=(*report.warnings, told))
     told = {"import_id": report.import_id, "source_slug": report.source_slug, "format": report.format, "verifier": judge}
-    _write_text(source, json.dumps(told, indent=1))
+    _write(source, sealed_json(told))
+    forgotten_file(store, session_id).unlink(missing_ok=True)
     return report
 
 
@@ -280,14 +291,14 @@ def _clashes(store: Store, session_id: str, table_name: str, what: tuple[str, ..
     noun = "samples" if table_name == "core_samples" else "counts"
     if not session_id.startswith(IMPORT_PREFIX) or not own.exists():
         return []
-    mine, told = pl.read_parquet(own, columns=list(what), hive_partitioning=False, glob=False), []
+    mine, told = read_table(own, table_name, columns=what), []
     if mine.is_empty():
         return []
     for path in store.files(table_name):
         other = path.stem.removeprefix("session=")
         if path == own or not other.startswith(IMPORT_PREFIX):
             continue
-        everything = pl.read_parquet(path, columns=list(what), hive_partitioning=False, glob=False)
+        everything = read_table(path, table_name, columns=what)
         n = _same_run_elsewhere(mine, everything, key)
         if n:
             told.append(
@@ -321,9 +332,19 @@ def _import_id(store: Store, session_id: str) -> str | None:
 
 
 def known_sources(store: Store) -> list[str]:
-    """Every session and imported source of the store, sorted."""
+    """Every session and imported source of the store that is not meant to be gone, sorted."""
     sources = [path.stem for path in (store.lake / "sessions").glob("*.source")]
-    return sorted({*store.session_ids(), *sources})
+    return sorted({*store.session_ids(), *sources} - forgotten_sources(store))
+
+
+def forgotten_file(store: Store, session_id: str) -> Path:
+    """The note that a source is meant to be in no table."""
+    return store.root / "forgotten" / f"{session_id}.json"
+
+
+def forgotten_sources(store: Store) -> set[str]:
+    """Sources that are meant to be in no table; planning or importing them again takes that back."""
+    return {path.stem for path in (store.root / "forgotten").glob("*.json")}
 
 
 def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, IsocostError]:
@@ -335,7 +356,7 @@ def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, Isoco
         store: where the lake lies.
         curated: ids that have core tables; tells the name of an import whose manifest is damaged, too.
     """
-    known, files = set(known_sources(store)), Files(store.lake)
+    known, files = {*known_sources(store), *forgotten_sources(store)}, Files(store.lake)
     lost = {}
     for session_id in session_ids(files):
         if session_id in known or not (manifest_names(files, session_id) or any(part_names(files, table, session_id) for table in FOLDERS)):
@@ -377,9 +398,11 @@ def source_facts(store: Store, session_id: str) -> dict[str, Any]:
     if not path.exists():
         remedy = "Use `isocost import`, or materialize raw_imports"
         raise IsocostError("was never imported here", where=f"source {session_id}", remedy=remedy)
+    remedy = "Import its file or folder again under the same name"
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = unsealed_json(path.read_bytes(), str(path), remedy)
         return {**facts, "import_id": str(facts["import_id"]), "source_slug": str(facts["source_slug"])}
+    except Damaged as error:
+        raise Damaged(f"{session_id}: {error.what}", where=str(path), remedy=remedy) from None
     except (ValueError, TypeError, KeyError) as error:
-        remedy = "Import its file or folder again under the same name"
-        raise IsocostError(f"{session_id}: cannot be read ({type(error).__name__}: {error})", where=str(path), remedy=remedy) from None
+        raise Damaged(f"{session_id}: cannot be read ({type(error).__name__}: {error})", where=str(path), remedy=remedy) from None

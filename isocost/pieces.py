@@ -1,64 +1,39 @@
-"""Which derived files still fit what they were made from, so that a refresh builds nothing twice.
+"""What one piece of the derived tables may read, and the checksum of the code that computes it.
 
-Lives here: the record of a piece (a group of files that one computation writes), the checksums of files and of the code, and the rows that
-one piece may read. Not here: which pieces there are and how one is computed (``isocost.parts``).
+Lives here: names of pieces, ``Rows``, the checksum of the code. Not here: which pieces there are and how one is computed
+(``isocost.parts``), the records of what each was made from (``isocost.ledger``).
 
-A piece is a computation over one session, one task or everything. Its record lies in ``core/_made`` or ``out/_made`` and says what it was
-made from (one fingerprint over the checksums of every file it read, the options and the code) and what it wrote (each file's checksum).
-The record is removed before the first file is written and comes back after the last one: a piece that was killed half way has none.
-A file counts as unchanged while its size and time of change are those of the record; else its content decides.
+A piece is a computation over one session, one task, one point or everything.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import polars as pl
 
 import isocost
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, slug
+from isocost.ledger import Ledger, Record
 from isocost.schema.registry import table as table_of
+from isocost.seals import checksum, prove_parquet
 from isocost.store import Reader, Store
 
-RECORD_SCHEMA = 1
+__all__ = ["Ledger", "Record", "Rows", "checksum", "code_fingerprint", "point_piece", "task_piece"]
+
 # Samples that one query looks at together, where the points of a task do not depend on each other.
 ROWS_AT_ONCE = 100_000
 # Libraries whose numbers go into tables: another version may give another last digit.
 _LIBRARIES = ("numpy", "scipy", "numba", "polars", "duckdb", "pyarrow", "moocore", "reasoning-gym", "sympy", "mpmath")
 _CODE_SUFFIXES = {".py", ".sql", ".yaml", ".json"}
-
-# Path relative to the store's root -> size, time of change in ns, SHA-256.
-Files = dict[str, tuple[int, int, str]]
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a piece was made from, and what it wrote.
-
-    Attributes:
-        fingerprint: of everything that it was made from.
-        rows: rows by table.
-        files: what it wrote.
-        told: what others want to know of it without opening its files.
-    """
-
-    fingerprint: str
-    rows: dict[str, int]
-    files: Files
-    told: dict[str, Any] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
@@ -76,12 +51,6 @@ def code_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def checksum(path: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def task_piece(task: str) -> str:
     """File name of a task's piece, which no other task shares."""
     return f"task-{slug(task, 40)}-{sha256_hex(task, 8)}"
@@ -90,141 +59,6 @@ def task_piece(task: str) -> str:
 def point_piece(point_id: str) -> str:
     """File name of a point's piece, which no other point shares."""
     return f"point-{slug(point_id, 40)}-{sha256_hex(point_id, 8)}"
-
-
-class Ledger:
-    """The records of one store's pieces."""
-
-    def __init__(self, store: Store) -> None:
-        """Opens the records; nothing is read yet."""
-        self.store = store
-        self._sums: dict[Path, tuple[int, int, str]] = {}
-
-    def find(self, layer: str, group: str, piece: str) -> Record | None:
-        """The record of a piece whose files are all there and unchanged; None otherwise."""
-        path = self._path(layer, group, piece)
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            if told["schema"] != RECORD_SCHEMA:
-                return None
-            record = Record(told["fingerprint"], told["rows"], {k: (v[0], v[1], v[2]) for k, v in told["files"].items()}, told["told"])
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
-            return None
-        for name, (size, changed, digest) in record.files.items():
-            file = self.store.root / name
-            try:
-                status = file.stat()
-            except OSError:
-                return None
-            if (status.st_size, status.st_mtime_ns) == (size, changed):
-                self._sums[file] = (size, changed, digest)
-            elif status.st_size != size or self.sum_of(file) != digest:
-                return None
-        return record
-
-    def sum_of(self, path: Path) -> str:
-        """Checksum of a file, computed once while the file stays as it is; empty for one that is not there."""
-        try:
-            status = path.stat()
-        except FileNotFoundError:
-            return ""
-        known = self._sums.get(path)
-        if known is None or known[:2] != (status.st_size, status.st_mtime_ns):
-            known = (status.st_size, status.st_mtime_ns, checksum(path))
-            self._sums[path] = known
-        return known[2]
-
-    def write(
-        self,
-        layer: str,
-        group: str,
-        piece: str,
-        fingerprint: str,
-        frames: Mapping[str, pl.DataFrame],
-        *,
-        told: Mapping[str, Any] | None = None,
-    ) -> Record:
-        """Writes a piece's files and then its record.
-
-        Args:
-            layer: ``core`` or ``out``.
-            group: the computation's name.
-            piece: session id, task piece or ``all``; also the name of the files.
-            fingerprint: of what it was made from.
-            frames: rows by table.
-            told: kept in the record.
-
-        Raises:
-            IsocostError: a frame breaks its table, or the place cannot be written.
-        """
-        record_path = self._path(layer, group, piece)
-        with self._locked():
-            record_path.unlink(missing_ok=True)
-            files: Files = {}
-            for name, frame in frames.items():
-                path = self.store.write(frame, name, piece)
-                files[path.relative_to(self.store.root).as_posix()] = self._entry(path)
-            record = Record(fingerprint, {name: frame.height for name, frame in frames.items()}, files, dict(told or {}))
-            _write_json(
-                record_path,
-                {"schema": RECORD_SCHEMA, "fingerprint": fingerprint, "rows": record.rows, "files": files, "told": record.told},
-            )
-        self._sums |= {self.store.root / name: entry for name, entry in files.items()}
-        return record
-
-    def note(self, layer: str, group: str, piece: str, fingerprint: str, paths: Iterable[Path], rows: Mapping[str, int]) -> None:
-        """Writes the record of files that others wrote."""
-        with self._locked():
-            files = {path.relative_to(self.store.root).as_posix(): self._entry(path) for path in paths}
-            told = {"schema": RECORD_SCHEMA, "fingerprint": fingerprint, "rows": dict(rows), "files": files, "told": {}}
-            _write_json(self._path(layer, group, piece), told)
-
-    def drop(self, layer: str, group: str, piece: str, tables: tuple[str, ...]) -> None:
-        """Removes a piece: its record first, then its files."""
-        with self._locked():
-            self._path(layer, group, piece).unlink(missing_ok=True)
-            for name in tables:
-                self.store.path(name, piece).unlink(missing_ok=True)
-
-    def _entry(self, path: Path) -> tuple[int, int, str]:
-        status = path.stat()
-        return status.st_size, status.st_mtime_ns, checksum(path)
-
-    def pieces(self, layer: str, group: str) -> list[str]:
-        """Names of the pieces of a group that have a record, sorted."""
-        return sorted(path.stem for path in (self.store.root / layer / "_made" / group).glob("*.json"))
-
-    def _path(self, layer: str, group: str, piece: str) -> Path:
-        return self.store.root / layer / "_made" / group / f"{piece}.json"
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One writer of pieces at a time, so that a record never tells of another process's files."""
-        path = self.store.root / ".pieces.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = path.open("w")
-        except OSError as error:
-            raise IsocostError(f"cannot be written: {error.strerror}", where=str(path), remedy="Mend the folder and run again") from error
-        with handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as handle:
-            json.dump(value, handle, indent=1, sort_keys=True)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise IsocostError(f"could not be written: {error.strerror}", where=str(path), remedy="Free space and run again") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -297,7 +131,10 @@ class Rows:
         """
         if self.per != "task" or len(self.points) < 2:
             return [self]
-        held = sum(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item() for path in self.files(table_name) if path.exists())
+        paths = [path for path in self.files(table_name) if path.exists()]
+        for path in paths:
+            prove_parquet(path)
+        held = sum(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item() for path in paths)
         groups = min(max(1, -(-held // most)), len(self.points))
         ends = [len(self.points) * place // groups for place in range(groups + 1)]
         return [replace(self, per="point", points=self.points[first:last]) for first, last in pairwise(ends)]

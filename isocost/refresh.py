@@ -9,20 +9,17 @@ call is named here, too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isocost.curate import (
     CARDS,
     CORE_OF_SESSION,
-    GROUP,
     Curated,
     Held,
     cards_fingerprint,
     curate_session,
-    forget_vanished,
     held_by_sessions,
     leave_out,
     write_cards,
@@ -31,6 +28,8 @@ from isocost.errors import IsocostError, PartialError
 from isocost.estimate import needed
 from isocost.hashing import sha256_hex
 from isocost.intake import bring_in, card_book, clashes, known_sources, lost_sources, plan_sweep, raw_rows
+from isocost.ledger import Ledger
+from isocost.losses import refuse_fewer_sources
 from isocost.memory import chosen_budget
 from isocost.parts import (
     PARTS,
@@ -44,8 +43,10 @@ from isocost.parts import (
     derive_strategies,
     derive_summary,
 )
-from isocost.pieces import Ledger, Rows, code_fingerprint, point_piece, task_piece
+from isocost.pieces import Rows, code_fingerprint, point_piece, task_piece
+from isocost.seals import Damaged, prove_parquet
 from isocost.settings import read_settings, replay_options
+from isocost.sources import curate_all, forget, keep_or_leave_out, sources_of
 from isocost.store import WHOLE, Store
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ __all__ = [
     "derive_session_costs",
     "derive_strategies",
     "derive_summary",
+    "forget",
+    "keep_or_leave_out",
     "known_sources",
     "leave_out",
     "lost_sources",
@@ -204,9 +207,10 @@ def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
 def everything(store: Store, *, force: bool = False, memory: int | None = None) -> Iterator[Derived]:
     """Brings every derived table up to date with what is banked, then publishes; yields each step when it is done.
 
-    A session or source whose bank is damaged does not stop the others: it is left out of every table; one whose session
-    or source file is lost keeps the core tables that it has. What a critical rule refuses (``isocost.gates``) feeds no derived table and
-    is told. Where nothing at all can be read, what is published stays.
+    A session or source that cannot be curated does not stop the others: its tables stay as they were where they are sound, else it is in
+    none, and it is named. A damaged part of the bank is set aside and named; a derived file that is not what was written is built again
+    and named. What a critical rule refuses (``isocost.gates``) feeds no derived table and is told. Where nothing at all can be read, what
+    is published stays.
 
     Args:
         store: the data root.
@@ -214,8 +218,9 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
         memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
+        Refused: sources hold fewer rows than are known of them, and nothing accounts for that; nothing is published then.
         IsocostError: the memory is too small even for the smallest chunks, or the settings are broken; nothing was touched then.
-        PartialError: at the end, when all else is published: what was left out or refused, and why.
+        PartialError: at the end, when all else is published: what was left out, set aside or refused, and why.
     """
     broken_cards: list[IsocostError] = []
     card_book(store, broken_cards)
@@ -224,36 +229,40 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
     read_settings(store.root)
     memory = chosen_budget() if memory is None else memory
     needed(store).refuse_beyond(memory)
-    ledger, left_out, counts, rows = Ledger(store), [], {True: 0, False: 0}, 0
-    refused: list[str] = []
-    for session_id in forget_vanished(store, ledger):
-        yield Derived(f"{session_id} gone", {}, 0, 0)
-    sources = known_sources(store)
-    for session_id in sources:
+    ledger, met = Ledger(store), set()
+    while True:
         try:
-            done = curate_session(store, session_id, force=force, ledger=ledger)
-        except IsocostError as error:
-            leave_out(store, session_id, ledger, error=error)
-            left_out.append(IsocostError(f"{session_id}: {error.what}", where=error.where, remedy=error.remedy))
-            yield Derived(f"{session_id} LEFT OUT", {}, 0, 0)
+            yield from _everything(store, ledger, force, memory, broken_cards)
+            return
+        except Damaged as damage:
+            # Found only when it was read, since nothing of the file's outside had changed. What wrote it writes it again.
+            if damage.path is None or damage.path in met or not ledger.distrust(damage.path):
+                raise
+            met.add(damage.path)
+            yield _told(store, damage.path, damage.what)
+
+
+def _everything(store: Store, ledger: Ledger, force: bool, memory: int, broken_cards: list[IsocostError]) -> Iterator[Derived]:
+    counts, rows, met = {True: 0, False: 0}, 0, _Met(cards=broken_cards)
+    for session_id, done in curate_all(store, ledger, force=force):
+        if isinstance(done, IsocostError):
+            is_kept = keep_or_leave_out(store, session_id, done, ledger)
+            met.kept += is_kept
+            met.failed.append(_failure(session_id, done, is_kept))
+            yield Derived(f"{session_id} {'KEPT AS IT WAS' if is_kept else 'LEFT OUT'}", {}, 0, 0)
             continue
         counts[done.is_reused] += 1
         rows += sum(done.rows.values())
-        refused += [f"{session_id}: {sentence}" for sentence in done.refused]
+        met.refused += [f"{session_id}: {sentence}" for sentence in done.refused]
+        met.has_refused += bool(done.refused)
+        if done.set_aside:
+            met.partly.append(IsocostError(f"{session_id}: {'; '.join(done.set_aside)}"))
+            yield Derived(f"{session_id} PARTLY SET ASIDE", {}, 0, 0)
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
-    lost, kept = lost_sources(store, ledger.pieces("core", GROUP)), 0
-    for session_id, error in lost.items():
-        is_kept = store.path("core_samples", session_id).exists()
-        kept += is_kept
-        fate = "its tables stay as they were" if is_kept else "it is in no table"
-        what = f"{session_id}: {error.what}, {fate}; what it measured lies in the lake"
-        left_out.append(IsocostError(what, where=error.where, remedy=error.remedy))
-        yield Derived(f"{session_id} {'KEPT AS IT WAS' if is_kept else 'LEFT OUT'}", {}, 0, 0)
-    told = f"{len(left_out)} of {len(sources) + len(lost)} sources could not be read"
-    why = "\n".join(f"  {error}" for error in left_out)
-    if left_out and not store.files("core_samples") and store.warehouse.exists():
-        raise IsocostError(f"{told} and no other is banked; what was published before stays as it was", remedy=why)
+    told = f"{len(met.failed)} of {sum(counts.values()) + len(met.failed)} sources could not be read"
+    if met.failed and not store.files("core_samples") and store.warehouse.exists():
+        raise IsocostError(f"{told} and no other is banked; what was published before stays as it was", remedy=met.lines())
     yield Derived("core", {"core": rows}, counts[False], counts[True], "sessions")
     cards = write_cards(store, force=force, ledger=ledger)
     yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
@@ -261,43 +270,88 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
     for step in STEPS:
         yield derive(store, step, force=force, ledger=ledger, held=held, memory=memory)
     yield from _published(store, ledger, force=force, memory=memory)
-    fate = "are in no table or as they were before" if kept else "are in no table"
-    what = [f"{told} and {fate}"] if left_out else []
-    if broken_cards:
-        what.append(f"{len(broken_cards)} cards could not be read, and what hangs on them is unknown")
-    if refused:
-        n = len({line.split(": ", 1)[0] for line in refused})
-        what.append(f"critical rules refused rows of {n} sources, which feed no derived table")
-    if what:
-        lines = [*(f"  {error}" for error in (*left_out, *broken_cards)), *(f"  {line}" for line in refused)]
-        raise PartialError(f"{'; '.join(what)}; the rest is published", remedy="\n".join(lines))
+    for path, what in sorted(ledger.harmed.items()):
+        yield _told(store, path, what)
+    ledger.harmed.clear()
+    met.tell(told)
+
+
+@dataclass
+class _Met:
+    """What kept a refresh from being whole.
+
+    Attributes:
+        failed: why each source could not be curated.
+        kept: how many of these keep the tables that they had.
+        partly: what was set aside of each source that was curated without it.
+        cards: why each card could not be read.
+        refused: what critical rules refused, by source.
+        has_refused: sources of which something was refused.
+    """
+
+    failed: list[IsocostError] = field(default_factory=list)
+    kept: int = 0
+    partly: list[IsocostError] = field(default_factory=list)
+    cards: list[IsocostError] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    has_refused: int = 0
+
+    def lines(self) -> str:
+        """All of it, a line each."""
+        return "\n".join(f"  {each}" for each in (*self.failed, *self.partly, *self.cards, *self.refused))
+
+    def tell(self, told: str) -> None:
+        """Says what was left out of what is published, where something was.
+
+        Raises:
+            PartialError: with everything that was met.
+        """
+        fate = "are in no table or as they were before" if self.kept else "are in no table"
+        what = [f"{told} and {fate}"] if self.failed else []
+        if self.partly:
+            what.append(f"{len(self.partly)} sources had damaged parts, which are in no table")
+        if self.cards:
+            what.append(f"{len(self.cards)} cards could not be read, and what hangs on them is unknown")
+        if self.refused:
+            what.append(f"critical rules refused rows of {self.has_refused} sources, which feed no derived table")
+        if what:
+            raise PartialError(f"{'; '.join(what)}; the rest is published", remedy=self.lines())
+
+
+def _failure(session_id: str, error: IsocostError, is_kept: bool) -> IsocostError:
+    fate = "its tables stay as they were" if is_kept else "it is in no table"
+    what = f"{session_id}: {error.what}, {fate}; what it measured lies in the lake"
+    return IsocostError(what, where=error.where, remedy=error.remedy)
+
+
+def _told(store: Store, path: Path, what: str) -> Derived:
+    """That a derived file had to be written again."""
+    return Derived(f"{path.relative_to(store.root)} BUILT AGAIN, it {what}", {}, 0, 0)
 
 
 def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Iterator[Derived]:
     """Publishes, unless what is published was made from these very files and lies there as it was written."""
-    inputs = [
-        [path.relative_to(store.root).as_posix(), ledger.sum_of(path)] for name in store.stored_tables() for path in store.files(name)
-    ]
+    paths = [path for name in store.stored_tables() for path in store.files(name)]
+    inputs = [[path.relative_to(store.root).as_posix(), ledger.sum_of(path)] for path in paths]
     fingerprint = sha256_hex({"inputs": inputs, "code": code_fingerprint()})
     known = None if force else ledger.find("out", "published", WHOLE)
     if known is not None and known.fingerprint == fingerprint:
         yield from (Derived(name, {name: rows}, 0, 1, "publication") for name, rows in known.rows.items())
         return
-    ledger.drop("out", "published", WHOLE, ())
-    from isocost.publish.handover import Handover
+    before = ledger.recall("out", "published", WHOLE)
+    sources = {source: rows for source, rows in sources_of(store, ledger).items() if rows}
+    refuse_fewer_sources(store, {} if before is None else before.told.get("sources", {}), sources)
+    for path in paths:
+        prove_parquet(path)
+    from isocost.publish.together import publish
 
-    # The exports read every table and hand it to the other two; Polars and DuckDB leave the interpreter free meanwhile.
-    handover = Handover(store.stored_tables())
-    with ThreadPoolExecutor(max_workers=3) as pool:
-        exports, warehouse = (pool.submit(publish, store, handover, memory // 3) for publish in (publish_exports, publish_warehouse))
-        page = pool.submit(publish_report, store, handover)
-        rows = {"warehouse": warehouse.result().rows}
-        yield Derived("warehouse", rows, 0, 0)
-        tables = exports.result().rows
-        yield Derived("exports", tables, 0, 0)
-        written = [store.warehouse, page.result(), *sorted(store.exports / f"{name}.parquet" for name in tables)]
-    if not warehouse.result().failures and not exports.result().failures:
-        ledger.note("out", "published", WHOLE, fingerprint, written, rows | {"exports": sum(tables.values())})
+    done = publish(store, memory=memory)
+    rows = {"warehouse": done.warehouse.rows, "exports": sum(done.exports.rows.values())}
+    yield from (Derived(name, {name: count}, 0, 0) for name, count in rows.items())
+    if done.warehouse.failures or done.exports.failures:
+        ledger.drop("out", "published", WHOLE, ())
+    else:
+        ledger.note("out", "published", WHOLE, fingerprint, done.files, rows, told={"sources": sources})
 
 
 def publish_warehouse(store: Store, handover: Handover | None = None, memory: int | None = None) -> WarehouseReport:

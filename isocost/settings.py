@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
+from isocost.seals import unsealed_json
 from isocost.strategies.options import ReplayOptions
 from isocost.sweep import SweepSpec
 from isocost.sweep.loader import first_mistake
@@ -102,7 +103,7 @@ def _of_sweeps(root: Path, task: str) -> ReplayFields:
     joined: dict[str, list] = {}
     for path in sorted(_folder(root).glob(f"*{_SUFFIX}")):
         try:
-            told = json.loads(path.read_text(encoding="utf-8")).get(task, {})
+            told = unsealed_json(path.read_bytes(), path.name).get(task, {})
             for name, values in ReplayFields.model_validate(told).model_dump(exclude_none=True).items():
                 joined.setdefault(name, []).extend(values)
         except (OSError, ValueError, AttributeError, TypeError) as error:

@@ -11,12 +11,13 @@ import fcntl
 import io
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 
 TEMPORARY_SUFFIX = ".tmp"
 _REMEDIES = {
@@ -34,7 +35,7 @@ def _storage_error(error: OSError, where: str, doing: str) -> IsocostError:
     remedy = _REMEDIES.get(error.errno or 0, "Mend the storage and run again")
     if doing in ("read", "listed", "looked at") and error.errno in (errno.EACCES, errno.EPERM):
         remedy = "This user may not read it: mend its permissions"
-    return IsocostError(
+    return MachineError(
         f"could not be {doing}: {error.strerror or error}", where=where, remedy=f"{remedy}; everything sealed before is intact"
     )
 
@@ -196,7 +197,7 @@ class Files:
         if not self.is_local:
             return False
         try:
-            with Path(self._base, path).open("rb") as handle:
+            with os.fdopen(os.open(Path(self._base, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return False
         except FileNotFoundError:
@@ -210,9 +211,31 @@ class Files:
         target = Path(self._base, path)
         try:
             make_folder(target.parent)
-            return target.open("a+")
         except OSError as error:
             raise _storage_error(error, str(target), "locked") from error
+        return open_lock(target)
+
+
+def open_lock(path: Path) -> io.TextIOWrapper:
+    """Opens a lock file, made when missing, for reading and writing; nothing in it is changed.
+
+    Its holder's name is written into it, so that it must be a file of its own: never what a symbolic or hard link leads to.
+
+    Raises:
+        IsocostError: it is a link, a folder or a device, or cannot be opened.
+    """
+    remedy = "Remove it: a lock file is made again when it is needed"
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise IsocostError("is no lock file but a link, a folder or a device", where=str(path), remedy=remedy) from error
+        raise _storage_error(error, str(path), "locked") from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(handle)
+        raise IsocostError("is no lock file but a link, a folder or a device", where=str(path), remedy=remedy)
+    return os.fdopen(handle, "r+")
 
 
 def make_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ Layout::
     raw/{generations,steps,telemetry}/session=<session_id>/part-<run_id>-<nnnnn>.parquet
     raw/manifests/session=<session_id>/<run_id>.json
     raw/quarantine/session=<session_id>/<table>-<part>  and  <table>-<part>.reason.json
-    raw/locks/{session,point}-<id>.lock
+    raw/locks/session-<id>.lock  raw/locks/points-<nn>.lock
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from uuid import UUID
 from isocost.errors import IsocostError
 
 FOLDERS = {"raw_generations": "generations", "raw_steps": "steps", "raw_telemetry": "telemetry"}
+LOCKS = "raw/locks"
 _PART = re.compile(r"part-(?P<run>[A-Za-z0-9][A-Za-z0-9_.-]*)-(?P<number>[0-9]{5,})\.parquet")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.+-]{0,199}")
 
@@ -80,7 +81,12 @@ def quarantine_path(session_id: str, table: str, part: str) -> str:
 
 def lock_path(kind: str, name: str) -> str:
     """Lock file of a session or a point."""
-    return f"raw/locks/{kind}-{name}.lock"
+    return f"{LOCKS}/{kind}-{name}.lock"
+
+
+def points_lock(number: int) -> str:
+    """One of the lock files in which every point has a byte."""
+    return f"{LOCKS}/points-{number:02d}.lock"
 
 
 def new_run_id(now_s: float | None = None) -> str:

@@ -15,7 +15,7 @@ from isocost.bank import manifest as manifests
 from isocost.bank.files import Files
 from isocost.bank.manifest import Manifest
 from isocost.bank.parts import PartFault, adopted, check_part, manifest_from_stamp
-from isocost.errors import IsocostError
+from isocost.seals import Damaged
 
 
 def load_complete(
@@ -60,7 +60,7 @@ def _completed(files: Files, session: str, loaded: list[Manifest], unlisted: lis
                 continue
             where = files.full(f"{layout.part_folder(table, session)}/{name}")
             remedy = "Run `isocost bank verify` for the whole story, `--repair` to set it aside and have its samples generated again"
-            raise IsocostError(f"a part that no manifest lists is damaged ({fault})", where=where, remedy=remedy) from None
+            raise Damaged(f"a part that no manifest lists is damaged ({fault})", where=where, remedy=remedy) from None
         if part.run_id not in by_run:
             by_run[part.run_id] = manifest_from_stamp(data, session, part, 1 + max((m.attempt for m in by_run.values()), default=0))
         by_run[part.run_id].parts.append(adopted(data, frame, table, part))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,13 +16,12 @@ from isocost.bank import layout
 from isocost.bank.files import Files
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json
+from isocost.seals import Damaged, sealed_json, unsealed_text
 
 MANIFEST_SCHEMA = 2
-_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}')
-_SEAL_BYTES = len(',\n "sha256": ""\n}') + 64
 
 
-class DamagedManifest(IsocostError):
+class DamagedManifest(Damaged):
     """The bytes are there and are not what was written under this name; unlike storage that refuses, or a newer isocost."""
 
 
@@ -106,8 +104,7 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """JSON whose last key is the SHA-256 of all bytes before it, so that proving it costs no second pass over its values."""
-        body = json.dumps(self.as_dict(), indent=1, allow_nan=False).encode().removesuffix(b"\n}")
-        return body + b',\n "sha256": "%s"\n}' % hashlib.sha256(body).hexdigest().encode()
+        return sealed_json(self.as_dict())
 
     def rows(self, table: str) -> int:
         """Rows of a table in this run's sealed parts."""
@@ -187,8 +184,10 @@ def load(files: Files, session_id: str, *, skip_damaged: bool = False) -> list[M
 
 def _is_sealed(data: bytes) -> bool:
     """Whether the last key is the checksum of the bytes before it."""
-    found = _SEAL.fullmatch(data[-_SEAL_BYTES:])
-    return found is not None and hashlib.sha256(data[:-_SEAL_BYTES]).hexdigest().encode() == found[1]
+    try:
+        return len(unsealed_text(data, "")) != len(data)
+    except Damaged:
+        return False
 
 
 def _old_checksum(body: dict[str, Any]) -> str:

@@ -2,8 +2,7 @@
 
 Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only sealed parts are read: those that a manifest lists and whole ones that none
 names (`listing`), so a part in the making, a torn one or one that was set aside never reaches a table, and none is missing without
-an error. `read_raw` holds every part to its checksum; `scan_raw`, which leaves reading to Polars, does not. Not here: the proof of a
-whole bank (`verify`).
+an error. `read_raw` and `scan_raw` hold every part to its checksum. Not here: the proof of a whole bank (`verify`).
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from isocost.schema.model import Table
 from isocost.schema.parquet import MIGRATIONS
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import polars_schema, polars_type
+from isocost.seals import Damaged, is_what_was_sealed
 
 
 def read_manifests(lake: str | Path, session_id: str | None = None) -> list[Manifest]:
@@ -117,8 +117,11 @@ def read_raw(
 def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, point_ids: Sequence[str] | None = None) -> pl.LazyFrame:
     """Like `read_raw`, lazily: Polars opens the files itself, with projection and predicate pushdown. Rows come in part order.
 
+    Every part is held to its checksum here, before Polars sees it: once in a process while the file stays as it is. Behind a URL that
+    reads it once more.
+
     Raises:
-        IsocostError: a part is of another schema version; or see `raw_parts`.
+        IsocostError: a part is missing, damaged, or of another schema version; or see `raw_parts`.
     """
     files, parts = Files(lake), raw_parts(lake, table, session_id, point_ids=point_ids)
     version = table_of(table).schema_version
@@ -127,6 +130,8 @@ def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, poi
         raise IsocostError(
             f"was not written with schema version {version} of {table}", where=files.full(old), remedy="Use read_raw, which migrates"
         )
+    for path, entry in parts:
+        _prove(files, path, entry)
     paths = [files.full(path) for path, _ in parts]
     if not paths:
         return empty(table).lazy()
@@ -136,10 +141,40 @@ def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, poi
     return frame if point_ids is None else frame.filter(pl.col("point_id").is_in(list(point_ids)))
 
 
+def prove_session(lake: str | Path, session_id: str) -> None:
+    """Holds every part of a session to its sealed checksum; each is read once in a process while it stays as it is.
+
+    Raises:
+        Damaged: a part or manifest is not what was sealed.
+        IsocostError: one is missing.
+    """
+    files = Files(lake)
+    for table in layout.FOLDERS:
+        for path, entry in raw_parts(lake, table, session_id):
+            _prove(files, path, entry)
+
+
+_REMEDY = "Run `isocost bank verify` for the whole story, `--repair` to set it aside and have its samples generated again"
+
+
+def _prove(files: Files, path: str, entry: PartEntry) -> None:
+    full = files.full(path)
+    try:
+        if files.is_local:
+            is_sound = is_what_was_sealed(Path(full), entry.sha256)
+        else:
+            is_sound = hashlib.sha256(files.read(path)).hexdigest() == entry.sha256
+    except FileNotFoundError:
+        raise IsocostError("a sealed part is missing", where=full, remedy=_REMEDY) from None
+    except OSError as error:
+        raise IsocostError(f"a sealed part cannot be read: {error.strerror or error}", where=full, remedy=_REMEDY) from error
+    if not is_sound:
+        raise Damaged("a sealed part is damaged (checksum: its SHA-256 is not the sealed one)", where=full, remedy=_REMEDY)
+
+
 def _read_part(
     files: Files, path: str, entry: PartEntry, definition: Table, columns: Sequence[str] | None, point_ids: Sequence[str] | None
 ) -> pl.DataFrame:
-    remedy = "Run `isocost bank verify` for the whole story, `--repair` to set it aside and have its samples generated again"
     check_version(entry.schema_version, definition.name, files.full(path))
     try:
         data = files.read(path)
@@ -153,9 +188,9 @@ def _read_part(
         old = entry.schema_version < definition.schema_version
         frame = read_columns(data, None if old else [c for c in [*wanted, *extra] if c in have])
     except FileNotFoundError:
-        raise IsocostError("a sealed part is missing", where=files.full(path), remedy=remedy) from None
+        raise IsocostError("a sealed part is missing", where=files.full(path), remedy=_REMEDY) from None
     except PartFault as fault:
-        raise IsocostError(f"a sealed part is damaged ({fault})", where=files.full(path), remedy=remedy) from None
+        raise Damaged(f"a sealed part is damaged ({fault})", where=files.full(path), remedy=_REMEDY) from None
     for version in range(entry.schema_version, definition.schema_version):
         frame = MIGRATIONS[definition.name, version](frame)
     if point_ids is not None:

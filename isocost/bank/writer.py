@@ -17,6 +17,7 @@ import polars as pl
 
 from isocost.bank import layout
 from isocost.bank.files import Files
+from isocost.bank.locks import points_locked
 from isocost.bank.manifest import Manifest, PartEntry
 from isocost.bank.parts import describe, encode
 from isocost.bank.recover import Recovery, recover
@@ -176,8 +177,8 @@ def open_run(
     """
     layout.checked_id(session_id, "session id")
     run = layout.checked_id(run_id or layout.new_run_id(), "run id")
-    locks = [layout.lock_path("session", session_id), *(layout.lock_path("point", p) for p in point_ids)]
-    with files.locked(locks, f"session {session_id}"):
+    what = f"session {session_id}"
+    with files.locked([layout.lock_path("session", session_id)], what), points_locked(files, point_ids, what):
         found = recover(files, session_id)
         used = {m.run_id for m in found.manifests}
         name, count = run, 1

@@ -31,7 +31,7 @@ from isocost.payload.loop import Counts, Interrupted, Sink, Stop, drive, warm_up
 from isocost.payload.preflight import check_budgets, check_prompts
 from isocost.payload.progress import Progress, Reporter, duration
 from isocost.payload.work import Work, derived_seed, engine_settings, payload_options
-from isocost.sweep import Session
+from isocost.sweep import Session, session_json
 
 PART_SECONDS = 60.0
 WARMUP_TOKENS = 16
@@ -209,7 +209,7 @@ def _rest(stop: Stop) -> list[float]:
 def _keep_session_file(files: Files, session: Session) -> None:
     path = f"sessions/{session.session_id}.json"
     if files.size(path) is None:
-        files.write(path, session.model_dump_json(indent=1).encode())
+        files.write(path, session_json(session))
 
 
 def _info(session: Session, *, seed: int, longest: int | None, planned: int, missing: int, asked: int) -> dict[str, Any]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,7 @@ from uuid import uuid4
 import polars as pl
 
 import isocost
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 from isocost.memory import chosen_budget
 from isocost.publish.handover import Handover, in_order
 from isocost.publish.streams import batches, is_large
@@ -28,6 +31,7 @@ from isocost.schema.registry import all_tables
 from isocost.store import Store
 
 DESCRIPTOR = "datapackage.json"
+_STAGED, _STALE_S = ".staged-", 3600.0
 _TYPES = {
     "string": "string",
     "json": "string",
@@ -56,11 +60,49 @@ class ExportReport:
     failures: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class StagedExports:
+    """Exports that were made in a hidden folder beside those that stand.
+
+    Attributes:
+        folder: that folder.
+        target: the export folder.
+        report: what they are.
+    """
+
+    folder: Path
+    target: Path
+    report: ExportReport
+
+    def commit(self) -> ExportReport:
+        """Puts them in place, the descriptor last, and removes those of an earlier export that are no longer part of it.
+
+        Raises:
+            IsocostError: the folder cannot be written.
+        """
+        before, names = _listed(self.target), [f"{name}.parquet" for name in self.report.rows]
+        try:
+            for name in (*names, DESCRIPTOR):
+                (self.folder / name).replace(self.target / name)
+            for name in before - set(names):
+                (self.target / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(self.target, error) from error
+        finally:
+            self.discard()
+        return self.report
+
+    def discard(self) -> None:
+        """Removes what was not put in place."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def write_exports(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> ExportReport:
     """Writes every stored core and out table as one Parquet file, and the descriptor last.
 
     A table that was never built is left out; one that cannot be read is left out and told in the report and in the descriptor.
-    Files of an earlier export that are no longer part of it are removed, others in the folder are left alone.
+    Files of an earlier export that are no longer part of it are removed, others in the folder are left alone. All are made before the
+    first is put in place: what fails before leaves the earlier export whole.
 
     Args:
         store: the tables; the folder is ``store.exports``.
@@ -71,16 +113,39 @@ def write_exports(store: Store, handover: Handover | None = None, *, memory: int
     Raises:
         IsocostError: the folder cannot be written.
     """
+    return stage_exports(store, handover, memory=memory).commit()
+
+
+def stage_exports(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> StagedExports:
+    """Makes the exports without putting them in place; see ``write_exports``."""
     handover = handover or Handover(())
+    folder = store.exports / f"{_STAGED}{uuid4().hex}"
     try:
-        return _write_all(store, handover, chosen_budget() if memory is None else memory)
+        _remove_stale(store.exports)
+        folder.mkdir(parents=True)
+        return StagedExports(folder, store.exports, _write_all(store, handover, folder, chosen_budget() if memory is None else memory))
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _unwritable(store.exports, error) from error
+        raise
     finally:
         handover.close()
 
 
-def _write_all(store: Store, handover: Handover, memory: int) -> ExportReport:
-    folder = store.exports
-    before = _listed(folder)
+def _unwritable(folder: Path, error: OSError) -> MachineError:
+    remedy = "Free space or make the folder writable, then publish again; the earlier export is intact"
+    return MachineError(f"could not be written: {error.strerror or error}", where=str(folder), remedy=remedy)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Removes what exports that were killed left behind; one beside this is younger."""
+    for path in folder.glob(f"{_STAGED}*"):
+        if time.time() - path.stat().st_mtime > _STALE_S:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _write_all(store: Store, handover: Handover, folder: Path, memory: int) -> ExportReport:
     resources: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     names = store.stored_tables()
@@ -94,8 +159,8 @@ def _write_all(store: Store, handover: Handover, memory: int) -> ExportReport:
             else:
                 height = write_table(frame, name, path, is_held=True) and frame.height
         except IsocostError as error:
-            if frame is not None and not isinstance(frame, IsocostError):
-                raise  # the folder cannot be written
+            if isinstance(error, MachineError):
+                raise  # the folder cannot be written, or there is no room to put a table in order
             failures[name] = str(error)
             handover.give_file(name, None)
             continue
@@ -103,9 +168,7 @@ def _write_all(store: Store, handover: Handover, memory: int) -> ExportReport:
         resources[name] = _resource(all_tables()[name], path, height)
     listed = [resources[name] for name in names if name in resources]
     _write_descriptor(folder, listed, failures)
-    for name in before - {resource["path"] for resource in listed}:
-        (folder / name).unlink(missing_ok=True)
-    return ExportReport(folder, {resource["title"]: resource["rows"] for resource in listed}, failures)
+    return ExportReport(store.exports, {resource["title"]: resource["rows"] for resource in listed}, failures)
 
 
 def _frames(store: Store, names: list[str], handover: Handover, memory: int) -> Iterator[tuple[str, pl.DataFrame | IsocostError | None]]:
@@ -178,15 +241,10 @@ def _write_descriptor(folder: Path, resources: list[dict[str, Any]], failures: d
     }
     if failures:
         package["missing"] = [{"table": name, "problem": problem} for name, problem in sorted(failures.items())]
-    temporary = folder / f".{DESCRIPTOR}.{uuid4().hex}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(package, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(folder / DESCRIPTOR)
-    except OSError as error:
-        raise IsocostError(f"could not be written: {error.strerror or error}", where=str(folder / DESCRIPTOR)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (folder / DESCRIPTOR).open("w", encoding="utf-8") as handle:
+        handle.write(json.dumps(package, indent=1, ensure_ascii=False) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def _listed(folder: Path) -> set[str]:

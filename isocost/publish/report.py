@@ -6,6 +6,7 @@ here: what the sections say (``sections``, ``compared``) and what the charts sho
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from uuid import uuid4
 
 import polars as pl
 
-from isocost.errors import IsocostError
+from isocost.errors import MachineError
 from isocost.publish import facts as facts_module
 from isocost.publish import sections, theme
 from isocost.publish.compared import compared
@@ -33,12 +34,13 @@ _FLUID: dict[str, Any] = {"width": "container", "facet": False}
 _PAGE = Path(__file__).parent / "page"
 
 
-def write_report(store: Store, handover: Handover | None = None) -> Path:
+def write_report(store: Store, handover: Handover | None = None, target: Path | None = None) -> Path:
     """Writes the report of the stored tables, atomically.
 
     Args:
         store: the tables; the page is ``store.report``.
         handover: from whom the tables come that are published in the same run.
+        target: where the page is written instead.
 
     Returns:
         The page's path.
@@ -46,7 +48,7 @@ def write_report(store: Store, handover: Handover | None = None) -> Path:
     Raises:
         IsocostError: a table cannot be read, or the page cannot be written; an older page is untouched then.
     """
-    target = store.report
+    target = target or store.report
     facts = facts_module.gather(store, handover.frame) if handover else facts_module.gather(store)
     _write(target, render(facts, drawing_library(target.parent)))
     return target
@@ -120,15 +122,19 @@ def _cut(frame: pl.DataFrame, by: str = "strategy") -> dict[tuple[Any, ...], pl.
 def drawing_library(folder: Path) -> str:
     """Vega, Vega-Lite and vega-embed as one script of nine hundred kilobytes, kept in a folder once made.
 
-    The vl-convert wheel carries them; putting them together takes seconds, so that the script is kept under the wheel's version.
+    The vl-convert wheel carries them; putting them together takes seconds, so that the script is kept under the wheel's version
+    and its own checksum.
     """
     import vl_convert
 
-    kept = folder / f".vega-{version('vl-convert-python')}.js"
-    if kept.exists():
-        return kept.read_text(encoding="utf-8")
+    name = f".vega-{version('vl-convert-python')}-"
+    for kept in folder.glob(f"{name}*.js"):
+        data = kept.read_bytes()
+        if kept.name == f"{name}{hashlib.sha256(data).hexdigest()[:16]}.js":
+            return data.decode()
+        kept.unlink(missing_ok=True)
     text = vl_convert.javascript_bundle().replace("</script", "<\\/script")
-    _write(kept, text)
+    _write(folder / f"{name}{hashlib.sha256(text.encode()).hexdigest()[:16]}.js", text)
     return text
 
 
@@ -139,9 +145,8 @@ def _write(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(target)
     except OSError as error:
-        raise IsocostError(
-            f"could not be written: {error.strerror or error}", where=str(target), remedy="Mend the folder and publish again"
-        ) from error
+        remedy = "Free space or make the folder writable, then publish again; what was published before is intact"
+        raise MachineError(f"could not be written: {error.strerror or error}", where=str(target), remedy=remedy) from error
     finally:
         with suppress(OSError):  # what could not be written need not be removed
             temporary.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isocost import sql
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 from isocost.schema.parquet import ROW_GROUP_ROWS, read_stamp, read_table
 from isocost.schema.registry import table as table_of
 from isocost.store import Store
@@ -53,7 +53,8 @@ def batches(store: Store, table_name: str, memory: int) -> Iterator[pa.RecordBat
         memory: bytes that DuckDB may take.
 
     Raises:
-        IsocostError: a file is damaged, or there is no room to spill to.
+        IsocostError: a file is damaged.
+        MachineError: there is no room to spill to.
     """
     paths, table = store.files(table_name), table_of(table_name)
     order = ", ".join(f'"{name}" ASC NULLS LAST' for name in table.sort_order)
@@ -65,7 +66,7 @@ def batches(store: Store, table_name: str, memory: int) -> Iterator[pa.RecordBat
         except duckdb.Error as error:
             for path in paths:
                 read_table(path, table_name)  # says which is damaged
-            raise IsocostError(
+            raise MachineError(
                 f"could not be put in order: {str(error).splitlines()[0]}", where=table_name, remedy="Free space or give more --memory"
             ) from error
 

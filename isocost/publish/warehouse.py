@@ -7,9 +7,11 @@ built: a reader that has it open keeps the file that it opened.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,7 +20,7 @@ import polars as pl
 
 import isocost
 from isocost import sql
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 from isocost.memory import chosen_budget
 from isocost.publish.handover import Handover, in_order
 from isocost.publish.streams import is_large, limited
@@ -104,25 +106,70 @@ def build_warehouse(store: Store, handover: Handover | None = None, *, memory: i
     Raises:
         IsocostError: the file cannot be written; the one that stood there before is intact then.
     """
+    return stage_warehouse(store, handover, memory=memory).commit()
+
+
+@dataclass(frozen=True, slots=True)
+class StagedWarehouse:
+    """A warehouse that was built beside the one that stands.
+
+    Attributes:
+        path: where it was built.
+        target: the published file.
+        parts: every table, view and macro file, those that failed included.
+    """
+
+    path: Path
+    target: Path
+    parts: tuple[Part, ...]
+
+    def commit(self) -> WarehouseReport:
+        """Puts it in place.
+
+        Raises:
+            IsocostError: the folder cannot be written.
+        """
+        try:
+            # A log left by a writer that was killed belongs to the old file; DuckDB would replay it into the new one.
+            self.target.with_name(f"{self.target.name}.wal").unlink(missing_ok=True)
+            self.path.replace(self.target)
+        except OSError as error:
+            raise _unwritable(self.target, error) from error
+        finally:
+            self.discard()
+        return WarehouseReport(self.target, self.parts, self.target.stat().st_size)
+
+    def discard(self) -> None:
+        """Removes what was not put in place."""
+        for leftover in (self.path, self.path.with_name(f"{self.path.name}.wal")):
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
+
+
+def stage_warehouse(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> StagedWarehouse:
+    """Builds the warehouse without putting it in place; see ``build_warehouse``."""
     target = store.warehouse
-    _remove_stale(target)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    staged = StagedWarehouse(target.with_name(f".{target.name}.{uuid4().hex}.tmp"), target, ())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        parts = _write(store, temporary, handover or Handover(()), chosen_budget() if memory is None else memory)
-        # A log left by a writer that was killed belongs to the old file; DuckDB would replay it into the new one.
-        target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
-        temporary.replace(target)
-    except (OSError, duckdb.IOException) as error:
-        raise IsocostError(
-            f"could not be written: {str(error).splitlines()[0]}",
-            where=str(target),
-            remedy="Free space or mend the folder's permissions, then publish again; the warehouse that stood there before is intact",
-        ) from error
-    finally:
-        for leftover in (temporary, temporary.with_name(f"{temporary.name}.wal")):
-            leftover.unlink(missing_ok=True)
-    return WarehouseReport(target, parts, target.stat().st_size)
+        _remove_stale(target)
+        parts = _write(store, staged.path, handover or Handover(()), chosen_budget() if memory is None else memory)
+        staged = replace(staged, parts=parts)
+        with staged.path.open("rb+") as handle:
+            os.fsync(handle.fileno())
+    except BaseException as error:
+        staged.discard()
+        # DuckDB says of a write that failed what the moment was, not what the reason was: all but mistakes in SQL are of the disk.
+        if isinstance(error, OSError | duckdb.IOException | duckdb.FatalException | duckdb.InternalException | duckdb.TransactionException):
+            raise _unwritable(target, error) from error
+        raise
+    return staged
+
+
+def _unwritable(target: Path, error: BaseException) -> MachineError:
+    said = " ".join(str(error).split())[:300]
+    remedy = "Free space or make the folder writable, then publish again; the warehouse that stood there before is intact"
+    return MachineError(f"could not be written: {said}", where=str(target), remedy=remedy)
 
 
 def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[Part, ...]:

@@ -1,15 +1,15 @@
 """Tables as Parquet files: stamped, atomic, the same bytes for the same rows.
 
-Lives here: writing and reading of one table's file, the stamp in the file's key-value metadata and the rule for older stamps.
+Lives here: writing and reading of one table's file, the stamp in the file's key-value metadata and the rule for older stamps. Every file
+carries its own checksum (``isocost.seals``), which is proven before anything of it is read.
 Not here: the raw lake with its parts and manifests (``isocost.bank``) and the published warehouse (``isocost.publish``).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import isocost
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import arrow_schema
+from isocost.seals import BLANK, PARQUET_KEY, SEALED, SEALED_KEY, Damaged, prove_parquet, seal_parquet
 
 ROW_GROUP_ROWS = 100_000
 FrameT = TypeVar("FrameT", pl.DataFrame, pl.LazyFrame)
@@ -60,7 +61,7 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
         IsocostError: the frame breaks its table, or the place cannot be written; an older file at ``path`` is untouched then.
     """
     arrow = to_arrow(frame if is_held else conform(frame, table_name), table_name)
-    _write_groups(_groups(arrow, table_name), table_name, path)
+    _write_groups(_groups(arrow, table_name), path)
     return path
 
 
@@ -92,23 +93,18 @@ def write_batches(batches: Iterable[pa.RecordBatch], table_name: str, path: Path
         if held.num_rows or not written:
             yield held
 
-    _write_groups(groups(), table_name, path)
+    _write_groups(groups(), path)
     return written
 
 
-def _write_groups(groups: Iterable[pa.Table], table_name: str, path: Path) -> None:
+def _write_groups(groups: Iterable[pa.Table], path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    schema = arrow_schema(table_of(table_name)).with_metadata(stamp(table_name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for group in groups:
-                writer.write_table(group.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        write_sealed(groups, temporary)
         temporary.replace(path)
     except OSError as error:
-        raise IsocostError(
+        raise MachineError(
             f"could not be written: {error.strerror or error}",
             where=str(path),
             remedy="Free space or mend the folder's permissions, then run again; the file that stood there before is intact",
@@ -125,6 +121,26 @@ def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
             yield piece.slice(start, ROW_GROUP_ROWS)
 
 
+def write_sealed(pieces: Iterable[pa.Table], path: Path) -> None:
+    """Writes tables of one schema as a Parquet file that carries its own checksum and one for each page; durable when this returns.
+
+    Args:
+        pieces: at least one table; each begins a row group, and only one is held at a time.
+        path: the file.
+
+    Raises:
+        OSError: the place cannot be written.
+    """
+    rest = iter(pieces)
+    first = next(rest)
+    schema = first.schema.with_metadata({**(first.schema.metadata or {}), SEALED_KEY: SEALED})
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+        for piece in chain([first], rest):
+            writer.write_table(piece.combine_chunks().replace_schema_metadata(schema.metadata), row_group_size=ROW_GROUP_ROWS)
+        writer.add_key_value_metadata({PARQUET_KEY: BLANK})
+    seal_parquet(path)
+
+
 def _by_task(arrow: pa.Table, table_name: str) -> list[pa.Table]:
     """The rows of each task, where a table is in order of its tasks: a row group of one task is found without reading the others."""
     if table_of(table_name).sort_order[:1] != ("task",) or arrow.num_rows == 0:
@@ -139,14 +155,16 @@ def read_stamp(path: Path) -> tuple[str, int]:
 
     Raises:
         IsocostError: the file is missing, is no Parquet file, or was not written by Isocost.
+        Damaged: it is not what was written.
     """
     try:
+        prove_parquet(path)
         # A tenth of the time of Arrow's, which counts with a file for every session and task.
         metadata = pl.read_parquet_metadata(path)
     except FileNotFoundError as error:
         raise IsocostError("there is no such file", where=str(path), remedy="Materialize the table first") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise IsocostError(f"is not a readable Parquet file ({error})", where=str(path)) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise Damaged.of(path, f"is not a readable Parquet file ({error})") from error
     if _TABLE.decode() not in metadata:
         raise IsocostError("carries no isocost stamp", where=str(path), remedy="Bring other people's files in with `isocost import`")
     return metadata[_TABLE.decode()], int(metadata[_VERSION.decode()])
@@ -157,7 +175,7 @@ def _rows(path: Path, where: pl.Expr | None, columns: Sequence[str] | None) -> p
         return _scanned([path], where, columns)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         # Arrow says better what is wrong with a damaged file, and has no panics.
-        frame = pl.from_arrow(pq.read_table(path))
+        frame = pl.from_arrow(pq.read_table(path, page_checksum_verification=True))
         return _cut(frame, where, columns)
 
 
@@ -213,8 +231,8 @@ def read_table(path: Path, table_name: str, where: pl.Expr | None = None, *, col
         raise IsocostError(f"has schema version {version}, this code knows {wanted}", where=str(path), remedy="Upgrade isocost")
     try:
         frame = _rows(path, where, columns) if version == wanted else _rows(path, None, None)
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise IsocostError(f"is damaged ({error})", where=str(path), remedy=f"Materialize {table_name} again") from error
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError) as error:
+        raise Damaged.of(path, f"is damaged ({error})", f"Materialize {table_name} again") from error
     if version == wanted:
         return frame
     while version < wanted:

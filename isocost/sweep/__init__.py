@@ -20,6 +20,7 @@ from isocost.sweep.models import (
     read_session,
     sample_id_of,
     session_from_json,
+    session_json,
 )
 from isocost.sweep.paths import model_folder
 from isocost.sweep.spec import SweepSpec
@@ -43,5 +44,6 @@ __all__ = [
     "read_session",
     "sample_id_of",
     "session_from_json",
+    "session_json",
     "sweep_from_text",
 ]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from isocost.capabilities import Role, capabilities_of
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
+from isocost.seals import sealed_text, unsealed_text
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
 """A name that ends up in ids, file names and partition keys."""
@@ -197,22 +198,28 @@ def sample_id_of(point_id: str, problem_id: str, sample_index: int) -> str:
     return f"{point_id}:{problem_id}:{sample_index}"
 
 
-def session_from_json(text: str, *, where: str = "session file") -> Session:
-    """Reads a session back from `Session.model_dump_json()`.
+def session_json(session: Session) -> bytes:
+    """A session as the bytes of its file, with their checksum."""
+    return sealed_text(session.model_dump_json(indent=1))
+
+
+def session_from_json(text: str | bytes, *, where: str = "session file") -> Session:
+    """Reads a session back from `session_json`, or from `Session.model_dump_json()` as it stands.
 
     Raises:
         IsocostError: when the text is no JSON, misses or adds a key, holds a value out of range, or a point's id does not match its content
             (somebody edited the file).
     """
+    remedy = "Write it again with `isocost plan`; a session file is not edited."
     try:
-        session = Session.model_validate_json(text)
+        session = Session.model_validate_json(unsealed_text(text if isinstance(text, bytes) else text.encode(), where, remedy))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise IsocostError(
             f"{first['msg']}",
             where=f"{where}: {key}" if key else where,
-            remedy="Write it again with `isocost plan`; a session file is not edited.",
+            remedy=remedy,
         ) from None
     for planned in session.points:
         fields = planned.point.model_dump(mode="json")
@@ -234,7 +241,7 @@ def session_from_json(text: str, *, where: str = "session file") -> Session:
 def read_session(path: str | Path) -> Session:
     """Reads a session file. Errors name the file."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes()
     except OSError as error:
         raise IsocostError(f"cannot be read: {error.strerror}", where=str(path), remedy="Give the path of a session file.") from None
     return session_from_json(text, where=str(path))

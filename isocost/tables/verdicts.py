@@ -26,7 +26,10 @@ from typing import Any
 
 import polars as pl
 
+from isocost.errors import IsocostError
 from isocost.hashing import canonical_json
+from isocost.schema.parquet import write_sealed
+from isocost.seals import Damaged, prove_parquet
 from isocost.tasks import Grade, Problem, answer_classes, grade
 
 EVERY_S = 5.0
@@ -68,8 +71,8 @@ class Verdicts:
     def _read(self, home: Path) -> None:
         for path in sorted(home.glob("piece-*.parquet")):
             try:
-                rows = pl.read_parquet(path, glob=False, hive_partitioning=False).select(*_SCHEMA).rows()
-            except (pl.exceptions.PolarsError, OSError):
+                rows = _proven(path).select(*_SCHEMA).rows()
+            except (pl.exceptions.PolarsError, OSError, IsocostError):
                 path.unlink(missing_ok=True)  # can be found again, unlike a measurement
                 continue
             for key, status, answer, correct, score, reason, classes in rows:
@@ -130,10 +133,7 @@ class Verdicts:
         temporary = path.with_suffix(".tmp")
         try:
             frame = pl.DataFrame([{name: row.get(name) for name in _SCHEMA} for row in rows], schema=_SCHEMA, orient="row")
-            with temporary.open("wb") as handle:
-                frame.write_parquet(handle, compression="zstd")
-                handle.flush()
-                os.fsync(handle.fileno())
+            write_sealed([frame.to_arrow()], temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -146,7 +146,7 @@ class Verdicts:
             return  # nothing took long enough to be worth keeping
         pieces = sorted(home.glob("piece-*.parquet"))
         if self._new or len(pieces) > 1:
-            before = [row for path in pieces for row in pl.read_parquet(path, glob=False, hive_partitioning=False).to_dicts()]
+            before = [row for path in pieces for row in _proven(path).to_dicts()]
             self._seal(home, list({row["key"]: row for row in [*before, *self._new]}.values()))
             self._new = []
             for path in pieces:
@@ -155,6 +155,13 @@ class Verdicts:
             if other != home and other.is_dir():
                 with suppress(OSError):
                     shutil.rmtree(other)
+
+
+def _proven(path: Path) -> pl.DataFrame:
+    """A piece that carries its own checksum; one that does not is found again."""
+    if not prove_parquet(path):
+        raise Damaged.of(path, "carries no checksum")
+    return pl.read_parquet(path, glob=False, hive_partitioning=False)
 
 
 def _digest(*texts: str | None) -> str:

@@ -10,6 +10,7 @@ from assets.resources import StoreResource
 from isocost import refresh
 from isocost.schema.frames import Fault, faults
 from isocost.schema.registry import table as table_of
+from isocost.seals import prove_parquet
 from isocost.store import Store
 from pipelines.checks.sessions import naming, partition_keys, severity
 
@@ -60,6 +61,7 @@ def _frames(place: Store, name: str, session_ids: list[str | None]) -> dict[str,
             continue
         for path in place.files(name) if session_id is None else [place.path(name, session_id)]:
             if path.exists():
+                prove_parquet(path)
                 frames[session_id or path.stem] = pl.read_parquet(path, hive_partitioning=False, glob=False)
     return frames
 

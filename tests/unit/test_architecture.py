@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
-GROUND = {"capabilities", "credentials", "memory", "schema", "errors", "plain_files", "hashing", "store", "sql", "__init__"}
+GROUND = {"capabilities", "credentials", "memory", "schema", "errors", "plain_files", "hashing", "seals", "store", "sql", "__init__"}
 TOP = {
     "doctor",
     "estimate",
@@ -24,7 +24,11 @@ TOP = {
     "intake",
     "curate",
     "parts",
+    "ledger",
+    "losses",
     "pieces",
+    "proof",
+    "sources",
     "cli",
     "__main__",
 }

@@ -57,6 +57,10 @@ def test_a_lost_file_is_named_and_takes_nothing_away(tmp_path: Path, capsys: pyt
     store.session_file(session_id).unlink()
     for folder in (store.lake / "raw").glob(f"*/session={session_id}"):
         shutil.rmtree(folder)
+    published = store.warehouse.read_bytes()
+    assert refreshed(store) == 1 and f"{session_id}: 0 of 6 rows" in capsys.readouterr().err
+    assert store.warehouse.read_bytes() == published and session_id in set(store.read("core_samples")["session_id"])
+    assert main(["--data", str(store.root), "forget", session_id]) == 0
     assert refreshed(store) == 0 and session_id not in set(store.read("core_samples")["session_id"])
 
 

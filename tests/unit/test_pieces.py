@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from isocost import curate, pieces, refresh
+from isocost import curate, pieces, refresh, sources
 from isocost.errors import IsocostError
 from isocost.pieces import Ledger, Rows, task_piece
 from isocost.schema.registry import all_tables
@@ -34,7 +34,6 @@ class Bank:
 
     def refresh(self, **options: bool) -> refresh.Derived:
         ledger = Ledger(self.store)
-        refresh.forget_vanished(self.store, ledger)
         self.curated = {s: refresh.curate_session(self.store, s, ledger=ledger) for s in refresh.known_sources(self.store)}
         return refresh.derive(self.store, "summary", ledger=ledger, **options)
 
@@ -88,6 +87,8 @@ def test_a_source_that_is_gone_leaves_nothing(bank: Bank) -> None:
     bank.store.session_file("import-b").with_suffix(".source").unlink()
     for folder in (bank.store.lake / "raw" / "imports").glob("source=counts-import-b-*"):
         shutil.rmtree(folder)
+    assert [(loss.source, loss.known, loss.found) for loss in sources.vanished(bank.store, Ledger(bank.store))] == [("import-b", 3, 0)]
+    assert refresh.forget(bank.store, "import-b") == 3 and sources.vanished(bank.store, Ledger(bank.store)) == []
     assert (bank.refresh().reused, bank.store.read("core_counts")["task"].unique().to_list()) == (1, ["adding"])
     assert not bank.piece("sorting").exists() and bank.store.read("out_point_summary")["task"].to_list() == ["adding"]
 
@@ -117,10 +118,27 @@ def test_a_copied_or_touched_file_counts_by_its_content(bank: Bank) -> None:
     assert bank.refresh().built == 0 and bank.rebuilt() == []
 
 
-def test_a_bank_that_was_touched_is_read_again_and_changes_nothing_that_follows(bank: Bank) -> None:
+def test_a_bank_that_was_touched_is_proven_again_and_changes_nothing(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    proven, prove = [], curate._prove
+    monkeypatch.setattr(curate, "_prove", lambda store, source: (proven.append(source), prove(store, source)))
+    assert bank.refresh().built == 0 and proven == ["import-a", "import-b"]  # they were copied
+    proven.clear()
+    assert bank.refresh().built == 0 and proven == []
     for path in (bank.store.lake / "raw").rglob("*.parquet"):
         os.utime(path, ns=(1, 1))
-    assert bank.refresh().built == 0 and bank.rebuilt() == ["import-a", "import-b"]
+    assert bank.refresh().built == 0 and bank.rebuilt() == [] and proven == ["import-a", "import-b"]
+
+
+def test_bytes_that_changed_under_the_old_time_are_found(bank: Bank) -> None:
+    bank.refresh()
+    part = next(path for path in (bank.store.lake / "raw").rglob("*.parquet") if "counts-import-a" in str(path))
+    data, times = bytearray(part.read_bytes()), part.stat()
+    data[len(data) // 2] ^= 4
+    part.write_bytes(data)
+    os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(curate.SetAside, match=r"SHA-256 is not the sealed one.*set aside"):
+        bank.refresh()
+    assert not part.exists() and list((bank.store.lake / "raw" / "quarantine").rglob("part-*.parquet"))
 
 
 def test_a_run_that_was_killed_half_way_is_finished_by_the_next(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,6 @@ Layout::
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -26,12 +24,15 @@ from typing import Any
 import polars as pl
 import pyarrow.parquet as pq
 
+from isocost.bank.files import open_lock
 from isocost.bank.importers.row import Row, columns
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.parquet import stamp, to_arrow
 from isocost.schema.registry import table
 from isocost.schema.types import arrow_schema, polars_schema
+from isocost.seals import Damaged, is_what_was_sealed, sealed_json, unsealed_json
+from isocost.seals import checksum as file_sha256
 
 BATCH_ROWS = 8_192
 BATCH_TEXT_BYTES = 32 << 20
@@ -74,7 +75,8 @@ class PartWriter:
         data = {name: [values.get(name) for values in batch] for name in columns()}
         arrow = to_arrow(conform(pl.DataFrame(data, schema=self._schema, strict=True), "raw_imports"), "raw_imports")
         if self._part is None:
-            self._part = pq.ParquetWriter(self.folder / f"part-{self._parts:05d}.parquet", self._arrow, compression="zstd")
+            path = self.folder / f"part-{self._parts:05d}.parquet"
+            self._part = pq.ParquetWriter(path, self._arrow, compression="zstd", write_page_checksum=True)
         self._part.write_table(arrow)
         self._part_rows += arrow.num_rows
         if self._part_rows >= PART_ROWS:
@@ -136,7 +138,7 @@ def staging(lake: Path, import_id: str) -> Iterator[Path]:
     _sweep(root)
     folder = root / f"{import_id}-{os.getpid()}-{os.urandom(4).hex()}"
     folder.mkdir()
-    with (folder / "lock").open("w") as lock:
+    with open_lock(folder / "lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             yield folder
@@ -146,7 +148,7 @@ def staging(lake: Path, import_id: str) -> Iterator[Path]:
 
 def _sweep(root: Path) -> None:
     for folder in root.iterdir():
-        with suppress(OSError), (folder / "lock").open("r") as lock:
+        with suppress(OSError, IsocostError), open_lock(folder / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its writer lives
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -186,7 +188,7 @@ def reactivate(lake: Path, slug: str, import_id: str) -> tuple[str | None, int] 
         return None
     with _locked(home):
         before = _activate(home, import_id)
-    return before, int(json.loads(manifest.read_text(encoding="utf-8"))["records"])
+    return before, _read_manifest(manifest.parent)["records"]
 
 
 def _activate(home: Path, import_id: str) -> str | None:
@@ -207,14 +209,14 @@ def _read_index(home: Path) -> dict[str, Any]:
     if not path.exists():
         return {"index_schema": 1, "active": None, "superseded_by": {}}
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = unsealed_json(path.read_bytes(), str(path))
         if not isinstance(index["superseded_by"], dict):
             raise ValueError("superseded_by is no object")
         return index
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IsocostError(
-            f"the index of imports cannot be read: {error}", where=str(path), remedy="Remove it and import the source again"
-        ) from None
+        said = error.what if isinstance(error, IsocostError) else error
+        remedy = "Remove it and import the source again"
+        raise IsocostError(f"the index of imports cannot be read: {said}", where=str(path), remedy=remedy) from None
 
 
 def sealed_imports(lake: Path, *, include_superseded: bool = False) -> list[SealedImport]:
@@ -257,16 +259,14 @@ def import_manifest(lake: Path, source_slug: str, import_id: str) -> dict[str, A
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = unsealed_json(path.read_bytes(), str(path))
         if not all(isinstance(part["name"], str) and isinstance(part["sha256"], str) for part in manifest["parts"]):
             raise ValueError("a part has no name or checksum")
         return {**manifest, "records": int(manifest["records"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IsocostError(
-            f"the manifest of this import cannot be read: {type(error).__name__}: {error}",
-            where=str(path),
-            remedy="Set it aside with `isocost bank verify LAKE --repair`, then import the source again",
-        ) from None
+        kind = IsocostError if isinstance(error, OSError) else Damaged
+        said = error.what if isinstance(error, IsocostError) else f"{type(error).__name__}: {error}"
+        raise kind(f"the manifest of this import cannot be read: {said}", where=str(path), remedy=_ASIDE) from None
 
 
 def read_import(lake: Path, source_slug: str, import_id: str) -> pl.DataFrame:
@@ -283,15 +283,43 @@ def read_import(lake: Path, source_slug: str, import_id: str) -> pl.DataFrame:
             where=str(folder),
             remedy="Import its source again under the same name; the sealed parts lie in raw/quarantine if they were set aside",
         )
-    manifest = _read_manifest(folder)
+    parts = _proven_parts(folder, _read_manifest(folder))
     try:
-        return _scan([folder / part["name"] for part in manifest["parts"]]).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise IsocostError(
-            f"a part of this import is missing or damaged ({' '.join(str(error).split())[:200]})",
-            where=str(folder),
-            remedy="Set it aside with `isocost bank verify LAKE --repair`, then import the source again under the same name",
-        ) from error
+        return _scan(parts).collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise IsocostError(f"a part of this import cannot be read ({said})", where=str(folder), remedy=_ASIDE) from error
+
+
+def prove_import(lake: Path, source_slug: str, import_id: str) -> None:
+    """Holds every part of an import to its sealed checksum; each is read once in a process while it stays as it is.
+
+    Raises:
+        Damaged: its manifest or a part is not what was sealed.
+        IsocostError: one is missing.
+    """
+    folder = imports_root(lake) / f"source={source_slug}" / f"import={import_id}"
+    _proven_parts(folder, _read_manifest(folder))
+
+
+_ASIDE = "Set it aside with `isocost bank verify LAKE --repair`, then import the source again under the same name"
+
+
+def _proven_parts(folder: Path, manifest: dict[str, Any]) -> list[Path]:
+    """The parts of an import, each held to the checksum in its manifest."""
+    found = []
+    for entry in manifest["parts"]:
+        path = folder / entry["name"]
+        try:
+            is_sound = is_what_was_sealed(path, entry["sha256"])
+        except FileNotFoundError:
+            raise IsocostError("a part of this import is missing", where=str(path), remedy=_ASIDE) from None
+        except OSError as error:
+            raise IsocostError(f"a part of this import cannot be read: {error.strerror}", where=str(path), remedy=_ASIDE) from error
+        if not is_sound:
+            raise Damaged.of(path, "a part of this import is damaged: its SHA-256 is not the sealed one", _ASIDE)
+        found.append(path)
+    return found
 
 
 def _scan(parts: list[Path]) -> pl.LazyFrame:
@@ -300,7 +328,7 @@ def _scan(parts: list[Path]) -> pl.LazyFrame:
 
 
 def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_superseded: bool = False) -> pl.LazyFrame:
-    """The rows of ``raw_imports`` that count, lazily.
+    """The rows of ``raw_imports`` that count, lazily; every part is held to its checksum first.
 
     Args:
         lake: the lake's root folder.
@@ -311,7 +339,8 @@ def read_imports(lake: Path, *, import_ids: list[str] | None = None, include_sup
     # The same content can lie under two sources, superseded under one: its rows count once.
     ordered = sorted(found, key=lambda item: item.superseded_by is not None)
     chosen = {item.import_id: item for item in reversed(ordered) if import_ids is None or item.import_id in import_ids}
-    parts = [part for import_id in sorted(chosen) for part in chosen[import_id].parts]
+    ordered = [chosen[import_id] for import_id in sorted(chosen)]
+    parts = [part for one in ordered for part in _proven_parts(one.folder, one.manifest)]
     if not parts:
         return pl.LazyFrame(schema=polars_schema(table("raw_imports")))
     return _scan(parts)
@@ -372,26 +401,36 @@ def set_aside_imports(lake: Path) -> list[str]:
     Returns:
         One sentence for every import set aside.
     """
-    notes = []
-    for folder in sorted(imports_root(lake).glob("source=*/import=*")):
-        faults = _faults(folder)
-        if not faults:
-            continue
-        home = folder.parent
-        target = lake / "raw" / "quarantine" / home.name / f"{folder.name}-{os.urandom(4).hex()}"
-        with _locked(home):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            folder.rename(target)
-            _fsync_folder(home)
-        _write_atomic(target / "reason.json", {"faults": [str(fault) for fault in faults]})
-        notes.append(f"{folder.name} of {home.name} set aside ({faults[0].detail}: {faults[0].path.name}); import its source again")
-    return notes
+    found = ((folder, _faults(folder)) for folder in sorted(imports_root(lake).glob("source=*/import=*")))
+    return [_set_aside(lake, folder, faults) for folder, faults in found if faults]
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def set_aside_damaged(lake: Path, source_slug: str, import_id: str) -> list[str]:
+    """Moves one import to ``raw/quarantine`` where its bytes were changed; one that only lacks a file stays, for that may be found again.
+
+    Returns:
+        A sentence where it was set aside.
+    """
+    folder = imports_root(lake) / f"source={source_slug}" / f"import={import_id}"
+    faults = _faults(folder) if (folder / "manifest.json").is_file() else []
+    kinds = {fault.kind for fault in faults}
+    return [_set_aside(lake, folder, faults)] if kinds & {"checksum", "manifest"} and "missing" not in kinds else []
+
+
+def is_set_aside(lake: Path, source_slug: str, import_id: str) -> bool:
+    """Whether this import lies in ``raw/quarantine``."""
+    return any((lake / "raw" / "quarantine" / f"source={source_slug}").glob(f"import={import_id}-*"))
+
+
+def _set_aside(lake: Path, folder: Path, faults: list[ImportFault]) -> str:
+    home = folder.parent
+    target = lake / "raw" / "quarantine" / home.name / f"{folder.name}-{os.urandom(4).hex()}"
+    with _locked(home):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
+        _fsync_folder(home)
+    _write_atomic(target / "reason.json", {"faults": [str(fault) for fault in faults]})
+    return f"{folder.name} of {home.name} set aside ({faults[0].detail}: {faults[0].path.name}); import its source again"
 
 
 def _part_entry(path: Path) -> dict[str, Any]:
@@ -403,8 +442,8 @@ def _part_entry(path: Path) -> dict[str, Any]:
 def _write_atomic(path: Path, value: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as handle:
-            json.dump(value, handle, indent=1, sort_keys=True, ensure_ascii=False)
+        with temporary.open("wb") as handle:
+            handle.write(sealed_json(value, sort_keys=True, ensure_ascii=False))
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
@@ -425,6 +464,6 @@ def _fsync_folder(folder: Path) -> None:
 def _locked(home: Path) -> Iterator[None]:
     """One writer at a time for one source; the lock goes with the process that holds it."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / ".lock").open("w") as lock:
+    with open_lock(home / ".lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

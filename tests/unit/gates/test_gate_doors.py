@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -73,6 +75,30 @@ def test_a_refused_row_is_kept_feeds_nothing_and_is_told_again(tmp_path: Path, m
     assert "What the rules of validity say" in page and "costs are not negative" in page and "feeds no derived table" in page
     assert main(["--data", str(store.root), "refresh"]) == 3  # nothing is built again, and it is said again
     assert "import-bad: rule costs_are_not_negative" in capsys.readouterr().err
+    for path in (store.lake / "raw").rglob("*.parquet"):  # proven, and not graded again
+        os.utime(path)
+    assert main(["--data", str(store.root), "refresh"]) == 3
+    assert "import-bad: rule costs_are_not_negative" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_forgotten", [True, False])
+def test_what_is_said_of_a_source_that_was_left_out_goes_with_the_source(tmp_path: Path, monkeypatch, is_forgotten: bool) -> None:
+    store = two_sources(tmp_path)
+    for name in refresh.CORE_OF_SESSION:
+        store.path(name, "import-bad").unlink(missing_ok=True)
+    with monkeypatch.context() as patch:
+        breaking(patch, "core_samples", pl.lit(None, pl.Boolean).alias("is_valid"))
+        assert main(["--data", str(store.root), "refresh", "--all"]) == 3
+    assert not store.path("core_samples", "import-bad").exists()
+    assert "source_can_be_curated" in set(store.read("core_checks", "import-bad")["rule"])
+    if is_forgotten:
+        refresh.forget(store, "import-bad")
+    else:
+        store.session_file("import-bad").with_suffix(".source").unlink()
+        for folder in (store.lake / "raw" / "imports").glob("*bad*"):
+            shutil.rmtree(folder)
+    assert main(["--data", str(store.root), "refresh"]) == 0
+    assert set(store.read("core_checks")["source_key"]) == {"import-good"}
 
 
 def test_both_doors_make_the_same_tables_of_the_same_fault(tmp_path: Path, monkeypatch) -> None:

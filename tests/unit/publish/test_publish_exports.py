@@ -8,7 +8,7 @@ import json
 import polars as pl
 import pytest
 
-from isocost.publish.exports import write_exports
+from isocost.publish.exports import stage_exports, write_exports
 from isocost.publish.handover import Handover, in_order
 from isocost.schema.registry import all_tables
 
@@ -75,9 +75,9 @@ def test_only_files_of_an_earlier_export_are_removed(lab_store):
 def test_what_is_read_once_is_handed_on(lab_store):
     handover = Handover(lab_store.stored_tables())
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
-    write_exports(lab_store, handover)
+    staged = stage_exports(lab_store, handover)
     assert handover.frame("out_point_summary").equals(lab_store.read("out_point_summary"))
-    assert handover.file("out_point_summary") == lab_store.exports / "out_point_summary.parquet"
+    assert handover.file("out_point_summary") == staged.folder / "out_point_summary.parquet"
     assert handover.frame("out_frontiers") is None and handover.file("out_frontiers") is None
     assert handover.frame("out_point_summary") is None and handover.frame("core_calls") is None
 

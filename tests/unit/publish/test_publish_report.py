@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import json
@@ -132,7 +133,8 @@ def test_names_from_outside_are_escaped(lab):
 
 
 def test_the_same_tables_give_the_same_page(lab_store):
-    library = lab_store.report.parent / f".vega-{report.version('vl-convert-python')}.js"
+    checksum = hashlib.sha256(LIBRARY.encode()).hexdigest()[:16]
+    library = lab_store.report.parent / f".vega-{report.version('vl-convert-python')}-{checksum}.js"
     library.parent.mkdir(parents=True)
     library.write_text(LIBRARY, encoding="utf-8")
     first = report.write_report(lab_store).read_bytes()

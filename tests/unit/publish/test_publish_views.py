@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -72,7 +73,7 @@ def filled(name: str, rows: list[dict]) -> pl.DataFrame:
 class Frames(dict):
     """Tables in memory where a derived table's function expects a store."""
 
-    def read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+    def read(self, name: str, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
         frame = self.get(name, empty(name))
         return frame if columns is None else frame.select(columns)
 

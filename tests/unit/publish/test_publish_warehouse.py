@@ -15,7 +15,7 @@ import pytest
 from isocost import sql
 from isocost.errors import IsocostError
 from isocost.publish import warehouse
-from isocost.publish.exports import write_exports
+from isocost.publish.exports import stage_exports, write_exports
 from isocost.publish.handover import Handover
 from isocost.publish.report import write_report
 from isocost.publish.warehouse import build_warehouse
@@ -186,8 +186,8 @@ def test_an_exported_table_gives_the_same_warehouse_as_its_pieces(lab, lab_store
     handover = Handover(lab_store.stored_tables())
     with ThreadPoolExecutor(max_workers=2) as pool:
         built = pool.submit(build_warehouse, lab_store, handover)
-        exported = pool.submit(write_exports, lab_store, handover).result(timeout=60)
-        together = built.result(timeout=60)
+        staged = pool.submit(stage_exports, lab_store, handover).result(timeout=60)
+        together, exported = built.result(timeout=60), staged.commit()
     assert together.parts == apart.parts and [part.name for part in together.failures] == ["out_frontiers"] == list(exported.failures)
     assert contents(lab_store) == one
 

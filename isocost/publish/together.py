@@ -1,0 +1,76 @@
+"""Exports, warehouse and report as one publication: all of them made beside what stands there, then put in its place.
+
+Lives here: the order of making and of putting in place. Not here: what each of them is (``exports``, ``warehouse``, ``report``).
+
+A full disk, a limit or a fault while they are made leaves the previous publication as it was, whole. What is left to do then is renaming,
+which needs no space.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from isocost.errors import IsocostError
+from isocost.memory import chosen_budget
+from isocost.publish.exports import DESCRIPTOR, ExportReport, stage_exports
+from isocost.publish.handover import Handover
+from isocost.publish.report import write_report
+from isocost.publish.warehouse import WarehouseReport, stage_warehouse
+from isocost.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What was published together.
+
+    Attributes:
+        warehouse: the DuckDB file.
+        exports: the Parquet files.
+        files: every file of the publication.
+    """
+
+    warehouse: WarehouseReport
+    exports: ExportReport
+    files: tuple[Path, ...]
+
+
+def publish(store: Store, *, memory: int | None = None) -> Publication:
+    """Publishes all stored tables.
+
+    The exports read every table and hand it to the other two; Polars and DuckDB leave the interpreter free meanwhile.
+
+    Args:
+        store: the tables.
+        memory: bytes that all three may take together; ``$ISOCOST_MEMORY`` or half of what is free where None.
+
+    Raises:
+        IsocostError: one of the three cannot be made; nothing of what was published before has changed then.
+    """
+    share = (chosen_budget() if memory is None else memory) // 3
+    handover = Handover(store.stored_tables())
+    page = store.report.with_name(f".{store.report.name}.{uuid4().hex}.tmp")
+    with ExitStack() as undo, ThreadPoolExecutor(max_workers=3) as pool:
+        undo.callback(page.unlink, missing_ok=True)
+        making = (
+            pool.submit(stage_exports, store, handover, memory=share),
+            pool.submit(stage_warehouse, store, handover, memory=share),
+            pool.submit(write_report, store, handover, page),
+        )
+        made = []
+        for future in making[:2]:
+            if (error := future.exception()) is None:
+                staged = future.result()
+                undo.callback(staged.discard)
+                made.append(staged)
+        errors = [error for future in making if (error := future.exception()) is not None]
+        if errors:
+            raise next((error for error in errors if isinstance(error, IsocostError)), errors[0])
+        exports, warehouse = made
+        exported, built = exports.commit(), warehouse.commit()
+        page.replace(store.report)
+    tables = (store.exports / f"{name}.parquet" for name in exported.rows)
+    return Publication(built, exported, (store.warehouse, store.report, store.exports / DESCRIPTOR, *sorted(tables)))

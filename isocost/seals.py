@@ -1,0 +1,213 @@
+"""Stored bytes that prove themselves: JSON whose last key is the checksum of all before it, Parquet that carries its own.
+
+Lives here: writing and checking of both kinds of seal, and ``Damaged``, which says that stored bytes are not what was written. Not here:
+what the files mean, what becomes of a damaged one (``isocost.refresh`` builds a derived one again, ``isocost.bank`` sets a raw one aside).
+
+A Parquet file carries the SHA-256 of all its bytes in the key ``isocost.sha256`` of its key-value metadata, computed with 64 zeros in the
+place of the digest itself. Page checksums would leave the footer, and with it every column's place and type, unproven.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from isocost.errors import IsocostError
+
+PARQUET_KEY = b"isocost.sha256"
+SEALED_KEY, SEALED = b"isocost.seal", b"sha256"
+"""Said in the schema's metadata, too: a file that lost the one key to a fault is not taken for one of before there were seals."""
+BLANK = b"0" * 64
+_MAGIC = b"PAR1"
+_CHUNK = 1 << 20
+_JSON_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n\}')
+_JSON_SEAL_BYTES = len(',\n "sha256": ""\n}') + 64
+_HEX = frozenset(b"0123456789abcdef")
+_PROVEN_AT_MOST = 200_000
+
+Identity = tuple[int, int, int, int]
+
+
+class Damaged(IsocostError):
+    """Stored bytes are not what was written under this name.
+
+    Attributes:
+        path: the file; None where it lies behind a URL.
+    """
+
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, path: Path, what: str, remedy: str = "") -> Damaged:
+        """The fault of one local file."""
+        found = cls(what, where=str(path), remedy=remedy)
+        found.path = path
+        return found
+
+
+def sealed_json(value: dict[str, Any], **options: Any) -> bytes:
+    """A JSON object with at least one key, its checksum as the last key; options are those of ``json.dumps``."""
+    return sealed_text(json.dumps(value, **{"indent": 1, "allow_nan": False, **options}))
+
+
+def sealed_text(text: str) -> bytes:
+    """As ``sealed_json``, of an object that was written with an indent of one."""
+    body = text.encode().removesuffix(b"\n}")
+    return body + b',\n "sha256": "%s"\n}' % hashlib.sha256(body).hexdigest().encode()
+
+
+def unsealed_text(data: bytes, where: str, remedy: str = "") -> bytes:
+    """The JSON text without its seal; as it stands where it was written before there were seals.
+
+    Raises:
+        Damaged: its seal does not match.
+    """
+    tail = data[-_JSON_SEAL_BYTES:]
+    found = _JSON_SEAL.fullmatch(tail)
+    if found is not None:
+        body = data[:-_JSON_SEAL_BYTES]
+        if hashlib.sha256(body).hexdigest().encode() == found[1]:
+            return body + b"\n}"
+    elif sum(byte in _HEX for byte in tail[-67:-3]) < 56:  # nothing like a seal, not even a damaged one
+        return data
+    raise Damaged("does not match its own checksum: it was changed after it was written", where=where, remedy=remedy)
+
+
+def unsealed_json(data: bytes, where: str, remedy: str = "") -> Any:
+    """The value of a sealed JSON text.
+
+    Raises:
+        Damaged: its seal does not match, or it is no JSON.
+    """
+    try:
+        return json.loads(unsealed_text(data, where, remedy))
+    except Damaged:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"cannot be read ({type(error).__name__}: {error})", where=where, remedy=remedy) from None
+
+
+def identity(path: Path) -> Identity:
+    """What changes whenever a file is written or replaced: size, time of change, time of change of the inode, inode.
+
+    The third cannot be set back, so that bytes changed under a time that was put back are looked at, too.
+    """
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file's content, hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def seal_parquet(path: Path) -> None:
+    """Puts the checksum into a Parquet file that was just written with ``PARQUET_KEY`` as ``BLANK``, and makes it durable."""
+    with path.open("rb+") as handle:
+        place = _digest_place(path)
+        assert place is not None
+        handle.seek(place)
+        assert handle.read(64) == BLANK
+        handle.seek(0)
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        handle.seek(place)
+        handle.write(digest.encode())
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+_proven: dict[Path, tuple[Identity, str]] = {}
+
+
+def is_what_was_sealed(path: Path, digest: str) -> bool:
+    """Whether a file has this SHA-256; it is read once in a process while it stays as it is.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+    """
+    now = identity(path)
+    if _proven.get(path) == (now, digest):
+        return True
+    if checksum(path) != digest:
+        return False
+    _remember(path, now, digest)
+    return True
+
+
+def _remember(path: Path, now: Identity, digest: str) -> None:
+    if len(_proven) >= _PROVEN_AT_MOST:
+        _proven.clear()
+    _proven[path] = (now, digest)
+
+
+def prove_parquet(path: Path) -> bool:
+    """Holds a Parquet file to its seal, once in a process while it stays as it is.
+
+    Returns:
+        False where it carries no seal: a foreign file, or one of before there were seals.
+
+    Raises:
+        Damaged: it is no Parquet file, or not the one that was written.
+        FileNotFoundError: there is none.
+    """
+    now = identity(path)
+    if _proven.get(path) == (now, "own"):
+        return True
+    try:
+        place = _digest_place(path)
+        if place is None:
+            return False
+        matches = _digest_without(path, place)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise IsocostError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+    if not matches:
+        raise Damaged.of(path, "is damaged: it does not match its own checksum", "`isocost refresh` builds a derived file again")
+    _remember(path, now, "own")
+    return True
+
+
+def _digest_place(path: Path) -> int | None:
+    """Where in the file the digest stands."""
+    with path.open("rb") as handle:
+        size = handle.seek(0, os.SEEK_END)
+        handle.seek(max(size - 8, 0))
+        tail = handle.read(8)
+        length = int.from_bytes(tail[:4], "little")
+        if len(tail) < 8 or tail[4:] != _MAGIC or length > size - 12:
+            raise Damaged.of(path, "is not a readable Parquet file (its end is cut or damaged)")
+        start = size - 8 - length
+        handle.seek(start)
+        footer = handle.read(length)
+    at = footer.rfind(PARQUET_KEY)
+    if at < 0:
+        if SEALED_KEY in footer:
+            raise Damaged.of(path, "is damaged: it has lost its own checksum")
+        return None
+    place = at + len(PARQUET_KEY) + 2  # a field header and a length lie between
+    if place + 64 > length:
+        raise Damaged.of(path, "is damaged: its own checksum is cut")
+    return start + place
+
+
+def _digest_without(path: Path, place: int) -> bool:
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        left = place
+        while left:
+            chunk = handle.read(min(left, _CHUNK))
+            if not chunk:
+                return False
+            digest.update(chunk)
+            left -= len(chunk)
+        found = handle.read(64)
+        digest.update(BLANK)
+        while chunk := handle.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest().encode() == found
