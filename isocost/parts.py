@@ -25,6 +25,7 @@ from isocost.bank.reader import read_raw
 from isocost.intake import card_book
 from isocost.pieces import Rows
 from isocost.schema.frames import empty
+from isocost.schema.registry import table
 from isocost.settings import replay_options
 from isocost.store import Store
 
@@ -74,7 +75,14 @@ def derive_frontiers_over_tasks(rows: Rows | Store) -> Frames:
 
     points, problems = rows.read("core_points"), rows.read("core_problems", columns=_CLUSTERS)
     found = build_frontiers(*_outcomes_by_piece(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems, only_over_tasks=True)
-    return {name: frame for name, frame in found.items() if name != "out_comparisons"}
+    return {name: _rounded(name, frame) for name, frame in found.items() if name != "out_comparisons"}
+
+
+def _rounded(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Numbers to 12 digits: means over tasks are matrix products, whose last bits hang on the number of threads."""
+    keys = table(name).keys
+    floats = [column for column, dtype in frame.schema.items() if dtype == pl.Float64 and column not in keys]
+    return frame.with_columns(pl.col(floats).round_sig_figs(12))
 
 
 def derive_coverage(rows: Rows | Store) -> Frames:

@@ -17,6 +17,7 @@ import little_lab
 from benchmarks.refresh import Layout
 from benchmarks.refresh import bank as bank_session
 from isocost import refresh
+from isocost.cli import main
 from isocost.store import Store
 
 KNOWN = {"model": "borrowed", "task": "adding", "task_version": "1", "prompt": "direct", "sampling": "{}"}
@@ -93,6 +94,7 @@ def test_a_refresh_of_what_changed_is_a_full_rebuild(repo: Path, tmp_path: Path)
     store.session_file(ids[1]).unlink()
     for folder in (store.lake / "raw").glob(f"*/session={ids[1]}"):
         shutil.rmtree(folder)
+    assert main(["--data", str(store.root), "forget", ids[1]]) == 0
     counts(store, correct=3)
     killed_after(repo, store.root, "strategies")
     after = refreshed(repo, store.root)
