@@ -92,8 +92,10 @@ def test_a_refresh_publishes_all_of_them(root: Root, tmp_path: Path, door: str, 
         ]
         assert done.success and failed == []
         # Sessions of engines break no rule, not even as a warning; an invented file of a format may be full of failures.
-        told = " ".join(str(check.description) for check in done.get_asset_check_evaluations() if not check.passed)
-        assert [key for key in root.sessions.values() if key in told] == [], told
+        # That a model of random weights does not stop by itself is true of it, whichever engine runs it.
+        told = [part for check in done.get_asset_check_evaluations() if not check.passed for part in str(check.description).split("; ")]
+        told = [part for part in told if "most_answers_end_by_themselves" not in part]
+        assert [part for part in told if any(key in part for key in root.sessions.values())] == []
     assert {path.stem.removeprefix("session=") for path in store.files("core_sessions")} == set(keys)
     assert set(store.read("core_sessions")["source"]) == {"generated", *registered()}
     banked = dict(store.read("core_samples").filter(pl.col("source") == "generated").group_by("session_id").len().rows())
