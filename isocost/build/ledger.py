@@ -264,7 +264,7 @@ class Ledger:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One writer of pieces at a time, so that a record never tells of another process's files."""
+        """One writer of pieces at a time: no record describes another process's files."""
         path = self.store.root / ".pieces.lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,8 +6,8 @@ superseded what. Not here: parsing (the format modules) and the order of an impo
 Layout::
 
     raw/imports/source=<slug>/import=<import_id>/part-00000.parquet ... manifest.json
-    raw/imports/source=<slug>/index.json        which import of this source counts, and what superseded what
-    raw/importing/<import_id>-<pid>/            being written; swept by the next import when its writer is gone
+    raw/imports/source=<slug>/index.json   which import of this source counts
+    raw/importing/<import_id>-<pid>/       being written; swept when its writer is gone
 """
 
 from __future__ import annotations
