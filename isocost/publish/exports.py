@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from uuid import uuid4
 import polars as pl
 
 import isocost
+from isocost import atomic
 from isocost.errors import IsocostError, MachineError
 from isocost.memory import chosen_budget
 from isocost.publish.handover import Handover, in_order
@@ -88,6 +88,7 @@ class StagedExports:
                 (self.folder / name).replace(self.target / name)
             for name in before - set(names):
                 (self.target / name).unlink(missing_ok=True)
+            atomic.sync(self.target)
         except OSError as error:
             raise _unwritable(self.target, error) from error
         finally:
@@ -268,10 +269,8 @@ def _write_descriptor(
         package["missing"] = [
             {"table": name, "problem": problem} for name, problem in sorted(failures.items())
         ]
-    with (folder / DESCRIPTOR).open("w", encoding="utf-8") as handle:
-        handle.write(json.dumps(package, indent=1, ensure_ascii=False) + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
+    text = json.dumps(package, indent=1, ensure_ascii=False) + "\n"
+    atomic.write_text(folder / DESCRIPTOR, text, intact="the earlier export is intact")
 
 
 def _listed(folder: Path) -> set[str]:

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
+from isocost import atomic
 from isocost.errors import IsocostError
 from isocost.memory import chosen_budget
 from isocost.publish.exports import DESCRIPTOR, ExportReport, stage_exports
@@ -57,7 +57,7 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
     """
     share = (chosen_budget() if memory is None else memory) // 3
     handover = Handover(store.stored_tables())
-    page = store.report.with_name(f".{store.report.name}.{uuid4().hex}.tmp")
+    page = atomic.temporary_beside(store.report)
     with ExitStack() as undo, ThreadPoolExecutor(max_workers=3) as pool:
         undo.callback(page.unlink, missing_ok=True)
         making = (
@@ -76,7 +76,7 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
             raise next((error for error in errors if isinstance(error, IsocostError)), errors[0])
         exports, warehouse = made
         exported, built = exports.commit(), warehouse.commit()
-        page.replace(store.report)
+        atomic.put(page, store.report)
     tables = (store.exports / f"{name}.parquet" for name in exported.rows)
     return Publication(
         built,

@@ -13,14 +13,14 @@ from contextlib import suppress
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TypeVar
-from uuid import uuid4
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import isocost
-from isocost.errors import IsocostError, MachineError
+from isocost import atomic
+from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import arrow_schema
@@ -120,23 +120,8 @@ def write_batches(batches: Iterable[pa.RecordBatch], table_name: str, path: Path
 
 
 def _write_groups(groups: Iterable[pa.Table], path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic.replacing(path) as temporary:
         write_sealed(groups, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise MachineError(
-            f"could not be written: {error.strerror or error}",
-            where=str(path),
-            remedy=(
-                "Free space or mend the folder's permissions, then run again; the file that stood"
-                " there before is intact"
-            ),
-        ) from error
-    finally:
-        with suppress(OSError):  # what could not be written need not be removed
-            temporary.unlink(missing_ok=True)
 
 
 def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
@@ -151,7 +136,7 @@ def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
 
 def write_sealed(pieces: Iterable[pa.Table], path: Path) -> None:
     """Writes tables of one schema as a Parquet file that carries its own checksum and one for each
-    page; durable when this returns.
+    page.
 
     Args:
         pieces: at least one table; each begins a row group, and only one is held at a time.

@@ -15,10 +15,12 @@ pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
     "__init__",
+    "atomic",
     "capabilities",
     "credentials",
     "errors",
     "hashing",
+    "lock_files",
     "memory",
     "plain_files",
     "progress",
