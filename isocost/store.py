@@ -35,7 +35,6 @@ Reader = Callable[[list[str]], pl.DataFrame]
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
 WHOLE = "all"
-IMPORT_PREFIX = "import-"
 
 
 @dataclass(frozen=True, slots=True)

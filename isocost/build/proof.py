@@ -15,10 +15,9 @@ from pathlib import Path
 
 from isocost.build.ledger import Ledger
 from isocost.errors import IsocostError, one_source
-from isocost.intake import forgotten_sources, known_sources, source_facts
+from isocost.intake import forgotten_sources, known_sources, source_of
 from isocost.seals import checksum, prove_parquet, unsealed_json
-from isocost.store import IMPORT_PREFIX, Store
-from isocost.sweep import read_session
+from isocost.store import Store
 
 _AGAIN = "`isocost refresh` builds it again"
 
@@ -72,17 +71,16 @@ def _fault(store: Store, path: Path, detail: str) -> StoreFault:
 
 def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
     """Session files, the notes of imports, and what sweeps asked for."""
-    for session_id in [*known_sources(store), *sorted(forgotten_sources(store))]:
-        is_import = session_id.startswith(IMPORT_PREFIX)
-        path = store.session_file(session_id).with_suffix(".source" if is_import else ".json")
-        if not path.exists():
+    for key in [*known_sources(store), *sorted(forgotten_sources(store))]:
+        source = source_of(store, key)
+        if not source.is_known:
             continue
-        checked.add(path)
+        checked.add(source.file)
         try:
-            with one_source(session_id):
-                source_facts(store, session_id) if is_import else read_session(path)
+            with one_source(key):
+                source.check()
         except IsocostError as error:
-            yield _fault(store, path, str(error))
+            yield _fault(store, source.file, str(error))
     for path in [
         *sorted((store.lake / "sessions").glob("*.asked")),
         *sorted((store.root / "forgotten").glob("*.json")),

@@ -1,21 +1,21 @@
-"""Command line of the bank: ``isocost bank verify [LAKE]``.
+"""The command ``isocost bank verify [LAKE]``.
 
-Lives here: arguments and printing. Not here: what is proven (`verify`).
+Lives here: its arguments and printing. Not here: what is proven (``isocost.intake.proof`` for the
+lake, ``isocost.build.proof`` for all that is derived from it).
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from isocost.bank.verify import BankReport, repair_bank, verify_bank
-from isocost.errors import IsocostError
+if TYPE_CHECKING:
+    from isocost.intake.proof import LakeReport
+    from isocost.store import Store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the bank's subcommands on a parser; they end in `run_command`."""
+    """Declares the subcommands of ``isocost bank`` on a parser; they end in ``run_command``."""
     commands = parser.add_subparsers(dest="bank_command", required=True)
     verify = commands.add_parser("verify", help="prove every sealed part, name each fault")
     verify.add_argument(
@@ -32,48 +32,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Runs a parsed bank command; 0 when the bank holds, 1 when something is wrong with it.
+    """Runs a parsed command; 0 when everything holds, 1 when something is wrong with it.
 
     Raises:
-        IsocostError: there is no bank, or a live run holds a session that is to be repaired.
+        IsocostError: there is no lake, or a live run holds a session that is to be repaired.
     """
-    lake = arguments.lake or str(_data_root(arguments) / "lake")
+    from isocost.intake.proof import repair_lake, verify_lake  # rooms that take seconds to import
+    from isocost.store import Store
+
+    store = Store(arguments.data.resolve())
+    lake = arguments.lake or str(arguments.data / "lake")
     if arguments.repair:
-        for note in repair_bank(lake, arguments.session):
+        for note in repair_lake(lake, arguments.session):
             print(note)
-    report = verify_bank(lake, arguments.session)
+    report = verify_lake(lake, arguments.session)
     print_report(report)
-    return 1 if report.faults else 0
+    is_whole = not report.faults
+    if not (arguments.lake or arguments.session):  # a bank alone, or one session of it
+        is_whole &= _print_derived(store)
+    return 0 if is_whole else 1
 
 
-def _data_root(arguments: argparse.Namespace) -> Path:
-    """The data root that ``isocost --data`` names, else the usual one."""
-    return getattr(arguments, "data", None) or Path(os.environ.get("ISOCOST_DATA") or "data")
-
-
-def print_report(report: BankReport) -> None:
-    """Prints faults and totals."""
+def print_report(report: LakeReport) -> None:
+    """Prints faults and totals of a lake."""
     for fault in report.faults:
         print(fault)
-    for session in report.running:
+    bank = report.bank
+    for session in bank.running:
         print(f"session {session}: a run is writing to it now")
-    rows = ", ".join(f"{count} rows of {table}" for table, count in report.rows.items() if count)
+    rows = ", ".join(f"{count} rows of {table}" for table, count in bank.rows.items() if count)
     print(
-        f"{report.sessions} sessions, {report.parts} parts proven: {rows or 'no rows'};"
-        f" {report.samples} samples"
+        f"{bank.sessions} sessions, {bank.parts} parts proven: {rows or 'no rows'};"
+        f" {bank.samples} samples"
     )
     if report.imports:
         print(f"{report.imports} imports read")
-    lost = sum(f.is_loss for f in report.faults)
+    lost = sum(fault.is_loss for fault in report.faults)
     print(f"{len(report.faults)} faults, {lost} of them a loss" if report.faults else "no faults")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """``python -m isocost.bank``: returns the exit code, 2 for a mistake in the arguments."""
-    parser = argparse.ArgumentParser(prog="isocost bank", description="The raw lake.")
-    add_arguments(parser)
-    try:
-        return run_command(parser.parse_args(argv))
-    except IsocostError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def _print_derived(store: Store) -> bool:
+    """Proves and prints what is derived from the lake; whether it holds."""
+    from isocost.build.proof import verify_store
+
+    report = verify_store(store)
+    for fault in report.faults:
+        print(fault)
+    print(
+        f"{report.files} session files, derived tables and published files read:"
+        f" {len(report.faults) or 'no'} faults"
+    )
+    return not report.faults

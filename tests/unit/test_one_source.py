@@ -12,6 +12,7 @@ import pytest
 import isocost.build.curate
 from isocost.build import refresh
 from isocost.errors import IsocostError, one_source
+from isocost.intake import ImportedSource
 from isocost.store import Store
 
 KNOWN = {
@@ -75,10 +76,10 @@ def test_a_refresh_leaves_out_the_one_and_publishes_the_others(
         )
     built = isocost.build.curate._core_of_import
 
-    def broken(place: Store, session_id: str):
-        if session_id == "import-bad":
+    def broken(source: ImportedSource):
+        if source.key == "import-bad":
             raise kind("odd")
-        return built(place, session_id)
+        return built(source)
 
     monkeypatch.setattr(isocost.build.curate, "_core_of_import", broken)
     with pytest.raises(
