@@ -1,7 +1,7 @@
 """The out layer: strategies, frontiers, curves, derived costs and item statistics, from core.
 
 One body a group of tables that are computed together; each calls one step of ``isocost.refresh``, which builds the pieces that do not fit
-their inputs any more.
+their inputs any more. A piece that cannot be built is in no table, and stops no other.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from assets.resources import StoreResource
 from assets.specs import result, table_spec
 from isocost import refresh
 from isocost.store import Store
+
+EVERY_PIECE = "every_piece_is_built"
 
 
 def _reads(name: str) -> tuple[str, ...]:
@@ -34,14 +36,34 @@ def _group(name: str) -> dg.AssetsDefinition:
     tables = refresh.STEPS[name]
     language = "sql" if name == "summary" else "polars"
 
-    @dg.multi_asset(name=name, specs=[table_spec(table, _reads(name), kinds=(language, "parquet")) for table in tables])
-    def body(store: StoreResource) -> Iterator[dg.MaterializeResult]:
+    @dg.multi_asset(
+        name=name,
+        specs=[table_spec(table, _reads(name), kinds=(language, "parquet")) for table in tables],
+        check_specs=[
+            dg.AssetCheckSpec(
+                EVERY_PIECE,
+                asset=tables[0],
+                description="A task, point or session whose tables of this group cannot be built stops no other: it is in none of them and "
+                "named here.",
+            )
+        ],
+    )
+    def body(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         place = store.existing()
         done = refresh.derive(place, name)
+        for error in done.failed:
+            context.log.error("left out %s", error)
         for table in tables:
             shown = _figure(name, place) if table == tables[0] else {}
             told = {"pieces_built": done.built, "pieces_unchanged": done.reused}
             yield result(table, done.rows[table], place.path(table).parent, **told, **shown)
+        yield dg.AssetCheckResult(
+            passed=not done.failed,
+            asset_key=tables[0],
+            check_name=EVERY_PIECE,
+            description="; ".join(map(str, done.failed)) or None,
+            metadata={"left_out": dg.MetadataValue.json({error.piece: str(error) for error in done.failed})},
+        )
 
     return body
 

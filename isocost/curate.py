@@ -270,6 +270,7 @@ def _card_files(folder: Path) -> Iterator[Path]:
 
 
 def _core_of_session(store: Store, session_id: str) -> Frames:
+    from isocost import telemetry as power
     from isocost.tables.core import build_core
     from isocost.tables.energy import build_run_energy
     from isocost.tables.energy_attribution import build_energy_attribution
@@ -277,7 +278,7 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     from isocost.tables.speculation import build_speculation
 
     session, manifests = read_session(store.session_file(session_id)), read_manifests(store.lake, session_id)
-    calls, telemetry = raw_rows(store, "raw_generations", session_id), raw_rows(store, "raw_telemetry", session_id)
+    calls, telemetry = raw_rows(store, "raw_generations", session_id), power.possible(raw_rows(store, "raw_telemetry", session_id))
     batch = {session_id: session.engine.max_num_seqs}
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)

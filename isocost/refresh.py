@@ -24,11 +24,11 @@ from isocost.curate import (
     leave_out,
     write_cards,
 )
-from isocost.errors import IsocostError, PartialError
+from isocost.errors import IsocostError, MachineError, PartialError, one_source
 from isocost.estimate import needed
 from isocost.hashing import sha256_hex
 from isocost.intake import bring_in, card_book, clashes, known_sources, lost_sources, plan_sweep, raw_rows
-from isocost.ledger import Ledger
+from isocost.ledger import Ledger, Record
 from isocost.losses import refuse_fewer_sources
 from isocost.memory import chosen_budget
 from isocost.parts import (
@@ -83,6 +83,23 @@ __all__ = [
 ]
 
 
+class NotBuilt(IsocostError):
+    """A piece of the derived tables is in none of them.
+
+    Attributes:
+        piece: which one, in words.
+    """
+
+    def __init__(self, piece: str, why: IsocostError) -> None:
+        """Says which piece and why."""
+        super().__init__(f"{piece}: {why.what}", where="" if why.where == piece else why.where, remedy=why.remedy)
+        self.piece, self._why = piece, why
+
+    def __reduce__(self):
+        """Keeps its own arguments when it crosses a process boundary."""
+        return (NotBuilt, (self.piece, self._why))
+
+
 @dataclass(frozen=True)
 class Derived:
     """What became of one step.
@@ -93,6 +110,7 @@ class Derived:
         built: pieces that were computed.
         reused: pieces that stood already.
         unit: what a piece is, in words.
+        failed: why each piece that could not be built is in no table.
     """
 
     name: str
@@ -100,6 +118,7 @@ class Derived:
     built: int
     reused: int
     unit: str = "pieces"
+    failed: tuple[NotBuilt, ...] = ()
 
 
 def derive(
@@ -113,6 +132,9 @@ def derive(
 ) -> Derived:
     """Builds the pieces of one step that do not fit their inputs any more, and removes those that have none.
 
+    A piece that fails stops no other. It leaves the tables, also where an earlier one is sound: that one was made from other inputs than
+    what stands beside it, and nobody could tell. It is tried again every time.
+
     Args:
         store: the tables.
         step: a key of ``STEPS``.
@@ -122,21 +144,26 @@ def derive(
         memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
-        IsocostError: an input is damaged, or a file cannot be written; pieces that were finished stay.
+        Damaged: a derived table that is an input is damaged.
+        MachineError: a file cannot be written; pieces that were finished stay.
     """
     memory = chosen_budget() if memory is None else memory
     ledger = ledger or Ledger(store)
     held = held_by_sessions(store, ledger) if held is None else held
     rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
     wanted: dict[str, set[str]] = {table: set() for table in STEPS[step]}
+    failed: list[NotBuilt] = []
     for part in (part for part in PARTS if part.step == step):
         pieces = _pieces(store, part.per, held)
         for name, slice_ in pieces.items():
-            fingerprint = _fingerprint(part, name, slice_, ledger)
-            record = None if force else ledger.find("out", part.name, name)
-            is_reused = record is not None and record.fingerprint == fingerprint
-            if record is None or not is_reused:
-                record = ledger.write("out", part.name, name, fingerprint, _built(part, replace(slice_, memory=memory)))
+            try:
+                record, is_reused = _up_to_date(part, name, replace(slice_, memory=memory), ledger, force=force)
+            except IsocostError as error:
+                if _is_of_all(error, store):
+                    raise
+                ledger.drop("out", part.name, name, part.tables)
+                failed.append(NotBuilt(_shown(part, slice_), error))
+                continue
             counts[is_reused] += 1
             for table, n in record.rows.items():
                 rows[table] += n
@@ -144,7 +171,29 @@ def derive(
         for gone in set(ledger.pieces("out", part.name)) - set(pieces):
             ledger.drop("out", part.name, gone, ())
     _remove_strays(store, wanted)
-    return Derived(step, rows, counts[False], counts[True])
+    return Derived(step, rows, counts[False], counts[True], failed=tuple(failed))
+
+
+def _up_to_date(part: Part, name: str, rows: Rows, ledger: Ledger, *, force: bool) -> tuple[Record, bool]:
+    """The record of a piece that fits its inputs, and whether it stood already."""
+    with one_source(_shown(part, rows), then="run `isocost refresh` again once it is corrected"):
+        fingerprint = _fingerprint(part, name, rows, ledger)
+        known = None if force else ledger.find("out", part.name, name)
+        if known is not None and known.fingerprint == fingerprint:
+            return known, True
+        return ledger.write("out", part.name, name, fingerprint, _built(part, rows)), False
+
+
+def _is_of_all(error: IsocostError, store: Store) -> bool:
+    """Whether what stopped one piece is to stop the rest: the machine refuses, or a derived table is damaged and can be built again."""
+    is_derived = isinstance(error, Damaged) and error.path is not None and not error.path.is_relative_to(store.lake)
+    return isinstance(error, MachineError) or is_derived
+
+
+def _shown(part: Part, rows: Rows) -> str:
+    """A piece in words."""
+    about = {"point": f"point {rows.points[0]}, task {rows.task}" if rows.points else "", "task": f"task {rows.task}"}
+    return f"{part.step} of {about.get(part.per) or (f'session {rows.sessions[0]}' if part.per == 'session' else 'all tasks')}"
 
 
 def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]:
@@ -209,8 +258,8 @@ def everything(store: Store, *, force: bool = False, memory: int | None = None) 
 
     A session or source that cannot be curated does not stop the others: its tables stay as they were where they are sound, else it is in
     none, and it is named. A damaged part of the bank is set aside and named; a derived file that is not what was written is built again
-    and named. What a critical rule refuses (``isocost.gates``) feeds no derived table and is told. Where nothing at all can be read, what
-    is published stays.
+    and named. What a critical rule refuses (``isocost.gates``) feeds no derived table and is told. A piece of a derived table that cannot
+    be built is in none, and it is named. Where nothing at all can be read or derived, what is published stays.
 
     Args:
         store: the data root.
@@ -267,8 +316,15 @@ def _everything(store: Store, ledger: Ledger, force: bool, memory: int, broken_c
     cards = write_cards(store, force=force, ledger=ledger)
     yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
     held = held_by_sessions(store, ledger)
+    pieces = 0
     for step in STEPS:
-        yield derive(store, step, force=force, ledger=ledger, held=held, memory=memory)
+        done = derive(store, step, force=force, ledger=ledger, held=held, memory=memory)
+        yield done
+        yield from (Derived(f"{error.piece} LEFT OUT", {}, 0, 0) for error in done.failed)
+        met.derived += done.failed
+        pieces += done.built + done.reused
+    if met.derived and not pieces and store.warehouse.exists():
+        raise IsocostError("no derived table could be built; what was published before stays as it was", remedy=met.lines())
     yield from _published(store, ledger, force=force, memory=memory)
     for path, what in sorted(ledger.harmed.items()):
         yield _told(store, path, what)
@@ -285,6 +341,7 @@ class _Met:
         kept: how many of these keep the tables that they had.
         partly: what was set aside of each source that was curated without it.
         cards: why each card could not be read.
+        derived: why each piece of the derived tables could not be built.
         refused: what critical rules refused, by source.
         has_refused: sources of which something was refused.
     """
@@ -293,12 +350,13 @@ class _Met:
     kept: int = 0
     partly: list[IsocostError] = field(default_factory=list)
     cards: list[IsocostError] = field(default_factory=list)
+    derived: list[NotBuilt] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     has_refused: int = 0
 
     def lines(self) -> str:
         """All of it, a line each."""
-        return "\n".join(f"  {each}" for each in (*self.failed, *self.partly, *self.cards, *self.refused))
+        return "\n".join(f"  {each}" for each in (*self.failed, *self.partly, *self.cards, *self.derived, *self.refused))
 
     def tell(self, told: str) -> None:
         """Says what was left out of what is published, where something was.
@@ -312,6 +370,9 @@ class _Met:
             what.append(f"{len(self.partly)} sources had damaged parts, which are in no table")
         if self.cards:
             what.append(f"{len(self.cards)} cards could not be read, and what hangs on them is unknown")
+        if self.derived:
+            n = len(self.derived)
+            what.append(f"{n} piece{'s' if n > 1 else ''} of derived tables could not be built and {'are' if n > 1 else 'is'} in none")
         if self.refused:
             what.append(f"critical rules refused rows of {self.has_refused} sources, which feed no derived table")
         if what:

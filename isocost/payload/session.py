@@ -176,7 +176,7 @@ def _measure(
 
 @contextmanager
 def _power(session: Session, engine: Engine, writer: RunWriter, stop: Stop) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    from isocost.telemetry import NoSource, PowerSampler, open_source
+    from isocost.telemetry import NoSource, PowerSampler, described, open_source
 
     if session.telemetry != "none" and not capabilities_of(engine.name).loads_model:
         source = NoSource(f"the engine {engine.name} does not compute on this machine, whose power says nothing about it")
@@ -184,7 +184,7 @@ def _power(session: Session, engine: Engine, writer: RunWriter, stop: Stop) -> I
         # Only the devices the engine computes on: another board's idle power, or a processor's, is not the engine's.
         parallel = (int(session.engine.options.get(f"{kind}_parallel_size", 1)) for kind in ("tensor", "pipeline"))
         source = open_source(session.telemetry, count=math.prod(parallel), device=engine.describe().get("device"))
-    writer.update(telemetry={"source": source.name, "unknown_reason": source.unknown_reason, "description": source.describe()})
+    writer.update(telemetry={"source": source.name, "unknown_reason": source.unknown_reason, "description": described(source)})
     sampler = PowerSampler(source, SAMPLING_PERIOD_S)
     sampler.start()
     try:
