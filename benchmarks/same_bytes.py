@@ -1,12 +1,16 @@
-"""Whether two builds of one bank publish the same: every file by its SHA-256, the warehouse by its content.
+"""Whether two builds of one bank publish the same: every file by its SHA-256, the warehouse by its
+content.
 
-``python -m benchmarks.same_bytes`` banks small synthetic sessions and an import, copies the bank into a folder of another name, builds
-both, the second one later and with another number of threads, and compares everything that is derived or published. ``FOLDER FOLDER``
-compares two data roots that stand already.
+``python -m benchmarks.same_bytes`` banks small synthetic sessions and an import, copies the bank
+into a folder of another name, builds both, the second one later and with another number of threads,
+and compares everything that is derived or published. ``FOLDER FOLDER`` compares two data roots that
+stand already.
 
-``warehouse.duckdb`` is compared by what is in it: tables with their rows in order, columns with types and comments, views, macros. DuckDB
-gives every file a random identifier that each of its blocks is checksummed with, and leaves unused bytes of a block as they were in memory;
-nothing in its interface sets either. Not here: records of pieces (``core/_made``, ``out/_made``), which say when a file was written.
+``warehouse.duckdb`` is compared by what is in it: tables with their rows in order, columns with
+types and comments, views, macros. DuckDB gives every file a random identifier that is part of its
+headers, and leaves unused bytes of a block as they were in memory; nothing in its interface sets
+either. Not here: records of pieces (``core/_made``, ``out/_made``), which say when a file was
+written.
 """
 
 from __future__ import annotations
@@ -25,27 +29,41 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.refresh import Layout, bank
-from isocost import refresh
+from isocost.build import refresh
 from isocost.store import Store
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WAREHOUSE = "warehouse.duckdb"
-PROVENANCE = {"model": "borrowed", "task": "adding", "task_version": "1", "prompt": "direct", "sampling": "{}"}
-_CATALOGUES = (
-    "SELECT table_name, comment, sql FROM duckdb_tables() WHERE NOT internal ORDER BY ALL",
-    "SELECT table_name, column_index, column_name, data_type, is_nullable, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL",
-    "SELECT view_name, comment, sql FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
-    "SELECT function_name, parameters, macro_definition, comment FROM duckdb_functions() WHERE NOT internal ORDER BY ALL",
-    "SELECT constraint_text, table_name FROM duckdb_constraints() ORDER BY ALL",
-)
+PROVENANCE = {
+    "model": "borrowed",
+    "task": "adding",
+    "task_version": "1",
+    "prompt": "direct",
+    "sampling": "{}",
+}
+_CATALOGUE = {
+    "tables": "table_name, comment, sql",
+    "columns": "table_name, column_index, column_name, data_type, is_nullable, comment",
+    "views": "view_name, comment, sql",
+    "functions": "function_name, parameters, macro_definition, comment",
+}
 
 
 def content(warehouse: Path) -> dict[str, str]:
     """Checksums of what a warehouse holds: its catalogue, and every table's rows in the order in which they are stored."""
     with duckdb.connect(str(warehouse), read_only=True, config={"threads": 1}) as connection:
-        told = repr([connection.execute(query).fetchall() for query in _CATALOGUES])
+        told = repr(
+            [
+                connection.execute(
+                    f"SELECT {columns} FROM duckdb_{kind}() WHERE NOT internal ORDER BY ALL"
+                ).fetchall()
+                for kind, columns in _CATALOGUE.items()
+            ]
+        )
         found = {"catalogue": hashlib.sha256(told.encode()).hexdigest()}
-        for (name,) in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1").fetchall():
+        for (name,) in connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1"
+        ).fetchall():
             digest = hashlib.sha256()
             rows = connection.execute(f'FROM "{name}"')
             while batch := rows.fetchmany(10_000):
@@ -56,9 +74,17 @@ def content(warehouse: Path) -> dict[str, str]:
 
 def digests(root: Path) -> dict[str, str]:
     """Checksums of everything under a data root that is derived or published, by path; the warehouse's by table."""
-    files = [path for folder in ("core", "out", "exports", "report") for path in (root / folder).rglob("*") if path.is_file()]
+    files = [
+        path
+        for folder in ("core", "out", "exports", "report")
+        for path in (root / folder).rglob("*")
+        if path.is_file()
+    ]
     derived = [path for path in files if "_made" not in path.parts]
-    found = {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in derived}
+    found = {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in derived
+    }
     return found | content(root / WAREHOUSE)
 
 
@@ -69,9 +95,16 @@ def unlike(one: dict[str, str], other: dict[str, str]) -> list[str]:
 
 def build(root: Path, *, seed: int, threads: int) -> None:
     """Runs ``isocost refresh`` as a process of its own."""
-    environment = {**os.environ, "PYTHONHASHSEED": str(seed), "POLARS_MAX_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": str(seed),
+        "POLARS_MAX_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+    }
     command = [sys.executable, "-m", "isocost.cli", "--data", str(root), "refresh"]
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
 
@@ -84,7 +117,10 @@ def built_twice(folder: Path) -> tuple[Path, Path]:
     for session in layout.sessions():
         bank(store, sources, layout, *session)
     counts = sources / "counts.jsonl"
-    counts.write_text("".join(json.dumps({"id": f"p{i}", "c": i % 5, "n": 4}) + "\n" for i in range(12)), encoding="utf-8")
+    counts.write_text(
+        "".join(json.dumps({"id": f"p{i}", "c": i % 5, "n": 4}) + "\n" for i in range(12)),
+        encoding="utf-8",
+    )
     refresh.bring_in(store, "import-counts", format="counts", path=counts, provenance=PROVENANCE)
     other = folder / "a folder of another name" / "two"
     shutil.copytree(store.root, other, copy_function=shutil.copyfile)  # with times of its own
@@ -97,7 +133,12 @@ def built_twice(folder: Path) -> tuple[Path, Path]:
 def main() -> int:
     """Compares, and prints what differs; status 1 where anything does."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.same_bytes")
-    parser.add_argument("roots", nargs="*", type=Path, help="two data roots that were built already (default: builds two)")
+    parser.add_argument(
+        "roots",
+        nargs="*",
+        type=Path,
+        help="two data roots that were built already (default: builds two)",
+    )
     arguments = parser.parse_args()
     if len(arguments.roots) not in (0, 2):
         parser.error("give two data roots, or none")
@@ -107,9 +148,13 @@ def main() -> int:
         are_same = (one / WAREHOUSE).read_bytes() == (other / WAREHOUSE).read_bytes()
     different = unlike(found, again)
     inside = sum(name.startswith(WAREHOUSE) for name in found)
-    print(f"{len(found) - inside} derived and published files, and {inside} parts of {WAREHOUSE}, of {one} and {other}:")
+    print(
+        f"{len(found) - inside} derived and published files, and {inside} parts of {WAREHOUSE}, of {one} and {other}:"
+    )
     print(f"  {len(different)} differ" + "".join(f"\n    {name}" for name in different))
-    print(f"  the bytes of {WAREHOUSE} itself are {'the same' if are_same else 'not the same: each file has an identifier of its own'}")
+    print(
+        f"  the bytes of {WAREHOUSE} itself are {'the same' if are_same else 'not the same: each file has an identifier of its own'}"
+    )
     return 1 if different else 0
 
 

@@ -1,12 +1,16 @@
-"""Frontiers of many draws at once: who is on each, and by how much each outcome beats or misses the best of the others.
+"""Frontiers of many draws at once: who is on each, and by how much each outcome beats or misses the
+best of the others.
 
-Lives here: the sweep over all draws, its plain version for few outcomes, and the pairing of distinct values with distinct costs.
-Not here: the means themselves (replication.py), the frontier of a single row of points (dominance.py), bounds (margins.py).
+Lives here: the sweep over all draws, its plain version for few outcomes, and the pairing of
+distinct values with distinct costs. Not here: the means themselves (replication.py), the frontier
+of a single row of points (dominance.py), bounds (margins.py).
 
-Sorting every outcome in every draw would cost most of the time, though a few outcomes decide who is on the frontier. The sweep keeps
-the best and the second best quality at every cost among some members, and reads every outcome off that staircase. An outcome better
-than the second best that is no member shows that the staircase is incomplete: it becomes a member, and the draw is read again. An
-outcome may be on the frontier unless a member is surely better; only those few meet the rounding rules of ``frontier_rows``.
+Sorting every outcome in every draw would cost most of the time, though a few outcomes decide who is
+on the frontier. The sweep keeps the best and the second best quality at every cost among some
+members, and reads every outcome off that staircase. An outcome better than the second best that is
+no member shows that the staircase is incomplete: it becomes a member, and the draw is read again.
+An outcome may be on the frontier unless a member is surely better; only those few meet the rounding
+rules of ``frontier_rows``.
 """
 
 from __future__ import annotations
@@ -68,14 +72,17 @@ def pair_up(quality: Replicates, cost: Replicates) -> Pairs:
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first, kind="stable")] = np.arange(len(first))
     first = np.sort(first)
-    return Pairs(quality, cost, quality.copy_of[first], cost.copy_of[first], rank[number.reshape(-1)])
+    return Pairs(
+        quality, cost, quality.copy_of[first], cost.copy_of[first], rank[number.reshape(-1)]
+    )
 
 
 def sweep(pairs: Pairs) -> tuple[FloatArray, NDArray[np.int64]]:
     """Margin of every pair in every draw, and the number of draws in which it is on the frontier.
 
     Returns:
-        Margins of shape ``(pairs, draws)`` as of `margin_rows` at `ROUNDING`; counts of shape ``(pairs,)`` as of ``frontier_rows``.
+        Margins of shape ``(pairs, draws)`` as of `margin_rows` at `ROUNDING`; counts of shape
+        ``(pairs,)`` as of ``frontier_rows``.
     """
     if is_small(len(pairs) * pairs.draws) or (pairs.cost.means < 0).any():
         return _plain_sweep(pairs)
@@ -93,7 +100,9 @@ def sweep(pairs: Pairs) -> tuple[FloatArray, NDArray[np.int64]]:
         while todo.size:
             spent = price[pairs.price_of[members], todo[:, None]]
             order = np.argsort(spent, axis=1)
-            staircases = build_staircases(spent, grade[pairs.grade_of[members], todo[:, None]], order, members, used)
+            staircases = build_staircases(
+                spent, grade[pairs.grade_of[members], todo[:, None]], order, members, used
+            )
             fresh = np.zeros(len(pairs), dtype=bool)
             told = (pairs.price_of, pairs.grade_of, sequence, todo, staircases)
             dirty = sweep_margins(price, grade, *told, ROUNDING, reach, margin, near, fresh)
@@ -108,7 +117,9 @@ def is_small(size: int) -> bool:
 
 
 def chain_reach(size: int) -> float:
-    """Share of a number within which a chain of ``size`` numbers, each equal to the next up to rounding, surely ends."""
+    """Share of a number within which a chain of ``size`` numbers, each equal to the next up to
+    rounding, surely ends.
+    """
     return 2 * (size + 2) * ROUNDING
 
 
@@ -127,17 +138,20 @@ def _layers(cost: FloatArray, quality: FloatArray) -> NDArray[np.int64]:
     left, found = np.lexsort((-quality, cost)), []
     for _ in range(LAYERS):
         best = np.maximum.accumulate(quality[left])
-        stands = np.concatenate([[True], best[1:] > best[:-1]]) if len(left) else np.zeros(0, dtype=bool)
+        stands = (
+            np.concatenate([[True], best[1:] > best[:-1]]) if len(left) else np.zeros(0, dtype=bool)
+        )
         found.append(left[stands])
         left = left[~stands]
     return np.concatenate(found)
 
 
 def _frontier_hits(pairs: Pairs, near: NDArray[np.bool_], reach: float) -> NDArray[np.int64]:
-    """Draws in which each pair is on the frontier, among those that are ``near`` it; all others are dominated without any doubt.
+    """Draws in which each pair is on the frontier, among those that are ``near`` it; all others are
+    dominated without any doubt.
 
-    Leaving those out changes no comparison, with one exception: they may link two costs to a chain of equals. Where costs lie so close
-    that this could be, the draw is judged in full.
+    Leaving those out changes no comparison, with one exception: they may link two costs to a chain
+    of equals. Where costs lie so close that this could be, the draw is judged in full.
     """
     hits = np.zeros(len(pairs), dtype=np.int64)
     step = max(1, CHUNK // len(pairs))
@@ -145,7 +159,9 @@ def _frontier_hits(pairs: Pairs, near: NDArray[np.bool_], reach: float) -> NDArr
         rows, sizes = listed(near[:, start : start + step])
         draws = start + np.arange(len(sizes))
         price = pairs.cost.means[pairs.price_of[rows], draws[:, None]]
-        kept = frontier_rows(price, pairs.quality.means[pairs.grade_of[rows], draws[:, None]], rounding=ROUNDING)
+        kept = frontier_rows(
+            price, pairs.quality.means[pairs.grade_of[rows], draws[:, None]], rounding=ROUNDING
+        )
         kept &= np.arange(rows.shape[1]) < sizes[:, None]
         doubtful = linked_in_doubt(price, reach) & (sizes < len(pairs))
         kept[doubtful] = False
@@ -162,7 +178,8 @@ def listed(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]
         mask: shape ``(outcomes, draws)``, with a mark in every draw.
 
     Returns:
-        Outcomes in order, shape ``(draws, most)``, filled up with copies of the last, which cannot change who is dominated; shape
+        Outcomes in order, shape ``(draws, most)``, filled up with copies of the last, which cannot
+        change who is dominated; shape
         ``(draws,)``.
     """
     draw, who = np.nonzero(np.ascontiguousarray(mask.T))
@@ -172,7 +189,9 @@ def listed(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def linked_in_doubt(values: FloatArray, reach: float) -> NDArray[np.bool_]:
-    """Rows in which two neighbouring numbers differ, yet by so little that numbers between them may link them to one chain."""
+    """Rows in which two neighbouring numbers differ, yet by so little that numbers between them may
+    link them to one chain.
+    """
     ranked = np.sort(values, axis=1)
     gap, size = np.diff(ranked, axis=1), np.maximum(np.abs(ranked[:, 1:]), np.abs(ranked[:, :-1]))
     # Half of ROUNDING: what is closer is linked in any case.
@@ -185,7 +204,8 @@ def margin_rows(cost: FloatArray, quality: FloatArray, *, rounding: float = 0.0)
     Args:
         cost: shape ``(rows, n)``.
         quality: same shape.
-        rounding: a rival may cost more by this share of the own cost, which is then rounding and no difference.
+        rounding: a rival may cost more by this share of the own cost, which is then rounding and no
+            difference.
 
     Returns:
         Shape ``(rows, n)``; ``inf`` without rivals, 0 where the margin is rounding.
@@ -193,7 +213,15 @@ def margin_rows(cost: FloatArray, quality: FloatArray, *, rounding: float = 0.0)
     order = np.argsort(cost, axis=1, kind="stable")
     spent, grade = np.take_along_axis(cost, order, 1), np.take_along_axis(quality, order, 1)
     limit = spent + rounding * np.abs(spent)
-    last = np.stack([np.searchsorted(row, most, side="right") for row, most in zip(spent, limit, strict=True)]) - 1
+    last = (
+        np.stack(
+            [
+                np.searchsorted(row, most, side="right")
+                for row, most in zip(spent, limit, strict=True)
+            ]
+        )
+        - 1
+    )
     place = np.arange(cost.shape[1])
     best = np.maximum.accumulate(grade, axis=1)
     before = np.concatenate([np.full((len(cost), 1), -np.inf), best[:, :-1]], axis=1)

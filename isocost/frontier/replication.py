@@ -1,7 +1,8 @@
 """Means of every outcome in every bootstrap draw, each distinct row computed once.
 
-Lives here: replicate means with copies of a row told apart from equals by chance, their percentile intervals and standard errors.
-Not here: the drawing of problems (bootstrap.py), what the means say about frontiers (draws.py, margins.py).
+Lives here: replicate means with copies of a row told apart from equals by chance, their percentile
+intervals and standard errors. Not here: the drawing of problems (bootstrap.py), what the means say
+about frontiers (draws.py, margins.py).
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray
 
-# Means of the same numbers taken in another order differ in the last bits; differences below this share are ties.
+# Means of the same numbers taken in another order differ in the last bits; differences below this
+# share are ties.
 ROUNDING = 1e-12
 # Numbers worked on at a time: 1 MiB stays in the cache.
 BLOCK = 1 << 17
-# Numbers of a strip of outcomes, 8 MiB. The size is fixed, whatever the memory: other strips would give other last bits.
+# Numbers of a strip of outcomes, 8 MiB. The size is fixed, whatever the memory: other strips would
+# give other last bits.
 STRIP = 1 << 20
 
 
@@ -29,11 +32,12 @@ class Replicates:
     """Means of the distinct rows of a matrix in every draw.
 
     Attributes:
-        rows: distinct rows in order of their first appearance, shape ``(distinct, problems)``; -0.0 is 0.0. Without columns where only
-            their centers are known.
+        rows: distinct rows in order of their first appearance, shape ``(distinct, problems)``; -0.0
+            is 0.0. Without columns where only their centers are known.
         means: shape ``(distinct, draws)``.
         copy_of: the distinct row of every outcome, shape ``(outcomes,)``.
-        centers: weighted mean of every distinct row, shape ``(distinct,)``; None where the rows are at hand.
+        centers: weighted mean of every distinct row, shape ``(distinct,)``; None where the rows are
+            at hand.
     """
 
     rows: FloatArray
@@ -42,11 +46,17 @@ class Replicates:
     centers: FloatArray | None = None
 
     def take(self, outcomes: NDArray[np.integer]) -> Replicates:
-        """The same draws of some outcomes only; shares memory, so rows that no outcome has may remain."""
+        """The same draws of some outcomes only.
+
+        Shares memory, so rows that no outcome has may remain.
+        """
         return Replicates(self.rows, self.means, self.copy_of[outcomes], self.centers)
 
     def center(self, weights: FloatArray | None) -> FloatArray:
-        """Weighted mean of every distinct row, equal weights where None; of a replicate with centers, these."""
+        """Weighted mean of every distinct row, equal weights where None.
+
+        Of a replicate with centers, these.
+        """
         if self.centers is not None:
             return self.centers
         problems = self.rows.shape[1]
@@ -54,7 +64,10 @@ class Replicates:
 
 
 def distinct_rows(values: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Returns ``(rows, copy_of)``: the distinct rows in order of first appearance, and the number of each outcome's row."""
+    """Returns ``(rows, copy_of)``.
+
+    The distinct rows in order of first appearance, and the number of each outcome's row.
+    """
     plain = values + 0.0  # -0.0 and 0.0 are one value
     seen: dict[bytes, int] = {}
     copy_of = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in plain], dtype=np.int64)
@@ -66,7 +79,8 @@ def replicates(values: FloatArray, counts: NDArray) -> Replicates:
 
     Args:
         values: shape ``(outcomes, problems)``, finite.
-        counts: from `isocost.frontier.resample_counts`, or any weights of draws x problems; each draw is divided by its sum.
+        counts: from `isocost.frontier.resample_counts`, or any weights of draws x problems; each
+            draw is divided by its sum.
 
     Raises:
         IsocostError: a draw takes no problem at all.
@@ -81,11 +95,15 @@ def strip_rows(problems: int) -> int:
     return max(1, STRIP // max(problems, 1))
 
 
-def strip_replicates(strips: Iterable[FloatArray], outcomes: int, counts: NDArray, weights: FloatArray) -> Replicates:
-    """As `replicates`, from strips of the matrix, one after the other, of which only the means and the centers are kept.
+def strip_replicates(
+    strips: Iterable[FloatArray], outcomes: int, counts: NDArray, weights: FloatArray
+) -> Replicates:
+    """As `replicates`, from strips of the matrix, one after the other, of which only the means and
+    the centers are kept.
 
     Args:
-        strips: rows of the matrix in their order, finite; one strip holds `strip_rows` outcomes or fewer.
+        strips: rows of the matrix in their order, finite; one strip holds `strip_rows` outcomes or
+            fewer.
         outcomes: the most rows that there may be.
         counts: as in `replicates`.
         weights: weight of each problem in the centers, summing to 1.
@@ -110,19 +128,28 @@ def strip_replicates(strips: Iterable[FloatArray], outcomes: int, counts: NDArra
             means[known : len(seen)] = (new @ weight.T) / size
             centers[known : len(seen)] = new @ weights
     found, none = len(seen), np.array([], dtype=np.int64)
-    return Replicates(np.empty((found, 0)), means[:found], np.concatenate(copy_of) if copy_of else none, centers[:found])
+    return Replicates(
+        np.empty((found, 0)),
+        means[:found],
+        np.concatenate(copy_of) if copy_of else none,
+        centers[:found],
+    )
 
 
 def _weighed(counts: NDArray) -> tuple[FloatArray, FloatArray]:
     weight = counts.astype(np.float64)
     size = weight.sum(axis=1)
     if not (size > 0).all():
-        raise IsocostError(f"draw {int(np.argmin(size))} takes no problem", remedy="Give every draw a positive weight.")
+        raise IsocostError(
+            f"draw {int(np.argmin(size))} takes no problem",
+            remedy="Give every draw a positive weight.",
+        )
     return weight, size
 
 
 def percentile_interval(means: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """``(low, high)`` of every row: linear between order statistics, as ``numpy.quantile``, to the bit.
+    """``(low, high)`` of every row: linear between order statistics, as ``numpy.quantile``, to the
+    bit.
 
     Args:
         means: shape ``(rows, draws)``.
@@ -138,7 +165,9 @@ def percentile_interval(means: FloatArray, confidence: float) -> tuple[FloatArra
             below = int(np.floor(place))
             share, left, right = place - below, ranked[:, below], ranked[:, min(below + 1, last)]
             gap = right - left
-            row[start : start + step] = left + gap * share if share < 0.5 else right - gap * (1 - share)
+            row[start : start + step] = (
+                left + gap * share if share < 0.5 else right - gap * (1 - share)
+            )
     return found[0], found[1]
 
 

@@ -1,10 +1,12 @@
 """What a device or its driver says is judged here, once for all sources, before it becomes a row.
 
-Lives here: the range of every reading, `judged` (one reading as the table takes it), `possible` (the same of rows that were banked
-before) and `described` (a source's account of itself as plain JSON). Not here: whether a window of samples is worth anything (`measure`).
+Lives here: the range of every reading, `judged` (one reading as the table takes it), `possible`
+(the same of rows that were banked before) and `described` (a source's account of itself as plain
+JSON). Not here: whether a window of samples is worth anything (`measure`).
 
-One value that a part cannot hold, such as a name with half of a surrogate pair, would cost every row that is sealed with it. So a value
-that cannot be true is NULL and counted with its reason; a reading without a usable name is left out and counted.
+One value that a part cannot hold, such as a name with half of a surrogate pair, would cost every
+row that is sealed with it. So a value that cannot be true is NULL and counted with its reason; a
+reading without a usable name is left out and counted.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "utilization_ratio": (0.0, 1.0),
     "compute_processes": (0, 10**6),
 }
-"""Lowest and highest value that a reading can have; generous, for a wrong bound would take away what was measured."""
+"""Lowest and highest value that a reading can have.
+
+Generous: a bound that is too narrow takes away what was measured.
+"""
 _WHOLE = ("memory_used_bytes", "compute_processes")
 _LONGEST_NAME = 500
 _MOST_SHOWN = 200
@@ -43,8 +48,8 @@ def judged(reading: Any) -> tuple[DeviceReading | None, list[str]]:
         reading: as a source gives it.
 
     Returns:
-        The reading with NULL for every value that cannot be true, or None where it is no reading of a named device; and what was wrong, one
-        text for each value.
+        The reading with NULL for every value that cannot be true, or None where it is no reading of
+        a named device; and what was wrong, one text for each value.
     """
     if not isinstance(reading, DeviceReading):
         return None, [f"a reading is {type(reading).__name__}, not DeviceReading"]
@@ -78,11 +83,19 @@ def _name_fault(value: Any) -> str | None:
     return None
 
 
-def _number(value: Any, low: float, high: float, *, is_whole: bool) -> tuple[float | int | None, str | None]:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+def _number(
+    value: Any, low: float, high: float, *, is_whole: bool
+) -> tuple[float | int | None, str | None]:
+    if isinstance(value, bool | np.bool_) or not isinstance(
+        value, int | float | np.integer | np.floating
+    ):
         return None, f"is {type(value).__name__}, not a number"
     if not low <= value <= high:  # also where it is not a number at all
-        shown = f"{value:.6g}" if isinstance(value, float | np.floating) or abs(int(value)) < 10**300 else "a number of 300 digits"
+        shown = (
+            f"{value:.6g}"
+            if isinstance(value, float | np.floating) or abs(int(value)) < 10**300
+            else "a number of 300 digits"
+        )
         return None, f"is {shown}, which is not between {low:g} and {high:g}"
     if is_whole and value != int(value):
         return None, f"is {value:g}, not a whole number"
@@ -98,18 +111,32 @@ def _reasons(value: Any) -> tuple[tuple[str, ...] | None, str | None]:
 
 
 def possible(telemetry: pl.DataFrame) -> pl.DataFrame:
-    """Rows of raw_telemetry with NULL for every number that cannot be true: a bank may be older than this judgement."""
+    """Rows of raw_telemetry with NULL for every number that cannot be true.
+
+    A bank may be older than this judgement.
+    """
     told = [name for name in RANGES if name in telemetry.columns]
-    return telemetry.with_columns(pl.when(pl.col(name).is_between(*RANGES[name])).then(pl.col(name)).alias(name) for name in told)
+    return telemetry.with_columns(
+        pl.when(pl.col(name).is_between(*RANGES[name])).then(pl.col(name)).alias(name)
+        for name in told
+    )
 
 
 def described(source: PowerSource) -> dict[str, Any]:
-    """What a source says of itself, as a manifest takes it: plain JSON, whatever a driver calls its boards."""
+    """What a source says of itself, as a manifest takes it.
+
+    Plain JSON, whatever a driver calls its boards.
+    """
     try:
         told = source.describe()
         return {str(_plain(key)): _plain(value) for key, value in told.items()}
     except Exception as error:
-        return {"source": source.name, "error": _plain(f"it cannot describe itself ({type(error).__name__}: {error})"[:_MOST_SHOWN])}
+        return {
+            "source": source.name,
+            "error": _plain(
+                f"it cannot describe itself ({type(error).__name__}: {error})"[:_MOST_SHOWN]
+            ),
+        }
 
 
 def _plain(value: Any) -> Any:

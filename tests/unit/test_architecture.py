@@ -1,4 +1,7 @@
-"""Imports run one way: pipelines -> assets -> isocost, and inside isocost no two rooms import each other."""
+"""Imports run one way.
+
+Pipelines -> assets -> isocost, and inside isocost no two rooms import each other.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,19 @@ import pytest
 
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
-GROUND = {"capabilities", "credentials", "memory", "schema", "errors", "plain_files", "hashing", "seals", "store", "sql", "__init__"}
+GROUND = {
+    "capabilities",
+    "credentials",
+    "memory",
+    "schema",
+    "errors",
+    "plain_files",
+    "hashing",
+    "seals",
+    "store",
+    "sql",
+    "__init__",
+}
 TOP = {
     "doctor",
     "estimate",
@@ -65,14 +80,28 @@ def room_of(repo: Path, path: Path) -> str:
     return parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize(("package", "forbidden"), [("isocost", {"assets", "pipelines"}), ("assets", {"pipelines"})])
-def test_lower_floors_do_not_import_upper_ones(repo: Path, package: str, forbidden: set[str]) -> None:
-    wrong = [(p.name, n) for p in modules(repo, package) for n in imported(p) if n.split(".")[0] in forbidden]
+@pytest.mark.parametrize(
+    ("package", "forbidden"), [("isocost", {"assets", "pipelines"}), ("assets", {"pipelines"})]
+)
+def test_lower_floors_do_not_import_upper_ones(
+    repo: Path, package: str, forbidden: set[str]
+) -> None:
+    wrong = [
+        (p.name, n)
+        for p in modules(repo, package)
+        for n in imported(p)
+        if n.split(".")[0] in forbidden
+    ]
     assert wrong == []
 
 
 def test_isocost_knows_no_orchestrator(repo: Path) -> None:
-    wrong = [(str(p), n) for p in modules(repo, "isocost") for n in imported(p) if n.split(".")[0] in ORCHESTRATION]
+    wrong = [
+        (str(p), n)
+        for p in modules(repo, "isocost")
+        for n in imported(p)
+        if n.split(".")[0] in ORCHESTRATION
+    ]
     assert wrong == []
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from isocost import parts, refresh
+from isocost.build import derive, refresh, rules
+from isocost.build.slices import Rows
 from isocost.cli import main
 from isocost.errors import IsocostError, MachineError
-from isocost.pieces import Rows
 from isocost.seals import Damaged
 from isocost.store import Store
 
@@ -30,8 +30,17 @@ def bank(root: Path, tasks: tuple[str, ...] = BOTH) -> Store:
     store = Store(root)
     for task in tasks:
         source = root.parent / f"{task}.jsonl"
-        source.write_text("".join(json.dumps({"id": f"p{i}", "c": i % 5, "n": 4}) + "\n" for i in range(8)), encoding="utf-8")
-        refresh.bring_in(store, f"import-{task}", format="counts", path=source, provenance={**KNOWN, "task": task})
+        source.write_text(
+            "".join(json.dumps({"id": f"p{i}", "c": i % 5, "n": 4}) + "\n" for i in range(8)),
+            encoding="utf-8",
+        )
+        refresh.bring_in(
+            store,
+            f"import-{task}",
+            format="counts",
+            path=source,
+            provenance={**KNOWN, "task": task},
+        )
         refresh.curate_session(store, f"import-{task}")
     return store
 
@@ -46,24 +55,36 @@ def store(banked: Store, tmp_path: Path) -> Store:
     return Store(Path(shutil.copytree(banked.root, tmp_path / "data")))
 
 
-def broken(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException, task: str = "adding") -> None:
+def broken(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException, task: str = "adding"
+) -> None:
     """One part fails for one task; nothing of the code changes, so that all that fits is reused."""
 
-    def build(part: parts.Part, rows: Rows) -> parts.Frames:
+    def build(part: rules.Part, rows: Rows) -> rules.Frames:
         if rows.task == task:
             raise error
         return part.build(rows)
 
-    mine = [replace(part, build=lambda rows, part=part: build(part, rows)) if part.name == name else part for part in refresh.PARTS]
-    monkeypatch.setattr(refresh, "PARTS", tuple(mine))
+    mine = [
+        replace(part, build=lambda rows, part=part: build(part, rows))
+        if part.name == name
+        else part
+        for part in derive.PARTS
+    ]
+    monkeypatch.setattr(derive, "PARTS", tuple(mine))
 
 
 def tasks(store: Store, table: str) -> set[str]:
     return set(store.read(table)["task"])
 
 
-@pytest.mark.parametrize("error", [ValueError("odd"), Panic("odd"), pl.exceptions.ComputeError("odd"), RecursionError("odd")])
-def test_one_task_that_fails_is_left_out_and_told(store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("odd"), Panic("odd"), pl.exceptions.ComputeError("odd"), RecursionError("odd")],
+)
+def test_one_task_that_fails_is_left_out_and_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     whole = refresh.derive(store, "coverage")
     assert tasks(store, "out_accuracy_intervals") == set(BOTH) and whole.failed == ()
     kept = store.read("out_accuracy_intervals").filter(pl.col("task") == "counting")
@@ -79,15 +100,22 @@ def test_one_task_that_fails_is_left_out_and_told(store: Store, monkeypatch: pyt
     assert tasks(store, "out_accuracy_intervals") == set(BOTH)
 
 
-def test_what_was_left_out_is_tried_every_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_left_out_is_tried_every_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken(monkeypatch, "coverage-task", Panic("odd"))
     assert len(refresh.derive(store, "coverage").failed) == 1
     done = refresh.derive(store, "coverage")
     assert len(done.failed) == 1 and done.reused == 1
 
 
-@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), MachineError("no room")])
-def test_what_would_hit_every_piece_stops_the_step(store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), MachineError("no room")],
+)
+def test_what_would_hit_every_piece_stops_the_step(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     refresh.derive(store, "coverage")
     broken(monkeypatch, "coverage-task", error)
     with pytest.raises(type(error)):
@@ -99,22 +127,36 @@ def test_a_damaged_part_of_the_bank_is_a_fault_of_the_piece_and_a_derived_file_o
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        broken(patch, "coverage-task", Damaged.of(store.lake / "raw" / "part.parquet", "is damaged"))
+        broken(
+            patch, "coverage-task", Damaged.of(store.lake / "raw" / "part.parquet", "is damaged")
+        )
         assert len(refresh.derive(store, "coverage").failed) == 1
-    broken(monkeypatch, "coverage-task", Damaged.of(store.path("core_samples", "import-adding"), "is damaged"))
+    broken(
+        monkeypatch,
+        "coverage-task",
+        Damaged.of(store.path("core_samples", "import-adding"), "is damaged"),
+    )
     with pytest.raises(Damaged):
         refresh.derive(store, "coverage")
 
 
-def test_a_frame_that_breaks_its_table_is_a_fault_of_its_piece(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_breaks_its_table_is_a_fault_of_its_piece(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
-    def odd(rows: Rows) -> parts.Frames:
-        frames = parts.derive_coverage(rows)
-        lost = frames["out_accuracy_intervals"].with_columns(task=pl.lit(None, pl.String)) if rows.task == "adding" else None
+    def odd(rows: Rows) -> rules.Frames:
+        frames = rules.derive_coverage(rows)
+        lost = (
+            frames["out_accuracy_intervals"].with_columns(task=pl.lit(None, pl.String))
+            if rows.task == "adding"
+            else None
+        )
         return frames if lost is None else {**frames, "out_accuracy_intervals": lost}
 
-    mine = [replace(part, build=odd) if part.name == "coverage-task" else part for part in parts.PARTS]
-    monkeypatch.setattr(refresh, "PARTS", tuple(mine))
+    mine = [
+        replace(part, build=odd) if part.name == "coverage-task" else part for part in rules.PARTS
+    ]
+    monkeypatch.setattr(derive, "PARTS", tuple(mine))
     done = refresh.derive(store, "coverage")
     assert [each.piece for each in done.failed] == ["coverage of task adding"]
     assert all(tasks(store, table) <= {"counting"} for table in refresh.STEPS["coverage"])
@@ -122,8 +164,9 @@ def test_a_frame_that_breaks_its_table_is_a_fault_of_its_piece(store: Store, mon
 
 def only(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
     """A refresh of some steps: publishing them takes the tables that there are."""
-    monkeypatch.setattr(refresh, "PARTS", tuple(part for part in refresh.PARTS if part.step in steps))
-    monkeypatch.setattr(refresh, "STEPS", {step: refresh.STEPS[step] for step in steps})
+    monkeypatch.setattr(derive, "PARTS", tuple(part for part in derive.PARTS if part.step in steps))
+    for module in (derive, refresh):
+        monkeypatch.setattr(module, "STEPS", {step: rules.STEPS[step] for step in steps})
 
 
 @pytest.mark.slow
@@ -137,15 +180,21 @@ def test_the_command_publishes_the_rest_and_ends_with_status_3(
         out, err = capsys.readouterr()
         assert "coverage of task adding LEFT OUT" in out and "Panic: odd" in err
         assert "1 piece of derived tables could not be built and is in none" in err
-        assert set(pl.read_parquet(store.exports / "out_accuracy_intervals.parquet")["task"]) == {"counting"}
+        assert set(pl.read_parquet(store.exports / "out_accuracy_intervals.parquet")["task"]) == {
+            "counting"
+        }
         assert set(pl.read_parquet(store.exports / "core_counts.parquet")["task"]) == set(BOTH)
     # No source lost a row, so that nothing is refused, and what was left out comes back.
     only(monkeypatch, "coverage")
     assert main(["--data", str(store.root), "refresh"]) == 0
-    assert set(pl.read_parquet(store.exports / "out_accuracy_intervals.parquet")["task"]) == set(BOTH)
+    assert set(pl.read_parquet(store.exports / "out_accuracy_intervals.parquet")["task"]) == set(
+        BOTH
+    )
 
 
-def test_where_nothing_can_be_derived_what_is_published_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_can_be_derived_what_is_published_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.warehouse.write_bytes(b"of before")
     for task in BOTH:
         broken(monkeypatch, "coverage-task", Panic("odd"), task)

@@ -1,6 +1,7 @@
 r"""The surface of a formula: one spelling for what LaTeX, Unicode and plain text write differently.
 
-Lives here: rewriting that changes no meaning (\dfrac, \left, π, ½, spacing). Not here: reading (``tokens``, ``reader``).
+Lives here: rewriting that changes no meaning (\dfrac, \left, π, ½, spacing). Not here: reading
+(``tokens``, ``reader``).
 """
 
 from __future__ import annotations
@@ -40,9 +41,12 @@ _DROPPED = re.compile(
     r"mathit|mathsf|mathcal|vec|hat|rm|bf|it)(?![A-Za-z])\.?"
 )
 _SPACE = re.compile(
-    r"(?<!\\)\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\ |~|[\u00a0\u2002-\u200a\u202f]"
+    r"(?<!\\)\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\"
+    r" |~|[\u00a0\u2002-\u200a\u202f]"
 )
-_TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|mathrm|operatorname)\*?\s*\{([^{}]*)\}")
+_TEXT = re.compile(
+    r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|mathrm|operatorname)\*?\s*\{([^{}]*)\}"
+)
 _UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|mathbf)\*?\s*\{\s*((?![mgshlLd])[A-Za-z])\s*\}")
 
 
@@ -60,13 +64,28 @@ _UNIT_LETTERS = frozenset("mgshlLd")
 
 
 def unwrapped(text: str) -> str:
-    r"""A formula without the marks around it: dollars, \( \), \[ \], an outer \boxed{}, and an end point."""
+    r"""A formula without the marks around it.
+
+    Dollars, \( \), \[ \], an outer \boxed{}, and an end point.
+    """
     text = text.strip()
     for _ in range(6):
         before = text
-        for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), (r"\boxed{", "}")):
+        for opening, closing in (
+            ("$$", "$$"),
+            ("$", "$"),
+            (r"\(", r"\)"),
+            (r"\[", r"\]"),
+            ("**", "**"),
+            ("`", "`"),
+            (r"\boxed{", "}"),
+        ):
             inner = text[len(opening) : -len(closing)]
-            if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
+            if (
+                len(text) > len(opening) + len(closing)
+                and text.startswith(opening)
+                and text.endswith(closing)
+            ):
                 if opening[0] == "$" and "$" in inner:
                     continue
                 if opening == r"\boxed{" and _unbalanced(inner):
@@ -102,12 +121,21 @@ def surface(text: str) -> str:
     text = _DROPPED.sub("", text)
     text = re.sub(r"\\([A-Za-z]+)", _command, text)
     if r"\over" in text or r"\choose" in text:
-        text = _INFIX.sub(lambda match: f"\\{_INFIX_NAMES[match[2]]}{{{match[1].strip()}}}{{{match[3].strip()}}}", text)
+        text = _INFIX.sub(
+            lambda match: f"\\{_INFIX_NAMES[match[2]]}{{{match[1].strip()}}}{{{match[3].strip()}}}",
+            text,
+        )
     if r"\begin{array}" in text:
         text = _ARRAY.sub(r"\\begin{matrix}\1\\end{matrix}", text)
     text = _UPRIGHT.sub(r" \1 ", text)
     text = _TEXT.sub(lambda match: _text(match[1]), text)
-    text = text.replace(r"\$", r"\dollar ").replace("$", r"\dollar ").replace(r"\%", "%").replace(r"\#", "#").replace(r"\&", "&")
+    text = (
+        text.replace(r"\$", r"\dollar ")
+        .replace("$", r"\dollar ")
+        .replace(r"\%", "%")
+        .replace(r"\#", "#")
+        .replace(r"\&", "&")
+    )
     text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", r"\\deg ", text)
     return re.sub(r"[ \t\r\n]+", " ", text).strip()
 
@@ -122,18 +150,29 @@ def _command(match: re.Match[str]) -> str:
 
 
 def _text(content: str) -> str:
-    r"""Text within a formula. What is no word is part of the formula: \text{13}, \text{(C)}, the number of \text{3 apples}."""
+    r"""Text within a formula.
+
+    What is no word is part of the formula: \text{13}, \text{(C)}, the number of \text{3 apples}.
+    """
     inner = content.replace(THIN, " ").strip()
     letters = re.sub(r"[\W\d_]", "", inner)
-    if not letters or (len(letters) == 1 and letters not in _UNIT_LETTERS and not re.search(r"[A-Za-z]\.", inner)):
+    if not letters or (
+        len(letters) == 1 and letters not in _UNIT_LETTERS and not re.search(r"[A-Za-z]\.", inner)
+    ):
         return f" {inner} "
     counted = re.fullmatch(r"(-?[0-9][0-9.,]*)\s+([A-Za-z][A-Za-z ]*)", inner)
-    return rf" {counted[1]} \text{{{counted[2]}}}" if counted else rf"\text{{{content.replace(THIN, ' ')}}}"
+    return (
+        rf" {counted[1]} \text{{{counted[2]}}}"
+        if counted
+        else rf"\text{{{content.replace(THIN, ' ')}}}"
+    )
 
 
 def _unicode(text: str) -> str:
     text = re.sub(
-        "([0-9]?) ?([" + "".join(_FRACTIONS) + "])", lambda m: m[1] + rf"\frac{{{_FRACTIONS[m[2]][0]}}}{{{_FRACTIONS[m[2]][1]}}}", text
+        "([0-9]?) ?([" + "".join(_FRACTIONS) + "])",
+        lambda m: m[1] + rf"\frac{{{_FRACTIONS[m[2]][0]}}}{{{_FRACTIONS[m[2]][1]}}}",
+        text,
     )
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ⁽⁾]+", lambda m: "^{" + m[0].translate(_RAISED) + "}", text)
     text = re.sub("[₀₁₂₃₄₅₆₇₈₉₋₊]+", lambda m: "_{" + m[0].translate(_LOWERED) + "}", text)
@@ -141,10 +180,15 @@ def _unicode(text: str) -> str:
 
 
 def wording(text: str) -> str:
-    """A text as words, for what is no formula: no LaTeX, no spaces, and no case where there are words of several letters."""
+    """A text as words, for what is no formula.
+
+    No LaTeX, no spaces, and no case where there are words of several letters.
+    """
     text = surface(text)
     text = _ARTICLE.sub(lambda match: r"\text{" if match[0].startswith("\\") else "", text)
-    words = text.casefold() == "no" or bool(re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text)))
+    words = text.casefold() == "no" or bool(
+        re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text))
+    )
     text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
     text = re.sub(rf"(?<=[0-9])[\s{THIN}]+(?=[0-9])", "|", text)  # "4 10/3" is not 410/3
     text = re.sub(rf"[\s{THIN}]+|\\dollar ?", "", text).strip('.,;:?"`')

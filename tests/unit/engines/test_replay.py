@@ -33,7 +33,9 @@ def test_every_sealed_row_is_replayed(store: Store) -> None:
     assert len(rows) == 6 and len({row["sample_id"] for row in rows}) == 6
     point = rows[0]["point_id"]
     assert _load(str(store.lake), rows[0]["session_id"], point) == rows
-    assert _load(str(store.lake), None, "pt-another") == [] == _load(str(store.lake), "another", None)
+    assert (
+        _load(str(store.lake), None, "pt-another") == [] == _load(str(store.lake), "another", None)
+    )
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
