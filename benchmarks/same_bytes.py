@@ -50,7 +50,10 @@ _CATALOGUE = {
 
 
 def content(warehouse: Path) -> dict[str, str]:
-    """Checksums of what a warehouse holds: its catalogue, and every table's rows in the order in which they are stored."""
+    """Checksums of what a warehouse holds.
+
+    Its catalogue, and every table's rows in the order in which they are stored.
+    """
     with duckdb.connect(str(warehouse), read_only=True, config={"threads": 1}) as connection:
         told = repr(
             [
@@ -73,7 +76,10 @@ def content(warehouse: Path) -> dict[str, str]:
 
 
 def digests(root: Path) -> dict[str, str]:
-    """Checksums of everything under a data root that is derived or published, by path; the warehouse's by table."""
+    """Checksums of everything under a data root that is derived or published, by path.
+
+    The warehouse has one for each table.
+    """
     files = [
         path
         for folder in ("core", "out", "exports", "report")
@@ -148,13 +154,11 @@ def main() -> int:
         are_same = (one / WAREHOUSE).read_bytes() == (other / WAREHOUSE).read_bytes()
     different = unlike(found, again)
     inside = sum(name.startswith(WAREHOUSE) for name in found)
-    print(
-        f"{len(found) - inside} derived and published files, and {inside} parts of {WAREHOUSE}, of {one} and {other}:"
-    )
+    files = f"{len(found) - inside} derived and published files"
+    print(f"{files}, and {inside} parts of {WAREHOUSE}, of {one} and {other}:")
     print(f"  {len(different)} differ" + "".join(f"\n    {name}" for name in different))
-    print(
-        f"  the bytes of {WAREHOUSE} itself are {'the same' if are_same else 'not the same: each file has an identifier of its own'}"
-    )
+    told = "the same" if are_same else "not the same: each file has an identifier of its own"
+    print(f"  the bytes of {WAREHOUSE} itself are {told}")
     return 1 if different else 0
 
 

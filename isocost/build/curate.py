@@ -365,6 +365,7 @@ def _card_files(folder: Path) -> Iterator[Path]:
 
 
 def _core_of_session(store: Store, session_id: str) -> Frames:
+    from isocost import telemetry as power
     from isocost.tables.core.samples import build_core
     from isocost.tables.core.speculation import build_speculation
     from isocost.tables.energy.attribution import build_energy_attribution
