@@ -155,8 +155,10 @@ def part_rows(
         }
     )
     constant = {
-        "session_id": session_name(session), "run_id": run_id, "attempt": attempt, "call_index": 0, "role": "solve", "task": "bench",
-        "model_variant": "model", "prompt_name": "direct", "prompt_hash": "0" * 16, "finish_reason": "stop", "is_warmup": False,
+        "session_id": session_name(session), "run_id": run_id, "attempt": attempt, "call_index": 0,
+        "role": "solve", "task": "bench",
+        "model_variant": "model", "prompt_name": "direct", "prompt_hash": "0" * 16,
+        "finish_reason": "stop", "is_warmup": False,
         "logprobs_k": 20, "num_preemptions": 0,
     }  # fmt: skip
     ids = pl.concat_str("point_id", "problem_id", "sample_index", separator=":")

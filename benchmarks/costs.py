@@ -31,7 +31,8 @@ from isocost.telemetry.rapl import RaplSource
 AXES_LIMIT_S = 5.0
 LEAST_RATIO = 0.99
 PERIOD_S = 0.1
-TOKENS = 64  # of each of 32 requests: a run lasts some tenths of a second, far shorter than most disturbances
+# Of each of 32 requests: a run lasts some tenths of a second, far shorter than most disturbances.
+TOKENS = 64
 
 
 def bench_axes(samples: int = 1_000_000) -> None:

@@ -1,9 +1,9 @@
 """The one error type that is written for people.
 
 Lives here: the exception every room raises for bad input or an impossible request, its form where
-all else was done, and the boundary around one source or derived table of several, where whatever goes wrong becomes
-that exception. Not here: other library exceptions, which are left to bubble up when they mean a
-defect of ours rather than a mistake that the reader can correct.
+all else was done, and the boundary around one source or derived table of several, where whatever
+goes wrong becomes that exception. Not here: other library exceptions, which are left to bubble up
+when they mean a defect of ours rather than a mistake that the reader can correct.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def sql_root() -> Path:
 
 
 def sql_files(folder: str) -> list[Path]:
-    """The SQL files of one folder (``out``, ``checks``, ``examples``, ``macros``), sorted by name."""
+    """SQL files of a folder (``out``, ``checks``, ``examples``, ``macros``), sorted by name."""
     return sorted((sql_root() / folder).glob("*.sql"))
 
 

@@ -9,7 +9,7 @@ Layout under the root::
     lake/raw/...                         the bank (isocost.bank)
     lake/sessions/<session_id>.json      what a session was asked to do
     core/<table>/session=<id>.parquet    core tables, one file a session; session=_ for cards
-    out/<table>/<piece>.parquet          derived tables, one file a piece (``isocost.build.slices``): a task, a session, or all
+    out/<table>/<piece>.parquet          derived tables, one file per piece (a task, a session, all)
     core/_made/ out/_made/               what each piece was made from
     warehouse.duckdb  exports/  report/  what people read (isocost.publish)
 """

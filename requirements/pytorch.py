@@ -16,7 +16,8 @@ from pip_runs import ABSENT, DISK, NETWORK, Outcome, hide_password, pip
 
 INDEX_VARIABLE = "ISOCOST_TORCH_INDEX"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-ORDINARY_BYTES = 8_800_000_000  # of the whole environment with the ordinary build, and what is fetched on the way
+# Of the whole environment with the ordinary build, and what is fetched on the way.
+ORDINARY_BYTES = 8_800_000_000
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,9 @@ def _gone_of_import(store: Store, session_id: str, known: Mapping[str, Mapping[s
     }
     folder = imports_root(store.lake) / f"source={slug}" / f"import={import_id}"
     if not parts or (not folder.exists() and is_set_aside(store.lake, slug, import_id)):
-        return 0  # another import counts now, as somebody said under the source's name; or it is in quarantine
+        # Another import counts now, as somebody said under the source's name; or it is in
+        # quarantine.
+        return 0
     return sum(rows for name, rows in parts.items() if not (folder / name).is_file())
 
 

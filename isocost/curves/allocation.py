@@ -218,7 +218,7 @@ def cross_fit_budgets(
 
 
 def _scored(choices: np.ndarray, right: Array, spent: Array) -> CrossFit:
-    """Means over problems and repetitions of what the chosen arms got right and spent, (R, M) each."""
+    """Means over problems and repetitions of accuracy and spending of the chosen arms, (R, M)."""
     table = np.stack([right.mean(axis=1), spent.mean(axis=1)], axis=1)
     is_complete = bool(np.isfinite(table).all())
     spreads = (

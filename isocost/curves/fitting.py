@@ -437,7 +437,7 @@ def _range(values: Array, weight: Array) -> Array:
 
 
 def _distinct(log_x: Array, weight: Array) -> np.ndarray:
-    """Number of computes among the points in use that differ by more than rounding error, per row."""
+    """Computes among the points in use that differ by more than rounding error, per row."""
     if log_x.shape[1] == 0:
         return np.zeros(len(log_x), dtype=int)
     ordered = np.sort(np.where(weight > 0, log_x, np.inf), axis=1)

@@ -144,9 +144,11 @@ class Breaker:
             if not self._is_open:
                 self._since = None
             elif is_whole:
-                self._since = now  # sent before the outage: no proof that new ones are taken, but somebody is at work
+                # Sent before the outage: no proof that new ones are taken, but somebody is at work.
+                self._since = now
             elif turn.is_probe:
-                self._next_probe = now  # an answer that begins may still break off; meanwhile the next one may try, too
+                # An answer that begins may still break off; meanwhile the next one may try, too.
+                self._next_probe = now
             self._release(turn)
 
     def _away(self, turn: Turn, reason: str, wait_s: float | None) -> None:

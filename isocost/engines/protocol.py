@@ -207,7 +207,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class TellsNotes(Protocol):
-    """An engine that has something to tell people while it runs, such as that its server is away."""
+    """An engine with something to report while it runs, such as a server that is away."""
 
     def drain_notes(self) -> list[str]:
         """Lines since the last call."""

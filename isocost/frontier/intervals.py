@@ -320,7 +320,7 @@ class VarianceSplit:
 
 
 def variance_split(scores: ArrayLike) -> VarianceSplit:
-    """One-way random-effects split of ``scores`` of shape ``(problems, samples)``, at least 2 x 2."""
+    """One-way random-effects split of ``scores`` (problems, samples), at least 2 x 2."""
     data = finite_array(scores, "scores", (2,))
     if min(data.shape) < 2:
         raise IsocostError(

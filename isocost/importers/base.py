@@ -106,7 +106,7 @@ class Source:
         return row
 
     def note_once(self, note: str, about: str) -> None:
-        """Tells the importing person something the first time only that it is told about a thing."""
+        """Notes something for the person who imports, once for each thing."""
         if about not in self.noted:
             self.noted.add(about)
             self.warnings.append(note)

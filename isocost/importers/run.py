@@ -340,7 +340,8 @@ def _guarded(source: Source | Path, work: Any) -> Any:
         raise
     except (*_SHAPE_ERRORS, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk; Arrow says of a damaged file that it is an OSError without a number
+            # Of the disk; Arrow says of a damaged file that it is an OSError without a number.
+            raise
         where = (source.at or str(source.path)) if isinstance(source, Source) else str(source)
         if isinstance(error, KeyError):
             raise IsocostError(

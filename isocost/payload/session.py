@@ -337,7 +337,7 @@ def host() -> dict[str, Any]:
     model = None
     with (
         suppress(OSError),
-        open("/proc/cpuinfo", encoding="utf-8") as lines,
+        open("/proc/cpuinfo", encoding="utf-8") as lines,  # noqa: PTH123 - tests replace open
     ):
         model = next(
             (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),

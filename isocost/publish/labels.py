@@ -289,10 +289,9 @@ def amount(value: float | None, cost_axis: str) -> str:
 def amount_phrase(value: float | None, cost_axis: str) -> str:
     """A cost inside a sentence: ``812 generated tokens a problem``, ``2.31 TFLOP a problem``."""
     text, noun = amount(value, cost_axis), axis_label(cost_axis).noun
-    return (
-        f"{text}"
-        f" {noun.replace('samples a', 'sample a').replace('tokens a', 'token a') if text == '1' else noun}"
-    )
+    if text == "1":
+        noun = noun.replace("samples a", "sample a").replace("tokens a", "token a")
+    return f"{text} {noun}"
 
 
 def count(value: int | None) -> str:

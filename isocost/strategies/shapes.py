@@ -76,7 +76,7 @@ def read_counts(name: str, values: ArrayLike) -> Ints:
 
 
 def read_matrix(name: str, values: ArrayLike) -> tuple[Floats, bool]:
-    """Reads one row or a matrix of rows as float64 (problems, columns), and whether it was one row."""
+    """One row or a matrix of rows as float64 (problems, columns), and whether it was one row."""
     raw = np.asarray(values, dtype=np.float64)
     if raw.ndim not in (1, 2):
         raise IsocostError(

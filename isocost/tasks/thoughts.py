@@ -20,7 +20,9 @@ THOUGHT_MARKS: tuple[tuple[str, str], ...] = (
     (
         "<think>",
         "</think>",
-    ),  # DeepSeek-R1, Qwen3, QwQ, GLM, Phi-4-reasoning, Granite 3.3, SmolLM3, Olmo 3, Nemotron, MiniMax, Hunyuan
+        # DeepSeek-R1, Qwen3, QwQ, GLM, Phi-4-reasoning, Granite 3.3, SmolLM3, Olmo 3, Nemotron,
+        # MiniMax, Hunyuan.
+    ),
     ("<thinking>", "</thinking>"),  # Claude-style prompts, Reflection
     ("<thought>", "</thought>"),  # EXAONE Deep, Marco-o1
     ("<thoughts>", "</thoughts>"),

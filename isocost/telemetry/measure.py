@@ -167,7 +167,9 @@ def measure_window(
     if energy is None and not codes:
         codes.add(
             MISSING
-        )  # some devices count and others only have power: their joules are not alike and are not added
+            # Some devices count and others only have power: their joules are not alike and are not
+            # added.
+        )
     shortest = limits.MIN_WINDOW_COUNTER_S if counter is not None else limits.MIN_WINDOW_POWER_S
     if end_s - start_s < shortest:
         codes.add(SHORT)

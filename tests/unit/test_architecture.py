@@ -14,41 +14,31 @@ import pytest
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
+    "__init__",
     "capabilities",
     "credentials",
-    "memory",
-    "schema",
     "errors",
-    "plain_files",
     "hashing",
+    "memory",
+    "plain_files",
+    "progress",
+    "schema",
     "seals",
-    "store",
     "sql",
-    "__init__",
+    "store",
 }
-TOP = {
-    "doctor",
-    "estimate",
-    "settings",
-    "generate",
-    "payload",
-    "preflight",
-    "publish",
-    "tables",
-    "refresh",
-    "intake",
-    "curate",
-    "parts",
-    "ledger",
-    "losses",
-    "pieces",
-    "proof",
-    "sources",
-    "cli",
-    "__main__",
-}
-# A replayed session is read as the bank proves it, and in no other way.
-EXCEPTIONS = {("engines/replay.py", "isocost.bank.reader")}
+FLOORS = (
+    {"sweep", "tasks", "telemetry", "bank", "strategies", "costs", "frontier", "curves", "items"}
+    | {"gates"},
+    {"engines"},
+    {"importers", "payload"},
+    {"tables", "intake"},
+    {"publish"},
+    {"build", "generate", "doctor"},
+    {"cli"},
+    {"__main__"},
+)
+"""From the ground up: a room imports the ground and rooms of lower floors, never its own floor."""
 HEAVY = {"torch", "vllm", "great_expectations", "transformers", "zeus"}
 ORCHESTRATION = {"dagster"}
 
@@ -117,20 +107,25 @@ def test_heavy_libraries_are_not_imported_at_module_level(repo: Path) -> None:
     assert wrong == []
 
 
-def test_rooms_do_not_import_each_other(repo: Path) -> None:
+def floor_of(room: str) -> int:
+    if room in GROUND:
+        return 0
+    return next(floor for floor, rooms in enumerate(FLOORS, start=1) if room in rooms)
+
+
+def test_arrows_between_rooms_point_down(repo: Path) -> None:
     wrong = []
     for path in modules(repo, "isocost"):
         room = room_of(repo, path)
-        if room in TOP:
-            continue
         for name in imported(path):
             parts = name.split(".")
-            if parts[0] != "isocost" or len(parts) < 2:
+            if parts[0] != "isocost" or len(parts) < 2 or not parts[1].islower():
                 continue
             other = parts[1]
-            allowed = GROUND | {room} if room not in GROUND else GROUND
-            place = path.relative_to(repo / "isocost").as_posix(), ".".join(parts[:3])
-            if other not in allowed and place not in EXCEPTIONS:
+            home = repo / "isocost" / other
+            is_room = home.is_dir() or home.with_suffix(".py").exists()
+            both_ground = room in GROUND and other in GROUND
+            if is_room and other != room and not both_ground and floor_of(other) >= floor_of(room):
                 wrong.append((str(path.relative_to(repo)), name))
     assert wrong == []
 

@@ -224,7 +224,7 @@ def test_other_code_or_cards_build_everything_that_they_bear_on(
         "import-a",
         "import-b",
     ]  # the summary's inputs came out the same
-    for module in (curate, refresh):
+    for module in (curate, derive):
         monkeypatch.setattr(module, "code_fingerprint", lambda: "other")
     assert bank.refresh().built == 2
 

@@ -61,7 +61,7 @@ class SigmoidLogCompute(Family):
         return np.stack(grid, axis=3).reshape(len(y), -1, 3)
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns R_0 + (A - R_0) s(B (ln x - ln C_mid)) with the logistic s, and its derivatives."""
+        """Returns R_0 + (A - R_0) s(B (ln x - ln C_mid)) and its derivatives."""
         gain, slope = theta[:, :1] - self.baseline, np.exp(theta[:, 2:3])
         offset = log_x - theta[:, 1:2]
         share = _logistic(slope * offset)

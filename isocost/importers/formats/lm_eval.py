@@ -259,7 +259,8 @@ def _aggregates(source: Source, run: _Run) -> Iterator[Row]:
         for key, value in sorted(as_object(results[name], f"{file}, results.{name}").items()):
             metric, comma, filter_name = key.rpartition(",")
             if not comma and (not is_old or isinstance(value, str)):
-                continue  # the task's alias and counts; before 0.4 a metric stood without its filter
+                # The task's alias and counts; before 0.4 a metric stood without its filter.
+                continue
             row = source.row("aggregate", file, f"results.{name}.{key}")
             put_task(row, task, filter_name if comma else None)
             row.text("metric_name", metric if comma else key)

@@ -175,10 +175,9 @@ def _select(
     told = []
     for index, rule in enumerate(table.rules):
         own = column_of(index)
-        told.append(
-            f"{own if rule.target.kind == 'sampling' else told_sql(rule, own, table.kind, is_flat=is_flat)}"
-            f" AS {own}"
-        )
+        is_sampling = rule.target.kind == "sampling"
+        value = own if is_sampling else told_sql(rule, own, table.kind, is_flat=is_flat)
+        told.append(f"{value} AS {own}")
     for index, rule in enumerate(table.rules):
         value = (
             value_sql(rule, column_of(index), reasons)

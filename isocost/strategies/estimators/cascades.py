@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike
 from isocost.errors import IsocostError
 from isocost.strategies.shapes import Floats, Ints, read_matrix
 
-GRID = 40  # candidate thresholds a stage, at quantiles of the stage's scores, as in the authors' search
+# Candidate thresholds a stage, at quantiles of the stage's scores, as in the authors' search.
+GRID = 40
 
 
 @dataclass(frozen=True)

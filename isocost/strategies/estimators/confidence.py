@@ -269,8 +269,9 @@ def play_online(
         np.zeros(len(classes), dtype=np.bool_),
     )
     online_rows(
-        *(np.ascontiguousarray(a) for a in (classes, lowest, values, lengths, start, count, *flat, *times)),
-        ks, warmup, keep, orders, starts, weights, result[0][0], *result[1], result[0][1], result[2],
+        *map(np.ascontiguousarray, (classes, lowest, values, lengths, start, count, *flat, *times)),
+        ks, warmup, keep, orders, starts, weights, result[0][0], *result[1], result[0][1],
+        result[2],
     )  # fmt: skip
     for sums in result[:2]:
         sums /= orders

@@ -164,7 +164,8 @@ def estimate_votes(
     result = np.full((len(classes), len(ks)), np.nan)
     exact = np.ones(result.shape, dtype=np.bool_)
     vote_rows(
-        ordered[0], ordered[1], np.ascontiguousarray(unique), np.ascontiguousarray(values), valid.sum(axis=1), ks[ordering],
+        ordered[0], ordered[1], np.ascontiguousarray(unique), np.ascontiguousarray(values),
+        valid.sum(axis=1), ks[ordering],
         rule, power, draws, most_subsets, starts, result, exact,
     )  # fmt: skip
     back = np.argsort(ordering)

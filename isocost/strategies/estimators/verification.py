@@ -21,7 +21,8 @@ from isocost.strategies.estimators.subsets import start_states
 from isocost.strategies.kernels.verified import choose_rows
 from isocost.strategies.shapes import Bools, Floats, Ints, read_budgets, read_matrix
 
-MOST_WORK = 5e7  # multiplications a problem in closed form: some 0.1 s, up to 256 solutions of 4 verifications each
+# Multiplications a problem in closed form: some 0.1 s, up to 256 solutions of 4 verifications each.
+MOST_WORK = 5e7
 DRAWS = 256
 
 

@@ -66,8 +66,10 @@ def _winner(touched, found, score, values):
 
 @njit(cache=True)
 def online_rows(
-    classes, confidence, values, lengths, start, count, record_tokens, record_values, latency, base, slope,
-    ks, warmup, keep, orders, keys, weights, accuracy, ran, halted, stopped, squared, waited, unknown,
+    classes, confidence, values, lengths, start, count, record_tokens, record_values, latency,
+    base, slope,
+    ks, warmup, keep, orders, keys, weights, accuracy, ran, halted, stopped, squared, waited,
+    unknown,
 ):  # fmt: skip
     """Adds to the arrays of results, sums over random orders; rows have one number of samples,
     budgets rise.

@@ -35,7 +35,9 @@ class AdaptiveConsistency(Strategy):
         """Every cap from one pass over the states or orders."""
         rows = votable(bank)
         result = run_policy(
-            bank.counts[rows], bank.class_values[rows], beta_leads(self.threshold, int(ks.max())), ks,
-            abstained=bank.abstained[rows], most_states=MOST_STATES, orders=ORDERS, seed=0, keys=bank.keys[rows],
+            bank.counts[rows], bank.class_values[rows], beta_leads(self.threshold, int(ks.max())),
+            ks,
+            abstained=bank.abstained[rows], most_states=MOST_STATES, orders=ORDERS, seed=0,
+            keys=bank.keys[rows],
         )  # fmt: skip
         return replay_adaptive(bank, ks, result, rows)

@@ -105,7 +105,8 @@ class EarlyStopping(Strategy):
         rows = votable(bank)
         result = early_stopping_consistency(
             bank.counts[rows], bank.class_values[rows], self.window, ks,
-            abstained=bank.abstained[rows], most_work=MOST_WORK, orders=ORDERS, keys=bank.keys[rows],
+            abstained=bank.abstained[rows], most_work=MOST_WORK, orders=ORDERS,
+            keys=bank.keys[rows],
         )  # fmt: skip
         replay = replay_adaptive(bank, ks, result, rows)
         if bank.known("latency_s"):

@@ -93,7 +93,8 @@ class GenerateThenVerify(Strategy):
         verdicts, present = bank.verdicts[rows], bank.present[rows]
         if self.verifications:
             accuracy[rows], exact[rows] = verified_rows(
-                verdicts, held[rows].astype(np.int64), bank.right[rows], present, ks, self.verifications,
+                verdicts, held[rows].astype(np.int64), bank.right[rows], present, ks,
+                self.verifications,
                 draws=DRAWS, starts=start_states(0, bank.keys[rows]),
             )  # fmt: skip
         else:

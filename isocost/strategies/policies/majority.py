@@ -51,7 +51,8 @@ class Majority(Strategy):
         """majority_at_k, with what departs from uniform ties and ignored abstentions behind it."""
         tail = "" if self.ties == "uniform" else f"_{self.ties}"
         recorded = "" if self.order == "exchangeable" else f"_{self.order}"
-        return f"{self.family}{tail}{'' if self.abstentions == 'ignored' else '_no_answer_votes'}{recorded}"
+        abstentions = "" if self.abstentions == "ignored" else "_no_answer_votes"
+        return f"{self.family}{tail}{abstentions}{recorded}"
 
     @property
     def parameters(self) -> Mapping[str, object]:

@@ -18,7 +18,7 @@ from isocost.strategies.shapes import Ints
 @register
 @dataclass(frozen=True)
 class SequentialRatio(Strategy):
-    """Samples until Wald's test prefers the leading answer to the runner-up, or the cap is reached."""
+    """Samples until Wald's test prefers the leading answer to the runner-up, or the cap."""
 
     family = "sequential_ratio_test"
     summary = (
@@ -49,6 +49,7 @@ class SequentialRatio(Strategy):
         leads = sprt_leads(self.share, self.alpha, self.beta, int(ks.max()))
         result = run_policy(
             bank.counts[rows], bank.class_values[rows], leads, ks,
-            abstained=bank.abstained[rows], most_states=MOST_STATES, orders=ORDERS, seed=0, keys=bank.keys[rows],
+            abstained=bank.abstained[rows], most_states=MOST_STATES, orders=ORDERS, seed=0,
+            keys=bank.keys[rows],
         )  # fmt: skip
         return replay_adaptive(bank, ks, result, rows)

@@ -30,7 +30,8 @@ def replay_votes(
     """
     rows = np.flatnonzero(~bank.unclassed)
     estimate = estimate_votes(
-        np.where(bank.present, bank.classes, -1)[rows], weights[rows], bank.class_values[rows], ks, bank.present[rows],
+        np.where(bank.present, bank.classes, -1)[rows], weights[rows], bank.class_values[rows], ks,
+        bank.present[rows],
         rule=rule, power=power, draws=DRAWS, most_subsets=MOST_SUBSETS, keys=bank.keys[rows],
         distinct=None if distinct is None else distinct[rows],
     )  # fmt: skip

@@ -7,7 +7,7 @@ Lives here: what a verdict hangs on, the sealed pieces it is kept in. Not here: 
 
 Layout under the folder of one source::
 
-    <fingerprint>/piece-<random>.parquet     verdicts found with this judging code; several while a run goes on, one when it ended
+    <fingerprint>/piece-<random>.parquet   verdicts of this judging code; one when a run ended
 
 A verdict is kept only where there is one: what could not be judged is tried again.
 """
@@ -39,7 +39,8 @@ EVERY_S = 5.0
 
 So much a kill can lose. Less is done again faster than written.
 """
-_EVERY_SHARE = 0.02  # of the time spent so far, so that a run of hours leaves dozens of pieces and not thousands
+# Of the time spent so far, so that a run of hours leaves dozens of pieces and not thousands.
+_EVERY_SHARE = 0.02
 _LIBRARIES = ("math-verify", "latex2sympy2-extended", "sympy", "reasoning-gym")
 _SCHEMA = {
     "key": pl.String,

@@ -162,7 +162,7 @@ def _row(part: pl.DataFrame, method: str) -> Row:
 
 
 def _priced(mean: float, session: Row, book: CardBook) -> Row:
-    """Idealized device time and dollars of a request of ``mean`` seconds, or why they are unknown."""
+    """Idealized device time and dollars of a request of ``mean`` seconds, or why unknown."""
     count = session.get("device_count")
     if count is None:
         return {"price_unknown_reason": "the number of devices is not recorded"}

@@ -379,7 +379,7 @@ def _counted_means(counts: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass
 class _Draft:
-    """A row, and the values before and after of every common problem where they are to be tested."""
+    """A row, and the values before and after of every common problem to be tested."""
 
     row: dict[str, object]
     before: np.ndarray | None = None

@@ -173,7 +173,8 @@ def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts
     if verified is not None:
         columns["n_verdicts"] = verified
     bank = PointBank(
-        point_id, tuple(runs["problem_id"]), sizes, correct, _classes(valid, grid), columns, _completions(valid, grid), labels,
+        point_id, tuple(runs["problem_id"]), sizes, correct, _classes(valid, grid), columns,
+        _completions(valid, grid), labels,
         bank_records(valid, grid.fill, point_id), verdicts,
     )  # fmt: skip
     facts = _facts(rows, valid, bank, grid, methods, unlike)

@@ -15,25 +15,35 @@ THIN = "\u2009"
 _SIGNS = {
     "−": "-", "–": "-", "—": "-", "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "÷": "/",
     "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ",
-    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "±": r"\pm ", "∓": r"\mp ", "°": r"^{\circ}", "∪": r"\cup ",
-    "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "∖": r"\setminus ", "√": r"\sqrt ", "≈": r"\approx ", "∼": r"\sim ", "θ": r"\theta ",
-    "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
-    "σ": r"\sigma ", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℝ": r"\mathbb{R}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "⟨": r"\langle ",
-    "⟩": r"\rangle ", "’": "'", "“": '"', "”": '"', "，": ",", "：": ":", "（": "(", "）": ")", "。": ".", "€": r"\euro ", "£": r"\pounds ",
-    "¥": r"\yen ", "₹": r"\rupee ", "∧": r"\wedge ", "→": r"\to ", "⇒": r"\Rightarrow ", "∛": r"\sqrt[3] ", "…": r"\ldots ",
+    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "±": r"\pm ",
+    "∓": r"\mp ", "°": r"^{\circ}", "∪": r"\cup ",
+    "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "∖": r"\setminus ", "√": r"\sqrt ",
+    "≈": r"\approx ", "∼": r"\sim ", "θ": r"\theta ",
+    "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ",
+    "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
+    "σ": r"\sigma ", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℝ": r"\mathbb{R}",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "⟨": r"\langle ",
+    "⟩": r"\rangle ", "’": "'", "“": '"', "”": '"', "，": ",", "：": ":", "（": "(", "）": ")",
+    "。": ".", "€": r"\euro ", "£": r"\pounds ",
+    "¥": r"\yen ", "₹": r"\rupee ", "∧": r"\wedge ", "→": r"\to ", "⇒": r"\Rightarrow ",
+    "∛": r"\sqrt[3] ", "…": r"\ldots ",
 }  # fmt: skip
 _SIGN = re.compile("|".join(map(re.escape, _SIGNS)))
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ⁽⁾", "0123456789-+n()")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 _FRACTIONS = {c: unicodedata.normalize("NFKC", c).split("\u2044") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
 _COMMANDS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
+    "leq": "le", "leqslant": "le",
     "geq": "ge",
-    "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "lt": "<",
+    "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "lbrace": "{", "rbrace": "}",
+    "lbrack": "[", "rbrack": "]", "lt": "<",
     "gt": ">",
-    "vert": "|", "lvert": "|", "rvert": "|", "ast": "cdot", "bullet": "cdot", "div": "/", "colon": ":", "degree": "^{\\circ}",
+    "vert": "|", "lvert": "|", "rvert": "|", "ast": "cdot", "bullet": "cdot", "div": "/",
+    "colon": ":", "degree": "^{\\circ}",
     "bigcup": "cup",
-    "bigcap": "cap", "varphi": "phi", "varepsilon": "epsilon", "lor": "text{or}", "land": "text{and}", "vee": "text{or}", "simeq": "approx",
+    "bigcap": "cap", "varphi": "phi", "varepsilon": "epsilon", "lor": "text{or}",
+    "land": "text{and}", "vee": "text{or}", "simeq": "approx",
     "lbracket": "[", "dots": "ldots", "cdots": "ldots", "sim": "approx",
 }  # fmt: skip
 _DROPPED = re.compile(

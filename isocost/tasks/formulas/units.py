@@ -10,12 +10,17 @@ import re
 from fractions import Fraction
 
 _SPELLINGS = {
-    "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre", "in": "inch inches",
-    "ft": "foot feet", "yd": "yard", "mi": "mile", "mg": "milligram", "g": "gram gramme", "kg": "kilogram kilo kilogramme", "oz": "ounce",
-    "lb": "pound lbs", "ml": "milliliter millilitre mL", "l": "liter litre L", "s": "second sec secs", "min": "minute mins",
-    "h": "hour hr hrs", "d": "day", "wk": "week", "yr": "year", "$": "dollar usd dollars bucks", "¢": "cent",
+    "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre",
+    "km": "kilometer kilometre", "in": "inch inches",
+    "ft": "foot feet", "yd": "yard", "mi": "mile", "mg": "milligram", "g": "gram gramme",
+    "kg": "kilogram kilo kilogramme", "oz": "ounce",
+    "lb": "pound lbs", "ml": "milliliter millilitre mL", "l": "liter litre L",
+    "s": "second sec secs", "min": "minute mins",
+    "h": "hour hr hrs", "d": "day", "wk": "week", "yr": "year", "$": "dollar usd dollars bucks",
+    "¢": "cent",
     "€": "euro eur", "£": "gbp quid",
-    "¥": "yen jpy", "₹": "rupee inr", "deg": "degree degrees", "rad": "radian", "mph": "mph", "kmh": "kmh kph", "degC": "degC celsius",
+    "¥": "yen jpy", "₹": "rupee inr", "deg": "degree degrees", "rad": "radian", "mph": "mph",
+    "kmh": "kmh kph", "degC": "degC celsius",
     "degF": "degF fahrenheit", "%": "percent percentage pct",
 }  # fmt: skip
 _ONE = {

@@ -180,9 +180,12 @@ def _call(name: str, values: list[Any]) -> Any:
     table = {
         "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "sec": recip(mpmath.cos),
         "csc": recip(mpmath.sin), "cot": recip(mpmath.tan),
-        "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan, "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh,
-        "ln": mpmath.log, "log": mpmath.log, "log10": mpmath.log10, "logb": mpmath.log, "abs": mpmath.fabs, "floor": mpmath.floor,
-        "ceil": mpmath.ceil, "factorial": mpmath.factorial, "binom": mpmath.binomial, "min": min, "max": max,
+        "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan, "sinh": mpmath.sinh,
+        "cosh": mpmath.cosh, "tanh": mpmath.tanh,
+        "ln": mpmath.log, "log": mpmath.log, "log10": mpmath.log10, "logb": mpmath.log,
+        "abs": mpmath.fabs, "floor": mpmath.floor,
+        "ceil": mpmath.ceil, "factorial": mpmath.factorial, "binom": mpmath.binomial, "min": min,
+        "max": max,
     }  # fmt: skip
     if name not in table:
         raise ValueError(f"{name} has no value")

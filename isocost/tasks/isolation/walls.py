@@ -29,13 +29,20 @@ _FOLDER_BYTES = 16 << 20
 # What no judged program has a use for: other processes, namespaces, mounts, keys, kernel interfaces
 # with a history of holes.
 _REFUSED = (
-    "acct", "add_key", "bpf", "clone3", "execveat", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "init_module",
-    "finit_module", "delete_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load",
-    "kexec_load", "keyctl", "lookup_dcookie", "mbind", "memfd_create", "memfd_secret", "migrate_pages", "mount", "mount_setattr",
-    "move_mount", "move_pages", "mq_open", "msgget", "name_to_handle_at", "nfsservctl", "open_by_handle_at", "open_tree",
-    "perf_event_open", "personality", "pidfd_getfd", "pidfd_open", "pivot_root", "process_madvise", "process_vm_readv",
-    "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key", "semget", "setns", "settimeofday", "shmget", "socket", "swapoff",
-    "swapon", "sysfs", "syslog", "umount2", "unshare", "uselib", "userfaultfd", "ustat", "vhangup", "chroot", "mknod", "mknodat",
+    "acct", "add_key", "bpf", "clone3", "execveat", "fanotify_init", "fsconfig", "fsmount",
+    "fsopen", "fspick", "init_module",
+    "finit_module", "delete_module", "io_uring_enter", "io_uring_register", "io_uring_setup",
+    "ioperm", "iopl", "kcmp", "kexec_file_load",
+    "kexec_load", "keyctl", "lookup_dcookie", "mbind", "memfd_create", "memfd_secret",
+    "migrate_pages", "mount", "mount_setattr",
+    "move_mount", "move_pages", "mq_open", "msgget", "name_to_handle_at", "nfsservctl",
+    "open_by_handle_at", "open_tree",
+    "perf_event_open", "personality", "pidfd_getfd", "pidfd_open", "pivot_root", "process_madvise",
+    "process_vm_readv",
+    "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key", "semget", "setns",
+    "settimeofday", "shmget", "socket", "swapoff",
+    "swapon", "sysfs", "syslog", "umount2", "unshare", "uselib", "userfaultfd", "ustat", "vhangup",
+    "chroot", "mknod", "mknodat",
 )  # fmt: skip
 _NO_CHILDREN = ("clone", "fork", "vfork")
 

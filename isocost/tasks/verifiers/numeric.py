@@ -23,7 +23,8 @@ _LONG = 100
 def _reference(reference: str) -> str | None:
     text = reference.strip()
     if has_decimal_comma(text):
-        return None  # "3,5" of a reply is read; what everything is compared with must not be read in two ways
+        # "3,5" of a reply is read; the reference must not be read in two ways.
+        return None
     value = value_of(text)
     if value is None:
         value = value_of_words(text)
