@@ -17,7 +17,7 @@ from isocost.build.rules import PARTS, STEPS, Frames, Part
 from isocost.build.slices import Rows, code_fingerprint, point_piece, task_piece
 from isocost.errors import IsocostError, MachineError, one_source
 from isocost.hashing import sha256_hex
-from isocost.intake.settings import replay_options
+from isocost.intake.settings import broken_asks, read_settings, replay_options
 from isocost.memory import chosen_budget
 from isocost.seals import Damaged
 from isocost.store import WHOLE, Store
@@ -89,13 +89,17 @@ def derive(
     Raises:
         Damaged: a derived table that is an input is damaged.
         MachineError: a file cannot be written; pieces that were finished stay.
+        IsocostError: the settings are broken; nothing was touched then.
     """
+    read_settings(store.root)  # a mistake in them is about every piece
     memory = chosen_budget() if memory is None else memory
     ledger = ledger or Ledger(store)
     held = held_by_sessions(store, ledger) if held is None else held
     rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
     wanted: dict[str, set[str]] = {table: set() for table in STEPS[step]}
     failed: list[NotBuilt] = []
+    if any(part.uses_replay_settings for part in PARTS if part.step == step):
+        failed += [NotBuilt(f"{step} as a sweep asks", fault) for fault in broken_asks(store.root)]
     for part in (part for part in PARTS if part.step == step):
         pieces = _pieces(store, part.per, held)
         for name, slice_ in pieces.items():
