@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 
 VARIABLE = "ISOCOST_MEMORY"
 _UNITS = {
@@ -148,7 +148,7 @@ class LaidAside:
             folder: where there is room; the system's place for temporary files where None.
 
         Raises:
-            IsocostError: the folder cannot be written.
+            MachineError: the folder cannot be written.
         """
         self.shape, self._folder, self._width = shape, folder, shape[1] * 8
         try:
@@ -188,8 +188,8 @@ class LaidAside:
         """Frees the room on the disk."""
         self._file.close()
 
-    def _failed(self, error: OSError) -> IsocostError:
-        return IsocostError(
+    def _failed(self, error: OSError) -> MachineError:
+        return MachineError(
             f"what does not fit into memory cannot be laid aside: {error.strerror or error}",
             where=str(self._folder or tempfile.gettempdir()),
             remedy="Free space there, or give more memory with --memory",

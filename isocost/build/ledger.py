@@ -29,6 +29,7 @@ import polars as pl
 
 from isocost.bank.files import open_lock
 from isocost.errors import MachineError
+from isocost.plain_files import stored_bytes
 from isocost.seals import Damaged, Identity, checksum, identity, sealed_json, unsealed_json
 from isocost.store import Store
 
@@ -77,7 +78,7 @@ class Ledger:
         """
         path = self._path(layer, group, piece)
         try:
-            told = unsealed_json(path.read_bytes(), str(path))
+            told = unsealed_json(stored_bytes(path), str(path))
             if told["schema"] != RECORD_SCHEMA:
                 return None
             files = {
