@@ -25,6 +25,7 @@ import polars as pl
 
 from isocost.bank.files import open_lock
 from isocost.errors import MachineError
+from isocost.schema.runs import Runs
 from isocost.seals import Damaged, Identity, checksum, identity, sealed_json, unsealed_json
 from isocost.store import Store
 
@@ -125,7 +126,7 @@ class Ledger:
         group: str,
         piece: str,
         fingerprint: str,
-        frames: Mapping[str, pl.DataFrame],
+        frames: Mapping[str, pl.DataFrame | Runs],
         *,
         told: Mapping[str, Any] | None = None,
     ) -> Record:
@@ -136,7 +137,7 @@ class Ledger:
             group: the computation's name.
             piece: session id, task piece or ``all``; also the name of the files.
             fingerprint: of what it was made from.
-            frames: rows by table.
+            frames: rows by table; runs are closed when they are written.
             told: kept in the record.
 
         Raises:
@@ -151,6 +152,9 @@ class Ledger:
                 files[path.relative_to(self.store.root).as_posix()] = (identity(path), checksum(path))
             record = Record(fingerprint, {name: frame.height for name, frame in frames.items()}, files, dict(told or {}))
             self._put(record_path, record)
+        for frame in frames.values():
+            if isinstance(frame, Runs):
+                frame.close()
         self._sums |= {self.store.root / name: entry for name, entry in files.items()}
         return record
 

@@ -34,8 +34,8 @@ from isocost.memory import chosen_budget
 from isocost.parts import (
     PARTS,
     STEPS,
-    Frames,
     Part,
+    Tables,
     derive_chains,
     derive_costs,
     derive_items,
@@ -183,7 +183,7 @@ def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:
     return sha256_hex({**told, "code": code_fingerprint()})
 
 
-def _built(part: Part, rows: Rows) -> Frames:
+def _built(part: Part, rows: Rows) -> Tables:
     frames = part.build(replace(rows, allowed=part.reads))
     if set(frames) != set(part.tables):
         unlike = sorted(set(frames) ^ set(part.tables))

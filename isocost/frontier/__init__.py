@@ -28,6 +28,7 @@ from isocost.frontier.comparisons import (
 )
 from isocost.frontier.consistency import rate_faults
 from isocost.frontier.dominance import duplicate_groups, pareto_mask, snap
+from isocost.frontier.draws import tiles
 from isocost.frontier.geometry import Gaps, dpfr, gaps, hull_quality, staircase, staircase_quality, upper_hull
 from isocost.frontier.hypervolume import exclusive_contributions, hypervolume
 from isocost.frontier.intervals import (
@@ -101,6 +102,7 @@ __all__ = [
     "stratified_score_interval",
     "strip_replicates",
     "strip_rows",
+    "tiles",
     "upper_hull",
     "variance_split",
     "wilson",

@@ -23,9 +23,11 @@ from isocost.errors import IsocostError, MachineError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import arrow_schema
-from isocost.seals import BLANK, PARQUET_KEY, SEALED, SEALED_KEY, Damaged, prove_parquet, seal_parquet
+from isocost.seals import BLANK, PARQUET_KEY, SEALED, SEALED_KEY, Damaged, Identity, identity, prove_parquet, seal_parquet
 
 ROW_GROUP_ROWS = 100_000
+# Files whose stamps are remembered while they stay as they are.
+_STAMPS_AT_MOST = 50_000
 FrameT = TypeVar("FrameT", pl.DataFrame, pl.LazyFrame)
 _TABLE, _VERSION, _CODE = b"isocost.table", b"isocost.metric_schema_version", b"isocost.code_version"
 
@@ -150,6 +152,9 @@ def _by_task(arrow: pa.Table, table_name: str) -> list[pa.Table]:
     return [arrow.slice(begin, end - begin) for begin, end in pairwise(starts)]
 
 
+_stamps: dict[Path, tuple[Identity, tuple[str, int]]] = {}
+
+
 def read_stamp(path: Path) -> tuple[str, int]:
     """Table name and schema version that a file carries.
 
@@ -159,6 +164,9 @@ def read_stamp(path: Path) -> tuple[str, int]:
     """
     try:
         prove_parquet(path)
+        now = identity(path)
+        if path in _stamps and _stamps[path][0] == now:
+            return _stamps[path][1]
         # A tenth of the time of Arrow's, which counts with a file for every session and task.
         metadata = pl.read_parquet_metadata(path)
     except FileNotFoundError as error:
@@ -167,7 +175,11 @@ def read_stamp(path: Path) -> tuple[str, int]:
         raise Damaged.of(path, f"is not a readable Parquet file ({error})") from error
     if _TABLE.decode() not in metadata:
         raise IsocostError("carries no isocost stamp", where=str(path), remedy="Bring other people's files in with `isocost import`")
-    return metadata[_TABLE.decode()], int(metadata[_VERSION.decode()])
+    found = metadata[_TABLE.decode()], int(metadata[_VERSION.decode()])
+    if len(_stamps) >= _STAMPS_AT_MOST:
+        _stamps.clear()
+    _stamps[path] = (now, found)
+    return found
 
 
 def _rows(path: Path, where: pl.Expr | None, columns: Sequence[str] | None) -> pl.DataFrame:
