@@ -12,6 +12,7 @@ import polars as pl
 
 from isocost.publish import labels
 from isocost.publish.facts import MUCH_TRUNCATED, Facts
+from isocost.publish.points_shown import RIVAL
 from isocost.schema.tables.frontiers import MACRO_TASK, is_mean
 
 _MOST_NAMED = 4
@@ -174,7 +175,7 @@ def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
 
 def _doubt(rows: pl.DataFrame, frontier: pl.DataFrame, top: dict[str, Any]) -> str:
     """Rivals that the data cannot tell from the frontier: said where at least one is likelier than not to belong there too."""
-    rivals = rows.filter(~pl.col("is_on_frontier") & (pl.col("frontier_probability") >= 0.25)).height
+    rivals = rows.filter(~pl.col("is_on_frontier") & (pl.col("frontier_probability") >= RIVAL)).height
     shaky = frontier.filter(pl.col("frontier_probability") < 0.5).height
     parts = []
     if shaky:

@@ -7,8 +7,11 @@ Not here: the raw lake with its parts and manifests (``isocost.bank``) and the p
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +23,7 @@ import pyarrow.parquet as pq
 
 import isocost
 from isocost.errors import IsocostError, MachineError
-from isocost.schema.frames import conform
+from isocost.schema.frames import conform, empty
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import arrow_schema
 from isocost.seals import BLANK, PARQUET_KEY, SEALED, SEALED_KEY, Damaged, Identity, identity, prove_parquet, seal_parquet
@@ -62,8 +65,11 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
     Raises:
         IsocostError: the frame breaks its table, or the place cannot be written; an older file at ``path`` is untouched then.
     """
-    arrow = to_arrow(frame if is_held else conform(frame, table_name), table_name)
-    _write_groups(_groups(arrow, table_name), path)
+    rows = frame if is_held else conform(frame, table_name)
+    if rows.is_empty():
+        _put(path, lambda temporary: _write_bytes(_no_rows(table_name), temporary))
+    else:
+        _write_groups(_groups(to_arrow(rows, table_name), table_name), path)
     return path
 
 
@@ -100,10 +106,15 @@ def write_batches(batches: Iterable[pa.RecordBatch], table_name: str, path: Path
 
 
 def _write_groups(groups: Iterable[pa.Table], path: Path) -> None:
+    _put(path, lambda temporary: write_sealed(groups, temporary))
+
+
+def _put(path: Path, write: Callable[[Path], None]) -> None:
+    """Writes under a temporary name first."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_sealed(groups, temporary)
+        write(temporary)
         temporary.replace(path)
     except OSError as error:
         raise MachineError(
@@ -114,6 +125,22 @@ def _write_groups(groups: Iterable[pa.Table], path: Path) -> None:
     finally:
         with suppress(OSError):  # what could not be written need not be removed
             temporary.unlink(missing_ok=True)
+
+
+@cache
+def _no_rows(table_name: str) -> bytes:
+    """The file of a table without rows: half of the files of thousands of small sessions, and always the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.parquet")
+        write_sealed(_groups(to_arrow(empty(table_name), table_name), table_name), path)
+        return path.read_bytes()
+
+
+def _write_bytes(data: bytes, path: Path) -> None:
+    with path.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
