@@ -1,7 +1,8 @@
 """How much memory a computation may take, and where it puts what does not fit.
 
-Lives here: sizes in words, what is free on this machine, the budget of a refresh, and files for numbers that are laid aside. Not here: what
-a refresh will need (``isocost.estimate``), and the computations.
+Lives here: sizes in words, what is free on this machine, the budget of a refresh, and files for
+numbers that are laid aside. Not here: what a refresh will need (``isocost.build.estimate``), and
+the computations.
 """
 
 from __future__ import annotations
@@ -22,8 +23,22 @@ from numpy.typing import NDArray
 from isocost.errors import IsocostError
 
 VARIABLE = "ISOCOST_MEMORY"
-_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_CGROUPS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+_UNITS = {
+    "B": 1,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+}
+_CGROUPS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 
 
 def read_size(text: str, where: str = "--memory") -> int:
@@ -38,10 +53,16 @@ def read_size(text: str, where: str = "--memory") -> int:
     """
     match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]iB|[kKMGT]?B)\s*", text, re.ASCII)
     if not match:
-        raise IsocostError(f"{text[:40]!r} is no size", where=where, remedy='Give a number and a unit, such as "4GiB" or "512 MiB"')
+        raise IsocostError(
+            f"{text[:40]!r} is no size",
+            where=where,
+            remedy='Give a number and a unit, such as "4GiB" or "512 MiB"',
+        )
     size = int(float(match[1]) * _UNITS[match[2]])
     if size < 1:
-        raise IsocostError(f"{text[:40]!r} is no memory at all", where=where, remedy='Give a size such as "4GiB"')
+        raise IsocostError(
+            f"{text[:40]!r} is no memory at all", where=where, remedy='Give a size such as "4GiB"'
+        )
     return size
 
 
@@ -51,13 +72,21 @@ def in_words(size: float) -> str:
 
 
 def free_memory() -> int | None:
-    """Bytes that this process could still take: what the machine, its control group and its own limit leave; None where nothing tells."""
-    found = [size for size in (_free_of_machine(), _free_of_group(), _free_of_process()) if size is not None]
+    """Bytes that this process could still take.
+
+    What the machine, its control group and its own limit leave; None where nothing tells.
+    """
+    found = [
+        size
+        for size in (_free_of_machine(), _free_of_group(), _free_of_process())
+        if size is not None
+    ]
     return min(found) if found else None
 
 
 def chosen_budget(given: str | None = None) -> int:
-    """The budget in bytes: what was given, else what ``$ISOCOST_MEMORY`` says, else half of what is free.
+    """The budget in bytes: what was given, else what ``$ISOCOST_MEMORY`` says, else half of what is
+    free.
 
     Raises:
         IsocostError: what was given is no size.
@@ -75,10 +104,16 @@ def _free_of_machine() -> int | None:
 
 
 def _free_of_group() -> int | None:
-    """What the control group leaves; its files are those of a container, whose own group is the root that it sees."""
+    """What the control group leaves.
+
+    Its files are those of a container, whose own group is the root that it sees.
+    """
     for limit, used in _CGROUPS:
         with suppress(OSError, ValueError):
-            most, now = (int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")) for name in (limit, used))
+            most, now = (
+                int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii"))
+                for name in (limit, used)
+            )
             return max(most - now, 0)
     return None
 
@@ -101,7 +136,10 @@ Floats = NDArray[np.float64]
 
 
 class LaidAside:
-    """A matrix in a file without a name, which is gone with the process however that ends; read by rows."""
+    """A matrix in a file without a name, which is gone with the process however that ends.
+
+    Read by rows.
+    """
 
     def __init__(self, shape: tuple[int, int], folder: Path | None) -> None:
         """Opens the file.
@@ -128,7 +166,11 @@ class LaidAside:
         """Writes some rows."""
         try:
             for first, last in _runs(rows):
-                os.pwrite(self._file.fileno(), np.ascontiguousarray(values[first:last]).tobytes(), int(rows[first]) * self._width)
+                os.pwrite(
+                    self._file.fileno(),
+                    np.ascontiguousarray(values[first:last]).tobytes(),
+                    int(rows[first]) * self._width,
+                )
         except OSError as error:
             raise self._failed(error) from error
 
@@ -137,7 +179,9 @@ class LaidAside:
         wanted = np.arange(len(self))[rows]
         found = np.empty((len(wanted), self.shape[1]))
         for first, last in _runs(wanted):
-            read = os.pread(self._file.fileno(), (last - first) * self._width, int(wanted[first]) * self._width)
+            read = os.pread(
+                self._file.fileno(), (last - first) * self._width, int(wanted[first]) * self._width
+            )
             found[first:last] = np.frombuffer(read, dtype=np.float64).reshape(last - first, -1)
         return found
 
@@ -154,7 +198,9 @@ class LaidAside:
 
 
 class DrawsAside:
-    """Means of rows in many draws, in a file without a name as `LaidAside`: written by rows and read by draws."""
+    """Means of rows in many draws, in a file without a name as `LaidAside`: written by rows and
+    read by draws.
+    """
 
     _WIDTH = 64
 
@@ -196,7 +242,9 @@ class DrawsAside:
         for start in range(first - first % self._WIDTH, last, self._WIDTH):
             at = start // self._WIDTH * self._most
             low, high = max(first, start), min(last, start + self._WIDTH)
-            found[:, low - first : high - first] = self._file[at : at + self._rows][:, low - start : high - start]
+            found[:, low - first : high - first] = self._file[at : at + self._rows][
+                :, low - start : high - start
+            ]
         return found
 
     def close(self) -> None:
@@ -242,7 +290,8 @@ class Workspace:
         """
         if self.total is not None and size > self.total:
             raise IsocostError(
-                f"{what} need {in_words(size)} of memory at once, and the budget is {in_words(self.total)}",
+                f"{what} need {in_words(size)} of memory at once, and the budget is"
+                f" {in_words(self.total)}",
                 remedy=f"Give --memory {-(-size * 5 // 4 // 2**20)}MiB or more (or ${VARIABLE})",
             )
 

@@ -1,7 +1,7 @@
 """How far greedy decoding repeats itself across batch sizes, number formats and engine versions.
 
-Lives here: divergence index and spreads (Yuan et al. 2025, "Give me FP32 or give me death?"), with the conventions that the paper
-leaves open fixed. Not here: which runs belong together.
+Lives here: divergence index and spreads (Yuan et al. 2025, "Give me FP32 or give me death?"), with
+the conventions that the paper leaves open fixed. Not here: which runs belong together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from isocost.errors import IsocostError
 def divergence_index(responses: Sequence[Sequence[int] | np.ndarray]) -> int | None:
     """First token position, from 0, at which the responses of a group stop being the same.
 
-    A response that is a proper prefix of another diverges at its length. The group's index is the smallest over all pairs.
+    A response that is a proper prefix of another diverges at its length. The group's index is the
+    smallest over all pairs.
 
     Args:
         responses: token ids of each run, at least two runs.
@@ -29,7 +30,9 @@ def divergence_index(responses: Sequence[Sequence[int] | np.ndarray]) -> int | N
         IsocostError: fewer than two responses.
     """
     if len(responses) < 2:
-        raise IsocostError(f"{len(responses)} response", remedy="Divergence needs at least two runs.")
+        raise IsocostError(
+            f"{len(responses)} response", remedy="Divergence needs at least two runs."
+        )
     runs = [np.asarray(response) for response in responses]
     shortest = min(len(run) for run in runs)
     stacked = np.stack([run[:shortest] for run in runs])
@@ -47,12 +50,15 @@ def mean_spread(values: ArrayLike) -> float:
     """
     data = np.asarray(values, dtype=np.float64)
     if data.ndim != 2 or data.shape[0] < 2 or data.shape[1] < 1:
-        raise IsocostError(f"values have shape {data.shape}", remedy="Pass runs x problems with two runs or more.")
+        raise IsocostError(
+            f"values have shape {data.shape}", remedy="Pass runs x problems with two runs or more."
+        )
     return float(data.std(axis=0, ddof=1).mean())
 
 
 def top1_spread(probabilities: ArrayLike, divergence: int | None) -> float:
-    """Mean over positions before divergence of the standard deviation over runs of the top-1 probability.
+    """Mean over positions before divergence of the standard deviation over runs of the top-1
+    probability.
 
     Strictly before: at the divergent position the runs' probabilities belong to different tokens.
 
@@ -65,6 +71,9 @@ def top1_spread(probabilities: ArrayLike, divergence: int | None) -> float:
     """
     data = np.asarray(probabilities, dtype=np.float64)
     if data.ndim != 2 or data.shape[0] < 2:
-        raise IsocostError(f"probabilities have shape {data.shape}", remedy="Pass runs x positions with two runs or more.")
+        raise IsocostError(
+            f"probabilities have shape {data.shape}",
+            remedy="Pass runs x positions with two runs or more.",
+        )
     common = data[:, :divergence]
     return float(common.std(axis=0, ddof=1).mean()) if common.shape[1] else float("nan")

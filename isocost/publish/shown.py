@@ -1,7 +1,7 @@
 """Reading of what the report and the terminal show, of tables that may be too large to be held.
 
-Lives here: which rows of a large table can be shown at all. Not here: what is made of them (``facts``), when a table is large
-(``streams``).
+Lives here: which rows of a large table can be shown at all. Not here: what is made of them
+(``facts``), when a table is large (``streams``).
 """
 
 from __future__ import annotations
@@ -42,9 +42,13 @@ def read_shown(store: Store, name: str, memory: int) -> pl.DataFrame:
 def _frontiers(store: Store) -> Iterator[pl.DataFrame]:
     """What can be shown of each task, kind and axis; only the rows of one are held at a time."""
     for path in store.files("out_frontier_points"):
-        keys = store.read("out_frontier_points", path.stem, columns=_FRONTIER).unique(maintain_order=True)
+        keys = store.read("out_frontier_points", path.stem, columns=_FRONTIER).unique(
+            maintain_order=True
+        )
         for key in keys.iter_rows():
-            mine = pl.all_horizontal(pl.col(column) == value for column, value in zip(_FRONTIER, key, strict=True))
+            mine = pl.all_horizontal(
+                pl.col(column) == value for column, value in zip(_FRONTIER, key, strict=True)
+            )
             yield likeliest(store.read_only("out_frontier_points", [path.stem], mine))
 
 
@@ -53,4 +57,6 @@ def _curves(store: Store, name: str) -> pl.DataFrame:
     told = ("task", "cost_axis", "point_kind", "cost")
     axes = axes_shown(store.read("out_scaling_points", columns=told))
     pieces = [path.stem for path in store.files(name)]
-    return on_axes(store.read_only(name, pieces, pl.col("cost_axis").is_in(sorted(set(axes.values())))), axes)
+    return on_axes(
+        store.read_only(name, pieces, pl.col("cost_axis").is_in(sorted(set(axes.values())))), axes
+    )

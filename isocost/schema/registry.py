@@ -43,7 +43,8 @@ def table(name: str) -> Table:
     if name not in tables:
         near = difflib.get_close_matches(name, tables, n=3)
         raise IsocostError(
-            f"no table is called {name!r}", remedy=f"Did you mean {', '.join(near)}?" if near else "See docs/data-dictionary.md"
+            f"no table is called {name!r}",
+            remedy=f"Did you mean {', '.join(near)}?" if near else "See docs/data-dictionary.md",
         )
     return tables[name]
 

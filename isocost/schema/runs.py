@@ -1,7 +1,8 @@
 """Rows of a table that come in runs, each of which may be laid aside until all are written.
 
-Lives here: ``Runs``, which holds what fits into its memory and puts the rest into files without a name. Not here: the writing of the
-table's own file (``isocost.schema.parquet``), sorting of what is stored already (``isocost.publish.streams``).
+Lives here: ``Runs``, which holds what fits into its memory and puts the rest into files without a
+name. Not here: the writing of the table's own file (``isocost.schema.parquet``), sorting of what is
+stored already (``isocost.publish.streams``).
 """
 
 from __future__ import annotations
@@ -48,14 +49,19 @@ class _Run:
 
 
 class Runs:
-    """The rows of one table, in runs that follow each other in the table's order and come in any order."""
+    """The rows of one table, in runs that follow each other in the table's order and come in any
+    order.
+    """
 
-    def __init__(self, table_name: str, *, memory: int | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self, table_name: str, *, memory: int | None = None, folder: Path | None = None
+    ) -> None:
         """Begins without rows.
 
         Args:
             table_name: the table.
-            memory: bytes that its rows may take; what goes beyond is laid aside. No bound where None.
+            memory: bytes that its rows may take; what goes beyond is laid aside. No bound where
+                None.
             folder: where to lay rows aside; the system's place for temporary files where None.
         """
         self.table_name = table_name
@@ -100,7 +106,9 @@ class Runs:
         for one, other in pairwise(runs):
             if one.last >= other.first:
                 raise IsocostError(
-                    "runs of rows overlap", where=f"table {self.table_name}", remedy="This is a defect; report it with the message."
+                    "runs of rows overlap",
+                    where=f"table {self.table_name}",
+                    remedy="This is a defect; report it with the message.",
                 )
         for run in runs:
             yield run.read()
@@ -126,7 +134,8 @@ class Runs:
             file.flush()
         except OSError as error:
             raise MachineError(
-                f"rows of {self.table_name} that do not fit into memory cannot be laid aside: {error.strerror or error}",
+                f"rows of {self.table_name} that do not fit into memory cannot be laid aside:"
+                f" {error.strerror or error}",
                 where=str(self._folder or tempfile.gettempdir()),
                 remedy="Free space there, or give more memory with --memory",
             ) from error

@@ -1,7 +1,8 @@
 """Finds the registered sources and verifiers.
 
-Lives here: discovery of the modules in sources/ and verifiers/ and look-up by name. A module there holds `SOURCE` or `VERIFIER`; adding
-one touches no other file. Not here: the protocols they follow (isocost.tasks.model).
+Lives here: discovery of the modules in sources/ and verifiers/ and look-up by name. A module there
+holds `SOURCE` or `VERIFIER`; adding one touches no other file. Not here: the protocols they follow
+(isocost.tasks.model).
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ def _registered(package: str, attribute: str) -> dict[str, object]:
     found: dict[str, object] = {}
     home = importlib.import_module(f"isocost.tasks.{package}")
     for info in sorted(pkgutil.iter_modules(home.__path__), key=lambda item: item.name):
-        variant = getattr(importlib.import_module(f"isocost.tasks.{package}.{info.name}"), attribute, None)
+        variant = getattr(
+            importlib.import_module(f"isocost.tasks.{package}.{info.name}"), attribute, None
+        )
         if variant is None:
             continue
         if variant.name in found:
-            raise IsocostError(f"two modules register {variant.name}", where=f"isocost.tasks.{package}.{info.name}", remedy="Rename one.")
+            raise IsocostError(
+                f"two modules register {variant.name}",
+                where=f"isocost.tasks.{package}.{info.name}",
+                remedy="Rename one.",
+            )
         found[variant.name] = variant
     return found
 
@@ -44,7 +51,9 @@ def source_of(name: str) -> TaskSource:
     """A task source by name. Raises TaskMistake (key "source") for an unknown one."""
     found = _registered("sources", "SOURCE")
     if name not in found:
-        raise TaskMistake(f"unknown task source {name}", remedy=nearest(name, found, "sources"), key=("source",))
+        raise TaskMistake(
+            f"unknown task source {name}", remedy=nearest(name, found, "sources"), key=("source",)
+        )
     return cast(TaskSource, found[name])
 
 
@@ -52,7 +61,9 @@ def verifier_of(name: str) -> Verifier:
     """A verifier by name. Raises TaskMistake (key "verifier") for an unknown one."""
     found = _registered("verifiers", "VERIFIER")
     if name not in found:
-        raise TaskMistake(f"unknown verifier {name}", remedy=nearest(name, found, "verifiers"), key=("verifier",))
+        raise TaskMistake(
+            f"unknown verifier {name}", remedy=nearest(name, found, "verifiers"), key=("verifier",)
+        )
     return cast(Verifier, found[name])
 
 

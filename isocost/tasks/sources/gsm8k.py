@@ -1,4 +1,5 @@
-"""Problems from GSM8K's own JSONL files ({"question", "answer"} with "#### 18" at the end of the answer).
+"""Problems from GSM8K's own JSONL files ({"question", "answer"} with "#### 18" at the end of the
+answer).
 
 Lives here: the field names of that format. Not here: the file itself; `dataset` is its path.
 """

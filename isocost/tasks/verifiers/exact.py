@@ -1,6 +1,7 @@
 """The verifier "exact": the same text, but for case, spaces, quotes and end punctuation.
 
-Lives here: extraction and comparison of short texts. Not here: numbers and formulas (verifiers "numeric" and "symbolic").
+Lives here: extraction and comparison of short texts. Not here: numbers and formulas (verifiers
+"numeric" and "symbolic").
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
 
 
 class Exact:
-    """Compares normalised texts. A long answer counts by its "answer:" line, box or tag, else by its last line."""
+    """Compares normalised texts.
+
+    A long answer counts by its "answer:" line, box or tag, else by its last line.
+    """
 
     name = "exact"
 
