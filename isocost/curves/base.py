@@ -117,7 +117,12 @@ def _registry() -> dict[str, Family]:
 
 
 def families() -> tuple[str, ...]:
-    """Names of all registered families, sorted."""
+    """Names of all registered families, sorted.
+
+    Examples:
+        >>> "saturating_power_law" in families()
+        True
+    """
     return tuple(sorted(_registry()))
 
 
