@@ -112,6 +112,10 @@ def attainment_probability(
 
     Returns:
         Probabilities, shape ``(g,)``.
+
+    Examples:
+        >>> attainment_probability([[1, 0, 1, 1]], [[1, 1, 1, 1]], [1.0], [0.5]).round(2).tolist()
+        [0.95]
     """
     limit, wanted = (
         finite_array(goal_cost, "goal_cost", (1,)),

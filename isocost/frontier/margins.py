@@ -35,6 +35,10 @@ def frontier_margin(cost: ArrayLike, quality: ArrayLike) -> FloatArray:
     Returns:
         Shape ``(n,)``; ``inf`` for a point that costs less than all others, which nothing can
         dominate.
+
+    Examples:
+        >>> frontier_margin([1, 2, 3], [0.5, 0.7, 0.6]).tolist()
+        [inf, 0.2, -0.1]
     """
     spent, grade = finite_array(cost, "cost", (1,)), finite_array(quality, "quality", (1,))
     if spent.shape != grade.shape:
