@@ -134,7 +134,8 @@ def seal_parquet(path: Path) -> None:
         place = _digest_place(path)
         assert place is not None
         handle.seek(place)
-        assert handle.read(64) == BLANK
+        if handle.read(64) != BLANK:
+            raise ValueError(f"{path} is sealed already")
         handle.seek(0)
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
         handle.seek(place)

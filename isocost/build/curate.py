@@ -345,7 +345,7 @@ def _data(dataset: str) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def _data_sum(path: Path, size: int, changed: int) -> str:
+def _data_sum(path: Path, _size: int, _changed: int) -> str:
     return checksum(path)
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from isocost.build.curate import Held, cards_fingerprint, held_by_sessions
 from isocost.build.ledger import Ledger, Record
-from isocost.build.rules import PARTS, STEPS, Frames, Part
+from isocost.build.rules import PARTS, STEPS, Part
 from isocost.build.slices import Rows, code_fingerprint, point_piece, task_piece
 from isocost.errors import IsocostError, MachineError, one_source
 from isocost.hashing import sha256_hex
@@ -199,7 +199,7 @@ def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:
     return sha256_hex({**told, "code": code_fingerprint()})
 
 
-def _built(part: Part, rows: Rows) -> Frames:
+def _built(part: Part, rows: Rows) -> Tables:
     frames = part.build(replace(rows, allowed=part.reads))
     if set(frames) != set(part.tables):
         unlike = sorted(set(frames) ^ set(part.tables))

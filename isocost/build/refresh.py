@@ -272,7 +272,7 @@ def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Ite
         )
         return
     before = ledger.recall("out", "published", WHOLE)
-    sources = {source: rows for source, rows in sources_of(store, ledger).items() if rows}
+    sources = {source: rows for source, rows in sources_of(ledger).items() if rows}
     refuse_fewer_sources(store, {} if before is None else before.told.get("sources", {}), sources)
     for path in paths:
         prove_parquet(path)

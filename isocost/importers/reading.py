@@ -392,7 +392,8 @@ def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False)
                     raise yaml.YAMLError("it has aliases (*name), which are not read")
                 if number > MAX_YAML_EVENTS:
                     raise yaml.YAMLError(f"it has more than {MAX_YAML_EVENTS:,} values")
-        return yaml.load(text, Loader=_TextLoader if as_text else _StrictLoader)
+        loader = _TextLoader if as_text else _StrictLoader
+        return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders, made stricter
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise IsocostError(
             f"is not YAML that can be read: {' '.join(str(error).split())[:300]}", where=str(path)

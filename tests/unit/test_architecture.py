@@ -22,6 +22,7 @@ GROUND = {
     "memory",
     "plain_files",
     "progress",
+    "registry",
     "schema",
     "seals",
     "sql",
