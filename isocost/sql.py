@@ -21,7 +21,7 @@ from isocost.schema.model import Table
 from isocost.schema.parquet import read_stamp, read_table
 from isocost.schema.registry import all_tables
 from isocost.schema.types import duckdb_ddl
-from isocost.store import SHARED, Store
+from isocost.store import SHARED, VALIDITY, Store
 
 _HEADER = re.compile(r"^--\s?(.*)$", re.MULTILINE)
 _MACRO = re.compile(r"\bMACRO\s+(\w+)\s*\(", re.IGNORECASE)
@@ -231,7 +231,9 @@ def rows_of(table: Table, paths: list[Path]) -> str:
     if len(paths) == 1 or table.layer == "out":  # no two pieces of an out table hold one row
         return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
     keys = ", ".join(f'"{key}"' for key in table.keys)
-    once = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _path) = 1"
+    is_judged = any(column.name == VALIDITY for column in table.columns)
+    first = f"{VALIDITY} DESC, _path" if is_judged else "_path"
+    once = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {first}) = 1"
     return (
         f"SELECT * EXCLUDE (_path) FROM read_parquet([{listed}], hive_partitioning = false,"
         f" filename = '_path') {once}"

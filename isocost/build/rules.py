@@ -272,18 +272,18 @@ def derive_responses(rows: Rows | Store) -> Frames:
     """
     from isocost.tables.items.responses import build_response_features
 
-    wanted = ("sample_id", "call_index", "is_used", "output_text")
+    wanted = ("sample_id", "session_id", "call_index", "is_used", "output_text")
+    samples = rows.read("core_samples")
     used = (
         rows.read("core_calls", columns=wanted)
         .filter(pl.col("is_used"))
+        # Of a sample that two sessions hold, the text of that one whose copy counts.
+        .join(samples.select("sample_id", "session_id"), on=["sample_id", "session_id"], how="semi")
         .sort("sample_id", "call_index")
     )
     texts = used.unique("sample_id", keep="last", maintain_order=True)
-    return {
-        "out_response_features": build_response_features(
-            rows.read("core_samples"), texts.select("sample_id", "output_text")
-        )
-    }
+    texts = texts.select("sample_id", "output_text")
+    return {"out_response_features": build_response_features(samples, texts)}
 
 
 def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
