@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from isocost.build.curate import Held, cards_fingerprint, held_by_sessions
 from isocost.build.ledger import Ledger, Record
-from isocost.build.rules import PARTS, STEPS, Part
+from isocost.build.rules import PARTS, STEPS, Part, Tables
 from isocost.build.slices import Rows, code_fingerprint, point_piece, task_piece
 from isocost.errors import IsocostError, MachineError, one_source
 from isocost.hashing import sha256_hex
