@@ -90,7 +90,7 @@ def regular_file(path: Path) -> Path:
 
 MAX_ENTRIES = 100_000
 _OF_THE_SYSTEM = tuple(map(Path, ("/proc", "/sys", "/dev")))
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder like any other
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - compared with, never written to
 
 
 def entries_of(
