@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
     "__init__",
+    "axes",
     "capabilities",
+    "costs",
     "credentials",
     "errors",
     "hashing",
@@ -26,9 +28,10 @@ GROUND = {
     "seals",
     "sql",
     "store",
+    "units",
 }
 FLOORS = (
-    {"sweep", "tasks", "engines", "telemetry", "bank", "strategies", "costs", "frontier", "curves"}
+    {"sweep", "tasks", "engines", "telemetry", "bank", "strategies", "frontier", "curves"}
     | {"items", "gates"},
     {"importers", "payload"},
     {"tables", "intake"},
