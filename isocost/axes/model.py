@@ -305,7 +305,9 @@ class CostAxis:
     def check(self, where: str) -> None:
         """Refuses a description with a hole in it."""
         lacking = [
-            name for name in ("name", "unit", "meaning", "label", "adds") if not hasattr(self, name)
+            name
+            for name in ("name", "unit", "meaning", "label", "adds")
+            if getattr(self, name, None) is None
         ]
         if lacking:
             raise IsocostError(

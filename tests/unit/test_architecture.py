@@ -24,6 +24,7 @@ GROUND = {
     "memory",
     "plain_files",
     "progress",
+    "registry",
     "schema",
     "seals",
     "sql",
@@ -31,8 +32,8 @@ GROUND = {
     "units",
 }
 FLOORS = (
-    {"sweep", "tasks", "engines", "telemetry", "bank", "strategies", "frontier", "curves"}
-    | {"items", "gates"},
+    {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
+    {"engines"},
     {"importers", "payload"},
     {"tables", "intake"},
     {"publish"},

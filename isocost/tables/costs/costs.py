@@ -159,10 +159,10 @@ def build_cost_of_pass(
             named=True
         )
         for row in uncosted:
-            for axis in AXES:
-                reason = COST_UNKNOWN if AXES[axis].own_reason is None else NO_ENERGY
+            for column, axis in AXES.items():
+                reason = COST_UNKNOWN if axis.own_reason is None else NO_ENERGY
                 rows += [
-                    _blank({**row, "cost_axis": axis}, estimator, reason)
+                    _blank({**row, "cost_axis": column}, estimator, reason)
                     for estimator in ESTIMATORS
                 ]
     return rows_to_table(rows, "out_cost_of_pass")

@@ -306,7 +306,7 @@ def _task_rows(
 ) -> list[dict[str, Any]]:
     """Rows of one task and strategy, all models and axes."""
     rows = []
-    for axis in AXES:
+    for axis, column in AXES.items():
         priced = [bank for bank in banks if axis in bank.cost and strategy in bank.accuracy]
         priced.sort(
             key=lambda bank: (
@@ -320,7 +320,7 @@ def _task_rows(
         for i, (bank, (budgets, best, uniform)) in enumerate(zip(priced, solved, strict=True)):
             bins, splits = folds[bank.model_variant]
             larger = None
-            if AXES[axis] == "flops" and i + 1 < len(priced):
+            if column == "flops" and i + 1 < len(priced):
                 larger = (
                     priced[i + 1].model_variant,
                     [(fit.cost, fit.accuracy) for fit in solved[i + 1][2]],
