@@ -22,14 +22,16 @@ GROUND = {
     "memory",
     "plain_files",
     "progress",
+    "registry",
     "schema",
     "seals",
     "sql",
     "store",
 }
 FLOORS = (
-    {"sweep", "tasks", "engines", "telemetry", "bank", "strategies", "costs", "frontier", "curves"}
-    | {"items", "gates"},
+    {"sweep", "tasks", "telemetry", "bank", "strategies", "costs", "frontier", "curves", "items"}
+    | {"gates"},
+    {"engines"},
     {"importers", "payload"},
     {"tables", "intake"},
     {"publish"},
