@@ -38,7 +38,7 @@ FLOORS = (
     {"tables", "intake"},
     {"publish"},
     {"build", "generate", "doctor"},
-    {"cli"},
+    {"api", "cli"},
     {"__main__"},
 )
 """From the ground up: a room imports the ground and rooms of lower floors, never its own floor."""
