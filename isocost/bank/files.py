@@ -18,6 +18,7 @@ from isocost import atomic
 from isocost.atomic import make_folder, put, refused
 from isocost.errors import IsocostError
 from isocost.lock_files import exclusive
+from isocost.plain_files import stored_bytes
 
 _INTACT = "everything sealed before is intact"
 
@@ -83,7 +84,7 @@ class Files:
         """
         try:
             return (
-                Path(self._base, path).read_bytes()
+                stored_bytes(Path(self._base, path))
                 if self.is_local
                 else self._fs.cat_file(f"{self._base}/{path}")
             )

@@ -23,9 +23,10 @@ from isocost.errors import IsocostError, one_source
 from isocost.hashing import sha256_hex
 from isocost.intake import EngineSession, ImportedSource, Source, card_book, source_of
 from isocost.intake.settings import read_settings
+from isocost.plain_files import stored_bytes
 from isocost.schema.frames import empty
 from isocost.seals import Damaged
-from isocost.store import SHARED, Store
+from isocost.store import SESSION_ID, SHARED, Store
 
 Frames = dict[str, pl.DataFrame]
 
@@ -177,6 +178,8 @@ def leave_out(
 
     What is told of it in core_checks is the error, where there is one.
     """
+    if not SESSION_ID.fullmatch(session_id):
+        return  # a file of any name lies among the session files, and no table can be of it
     (ledger or Ledger(store)).drop("core", GROUP, session_id, CORE_OF_SESSION)
     if error is not None:
         store.write(gates.left_out(error, session_id), gates.CHECKS, session_id)
@@ -229,7 +232,7 @@ def cards_fingerprint(store: Store) -> str:
     folder, digest = store.root / "cards", hashlib.sha256()
     for path in _card_files(folder):
         digest.update(
-            f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0"
+            f"{path.relative_to(folder).as_posix()}\0".encode() + stored_bytes(path) + b"\0"
         )
     return digest.hexdigest()
 
@@ -251,6 +254,7 @@ def _core(source: Source) -> Frames:
 
 
 def _core_of_session(source: EngineSession) -> Frames:
+    from isocost import telemetry as power
     from isocost.tables.core.samples import build_core
     from isocost.tables.core.speculation import build_speculation
     from isocost.tables.energy.attribution import build_energy_attribution
@@ -258,7 +262,8 @@ def _core_of_session(source: EngineSession) -> Frames:
     from isocost.tables.energy.windows import build_energy_windows, idle_stretches, source_reasons
 
     session, manifests = source.session(), source.manifests()
-    calls, telemetry = source.raw("raw_generations"), source.raw("raw_telemetry")
+    calls = source.raw("raw_generations")
+    telemetry = power.possible(source.raw("raw_telemetry"))
     batch = {source.key: session.engine.max_num_seqs}
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)

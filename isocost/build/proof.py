@@ -16,6 +16,7 @@ from pathlib import Path
 from isocost.build.ledger import Ledger
 from isocost.errors import IsocostError, one_source
 from isocost.intake import forgotten_sources, known_sources, source_of
+from isocost.plain_files import stored_bytes
 from isocost.seals import checksum, prove_parquet, unsealed_json
 from isocost.store import Store
 
@@ -72,22 +73,23 @@ def _fault(store: Store, path: Path, detail: str) -> StoreFault:
 def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
     """Session files, the notes of imports, and what sweeps asked for."""
     for key in [*known_sources(store), *sorted(forgotten_sources(store))]:
-        source = source_of(store, key)
-        if not source.is_known:
-            continue
-        checked.add(source.file)
+        path = store.lake / "sessions" / key
         try:
             with one_source(key):
-                source.check()
+                source = source_of(store, key)
+                if source.is_known:
+                    path = source.file
+                    checked.add(path)
+                    source.check()
         except IsocostError as error:
-            yield _fault(store, source.file, str(error))
+            yield _fault(store, path, str(error))
     for path in [
         *sorted((store.lake / "sessions").glob("*.asked")),
         *sorted((store.root / "forgotten").glob("*.json")),
     ]:
         checked.add(path)
         try:
-            unsealed_json(path.read_bytes(), "")
+            unsealed_json(stored_bytes(path), "")
         except IsocostError as error:
             yield _fault(
                 store,
@@ -139,7 +141,7 @@ def _others(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
     try:
         listed = {
             str(one["path"]): str(one["hash"])
-            for one in json.loads(descriptor.read_bytes())["resources"]
+            for one in json.loads(stored_bytes(descriptor))["resources"]
         }
     except (ValueError, KeyError, TypeError) as error:
         yield _fault(

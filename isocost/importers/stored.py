@@ -23,6 +23,7 @@ import polars as pl
 from isocost import atomic
 from isocost.errors import IsocostError
 from isocost.lock_files import exclusive
+from isocost.plain_files import stored_bytes
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.seals import Damaged, prove_sealed, sealed_json, unsealed_json
@@ -72,7 +73,7 @@ def read_index(home: Path) -> dict[str, Any]:
     if not path.exists():
         return {"index_schema": 1, "active": None, "superseded_by": {}}
     try:
-        index = unsealed_json(path.read_bytes(), str(path))
+        index = unsealed_json(stored_bytes(path), str(path))
         if not isinstance(index["superseded_by"], dict):
             raise ValueError("superseded_by is no object")
         return index
@@ -135,7 +136,7 @@ def manifest_in(folder: Path) -> dict[str, Any]:
     """The manifest of the import in a folder; see ``import_manifest``."""
     path = folder / "manifest.json"
     try:
-        manifest = unsealed_json(path.read_bytes(), str(path))
+        manifest = unsealed_json(stored_bytes(path), str(path))
         if not all(
             isinstance(part["name"], str) and isinstance(part["sha256"], str)
             for part in manifest["parts"]

@@ -7,7 +7,7 @@ Lives here: finding every source, and the one behind a key. Not here: what a sou
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import polars as pl
@@ -18,7 +18,7 @@ from isocost.intake.imported import PREFIX, ImportedSource, lost_imports
 from isocost.intake.sessions import EngineSession
 from isocost.intake.source import Source
 from isocost.seals import sealed_json
-from isocost.store import Store
+from isocost.store import SESSION_ID, Store
 
 
 def source_of(store: Store, key: str) -> Source:
@@ -33,12 +33,15 @@ def source_of(store: Store, key: str) -> Source:
 
 
 def sources(store: Store) -> list[Source]:
-    """Every session and import that is not meant to be gone, by key."""
-    return [source_of(store, key) for key in known_sources(store)]
+    """Every session and import that is not meant to be gone, by key.
+
+    Not what only has the ending of their files: no source can have such a name.
+    """
+    return _sources_of(store, known_sources(store))
 
 
 def known_sources(store: Store) -> list[str]:
-    """Their keys."""
+    """Their keys, and the names of files that only look like theirs, for somebody has to say so."""
     folder = store.lake / "sessions"
     suffixes = (EngineSession.suffix, ImportedSource.suffix)
     found = (path for suffix in suffixes for path in folder.glob(f"*{suffix}"))
@@ -84,7 +87,7 @@ def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, Isoco
             damaged, too.
     """
     keys = {*known_sources(store), *forgotten_sources(store)}
-    known, had = ([source_of(store, key) for key in each] for each in (keys, curated))
+    known, had = (_sources_of(store, each) for each in (keys, curated))
     lost = [session for session in EngineSession.in_lake(store) if session.key not in keys]
     lost += lost_imports(
         store,
@@ -93,6 +96,10 @@ def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, Isoco
         keys,
     )
     return {source.key: source.lost() for source in sorted(lost, key=lambda each: each.key)}
+
+
+def _sources_of(store: Store, keys: Iterable[str]) -> list[Source]:
+    return [source_of(store, key) for key in keys if SESSION_ID.fullmatch(key)]
 
 
 def raw_rows(store: Store, table_name: str, key: str) -> pl.DataFrame:

@@ -27,6 +27,7 @@ from isocost.importers.stored import (
 )
 from isocost.importers.verify import is_set_aside, set_aside_damaged
 from isocost.intake.source import Banked, Share, Source
+from isocost.plain_files import stored_bytes
 from isocost.schema.frames import empty
 from isocost.seals import Damaged, sealed_json, unsealed_json
 from isocost.store import Store
@@ -208,11 +209,14 @@ def _read_note(path: Path, key: str) -> dict[str, Any]:
         raise IsocostError("was never imported here", where=f"source {key}", remedy=remedy)
     remedy = "Import its file or folder again under the same name"
     try:
-        told = unsealed_json(path.read_bytes(), str(path), remedy)
+        told = unsealed_json(stored_bytes(path), str(path), remedy)
         own = {name: str(told[name]) for name in ("import_id", "source_slug")}
         return {**told, **own}
     except Damaged as error:
         raise Damaged(f"{key}: {error.what}", where=str(path), remedy=remedy) from None
+    except OSError as error:
+        what = f"{key}: cannot be read: {error.strerror or error}"
+        raise IsocostError(what, where=str(path), remedy=remedy) from None
     except (ValueError, TypeError, KeyError) as error:
         raise Damaged(
             f"{key}: cannot be read ({type(error).__name__}: {error})",

@@ -17,6 +17,7 @@ from isocost.intake.cards import card_book
 from isocost.intake.catalog import forgotten_file
 from isocost.intake.preflight import preflight
 from isocost.intake.settings import sweep_note
+from isocost.plain_files import stored_bytes
 from isocost.seals import sealed_json, unsealed_json
 from isocost.store import Store
 from isocost.sweep import Point, Session, plan_sessions, read_session, session_json
@@ -82,7 +83,7 @@ def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, in
     if told.exists():
         try:
             asked = unsealed_json(
-                told.read_bytes(), str(told), "Remove it and plan the sweep again"
+                stored_bytes(told), str(told), "Remove it and plan the sweep again"
             )
             found = {name: dict(points) for name, points in asked.items() if Path(name).exists()}
         except (ValueError, AttributeError, TypeError) as error:
@@ -102,7 +103,10 @@ def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, in
 def _merged(store: Store, session: Session, asked: Mapping[str, Mapping[str, int]]) -> Session:
     path = store.session_file(session.session_id)
     before = (
-        {planned.point.point_id: planned for planned in read_session(path).points}
+        {
+            planned.point.point_id: planned
+            for planned in read_session(path, named=session.session_id).points
+        }
         if path.exists()
         else {}
     )
@@ -145,6 +149,6 @@ def _banked_points(store: Store, session_id: str) -> set[str]:
 def _write_session(store: Store, session: Session) -> None:
     path = store.session_file(session.session_id)
     data = session_json(session)
-    if path.exists() and path.read_bytes() == data:
+    if path.is_file() and path.read_bytes() == data:
         return
     atomic.write_bytes(path, data)

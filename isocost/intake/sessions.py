@@ -22,6 +22,7 @@ from isocost.bank.reader import prove_session, read_manifests, read_raw
 from isocost.bank.verify import repair_bank
 from isocost.errors import IsocostError
 from isocost.intake.source import Banked, Share, Source
+from isocost.plain_files import stored_bytes
 from isocost.schema.frames import empty
 from isocost.seals import checksum, unsealed_json
 from isocost.store import Store
@@ -51,7 +52,7 @@ class EngineSession(Source):
         Raises:
             IsocostError: its file is damaged or missing.
         """
-        return read_session(self.file)
+        return read_session(self.file, named=self.key)
 
     def manifests(self) -> list[Manifest]:
         """What its runs said of themselves, by attempt.
@@ -138,7 +139,7 @@ class EngineSession(Source):
 
     def shares(self) -> Iterator[Share]:
         """What it was asked for, point by point."""
-        for planned in unsealed_json(self.file.read_bytes(), str(self.file))["points"]:
+        for planned in unsealed_json(stored_bytes(self.file), str(self.file))["points"]:
             point, each = planned["point"], int(planned["samples_per_problem"])
             task, problems = point["task"], int(point["task"]["n_problems"])
             yield Share(str(task["name"]), str(point["point_id"]), problems, problems * each, each)
@@ -151,7 +152,7 @@ class EngineSession(Source):
     def _datasets(self) -> set[str]:
         """What its tasks name as their data; the file is held to its form when it is curated."""
         try:
-            told = unsealed_json(self.file.read_bytes(), str(self.file))
+            told = unsealed_json(stored_bytes(self.file), str(self.file))
             return {planned["point"]["task"]["dataset"] for planned in told["points"]}
         except (ValueError, KeyError, TypeError):  # reading it says what is wrong
             return {planned.point.task.dataset for planned in self.session().points}
@@ -171,5 +172,5 @@ def _data(dataset: str) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def _data_sum(path: Path, size: int, changed: int) -> str:
+def _data_sum(path: Path, _size: int, _changed: int) -> str:
     return checksum(path)

@@ -7,7 +7,6 @@ Lives here: theming, rendering, and the two figures of a set of tables. Not here
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from isocost.errors import IsocostError
 from isocost.publish import facts as facts_module
 from isocost.publish import theme
 from isocost.publish.frontier_figure import frontier_chart
+from isocost.publish.points_shown import thinned
 from isocost.publish.scaling_figure import scaling_chart
 
 PNG_LIMIT_BYTES = 100_000
@@ -31,7 +31,6 @@ __all__ = [
     "empty_chart",
     "frontier_chart",
     "frontier_figure",
-    "markdown_image",
     "scaling_chart",
     "themed",
     "to_png",
@@ -58,7 +57,7 @@ def frontier_figure(
     bound = facts.bound.filter(
         (pl.col("cost_axis") == axis) & pl.col("task").is_in(list(facts.tasks[:_PANELS]))
     )
-    return frontier_chart(facts_module.thinned(points), axis, bound)
+    return frontier_chart(thinned(points), axis, bound)
 
 
 def curves_figure(
@@ -127,11 +126,6 @@ def to_png(
         f"the figure takes {len(image)} bytes, more than {limit_bytes}",
         remedy="Draw fewer tasks in one figure",
     )
-
-
-def markdown_image(chart: alt.TopLevelMixin, title: str = "figure") -> str:
-    """The chart as a Markdown image that carries its own bytes."""
-    return f"![{title}](data:image/png;base64,{base64.b64encode(to_png(chart)).decode()})"
 
 
 def empty_chart(text: str) -> alt.Chart:

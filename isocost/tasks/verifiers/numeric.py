@@ -14,6 +14,7 @@ from isocost.tasks.formulas.reader import read
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.number_words import value_of_words
 from isocost.tasks.numbers import has_decimal_comma, spell, value_of
+from isocost.tasks.registry import register_verifier
 
 _LONG = 100
 """Characters kept of something that is no number; a hash keeps different ones apart."""
@@ -37,6 +38,7 @@ def _reference(reference: str) -> str | None:
     return None if value is None else spell(value)
 
 
+@register_verifier
 class Numeric:
     """A marked answer counts first; then, in a finished text, the last number."""
 
@@ -83,6 +85,3 @@ class Numeric:
     def equivalent(self, first: str, second: str) -> bool:
         """Equal values have one spelling; other answers differ."""
         return False
-
-
-VERIFIER = Numeric()
