@@ -202,13 +202,13 @@ def derive_scaling(rows: Rows | Store) -> Frames:
 
 def derive_costs(rows: Rows | Store) -> Frames:
     """Cost of pass, intelligence per watt and joule: what compares the points of a task."""
-    from isocost.tables.costs.costs import COST_AXES, build_cost_of_pass
+    from isocost.tables.costs.costs import AXES, build_cost_of_pass
     from isocost.tables.costs.efficiency import build_intelligence_per_watt
     from isocost.tables.tallies import COLUMNS
 
     run = ("sample_id", "session_id", "run_id", "attempt", "sample_index")
     wanted = dict.fromkeys(
-        (*COLUMNS, *run, *COST_AXES, "latency_s", "energy_method", "energy_unknown_reason")
+        (*COLUMNS, *run, *AXES, "latency_s", "energy_method", "energy_unknown_reason")
     )
     samples, counts = rows.read("core_samples", columns=tuple(wanted)), rows.read("core_counts")
     return {
