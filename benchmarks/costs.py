@@ -26,7 +26,7 @@ from benchmarks.paired import play, ratio, timed
 from isocost.costs import load_book
 from isocost.costs.axes import Cards, cost_axes
 from isocost.telemetry import PowerSampler, PowerSource, open_source
-from isocost.telemetry.rapl import RaplSource
+from isocost.telemetry.sources.rapl import RaplSource
 
 AXES_LIMIT_S = 5.0
 LEAST_RATIO = 0.99

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from isocost.errors import IsocostError
-from isocost.telemetry.sources import DeviceReading, PowerSource
+from isocost.telemetry.source import DeviceReading, PowerSource
 
 _GIVE_UP_AFTER = 20
 """Consecutive failed reads after which the thread stops.
