@@ -1,9 +1,9 @@
 """The one error type that is written for people.
 
 Lives here: the exception every room raises for bad input or an impossible request, its form where
-all else was done, and the boundary around one source of several, where whatever goes wrong becomes
-that exception. Not here: other library exceptions, which are left to bubble up when they mean a
-defect of ours rather than a mistake that the reader can correct.
+all else was done, and the boundary around one source or derived table of several, where whatever
+goes wrong becomes that exception. Not here: other library exceptions, which are left to bubble up
+when they mean a defect of ours rather than a mistake that the reader can correct.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def _rebuild(cls: type[IsocostError], what: str, where: str, remedy: str) -> Iso
 
 
 @contextmanager
-def one_source(name: str) -> Iterator[None]:
+def one_source(
+    name: str, *, then: str = "bring the source in again once it is corrected"
+) -> Iterator[None]:
     """The boundary around the work on one of several sources: what goes wrong inside is told as
     that source's fault.
 
@@ -82,7 +84,8 @@ def one_source(name: str) -> Iterator[None]:
     space, no memory, an interrupt) passes through.
 
     Args:
-        name: the source, session, file or task at work.
+        name: the source, session, file or piece of a derived table at work.
+        then: what to do besides reporting it, as the end of a sentence.
 
     Raises:
         IsocostError: whatever else was raised, with the place in this code where it came from.
@@ -99,8 +102,5 @@ def one_source(name: str) -> Iterator[None]:
         raise IsocostError(
             f"something in it was not foreseen ({type(error).__name__}: {detail})",
             where=name,
-            remedy=(
-                f"It was left out. Report this with {at.name} (line {at.lineno}), and bring the"
-                " source in again once it is corrected"
-            ),
+            remedy=(f"It was left out. Report this with {at.name} (line {at.lineno}), and {then}"),
         ) from error

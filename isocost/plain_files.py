@@ -9,11 +9,12 @@ in its file (``isocost.sweep.source``), data files of other tools (``isocost.imp
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -24,6 +25,31 @@ MOST_VALUES = 200_000
 """Values of one file, with what its aliases unfold to; more belong into a file of data."""
 MOST_DEPTH = 100
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def open_plain(path: str | Path) -> BinaryIO:
+    """Opens a regular file for reading, without waiting for a writer as a pipe would.
+
+    Raises:
+        OSError: it is not there, cannot be read, or is a folder, pipe, socket or device.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise OSError(errno.EINVAL, f"it is {kind}, no plain file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def stored_bytes(path: str | Path) -> bytes:
+    """All bytes of a regular file that this program wrote.
+
+    Raises:
+        OSError: as ``open_plain``.
+    """
+    with open_plain(path) as file:
+        return file.read()
 
 
 def read_plain(
@@ -37,30 +63,16 @@ def read_plain(
     """
     where = str(path)[:300]
     try:
-        # Without waiting: to open a pipe that nobody writes to would hang for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_plain(path) as file:
+            raw, size = file.read(most_bytes + 1), os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise IsocostError(
             f"cannot be read: {why}", where=where, remedy=f"Give the path of a {what}."
         ) from None
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
-            raise IsocostError(
-                f"cannot be read: it is {kind}, no plain file",
-                where=where,
-                remedy=f"Give the path of a {what}.",
-            )
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            raw = file.read(most_bytes + 1)
-    finally:
-        os.close(handle)
     if len(raw) > most_bytes:
-        size = max(status.st_size, len(raw))
         raise IsocostError(
-            f"is {size:,} bytes, which is no {what}",
+            f"is {max(size, len(raw)):,} bytes, which is no {what}",
             where=where,
             remedy="Put long lists into a file of data.",
         )

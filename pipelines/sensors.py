@@ -8,7 +8,6 @@ importing in ``isocost.importers``.
 import hashlib
 import json
 import os
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -18,6 +17,7 @@ from assets.raw import ImportConfig
 from assets.resources import StoreResource
 from isocost.build import refresh
 from isocost.errors import IsocostError, one_source
+from isocost.importers.reading import entries_of
 from isocost.intake import source_key
 from isocost.plain_files import load_plain, read_plain
 from pipelines.jobs import import_job, sweep_job
@@ -28,7 +28,6 @@ SIDECAR = ".import.yaml"
 AT_FAULT_TAG = "isocost/files_at_fault"
 """Tag of a run that was requested beside files with a mistake: what is wrong with them."""
 _TAG_LENGTH = 1000
-MOST_FILES = 100_000
 MOST_SECONDS = 1.0
 """Looking at what one sidecar names takes no longer: a tick looks at all of them."""
 
@@ -174,7 +173,7 @@ def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
         ) from error
     data = _data(sidecar, config.path)
     digest = hashlib.sha256(read_plain(sidecar))
-    for file in watched_files(data, where=str(sidecar)):
+    for file in entries_of(data, where=str(sidecar), seconds=MOST_SECONDS):
         status = file.stat()
         digest.update(f"{file}:{status.st_size}:{status.st_mtime_ns}".encode())
     return config.model_copy(update={"path": str(data)}), digest.hexdigest()[:16]
@@ -196,42 +195,3 @@ def _data(sidecar: Path, path: str) -> Path:
             remedy="Name a file or folder beside the sidecar",
         ) from None
     return data
-
-
-def watched_files(data: Path, *, where: str) -> list[Path]:
-    """The files of what a sidecar names, sorted; those of a folder without following links.
-
-    Raises:
-        IsocostError: it is of the system (/proc, /sys, /dev), holds a pipe or device, or more files
-            than can be looked at every tick.
-    """
-    if (
-        data.is_relative_to("/proc")
-        or data.is_relative_to("/sys")
-        or data.is_relative_to("/dev")
-        or data == Path("/")
-    ):
-        raise IsocostError(
-            f"path names {data}, which holds no results",
-            where=where,
-            remedy="Name a file or folder of results",
-        )
-    found, begun = [], time.monotonic()
-    for folder, _, names in os.walk(data) if data.is_dir() else [(data.parent, (), (data.name,))]:
-        found += [Path(folder) / name for name in names]
-        if len(found) > MOST_FILES or time.monotonic() - begun > MOST_SECONDS:
-            remedy = "Name the folder of one tool's results, or put a copy of it beside the sidecar"
-            raise IsocostError(
-                f"path names {data}, which holds more files than can be watched",
-                where=where,
-                remedy=remedy,
-            )
-    found = sorted(path for path in found if path.exists())  # a link to nothing is no data
-    odd = next((path for path in found if not path.is_file()), None)
-    if odd is not None:
-        raise IsocostError(
-            f"{odd} is a pipe, socket or device, no file",
-            where=where,
-            remedy="Name a file or folder of results",
-        )
-    return found

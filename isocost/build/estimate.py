@@ -17,6 +17,7 @@ from isocost.errors import IsocostError
 from isocost.importers.sealing import import_manifest
 from isocost.intake import known_sources, source_facts
 from isocost.memory import in_words
+from isocost.plain_files import stored_bytes
 from isocost.seals import unsealed_json
 from isocost.store import IMPORT_PREFIX, Store
 
@@ -172,7 +173,7 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
 def _planned(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int:
     """Adds what a session was asked to do; its samples."""
     path, total = store.session_file(session_id), 0
-    told = unsealed_json(path.read_bytes(), str(path))
+    told = unsealed_json(stored_bytes(path), str(path))
     for planned in told["points"]:
         point, samples = planned["point"], int(planned["samples_per_problem"])
         problems = int(point["task"]["n_problems"])

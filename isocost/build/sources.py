@@ -166,7 +166,7 @@ def judged_sources(store: Store) -> set[str]:
     return {path.stem.removeprefix("session=") for path in store.files(gates.CHECKS)}
 
 
-def sources_of(store: Store, ledger: Ledger) -> dict[str, int]:
+def sources_of(ledger: Ledger) -> dict[str, int]:
     """Rows of core_samples and core_counts by source, as their records say."""
     records = {
         session_id: ledger.recall("core", GROUP, session_id)

@@ -102,7 +102,12 @@ register = FAMILIES.instance
 
 
 def families() -> tuple[str, ...]:
-    """Names of all registered families, sorted."""
+    """Names of all registered families, sorted.
+
+    Examples:
+        >>> "saturating_power_law" in families()
+        True
+    """
     return FAMILIES.names()
 
 

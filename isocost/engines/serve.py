@@ -134,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A server's log is its own to choose.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")
     set_environment(multiprocessing=True)
-    os.execv(words[0], words)
+    os.execv(words[0], words)  # noqa: S606 - becomes the server, and its process is the one to stop
 
 
 if __name__ == "__main__":

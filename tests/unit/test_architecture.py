@@ -29,8 +29,9 @@ GROUND = {
     "store",
 }
 FLOORS = (
-    {"sweep", "tasks", "engines", "telemetry", "bank", "strategies", "costs", "frontier", "curves"}
-    | {"items", "gates"},
+    {"sweep", "tasks", "telemetry", "bank", "strategies", "costs", "frontier", "curves", "items"}
+    | {"gates"},
+    {"engines"},
     {"importers", "payload"},
     {"tables", "intake"},
     {"publish"},

@@ -108,7 +108,7 @@ def build_imported_core(
             remedy=f"Use one of {', '.join(verifier_names())}",
         )
     raw = judged_by_physics(conform(raw_imports, "raw_imports"))
-    rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
+    rows = _numbered(_identified(_countable(raw), verifier))
     windows = imported_windows(raw)
     problems = _problems(rows, verifier)
     marked = _marked(rows)
@@ -143,10 +143,17 @@ def imported_texts(raw_imports: pl.DataFrame, *, verifier: str | None = None) ->
         verifier: the one given to ``build_imported_core``, which problem ids depend on.
     """
     raw = conform(raw_imports, "raw_imports")
-    rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
+    rows = _numbered(_identified(_countable(raw), verifier))
     return rows.filter(pl.col("output_text").is_not_null()).select(
         _SAMPLE_ID.alias("sample_id"), "output_text"
     )
+
+
+def _countable(raw: pl.DataFrame) -> pl.DataFrame:
+    """Records of samples; counts that cannot be say not even of how many."""
+    has_counts = pl.col("counts_total").is_not_null() & pl.col("counts_correct").is_not_null()
+    is_counted = (pl.col("record_kind") != "counts") | has_counts
+    return raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS) & is_counted)
 
 
 def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:

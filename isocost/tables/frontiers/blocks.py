@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,9 +98,17 @@ class Block:
         return bool((self.counts != self.counts[:1]).any())
 
 
-def known_replicates(block: Block, axis: str) -> tuple[np.ndarray, Replicates]:
+@contextmanager
+def known_replicates(
+    block: Block, axis: str, confidence: float | None = None
+) -> Iterator[tuple[np.ndarray, Replicates]]:
     """Outcomes whose cost on an axis is known on every problem, and the means of these costs in
-    every draw.
+    every draw; forgotten at the end.
+
+    Args:
+        block: the outcomes.
+        axis: the cost.
+        confidence: level of the intervals of the means; none are made where None.
     """
     size, known = block.costs[axis].shape, []
 
@@ -109,9 +118,12 @@ def known_replicates(block: Block, axis: str) -> tuple[np.ndarray, Replicates]:
             known.append(rows.start + np.flatnonzero(is_known))
             yield some[is_known]
 
-    with block.costs[axis].open() as costs:
-        found = strip_replicates(finite(), size[0], block.counts, block.weights)
-    return np.concatenate(known), found
+    with block.workspace.means((size[0], len(block.counts))) as room:
+        with block.costs[axis].open() as costs:
+            found = strip_replicates(
+                finite(), size[0], block.counts, block.weights, room=room, confidence=confidence
+            )
+        yield np.concatenate(known), found
 
 
 def cost_axes(outcomes: pl.DataFrame, problems: pl.DataFrame | ProblemRows) -> list[str]:

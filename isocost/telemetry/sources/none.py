@@ -17,7 +17,7 @@ class NoSource(PowerSource):
         self.unknown_reason = reason
 
     @classmethod
-    def open(cls, count: int | None) -> NoSource:
+    def open(cls, count: int | None) -> NoSource:  # noqa: ARG003 - as every source
         """Always there."""
         return cls()
 

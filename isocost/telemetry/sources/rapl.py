@@ -68,7 +68,7 @@ class RaplSource(PowerSource):
         self._zones = _find(root, clock)
 
     @classmethod
-    def open(cls, count: int | None) -> RaplSource:
+    def open(cls, count: int | None) -> RaplSource:  # noqa: ARG003 - as every source
         """All zones: a processor is not shared out by devices."""
         return cls()
 

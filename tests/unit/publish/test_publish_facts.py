@@ -10,6 +10,7 @@ import polars as pl
 from isocost.publish import facts as facts_module
 from isocost.publish import naming, sentences
 from isocost.publish.labels import NBSP
+from isocost.publish.points_shown import thinned
 
 
 def gathered(lab):
@@ -94,7 +95,7 @@ def test_equal_outcomes_are_shown_once_under_the_best_known_name(lab):
 def test_thinning_keeps_the_frontier(lab):
     points = gathered(lab).frontier.filter(pl.col("cost_axis") == "output_tokens_per_problem")
     on = points.filter("is_on_frontier").group_by("task").len()["len"].max()
-    kept = facts_module.thinned(points, most=on)
+    kept = thinned(points, most=on)
     assert kept.group_by("task").len()["len"].max() == on
     assert kept.filter("is_on_frontier").height == points.filter("is_on_frontier").height
 
