@@ -8,6 +8,7 @@ Not here: reading and writing of files.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -15,6 +16,9 @@ from isocost.errors import IsocostError
 from isocost.schema.model import Column, Table
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import polars_schema, polars_type
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
 
 _SHOWN = 5
 
@@ -64,7 +68,7 @@ class TableError(IsocostError):
             remedy="See docs/data-dictionary.md for the table's columns",
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Keeps the faults when the error crosses a process boundary."""
         return (type(self), (self.table, self.faults))
 
@@ -156,7 +160,7 @@ def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fa
         return frame, [Fault("type", "", 0, str(error).splitlines()[0])]
 
 
-def _is_safe(have: pl.DataType, want: pl.DataType) -> bool:
+def _is_safe(have: PolarsDataType, want: PolarsDataType) -> bool:
     if have == pl.Null():
         return True
     if isinstance(have, pl.List) and isinstance(want, pl.List):
