@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
     "__init__",
+    "axes",
     "capabilities",
+    "costs",
     "credentials",
     "errors",
     "hashing",
@@ -27,10 +29,10 @@ GROUND = {
     "seals",
     "sql",
     "store",
+    "units",
 }
 FLOORS = (
-    {"sweep", "tasks", "telemetry", "bank", "strategies", "costs", "frontier", "curves", "items"}
-    | {"gates"},
+    {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
     {"engines"},
     {"importers", "payload"},
     {"tables", "intake"},
