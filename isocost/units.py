@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-Number = TypeVar("Number")
+import numpy as np
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", float, NDArray[np.float64])
 
 JOULES_PER_WH = 3600.0
 JOULES_PER_KWH = 3_600_000.0

@@ -63,7 +63,7 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
         spec = SweepSpec.model_validate(value)
     except ValidationError as error:
         raise first_mistake(error, source) from None
-    spec._source = source
+    spec.read_from(source)
     _check_lists(spec)
     _check_names(spec)
     _check_engine(spec)

@@ -181,6 +181,10 @@ class SweepSpec(Frozen):
 
     _source: Source = PrivateAttr(default_factory=lambda: Source("sweep"))
 
+    def read_from(self, source: Source) -> None:
+        """Says where the sweep was read from."""
+        self._source = source
+
     @property
     def source(self) -> Source:
         """Where each key stands in the file."""
