@@ -1,6 +1,8 @@
-"""The core layer: graded samples and what they hang on, one file a session; and the cards of models, devices and prices.
+"""The core layer: graded samples and what they hang on, one file a session; and the cards of
+models, devices and prices.
 
-How they are computed is in ``isocost.tables``; which rows its rules refuse in ``isocost.gates``; ``pipelines.checks`` shows it.
+How they are computed is in ``isocost.tables``; which rows its rules refuse in ``isocost.gates``;
+``pipelines.checks`` shows it.
 """
 
 from collections.abc import Iterator
@@ -10,9 +12,9 @@ import dagster as dg
 from assets.partitions import sessions
 from assets.resources import MAKES_ROOT, StoreResource
 from assets.specs import result, table_spec
-from isocost import refresh
+from isocost.build import refresh
+from isocost.build.slices import Ledger
 from isocost.errors import IsocostError
-from isocost.pieces import Ledger
 
 _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
 
@@ -24,14 +26,22 @@ _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
         dg.AssetCheckSpec(
             "every_bank_is_readable",
             asset="core_samples",
-            description="Of several sessions one with a damaged bank stops no other: it is left out of every table and named here.",
+            description=(
+                "Of several sessions one with a damaged bank stops no other: it is left out of"
+                " every table and named here."
+            ),
         )
     ],
     partitions_def=sessions,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Parses, verifies, classifies and judges the samples of each session of the run; of several, those that do not fit the bank."""
+def core_session(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Parses, verifies, classifies and judges the samples of each session of the run.
+
+    Of several, those that do not fit the bank.
+    """
     place = store.existing()
     ledger = Ledger(place)
     is_single = len(context.partition_keys) == 1
@@ -47,10 +57,21 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
             damaged[session_id] = str(error)
             if is_kept:
                 context.log.error("kept %s as it was: %s", session_id, error)
-                _tell(context, session_id, {name: {"kept_as_it_was": str(error)} for name in refresh.CORE_OF_SESSION})
+                _tell(
+                    context,
+                    session_id,
+                    {name: {"kept_as_it_was": str(error)} for name in refresh.CORE_OF_SESSION},
+                )
                 continue
             context.log.error("left out %s: %s", session_id, error)
-            _tell(context, session_id, {name: {"dagster/row_count": 0, "left_out": str(error)} for name in refresh.CORE_OF_SESSION})
+            _tell(
+                context,
+                session_id,
+                {
+                    name: {"dagster/row_count": 0, "left_out": str(error)}
+                    for name in refresh.CORE_OF_SESSION
+                },
+            )
             continue
         for note in one.set_aside:
             damaged[session_id] = "; ".join(filter(None, (damaged.get(session_id), note)))
@@ -59,7 +80,11 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
         for sentence in one.refused:
             context.log.error("%s: %s", session_id, sentence)
         told = {
-            name: {"dagster/row_count": rows, "dagster/uri": str(place.path(name, session_id)), "is_unchanged": one.is_reused}
+            name: {
+                "dagster/row_count": rows,
+                "dagster/uri": str(place.path(name, session_id)),
+                "is_unchanged": one.is_reused,
+            }
             for name, rows in one.rows.items()
         }
         _tell(context, session_id, told)
@@ -75,14 +100,18 @@ def core_session(context: dg.AssetExecutionContext, store: StoreResource) -> Ite
     )
 
 
-def _tell(context: dg.AssetExecutionContext, session_id: str, told: dict[str, dict[str, object]]) -> None:
+def _tell(
+    context: dg.AssetExecutionContext, session_id: str, told: dict[str, dict[str, object]]
+) -> None:
     """What a session's page says of each table."""
     for name in refresh.CORE_OF_SESSION:
         context.add_asset_metadata(told[name], asset_key=name, partition_key=session_id)
 
 
 @dg.multi_asset(name="core_cards", specs=[table_spec(name) for name in refresh.CARDS])
-def core_cards(context: dg.AssetExecutionContext, store: StoreResource) -> Iterator[dg.MaterializeResult]:
+def core_cards(
+    context: dg.AssetExecutionContext, store: StoreResource
+) -> Iterator[dg.MaterializeResult]:
     """Writes the packaged cards of models, devices and prices as tables."""
     place = store.open() if MAKES_ROOT in context.run.tags else store.existing()
     for name, rows in refresh.write_cards(place).rows.items():

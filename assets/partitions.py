@@ -1,7 +1,7 @@
 """The one partition dimension: engine sessions.
 
-One key is one engine start that measures many points, or one imported source (keys that start with ``import-``). The sweep's
-grid stays in columns. Docs: Dagster, "Dynamic partitions".
+One key is one engine start that measures many points, or one imported source (keys that start with
+``import-``). The sweep's grid stays in columns. Docs: Dagster, "Dynamic partitions".
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """What people read: the warehouse file, the Parquet exports, the report.
 
-The work is done in ``isocost.publish``; a part that could not be published fails the asset with its name and reason.
+The work is done in ``isocost.publish``; a part that could not be published fails the asset with its
+name and reason.
 """
 
 import dagster as dg
 
 from assets.out import ALL_OUT
 from assets.resources import StoreResource
-from isocost import refresh
+from isocost.build import refresh
 
 _DEPS = [*ALL_OUT, *refresh.CORE_OF_SESSION, *refresh.CARDS]
 
@@ -33,7 +34,11 @@ def exports(store: StoreResource) -> dg.MaterializeResult:
     report = refresh.publish_exports(store.existing())
     if report.failures:
         raise dg.Failure("; ".join(f"{name}: {why}" for name, why in report.failures.items()))
-    metadata = {"dagster/uri": str(report.folder), "tables": len(report.rows), "rows": sum(report.rows.values())}
+    metadata = {
+        "dagster/uri": str(report.folder),
+        "tables": len(report.rows),
+        "rows": sum(report.rows.values()),
+    }
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -42,7 +47,10 @@ def report(store: StoreResource) -> dg.MaterializeResult:
     """One self-contained page with the frontier, the curves and what is unknown."""
     path = refresh.publish_report(store.existing())
     metadata = {
-        "report": dg.MetadataValue.md(f"[{path.name}]({path.as_uri()}), a file on the machine that ran this: open it from disk"),
+        "report": dg.MetadataValue.md(
+            f"[{path.name}]({path.as_uri()}), a file on the machine that ran this: open it from"
+            " disk"
+        ),
         "path": dg.MetadataValue.path(str(path)),
         "dagster/uri": path.as_uri(),
         "size_bytes": path.stat().st_size,

@@ -1,6 +1,7 @@
 """What an asset body is handed: the store of tables.
 
-Configuration only; the logic is in ``isocost.store``. Values come from the environment when a run starts, never at import.
+Configuration only; the logic is in ``isocost.store``. Values come from the environment when a run
+starts, never at import.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""From a table's definition to its asset: name, group, description, column schema, metadata of a materialization.
+"""From a table's definition to its asset: name, group, description, column schema, metadata of a
+materialization.
 
 Everything here derives from ``isocost.schema``; no asset writes its columns a second time.
 """
@@ -23,7 +24,8 @@ def column_schema(table: Table) -> dg.TableSchema:
             dg.TableColumn(
                 name=column.name,
                 type=duckdb_type(column),
-                description=describe_column(column) + (f" Unit: {column.unit}." if column.unit else ""),
+                description=describe_column(column)
+                + (f" Unit: {column.unit}." if column.unit else ""),
                 constraints=dg.TableColumnConstraints(nullable=not table.required(column.name)),
             )
             for column in table.columns
@@ -31,10 +33,17 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def table_spec(name: str, deps: Iterable[str] = (), *, kinds: Iterable[str] = ("parquet",)) -> dg.AssetSpec:
-    """The asset of one table: its layer is the group, its grain and warnings are the description."""
+def table_spec(
+    name: str, deps: Iterable[str] = (), *, kinds: Iterable[str] = ("parquet",)
+) -> dg.AssetSpec:
+    """The asset of one table.
+
+    Its layer is the group, its grain and warnings are the description.
+    """
     table = table_of(name)
-    description = "\n\n".join([f"One row: {table.grain.rstrip('.')}.", *(f"**Note:** {w}" for w in table.warnings)])
+    description = "\n\n".join(
+        [f"One row: {table.grain.rstrip('.')}.", *(f"**Note:** {w}" for w in table.warnings)]
+    )
     return dg.AssetSpec(
         key=name,
         deps=list(deps),
@@ -42,10 +51,19 @@ def table_spec(name: str, deps: Iterable[str] = (), *, kinds: Iterable[str] = ("
         group_name=table.layer,
         kinds=set(kinds),
         code_version=str(table.schema_version),
-        metadata={"dagster/column_schema": column_schema(table), "grain": table.grain, "keys": ", ".join(table.keys)},
+        metadata={
+            "dagster/column_schema": column_schema(table),
+            "grain": table.grain,
+            "keys": ", ".join(table.keys),
+        },
     )
 
 
-def result(name: str, rows: int, path: Path, **metadata: dg.MetadataValue | str | int | float | bool) -> dg.MaterializeResult:
+def result(
+    name: str, rows: int, path: Path, **metadata: dg.MetadataValue | str | int | float | bool
+) -> dg.MaterializeResult:
     """What one materialization of a table tells: rows and place, and what the body adds."""
-    return dg.MaterializeResult(asset_key=name, metadata={"dagster/row_count": int(rows), "dagster/uri": str(path), **metadata})
+    return dg.MaterializeResult(
+        asset_key=name,
+        metadata={"dagster/row_count": int(rows), "dagster/uri": str(path), **metadata},
+    )

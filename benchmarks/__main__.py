@@ -1,6 +1,8 @@
-"""``make bench``: every benchmark, one after the other, each with its named baseline in the same run.
+"""``make bench``: every benchmark, one after the other, each with its named baseline in the same
+run.
 
-``python -m benchmarks NAME...`` runs some of them; ``--full`` asks for the sizes that take many minutes.
+``python -m benchmarks NAME...`` runs some of them; ``--full`` asks for the sizes that take many
+minutes.
 """
 
 from __future__ import annotations
@@ -9,8 +11,21 @@ import argparse
 import subprocess
 import sys
 
-# Each is a process of its own, so that one's memory and compiled code do not colour the next one's numbers.
-ALL = ("overhead", "bank", "imports", "replay", "counts", "costs", "frontier", "curves", "refresh", "memory", "graders")
+# Each is a process of its own, so that one's memory and compiled code do not colour the next one's
+# numbers.
+ALL = (
+    "overhead",
+    "bank",
+    "imports",
+    "replay",
+    "counts",
+    "costs",
+    "frontier",
+    "curves",
+    "refresh",
+    "memory",
+    "graders",
+)
 
 
 def main() -> int:
@@ -22,7 +37,12 @@ def main() -> int:
     failed = 0
     for name in arguments.names or ALL:
         print(f"\n== {name} ==", flush=True)
-        command = [sys.executable, "-m", f"benchmarks.{name}", *(["--full"] if arguments.full else [])]
+        command = [
+            sys.executable,
+            "-m",
+            f"benchmarks.{name}",
+            *(["--full"] if arguments.full else []),
+        ]
         failed += subprocess.run(command, check=False).returncode != 0
     return failed
 

@@ -1,10 +1,12 @@
-"""Reading one point out of a bank of 10,000,000 samples against a scan of the whole bank, filtered, by DuckDB and by Polars.
+"""Reading one point out of a bank of 10,000,000 samples against a scan of the whole bank, filtered,
+by DuckDB and by Polars.
 
-The bank is written by the bank's own encoder and sealer into its own layout: sessions of several points, each generated in two runs,
-parts, manifests. Every way of reading has a process of its own, in turns, after the bank's files were dropped from the page cache.
-Which files were opened is what the kernel reports (inotify), whoever opened them; bytes are those of its read calls (/proc/self/io;
-not counted where a library maps files instead). 500,000 samples by default; ``--full`` writes ten million. Files go to a temporary
-folder and are removed.
+The bank is written by the bank's own encoder and sealer into its own layout: sessions of several
+points, each generated in two runs, parts, manifests. Every way of reading has a process of its own,
+in turns, after the bank's files were dropped from the page cache. Which files were opened is what
+the kernel reports (inotify), whoever opened them; bytes are those of its read calls (/proc/self/io;
+not counted where a library maps files instead). 500,000 samples by default; ``--full`` writes ten
+million. Files go to a temporary folder and are removed.
 """
 
 from __future__ import annotations
@@ -31,7 +33,24 @@ from typing import Any
 SESSIONS, POINTS, PROBLEMS = 50, 4, 500
 PART_ROWS = 1_000
 ROUNDS = 3
-_WORDS = ["therefore", "we", "compute", "the", "sum", "of", "x", "and", "y", "so", "that", "it", "is", "equal", "to", "half"]
+_WORDS = [
+    "therefore",
+    "we",
+    "compute",
+    "the",
+    "sum",
+    "of",
+    "x",
+    "and",
+    "y",
+    "so",
+    "that",
+    "it",
+    "is",
+    "equal",
+    "to",
+    "half",
+]
 
 
 def point_name(session: int, point: int) -> str:
@@ -64,18 +83,36 @@ def write_session(lake: str, session: int, samples: int) -> None:
     rows = POINTS * PROBLEMS * samples
     for attempt in (1, 2):
         begin, end = (0, rows // 2) if attempt == 1 else (rows // 2, rows)
-        manifest = Manifest(session_name(session), layout.new_run_id(), attempt, status=("died", "finished")[attempt - 1])
+        manifest = Manifest(
+            session_name(session),
+            layout.new_run_id(),
+            attempt,
+            status=("died", "finished")[attempt - 1],
+        )
         for number, first in enumerate(range(begin, end, PART_ROWS)):
             part = layout.PartName(manifest.run_id, number)
-            frame = part_rows(session, manifest.run_id, attempt, np.arange(first, min(first + PART_ROWS, end)), samples, random, texts)
+            frame = part_rows(
+                session,
+                manifest.run_id,
+                attempt,
+                np.arange(first, min(first + PART_ROWS, end)),
+                samples,
+                random,
+                texts,
+            )
             data = encode(frame, "raw_generations", manifest, part)
-            files.write(f"{layout.part_folder('raw_generations', manifest.session_id)}/{part}", data)
+            files.write(
+                f"{layout.part_folder('raw_generations', manifest.session_id)}/{part}", data
+            )
             manifest.parts.append(describe(data, frame, "raw_generations", part, time.time()))
         files.write(manifest.path, manifest.to_json())
 
 
-def part_rows(session: int, run_id: str, attempt: int, index: Any, samples: int, random: Any, texts: list[str]) -> Any:
-    """The rows of one part of raw_generations; every column of the table, 32 tokens and 30 words each.
+def part_rows(
+    session: int, run_id: str, attempt: int, index: Any, samples: int, random: Any, texts: list[str]
+) -> Any:
+    """The rows of one part of raw_generations; every column of the table, 32 tokens and 30 words
+    each.
 
     Args:
         session: number of the session.
@@ -109,27 +146,43 @@ def part_rows(session: int, run_id: str, attempt: int, index: Any, samples: int,
             "confidence_sum": random.exponential(90.0, size),
             "output_tokens": np.full(size, 32),
             "prompt_tokens": 90 + problem % 40,
-            **{name: start + step for step, name in enumerate(("queued_s", "scheduled_s", "first_token_s", "last_token_s"))},
+            **{
+                name: start + step
+                for step, name in enumerate(
+                    ("queued_s", "scheduled_s", "first_token_s", "last_token_s")
+                )
+            },
         }
     )
     constant = {
-        "session_id": session_name(session), "run_id": run_id, "attempt": attempt, "call_index": 0, "role": "solve", "task": "bench",
-        "model_variant": "model", "prompt_name": "direct", "prompt_hash": "0" * 16, "finish_reason": "stop", "is_warmup": False,
+        "session_id": session_name(session), "run_id": run_id, "attempt": attempt, "call_index": 0,
+        "role": "solve", "task": "bench",
+        "model_variant": "model", "prompt_name": "direct", "prompt_hash": "0" * 16,
+        "finish_reason": "stop", "is_warmup": False,
         "logprobs_k": 20, "num_preemptions": 0,
     }  # fmt: skip
     ids = pl.concat_str("point_id", "problem_id", "sample_index", separator=":")
-    told = told.with_columns(ids.alias("sample_id"), pl.concat_str(ids, pl.lit(":0")).alias("call_id"))
+    told = told.with_columns(
+        ids.alias("sample_id"), pl.concat_str(ids, pl.lit(":0")).alias("call_id")
+    )
     told = told.with_columns(pl.lit(value).alias(name) for name, value in constant.items())
     return told.select(
-        (pl.col(name) if name in told.columns else pl.lit(None).alias(name)).cast(dtype).alias(name) for name, dtype in schema.items()
+        (pl.col(name) if name in told.columns else pl.lit(None).alias(name)).cast(dtype).alias(name)
+        for name, dtype in schema.items()
     )
 
 
 def write_bank(lake: Path, samples: int) -> None:
     """Writes the whole bank, a session a process."""
-    os.environ["POLARS_MAX_THREADS"] = "1"  # of the processes to come, each of which has a processor
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
-        for written in [pool.submit(write_session, str(lake), session, samples) for session in range(SESSIONS)]:
+    os.environ["POLARS_MAX_THREADS"] = (
+        "1"  # of the processes to come, each of which has a processor
+    )
+    with ProcessPoolExecutor(
+        os.cpu_count(), mp_context=multiprocessing.get_context("spawn")
+    ) as pool:
+        for written in [
+            pool.submit(write_session, str(lake), session, samples) for session in range(SESSIONS)
+        ]:
             written.result()
     del os.environ["POLARS_MAX_THREADS"]
 
@@ -154,7 +207,11 @@ def polars_glob(lake: str, point: str) -> tuple[int, float]:
     """Polars over every part, filtered."""
     import polars as pl
 
-    return _answer(pl.scan_parquet(f"{lake}/raw/generations/*/*.parquet").filter(pl.col("point_id") == point).collect())
+    return _answer(
+        pl.scan_parquet(f"{lake}/raw/generations/*/*.parquet")
+        .filter(pl.col("point_id") == point)
+        .collect()
+    )
 
 
 def _answer(frame: Any) -> tuple[int, float]:
@@ -199,7 +256,14 @@ def _child(way: str, lake: str, point: str, pipe: Any) -> None:
     before, started = _bytes_read(), time.perf_counter()
     answer = WAYS[way](lake, point)
     seconds = time.perf_counter() - started
-    pipe.send((answer, seconds, _bytes_read() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)))
+    pipe.send(
+        (
+            answer,
+            seconds,
+            _bytes_read() - before,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20),
+        )
+    )
 
 
 def _bytes_read() -> int:
@@ -278,7 +342,10 @@ def opened_files(folder: Path) -> Iterator[set[str]]:
 
 
 def compare(total: int) -> bool:
-    """Prints the comparison; True when the reader opened the point's parts and no others, and all agree."""
+    """Prints the comparison.
+
+    True when the reader opened the point's parts and no others, and all agree.
+    """
     from isocost.bank.reader import raw_parts
 
     samples = total // (SESSIONS * POINTS * PROBLEMS)
@@ -287,27 +354,50 @@ def compare(total: int) -> bool:
         write_bank(lake, samples)
         built = time.perf_counter() - started
         files = [p for p in (lake / "raw").rglob("*") if p.is_file()]
-        size, parts = sum(p.stat().st_size for p in files), sum(p.suffix == ".parquet" for p in files)
+        size, parts = (
+            sum(p.stat().st_size for p in files),
+            sum(p.suffix == ".parquet" for p in files),
+        )
         point = point_name(SESSIONS // 2, 1)
-        wanted = {p.removeprefix("raw/") for p, _ in raw_parts(lake, "raw_generations", point_ids=[point])}
+        wanted = {
+            p.removeprefix("raw/") for p, _ in raw_parts(lake, "raw_generations", point_ids=[point])
+        }
         readings: dict[str, list[Reading]] = {way: [] for way in WAYS}
         for _ in range(ROUNDS):
             for way, found in readings.items():
                 found.append(measure(way, lake, point))
         shutil.rmtree(lake)
-    print(f"{total:,} samples of {SESSIONS * POINTS} points in {SESSIONS} sessions, {size / 1e9:.2f} GB written in {built:.0f} s:")
-    print(f"{parts:,} parts and {len(files) - parts:,} manifests. One point is read: in turns, medians of {ROUNDS}, page cache dropped")
-    print(f"  {'':22} {'seconds':>9} {'parts opened':>13} {'manifests':>10} {'read MB':>9} {'of the bank':>12} {'peak GiB':>9}")
+    print(
+        f"{total:,} samples of {SESSIONS * POINTS} points in {SESSIONS} sessions, {size / 1e9:.2f}"
+        f" GB written in {built:.0f} s:"
+    )
+    print(
+        f"{parts:,} parts and {len(files) - parts:,} manifests. One point is read: in turns,"
+        f" medians of {ROUNDS}, page cache dropped"
+    )
+    print(
+        f"  {'':22} {'seconds':>9} {'parts opened':>13} {'manifests':>10} {'read MB':>9}"
+        f" {'of the bank':>12} {'peak GiB':>9}"
+    )
     for way, found in readings.items():
         first = found[0]
         opened = sum(name.endswith(".parquet") for name in first.opened)
-        seconds, read = statistics.median(r.seconds for r in found), statistics.median(r.bytes_read for r in found)
+        seconds, read = (
+            statistics.median(r.seconds for r in found),
+            statistics.median(r.bytes_read for r in found),
+        )
         peak = max(r.memory_gib for r in found)
         others = sum(name.startswith("manifests/") for name in first.opened)
-        print(f"  {way:22} {seconds:9.2f} {opened:13,} {others:10,} {read / 1e6:9.1f} {read / size:12.2%} {peak:9.2f}")
+        print(
+            f"  {way:22} {seconds:9.2f} {opened:13,} {others:10,} {read / 1e6:9.1f}"
+            f" {read / size:12.2%} {peak:9.2f}"
+        )
     mine = readings["isocost read_raw"]
     only = all({n for n in r.opened if n.endswith(".parquet")} == wanted for r in mine)
-    same = len({(r.answer[0], round(r.answer[1], 6)) for found in readings.values() for r in found}) == 1
+    same = (
+        len({(r.answer[0], round(r.answer[1], 6)) for found in readings.values() for r in found})
+        == 1
+    )
     told = "only these were opened" if only else "OTHER PARTS WERE OPENED, TOO"
     agree = "all three read the same" if same else "THE THREE DO NOT AGREE"
     print(f"  the point has {mine[0].answer[0]:,} rows in {len(wanted):,} parts; {told}; {agree}")
@@ -317,7 +407,9 @@ def compare(total: int) -> bool:
 def main() -> int:
     """Runs the comparison; the exit code is 1 when a part of another point was opened."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bank")
-    parser.add_argument("--full", action="store_true", help="10,000,000 samples (minutes, some GB of disk)")
+    parser.add_argument(
+        "--full", action="store_true", help="10,000,000 samples (minutes, some GB of disk)"
+    )
     arguments = parser.parse_args()
     return 0 if compare(10_000_000 if arguments.full else 500_000) else 1
 

@@ -1,8 +1,10 @@
-"""Costs and telemetry: every cost axis for a million samples, and tokens/s with and without the power sampler in one run.
+"""Costs and telemetry: every cost axis for a million samples, and tokens/s with and without the
+power sampler in one run.
 
-The engine is vLLM on a tiny random model, in short runs with and without the sampler (A B B A, see ``paired``). Where the machine has no
-power source, the sampler reads counters laid out like RAPL's in a temporary folder: real reads of real files, whose values mean
-nothing and are thrown away. ``--full`` takes four and a half minutes of them instead of one. What is not measured is said.
+The engine is vLLM on a tiny random model, in short runs with and without the sampler (A B B A, see
+``paired``). Where the machine has no power source, the sampler reads counters laid out like RAPL's
+in a temporary folder: real reads of real files, whose values mean nothing and are thrown away.
+``--full`` takes four and a half minutes of them instead of one. What is not measured is said.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from isocost.telemetry.rapl import RaplSource
 AXES_LIMIT_S = 5.0
 LEAST_RATIO = 0.99
 PERIOD_S = 0.1
-TOKENS = 64  # of each of 32 requests: a run lasts some tenths of a second, far shorter than most disturbances
+# Of each of 32 requests: a run lasts some tenths of a second, far shorter than most disturbances.
+TOKENS = 64
 
 
 def bench_axes(samples: int = 1_000_000) -> None:
@@ -53,8 +56,9 @@ def bench_axes(samples: int = 1_000_000) -> None:
     every = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"cost axes: {columns.width} axes x {samples:,} samples in {every:.2f} s (limit {AXES_LIMIT_S:g} s: "
-        f"{'kept' if every <= AXES_LIMIT_S and not reasons else 'MISSED'}), {every / one:.1f} x the FLOP axis alone, peak {peak:.0f} MB"
+        f"cost axes: {columns.width} axes x {samples:,} samples in {every:.2f} s (limit"
+        f" {AXES_LIMIT_S:g} s: {'kept' if every <= AXES_LIMIT_S and not reasons else 'MISSED'}),"
+        f" {every / one:.1f} x the FLOP axis alone, peak {peak:.0f} MB"
     )
 
 
@@ -63,7 +67,11 @@ def counters_in(folder: Path) -> PowerSource:
     for zone, name in (("0", "package-0"), ("0:0", "dram"), ("1", "package-1"), ("1:0", "dram")):
         place = folder / f"intel-rapl:{zone}"
         place.mkdir(parents=True)
-        for file, text in (("name", name), ("energy_uj", "1000000"), ("max_energy_range_uj", "262143328850")):
+        for file, text in (
+            ("name", name),
+            ("energy_uj", "1000000"),
+            ("max_energy_range_uj", "262143328850"),
+        ):
             (place / file).write_text(text + "\n")
     return RaplSource(folder)
 
@@ -74,7 +82,10 @@ def bench_sampler(seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         note = f"the source {source.name}"
         if source.unknown_reason is not None:
-            source, note = counters_in(Path(folder)), "RAPL-like files (this machine has no power source; NVML's own cost is unmeasured)"
+            source, note = (
+                counters_in(Path(folder)),
+                "RAPL-like files (this machine has no power source; NVML's own cost is unmeasured)",
+            )
         try:
             generate = _engine()
         except ImportError as error:
@@ -101,17 +112,30 @@ def _rounds(generate: Callable[[], int], source: PowerSource, note: str, seconds
     found = play({"without": lambda: timed(generate), "with": sampled}, seconds=seconds)
     share = busy / elapsed
     each = statistics.median(found["without"].wall_s) / 2
-    print(f"sampler at {1 / PERIOD_S:g} Hz on {note}; {seconds:g} s of A B B A rounds, {each:.2f} s a run:")
-    print(f"  tokens per second with over without: {ratio(found['with'], found['without']).verdict(LEAST_RATIO)}")
-    print(f"  tokens per processor second with over without: {ratio(found['with'], found['without'], cpu=True).verdict(LEAST_RATIO)}")
-    print(f"  the sampling thread used {share:.3%} of one core (limit 1 %: {'kept' if share < 0.01 else 'MISSED'})")
+    print(
+        f"sampler at {1 / PERIOD_S:g} Hz on {note}; {seconds:g} s of A B B A rounds, {each:.2f} s a"
+        " run:"
+    )
+    print(
+        "  tokens per second with over without:"
+        f" {ratio(found['with'], found['without']).verdict(LEAST_RATIO)}"
+    )
+    print(
+        "  tokens per processor second with over without:"
+        f" {ratio(found['with'], found['without'], cpu=True).verdict(LEAST_RATIO)}"
+    )
+    print(
+        f"  the sampling thread used {share:.3%} of one core (limit 1 %:"
+        f" {'kept' if share < 0.01 else 'MISSED'})"
+    )
 
 
 def _engine() -> Callable[[], int]:
     """A function that generates a fixed number of tokens with vLLM and returns how many."""
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    # Threads that wait must not spin: on a busy machine they would burn processor time that no token needs.
+    # Threads that wait must not spin: on a busy machine they would burn processor time that no
+    # token needs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("KMP_BLOCKTIME", "0")
     from vllm import LLM, SamplingParams
@@ -130,11 +154,15 @@ def _engine() -> Callable[[], int]:
         enforce_eager=True,
         enable_prefix_caching=False,
     )
-    parameters = SamplingParams(temperature=1.0, max_tokens=TOKENS, ignore_eos=True, detokenize=False)
+    parameters = SamplingParams(
+        temperature=1.0, max_tokens=TOKENS, ignore_eos=True, detokenize=False
+    )
     prompts = [{"prompt_token_ids": [5 + i % 50, 7, 9, 11]} for i in range(32)]
 
     def generate() -> int:
-        return sum(len(r.outputs[0].token_ids) for r in llm.generate(prompts, parameters, use_tqdm=False))
+        return sum(
+            len(r.outputs[0].token_ids) for r in llm.generate(prompts, parameters, use_tqdm=False)
+        )
 
     return generate
 
@@ -142,7 +170,9 @@ def _engine() -> Callable[[], int]:
 def main() -> int:
     """Both benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costs")
-    parser.add_argument("--full", action="store_true", help="four and a half minutes of rounds in place of one")
+    parser.add_argument(
+        "--full", action="store_true", help="four and a half minutes of rounds in place of one"
+    )
     parser.add_argument("--seconds", type=float, help="so many seconds of rounds")
     arguments = parser.parse_args()
     bench_axes()

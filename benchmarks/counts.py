@@ -1,8 +1,10 @@
-"""Counts: import and refresh of a bank of which nothing is known but c of n, from 1,000 to 10,000 samples a problem.
+"""Counts: import and refresh of a bank of which nothing is known but c of n, from 1,000 to 10,000
+samples a problem.
 
-The cost must not grow with the samples: counts suffice. Every size is imported and refreshed by the command line, in processes of its
-own, so that peak memory is theirs; the first size is run once before the clock starts, for compilation. ``--full`` adds 128 problems of
-10,000 samples of five models, which must end within a minute.
+The cost must not grow with the samples: counts suffice. Every size is imported and refreshed by the
+command line, in processes of its own, so that peak memory is theirs; the first size is run once
+before the clock starts, for compilation. ``--full`` adds 128 problems of 10,000 samples of five
+models, which must end within a minute.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ LIMIT_S, MOST_EXPONENT = 60.0, 0.5
 def counts_file(folder: Path, problems: int, samples: int, model: int) -> Path:
     """One model's counts; difficulty from a beta law."""
     chance = np.random.default_rng([model, problems, samples]).beta(0.5, 1.5, problems)
-    rows = [{"id": f"q{i}", "c": int(samples * p), "n": samples, "model": f"m{model}", "task": "t"} for i, p in enumerate(chance)]
+    rows = [
+        {"id": f"q{i}", "c": int(samples * p), "n": samples, "model": f"m{model}", "task": "t"}
+        for i, p in enumerate(chance)
+    ]
     path = folder / f"m{model}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
@@ -39,13 +44,18 @@ def _busy() -> float:
 
 
 def run(problems: int, samples: int, models: int) -> tuple[float, float, float]:
-    """Seconds of all imports and the refresh, by the clock and of the processors, and the largest memory of any of them, GiB."""
+    """Seconds of all imports and the refresh, by the clock and of the processors, and the largest
+    memory of any of them, GiB.
+    """
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         known = ["--task-version", "1", "--prompt", "p", "--sampling", '{"temperature":0.7}']
         files = [counts_file(root, problems, samples, model) for model in range(models)]
         base = [sys.executable, "-m", "isocost", "--data", str(root / "data")]
-        commands = [*([*base, "import", "counts", str(path), *known] for path in files), [*base, "refresh"]]
+        commands = [
+            *([*base, "import", "counts", str(path), *known] for path in files),
+            [*base, "refresh"],
+        ]
         started, before = time.perf_counter(), _busy()
         for command in commands:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -60,9 +70,13 @@ def told(problems: int, samples: int, models: int, spent: tuple[float, float, fl
 
 
 def main() -> int:
-    """Prints seconds, peak memory and the exponent of the processors' seconds, which other work hardly moves; 1 where a limit is broken."""
+    """Prints seconds, peak memory and the exponent of the processors' seconds, which other work
+    hardly moves; 1 where a limit is broken.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.counts")
-    parser.add_argument("--full", action="store_true", help="also 128 problems x 10,000 samples x 5 models")
+    parser.add_argument(
+        "--full", action="store_true", help="also 128 problems x 10,000 samples x 5 models"
+    )
     full = parser.parse_args().full
     run(PROBLEMS, SIZES[0], MODELS)
     seconds = []

@@ -1,7 +1,8 @@
 """How fast: refitting curves under bootstrap draws, and the scaling tables of a bank.
 
-Baselines in the same run: ``scipy.optimize.curve_fit`` one curve at a time, and ``scipy.optimize.minimize`` one bootstrap draw of
-counts at a time, both timed on a share of the work and scaled up linearly. Equal answers are asserted, not assumed.
+Baselines in the same run: ``scipy.optimize.curve_fit`` one curve at a time, and
+``scipy.optimize.minimize`` one bootstrap draw of counts at a time, both timed on a share of the
+work and scaled up linearly. Equal answers are asserted, not assumed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from scipy.special import betaln
 
 from isocost.curves import bootstrap_counts, fit_many
 from isocost.strategies import pass_at_k
-from isocost.tables.scaling import build_scaling
+from isocost.tables.scaling.scaling import build_scaling
 
 BUDGETS = 2.0 ** np.arange(8)
 
@@ -31,20 +32,39 @@ def clock(action) -> tuple[float, object]:
 def least_squares(fits: int, shared: int) -> str:
     """Saturating power laws, as they are refitted under bootstrap draws: all from one start."""
     rng = np.random.default_rng(0)
-    y = 0.8 - 0.5 * BUDGETS**-0.5 + rng.normal(0, 0.01, (fits, 1)) + rng.normal(0, 0.005, (fits, len(BUDGETS)))
+    y = (
+        0.8
+        - 0.5 * BUDGETS**-0.5
+        + rng.normal(0, 0.01, (fits, 1))
+        + rng.normal(0, 0.005, (fits, len(BUDGETS)))
+    )
     start = fit_many("saturating_power_law", BUDGETS, y.mean(axis=0)[None])
-    ours, found = clock(lambda: fit_many("saturating_power_law", BUDGETS, y, initial=np.repeat(start.theta, fits, axis=0)))
+    ours, found = clock(
+        lambda: fit_many(
+            "saturating_power_law", BUDGETS, y, initial=np.repeat(start.theta, fits, axis=0)
+        )
+    )
 
     def curve(x, ceiling, gap, exponent):
         return ceiling - gap * x**-exponent
 
     box = ([0, 0, 1e-3], [1, 10, 20])
-    theirs, answers = clock(lambda: [curve_fit(curve, BUDGETS, row, p0=start.parameters[0], bounds=box)[0] for row in y[:shared]])
+    theirs, answers = clock(
+        lambda: [
+            curve_fit(curve, BUDGETS, row, p0=start.parameters[0], bounds=box)[0]
+            for row in y[:shared]
+        ]
+    )
     # curve_fit stops at its own tolerance: never better than ours by more than rounding.
-    rss = np.array([((curve(BUDGETS, *p) - row) ** 2).sum() for p, row in zip(answers, y, strict=False)])
+    rss = np.array(
+        [((curve(BUDGETS, *p) - row) ** 2).sum() for p, row in zip(answers, y, strict=False)]
+    )
     assert (found.rss[:shared] <= rss * (1 + 1e-6)).all()
     scaled = theirs * fits / shared
-    return f"{fits:,} saturating power laws: {ours:.2f} s; scipy curve_fit {scaled:.1f} s (from {shared}), ratio {scaled / ours:.0f}"
+    return (
+        f"{fits:,} saturating power laws: {ours:.2f} s; scipy curve_fit {scaled:.1f} s (from"
+        f" {shared}), ratio {scaled / ours:.0f}"
+    )
 
 
 def likelihood(problems: int, draws: int, shared: int) -> str:
@@ -52,17 +72,24 @@ def likelihood(problems: int, draws: int, shared: int) -> str:
     rng = np.random.default_rng(1)
     c = rng.binomial(64, rng.beta(0.5, 2.0, problems))
     ours, found = clock(lambda: bootstrap_counts("beta_binomial", 64, c, draws=draws, seed=0))
-    weights = np.random.default_rng(0).multinomial(problems, np.full(problems, 1 / problems), size=draws)
+    weights = np.random.default_rng(0).multinomial(
+        problems, np.full(problems, 1 / problems), size=draws
+    )
 
     def negative(theta, w):
         a, b = np.exp(theta)
         return -(w * (betaln(a + c, b + 64 - c) - betaln(a, b))).sum()
 
-    theirs, answers = clock(lambda: [minimize(negative, np.log([0.5, 2.0]), args=(w,)).x for w in weights[:shared]])
+    theirs, answers = clock(
+        lambda: [minimize(negative, np.log([0.5, 2.0]), args=(w,)).x for w in weights[:shared]]
+    )
     assert np.allclose(np.exp(answers), found.parameters[:shared], rtol=1e-3)
     scaled = theirs * draws / shared
     what = f"{draws:,} draws of {problems} problems' counts"
-    return f"{what}: {ours:.2f} s; scipy minimize {scaled:.1f} s (from {shared}), ratio {scaled / ours:.0f}"
+    return (
+        f"{what}: {ours:.2f} s; scipy minimize {scaled:.1f} s (from {shared}), ratio"
+        f" {scaled / ours:.0f}"
+    )
 
 
 def tables(points: int, problems: int, draws: int) -> str:
@@ -71,10 +98,18 @@ def tables(points: int, problems: int, draws: int) -> str:
     outcomes, rows = [], []
     names = [f"p{i:04d}" for i in range(problems)]
     for point in range(points):
-        solved = pass_at_k(128, rng.binomial(128, rng.beta(0.5, 2.0, problems)), BUDGETS.astype(int))
+        solved = pass_at_k(
+            128, rng.binomial(128, rng.beta(0.5, 2.0, problems)), BUDGETS.astype(int)
+        )
         tokens = rng.integers(50, 500, problems)
         for column, k in enumerate(BUDGETS):
-            key = {"outcome_id": f"{point}:{k}", "task": "t", "model_variant": "m", "prompt": "p", "point_id": f"pt-{point}"}
+            key = {
+                "outcome_id": f"{point}:{k}",
+                "task": "t",
+                "model_variant": "m",
+                "prompt": "p",
+                "point_id": f"pt-{point}",
+            }
             cost = {
                 "samples_per_problem": k + 0 * tokens,
                 "output_tokens_per_problem": k * tokens,
@@ -91,17 +126,18 @@ def tables(points: int, problems: int, draws: int) -> str:
                 }
             )
             rows.append(
-                pl.DataFrame({"problem_id": names, "accuracy": solved[:, column], **cost}).with_columns(
-                    outcome_id=pl.lit(key["outcome_id"])
-                )
+                pl.DataFrame(
+                    {"problem_id": names, "accuracy": solved[:, column], **cost}
+                ).with_columns(outcome_id=pl.lit(key["outcome_id"]))
             )
     frames = pl.DataFrame(outcomes), pl.concat(rows)
     took, found = clock(lambda: build_scaling(*frames, draws=draws))
     fits = found["out_scaling_fits"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return (
-        f"scaling tables of {fits['curve_id'].n_unique()} curves, {fits.height} families x {draws} draws: {took:.2f} s, "
-        f"{1e6 * took / (fits.height * draws):.1f} us a fit, peak {peak:.2f} GiB"
+        f"scaling tables of {fits['curve_id'].n_unique()} curves, {fits.height} families x {draws}"
+        f" draws: {took:.2f} s, {1e6 * took / (fits.height * draws):.1f} us a fit, peak"
+        f" {peak:.2f} GiB"
     )
 
 

@@ -1,7 +1,9 @@
-"""Other projects' graders, each behind one function; run by the interpreter of an environment that has them.
+"""Other projects' graders, each behind one function; run by the interpreter of an environment that
+has them.
 
-``python graders_foreign.py NAME < rows.jsonl > verdicts.jsonl``: a row has ``reference`` and ``text``, a verdict is true, false or null
-(the grader raised). Nothing of Isocost is imported here, so that each project may live in an environment of its own.
+``python graders_foreign.py NAME < rows.jsonl > verdicts.jsonl``: a row has ``reference`` and
+``text``, a verdict is true, false or null (the grader raised). Nothing of Isocost is imported here,
+so that each project may live in an environment of its own.
 """
 
 from __future__ import annotations
@@ -52,10 +54,18 @@ def lm_eval_minerva_math() -> Grader:
     from lm_eval.tasks.minerva_math import utils
 
     def judge(reference: str, text: str) -> bool:
-        # Its answer is what stands behind "Final Answer: The final answer is": the box or the end of the text is put there, as its few-shot
-        # prompt makes a model do.
-        answer = utils.remove_boxed(box) if (box := utils.last_boxed_only_string(text)) else text.strip().splitlines()[-1]
-        return bool(utils.is_equiv(utils.normalize_final_answer(answer), utils.normalize_final_answer(reference)))
+        # Its answer is what stands behind "Final Answer: The final answer is": the box or the end
+        # of the text is put there, as its few-shot prompt makes a model do.
+        answer = (
+            utils.remove_boxed(box)
+            if (box := utils.last_boxed_only_string(text))
+            else text.strip().splitlines()[-1]
+        )
+        return bool(
+            utils.is_equiv(
+                utils.normalize_final_answer(answer), utils.normalize_final_answer(reference)
+            )
+        )
 
     return judge
 
@@ -64,7 +74,11 @@ def lm_eval_hendrycks_math() -> Grader:
     from lm_eval.tasks.hendrycks_math import utils
 
     def judge(reference: str, text: str) -> bool:
-        answer = utils.remove_boxed(box) if (box := utils.last_boxed_only_string(text)) else text.strip().splitlines()[-1]
+        answer = (
+            utils.remove_boxed(box)
+            if (box := utils.last_boxed_only_string(text))
+            else text.strip().splitlines()[-1]
+        )
         return bool(utils.is_equiv(answer, reference))
 
     return judge
@@ -74,7 +88,9 @@ def evalscope_math() -> Grader:
     from evalscope.metrics.math.parser import compare_answers
 
     # As its benchmarks call it: the answer is taken from the whole output.
-    return lambda reference, text: bool(compare_answers(text, reference, prediction_mode="output", validate_reference=False).matched)
+    return lambda reference, text: bool(
+        compare_answers(text, reference, prediction_mode="output", validate_reference=False).matched
+    )
 
 
 GRADERS: dict[str, Callable[[], Grader]] = {
@@ -102,7 +118,8 @@ def _judge_all(name: str, rows: list[dict[str, Any]]) -> None:
 
 def main() -> int:
     rows = [json.loads(line) for line in sys.stdin]
-    # In a daemonic process, because evalscope forks for each call elsewhere, which takes most of the time.
+    # In a daemonic process, because evalscope forks for each call elsewhere, which takes most of
+    # the time.
     process = multiprocessing.Process(target=_judge_all, args=(sys.argv[1], rows), daemon=True)
     process.start()
     process.join()

@@ -1,6 +1,7 @@
 """Replies drawn from a seed, each with a verdict that is known because of how it was made.
 
-Lives here: kinds of answers and of replies. A kind is a class of explanation: what makes graders differ on it stands beside it.
+Lives here: kinds of answers and of replies. A kind is a class of explanation: what makes graders
+differ on it stands beside it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
 
-_NAMES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_NAMES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    " sixteen seventeen eighteen nineteen"
+)
 WORDS = _NAMES.split()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A reply: which verifier it is for, its reference, its text, whether it is right, and its kind."""
+    """A reply.
+
+    Which verifier it is for, its reference, its text, whether it is right, and its kind.
+    """
 
     kind: str
     verifier: str
@@ -27,7 +34,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A class of texts: name, verifier, what makes graders differ on it, and how one is drawn (reference, answer or whole text, right)."""
+    """A class of texts.
+
+    Name, verifier, what makes graders differ on it, and how one is drawn (reference, answer or
+    whole text, right).
+    """
 
     name: str
     verifier: str
@@ -37,9 +48,16 @@ class Kind:
 
 
 def _marked(random: Random, answer: str, *, plain: bool) -> str:
-    forms = [rf"Adding them up gives \boxed{{{answer}}}.", rf"Therefore the answer is $\boxed{{{answer}}}$."]
+    forms = [
+        rf"Adding them up gives \boxed{{{answer}}}.",
+        rf"Therefore the answer is $\boxed{{{answer}}}$.",
+    ]
     if plain:
-        forms += [f"The answer is {answer}.", f"**Answer:** {answer}", f"We compute it step by step.\n#### {answer}"]
+        forms += [
+            f"The answer is {answer}.",
+            f"**Answer:** {answer}",
+            f"We compute it step by step.\n#### {answer}",
+        ]
     return random.choice(forms)
 
 
@@ -53,7 +71,11 @@ def _thousands(random: Random) -> tuple[str, str, bool]:
     value = random.randint(1_000, 9_999_999)
     mark = random.choice([",", "{,}", r"\,", " "])
     right = random.random() < 0.7
-    return (str(value) if right else str(value)[:-3].rstrip("0") or "1"), f"{value:,}".replace(",", mark), right
+    return (
+        (str(value) if right else str(value)[:-3].rstrip("0") or "1"),
+        f"{value:,}".replace(",", mark),
+        right,
+    )
 
 
 def _mixed(random: Random) -> tuple[str, str, bool]:
@@ -61,15 +83,31 @@ def _mixed(random: Random) -> tuple[str, str, bool]:
     top = random.randint(1, bottom - 1)
     value = whole + Fraction(top, bottom)
     right = random.random() < 0.6
-    reference = value if right else Fraction(whole * 10 + top, bottom) if random.random() < 0.5 else Fraction(whole * top, bottom)
+    reference = (
+        value
+        if right
+        else (
+            Fraction(whole * 10 + top, bottom)
+            if random.random() < 0.5
+            else Fraction(whole * top, bottom)
+        )
+    )
     spelled = random.choice([rf"{whole}\frac{{{top}}}{{{bottom}}}", f"{whole} {top}/{bottom}"])
-    return rf"\frac{{{reference.numerator}}}{{{reference.denominator}}}", spelled, reference == value
+    return (
+        rf"\frac{{{reference.numerator}}}{{{reference.denominator}}}",
+        spelled,
+        reference == value,
+    )
 
 
 def _fractions(random: Random) -> tuple[str, str, bool]:
     value = Fraction(random.randint(1, 40), random.choice([2, 4, 5, 8, 10, 20, 25]))
     spelled = random.choice(
-        [rf"\dfrac{{{value.numerator}}}{{{value.denominator}}}", f"{float(value)}", f"{value.numerator}/{value.denominator}"]
+        [
+            rf"\dfrac{{{value.numerator}}}{{{value.denominator}}}",
+            f"{float(value)}",
+            f"{value.numerator}/{value.denominator}",
+        ]
     )
     right = random.random() < 0.6
     reference = value if right else value + Fraction(1, 40)
@@ -80,14 +118,22 @@ def _rounded(random: Random) -> tuple[str, str, bool]:
     value = Fraction(random.randint(1, 30), random.choice([3, 7, 9, 11]))
     if value.denominator == 1:
         value += Fraction(1, 3)
-    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}", f"{float(value):.{random.randint(2, 6)}f}", False
+    return (
+        rf"\frac{{{value.numerator}}}{{{value.denominator}}}",
+        f"{float(value):.{random.randint(2, 6)}f}",
+        False,
+    )
 
 
 def _percent(random: Random) -> tuple[str, str, bool]:
     share = random.choice([5, 12, 20, 25, 37, 40, 50, 75, 80])
     value = Fraction(share, 100)
     right = random.random() < 0.6
-    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}", rf"{share if right else share + 1}\%", right
+    return (
+        rf"\frac{{{value.numerator}}}{{{value.denominator}}}",
+        rf"{share if right else share + 1}\%",
+        right,
+    )
 
 
 def _number_words(random: Random) -> tuple[str, str, bool]:
@@ -106,7 +152,11 @@ def _large_words(random: Random) -> tuple[str, str, bool]:
 def _powers(random: Random) -> tuple[str, str, bool]:
     exponent = random.randint(2, 9)
     right = random.random() < 0.6
-    return (str(10**exponent) if right else "10"), random.choice([f"10^{exponent}", f"10^{{{exponent}}}"]), right
+    return (
+        (str(10**exponent) if right else "10"),
+        random.choice([f"10^{exponent}", f"10^{{{exponent}}}"]),
+        right,
+    )
 
 
 def _tiny(random: Random) -> tuple[str, str, bool]:
@@ -132,7 +182,11 @@ def _surds(random: Random) -> tuple[str, str, bool]:
 def _euler(random: Random) -> tuple[str, str, bool]:
     number = random.randint(1, 9)
     right = random.random() < 0.4
-    return rf"{number} - \frac{{1}}{{\mathrm{{e}}}}", rf"{number} {'-' if right else '+'} \frac{{1}}{{\mathrm{{e}}}}", right
+    return (
+        rf"{number} - \frac{{1}}{{\mathrm{{e}}}}",
+        rf"{number} {'-' if right else '+'} \frac{{1}}{{\mathrm{{e}}}}",
+        right,
+    )
 
 
 def _algebra(random: Random) -> tuple[str, str, bool]:
@@ -157,7 +211,11 @@ def _brackets(random: Random) -> tuple[str, str, bool]:
     forms = [f"({low},{high})", f"[{low},{high}]", f"({low},{high}]", rf"\{{{low},{high}\}}"]
     first = random.choice(forms)
     right = random.random() < 0.4
-    return first, first if right else random.choice([form for form in forms if form != first]), right
+    return (
+        first,
+        first if right else random.choice([form for form in forms if form != first]),
+        right,
+    )
 
 
 def _inequalities(random: Random) -> tuple[str, str, bool]:
@@ -200,24 +258,49 @@ def _words(random: Random) -> tuple[str, str, bool]:
 
 def _several(random: Random) -> tuple[str, str, bool]:
     value = random.randint(2, 99)
-    return str(value), f"The answer is {value} {random.choice(['or', 'to', 'and'])} {value + random.randint(1, 5)}.", False
+    return (
+        str(value),
+        (
+            f"The answer is {value} {random.choice(['or', 'to', 'and'])}"
+            f" {value + random.randint(1, 5)}."
+        ),
+        False,
+    )
 
 
 def _part(random: Random) -> tuple[str, str, bool]:
     value = random.randint(2, 99)
-    return str(value), random.choice([f"The answer is {value}x.", rf"The answer is ${value}\sqrt{{2}}$.", rf"\boxed{{{value}\pi}}"]), False
+    return (
+        str(value),
+        random.choice(
+            [
+                f"The answer is {value}x.",
+                rf"The answer is ${value}\sqrt{{2}}$.",
+                rf"\boxed{{{value}\pi}}",
+            ]
+        ),
+        False,
+    )
 
 
 def _open_thought(random: Random) -> tuple[str, str, bool]:
     value = random.randint(2, 99)
-    return str(value), f"<think>First I try {value + 1}. So the answer is {value}. But wait, let me check", False
+    return (
+        str(value),
+        f"<think>First I try {value + 1}. So the answer is {value}. But wait, let me check",
+        False,
+    )
 
 
 def _thought(random: Random) -> tuple[str, str, bool]:
     value = random.randint(2, 99)
     right = random.random() < 0.5
     said = value if right else value + 1
-    return str(value), f"<think>Maybe the answer is \\boxed{{{2 * value + 1 - said}}}? No.</think>\nIt is {said}.", right
+    return (
+        str(value),
+        f"<think>Maybe the answer is \\boxed{{{2 * value + 1 - said}}}? No.</think>\nIt is {said}.",
+        right,
+    )
 
 
 def _run_on(random: Random) -> tuple[str, str, bool]:
@@ -225,28 +308,68 @@ def _run_on(random: Random) -> tuple[str, str, bool]:
     right = random.random() < 0.6
     first, second = (value, other) if right else (other, value)
     form = random.choice(["#### {}", "The answer is {}.", r"\boxed{{{}}}"])
-    return str(value), f"{form.format(first)}\n\nQuestion: Tom buys 7 pens. How many are left?\nAnswer: {form.format(second)}", right
+    return (
+        str(value),
+        (
+            f"{form.format(first)}\n\nQuestion: Tom buys 7 pens. How many are left?\nAnswer:"
+            f" {form.format(second)}"
+        ),
+        right,
+    )
 
 
 def _unmarked(random: Random) -> tuple[str, str, bool]:
     value = random.randint(2, 99)
     right = random.random() < 0.6
-    return str(value), f"There are 12 eggs a day. After 5 days she has {value if right else value + 1} eggs left.", right
+    return (
+        str(value),
+        f"There are 12 eggs a day. After 5 days she has {value if right else value + 1} eggs left.",
+        right,
+    )
 
 
 def _continued(random: Random) -> tuple[str, str, bool]:
     value = random.randint(20, 99)
     right = random.random() < 0.6
     said = value if right else value + 1
-    return str(value), f"The answer is {said} because 3 of the {said + 3} are gone.\nAll {random.randint(2, 9)} steps are checked.", right
+    return (
+        str(value),
+        (
+            f"The answer is {said} because 3 of the {said + 3} are gone.\nAll"
+            f" {random.randint(2, 9)} steps are checked."
+        ),
+        right,
+    )
 
 
 KINDS = (
-    Kind("integers", "numeric", "plain integers behind a usual mark; a grader differs where it asks for its own mark", _integers),
-    Kind("thousands marks", "numeric", "1,000 and 1 000 read to the end, or up to the mark", _thousands),
-    Kind("mixed numbers", "symbolic", "3 1/2 is 7/2; read as a product or as 31/2 elsewhere", _mixed),
-    Kind("fractions", "symbolic", "one rational number in two spellings, or two that differ by 1/40", _fractions),
-    Kind("rounded decimals", "symbolic", "0.33 is not 1/3 exactly; others allow for rounding", _rounded),
+    Kind(
+        "integers",
+        "numeric",
+        "plain integers behind a usual mark; a grader differs where it asks for its own mark",
+        _integers,
+    ),
+    Kind(
+        "thousands marks",
+        "numeric",
+        "1,000 and 1 000 read to the end, or up to the mark",
+        _thousands,
+    ),
+    Kind(
+        "mixed numbers", "symbolic", "3 1/2 is 7/2; read as a product or as 31/2 elsewhere", _mixed
+    ),
+    Kind(
+        "fractions",
+        "symbolic",
+        "one rational number in two spellings, or two that differ by 1/40",
+        _fractions,
+    ),
+    Kind(
+        "rounded decimals",
+        "symbolic",
+        "0.33 is not 1/3 exactly; others allow for rounding",
+        _rounded,
+    ),
     Kind("per cent", "symbolic", "50% is 1/2", _percent),
     Kind("number words", "numeric", "seven is 7", _number_words),
     Kind("scale words", "numeric", "2 million is 2000000", _large_words),
@@ -254,7 +377,9 @@ KINDS = (
     Kind("tiny numbers", "symbolic", "different, though nearly equal in floats or beside 1", _tiny),
     Kind("large numbers", "symbolic", "exact beyond floats", _large),
     Kind("surds", "symbolic", "a root rewritten", _surds),
-    Kind("sign before e", "symbolic", "\\mathrm{e} read as the number e, all of the sum read", _euler),
+    Kind(
+        "sign before e", "symbolic", "\\mathrm{e} read as the number e, all of the sum read", _euler
+    ),
     Kind("algebra", "symbolic", "a product multiplied out", _algebra),
     Kind("names", "symbolic", "x = 5 is 5", _names),
     Kind("brackets", "symbolic", "pairs, intervals and sets of the same two numbers", _brackets),
@@ -265,11 +390,23 @@ KINDS = (
     Kind("words", "symbolic", "a text answer, compared as a text", _words),
     Kind("several numbers", "numeric", '"3 or 5" is not 3', _several, True),
     Kind("part of a formula", "numeric", "4x is not 4", _part, True),
-    Kind("unfinished thought", "numeric", "a thought that did not end gives no answer", _open_thought, True),
+    Kind(
+        "unfinished thought",
+        "numeric",
+        "a thought that did not end gives no answer",
+        _open_thought,
+        True,
+    ),
     Kind("finished thought", "numeric", "what was only thought is not said", _thought, True),
     Kind("run-on", "numeric", "an invented next question has an answer, too", _run_on, True),
     Kind("no mark", "numeric", "the last number of a finished text", _unmarked, True),
-    Kind("numbers behind the answer", "numeric", "the marked number counts, not the last one", _continued, True),
+    Kind(
+        "numbers behind the answer",
+        "numeric",
+        "the marked number counts, not the last one",
+        _continued,
+        True,
+    ),
 )
 
 
@@ -280,6 +417,8 @@ def draw(count: int, seed: int) -> list[Row]:
     for index in range(count):
         kind = KINDS[index % len(KINDS)]
         reference, answer, is_right = kind.draw(random)
-        text = answer if kind.is_whole else _marked(random, answer, plain=kind.verifier == "numeric")
+        text = (
+            answer if kind.is_whole else _marked(random, answer, plain=kind.verifier == "numeric")
+        )
         rows.append(Row(kind.name, kind.verifier, reference, text, is_right))
     return rows

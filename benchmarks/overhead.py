@@ -1,10 +1,13 @@
-"""What the payload costs over bare vLLM: tokens per second of both on the same prompts, in one engine, in one run.
+"""What the payload costs over bare vLLM: tokens per second of both on the same prompts, in one
+engine, in one run.
 
-The bare loop hands every request to vLLM's add_request and calls step until all have finished: nothing is decoded, kept or written.
-The payload does its whole work: bounded in flight, text, log-probability statistics, step statistics, rows, sealed and fsynced
-parts, manifest. Both get the very same SamplingParams objects (with ignore_eos, so that the token counts agree). A round is a
-palindrome (bare, payload, payload with telemetry, and back again, see ``paired``), which gives one ratio to bare; what is printed last is
-their trimmed mean with its 95 % interval, by the wall clock and by processor time.
+The bare loop hands every request to vLLM's add_request and calls step until all have finished:
+nothing is decoded, kept or written. The payload does its whole work: bounded in flight, text,
+log-probability statistics, step statistics, rows, sealed and fsynced parts, manifest. Both get the
+very same SamplingParams objects (with ignore_eos, so that the token counts agree). A round is a
+palindrome (bare, payload, payload with telemetry, and back again, see ``paired``), which gives one
+ratio to bare; what is printed last is their trimmed mean with its 95 % interval, by the wall clock
+and by processor time.
 """
 
 from __future__ import annotations
@@ -25,7 +28,17 @@ from isocost.engines.vllm import VllmEngine
 from isocost.payload.loop import Sink, Stop, drive, warm_up
 from isocost.payload.progress import Progress, Reporter
 from isocost.payload.work import Work, engine_settings, payload_options, request_of
-from isocost.sweep import Budget, EngineConfig, ModelVariant, PlannedPoint, PromptSpec, Sampling, Session, TaskSpec, make_point
+from isocost.sweep import (
+    Budget,
+    EngineConfig,
+    ModelVariant,
+    PlannedPoint,
+    PromptSpec,
+    Sampling,
+    Session,
+    TaskSpec,
+    make_point,
+)
 from isocost.telemetry import DeviceReading, PowerSampler
 
 MODEL = "smollm2-135m-instruct"
@@ -33,7 +46,9 @@ LEAST_RATIO = 0.95
 
 
 class KernelFile:
-    """A source that costs what RAPL costs, a small kernel file read ten times a second, on machines that have no power source."""
+    """A source that costs what RAPL costs, a small kernel file read ten times a second, on machines
+    that have no power source.
+    """
 
     name = "trace"
     unknown_reason = None
@@ -44,7 +59,11 @@ class KernelFile:
 
     def read(self, slow: bool = True) -> list[DeviceReading]:
         """One read."""
-        return [DeviceReading(device_id="none", energy_counter_j=float(len(Path("/proc/stat").read_bytes())))]
+        return [
+            DeviceReading(
+                device_id="none", energy_counter_j=float(len(Path("/proc/stat").read_bytes()))
+            )
+        ]
 
     def close(self) -> None:
         """Nothing is held."""
@@ -53,7 +72,14 @@ class KernelFile:
 def session_of(model: str, *, problems: int, samples: int, tokens: int, batch: int) -> Session:
     engine = EngineConfig(
         engine="vllm",
-        model=ModelVariant(name=model, path=f"cache:{model}", revision=None, dtype="float32", quantization=None, card=None),
+        model=ModelVariant(
+            name=model,
+            path=f"cache:{model}",
+            revision=None,
+            dtype="float32",
+            quantization=None,
+            card=None,
+        ),
         seed=0,
         max_model_len=512,
         kv_cache_bytes=768 * 2**20,
@@ -64,14 +90,25 @@ def session_of(model: str, *, problems: int, samples: int, tokens: int, batch: i
         enforce_eager=True,
         options={},
     )
-    rows = [{"question": f"What is {n} + {3 * n + 1}?", "reference": str(4 * n + 1)} for n in range(problems)]
+    rows = [
+        {"question": f"What is {n} + {3 * n + 1}?", "reference": str(4 * n + 1)}
+        for n in range(problems)
+    ]
     point = make_point(
         sweep="overhead",
         task=TaskSpec(
-            name="sums", source="inline", dataset="sums", config={"problems": rows}, n_problems=problems, seed=0, verifier="numeric"
+            name="sums",
+            source="inline",
+            dataset="sums",
+            config={"problems": rows},
+            n_problems=problems,
+            seed=0,
+            verifier="numeric",
         ),
         model=engine.model,
-        prompt=PromptSpec(name="direct", system=None, template="{question}\nReply with only the number."),
+        prompt=PromptSpec(
+            name="direct", system=None, template="{question}\nReply with only the number."
+        ),
         sampling=Sampling(temperature=0.7, top_p=1.0, top_k=0, min_p=0.0),
         budget=Budget(max_tokens=tokens),
         seed=0,
@@ -92,13 +129,18 @@ def session_of(model: str, *, problems: int, samples: int, tokens: int, batch: i
 
 
 def same_length(engine: VllmEngine, work: Work) -> list[tuple[str, dict[str, Any], Any]]:
-    """Makes the engine ignore the end of a text, and returns what the bare loop hands over: id, prompt, SamplingParams."""
+    """Makes the engine ignore the end of a text, and returns what the bare loop hands over.
+
+    Id, prompt, SamplingParams.
+    """
     made = []
     for sample in work.samples(work.plan):
         request = request_of(sample, per_request_seed=False)
         params = engine._sampling(request)
         params.ignore_eos, params.min_tokens = True, params.max_tokens
-        made.append((request.request_id, {"prompt_token_ids": engine._prompt_ids(request.messages)}, params))
+        made.append(
+            (request.request_id, {"prompt_token_ids": engine._prompt_ids(request.messages)}, params)
+        )
     return made
 
 
@@ -123,16 +165,27 @@ def payload(engine: VllmEngine, work: Work, *, telemetry: bool) -> int:
         sampler = PowerSampler(KernelFile(), 0.1)
         writer.start()
         drain: Callable[[], list[dict[str, Any]]] = sampler.start().drain if telemetry else list
-        sink = Sink(writer, engine, logprobs_k=session.logprobs_k, window=2048, drain_telemetry=drain)
+        sink = Sink(
+            writer, engine, logprobs_k=session.logprobs_k, window=2048, drain_telemetry=drain
+        )
         progress = Progress(Reporter(stream=silence), work.plan.height, banked=0)
-        drive(engine, work.samples(work.plan), sink, progress, options=payload_options(session), stop=Stop())
+        drive(
+            engine,
+            work.samples(work.plan),
+            sink,
+            progress,
+            options=payload_options(session),
+            stop=Stop(),
+        )
         sampler.stop() if telemetry else None
         sink.take_steps()
         writer.finish("finished")
         return sink.counts.output_tokens
 
 
-def measure(model: str, *, rounds: int, problems: int, samples: int, tokens: int, batch: int) -> dict[str, Way]:
+def measure(
+    model: str, *, rounds: int, problems: int, samples: int, tokens: int, batch: int
+) -> dict[str, Way]:
     prepare(model, say=lambda _: None)
     session = session_of(model, problems=problems, samples=samples, tokens=tokens, batch=batch)
     work = Work(session)
@@ -145,19 +198,33 @@ def measure(model: str, *, rounds: int, problems: int, samples: int, tokens: int
         "payload": lambda: payload(engine, work, telemetry=False),
         "payload with telemetry": lambda: payload(engine, work, telemetry=True),
     }
-    print(f"{model}: {len(requests)} requests of {tokens} tokens, batch {batch}, {rounds} rounds", flush=True)
-    with tempfile.TemporaryDirectory() as lake, open_run(Files(lake), "warm-0", part_rows=999) as (writer, _):
+    print(
+        f"{model}: {len(requests)} requests of {tokens} tokens, batch {batch}, {rounds} rounds",
+        flush=True,
+    )
+    with (
+        tempfile.TemporaryDirectory() as lake,
+        open_run(Files(lake), "warm-0", part_rows=999) as (writer, _),
+    ):
         sink = Sink(writer, engine, logprobs_k=5, window=2048, drain_telemetry=list)
-        warm_up(engine, itertools.islice(work.samples(work.plan), batch), sink, max_tokens=tokens, stop=Stop())
+        warm_up(
+            engine,
+            itertools.islice(work.samples(work.plan), batch),
+            sink,
+            max_tokens=tokens,
+            stop=Stop(),
+        )
 
     def run(name: str) -> tuple[int, float, float]:
         engine.settle()
-        made, wall, cpu = timed(lambda: ways[name]())
+        made, wall, cpu = timed(ways[name])
         assert made == len(requests) * tokens, f"{name} generated {made} tokens"
         return made, wall, cpu
 
     def note(number: int, found: dict[str, Way]) -> None:
-        speeds = ", ".join(f"{name} {way.tokens[-1] / way.wall_s[-1]:.0f}" for name, way in found.items())
+        speeds = ", ".join(
+            f"{name} {way.tokens[-1] / way.wall_s[-1]:.0f}" for name, way in found.items()
+        )
         print(f"  round {number}: tokens/s {speeds}", flush=True)
 
     found = play({name: partial(run, name) for name in ways}, rounds=rounds, note=note)
@@ -174,11 +241,20 @@ def main() -> int:
     parser.add_argument("--rounds", type=int)
     arguments = parser.parse_args()
     # Each round runs every way twice, so that 16 x 2 x 64 tokens are 16 x 4 x 64 a round.
-    size = {"problems": 32, "samples": 2, "tokens": 64} if arguments.full else {"problems": 16, "samples": 2, "tokens": 64}
-    found = measure(arguments.model, rounds=arguments.rounds or (8 if arguments.full else 4), batch=32, **size)
+    size = (
+        {"problems": 32, "samples": 2, "tokens": 64}
+        if arguments.full
+        else {"problems": 16, "samples": 2, "tokens": 64}
+    )
+    found = measure(
+        arguments.model, rounds=arguments.rounds or (8 if arguments.full else 4), batch=32, **size
+    )
     for name in ("payload", "payload with telemetry"):
         for clock, cpu in (("second", False), ("processor second", True)):
-            print(f"overhead: tokens per {clock}, {name} / bare vLLM: {ratio(found[name], found['bare'], cpu=cpu).verdict(LEAST_RATIO)}")
+            print(
+                f"overhead: tokens per {clock}, {name} / bare vLLM:"
+                f" {ratio(found[name], found['bare'], cpu=cpu).verdict(LEAST_RATIO)}"
+            )
     return 0
 
 

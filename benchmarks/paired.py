@@ -1,11 +1,12 @@
 """Paired comparison of ways to do the same work on a machine that other people use too.
 
-Lives here: palindromic rounds (A B B A, so that a steady drift hits both ways alike) and the interval of their ratio. Not here: what
-is compared.
+Lives here: palindromic rounds (A B B A, so that a steady drift hits both ways alike) and the
+interval of their ratio. Not here: what is compared.
 
-Two clocks are read: wall time, which anything else on the machine stretches, and processor time of this process, threads included,
-which only its own work and shared caches do. Each round gives one ratio; their middle is a trimmed mean of logarithms (a fifth off either
-end, for rounds in which something else happened) with Yuen's t-interval.
+Two clocks are read: wall time, which anything else on the machine stretches, and processor time of
+this process, threads included, which only its own work and shared caches do. Each round gives one
+ratio; their middle is a trimmed mean of logarithms (a fifth off either end, for rounds in which
+something else happened) with Yuen's t-interval.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Way:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Tokens per second of one way over another's, with a 95 % interval; the ends are NaN with fewer than three rounds.
+    """Tokens per second of one way over another's, with a 95 % interval; the ends are NaN with
+    fewer than three rounds.
 
     Attributes:
         middle: trimmed mean, of ratios as logarithms.
@@ -58,8 +60,17 @@ class Ratio:
 
     def verdict(self, least: float) -> str:
         """The ratio, and whether it settles that it is at least ``least``."""
-        settled = "kept" if self.low >= least else "MISSED" if self.high < least else "undecided: more rounds, or a quieter machine"
-        return f"{self.middle:.4f}, 95 % interval {self.low:.4f} to {self.high:.4f} over {self.rounds} rounds (wanted {least:g}: {settled})"
+        settled = (
+            "kept"
+            if self.low >= least
+            else "MISSED"
+            if self.high < least
+            else "undecided: more rounds, or a quieter machine"
+        )
+        return (
+            f"{self.middle:.4f}, 95 % interval {self.low:.4f} to {self.high:.4f} over {self.rounds}"
+            f" rounds (wanted {least:g}: {settled})"
+        )
 
 
 def ratio_of(log_ratios: Sequence[float]) -> Ratio:
@@ -78,7 +89,10 @@ def ratio_of(log_ratios: Sequence[float]) -> Ratio:
 
 
 def ratio(way: Way, base: Way, *, cpu: bool = False) -> Ratio:
-    """Tokens per second of ``way`` over those of ``base``, round by round; per processor second with ``cpu``."""
+    """Tokens per second of ``way`` over those of ``base``, round by round.
+
+    Per processor second with ``cpu``.
+    """
     ours, theirs = (np.divide(w.tokens, w.cpu_s if cpu else w.wall_s) for w in (way, base))
     return ratio_of(np.log(ours / theirs))
 
@@ -93,9 +107,11 @@ def play(
     """Palindromic rounds of all ways; the order turns from round to round.
 
     Args:
-        ways: by name, what makes tokens and says how many, in how many wall and processor seconds (see `timed`).
+        ways: by name, what makes tokens and says how many, in how many wall and processor seconds
+            (see `timed`).
         rounds: so many rounds.
-        seconds: or as many as begin within so many seconds; the number is never chosen by looking at results.
+        seconds: or as many as begin within so many seconds; the number is never chosen by looking
+            at results.
         note: called after each round with its number and what was found.
     """
     found = {name: Way() for name in ways}

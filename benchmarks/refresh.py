@@ -1,10 +1,13 @@
-"""Refresh after one new session of a hundred against building the tables of the other ninety-nine, and a refresh with nothing new.
+"""Refresh after one new session of a hundred against building the tables of the other ninety-nine,
+and a refresh with nothing new.
 
-``python -m benchmarks.refresh`` banks synthetic sessions the way the payload does (session files, manifests, sealed parts; small texts
-that the real verifier grades) in a temporary folder. Layout ``tasks``: 20 tasks x 5 models, one session each, so that a new session
-touches one task of twenty. Layout ``shared``: every session measures the same two tasks (5 models x several engine seeds), the worst case:
-all that compares the points of a task is made anew. ``--full`` takes more samples, prompts and problems in the first layout and a hundred
-sessions in the second, and in the end builds everything from nothing once more to compare every derived file byte by byte.
+``python -m benchmarks.refresh`` banks synthetic sessions the way the payload does (session files,
+manifests, sealed parts; small texts that the real verifier grades) in a temporary folder. Layout
+``tasks``: 20 tasks x 5 models, one session each, so that a new session touches one task of twenty.
+Layout ``shared``: every session measures the same two tasks (5 models x several engine seeds), the
+worst case: all that compares the points of a task is made anew. ``--full`` takes more samples,
+prompts and problems in the first layout and a hundred sessions in the second, and in the end builds
+everything from nothing once more to compare every derived file byte by byte.
 """
 
 from __future__ import annotations
@@ -58,7 +61,8 @@ class Layout:
     Attributes:
         name: of the layout.
         tasks: number of tasks.
-        variants: models; where a session has all tasks, engines, each of which runs one of five models.
+        variants: models; where a session has all tasks, engines, each of which runs one of five
+            models.
         is_shared: whether every session has all tasks.
         problems: per task.
         samples: per problem.
@@ -77,23 +81,54 @@ class Layout:
         """Variant and tasks of every session; the last one is the new one."""
         if self.is_shared:
             return [(variant, tuple(range(self.tasks))) for variant in range(self.variants)]
-        return [(variant, (task,)) for variant in range(self.variants) for task in range(self.tasks)]
+        return [
+            (variant, (task,)) for variant in range(self.variants) for task in range(self.tasks)
+        ]
 
 
 def _task(folder: Path, number: int, problems: int) -> TaskSpec:
     path = folder / f"task-{number:02d}.jsonl"
     if not path.exists():
-        rows = [{"question": f"What is {i} + {number}?", "reference": str(i + number)} for i in range(problems)]
+        rows = [
+            {"question": f"What is {i} + {number}?", "reference": str(i + number)}
+            for i in range(problems)
+        ]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    fields = {"source": "jsonl", "dataset": str(path), "config": {}, "n_problems": problems, "seed": 0, "verifier": "numeric"}
+    fields = {
+        "source": "jsonl",
+        "dataset": str(path),
+        "config": {},
+        "n_problems": problems,
+        "seed": 0,
+        "verifier": "numeric",
+    }
     return TaskSpec(name=f"sums-{number:02d}", **fields)
 
 
 def _session(folder: Path, layout: Layout, number: int, tasks: Iterable[int]) -> Session:
-    variant = ModelVariant(name=f"model-{number % MODELS}", path="nowhere", revision=None, dtype="float32", quantization=None, card=None)
-    sizes = {"max_model_len": 512, "kv_cache_bytes": 2**26, "max_num_seqs": 32, "max_num_batched_tokens": 2048, "block_size": None}
+    variant = ModelVariant(
+        name=f"model-{number % MODELS}",
+        path="nowhere",
+        revision=None,
+        dtype="float32",
+        quantization=None,
+        card=None,
+    )
+    sizes = {
+        "max_model_len": 512,
+        "kv_cache_bytes": 2**26,
+        "max_num_seqs": 32,
+        "max_num_batched_tokens": 2048,
+        "block_size": None,
+    }
     engine = EngineConfig(
-        engine="vllm", model=variant, seed=number // MODELS, enable_prefix_caching=True, enforce_eager=True, options={}, **sizes
+        engine="vllm",
+        model=variant,
+        seed=number // MODELS,
+        enable_prefix_caching=True,
+        enforce_eager=True,
+        options={},
+        **sizes,
     )
     points = [
         make_point(
@@ -112,10 +147,13 @@ def _session(folder: Path, layout: Layout, number: int, tasks: Iterable[int]) ->
     ]
     return Session(
         session_schema=1,
-        session_id=f"synthetic-{layout.name}-{number:02d}" + ("" if layout.is_shared else f"-{points[0].task.name}"),
+        session_id=f"synthetic-{layout.name}-{number:02d}"
+        + ("" if layout.is_shared else f"-{points[0].task.name}"),
         sweep="synthetic",
         engine=engine,
-        points=tuple(PlannedPoint(point=point, samples_per_problem=layout.samples) for point in points),
+        points=tuple(
+            PlannedPoint(point=point, samples_per_problem=layout.samples) for point in points
+        ),
         logprobs_k=0,
         warmup_requests=0,
         part_rows=1_000_000,
@@ -135,19 +173,27 @@ def bank(store: Store, sources: Path, layout: Layout, number: int, tasks: tuple[
         "telemetry": {"unknown_reason": "none"},
     }
     run = f"run-{session.session_id}"
-    with open_run(Files(store.lake), session.session_id, run_id=run, part_rows=session.part_rows, info=info) as (writer, _):
+    with open_run(
+        Files(store.lake), session.session_id, run_id=run, part_rows=session.part_rows, info=info
+    ) as (writer, _):
         for planned in session.points:
-            writer.append("raw_generations", _rows(planned, number % MODELS, layout, writer.manifest.attempt))
+            writer.append(
+                "raw_generations", _rows(planned, number % MODELS, layout, writer.manifest.attempt)
+            )
         writer.finish("finished")
     return session.session_id
 
 
 def _rows(planned: PlannedPoint, model: int, layout: Layout, attempt: int) -> list[dict[str, Any]]:
     point, problems = planned.point, load_problems(planned.point.task)
-    generator = np.random.default_rng(int(hashlib.sha256(point.point_id.encode()).hexdigest()[:8], 16))
+    generator = np.random.default_rng(
+        int(hashlib.sha256(point.point_id.encode()).hexdigest()[:8], 16)
+    )
     shape = (len(problems), layout.samples)
     hardness = np.linspace(-0.35, 0.35, len(problems))[:, None]
-    right = generator.random(shape) < np.clip(0.25 + 0.4 * model / MODELS + 0.1 * (point.prompt.name == "stepwise") - hardness, 0.02, 0.98)
+    right = generator.random(shape) < np.clip(
+        0.25 + 0.4 * model / MODELS + 0.1 * (point.prompt.name == "stepwise") - hardness, 0.02, 0.98
+    )
     wrong, tokens = generator.integers(1, 4, shape), generator.integers(8, 60, shape)
     surprise, start = generator.random(shape), generator.random(shape) * 10
     rows = []
@@ -195,7 +241,11 @@ def refresh(root: Path, *, is_shown: bool) -> tuple[float, float]:
     os.sync()  # what was written before is no part of what is measured
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURED, "--data", str(root), "refresh"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [sys.executable, "-c", _MEASURED, "--data", str(root), "refresh"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     seconds = time.monotonic() - begun
     if done.returncode:
@@ -205,14 +255,23 @@ def refresh(root: Path, *, is_shown: bool) -> tuple[float, float]:
     return seconds, float(done.stdout.splitlines()[-1])
 
 
-_MEASURED = "import resource, sys; from isocost.cli import main; code = main(); " + (
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
+_MEASURED = (
+    "import resource, sys; from isocost.cli import main; code = main(); "
+    + "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
 )
 
 
 def digests(root: Path) -> dict[str, str]:
-    """Checksums of every derived Parquet file and of the exports; records of pieces tell when a file was written, too."""
-    files = [path for folder in ("core", "out", "exports") for path in (root / folder).rglob("*") if path.is_file()]
+    """Checksums of every derived Parquet file and of the exports.
+
+    Records of pieces tell when a file was written, too.
+    """
+    files = [
+        path
+        for folder in ("core", "out", "exports")
+        for path in (root / folder).rglob("*")
+        if path.is_file()
+    ]
     names = {path.relative_to(root).as_posix(): path for path in files if "_made" not in path.parts}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in names.items()}
 
@@ -226,12 +285,21 @@ def measure(layout: Layout, folder: Path, *, is_shown: bool, is_compared: bool) 
     for number, tasks in old:
         bank(store, sources, layout, number, tasks)
     samples = len(old) * layout.problems * layout.samples * len(layout.prompts) * len(old[0][1])
-    print(f"{layout.name}: {len(old)} sessions, {samples} samples banked in {time.monotonic() - begun:.0f} s", flush=True)
+    print(
+        f"{layout.name}: {len(old)} sessions, {samples} samples banked in"
+        f" {time.monotonic() - begun:.0f} s",
+        flush=True,
+    )
     whole, memory = refresh(store.root, is_shown=is_shown)
-    print(f"  everything, from nothing, of {len(old)} sessions: {whole:.1f} s, peak {memory:.2f} GiB", flush=True)
+    print(
+        f"  everything, from nothing, of {len(old)} sessions: {whole:.1f} s, peak {memory:.2f} GiB",
+        flush=True,
+    )
     bank(store, sources, layout, *new)
     seconds = []
-    for place in range(TRIES):  # on copies, but for the last: one measurement of some seconds is mostly noise
+    for place in range(
+        TRIES
+    ):  # on copies, but for the last: one measurement of some seconds is mostly noise
         root = store.root if place == TRIES - 1 else folder / "copy"
         if root != store.root:
             shutil.copytree(store.root, root)
@@ -239,10 +307,18 @@ def measure(layout: Layout, folder: Path, *, is_shown: bool, is_compared: bool) 
         seconds.append(one)
         shutil.rmtree(folder / "copy", ignore_errors=True)
     one, told = statistics.median(seconds), ", ".join(f"{each:.1f}" for each in sorted(seconds))
-    print(f"  refresh after one new session: {one:.1f} s, the median of {told}; peak {memory:.2f} GiB", flush=True)
+    print(
+        f"  refresh after one new session: {one:.1f} s, the median of {told}; peak"
+        f" {memory:.2f} GiB",
+        flush=True,
+    )
     nothing, _ = refresh(store.root, is_shown=False)
     print(f"  refresh with nothing new: {nothing:.1f} s", flush=True)
-    goal = f"goal: at most {LIMIT:.2f}" if len(old) + 1 >= HUNDRED else f"no goal for {len(old) + 1} sessions"
+    goal = (
+        f"goal: at most {LIMIT:.2f}"
+        if len(old) + 1 >= HUNDRED
+        else f"no goal for {len(old) + 1} sessions"
+    )
     print(f"  one new session / everything = {one / whole:.3f} ({goal})", flush=True)
     if is_compared:
         found = digests(store.root)
@@ -252,30 +328,56 @@ def measure(layout: Layout, folder: Path, *, is_shown: bool, is_compared: bool) 
         again, _ = refresh(store.root, is_shown=is_shown)
         other = digests(store.root)
         unlike = sorted(name for name in {*found, *other} if found.get(name) != other.get(name))
-        print(f"  from nothing again: {again:.1f} s; files that differ: {len(unlike)} of {len(other)}", *unlike[:5], flush=True)
+        print(
+            f"  from nothing again: {again:.1f} s; files that differ: {len(unlike)} of"
+            f" {len(other)}",
+            *unlike[:5],
+            flush=True,
+        )
 
 
 def main() -> int:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.refresh", description=(__doc__ or "").splitlines()[0].replace("``", ""))
-    parser.add_argument("--full", action="store_true", help="larger sessions, a hundred in the second layout, too; compared byte by byte")
-    parser.add_argument("--sessions", type=int, metavar="N", help="sessions of the layout shared, at least two")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.refresh",
+        description=(__doc__ or "").splitlines()[0].replace("``", ""),
+    )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="larger sessions, a hundred in the second layout, too; compared byte by byte",
+    )
+    parser.add_argument(
+        "--sessions", type=int, metavar="N", help="sessions of the layout shared, at least two"
+    )
     parser.add_argument("--steps", action="store_true", help="show what every refresh prints")
     parser.add_argument("--only", choices=("tasks", "shared"), help="one layout")
     arguments = parser.parse_args()
     sessions = arguments.sessions or (HUNDRED if arguments.full else 20)
     if sessions < 2:
         parser.error("--sessions: one session is new, so that at least two are needed")
-    small, large = {"problems": 20, "samples": 4}, {"problems": 50, "samples": 8, "prompts": ("direct", "stepwise")}
+    small, large = (
+        {"problems": 20, "samples": 4},
+        {"problems": 50, "samples": 8, "prompts": ("direct", "stepwise")},
+    )
     layouts = (
         Layout("tasks", 20, MODELS, False, **(large if arguments.full else small)),
-        Layout("shared", 2, sessions, True, **(small if sessions >= HUNDRED else {"problems": 12, "samples": 2})),
+        Layout(
+            "shared",
+            2,
+            sessions,
+            True,
+            **(small if sessions >= HUNDRED else {"problems": 12, "samples": 2}),
+        ),
     )
     for layout in layouts:
         if arguments.only in (None, layout.name):
             with tempfile.TemporaryDirectory() as folder:
                 measure(layout, Path(folder), is_shown=arguments.steps, is_compared=arguments.full)
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    print(
+        "peak memory of this process:"
+        f" {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+    )
     return 0
 
 

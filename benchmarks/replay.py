@@ -1,8 +1,10 @@
-"""Replay: every exact strategy from banks of 100 thousand to 10 million samples, against one DuckDB scan and a shuffling loop.
+"""Replay: every exact strategy from banks of 100 thousand to 10 million samples, against one DuckDB
+scan and a shuffling loop.
 
-The bank is synthetic, with answer distributions as they come: difficulty from a beta law, a few popular wrong answers and a tail of
-rare ones, some samples without an answer. Each size runs in a process of its own, so that peak memory is its own. Compilation
-happens on a small bank before the clock starts, and is printed. ``--full`` adds the 10 million samples.
+The bank is synthetic, with answer distributions as they come: difficulty from a beta law, a few
+popular wrong answers and a tail of rare ones, some samples without an answer. Each size runs in a
+process of its own, so that peak memory is its own. Compilation happens on a small bank before the
+clock starts, and is printed. ``--full`` adds the 10 million samples.
 """
 
 from __future__ import annotations
@@ -81,7 +83,9 @@ def point_samples(point: int, problems: int, samples: int) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "task": pl.Series([f"task-{point % TASKS}"], dtype=pl.String).new_from_index(0, size),
-            "model_variant": pl.Series([f"model-{point // TASKS}"], dtype=pl.String).new_from_index(0, size),
+            "model_variant": (
+                pl.Series([f"model-{point // TASKS}"], dtype=pl.String).new_from_index(0, size)
+            ),
             "prompt": pl.Series(["direct"], dtype=pl.String).new_from_index(0, size),
             "point_id": pl.Series([f"pt-{point:04d}"], dtype=pl.String).new_from_index(0, size),
             "problem_id": pl.Series([f"pr-{i:07d}" for i in range(problems)]).gather(number),
@@ -106,11 +110,17 @@ def point_samples(point: int, problems: int, samples: int) -> pl.DataFrame:
     )
 
 
-def point_records(rng: np.random.Generator, tokens: np.ndarray, records: int = 6) -> tuple[np.ndarray, np.ndarray]:
+def point_records(
+    rng: np.random.Generator, tokens: np.ndarray, records: int = 6
+) -> tuple[np.ndarray, np.ndarray]:
     """Where each trace's window confidence reaches new lows, and those lows: (samples, records)."""
     at = np.sort(rng.random((len(tokens), records)), axis=1) * tokens[:, None]
-    rising = np.maximum.accumulate(at.astype(np.int32) + 1 + np.arange(records, dtype=np.int32), axis=1)
-    return rising, 4 - np.cumsum(rng.exponential(0.1, (len(tokens), records)), axis=1).astype(np.float32)
+    rising = np.maximum.accumulate(
+        at.astype(np.int32) + 1 + np.arange(records, dtype=np.int32), axis=1
+    )
+    return rising, 4 - np.cumsum(rng.exponential(0.1, (len(tokens), records)), axis=1).astype(
+        np.float32
+    )
 
 
 def write_bank(folder: Path, problems: int) -> str:
@@ -130,30 +140,49 @@ def scan_seconds(pattern: str) -> float:
     """The floor: one DuckDB scan of the columns, summed, on two threads."""
     connection = duckdb.connect(config={"threads": 2})
     start = time.perf_counter()
-    connection.execute(f"SELECT {', '.join(f'sum({c})' for c in COLUMNS)} FROM read_parquet(?)", [pattern]).fetchall()
+    connection.execute(
+        f"SELECT {', '.join(f'sum({c})' for c in COLUMNS)} FROM read_parquet(?)", [pattern]
+    ).fetchall()
     return time.perf_counter() - start
 
 
 def replay(pattern: str, names: tuple[str, ...], out: Path) -> dict[str, float]:
-    """Replays task by task, writing each task's tables away; seconds, rows and the largest error bound."""
-    from isocost.tables.outcomes import build_outcomes
+    """Replays task by task, writing each task's tables away.
+
+    Seconds, rows and the largest error bound.
+    """
+    from isocost.tables.outcomes.outcomes import build_outcomes
 
     start, used = time.perf_counter(), time.process_time()
     rows, bound = 0, 0.0
-    unread = [] if any("online" in name for name in names) else ["confidence_record_tokens", "confidence_record_values"]
+    unread = (
+        []
+        if any("online" in name for name in names)
+        else ["confidence_record_tokens", "confidence_record_values"]
+    )
     for task in range(TASKS):
-        samples = pl.scan_parquet(pattern).filter(pl.col("task") == f"task-{task}").drop(*unread).collect()
+        samples = (
+            pl.scan_parquet(pattern)
+            .filter(pl.col("task") == f"task-{task}")
+            .drop(*unread)
+            .collect()
+        )
         outcomes, problems = build_outcomes(samples, strategies=names)
         del samples
         outcomes.write_parquet(out / f"outcomes-{task}.parquet")
         problems.write_parquet(out / f"problems-{task}.parquet")
         rows, bound = rows + problems.height, max(bound, outcomes["error_bound"].max() or 0.0)
-    return {"seconds": time.perf_counter() - start, "cpu": time.process_time() - used, "rows": rows, "bound": bound}
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu": time.process_time() - used,
+        "rows": rows,
+        "bound": bound,
+    }
 
 
 def child(pattern: str, names: tuple[str, ...]) -> None:
     """One measurement in its own process; prints JSON."""
-    from isocost.tables.outcomes import build_outcomes
+    from isocost.tables.outcomes.outcomes import build_outcomes
 
     small = pl.concat([point_samples(p, 3, 32) for p in (0, TASKS)])
     start = time.perf_counter()
@@ -162,17 +191,24 @@ def child(pattern: str, names: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as out:
         measured = replay(pattern, names, Path(out))
     memory = peak_gib()
-    print(json.dumps(measured | {"compile": compiled, "gib": memory, "scan": scan_seconds(pattern)}))
+    print(
+        json.dumps(measured | {"compile": compiled, "gib": memory, "scan": scan_seconds(pattern)})
+    )
 
 
 def measure(pattern: str, names: tuple[str, ...]) -> dict[str, float]:
     """Runs `child` in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.replay", "--child", pattern, ",".join(names)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+    )
 
 
 def shuffling_loop(classes: np.ndarray, ks: list[int], orders: int, seed: int = 0) -> np.ndarray:
-    """What others do: shuffle the samples, count the first k, share ties. (problems, budgets) means over orders."""
+    """What others do.
+
+    Shuffle the samples, count the first k, share ties. (problems, budgets) means over orders.
+    """
     rng = np.random.default_rng(seed)
     wins = np.zeros((len(classes), len(ks)))
     for row, own in enumerate(classes):
@@ -186,7 +222,9 @@ def shuffling_loop(classes: np.ndarray, ks: list[int], orders: int, seed: int = 
 
 
 def bench_majority(problems: int = 1000, error: float = 1e-3) -> None:
-    """Exact majority against the loop, at the standard error that the loop reaches for a point's accuracy."""
+    """Exact majority against the loop, at the standard error that the loop reaches for a point's
+    accuracy.
+    """
     from isocost.strategies import majority_at_k
 
     frame = point_samples(0, problems, SAMPLES)
@@ -201,36 +239,58 @@ def bench_majority(problems: int = 1000, error: float = 1e-3) -> None:
     trial = shuffling_loop(classes[:100], ks, 10)
     once = (time.perf_counter() - start) / (100 * 10) * problems
     agreement = np.abs(trial - exact[:100]).max()
-    # Error of the mean over problems after R orders: sqrt(sum p (1 - p) / R) / problems, the worst budget.
+    # Error of the mean over problems after R orders: sqrt(sum p (1 - p) / R) / problems, the worst
+    # budget.
     needed = int(np.ceil((exact * (1 - exact)).sum(axis=0).max() / (error * problems) ** 2))
-    print(f"majority@k, {problems:,} problems x {SAMPLES} samples, {len(ks)} budgets: exact {ours:.3f} s")
-    print(f"  shuffling loop: {once:.2f} s an order; standard error {error} of the accuracy takes {needed} orders, {once * needed:.0f} s")
+    print(
+        f"majority@k, {problems:,} problems x {SAMPLES} samples, {len(ks)} budgets: exact"
+        f" {ours:.3f} s"
+    )
+    print(
+        f"  shuffling loop: {once:.2f} s an order; standard error {error} of the accuracy takes"
+        f" {needed} orders, {once * needed:.0f} s"
+    )
     ratio = once * needed / ours
     verdict = "met" if ratio >= LEAST_SPEEDUP else "MISSED"
-    print(f"  exact is {ratio:,.0f} times faster at that error (at least {LEAST_SPEEDUP:.0f}: {verdict})")
-    print(f"  largest difference on 100 problems after 10 orders: {agreement:.2f} (noise of the loop)")
+    print(
+        f"  exact is {ratio:,.0f} times faster at that error (at least {LEAST_SPEEDUP:.0f}:"
+        f" {verdict})"
+    )
+    print(
+        f"  largest difference on 100 problems after 10 orders: {agreement:.2f} (noise of the loop)"
+    )
 
 
 def bench_sizes(folder: Path, full: bool) -> str:
     """Time and memory of the exact strategies by size; gives the pattern of the 1M bank."""
     sizes = [100, 1000, *([10_000] if full else [])]
     seconds, patterns = [], {}
-    print(f"exact strategies, {POINTS} points x {SAMPLES} samples a problem, k = 1, 2, 4 .. n ({', '.join(EXACT)})")
+    print(
+        f"exact strategies, {POINTS} points x {SAMPLES} samples a problem, k = 1, 2, 4 .. n"
+        f" ({', '.join(EXACT)})"
+    )
     for problems in sizes:
         patterns[problems] = write_bank(folder / str(problems), problems)
         found = measure(patterns[problems], EXACT)
         seconds.append(found["seconds"])
         print(
-            f"  {POINTS * problems * SAMPLES:>10,} samples: {found['seconds']:.1f} s ({found['cpu']:.1f} s of processor), "
-            f"{found['gib']:.2f} GiB, {found['rows']:,} rows; {found['seconds'] / found['scan']:,.0f} x one DuckDB scan "
-            f"({found['scan']:.3f} s); compiling before: {found['compile']:.1f} s",
+            f"  {POINTS * problems * SAMPLES:>10,} samples: {found['seconds']:.1f} s"
+            f" ({found['cpu']:.1f} s of processor), {found['gib']:.2f} GiB, {found['rows']:,} rows;"
+            f" {found['seconds'] / found['scan']:,.0f} x one DuckDB scan ({found['scan']:.3f} s);"
+            f" compiling before: {found['compile']:.1f} s",
             flush=True,
         )
         if problems == 1000:
             met = found["seconds"] <= LIMIT_S and found["gib"] <= LIMIT_GIB
-            print(f"             limit {LIMIT_S:.0f} s and {LIMIT_GIB:.0f} GiB: {'met' if met else 'MISSED'}")
+            print(
+                f"             limit {LIMIT_S:.0f} s and {LIMIT_GIB:.0f} GiB:"
+                f" {'met' if met else 'MISSED'}"
+            )
         if problems == 10_000:
-            print(f"             limit {FULL_LIMIT_GIB:.0f} GiB: {'met' if found['gib'] <= FULL_LIMIT_GIB else 'MISSED'}")
+            print(
+                f"             limit {FULL_LIMIT_GIB:.0f} GiB:"
+                f" {'met' if found['gib'] <= FULL_LIMIT_GIB else 'MISSED'}"
+            )
     for (small, early), (large, late) in pairwise(zip(sizes, seconds, strict=True)):
         exponent = np.log(late / early) / np.log(large / small)
         verdict = "met" if exponent <= MOST_EXPONENT else "MISSED"
@@ -240,12 +300,21 @@ def bench_sizes(folder: Path, full: bool) -> str:
 
 
 def bench_sampled(pattern: str) -> None:
-    """Each strategy that is sampled where exact values cost too much, and RPC and cascades, with its time and bound."""
-    print("one strategy at a time, 1,000,000 samples; the bound is of an accuracy of a row and exceeded with a chance of at most 0.05")
+    """Each strategy that is sampled where exact values cost too much, and RPC and cascades, with
+    its time and bound.
+    """
+    print(
+        "one strategy at a time, 1,000,000 samples; the bound is of an accuracy of a row and"
+        " exceeded with a chance of at most 0.05"
+    )
     for name in SAMPLED:
         found = measure(pattern, (name,))
         bound = f"error bound {found['bound']:.4f}" if found["bound"] else "exact"
-        print(f"  {name:45s} {found['seconds']:7.1f} s ({found['cpu']:.1f} s of processor), {found['rows']:,} rows, {bound}", flush=True)
+        print(
+            f"  {name:45s} {found['seconds']:7.1f} s ({found['cpu']:.1f} s of processor),"
+            f" {found['rows']:,} rows, {bound}",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
-"""Least squares with the full covariance of a curve's points, for comparison with the weights that the tables use.
+"""Least squares with the full covariance of a curve's points, for comparison with the weights that
+the tables use.
 
-Lives here: generalised least squares by whitened residuals, the covariance shrunk towards its diagonal. Not here: the experiment
-(``coverage_curves``) and what the project does with its outcome (docs/decisions/0008).
+Lives here: generalised least squares by whitened residuals, the covariance shrunk towards its
+diagonal. Not here: the experiment (``coverage_curves``) and what the project does with its outcome
+(docs/decisions/0008).
 """
 
 from __future__ import annotations
@@ -13,16 +15,22 @@ from isocost.curves.solver import best_start, solve
 
 
 def shrunk_covariance(observed: Array, shrinkage: float) -> Array:
-    """Covariance of the mean accuracies (budgets x problems in, budgets x budgets out), off-diagonals times ``1 - shrinkage``.
+    """Covariance of the mean accuracies (budgets x problems in, budgets x budgets out),
+    off-diagonals times ``1 - shrinkage``.
 
-    The diagonal gets the same floor as the tables' weights, scaled down: a point near 0 or 1 has next to no variance.
+    The diagonal gets the same floor as the tables' weights, scaled down: a point near 0 or 1 has
+    next to no variance.
     """
     covariance = np.cov(observed) / observed.shape[1]
     variance = np.diag(covariance)
-    return (1 - shrinkage) * covariance + np.diag(shrinkage * variance + 0.0125 * np.median(variance))
+    return (1 - shrinkage) * covariance + np.diag(
+        shrinkage * variance + 0.0125 * np.median(variance)
+    )
 
 
-def fit_whitened(model: Family, x: Array, y: Array, covariance: Array, initial: Array | None = None) -> Array:
+def fit_whitened(
+    model: Family, x: Array, y: Array, covariance: Array, initial: Array | None = None
+) -> Array:
     """Internal parameters (B, P) of the curves (B, N) that minimise r' C^-1 r, r the residuals."""
     whiten = np.linalg.inv(np.linalg.cholesky(covariance))
     # Mean weight 1, as everywhere, so that tolerances mean the same.
@@ -39,4 +47,6 @@ def fit_whitened(model: Family, x: Array, y: Array, covariance: Array, initial: 
         starts = np.clip(model.starts(log_x, y, ones), lower[:, None], upper[:, None])
         initial = best_start(model.evaluate, starts, log_x, y, ones)
     first = np.clip(np.broadcast_to(initial, lower.shape), lower, upper)
-    return solve(evaluate, first, log_x, y @ whiten.T, ones, lower, upper, tolerance=1e-9, max_iterations=200).theta
+    return solve(
+        evaluate, first, log_x, y @ whiten.T, ones, lower, upper, tolerance=1e-9, max_iterations=200
+    ).theta

@@ -1,12 +1,13 @@
 """Isocost: what accuracy does a unit of inference compute buy?
 
-The instrument: plain Python that samples once and replays every inference-time strategy. Nothing here knows Dagster; the
-orchestration lives in the sibling packages ``assets`` and ``pipelines``.
+The instrument: plain Python that samples once and replays every inference-time strategy. Nothing
+here knows Dagster; the orchestration lives in the sibling packages ``assets`` and ``pipelines``.
 """
 
 import os as _os
 
-# Polars' allocator keeps what was freed for ten seconds and more, which looks like need. It reads this when Polars is first imported.
+# Polars' allocator keeps what was freed for ten seconds and more, which looks like need. It reads
+# this when Polars is first imported.
 _os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
 
 __version__ = "0.1.0"

@@ -1,21 +1,20 @@
-"""What an engine declares of itself: what it loads, what it can tell, and what each of its settings is to a measured point.
+"""What an engine declares of itself: what it loads, what it can tell, and what each of its settings
+is to a measured point.
 
-Lives here, on the ground, because rooms that do not know each other ask for it: the sweep (ids, which keys are needed), the tables and the
-checks (what may be unknown). Not here: the engines, which declare it (``isocost.engines``), nor their names: a new engine is found by the
-name that it is registered under.
+Lives here, on the ground, because rooms that do not know each other ask for it: the sweep (ids,
+which keys are needed), the tables and the checks (what may be unknown). Not here: the engines,
+which declare it (``isocost.engines``), nor their names: a new engine is found by the name that it
+is registered under.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar, Protocol
 
-from isocost.errors import IsocostError
-
-_ENGINES = "isocost.engines"
+from isocost.registry import Registry
 
 
 class Role(StrEnum):
@@ -24,7 +23,10 @@ class Role(StrEnum):
     IDENTITY = "identity"
     """It changes the answer or what is measured: another value is another point."""
     CONDITION = "condition"
-    """It says how a session runs: another value is another session that goes on with the same points."""
+    """It says how a session runs.
+
+    Another value is another session that goes on with the same points.
+    """
     NEITHER = "neither"
     """It changes neither, or has no effect on this engine: another value is the same session."""
 
@@ -47,12 +49,15 @@ class Capabilities:
     """What one engine declares.
 
     Attributes:
-        loads_model: whether it loads a model folder on this machine. Then the sweep has to say number format, context and cache, and this
-            machine's power is the engine's.
-        tells_configuration: whether `Engine.describe` always has the configuration that the engine resolved.
+        loads_model: whether it loads a model folder on this machine. Then the sweep has to say
+            number format, context and cache, and this machine's power is the engine's.
+        tells_configuration: whether `Engine.describe` always has the configuration that the engine
+            resolved.
         tells_version: whether the version of what generated is always known.
-        packages: distributions that the engine may come from; the version of the first one that is installed is the engine's.
-        exempt: settings that are not identity, by dotted key ("model.card", "options.timeout_s"). What is not listed is identity.
+        packages: distributions that the engine may come from; the version of the first one that is
+            installed is the engine's.
+        exempt: settings that are not identity, by dotted key ("model.card", "options.timeout_s").
+            What is not listed is identity.
     """
 
     loads_model: bool
@@ -66,18 +71,25 @@ class Capabilities:
         return self.exempt[key].role if key in self.exempt else Role.IDENTITY
 
 
-_DECLARED: dict[str, Capabilities] = {}
+class Declares(Protocol):
+    """What an engine is, seen from the rooms that do not drive it.
+
+    Attributes:
+        name: what a sweep calls it.
+        capabilities: what it declares.
+    """
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
 
 
-def declare(engine: str, capabilities: Capabilities) -> None:
-    """Notes what an engine declares; called where it is registered."""
-    _DECLARED[engine] = capabilities
+ENGINES: Registry[type[Declares]] = Registry("engine", "isocost.engines")
+"""Every engine's class. No module of the engines' room imports anything heavy when it is found."""
 
 
 def engine_names() -> list[str]:
     """Every engine, sorted."""
-    _find_all()
-    return sorted(_DECLARED)
+    return list(ENGINES.names())
 
 
 def capabilities_of(engine: str) -> Capabilities:
@@ -86,15 +98,4 @@ def capabilities_of(engine: str) -> Capabilities:
     Raises:
         IsocostError: there is none.
     """
-    if engine not in _DECLARED:
-        _find_all()
-    if engine not in _DECLARED:
-        raise IsocostError(f"unknown engine {engine!r}", where="engine.engine", remedy=f"Known: {', '.join(sorted(_DECLARED))}.")
-    return _DECLARED[engine]
-
-
-def _find_all() -> None:
-    """Imports every module of the engines' room by name; each registers what it holds. None of them imports anything heavy."""
-    room = importlib.import_module(_ENGINES)
-    for module in sorted(found.name for found in pkgutil.iter_modules(room.__path__)):
-        importlib.import_module(f"{_ENGINES}.{module}")
+    return ENGINES.get(engine, where="engine.engine").capabilities

@@ -1,7 +1,8 @@
 """The command line: ``isocost plan | import | bank | compare | refresh | forget | doctor``.
 
-Lives here: arguments and printing. Not here: what the commands do. Long computations import their rooms inside the command, so that
-``isocost --help`` answers at once. Running a sweep through Dagster is ``python -m pipelines.run``.
+Lives here: arguments and printing. Not here: what the commands do. Long computations import their
+rooms inside the command, so that ``isocost --help`` answers at once. Running a sweep through
+Dagster is ``python -m pipelines.run``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0 when it did what it says, 1 when it found faults or the machine refused, 2 for a mistake in the input, 3 when it did all but what
+        0 when it did what it says, 1 when it found faults or the machine refused, 2 for a mistake
+        in the input, 3 when it did all but what
         it names.
     """
     parser = _parser()
@@ -52,54 +54,101 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"error: {place}{error.strerror or error}. Mend the folder or free space, and run again", file=sys.stderr)
+        print(
+            f"error: {place}{error.strerror or error}. Mend the folder or free space, and run"
+            " again",
+            file=sys.stderr,
+        )
         return 1
 
 
 def checkout_beside(folder: Path) -> str | None:
-    """What to tell where a folder belongs to another checkout of Isocost than the code that runs; None where it does not.
+    """What to tell where a folder belongs to another checkout of Isocost than the code that runs;
+    None where it does not.
 
-    The command of an environment runs the checkout that the environment was made for, ``python -m isocost`` the one it stands in.
+    The command of an environment runs the checkout that the environment was made for, ``python -m
+    isocost`` the one it stands in.
     """
     running = Path(__file__).resolve().parents[1]
     for place in (folder, *folder.parents):
         if all((place / name).is_file() for name in ("pyproject.toml", "isocost/cli.py")):
             if place.resolve() == running:
                 return None
-            return f"this runs the code in {running}, not the checkout {place}; there `make setup` or `python -m isocost` runs its own"
+            return (
+                f"this runs the code in {running}, not the checkout {place}; there `make setup` or"
+                " `python -m isocost` runs its own"
+            )
     return None
 
 
 def _parser() -> argparse.ArgumentParser:
     from isocost.bank import cli as bank_cli
 
-    parser = argparse.ArgumentParser(prog="isocost", description="What accuracy does a unit of inference compute buy?")
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ISOCOST_DATA") or "data"), help="data root (default: ./data)")
+    parser = argparse.ArgumentParser(
+        prog="isocost", description="What accuracy does a unit of inference compute buy?"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("ISOCOST_DATA") or "data"),
+        help="data root (default: ./data)",
+    )
     parser.set_defaults(makes_root=False)
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    plan = commands.add_parser("plan", help="check a sweep file and write what each of its sessions has to do")
+    plan = commands.add_parser(
+        "plan", help="check a sweep file and write what each of its sessions has to do"
+    )
     plan.add_argument("sweep", type=Path)
     plan.set_defaults(run=_plan, makes_root=True)
 
-    bring = commands.add_parser("import", help="bring in another tool's results", description="Formats: " + _formats())
+    bring = commands.add_parser(
+        "import", help="bring in another tool's results", description="Formats: " + _formats()
+    )
     bring.add_argument("format")
     bring.add_argument("path", type=Path)
-    bring.add_argument("--name", default="", help="name of the source (default: from its path); the same name again supersedes")
-    bring.add_argument("--mapping", type=Path, help="mapping file of the generic format: which column means what")
+    bring.add_argument(
+        "--name",
+        default="",
+        help="name of the source (default: from its path); the same name again supersedes",
+    )
+    bring.add_argument(
+        "--mapping", type=Path, help="mapping file of the generic format: which column means what"
+    )
     for key in ("model", "task", "task-version", "prompt", "sampling"):
         form = "; JSON such as '{\"temperature\": 0.7}', or words" if key == "sampling" else ""
-        bring.add_argument(f"--{key}", help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it{form}")
-    bring.add_argument("--verifier", help="judge every text with this verifier instead of the source's own labels (which none means)")
+        bring.add_argument(
+            f"--{key}",
+            help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it{form}",
+        )
+    bring.add_argument(
+        "--verifier",
+        help=(
+            "judge every text with this verifier instead of the source's own labels (which none"
+            " means)"
+        ),
+    )
     bring.add_argument(
         "--condition",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting that the source does not state, such as hardware=H100; part of the configuration's identity (repeatable, or JSON)",
+        help=(
+            "a setting that the source does not state, such as hardware=H100; part of the"
+            " configuration's identity (repeatable, or JSON)"
+        ),
     )
-    bring.add_argument("--metric", help="the metric whose score is the verdict, where the source has several (lm_eval, helm)")
-    bring.add_argument("--unknown", action="append", default=[], metavar="NAME", help="accept that this provenance is unknown (repeatable)")
+    bring.add_argument(
+        "--metric",
+        help="the metric whose score is the verdict, where the source has several (lm_eval, helm)",
+    )
+    bring.add_argument(
+        "--unknown",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="accept that this provenance is unknown (repeatable)",
+    )
     bring.set_defaults(run=_import, makes_root=True)
 
     bank = commands.add_parser("bank", help="prove the raw lake, and all that is derived from it")
@@ -107,21 +156,35 @@ def _parser() -> argparse.ArgumentParser:
     bank.set_defaults(run=_bank)
 
     pair = commands.add_parser("compare", help="say how two outcomes differ, problem by problem")
-    pair.add_argument("first", help="outcome_id, as in out_strategy_outcomes; its beginning is enough")
+    pair.add_argument(
+        "first", help="outcome_id, as in out_strategy_outcomes; its beginning is enough"
+    )
     pair.add_argument("second", help="outcome_id of the same task")
     pair.set_defaults(run=_compare)
 
-    again = commands.add_parser("refresh", help="bring everything derived up to date with what is banked")
-    again.add_argument("--all", action="store_true", help="build everything again, also what still fits the bank")
+    again = commands.add_parser(
+        "refresh", help="bring everything derived up to date with what is banked"
+    )
+    again.add_argument(
+        "--all", action="store_true", help="build everything again, also what still fits the bank"
+    )
     again.add_argument(
         "--memory",
         metavar="SIZE",
-        help="what it may take, such as 4GiB (default: $ISOCOST_MEMORY, else half of what is free); what does not fit goes in chunks",
+        help=(
+            "what it may take, such as 4GiB (default: $ISOCOST_MEMORY, else half of what is free);"
+            " what does not fit goes in chunks"
+        ),
     )
     again.set_defaults(run=_refresh)
 
-    gone = commands.add_parser("forget", help="take a session or imported source out of every table for good")
-    gone.add_argument("source", help="its name, as refresh prints it; planning or importing it again takes this back")
+    gone = commands.add_parser(
+        "forget", help="take a session or imported source out of every table for good"
+    )
+    gone.add_argument(
+        "source",
+        help="its name, as refresh prints it; planning or importing it again takes this back",
+    )
     gone.set_defaults(run=_forget)
 
     look = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
@@ -133,18 +196,20 @@ def _refuse_no_root(arguments: argparse.Namespace) -> None:
     """A mistyped data root is refused before a command could make an empty one of it."""
     from isocost.store import Store
 
-    if getattr(arguments, "lake", None) is None:  # a bank may lie anywhere, outside a data root, too
+    if (
+        getattr(arguments, "lake", None) is None
+    ):  # a bank may lie anywhere, outside a data root, too
         Store(arguments.data.resolve()).existing()
 
 
 def _formats() -> str:
-    from isocost.bank.importers import registered
+    from isocost.importers import registered
 
     return ", ".join(sorted(registered()))
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from isocost import refresh
+    from isocost.build import refresh
     from isocost.store import Store
     from isocost.sweep import read_session
 
@@ -152,15 +217,21 @@ def _plan(arguments: argparse.Namespace) -> int:
     for session_id in refresh.plan_sweep(store, arguments.sweep):
         session = read_session(store.session_file(session_id))
         samples = sum(p.samples_per_problem * p.point.task.n_problems for p in session.points)
-        print(f"{session_id}: {len(session.points)} points, {samples} samples  {store.session_file(session_id)}")
+        print(
+            f"{session_id}: {len(session.points)} points, {samples} samples "
+            f" {store.session_file(session_id)}"
+        )
     return 0
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from isocost import refresh
+    from isocost.build import refresh
     from isocost.store import Store
 
-    given = {key: getattr(arguments, key) for key in ("model", "task", "task_version", "prompt", "sampling")}
+    given = {
+        key: getattr(arguments, key)
+        for key in ("model", "task", "task_version", "prompt", "sampling")
+    }
     session_id = source_id(arguments.path, arguments.name)
     store = Store(arguments.data.resolve())
     report = refresh.bring_in(
@@ -185,8 +256,17 @@ def _import(arguments: argparse.Namespace) -> int:
         print(f"  takes the place of {report.supersedes}, which stays in the lake")
     for reason, count in sorted(report.null_reasons.items()):
         print(f"  left NULL: {count} values of {reason}")
-    unjudged = unjudged_line(store.read("core_samples", session_id), store.read("core_problems", session_id), arguments.verifier)
-    for warning in (*report.warnings, *curated.refused, *unjudged, *refresh.clashes(store, session_id)):
+    unjudged = unjudged_line(
+        store.read("core_samples", session_id),
+        store.read("core_problems", session_id),
+        arguments.verifier,
+    )
+    for warning in (
+        *report.warnings,
+        *curated.refused,
+        *unjudged,
+        *refresh.clashes(store, session_id),
+    ):
         print(f"  note: {warning}")
     return 0
 
@@ -216,19 +296,31 @@ def unjudged_line(samples: pl.DataFrame, problems: pl.DataFrame, verifier: str |
         problems: rows of core_problems of the same import.
         verifier: the one that was asked for.
     """
-    if verifier not in (None, "none") or not samples["grade_reason"].eq_missing("no_verdict_in_source").any():
+    if (
+        verifier not in (None, "none")
+        or not samples["grade_reason"].eq_missing("no_verdict_in_source").any()
+    ):
         return []
     from isocost.tasks import verifier_names
 
     number = int(samples["grade_reason"].eq_missing("no_verdict_in_source").sum())
     if problems["reference"].null_count() == problems.height:
-        return [f"{number} samples have neither a verdict nor a reference in the source, so that nothing can judge them"]
+        return [
+            f"{number} samples have neither a verdict nor a reference in the source, so that"
+            " nothing can judge them"
+        ]
     names = ", ".join(verifier_names())
-    return [f"{number} samples have a reference and no verdict in the source: --verifier is what is missing; choose one of {names}"]
+    return [
+        f"{number} samples have a reference and no verdict in the source: --verifier is what is"
+        f" missing; choose one of {names}"
+    ]
 
 
 def source_id(path: Path, name: str = "") -> str:
-    """The key of an imported source: its name, or else its path, so that the results.json of two runs are two sources."""
+    """The key of an imported source.
+
+    Its name, or else its path, so that the results.json of two runs are two sources.
+    """
     from isocost.intake import source_key
 
     return source_key(name) if name else source_key(str(path.resolve()), shown=path.name)
@@ -237,14 +329,24 @@ def source_id(path: Path, name: str = "") -> str:
 def _compare(arguments: argparse.Namespace) -> int:
     from isocost.publish.comparison import comparison_lines
     from isocost.store import Store
-    from isocost.tables.compare import compare_outcomes
+    from isocost.tables.frontiers.compare import compare_outcomes
 
     store = Store(arguments.data.resolve())
     outcomes, problems = store.read("out_strategy_outcomes"), store.read("out_strategy_problems")
     if outcomes.is_empty():
-        remedy = "Run `isocost refresh` (or `make demo`) first, or name another data root with --data"
-        raise IsocostError("nothing is derived yet, so that there is no outcome to compare", where=str(store.root), remedy=remedy)
-    known = {"clusters": store.read("core_problems"), "comparisons": store.read("out_comparisons"), "points": store.read("core_points")}
+        remedy = (
+            "Run `isocost refresh` (or `make demo`) first, or name another data root with --data"
+        )
+        raise IsocostError(
+            "nothing is derived yet, so that there is no outcome to compare",
+            where=str(store.root),
+            remedy=remedy,
+        )
+    known = {
+        "clusters": store.read("core_problems"),
+        "comparisons": store.read("out_comparisons"),
+        "points": store.read("core_points"),
+    }
     found = compare_outcomes(outcomes, problems, arguments.first, arguments.second, **known)
     print("\n".join(comparison_lines(found)))
     return 0
@@ -262,7 +364,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _bank(arguments: argparse.Namespace) -> int:
     from isocost.bank import cli as bank_cli
-    from isocost.proof import verify_store
+    from isocost.build.proof import verify_store
     from isocost.store import Store
 
     code = bank_cli.run_command(arguments)
@@ -271,23 +373,29 @@ def _bank(arguments: argparse.Namespace) -> int:
     report = verify_store(Store(arguments.data.resolve()))
     for fault in report.faults:
         print(fault)
-    print(f"{report.files} session files, derived tables and published files read: {len(report.faults) or 'no'} faults")
+    print(
+        f"{report.files} session files, derived tables and published files read:"
+        f" {len(report.faults) or 'no'} faults"
+    )
     return 1 if report.faults else code
 
 
 def _forget(arguments: argparse.Namespace) -> int:
-    from isocost import refresh
+    from isocost.build import refresh
     from isocost.store import Store
 
     rows = refresh.forget(Store(arguments.data.resolve()), arguments.source)
-    print(f"{arguments.source}: its {rows} rows leave every table with the next `isocost refresh`; what lies in the lake stays there")
+    print(
+        f"{arguments.source}: its {rows} rows leave every table with the next `isocost refresh`;"
+        " what lies in the lake stays there"
+    )
     return 0
 
 
 def _refresh(arguments: argparse.Namespace) -> int:
-    from isocost import refresh
+    from isocost.build import refresh
+    from isocost.intake.settings import NAME, unknown_tasks
     from isocost.memory import chosen_budget
-    from isocost.settings import NAME, unknown_tasks
     from isocost.store import Store
 
     started = time.monotonic()
@@ -296,11 +404,18 @@ def _refresh(arguments: argparse.Namespace) -> int:
     for done in refresh.everything(store, force=arguments.all, memory=memory):
         pieces = done.built + done.reused
         told = f"   {done.reused} of {pieces} {done.unit} unchanged" if done.reused else ""
-        print(f"  {done.name:<28}{sum(done.rows.values()):>10} rows  {time.monotonic() - started:6.1f} s{told}", flush=True)
+        print(
+            f"  {done.name:<28}{sum(done.rows.values()):>10} rows "
+            f" {time.monotonic() - started:6.1f} s{told}",
+            flush=True,
+        )
     for task in unknown_tasks(store.root, set(store.read("core_points", columns=["task"])["task"])):
         print(f"note: {store.root / NAME}, replay.tasks.{task}: nothing is banked of this task")
     if not refresh.known_sources(store):
-        print(f"note: nothing is banked under {store.root}; run a sweep or import first, or name another data root with --data")
+        print(
+            f"note: nothing is banked under {store.root}; run a sweep or import first, or name"
+            " another data root with --data"
+        )
     print(f"warehouse {store.warehouse}\nreport    {store.report}")
     return 0
 

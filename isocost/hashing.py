@@ -1,7 +1,8 @@
 """Canonical JSON and the identifiers made from it.
 
-Lives here: the one way this project turns a value into bytes to be hashed, so that equal things have equal ids on every machine. Not here:
-what goes into which id (isocost.sweep.models, isocost.tasks), nor checksums of files (isocost.bank).
+Lives here: the one way this project turns a value into bytes to be hashed, so that equal things
+have equal ids on every machine. Not here: what goes into which id (isocost.sweep.models,
+isocost.tasks), nor checksums of files (isocost.bank).
 """
 
 from __future__ import annotations
@@ -16,20 +17,31 @@ from isocost.errors import IsocostError
 
 
 def canonical_json(value: Any) -> str:
-    """Writes a value so that equal values give equal text: sorted keys, no spaces, shortest round-trip floats, NFC strings.
+    """Writes a value so that equal values give equal text: sorted keys, no spaces, shortest
+    round-trip floats, NFC strings.
 
     Args:
         value: anything made of dict (string keys), list, tuple, str, int, float, bool and None.
 
     Raises:
-        IsocostError: for NaN, infinity, a key that is not a string, or a value JSON has no form for: none of them has one canonical text.
+        IsocostError: for NaN, infinity, a key that is not a string, or a value JSON has no form
+            for: none of them has one canonical text.
     """
     try:
-        return json.dumps(_normalised(value, "$"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return json.dumps(
+            _normalised(value, "$"),
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=False,
+            allow_nan=False,
+        )
     except ValueError as error:
         if isinstance(error, IsocostError):
             raise
-        raise IsocostError(f"a value has no canonical JSON form: {error}", remedy="Use finite numbers; write an unknown as null.") from None
+        raise IsocostError(
+            f"a value has no canonical JSON form: {error}",
+            remedy="Use finite numbers; write an unknown as null.",
+        ) from None
 
 
 def _normalised(value: Any, where: str) -> Any:
@@ -42,10 +54,17 @@ def _normalised(value: Any, where: str) -> Any:
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise IsocostError(f"key {key!r} is not a string", where=where, remedy="Quote the key.")
-        return {unicodedata.normalize("NFC", key): _normalised(item, f"{where}.{key}") for key, item in value.items()}
+                raise IsocostError(
+                    f"key {key!r} is not a string", where=where, remedy="Quote the key."
+                )
+        return {
+            unicodedata.normalize("NFC", key): _normalised(item, f"{where}.{key}")
+            for key, item in value.items()
+        }
     raise IsocostError(
-        f"{type(value).__name__} has no canonical JSON form", where=where, remedy="Use strings, numbers, booleans, lists and mappings."
+        f"{type(value).__name__} has no canonical JSON form",
+        where=where,
+        remedy="Use strings, numbers, booleans, lists and mappings.",
     )
 
 
@@ -55,10 +74,16 @@ def sha256_hex(value: Any, digits: int = 64) -> str:
 
 
 def text_hash(text: str, digits: int = 16) -> str:
-    """First `digits` hexadecimal digits of the SHA-256 of a text as it stands (UTF-8, lone surrogates escaped)."""
+    """First `digits` hexadecimal digits of the SHA-256 of a text as it stands (UTF-8, lone
+    surrogates escaped).
+    """
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:digits]
 
 
 def slug(text: str, limit: int = 60) -> str:
-    """A readable id part: lower case letters, digits and single hyphens, at most `limit` characters; "x" when nothing is left."""
+    """A readable id part.
+
+    Lower case letters, digits and single hyphens, at most `limit` characters; "x" when nothing is
+    left.
+    """
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:limit].strip("-") or "x"

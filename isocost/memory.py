@@ -1,7 +1,8 @@
 """How much memory a computation may take, and where it puts what does not fit.
 
-Lives here: sizes in words, what is free on this machine, the budget of a refresh, and files for numbers that are laid aside. Not here: what
-a refresh will need (``isocost.estimate``), and the computations.
+Lives here: sizes in words, what is free on this machine, the budget of a refresh, and files for
+numbers that are laid aside. Not here: what a refresh will need (``isocost.build.estimate``), and
+the computations.
 """
 
 from __future__ import annotations
@@ -14,15 +15,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 
 VARIABLE = "ISOCOST_MEMORY"
-_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_CGROUPS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+_UNITS = {
+    "B": 1,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+}
+_CGROUPS = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 
 
 def read_size(text: str, where: str = "--memory") -> int:
@@ -37,10 +53,16 @@ def read_size(text: str, where: str = "--memory") -> int:
     """
     match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]iB|[kKMGT]?B)\s*", text, re.ASCII)
     if not match:
-        raise IsocostError(f"{text[:40]!r} is no size", where=where, remedy='Give a number and a unit, such as "4GiB" or "512 MiB"')
+        raise IsocostError(
+            f"{text[:40]!r} is no size",
+            where=where,
+            remedy='Give a number and a unit, such as "4GiB" or "512 MiB"',
+        )
     size = int(float(match[1]) * _UNITS[match[2]])
     if size < 1:
-        raise IsocostError(f"{text[:40]!r} is no memory at all", where=where, remedy='Give a size such as "4GiB"')
+        raise IsocostError(
+            f"{text[:40]!r} is no memory at all", where=where, remedy='Give a size such as "4GiB"'
+        )
     return size
 
 
@@ -50,13 +72,21 @@ def in_words(size: float) -> str:
 
 
 def free_memory() -> int | None:
-    """Bytes that this process could still take: what the machine, its control group and its own limit leave; None where nothing tells."""
-    found = [size for size in (_free_of_machine(), _free_of_group(), _free_of_process()) if size is not None]
+    """Bytes that this process could still take.
+
+    What the machine, its control group and its own limit leave; None where nothing tells.
+    """
+    found = [
+        size
+        for size in (_free_of_machine(), _free_of_group(), _free_of_process())
+        if size is not None
+    ]
     return min(found) if found else None
 
 
 def chosen_budget(given: str | None = None) -> int:
-    """The budget in bytes: what was given, else what ``$ISOCOST_MEMORY`` says, else half of what is free.
+    """The budget in bytes: what was given, else what ``$ISOCOST_MEMORY`` says, else half of what is
+    free.
 
     Raises:
         IsocostError: what was given is no size.
@@ -74,10 +104,16 @@ def _free_of_machine() -> int | None:
 
 
 def _free_of_group() -> int | None:
-    """What the control group leaves; its files are those of a container, whose own group is the root that it sees."""
+    """What the control group leaves.
+
+    Its files are those of a container, whose own group is the root that it sees.
+    """
     for limit, used in _CGROUPS:
         with suppress(OSError, ValueError):
-            most, now = (int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")) for name in (limit, used))
+            most, now = (
+                int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii"))
+                for name in (limit, used)
+            )
             return max(most - now, 0)
     return None
 
@@ -100,7 +136,10 @@ Floats = NDArray[np.float64]
 
 
 class LaidAside:
-    """A matrix in a file without a name, which is gone with the process however that ends; read by rows."""
+    """A matrix in a file without a name, which is gone with the process however that ends.
+
+    Read by rows.
+    """
 
     def __init__(self, shape: tuple[int, int], folder: Path | None) -> None:
         """Opens the file.
@@ -110,7 +149,7 @@ class LaidAside:
             folder: where there is room; the system's place for temporary files where None.
 
         Raises:
-            IsocostError: the folder cannot be written.
+            MachineError: the folder cannot be written.
         """
         self.shape, self._folder, self._width = shape, folder, shape[1] * 8
         try:
@@ -127,7 +166,11 @@ class LaidAside:
         """Writes some rows."""
         try:
             for first, last in _runs(rows):
-                os.pwrite(self._file.fileno(), np.ascontiguousarray(values[first:last]).tobytes(), int(rows[first]) * self._width)
+                os.pwrite(
+                    self._file.fileno(),
+                    np.ascontiguousarray(values[first:last]).tobytes(),
+                    int(rows[first]) * self._width,
+                )
         except OSError as error:
             raise self._failed(error) from error
 
@@ -136,7 +179,9 @@ class LaidAside:
         wanted = np.arange(len(self))[rows]
         found = np.empty((len(wanted), self.shape[1]))
         for first, last in _runs(wanted):
-            read = os.pread(self._file.fileno(), (last - first) * self._width, int(wanted[first]) * self._width)
+            read = os.pread(
+                self._file.fileno(), (last - first) * self._width, int(wanted[first]) * self._width
+            )
             found[first:last] = np.frombuffer(read, dtype=np.float64).reshape(last - first, -1)
         return found
 
@@ -144,12 +189,67 @@ class LaidAside:
         """Frees the room on the disk."""
         self._file.close()
 
-    def _failed(self, error: OSError) -> IsocostError:
-        return IsocostError(
+    def _failed(self, error: OSError) -> MachineError:
+        return MachineError(
             f"what does not fit into memory cannot be laid aside: {error.strerror or error}",
             where=str(self._folder or tempfile.gettempdir()),
             remedy="Free space there, or give more memory with --memory",
         )
+
+
+class DrawsAside:
+    """Means of rows in many draws, in a file without a name as `LaidAside`: written by rows and
+    read by draws.
+    """
+
+    _WIDTH = 64
+
+    def __init__(self, shape: tuple[int, int], folder: Path | None) -> None:
+        """Opens the file.
+
+        Args:
+            shape: the most rows that there may be, and draws; float64.
+            folder: as in `LaidAside`.
+
+        Raises:
+            IsocostError: the folder cannot be written.
+        """
+        tiles = -(-shape[1] // self._WIDTH)
+        self._most, self._draws, self._rows = shape[0], shape[1], 0
+        self._file = LaidAside((tiles * shape[0], self._WIDTH), folder)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows that were written so far, and draws."""
+        return self._rows, self._draws
+
+    def __setitem__(self, rows: slice, values: Floats) -> None:
+        """Writes some rows in all draws."""
+        first, last, _ = rows.indices(self._most)
+        for number, start in enumerate(range(0, self._draws, self._WIDTH)):
+            some = values[:, start : start + self._WIDTH]
+            padded = np.pad(some, ((0, 0), (0, self._WIDTH - some.shape[1])))
+            self._file.put(np.arange(first, last) + number * self._most, padded)
+        self._rows = max(self._rows, last)
+
+    def tile(self, draws: slice) -> Floats:
+        """All rows that were written, in some draws that follow each other."""
+        first, last, _ = draws.indices(self._draws)
+        found = np.empty((self._rows, max(last - first, 0)))
+        for start in range(first - first % self._WIDTH, last, self._WIDTH):
+            at = start // self._WIDTH * self._most
+            low, high = max(first, start), min(last, start + self._WIDTH)
+            found[:, low - first : high - first] = self._file[at : at + self._rows][
+                :, low - start : high - start
+            ]
+        return found
+
+    def close(self) -> None:
+        """Frees the room on the disk."""
+        self._file.close()
 
 
 def _runs(rows: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
@@ -161,6 +261,9 @@ def _runs(rows: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
     for last in ends:
         yield first, last
         first = last
+
+
+Aside = TypeVar("Aside", LaidAside, DrawsAside)
 
 
 @dataclass
@@ -187,13 +290,25 @@ class Workspace:
         """
         if self.total is not None and size > self.total:
             raise IsocostError(
-                f"{what} need {in_words(size)} of memory at once, and the budget is {in_words(self.total)}",
+                f"{what} need {in_words(size)} of memory at once, and the budget is"
+                f" {in_words(self.total)}",
                 remedy=f"Give --memory {-(-size * 5 // 4 // 2**20)}MiB or more (or ${VARIABLE})",
             )
 
     @contextmanager
     def matrix(self, shape: tuple[int, int]) -> Iterator[Floats | LaidAside]:
         """Room for a matrix, in memory while the bound allows it."""
+        with self._room(shape, LaidAside) as room:
+            yield room
+
+    @contextmanager
+    def means(self, shape: tuple[int, int]) -> Iterator[Floats | DrawsAside]:
+        """Room for the means of outcomes in draws, in memory while the bound allows it."""
+        with self._room(shape, DrawsAside) as room:
+            yield room
+
+    @contextmanager
+    def _room(self, shape: tuple[int, int], kind: type[Aside]) -> Iterator[Floats | Aside]:
         size = shape[0] * shape[1] * 8
         if self.memory is None or self.open_bytes + size <= self.memory:
             self.open_bytes += size
@@ -203,7 +318,7 @@ class Workspace:
                 self.open_bytes -= size
             return
         self.n_laid_aside += 1
-        aside = LaidAside(shape, self.folder)
+        aside = kind(shape, self.folder)
         try:
             yield aside
         finally:

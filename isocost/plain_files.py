@@ -1,17 +1,20 @@
-"""Small files that people write (sweeps, sidecars, cards, settings), read within bounds whatever lies there.
+"""Small files that people write (sweeps, sidecars, cards, settings), read within bounds whatever
+lies there.
 
-Lives here, on the ground, because rooms that do not know each other read such files: the bytes of a plain file of bounded size (no pipe, no
-device, nothing that waits), and the one plain value of a YAML text whose aliases do not unfold without end. Not here: what the keys mean,
-where each stands in its file (``isocost.sweep.source``), data files of other tools (``isocost.bank.importers.reading``).
+Lives here, on the ground, because rooms that do not know each other read such files: the bytes of a
+plain file of bounded size (no pipe, no device, nothing that waits), and the one plain value of a
+YAML text whose aliases do not unfold without end. Not here: what the keys mean, where each stands
+in its file (``isocost.sweep.source``), data files of other tools (``isocost.importers.reading``).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -24,33 +27,55 @@ MOST_DEPTH = 100
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read_plain(path: str | Path, *, most_bytes: int = MOST_BYTES, what: str = "sweep file (YAML)") -> bytes:
+def open_plain(path: str | Path) -> BinaryIO:
+    """Opens a regular file for reading, without waiting for a writer as a pipe would.
+
+    Raises:
+        OSError: it is not there, cannot be read, or is a folder, pipe, socket or device.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise OSError(errno.EINVAL, f"it is {kind}, no plain file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def stored_bytes(path: str | Path) -> bytes:
+    """All bytes of a regular file that this program wrote.
+
+    Raises:
+        OSError: as ``open_plain``.
+    """
+    with open_plain(path) as file:
+        return file.read()
+
+
+def read_plain(
+    path: str | Path, *, most_bytes: int = MOST_BYTES, what: str = "sweep file (YAML)"
+) -> bytes:
     """The bytes of a regular file.
 
     Raises:
-        IsocostError: it is not there, cannot be read, is a folder, pipe or device, leads in a circle of links, or is too large.
+        IsocostError: it is not there, cannot be read, is a folder, pipe or device, leads in a
+            circle of links, or is too large.
     """
     where = str(path)[:300]
     try:
-        # Without waiting: to open a pipe that nobody writes to would hang for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_plain(path) as file:
+            raw, size = file.read(most_bytes + 1), os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise IsocostError(f"cannot be read: {why}", where=where, remedy=f"Give the path of a {what}.") from None
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
-            raise IsocostError(f"cannot be read: it is {kind}, no plain file", where=where, remedy=f"Give the path of a {what}.")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            raw = file.read(most_bytes + 1)
-    except OSError as error:  # opened, and yet not readable: a broken disk, a file of the kernel's
-        raise IsocostError(f"cannot be read: {error.strerror or error}", where=where, remedy=f"Give the path of a {what}.") from None
-    finally:
-        os.close(handle)
+        raise IsocostError(
+            f"cannot be read: {why}", where=where, remedy=f"Give the path of a {what}."
+        ) from None
     if len(raw) > most_bytes:
-        size = max(status.st_size, len(raw))
-        raise IsocostError(f"is {size:,} bytes, which is no {what}", where=where, remedy="Put long lists into a file of data.")
+        raise IsocostError(
+            f"is {max(size, len(raw)):,} bytes, which is no {what}",
+            where=where,
+            remedy="Put long lists into a file of data.",
+        )
     return raw
 
 
@@ -59,11 +84,14 @@ def read_text(path: str | Path, **bounds: Any) -> str:
     try:
         return read_plain(path, **bounds).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise IsocostError(f"is not UTF-8 (byte {error.start})", where=str(path), remedy="Save the file as UTF-8.") from None
+        raise IsocostError(
+            f"is not UTF-8 (byte {error.start})", where=str(path), remedy="Save the file as UTF-8."
+        ) from None
 
 
 def compose(text: str, name: str) -> yaml.Node | None:
-    """The nodes of the one YAML document of a text, None of an empty one; its aliases unfold to a bounded number of values.
+    """The nodes of the one YAML document of a text, None of an empty one; its aliases unfold to a
+    bounded number of values.
 
     Raises:
         IsocostError: no YAML, nested too deeply, an alias that contains itself, or too many values.
@@ -77,17 +105,28 @@ def compose(text: str, name: str) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         place = f"{name} line {mark.line + 1}, column {mark.column + 1}" if mark else name
         raise IsocostError(
-            f"is not valid YAML: {error.problem or error.context}", where=place, remedy="Check indentation, colons and quotes."
+            f"is not valid YAML: {error.problem or error.context}",
+            where=place,
+            remedy="Check indentation, colons and quotes.",
         ) from None
     except RecursionError:
-        raise IsocostError("is nested too deeply", where=name, remedy="Write the value out.") from None
+        raise IsocostError(
+            "is nested too deeply", where=name, remedy="Write the value out."
+        ) from None
     except yaml.YAMLError as error:
-        raise IsocostError(f"is not valid YAML: {str(error).splitlines()[0]}", where=name, remedy="Check the file's text.") from None
+        raise IsocostError(
+            f"is not valid YAML: {str(error).splitlines()[0]}",
+            where=name,
+            remedy="Check the file's text.",
+        ) from None
     return root
 
 
 def _refuse_depth(text: str, name: str) -> None:
-    """Refuses deep nesting at once; to find it by running out of stack takes seconds. Other mistakes are left to the composer."""
+    """Refuses deep nesting at once.
+
+    To find it by running out of stack takes seconds. Other mistakes are left to the composer.
+    """
     depth = 0
     with suppress(yaml.YAMLError, ValueError):
         for event in yaml.parse(text, Loader=_FAST):
@@ -132,7 +171,8 @@ def construct(text: str, name: str) -> Any:
     """The plain value of a text that ``compose`` has found sound.
 
     Raises:
-        IsocostError: a value that cannot be one: a date that is none, a number of too many digits, a key that is a list.
+        IsocostError: a value that cannot be one: a date that is none, a number of too many digits,
+            a key that is a list.
     """
     try:
         return yaml.safe_load(text)
@@ -140,7 +180,9 @@ def construct(text: str, name: str) -> Any:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         mark = getattr(error, "problem_mark", None)
         place = f"{name} line {mark.line + 1}" if mark is not None else name
-        raise IsocostError(f"is not valid YAML: {problem[:200]}", where=place, remedy="Check the file's text.") from None
+        raise IsocostError(
+            f"is not valid YAML: {problem[:200]}", where=place, remedy="Check the file's text."
+        ) from None
 
 
 def load_plain(path: str | Path, **bounds: Any) -> Any:

@@ -34,7 +34,12 @@ class Progress:
     def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -57,7 +62,12 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
         self._task = self._bar.add_task(self._what, total=self._total, completed=done)
         self._bar.start()
@@ -65,7 +75,9 @@ class Progress:
     def _line(self, done: int, seconds: float) -> str:
         share = done / max(self._total, 1)
         left = seconds / share - seconds if share else None
-        return f"{self._what}: {done:,} of {self._total:,} ({share:.0%})" + ("" if left is None else f", about {_spelled(left)} left")
+        return f"{self._what}: {done:,} of {self._total:,} ({share:.0%})" + (
+            "" if left is None else f", about {_spelled(left)} left"
+        )
 
 
 def _spelled(seconds: float) -> str:

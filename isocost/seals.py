@@ -1,10 +1,13 @@
-"""Stored bytes that prove themselves: JSON whose last key is the checksum of all before it, Parquet that carries its own.
+"""Stored bytes that prove themselves: JSON whose last key is the checksum of all before it, Parquet
+that carries its own.
 
-Lives here: writing and checking of both kinds of seal, and ``Damaged``, which says that stored bytes are not what was written. Not here:
-what the files mean, what becomes of a damaged one (``isocost.refresh`` builds a derived one again, ``isocost.bank`` sets a raw one aside).
+Lives here: writing and checking of both kinds of seal, and ``Damaged``, which says that stored
+bytes are not what was written. Not here: what the files mean, what becomes of a damaged one
+(``isocost.build.refresh`` builds a derived one again, ``isocost.bank`` sets a raw one aside).
 
-A Parquet file carries the SHA-256 of all its bytes in the key ``isocost.sha256`` of its key-value metadata, computed with 64 zeros in the
-place of the digest itself. Page checksums would leave the footer, and with it every column's place and type, unproven.
+A Parquet file carries the SHA-256 of all its bytes in the key ``isocost.sha256`` of its key-value
+metadata, computed with 64 zeros in the place of the digest itself. Page checksums would leave the
+footer, and with it every column's place and type, unproven.
 """
 
 from __future__ import annotations
@@ -17,10 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from isocost.errors import IsocostError
+from isocost.plain_files import open_plain
 
 PARQUET_KEY = b"isocost.sha256"
 SEALED_KEY, SEALED = b"isocost.seal", b"sha256"
-"""Said in the schema's metadata, too: a file that lost the one key to a fault is not taken for one of before there were seals."""
+"""Said in the schema's metadata, too.
+
+A file that lost the one key to a fault is not taken for one of before there were seals.
+"""
 BLANK = b"0" * 64
 _MAGIC = b"PAR1"
 _CHUNK = 1 << 20
@@ -50,7 +57,10 @@ class Damaged(IsocostError):
 
 
 def sealed_json(value: dict[str, Any], **options: Any) -> bytes:
-    """A JSON object with at least one key, its checksum as the last key; options are those of ``json.dumps``."""
+    """A JSON object with at least one key, its checksum as the last key.
+
+    Options are those of ``json.dumps``.
+    """
     return sealed_text(json.dumps(value, **{"indent": 1, "allow_nan": False, **options}))
 
 
@@ -72,9 +82,15 @@ def unsealed_text(data: bytes, where: str, remedy: str = "") -> bytes:
         body = data[:-_JSON_SEAL_BYTES]
         if hashlib.sha256(body).hexdigest().encode() == found[1]:
             return body + b"\n}"
-    elif sum(byte in _HEX for byte in tail[-67:-3]) < 56:  # nothing like a seal, not even a damaged one
+    elif (
+        sum(byte in _HEX for byte in tail[-67:-3]) < 56
+    ):  # nothing like a seal, not even a damaged one
         return data
-    raise Damaged("does not match its own checksum: it was changed after it was written", where=where, remedy=remedy)
+    raise Damaged(
+        "does not match its own checksum: it was changed after it was written",
+        where=where,
+        remedy=remedy,
+    )
 
 
 def unsealed_json(data: bytes, where: str, remedy: str = "") -> Any:
@@ -88,13 +104,17 @@ def unsealed_json(data: bytes, where: str, remedy: str = "") -> Any:
     except Damaged:
         raise
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"cannot be read ({type(error).__name__}: {error})", where=where, remedy=remedy) from None
+        raise Damaged(
+            f"cannot be read ({type(error).__name__}: {error})", where=where, remedy=remedy
+        ) from None
 
 
 def identity(path: Path) -> Identity:
-    """What changes whenever a file is written or replaced: size, time of change, time of change of the inode, inode.
+    """What changes whenever a file is written or replaced: size, time of change, time of change of
+    the inode, inode.
 
-    The third cannot be set back, so that bytes changed under a time that was put back are looked at, too.
+    The third cannot be set back, so that bytes changed under a time that was put back are looked
+    at, too.
     """
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
@@ -102,17 +122,20 @@ def identity(path: Path) -> Identity:
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
-    with path.open("rb") as handle:
+    with open_plain(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def seal_parquet(path: Path) -> None:
-    """Puts the checksum into a Parquet file that was just written with ``PARQUET_KEY`` as ``BLANK``, and makes it durable."""
+    """Puts the checksum into a Parquet file that was just written with ``PARQUET_KEY`` as
+    ``BLANK``, and makes it durable.
+    """
     with path.open("rb+") as handle:
         place = _digest_place(path)
         assert place is not None
         handle.seek(place)
-        assert handle.read(64) == BLANK
+        if handle.read(64) != BLANK:
+            raise ValueError(f"{path} is sealed already")
         handle.seek(0)
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
         handle.seek(place)
@@ -168,14 +191,18 @@ def prove_parquet(path: Path) -> bool:
     except OSError as error:
         raise IsocostError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     if not matches:
-        raise Damaged.of(path, "is damaged: it does not match its own checksum", "`isocost refresh` builds a derived file again")
+        raise Damaged.of(
+            path,
+            "is damaged: it does not match its own checksum",
+            "`isocost refresh` builds a derived file again",
+        )
     _remember(path, now, "own")
     return True
 
 
 def _digest_place(path: Path) -> int | None:
     """Where in the file the digest stands."""
-    with path.open("rb") as handle:
+    with open_plain(path) as handle:
         size = handle.seek(0, os.SEEK_END)
         handle.seek(max(size - 8, 0))
         tail = handle.read(8)
@@ -198,7 +225,7 @@ def _digest_place(path: Path) -> int | None:
 
 def _digest_without(path: Path, place: int) -> bool:
     digest = hashlib.sha256()
-    with path.open("rb") as handle:
+    with open_plain(path) as handle:
         left = place
         while left:
             chunk = handle.read(min(left, _CHUNK))

@@ -1,8 +1,8 @@
 """Runs the SQL files of the project over the stored tables.
 
-Lives here: finding ``sql/`` (in a checkout or in an installed wheel), one in-memory DuckDB connection with a view a table, running
-one file, and finding the damaged file where that fails. Not here: the SQL itself (``sql/``) and the published warehouse
-(``isocost.publish``).
+Lives here: finding ``sql/`` (in a checkout or in an installed wheel), one in-memory DuckDB
+connection with a view a table, running one file, and finding the damaged file where that fails. Not
+here: the SQL itself (``sql/``) and the published warehouse (``isocost.publish``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ _AGAIN = "Run `isocost refresh`: it writes every derived table anew from the ban
 
 
 def sql_root() -> Path:
-    """The folder of SQL files: beside the packages in a checkout, inside ``pipelines`` in a wheel."""
+    """The folder of SQL files.
+
+    Beside the packages in a checkout, inside ``pipelines`` in a wheel.
+    """
     checkout = Path(__file__).resolve().parents[1] / "sql"
     if (checkout / "checks").is_dir():
         return checkout
@@ -38,7 +41,7 @@ def sql_root() -> Path:
 
 
 def sql_files(folder: str) -> list[Path]:
-    """The SQL files of one folder (``out``, ``checks``, ``examples``, ``macros``), sorted by name."""
+    """SQL files of a folder (``out``, ``checks``, ``examples``, ``macros``), sorted by name."""
     return sorted((sql_root() / folder).glob("*.sql"))
 
 
@@ -62,7 +65,9 @@ def macro_files() -> list[Path]:
 
 
 def describe(path: Path) -> str:
-    """The comment at the head of a SQL file, as one text, without the line that names a check's key."""
+    """The comment at the head of a SQL file, as one text, without the line that names a check's
+    key.
+    """
     text = path.read_text(encoding="utf-8")
     head = text.split("\n\n", 1)[0] if text.startswith("--") else ""
     lines = [m.group(1) for m in _HEADER.finditer(head)]
@@ -75,22 +80,36 @@ def quoted(path: Path) -> str:
 
 
 def quoted_file(path: Path) -> str:
-    """A path as a SQL string literal for functions that take patterns: a folder named ``runs[1]`` is no pattern."""
-    return quoted(Path("".join(f"[{character}]" if character in "*?[" else character for character in str(path))))
+    """A path as a SQL string literal for functions that take patterns.
+
+    A folder named ``runs[1]`` is no pattern.
+    """
+    return quoted(
+        Path(
+            "".join(
+                f"[{character}]" if character in "*?[" else character for character in str(path)
+            )
+        )
+    )
 
 
 @contextmanager
-def session(store: Store, *, threads: int = 1, only: Collection[str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def session(
+    store: Store, *, threads: int = 1, only: Collection[str] | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB with one view a core or out table and the project's macros.
 
     With ``only``, core tables hold the rows of these sessions alone.
 
-    A table that has no file yet is an empty table of the right columns, so that SQL runs on a new machine too. A row that the files
-    of several sessions hold is there once, from the first of them, as in ``Store.read``. A table with a damaged file has no view: SQL
-    that reads it fails in ``run_file`` with the file's name, all other SQL runs. One thread, because floating-point sums differ from
-    run to run with more.
+    A table that has no file yet is an empty table of the right columns, so that SQL runs on a new
+    machine too. A row that the files of several sessions hold is there once, from the first of
+    them, as in ``Store.read``. A table with a damaged file has no view: SQL that reads it fails in
+    ``run_file`` with the file's name, all other SQL runs. One thread, because floating-point sums
+    differ from run to run with more.
     """
-    connection = duckdb.connect(":memory:", config={"threads": threads, "autoinstall_known_extensions": False})
+    connection = duckdb.connect(
+        ":memory:", config={"threads": threads, "autoinstall_known_extensions": False}
+    )
     try:
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         known: list[tuple[str, str, str | None]] = []
@@ -99,7 +118,9 @@ def session(store: Store, *, threads: int = 1, only: Collection[str] | None = No
                 continue
             paths = store.files(name)
             if only is not None and table.layer == "core":
-                paths = [path for path in paths if path.stem.removeprefix("session=") in {*only, SHARED}]
+                paths = [
+                    path for path in paths if path.stem.removeprefix("session=") in {*only, SHARED}
+                ]
             if paths:
                 problem = _view(connection, store, table, paths)
                 known += [(name, str(path), problem) for path in paths]
@@ -116,19 +137,32 @@ def session(store: Store, *, threads: int = 1, only: Collection[str] | None = No
 def tables_of(path: Path) -> list[str]:
     """The core and out tables that a SQL file names, sorted."""
     text = path.read_text(encoding="utf-8")
-    return [name for name, table in sorted(all_tables().items()) if table.layer != "raw" and re.search(rf"\b{name}\b", text)]
+    return [
+        name
+        for name, table in sorted(all_tables().items())
+        if table.layer != "raw" and re.search(rf"\b{name}\b", text)
+    ]
 
 
 def columns_of(path: Path, table_name: str) -> list[str]:
-    """The columns of a table that a SQL file may read: those whose names are in it, in the table's order."""
+    """The columns of a table that a SQL file may read.
+
+    Those whose names are in it, in the table's order.
+    """
     text = path.read_text(encoding="utf-8")
-    return [column.name for column in all_tables()[table_name].columns if re.search(rf"\b{column.name}\b", text)]
+    return [
+        column.name
+        for column in all_tables()[table_name].columns
+        if re.search(rf"\b{column.name}\b", text)
+    ]
 
 
 @contextmanager
 def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnection]:
     """As ``session``, over frames in memory: what a SQL file reads, cut to some of its rows."""
-    connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
+    connection = duckdb.connect(
+        ":memory:", config={"threads": 1, "autoinstall_known_extensions": False}
+    )
     try:
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         for name, table in all_tables().items():
@@ -145,12 +179,15 @@ def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnecti
 
 @contextmanager
 def bare(frames: Mapping[str, pl.DataFrame | None]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """As ``over``, with these tables alone and no macros: opening takes milliseconds, which counts with one for every session.
+    """As ``over``, with these tables alone and no macros: opening takes milliseconds, which counts
+    with one for every session.
 
     Args:
         frames: rows by table; a table of no rows where None.
     """
-    connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
+    connection = duckdb.connect(
+        ":memory:", config={"threads": 1, "autoinstall_known_extensions": False}
+    )
     try:
         for name, frame in frames.items():
             if frame is None:
@@ -162,14 +199,20 @@ def bare(frames: Mapping[str, pl.DataFrame | None]) -> Iterator[duckdb.DuckDBPyC
         connection.close()
 
 
-def note_files(connection: duckdb.DuckDBPyConnection, known: Iterable[tuple[str, str, str | None]]) -> None:
-    """Tells a connection, for ``run_file``, which file each table was read from and why it is not there: name, path, problem."""
+def note_files(
+    connection: duckdb.DuckDBPyConnection, known: Iterable[tuple[str, str, str | None]]
+) -> None:
+    """Tells a connection, for ``run_file``, which file each table was read from and why it is not
+    there: name, path, problem.
+    """
     connection.register("_noted", pl.DataFrame(list(known), schema=_FILES, orient="row"))
     connection.execute("CREATE TEMP TABLE _files AS SELECT * FROM _noted")
     connection.unregister("_noted")
 
 
-def _view(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, paths: list[Path]) -> str | None:
+def _view(
+    connection: duckdb.DuckDBPyConnection, store: Store, table: Table, paths: list[Path]
+) -> str | None:
     """Gives a stored table its view, or tells why it has none."""
     try:
         if {read_stamp(path) for path in paths} == {(table.name, table.schema_version)}:
@@ -189,14 +232,18 @@ def rows_of(table: Table, paths: list[Path]) -> str:
         return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
     keys = ", ".join(f'"{key}"' for key in table.keys)
     once = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _path) = 1"
-    return f"SELECT * EXCLUDE (_path) FROM read_parquet([{listed}], hive_partitioning = false, filename = '_path') {once}"
+    return (
+        f"SELECT * EXCLUDE (_path) FROM read_parquet([{listed}], hive_partitioning = false,"
+        f" filename = '_path') {once}"
+    )
 
 
 def run_file(connection: duckdb.DuckDBPyConnection, path: Path) -> pl.DataFrame:
     """The rows of one SQL file, which holds one SELECT.
 
     Raises:
-        IsocostError: DuckDB refuses the file, or a table that it reads is damaged; the message names what is at fault.
+        IsocostError: DuckDB refuses the file, or a table that it reads is damaged; the message
+            names what is at fault.
     """
     text, where = path.read_text(encoding="utf-8"), f"sql/{path.parent.name}/{path.name}"
     try:
@@ -209,9 +256,14 @@ def run_file(connection: duckdb.DuckDBPyConnection, path: Path) -> pl.DataFrame:
 
 
 def _problem(connection: duckdb.DuckDBPyConnection, text: str) -> str | None:
-    """What is wrong with a file of the tables that a query names; DuckDB's own message does not always say which file it was."""
+    """What is wrong with a file of the tables that a query names.
+
+    DuckDB's own message does not always say which file it was.
+    """
     try:
-        known = connection.sql("SELECT table_name, path, problem FROM _files ORDER BY ALL").fetchall()
+        known = connection.sql(
+            "SELECT table_name, path, problem FROM _files ORDER BY ALL"
+        ).fetchall()
     except duckdb.Error:  # no connection of ``session``, or a transaction that failed
         return None
     for name, path, problem in known:

@@ -1,14 +1,15 @@
 """Where tables lie, and how several sessions' files read as one table.
 
-Lives here: the folder layout under one data root, reading and writing of whole tables through ``isocost.schema.parquet``. Not
-here: the raw lake's parts and manifests (``isocost.bank``), building of tables (``isocost.tables``).
+Lives here: the folder layout under one data root, reading and writing of whole tables through
+``isocost.schema.parquet``. Not here: the raw lake's parts and manifests (``isocost.bank``),
+building of tables (``isocost.tables``).
 
 Layout under the root::
 
     lake/raw/...                         the bank (isocost.bank)
     lake/sessions/<session_id>.json      what a session was asked to do
     core/<table>/session=<id>.parquet    core tables, one file a session; session=_ for cards
-    out/<table>/<piece>.parquet          derived tables, one file a piece (``isocost.pieces``): a task, a session, or all
+    out/<table>/<piece>.parquet          derived tables, one file per piece (a task, a session, all)
     core/_made/ out/_made/               what each piece was made from
     warehouse.duckdb  exports/  report/  what people read (isocost.publish)
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,15 +27,18 @@ import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.schema.frames import empty
-from isocost.schema.parquet import read_table, read_tables, write_table
+from isocost.schema.parquet import read_table, read_tables, write_batches, write_table
 from isocost.schema.registry import all_tables
 from isocost.schema.registry import table as table_of
+from isocost.schema.runs import Runs
 
 Reader = Callable[[list[str]], pl.DataFrame]
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
 WHOLE = "all"
 IMPORT_PREFIX = "import-"
+# Bytes of small files that are read together.
+TOGETHER = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,10 @@ class Store:
         raise IsocostError(
             what,
             where=str(self.root),
-            remedy=f"{hint}Name another one with --data or $ISOCOST_DATA; `isocost plan`, `isocost import` and runs make a new one",
+            remedy=(
+                f"{hint}Name another one with --data or $ISOCOST_DATA; `isocost plan`, `isocost"
+                " import` and runs make a new one"
+            ),
         )
 
     def session_file(self, session_id: str) -> Path:
@@ -108,22 +115,39 @@ class Store:
             return self.root / "core" / table_name / f"session={_checked(piece or SHARED)}.parquet"
         if layer == "out":
             return self.root / "out" / table_name / f"{_checked(piece or WHOLE)}.parquet"
-        raise IsocostError(f"{table_name} is kept by the bank, not by the table store", remedy="Use isocost.bank to read raw tables")
+        raise IsocostError(
+            f"{table_name} is kept by the bank, not by the table store",
+            remedy="Use isocost.bank to read raw tables",
+        )
 
     def files(self, table_name: str) -> list[Path]:
         """The existing files of a core or out table, sorted."""
         folder = self.path(table_name).parent
-        return sorted(folder.glob("session=*.parquet" if table_of(table_name).layer == "core" else "[!.]*.parquet"))
+        return sorted(
+            folder.glob(
+                "session=*.parquet" if table_of(table_name).layer == "core" else "[!.]*.parquet"
+            )
+        )
 
-    def write(self, frame: pl.DataFrame, table_name: str, piece: str | None = None) -> Path:
+    def write(self, frame: pl.DataFrame | Runs, table_name: str, piece: str | None = None) -> Path:
         """Writes one file of a table, atomically; see ``isocost.schema.parquet.write_table``."""
-        return write_table(frame, table_name, self.path(table_name, piece))
+        path = self.path(table_name, piece)
+        if isinstance(frame, Runs):
+            write_batches(
+                (batch for some in frame.frames() for batch in some.to_arrow().to_batches()),
+                table_name,
+                path,
+            )
+            return path
+        return write_table(frame, table_name, path)
 
-    def read(self, table_name: str, piece: str | None = None, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def read(
+        self, table_name: str, piece: str | None = None, *, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         """A table: one session's or piece's file, or all of them as one frame in key order.
 
-        A sample or problem that two sessions hold under one key (two sweeps sharing a point) is kept once, from the session that
-        sorts first: the rows mean the same draw.
+        A sample or problem that two sessions hold under one key (two sweeps sharing a point) is
+        kept once, from the session that sorts first: the rows mean the same draw.
 
         Args:
             table_name: the table.
@@ -138,7 +162,12 @@ class Store:
         return _joined(table_name, self.files(table_name), None, columns)
 
     def read_only(
-        self, table_name: str, pieces: Iterable[str], where: pl.Expr | None = None, *, columns: Sequence[str] | None = None
+        self,
+        table_name: str,
+        pieces: Iterable[str],
+        where: pl.Expr | None = None,
+        *,
+        columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         """As ``read`` without a piece, of some pieces and of the rows that a condition holds for.
 
@@ -152,22 +181,51 @@ class Store:
         return _joined(table_name, [path for path in paths if path.exists()], where, columns)
 
     def readers(self, table_name: str, pieces: Iterable[str] | None = None) -> list[Reader]:
-        """One function a piece of an out table, which reads some of its columns: what is too large is read piece by piece.
+        """Functions that read some columns of an out table's pieces: what is too large to be read
+        at once is read in parts.
+
+        Each reads one piece, or several small ones, which then takes a fraction of the time.
 
         Args:
             table_name: the table.
             pieces: only these; one without a file has no rows.
         """
-        paths = self.files(table_name) if pieces is None else [self.path(table_name, piece) for piece in sorted(pieces)]
-        return [partial(_some_columns, path, table_name) for path in paths if path.exists()]
+        paths = (
+            self.files(table_name)
+            if pieces is None
+            else [self.path(table_name, piece) for piece in sorted(pieces)]
+        )
+        return [
+            partial(_some_columns, some, table_name)
+            for some in _together([path for path in paths if path.exists()])
+        ]
 
     def stored_tables(self) -> list[str]:
         """Names of the core and out tables that have at least one file."""
-        return [name for name, table in all_tables().items() if table.layer != "raw" and self.files(name)]
+        return [
+            name
+            for name, table in all_tables().items()
+            if table.layer != "raw" and self.files(name)
+        ]
 
 
-def _some_columns(path: Path, table_name: str, columns: Sequence[str]) -> pl.DataFrame:
-    return read_table(path, table_name, columns=columns)
+def _together(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Files in groups of at most ``TOGETHER`` bytes, or of one."""
+    group: list[Path] = []
+    held = 0
+    for path in paths:
+        size = path.stat().st_size
+        if group and held + size > TOGETHER:
+            yield group
+            group, held = [], 0
+        group.append(path)
+        held += size
+    if group:
+        yield group
+
+
+def _some_columns(paths: Sequence[Path], table_name: str, columns: Sequence[str]) -> pl.DataFrame:
+    return read_tables(paths, table_name, columns=columns)
 
 
 def _roots_in(folder: Path) -> list[str]:
@@ -178,15 +236,24 @@ def _roots_in(folder: Path) -> list[str]:
         return []
 
 
-def _joined(table_name: str, paths: Sequence[Path], where: pl.Expr | None, columns: Sequence[str] | None) -> pl.DataFrame:
-    """The files of a table as one frame: every key once, from the first file that holds it, in the table's order."""
+def _joined(
+    table_name: str, paths: Sequence[Path], where: pl.Expr | None, columns: Sequence[str] | None
+) -> pl.DataFrame:
+    """The files of a table as one frame.
+
+    Every key once, from the first file that holds it, in the table's order.
+    """
     if not paths:
         return empty(table_name) if columns is None else empty(table_name).select(columns)
     if len(paths) == 1:
         return read_table(paths[0], table_name, where, columns=columns)
     definition = table_of(table_name)
     # What tells rows apart and puts them in order is read, too, and left out at the end.
-    needed = None if columns is None else list(dict.fromkeys((*columns, *definition.keys, *definition.sort_order)))
+    needed = (
+        None
+        if columns is None
+        else list(dict.fromkeys((*columns, *definition.keys, *definition.sort_order)))
+    )
     frame = read_tables(paths, table_name, where, columns=needed)
     if definition.layer == "core":  # no two pieces of an out table hold one row
         frame = frame.unique(subset=definition.keys, keep="first", maintain_order=True)
@@ -196,5 +263,7 @@ def _joined(table_name: str, paths: Sequence[Path], where: pl.Expr | None, colum
 
 def _checked(session_id: str) -> str:
     if session_id != SHARED and not SESSION_ID.fullmatch(session_id):
-        raise IsocostError(f"{session_id!r} is no session id", remedy="Use letters, digits and _=.- only")
+        raise IsocostError(
+            f"{session_id!r} is no session id", remedy="Use letters, digits and _=.- only"
+        )
     return session_id

@@ -1,6 +1,8 @@
-"""When the derived tables refresh themselves: after any session's core is new and its blocking checks passed.
+"""When the derived tables refresh themselves: after any session's core is new and its blocking
+checks passed.
 
-Measurements are never automated: a sweep is requested. The sensor that evaluates this is off until switched on in the UI.
+Measurements are never automated: a sweep is requested. The sensor that evaluates this is off until
+switched on in the UI.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ import dagster as dg
 
 _GROUPS = ("out", "publish")
 
-# `eager` waits until every partition exists, which a growing bank never reaches: that guard is dropped.
+# `eager` waits until every partition exists, which a growing bank never reaches: that guard is
+# dropped.
 REFRESH = (
     dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
@@ -20,7 +23,11 @@ def automated(assets: list[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
     """The assets, the derived and published ones with their automation condition."""
     return list(
         dg.map_asset_specs(
-            lambda spec: spec.replace_attributes(automation_condition=REFRESH) if spec.group_name in _GROUPS else spec,
+            lambda spec: (
+                spec.replace_attributes(automation_condition=REFRESH)
+                if spec.group_name in _GROUPS
+                else spec
+            ),
             assets,
         )
     )

@@ -1,6 +1,7 @@
 """The one place where everything is put together.
 
-``build_defs`` is what ``definitions`` calls; tests call it with other resources instead of patching.
+``build_defs`` is what ``definitions`` calls; tests call it with other resources instead of
+patching.
 """
 
 from __future__ import annotations
@@ -51,21 +52,32 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             dg.AutomationConditionSensorDefinition(
                 "refresh_on_new_core",
                 target=dg.AssetSelection.groups("out", "publish"),
-                description="Watches the core tables: when those of a session are new and their blocking checks have passed, the derived "
-                "and published tables are built. Measures nothing.",
+                description=(
+                    "Watches the core tables: when those of a session are new and their blocking"
+                    " checks have passed, the derived and published tables are built. Measures"
+                    " nothing."
+                ),
             ),
         ],
         resources={**default_resources(), **(resource_overrides or {})},
-        # One process a run: a step's own process costs seconds of imports, and the engine already has a process of its own.
+        # One process a run: a step's own process costs seconds of imports, and the engine already
+        # has a process of its own.
         executor=dg.in_process_executor,
     )
 
 
 def _table_checks(assets: list[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
-    """The schema checks: one definition for each asset body that writes core or out tables, one for the raw lake."""
+    """The schema checks.
+
+    One definition for each asset body that writes core or out tables, one for the raw lake.
+    """
     checks = []
     for asset in assets:
-        tables = [name for name in sorted(key.to_user_string() for key in asset.keys) if name in all_tables()]
+        tables = [
+            name
+            for name in sorted(key.to_user_string() for key in asset.keys)
+            if name in all_tables()
+        ]
         if tables:
             checks.append(schema_checks(tables))
     return checks

@@ -13,8 +13,12 @@ _CORE_AND_DOWN = dg.AssetSelection.groups("core", "out", "publish")
 
 sweep_job = dg.define_asset_job(
     "sweep",
-    selection=dg.AssetSelection.assets("raw_generations", "raw_steps", "raw_telemetry") | _CORE_AND_DOWN,
-    description="One engine session from generation to the published tables. Samples already banked are not generated again.",
+    selection=dg.AssetSelection.assets("raw_generations", "raw_steps", "raw_telemetry")
+    | _CORE_AND_DOWN,
+    description=(
+        "One engine session from generation to the published tables. Samples already banked are not"
+        " generated again."
+    ),
     tags={"isocost/measures": "true", MAKES_ROOT: "true"},
 )
 

@@ -1,7 +1,8 @@
 """Runs a sweep file through Dagster from the terminal: ``python -m pipelines.run SWEEP.yaml``.
 
-Plans the sweep, registers its sessions, executes the job ``sweep`` for each in this process on the instance of ``DAGSTER_HOME``, tells
-every finished step, and ends with the frontier. What the steps do is in ``assets``.
+Plans the sweep, registers its sessions, executes the job ``sweep`` for each in this process on the
+instance of ``DAGSTER_HOME``, tells every finished step, and ends with the frontier. What the steps
+do is in ``assets``.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from dagster._core.execution import compute_logs
 
 from assets.partitions import sessions
 from assets.resources import default_root
-from isocost import refresh
-from isocost.errors import IsocostError
+from isocost.build import refresh
+from isocost.errors import IsocostError, PartialError
 from isocost.store import Store
 
 PROCESS_TAG = "isocost/process"
@@ -39,7 +40,13 @@ _INTERRUPTED = "interrupted; what was finished is sealed, run the same command a
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one sweep; 0 when every session succeeded, 1 when one failed, 2 when the sweep file is at fault, 130 when interrupted."""
+    """Runs one sweep.
+
+    Returns:
+        0 when every session succeeded, 1 when one failed, 2 when the sweep file is at fault, 3 when
+        something was left out of the tables or refused by a rule and all else was done, 130 when
+        interrupted.
+    """
     try:
         return _main(argv)
     except (KeyboardInterrupt, DagsterExecutionInterruptedError):
@@ -48,7 +55,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=(__doc__ or "").splitlines()[0].replace("``", ""))
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.run",
+        description=(__doc__ or "").splitlines()[0].replace("``", ""),
+    )
     parser.add_argument("sweep", type=Path, help="sweep file (YAML)")
     arguments = parser.parse_args(argv)
     store = Store(default_root())
@@ -59,36 +69,60 @@ def _main(argv: list[str] | None) -> int:
         return 2
     home = os.environ.get("DAGSTER_HOME")
     if not home:
-        print("error: DAGSTER_HOME is not set. `make demo` sets it; else name an absolute folder for runs and history", file=sys.stderr)
+        print(
+            "error: DAGSTER_HOME is not set. `make demo` sets it; else name an absolute folder for"
+            " runs and history",
+            file=sys.stderr,
+        )
         return 2
     try:
         if not Path(home).is_absolute():
             raise OSError(errno.EINVAL, "it must be an absolute path")
         Path(home).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        print(f"error: DAGSTER_HOME={home} cannot be used: {error.strerror}. Name a folder that can be written", file=sys.stderr)
+        print(
+            f"error: DAGSTER_HOME={home} cannot be used: {error.strerror}. Name a folder that can"
+            " be written",
+            file=sys.stderr,
+        )
         return 2
-    # Notes of Dagster's to its own developers (previews, supersessions) are not for the person at this terminal.
+    # Notes of Dagster's to its own developers (previews, supersessions) are not for the person at
+    # this terminal.
     warnings.filterwarnings("ignore", module="dagster")
-    from pipelines.definitions import defs  # after the sweep file is known to be good: loading takes seconds
+    from pipelines.definitions import (
+        defs,
+    )  # after the sweep file is known to be good: loading takes seconds
 
     keep_interrupts_from_watchers()
-    started = time.monotonic()
+    started, is_whole = time.monotonic(), True
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
         instance.add_dynamic_partitions(sessions.name, planned)
         for session_id in planned:
-            if not _run_session(defs, instance, session_id, is_last=session_id == planned[-1]):
-                print(f"\nNothing already measured is lost; run the same command again to go on. History: {home}", file=sys.stderr)
+            done = _run_session(defs, instance, session_id, is_last=session_id == planned[-1])
+            if not done.success:
+                print(
+                    "\nNothing already measured is lost; run the same command again to go on."
+                    f" History: {home}",
+                    file=sys.stderr,
+                )
                 return 1
+            is_whole &= not any(_is_fault(check) for check in done.get_asset_check_evaluations())
     print(f"\n{len(planned)} session(s) through Dagster in {time.monotonic() - started:.0f} s")
     from isocost.publish.terminal import show  # altair and rich are not needed before
 
     show(store, sessions=planned)
-    return 0
+    return 0 if is_whole else PartialError.exit_code
 
 
-def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id: str, *, is_last: bool) -> bool:
+def _is_fault(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether a check that stopped nothing says that something is missing; a warning does not."""
+    return not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+
+
+def _run_session(
+    defs: dg.Definitions, instance: dg.DagsterInstance, session_id: str, *, is_last: bool
+) -> dg.ExecuteInProcessResult:
     """One run of the job; derived tables are built by the last session's run only, once for all."""
     run_id = str(uuid4())
     print(f"session {session_id}  (Dagster run {run_id[:8]})", flush=True)
@@ -111,30 +145,40 @@ def _run_session(defs: dg.Definitions, instance: dg.DagsterInstance, session_id:
     for check in done.get_asset_check_evaluations():
         if not check.passed:
             print(
-                f"check {check.severity.value}: {check.asset_key.to_user_string()}/{check.check_name}: {check.description}", file=sys.stderr
+                f"check {check.severity.value}:"
+                f" {check.asset_key.to_user_string()}/{check.check_name}: {check.description}",
+                file=sys.stderr,
             )
-    return done.success
+    return done
 
 
 def keep_interrupts_from_watchers() -> None:
-    """Puts the processes that show Dagster's logs at this terminal into process groups of their own.
+    """Puts the processes that show Dagster's logs at this terminal into process groups of their
+    own.
 
-    Ctrl-C reaches the whole group of the terminal; they end with this process anyhow, and would only print a stack trace each. Dagster has
-    no setting for it.
+    Ctrl-C reaches the whole group of the terminal; they end with this process anyhow, and would
+    only print a stack trace each. Dagster has no setting for it.
     """
-    compute_logs.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": partial(subprocess.Popen, process_group=0)})
+    compute_logs.subprocess = SimpleNamespace(
+        **{**vars(subprocess), "Popen": partial(subprocess.Popen, process_group=0)}
+    )
 
 
 def own_process() -> str:
-    """This process as ``pid/start``, where start is the kernel's tick of its birth: a pid alone may be given to another process."""
+    """This process as ``pid/start``, where start is the kernel's tick of its birth.
+
+    A pid alone may be given to another process.
+    """
     return f"{os.getpid()}/{_started(os.getpid())}"
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Fails the runs of terminals that were killed and frees their measurement slots; returns their ids.
+    """Fails the runs of terminals that were killed and frees their measurement slots; returns their
+    ids.
 
-    A run that dies with its process stays "started" and keeps its slot in the concurrency pool: without this the next run would wait for it
-    for ever, since no daemon watches runs that a terminal executes.
+    A run that dies with its process stays "started" and keeps its slot in the concurrency pool:
+    without this the next run would wait for it for ever, since no daemon watches runs that a
+    terminal executes.
     """
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     closed = []
@@ -167,7 +211,9 @@ def _raw_and_core(defs: dg.Definitions) -> list[dg.AssetKey]:
 
 
 def _is_interrupt(event: dg.DagsterEvent) -> bool:
-    """Whether an interrupt is behind a step's failure, also one after which the payload took longer to end than Dagster waits."""
+    """Whether an interrupt is behind a step's failure, also one after which the payload took longer
+    to end than Dagster waits.
+    """
     found, names = [event.step_failure_data.error], set()
     while found:
         if (error := found.pop()) is not None:
@@ -180,7 +226,11 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error and error.cause:
         error = error.cause
-    text = (event.step_failure_data.user_failure_data.description if event.step_failure_data.user_failure_data else None) or ""
+    text = (
+        event.step_failure_data.user_failure_data.description
+        if event.step_failure_data.user_failure_data
+        else None
+    ) or ""
     return text or (error.message.strip() if error else "unknown")
 
 
@@ -195,7 +245,9 @@ def _told(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
             last = stop.wait(0.5)
             if not instance.has_run(run_id):
                 continue
-            page = instance.get_records_for_run(run_id, cursor=cursor, of_type=dg.DagsterEventType.STEP_SUCCESS)
+            page = instance.get_records_for_run(
+                run_id, cursor=cursor, of_type=dg.DagsterEventType.STEP_SUCCESS
+            )
             cursor = page.cursor
             for record in page.records:
                 event = record.event_log_entry.dagster_event

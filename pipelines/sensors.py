@@ -1,12 +1,13 @@
-"""Two watched folders: sweep files to measure, other tools' results to bring in. Off until switched on in the UI.
+"""Two watched folders: sweep files to measure, other tools' results to bring in. Off until switched
+on in the UI.
 
-A sensor only registers sessions and requests runs; planning is in ``isocost.refresh``, importing in ``isocost.bank.importers``.
+A sensor only registers sessions and requests runs; planning is in ``isocost.build.refresh``,
+importing in ``isocost.importers``.
 """
 
 import hashlib
 import json
 import os
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -14,8 +15,9 @@ import dagster as dg
 from assets.partitions import sessions
 from assets.raw import ImportConfig
 from assets.resources import StoreResource
-from isocost import refresh
+from isocost.build import refresh
 from isocost.errors import IsocostError, one_source
+from isocost.importers.reading import entries_of
 from isocost.intake import source_key
 from isocost.plain_files import load_plain, read_plain
 from pipelines.jobs import import_job, sweep_job
@@ -26,13 +28,14 @@ SIDECAR = ".import.yaml"
 AT_FAULT_TAG = "isocost/files_at_fault"
 """Tag of a run that was requested beside files with a mistake: what is wrong with them."""
 _TAG_LENGTH = 1000
-MOST_FILES = 100_000
 MOST_SECONDS = 1.0
 """Looking at what one sidecar names takes no longer: a tick looks at all of them."""
 
 
 def _folder(variable: str, name: str) -> Path:
-    return Path(os.environ.get(variable) or Path(os.environ.get("ISOCOST_DATA") or "data") / name).resolve()
+    return Path(
+        os.environ.get(variable) or Path(os.environ.get("ISOCOST_DATA") or "data") / name
+    ).resolve()
 
 
 def sweeps_folder() -> Path:
@@ -41,7 +44,10 @@ def sweeps_folder() -> Path:
 
 
 def inbox_folder() -> Path:
-    """The watched folder of results to import: ``$ISOCOST_INBOX``, or ``inbox`` under the data root."""
+    """The watched folder of results to import.
+
+    ``$ISOCOST_INBOX``, or ``inbox`` under the data root.
+    """
     return _folder(INBOX_VARIABLE, "inbox")
 
 
@@ -49,13 +55,19 @@ def inbox_folder() -> Path:
     name="sweep_folder",
     job=sweep_job,
     minimum_interval_seconds=30,
-    description=f"Watches {sweeps_folder()} (${SWEEPS_VARIABLE}, else `sweeps` in the data root). A new or changed sweep file is planned "
-    "and measured, one run a session. A file with a mistake is named in the tick, with its line, and holds up no other.",
+    description=(
+        f"Watches {sweeps_folder()} (${SWEEPS_VARIABLE}, else `sweeps` in the data root). A new or"
+        " changed sweep file is planned and measured, one run a session. A file with a mistake is"
+        " named in the tick, with its line, and holds up no other."
+    ),
 )
-def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> dg.SensorResult | dg.SkipReason:
+def sweep_folder(
+    context: dg.SensorEvaluationContext, store: StoreResource
+) -> dg.SensorResult | dg.SkipReason:
     """Plans every new or changed sweep file and requests one run a session.
 
-    A file with a mistake is named in the tick and tried again when it changes; the other files are not held up.
+    A file with a mistake is named in the tick and tried again when it changes; the other files are
+    not held up.
     """
     place, requests, told = store.open(), [], []
     files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
@@ -68,7 +80,10 @@ def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> d
             told.append(str(error))
             continue
         tags = {"isocost/sweep_file": path.name}
-        requests += [dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, tags=tags) for key in planned]
+        requests += [
+            dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, tags=tags)
+            for key in planned
+        ]
     return _evaluated(context, requests, told, nothing=f"no sweep file in {sweeps_folder()}")
 
 
@@ -76,14 +91,18 @@ def sweep_folder(context: dg.SensorEvaluationContext, store: StoreResource) -> d
     name="inbox_folder",
     job=import_job,
     minimum_interval_seconds=30,
-    description=f"Watches {inbox_folder()} (${INBOX_VARIABLE}, else `inbox` in the data root) for NAME{SIDECAR}, which says what the "
-    "results beside it are. They are imported when either changes. A sidecar with a mistake is named in the tick and holds up no other.",
+    description=(
+        f"Watches {inbox_folder()} (${INBOX_VARIABLE}, else `inbox` in the data root) for"
+        f" NAME{SIDECAR}, which says what the results beside it are. They are imported when either"
+        " changes. A sidecar with a mistake is named in the tick and holds up no other."
+    ),
 )
 def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Requests an import for every ``NAME.import.yaml`` in the inbox.
 
-    The sidecar says what the file beside it is: ``format``, ``path`` (relative to the sidecar), and ``provenance``, ``unknown`` or
-    ``mapping`` where the format needs them. Write the data first and the sidecar last.
+    The sidecar says what the file beside it is: ``format``, ``path`` (relative to the sidecar), and
+    ``provenance``, ``unknown`` or ``mapping`` where the format needs them. Write the data first and
+    the sidecar last.
     """
     requests, told = [], []
     for sidecar in sorted(inbox_folder().glob(f"*{SIDECAR}")):
@@ -95,24 +114,35 @@ def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReaso
             continue
         key = source_key(sidecar.name.removesuffix(SIDECAR))
         run_config = dg.RunConfig(ops={"raw_imports": config})
-        requests.append(dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, run_config=run_config))
+        requests.append(
+            dg.RunRequest(run_key=f"{key}:{digest}", partition_key=key, run_config=run_config)
+        )
     return _evaluated(context, requests, told, nothing=f"no *{SIDECAR} in {inbox_folder()}")
 
 
 def _evaluated(
-    context: dg.SensorEvaluationContext, requests: list[dg.RunRequest], told: list[str], *, nothing: str
+    context: dg.SensorEvaluationContext,
+    requests: list[dg.RunRequest],
+    told: list[str],
+    *,
+    nothing: str,
 ) -> dg.SensorResult | dg.SkipReason:
     """What a tick comes to: runs for what is new, and every mistake said.
 
-    A tick that requests runs has no message in Dagster: mistakes are in its log and, as a tag, on the runs that it requests. The next
-    tick has nothing new to request, since the cursor knows what was, and shows the mistakes as its message for as long as they are there.
+    A tick that requests runs has no message in Dagster: mistakes are in its log and, as a tag, on
+    the runs that it requests. The next tick has nothing new to request, since the cursor knows what
+    was, and shows the mistakes as its message for as long as they are there.
     """
     for mistake in told:
         context.log.error(mistake)
     before = set(json.loads(context.cursor)) if context.cursor else set()
     fresh = [request for request in requests if request.run_key not in before]
     if not fresh:
-        unchanged = f"{len(requests)} runs were requested before and nothing has changed since" if requests else nothing
+        unchanged = (
+            f"{len(requests)} runs were requested before and nothing has changed since"
+            if requests
+            else nothing
+        )
         return dg.SkipReason("; ".join(told) or unchanged)
     if told:
         beside = {AT_FAULT_TAG: "; ".join(told)[:_TAG_LENGTH]}
@@ -132,14 +162,18 @@ def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
     extra = sorted(str(key) for key in told.keys() - ImportConfig.model_fields.keys())
     if extra:
         known = ", ".join(sorted(ImportConfig.model_fields))
-        raise IsocostError(f"has the unknown key {extra[0]!r}", where=str(sidecar), remedy=f"Known keys: {known}")
+        raise IsocostError(
+            f"has the unknown key {extra[0]!r}", where=str(sidecar), remedy=f"Known keys: {known}"
+        )
     try:
         config = ImportConfig(**{**told, "path": str(told["path"])})
     except ValueError as error:
-        raise IsocostError(f"has a value of the wrong kind ({error})", where=str(sidecar)) from error
+        raise IsocostError(
+            f"has a value of the wrong kind ({error})", where=str(sidecar)
+        ) from error
     data = _data(sidecar, config.path)
     digest = hashlib.sha256(read_plain(sidecar))
-    for file in watched_files(data, where=str(sidecar)):
+    for file in entries_of(data, where=str(sidecar), seconds=MOST_SECONDS):
         status = file.stat()
         digest.update(f"{file}:{status.st_size}:{status.st_mtime_ns}".encode())
     return config.model_copy(update={"path": str(data)}), digest.hexdigest()[:16]
@@ -150,27 +184,14 @@ def _data(sidecar: Path, path: str) -> Path:
     try:
         data = (sidecar.parent / path).resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it leads in a circle of links, or is no path"
-        raise IsocostError(f"{path[:200]} cannot be read: {why}", where=where, remedy="Name a file or folder beside the sidecar") from None
+        why = (
+            error.strerror
+            if isinstance(error, OSError)
+            else "it leads in a circle of links, or is no path"
+        )
+        raise IsocostError(
+            f"{path[:200]} cannot be read: {why}",
+            where=where,
+            remedy="Name a file or folder beside the sidecar",
+        ) from None
     return data
-
-
-def watched_files(data: Path, *, where: str) -> list[Path]:
-    """The files of what a sidecar names, sorted; those of a folder without following links.
-
-    Raises:
-        IsocostError: it is of the system (/proc, /sys, /dev), holds a pipe or device, or more files than can be looked at every tick.
-    """
-    if data.is_relative_to("/proc") or data.is_relative_to("/sys") or data.is_relative_to("/dev") or data == Path("/"):
-        raise IsocostError(f"path names {data}, which holds no results", where=where, remedy="Name a file or folder of results")
-    found, begun = [], time.monotonic()
-    for folder, _, names in os.walk(data) if data.is_dir() else [(data.parent, (), (data.name,))]:
-        found += [Path(folder) / name for name in names]
-        if len(found) > MOST_FILES or time.monotonic() - begun > MOST_SECONDS:
-            remedy = "Name the folder of one tool's results, or put a copy of it beside the sidecar"
-            raise IsocostError(f"path names {data}, which holds more files than can be watched", where=where, remedy=remedy)
-    found = sorted(path for path in found if path.exists())  # a link to nothing is no data
-    odd = next((path for path in found if not path.is_file()), None)
-    if odd is not None:
-        raise IsocostError(f"{odd} is a pipe, socket or device, no file", where=where, remedy="Name a file or folder of results")
-    return found

@@ -1,8 +1,9 @@
 """Where PyTorch comes from: the CPU build wherever it is, else the ordinary build.
 
-The CPU build (local version ``+cpu``) is not on the ordinary package index. It is looked for where pip is configured to look, then on
-PyTorch's own index, which is named here and nowhere else in the project. The ordinary build, with the CUDA libraries without which it does
-not import, comes last: it needs no GPU, only space.
+The CPU build (local version ``+cpu``) is not on the ordinary package index. It is looked for where
+pip is configured to look, then on PyTorch's own index, which is named here and nowhere else in the
+project. The ordinary build, with the CUDA libraries without which it does not import, comes last:
+it needs no GPU, only space.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pip_runs import ABSENT, DISK, NETWORK, Outcome, hide_password, pip
 
 INDEX_VARIABLE = "ISOCOST_TORCH_INDEX"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-ORDINARY_BYTES = 8_800_000_000  # of the whole environment with the ordinary build, and what is fetched on the way
+# Of the whole environment with the ordinary build, and what is fetched on the way.
+ORDINARY_BYTES = 8_800_000_000
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Source:
     Attributes:
         name: in words.
         arguments: what pip is asked to install from there.
-        bytes_needed: for the whole environment, downloads included; 0 when no more than is checked already.
+        bytes_needed: for the whole environment, downloads included; 0 when no more than is checked
+            already.
     """
 
     name: str
@@ -43,9 +46,17 @@ def sources(version: str, cuda: dict[str, str]) -> list[Source]:
     cpu = f"torch=={version}+cpu"
     return [
         Source("the places that pip is configured to look in (CPU build)", (cpu,)),
-        # Few retries: there is one more place, and the first one told already whether there is a network at all.
-        Source(f"PyTorch's index {hide_password(index)} (CPU build)", ("--retries", "2", "--index-url", index, cpu)),
-        Source("the ordinary build with CUDA libraries", (f"torch=={version}", *(f"{n}=={v}" for n, v in cuda.items())), ORDINARY_BYTES),
+        # Few retries: there is one more place, and the first one told already whether there is a
+        # network at all.
+        Source(
+            f"PyTorch's index {hide_password(index)} (CPU build)",
+            ("--retries", "2", "--index-url", index, cpu),
+        ),
+        Source(
+            "the ordinary build with CUDA libraries",
+            (f"torch=={version}", *(f"{n}=={v}" for n, v in cuda.items())),
+            ORDINARY_BYTES,
+        ),
     ]
 
 
@@ -74,7 +85,9 @@ def install(
         NoPyTorch: no source had it.
     """
     found = have.get("torch")
-    if found == f"{version}+cpu" or (found == version and all(have.get(name) == pin for name, pin in cuda.items())):
+    if found == f"{version}+cpu" or (
+        found == version and all(have.get(name) == pin for name, pin in cuda.items())
+    ):
         return
     asked = sources(version, cuda)
     if found == version:  # begun with the ordinary build: go on with it
@@ -83,10 +96,22 @@ def install(
     for source in asked:
         say(f"PyTorch {version}: {source.name}")
         if source.bytes_needed and (space := room()) < source.bytes_needed:
-            need = f"needs {source.bytes_needed / 1e9:.1f} GB of disk in all, there are {space / 1e9:.1f} GB"
+            need = (
+                f"needs {source.bytes_needed / 1e9:.1f} GB of disk in all, there are"
+                f" {space / 1e9:.1f} GB"
+            )
             said.append((source, need, "Free space, or name another disk with VENV= and TMPDIR=."))
             continue
-        done = pip(python, "install", "--no-deps", "--only-binary", ":all:", *source.arguments, say=say, keep_open=keep_open)
+        done = pip(
+            python,
+            "install",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            *source.arguments,
+            say=say,
+            keep_open=keep_open,
+        )
         if done.ok:
             return
         said.append((source, _told(done), done.remedy))

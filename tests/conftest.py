@@ -9,7 +9,9 @@ import pytest
 from hypothesis import settings
 
 # The same examples every time where a verdict hangs on the run; new ones on every run elsewhere.
-settings.register_profile("here", deadline=None)  # speed is for the benchmarks: other work on the machine is no failure
+settings.register_profile(
+    "here", deadline=None
+)  # speed is for the benchmarks: other work on the machine is no failure
 settings.register_profile("ci", derandomize=True, database=None, deadline=None)
 settings.load_profile("here")
 if os.environ.get("CI"):
@@ -27,7 +29,9 @@ def repo() -> Path:
 def shared_data() -> Path:
     folder = REPO.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("other people's results are missing: no folder ../shared/data beside the checkout")
+        pytest.skip(
+            "other people's results are missing: no folder ../shared/data beside the checkout"
+        )
     return folder
 
 
@@ -35,5 +39,7 @@ def shared_data() -> Path:
 def shared_cases() -> Path:
     folder = REPO.parent / "shared" / "cases"
     if not folder.is_dir():
-        pytest.skip("inputs on which something went wrong are missing: no folder ../shared/cases beside the checkout")
+        pytest.skip(
+            "inputs on which something went wrong are missing: no folder ../shared/cases beside the checkout"
+        )
     return folder

@@ -1,4 +1,7 @@
-"""A small server with OpenAI's chat interface on loopback, for tests: it adds two numbers, sometimes wrongly, with log-probabilities."""
+"""A small server with OpenAI's chat interface on loopback, for tests.
+
+It adds two numbers, sometimes wrongly, with log-probabilities.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/v1/models":
-            return self._send({"data": [{"id": "adder", "owned_by": "tests", "max_model_len": 128}]})
+            return self._send(
+                {"data": [{"id": "adder", "owned_by": "tests", "max_model_len": 128}]}
+            )
         if self.path == "/version" and self.server.version:
             return self._send({"version": self.server.version})
         self.send_error(404)
@@ -32,11 +37,21 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_error(400, "refused on purpose")
         said = _answer(body["messages"][-1]["content"], number)
         events = [
-            {"choices": [{"delta": {"content": piece}, "logprobs": {"content": [_logprob(piece)]}, "finish_reason": None}]}
+            {
+                "choices": [
+                    {
+                        "delta": {"content": piece},
+                        "logprobs": {"content": [_logprob(piece)]},
+                        "finish_reason": None,
+                    }
+                ]
+            }
             for piece in said
         ]
         events.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
-        events.append({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": len(said)}})
+        events.append(
+            {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": len(said)}}
+        )
         text = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
         return self._write(text.encode(), "text/event-stream")
 
@@ -59,16 +74,26 @@ def _answer(question: str, number: int) -> list[str]:
 
 
 def _logprob(piece: str) -> dict[str, object]:
-    return {"token": piece, "logprob": -0.5, "top_logprobs": [{"logprob": -0.5}, {"logprob": -1.5}, {"logprob": -3.0}]}
+    return {
+        "token": piece,
+        "logprob": -0.5,
+        "top_logprobs": [{"logprob": -0.5}, {"logprob": -1.5}, {"logprob": -3.0}],
+    }
 
 
 @contextmanager
 def serving(*, version: str | None = None) -> Iterator[ThreadingHTTPServer]:
-    """A running server; ``url`` is its interface, ``asked`` counts requests, those whose number is in ``refused`` get HTTP 400."""
+    """A running server.
+
+    ``url`` is its interface, ``asked`` counts requests, those whose number is in ``refused`` get
+    HTTP 400.
+    """
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.version, server.asked, server.refused, server.lock = version, 0, set(), threading.Lock()
     server.url = f"http://127.0.0.1:{server.server_port}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    )
     thread.start()
     try:
         yield server

@@ -1,4 +1,7 @@
-"""A server on loopback that misbehaves as it is told, for tests. Raw sockets: no library keeps it from anything."""
+"""A server on loopback that misbehaves as it is told, for tests.
+
+Raw sockets: no library keeps it from anything.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,40 @@ from typing import Any
 KEY = "sk-HIDDEN-0123456789"
 
 
-def events(*, text: str = "42", finish: Any = "stop", usage: Any = None, logprob: Any = -0.5, **choice: Any) -> list[dict[str, Any]]:
+def events(
+    *, text: str = "42", finish: Any = "stop", usage: Any = None, logprob: Any = -0.5, **choice: Any
+) -> list[dict[str, Any]]:
     """A good answer of two tokens, or one with other values in it."""
-    item = {"token": "4", "logprob": logprob, "top_logprobs": [{"logprob": logprob}, {"logprob": -3.0}]}
-    piece = {"index": 0, "delta": {"content": text}, "finish_reason": None, "logprobs": {"content": [item]}} | choice
+    item = {
+        "token": "4",
+        "logprob": logprob,
+        "top_logprobs": [{"logprob": logprob}, {"logprob": -3.0}],
+    }
+    piece = {
+        "index": 0,
+        "delta": {"content": text},
+        "finish_reason": None,
+        "logprobs": {"content": [item]},
+    } | choice
     usage = {"prompt_tokens": 20, "completion_tokens": 2} if usage is None else usage
-    return [{"choices": [piece]}, {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}, {"choices": [], "usage": usage}]
+    return [
+        {"choices": [piece]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]},
+        {"choices": [], "usage": usage},
+    ]
 
 
 def stream(*said: Any) -> bytes:
     """Events as a whole response; bytes are sent as they are."""
-    lines = [item if isinstance(item, bytes) else b"data: " + json.dumps(item).encode() + b"\n\n" for item in said]
-    return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + b"".join(lines) + b"data: [DONE]\n\n"
+    lines = [
+        item if isinstance(item, bytes) else b"data: " + json.dumps(item).encode() + b"\n\n"
+        for item in said
+    ]
+    return (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+        + b"".join(lines)
+        + b"data: [DONE]\n\n"
+    )
 
 
 def refusal(code: int, body: str = "no", **headers: str) -> bytes:
@@ -37,8 +62,39 @@ def refusal(code: int, body: str = "no", **headers: str) -> bytes:
 
 def hostile(draw: random.Random) -> Any:
     """A value that no field of an answer should have."""
-    plain = [None, True, 0, -1, 2**31, 2**62, 10**30, 2.5, -1e308, 1e308, float("nan"), float("inf"), "", "7", "\ud83d", "a\x00b", KEY]
-    return draw.choice([*plain, [], {}, [1], {"a": [1]}, [None], [{}], {"content": [{"logprob": "x"}]}, "stop", "x" * 1000])
+    plain = [
+        None,
+        True,
+        0,
+        -1,
+        2**31,
+        2**62,
+        10**30,
+        2.5,
+        -1e308,
+        1e308,
+        float("nan"),
+        float("inf"),
+        "",
+        "7",
+        "\ud83d",
+        "a\x00b",
+        KEY,
+    ]
+    return draw.choice(
+        [
+            *plain,
+            [],
+            {},
+            [1],
+            {"a": [1]},
+            [None],
+            [{}],
+            {"content": [{"logprob": "x"}]},
+            "stop",
+            "x" * 1000,
+        ]
+    )
 
 
 def drawn_answer(seed: int) -> bytes:
@@ -54,7 +110,9 @@ def drawn_answer(seed: int) -> bytes:
         return body[: draw.randrange(len(body))]
     if kind == 1:
         at = draw.randrange(60, len(body))
-        return body[:at] + bytes(draw.randrange(256) for _ in range(draw.randint(1, 20))) + body[at:]
+        return (
+            body[:at] + bytes(draw.randrange(256) for _ in range(draw.randint(1, 20))) + body[at:]
+        )
     if kind == 2:
         return body.replace(b'{"choices"', b'{"choices": [], "choices"', 1)
     if kind == 3:
@@ -63,7 +121,13 @@ def drawn_answer(seed: int) -> bytes:
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [path, *(place for key, item in inner for place in _places(item, (*path, key)))]
 
 
@@ -74,7 +138,10 @@ def _set(value: Any, path: tuple[Any, ...], new: Any) -> None:
 
 
 class Hostile:
-    """What the server does: `answer` gets the connection, the number of the request and the request as text."""
+    """What the server does.
+
+    `answer` gets the connection, the number of the request and the request as text.
+    """
 
     def __init__(self, answer: Callable[[socket.socket, int, str], bytes | None]) -> None:
         self.answer, self.asked, self.lock = answer, 0, threading.Lock()
@@ -98,7 +165,14 @@ class Hostile:
             while b"\r\n\r\n" not in request:
                 request += connection.recv(65536)
             head, _, body = request.partition(b"\r\n\r\n")
-            length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+            length = next(
+                (
+                    int(line[15:])
+                    for line in head.split(b"\r\n")
+                    if line.lower().startswith(b"content-length:")
+                ),
+                0,
+            )
             while len(body) < length:
                 body += connection.recv(65536)
             if head.startswith(b"GET"):
@@ -119,7 +193,9 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
-def drip(connection: socket.socket, piece: bytes, every_s: float = 0.02, seconds: float = 5.0) -> None:
+def drip(
+    connection: socket.socket, piece: bytes, every_s: float = 0.02, seconds: float = 5.0
+) -> None:
     """Sends a piece again and again until nobody listens."""
     end = time.monotonic() + seconds
     with suppress(OSError):

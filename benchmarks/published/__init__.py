@@ -1,1 +1,3 @@
-"""Published results of other projects, imported in their published form with a mapping file each, and their figures beside ours."""
+"""Published results of other projects, imported in their published form with a mapping file each,
+and their figures beside ours.
+"""

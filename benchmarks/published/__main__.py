@@ -1,7 +1,9 @@
-"""``python -m benchmarks.published FOLDER``: published figures beside ours, each file imported as it was published.
+"""``python -m benchmarks.published FOLDER``: published figures beside ours, each file imported as
+it was published.
 
-The folder holds the repositories by name: BIG-Bench-Hard, tree-of-thought-llm, Program-of-Thoughts, ToRA, ESC. What is not there is
-skipped by name. ``--write`` puts the table where docs/results keeps it.
+The folder holds the repositories by name: BIG-Bench-Hard, tree-of-thought-llm, Program-of-Thoughts,
+ToRA, ESC. What is not there is skipped by name. ``--write`` puts the table where docs/results keeps
+it.
 """
 
 from __future__ import annotations
@@ -16,14 +18,31 @@ from typing import Any
 import polars as pl
 
 from benchmarks.published.sets import ANY, MEAN, Figure, Published, published
-from isocost import refresh
+from isocost.build import refresh
 from isocost.errors import IsocostError
 from isocost.store import Store
 
 HOME = Path(__file__).resolve().parent
 TABLE = HOME.parents[1] / "docs" / "results" / "published_imports.csv"
-PROVENANCE = {"model": "as published", "task_version": "1", "prompt": "as published", "sampling": "as published"}
-COLUMNS = ("project", "file", "judged_by", "measure", "published", "where", "ours", "difference", "samples", "problems", "note")
+PROVENANCE = {
+    "model": "as published",
+    "task_version": "1",
+    "prompt": "as published",
+    "sampling": "as published",
+}
+COLUMNS = (
+    "project",
+    "file",
+    "judged_by",
+    "measure",
+    "published",
+    "where",
+    "ours",
+    "difference",
+    "samples",
+    "problems",
+    "note",
+)
 
 
 def measured(one: Published, path: Path, store: Store, number: int) -> pl.DataFrame:
@@ -46,7 +65,11 @@ def line(one: Published, figure: Figure, samples: pl.DataFrame) -> dict[str, Any
     """One figure of theirs and the same of ours, in percent."""
     valid = samples.filter("is_valid")
     problems = valid.group_by("problem_id").agg(pl.col("correct").any())
-    counted = valid["correct"].cast(pl.Float64) if figure.measure == MEAN else problems["correct"].cast(pl.Float64)
+    counted = (
+        valid["correct"].cast(pl.Float64)
+        if figure.measure == MEAN
+        else problems["correct"].cast(pl.Float64)
+    )
     ours = 100 * float(counted.mean())
     theirs = figure.value
     return {
@@ -67,8 +90,12 @@ def line(one: Published, figure: Figure, samples: pl.DataFrame) -> dict[str, Any
 def main() -> int:
     """Prints the table; 0 unless a file could not be imported."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.published", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder with the published repositories, each under its name")
-    parser.add_argument("--write", action="store_true", help=f"write docs/results/{TABLE.name}, too")
+    parser.add_argument(
+        "folder", type=Path, help="folder with the published repositories, each under its name"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help=f"write docs/results/{TABLE.name}, too"
+    )
     arguments = parser.parse_args()
     rows, failed = [], 0
     with tempfile.TemporaryDirectory() as folder:
@@ -101,7 +128,10 @@ def show(row: dict[str, Any]) -> None:
     apart = "      " if row["difference"] is None else f"{row['difference']:+6.2f}"
     measure = " (any)" if row["measure"] == ANY else ""
     what = f"{row['project']:<20} {row['file'] + measure:<52}"
-    print(f"{what} published {theirs}  ours {row['ours']:6.2f}  {apart}  {row['samples']:>6} samples", flush=True)
+    print(
+        f"{what} published {theirs}  ours {row['ours']:6.2f}  {apart}  {row['samples']:>6} samples",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

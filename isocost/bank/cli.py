@@ -18,9 +18,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the bank's subcommands on a parser; they end in `run_command`."""
     commands = parser.add_subparsers(dest="bank_command", required=True)
     verify = commands.add_parser("verify", help="prove every sealed part, name each fault")
-    verify.add_argument("lake", nargs="?", help="the lake: a folder, or an fsspec URL (default: lake in the data root)")
+    verify.add_argument(
+        "lake",
+        nargs="?",
+        help="the lake: a folder, or an fsspec URL (default: lake in the data root)",
+    )
     verify.add_argument("--session", help="only this session")
-    verify.add_argument("--repair", action="store_true", help="set aside what cannot be trusted; its samples become missing")
+    verify.add_argument(
+        "--repair",
+        action="store_true",
+        help="set aside what cannot be trusted; its samples become missing",
+    )
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -50,7 +58,10 @@ def print_report(report: BankReport) -> None:
     for session in report.running:
         print(f"session {session}: a run is writing to it now")
     rows = ", ".join(f"{count} rows of {table}" for table, count in report.rows.items() if count)
-    print(f"{report.sessions} sessions, {report.parts} parts proven: {rows or 'no rows'}; {report.samples} samples")
+    print(
+        f"{report.sessions} sessions, {report.parts} parts proven: {rows or 'no rows'};"
+        f" {report.samples} samples"
+    )
     if report.imports:
         print(f"{report.imports} imports read")
     lost = sum(f.is_loss for f in report.faults)

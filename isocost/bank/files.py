@@ -1,7 +1,8 @@
 """Bytes on a disk or behind a URL: atomic, durable writes and plain reads.
 
-Lives here: `Files`, the few operations that the bank needs, on a local folder (fsync, rename, fsync of the folder, flock) or on
-any fsspec URL (one PUT). Not here: what the bytes mean (`manifest`, `writer`, `reader`).
+Lives here: `Files`, the few operations that the bank needs, on a local folder (fsync, rename, fsync
+of the folder, flock) or on any fsspec URL (one PUT). Not here: what the bytes mean (`manifest`,
+`writer`, `reader`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,24 @@ from pathlib import Path
 from uuid import uuid4
 
 from isocost.errors import IsocostError, MachineError
+from isocost.plain_files import stored_bytes
 
 TEMPORARY_SUFFIX = ".tmp"
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free space and run again",
     errno.EDQUOT: "The disk quota is used up: free space and run again",
-    errno.EFBIG: "A file-size limit is in force (`ulimit -f`): raise it or lower part_rows, then run again",
+    errno.EFBIG: (
+        "A file-size limit is in force (`ulimit -f`): raise it or lower part_rows, then run again"
+    ),
     errno.EROFS: "The file system is mounted read-only: choose another lake folder",
-    errno.EACCES: "The folder cannot be written by this user: mend its permissions or choose another lake folder",
-    errno.EPERM: "The folder cannot be written by this user: mend its permissions or choose another lake folder",
+    errno.EACCES: (
+        "The folder cannot be written by this user: mend its permissions or choose another lake"
+        " folder"
+    ),
+    errno.EPERM: (
+        "The folder cannot be written by this user: mend its permissions or choose another lake"
+        " folder"
+    ),
     errno.EMFILE: "Too many open files (`ulimit -n`): raise the limit and run again",
 }
 
@@ -36,7 +46,9 @@ def _storage_error(error: OSError, where: str, doing: str) -> IsocostError:
     if doing in ("read", "listed", "looked at") and error.errno in (errno.EACCES, errno.EPERM):
         remedy = "This user may not read it: mend its permissions"
     return MachineError(
-        f"could not be {doing}: {error.strerror or error}", where=where, remedy=f"{remedy}; everything sealed before is intact"
+        f"could not be {doing}: {error.strerror or error}",
+        where=where,
+        remedy=f"{remedy}; everything sealed before is intact",
     )
 
 
@@ -45,7 +57,8 @@ class Files:
 
     Attributes:
         root: the folder or URL as it was given.
-        is_local: whether writes are fsynced and locks exist; behind a URL a write is one PUT and there are no locks.
+        is_local: whether writes are fsynced and locks exist; behind a URL a write is one PUT and
+            there are no locks.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -61,7 +74,11 @@ class Files:
             try:
                 self._fs, self._base = fsspec.core.url_to_fs(text)
             except (ValueError, ImportError) as error:
-                raise IsocostError(f"cannot be opened: {error}", where=text, remedy="Install the fsspec driver of this protocol.") from None
+                raise IsocostError(
+                    f"cannot be opened: {error}",
+                    where=text,
+                    remedy="Install the fsspec driver of this protocol.",
+                ) from None
             self.is_local = False
         else:
             self._base = str(Path(text.removeprefix("file://")).expanduser())
@@ -70,10 +87,17 @@ class Files:
 
     def full(self, path: str) -> str:
         """The whole path or URL of a relative path, as DuckDB and Polars take it."""
-        return f"{self._base}/{path}" if self.is_local else self._fs.unstrip_protocol(f"{self._base}/{path}")
+        return (
+            f"{self._base}/{path}"
+            if self.is_local
+            else self._fs.unstrip_protocol(f"{self._base}/{path}")
+        )
 
     def is_there(self) -> bool:
-        """Whether the root is a folder; behind a URL always true, since folders do not exist before their files there."""
+        """Whether the root is a folder.
+
+        Behind a URL always true, since folders do not exist before their files there.
+        """
         return not self.is_local or Path(self._base).is_dir()
 
     def read(self, path: str) -> bytes:
@@ -84,7 +108,11 @@ class Files:
             IsocostError: it is there and cannot be read.
         """
         try:
-            return Path(self._base, path).read_bytes() if self.is_local else self._fs.cat_file(f"{self._base}/{path}")
+            return (
+                stored_bytes(Path(self._base, path))
+                if self.is_local
+                else self._fs.cat_file(f"{self._base}/{path}")
+            )
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -93,7 +121,11 @@ class Files:
     def size(self, path: str) -> int | None:
         """Size of a file in bytes; None when there is none."""
         try:
-            return Path(self._base, path).stat().st_size if self.is_local else int(self._fs.size(f"{self._base}/{path}"))
+            return (
+                Path(self._base, path).stat().st_size
+                if self.is_local
+                else int(self._fs.size(f"{self._base}/{path}"))
+            )
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -104,17 +136,22 @@ class Files:
         try:
             if self.is_local:
                 return sorted(os.listdir(Path(self._base, folder)))  # noqa: PTH208 (names are wanted, not paths)
-            return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(f"{self._base}/{folder}", detail=False))
+            return sorted(
+                str(entry).rstrip("/").rsplit("/", 1)[-1]
+                for entry in self._fs.ls(f"{self._base}/{folder}", detail=False)
+            )
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise _storage_error(error, self.full(folder), "listed") from error
 
     def write(self, path: str, data: bytes) -> None:
-        """Puts a file in place whole or not at all: temporary name, fsync, rename, fsync of the folder.
+        """Puts a file in place whole or not at all: temporary name, fsync, rename, fsync of the
+        folder.
 
         Raises:
-            IsocostError: the disk is full, read-only or limited; nothing that stood there before has changed.
+            IsocostError: the disk is full, read-only or limited; nothing that stood there before
+                has changed.
         """
         if not self.is_local:
             try:
@@ -163,7 +200,8 @@ class Files:
 
     @contextmanager
     def locked(self, paths: list[str], what: str) -> Iterator[None]:
-        """Holds exclusive locks on files while the block runs; released by the kernel when the process dies.
+        """Holds exclusive locks on files while the block runs; released by the kernel when the
+        process dies.
 
         Args:
             paths: lock files, relative; made when missing. Taken in sorted order.
@@ -187,9 +225,14 @@ class Files:
                     ) from None
                 except OSError as error:  # e.g. a network file system without locks
                     raise _storage_error(error, self.full(path), "locked") from error
-                with _ignored():  # the lock is held; its holder's name is a courtesy that a full disk may refuse
+                with (
+                    _ignored()
+                ):  # the lock is held; its holder's name is a courtesy that a full disk may refuse
                     os.ftruncate(handle.fileno(), 0)
-                    os.write(handle.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                    os.write(
+                        handle.fileno(),
+                        f"process {os.getpid()} on {socket.gethostname()}\n".encode(),
+                    )
             yield
 
     def is_locked(self, path: str) -> bool:
@@ -197,7 +240,13 @@ class Files:
         if not self.is_local:
             return False
         try:
-            with os.fdopen(os.open(Path(self._base, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
+            with os.fdopen(
+                os.open(
+                    Path(self._base, path),
+                    os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+                ),
+                "rb",
+            ) as handle:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return False
         except FileNotFoundError:
@@ -219,27 +268,37 @@ class Files:
 def open_lock(path: Path) -> io.TextIOWrapper:
     """Opens a lock file, made when missing, for reading and writing; nothing in it is changed.
 
-    Its holder's name is written into it, so that it must be a file of its own: never what a symbolic or hard link leads to.
+    Its holder's name is written into it, so that it must be a file of its own: never what a
+    symbolic or hard link leads to.
 
     Raises:
         IsocostError: it is a link, a folder or a device, or cannot be opened.
     """
     remedy = "Remove it: a lock file is made again when it is needed"
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        handle = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666
+        )
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise IsocostError("is no lock file but a link, a folder or a device", where=str(path), remedy=remedy) from error
+            raise IsocostError(
+                "is no lock file but a link, a folder or a device", where=str(path), remedy=remedy
+            ) from error
         raise _storage_error(error, str(path), "locked") from error
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(handle)
-        raise IsocostError("is no lock file but a link, a folder or a device", where=str(path), remedy=remedy)
+        raise IsocostError(
+            "is no lock file but a link, a folder or a device", where=str(path), remedy=remedy
+        )
     return os.fdopen(handle, "r+")
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and its parents so that they survive a crash: each new name is fsynced in its parent."""
+    """Makes a folder and its parents so that they survive a crash.
+
+    Each new name is fsynced in its parent.
+    """
     missing = []
     while not folder.exists():
         missing.append(folder)

@@ -1,6 +1,7 @@
 """Where things lie in the raw lake, and how runs are named.
 
-Lives here: paths relative to the lake, parsing of part names, `new_run_id`. Not here: reading or writing anything.
+Lives here: paths relative to the lake, parsing of part names, `new_run_id`. Not here: reading or
+writing anything.
 
 Layout::
 
@@ -55,7 +56,10 @@ def checked_id(value: str, what: str) -> str:
         IsocostError: it is empty, too long, or holds anything but letters, digits and ``_=.+-``.
     """
     if not _ID.fullmatch(value):
-        raise IsocostError(f"{value!r} is no {what}", remedy="Use letters, digits and _=.+- only, starting with a letter or digit")
+        raise IsocostError(
+            f"{value!r} is no {what}",
+            remedy="Use letters, digits and _=.+- only, starting with a letter or digit",
+        )
     return value
 
 
@@ -90,12 +94,19 @@ def points_lock(number: int) -> str:
 
 
 def new_run_id(now_s: float | None = None) -> str:
-    """A UUID of version 7 (RFC 9562): milliseconds since 1970 in front, so that run ids sort by time.
+    """A UUID of version 7 (RFC 9562): milliseconds since 1970 in front, so that run ids sort by
+    time.
 
     Args:
         now_s: wall clock in seconds since 1970; the present when None.
     """
     milliseconds = int((time.time() if now_s is None else now_s) * 1000)
     noise = int.from_bytes(os.urandom(10), "big")
-    value = (milliseconds & (1 << 48) - 1) << 80 | 7 << 76 | (noise >> 68 & 0xFFF) << 64 | 2 << 62 | noise & (1 << 62) - 1
+    value = (
+        (milliseconds & (1 << 48) - 1) << 80
+        | 7 << 76
+        | (noise >> 68 & 0xFFF) << 64
+        | 2 << 62
+        | noise & (1 << 62) - 1
+    )
     return str(UUID(int=value))

@@ -1,7 +1,7 @@
 """The manifest of one run: what it was, what it sealed, how it ended.
 
-Lives here: `Manifest`, its JSON form with its own checksum, reading of one or all of a lake. Not here: the parts themselves
-(`writer`, `reader`) and the judgement on them (`verify`).
+Lives here: `Manifest`, its JSON form with its own checksum, reading of one or all of a lake. Not
+here: the parts themselves (`writer`, `reader`) and the judgement on them (`verify`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ MANIFEST_SCHEMA = 2
 
 
 class DamagedManifest(Damaged):
-    """The bytes are there and are not what was written under this name; unlike storage that refuses, or a newer isocost."""
+    """The bytes are there and are not what was written under this name.
+
+    Unlike storage that refuses, or a newer isocost.
+    """
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,11 @@ class PartEntry:
         rows: rows in it.
         bytes: size of the file.
         sha256: checksum of the file, hexadecimal.
-        points: rows by point_id, for tables that have the column; lets a reader open only what it needs.
+        points: rows by point_id, for tables that have the column; lets a reader open only what it
+            needs.
         sealed_unix_s: wall clock when it was sealed.
-        is_adopted: found complete but unlisted after a crash between rename and listing, checked, and listed afterwards.
+        is_adopted: found complete but unlisted after a crash between rename and listing, checked,
+            and listed afterwards.
         schema_version: version of the table's meaning when it was written.
     """
 
@@ -79,8 +84,10 @@ class Manifest:
         session_id: the session.
         run_id: the run.
         attempt: 1 for the session's first run, then counted up.
-        status: ``running``, ``finished``, ``stopped`` (by a signal), ``failed``, or ``died`` (found running by a later run).
-        info: what the payload knows: engine, versions, clock anchors, counts, window, telemetry, error.
+        status: ``running``, ``finished``, ``stopped`` (by a signal), ``failed``, or ``died`` (found
+            running by a later run).
+        info: what the payload knows: engine, versions, clock anchors, counts, window, telemetry,
+            error.
         parts: sealed parts in order.
         quarantined: parts set aside by later runs.
     """
@@ -103,7 +110,9 @@ class Manifest:
         return {"manifest_schema": MANIFEST_SCHEMA, **asdict(self)}
 
     def to_json(self) -> bytes:
-        """JSON whose last key is the SHA-256 of all bytes before it, so that proving it costs no second pass over its values."""
+        """JSON whose last key is the SHA-256 of all bytes before it, so that proving it costs no
+        second pass over its values.
+        """
         return sealed_json(self.as_dict())
 
     def rows(self, table: str) -> int:
@@ -122,42 +131,73 @@ def parse(data: bytes, where: str) -> Manifest:
         body = json.loads(data)
         found = body.pop("sha256")
         schema = body.pop("manifest_schema")
-        entries = {"parts": [PartEntry(**p) for p in body["parts"]], "quarantined": [QuarantineEntry(**q) for q in body["quarantined"]]}
+        entries = {
+            "parts": [PartEntry(**p) for p in body["parts"]],
+            "quarantined": [QuarantineEntry(**q) for q in body["quarantined"]],
+        }
         manifest = Manifest(**{**body, **entries})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedManifest(
-            f"is not a readable manifest ({type(error).__name__}: {error})", where=where, remedy="Run `isocost bank verify --repair`"
+            f"is not a readable manifest ({type(error).__name__}: {error})",
+            where=where,
+            remedy="Run `isocost bank verify --repair`",
         ) from None
     if schema not in (1, MANIFEST_SCHEMA):
-        raise IsocostError(f"has manifest schema {schema}, this code knows {MANIFEST_SCHEMA}", where=where, remedy="Upgrade isocost")
-    if not (_old_checksum({"manifest_schema": 1, **body}) == found if schema == 1 else _is_sealed(data)):
-        raise DamagedManifest("does not match its own checksum", where=where, remedy="Run `isocost bank verify --repair`")
+        raise IsocostError(
+            f"has manifest schema {schema}, this code knows {MANIFEST_SCHEMA}",
+            where=where,
+            remedy="Upgrade isocost",
+        )
+    if not (
+        _old_checksum({"manifest_schema": 1, **body}) == found if schema == 1 else _is_sealed(data)
+    ):
+        raise DamagedManifest(
+            "does not match its own checksum",
+            where=where,
+            remedy="Run `isocost bank verify --repair`",
+        )
     return manifest
 
 
 def session_ids(files: Files, tables: Iterable[str] = layout.FOLDERS) -> list[str]:
-    """Every session that has manifests, or parts of these tables, sorted; a lost manifest must not hide a session."""
+    """Every session that has manifests, or parts of these tables, sorted.
+
+    A lost manifest must not hide a session.
+    """
     folders = ["manifests", *(layout.FOLDERS[table] for table in tables)]
-    return sorted({n.removeprefix("session=") for folder in folders for n in files.names(f"raw/{folder}") if n.startswith("session=")})
+    return sorted(
+        {
+            n.removeprefix("session=")
+            for folder in folders
+            for n in files.names(f"raw/{folder}")
+            if n.startswith("session=")
+        }
+    )
 
 
 def manifest_names(files: Files, session_id: str) -> list[str]:
     """Names of a session's manifest files, sorted (run ids of version 7 sort by time)."""
-    return [n for n in files.names(layout.manifest_folder(session_id)) if n.endswith(".json") and not n.startswith(".")]
+    return [
+        n
+        for n in files.names(layout.manifest_folder(session_id))
+        if n.endswith(".json") and not n.startswith(".")
+    ]
 
 
 def read_manifest(files: Files, session_id: str, name: str) -> Manifest:
     """The manifest that lies under a name in a session's folder.
 
     Raises:
-        DamagedManifest: see `parse`; or it is another session's or run's that was copied or renamed.
+        DamagedManifest: see `parse`; or it is another session's or run's that was copied or
+            renamed.
         IsocostError: it cannot be read, or a newer schema wrote it.
     """
     path = f"{layout.manifest_folder(session_id)}/{name}"
     manifest = parse(files.read(path), files.full(path))
     if (manifest.session_id, f"{manifest.run_id}.json") != (session_id, name):
         raise DamagedManifest(
-            f"is the manifest of run {manifest.run_id} of session {manifest.session_id}: it was copied or renamed",
+            f"is the manifest of run {manifest.run_id} of session {manifest.session_id}: it was"
+            " copied or renamed",
             where=files.full(path),
             remedy="Move it away, or run `isocost bank verify --repair`",
         )
@@ -165,16 +205,20 @@ def read_manifest(files: Files, session_id: str, name: str) -> Manifest:
 
 
 def load(files: Files, session_id: str, *, skip_damaged: bool = False) -> list[Manifest]:
-    """Manifests of one session as they lie there, by attempt; `listing.load_complete` adds what none of them names.
+    """Manifests of one session as they lie there, by attempt; `listing.load_complete` adds what
+    none of them names.
 
     Raises:
-        IsocostError: one cannot be read or is damaged, and those are not to be skipped; see `read_manifest`.
+        IsocostError: one cannot be read or is damaged, and those are not to be skipped; see
+            `read_manifest`.
     """
     found = []
     for name in manifest_names(files, session_id):
         try:
             found.append(read_manifest(files, session_id, name))
-        except FileNotFoundError:  # set aside since the folder was listed; its parts speak for themselves
+        except (
+            FileNotFoundError
+        ):  # set aside since the folder was listed; its parts speak for themselves
             continue
         except IsocostError:
             if not skip_damaged:

@@ -1,7 +1,7 @@
 """One part: rows to bytes, bytes to rows, and the proof that they are what was sealed.
 
-Lives here: encoding with stamp and page checksums, `check_part`. Not here: which parts exist (`manifest`) and what happens to a
-bad one (`recover`, `verify`).
+Lives here: encoding with stamp and page checksums, `check_part`. Not here: which parts exist
+(`manifest`) and what happens to a bad one (`recover`, `verify`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class PartFault(Exception):
     """A part cannot be trusted. Internal: callers set the part aside or report it.
 
     Attributes:
-        kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows`` or ``foreign_rows``.
+        kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows`` or
+            ``foreign_rows``.
         detail: what was found.
     """
 
@@ -43,23 +44,36 @@ class PartFault(Exception):
 
 
 def encode(frame: pl.DataFrame, table: str, manifest: Manifest, part: layout.PartName) -> bytes:
-    """A frame as the bytes of a part: conforming, stamped with its own name and its run, every data page with a CRC.
+    """A frame as the bytes of a part: conforming, stamped with its own name and its run, every data
+    page with a CRC.
 
-    What the manifest says of the run by now is in the stamp too: a manifest that is lost is made anew from the parts alone.
+    What the manifest says of the run by now is in the stamp too: a manifest that is lost is made
+    anew from the parts alone.
 
     Raises:
         IsocostError: the frame breaks its table.
     """
     arrow = to_arrow(conform(frame, table), table)
-    own = {"session_id": manifest.session_id, "run_id": part.run_id, "number": part.number, "rows": arrow.num_rows}
+    own = {
+        "session_id": manifest.session_id,
+        "run_id": part.run_id,
+        "number": part.number,
+        "rows": arrow.num_rows,
+    }
     own |= {"attempt": manifest.attempt, "info": manifest.info}
-    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _STAMP: json.dumps(own, allow_nan=False).encode()})
+    arrow = arrow.replace_schema_metadata(
+        {**(arrow.schema.metadata or {}), _STAMP: json.dumps(own, allow_nan=False).encode()}
+    )
     sink = pa.BufferOutputStream()
-    pq.write_table(arrow, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_page_checksum=True)
+    pq.write_table(
+        arrow, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS, write_page_checksum=True
+    )
     return sink.getvalue().to_pybytes()
 
 
-def describe(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName, now_s: float) -> PartEntry:
+def describe(
+    data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName, now_s: float
+) -> PartEntry:
     """The manifest's entry of an encoded part."""
     points: dict[str, int] = {}
     if "point_id" in frame.columns:
@@ -81,11 +95,16 @@ def adopted(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName)
     """The entry of a part that was found whole but unlisted; its version is read from its stamp."""
     metadata = pq.read_schema(pa.BufferReader(data)).metadata or {}
     version = int(metadata.get(b"isocost.metric_schema_version", b"1"))
-    return replace(describe(data, frame, table, part, time.time()), is_adopted=True, schema_version=version)
+    return replace(
+        describe(data, frame, table, part, time.time()), is_adopted=True, schema_version=version
+    )
 
 
-def manifest_from_stamp(data: bytes, session_id: str, part: layout.PartName, attempt: int) -> Manifest:
-    """The manifest of a run as one of its parts remembers it, without any part listed; for a run whose own is lost.
+def manifest_from_stamp(
+    data: bytes, session_id: str, part: layout.PartName, attempt: int
+) -> Manifest:
+    """The manifest of a run as one of its parts remembers it, without any part listed; for a run
+    whose own is lost.
 
     Args:
         data: bytes of a part that was proven.
@@ -94,12 +113,26 @@ def manifest_from_stamp(data: bytes, session_id: str, part: layout.PartName, att
         attempt: taken where the part is older than stamps that tell it.
     """
     stamp = json.loads((pq.read_schema(pa.BufferReader(data)).metadata or {}).get(_STAMP, b"{}"))
-    info = {**stamp.get("info", {}), "error": "the manifest was lost; this one was made from the parts"}
-    return Manifest(session_id=session_id, run_id=part.run_id, attempt=int(stamp.get("attempt", attempt)), status="died", info=info)
+    info = {
+        **stamp.get("info", {}),
+        "error": "the manifest was lost; this one was made from the parts",
+    }
+    return Manifest(
+        session_id=session_id,
+        run_id=part.run_id,
+        attempt=int(stamp.get("attempt", attempt)),
+        status="died",
+        info=info,
+    )
 
 
 def check_part(
-    files: Files, session_id: str, table: str, name: str, entry: PartEntry | None, columns: Sequence[str] = ()
+    files: Files,
+    session_id: str,
+    table: str,
+    name: str,
+    entry: PartEntry | None,
+    columns: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, bytes]:
     """Proves a part and reads it.
 
@@ -108,7 +141,8 @@ def check_part(
         session_id: session in whose folder it lies.
         table: raw table.
         name: file name.
-        entry: what the manifest says of it; None for an unlisted part, which is then held to its own stamp and page checksums.
+        entry: what the manifest says of it; None for an unlisted part, which is then held to its
+            own stamp and page checksums.
         columns: columns to return besides the ids that are checked.
 
     Returns:
@@ -116,7 +150,8 @@ def check_part(
 
     Raises:
         PartFault: it is not what was sealed.
-        IsocostError: it cannot be judged: storage refuses to read it, or a newer isocost wrote it. No reason to set it aside.
+        IsocostError: it cannot be judged: storage refuses to read it, or a newer isocost wrote it.
+            No reason to set it aside.
     """
     path = f"{layout.part_folder(table, session_id)}/{name}"
     try:
@@ -140,16 +175,25 @@ def check_version(found: int, table: str, where: str) -> None:
     """Refuses a part whose columns mean something that this code does not know.
 
     Raises:
-        IsocostError: a newer isocost wrote it, or an older one from whose meaning no migration leads here.
+        IsocostError: a newer isocost wrote it, or an older one from whose meaning no migration
+            leads here.
     """
     wanted = table_of(table).schema_version
     if found > wanted:
-        raise IsocostError(f"has schema version {found} of {table}, this code knows {wanted}", where=where, remedy="Upgrade isocost")
+        raise IsocostError(
+            f"has schema version {found} of {table}, this code knows {wanted}",
+            where=where,
+            remedy="Upgrade isocost",
+        )
     if any((table, version) not in MIGRATIONS for version in range(found, wanted)):
         raise IsocostError(
-            f"has schema version {found} of {table}; version {wanted} gives its columns another meaning",
+            f"has schema version {found} of {table}; version {wanted} gives its columns another"
+            " meaning",
             where=where,
-            remedy="Read it with the isocost that wrote it (its version is in the manifest), or generate the session anew",
+            remedy=(
+                "Read it with the isocost that wrote it (its version is in the manifest), or"
+                " generate the session anew"
+            ),
         )
 
 
@@ -168,7 +212,9 @@ def read_columns(data: bytes, columns: Sequence[str] | None) -> pl.DataFrame:
     return frame
 
 
-def _decode(data: bytes, session_id: str, part: layout.PartName, table: str, columns: Sequence[str]) -> pl.DataFrame:
+def _decode(
+    data: bytes, session_id: str, part: layout.PartName, table: str, columns: Sequence[str]
+) -> pl.DataFrame:
     try:
         # Reading every page is the point: a CRC is only checked on a page that is read.
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
@@ -179,14 +225,23 @@ def _decode(data: bytes, session_id: str, part: layout.PartName, table: str, col
         raise PartFault("unreadable", str(error).splitlines()[0]) from None
     own = {"session_id": session_id, "run_id": part.run_id, "number": part.number}
     if {k: stamp.get(k) for k in own} != own or metadata.get(b"isocost.table") != table.encode():
-        raise PartFault("stamp", "its stamp names another table, session, run or number: it was copied or renamed")
+        raise PartFault(
+            "stamp",
+            "its stamp names another table, session, run or number: it was copied or renamed",
+        )
     if arrow.num_rows != stamp.get("rows"):
         raise PartFault("rows", f"holds {arrow.num_rows} rows, its stamp says {stamp.get('rows')}")
-    check_version(int(metadata.get(b"isocost.metric_schema_version", b"0")), table, f"part {part} of session {session_id}")
+    check_version(
+        int(metadata.get(b"isocost.metric_schema_version", b"0")),
+        table,
+        f"part {part} of session {session_id}",
+    )
     ids = [c for c in ("session_id", "run_id", "point_id") if c in arrow.column_names]
     frame = pl.from_arrow(arrow.select([*ids, *(c for c in columns if c not in ids)]))
     assert isinstance(frame, pl.DataFrame)
-    foreign = frame.filter((pl.col("session_id") != session_id) | (pl.col("run_id") != part.run_id)).height
+    foreign = frame.filter(
+        (pl.col("session_id") != session_id) | (pl.col("run_id") != part.run_id)
+    ).height
     if foreign:
         raise PartFault("foreign_rows", f"{foreign} rows belong to another session or run")
     return frame

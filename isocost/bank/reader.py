@@ -1,8 +1,9 @@
 """Reads the raw lake: manifests, sealed parts, one point's rows.
 
-Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only sealed parts are read: those that a manifest lists and whole ones that none
-names (`listing`), so a part in the making, a torn one or one that was set aside never reaches a table, and none is missing without
-an error. `read_raw` and `scan_raw` hold every part to its checksum. Not here: the proof of a whole bank (`verify`).
+Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only sealed parts are read: those that a
+manifest lists and whole ones that none names (`listing`), so a part in the making, a torn one or
+one that was set aside never reaches a table, and none is missing without an error. `read_raw` and
+`scan_raw` hold every part to its checksum. Not here: the proof of a whole bank (`verify`).
 """
 
 from __future__ import annotations
@@ -32,41 +33,61 @@ from isocost.seals import Damaged, is_what_was_sealed
 def read_manifests(lake: str | Path, session_id: str | None = None) -> list[Manifest]:
     """Manifests of one session, or of all, by session and attempt.
 
-    A run whose manifest is lost has one here that its parts' stamps tell: status ``died``, the loss in ``info["error"]``.
+    A run whose manifest is lost has one here that its parts' stamps tell: status ``died``, the loss
+    in ``info["error"]``.
 
     Args:
         lake: folder or fsspec URL of the lake.
         session_id: the session; all when None.
 
     Raises:
-        IsocostError: a manifest, or a part that none lists, is damaged; ``isocost bank verify --repair`` mends both.
+        IsocostError: a manifest, or a part that none lists, is damaged; ``isocost bank verify
+            --repair`` mends both.
     """
     return load_complete(Files(lake), session_id)
 
 
 def raw_parts(
-    lake: str | Path, table: str, session_id: str | None = None, *, point_ids: Sequence[str] | None = None
+    lake: str | Path,
+    table: str,
+    session_id: str | None = None,
+    *,
+    point_ids: Sequence[str] | None = None,
 ) -> list[tuple[str, PartEntry]]:
-    """Relative path and entry of every sealed part of a raw table, in order of session, attempt and number.
+    """Relative path and entry of every sealed part of a raw table, in order of session, attempt and
+    number.
 
     Args:
         lake: folder or fsspec URL of the lake.
         table: raw table name.
         session_id: only this session's parts.
-        point_ids: only parts that hold rows of one of these points (known from the manifests; no part is opened).
+        point_ids: only parts that hold rows of one of these points (known from the manifests; no
+            part is opened).
 
     Raises:
-        IsocostError: there is no lake at this place, the table is none of it or has no points, or a manifest is damaged.
+        IsocostError: there is no lake at this place, the table is none of it or has no points, or a
+            manifest is damaged.
     """
     if table not in layout.FOLDERS:
-        remedy = f"Tables of the lake: {', '.join(layout.FOLDERS)}; imported rows are read with isocost.bank.importers.read_imports"
+        remedy = (
+            f"Tables of the lake: {', '.join(layout.FOLDERS)}; imported rows are read with"
+            " isocost.importers.read_imports"
+        )
         raise IsocostError(f"{table!r} is no table that runs write", remedy=remedy)
     if isinstance(point_ids, str):
-        raise IsocostError(f"point_ids is the text {point_ids!r}", remedy="Give a list of point ids")
+        raise IsocostError(
+            f"point_ids is the text {point_ids!r}", remedy="Give a list of point ids"
+        )
     if point_ids is not None and "point_id" not in (c.name for c in table_of(table).columns):
-        raise IsocostError(f"rows of {table} belong to no point", remedy="Read it by session, without point_ids")
+        raise IsocostError(
+            f"rows of {table} belong to no point", remedy="Read it by session, without point_ids"
+        )
     if not Files(lake).is_there():
-        raise IsocostError("is no lake: there is no such folder", where=str(lake), remedy="Give the lake's folder, e.g. data/lake")
+        raise IsocostError(
+            "is no lake: there is no such folder",
+            where=str(lake),
+            remedy="Give the lake's folder, e.g. data/lake",
+        )
     wanted = None if point_ids is None else set(point_ids)
     return [
         (f"{layout.part_folder(table, manifest.session_id)}/{part.file}", part)
@@ -99,26 +120,45 @@ def read_raw(
         Rows sorted by the table's order.
 
     Raises:
-        IsocostError: a part is missing or damaged, and the message says how to set it aside; or see `raw_parts`.
+        IsocostError: a part is missing or damaged, and the message says how to set it aside; or see
+            `raw_parts`.
     """
-    files, parts, definition = Files(lake), raw_parts(lake, table, session_id, point_ids=point_ids), table_of(table)
+    files, parts, definition = (
+        Files(lake),
+        raw_parts(lake, table, session_id, point_ids=point_ids),
+        table_of(table),
+    )
     names = [c.name for c in definition.columns] if columns is None else list(columns)
     unknown = [name for name in names if name not in {c.name for c in definition.columns}]
     if unknown:
-        raise IsocostError(f"{table} has no column {unknown[0]!r}", remedy="docs/data-dictionary.md names its columns")
-    frames = [_read_part(files, path, entry, definition, columns, point_ids) for path, entry in parts]
+        raise IsocostError(
+            f"{table} has no column {unknown[0]!r}",
+            remedy="docs/data-dictionary.md names its columns",
+        )
+    frames = [
+        _read_part(files, path, entry, definition, columns, point_ids) for path, entry in parts
+    ]
     if not frames:
         return empty(table).select(names)
     order = [c for c in definition.sort_order if c in names]
     joined = pl.concat(frames)
-    return (joined.sort(order, nulls_last=True, maintain_order=True) if order else joined).select(names)
+    return (joined.sort(order, nulls_last=True, maintain_order=True) if order else joined).select(
+        names
+    )
 
 
-def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, point_ids: Sequence[str] | None = None) -> pl.LazyFrame:
-    """Like `read_raw`, lazily: Polars opens the files itself, with projection and predicate pushdown. Rows come in part order.
+def scan_raw(
+    lake: str | Path,
+    table: str,
+    session_id: str | None = None,
+    *,
+    point_ids: Sequence[str] | None = None,
+) -> pl.LazyFrame:
+    """Like `read_raw`, lazily: Polars opens the files itself, with projection and predicate
+    pushdown. Rows come in part order.
 
-    Every part is held to its checksum here, before Polars sees it: once in a process while the file stays as it is. Behind a URL that
-    reads it once more.
+    Every part is held to its checksum here, before Polars sees it: once in a process while the file
+    stays as it is. Behind a URL that reads it once more.
 
     Raises:
         IsocostError: a part is missing, damaged, or of another schema version; or see `raw_parts`.
@@ -128,7 +168,9 @@ def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, poi
     old = next((path for path, part in parts if part.schema_version != version), None)
     if old is not None:
         raise IsocostError(
-            f"was not written with schema version {version} of {table}", where=files.full(old), remedy="Use read_raw, which migrates"
+            f"was not written with schema version {version} of {table}",
+            where=files.full(old),
+            remedy="Use read_raw, which migrates",
         )
     for path, entry in parts:
         _prove(files, path, entry)
@@ -137,12 +179,20 @@ def scan_raw(lake: str | Path, table: str, session_id: str | None = None, *, poi
         return empty(table).lazy()
     schema = polars_schema(table_of(table))
     # These are names, not patterns: a lake in a folder called `runs[1]` would match nothing.
-    frame = pl.scan_parquet(paths, schema=schema, missing_columns="insert", extra_columns="ignore", glob=False, hive_partitioning=False)
+    frame = pl.scan_parquet(
+        paths,
+        schema=schema,
+        missing_columns="insert",
+        extra_columns="ignore",
+        glob=False,
+        hive_partitioning=False,
+    )
     return frame if point_ids is None else frame.filter(pl.col("point_id").is_in(list(point_ids)))
 
 
 def prove_session(lake: str | Path, session_id: str) -> None:
-    """Holds every part of a session to its sealed checksum; each is read once in a process while it stays as it is.
+    """Holds every part of a session to its sealed checksum; each is read once in a process while it
+    stays as it is.
 
     Raises:
         Damaged: a part or manifest is not what was sealed.
@@ -154,7 +204,10 @@ def prove_session(lake: str | Path, session_id: str) -> None:
             _prove(files, path, entry)
 
 
-_REMEDY = "Run `isocost bank verify` for the whole story, `--repair` to set it aside and have its samples generated again"
+_REMEDY = (
+    "Run `isocost bank verify` for the whole story, `--repair` to set it aside and have its samples"
+    " generated again"
+)
 
 
 def _prove(files: Files, path: str, entry: PartEntry) -> None:
@@ -167,13 +220,24 @@ def _prove(files: Files, path: str, entry: PartEntry) -> None:
     except FileNotFoundError:
         raise IsocostError("a sealed part is missing", where=full, remedy=_REMEDY) from None
     except OSError as error:
-        raise IsocostError(f"a sealed part cannot be read: {error.strerror or error}", where=full, remedy=_REMEDY) from error
+        raise IsocostError(
+            f"a sealed part cannot be read: {error.strerror or error}", where=full, remedy=_REMEDY
+        ) from error
     if not is_sound:
-        raise Damaged("a sealed part is damaged (checksum: its SHA-256 is not the sealed one)", where=full, remedy=_REMEDY)
+        raise Damaged(
+            "a sealed part is damaged (checksum: its SHA-256 is not the sealed one)",
+            where=full,
+            remedy=_REMEDY,
+        )
 
 
 def _read_part(
-    files: Files, path: str, entry: PartEntry, definition: Table, columns: Sequence[str] | None, point_ids: Sequence[str] | None
+    files: Files,
+    path: str,
+    entry: PartEntry,
+    definition: Table,
+    columns: Sequence[str] | None,
+    point_ids: Sequence[str] | None,
 ) -> pl.DataFrame:
     check_version(entry.schema_version, definition.name, files.full(path))
     try:
@@ -188,15 +252,21 @@ def _read_part(
         old = entry.schema_version < definition.schema_version
         frame = read_columns(data, None if old else [c for c in [*wanted, *extra] if c in have])
     except FileNotFoundError:
-        raise IsocostError("a sealed part is missing", where=files.full(path), remedy=_REMEDY) from None
+        raise IsocostError(
+            "a sealed part is missing", where=files.full(path), remedy=_REMEDY
+        ) from None
     except PartFault as fault:
-        raise Damaged(f"a sealed part is damaged ({fault})", where=files.full(path), remedy=_REMEDY) from None
+        raise Damaged(
+            f"a sealed part is damaged ({fault})", where=files.full(path), remedy=_REMEDY
+        ) from None
     for version in range(entry.schema_version, definition.schema_version):
         frame = MIGRATIONS[definition.name, version](frame)
     if point_ids is not None:
         frame = frame.filter(pl.col("point_id").is_in(list(point_ids)))
     types = {c.name: polars_type(c) for c in definition.columns}
-    return frame.select(pl.col(c) if c in frame.columns else pl.lit(None, dtype=types[c]).alias(c) for c in wanted)
+    return frame.select(
+        pl.col(c) if c in frame.columns else pl.lit(None, dtype=types[c]).alias(c) for c in wanted
+    )
 
 
 def _names(data: bytes) -> list[str]:

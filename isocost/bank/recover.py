@@ -1,8 +1,9 @@
 """Brings a session's folder back to a state in which every listed part is proven.
 
-Lives here: what a new run does before it generates, and what ``isocost bank verify --repair`` does: remove the temporary files of
-dead runs, list whole parts that a crash left unlisted, set aside what cannot be trusted. The caller holds the session's lock.
-Not here: the report of faults without touching anything (`verify`).
+Lives here: what a new run does before it generates, and what ``isocost bank verify --repair`` does:
+remove the temporary files of dead runs, list whole parts that a crash left unlisted, set aside what
+cannot be trusted. The caller holds the session's lock. Not here: the report of faults without
+touching anything (`verify`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Recovery:
 
     Attributes:
         manifests: the session's manifests, by attempt, as they stand now.
-        done: samples in proven parts, warm-up and errors left out; columns of `DONE_SCHEMA`, one row per call.
+        done: samples in proven parts, warm-up and errors left out; columns of `DONE_SCHEMA`, one
+            row per call.
         notes: one sentence for every thing that was changed.
     """
 
@@ -59,7 +61,9 @@ def recover(files: Files, session_id: str) -> Recovery:
         kept = []
         for entry in manifest.parts:
             try:
-                rows, _ = check_part(files, session_id, entry.table, entry.file, entry, judged_columns(entry.table))
+                rows, _ = check_part(
+                    files, session_id, entry.table, entry.file, entry, judged_columns(entry.table)
+                )
             except PartFault as fault:
                 _set_aside(files, manifest, entry.table, entry.file, fault, notes)
                 changed.add(manifest.run_id)
@@ -86,14 +90,21 @@ def _manifests(files: Files, session_id: str, notes: list[str]) -> dict[str, Man
                 manifest = manifests.read_manifest(files, session_id, name)
             except DamagedManifest as error:
                 files.move(path, f"raw/quarantine/session={session_id}/manifest-{name}")
-                notes.append(f"manifest {name} set aside ({error.what}); its parts are proven one by one")
+                notes.append(
+                    f"manifest {name} set aside ({error.what}); its parts are proven one by one"
+                )
                 continue
             found[manifest.run_id] = manifest
     return found
 
 
 def _sweep_folders(
-    files: Files, session_id: str, found: dict[str, Manifest], changed: set[str], done: list[pl.DataFrame], notes: list[str]
+    files: Files,
+    session_id: str,
+    found: dict[str, Manifest],
+    changed: set[str],
+    done: list[pl.DataFrame],
+    notes: list[str],
 ) -> None:
     listed = {(p.table, p.file) for m in found.values() for p in m.parts}
     for table in layout.FOLDERS:
@@ -107,16 +118,22 @@ def _sweep_folders(
                 changed.add(part.run_id)
                 attempt = 1 + max((m.attempt for m in found.values()), default=0)
                 try:
-                    rows, data = check_part(files, session_id, table, name, None, judged_columns(table))
+                    rows, data = check_part(
+                        files, session_id, table, name, None, judged_columns(table)
+                    )
                 except PartFault as fault:
                     if part.run_id not in found:
                         info = {"error": "the manifest was lost; this one was made from the parts"}
-                        found[part.run_id] = Manifest(session_id, part.run_id, attempt, status="died", info=info)
+                        found[part.run_id] = Manifest(
+                            session_id, part.run_id, attempt, status="died", info=info
+                        )
                     _set_aside(files, found[part.run_id], table, name, fault, notes)
                     continue
                 if part.run_id not in found:
                     found[part.run_id] = manifest_from_stamp(data, session_id, part, attempt)
-                    notes.append(f"the manifest of run {part.run_id} was lost; made anew from its parts")
+                    notes.append(
+                        f"the manifest of run {part.run_id} was lost; made anew from its parts"
+                    )
                 manifest = found[part.run_id]
                 manifest.parts.append(adopted(data, rows, table, part))
                 manifest.parts.sort(key=lambda p: (p.file, p.table))
@@ -124,22 +141,35 @@ def _sweep_folders(
                 notes.append(f"{name} of {table} was whole but unlisted; listed now")
 
 
-def _set_aside(files: Files, manifest: Manifest, table: str, name: str, fault: PartFault, notes: list[str]) -> None:
+def _set_aside(
+    files: Files, manifest: Manifest, table: str, name: str, fault: PartFault, notes: list[str]
+) -> None:
     source = f"{layout.part_folder(table, manifest.session_id)}/{name}"
     target = layout.quarantine_path(manifest.session_id, table, name)
     moved = files.size(source) is not None
     if moved:
         files.move(source, target)
     entry = QuarantineEntry(table, name, str(fault), target if moved else "", time.time())
-    reason = {"table": table, "file": name, "run_id": manifest.run_id, "reason": entry.reason, "at_unix_s": entry.at_unix_s}
+    reason = {
+        "table": table,
+        "file": name,
+        "run_id": manifest.run_id,
+        "reason": entry.reason,
+        "at_unix_s": entry.at_unix_s,
+    }
     files.write(f"{target}.reason.json", json.dumps(reason, indent=1).encode())
     manifest.quarantined.append(entry)
     notes.append(f"{name} of {table} set aside ({fault}); its samples are missing again")
 
 
 def good_samples(rows: pl.DataFrame) -> pl.DataFrame:
-    """The samples among rows of raw_generations: neither warm-up nor errors; columns of `DONE_SCHEMA`."""
-    return rows.filter(~pl.col("is_warmup"), pl.col("finish_reason") != "error").select(*DONE_SCHEMA)
+    """The samples among rows of raw_generations.
+
+    Neither warm-up nor errors; columns of `DONE_SCHEMA`.
+    """
+    return rows.filter(~pl.col("is_warmup"), pl.col("finish_reason") != "error").select(
+        *DONE_SCHEMA
+    )
 
 
 def judged_columns(table: str) -> tuple[str, ...]:

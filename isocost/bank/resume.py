@@ -1,6 +1,7 @@
 """Which samples are still to be generated.
 
-Lives here: the plan as a frame and its anti-join with what is proven to be there. Not here: proving (`recover`), generating.
+Lives here: the plan as a frame and its anti-join with what is proven to be there. Not here: proving
+(`recover`), generating.
 """
 
 from __future__ import annotations
@@ -27,10 +28,16 @@ def planned_samples(points: Iterable[tuple[str, Sequence[str], int]]) -> pl.Data
     """
     frames = []
     for point_id, problem_ids, samples in points:
-        problems = pl.DataFrame({"problem_id": list(problem_ids)}, schema={"problem_id": pl.String()})
-        indices = pl.DataFrame({"sample_index": pl.int_range(0, samples, dtype=pl.Int32, eager=True)})
+        problems = pl.DataFrame(
+            {"problem_id": list(problem_ids)}, schema={"problem_id": pl.String()}
+        )
+        indices = pl.DataFrame(
+            {"sample_index": pl.int_range(0, samples, dtype=pl.Int32, eager=True)}
+        )
         crossed = problems.join(indices, how="cross", maintain_order="left_right")
-        frames.append(crossed.select(pl.lit(point_id).alias("point_id"), "problem_id", "sample_index"))
+        frames.append(
+            crossed.select(pl.lit(point_id).alias("point_id"), "problem_id", "sample_index")
+        )
     return pl.concat(frames) if frames else pl.DataFrame(schema=DONE_SCHEMA)
 
 
@@ -46,9 +53,11 @@ def missing_samples(planned: pl.DataFrame, done: pl.DataFrame) -> pl.DataFrame:
 
 
 def done_elsewhere(files: Files, session_id: str, point_ids: Sequence[str]) -> pl.DataFrame:
-    """Proven samples of these points that other sessions banked (two sweeps may plan the same point); columns of `DONE_SCHEMA`.
+    """Proven samples of these points that other sessions banked (two sweeps may plan the same
+    point); columns of `DONE_SCHEMA`.
 
-    Parts of other sessions that cannot be trusted are left to their own session: their samples simply do not count here.
+    Parts of other sessions that cannot be trusted are left to their own session: their samples
+    simply do not count here.
     """
     wanted, frames = set(point_ids), []
     for other in manifests.session_ids(files):
@@ -58,7 +67,9 @@ def done_elsewhere(files: Files, session_id: str, point_ids: Sequence[str]) -> p
             for part in manifest.parts:
                 if part.table == "raw_generations" and wanted & part.points.keys():
                     try:
-                        rows, _ = check_part(files, other, part.table, part.file, part, judged_columns(part.table))
+                        rows, _ = check_part(
+                            files, other, part.table, part.file, part, judged_columns(part.table)
+                        )
                     except PartFault:
                         continue
                     frames.append(good_samples(rows).filter(pl.col("point_id").is_in(list(wanted))))

@@ -1,6 +1,7 @@
 """Proves a whole bank and names each fault; changes nothing unless asked to.
 
-Lives here: `verify_bank` and `repair_bank`. Not here: how a part is proven (`parts.check_part`) or set aside (`recover`).
+Lives here: `verify_bank` and `repair_bank`. Not here: how a part is proven (`parts.check_part`) or
+set aside (`recover`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import polars as pl
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
 from isocost.bank.files import TEMPORARY_SUFFIX, Files
-from isocost.bank.importers.sealing import imports_root, set_aside_imports, verify_imports
 from isocost.bank.manifest import DamagedManifest, Manifest, PartEntry
 from isocost.bank.parts import PartFault, check_part
 from isocost.bank.recover import recover
 from isocost.errors import IsocostError
+from isocost.importers.sealing import imports_root, set_aside_imports, verify_imports
 
 _KEYS = ("call_id", "attempt", "sample_id", "finish_reason", "is_warmup")
 
@@ -28,13 +29,14 @@ class BankFault:
     """One thing that is wrong with a bank.
 
     Attributes:
-        kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows``, ``foreign_rows`` (of a part), ``unlisted``,
-            ``leftover`` (temporary file), ``stray`` (a Parquet file that is no part), ``manifest`` (damaged or lost), ``duplicate``,
+        kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows``,
+            ``foreign_rows`` (of a part), ``unlisted``, ``leftover`` (temporary file), ``stray`` (a
+            Parquet file that is no part), ``manifest`` (damaged or lost), ``duplicate``,
             ``unjudged`` (storage refuses to read it, or another version of isocost wrote it).
         path: file at fault, relative to the lake.
         detail: what was found.
-        is_loss: whether something sealed is lost by it: samples, or what a manifest told of its run; leftovers of a killed run are
-            none.
+        is_loss: whether something sealed is lost by it: samples, or what a manifest told of its
+            run; leftovers of a killed run are none.
     """
 
     kind: str
@@ -56,7 +58,8 @@ class BankReport:
         parts: parts proven sound.
         rows: their rows, by table.
         samples: samples among them that are neither warm-up nor errors.
-        running: sessions that a live run is writing to; their temporary files and unlisted parts are no faults.
+        running: sessions that a live run is writing to; their temporary files and unlisted parts
+            are no faults.
         imports: sealed imports looked at, those that were superseded included.
     """
 
@@ -87,7 +90,9 @@ def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
     samples, doubled = _samples(proof.keys)
     imports, damaged = _imports(files) if session_id is None else (0, [])
     faults = tuple(sorted([*proof.faults, *doubled, *damaged], key=str))
-    return BankReport(faults, len(sessions), proof.parts, proof.rows, samples, tuple(proof.running), imports)
+    return BankReport(
+        faults, len(sessions), proof.parts, proof.rows, samples, tuple(proof.running), imports
+    )
 
 
 class _Proof:
@@ -102,7 +107,9 @@ class _Proof:
         self.keys: list[pl.DataFrame] = []
 
     def prove_session(self, session: str) -> None:
-        """Proves the listed parts of a session and, where no run is writing to it, whatever else lies in its folders."""
+        """Proves the listed parts of a session and, where no run is writing to it, whatever else
+        lies in its folders.
+        """
         alive = self.files.is_locked(layout.lock_path("session", session))
         self.running += [session] if alive else []
         found = list(_manifests(self.files, session, self.faults))
@@ -115,9 +122,18 @@ class _Proof:
     def _prove(self, session: str, table: str, name: str, entry: PartEntry | None) -> bool:
         path = f"{layout.part_folder(table, session)}/{name}"
         try:
-            frame, _ = check_part(self.files, session, table, name, entry, _KEYS if table == "raw_generations" else ())
+            frame, _ = check_part(
+                self.files, session, table, name, entry, _KEYS if table == "raw_generations" else ()
+            )
         except PartFault as fault:
-            self.faults.append(BankFault(fault.kind, path, fault.detail if entry else f"{fault.detail}; no manifest lists it", True))
+            self.faults.append(
+                BankFault(
+                    fault.kind,
+                    path,
+                    fault.detail if entry else f"{fault.detail}; no manifest lists it",
+                    True,
+                )
+            )
             return False
         except IsocostError as error:
             self.faults.append(BankFault("unjudged", path, str(error), False))
@@ -130,14 +146,23 @@ class _Proof:
 
     def _prove_rest(self, session: str, found: list[Manifest]) -> None:
         listed = {(p.table, p.file) for m in found for p in m.parts}
-        runs = {m.run_id for m in found} | {Path(name).stem for name in manifests.manifest_names(self.files, session)}
+        runs = {m.run_id for m in found} | {
+            Path(name).stem for name in manifests.manifest_names(self.files, session)
+        }
         lost: dict[str, int] = {}
         for table in layout.FOLDERS:
             folder = layout.part_folder(table, session)
             for name in self.files.names(folder):
                 path, part = f"{folder}/{name}", layout.parse_part(name)
                 if name.endswith(TEMPORARY_SUFFIX):
-                    self.faults.append(BankFault("leftover", path, "temporary file of a killed run; the next run removes it", False))
+                    self.faults.append(
+                        BankFault(
+                            "leftover",
+                            path,
+                            "temporary file of a killed run; the next run removes it",
+                            False,
+                        )
+                    )
                 elif part and (table, name) not in listed:
                     if part.run_id not in runs:
                         lost[part.run_id] = lost.get(part.run_id, 0) + 1
@@ -145,18 +170,36 @@ class _Proof:
                         detail = "whole, and read, but no manifest lists it; the next run lists it"
                         self.faults.append(BankFault("unlisted", path, detail, False))
                 elif name.endswith(".parquet") and not part:
-                    self.faults.append(BankFault("stray", path, "no part of the bank; nothing here reads it: move it away", False))
+                    self.faults.append(
+                        BankFault(
+                            "stray",
+                            path,
+                            "no part of the bank; nothing here reads it: move it away",
+                            False,
+                        )
+                    )
         for run_id, parts in lost.items():
-            detail = f"is lost; `isocost bank verify --repair` makes it anew from what its {parts} parts tell"
-            self.faults.append(BankFault("manifest", layout.manifest_path(session, run_id), detail, True))
+            detail = (
+                f"is lost; `isocost bank verify --repair` makes it anew from what its {parts} parts"
+                " tell"
+            )
+            self.faults.append(
+                BankFault("manifest", layout.manifest_path(session, run_id), detail, True)
+            )
 
 
 def _imports(files: Files) -> tuple[int, list[BankFault]]:
-    """How many imports lie in the lake, and what is wrong with them; importing needs a folder, so there are none behind a URL."""
+    """How many imports lie in the lake, and what is wrong with them.
+
+    Importing needs a folder, so there are none behind a URL.
+    """
     if not files.is_local:
         return 0, []
     lake = Path(files.full("."))
-    faults = [BankFault(f.kind, f.path.relative_to(lake).as_posix(), f.detail, f.kind != "index") for f in verify_imports(lake)]
+    faults = [
+        BankFault(f.kind, f.path.relative_to(lake).as_posix(), f.detail, f.kind != "index")
+        for f in verify_imports(lake)
+    ]
     return sum(1 for _ in imports_root(lake).glob("source=*/import=*")), faults
 
 
@@ -182,9 +225,17 @@ def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
 def _sessions(files: Files, session_id: str | None) -> list[str]:
     found = manifests.session_ids(files)
     if session_id is not None and session_id not in found:
-        raise IsocostError(f"holds no session {session_id!r}", where=files.root, remedy=f"Sessions: {', '.join(found) or 'none'}")
+        raise IsocostError(
+            f"holds no session {session_id!r}",
+            where=files.root,
+            remedy=f"Sessions: {', '.join(found) or 'none'}",
+        )
     if not found and not files.names("raw"):
-        raise IsocostError("is no bank: it has no folder raw/", where=files.root, remedy="Give the lake's folder, e.g. data/lake")
+        raise IsocostError(
+            "is no bank: it has no folder raw/",
+            where=files.root,
+            remedy="Give the lake's folder, e.g. data/lake",
+        )
     return found if session_id is None else [session_id]
 
 
@@ -209,7 +260,19 @@ def _samples(keys: list[pl.DataFrame]) -> tuple[int, list[BankFault]]:
     doubled = rows.filter(pl.struct("call_id", "attempt").is_duplicated() & ~pl.col("is_warmup"))
     good = rows.filter(~pl.col("is_warmup") & (pl.col("finish_reason") != "error"))
     twice = good.filter(pl.col("call_id").is_duplicated()).sort("call_id", "path")
-    for frame, what in ((doubled.sort("call_id", "path"), "same call and attempt"), (twice, "same call")):
-        for call_id, paths in frame.group_by("call_id", maintain_order=True).agg("path").head(20).iter_rows():
-            faults.append(BankFault("duplicate", paths[-1], f"call {call_id} is banked {len(paths)} times ({what})", False))
+    for frame, what in (
+        (doubled.sort("call_id", "path"), "same call and attempt"),
+        (twice, "same call"),
+    ):
+        for call_id, paths in (
+            frame.group_by("call_id", maintain_order=True).agg("path").head(20).iter_rows()
+        ):
+            faults.append(
+                BankFault(
+                    "duplicate",
+                    paths[-1],
+                    f"call {call_id} is banked {len(paths)} times ({what})",
+                    False,
+                )
+            )
     return good["sample_id"].n_unique(), faults

@@ -1,9 +1,11 @@
 """Appends rows of one run and seals them as parts.
 
-Lives here: `RunWriter` (append, seal, finish) and `open_run` (locks, recovery, the attempt number). Not here: what the rows say.
+Lives here: `RunWriter` (append, seal, finish) and `open_run` (locks, recovery, the attempt number).
+Not here: what the rows say.
 
-The order of a seal is: part under a temporary name, fsync, rename, fsync of the folder, then the manifest the same way. A crash
-between the two leaves a whole, unlisted part, which the next run proves by its stamp and page checksums and lists (`recover`).
+The order of a seal is: part under a temporary name, fsync, rename, fsync of the folder, then the
+manifest the same way. A crash between the two leaves a whole, unlisted part, which the next run
+proves by its stamp and page checksums and lists (`recover`).
 """
 
 from __future__ import annotations
@@ -26,18 +28,21 @@ from isocost.schema.registry import table as table_of
 from isocost.schema.types import polars_schema
 
 _SEALING_SHARE = 0.02
-"""Most of a run's time that sealing may take: parts that fill faster than that grow instead, so that a fast engine with small parts
-is not slowed by the disk, nor a long run by a manifest of a hundred thousand parts."""
+"""Most of a run's time that sealing may take: parts that fill faster than that grow instead, so
+that a fast engine with small parts is not slowed by the disk, nor a long run by a manifest of a
+hundred thousand parts."""
 
 
 class RunWriter:
     """The open end of one run's parts.
 
-    Rows of one `append` call always end up in one part: all calls of one sample belong in one call, so that a sample is never
-    torn. Nothing is durable before `seal` returns.
+    Rows of one `append` call always end up in one part: all calls of one sample belong in one call,
+    so that a sample is never torn. Nothing is durable before `seal` returns.
     """
 
-    def __init__(self, files: Files, manifest: Manifest, *, part_rows: int, part_seconds: float = 60.0) -> None:
+    def __init__(
+        self, files: Files, manifest: Manifest, *, part_rows: int, part_seconds: float = 60.0
+    ) -> None:
         """Prepares a run; nothing is written before `start` or the first `seal`.
 
         Args:
@@ -57,7 +62,8 @@ class RunWriter:
         self._started = False
 
     def start(self, **info: Any) -> None:
-        """Writes the manifest of the run, so that its attempt is on record before anything is generated.
+        """Writes the manifest of the run, so that its attempt is on record before anything is
+        generated.
 
         Raises:
             IsocostError: the lake cannot be written.
@@ -75,7 +81,10 @@ class RunWriter:
         return len(self._rows.get(table, ()))
 
     def due(self) -> bool:
-        """Whether enough rows or seconds have come together for a part; never with nothing to seal."""
+        """Whether enough rows or seconds have come together for a part.
+
+        Never with nothing to seal.
+        """
         rows, elapsed = self.pending(), time.monotonic() - self._last_seal_s
         full = rows >= self._part_rows and elapsed >= self._seal_cost_s / _SEALING_SHARE
         return full or (rows > 0 and elapsed >= self._part_seconds)
@@ -87,7 +96,8 @@ class RunWriter:
             The new parts; empty when there was nothing to seal.
 
         Raises:
-            IsocostError: storage refused (full, read-only, limited), or rows break their table. What was sealed before is intact.
+            IsocostError: storage refused (full, read-only, limited), or rows break their table.
+                What was sealed before is intact.
         """
         sealed: list[PartEntry] = []
         begun = time.monotonic()
@@ -98,7 +108,8 @@ class RunWriter:
             for table in [t for t in layout.FOLDERS if self._rows.get(t)]:
                 sealed.append(self._seal_table(table, part))
         finally:
-            # Also after a fault: what did reach the disk is listed if the disk takes the few bytes, else adopted later.
+            # Also after a fault: what did reach the disk is listed if the disk takes the few bytes,
+            # else adopted later.
             if sealed:
                 self._number += 1
                 self.manifest.parts.extend(sealed)
@@ -120,7 +131,10 @@ class RunWriter:
         self._write_manifest()
 
     def fail(self, error: BaseException, **info: Any) -> None:
-        """Records a failure without hiding it: a storage fault while doing so is dropped, since it is the news already."""
+        """Records a failure without hiding it.
+
+        A storage fault while doing so is dropped, since it is the news already.
+        """
         self._rows.clear()
         self.manifest.status = "failed"
         self.manifest.info.update(info, error=f"{type(error).__name__}: {error}")
@@ -135,7 +149,9 @@ class RunWriter:
         self._write_manifest()
 
     def _seal_table(self, table: str, part: layout.PartName) -> PartEntry:
-        frame = pl.DataFrame(self._rows[table], schema=polars_schema(table_of(table)), orient="row", strict=False)
+        frame = pl.DataFrame(
+            self._rows[table], schema=polars_schema(table_of(table)), orient="row", strict=False
+        )
         data = encode(frame, table, self.manifest, part)
         self.files.write(f"{layout.part_folder(table, self.manifest.session_id)}/{part}", data)
         self._rows[table] = []
@@ -162,8 +178,8 @@ def open_run(
     Args:
         files: the lake.
         session_id: the session.
-        run_id: name of the run; a new UUID when None. A name that was used before gets a counter behind it (an orchestrator's
-            retry keeps its run id).
+        run_id: name of the run; a new UUID when None. A name that was used before gets a counter
+            behind it (an orchestrator's retry keeps its run id).
         point_ids: the session's points; each is locked too, since two sweeps may share one.
         part_rows: see `RunWriter`.
         part_seconds: see `RunWriter`.
@@ -173,12 +189,16 @@ def open_run(
         The writer and what recovery found.
 
     Raises:
-        IsocostError: another process generates this session or one of its points, or the lake cannot be written.
+        IsocostError: another process generates this session or one of its points, or the lake
+            cannot be written.
     """
     layout.checked_id(session_id, "session id")
     run = layout.checked_id(run_id or layout.new_run_id(), "run id")
     what = f"session {session_id}"
-    with files.locked([layout.lock_path("session", session_id)], what), points_locked(files, point_ids, what):
+    with (
+        files.locked([layout.lock_path("session", session_id)], what),
+        points_locked(files, point_ids, what),
+    ):
         found = recover(files, session_id)
         used = {m.run_id for m in found.manifests}
         name, count = run, 1
@@ -186,5 +206,7 @@ def open_run(
             count += 1
             name = f"{run}.{count}"
         attempt = 1 + max((m.attempt for m in found.manifests), default=0)
-        manifest = Manifest(session_id=session_id, run_id=name, attempt=attempt, info=dict(info or {}))
+        manifest = Manifest(
+            session_id=session_id, run_id=name, attempt=attempt, info=dict(info or {})
+        )
         yield RunWriter(files, manifest, part_rows=part_rows, part_seconds=part_seconds), found

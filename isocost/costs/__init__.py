@@ -1,7 +1,8 @@
 """What inference costs: FLOPs, memory traffic, seconds, joules, money, each by a stated method.
 
-Lives here: cards of models, devices, prices and human baselines, and the formulas over them. Not here: measuring anything
-(`isocost.telemetry`) and the tables built from it (`isocost.tables.costs`).
+Lives here: cards of models, devices, prices and human baselines, and the formulas over them. Not
+here: measuring anything (`isocost.telemetry`) and the tables built from it
+(`isocost.tables.costs.costs`).
 """
 
 from isocost.costs.attribution import (
@@ -18,9 +19,19 @@ from isocost.costs.kinetics import kinetics_eflops, kinetics_shared_eflops, kine
 from isocost.costs.model_cards import ModelCard
 from isocost.costs.money import device_usd, per_correct, token_usd
 from isocost.costs.other_cards import DeviceCard, HumanBaseline, PriceCard
-from isocost.costs.pass_costs import CostOfPass, cost_of_pass, cost_of_pass_counts, group_essentialness
+from isocost.costs.pass_costs import (
+    CostOfPass,
+    cost_of_pass,
+    cost_of_pass_counts,
+    group_essentialness,
+)
 from isocost.costs.per_watt import Intelligence, intelligence, local_coverage
-from isocost.costs.requests import correct_per_second, latency_summary, requests_per_second, speedup_at_accuracy
+from isocost.costs.requests import (
+    correct_per_second,
+    latency_summary,
+    requests_per_second,
+    speedup_at_accuracy,
+)
 from isocost.costs.roofline import (
     critical_batch,
     decode_step_seconds,
@@ -33,8 +44,20 @@ from isocost.costs.roofline import (
     request_seconds,
     weight_traffic_bytes,
 )
-from isocost.costs.runtime import RuntimeModel, fit_runtime_model, helm_idealized_runtime, idealized_energy_j, idealized_usd
-from isocost.costs.speculative import estimate_acceptance, goodput, speculative_speedup, target_efficiency, tokens_per_step
+from isocost.costs.runtime import (
+    RuntimeModel,
+    fit_runtime_model,
+    helm_idealized_runtime,
+    idealized_energy_j,
+    idealized_usd,
+)
+from isocost.costs.speculative import (
+    estimate_acceptance,
+    goodput,
+    speculative_speedup,
+    target_efficiency,
+    tokens_per_step,
+)
 from isocost.costs.verification import fit_power_law, verification_budget
 
 __all__ = [

@@ -1,7 +1,8 @@
 """The card book: packaged cards, overlaid with those of the reader's own folders.
 
-Lives here: reading and checking ``models.yaml``, ``devices.yaml``, ``prices.yaml`` and ``baselines.yaml``, and look-up by name.
-Not here: what the cards mean (`model_cards`, `other_cards`). A missing card is an error that prints the card to fill in.
+Lives here: reading and checking ``models.yaml``, ``devices.yaml``, ``prices.yaml`` and
+``baselines.yaml``, and look-up by name. Not here: what the cards mean (`model_cards`,
+`other_cards`). A missing card is an error that prints the card to fill in.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from isocost.plain_files import load_plain
 
 CARDS_VERSION = 1
 _MOST = 1e24
-"""No number of a card comes near it: the largest are bytes and FLOP/s of whole machines. Beyond it products of a few numbers overflow."""
+"""No number of a card comes near it.
+
+The largest are bytes and FLOP/s of whole machines. Beyond it products of a few numbers overflow.
+"""
 PACKAGED = Path(__file__).parent / "cards"
 _KINDS: dict[str, tuple[type[BaseModel], str]] = {
     "models": (ModelCard, "name"),
@@ -56,7 +60,10 @@ class CardBook:
         return _look_up(self.models, name, "model card", skeletons.model_skeleton)
 
     def device(self, name: str) -> DeviceCard:
-        """The device card of that name or driver alias; IsocostError with the card to fill in when there is none."""
+        """The device card of that name or driver alias.
+
+        IsocostError with the card to fill in when there is none.
+        """
         by_alias = {alias: card for card in self.devices.values() for alias in card.aliases}
         return _look_up(by_alias | self.devices, name, "device card", skeletons.device_skeleton)
 
@@ -65,35 +72,60 @@ class CardBook:
         return _look_up(self.prices, name, "price card", skeletons.price_skeleton)
 
     def price_of(self, device: DeviceCard) -> PriceCard | None:
-        """The one price card that sells hours of a device; None where there is none or several (which one applies is the reader's call)."""
-        found = [card for card in self.prices.values() if card.device == device.name and card.usd_per_device_hour is not None]
+        """The one price card that sells hours of a device.
+
+        None where there is none or several (which one applies is the reader's call).
+        """
+        found = [
+            card
+            for card in self.prices.values()
+            if card.device == device.name and card.usd_per_device_hour is not None
+        ]
         return found[0] if len(found) == 1 else None
 
     def prices_naming(self, names: Collection[str]) -> list[PriceCard]:
         """The price cards that sell tokens of a model of one of these names."""
-        return [card for card in self.prices.values() if card.model is not None and card.model in names]
+        return [
+            card for card in self.prices.values() if card.model is not None and card.model in names
+        ]
 
     def baseline(self, task: str) -> HumanBaseline:
-        """The human baseline of a task; IsocostError with the entry to fill in when there is none."""
+        """The human baseline of a task.
+
+        IsocostError with the entry to fill in when there is none.
+        """
         return _look_up(self.baselines, task, "human baseline", skeletons.baseline_skeleton)
 
 
 def load_book(*folders: str | Path, faults: list[IsocostError] | None = None) -> CardBook:
-    """The packaged cards, then those of each folder; a later card replaces an earlier one of its name.
+    """The packaged cards, then those of each folder; a later card replaces an earlier one of its
+    name.
 
     Args:
-        folders: folders that hold any of the four files; a folder without one of them adds none of that kind.
-        faults: where given, what is wrong with a card is added to it and that card alone is left out. A packaged card does not stand in
-            for a broken one of its name, for its numbers are others.
+        folders: folders that hold any of the four files; a folder without one of them adds none of
+            that kind.
+        faults: where given, what is wrong with a card is added to it and that card alone is left
+            out. A packaged card does not stand in for a broken one of its name, for its numbers are
+            others.
 
     Raises:
-        IsocostError: a folder or file that cannot be read, another ``cards_version``: nobody can say which cards are meant. An unknown or
-            missing field (told with file, entry and field), where ``faults`` is not given.
+        IsocostError: a folder or file that cannot be read, another ``cards_version``: nobody can
+            say which cards are meant. An unknown or missing field (told with file, entry and
+            field), where ``faults`` is not given.
+
+    Examples:
+        >>> book = load_book()
+        >>> book.model("qwen3-8b").layers
+        36
     """
     found: dict[str, dict[str, Any]] = {kind: dict(cards) for kind, cards in _packaged().items()}
     for folder in folders:
         if not Path(folder).is_dir():
-            raise IsocostError("no such folder of cards", where=str(folder), remedy="Give a folder that holds models.yaml or the like")
+            raise IsocostError(
+                "no such folder of cards",
+                where=str(folder),
+                remedy="Give a folder that holds models.yaml or the like",
+            )
         for kind, cards in _read_folder(Path(folder), faults).items():
             for name, card in cards.items():
                 if card is None:
@@ -122,7 +154,11 @@ def _read_folder(folder: Path, faults: list[IsocostError] | None) -> dict[str, d
 def _read_file(path: Path, kind: str, faults: list[IsocostError] | None) -> dict[str, Any]:
     """Cards by name; None under the name of one that is broken."""
     content = load_plain(path, what="file of cards (YAML)")
-    if not isinstance(content, dict) or content.get("cards_version") != CARDS_VERSION or not isinstance(content.get(kind), list):
+    if (
+        not isinstance(content, dict)
+        or content.get("cards_version") != CARDS_VERSION
+        or not isinstance(content.get(kind), list)
+    ):
         raise IsocostError(
             f"a card file holds cards_version: {CARDS_VERSION} and a list under {kind}:",
             where=str(path),
@@ -152,11 +188,17 @@ def _card(path: Path, kind: str, label: Any, entry: Any, cards: Mapping[str, Any
     try:
         card = card_type.model_validate(entry)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'card'}: {e['msg']}" for e in error.errors()
+        )
         raise IsocostError(problems, where=where, remedy="Correct the fields named") from None
     for name, value in _numbers(card):
         if not abs(value) < _MOST:  # also what is no number
-            raise IsocostError(f"{name}: {str(value)[:40]} cannot be", where=where, remedy="Correct the fields named")
+            raise IsocostError(
+                f"{name}: {str(value)[:40]} cannot be",
+                where=where,
+                remedy="Correct the fields named",
+            )
     if getattr(card, key) in cards:
         raise IsocostError("the card comes twice", where=where, remedy="Keep one of them")
     return card
@@ -170,13 +212,18 @@ def _numbers(card: BaseModel) -> Iterator[tuple[str, float]]:
                 yield (f"{name}.{inner}" if inner else name), one
 
 
-def _look_up(cards: dict[str, _Card], name: str, what: str, skeleton: Callable[[str], str]) -> _Card:
+def _look_up(
+    cards: dict[str, _Card], name: str, what: str, skeleton: Callable[[str], str]
+) -> _Card:
     if name in cards:
         return cards[name]
     near = difflib.get_close_matches(name, cards, n=3)
     hint = f" (nearest: {', '.join(near)})" if near else ""
     raise IsocostError(
         f"there is no {what} {name!r}{hint}",
-        remedy=f"Fill in this card and save it as cards/{skeleton(name).partition(':')[0]}.yaml in the data root (or in a folder given to "
-        f"load_book):\ncards_version: {CARDS_VERSION}\n{skeleton(name)}",
+        remedy=(
+            f"Fill in this card and save it as cards/{skeleton(name).partition(':')[0]}.yaml in the"
+            " data root (or in a folder given to load_book):\ncards_version:"
+            f" {CARDS_VERSION}\n{skeleton(name)}"
+        ),
     )

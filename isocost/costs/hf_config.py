@@ -1,8 +1,8 @@
 """From a Hugging Face ``config.json`` to a `ModelCard`, by counting weights.
 
-Lives here: one counting rule per model family that was checked against a published parameter count. Not here: a guess for any
-other family. An unknown ``model_type`` is an error that prints the card to fill in, because a wrong count would silently
-falsify every FLOP and byte downstream.
+Lives here: one counting rule per model family that was checked against a published parameter count.
+Not here: a guess for any other family. An unknown ``model_type`` is an error that prints the card
+to fill in, because a wrong count would silently falsify every FLOP and byte downstream.
 """
 
 from __future__ import annotations
@@ -17,8 +17,19 @@ from isocost.costs.model_cards import ModelCard
 from isocost.costs.skeletons import model_skeleton
 from isocost.errors import IsocostError
 
-BYTES_PER_DTYPE = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "fp8": 1.0, "int8": 1.0, "int4": 0.5, "mxfp4": 4.25 / 8}
-"""Bytes of a weight by number format. mxfp4 shares one 8-bit scale among 32 4-bit values, hence 4.25 bits."""
+BYTES_PER_DTYPE = {
+    "float32": 4.0,
+    "bfloat16": 2.0,
+    "float16": 2.0,
+    "fp8": 1.0,
+    "int8": 1.0,
+    "int4": 0.5,
+    "mxfp4": 4.25 / 8,
+}
+"""Bytes of a weight by number format.
+
+Mxfp4 shares one 8-bit scale among 32 4-bit values, hence 4.25 bits.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,19 +42,39 @@ class _Layers:
     experts_active: int | None = None
 
 
-def _attention(c: Mapping[str, Any], head: int, *, qkv_bias: bool = False, out_bias: bool = False, norm_per_head: bool = False) -> int:
-    d, q, kv = c["hidden_size"], c["num_attention_heads"] * head, c.get("num_key_value_heads", c["num_attention_heads"]) * head
+def _attention(
+    c: Mapping[str, Any],
+    head: int,
+    *,
+    qkv_bias: bool = False,
+    out_bias: bool = False,
+    norm_per_head: bool = False,
+) -> int:
+    d, q, kv = (
+        c["hidden_size"],
+        c["num_attention_heads"] * head,
+        c.get("num_key_value_heads", c["num_attention_heads"]) * head,
+    )
     weights = 2 * d * q + 2 * d * kv
-    return weights + (q + 2 * kv if qkv_bias else 0) + (d if out_bias else 0) + (2 * head if norm_per_head else 0)
+    return (
+        weights
+        + (q + 2 * kv if qkv_bias else 0)
+        + (d if out_bias else 0)
+        + (2 * head if norm_per_head else 0)
+    )
 
 
 def _gated(d: int, inner: int, bias: bool = False) -> int:
     return 3 * d * inner + (2 * inner + d if bias else 0)
 
 
-def _dense(c: Mapping[str, Any], head: int, *, qkv_bias: bool, out_bias: bool, norm_per_head: bool = False) -> _Layers:
+def _dense(
+    c: Mapping[str, Any], head: int, *, qkv_bias: bool, out_bias: bool, norm_per_head: bool = False
+) -> _Layers:
     d = c["hidden_size"]
-    attention = _attention(c, head, qkv_bias=qkv_bias, out_bias=out_bias, norm_per_head=norm_per_head)
+    attention = _attention(
+        c, head, qkv_bias=qkv_bias, out_bias=out_bias, norm_per_head=norm_per_head
+    )
     layer = attention + _gated(d, c["intermediate_size"], bool(c.get("mlp_bias", False))) + 2 * d
     return _Layers(shared=c["num_hidden_layers"] * layer)
 
@@ -65,7 +96,12 @@ def _qwen3(c: Mapping[str, Any], head: int) -> _Layers:
 def _mixtral(c: Mapping[str, Any], head: int) -> _Layers:
     d, layers, experts = c["hidden_size"], c["num_hidden_layers"], c["num_local_experts"]
     shared = layers * (_attention(c, head) + d * experts + 2 * d)
-    return _Layers(shared, layers * experts * _gated(d, c["intermediate_size"]), experts, c["num_experts_per_tok"])
+    return _Layers(
+        shared,
+        layers * experts * _gated(d, c["intermediate_size"]),
+        experts,
+        c["num_experts_per_tok"],
+    )
 
 
 def _qwen3_moe(c: Mapping[str, Any], head: int) -> _Layers:
@@ -73,13 +109,26 @@ def _qwen3_moe(c: Mapping[str, Any], head: int) -> _Layers:
     step, dense_only = c.get("decoder_sparse_step", 1), set(c.get("mlp_only_layers") or ())
     sparse = sum(1 for i in range(layers) if i not in dense_only and (i + 1) % step == 0)
     bias = bool(c.get("attention_bias", False))
-    shared = layers * (_attention(c, head, qkv_bias=bias, out_bias=bias, norm_per_head=True) + 2 * d) + sparse * d * experts
+    shared = (
+        layers * (_attention(c, head, qkv_bias=bias, out_bias=bias, norm_per_head=True) + 2 * d)
+        + sparse * d * experts
+    )
     shared += (layers - sparse) * _gated(d, c["intermediate_size"])
-    return _Layers(shared, sparse * experts * _gated(d, c["moe_intermediate_size"]), experts, c["num_experts_per_tok"])
+    return _Layers(
+        shared,
+        sparse * experts * _gated(d, c["moe_intermediate_size"]),
+        experts,
+        c["num_experts_per_tok"],
+    )
 
 
 def _gpt_oss(c: Mapping[str, Any], head: int) -> _Layers:
-    d, inner, layers, experts = c["hidden_size"], c["intermediate_size"], c["num_hidden_layers"], c["num_local_experts"]
+    d, inner, layers, experts = (
+        c["hidden_size"],
+        c["intermediate_size"],
+        c["num_hidden_layers"],
+        c["num_local_experts"],
+    )
     sinks, router = c["num_attention_heads"], d * experts + experts
     shared = layers * (_attention(c, head, qkv_bias=True, out_bias=True) + sinks + router + 2 * d)
     expert = 2 * d * inner + 2 * inner + inner * d + d
@@ -96,7 +145,10 @@ FAMILIES: dict[str, Callable[[Mapping[str, Any], int], _Layers]] = {
     "qwen3_moe": _qwen3_moe,
     "gpt_oss": _gpt_oss,
 }
-"""Counting rule of each ``model_type``; a family is added with a published parameter count as its test."""
+"""Counting rule of each ``model_type``.
+
+A family is added with a published parameter count as its test.
+"""
 
 
 def _windows(c: Mapping[str, Any]) -> tuple[int, int | None]:
@@ -117,7 +169,8 @@ def _bytes_per_weight(c: Mapping[str, Any], dtype: str | None, where: str) -> fl
     if dtype is None and c.get("quantization_config"):
         method = str(c["quantization_config"].get("quant_method", "unknown"))
         raise IsocostError(
-            f"the weights are quantised ({method}), so the stored bytes per weight do not follow from the configuration",
+            f"the weights are quantised ({method}), so the stored bytes per weight do not follow"
+            " from the configuration",
             where=f"{where}, key quantization_config",
             remedy=f"Give dtype, one of {', '.join(BYTES_PER_DTYPE)}, or write a card by hand",
         )
@@ -136,30 +189,49 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise IsocostError("no model configuration here", where=str(file), remedy="Give a model folder or its config.json") from None
+        raise IsocostError(
+            "no model configuration here",
+            where=str(file),
+            remedy="Give a model folder or its config.json",
+        ) from None
     except json.JSONDecodeError as error:
-        raise IsocostError(f"not valid JSON ({error})", where=str(file), remedy="Fetch the model's config.json again") from None
+        raise IsocostError(
+            f"not valid JSON ({error})",
+            where=str(file),
+            remedy="Fetch the model's config.json again",
+        ) from None
     if not isinstance(config, dict):
-        raise IsocostError("the configuration is not a JSON object", where=str(file), remedy="Give a model's config.json")
+        raise IsocostError(
+            "the configuration is not a JSON object",
+            where=str(file),
+            remedy="Give a model's config.json",
+        )
     return config
 
 
 def model_card_from_hf_config(
-    path: str | Path, *, name: str | None = None, dtype: str | None = None, bytes_per_kv_element: float | None = None
+    path: str | Path,
+    *,
+    name: str | None = None,
+    dtype: str | None = None,
+    bytes_per_kv_element: float | None = None,
 ) -> ModelCard:
     """Counts the weights that a Hugging Face configuration describes.
 
     Args:
         path: a ``config.json`` or the model folder that holds it.
         name: the card's name; default the name of the folder.
-        dtype: number format the weights are run in (``float32``, ``bfloat16``, ``fp8``, ...); default the configuration's.
+        dtype: number format the weights are run in (``float32``, ``bfloat16``, ``fp8``, ...);
+            default the configuration's.
         bytes_per_kv_element: bytes per KV element; default 2, or 4 when the weights run in float32.
 
     Returns:
-        The card; its parameter counts equal those of the checkpoint exactly for the families in `FAMILIES`.
+        The card; its parameter counts equal those of the checkpoint exactly for the families in
+        `FAMILIES`.
 
     Raises:
-        IsocostError: unreadable file, missing key, unknown family (prints the card to fill in) or unknown number format.
+        IsocostError: unreadable file, missing key, unknown family (prints the card to fill in) or
+            unknown number format.
     """
     path = Path(path)
     config = _read(path)
@@ -180,7 +252,9 @@ def model_card_from_hf_config(
         # The families' own defaults: transformers omits the key where it equals the default.
         tied = bool(config.get("tie_word_embeddings", False))
         outside = layers.shared + hidden + (1 if tied else 2) * vocabulary * hidden
-        active_experts = layers.experts * (layers.experts_active or 0) // (layers.experts_total or 1)
+        active_experts = (
+            layers.experts * (layers.experts_active or 0) // (layers.experts_total or 1)
+        )
         windowed, window = _windows(config)
         weight_bytes = _bytes_per_weight(config, dtype, where)
         return ModelCard(
@@ -205,5 +279,7 @@ def model_card_from_hf_config(
         )
     except KeyError as error:
         raise IsocostError(
-            f"the configuration lacks the key {error}", where=where, remedy=f"Fill in this card:\n{model_skeleton(label)}"
+            f"the configuration lacks the key {error}",
+            where=where,
+            remedy=f"Fill in this card:\n{model_skeleton(label)}",
         ) from None

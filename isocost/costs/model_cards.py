@@ -1,8 +1,9 @@
 """The card of a model: what its architecture costs per token.
 
-Lives here: `ModelCard` and the quantities that follow from it alone (parameters that are multiplied, bytes per token of KV
-cache). Not here: reading a Hugging Face configuration (`hf_config`), the packaged cards (`book`), and any formula that takes
-token counts or a device (`flops`, `roofline`).
+Lives here: `ModelCard` and the quantities that follow from it alone (parameters that are
+multiplied, bytes per token of KV cache). Not here: reading a Hugging Face configuration
+(`hf_config`), the packaged cards (`book`), and any formula that takes token counts or a device
+(`flops`, `roofline`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ class ModelCard(BaseModel):
         name: the name that sweeps and prices refer to.
         source: where the numbers come from.
         parameters_total: all weights, shared embeddings counted once.
-        parameters_active: weights that take part in one token: all of them in a dense model; in a mixture of experts
-            everything outside the experts plus the chosen experts. The input embedding table is included.
+        parameters_active: weights that take part in one token: all of them in a dense model; in a
+            mixture of experts everything outside the experts plus the chosen experts. The input
+            embedding table is included.
         layers: transformer blocks.
         hidden_size: width of the residual stream.
         query_heads: query heads per layer.
@@ -31,10 +33,12 @@ class ModelCard(BaseModel):
         is_embedding_tied: whether the output projection is the input embedding table.
         experts_total: routed experts per mixture layer; NULL for a dense model.
         experts_active: routed experts each token visits; NULL for a dense model.
-        parameters_experts: weights in all routed experts of all layers together; 0 for a dense model.
+        parameters_experts: weights in all routed experts of all layers together; 0 for a dense
+            model.
         layers_windowed: layers whose attention sees only the last `window_tokens` positions.
         window_tokens: that window; NULL where `layers_windowed` is 0.
-        bytes_per_weight: mean bytes of one stored weight (2 for bfloat16, 1 for fp8, 0.5 for 4-bit).
+        bytes_per_weight: mean bytes of one stored weight (2 for bfloat16, 1 for fp8, 0.5 for
+            4-bit).
         bytes_per_kv_element: bytes of one stored key or value element.
     """
 
@@ -63,43 +67,75 @@ class ModelCard(BaseModel):
     def _consistent(self) -> Self:
         if self.parameters_active > self.parameters_total:
             raise ValueError("parameters_active is larger than parameters_total")
-        if (self.experts_total is None) != (self.experts_active is None) or (self.experts_total is None) != (self.parameters_experts == 0):
-            raise ValueError("experts_total, experts_active and parameters_experts are given together or not at all")
+        if (self.experts_total is None) != (self.experts_active is None) or (
+            self.experts_total is None
+        ) != (self.parameters_experts == 0):
+            raise ValueError(
+                "experts_total, experts_active and parameters_experts are given together or not"
+                " at all"
+            )
         if self.experts_total is not None and not 0 < self.experts_active <= self.experts_total:
             raise ValueError("experts_active must lie in 1..experts_total")
-        if self.layers_windowed > self.layers or (self.layers_windowed > 0) != (self.window_tokens is not None):
-            raise ValueError("layers_windowed (at most layers) and window_tokens are given together or not at all")
+        if self.layers_windowed > self.layers or (self.layers_windowed > 0) != (
+            self.window_tokens is not None
+        ):
+            raise ValueError(
+                "layers_windowed (at most layers) and window_tokens are given together or not"
+                " at all"
+            )
         if self.parameters_body <= 0:
             raise ValueError("the embedding tables alone are larger than parameters_active")
         return self
 
     @classmethod
     def from_hf_config(
-        cls, path: str | Path, *, name: str | None = None, dtype: str | None = None, bytes_per_kv_element: float | None = None
+        cls,
+        path: str | Path,
+        *,
+        name: str | None = None,
+        dtype: str | None = None,
+        bytes_per_kv_element: float | None = None,
     ) -> ModelCard:
-        """Reads a Hugging Face ``config.json``; see `isocost.costs.hf_config.model_card_from_hf_config`."""
+        """Reads a Hugging Face ``config.json``.
+
+        See `isocost.costs.hf_config.model_card_from_hf_config`.
+        """
         from isocost.costs.hf_config import model_card_from_hf_config
 
-        return model_card_from_hf_config(path, name=name, dtype=dtype, bytes_per_kv_element=bytes_per_kv_element)
+        return model_card_from_hf_config(
+            path, name=name, dtype=dtype, bytes_per_kv_element=bytes_per_kv_element
+        )
 
     @property
     def parameters_logits(self) -> int:
-        """Weights of the output projection, hidden size times vocabulary; used once per sampled position."""
+        """Weights of the output projection, hidden size times vocabulary.
+
+        Used once per sampled position.
+        """
         return self.hidden_size * self.vocabulary
 
     @property
     def parameters_looked_up(self) -> int:
-        """Weights of an input table of its own: one row is read per token, nothing is multiplied. 0 when tied."""
+        """Weights of an input table of its own.
+
+        One row is read per token, nothing is multiplied. 0 when tied.
+        """
         return 0 if self.is_embedding_tied else self.hidden_size * self.vocabulary
 
     @property
     def parameters_body(self) -> int:
-        """Active weights that every processed token is multiplied with: active, less both embedding tables."""
+        """Active weights that every processed token is multiplied with.
+
+        Active, less both embedding tables.
+        """
         return self.parameters_active - self.parameters_logits - self.parameters_looked_up
 
     @property
     def kv_elements_per_token(self) -> int:
-        """Key and value elements one token adds over all layers: 2 x kv_heads x head_size x layers."""
+        """Key and value elements one token adds over all layers.
+
+        2 x kv_heads x head_size x layers.
+        """
         return 2 * self.kv_heads * self.head_size * self.layers
 
     @property

@@ -1,6 +1,7 @@
 """Money: what tokens and device time cost by a price card.
 
-Lives here: dollars of requests, by the token or by the device-hour, and per correct answer. Not here: the cards (`other_cards`).
+Lives here: dollars of requests, by the token or by the device-hour, and per correct answer. Not
+here: the cards (`other_cards`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ from isocost.errors import IsocostError
 from isocost.schema.units import SECONDS_PER_HOUR, TOKENS_PER_PRICE_UNIT
 
 
-def token_usd(price: PriceCard, prompt_tokens: ArrayLike, output_tokens: ArrayLike, *, cached_tokens: ArrayLike = 0) -> NDArray[np.float64]:
+def token_usd(
+    price: PriceCard,
+    prompt_tokens: ArrayLike,
+    output_tokens: ArrayLike,
+    *,
+    cached_tokens: ArrayLike = 0,
+) -> NDArray[np.float64]:
     """Dollars of requests sold by the token.
 
     Args:
@@ -28,42 +35,79 @@ def token_usd(price: PriceCard, prompt_tokens: ArrayLike, output_tokens: ArrayLi
 
     Raises:
         IsocostError: the card has no token prices, or more cached than prompt tokens.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> token_usd(load_book().price("gpt-4o-mini"), 1000, 500).item()
+        0.00045
     """
-    if not price.is_by_token or price.usd_per_million_input_tokens is None or price.usd_per_million_output_tokens is None:
-        raise IsocostError("this card sells device-hours, not tokens", where=f"price card {price.name}", remedy="Use device_usd")
+    if (
+        not price.is_by_token
+        or price.usd_per_million_input_tokens is None
+        or price.usd_per_million_output_tokens is None
+    ):
+        raise IsocostError(
+            "this card sells device-hours, not tokens",
+            where=f"price card {price.name}",
+            remedy="Use device_usd",
+        )
     p, o, c = (
         token_counts(v, n)
-        for v, n in ((prompt_tokens, "prompt_tokens"), (output_tokens, "output_tokens"), (cached_tokens, "cached_tokens"))
+        for v, n in (
+            (prompt_tokens, "prompt_tokens"),
+            (output_tokens, "output_tokens"),
+            (cached_tokens, "cached_tokens"),
+        )
     )
     if np.any(c > p):
         raise IsocostError(
-            "more cached tokens than prompt tokens", where="argument cached_tokens", remedy="prompt_tokens includes cached ones"
+            "more cached tokens than prompt tokens",
+            where="argument cached_tokens",
+            remedy="prompt_tokens includes cached ones",
         )
     cached = price.usd_per_million_cached_input_tokens
     cached = price.usd_per_million_input_tokens if cached is None else cached
-    dollars = price.usd_per_million_input_tokens * (p - c) + cached * c + price.usd_per_million_output_tokens * o
+    dollars = (
+        price.usd_per_million_input_tokens * (p - c)
+        + cached * c
+        + price.usd_per_million_output_tokens * o
+    )
     return dollars / TOKENS_PER_PRICE_UNIT
 
 
 def device_usd(price: PriceCard, device_seconds: ArrayLike) -> NDArray[np.float64]:
-    """Dollars of device time: device-seconds (time x devices) x price of an hour / 3600, shape (...).
+    """Dollars of device time: device-seconds (time x devices) x price of an hour / 3600, shape
+    (...).
 
     Raises:
         IsocostError: the card has no price of a device-hour.
     """
     if price.usd_per_device_hour is None:
-        raise IsocostError("this card sells tokens, not device-hours", where=f"price card {price.name}", remedy="Use token_usd")
+        raise IsocostError(
+            "this card sells tokens, not device-hours",
+            where=f"price card {price.name}",
+            remedy="Use token_usd",
+        )
     return numbers(device_seconds, "device_seconds") * price.usd_per_device_hour / SECONDS_PER_HOUR
 
 
 def per_correct(amount: ArrayLike, correct: ArrayLike) -> float:
-    """Anything spent per correct answer: sum of amounts over sum of scores, wrong answers' share included; inf where none is correct.
+    """Anything spent per correct answer: sum of amounts over sum of scores, wrong answers' share
+    included; inf where none is correct.
 
     Args:
         amount: device-seconds, joules, dollars or tokens of each sample, shape (n,).
         correct: score of each, shape (n,).
+
+    Examples:
+        >>> per_correct([120, 300, 80, 100], [1, 0, 1, 1])
+        200.0
     """
     spent, right = numbers(amount, "amount"), numbers(correct, "correct", high=1)
     if spent.shape != right.shape or spent.size == 0:
-        raise IsocostError("every sample needs an amount and a score", where="per_correct", remedy="Leave unknown ones out of both")
+        raise IsocostError(
+            "every sample needs an amount and a score",
+            where="per_correct",
+            remedy="Leave unknown ones out of both",
+        )
     return float(spent.sum() / right.sum()) if right.sum() > 0 else float("inf")

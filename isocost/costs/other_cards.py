@@ -1,7 +1,7 @@
 """Cards of devices, prices and human baselines.
 
-Lives here: what a device can do at most, what tokens and device-hours cost, what an expert costs. Not here: model cards
-(`model_cards`) and the reading of files (`book`).
+Lives here: what a device can do at most, what tokens and device-hours cost, what an expert costs.
+Not here: model cards (`model_cards`) and the reading of files (`book`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ class DeviceCard(BaseModel):
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
-        if self.peak_flops_per_s is not None and any(not peak > 0 for peak in self.peak_flops_per_s.values()):
-            raise ValueError("peak_flops_per_s must be positive; leave a format out when its peak is unknown")
+        if self.peak_flops_per_s is not None and any(
+            not peak > 0 for peak in self.peak_flops_per_s.values()
+        ):
+            raise ValueError(
+                "peak_flops_per_s must be positive; leave a format out when its peak is unknown"
+            )
         return self
 
     def peak(self, number_format: str) -> float:
@@ -73,7 +77,10 @@ class DeviceCard(BaseModel):
         return self.bandwidth_bytes_per_s
 
     def intensity(self, number_format: str) -> float:
-        """Arithmetic intensity at which compute and memory are level: peak FLOP/s over bytes/s, in FLOP per byte."""
+        """Arithmetic intensity at which compute and memory are level.
+
+        Peak FLOP/s over bytes/s, in FLOP per byte.
+        """
         return self.peak(number_format) / self.bandwidth()
 
 
@@ -85,11 +92,13 @@ class PriceCard(BaseModel):
         source: link.
         as_of: date of the price.
         usd_per_million_input_tokens: uncached prompt tokens; None = not sold by the token.
-        usd_per_million_cached_input_tokens: cached prompt tokens; None = charged as other prompt tokens.
+        usd_per_million_cached_input_tokens: cached prompt tokens; None = charged as other prompt
+            tokens.
         usd_per_million_output_tokens: generated tokens; given together with the input price.
         usd_per_device_hour: one device for an hour; None = not sold by the hour.
         device: device card whose hour that is; given, tables price sessions on that device.
-        model: model whose tokens these are, as a sweep names it (its card, name or path); given, tables price samples of that model.
+        model: model whose tokens these are, as a sweep names it (its card, name or path); given,
+            tables price samples of that model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,7 +115,9 @@ class PriceCard(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if (self.usd_per_million_input_tokens is None) != (self.usd_per_million_output_tokens is None):
+        if (self.usd_per_million_input_tokens is None) != (
+            self.usd_per_million_output_tokens is None
+        ):
             raise ValueError("input and output token prices are given together or not at all")
         if self.usd_per_million_output_tokens is None and self.usd_per_device_hour is None:
             raise ValueError("a price card needs token prices or a price per device-hour")

@@ -1,11 +1,12 @@
 """Runtime as a function of prompt and output length, free of the luck of one measurement.
 
-Lives here: the fitted model T(p, o), the HELM table look-up as a compatibility mode, idealized dollars and joules. Not here: bounds that
-need no measurement (`roofline`).
+Lives here: the fitted model T(p, o), the HELM table look-up as a compatibility mode, idealized
+dollars and joules. Not here: bounds that need no measurement (`roofline`).
 
-After Narayanan et al. 2023, "Cheaply Evaluating Inference Efficiency Metrics for Autoregressive Transformer APIs":
-T(p, o) = F(p) + g (o - 1). HELM looks F up in a table and scales the next larger entry in proportion, so its curve jumps down
-after every entry; ours is piecewise linear and never decreases.
+After Narayanan et al. 2023, "Cheaply Evaluating Inference Efficiency Metrics for Autoregressive
+Transformer APIs": T(p, o) = F(p) + g (o - 1). HELM looks F up in a table and scales the next larger
+entry in proportion, so its curve jumps down after every entry; ours is piecewise linear and never
+decreases.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ MAX_KNOTS = 12
 
 @dataclass(frozen=True, slots=True)
 class RuntimeModel:
-    """T(p, o, B) = F(p B) + (o - 1) G(B), F and G piecewise linear and never decreasing; T(p, 0) = F.
+    """T(p, o, B) = F(p B) + (o - 1) G(B), F and G piecewise linear and never decreasing; T(p, 0) =
+    F.
 
     Attributes:
         prompt_knots: prompt tokens of a whole batch at which F has a corner, starting at 0.
@@ -54,35 +56,53 @@ class RuntimeModel:
         """Seconds a request takes whatever its length."""
         return self.prefill_s[0]
 
-    def predict(self, prompt_tokens: ArrayLike, output_tokens: ArrayLike, batch: ArrayLike = 1) -> NDArray[np.float64]:
-        """Seconds of a request (of a whole batch of like requests), shape (...); beyond the last knot the last slope goes on."""
-        p, o = token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens")
+    def predict(
+        self, prompt_tokens: ArrayLike, output_tokens: ArrayLike, batch: ArrayLike = 1
+    ) -> NDArray[np.float64]:
+        """Seconds of a request (of a whole batch of like requests), shape (...).
+
+        Beyond the last knot the last slope goes on.
+        """
+        p, o = (
+            token_counts(prompt_tokens, "prompt_tokens"),
+            token_counts(output_tokens, "output_tokens"),
+        )
         b = numbers(batch, "batch", low=1)
         prefill = _ramps(p * b, np.array(self.prompt_knots)) @ np.diff(self.prefill_s, prepend=0.0)
-        step = _ramps(b, np.array(self.batch_knots)) @ np.diff(self.seconds_per_output_token, prepend=0.0)
+        step = _ramps(b, np.array(self.batch_knots)) @ np.diff(
+            self.seconds_per_output_token, prepend=0.0
+        )
         return prefill + np.maximum(o - 1, 0) * step
 
 
 def _ramps(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns whose non-negative sum is a non-decreasing piecewise-linear function: 1, then one ramp per stretch between knots.
+    """Columns whose non-negative sum is a non-decreasing piecewise-linear function: 1, then one
+    ramp per stretch between knots.
 
     The last ramp is not cut off above, so that the function goes on with its last slope.
     """
     columns = [np.ones_like(x)]
     for left, right in itertools.pairwise(knots):
-        columns.append(np.clip((x - left) / (right - left), 0.0, np.inf if right == knots[-1] else 1.0))
+        columns.append(
+            np.clip((x - left) / (right - left), 0.0, np.inf if right == knots[-1] else 1.0)
+        )
     return np.stack(columns, axis=-1)
 
 
 def _knots(values: NDArray[np.float64], start: float) -> NDArray[np.float64]:
     distinct = np.unique(values[values > start])
     if distinct.size > MAX_KNOTS:
-        distinct = np.unique(np.quantile(distinct, np.linspace(1 / MAX_KNOTS, 1, MAX_KNOTS), method="nearest"))
+        distinct = np.unique(
+            np.quantile(distinct, np.linspace(1 / MAX_KNOTS, 1, MAX_KNOTS), method="nearest")
+        )
     return np.concatenate(([start], distinct))
 
 
-def denoise(keys: NDArray[np.float64], seconds: NDArray[np.float64], quantile: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One row per distinct key: the low quantile of its repeated runtimes, with which contention is taken out.
+def denoise(
+    keys: NDArray[np.float64], seconds: NDArray[np.float64], quantile: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One row per distinct key: the low quantile of its repeated runtimes, with which contention is
+    taken out.
 
     Args:
         keys: rows of (prompt, output, batch), shape (n, c).
@@ -113,23 +133,39 @@ def fit_runtime_model(
         output_tokens: generated tokens, at least 1, shape (n,).
         seconds: measured runtime, positive, shape (n,).
         batch: like requests served together, shape (n,); None = 1 throughout.
-        denoise_quantile: None fits every row; a number reduces repeated (p, o, batch) to that low quantile first (method
-            ``fitted_denoised``).
+        denoise_quantile: None fits every row; a number reduces repeated (p, o, batch) to that low
+            quantile first (method ``fitted_denoised``).
 
     Returns:
-        The model. Where no row has more than one output token the time per token is 0 and nothing longer may be predicted with sense.
+        The model. Where no row has more than one output token the time per token is 0 and nothing
+        longer may be predicted with sense.
 
     Raises:
-        IsocostError: fewer than 2 rows, unequal lengths, a runtime that is not positive, an output of 0 tokens.
+        IsocostError: fewer than 2 rows, unequal lengths, a runtime that is not positive, an output
+            of 0 tokens.
+
+    Examples:
+        >>> prompt, output = [100, 100, 100, 200, 200, 200], [1, 2, 3, 1, 2, 3]
+        >>> model = fit_runtime_model(prompt, output, [1.0, 1.1, 1.2, 2.0, 2.1, 2.2])
+        >>> model.prefill_s, model.seconds_per_output_token
+        ((1.0, 1.0, 2.0), (0.1,))
     """
-    p, o = token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens")
+    p, o = (
+        token_counts(prompt_tokens, "prompt_tokens"),
+        token_counts(output_tokens, "output_tokens"),
+    )
     t = numbers(seconds, "seconds")
     b = np.ones_like(p) if batch is None else numbers(batch, "batch", low=1)
     if not p.shape == o.shape == t.shape == b.shape or p.ndim != 1 or p.size < 2:
-        raise IsocostError("a runtime model needs at least two rows, and lists of one length", where="fit_runtime_model")
+        raise IsocostError(
+            "a runtime model needs at least two rows, and lists of one length",
+            where="fit_runtime_model",
+        )
     if np.any(t <= 0) or np.any(o < 1):
         raise IsocostError(
-            "a runtime is not positive or a row has no output token", where="fit_runtime_model", remedy="Leave failed requests out"
+            "a runtime is not positive or a row has no output token",
+            where="fit_runtime_model",
+            remedy="Leave failed requests out",
         )
     method = RUNTIME_FITTED
     if denoise_quantile is not None:
@@ -154,8 +190,13 @@ def fit_runtime_model(
 
 
 def _nonnegative(design: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Non-negative x with design x close to 1; columns are scaled and rows reduced by QR, so a million rows cost little."""
-    from scipy.optimize import nnls  # half a second, which a refresh that fits nothing need not wait for
+    """Non-negative x with design x close to 1.
+
+    Columns are scaled and rows reduced by QR, so a million rows cost little.
+    """
+    from scipy.optimize import (
+        nnls,
+    )  # half a second, which a refresh that fits nothing need not wait for
 
     scale = np.abs(design).max(axis=0)
     scaled = design / np.where(scale > 0, scale, 1.0)
@@ -166,62 +207,106 @@ def _nonnegative(design: NDArray[np.float64]) -> NDArray[np.float64]:
     return nnls(scaled, target)[0] / np.where(scale > 0, scale, 1.0)
 
 
-def helm_prefill_seconds(table: Mapping[str, object], prompt_tokens: ArrayLike) -> NDArray[np.float64]:
-    """F(p) as HELM looks it up: the smallest key at or above p, scaled by p over key; above the largest key scaled up likewise.
+def helm_prefill_seconds(
+    table: Mapping[str, object], prompt_tokens: ArrayLike
+) -> NDArray[np.float64]:
+    """F(p) as HELM looks it up: the smallest key at or above p, scaled by p over key; above the
+    largest key scaled up likewise.
 
-    Compatibility only: the curve is a saw-tooth, F(1) = .084 s but F(2) = .011 s for openai/davinci.
+    Compatibility only: the curve is a saw-tooth, F(1) = .084 s but F(2) = .011 s for
+    openai/davinci.
     """
     p = token_counts(prompt_tokens, "prompt_tokens")
     entries = table.get("runtime_for_prompt_tokens")
     if not isinstance(entries, Mapping) or not entries:
         raise IsocostError(
-            "the runtime table has no entries", where="key runtime_for_prompt_tokens", remedy="Give one model of a HELM file"
+            "the runtime table has no entries",
+            where="key runtime_for_prompt_tokens",
+            remedy="Give one model of a HELM file",
         )
     keys = np.array(sorted(int(k) for k in entries), dtype=np.float64)
-    values = np.array([float(entries[str(int(k))] if str(int(k)) in entries else entries[int(k)]) for k in keys])
+    values = np.array(
+        [float(entries[str(int(k))] if str(int(k)) in entries else entries[int(k)]) for k in keys]
+    )
     index = np.minimum(np.searchsorted(keys, p, side="left"), keys.size - 1)
     return values[index] * p / keys[index]
 
 
-def helm_idealized_runtime(table: Mapping[str, object], prompt_tokens: ArrayLike, output_tokens: ArrayLike) -> NDArray[np.float64]:
+def helm_idealized_runtime(
+    table: Mapping[str, object], prompt_tokens: ArrayLike, output_tokens: ArrayLike
+) -> NDArray[np.float64]:
     """Idealized (or, with an ``overhead`` entry, denoised) runtime exactly as HELM computes it.
 
     Args:
-        table: one model's entry: ``runtime_per_output_token``, ``runtime_for_prompt_tokens`` (tokens to seconds), optional ``overhead``.
+        table: one model's entry: ``runtime_per_output_token``, ``runtime_for_prompt_tokens``
+            (tokens to seconds), optional ``overhead``.
         prompt_tokens: p, shape (...).
-        output_tokens: o summed over completions (HELM adds them as if generated one after another), shape (...).
+        output_tokens: o summed over completions (HELM adds them as if generated one after another),
+            shape (...).
 
     Returns:
         Seconds, shape (...): F(p) + g max(o - 1, 0) + overhead.
+
+    Examples:
+        >>> table = {
+        ...     "runtime_per_output_token": 0.081,
+        ...     "runtime_for_prompt_tokens": {"1": 0.084, "256": 0.1, "512": 0.2},
+        ... }
+        >>> helm_idealized_runtime(table, 1, 1).item()
+        0.084
     """
     o = token_counts(output_tokens, "output_tokens")
-    per_token = float(numbers(table.get("runtime_per_output_token", np.nan), "runtime_per_output_token"))
+    per_token = float(
+        numbers(table.get("runtime_per_output_token", np.nan), "runtime_per_output_token")
+    )
     overhead = float(numbers(table.get("overhead", 0.0), "overhead"))
     return helm_prefill_seconds(table, prompt_tokens) + per_token * np.maximum(o - 1, 0) + overhead
 
 
 def runtime_from_helm_table(table: Mapping[str, object]) -> RuntimeModel:
-    """Our monotone model through a HELM table: same entries, straight lines between them, no saw-tooth.
+    """Our monotone model through a HELM table: same entries, straight lines between them, no
+    saw-tooth.
 
-    Entries that decrease are raised to the one before (published tables hold a few, measurement noise of a millisecond).
+    Entries that decrease are raised to the one before (published tables hold a few, measurement
+    noise of a millisecond).
     """
     entries = table["runtime_for_prompt_tokens"]
     if not isinstance(entries, Mapping) or not entries:
-        raise IsocostError("the runtime table has no entries", where="key runtime_for_prompt_tokens")
+        raise IsocostError(
+            "the runtime table has no entries", where="key runtime_for_prompt_tokens"
+        )
     points = sorted((float(k), float(v)) for k, v in entries.items())
     knots = np.array([k for k, _ in points])
     levels = np.maximum.accumulate([v for _, v in points]) + float(table.get("overhead", 0.0))  # type: ignore[arg-type]
     if knots[0] > 0:
         knots, levels = np.concatenate(([0.0], knots)), np.concatenate(([levels[0]], levels))
     per_token = float(table["runtime_per_output_token"])  # type: ignore[arg-type]
-    return RuntimeModel(tuple(knots), tuple(levels), (1.0,), (per_token,), 0.0, len(points), RUNTIME_HELM)
+    return RuntimeModel(
+        tuple(knots), tuple(levels), (1.0,), (per_token,), 0.0, len(points), RUNTIME_HELM
+    )
 
 
-def idealized_usd(seconds: ArrayLike, devices: int, usd_per_device_hour: float) -> NDArray[np.float64]:
-    """Idealized dollars: T x devices x price of a device-hour."""
+def idealized_usd(
+    seconds: ArrayLike, devices: int, usd_per_device_hour: float
+) -> NDArray[np.float64]:
+    """Idealized dollars: T x devices x price of a device-hour.
+
+    Examples:
+        >>> idealized_usd(4.094625, 8, 2.0).round(7).item()
+        0.018198
+    """
     return numbers(seconds, "seconds") * devices * usd_per_device_hour / 3600.0
 
 
-def idealized_energy_j(seconds: ArrayLike, devices: int, watts_per_device: float) -> NDArray[np.float64]:
-    """Idealized joules: T x devices x watts of a device; a modelled joule, never pooled with measured ones."""
+def idealized_energy_j(
+    seconds: ArrayLike, devices: int, watts_per_device: float
+) -> NDArray[np.float64]:
+    """Idealized joules.
+
+    T x devices x watts of a device; a modelled joule, never pooled with measured ones.
+
+    Examples:
+        >>> idealized_energy_j(4.0, 8, 400.0).item()
+        12800.0
+    """
     return numbers(seconds, "seconds") * devices * watts_per_device

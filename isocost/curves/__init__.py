@@ -1,8 +1,10 @@
 """Scaling curves: accuracy as a function of compute, fitted, judged and inverted.
 
-Lives here: the curve families, the batched solver that fits them, profile and bootstrap intervals, held-out extrapolation scores,
-the compute needed for a target, beta-binomial coverage models, compute-optimal allocation and the anytime measures. Not here:
-reading or writing tables (``isocost.tables.scaling``) and the outcomes the curves are fitted to (``isocost.strategies``).
+Lives here: the curve families, the batched solver that fits them, profile and bootstrap intervals,
+held-out extrapolation scores, the compute needed for a target, beta-binomial coverage models,
+compute-optimal allocation and the anytime measures. Not here: reading or writing tables
+(``isocost.tables.scaling.scaling``) and the outcomes the curves are fitted to
+(``isocost.strategies``).
 """
 
 from __future__ import annotations
@@ -17,7 +19,12 @@ from isocost.curves.counts import (
     posterior_coverage,
     zero_inflated_beta_binomial_fit,
 )
-from isocost.curves.extrapolation import ExtrapolationScore, FamilyChoice, choose_family, extrapolation_score
+from isocost.curves.extrapolation import (
+    ExtrapolationScore,
+    FamilyChoice,
+    choose_family,
+    extrapolation_score,
+)
 from isocost.curves.fitting import BatchFit, Fit, fit, fit_many
 from isocost.curves.intervals import (
     Interval,

@@ -1,7 +1,8 @@
 """The saturating exponential shared by both forms of TTSPM, and its saturation budget.
 
-Lives here: F(N) = F_max (1 - (1 - p)^N) of Wang et al. 2025, "Scaling over Scaling" (arXiv 2505.20522), and N*, the budget from
-which one more unit gains at most epsilon. Not here: the registered families, which say what N and p mean.
+Lives here: F(N) = F_max (1 - (1 - p)^N) of Wang et al. 2025, "Scaling over Scaling" (arXiv
+2505.20522), and N*, the budget from which one more unit gains at most epsilon. Not here: the
+registered families, which say what N and p mean.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class AbsorbingCurve(Family):
     level_parameter: ClassVar[str | None] = "F_max"
 
     def bounds(self, log_x: Array, y: Array) -> tuple[Array, Array]:
-        """F_max in [0, 1]; the rate from "no bend within the data" to "saturated before the first point"."""
+        """F_max in [0, 1].
+
+        The rate from "no bend within the data" to "saturated before the first point".
+        """
         lower = np.stack([np.zeros(len(y)), np.log(1e-5) - log_x.max(axis=1)], axis=1)
         upper = np.stack([np.ones(len(y)), np.log(36.0) - log_x.min(axis=1)], axis=1)
         return lower, upper
@@ -69,8 +73,10 @@ class SaturationBudget:
 
     Attributes:
         n_star: smallest N with F(N + 1) - F(N) <= epsilon; 0 for a flat curve.
-        raw: the real-valued solution before rounding up; None where it does not exist (F_max p = 0, or p = 1).
-        status: "saturates", or "flat" when even the first unit gains at most epsilon: there is nothing to saturate.
+        raw: the real-valued solution before rounding up; None where it does not exist (F_max p = 0,
+            or p = 1).
+        status: "saturates", or "flat" when even the first unit gains at most epsilon: there is
+            nothing to saturate.
     """
 
     n_star: int
@@ -79,7 +85,8 @@ class SaturationBudget:
 
 
 def saturation_budget(f_max: float, p: float, epsilon: float) -> SaturationBudget:
-    """N* = ceil(ln(epsilon / (F_max p)) / ln(1 - p)), the smallest N whose marginal gain is at most epsilon.
+    """N* = ceil(ln(epsilon / (F_max p)) / ln(1 - p)), the smallest N whose marginal gain is at most
+    epsilon.
 
     Args:
         f_max: accuracy for unbounded N, 0..1.
@@ -88,6 +95,10 @@ def saturation_budget(f_max: float, p: float, epsilon: float) -> SaturationBudge
 
     Raises:
         IsocostError: when an argument lies outside its range.
+
+    Examples:
+        >>> saturation_budget(0.9, 0.2, 0.01)
+        SaturationBudget(n_star=13, raw=12.95297, status='saturates')
     """
     if not (0.0 <= f_max <= 1.0 and 0.0 <= p <= 1.0 and epsilon > 0.0):
         raise IsocostError(
@@ -99,4 +110,6 @@ def saturation_budget(f_max: float, p: float, epsilon: float) -> SaturationBudge
     if epsilon >= f_max * p:
         return SaturationBudget(0, raw, "flat")
     # 1e-12: an exact solution must not be rounded up to the next unit by its last bit.
-    return SaturationBudget(1 if raw is None else max(1, int(np.ceil(raw - 1e-12))), raw, "saturates")
+    return SaturationBudget(
+        1 if raw is None else max(1, int(np.ceil(raw - 1e-12))), raw, "saturates"
+    )

@@ -1,7 +1,8 @@
 """Measures of a whole accuracy-against-compute curve, without a fitted family.
 
-Lives here: the completion curve, anytime scores and areas, cumulative regret, budget-control metrics, token elasticity with its
-quadrant and request-level efficiency. Not here: fitted families and frontiers.
+Lives here: the completion curve, anytime scores and areas, cumulative regret, budget-control
+metrics, token elasticity with its quadrant and request-level efficiency. Not here: fitted families
+and frontiers.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from isocost.curves.base import Array
 from isocost.errors import IsocostError
 
 
-def completion_curve(tokens: ArrayLike, correct: ArrayLike, budgets: ArrayLike) -> tuple[Array, Array]:
+def completion_curve(
+    tokens: ArrayLike, correct: ArrayLike, budgets: ArrayLike
+) -> tuple[Array, Array]:
     """Accuracy and spend when generation is cut at a budget and nothing cut counts as right.
 
-    acc(b) = mean_j y_j 1[T_j <= b] and E[tokens](b) = mean_j min(T_j, b). A lower bound for protocols that force an answer.
+    acc(b) = mean_j y_j 1[T_j <= b] and E[tokens](b) = mean_j min(T_j, b). A lower bound for
+    protocols that force an answer.
 
     Args:
         tokens: (N,) generated tokens per sample.
@@ -31,7 +35,9 @@ def completion_curve(tokens: ArrayLike, correct: ArrayLike, budgets: ArrayLike) 
     """
     tokens, correct, budgets = (np.asarray(v, dtype=np.float64) for v in (tokens, correct, budgets))
     if tokens.shape != correct.shape or not tokens.size:
-        raise IsocostError("tokens and correctness must be equally long and not empty", where="completion_curve")
+        raise IsocostError(
+            "tokens and correctness must be equally long and not empty", where="completion_curve"
+        )
     order = np.argsort(tokens, kind="stable")
     ends = np.searchsorted(tokens[order], budgets, side="right")
     right, spent = (np.concatenate([[0.0], np.cumsum(v[order])]) for v in (correct, tokens))
@@ -39,23 +45,35 @@ def completion_curve(tokens: ArrayLike, correct: ArrayLike, budgets: ArrayLike) 
     return right[ends] / size, (spent[ends] + (size - ends) * budgets) / size
 
 
-def anytime_score(budgets: ArrayLike, accuracy: ArrayLike, prior: Literal["uniform", "linear", "base"] = "uniform") -> float:
+def anytime_score(
+    budgets: ArrayLike, accuracy: ArrayLike, prior: Literal["uniform", "linear", "base"] = "uniform"
+) -> float:
     """J = sum_j P_j acc(b_j) over budgets (Qi et al. 2025, AnytimeReasoner).
 
     Args:
         budgets: (B,) budgets.
         accuracy: (B,) accuracy at each.
-        prior: "uniform", "linear" (P proportional to b) or "base" (all weight on the largest budget).
+        prior: "uniform", "linear" (P proportional to b) or "base" (all weight on the largest
+            budget).
     """
     b, acc = _curve(budgets, accuracy)
     weights = {"uniform": np.ones_like(b), "linear": b, "base": (b == b[-1]).astype(np.float64)}
     if prior not in weights:
-        raise IsocostError(f"unknown prior {prior!r}", where="anytime_score", remedy=f"Use one of {', '.join(weights)}.")
+        raise IsocostError(
+            f"unknown prior {prior!r}",
+            where="anytime_score",
+            remedy=f"Use one of {', '.join(weights)}.",
+        )
     return float((weights[prior] * acc).sum() / weights[prior].sum())
 
 
 def anytime_area(
-    budgets: ArrayLike, accuracy: ArrayLike, *, scale: Literal["log", "linear"] = "log", low: float | None = None, high: float | None = None
+    budgets: ArrayLike,
+    accuracy: ArrayLike,
+    *,
+    scale: Literal["log", "linear"] = "log",
+    low: float | None = None,
+    high: float | None = None,
 ) -> float | None:
     """Mean accuracy over a range of budgets: trapezoid area divided by the range, over ln b or b.
 
@@ -63,7 +81,8 @@ def anytime_area(
         budgets: (B,) positive budgets.
         accuracy: (B,) accuracy at each.
         scale: spacing along which the mean is taken.
-        low: start of the range; the smallest budget when None. Accuracy is interpolated, and held flat outside the data.
+        low: start of the range; the smallest budget when None. Accuracy is interpolated, and held
+            flat outside the data.
         high: end of the range; the largest budget when None.
 
     Returns:
@@ -80,23 +99,32 @@ def anytime_area(
 
 
 def cumulative_regret(tokens: ArrayLike, accuracy: ArrayLike, horizon: float) -> float:
-    """Normalised regret 1 - (1/C) int_0^C y dx against an oracle that is right from the first token (Qu et al. 2025, MRT).
+    """Normalised regret 1 - (1/C) int_0^C y dx against an oracle that is right from the first token
+    (Qu et al. 2025, MRT).
 
     Args:
         tokens: (B,) ascending cumulative tokens at which an answer could be forced.
-        accuracy: (B,) accuracy of the answer forced there; linear in between, from (0, 0), held after the last.
+        accuracy: (B,) accuracy of the answer forced there; linear in between, from (0, 0), held
+            after the last.
         horizon: C, tokens.
     """
     b, acc = _curve(tokens, accuracy)
     if not horizon > 0:
-        raise IsocostError(f"horizon {horizon} is not positive", where="cumulative_regret", remedy="Give the horizon in tokens.")
+        raise IsocostError(
+            f"horizon {horizon} is not positive",
+            where="cumulative_regret",
+            remedy="Give the horizon in tokens.",
+        )
     place, value = np.concatenate([[0.0], b]), np.concatenate([[0.0], acc])
     points = np.concatenate([place[place < horizon], [horizon]])
     return float(1.0 - np.trapezoid(np.interp(points, place, value), points) / horizon)
 
 
 def budget_control(spent: ArrayLike, minimum: float, maximum: float) -> float:
-    """Control of s1 (Muennighoff et al. 2025): share of runs that spent between ``minimum`` and ``maximum``, both included."""
+    """Control of s1 (Muennighoff et al.
+
+    2025): share of runs that spent between ``minimum`` and ``maximum``, both included.
+    """
     values = np.asarray(spent, dtype=np.float64)
     if not values.size:
         raise IsocostError("no runs to judge", where="budget_control")
@@ -104,13 +132,16 @@ def budget_control(spent: ArrayLike, minimum: float, maximum: float) -> float:
 
 
 def budget_scaling(budgets: ArrayLike, accuracy: ArrayLike) -> float | None:
-    """Scaling of s1: mean slope (f(b) - f(a)) / (b - a) over all pairs a < b; None with fewer than two budgets.
+    """Scaling of s1: mean slope (f(b) - f(a)) / (b - a) over all pairs a < b; None with fewer than
+    two budgets.
 
     Short gaps dominate on an uneven grid, so state the grid with the number.
     """
     b, acc = _curve(budgets, accuracy)
     first, second = np.triu_indices(len(b), 1)
-    return float(((acc[second] - acc[first]) / (b[second] - b[first])).mean()) if len(first) else None
+    return (
+        float(((acc[second] - acc[first]) / (b[second] - b[first])).mean()) if len(first) else None
+    )
 
 
 def budget_performance(accuracy: ArrayLike) -> float:
@@ -123,10 +154,13 @@ class TokenElasticity:
     """Relative change of accuracy over relative change of tokens.
 
     Attributes:
-        elasticity: TEP = (dP / P_0) / (dT / T_0) (Zhu et al. 2025, EllieSQL); None where P_0 = 0 or dT = 0.
-        arc: the same with midpoints as bases, symmetric in both configurations; None where undefined.
-        quadrant: "better", "equal" or "worse", then "costlier", "equal" or "cheaper". The sign of the elasticity alone cannot tell a
-            cheaper and worse configuration from a costlier and better one.
+        elasticity: TEP = (dP / P_0) / (dT / T_0) (Zhu et al. 2025, EllieSQL); None where P_0 = 0 or
+            dT = 0.
+        arc: the same with midpoints as bases, symmetric in both configurations; None where
+            undefined.
+        quadrant: "better", "equal" or "worse", then "costlier", "equal" or "cheaper". The sign of
+            the elasticity alone cannot tell a cheaper and worse configuration from a costlier and
+            better one.
     """
 
     elasticity: float | None
@@ -134,10 +168,16 @@ class TokenElasticity:
     quadrant: str
 
 
-def token_elasticity(accuracy_0: float, tokens_0: float, accuracy_1: float, tokens_1: float) -> TokenElasticity:
+def token_elasticity(
+    accuracy_0: float, tokens_0: float, accuracy_1: float, tokens_1: float
+) -> TokenElasticity:
     """Token elasticity of performance of configuration 1 against baseline 0, with its quadrant."""
     gain, spend = accuracy_1 - accuracy_0, tokens_1 - tokens_0
-    plain = (gain / accuracy_0) / (spend / tokens_0) if accuracy_0 > 0 and tokens_0 > 0 and spend != 0 else None
+    plain = (
+        (gain / accuracy_0) / (spend / tokens_0)
+        if accuracy_0 > 0 and tokens_0 > 0 and spend != 0
+        else None
+    )
     total_p, total_t = accuracy_1 + accuracy_0, tokens_1 + tokens_0
     arc = (gain / total_p) / (spend / total_t) if total_p > 0 and spend != 0 else None
     quality = "better" if gain > 0 else "worse" if gain < 0 else "equal"
@@ -148,15 +188,23 @@ def token_elasticity(accuracy_0: float, tokens_0: float, accuracy_1: float, toke
 def requests_per_s(tokens_per_s: ArrayLike, tokens_per_request: ArrayLike) -> Array:
     """Request rate of a token throughput: (tokens / s) / (mean generated tokens per request).
 
-    Token throughput cannot compare variants that answer at different lengths ("Extending Puzzle to gpt-oss", NVIDIA 2026).
+    Token throughput cannot compare variants that answer at different lengths ("Extending Puzzle to
+    gpt-oss", NVIDIA 2026).
     """
-    return np.asarray(tokens_per_s, dtype=np.float64) / np.asarray(tokens_per_request, dtype=np.float64)
+    return np.asarray(tokens_per_s, dtype=np.float64) / np.asarray(
+        tokens_per_request, dtype=np.float64
+    )
 
 
 def matched_accuracy_gain(
-    rate_a: ArrayLike, accuracy_a: ArrayLike, rate_b: ArrayLike, accuracy_b: ArrayLike, target: float
+    rate_a: ArrayLike,
+    accuracy_a: ArrayLike,
+    rate_b: ArrayLike,
+    accuracy_b: ArrayLike,
+    target: float,
 ) -> float | None:
-    """Request-rate ratio B over A at equal accuracy along two accuracy-speed frontiers (one point per reasoning effort).
+    """Request-rate ratio B over A at equal accuracy along two accuracy-speed frontiers (one point
+    per reasoning effort).
 
     ln rate is interpolated in accuracy; None where ``target`` is outside either frontier's range.
     """
@@ -175,9 +223,13 @@ def _curve(budgets: ArrayLike, accuracy: ArrayLike) -> tuple[Array, Array]:
     b, acc = np.asarray(budgets, dtype=np.float64), np.asarray(accuracy, dtype=np.float64)
     if b.shape != acc.shape or b.ndim != 1 or not len(b):
         raise IsocostError(
-            "budgets and accuracies must be equally long and not empty", where="budgets", remedy="Give one accuracy per budget."
+            "budgets and accuracies must be equally long and not empty",
+            where="budgets",
+            remedy="Give one accuracy per budget.",
         )
     order = np.argsort(b, kind="stable")
     if (np.diff(b[order]) == 0).any():
-        raise IsocostError("a budget comes twice", where="budgets", remedy="Give one accuracy per budget.")
+        raise IsocostError(
+            "a budget comes twice", where="budgets", remedy="Give one accuracy per budget."
+        )
     return b[order], acc[order]

@@ -1,21 +1,19 @@
 """What a curve family is, and where the families are found.
 
-Lives here: the ``Family`` base class and the registry, which imports every module of ``isocost.curves.shapes``, so that a new
-family is one new file. Not here: any particular family, and the fitting itself.
+Lives here: the ``Family`` base class and the registry over ``isocost.curves.shapes``, where a new
+family is one new file. Not here: any particular family,
+and the fitting itself.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.errors import IsocostError
+from isocost.registry import Registry
 
 Array = NDArray[np.float64]
 AsymptoteKind = Literal["fitted", "constructed", "none"]
@@ -24,17 +22,20 @@ AsymptoteKind = Literal["fitted", "constructed", "none"]
 class Family(ABC):
     """One shape of accuracy against compute.
 
-    The solver works on *internal* parameters ``theta`` (B fits x P parameters, boxed, well conditioned) over ``log_x = ln(x)``;
-    people see *public* parameters named as in the paper the family comes from. A fit of B curves is one call: every method is
-    vectorised over the first axis.
+    The solver works on *internal* parameters ``theta`` (B fits x P parameters, boxed, well
+    conditioned) over ``log_x = ln(x)``; people see *public* parameters named as in the paper the
+    family comes from. A fit of B curves is one call: every method is vectorised over the first
+    axis.
 
     Attributes:
         name: key under which the family is registered.
         parameter_names: public parameters, in the order of ``public``'s columns.
         n_free: number of free curve parameters (K - 1 in the information criteria).
-        asymptote_kind: "fitted" when the data decide the limit, "constructed" when the formula fixes it, "none" without one.
+        asymptote_kind: "fitted" when the data decide the limit, "constructed" when the formula
+            fixes it, "none" without one.
         axis: "any", or "samples" / "rounds" when x must count samples or sequential rounds.
-        level_parameter: the public parameter that equals the level of a curve without gain; the others are unidentified there.
+        level_parameter: the public parameter that equals the level of a curve without gain; the
+            others are unidentified there.
     """
 
     name: ClassVar[str]
@@ -53,7 +54,8 @@ class Family(ABC):
         """Returns start values (B, S, P); the solver refines the best one."""
 
     def constant(self, level: Array) -> Array | None:
-        """Internal parameters (B, P) of the constants ``level`` (B,): where a fit starts again that ended worse than its mean.
+        """Internal parameters (B, P) of the constants ``level`` (B,): where a fit starts again that
+        ended worse than its mean.
 
         None for a family that has no such constant, or whose own starts never do.
         """
@@ -61,14 +63,17 @@ class Family(ABC):
 
     @abstractmethod
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns predictions (B, N) and their derivatives, one array (B, N) for each of the P columns of ``theta``."""
+        """Returns predictions (B, N) and their derivatives, one array (B, N) for each of the P
+        columns of ``theta``.
+        """
 
     @abstractmethod
     def public(self, theta: Array) -> Array:
         """Returns the public parameters (B, len(parameter_names))."""
 
     def rescale(self, theta: Array, log_factor: Array) -> Array | None:
-        """Internal parameters (B, P) of the same curves when every x is multiplied by exp(log_factor) (B,).
+        """Internal parameters (B, P) of the same curves when every x is multiplied by
+        exp(log_factor) (B,).
 
         None for a family whose shape depends on the unit of x, such as those that count samples.
         """
@@ -84,36 +89,33 @@ class Family(ABC):
 
     @abstractmethod
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Returns the compute at which the curve reaches ``target`` (B,); +inf where it never does, 0 where it starts above."""
+        """Returns the compute at which the curve reaches ``target`` (B,).
+
+        +inf where it never does, 0 where it starts above.
+        """
 
 
-@cache
-def _registry() -> dict[str, Family]:
-    from isocost.curves import shapes as package
-
-    found: dict[str, Family] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
-        loaded = importlib.import_module(f"{package.__name__}.{module}")
-        for item in vars(loaded).values():
-            if isinstance(item, type) and issubclass(item, Family) and item.__module__ == loaded.__name__ and "name" in vars(item):
-                found[item.name] = item()
-    return found
+FAMILIES: Registry[Family] = Registry(
+    "curve family", "isocost.curves.shapes", plural="curve families"
+)
+register = FAMILIES.instance
 
 
 def families() -> tuple[str, ...]:
-    """Names of all registered families, sorted."""
-    return tuple(sorted(_registry()))
+    """Names of all registered families, sorted.
+
+    Examples:
+        >>> "saturating_power_law" in families()
+        True
+    """
+    return FAMILIES.names()
 
 
 def family(name: str | Family) -> Family:
-    """Returns the family registered under ``name``; a ``Family`` instance is handed through (for example with a set baseline).
+    """Returns the family registered under ``name``; a ``Family`` instance is handed through (for
+    example with a set baseline).
 
     Raises:
         IsocostError: when no family has that name.
     """
-    if isinstance(name, Family):
-        return name
-    try:
-        return _registry()[name]
-    except KeyError:
-        raise IsocostError(f"unknown curve family {name!r}", where="family", remedy=f"Choose one of: {', '.join(families())}.") from None
+    return name if isinstance(name, Family) else FAMILIES.get(name, where="family")

@@ -1,7 +1,8 @@
 """The arithmetic of beta-binomial coverage.
 
-Lives here: the chance that k samples all fail when a problem's success rate is Beta(alpha, beta), its derivatives and its inverse.
-Not here: the families that use it and the likelihood fits (``isocost.curves.counts``).
+Lives here: the chance that k samples all fail when a problem's success rate is Beta(alpha, beta),
+its derivatives and its inverse. Not here: the families that use it and the likelihood fits
+(``isocost.curves.counts``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from isocost.curves.base import Array
 
 
 def log_failure(alpha: Array, beta: Array, k: Array) -> Array:
-    """Natural logarithm of E[(1 - p)^k] for p ~ Beta(alpha, beta): ln B(alpha, beta + k) - ln B(alpha, beta); k may be real."""
+    """Natural logarithm of E[(1 - p)^k] for p ~ Beta(alpha, beta).
+
+    Ln B(alpha, beta + k) - ln B(alpha, beta); k may be real.
+    """
     return betaln(alpha, beta + k) - betaln(alpha, beta)
 
 
@@ -24,7 +28,10 @@ def log_failure_gradient(alpha: Array, beta: Array, k: Array) -> tuple[Array, Ar
 
 
 def invert_failure(alpha: Array, beta: Array, failure: Array) -> Array:
-    """The real k at which E[(1 - p)^k] falls to ``failure``; 0 where failure >= 1, +inf where failure <= 0 or k exceeds 1e300."""
+    """The real k at which E[(1 - p)^k] falls to ``failure``.
+
+    0 where failure >= 1, +inf where failure <= 0 or k exceeds 1e300.
+    """
     low, high = np.full(failure.shape, -46.0), np.full(failure.shape, 691.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         goal = np.log(failure)

@@ -1,8 +1,9 @@
 """Beta-binomial models fitted to counts by maximum likelihood.
 
-Lives here: the plain and the zero-inflated fit of correct counts c out of n (Kazdan et al. 2025, arXiv 2510.05197), its problem
-bootstrap, per-problem posterior predictions and the public ``coverage``. Not here: the least-squares fit to a coverage curve
-(``isocost.curves.shapes``) and the unbiased pass@k of a bank.
+Lives here: the plain and the zero-inflated fit of correct counts c out of n (Kazdan et al. 2025,
+arXiv 2510.05197), its problem bootstrap, per-problem posterior predictions and the public
+``coverage``. Not here: the least-squares fit to a coverage curve (``isocost.curves.shapes``) and
+the unbiased pass@k of a bank.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ CountFamily = Literal["beta_binomial", "zero_inflated_beta_binomial"]
 
 @dataclass(frozen=True)
 class _Cells:
-    """Distinct (n, c) pairs; every problem is one of them, and a bootstrap draw is a row of multiplicities."""
+    """Distinct (n, c) pairs.
+
+    Every problem is one of them, and a bootstrap draw is a row of multiplicities.
+    """
 
     n: Array
     c: Array
@@ -34,12 +38,23 @@ class _Cells:
 
     @classmethod
     def of(cls, n: ArrayLike, c: ArrayLike) -> _Cells:
-        n, c = np.broadcast_arrays(np.asarray(n, dtype=np.float64).ravel(), np.asarray(c, dtype=np.float64).ravel())
-        bad = ~(np.isfinite(n) & np.isfinite(c) & (c >= 0) & (c <= n) & (n == np.round(n)) & (c == np.round(c)))
+        n, c = np.broadcast_arrays(
+            np.asarray(n, dtype=np.float64).ravel(), np.asarray(c, dtype=np.float64).ravel()
+        )
+        bad = ~(
+            np.isfinite(n)
+            & np.isfinite(c)
+            & (c >= 0)
+            & (c <= n)
+            & (n == np.round(n))
+            & (c == np.round(c))
+        )
         if bad.any():
             row = int(np.argmax(bad))
             raise IsocostError(
-                f"{c[row]} correct of {n[row]} samples is no count", where=f"problem {row}", remedy="Give whole numbers with 0 <= c <= n."
+                f"{c[row]} correct of {n[row]} samples is no count",
+                where=f"problem {row}",
+                remedy="Give whole numbers with 0 <= c <= n.",
             )
         if not len(n):
             return cls(n, c, np.zeros(0, dtype=int))
@@ -64,12 +79,19 @@ def beta_binomial_fit(n: ArrayLike, c: ArrayLike) -> Fit:
         c: (M,) correct ones among them.
 
     Returns:
-        A fit of family "beta_binomial"; ``log_likelihood`` sums log pmf over problems, ``n`` counts problems. Problems that are all
-        solved always, or all never, give status "flat". One sample a problem tells only the mean of the p_i, not how they spread, which
+        A fit of family "beta_binomial"; ``log_likelihood`` sums log pmf over problems, ``n`` counts
+        problems. Problems that are all
+        solved always, or all never, give status "flat". One sample a problem tells only the mean of
+        the p_i, not how they spread, which
         all coverage beyond k = 1 hangs on: "too_few_points".
 
     Raises:
         IsocostError: when c > n or a count is negative or not whole.
+
+    Examples:
+        >>> found = beta_binomial_fit([20] * 8, [0, 0, 0, 1, 2, 5, 12, 20])
+        >>> found.parameters
+        {'alpha': 0.186906, 'beta': 0.443406}
     """
     return _fit_counts("beta_binomial", n, c)
 
@@ -77,8 +99,13 @@ def beta_binomial_fit(n: ArrayLike, c: ArrayLike) -> Fit:
 def zero_inflated_beta_binomial_fit(n: ArrayLike, c: ArrayLike) -> Fit:
     """Like ``beta_binomial_fit`` with a share pi of problems whose success rate is exactly 0.
 
-    L_i = pi 1[c_i = 0] + (1 - pi) BB(c_i; n_i, alpha, beta). Without it a Beta prior predicts that every problem is solved in the
-    end. Where pi = 0 fits best the status is "at_bound".
+    L_i = pi 1[c_i = 0] + (1 - pi) BB(c_i; n_i, alpha, beta). Without it a Beta prior predicts that
+    every problem is solved in the end. Where pi = 0 fits best the status is "at_bound".
+
+    Examples:
+        >>> found = zero_inflated_beta_binomial_fit([50] * 12, [0] * 8 + [30, 35, 40, 25])
+        >>> found.parameters
+        {'pi': 0.666667, 'alpha': 17.710806, 'beta': 9.530795}
     """
     return _fit_counts("zero_inflated_beta_binomial", n, c)
 
@@ -92,15 +119,23 @@ def coverage(fit: Fit, k: ArrayLike) -> Array:
 
     Returns:
         Coverage with the shape of ``k``; 0 at k = 0; NaN where the fit has no parameters.
+
+    Examples:
+        >>> found = beta_binomial_fit([20] * 8, [0, 0, 0, 1, 2, 5, 12, 20])
+        >>> coverage(found, [1, 100]).tolist()
+        [0.296529, 0.698681]
     """
     counts = np.asarray(k, dtype=np.float64)
     if not (counts >= 0).all():
-        raise IsocostError("sample counts must not be negative", where="coverage: k", remedy="Give k >= 0.")
+        raise IsocostError(
+            "sample counts must not be negative", where="coverage: k", remedy="Give k >= 0."
+        )
     return np.where(counts > 0, fit.predict(np.where(counts > 0, counts, 1.0)), 0.0)
 
 
 def posterior_coverage(fit: Fit, n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Array:
-    """Chance that k *further* samples solve each problem, given its c of n (empirical Bayes posterior prediction).
+    """Chance that k *further* samples solve each problem, given its c of n (empirical Bayes
+    posterior prediction).
 
     Args:
         fit: result of ``beta_binomial_fit`` or ``zero_inflated_beta_binomial_fit``.
@@ -109,26 +144,47 @@ def posterior_coverage(fit: Fit, n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Ar
         k: further samples, broadcastable.
 
     Returns:
-        1 - B(alpha + c, beta + n - c + k) / B(alpha + c, beta + n - c), times the posterior chance that the problem can be solved.
+        1 - B(alpha + c, beta + n - c + k) / B(alpha + c, beta + n - c), times the posterior chance
+        that the problem can be solved.
 
     Raises:
         IsocostError: when c > n or a count is negative.
+
+    Examples:
+        >>> found = beta_binomial_fit([20] * 8, [0, 0, 0, 1, 2, 5, 12, 20])
+        >>> posterior_coverage(found, [20] * 4, [0, 1, 2, 5], 100).tolist()
+        [0.284365, 0.883507, 0.98186, 0.999949]
     """
     n, c, k = (np.asarray(v, dtype=np.float64) for v in (n, c, k))
     if not ((c >= 0) & (c <= n)).all() or not (k >= 0).all():
         remedy = "Give counts with 0 <= c <= n and k >= 0."
-        raise IsocostError("more correct samples than samples, or a negative count", where="posterior_coverage", remedy=remedy)
+        raise IsocostError(
+            "more correct samples than samples, or a negative count",
+            where="posterior_coverage",
+            remedy=remedy,
+        )
     alpha, beta = fit.parameters["alpha"], fit.parameters["beta"]
     if alpha is None or beta is None:
-        return np.full(np.broadcast_shapes(n.shape, c.shape, k.shape), np.nan if fit.level is None else fit.level)
+        return np.full(
+            np.broadcast_shapes(n.shape, c.shape, k.shape),
+            np.nan if fit.level is None else fit.level,
+        )
     solved = -np.expm1(log_failure(alpha + c, beta + n - c, k))
     share = 1.0 - (fit.parameters.get("pi") or 0.0)
     silent = share * np.exp(log_failure(alpha, beta, n))
     return solved * np.where(c > 0, 1.0, silent / np.maximum(1.0 - share + silent, 1e-300))
 
 
-def fit_counts_many(family: CountFamily, n: ArrayLike, c: ArrayLike, weights: ArrayLike, *, initial: Array | None = None) -> BatchFit:
-    """Fits the same problems under B sets of problem weights, for example the multiplicities of a problem bootstrap.
+def fit_counts_many(
+    family: CountFamily,
+    n: ArrayLike,
+    c: ArrayLike,
+    weights: ArrayLike,
+    *,
+    initial: Array | None = None,
+) -> BatchFit:
+    """Fits the same problems under B sets of problem weights, for example the multiplicities of a
+    problem bootstrap.
 
     Args:
         family: "beta_binomial" or "zero_inflated_beta_binomial".
@@ -145,12 +201,18 @@ def fit_counts_many(family: CountFamily, n: ArrayLike, c: ArrayLike, weights: Ar
     return _as_batch(family, theta, status, mean, len(cells.of_problem))
 
 
-def bootstrap_counts(family: CountFamily, n: ArrayLike, c: ArrayLike, *, draws: int, seed: int) -> BatchFit:
+def bootstrap_counts(
+    family: CountFamily, n: ArrayLike, c: ArrayLike, *, draws: int, seed: int
+) -> BatchFit:
     """Refits under ``draws`` resamples of the problems, seeded; see ``fit_counts_many``."""
     cells = _Cells.of(n, c)
     centre, _, _, _ = _solve_cells(family, cells, cells.tally(None), None)
     size = len(cells.of_problem)
-    weights = np.random.default_rng(seed).multinomial(size, np.full(size, 1.0 / size), size=draws) if size else np.zeros((draws, 0))
+    weights = (
+        np.random.default_rng(seed).multinomial(size, np.full(size, 1.0 / size), size=draws)
+        if size
+        else np.zeros((draws, 0))
+    )
     return fit_counts_many(family, n, c, weights, initial=np.repeat(centre, draws, axis=0))
 
 
@@ -167,10 +229,14 @@ def _fit_counts(family: CountFamily, n: ArrayLike, c: ArrayLike) -> Fit:
     total = float(log_likelihood[0] + tally[0] @ choose)
     aic = 2.0 * k - 2.0 * total
     aicc = aic + 2.0 * k * (k + 1) / (size - k - 1) if size > k + 1 else None
-    return replace(plain, log_likelihood=total, aic=aic, aicc=aicc, bic=k * float(np.log(size)) - 2.0 * total)
+    return replace(
+        plain, log_likelihood=total, aic=aic, aicc=aicc, bic=k * float(np.log(size)) - 2.0 * total
+    )
 
 
-def _as_batch(family: CountFamily, theta: Array, status: np.ndarray, mean: Array, size: int) -> BatchFit:
+def _as_batch(
+    family: CountFamily, theta: Array, status: np.ndarray, mean: Array, size: int
+) -> BatchFit:
     model = find_family(family)
     inner = theta if family == "zero_inflated_beta_binomial" else theta[:, 1:]
     parameters = model.public(inner)
@@ -180,12 +246,27 @@ def _as_batch(family: CountFamily, theta: Array, status: np.ndarray, mean: Array
     asymptote = np.where(is_flat, mean, model.asymptote(parameters))
     none = np.zeros((len(theta), 0))
     return BatchFit(
-        model, parameters, asymptote, level, np.full(len(theta), np.nan), np.full(len(theta), size), status, inner, none, none, none
+        model,
+        parameters,
+        asymptote,
+        level,
+        np.full(len(theta), np.nan),
+        np.full(len(theta), size),
+        status,
+        inner,
+        none,
+        none,
+        none,
     )
 
 
-def _solve_cells(family: CountFamily, cells: _Cells, tally: Array, initial: Array | None) -> tuple[Array, Array, np.ndarray, Array]:
-    """Maximises the likelihood for every row of ``tally``; returns theta (B, 3), log-likelihood, status and mean success rate."""
+def _solve_cells(
+    family: CountFamily, cells: _Cells, tally: Array, initial: Array | None
+) -> tuple[Array, Array, np.ndarray, Array]:
+    """Maximises the likelihood for every row of ``tally``.
+
+    Returns theta (B, 3), log-likelihood, status and mean success rate.
+    """
     samples = np.maximum(tally @ cells.n, 1e-300)
     solved = tally @ cells.c
     is_short = tally.sum(axis=1) < 2
@@ -193,7 +274,9 @@ def _solve_cells(family: CountFamily, cells: _Cells, tally: Array, initial: Arra
     is_short |= ~is_flat & (tally @ (cells.n > 1) == 0)
     theta = np.full((len(tally), 3), np.nan)
     value = np.full(len(tally), np.nan)
-    status = np.select([is_short, is_flat], [STATUSES.index("too_few_points"), STATUSES.index("flat")], default=0)
+    status = np.select(
+        [is_short, is_flat], [STATUSES.index("too_few_points"), STATUSES.index("flat")], default=0
+    )
     rows = np.flatnonzero(status == 0)
     if len(rows):
         inflated = family == "zero_inflated_beta_binomial"
@@ -202,9 +285,15 @@ def _solve_cells(family: CountFamily, cells: _Cells, tally: Array, initial: Arra
         if cold.any():
             start[cold] = _start(cells, tally[rows[cold]], inflated)
         theta[rows], value[rows], done = _newton(cells, tally[rows], start, inflated)
-        on_bound = (theta[rows, 1:] <= LOWER + 1e-9).any(axis=1) | (theta[rows, 1:] >= UPPER - 1e-9).any(axis=1)
+        on_bound = (theta[rows, 1:] <= LOWER + 1e-9).any(axis=1) | (
+            theta[rows, 1:] >= UPPER - 1e-9
+        ).any(axis=1)
         on_bound |= inflated & (theta[rows, 0] >= 1.0)
-        status[rows] = np.select([~done, on_bound], [STATUSES.index("not_converged"), STATUSES.index("at_bound")], default=0)
+        status[rows] = np.select(
+            [~done, on_bound],
+            [STATUSES.index("not_converged"), STATUSES.index("at_bound")],
+            default=0,
+        )
     return theta, value, status, solved / samples
 
 
@@ -218,16 +307,26 @@ def _start(cells: _Cells, tally: Array, inflated: bool) -> Array:
 
 
 def _log_likelihood(theta: Array, cells: _Cells) -> Array:
-    """Log-likelihood of each cell under each row of theta, (B, U), without the binomial coefficient."""
+    """Log-likelihood of each cell under each row of theta, (B, U), without the binomial
+    coefficient.
+    """
     share, alpha, beta = theta[:, :1], np.exp(theta[:, 1:2]), np.exp(theta[:, 2:3])
     plain = betaln(alpha + cells.c, beta + cells.n - cells.c) - betaln(alpha, beta)
     with np.errstate(divide="ignore"):
         return np.where(cells.c > 0, np.log(share) + plain, np.log1p(share * np.expm1(plain)))
 
 
-def _newton(cells: _Cells, tally: Array, theta: Array, inflated: bool, max_iterations: int = 200) -> tuple[Array, Array, np.ndarray]:
-    """Newton's method with curvature made positive, step control and projection on the box; rows leave when they converge."""
-    lower, upper = np.array([1e-9 if inflated else 1.0, LOWER, LOWER]), np.array([1.0, UPPER, UPPER])
+def _newton(
+    cells: _Cells, tally: Array, theta: Array, inflated: bool, max_iterations: int = 200
+) -> tuple[Array, Array, np.ndarray]:
+    """Newton's method with curvature made positive, step control and projection on the box.
+
+    Rows leave when they converge.
+    """
+    lower, upper = (
+        np.array([1e-9 if inflated else 1.0, LOWER, LOWER]),
+        np.array([1.0, UPPER, UPPER]),
+    )
     theta = np.clip(theta, lower, upper)
     value = np.einsum("bu,bu->b", tally, _log_likelihood(theta, cells))
     damping = np.full(len(theta), 1e-4)
@@ -242,17 +341,24 @@ def _newton(cells: _Cells, tally: Array, theta: Array, inflated: bool, max_itera
         reached = np.einsum("bu,bu->b", tally[rows], _log_likelihood(trial, cells))
         better = reached > value[rows]
         small = np.abs(trial - theta[rows]).max(axis=1) < 1e-9
-        # Nearly equal problems leave a ridge towards infinite shapes on which only rounding error is left to climb.
-        stuck = (~better & (damping[rows] > 1e6)) | (better & (reached - value[rows] < 1e-11 * (1.0 + np.abs(value[rows]))))
+        # Nearly equal problems leave a ridge towards infinite shapes on which only rounding error
+        # is left to climb.
+        stuck = (~better & (damping[rows] > 1e6)) | (
+            better & (reached - value[rows] < 1e-11 * (1.0 + np.abs(value[rows])))
+        )
         theta[rows[better]], value[rows[better]] = trial[better], reached[better]
-        damping[rows] = np.where(better, np.maximum(damping[rows] * 0.1, 1e-9), damping[rows] * 10.0)
+        damping[rows] = np.where(
+            better, np.maximum(damping[rows] * 0.1, 1e-9), damping[rows] * 10.0
+        )
         finished = small | stuck
         done[rows[finished]] = True
         rows = rows[~finished]
     return theta, value, done
 
 
-def _ascent(theta: Array, gradient: Array, hessian: Array, damping: Array, lower: Array, upper: Array) -> Array:
+def _ascent(
+    theta: Array, gradient: Array, hessian: Array, damping: Array, lower: Array, upper: Array
+) -> Array:
     """Newton step of ascent; parameters on a bound that want to leave the box are held."""
     held = ((theta <= lower) & (gradient <= 0)) | ((theta >= upper) & (gradient >= 0))
     gradient = np.where(held, 0.0, gradient)
@@ -265,7 +371,9 @@ def _ascent(theta: Array, gradient: Array, hessian: Array, damping: Array, lower
 
 
 def _derivatives(theta: Array, cells: _Cells, tally: Array) -> tuple[Array, Array]:
-    """Gradient (B, 3) and Hessian (B, 3, 3) of the weighted log-likelihood in 1 - pi, ln(alpha), ln(beta)."""
+    """Gradient (B, 3) and Hessian (B, 3, 3) of the weighted log-likelihood in 1 - pi, ln(alpha),
+    ln(beta).
+    """
     share, alpha, beta = theta[:, :1], np.exp(theta[:, 1:2]), np.exp(theta[:, 2:3])
     failed = cells.n - cells.c
     total, first = (
@@ -280,7 +388,8 @@ def _derivatives(theta: Array, cells: _Cells, tally: Array) -> tuple[Array, Arra
     plain = betaln(alpha + cells.c, beta + failed) - betaln(alpha, beta)
     silent = np.exp(np.where(cells.c > 0, -np.inf, plain))
     missed = -np.expm1(np.where(cells.c > 0, 0.0, plain))
-    # L = 1 - share * missed for c = 0; u = d lnL / d lnP and v = d^2 lnL / d lnP^2 carry the mixture into the chain rule.
+    # L = 1 - share * missed for c = 0; u = d lnL / d lnP and v = d^2 lnL / d lnP^2 carry the
+    # mixture into the chain rule.
     mixture = 1.0 - share * missed
     zero = cells.c == 0
     u = np.where(zero, share * silent / mixture, 1.0)

@@ -1,7 +1,7 @@
 """Fits one curve, or thousands at once.
 
-Lives here: ``fit`` and ``fit_many``, the result classes, information criteria and the status of a fit. Not here: the families,
-the solver, intervals.
+Lives here: ``fit`` and ``fit_many``, the result classes, information criteria and the status of a
+fit. Not here: the families, the solver, intervals.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from isocost.curves.solver import Solution, best_start, solve
 from isocost.errors import IsocostError
 
 Status = Literal["ok", "flat", "at_bound", "too_few_points", "not_converged"]
-# Noise around 1 is an accuracy still; 42 is one in per cent, which every bounded family would call flat.
+# Noise around 1 is an accuracy still; 42 is one in per cent, which every bounded family would call
+# flat.
 _MOST = 1.5
 STATUSES: tuple[Status, ...] = ("ok", "flat", "at_bound", "too_few_points", "not_converged")
-# A rise below this over all observed compute is no gain: it is far below one problem in a benchmark of 100,000.
+# A rise below this over all observed compute is no gain: it is far below one problem in a benchmark
+# of 100,000.
 FLAT_GAIN = 1e-6
-# A perfect fit has no finite log-likelihood; the mean squared residual is floored at the rounding error of an accuracy.
+# A perfect fit has no finite log-likelihood; the mean squared residual is floored at the rounding
+# error of an accuracy.
 _RSS_FLOOR = 1e-30
 _CHUNK = 256
 
@@ -36,14 +39,16 @@ class Fit:
     Attributes:
         family: name of the family.
         parameters: public parameters by name; None where the data do not identify one.
-        asymptote: limit for unbounded compute; None where the family has none or the fit failed; the level of a flat curve.
-        rss: weighted residual sum of squares (weights scaled to mean 1); None for a likelihood fit or without a fit.
+        asymptote: limit for unbounded compute; None where the family has none or the fit failed;
+            the level of a flat curve.
+        rss: weighted residual sum of squares (weights scaled to mean 1); None for a likelihood fit
+            or without a fit.
         aic: n ln(RSS/n) + 2 K with K = curve parameters + 1, or 2 K - 2 ln L for a likelihood fit.
         aicc: AIC + 2 K (K + 1) / (n - K - 1); None where n <= K + 1.
         bic: n ln(RSS/n) + K ln n, or K ln n - 2 ln L.
         n: number of points (of problems for a likelihood fit).
-        status: "ok"; "flat" (no gain with compute: a result); "at_bound" (a parameter ended on its bound, so it is not identified);
-            "too_few_points"; "not_converged".
+        status: "ok"; "flat" (no gain with compute: a result); "at_bound" (a parameter ended on its
+            bound, so it is not identified); "too_few_points"; "not_converged".
         log_likelihood: maximised log-likelihood; None for a least-squares fit.
         level: the constant that a flat fit predicts; None otherwise.
         x: compute of the points fitted; empty for a likelihood fit.
@@ -69,7 +74,10 @@ class Fit:
     model: Family | None = field(default=None, repr=False, compare=False)
 
     def predict(self, x: ArrayLike) -> Array:
-        """Evaluates the curve at compute ``x`` (any shape, positive); NaN where the fit has no parameters."""
+        """Evaluates the curve at compute ``x`` (any shape, positive).
+
+        NaN where the fit has no parameters.
+        """
         points = np.asarray(x, dtype=np.float64)
         if self.level is not None:
             return np.full(points.shape, self.level)
@@ -115,14 +123,20 @@ class BatchFit:
         return len(self.rss)
 
     def predict(self, x: ArrayLike) -> Array:
-        """Evaluates all curves at ``x``, shape (N,) or (B, N); returns (B, N), NaN without a fit."""
+        """Evaluates all curves at ``x``, shape (N,) or (B, N).
+
+        Returns (B, N), NaN without a fit.
+        """
         points = np.broadcast_to(np.asarray(x, dtype=np.float64), (len(self), np.shape(x)[-1]))
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             curve = self.model.predict(self.parameters, points)
         return np.where(np.isnan(self.level)[:, None], curve, self.level[:, None])
 
     def compute_to_target(self, target: ArrayLike) -> Array:
-        """Compute at which each curve reaches ``target`` (scalar or (B,)); +inf where it never does, NaN without a fit."""
+        """Compute at which each curve reaches ``target`` (scalar or (B,)).
+
+        +inf where it never does, NaN without a fit.
+        """
         goal = np.broadcast_to(np.asarray(target, dtype=np.float64), (len(self),))
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             x = self.model.invert(self.parameters, goal)
@@ -130,7 +144,18 @@ class BatchFit:
 
     def rows(self, index: slice | np.ndarray) -> BatchFit:
         """Some of the curves."""
-        names = ("parameters", "asymptote", "level", "rss", "n", "status", "theta", "x", "y", "weight")
+        names = (
+            "parameters",
+            "asymptote",
+            "level",
+            "rss",
+            "n",
+            "status",
+            "theta",
+            "x",
+            "y",
+            "weight",
+        )
         return BatchFit(self.model, **{name: getattr(self, name)[index] for name in names})
 
     def rescaled(self, factor: Array) -> BatchFit:
@@ -141,10 +166,18 @@ class BatchFit:
         """
         theta = self.model.rescale(self.theta, np.log(factor))
         if theta is None:
-            raise IsocostError(f"family {self.model.name} counts whole units of x", where="rescaled", remedy="Fit it again.")
+            raise IsocostError(
+                f"family {self.model.name} counts whole units of x",
+                where="rescaled",
+                remedy="Fit it again.",
+            )
         with np.errstate(invalid="ignore", over="ignore"):
-            parameters = np.where(np.isnan(self.level)[:, None], self.model.public(theta), self.parameters)
-        return replace(self, theta=theta, parameters=parameters, x=self.x * np.asarray(factor)[:, None])
+            parameters = np.where(
+                np.isnan(self.level)[:, None], self.model.public(theta), self.parameters
+            )
+        return replace(
+            self, theta=theta, parameters=parameters, x=self.x * np.asarray(factor)[:, None]
+        )
 
     def criteria(self) -> tuple[Array, Array, Array]:
         """AIC, AICc and BIC of every curve, each (B,); NaN where undefined."""
@@ -161,7 +194,9 @@ class BatchFit:
         names = self.model.parameter_names
         return Fit(
             family=self.model.name,
-            parameters={name: _known(value) for name, value in zip(names, self.parameters[row], strict=True)},
+            parameters={
+                name: _known(value) for name, value in zip(names, self.parameters[row], strict=True)
+            },
             asymptote=_known(self.asymptote[row]),
             rss=_known(self.rss[row]),
             aic=aic,
@@ -190,12 +225,26 @@ def fit(family: str | Family, x: ArrayLike, y: ArrayLike, weights: ArrayLike | N
         The fit. Flat, degenerate or too few data give a status, never an exception.
 
     Raises:
-        IsocostError: when the family is unknown or the input is malformed (shapes, x <= 0, NaN, negative weights, y in per cent).
+        IsocostError: when the family is unknown or the input is malformed (shapes, x <= 0, NaN,
+            negative weights, y in per cent).
+
+    Examples:
+        >>> found = fit(
+        ...     "saturating_power_law",
+        ...     [1, 4, 16, 64, 256, 1024],
+        ...     [0.30, 0.545, 0.68, 0.735, 0.77, 0.782],
+        ... )
+        >>> found.parameters
+        {'y_inf': 0.799564, 'a': 0.500533, 'b': 0.500031}
     """
     values = np.atleast_1d(np.asarray(y, dtype=np.float64))
     beyond = values[np.isfinite(values) & (np.abs(values) > _MOST)]
     if beyond.size:
-        raise IsocostError(f"{beyond[-1]:g} is no accuracy", where="fit: y", remedy="Give fractions in 0..1, not per cent.")
+        raise IsocostError(
+            f"{beyond[-1]:g} is no accuracy",
+            where="fit: y",
+            remedy="Give fractions in 0..1, not per cent.",
+        )
     return fit_many(family, np.atleast_1d(x), values[None, :], weights).fit(0)
 
 
@@ -215,9 +264,11 @@ def fit_many(
         family: name of a registered family, or a ``Family`` instance.
         x: (N,) or (B, N) compute, positive.
         y: (B, N) accuracy.
-        weights: (N,) or (B, N); a point of weight 0 is left out, so that curves with unlike numbers of points can share a batch.
-        initial: (B, P) start values in internal parameters (``BatchFit.theta``) that replace the family's own grid of starts; rows
-            with NaN get the grid. Bootstrap draws start at the fit to the data, which is several times as fast.
+        weights: (N,) or (B, N); a point of weight 0 is left out, so that curves with unlike numbers
+            of points can share a batch.
+        initial: (B, P) start values in internal parameters (``BatchFit.theta``) that replace the
+            family's own grid of starts; rows with NaN get the grid. Bootstrap draws start at the
+            fit to the data, which is several times as fast.
         tolerance: relative change of the residual sum that ends a fit.
         max_iterations: steps after which a fit counts as not converged and keeps what it reached.
 
@@ -242,15 +293,29 @@ def fit_many(
     if len(rows):
         picked = (log_x[rows], y[rows], weight[rows])
         box = (np.broadcast_to(lower, theta.shape)[rows], np.broadcast_to(upper, theta.shape)[rows])
-        first = np.full((len(rows), theta.shape[1]), np.nan) if initial is None else np.array(initial[rows], dtype=np.float64)
+        first = (
+            np.full((len(rows), theta.shape[1]), np.nan)
+            if initial is None
+            else np.array(initial[rows], dtype=np.float64)
+        )
         first = _started(model, np.clip(first, *box), picked, box)
-        solution = _solved(model, first, picked, box, tolerance=tolerance, max_iterations=max_iterations)
-        theta[rows], rss[rows], converged[rows] = solution.theta, solution.rss, solution.is_converged
+        solution = _solved(
+            model, first, picked, box, tolerance=tolerance, max_iterations=max_iterations
+        )
+        theta[rows], rss[rows], converged[rows] = (
+            solution.theta,
+            solution.rss,
+            solution.is_converged,
+        )
     return _assembled(model, x, y, weight, n, theta, rss, converged, distinct, (lower, upper))
 
 
-def _started(model: Family, first: Array, picked: tuple[Array, Array, Array], box: tuple[Array, Array]) -> Array:
-    """Fills the rows without start values from the family's grid, a chunk at a time because the grid is large."""
+def _started(
+    model: Family, first: Array, picked: tuple[Array, Array, Array], box: tuple[Array, Array]
+) -> Array:
+    """Fills the rows without start values from the family's grid, a chunk at a time because the
+    grid is large.
+    """
     cold = np.flatnonzero(np.isnan(first).any(axis=1))
     for begin in range(0, len(cold), _CHUNK):
         rows = cold[begin : begin + _CHUNK]
@@ -260,18 +325,35 @@ def _started(model: Family, first: Array, picked: tuple[Array, Array, Array], bo
     return first
 
 
-def _solved(model: Family, first: Array, picked: tuple[Array, Array, Array], box: tuple[Array, Array], **limits: float) -> Solution:
-    """Fits from the given starts; those that end worse than the mean once more from the mean, which they can then only improve on."""
+def _solved(
+    model: Family,
+    first: Array,
+    picked: tuple[Array, Array, Array],
+    box: tuple[Array, Array],
+    **limits: float,
+) -> Solution:
+    """Fits from the given starts.
+
+    Those that end worse than the mean once more from the mean, which they can then only improve on.
+    """
     solution = solve(model.evaluate, first, *picked, *box, **limits)
     _, y, weight = picked
     level = (weight * y).sum(axis=1) / weight.sum(axis=1)
     start = model.constant(level)
     if start is None:
         return solution
-    rows = np.flatnonzero(solution.rss > (weight * (y - level[:, None]) ** 2).sum(axis=1) * (1.0 + 1e-6))
+    rows = np.flatnonzero(
+        solution.rss > (weight * (y - level[:, None]) ** 2).sum(axis=1) * (1.0 + 1e-6)
+    )
     if len(rows):
-        again = solve(model.evaluate, start[rows], *(values[rows] for values in (*picked, *box)), **limits)
-        solution.theta[rows], solution.rss[rows], solution.is_converged[rows] = again.theta, again.rss, again.is_converged
+        again = solve(
+            model.evaluate, start[rows], *(values[rows] for values in (*picked, *box)), **limits
+        )
+        solution.theta[rows], solution.rss[rows], solution.is_converged[rows] = (
+            again.theta,
+            again.rss,
+            again.is_converged,
+        )
     return solution
 
 
@@ -310,7 +392,9 @@ def _assembled(
 
 
 def _checked(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array]:
-    """Broadcasts the input to (B, N), scales the weights and refuses what no curve can be fitted to."""
+    """Broadcasts the input to (B, N), scales the weights and refuses what no curve can be fitted
+    to.
+    """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     w = np.ones(y.shape[-1:]) if weights is None else np.asarray(weights, dtype=np.float64)
     if y.ndim != 2 or x.shape[-1:] != y.shape[-1:] or w.shape[-1:] != y.shape[-1:]:
@@ -324,16 +408,31 @@ def _checked(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Arr
         x, y, w = (np.pad(values, ((0, 0), (0, 1))) for values in (x, y, w))
     if not np.isfinite(w).all() or (w < 0).any():
         raise IsocostError(
-            "weights must be finite and not negative", where="fit: weights", remedy="Use 1 / variance, or 0 to leave a point out."
+            "weights must be finite and not negative",
+            where="fit: weights",
+            remedy="Use 1 / variance, or 0 to leave a point out.",
         )
     used = w > 0
     if not (np.isfinite(x) & (x > 0))[used].all():
-        raise IsocostError("compute must be positive and finite", where="fit: x", remedy="Give such points weight 0 or leave them out.")
+        raise IsocostError(
+            "compute must be positive and finite",
+            where="fit: x",
+            remedy="Give such points weight 0 or leave them out.",
+        )
     if not np.isfinite(y[used]).all():
-        raise IsocostError("accuracy must be finite", where="fit: y", remedy="Give such points weight 0 or leave them out.")
-    # Points of weight 0 may hold anything; they get harmless values so that no arithmetic on them can raise or spread NaN.
+        raise IsocostError(
+            "accuracy must be finite",
+            where="fit: y",
+            remedy="Give such points weight 0 or leave them out.",
+        )
+    # Points of weight 0 may hold anything; they get harmless values so that no arithmetic on them
+    # can raise or spread NaN.
     first = np.argmax(used, axis=1)[:, None]
-    x = np.where(used, x, np.where(used.any(axis=1)[:, None], np.take_along_axis(np.asarray(x), first, axis=1), 1.0))
+    x = np.where(
+        used,
+        x,
+        np.where(used.any(axis=1)[:, None], np.take_along_axis(np.asarray(x), first, axis=1), 1.0),
+    )
     total = np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
     return x, np.where(used, y, 0.0), w * used.sum(axis=1, keepdims=True) / total
 
@@ -347,7 +446,7 @@ def _range(values: Array, weight: Array) -> Array:
 
 
 def _distinct(log_x: Array, weight: Array) -> np.ndarray:
-    """Number of computes among the points in use that differ by more than rounding error, per row."""
+    """Computes among the points in use that differ by more than rounding error, per row."""
     if log_x.shape[1] == 0:
         return np.zeros(len(log_x), dtype=int)
     ordered = np.sort(np.where(weight > 0, log_x, np.inf), axis=1)

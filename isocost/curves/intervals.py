@@ -1,9 +1,11 @@
 """Intervals of fitted curves, and the compute needed for a target.
 
-Lives here: profile intervals of an asymptote, percentile intervals from bootstrap draws, ``resampled_means`` and
-``compute_to_target``. Not here: the fits themselves, and the choice between families.
+Lives here: profile intervals of an asymptote, percentile intervals from bootstrap draws,
+``resampled_means`` and ``compute_to_target``. Not here: the fits themselves, and the choice between
+families.
 
-The profile interval takes the points as independent. Points that share samples are not; there the problem bootstrap is the honest one.
+The profile interval takes the points as independent. Points that share samples are not; there the
+problem bootstrap is the honest one.
 """
 
 from __future__ import annotations
@@ -50,12 +52,15 @@ class TargetCompute:
 
     Attributes:
         target: the accuracy asked for.
-        compute: x at which the curve reaches it, in the unit of the fit's x; None where it never does.
+        compute: x at which the curve reaches it, in the unit of the fit's x; None where it never
+            does.
         low: lower end of the interval; None where unknown.
         high: upper end; None where unknown or unbounded.
         is_bounded: whether the interval has a finite upper end.
-        share_reached: share of bootstrap draws whose curve reaches the target at all; None for a profile interval.
-        status: "observed" (within the range of x), "extrapolated", "below_range", "unreachable" or "no_fit".
+        share_reached: share of bootstrap draws whose curve reaches the target at all; None for a
+            profile interval.
+        status: "observed" (within the range of x), "extrapolated", "below_range", "unreachable" or
+            "no_fit".
         level: nominal coverage.
         method: how the interval was made.
     """
@@ -71,7 +76,9 @@ class TargetCompute:
     method: str
 
 
-def resampled_means(values: ArrayLike, draws: int, seed: int, clusters: ArrayLike | None = None) -> Array:
+def resampled_means(
+    values: ArrayLike, draws: int, seed: int, clusters: ArrayLike | None = None
+) -> Array:
     """Bootstrap means over problems, all points together so that their correlation is kept.
 
     Args:
@@ -88,9 +95,15 @@ def resampled_means(values: ArrayLike, draws: int, seed: int, clusters: ArrayLik
     return weights @ values.T / weights.sum(axis=1, keepdims=True)
 
 
-def problem_weights(n_problems: int, draws: int, seed: int, clusters: ArrayLike | None = None) -> Array:
+def problem_weights(
+    n_problems: int, draws: int, seed: int, clusters: ArrayLike | None = None
+) -> Array:
     """Multiplicities (D, M) of a problem bootstrap, or of a bootstrap of whole clusters."""
-    labels = np.arange(n_problems) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].ravel()
+    labels = (
+        np.arange(n_problems)
+        if clusters is None
+        else np.unique(np.asarray(clusters), return_inverse=True)[1].ravel()
+    )
     size = int(labels.max()) + 1 if n_problems else 0
     if not size:
         return np.zeros((draws, 0))
@@ -99,26 +112,38 @@ def problem_weights(n_problems: int, draws: int, seed: int, clusters: ArrayLike 
 
 
 def percentile_interval(
-    values: ArrayLike, level: float = 0.95, method: str = "problem_bootstrap_percentile", *, units: int | None = None
+    values: ArrayLike,
+    level: float = 0.95,
+    method: str = "problem_bootstrap_percentile",
+    *,
+    units: int | None = None,
 ) -> Interval:
-    """Percentile interval of bootstrap values, as ``percentile_bounds``; infinite ends become None."""
+    """Percentile interval of bootstrap values, as ``percentile_bounds``.
+
+    Infinite ends become None.
+    """
     low, high = percentile_bounds(np.asarray(values, dtype=np.float64)[None, :], level, units)
     ends = [float(v) if np.isfinite(v) else None for v in (low[0], high[0])]
     return Interval(ends[0], ends[1], level, method)
 
 
-def percentile_bounds(values: Array, level: float = 0.95, units: int | None = None) -> tuple[Array, Array]:
-    """Lower and upper percentiles of each row of (B, D); NaN draws are left out, +inf counts as larger than every number.
+def percentile_bounds(
+    values: Array, level: float = 0.95, units: int | None = None
+) -> tuple[Array, Array]:
+    """Lower and upper percentiles of each row of (B, D); NaN draws are left out, +inf counts as
+    larger than every number.
 
-    The quantile p stands at place p (D + 1) of the sorted draws; between two numbers it is interpolated, between a number and infinity
-    it is the outer one, as there is nothing in between.
+    The quantile p stands at place p (D + 1) of the sorted draws; between two numbers it is
+    interpolated, between a number and infinity it is the outer one, as there is nothing in between.
 
     Args:
         values: draws.
         level: nominal coverage.
-        units: problems (clusters) that were resampled. The tail is then that of the expanded percentile interval (Hesterberg 2015):
-            Phi(-sqrt(n / (n - 1)) t), t the quantile of Student's distribution with n - 1 degrees of freedom, because a bootstrap of few
-            units is too narrow by what the t interval is wider than the normal one. Plain percentiles without it.
+        units: problems (clusters) that were resampled. The tail is then that of the expanded
+            percentile interval (Hesterberg 2015): Phi(-sqrt(n / (n - 1)) t), t the quantile of
+            Student's distribution with n - 1 degrees of freedom, because a bootstrap of few units
+            is too narrow by what the t interval is wider than the normal one. Plain percentiles
+            without it.
     """
     ordered = np.sort(values, axis=1)
     known = (~np.isnan(values)).sum(axis=1)
@@ -133,14 +158,19 @@ def percentile_bounds(values: Array, level: float = 0.95, units: int | None = No
         near, far = ordered[rows, second], ordered[rows, first]
         with np.errstate(invalid="ignore"):
             between = far + share * (near - far)
-        return np.where(known == 0, np.nan, np.where(np.isfinite(near) & np.isfinite(far), between, far))
+        return np.where(
+            known == 0, np.nan, np.where(np.isfinite(near) & np.isfinite(far), between, far)
+        )
 
     return end(outer, inner), end(last - outer, last - inner)
 
 
 @lru_cache(maxsize=256)
 def _tail(level: float, units: int | None) -> float:
-    """Share of the draws below the lower end. Student's quantile costs more than the sorting of a row of draws."""
+    """Share of the draws below the lower end.
+
+    Student's quantile costs more than the sorting of a row of draws.
+    """
     tail = (1.0 - level) / 2.0
     if units is None or units <= 1:
         return tail
@@ -149,23 +179,44 @@ def _tail(level: float, units: int | None) -> float:
 
 def _check_level(level: float, where: str) -> None:
     if not 0.0 < level < 1.0:
-        raise IsocostError(f"level {level} is outside 0..1", where=where, remedy="Give a fraction such as 0.95.")
+        raise IsocostError(
+            f"level {level} is outside 0..1", where=where, remedy="Give a fraction such as 0.95."
+        )
 
 
 def profile_interval(fit: Fit, level: float = 0.95) -> Interval:
     """Profile interval of the asymptote of one least-squares fit.
 
-    The asymptote is fixed, the other parameters are refitted, and values with RSS <= RSS_min (1 + F(level; 1, n - p) / (n - p)) are
-    kept. Ends on the bound of the parameter (0 or 1) are reported as that bound.
+    The asymptote is fixed, the other parameters are refitted, and values with RSS <= RSS_min (1 +
+    F(level; 1, n - p) / (n - p)) are kept. Ends on the bound of the parameter (0 or 1) are reported
+    as that bound.
 
     Returns:
-        The interval; both ends None where the family's asymptote is not fitted, the fit is flat or failed, or n <= p.
+        The interval; both ends None where the family's asymptote is not fitted, the fit is flat or
+        failed, or n <= p.
+
+    Examples:
+        >>> from isocost.curves import fit
+        >>> found = fit(
+        ...     "saturating_power_law",
+        ...     [1, 4, 16, 64, 256, 1024],
+        ...     [0.30, 0.545, 0.68, 0.735, 0.77, 0.782],
+        ... )
+        >>> profile_interval(found)
+        Interval(low=0.78522, high=0.815428, level=0.95, method='profile')
     """
     _check_level(level, "profile_interval")
     model = fit.model or find_family(fit.family)
-    if model.asymptote_kind != "fitted" or fit.status in ("flat", "too_few_points") or not fit.x or fit.n <= model.n_free:
+    if (
+        model.asymptote_kind != "fitted"
+        or fit.status in ("flat", "too_few_points")
+        or not fit.x
+        or fit.n <= model.n_free
+    ):
         return Interval(None, None, level, "profile")
-    limit = fit.rss * (1.0 + f_distribution.ppf(level, 1, fit.n - model.n_free) / (fit.n - model.n_free))
+    limit = fit.rss * (
+        1.0 + f_distribution.ppf(level, 1, fit.n - model.n_free) / (fit.n - model.n_free)
+    )
     box = tuple(np.broadcast_to(b, (1, b.shape[-1]))[0] for b in model.bounds(*_rows(fit, 1)[:2]))
 
     def inside(asymptotes: Array) -> np.ndarray:
@@ -174,32 +225,60 @@ def profile_interval(fit: Fit, level: float = 0.95) -> Interval:
         lower[:, 0] = upper[:, 0] = asymptotes
         starts = np.clip(model.starts(log_x, y, weight), lower[:, None], upper[:, None])
         first = best_start(model.evaluate, starts, log_x, y, weight)
-        return solve(model.evaluate, first, log_x, y, weight, lower, upper).rss <= limit * (1.0 + 1e-9)
+        return solve(model.evaluate, first, log_x, y, weight, lower, upper).rss <= limit * (
+            1.0 + 1e-9
+        )
 
     best = float(fit.asymptote)
-    return Interval(_edge(inside, best, float(box[0][0])), _edge(inside, best, float(box[1][0])), level, "profile")
+    return Interval(
+        _edge(inside, best, float(box[0][0])),
+        _edge(inside, best, float(box[1][0])),
+        level,
+        "profile",
+    )
 
 
 def compute_to_target(
-    fit: Fit, target: float, *, draws: BatchFit | None = None, level: float = 0.95, units: int | None = None
+    fit: Fit,
+    target: float,
+    *,
+    draws: BatchFit | None = None,
+    level: float = 0.95,
+    units: int | None = None,
 ) -> TargetCompute:
     """Compute at which a fitted curve reaches ``target``, with an interval.
 
     Args:
         fit: the curve fitted to the data.
         target: accuracy in 0..1.
-        draws: the same family refitted under bootstrap draws; percentile interval over them, in which a draw that never reaches
-            the target counts as infinite compute. Without them a profile interval (least-squares fits only): compute c is kept while
-            the best curve through (c, target) has RSS <= RSS_min (1 + F / (n - p)).
+        draws: the same family refitted under bootstrap draws; percentile interval over them, in
+            which a draw that never reaches the target counts as infinite compute. Without them a
+            profile interval (least-squares fits only): compute c is kept while the best curve
+            through (c, target) has RSS <= RSS_min (1 + F / (n - p)).
         level: nominal coverage.
         units: problems (clusters) behind the draws, as in ``percentile_bounds``.
 
     Raises:
         IsocostError: when the target or the level is not in 0..1.
+
+    Examples:
+        >>> from isocost.curves import fit
+        >>> found = fit(
+        ...     "saturating_power_law",
+        ...     [1, 4, 16, 64, 256, 1024],
+        ...     [0.30, 0.545, 0.68, 0.735, 0.77, 0.782],
+        ... )
+        >>> reached = compute_to_target(found, 0.75)
+        >>> reached.compute, reached.low, reached.high
+        (101.954, 78.386, 140.946)
     """
     _check_level(level, "compute_to_target")
     if not 0.0 <= target <= 1.0:
-        raise IsocostError(f"target accuracy {target} is outside 0..1", where="compute_to_target", remedy="Give a fraction, not per cent.")
+        raise IsocostError(
+            f"target accuracy {target} is outside 0..1",
+            where="compute_to_target",
+            remedy="Give a fraction, not per cent.",
+        )
     compute = _central(fit, target)
     status = _target_status(fit, compute)
     if draws is None:
@@ -224,7 +303,9 @@ def _central(fit: Fit, target: float) -> float | None:
     return float(model.invert(values, np.array([target]))[0])
 
 
-def _target_status(fit: Fit, compute: float | None) -> Literal["observed", "extrapolated", "below_range", "unreachable", "no_fit"]:
+def _target_status(
+    fit: Fit, compute: float | None
+) -> Literal["observed", "extrapolated", "below_range", "unreachable", "no_fit"]:
     if compute is None:
         return "no_fit"
     if not np.isfinite(compute):
@@ -234,13 +315,21 @@ def _target_status(fit: Fit, compute: float | None) -> Literal["observed", "extr
     return "observed" if fit.x and compute <= max(fit.x) * (1 + 1e-12) else "extrapolated"
 
 
-def _profile_target(fit: Fit, target: float, compute: float | None, level: float) -> tuple[float | None, float | None]:
-    """Profile interval of the compute, by adding the point (c, target) with a weight that the curve cannot resist."""
+def _profile_target(
+    fit: Fit, target: float, compute: float | None, level: float
+) -> tuple[float | None, float | None]:
+    """Profile interval of the compute, by adding the point (c, target) with a weight that the curve
+    cannot resist.
+    """
     model = fit.model or find_family(fit.family)
-    usable = compute is not None and np.isfinite(compute) and compute > 0 and fit.x and fit.level is None
+    usable = (
+        compute is not None and np.isfinite(compute) and compute > 0 and fit.x and fit.level is None
+    )
     if not usable or fit.n <= model.n_free:
         return None, None
-    limit = fit.rss * (1.0 + f_distribution.ppf(level, 1, fit.n - model.n_free) / (fit.n - model.n_free))
+    limit = fit.rss * (
+        1.0 + f_distribution.ppf(level, 1, fit.n - model.n_free) / (fit.n - model.n_free)
+    )
     x, y, weight = (np.array(values) for values in (fit.x, fit.y, fit.weights))
 
     def inside(log_compute: Array) -> np.ndarray:
@@ -277,11 +366,17 @@ def _edge(inside, best: float, bound: float) -> float:
 
 def _rows(fit: Fit, size: int) -> tuple[Array, Array, Array]:
     """The data of a fit, repeated for ``size`` refits."""
-    return tuple(np.tile(np.array(values), (size, 1)) for values in (np.log(fit.x), fit.y, fit.weights))
+    return tuple(
+        np.tile(np.array(values), (size, 1)) for values in (np.log(fit.x), fit.y, fit.weights)
+    )
 
 
 def bootstrap_fits(
-    family: str | Family, x: ArrayLike, means: Array, weights: ArrayLike | None = None, centre: Fit | None = None
+    family: str | Family,
+    x: ArrayLike,
+    means: Array,
+    weights: ArrayLike | None = None,
+    centre: Fit | None = None,
 ) -> BatchFit:
     """Refits one curve under bootstrap draws.
 
@@ -290,11 +385,21 @@ def bootstrap_fits(
         x: (N,) or (D, N) compute.
         means: (D, N) accuracies under the draws, from ``resampled_means``.
         weights: (N,) weights.
-        centre: the fit to the data, whose parameters the draws start from; fitted to the mean draw when None.
+        centre: the fit to the data, whose parameters the draws start from; fitted to the mean draw
+            when None.
     """
     model = find_family(family)
     if centre is not None and centre.x and centre.level is None:
-        start = fit_many(model, np.array(centre.x), np.array([centre.y]), np.array(centre.weights)).theta
+        start = fit_many(
+            model, np.array(centre.x), np.array([centre.y]), np.array(centre.weights)
+        ).theta
     else:
-        start = fit_many(model, np.median(np.atleast_2d(np.asarray(x, dtype=np.float64)), axis=0), means.mean(axis=0)[None], weights).theta
-    return fit_many(model, x, means, weights, initial=np.repeat(start, len(means), axis=0), tolerance=1e-10)
+        start = fit_many(
+            model,
+            np.median(np.atleast_2d(np.asarray(x, dtype=np.float64)), axis=0),
+            means.mean(axis=0)[None],
+            weights,
+        ).theta
+    return fit_many(
+        model, x, means, weights, initial=np.repeat(start, len(means), axis=0), tolerance=1e-10
+    )

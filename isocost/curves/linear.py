@@ -1,7 +1,7 @@
 """Closed-form least squares for the parameters a family is linear in.
 
-Lives here: the bounded two-column problem ``y = ceiling - gap * basis`` and the one-column problem, vectorised over any leading axes.
-Not here: the nonlinear solver, which refines what this starts.
+Lives here: the bounded two-column problem ``y = ceiling - gap * basis`` and the one-column problem,
+vectorised over any leading axes. Not here: the nonlinear solver, which refines what this starts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ def bounded_pair(basis: Array, y: Array, weight: Array, upper: float = 1.0) -> t
     return np.clip(np.where(over, upper, ceiling), 0.0, upper), np.where(over, gap_at_bound, gap)
 
 
-def bounded_scale(basis: Array, y: Array, weight: Array, lower: float | Array = 0.0, upper: float | Array = 1.0) -> Array:
-    """Minimises sum w (y - scale * basis)^2 over lower <= scale <= upper; arguments as in ``bounded_pair``, result shape (...)."""
+def bounded_scale(
+    basis: Array, y: Array, weight: Array, lower: float | Array = 0.0, upper: float | Array = 1.0
+) -> Array:
+    """Minimises sum w (y - scale * basis)^2 over lower <= scale <= upper.
+
+    Arguments as in ``bounded_pair``, result shape (...).
+    """
     square = np.maximum((weight * basis**2).sum(axis=-1), 1e-300)
     return np.clip((weight * basis * y).sum(axis=-1) / square, lower, upper)

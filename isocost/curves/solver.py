@@ -1,8 +1,9 @@
 """A bounded Levenberg-Marquardt solver that fits many small curves in one call.
 
-Lives here: the iteration, vectorised over fits. ``scipy.optimize.least_squares`` solves one problem per call and costs milliseconds
-in overhead; a refit of every curve under hundreds of bootstrap draws needs tens of thousands of fits with two or three parameters
-each. Every array is held column by column (Fortran order), so that each operation runs over all fits at once. Not here: families,
+Lives here: the iteration, vectorised over fits. ``scipy.optimize.least_squares`` solves one problem
+per call and costs milliseconds in overhead; a refit of every curve under hundreds of bootstrap
+draws needs tens of thousands of fits with two or three parameters each. Every array is held column
+by column (Fortran order), so that each operation runs over all fits at once. Not here: families,
 start values, statistics.
 """
 
@@ -49,7 +50,9 @@ def best_start(evaluate: Evaluate, starts: Array, log_x: Array, y: Array, weight
     def spread(values: Array) -> Array:
         return np.repeat(values, n_starts, axis=0)
 
-    rss = weighted_rss(evaluate, flat, spread(log_x), spread(y), spread(weight)).reshape(n_fits, n_starts)
+    rss = weighted_rss(evaluate, flat, spread(log_x), spread(y), spread(weight)).reshape(
+        n_fits, n_starts
+    )
     rss = np.where(np.isfinite(rss), rss, np.inf)
     return starts[np.arange(n_fits), rss.argmin(axis=1)]
 
@@ -68,8 +71,8 @@ def solve(
 ) -> Solution:
     """Minimises sum_n weight (y - f(theta, x))^2 for B fits at once, inside a box.
 
-    A parameter on its bound whose gradient points outward is held for the step (projected gradient); the damping follows
-    Marquardt's scaling. Fits that have converged leave the batch.
+    A parameter on its bound whose gradient points outward is held for the step (projected
+    gradient); the damping follows Marquardt's scaling. Fits that have converged leave the batch.
 
     Args:
         evaluate: returns predictions (b, N) and their P derivatives, each (b, N), for a sub-batch.
@@ -88,7 +91,8 @@ def solve(
     lower, upper = (np.broadcast_to(bound, theta.shape) for bound in (lower, upper))
     theta = np.clip(theta, lower, upper)
     rss, converged = np.empty(len(theta)), np.zeros(len(theta), dtype=bool)
-    # The working set: arrays of the fits still under way, thinned out when a third of them is done, not at every step.
+    # The working set: arrays of the fits still under way, thinned out when a third of them is done,
+    # not at every step.
     rows, now = np.arange(len(theta)), np.array(theta, order="F")
     data = tuple(np.array(values, order="F") for values in (log_x, y, weight, lower, upper))
     damping, active = np.full(len(theta), 1e-3), np.ones(len(theta), dtype=bool)
@@ -115,7 +119,9 @@ def solve(
             if not active.any():
                 return Solution(theta, rss, converged)
             rows, best, damping = rows[active], best[active], damping[active]
-            now, predicted, *slopes = (np.array(values[active], order="F") for values in (now, predicted, *slopes))
+            now, predicted, *slopes = (
+                np.array(values[active], order="F") for values in (now, predicted, *slopes)
+            )
             data = tuple(np.array(values[active], order="F") for values in data)
             active = np.ones(len(rows), dtype=bool)
     theta[rows], rss[rows] = now, best
@@ -123,18 +129,32 @@ def solve(
 
 
 def _step(
-    predicted: Array, slopes: Sequence[Array], theta: Array, y: Array, weight: Array, lower: Array, upper: Array, damping: Array
+    predicted: Array,
+    slopes: Sequence[Array],
+    theta: Array,
+    y: Array,
+    weight: Array,
+    lower: Array,
+    upper: Array,
+    damping: Array,
 ) -> Array:
     """One damped Gauss-Newton step per fit, with parameters held that would leave the box."""
     size = len(slopes)
     residual = weight * (y - predicted)
     gradient = [(slope * residual).sum(axis=1) for slope in slopes]
-    held = [((theta[:, i] <= lower[:, i]) & (gradient[i] <= 0)) | ((theta[:, i] >= upper[:, i]) & (gradient[i] >= 0)) for i in range(size)]
+    held = [
+        ((theta[:, i] <= lower[:, i]) & (gradient[i] <= 0))
+        | ((theta[:, i] >= upper[:, i]) & (gradient[i] >= 0))
+        for i in range(size)
+    ]
     weighted = [weight * slope for slope in slopes]
     diagonal = [(weighted[i] * slopes[i]).sum(axis=1) for i in range(size)]
     largest = np.maximum.reduce(diagonal)
     # Unit diagonal before solving: parameters may differ by many orders of magnitude.
-    root = [np.where(held[i], 1.0, np.sqrt(np.maximum(diagonal[i], 1e-12 * largest + 1e-200))) for i in range(size)]
+    root = [
+        np.where(held[i], 1.0, np.sqrt(np.maximum(diagonal[i], 1e-12 * largest + 1e-200)))
+        for i in range(size)
+    ]
     matrix = [[None] * size for _ in range(size)]
     for i in range(size):
         matrix[i][i] = np.where(held[i], 1.0, 1.0 + damping)
@@ -147,7 +167,10 @@ def _step(
 
 
 def _eliminate(matrix: list[list[Array]], right: list[Array]) -> list[Array]:
-    """Solves many small positive definite systems, entry by entry; without pivots, which such systems do not need."""
+    """Solves many small positive definite systems, entry by entry.
+
+    Without pivots, which such systems do not need.
+    """
     size = len(right)
     for k in range(size):
         # The damping keeps every pivot above 1e-9 but for rounding.

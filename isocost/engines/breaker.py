@@ -1,11 +1,14 @@
-"""Whether a server is there, as all requests in flight know it together: a circuit breaker with backoff and patience.
+"""Whether a server is there, as all requests in flight know it together: a circuit breaker with
+backoff and patience.
 
-Lives here: `Breaker`, the backoff and the reading of ``Retry-After``. Not here: what counts as away (``openai_http``) and the requests.
+Lives here: `Breaker`, the backoff and the reading of ``Retry-After``. Not here: what counts as away
+(``openai_http``) and the requests.
 
-While the server answers, the circuit is closed and requests pass. The first that finds it away opens the circuit: from then on one request
-at a time is let through as a probe, at growing intervals with jitter (Brooker 2015, "Exponential Backoff And Jitter"), the others wait.
-When an answer begins to come the next one may try, and the first whole answer closes the circuit. When the server has been away for longer
-than the patience, all are given up.
+While the server answers, the circuit is closed and requests pass. The first that finds it away
+opens the circuit: from then on one request at a time is let through as a probe, at growing
+intervals with jitter (Brooker 2015, "Exponential Backoff And Jitter"), the others wait. When an
+answer begins to come the next one may try, and the first whole answer closes the circuit. When the
+server has been away for longer than the patience, all are given up.
 """
 
 from __future__ import annotations
@@ -24,11 +27,15 @@ LONGEST_RETRY_AFTER_S = 300.0
 
 
 class GivenUp(Exception):
-    """The request was not answered and will not be: patience ran out, or the engine was closed. It is no error of the request."""
+    """The request was not answered and will not be.
+
+    Patience ran out, or the engine was closed. It is no error of the request.
+    """
 
 
 class Turn:
-    """One request that was let through. What it learns of the server is said here; a probe that learns nothing makes room at the end.
+    """One request that was let through. What it learns of the server is said here; a probe that
+    learns nothing makes room at the end.
 
     Attributes:
         sent_s: when it was let through, monotonic seconds.
@@ -38,7 +45,12 @@ class Turn:
     """
 
     def __init__(self, breaker: Breaker, sent_s: float, *, is_probe: bool) -> None:
-        self._breaker, self.sent_s, self.is_probe, self.is_answering = breaker, sent_s, is_probe, False
+        self._breaker, self.sent_s, self.is_probe, self.is_answering = (
+            breaker,
+            sent_s,
+            is_probe,
+            False,
+        )
         self.is_trial = is_probe
 
     def __enter__(self) -> Turn:
@@ -52,11 +64,17 @@ class Turn:
         self._breaker._answered(self, is_whole=is_whole)
 
     def away(self, reason: str, wait_s: float | None = None) -> None:
-        """The server was found away; `wait_s` is what it asked for. Only a trial makes the next wait longer."""
+        """The server was found away.
+
+        `wait_s` is what it asked for. Only a trial makes the next wait longer.
+        """
         self._breaker._away(self, reason, wait_s)
 
     def busy(self, reason: str) -> None:
-        """The server is there and takes no more for the moment (429): the others may go on, but patience runs."""
+        """The server is there and takes no more for the moment (429).
+
+        The others may go on, but patience runs.
+        """
         self._breaker._busy(self, reason)
 
 
@@ -68,7 +86,11 @@ class Breaker:
     """
 
     def __init__(
-        self, patience_s: float, *, clock: Callable[[], float] = time.monotonic, jitter: Callable[[], float] = random.random
+        self,
+        patience_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Starts closed.
 
@@ -122,9 +144,11 @@ class Breaker:
             if not self._is_open:
                 self._since = None
             elif is_whole:
-                self._since = now  # sent before the outage: no proof that new ones are taken, but somebody is at work
+                # Sent before the outage: no proof that new ones are taken, but somebody is at work.
+                self._since = now
             elif turn.is_probe:
-                self._next_probe = now  # an answer that begins may still break off; meanwhile the next one may try, too
+                # An answer that begins may still break off; meanwhile the next one may try, too.
+                self._next_probe = now
             self._release(turn)
 
     def _away(self, turn: Turn, reason: str, wait_s: float | None) -> None:
@@ -134,7 +158,10 @@ class Breaker:
             self._reason = reason
             if not self._is_open:
                 self._is_open, self._failures = True, 0
-                self._notes.append(f"the server is away ({reason}); waiting for it, at most {self.patience_s:.0f} s")
+                self._notes.append(
+                    f"the server is away ({reason}); waiting for it, at most"
+                    f" {self.patience_s:.0f} s"
+                )
                 self._next_probe = now + self._wait(wait_s)
             elif turn.is_trial:
                 self._failures += 1
@@ -174,16 +201,29 @@ class Breaker:
                 raise GivenUp(self._given_up)
 
     def give_up(self, reason: str) -> None:
-        """Lets every request that waits, and every later one, end as given up; the first reason stays."""
+        """Lets every request that waits, and every later one, end as given up.
+
+        The first reason stays.
+        """
         with self._changed:
             self._given_up = self._given_up if self._given_up is not None else reason
             self._changed.notify_all()
 
     def given_up(self) -> str | None:
-        """Why requests are given up; None while they are not, or while answers still come. Looks whether patience has run out."""
+        """Why requests are given up.
+
+        None while they are not, or while answers still come. Looks whether patience has run out.
+        """
         with self._changed:
-            if self._given_up is None and self._since is not None and self._clock() - self._since > self.patience_s:
-                self.give_up(f"the server has not answered for {self._clock() - self._since:.0f} s ({self._reason})")
+            if (
+                self._given_up is None
+                and self._since is not None
+                and self._clock() - self._since > self.patience_s
+            ):
+                self.give_up(
+                    f"the server has not answered for {self._clock() - self._since:.0f} s"
+                    f" ({self._reason})"
+                )
             return None if self._answering else self._given_up
 
     def is_open(self) -> bool:
@@ -207,12 +247,16 @@ class Breaker:
 
 
 def backoff(failures: int, jitter: Callable[[], float] = random.random) -> float:
-    """Seconds to wait after so many failures: doubling from half a second to fifteen, the upper half of it drawn."""
+    """Seconds to wait after so many failures.
+
+    Doubling from half a second to fifteen, the upper half of it drawn.
+    """
     return min(FIRST_WAIT_S * 2.0 ** min(failures, 20), LONGEST_WAIT_S) * (0.5 + 0.5 * jitter())
 
 
 def retry_after(header: str | None, *, now_unix_s: float | None = None) -> float | None:
-    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3): a number of seconds or a date; None where it says neither.
+    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3): a number of seconds or a date; None
+    where it says neither.
 
     Args:
         header: the header's value.
@@ -229,4 +273,6 @@ def retry_after(header: str | None, *, now_unix_s: float | None = None) -> float
         at = (told if told.tzinfo else told.replace(tzinfo=datetime.UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, OSError, IndexError):
         return None
-    return min(max(at - (time.time() if now_unix_s is None else now_unix_s), 0.0), LONGEST_RETRY_AFTER_S)
+    return min(
+        max(at - (time.time() if now_unix_s is None else now_unix_s), 0.0), LONGEST_RETRY_AFTER_S
+    )

@@ -1,11 +1,13 @@
 """What a completion's log-probabilities are boiled down to before they are banked.
 
-Lives here: sums, entropy bounds, the self-certainty bound and DeepConf's window confidences, vectorised over tokens. Not here: how
-an engine delivers them, and the strategies that vote with them.
+Lives here: sums, entropy bounds, the self-certainty bound and DeepConf's window confidences,
+vectorised over tokens. Not here: how an engine delivers them, and the strategies that vote with
+them.
 
-Sources: entropy and self-certainty bounds from the top K alone follow by concavity of the logarithm, with the unseen mass r spread
-over the other V - K tokens; self-certainty is Kang et al. 2025 (2502.18581); token confidence, groups, tail and bottom tenth are Fu
-et al. 2025 (DeepConf, 2508.15260).
+Sources: entropy and self-certainty bounds from the top K alone follow by concavity of the
+logarithm, with the unseen mass r spread over the other V - K tokens; self-certainty is Kang et al.
+2025 (2502.18581); token confidence, groups, tail and bottom tenth are Fu et al. 2025 (DeepConf,
+2508.15260).
 """
 
 from __future__ import annotations
@@ -58,10 +60,12 @@ def statistics(logprobs: TokenLogprobs, *, window: int = DEEPCONF_WINDOW) -> Log
 
     Args:
         logprobs: T tokens with their top K.
-        window: tokens of DeepConf's sliding window; a completion shorter than it counts as one window.
+        window: tokens of DeepConf's sliding window; a completion shorter than it counts as one
+            window.
 
     Returns:
-        Sums over tokens in nats. Without tokens, or with K = 0, what needs them is None; so is a value that is not finite.
+        Sums over tokens in nats. Without tokens, or with K = 0, what needs them is None; so is a
+        value that is not finite.
     """
     tokens, k = logprobs.top.shape
     total = _finite(math.fsum(logprobs.sampled)) if len(logprobs.sampled) else None
@@ -85,12 +89,17 @@ def statistics(logprobs: TokenLogprobs, *, window: int = DEEPCONF_WINDOW) -> Log
         confidence_tail=_finite(float(confidence[-window:].mean())),
         confidence_lowest_group=_finite(float(means.min())),
         confidence_bottom_tenth=_finite(bottom_tenth(means)),
-        token_confidences=confidence.astype(np.float32) if bool(np.isfinite(confidence).all()) else None,
+        token_confidences=confidence.astype(np.float32)
+        if bool(np.isfinite(confidence).all())
+        else None,
     )
 
 
-def entropy_bounds(top: NDArray[np.float64], vocabulary: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Bounds of each position's entropy from its top K: H_top - r ln r <= H <= H_top - r ln(r / (V - K)).
+def entropy_bounds(
+    top: NDArray[np.float64], vocabulary: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Bounds of each position's entropy from its top K: H_top - r ln r <= H <= H_top - r ln(r / (V
+    - K)).
 
     Args:
         top: ln p, shape (T, K).
@@ -110,11 +119,13 @@ def entropy_bounds(top: NDArray[np.float64], vocabulary: int | None) -> tuple[ND
     return low, low + rest * math.log(others) if others > 0 else low
 
 
-def self_certainty_low(top: NDArray[np.float64], vocabulary: int | None) -> NDArray[np.float64] | None:
+def self_certainty_low(
+    top: NDArray[np.float64], vocabulary: int | None
+) -> NDArray[np.float64] | None:
     """Lower bound of each position's self-certainty KL(uniform || p) from its top K.
 
-    -(1/V) [sum of top ln p + (V - K) ln(r / (V - K))] - ln V. An unseen mass below float32 rounding is raised to it, which
-    lowers the bound and so keeps it one.
+    -(1/V) [sum of top ln p + (V - K) ln(r / (V - K))] - ln V. An unseen mass below float32 rounding
+    is raised to it, which lowers the bound and so keeps it one.
 
     Args:
         top: ln p, shape (T, K).
@@ -136,7 +147,10 @@ def token_confidence(top: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def window_means(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Means of every full window of consecutive values, stride 1; the mean of all where there are fewer than `window`."""
+    """Means of every full window of consecutive values, stride 1.
+
+    The mean of all where there are fewer than `window`.
+    """
     if len(values) <= window:
         return values.mean(keepdims=True)
     sums = np.cumsum(np.concatenate(([0.0], values)))

@@ -1,6 +1,7 @@
 """A Hugging Face folder on disk, and whether it and a machine's memory can carry a session.
 
-Lives here: `ModelFolder`, read without torch or vLLM. Not here: making such folders (`prepare`), FLOPs of a model (``isocost.costs``).
+Lives here: `ModelFolder`, read without torch or vLLM. Not here: making such folders (`prepare`),
+FLOPs of a model (``isocost.costs``).
 """
 
 from __future__ import annotations
@@ -43,9 +44,15 @@ class ModelFolder:
             try:
                 found = json.loads(file.read_text(encoding="utf-8"))
             except FileNotFoundError:
-                raise IsocostError("there is no config.json", where=str(self.path), remedy="Give a Hugging Face model folder.") from None
+                raise IsocostError(
+                    "there is no config.json",
+                    where=str(self.path),
+                    remedy="Give a Hugging Face model folder.",
+                ) from None
             except (OSError, ValueError) as error:
-                raise IsocostError(f"cannot be read: {error}", where=str(file), remedy="Fetch the model again.") from None
+                raise IsocostError(
+                    f"cannot be read: {error}", where=str(file), remedy="Fetch the model again."
+                ) from None
             self._config = found.get("text_config") or found
         assert self._config is not None
         return self._config
@@ -60,13 +67,27 @@ class ModelFolder:
         if not self.path.is_dir():
             remedy = "Give the path of a Hugging Face model folder."
             if self.path.parent.name == "models":
-                remedy = f"Make it with `python -m isocost.engines.prepare {self.path.name}`, or give another folder."
+                remedy = (
+                    f"Make it with `python -m isocost.engines.prepare {self.path.name}`, or give"
+                    " another folder."
+                )
             raise IsocostError(f"there is no folder {self.path}", where=where, remedy=remedy)
         self.config()
-        if not any((self.path / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")):
-            raise IsocostError(f"{self.path} has no tokenizer", where=where, remedy="Copy the tokenizer's files beside config.json.")
+        if not any(
+            (self.path / name).is_file()
+            for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
+        ):
+            raise IsocostError(
+                f"{self.path} has no tokenizer",
+                where=where,
+                remedy="Copy the tokenizer's files beside config.json.",
+            )
         if needs_weights and not self.weight_files():
-            raise IsocostError(f"{self.path} has no weights", where=where, remedy="Fetch the model's *.safetensors files.")
+            raise IsocostError(
+                f"{self.path} has no weights",
+                where=where,
+                remedy="Fetch the model's *.safetensors files.",
+            )
 
     def check_length(self, max_model_len: int) -> None:
         """Refuses a length beyond the model's positions.
@@ -75,17 +96,34 @@ class ModelFolder:
             IsocostError: names both numbers.
         """
         positions = self.config().get("max_position_embeddings")
-        if isinstance(positions, int) and max_model_len > positions and not self.config().get("rope_scaling"):
+        if (
+            isinstance(positions, int)
+            and max_model_len > positions
+            and not self.config().get("rope_scaling")
+        ):
             raise IsocostError(
-                f"max_model_len {max_model_len} is more than the {positions} positions of the model",
+                f"max_model_len {max_model_len} is more than the {positions} positions of the"
+                " model",
                 where=f"model {self.name}",
                 remedy=f"Set max_model_len to at most {positions}.",
             )
 
     def kv_bytes_per_token(self, dtype: str, bytes_per_value: int | None = None) -> int | None:
-        """Bytes of keys and values of one token; None for architectures whose cache is of another kind."""
+        """Bytes of keys and values of one token.
+
+        None for architectures whose cache is of another kind.
+        """
         config = self.config()
-        if any(config.get(key) for key in ("kv_lora_rank", "layer_types", "sliding_window", "hybrid_override_pattern", "ssm_cfg")):
+        if any(
+            config.get(key)
+            for key in (
+                "kv_lora_rank",
+                "layer_types",
+                "sliding_window",
+                "hybrid_override_pattern",
+                "ssm_cfg",
+            )
+        ):
             return None
         layers, heads = config.get("num_hidden_layers"), config.get("num_attention_heads")
         if not isinstance(layers, int) or not isinstance(heads, int):
@@ -94,7 +132,14 @@ class ModelFolder:
         width = config.get("head_dim") or config.get("hidden_size", 0) // heads
         return 2 * layers * groups * width * (bytes_per_value or self._bytes(dtype)) or None
 
-    def check_kv_cache(self, kv_cache_bytes: int, max_model_len: int, *, dtype: str, bytes_per_value: int | None = None) -> None:
+    def check_kv_cache(
+        self,
+        kv_cache_bytes: int,
+        max_model_len: int,
+        *,
+        dtype: str,
+        bytes_per_value: int | None = None,
+    ) -> None:
         """Refuses a KV cache that cannot hold one sequence of full length.
 
         Raises:
@@ -103,14 +148,16 @@ class ModelFolder:
         per_token = self.kv_bytes_per_token(dtype, bytes_per_value)
         if per_token is not None and kv_cache_bytes < per_token * max_model_len:
             raise IsocostError(
-                f"kv_cache_bytes {kv_cache_bytes} holds {kv_cache_bytes // per_token} tokens, one sequence of max_model_len "
-                f"{max_model_len} needs {per_token * max_model_len} bytes",
+                f"kv_cache_bytes {kv_cache_bytes} holds {kv_cache_bytes // per_token} tokens, one"
+                f" sequence of max_model_len {max_model_len} needs {per_token * max_model_len}"
+                " bytes",
                 where=f"engine.kv_cache_bytes (model {self.name})",
                 remedy="Raise kv_cache_bytes or lower max_model_len.",
             )
 
     def check_memory(self, kv_cache_bytes: int, *, dtype: str) -> None:
-        """Refuses weights and KV cache that together exceed the memory that is free now (engines on the CPU).
+        """Refuses weights and KV cache that together exceed the memory that is free now (engines on
+        the CPU).
 
         Raises:
             IsocostError: says what is needed and what is there.
@@ -121,15 +168,17 @@ class ModelFolder:
         weights = weights * self._bytes(dtype) // _BYTES.get(str(stored), self._bytes(dtype))
         if free is not None and weights + kv_cache_bytes > free:
             raise IsocostError(
-                f"weights ({weights // _MIB} MiB as {dtype}) and KV cache ({kv_cache_bytes // _MIB} MiB) need more memory than is free "
-                f"({free // _MIB} MiB)",
+                f"weights ({weights // _MIB} MiB as {dtype}) and KV cache ({kv_cache_bytes // _MIB}"
+                f" MiB) need more memory than is free ({free // _MIB} MiB)",
                 where=f"engine.kv_cache_bytes (model {self.name})",
                 remedy="Lower kv_cache_bytes, take a smaller model, or free memory.",
             )
 
     def weight_files(self) -> list[Path]:
         """Files with weights, sorted; of the first kind that is there."""
-        return next((found for pattern in _WEIGHTS if (found := sorted(self.path.glob(pattern)))), [])
+        return next(
+            (found for pattern in _WEIGHTS if (found := sorted(self.path.glob(pattern)))), []
+        )
 
     def tokenizer(self) -> Any:
         """The model's tokenizer, loaded without any network.
@@ -145,13 +194,21 @@ class ModelFolder:
         except (ImportError, OSError, ValueError) as error:
             said = next(iter(str(error).splitlines()), type(error).__name__)
             raise IsocostError(
-                f"the tokenizer cannot be loaded: {said}", where=f"model {self.name}", remedy=f"Look at {self.path}."
+                f"the tokenizer cannot be loaded: {said}",
+                where=f"model {self.name}",
+                remedy=f"Look at {self.path}.",
             ) from error
 
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the weights without reading them all: the configuration's hash, names and sizes of the weight files."""
+        """What identifies the weights without reading them all.
+
+        The configuration's hash, names and sizes of the weight files.
+        """
         config = hashlib.sha256((self.path / "config.json").read_bytes()).hexdigest()
-        return {"config_sha256": config, "weights": {f.name: f.stat().st_size for f in self.weight_files()}}
+        return {
+            "config_sha256": config,
+            "weights": {f.name: f.stat().st_size for f in self.weight_files()},
+        }
 
     def _bytes(self, dtype: str) -> int:
         stored = self.config().get("dtype") or self.config().get("torch_dtype")
@@ -159,11 +216,16 @@ class ModelFolder:
 
 
 def free_memory() -> int | None:
-    """Bytes of memory that a process here may still take: the kernel's estimate, or less where a control group says so."""
+    """Bytes of memory that a process here may still take.
+
+    The kernel's estimate, or less where a control group says so.
+    """
     found = None
     with suppress(OSError, ValueError, StopIteration):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
+        found = (
+            int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
+        )
     with suppress(OSError, ValueError):
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
         used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))

@@ -1,14 +1,17 @@
-"""Any HTTP server with OpenAI's completions interface: vLLM serve, SGLang, llama.cpp, hosted services.
+"""Any HTTP server with OpenAI's completions interface: vLLM serve, SGLang, llama.cpp, hosted
+services.
 
-Lives here: `OpenAiEngine`, one thread per request in flight. Times are the client's: a request is "scheduled" when it is sent for the last
-time, its first token is there when the first piece of text arrives. Not here: the server's address (``openai_server``), the exchange and
-its limits (``openai_http``), what is streamed (``openai_stream``), when a request is sent again (``openai_tries``), whether the server is
-there (``breaker``), starting one.
+Lives here: `OpenAiEngine`, one thread per request in flight. Times are the client's: a request is
+"scheduled" when it is sent for the last time, its first token is there when the first piece of text
+arrives. Not here: the server's address (``openai_server``), the exchange and its limits
+(``openai_http``), what is streamed (``openai_stream``), when a request is sent again
+(``openai_tries``), whether the server is there (``breaker``), starting one.
 
-Options: ``base_url`` (up to and with ``/v1``), ``api`` (``chat``, the default, or ``completions``), ``api_key_variable`` (name of
-the environment variable that holds the key), ``timeout_s`` (longest silence, 600), ``deadline_s`` (longest request, six times that),
-``patience_s`` (how long a server that is away is waited for, 900), ``retries`` (of one request whose answer broke off or that the server
-fails at, 3), ``extra_body`` (a mapping added to every request).
+Options: ``base_url`` (up to and with ``/v1``), ``api`` (``chat``, the default, or ``completions``),
+``api_key_variable`` (name of the environment variable that holds the key), ``timeout_s`` (longest
+silence, 600), ``deadline_s`` (longest request, six times that), ``patience_s`` (how long a server
+that is away is waited for, 900), ``retries`` (of one request whose answer broke off or that the
+server fails at, 3), ``extra_body`` (a mapping added to every request).
 """
 
 from __future__ import annotations
@@ -26,7 +29,15 @@ from isocost.engines.openai_http import Away, Broken, ExchangeFailed, Limits, Re
 from isocost.engines.openai_server import Server
 from isocost.engines.openai_stream import Answer, Unusable, events, finish_reason
 from isocost.engines.openai_tries import Tries
-from isocost.engines.protocol import Completion, EngineAway, EngineSettings, Messages, Request, checked_options, register
+from isocost.engines.protocol import (
+    Completion,
+    EngineAway,
+    EngineSettings,
+    Messages,
+    Request,
+    checked_options,
+    register,
+)
 from isocost.errors import IsocostError
 
 __all__ = ["OpenAiEngine", "finish_reason", "told_by"]
@@ -45,7 +56,10 @@ _THE_SERVERS = Exempt(Role.NEITHER, "It is the server's own and not ours to set.
 _REACHED = Exempt(Role.NEITHER, "How the server is reached changes no answer.")
 _ORDER = Exempt(Role.CONDITION, "The order in which requests are handed over changes no answer.")
 _EXEMPT = {
-    "seed": Exempt(Role.NEITHER, "A server has one of its own; requests are seeded by the point's seed, or not at all."),
+    "seed": Exempt(
+        Role.NEITHER,
+        "A server has one of its own; requests are seeded by the point's seed, or not at all.",
+    ),
     "max_model_len": _THE_SERVERS,
     "kv_cache_bytes": _THE_SERVERS,
     "max_num_batched_tokens": _THE_SERVERS,
@@ -75,23 +89,49 @@ class OpenAiEngine:
     """A server somewhere; see the module's docstring."""
 
     name: ClassVar[str] = "openai"
-    capabilities: ClassVar[Capabilities] = Capabilities(loads_model=False, tells_configuration=False, tells_version=False, exempt=_EXEMPT)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        loads_model=False, tells_configuration=False, tells_version=False, exempt=_EXEMPT
+    )
 
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""
         options = checked_options(settings, _OPTIONS, self.name)
-        self._timeout, self._retries = float(options.get("timeout_s", 600)), int(options.get("retries", 3))
-        self._server = Server(str(options.get("base_url", "")), options.get("api_key_variable"), timeout_s=self._timeout)
-        for key, error in refuse_credentials(options, remedy="Name the key's environment variable in engine.options.api_key_variable."):
-            raise IsocostError(error.what, where=f"engine.options.{'.'.join(map(str, key))}", remedy=error.remedy)
+        self._timeout, self._retries = (
+            float(options.get("timeout_s", 600)),
+            int(options.get("retries", 3)),
+        )
+        self._server = Server(
+            str(options.get("base_url", "")),
+            options.get("api_key_variable"),
+            timeout_s=self._timeout,
+        )
+        for key, error in refuse_credentials(
+            options,
+            remedy="Name the key's environment variable in engine.options.api_key_variable.",
+        ):
+            raise IsocostError(
+                error.what, where=f"engine.options.{'.'.join(map(str, key))}", remedy=error.remedy
+            )
         if options.get("api", "chat") not in ("chat", "completions"):
-            raise IsocostError(f"{options['api']!r} is no interface", where="engine.options.api", remedy="Use chat or completions.")
+            raise IsocostError(
+                f"{options['api']!r} is no interface",
+                where="engine.options.api",
+                remedy="Use chat or completions.",
+            )
         for name in ("timeout_s", "deadline_s", "patience_s"):
             if not 0 < options.get(name, 1) <= _LONGEST_LIMIT_S:
                 where = f"engine.options.{name}"
-                raise IsocostError(f"must be above 0 and at most {_LONGEST_LIMIT_S} seconds", where=where, remedy="Correct the value.")
+                raise IsocostError(
+                    f"must be above 0 and at most {_LONGEST_LIMIT_S} seconds",
+                    where=where,
+                    remedy="Correct the value.",
+                )
         if not 0 <= options.get("retries", 0) <= 1000:
-            raise IsocostError("must be from 0 to 1000", where="engine.options.retries", remedy="Correct the value.")
+            raise IsocostError(
+                "must be from 0 to 1000",
+                where="engine.options.retries",
+                remedy="Correct the value.",
+            )
         self._settings = settings
         self._chat = options.get("api", "chat") == "chat"
         self._deadline = float(options.get("deadline_s", 6 * self._timeout))
@@ -127,7 +167,10 @@ class OpenAiEngine:
             self._threads.append(thread)
 
     def describe(self) -> dict[str, Any]:
-        """See `Engine`: what the server says of itself; the rest of its configuration is not ours to know."""
+        """See `Engine`.
+
+        What the server says of itself; the rest of its configuration is not ours to know.
+        """
         served = next((m for m in self._models if m.get("id") == self._settings.model_path), {})
         told = {name: served[name] for name in _SERVED if served.get(name) is not None}
         return {
@@ -190,7 +233,11 @@ class OpenAiEngine:
             except GivenUp:
                 return  # never answered, so there is nothing to record
             except Exception as error:
-                said = str(error) if isinstance(error, ExchangeFailed | Unusable | IsocostError) else f"{type(error).__name__}: {error}"
+                said = (
+                    str(error)
+                    if isinstance(error, ExchangeFailed | Unusable | IsocostError)
+                    else f"{type(error).__name__}: {error}"
+                )
                 failed = Completion(
                     request_id=request.request_id,
                     text=None,
@@ -203,7 +250,8 @@ class OpenAiEngine:
                 self._done.put(failed)
 
     def _ask(self, request: Request, arrival: float, queued: float, tries: Tries) -> Completion:
-        """Sends a request until it is answered or is to blame itself. A text that broke off is thrown away and asked for again, whole.
+        """Sends a request until it is answered or is to blame itself. A text that broke off is
+        thrown away and asked for again, whole.
 
         Raises:
             GivenUp: it was not answered and will not be.
@@ -222,7 +270,9 @@ class OpenAiEngine:
                     else:
                         turn.away(self._server.told(str(error)), error.wait_s)
                 except Shut as error:
-                    self._breaker.give_up(self._server.told(f"the server takes nothing more from this key: {error}"))
+                    self._breaker.give_up(
+                        self._server.told(f"the server takes nothing more from this key: {error}")
+                    )
                     raise GivenUp from None
                 except (Broken, ValueError, Unusable) as error:
                     is_outage = self._breaker.is_open()
@@ -247,7 +297,9 @@ class OpenAiEngine:
         size = _MOST_ANSWER_BYTES + most * (_TOKEN_BYTES + _TOP_BYTES * self._settings.logprobs_k)
         limits = Limits(self._timeout, self._deadline, size)
         path = "/chat/completions" if self._chat else "/completions"
-        with self._server.client.exchange(self._server.url + path, body, key=self._server.key(), limits=limits) as response:
+        with self._server.client.exchange(
+            self._server.url + path, body, key=self._server.key(), limits=limits
+        ) as response:
             turn.answered()
             for event in events(response.readline, size):
                 limits.piece()
@@ -259,15 +311,26 @@ class OpenAiEngine:
         return answer
 
     def _completion(
-        self, request: Request, body: dict[str, Any], answer: Answer, times: tuple[float, float, float], retries: int
+        self,
+        request: Request,
+        body: dict[str, Any],
+        answer: Answer,
+        times: tuple[float, float, float],
+        retries: int,
     ) -> Completion:
         arrival, queued, sent = times
         served = next((m for m in self._models if m.get("id") == self._settings.model_path), {})
         context = served.get("max_model_len")
-        counts = answer.counts(most_output=_most_output(body), context=context if type(context) is int and context > 0 else None)
+        counts = answer.counts(
+            most_output=_most_output(body),
+            context=context if type(context) is int and context > 0 else None,
+        )
         logprobs = answer.logprobs(self._settings.logprobs_k, counts["output_tokens"])
         finish = finish_reason(answer.finish_reason)
-        notes = [*(["the server ended it with an error"] if finish == "error" else []), *answer.notes]
+        notes = [
+            *(["the server ended it with an error"] if finish == "error" else []),
+            *answer.notes,
+        ]
         return Completion(
             request_id=request.request_id,
             text=without(answer.whole_text(), [self._server.key()]),
@@ -300,13 +363,20 @@ class OpenAiEngine:
         body |= {"min_p": request.min_p} if request.min_p else {}
         body |= {"seed": request.seed} if request.seed is not None else {}
         if self._chat:
-            body |= {"messages": [dict(m) for m in request.messages], "logprobs": True, "top_logprobs": k}
+            body |= {
+                "messages": [dict(m) for m in request.messages],
+                "logprobs": True,
+                "top_logprobs": k,
+            }
         else:
             body |= {"prompt": "\n\n".join(m["content"] for m in request.messages), "logprobs": k}
         return body | dict(self._extra)
 
 
 def _most_output(body: dict[str, Any]) -> int | None:
-    """Tokens that a request asks for at most; the sweep's ``extra_body`` may have other words for it."""
+    """Tokens that a request asks for at most.
+
+    The sweep's ``extra_body`` may have other words for it.
+    """
     given = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
     return max((most for most in given if type(most) is int), default=None)

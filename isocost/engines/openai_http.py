@@ -1,10 +1,12 @@
 """HTTP for the engine of servers: one bounded exchange, and what its failure means.
 
-Lives here: `Limits` (deadline, silence and size of one exchange), `Client` (standard library, no redirects) and the ways in which an
-exchange fails. Not here: when it is repeated (``breaker``, ``openai``) and what the answer says (``openai_stream``).
+Lives here: `Limits` (deadline, silence and size of one exchange), `Client` (standard library, no
+redirects) and the ways in which an exchange fails. Not here: when it is repeated (``breaker``,
+``openai``) and what the answer says (``openai_stream``).
 
-A socket's own timeout bounds one read; a server that sends a byte now and then would hold a request for ever. So every read of a response,
-headers included, is given what is left of the exchange's own limits.
+A socket's own timeout bounds one read; a server that sends a byte now and then would hold a request
+for ever. So every read of a response, headers included, is given what is left of the exchange's own
+limits.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class ExchangeFailed(Exception):
 class Away(ExchangeFailed):
     """The server is not there, or takes nothing for the moment."""
 
-    def __init__(self, reason: str, *, code: int | None = None, wait_s: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, code: int | None = None, wait_s: float | None = None
+    ) -> None:
         """`code` is the HTTP status where there was one, `wait_s` what the server asked for."""
         super().__init__(reason)
         self.wait_s = wait_s
@@ -56,7 +60,10 @@ class Away(ExchangeFailed):
 
 
 class Broken(ExchangeFailed):
-    """The exchange began and broke off, or what came cannot be read: worth another try, but not for ever."""
+    """The exchange began and broke off, or what came cannot be read.
+
+    Worth another try, but not for ever.
+    """
 
 
 class Refused(ExchangeFailed):
@@ -69,7 +76,10 @@ class Refused(ExchangeFailed):
 
 
 class Shut(Refused):
-    """The server takes nothing more from this key: every further request would end in the same way."""
+    """The server takes nothing more from this key.
+
+    Every further request would end in the same way.
+    """
 
 
 class DeadlineExceeded(ExchangeFailed):
@@ -89,7 +99,8 @@ class Limits:
         deadline_s: seconds for the whole exchange.
         most_bytes: largest response, headers included.
         began: monotonic seconds.
-        heard: last sign of life, monotonic seconds; `piece` sets it. Bytes alone (comments, half lines) are none.
+        heard: last sign of life, monotonic seconds; `piece` sets it. Bytes alone (comments, half
+            lines) are none.
         received: bytes so far.
     """
 
@@ -117,7 +128,9 @@ class Limits:
         """
         now = time.monotonic()
         if now - self.began >= self.deadline_s:
-            raise DeadlineExceeded(f"the answer was not whole after {self.deadline_s:g} s (deadline_s)")
+            raise DeadlineExceeded(
+                f"the answer was not whole after {self.deadline_s:g} s (deadline_s)"
+            )
         if now - self.heard >= self.timeout_s:
             raise TimeoutError(f"nothing of the answer came for {self.timeout_s:g} s (timeout_s)")
         return min(self.began + self.deadline_s, self.heard + self.timeout_s) - now
@@ -130,7 +143,10 @@ class Limits:
         """
         self.received += number
         if self.received > self.most_bytes:
-            raise TooLong(f"the server sent more than {self.most_bytes:,} bytes, which is more than the answer can need")
+            raise TooLong(
+                f"the server sent more than {self.most_bytes:,} bytes, which is more than the"
+                " answer can need"
+            )
 
 
 class _Wire(io.RawIOBase):
@@ -193,11 +209,16 @@ class _Http(urllib.request.HTTPHandler):
 
 class _Https(urllib.request.HTTPSHandler):
     def https_open(self, req: urllib.request.Request) -> Any:
-        return self.do_open(functools.partial(_SecureConnection, limits=req.limits), req, context=self._context)
+        return self.do_open(
+            functools.partial(_SecureConnection, limits=req.limits), req, context=self._context
+        )
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: a key must not go where the sweep does not send it, and a redirected POST would lose its body."""
+    """Follows nothing.
+
+    A key must not go where the sweep does not send it, and a redirected POST would lose its body.
+    """
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -208,10 +229,14 @@ class Client:
 
     def __init__(self) -> None:
         """Loads the certificates that are trusted here; connects to nothing."""
-        self._opener = urllib.request.build_opener(_Http, _Https(context=ssl.create_default_context()), _NoRedirect)
+        self._opener = urllib.request.build_opener(
+            _Http, _Https(context=ssl.create_default_context()), _NoRedirect
+        )
 
     @contextmanager
-    def exchange(self, url: str, body: Mapping[str, Any] | None, *, key: str | None, limits: Limits) -> Iterator[http.client.HTTPResponse]:
+    def exchange(
+        self, url: str, body: Mapping[str, Any] | None, *, key: str | None, limits: Limits
+    ) -> Iterator[http.client.HTTPResponse]:
         """One request and its response, closed at the end; a POST where there is a body.
 
         Args:
@@ -223,9 +248,11 @@ class Client:
         Raises:
             ExchangeFailed: by its kind, also while the block reads.
         """
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": f"Bearer {key}"} if key else {}
+        )
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data=data, headers=headers)
+        request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - its server began with http(s)://
         request.limits = limits  # read by the handlers above
         try:
             response = self._opener.open(request, timeout=min(CONNECT_S, limits.timeout_s))
@@ -233,7 +260,9 @@ class Client:
             raise _refusal(error, key) from None
         except urllib.error.URLError as error:
             raise Away(_why(error.reason)) from None
-        except OSError as error:  # the connection was closed, or nothing came, before there was a status
+        except (
+            OSError
+        ) as error:  # the connection was closed, or nothing came, before there was a status
             raise Away(_why(error)) from None
         except (http.client.HTTPException, ValueError) as error:
             raise Broken(f"what answers does not speak HTTP as it should ({_why(error)})") from None
@@ -261,7 +290,9 @@ def _refusal(error: urllib.error.HTTPError, key: str | None) -> ExchangeFailed:
     if 300 <= error.code < 400:
         target = str(error.headers.get("Location") or "elsewhere").partition("?")[0][:200]
         told = f"HTTP {error.code}: the server redirects to {target}, which is not followed"
-        return Refused(told, code=error.code, remedy="Give the right address in engine.options.base_url.")
+        return Refused(
+            told, code=error.code, remedy="Give the right address in engine.options.base_url."
+        )
     return Refused(told, code=error.code)
 
 
@@ -272,7 +303,8 @@ def _why(error: object) -> str:
 
 
 def told_by(body: str, key: str | None = None) -> str:
-    """What a refusal says, in one line: the message of OpenAI's error object where it is one, else its text without markup.
+    """What a refusal says, in one line: the message of OpenAI's error object where it is one, else
+    its text without markup.
 
     Args:
         body: of the response.
@@ -281,7 +313,13 @@ def told_by(body: str, key: str | None = None) -> str:
     try:
         told = json.loads(body)
         told = told.get("error", told) if isinstance(told, dict) else told
-        body = str(told.get("message") or told.get("detail") or told) if isinstance(told, dict) else str(told)
+        body = (
+            str(told.get("message") or told.get("detail") or told)
+            if isinstance(told, dict)
+            else str(told)
+        )
     except (ValueError, RecursionError):
-        body = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL | re.IGNORECASE)
+        body = re.sub(
+            r"<(style|script).*?</\1>|<[^>]*>", " ", body, flags=re.DOTALL | re.IGNORECASE
+        )
     return redacted(" ".join(body.split()), [key] if key else ())[:300]

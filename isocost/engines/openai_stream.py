@@ -1,10 +1,12 @@
 """What a server streams, judged as it comes in.
 
-Lives here: server-sent events into `Answer`, with every field's type looked at, and the sums that usage has to add up to. Not here: the
-exchange (``openai_http``) and ranges that hold for every engine (``isocost.payload.judgement``).
+Lives here: server-sent events into `Answer`, with every field's type looked at, and the sums that
+usage has to add up to. Not here: the exchange (``openai_http``) and ranges that hold for every
+engine (``isocost.payload.judgement``).
 
-A fault in what makes the sample (text, reason of its end, choices) makes the answer unusable: `Unusable`. A fault beside it (usage,
-log-probabilities, stop reason) costs that value alone and is noted.
+A fault in what makes the sample (text, reason of its end, choices) makes the answer unusable:
+`Unusable`. A fault beside it (usage, log-probabilities, stop reason) costs that value alone and is
+noted.
 """
 
 from __future__ import annotations
@@ -20,7 +22,14 @@ import numpy as np
 
 from isocost.engines.logprobs import TokenLogprobs
 
-_FINISHED = {"eos": "stop", "eos_token": "stop", "stop_sequence": "stop", "end_turn": "stop", "tool_calls": "stop", "function_call": "stop"}
+_FINISHED = {
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "end_turn": "stop",
+    "tool_calls": "stop",
+    "function_call": "stop",
+}
 KNOWN_FINISHES = frozenset(("stop", "length", "abort", "error", "repetition"))
 _NEVER = -9999.0
 """What OpenAI's interface says for the logarithm of a probability that is not told, or zero."""
@@ -97,7 +106,8 @@ class Answer:
         delta = choice.get("delta") or {} if chat else {"content": choice.get("text")}
         if not isinstance(delta, dict):
             raise Unusable(f"delta is {_kind(delta)}, not an object")
-        # Thoughts that a server sends apart are no part of the text, but their first token is the first token.
+        # Thoughts that a server sends apart are no part of the text, but their first token is the
+        # first token.
         if any(delta.get(name) for name in ("content", "reasoning_content", "reasoning")):
             self.first_s = self.first_s or time.monotonic()
         if (content := delta.get("content")) is not None:
@@ -127,22 +137,31 @@ class Answer:
     def whole_text(self) -> str:
         """The text; a character that was sent in two halves is one again."""
         text = "".join(self.text)
-        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        return (
+            text
+            if text.isascii()
+            else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        )
 
     def ended_by(self) -> str | None:
         """What stopped the text; the server's own word where ours is another."""
         told = self.finish_reason
-        return self.stop_reason or (told[:_LONGEST_WORD] if told is not None and told not in KNOWN_FINISHES else None)
+        return self.stop_reason or (
+            told[:_LONGEST_WORD] if told is not None and told not in KNOWN_FINISHES else None
+        )
 
     def counts(self, *, most_output: int | None, context: int | None) -> dict[str, Any]:
-        """Tokens by our names, as far as the usage does not contradict itself or what was asked; else None, and a note.
+        """Tokens by our names, as far as the usage does not contradict itself or what was asked;
+        else None, and a note.
 
         Args:
             most_output: tokens that were asked for at most; None where that is not known.
             context: tokens of the model's context; None where that is not known.
         """
         usage = self.usage
-        details, thought = (usage.get(name) or {} for name in ("prompt_tokens_details", "completion_tokens_details"))
+        details, thought = (
+            usage.get(name) or {} for name in ("prompt_tokens_details", "completion_tokens_details")
+        )
         cached = details.get("cached_tokens") if isinstance(details, dict) else None
         thoughts = thought.get("reasoning_tokens") if isinstance(thought, dict) else None
         prompt, output, total = (usage.get(name) for name in _COUNTS)
@@ -150,22 +169,32 @@ class Answer:
         if output is None:
             found["output_tokens"] = len(self.sampled) or None
         # Values of a wrong type or below zero are judged with every other engine's, in the payload.
-        if not all(item is None or (type(item) is int and item >= 0) for item in (prompt, output, total, cached, thoughts)):
+        if not all(
+            item is None or (type(item) is int and item >= 0)
+            for item in (prompt, output, total, cached, thoughts)
+        ):
             return found
         contradiction = None
         if None not in (prompt, output, total) and total != prompt + output:
             contradiction = f"{prompt} + {output} tokens are not the {total} of total_tokens"
-        elif output is not None and most_output is not None and output > most_output + (thoughts or 0):
+        elif (
+            output is not None
+            and most_output is not None
+            and output > most_output + (thoughts or 0)
+        ):
             contradiction = f"{output} completion_tokens are more than the {most_output} asked for"
         elif None not in (prompt, output, context) and prompt + output > context:
-            contradiction = f"{prompt} + {output} tokens are more than the model's context of {context}"
+            contradiction = (
+                f"{prompt} + {output} tokens are more than the model's context of {context}"
+            )
         if contradiction is None:
             return found
         self._note(f"usage cannot be true: {contradiction}")
         return dict.fromkeys(found)
 
     def logprobs(self, k: int, tokens: Any) -> TokenLogprobs | None:
-        """The log-probabilities as arrays; None where there are none, or where they are not one for each token.
+        """The log-probabilities as arrays; None where there are none, or where they are not one for
+        each token.
 
         Args:
             k: top log-probabilities asked for.
@@ -176,13 +205,26 @@ class Answer:
         if type(tokens) is int and 0 <= tokens < len(self.sampled):
             self._note(f"there are {len(self.sampled)} log-probabilities of {tokens} tokens")
             return None
-        even = bool(self.top) and all(len(row) >= k for row in self.top) and len(self.top) == len(self.sampled)
-        top = np.array([sorted(row, reverse=True)[:k] for row in self.top]) if even and k else np.zeros((len(self.sampled), 0))
-        return TokenLogprobs(np.array(self.sampled, dtype=np.float64), top.reshape(len(self.sampled), -1), None)
+        even = (
+            bool(self.top)
+            and all(len(row) >= k for row in self.top)
+            and len(self.top) == len(self.sampled)
+        )
+        top = (
+            np.array([sorted(row, reverse=True)[:k] for row in self.top])
+            if even and k
+            else np.zeros((len(self.sampled), 0))
+        )
+        return TokenLogprobs(
+            np.array(self.sampled, dtype=np.float64), top.reshape(len(self.sampled), -1), None
+        )
 
 
 def finish_reason(told: str | None) -> str:
-    """A server's word for why a text ended as one of ours; a stream that ended without a word is an error, an unknown word an abort."""
+    """A server's word for why a text ended as one of ours.
+
+    A stream that ended without a word is an error, an unknown word an abort.
+    """
     if told is None:
         return "error"
     return _FINISHED.get(told, told if told in KNOWN_FINISHES else "abort")
@@ -228,12 +270,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} comes twice")
+        raise ValueError(
+            f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} comes twice"
+        )
     return found
 
 
 def plain(value: Any, told: Callable[[str], str], depth: int = 6) -> Any:
-    """A value of JSON as it can be recorded anywhere: texts told, numbers finite, nothing deep or long.
+    """A value of JSON as it can be recorded anywhere: texts told, numbers finite, nothing deep or
+    long.
 
     Args:
         value: what a server says of itself.
@@ -241,7 +286,10 @@ def plain(value: Any, told: Callable[[str], str], depth: int = 6) -> Any:
         depth: levels that are kept.
     """
     if isinstance(value, dict) and depth:
-        return {told(str(name)): plain(item, told, depth - 1) for name, item in list(value.items())[:_MOST_ENTRIES]}
+        return {
+            told(str(name)): plain(item, told, depth - 1)
+            for name, item in list(value.items())[:_MOST_ENTRIES]
+        }
     if isinstance(value, list) and depth:
         return [plain(item, told, depth - 1) for item in value[:_MOST_ENTRIES]]
     if isinstance(value, str):
@@ -266,7 +314,10 @@ def completion_logprobs(choice: Mapping[str, Any]) -> tuple[list[float], list[li
     """The same of a piece of the older interface; errors as there."""
     found = choice.get("logprobs") or {}
     sampled = [_number(item) for item in found.get("token_logprobs") or ()]
-    return sampled, [[_top(item) for item in (row or {}).values()] for row in found.get("top_logprobs") or [{}] * len(sampled)]
+    return sampled, [
+        [_top(item) for item in (row or {}).values()]
+        for row in found.get("top_logprobs") or [{}] * len(sampled)
+    ]
 
 
 def _number(value: Any) -> float:
@@ -284,7 +335,13 @@ def _top(value: Any) -> float:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a string",
+        bool: "true or false",
+        type(None): "null",
+    }
     return names.get(type(value), "a number")
 
 

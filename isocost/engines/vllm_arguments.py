@@ -1,7 +1,7 @@
 """The names of vLLM's own engine arguments, read from its source without importing it.
 
-Lives here: `known_arguments` and `check_arguments`. Not here: their values, which vLLM judges when it starts. Importing vLLM takes many
-seconds and torch with it; a sweep is checked in one.
+Lives here: `known_arguments` and `check_arguments`. Not here: their values, which vLLM judges when
+it starts. Importing vLLM takes many seconds and torch with it; a sweep is checked in one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ def known_arguments() -> frozenset[str] | None:
             continue
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and node.name == _CLASS:
-                fields = {f.target.id for f in node.body if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)}
+                fields = {
+                    f.target.id
+                    for f in node.body
+                    if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name)
+                }
                 fields = {name for name in fields if not name.startswith("_")}
                 return frozenset(fields) or None
     return None
@@ -55,5 +59,13 @@ def check_arguments(names: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=_SHOWN)
-            remedy = f"Did you mean {', '.join(near)}?" if near else "See the engine arguments in vLLM's documentation."
-            raise IsocostError(f"vLLM has no engine argument {name!r}", where=f"engine.options.engine_args.{name}", remedy=remedy)
+            remedy = (
+                f"Did you mean {', '.join(near)}?"
+                if near
+                else "See the engine arguments in vLLM's documentation."
+            )
+            raise IsocostError(
+                f"vLLM has no engine argument {name!r}",
+                where=f"engine.options.engine_args.{name}",
+                remedy=remedy,
+            )

@@ -1,8 +1,8 @@
 """Frontiers and the uncertainty of what stands on them.
 
-Lives here: dominance, hypervolume, knees, gaps to the frontier, the shared problem bootstrap, intervals and paired comparisons.
-Arrays in, arrays out. Not here: tables (isocost.tables), scaling curves (isocost.curves), what a policy would have answered
-(isocost.strategies).
+Lives here: dominance, hypervolume, knees, gaps to the frontier, the shared problem bootstrap,
+intervals and paired comparisons. Arrays in, arrays out. Not here: tables (isocost.tables), scaling
+curves (isocost.curves), what a policy would have answered (isocost.strategies).
 """
 
 from isocost.frontier.attainment import attainment_curves, attainment_levels, attainment_probability
@@ -28,7 +28,16 @@ from isocost.frontier.comparisons import (
 )
 from isocost.frontier.consistency import rate_faults
 from isocost.frontier.dominance import duplicate_groups, pareto_mask, snap
-from isocost.frontier.geometry import Gaps, dpfr, gaps, hull_quality, staircase, staircase_quality, upper_hull
+from isocost.frontier.draws import tiles
+from isocost.frontier.geometry import (
+    Gaps,
+    dpfr,
+    gaps,
+    hull_quality,
+    staircase,
+    staircase_quality,
+    upper_hull,
+)
 from isocost.frontier.hypervolume import exclusive_contributions, hypervolume
 from isocost.frontier.intervals import (
     VarianceSplit,
@@ -45,7 +54,14 @@ from isocost.frontier.intervals import (
 from isocost.frontier.joint import joint_membership
 from isocost.frontier.knees import Knee, knee
 from isocost.frontier.margins import FrontierDraws, frontier_draws, frontier_margin, margin_bounds
-from isocost.frontier.replication import Replicates, percentile_interval, replicates, standard_error, strip_replicates, strip_rows
+from isocost.frontier.replication import (
+    Replicates,
+    percentile_interval,
+    replicates,
+    standard_error,
+    strip_replicates,
+    strip_rows,
+)
 
 __all__ = [
     "Band",
@@ -101,6 +117,7 @@ __all__ = [
     "stratified_score_interval",
     "strip_replicates",
     "strip_rows",
+    "tiles",
     "upper_hull",
     "variance_split",
     "wilson",

@@ -1,7 +1,8 @@
 """Reading and refusing the arrays that enter this room.
 
-Lives here: conversion to float arrays, shape checks, the refusal of unknown (NaN) and infinite values, and orientation of
-axes so that the rest of the room always minimises cost and maximises quality. Not here: any statistic.
+Lives here: conversion to float arrays, shape checks, the refusal of unknown (NaN) and infinite
+values, and orientation of axes so that the rest of the room always minimises cost and maximises
+quality. Not here: any statistic.
 """
 
 from __future__ import annotations
@@ -28,25 +29,37 @@ def finite_array(values: ArrayLike, name: str, ndim: tuple[int, ...]) -> FloatAr
         ndim: the ranks that are allowed.
 
     Raises:
-        IsocostError: no numbers, wrong rank, or an entry is NaN or infinite (the first one is named).
+        IsocostError: no numbers, wrong rank, or an entry is NaN or infinite (the first one is
+            named).
     """
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise IsocostError(f"`{name}` is no array of numbers ({error})", remedy="Pass numbers, rows of one length.") from error
+        raise IsocostError(
+            f"`{name}` is no array of numbers ({error})", remedy="Pass numbers, rows of one length."
+        ) from error
     if array.ndim not in ndim:
-        raise IsocostError(f"`{name}` has {array.ndim} dimensions", remedy=f"Pass an array of rank {' or '.join(map(str, ndim))}.")
+        raise IsocostError(
+            f"`{name}` has {array.ndim} dimensions",
+            remedy=f"Pass an array of rank {' or '.join(map(str, ndim))}.",
+        )
     if not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise IsocostError(
             f"`{name}` holds {array[place]} at {list(place)}",
-            remedy="An unknown value cannot be compared or averaged: leave such rows out and count them.",
+            remedy=(
+                "An unknown value cannot be compared or averaged: leave such rows out and count"
+                " them."
+            ),
         )
     return array
 
 
 def oriented(
-    cost: ArrayLike, quality: ArrayLike, cost_direction: Direction | Sequence[Direction], quality_direction: Direction
+    cost: ArrayLike,
+    quality: ArrayLike,
+    cost_direction: Direction | Sequence[Direction],
+    quality_direction: Direction,
 ) -> tuple[FloatArray, FloatArray]:
     """Returns ``(costs, quality)`` with every cost to be minimised and quality to be maximised.
 
@@ -57,7 +70,8 @@ def oriented(
         quality_direction: "max" (accuracy) or "min" (error).
 
     Returns:
-        Costs of shape ``(n, d)`` and quality of shape ``(n,)``; axes that point the other way are negated.
+        Costs of shape ``(n, d)`` and quality of shape ``(n,)``; axes that point the other way are
+        negated.
 
     Raises:
         IsocostError: shapes disagree, a direction is unknown, or a value is not finite.
@@ -66,10 +80,20 @@ def oriented(
     costs = costs[:, None] if costs.ndim == 1 else costs
     grades = finite_array(quality, "quality", (1,))
     if len(costs) != len(grades):
-        raise IsocostError(f"{len(costs)} costs for {len(grades)} qualities", remedy="Give one cost row per quality.")
-    directions = [cost_direction] * costs.shape[1] if isinstance(cost_direction, str) else list(cost_direction)
+        raise IsocostError(
+            f"{len(costs)} costs for {len(grades)} qualities",
+            remedy="Give one cost row per quality.",
+        )
+    directions = (
+        [cost_direction] * costs.shape[1]
+        if isinstance(cost_direction, str)
+        else list(cost_direction)
+    )
     if len(directions) != costs.shape[1]:
-        raise IsocostError(f"{len(directions)} cost directions for {costs.shape[1]} cost axes", remedy="Give one direction per axis.")
+        raise IsocostError(
+            f"{len(directions)} cost directions for {costs.shape[1]} cost axes",
+            remedy="Give one direction per axis.",
+        )
     for direction in (*directions, quality_direction):
         if direction not in ("min", "max"):
             raise IsocostError(f"`{direction}` is no direction", remedy='Use "min" or "max".')
@@ -85,7 +109,12 @@ def matrix_pair(values: ArrayLike, costs: ArrayLike) -> tuple[FloatArray, FloatA
     """
     left, right = finite_array(values, "values", (2,)), finite_array(costs, "costs", (2,))
     if left.shape != right.shape:
-        raise IsocostError(f"values are {left.shape} and costs {right.shape}", remedy="Both are outcomes x problems.")
+        raise IsocostError(
+            f"values are {left.shape} and costs {right.shape}",
+            remedy="Both are outcomes x problems.",
+        )
     if 0 in left.shape:
-        raise IsocostError(f"values are {left.shape}", remedy="Give at least one outcome and one problem.")
+        raise IsocostError(
+            f"values are {left.shape}", remedy="Give at least one outcome and one problem."
+        )
     return left, right

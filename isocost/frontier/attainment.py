@@ -1,7 +1,7 @@
 """What quality a budget buys, and in what share of bootstrap draws.
 
-Lives here: attainment of single goals and attainment curves over a grid of budgets. Not here: membership of single outcomes
-(bootstrap.py).
+Lives here: attainment of single goals and attainment curves over a grid of budgets. Not here:
+membership of single outcomes (bootstrap.py).
 """
 
 from __future__ import annotations
@@ -39,19 +39,29 @@ def attainment_curves(
         draws: bootstrap draws of problems.
         seed: as in `problem_bootstrap`.
         clusters: as in `problem_bootstrap`.
-        counts: draws made before, from `resample_counts`; draws, seed and clusters are then not used.
+        counts: draws made before, from `resample_counts`; draws, seed and clusters are then not
+            used.
 
     Returns:
-        Shape ``(len(levels), g)``: the largest quality that at least this share of the draws attains at no more than the
+        Shape ``(len(levels), g)``: the largest quality that at least this share of the draws
+        attains at no more than the
         budget; NaN where fewer draws can afford any outcome at all.
 
     Raises:
         IsocostError: shapes disagree, a value is not finite, or a level lies outside (0, 1].
     """
-    return attainment_levels(*_means(values, costs, draws, seed, clusters, counts), grid, levels=levels)
+    return attainment_levels(
+        *_means(values, costs, draws, seed, clusters, counts), grid, levels=levels
+    )
 
 
-def attainment_levels(quality: Replicates, cost: Replicates, grid: ArrayLike, *, levels: Sequence[float] = (0.05, 0.5, 0.95)) -> FloatArray:
+def attainment_levels(
+    quality: Replicates,
+    cost: Replicates,
+    grid: ArrayLike,
+    *,
+    levels: Sequence[float] = (0.05, 0.5, 0.95),
+) -> FloatArray:
     """As `attainment_curves`, from means that were made before.
 
     Args:
@@ -65,7 +75,10 @@ def attainment_levels(quality: Replicates, cost: Replicates, grid: ArrayLike, *,
     """
     shares = finite_array(levels, "levels", (1,))
     if not ((shares > 0) & (shares <= 1)).all():
-        raise IsocostError(f"the attainment levels are {list(levels)}", remedy="Each is a share of draws in (0, 1].")
+        raise IsocostError(
+            f"the attainment levels are {list(levels)}",
+            remedy="Each is a share of draws in (0, 1].",
+        )
     best = np.concatenate(list(_best_at(pair_up(quality, cost), finite_array(grid, "grid", (1,)))))
     falling = -np.sort(-best, axis=0)
     picked = falling[np.ceil(shares * len(best) - 1e-9).astype(np.int64) - 1]
@@ -83,7 +96,8 @@ def attainment_probability(
     clusters: ArrayLike | None = None,
     counts: NDArray | None = None,
 ) -> FloatArray:
-    """Share of bootstrap draws whose frontier weakly dominates each goal: some outcome costs no more and is no worse.
+    """Share of bootstrap draws whose frontier weakly dominates each goal: some outcome costs no
+    more and is no worse.
 
     Args:
         values: quality per problem, shape ``(outcomes, problems)``.
@@ -93,14 +107,25 @@ def attainment_probability(
         draws: bootstrap draws of problems.
         seed: as in `problem_bootstrap`.
         clusters: as in `problem_bootstrap`.
-        counts: draws made before, from `resample_counts`; draws, seed and clusters are then not used.
+        counts: draws made before, from `resample_counts`; draws, seed and clusters are then not
+            used.
 
     Returns:
         Probabilities, shape ``(g,)``.
+
+    Examples:
+        >>> attainment_probability([[1, 0, 1, 1]], [[1, 1, 1, 1]], [1.0], [0.5]).round(2).tolist()
+        [0.95]
     """
-    limit, wanted = finite_array(goal_cost, "goal_cost", (1,)), finite_array(goal_quality, "goal_quality", (1,))
+    limit, wanted = (
+        finite_array(goal_cost, "goal_cost", (1,)),
+        finite_array(goal_quality, "goal_quality", (1,)),
+    )
     if limit.shape != wanted.shape:
-        raise IsocostError(f"{len(limit)} goal costs for {len(wanted)} goal qualities", remedy="Give one of each per goal.")
+        raise IsocostError(
+            f"{len(limit)} goal costs for {len(wanted)} goal qualities",
+            remedy="Give one of each per goal.",
+        )
     hits, total = np.zeros(len(limit), dtype=np.int64), 0
     for best in _best_at(pair_up(*_means(values, costs, draws, seed, clusters, counts)), limit):
         hits += np.count_nonzero(best >= wanted - ROUNDING * np.abs(wanted), axis=0)
@@ -109,7 +134,12 @@ def attainment_probability(
 
 
 def _means(
-    values: ArrayLike, costs: ArrayLike, draws: int, seed: int, clusters: ArrayLike | None, counts: NDArray | None
+    values: ArrayLike,
+    costs: ArrayLike,
+    draws: int,
+    seed: int,
+    clusters: ArrayLike | None,
+    counts: NDArray | None,
 ) -> tuple[Replicates, Replicates]:
     grades, spent = matrix_pair(values, costs)
     if counts is None:
@@ -118,13 +148,20 @@ def _means(
 
 
 def _best_at(pairs: Pairs, grid: FloatArray) -> Iterator[FloatArray]:
-    """Best quality affordable at each budget, draws x budgets, -inf where nothing is; yielded chunk by chunk."""
+    """Best quality affordable at each budget, draws x budgets, -inf where nothing is.
+
+    Yielded chunk by chunk.
+    """
     limit = grid + ROUNDING * np.abs(grid)
     step = max(1, CHUNK // len(pairs))
-    for start in range(0, pairs.draws, step):
-        price, grade = pairs.rows(slice(start, start + step))
-        order = np.argsort(price, axis=1)
-        price = np.take_along_axis(price, order, 1)
-        reached = np.maximum.accumulate(np.take_along_axis(grade, order, 1), axis=1)
-        place = np.stack([np.searchsorted(row, limit, side="right") for row in price]) - 1
-        yield np.where(place >= 0, np.take_along_axis(reached, np.maximum(place, 0), 1), -np.inf)
+    for draws in pairs.tiles():
+        prices, grades = pairs.rows(draws)
+        for start in range(0, len(prices), step):
+            price, grade = prices[start : start + step], grades[start : start + step]
+            order = np.argsort(price, axis=1)
+            price = np.take_along_axis(price, order, 1)
+            reached = np.maximum.accumulate(np.take_along_axis(grade, order, 1), axis=1)
+            place = np.stack([np.searchsorted(row, limit, side="right") for row in price]) - 1
+            yield np.where(
+                place >= 0, np.take_along_axis(reached, np.maximum(place, 0), 1), -np.inf
+            )

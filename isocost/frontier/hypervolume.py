@@ -1,8 +1,9 @@
 """How much of the cost-quality plane a set of configurations covers.
 
-Lives here: hypervolume against a recorded reference point, its normalised form and exclusive contributions.
-Not here: the frontier itself (dominance.py). Volumes come from moocore; contributions in two objectives are our own, because
-those that count dominated points as stand-ins must be exact and fast at once.
+Lives here: hypervolume against a recorded reference point, its normalised form and exclusive
+contributions. Not here: the frontier itself (dominance.py). Volumes come from moocore;
+contributions in two objectives are our own, because those that count dominated points as stand-ins
+must be exact and fast at once.
 """
 
 from __future__ import annotations
@@ -27,24 +28,36 @@ def hypervolume(
     cost_direction: Direction | Sequence[Direction] = "min",
     quality_direction: Direction = "max",
 ) -> float:
-    """Measure of the region that the points dominate, bounded by a reference point (Zitzler and Thiele 1999).
+    """Measure of the region that the points dominate, bounded by a reference point (Zitzler and
+    Thiele 1999).
 
-    The value depends on the scaling of the axes and on the reference: record both. Points that are not strictly better than
-    the reference in every objective add nothing. For cost over decades pass ``log10(cost)`` and say so.
+    The value depends on the scaling of the axes and on the reference: record both. Points that are
+    not strictly better than the reference in every objective add nothing. For cost over decades
+    pass ``log10(cost)`` and say so.
 
     Args:
         cost: shape ``(n,)`` or ``(n, d)``.
         quality: shape ``(n,)``.
-        reference: the cost (or costs) and then the quality that count as worthless, shape ``(d + 1,)``.
-        ideal: optional best corner, same layout; the volume is then divided by that of the box from reference to ideal.
+        reference: the cost (or costs) and then the quality that count as worthless, shape ``(d +
+            1,)``.
+        ideal: optional best corner, same layout; the volume is then divided by that of the box from
+            reference to ideal.
         cost_direction: "min" or "max", one for all cost axes or one each.
         quality_direction: "max" or "min".
 
     Returns:
-        Volume in units of cost x quality (a share of the box when ``ideal`` is given); 0.0 for no points.
+        Volume in units of cost x quality (a share of the box when ``ideal`` is given); 0.0 for no
+        points.
 
     Raises:
-        IsocostError: shapes disagree, a value is not finite, or the ideal is not better than the reference everywhere.
+        IsocostError: shapes disagree, a value is not finite, or the ideal is not better than the
+            reference everywhere.
+
+    Examples:
+        >>> hypervolume([1, 2, 4], [0.5, 0.7, 0.8], [5, 0.4])
+        1.1
+        >>> hypervolume([1, 2, 4], [0.5, 0.7, 0.8], [5, 0.4], ideal=[0, 1])
+        0.366667
     """
     points, corner = _to_minimise(cost, quality, reference, cost_direction, quality_direction)
     volume = float(moocore.hypervolume(points, ref=corner)) if len(points) else 0.0
@@ -52,7 +65,10 @@ def hypervolume(
         return volume
     best = _corner(ideal, "ideal", points.shape[1], cost_direction, quality_direction)
     if not (best < corner).all():
-        raise IsocostError("the ideal is not better than the reference in every objective", remedy="Swap or correct them.")
+        raise IsocostError(
+            "the ideal is not better than the reference in every objective",
+            remedy="Swap or correct them.",
+        )
     return volume / float(np.prod(corner - best))
 
 
@@ -64,9 +80,11 @@ def exclusive_contributions(
     cost_direction: Direction | Sequence[Direction] = "min",
     quality_direction: Direction = "max",
 ) -> FloatArray:
-    """What each point alone adds: HV(S) - HV(S without it), dominated points standing in for a removed one.
+    """What each point alone adds: HV(S) - HV(S without it), dominated points standing in for a
+    removed one.
 
-    A duplicate adds nothing by this definition; deduplicate first (see `duplicate_groups`) to credit the group.
+    A duplicate adds nothing by this definition; deduplicate first (see `duplicate_groups`) to
+    credit the group.
 
     Args:
         cost: shape ``(n,)`` or ``(n, d)``.
@@ -77,17 +95,28 @@ def exclusive_contributions(
 
     Returns:
         Shape ``(n,)``, units of the hypervolume, zero or positive.
+
+    Examples:
+        >>> exclusive_contributions([1, 2, 4], [0.5, 0.7, 0.8], [5, 0.4]).tolist()
+        [0.1, 0.4, 0.1]
     """
     points, corner = _to_minimise(cost, quality, reference, cost_direction, quality_direction)
     if len(points) == 0:
         return np.zeros(0)
     if points.shape[1] > 2:
-        return np.asarray(moocore.hv_contributions(points, ref=corner, ignore_dominated=False), dtype=np.float64)
+        return np.asarray(
+            moocore.hv_contributions(points, ref=corner, ignore_dominated=False), dtype=np.float64
+        )
     return _contributions_2d(points[:, 0], -points[:, 1], float(corner[0]), float(-corner[1]))
 
 
-def _contributions_2d(spent: FloatArray, grade: FloatArray, most: float, least: float) -> FloatArray:
-    """Exact exclusive areas: the step of a frontier point, less what dominated points inside that step would still cover."""
+def _contributions_2d(
+    spent: FloatArray, grade: FloatArray, most: float, least: float
+) -> FloatArray:
+    """Exact exclusive areas.
+
+    The step of a frontier point, less what dominated points inside that step would still cover.
+    """
     gain = np.zeros(len(spent))
     inside = np.flatnonzero((spent < most) & (grade > least))
     if inside.size == 0:
@@ -111,18 +140,31 @@ def _contributions_2d(spent: FloatArray, grade: FloatArray, most: float, least: 
 
 
 def _to_minimise(
-    cost: ArrayLike, quality: ArrayLike, reference: ArrayLike, cost_direction: Direction | Sequence[Direction], quality_direction: Direction
+    cost: ArrayLike,
+    quality: ArrayLike,
+    reference: ArrayLike,
+    cost_direction: Direction | Sequence[Direction],
+    quality_direction: Direction,
 ) -> tuple[FloatArray, FloatArray]:
     costs, grades = oriented(cost, quality, cost_direction, quality_direction)
     points = np.column_stack([costs, -grades])
-    return points, _corner(reference, "reference", points.shape[1], cost_direction, quality_direction)
+    return points, _corner(
+        reference, "reference", points.shape[1], cost_direction, quality_direction
+    )
 
 
 def _corner(
-    point: ArrayLike, name: str, objectives: int, cost_direction: Direction | Sequence[Direction], quality_direction: Direction
+    point: ArrayLike,
+    name: str,
+    objectives: int,
+    cost_direction: Direction | Sequence[Direction],
+    quality_direction: Direction,
 ) -> FloatArray:
     values = finite_array(point, name, (1,))
     if len(values) != objectives:
-        raise IsocostError(f"`{name}` has {len(values)} coordinates for {objectives} objectives", remedy="Costs first, quality last.")
+        raise IsocostError(
+            f"`{name}` has {len(values)} coordinates for {objectives} objectives",
+            remedy="Costs first, quality last.",
+        )
     costs, grade = oriented(values[None, :-1], values[-1:], cost_direction, quality_direction)
     return np.append(costs[0], -grade)

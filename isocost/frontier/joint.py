@@ -1,10 +1,11 @@
 """Membership in the frontier of one quality and two costs, over many draws.
 
-Lives here: the share of draws in which each outcome is on that frontier. Not here: frontiers of one cost (draws.py), which two costs
-belong together (isocost.tables.joint_frontiers).
+Lives here: the share of draws in which each outcome is on that frontier. Not here: frontiers of one
+cost (draws.py), which two costs belong together (isocost.tables.frontiers.joint).
 
-Most outcomes are dominated in nearly every draw by one of a few outcomes that dominate them in the means with room to spare. These
-are tried first; only what is left meets the rounding rules and moocore.
+Most outcomes are dominated in nearly every draw by one of a few outcomes that dominate them in the
+means with room to spare. These are tried first; only what is left meets the rounding rules and
+moocore.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.frontier.arrays import FloatArray
-from isocost.frontier.draws import CHUNK, chain_reach, is_small, linked_in_doubt, listed
+from isocost.frontier.draws import CHUNK, chain_reach, is_small, linked_in_doubt, listed, tiles
 from isocost.frontier.replication import ROUNDING, Replicates
 
 # Outcomes tried as dominators of each outcome.
 GUIDES = 8
+_SIGNS = (-1.0, 1.0, 1.0)
 
 
 def joint_membership(quality: Replicates, first: Replicates, second: Replicates) -> FloatArray:
-    """Share of draws in which no other outcome is as accurate for no more of either cost and better in one; duplicates all count.
+    """Share of draws in which no other outcome is as accurate for no more of either cost and better
+    in one; duplicates all count.
 
-    Numbers of a draw that a chain of neighbours links, each within `ROUNDING` of the next, are equal.
+    Numbers of a draw that a chain of neighbours links, each within `ROUNDING` of the next, are
+    equal.
 
     Args:
         quality: means of the values, from `isocost.frontier.replicates`.
@@ -35,54 +39,87 @@ def joint_membership(quality: Replicates, first: Replicates, second: Replicates)
         Shape ``(outcomes,)``.
     """
     sides = (quality, first, second)
-    _, chosen, copy_of = np.unique(np.column_stack([side.copy_of for side in sides]), axis=0, return_index=True, return_inverse=True)
+    _, chosen, copy_of = np.unique(
+        np.column_stack([side.copy_of for side in sides]),
+        axis=0,
+        return_index=True,
+        return_inverse=True,
+    )
     places = [side.copy_of[chosen] for side in sides]
-    draws = quality.means.shape[1]
-    alive = np.ones((len(chosen), draws), dtype=bool)
-    if not is_small(alive.size) and not any((side.means < 0).any() for side in sides):
-        from isocost.frontier.kernels import strike_out
-
-        means = [side.means.mean(axis=1)[place] for side, place in zip(sides, places, strict=True)]
-        guides = _guides(np.column_stack([-means[0], means[1], means[2]]))
-        strike_out(*(side.means for side in sides), *places, guides, 0.5 * ROUNDING, chain_reach(len(chosen)), alive)
+    is_few = is_small(len(chosen) * quality.draws)
+    guides = (
+        None
+        if is_few
+        else _guides(
+            np.column_stack(
+                [s * side.center(None)[p] for s, side, p in zip(_SIGNS, sides, places, strict=True)]
+            )
+        )
+    )
     hits = np.zeros(len(chosen), dtype=np.int64)
     step = max(1, CHUNK // len(chosen))
-    for start in range(0, draws, step):
-        hits += _hits(sides, places, alive[:, start : start + step], start)
-    return hits[copy_of.reshape(-1)] / draws
+    for draws in tiles(len(chosen), quality.draws):
+        means = tuple(side.tile(draws) for side in sides)
+        alive = np.ones((len(chosen), means[0].shape[1]), dtype=bool)
+        if guides is not None and not any((some < 0).any() for some in means):
+            from isocost.frontier.kernels import strike_out
+
+            strike_out(*means, *places, guides, 0.5 * ROUNDING, chain_reach(len(chosen)), alive)
+        for start in range(0, alive.shape[1], step):
+            hits += _hits(means, places, alive[:, start : start + step], start)
+    return hits[copy_of.reshape(-1)] / quality.draws
 
 
 def _guides(means: FloatArray) -> NDArray[np.int64]:
-    """Outcomes that dominate each outcome in the means, those with most room, -1 where there are fewer.
+    """Outcomes that dominate each outcome in the means, those with most room, -1 where there are
+    fewer.
 
     Args:
         means: three numbers to minimise, shape ``(outcomes, 3)``.
     """
     # Ranks make the room in all three comparable, whatever their units.
-    ranks = np.column_stack([np.searchsorted(np.sort(column), column) for column in means.T]) / len(means)
+    ranks = np.column_stack([np.searchsorted(np.sort(column), column) for column in means.T]) / len(
+        means
+    )
     front = np.flatnonzero(moocore.is_nondominated(means, keep_weakly=False))
     found = np.full((len(means), min(GUIDES, len(front))), -1, dtype=np.int64)
     step = max(1, CHUNK // len(front))
     for start in range(0, len(means), step):
         room = (ranks[start : start + step, None, :] - ranks[None, front, :]).min(axis=2)
         best = np.argpartition(-room, found.shape[1] - 1, axis=1)[:, : found.shape[1]]
-        found[start : start + step] = np.where(np.take_along_axis(room, best, 1) >= 0, front[best], -1)
+        found[start : start + step] = np.where(
+            np.take_along_axis(room, best, 1) >= 0, front[best], -1
+        )
     found[found == np.arange(len(means))[:, None]] = -1
     return found
 
 
-def _hits(sides: tuple[Replicates, ...], places: list[NDArray[np.int64]], alive: NDArray[np.bool_], start: int) -> NDArray[np.int64]:
-    """Draws, of those from ``start``, in which each outcome is on the frontier of what is ``alive``."""
+def _hits(
+    sides: tuple[FloatArray, ...],
+    places: list[NDArray[np.int64]],
+    alive: NDArray[np.bool_],
+    start: int,
+) -> NDArray[np.int64]:
+    """Draws, of those from ``start``, in which each outcome is on the frontier of what is
+    ``alive``.
+    """
     rows, sizes = listed(alive)
     draws = start + np.arange(len(sizes))
-    signs = (-1.0, 1.0, 1.0)
-    axes = [sign * side.means[place[rows], draws[:, None]] for sign, side, place in zip(signs, sides, places, strict=True)]
+    axes = [
+        sign * side[place[rows], draws[:, None]]
+        for sign, side, place in zip(_SIGNS, sides, places, strict=True)
+    ]
     hits = np.zeros(len(alive), dtype=np.int64)
-    in_doubt = np.logical_or.reduce([linked_in_doubt(axis, chain_reach(len(alive))) for axis in axes]) & (sizes < len(alive))
+    in_doubt = np.logical_or.reduce(
+        [linked_in_doubt(axis, chain_reach(len(alive))) for axis in axes]
+    ) & (sizes < len(alive))
     points = np.stack([snap_rows(axis) for axis in axes], axis=2)
     for line, size, each, doubtful, d in zip(rows, sizes, points, in_doubt, draws, strict=True):
         if doubtful:
-            whole = [snap_rows(sign * side.means[place, d][None])[0] for sign, side, place in zip(signs, sides, places, strict=True)]
+            whole = [
+                snap_rows(sign * side[place, d][None])[0]
+                for sign, side, place in zip(_SIGNS, sides, places, strict=True)
+            ]
             hits += moocore.is_nondominated(np.column_stack(whole), keep_weakly=True)
         else:
             hits[line[:size]] += moocore.is_nondominated(each[:size], keep_weakly=True)

@@ -1,7 +1,8 @@
 """Compiled inner loops over all outcomes and draws.
 
-Lives here: numba code only, called by draws.py and joint.py, which explain the methods and hold the plain versions that these must equal.
-All matrices are outcomes x draws; the innermost loops run over neighbouring draws.
+Lives here: numba code only, called by draws.py and joint.py, which explain the methods and hold the
+plain versions that these must equal. All matrices are outcomes x draws; the innermost loops run
+over neighbouring draws.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from numba import njit
 
 @njit(cache=True)
 def build_staircases(price, grade, order, members, used):
-    """Best and second best quality at no more than each cost, row by row: step costs, both, owner of the best, number of steps.
+    """Best and second best quality at no more than each cost, row by row: step costs, both, owner
+    of the best, number of steps.
 
-    price, grade: draws x members. order: the members of every draw by rising cost. Sets ``used`` for members that make a step.
+    price, grade: draws x members. order: the members of every draw by rising cost. Sets ``used``
+    for members that make a step.
     """
     width, size = order.shape
     step, first, second = np.empty((width, size)), np.empty((width, size)), np.empty((width, size))
@@ -34,25 +37,47 @@ def build_staircases(price, grade, order, members, used):
             used[members[s]] = True
             if k == 0 or step[t, k - 1] < c:
                 k += 1
-            step[t, k - 1], first[t, k - 1], second[t, k - 1], owner[t, k - 1] = c, best, next_best, who
+            step[t, k - 1], first[t, k - 1], second[t, k - 1], owner[t, k - 1] = (
+                c,
+                best,
+                next_best,
+                who,
+            )
         steps[t] = k
     return step, first, second, owner, steps
 
 
 @njit(cache=True)
-def sweep_margins(price, grade, price_of, grade_of, sequence, draws, staircases, rounding, reach, margin, near, fresh):
-    """Margins of all outcomes in some draws, against the best and second best of some members at every cost.
+def sweep_margins(
+    price,
+    grade,
+    price_of,
+    grade_of,
+    sequence,
+    draws,
+    staircases,
+    rounding,
+    reach,
+    margin,
+    near,
+    fresh,
+):
+    """Margins of all outcomes in some draws, against the best and second best of some members at
+    every cost.
 
-    price, grade: distinct costs and values x draws. price_of, grade_of: their row for every outcome. sequence: outcomes by rising mean
-    cost, those of one cost row together. staircases: from `build_staircases`. rounding: numbers that differ by this share are equal.
-    reach: share of a cost within which a chain of equals may end. Fills margin and near (may be on the frontier), and fresh for
-    outcomes that are better than the second best, so that the members do not tell the truth; returns the draws that have such.
+    price, grade: distinct costs and values x draws. price_of, grade_of: their row for every
+    outcome. sequence: outcomes by rising mean cost, those of one cost row together. staircases:
+    from `build_staircases`. rounding: numbers that differ by this share are equal. reach: share of
+    a cost within which a chain of equals may end. Fills margin and near (may be on the frontier),
+    and fresh for outcomes that are better than the second best, so that the members do not tell the
+    truth; returns the draws that have such.
     """
     step, first, second, owner, steps = staircases
     width = draws.shape[0]
     place = np.zeros(width, dtype=np.int64)
     dirty = np.zeros(width, dtype=np.bool_)
-    # What the staircase says at the cost up to rounding, at the cost itself, and below any chain of its equals.
+    # What the staircase says at the cost up to rounding, at the cost itself, and below any chain of
+    # its equals.
     best, next_best, who = np.empty(width), np.empty(width), np.empty(width, dtype=np.int64)
     known, known_who, below = np.empty(width), np.empty(width, dtype=np.int64), np.empty(width)
     row = -1
@@ -75,7 +100,11 @@ def sweep_margins(price, grade, price_of, grade_of, sequence, draws, staircases,
                     p -= 1
                 place[t] = p
                 if p > 0:
-                    best[t], next_best[t], who[t] = first[t, p - 1], second[t, p - 1], owner[t, p - 1]
+                    best[t], next_best[t], who[t] = (
+                        first[t, p - 1],
+                        second[t, p - 1],
+                        owner[t, p - 1],
+                    )
                 while p > 0 and step[t, p - 1] > c:
                     p -= 1
                 if p > 0:
@@ -102,10 +131,24 @@ def sweep_margins(price, grade, price_of, grade_of, sequence, draws, staircases,
 
 
 @njit(cache=True)
-def rival_errors(grade, grade_of, quality, members, member_ends, rivals, rival_ends, renewed, joining, joining_ends, out):
-    """Largest error of any rival at no more cost, minus the own error, outcomes x draws; -inf without rivals.
+def rival_errors(
+    grade,
+    grade_of,
+    quality,
+    members,
+    member_ends,
+    rivals,
+    rival_ends,
+    renewed,
+    joining,
+    joining_ends,
+    out,
+):
+    """Largest error of any rival at no more cost, minus the own error, outcomes x draws; -inf
+    without rivals.
 
-    Steps of one cost each: members[member_ends[s] : member_ends[s + 1]], likewise their rivals (read where renewed) and joining.
+    Steps of one cost each: members[member_ends[s] : member_ends[s + 1]], likewise their rivals
+    (read where renewed) and joining.
     """
     draws = grade.shape[1]
     width = 64
@@ -117,12 +160,19 @@ def rival_errors(grade, grade_of, quality, members, member_ends, rivals, rival_e
             if renewed[s]:
                 cheaper[:] = -np.inf
                 for place in range(rival_ends[s], rival_ends[s + 1]):
-                    raise_to(cheaper, grade[grade_of[rivals[place]], start : start + n], quality[rivals[place]])
+                    raise_to(
+                        cheaper,
+                        grade[grade_of[rivals[place]], start : start + n],
+                        quality[rivals[place]],
+                    )
             best[:] = -np.inf
             next_best[:] = -np.inf
             low, high = member_ends[s], member_ends[s + 1]
             for place in range(low, high):
-                line, q = grade[grade_of[members[place]], start : start + n], quality[members[place]]
+                line, q = (
+                    grade[grade_of[members[place]], start : start + n],
+                    quality[members[place]],
+                )
                 for t in range(n):
                     e, b, c = line[t] - q, best[t], next_best[t]
                     loser = b if e > b else e
@@ -130,14 +180,22 @@ def rival_errors(grade, grade_of, quality, members, member_ends, rivals, rival_e
                     next_best[t] = loser if loser > c else c
             for place in range(low, high):
                 i = members[place]
-                line, q, result = grade[grade_of[i], start : start + n], quality[i], out[i, start : start + n]
+                line, q, result = (
+                    grade[grade_of[i], start : start + n],
+                    quality[i],
+                    out[i, start : start + n],
+                )
                 for t in range(n):
                     # Where two share the best error the second best is the same.
                     e, b, c = line[t] - q, best[t], cheaper[t]
                     rival = next_best[t] if e == b else b
                     result[t] = (rival if rival > c else c) - e
             for place in range(joining_ends[s], joining_ends[s + 1]):
-                raise_to(cheaper, grade[grade_of[joining[place]], start : start + n], quality[joining[place]])
+                raise_to(
+                    cheaper,
+                    grade[grade_of[joining[place]], start : start + n],
+                    quality[joining[place]],
+                )
 
 
 @njit(cache=True)
@@ -150,9 +208,11 @@ def raise_to(highest, line, center):
 
 @njit(cache=True)
 def strike_out(grade, first, second, grade_of, first_of, second_of, guides, rounding, reach, alive):
-    """Clears alive (outcomes x draws) where a guide surely dominates: no worse in all three up to rounding, better beyond any chain.
+    """Clears alive (outcomes x draws) where a guide surely dominates: no worse in all three up to
+    rounding, better beyond any chain.
 
-    guides: outcomes x few, outcomes that are likely to dominate, -1 for none; the one that did so last is tried first.
+    guides: outcomes x few, outcomes that are likely to dominate, -1 for none; the one that did so
+    last is tried first.
     """
     draws = grade.shape[1]
     for i in range(alive.shape[0]):

@@ -1,6 +1,7 @@
 """Where more compute stops paying: knees of a frontier.
 
-Lives here: the chord rule and the marginal rule. Not here: fitted saturation points (the curves room).
+Lives here: the chord rule and the marginal rule. Not here: fitted saturation points (the curves
+room).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Knee:
         index: position in the input arrays, or None where there is no knee.
         cost: its cost in raw units, or None.
         quality: its quality, or None.
-        strength: chord rule: distance above the chord in normalised units; marginal rule: quality per unit of ln(cost) there.
+        strength: chord rule: distance above the chord in normalised units; marginal rule: quality
+            per unit of ln(cost) there.
         rule: the rule that chose it, with its threshold.
         reason: why there is none; empty where there is one.
     """
@@ -39,12 +41,20 @@ class Knee:
     reason: str = ""
 
 
-def knee(cost: ArrayLike, quality: ArrayLike, *, rule: Rule = "chord", threshold: float = 0.0, log_cost: bool = True) -> Knee:
+def knee(
+    cost: ArrayLike,
+    quality: ArrayLike,
+    *,
+    rule: Rule = "chord",
+    threshold: float = 0.0,
+    log_cost: bool = True,
+) -> Knee:
     """Finds the frontier point after which quality costs disproportionately more.
 
-    Chord rule (after Satopaa et al. 2011, "Kneedle"): over the frontier normalise ln(cost) and quality to [0, 1]; the knee has
-    the largest q - x, provided that exceeds ``threshold``. Marginal rule: the last frontier point reached by a step with a
-    gain of at least ``threshold`` quality per unit of ln(cost).
+    Chord rule (after Satopaa et al. 2011, "Kneedle"): over the frontier normalise ln(cost) and
+    quality to [0, 1]; the knee has the largest q - x, provided that exceeds ``threshold``. Marginal
+    rule: the last frontier point reached by a step with a gain of at least ``threshold`` quality
+    per unit of ln(cost).
 
     Args:
         cost: shape ``(n,)``, positive when ``log_cost``; dominated points are ignored.
@@ -54,10 +64,15 @@ def knee(cost: ArrayLike, quality: ArrayLike, *, rule: Rule = "chord", threshold
         log_cost: take the logarithm of cost first.
 
     Returns:
-        The knee, or one without index and with a reason (fewer than three frontier points, convex shape, cost not positive).
+        The knee, or one without index and with a reason (fewer than three frontier points, convex
+        shape, cost not positive).
 
     Raises:
         IsocostError: shapes disagree, a value is not finite, or the rule is unknown.
+
+    Examples:
+        >>> knee([1, 2, 4, 8, 16], [0.5, 0.7, 0.8, 0.83, 0.84])
+        Knee(index=2, cost=4.0, quality=0.8, strength=0.382353, rule='chord:ln:0', reason='')
     """
     spent, grade = finite_array(cost, "cost", (1,)), finite_array(quality, "quality", (1,))
     if rule not in ("chord", "marginal"):

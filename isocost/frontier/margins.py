@@ -1,7 +1,7 @@
 """By how much does an outcome beat, or miss, the frontier of all others?
 
-Lives here: the margin, its bootstrap bounds, and both together with the share of draws on the frontier. Not here: yes or no
-(dominance.py), the sweep over draws (draws.py).
+Lives here: the margin, its bootstrap bounds, and both together with the share of draws on the
+frontier. Not here: yes or no (dominance.py), the sweep over draws (draws.py).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray, finite_array, matrix_pair
 from isocost.frontier.dominance import snap
-from isocost.frontier.draws import Pairs, is_small, margin_rows, pair_up, sweep
+from isocost.frontier.draws import Pairs, is_small, margin_rows, pair_up, sweep_tiles
 from isocost.frontier.replication import BLOCK, ROUNDING, Replicates, replicates
 
 # Share of the error probability that pays for leaving out rivals that cannot be the best.
@@ -25,19 +25,26 @@ SCREENING = 0.005
 def frontier_margin(cost: ArrayLike, quality: ArrayLike) -> FloatArray:
     """Own quality minus the best quality that any other point offers at no more than the own cost.
 
-    Positive: on the frontier, and the frontier loses that much quality at this cost without the point. Zero: matched. Negative:
-    dominated, by that much.
+    Positive: on the frontier, and the frontier loses that much quality at this cost without the
+    point. Zero: matched. Negative: dominated, by that much.
 
     Args:
         cost: shape ``(n,)``, lower is better.
         quality: shape ``(n,)``, higher is better.
 
     Returns:
-        Shape ``(n,)``; ``inf`` for a point that costs less than all others, which nothing can dominate.
+        Shape ``(n,)``; ``inf`` for a point that costs less than all others, which nothing can
+        dominate.
+
+    Examples:
+        >>> frontier_margin([1, 2, 3], [0.5, 0.7, 0.6]).tolist()
+        [inf, 0.2, -0.1]
     """
     spent, grade = finite_array(cost, "cost", (1,)), finite_array(quality, "quality", (1,))
     if spent.shape != grade.shape:
-        raise IsocostError(f"{len(spent)} costs for {len(grade)} qualities", remedy="Give one cost per quality.")
+        raise IsocostError(
+            f"{len(spent)} costs for {len(grade)} qualities", remedy="Give one cost per quality."
+        )
     return margin_rows(spent[None], grade[None])[0] if len(spent) else np.zeros(0)
 
 
@@ -51,30 +58,38 @@ def margin_bounds(
 ) -> tuple[FloatArray, FloatArray]:
     """One-sided bounds of every margin under the shared problem bootstrap.
 
-    The margin is a lead over the best of many, and that best is partly luck. Its plain bootstrap interval therefore sits too low
-    wherever outcomes are nearly tied. The upper bound here adds to the margin the quantile of the largest error over all rivals at
-    once, as in comparisons with the best (Hsu 1984). Rivals that are surely below the best cheaper one do not count, which costs
-    `SCREENING` of the error probability (two steps after Romano, Shaikh and Wolf 2014). It holds its level with any number of near
-    ties. The lower bound is the plain percentile, which errs on the low side. Rivals of the upper bound are those at no more mean
-    cost; the order of costs is taken as given there.
+    The margin is a lead over the best of many, and that best is partly luck. Its plain bootstrap
+    interval therefore sits too low wherever outcomes are nearly tied. The upper bound here adds to
+    the margin the quantile of the largest error over all rivals at once, as in comparisons with the
+    best (Hsu 1984). Rivals that are surely below the best cheaper one do not count, which costs
+    `SCREENING` of the error probability (two steps after Romano, Shaikh and Wolf 2014). It holds
+    its level with any number of near ties. The lower bound is the plain percentile, which errs on
+    the low side. Rivals of the upper bound are those at no more mean cost; the order of costs is
+    taken as given there.
 
-    A rival costs no more when it costs no more up to rounding, in each draw as in the means. Needs up to 25 bytes per outcome and draw.
+    A rival costs no more when it costs no more up to rounding, in each draw as in the means. Needs
+    up to 25 bytes per outcome and draw.
 
     Args:
         values: quality per problem, shape ``(outcomes, problems)``.
-        costs: cost per problem, same shape. Outcomes that agree with another in values and costs on every problem are one outcome.
+        costs: cost per problem, same shape. Outcomes that agree with another in values and costs on
+            every problem are one outcome.
         counts: from `resample_counts`.
-        tails: error probability of each one-sided bound, above `SCREENING`; (0.025,) gives a two-sided 95 % interval.
+        tails: error probability of each one-sided bound, above `SCREENING`; (0.025,) gives a
+            two-sided 95 % interval.
         weights: weight of each problem in the means, summing to 1; equal when left out.
 
     Returns:
-        ``(low, high)``, each of shape ``(len(tails), outcomes)``; ``inf`` where that share of the draws leaves nothing cheaper.
+        ``(low, high)``, each of shape ``(len(tails), outcomes)``; ``inf`` where that share of the
+        draws leaves nothing cheaper.
 
     Raises:
         IsocostError: shapes disagree, a value is not finite, or a tail is out of range.
     """
     grades, spent = matrix_pair(values, costs)
-    found = frontier_draws(replicates(grades, counts), replicates(spent, counts), tails=tails, weights=weights)
+    found = frontier_draws(
+        replicates(grades, counts), replicates(spent, counts), tails=tails, weights=weights
+    )
     return found.low, found.high
 
 
@@ -83,7 +98,8 @@ class FrontierDraws:
     """What the draws say of every outcome's place.
 
     Attributes:
-        membership: share of draws on the frontier, shape ``(outcomes,)``, as of `isocost.frontier.frontier_membership`.
+        membership: share of draws on the frontier, shape ``(outcomes,)``, as of
+            `isocost.frontier.frontier_membership`.
         low: lower bounds of the margin, shape ``(len(tails), outcomes)``, as of `margin_bounds`.
         high: its upper bounds, same shape.
     """
@@ -94,7 +110,11 @@ class FrontierDraws:
 
 
 def frontier_draws(
-    quality: Replicates, cost: Replicates, *, tails: Sequence[float] = (0.025, 0.05), weights: ArrayLike | None = None
+    quality: Replicates,
+    cost: Replicates,
+    *,
+    tails: Sequence[float] = (0.025, 0.05),
+    weights: ArrayLike | None = None,
 ) -> FrontierDraws:
     """Membership and the bounds of the margin from one sweep over the draws.
 
@@ -109,46 +129,85 @@ def frontier_draws(
     """
     levels = finite_array(tails, "tails", (1,))
     if not ((levels > SCREENING) & (levels <= 0.5)).all():
-        raise IsocostError(f"the tails are {list(tails)}", remedy=f"Each is an error probability in ({SCREENING}, 0.5].")
+        raise IsocostError(
+            f"the tails are {list(tails)}",
+            remedy=f"Each is an error probability in ({SCREENING}, 0.5].",
+        )
     share = None if weights is None else finite_array(weights, "weights", (1,))
     pairs = pair_up(quality, cost)
-    grade, price = quality.center(share)[pairs.grade_of], snap(cost.center(share)[pairs.price_of], ROUNDING)
-    margin, hits = sweep(pairs)
-    last = pairs.draws - 1
+    grade, price = (
+        quality.center(share)[pairs.grade_of],
+        snap(cost.center(share)[pairs.price_of], ROUNDING),
+    )
+    last, hits = pairs.draws - 1, np.zeros(len(pairs), dtype=np.int64)
     # Order statistics, not interpolation: infinite margins must not mix with finite ones.
-    low = _order_statistics(margin, np.floor(levels * last).astype(np.int64))
-    plan = _rival_plan(price, grade, reach=np.sort(_span(pairs, grade))[int(np.ceil((1 - SCREENING) * last))])
-    worst = _rival_errors(pairs, grade, plan, margin)
-    above = _order_statistics(worst, np.ceil((1 - levels + SCREENING) * last).astype(np.int64))
-    # Without rivals the error is -inf and the margin +inf: nothing can dominate, whatever the draws.
+    places = np.floor(levels * last).astype(np.int64)
+    lowest = _Lowest(len(pairs), int(places.max()) + 1)
+    for _, margin, found in sweep_tiles(pairs):
+        hits += found
+        lowest.take(margin)
+    low = lowest.at(places)
+    reach = np.sort(_span(pairs, grade))[int(np.ceil((1 - SCREENING) * last))]
+    plan = _rival_plan(price, grade, reach=reach)
+    from_top = last - np.ceil((1 - levels + SCREENING) * last).astype(np.int64)
+    highest = _Lowest(len(pairs), int(from_top.max()) + 1)
+    for draws in pairs.tiles():
+        highest.take(-_rival_errors(pairs, pairs.quality.tile(draws), grade, plan))
+    above = -highest.at(from_top)
+    # Without rivals the error is -inf and the margin +inf: nothing can dominate, whatever the
+    # draws.
     high = margin_rows(price[None], grade[None]) + np.where(np.isneginf(above), 0.0, above)
-    return FrontierDraws(hits[pairs.copy_of] / pairs.draws, low[:, pairs.copy_of], high[:, pairs.copy_of])
+    return FrontierDraws(
+        hits[pairs.copy_of] / pairs.draws, low[:, pairs.copy_of], high[:, pairs.copy_of]
+    )
 
 
-def _order_statistics(values: FloatArray, places: NDArray[np.int64]) -> FloatArray:
-    """The numbers at some places of every sorted row, shape ``(places, rows)``; sorts the rows on the way."""
-    step = max(1, BLOCK // values.shape[1])
-    for start in range(0, len(values), step):
-        values[start : start + step].sort(axis=1)
-    return values[:, places].T
+class _Lowest:
+    """The lowest numbers of every row of a matrix of which only some columns are seen at a time."""
+
+    def __init__(self, rows: int, size: int) -> None:
+        self._kept = np.full((rows, size), np.inf)
+
+    def take(self, values: FloatArray) -> None:
+        """Sees some more columns."""
+        rows, size = self._kept.shape
+        step = max(1, BLOCK // (size + values.shape[1]))
+        for start in range(0, rows, step):
+            both = np.concatenate(
+                [self._kept[start : start + step], values[start : start + step]], axis=1
+            )
+            both.partition(size - 1, axis=1)
+            self._kept[start : start + step] = both[:, :size]
+
+    def at(self, places: NDArray[np.int64]) -> FloatArray:
+        """The numbers at some places of every sorted row, shape ``(places, rows)``."""
+        self._kept.sort(axis=1)
+        return self._kept[:, places].T
 
 
 def _span(pairs: Pairs, quality: FloatArray) -> FloatArray:
     """Largest minus smallest error of any outcome in every draw."""
     rows, first = np.unique(pairs.grade_of, return_index=True)
-    low, high = np.full(pairs.draws, np.inf), np.full(pairs.draws, -np.inf)
-    step = max(1, BLOCK // pairs.draws)
-    for start in range(0, len(rows), step):
-        error = pairs.quality.means[rows[start : start + step]] - quality[first[start : start + step], None]
-        low, high = np.minimum(low, error.min(axis=0)), np.maximum(high, error.max(axis=0))
-    return high - low
+    span = np.empty(pairs.draws)
+    for draws in pairs.tiles():
+        grade = pairs.quality.tile(draws)
+        low, high = np.full(grade.shape[1], np.inf), np.full(grade.shape[1], -np.inf)
+        step = max(1, BLOCK // grade.shape[1])
+        for start in range(0, len(rows), step):
+            error = grade[rows[start : start + step]] - quality[first[start : start + step], None]
+            low, high = np.minimum(low, error.min(axis=0)), np.maximum(high, error.max(axis=0))
+        span[draws] = high - low
+    return span
 
 
-def _rival_errors(pairs: Pairs, quality: FloatArray, plan: list[_Step], out: FloatArray) -> FloatArray:
-    """`_rival_error` of all draws, outcomes x draws, written over ``out``."""
-    if is_small(out.size):
-        out[:] = _rival_error(pairs.quality.means[pairs.grade_of].T - quality, plan).T
-        return out
+def _rival_errors(
+    pairs: Pairs, grade: FloatArray, quality: FloatArray, plan: list[_Step]
+) -> FloatArray:
+    """`_rival_error` in the draws of a tile, outcomes x draws; ``grade`` are the means of the
+    distinct values in these.
+    """
+    if is_small(len(pairs) * pairs.draws):
+        return _rival_error(grade[pairs.grade_of].T - quality, plan).T
     from isocost.frontier.kernels import rival_errors
 
     none = np.array([], dtype=np.intp)
@@ -162,7 +221,8 @@ def _rival_errors(pairs: Pairs, quality: FloatArray, plan: list[_Step], out: Flo
     (members, member_ends), (rivals, rival_ends), (joining, joining_ends) = parts
     renewed = np.array([step.rivals is not None for step in plan])
     told = (members, member_ends, rivals, rival_ends, renewed, joining, joining_ends)
-    rival_errors(pairs.quality.means, pairs.grade_of, quality, *told, out)
+    out = np.empty((len(pairs), grade.shape[1]))
+    rival_errors(grade, pairs.grade_of, quality, *told, out)
     return out
 
 
@@ -172,7 +232,8 @@ class _Step:
 
     Attributes:
         members: their positions.
-        rivals: all cheaper rivals that may be the best, where the best has changed; None where the last ones still stand.
+        rivals: all cheaper rivals that may be the best, where the best has changed; None where the
+            last ones still stand.
         joining: members that become rivals of what is dearer, while the best stays the same.
     """
 
@@ -182,7 +243,10 @@ class _Step:
 
 
 def _rival_plan(cost: FloatArray, quality: FloatArray, reach: float) -> list[_Step]:
-    """Steps by rising cost; a cheaper rival counts while its quality is within ``reach`` of the best cheaper one."""
+    """Steps by rising cost.
+
+    A cheaper rival counts while its quality is within ``reach`` of the best cheaper one.
+    """
     order = np.lexsort((-quality, cost))
     steps: list[_Step] = []
     best, rivals, changed = -np.inf, np.array([], dtype=np.intp), False
@@ -198,7 +262,10 @@ def _rival_plan(cost: FloatArray, quality: FloatArray, reach: float) -> list[_St
 
 
 def _rival_error(error: FloatArray, plan: list[_Step]) -> FloatArray:
-    """Largest error of any rival at no more cost, minus the own error; -inf without rivals. Shape (draws, outcomes)."""
+    """Largest error of any rival at no more cost, minus the own error.
+
+    -inf without rivals. Shape (draws, outcomes).
+    """
     found = np.empty_like(error)
     cheaper = np.full(len(error), -np.inf)
     for step in plan:
@@ -208,7 +275,9 @@ def _rival_error(error: FloatArray, plan: list[_Step]) -> FloatArray:
         rival = np.repeat(cheaper[:, None], own.shape[1], axis=1)
         if own.shape[1] > 1:
             rival[:, 1:] = np.maximum(rival[:, 1:], np.maximum.accumulate(own, axis=1)[:, :-1])
-            rival[:, :-1] = np.maximum(rival[:, :-1], np.maximum.accumulate(own[:, ::-1], axis=1)[:, ::-1][:, 1:])
+            rival[:, :-1] = np.maximum(
+                rival[:, :-1], np.maximum.accumulate(own[:, ::-1], axis=1)[:, ::-1][:, 1:]
+            )
         found[:, step.members] = rival - own
         if len(step.joining):
             cheaper = np.maximum(cheaper, error[:, step.joining].max(axis=1))

@@ -1,10 +1,12 @@
 """The judge of expectations: the statements of ``suites`` on a Polars frame, in milliseconds.
 
-Lives here: what each expectation means for a row, as Great Expectations documents it. Not here: the statements (``suites``), Great
-Expectations itself (``great``), which takes seconds to import; a test draws frames on which both must find the same rows.
+Lives here: what each expectation means for a row, as Great Expectations documents it. Not here: the
+statements (``suites``), Great Expectations itself (``great``), which takes seconds to import; a
+test draws frames on which both must find the same rows.
 
-To use another expectation, add its meaning to ``BROKEN``: a function from the rule's arguments to an expression that is true where a row
-breaks it. A NULL breaks no statement but the one that it must not be NULL.
+To use another expectation, add its meaning to ``BROKEN``: a function from the rule's arguments to
+an expression that is true where a row breaks it. A NULL breaks no statement but the one that it
+must not be NULL.
 """
 
 from __future__ import annotations
@@ -39,14 +41,18 @@ BROKEN: dict[str, Callable[[Mapping[str, Any]], pl.Expr]] = {
     "ExpectColumnValuesToNotBeNull": lambda told: pl.col(told["column"]).is_null(),
     "ExpectColumnValuesToBeNull": lambda told: pl.col(told["column"]).is_not_null(),
     "ExpectColumnValuesToBeBetween": lambda told: _between(told, pl.col(told["column"])),
-    "ExpectColumnValuesToNotBeInSet": lambda told: pl.col(told["column"]).is_in(list(told["value_set"])),
+    "ExpectColumnValuesToNotBeInSet": lambda told: pl.col(told["column"]).is_in(
+        list(told["value_set"])
+    ),
     "ExpectColumnPairValuesAToBeGreaterThanB": _pair,
     "ExpectCompoundColumnsToBeUnique": lambda told: pl.struct(told["column_list"]).is_duplicated(),
 }
 _MEAN = "ExpectColumnMeanToBeBetween"
 
 
-def judged(frame: pl.DataFrame, rules: Sequence[Rule], table: str, keys: Sequence[str]) -> list[Outcome]:
+def judged(
+    frame: pl.DataFrame, rules: Sequence[Rule], table: str, keys: Sequence[str]
+) -> list[Outcome]:
     """What became of each rule, in the order given.
 
     Args:
@@ -56,25 +62,51 @@ def judged(frame: pl.DataFrame, rules: Sequence[Rule], table: str, keys: Sequenc
         keys: columns that identify a row.
 
     Raises:
-        IsocostError: an expectation that nobody has given a meaning here, or a column that is not there: a defect of the rule.
+        IsocostError: an expectation that nobody has given a meaning here, or a column that is not
+            there: a defect of the rule.
     """
     try:
-        return [_mean(frame, rule, table) if rule.expectation == _MEAN else _rows(frame, rule, table, keys) for rule in rules]
+        return [
+            _mean(frame, rule, table)
+            if rule.expectation == _MEAN
+            else _rows(frame, rule, table, keys)
+            for rule in rules
+        ]
     except pl.exceptions.PolarsError as error:
-        raise IsocostError(f"a rule cannot be judged ({str(error).splitlines()[0]})", where=f"isocost.gates.suites, {table}") from error
+        raise IsocostError(
+            f"a rule cannot be judged ({str(error).splitlines()[0]})",
+            where=f"isocost.gates.suites, {table}",
+        ) from error
 
 
 def _rows(frame: pl.DataFrame, rule: Rule, table: str, keys: Sequence[str]) -> Outcome:
     if rule.expectation not in BROKEN:
-        raise IsocostError(f"has no meaning for {rule.expectation}", where="isocost.gates.expectations.BROKEN", remedy="Add it there")
+        raise IsocostError(
+            f"has no meaning for {rule.expectation}",
+            where="isocost.gates.expectations.BROKEN",
+            remedy="Add it there",
+        )
     chosen = frame if rule.where is None else frame.filter(rule.where.rows())
     failing = chosen.filter(BROKEN[rule.expectation](dict(rule.arguments)).fill_null(False))
     columns = [name for name in ("column", "column_A", "column_B") if name in dict(rule.arguments)]
     names = [dict(rule.arguments)[name] for name in columns]
-    seen = "; ".join(f"{name} is {', '.join(str(v) for v in failing[name].unique(maintain_order=True).head(3))}" for name in names)
+    seen = "; ".join(
+        f"{name} is {', '.join(str(v) for v in failing[name].unique(maintain_order=True).head(3))}"
+        for name in names
+    )
     detail = f"{seen}; {rule.reason}" if failing.height and seen else ""
     rows = failing.select(keys)
-    return Outcome(rule.code, table, "expectation", rule.severity, rule.reason, rows.height, first_keys(rows), detail, rows)
+    return Outcome(
+        rule.code,
+        table,
+        "expectation",
+        rule.severity,
+        rule.reason,
+        rows.height,
+        first_keys(rows),
+        detail,
+        rows,
+    )
 
 
 def _mean(frame: pl.DataFrame, rule: Rule, table: str) -> Outcome:
@@ -84,5 +116,11 @@ def _mean(frame: pl.DataFrame, rule: Rule, table: str) -> Outcome:
         return Outcome(rule.code, table, "expectation", rule.severity, rule.reason, detail=NO_VALUE)
     mean = column.mean()
     is_broken = pl.select(_between(told, pl.lit(mean))).item()
-    detail = f"the mean of {told['column']} is {mean:.4g}, at most {told.get('max_value')} is expected" if is_broken else ""
-    return Outcome(rule.code, table, "expectation", rule.severity, rule.reason, int(is_broken), detail=detail)
+    detail = (
+        f"the mean of {told['column']} is {mean:.4g}, at most {told.get('max_value')} is expected"
+        if is_broken
+        else ""
+    )
+    return Outcome(
+        rule.code, table, "expectation", rule.severity, rule.reason, int(is_broken), detail=detail
+    )

@@ -1,6 +1,8 @@
-"""The gate between core and out: every rule on the core tables of one session, and what its failures do.
+"""The gate between core and out: every rule on the core tables of one session, and what its
+failures do.
 
-Lives here: the order of judging, and the rows of core_checks. Not here: the judges, the refusal, who calls (``isocost.curate``).
+Lives here: the order of judging, and the rows of core_checks. Not here: the judges, the refusal,
+who calls (``isocost.build.curate``).
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from isocost.schema.frames import Fault, TableError, conform, empty, faults
 
 CHECKS = "core_checks"
 SOURCE = "source_can_be_curated"
-_SCHEMA_SAYS = "the table has its columns, types, keys and vocabularies, and no NULL, NaN or duplicate where there must be none"
+_SCHEMA_SAYS = (
+    "the table has its columns, types, keys and vocabularies, and no NULL, NaN or duplicate where"
+    " there must be none"
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ def through(frames: Mapping[str, pl.DataFrame], source_key: str) -> Judged:
         source_key: the session, or the name of the imported source.
 
     Raises:
-        IsocostError: a table breaks its definition (``TableError``), or a rule cannot be judged: then nothing of the session is used.
+        IsocostError: a table breaks its definition (``TableError``), or a rule cannot be judged:
+            then nothing of the session is used.
     """
     outcomes = judge(frames)
     for outcome in outcomes:
@@ -51,11 +57,18 @@ def through(frames: Mapping[str, pl.DataFrame], source_key: str) -> Judged:
             raise TableError(outcome.table, faults(frames[outcome.table], outcome.table))
     ready = refuse(dict(frames), outcomes)
     sessions = frames["core_sessions"]["session_id"].unique() if "core_sessions" in frames else []
-    return Judged({**ready, CHECKS: checks_frame(outcomes, source_key, sessions[0] if len(sessions) == 1 else None)}, tuple(outcomes))
+    return Judged(
+        {
+            **ready,
+            CHECKS: checks_frame(outcomes, source_key, sessions[0] if len(sessions) == 1 else None),
+        },
+        tuple(outcomes),
+    )
 
 
 def judge(frames: Mapping[str, pl.DataFrame]) -> list[Outcome]:
-    """What became of every rule: first the tables' definitions, and where these hold the suites and the SQL checks.
+    """What became of every rule: first the tables' definitions, and where these hold the suites and
+    the SQL checks.
 
     Args:
         frames: core tables of one session by name.
@@ -76,7 +89,9 @@ def _schema(table: str, found: Sequence[Fault]) -> Outcome:
     return Outcome("schema", table, "schema", "critical", _SCHEMA_SAYS, n, keys, detail)
 
 
-def checks_frame(outcomes: Sequence[Outcome], source_key: str, session_id: str | None) -> pl.DataFrame:
+def checks_frame(
+    outcomes: Sequence[Outcome], source_key: str, session_id: str | None
+) -> pl.DataFrame:
     """Rows of core_checks."""
     rows = [
         {
@@ -98,8 +113,22 @@ def checks_frame(outcomes: Sequence[Outcome], source_key: str, session_id: str |
 
 
 def left_out(error: IsocostError, source_key: str) -> pl.DataFrame:
-    """Rows of core_checks of a session that could not be curated: why, and what its tables break."""
-    found = [Outcome(SOURCE, "core_samples", "source", "critical", "a session that cannot be curated is in no table", 1, (), error.what)]
+    """Rows of core_checks of a session that could not be curated.
+
+    Why, and what its tables break.
+    """
+    found = [
+        Outcome(
+            SOURCE,
+            "core_samples",
+            "source",
+            "critical",
+            "a session that cannot be curated is in no table",
+            1,
+            (),
+            error.what,
+        )
+    ]
     if isinstance(error, TableError):
         found.append(_schema(error.table, error.faults))
     return checks_frame(found, source_key, None)

@@ -1,10 +1,12 @@
-"""The only place that touches Great Expectations: a Polars frame and a list of statements in, plain readings out.
+"""The only place that touches Great Expectations: a Polars frame and a list of statements in, plain
+readings out.
 
-It is the second reading of the statements that ``expectations`` judges: Dagster shows it beside the gate's own results, and both must
-agree.
+It is the second reading of the statements that ``expectations`` judges: Dagster shows it beside the
+gate's own results, and both must agree.
 
-Great Expectations takes five seconds to import, so it is imported inside the function. It has no Polars engine: the frame goes over as
-Arrow-backed pandas without list columns. No GX type leaves this module.
+Great Expectations takes five seconds to import, so it is imported inside the function. It has no
+Polars engine: the frame goes over as Arrow-backed pandas without list columns. No GX type leaves
+this module.
 """
 
 from __future__ import annotations
@@ -61,29 +63,50 @@ def read(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> lis
     import great_expectations.expectations as gxe
 
     flat = frame.select(cs.exclude(cs.list()))
-    unknown = {i: Reading(r, True, False, 0, (), _NO_VALUE) for i, r in enumerate(rules) if _has_no_value(flat, r)}
+    unknown = {
+        i: Reading(r, True, False, 0, (), _NO_VALUE)
+        for i, r in enumerate(rules)
+        if _has_no_value(flat, r)
+    }
     data = flat.to_pandas(use_pyarrow_extension_array=True)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("frame").add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(batch_parameters={"dataframe": data})
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
+        batch_parameters={"dataframe": data}
+    )
     expectations = [_build(gxe, i, r) for i, r in enumerate(rules) if i not in unknown]
     suite = gx.ExpectationSuite(name="rules", expectations=expectations)
-    form = {"result_format": "SUMMARY", "partial_unexpected_count": SHOWN, "unexpected_index_column_names": list(keys)}
-    found = {r.expectation_config.meta["rule"]: r for r in batch.validate(suite, result_format=form).results}
+    form = {
+        "result_format": "SUMMARY",
+        "partial_unexpected_count": SHOWN,
+        "unexpected_index_column_names": list(keys),
+    }
+    found = {
+        r.expectation_config.meta["rule"]: r
+        for r in batch.validate(suite, result_format=form).results
+    }
     return [unknown.get(i) or _outcome(r, found[i], keys) for i, r in enumerate(rules)]
 
 
 def _has_no_value(frame: pl.DataFrame, rule_: Rule) -> bool:
-    """Whether the rule is about the mean of nothing known, as of an imported column that its source does not have."""
+    """Whether the rule is about the mean of nothing known, as of an imported column that its source
+    does not have.
+    """
     column = dict(rule_.arguments).get("column")
-    return rule_.expectation == _MEAN and column in frame.columns and frame[column].null_count() == frame.height
+    return (
+        rule_.expectation == _MEAN
+        and column in frame.columns
+        and frame[column].null_count() == frame.height
+    )
 
 
 def _build(gxe: Any, index: int, rule_: Rule) -> Any:
     make: Callable[..., Any] | None = getattr(gxe, rule_.expectation, None)
     if make is None:
-        raise IsocostError(f"Great Expectations knows no {rule_.expectation}", where="isocost/gates/suites.py")
+        raise IsocostError(
+            f"Great Expectations knows no {rule_.expectation}", where="isocost/gates/suites.py"
+        )
     arguments = dict(rule_.arguments)
     if rule_.where is not None:
         arguments |= {"row_condition": rule_.where.words(), "condition_parser": "pandas"}
@@ -94,7 +117,9 @@ def _outcome(rule_: Rule, result: Any, keys: Sequence[str]) -> Reading:
     error = _raised(result.exception_info)
     found = result.result or {}
     rows = found.get("partial_unexpected_index_list") or []
-    bad_keys = tuple("/".join(str(row[k]) for k in keys) for row in rows[:SHOWN] if isinstance(row, dict))
+    bad_keys = tuple(
+        "/".join(str(row[k]) for k in keys) for row in rows[:SHOWN] if isinstance(row, dict)
+    )
     observed = found.get("observed_value", found.get("partial_unexpected_list"))
     return Reading(
         rule=rule_,
@@ -112,5 +137,9 @@ def _raised(info: Any) -> str:
         return ""
     if "raised_exception" in info:
         return str(info.get("exception_message") or "raised") if info["raised_exception"] else ""
-    messages = [str(v.get("exception_message")) for v in info.values() if isinstance(v, dict) and v.get("raised_exception")]
+    messages = [
+        str(v.get("exception_message"))
+        for v in info.values()
+        if isinstance(v, dict) and v.get("raised_exception")
+    ]
     return "; ".join(messages)

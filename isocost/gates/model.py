@@ -1,6 +1,7 @@
 """What a rule is and what became of it, for every kind of rule.
 
-Lives here: the classes that the judges share. Not here: the rules (``suites``, ``sql/checks``) and the judges.
+Lives here: the classes that the judges share. Not here: the rules (``suites``, ``sql/checks``) and
+the judges.
 """
 
 from __future__ import annotations
@@ -70,7 +71,15 @@ class Rule:
         return "Mean" not in self.expectation
 
 
-def rule(code: str, expectation: str, reason: str, *, severity: str = "critical", where: Where | None = None, **arguments: Any) -> Rule:
+def rule(
+    code: str,
+    expectation: str,
+    reason: str,
+    *,
+    severity: str = "critical",
+    where: Where | None = None,
+    **arguments: Any,
+) -> Rule:
     """A rule from keyword arguments."""
     return Rule(code, expectation, severity, reason, tuple(arguments.items()), where)
 

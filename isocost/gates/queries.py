@@ -1,10 +1,11 @@
 """The judge of SQL checks: each file of ``sql/checks`` returns the rows that break its rule.
 
-Lives here: running those about core tables on the tables of one session. Not here: the files, those about derived tables
-(``isocost.publish.warehouse``, ``pipelines.checks.sql``).
+Lives here: running those about core tables on the tables of one session. Not here: the files, those
+about derived tables (``isocost.publish.warehouse``, ``pipelines.checks.sql``).
 
-A file is named ``<table>__<rule>.sql``; the comment at its head says the rule. Its first columns are the table's key, or what a line
-``-- Key: column, column`` at its head names: every row of the table with those values is against the rule.
+A file is named ``<table>__<rule>.sql``; the comment at its head says the rule. Its first columns
+are the table's key, or what a line ``-- Key: column, column`` at its head names: every row of the
+table with those values is against the rule.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ def names(path: Path) -> tuple[str, str]:
 @lru_cache(maxsize=256)
 def _key(path: Path) -> tuple[str, ...]:
     told = _KEY.search(path.read_text(encoding="utf-8"))
-    return tuple(part.strip() for part in told[1].split(",")) if told else table_of(names(path)[0]).keys
+    return (
+        tuple(part.strip() for part in told[1].split(","))
+        if told
+        else table_of(names(path)[0]).keys
+    )
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +67,21 @@ def judged(frames: Mapping[str, pl.DataFrame]) -> list[Outcome]:
 def _outcome(path: Path, rows: pl.DataFrame) -> Outcome:
     table, code = names(path)
     failing = rows.select(_key(path)).unique(maintain_order=True)
-    said = {name: rows[name][0] for name in rows.columns if name not in failing.columns} if rows.height else {}
+    said = (
+        {name: rows[name][0] for name in rows.columns if name not in failing.columns}
+        if rows.height
+        else {}
+    )
     seen = ", ".join(f"{name} {value}" for name, value in list(said.items())[:4])
     detail = f"{sql.describe(path)} Found: {seen}" if seen else ""
-    return Outcome(code, table, "sql", "critical", sql.describe(path), failing.height, first_keys(failing), detail, failing)
+    return Outcome(
+        code,
+        table,
+        "sql",
+        "critical",
+        sql.describe(path),
+        failing.height,
+        first_keys(failing),
+        detail,
+        failing,
+    )

@@ -1,8 +1,10 @@
-"""Statements about samples and runs in the words of Great Expectations, each with its code and its reason.
+"""Statements about samples and runs in the words of Great Expectations, each with its code and its
+reason.
 
-Rules about columns' types, NULLs, keys and vocabularies are in the tables' definitions (``isocost.schema``), relations between tables and
-sums in ``sql/checks``; nothing is said twice. A rule about what an engine may leave open asks what the engine declares
-(``isocost.capabilities``), never its name. Thresholds come from ``thresholds``.
+Rules about columns' types, NULLs, keys and vocabularies are in the tables' definitions
+(``isocost.schema``), relations between tables and sums in ``sql/checks``; nothing is said twice. A
+rule about what an engine may leave open asks what the engine declares (``isocost.capabilities``),
+never its name. Thresholds come from ``thresholds``.
 """
 
 from __future__ import annotations
@@ -25,8 +27,20 @@ CORE_SAMPLES: tuple[Rule, ...] = (
         "a sample counted twice makes every interval too narrow",
         column_list=["session_id", "point_id", "problem_id", "sample_index"],
     ),
-    rule("index_counts_from_0", "ExpectColumnValuesToBeBetween", "samples are numbered from 0", column="sample_index", min_value=0),
-    rule("prompt_has_a_token", "ExpectColumnValuesToBeBetween", "a request has at least one token", column="prompt_tokens", min_value=1),
+    rule(
+        "index_counts_from_0",
+        "ExpectColumnValuesToBeBetween",
+        "samples are numbered from 0",
+        column="sample_index",
+        min_value=0,
+    ),
+    rule(
+        "prompt_has_a_token",
+        "ExpectColumnValuesToBeBetween",
+        "a request has at least one token",
+        column="prompt_tokens",
+        min_value=1,
+    ),
     rule(
         "logprob_is_of_a_probability",
         "ExpectColumnValuesToBeBetween",
@@ -35,7 +49,14 @@ CORE_SAMPLES: tuple[Rule, ...] = (
         min_value=t.MIN_LOGPROB_MEAN,
         max_value=0,
     ),
-    rule("score_is_a_share", "ExpectColumnValuesToBeBetween", "a grade lies between 0 and 1", column="score", min_value=0, max_value=1),
+    rule(
+        "score_is_a_share",
+        "ExpectColumnValuesToBeBetween",
+        "a grade lies between 0 and 1",
+        column="score",
+        min_value=0,
+        max_value=1,
+    ),
     rule(
         "parsed_answer_has_a_class",
         "ExpectColumnValuesToNotBeNull",
@@ -87,20 +108,41 @@ def samples_frame(samples: pl.DataFrame) -> pl.DataFrame:
 
 
 def sessions_frame(sessions: pl.DataFrame) -> pl.DataFrame:
-    """The runs with what each owes: an engine owes what it declares that it can tell, once it has generated anything."""
-    declared = {name: capabilities_of(name) for name in sessions["engine"].drop_nulls().unique() if name in engine_names()}
+    """The runs with what each owes.
+
+    An engine owes what it declares that it can tell, once it has generated anything.
+    """
+    declared = {
+        name: capabilities_of(name)
+        for name in sessions["engine"].drop_nulls().unique()
+        if name in engine_names()
+    }
     generated = (pl.col("source") == "generated") & (pl.col("samples_total") > 0)
     return sessions.with_columns(
-        (generated & pl.col("engine").is_in([name for name, told in declared.items() if told.tells_version])).alias("owes_version"),
-        (generated & pl.col("engine").is_in([name for name, told in declared.items() if told.tells_configuration])).alias(
-            "owes_configuration"
-        ),
+        (
+            generated
+            & pl.col("engine").is_in(
+                [name for name, told in declared.items() if told.tells_version]
+            )
+        ).alias("owes_version"),
+        (
+            generated
+            & pl.col("engine").is_in(
+                [name for name, told in declared.items() if told.tells_configuration]
+            )
+        ).alias("owes_configuration"),
         generated.alias("owes_code_version"),
     )
 
 
 CORE_SESSIONS: tuple[Rule, ...] = (
-    rule("attempts_count_from_1", "ExpectColumnValuesToBeBetween", "runs are numbered from 1", column="attempt", min_value=1),
+    rule(
+        "attempts_count_from_1",
+        "ExpectColumnValuesToBeBetween",
+        "runs are numbered from 1",
+        column="attempt",
+        min_value=1,
+    ),
     rule(
         "window_has_a_length",
         "ExpectColumnValuesToBeBetween",
@@ -180,7 +222,9 @@ CORE_SESSIONS: tuple[Rule, ...] = (
 )
 
 # Table -> rules, key, and what adds the columns that only the rules read.
-SUITES: dict[str, tuple[tuple[Rule, ...], tuple[str, ...], Callable[[pl.DataFrame], pl.DataFrame]]] = {
+SUITES: dict[
+    str, tuple[tuple[Rule, ...], tuple[str, ...], Callable[[pl.DataFrame], pl.DataFrame]]
+] = {
     "core_samples": (CORE_SAMPLES, SAMPLE_KEYS, samples_frame),
     "core_sessions": (CORE_SESSIONS, SESSION_KEYS, sessions_frame),
 }

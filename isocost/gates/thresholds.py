@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 MAX_INVALID_RATIO = 0.05
-"""More than one sample in twenty invalid means that the session measured something else than it was asked to: a warning, since what is
-invalid feeds no derived table anyway."""
+"""More than one sample in twenty invalid means that the session measured something else than it was
+asked to: a warning, since what is invalid feeds no derived table anyway."""
 
 MAX_TRUNCATED_RATIO = 0.5
-"""When most answers hit the token budget, accuracy measures the budget: a warning only, since low budgets are asked for on purpose."""
+"""When most answers hit the token budget, accuracy measures the budget.
+
+A warning only, since low budgets are asked for on purpose.
+"""
 
 MIN_LOGPROB_MEAN = -30.0
-"""A mean log-probability below this is no sampling from the model's own distribution: float underflow or a wrong token alignment."""
+"""A mean log-probability below this is no sampling from the model's own distribution.
+
+Float underflow or a wrong token alignment.
+"""

@@ -1,14 +1,21 @@
 """What single problems, answers and repeated runs tell.
 
-Lives here: item statistics (difficulty, discrimination, 2PL), flags and subsets of problems, response features against
-correctness, reproducibility of greedy decoding. Arrays and texts in, arrays out. Not here: tables (isocost.tables), intervals and
-tests (isocost.frontier).
+Lives here: item statistics (difficulty, discrimination, 2PL), flags and subsets of problems,
+response features against correctness, reproducibility of greedy decoding. Arrays and texts in,
+arrays out. Not here: tables (isocost.tables), intervals and tests (isocost.frontier).
 """
 
 from isocost.items.classical import difficulty, kr20, point_biserial, rest_correlation
 from isocost.items.features import FEATURES, feature_expressions, within_problem_auc
 from isocost.items.flags import blind_p_value, guess_corrected, negative_discrimination_p
-from isocost.items.irt import TwoPl, ability, fit_two_pl, item_information, normalised_discrimination, success_probability
+from isocost.items.irt import (
+    TwoPl,
+    ability,
+    fit_two_pl,
+    item_information,
+    normalised_discrimination,
+    success_probability,
+)
 from isocost.items.reproducibility import divergence_index, mean_spread, top1_spread
 from isocost.items.subset import Subset, discriminative_subset
 

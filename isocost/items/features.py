@@ -1,7 +1,8 @@
 """Features of a response that may go with its correctness.
 
-Lives here: word lists and the Polars expressions that count them, the within-problem AUC. Not here: the join with samples and the
-tests (isocost.tables). The lists are English; a count says that a word occurs, not that the model hedged.
+Lives here: word lists and the Polars expressions that count them, the within-problem AUC. Not here:
+the join with samples and the tests (isocost.tables). The lists are English; a count says that a
+word occurs, not that the model hedged.
 """
 
 from __future__ import annotations
@@ -12,10 +13,47 @@ from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
 
-# Short lists of unambiguous words; each feature is a rate per 100 words, so that length does not decide it.
-HEDGES = ("maybe", "perhaps", "possibly", "probably", "likely", "might", "could be", "seems", "appears", "not sure", "i think", "i guess")
-THINKING = ("wait", "hmm", "actually", "alternatively", "let me check", "let me verify", "double-check", "on second thought", "mistake")
-DISCOURSE = ("therefore", "thus", "hence", "because", "since", "however", "so that", "first", "second", "then", "finally", "in conclusion")
+# Short lists of unambiguous words; each feature is a rate per 100 words, so that length does not
+# decide it.
+HEDGES = (
+    "maybe",
+    "perhaps",
+    "possibly",
+    "probably",
+    "likely",
+    "might",
+    "could be",
+    "seems",
+    "appears",
+    "not sure",
+    "i think",
+    "i guess",
+)
+THINKING = (
+    "wait",
+    "hmm",
+    "actually",
+    "alternatively",
+    "let me check",
+    "let me verify",
+    "double-check",
+    "on second thought",
+    "mistake",
+)
+DISCOURSE = (
+    "therefore",
+    "thus",
+    "hence",
+    "because",
+    "since",
+    "however",
+    "so that",
+    "first",
+    "second",
+    "then",
+    "finally",
+    "in conclusion",
+)
 
 FEATURES = {
     "characters": "Characters of the response.",
@@ -23,13 +61,18 @@ FEATURES = {
     "sentences": "Runs of sentence-ending punctuation.",
     "digits_ratio": "Share of characters that are digits.",
     "hedges_per_100_words": "Hedging words per 100 words: " + ", ".join(HEDGES) + ".",
-    "thinking_per_100_words": "Words of second thoughts per 100 words: " + ", ".join(THINKING) + ".",
+    "thinking_per_100_words": "Words of second thoughts per 100 words: "
+    + ", ".join(THINKING)
+    + ".",
     "discourse_per_100_words": "Discourse markers per 100 words: " + ", ".join(DISCOURSE) + ".",
 }
 
 
 def feature_expressions(column: str = "output_text") -> list[pl.Expr]:
-    """Polars expressions for every feature in `FEATURES` of a text column; NULL text gives NULL, rates are NULL without words."""
+    """Polars expressions for every feature in `FEATURES` of a text column.
+
+    NULL text gives NULL, rates are NULL without words.
+    """
     text = pl.col(column)
     words = text.str.count_matches(r"[\p{L}\p{N}']+").cast(pl.Float64)
     length = text.str.len_chars().cast(pl.Float64)
@@ -50,9 +93,11 @@ def feature_expressions(column: str = "output_text") -> list[pl.Expr]:
 
 
 def within_problem_auc(values: ArrayLike, correct: ArrayLike, problems: ArrayLike) -> float:
-    """Chance that a correct response has the larger value than a wrong one of the same problem; ties count half.
+    """Chance that a correct response has the larger value than a wrong one of the same problem;
+    ties count half.
 
-    Problems weigh the same; those without both kinds do not take part. Difficulty cannot drive it, as it would a pooled AUC.
+    Problems weigh the same; those without both kinds do not take part. Difficulty cannot drive it,
+    as it would a pooled AUC.
 
     Args:
         values: one per sample.
@@ -65,7 +110,9 @@ def within_problem_auc(values: ArrayLike, correct: ArrayLike, problems: ArrayLik
     x, right = np.asarray(values, dtype=np.float64), np.asarray(correct, dtype=bool)
     label = np.unique(np.asarray(problems), return_inverse=True)[1].reshape(-1)
     if not len(x) == len(right) == len(label):
-        raise IsocostError("values, correct and problems differ in length", remedy="Give one of each per sample.")
+        raise IsocostError(
+            "values, correct and problems differ in length", remedy="Give one of each per sample."
+        )
     if len(x) == 0:
         return float("nan")
     # Mann-Whitney by ranks inside each problem: ties take the mean of their ranks.

@@ -1,9 +1,10 @@
 """The two-parameter logistic model of item response.
 
-Lives here: probability, information, ability estimates, fit by marginal likelihood. Not here: whether a fit is worth having, which
-the table builder decides by the number of subjects.
+Lives here: probability, information, ability estimates, fit by marginal likelihood. Not here:
+whether a fit is worth having, which the table builder decides by the number of subjects.
 
-P(theta) = 1 / (1 + exp(-a (theta - b))): a is discrimination, b difficulty. Other parametrisations use b' = a b.
+P(theta) = 1 / (1 + exp(-a (theta - b))): a is discrimination, b difficulty. Other parametrisations
+use b' = a b.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from scipy.special import expit
 from isocost.errors import IsocostError
 from isocost.items.classical import FloatArray, read_matrix
 
-# Log-discrimination has a N(0, 0.5^2) and difficulty a N(0, 2^2) prior: items that all or none solve keep finite estimates.
+# Log-discrimination has a N(0, 0.5^2) and difficulty a N(0, 2^2) prior: items that all or none
+# solve keep finite estimates.
 _LOG_A_SD = 0.5
 _B_SD = 2.0
 _NODES = 31
@@ -42,12 +44,27 @@ class TwoPl:
 
 
 def success_probability(theta: ArrayLike, a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """P(correct) at ability theta, broadcast over the arguments."""
-    return expit(np.asarray(a, dtype=np.float64) * (np.asarray(theta, dtype=np.float64) - np.asarray(b, dtype=np.float64)))
+    """P(correct) at ability theta, broadcast over the arguments.
+
+    Examples:
+        >>> success_probability(0.0, 1.5, 0.5).item()
+        0.320821
+    """
+    return expit(
+        np.asarray(a, dtype=np.float64)
+        * (np.asarray(theta, dtype=np.float64) - np.asarray(b, dtype=np.float64))
+    )
 
 
 def item_information(theta: ArrayLike, a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """Fisher information a^2 P (1 - P), at most a^2 / 4; the standard error of theta is 1 / sqrt of its sum over items."""
+    """Fisher information a^2 P (1 - P), at most a^2 / 4.
+
+    The standard error of theta is 1 / sqrt of its sum over items.
+
+    Examples:
+        >>> item_information(0.0, [1.5, 1, 0.8], [0.5, -1, 0]).tolist()
+        [0.490264, 0.196612, 0.16]
+    """
     p = success_probability(theta, a, b)
     return np.asarray(a, dtype=np.float64) ** 2 * p * (1 - p)
 
@@ -63,29 +80,39 @@ def ability(responses: ArrayLike, a: ArrayLike, b: ArrayLike, *, prior: bool = F
 
     Returns:
         The estimate; plus or minus infinity without prior where it has no finite maximum.
+
+    Examples:
+        >>> ability([1, 1, 0], [1.5, 1, 0.8], [0.5, -1, 0])
+        1.067397
     """
     y, slope = np.asarray(responses, dtype=np.float64), np.asarray(a, dtype=np.float64)
     if not prior and (y == y[0]).all() and y[0] in (0.0, 1.0):
         return float("inf") if y[0] == 1 else float("-inf")
 
     def gradient(theta: float) -> float:
-        return float((slope * (y - success_probability(theta, slope, b))).sum() - (theta if prior else 0.0))
+        return float(
+            (slope * (y - success_probability(theta, slope, b))).sum() - (theta if prior else 0.0)
+        )
 
     return float(brentq(gradient, -60, 60))
 
 
 def normalised_discrimination(theta: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
-    """Share of the items' greatest possible information that they give at these abilities, 0 to 1 (own measure)."""
+    """Share of the items' greatest possible information that they give at these abilities, 0 to 1
+    (own measure).
+    """
     slope = np.asarray(a, dtype=np.float64)
     found = item_information(np.asarray(theta, dtype=np.float64)[:, None], slope, b)
     return float(found.mean(axis=0).sum() / (slope**2 / 4).sum())
 
 
 def fit_two_pl(responses: ArrayLike, *, steps: int = 200, tolerance: float = 1e-5) -> TwoPl:
-    """Fits a and b by penalised marginal likelihood, EM over a fixed normal grid (Bock and Aitkin 1981).
+    """Fits a and b by penalised marginal likelihood, EM over a fixed normal grid (Bock and Aitkin
+    1981).
 
     Args:
-        responses: subjects x items, mean correctness in [0, 1]; fractional entries enter as fractions of a success.
+        responses: subjects x items, mean correctness in [0, 1]; fractional entries enter as
+            fractions of a success.
         steps: most EM steps.
         tolerance: largest parameter change that counts as converged.
 
@@ -97,7 +124,10 @@ def fit_two_pl(responses: ArrayLike, *, steps: int = 200, tolerance: float = 1e-
     """
     y = read_matrix(responses)
     if min(y.shape) < 2:
-        raise IsocostError(f"responses have shape {y.shape}", remedy="A 2PL fit needs two subjects and two items or more.")
+        raise IsocostError(
+            f"responses have shape {y.shape}",
+            remedy="A 2PL fit needs two subjects and two items or more.",
+        )
     nodes = np.linspace(-4, 4, _NODES)
     prior = np.exp(-0.5 * nodes**2)
     prior /= prior.sum()
@@ -116,7 +146,9 @@ def fit_two_pl(responses: ArrayLike, *, steps: int = 200, tolerance: float = 1e-
     return TwoPl(np.exp(log_a), b, posterior @ nodes, converged)
 
 
-def _posterior(y: FloatArray, nodes: FloatArray, prior: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+def _posterior(
+    y: FloatArray, nodes: FloatArray, prior: FloatArray, a: FloatArray, b: FloatArray
+) -> FloatArray:
     """Probability of each grid ability for each subject, subjects x nodes."""
     logit = a * (nodes[:, None] - b)
     log_p, log_q = -np.logaddexp(0, -logit), -np.logaddexp(0, logit)
@@ -125,8 +157,12 @@ def _posterior(y: FloatArray, nodes: FloatArray, prior: FloatArray, a: FloatArra
     return joint / joint.sum(axis=1, keepdims=True)
 
 
-def _maximise(weight: FloatArray, right: FloatArray, nodes: FloatArray, log_a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A few damped Newton steps for all items at once on (log a, b), given expected counts per grid ability."""
+def _maximise(
+    weight: FloatArray, right: FloatArray, nodes: FloatArray, log_a: FloatArray, b: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """A few damped Newton steps for all items at once on (log a, b), given expected counts per grid
+    ability.
+    """
     for _ in range(5):
         a = np.exp(log_a)
         gap = nodes[:, None] - b

@@ -1,6 +1,7 @@
 """A small set of problems that ranks configurations as the whole set does.
 
-Lives here: choice of a discriminative subset and its validation on other subjects. Not here: what a problem costs to run.
+Lives here: choice of a discriminative subset and its validation on other subjects. Not here: what a
+problem costs to run.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Subset:
 
     Attributes:
         items: positions of the chosen items, ascending.
-        kendall_tau: rank correlation of the validation subjects' accuracies on subset and whole; NaN where one does not vary.
+        kendall_tau: rank correlation of the validation subjects' accuracies on subset and whole;
+            NaN where one does not vary.
         largest_difference: largest absolute difference between a subject's two accuracies.
         speed_up: cost of all items / cost of the chosen ones.
     """
@@ -33,12 +35,19 @@ class Subset:
 
 
 def discriminative_subset(
-    choose_on: ArrayLike, validate_on: ArrayLike, costs: ArrayLike, *, share: float = 0.25, strata: int = 4
+    choose_on: ArrayLike,
+    validate_on: ArrayLike,
+    costs: ArrayLike,
+    *,
+    share: float = 0.25,
+    strata: int = 4,
 ) -> Subset:
-    """Takes the most discriminating items of every difficulty stratum and checks the ranking on subjects that took no part.
+    """Takes the most discriminating items of every difficulty stratum and checks the ranking on
+    subjects that took no part.
 
-    Choosing and checking on the same subjects would flatter the subset, so both are separate arguments. Items are ranked by
-    rest-corrected correlation (own recipe, after DatBench 2026); a correlation that is undefined ranks last.
+    Choosing and checking on the same subjects would flatter the subset, so both are separate
+    arguments. Items are ranked by rest-corrected correlation (own recipe, after DatBench 2026); a
+    correlation that is undefined ranks last.
 
     Args:
         choose_on: subjects x items, at least two subjects.
@@ -58,10 +67,14 @@ def discriminative_subset(
     items = chosen_on.shape[1]
     if checked_on.shape[1] != items or price.shape != (items,) or not (price > 0).all():
         raise IsocostError(
-            "the two groups of subjects and the costs do not share the items", remedy="One column and one positive cost per item."
+            "the two groups of subjects and the costs do not share the items",
+            remedy="One column and one positive cost per item.",
         )
     if not 0 < share <= 1 or strata < 1 or min(len(chosen_on), len(checked_on)) < 2:
-        raise IsocostError("the subset options are out of range", remedy="0 < share <= 1, strata >= 1, two subjects in each group.")
+        raise IsocostError(
+            "the subset options are out of range",
+            remedy="0 < share <= 1, strata >= 1, two subjects in each group.",
+        )
     strength = np.nan_to_num(rest_correlation(chosen_on), nan=-2.0)
     easy_first = np.argsort(-difficulty(chosen_on), kind="stable")
     picked: list[int] = []
@@ -70,7 +83,12 @@ def discriminative_subset(
         picked += stratum[np.argsort(-strength[stratum], kind="stable")][:keep].tolist()
     chosen = np.sort(np.array(picked, dtype=np.intp))
     part, whole = checked_on[:, chosen].mean(axis=1), checked_on.mean(axis=1)
-    return Subset(chosen, _tau(part, whole), float(np.abs(part - whole).max()), float(price.sum() / price[chosen].sum()))
+    return Subset(
+        chosen,
+        _tau(part, whole),
+        float(np.abs(part - whole).max()),
+        float(price.sum() / price[chosen].sum()),
+    )
 
 
 def _tau(left: FloatArray, right: FloatArray) -> float:

@@ -1,11 +1,13 @@
 """What an engine returns is judged here, once for all engines, before it becomes a row.
 
-Lives here: `judged` (types, ranges and sense of a row's values) and `judged_logprobs`. Not here: the form in which one engine gets them
-(``isocost.engines``), nor whether a sample counts (``isocost.tables``).
+Lives here: `judged` (types, ranges and sense of a row's values) and `judged_logprobs`. Not here:
+the form in which one engine gets them (``isocost.engines``), nor whether a sample counts
+(``isocost.tables``).
 
-One value that a part cannot hold, such as half of a surrogate pair, would cost every row that is sealed with it. So a row leaves here as
-the table takes it: what makes the sample (text, tokens, reason of its end) is whole or the row is an error with its reason; any other value
-that cannot be true is NULL, with its reason in ``error`` beside the reason of the end, which stays.
+One value that a part cannot hold, such as half of a surrogate pair, would cost every row that is
+sealed with it. So a row leaves here as the table takes it: what makes the sample (text, tokens,
+reason of its end) is whole or the row is an error with its reason; any other value that cannot be
+true is NULL, with its reason in ``error`` beside the reason of the end, which stays.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
         notes: faults found before, added to ``error``.
 
     Returns:
-        The row. ``finish_reason`` is "error" where text, tokens or reason of the end were at fault; all that the engine said is then NULL
+        The row. ``finish_reason`` is "error" where text, tokens or reason of the end were at fault;
+        all that the engine said is then NULL
         except times and counts of tries.
     """
     fatal, notes = [], list(notes)
@@ -77,13 +80,28 @@ def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
             (fatal if column.name in _MAKE_THE_SAMPLE else notes).append(f"{column.name} {fault}")
     finish = row.get("finish_reason")
     if not fatal and finish not in FINISHES:
-        fatal.append("finish_reason is missing" if finish is None else f"finish_reason {finish[:40]!r} is none of {', '.join(FINISHES)}")
-    if not fatal and finish in ("stop", "length", "repetition") and row.get("output_text") is None and row.get("output_token_ids") is None:
+        fatal.append(
+            "finish_reason is missing"
+            if finish is None
+            else f"finish_reason {finish[:40]!r} is none of {', '.join(FINISHES)}"
+        )
+    if (
+        not fatal
+        and finish in ("stop", "length", "repetition")
+        and row.get("output_text") is None
+        and row.get("output_token_ids") is None
+    ):
         fatal.append("it ended without a fault, but there is neither text nor tokens")
     notes += _senseless(row)
     if fatal:
-        for name in (c.name for c in table("raw_generations").columns if c.name not in _OURS and not c.name.endswith("_s")):
-            row[name] = None if name not in ("error", "num_retries", "num_preemptions") else row.get(name)
+        for name in (
+            c.name
+            for c in table("raw_generations").columns
+            if c.name not in _OURS and not c.name.endswith("_s")
+        ):
+            row[name] = (
+                None if name not in ("error", "num_retries", "num_preemptions") else row.get(name)
+            )
         row["finish_reason"], row["completion_hash"] = "error", None
     if fatal or notes:
         told = [row["error"]] if row.get("error") else []
@@ -110,12 +128,20 @@ def _text(value: Any) -> tuple[str | None, str | None]:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        return None, f"holds half of a surrogate pair (U+{ord(value[error.start]):04X}) at character {error.start + 1}, which is no text"
+        return (
+            None,
+            (
+                f"holds half of a surrogate pair (U+{ord(value[error.start]):04X}) at character"
+                f" {error.start + 1}, which is no text"
+            ),
+        )
     return value, None
 
 
 def _whole(value: Any, most: int) -> tuple[int | None, str | None]:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool | np.bool_) or not isinstance(
+        value, int | float | np.integer | np.floating
+    ):
         return None, f"is {type(value).__name__}, not a whole number"
     if isinstance(value, float | np.floating) and (not math.isfinite(value) or value != int(value)):
         return None, f"is {value:g}, not a whole number"
@@ -125,7 +151,9 @@ def _whole(value: Any, most: int) -> tuple[int | None, str | None]:
 
 
 def _real(value: Any) -> tuple[float | None, str | None]:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool | np.bool_) or not isinstance(
+        value, int | float | np.integer | np.floating
+    ):
         return None, f"is {type(value).__name__}, not a number"
     if not abs(value) <= 1e300:
         return None, "is not finite"
@@ -158,9 +186,14 @@ def _senseless(row: dict[str, Any]) -> list[str]:
     for name in _COUNTS:
         value = row.get(name)
         if value is not None and not 0 <= value <= MOST_TOKENS:
-            notes.append(f"{name} is {'negative' if value < 0 else f'{value:.3g}'}, which no count can be")
+            notes.append(
+                f"{name} is {'negative' if value < 0 else f'{value:.3g}'}, which no count can be"
+            )
             row[name] = None
-    prompt, output, cached, ids = (row.get(name) for name in ("prompt_tokens", "output_tokens", "cached_tokens", "output_token_ids"))
+    prompt, output, cached, ids = (
+        row.get(name)
+        for name in ("prompt_tokens", "output_tokens", "cached_tokens", "output_token_ids")
+    )
     if prompt == 0:
         notes.append("prompt_tokens is 0, though there was a prompt")
         row["prompt_tokens"] = None
@@ -173,7 +206,9 @@ def _senseless(row: dict[str, Any]) -> list[str]:
     elif output == 0 and row.get("output_text"):
         notes.append("output_tokens is 0, though there is text")
         row["output_tokens"] = None
-    if (total := row.get("logprob_sum")) is not None and total > HIGHEST_LOGPROB * max(output or 1, 1):
+    if (total := row.get("logprob_sum")) is not None and total > HIGHEST_LOGPROB * max(
+        output or 1, 1
+    ):
         notes.append(f"logprob_sum is {total:.3g}, which no sum of logarithms of probabilities is")
         row["logprob_sum"] = None
     for name in ("arrival_unix_s", "queued_s", "scheduled_s", "first_token_s", "last_token_s"):
@@ -186,7 +221,8 @@ def _senseless(row: dict[str, Any]) -> list[str]:
 def judged_logprobs(logprobs: TokenLogprobs | None) -> tuple[TokenLogprobs | None, str | None]:
     """Log-probabilities that can be ones, else None and what is wrong with them.
 
-    A most likely token may have probability zero (it was masked); a token that was generated may not.
+    A most likely token may have probability zero (it was masked); a token that was generated may
+    not.
     """
     if logprobs is None or not len(logprobs.sampled):
         return logprobs, None
@@ -195,6 +231,8 @@ def judged_logprobs(logprobs: TokenLogprobs | None) -> tuple[TokenLogprobs | Non
         return None, "a token's log-probability is not finite"
     if sampled.max() > HIGHEST_LOGPROB or (top.size and not (top <= HIGHEST_LOGPROB).all()):
         return None, "a log-probability is positive or no number"
-    if sampled.min() < LOWEST_LOGPROB or (top.size and top[np.isfinite(top)].min(initial=0.0) < LOWEST_LOGPROB):
+    if sampled.min() < LOWEST_LOGPROB or (
+        top.size and top[np.isfinite(top)].min(initial=0.0) < LOWEST_LOGPROB
+    ):
         return None, f"a log-probability is below {LOWEST_LOGPROB:g}"
     return logprobs, None

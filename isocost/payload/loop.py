@@ -1,7 +1,7 @@
 """The loop that keeps an engine busy and the bank fed.
 
-Lives here: `Stop`, `Sink` (completions into rows, rows into parts), `drive` (add, step, sink). Not here: how a session is prepared
-and closed (`session`).
+Lives here: `Stop`, `Sink` (completions into rows, rows into parts), `drive` (add, step, sink). Not
+here: how a session is prepared and closed (`session`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from isocost.payload.work import Sample, request_of
 
 
 class Interrupted(BaseException):
-    """A signal came while there was nothing to seal. No Exception, so that no library takes it for a fault of its own."""
+    """A signal came while there was nothing to seal.
+
+    No Exception, so that no library takes it for a fault of its own.
+    """
 
 
 class Stop:
@@ -33,7 +36,10 @@ class Stop:
     """
 
     SAME_WISH_S = 2.0
-    """A signal so soon after the first is the same wish twice: Ctrl-C reaches the whole process group, and Dagster forwards it."""
+    """A signal so soon after the first is the same wish twice.
+
+    Ctrl-C reaches the whole process group, and Dagster forwards it.
+    """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
@@ -45,8 +51,13 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
-        """Takes SIGTERM and SIGINT while the block runs; a second one, after a moment, has its usual effect."""
-        before = {number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Takes SIGTERM and SIGINT while the block runs.
+
+        A second one, after a moment, has its usual effect.
+        """
+        before = {
+            number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)
+        }
         try:
             yield self
         finally:
@@ -55,7 +66,10 @@ class Stop:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raises `Interrupted` at a signal, or for one that came before, while the block runs: an engine's start may take minutes."""
+        """Raises `Interrupted` at a signal, or for one that came before, while the block runs.
+
+        An engine's start may take minutes.
+        """
         self._ends_at_once = True
         try:
             if self:
@@ -76,7 +90,10 @@ class Stop:
 
 @dataclass
 class Counts:
-    """What a stretch of generation came to. Tokens are counts; times are seconds on the monotonic clock."""
+    """What a stretch of generation came to.
+
+    Tokens are counts; times are seconds on the monotonic clock.
+    """
 
     samples: int = 0
     errors: int = 0
@@ -111,7 +128,13 @@ class Sink:
     """
 
     def __init__(
-        self, writer: RunWriter, engine: Engine, *, logprobs_k: int, window: int, drain_telemetry: Callable[[], list[dict[str, Any]]]
+        self,
+        writer: RunWriter,
+        engine: Engine,
+        *,
+        logprobs_k: int,
+        window: int,
+        drain_telemetry: Callable[[], list[dict[str, Any]]],
     ) -> None:
         """Connects writer, engine and power sampler.
 
@@ -128,7 +151,9 @@ class Sink:
         self._drain_telemetry = drain_telemetry
         self._step_index = 0
 
-    def take(self, sample: Sample, request: Request, completion: Completion, *, is_warmup: bool) -> dict[str, Any]:
+    def take(
+        self, sample: Sample, request: Request, completion: Completion, *, is_warmup: bool
+    ) -> dict[str, Any]:
         """One completion; returns its row as it was judged."""
         row = generation_row(
             sample,
@@ -147,8 +172,17 @@ class Sink:
         """Moves the engine's step statistics and the power samples to the writer."""
         rows = self._engine.drain_steps()
         for row in rows:
-            drains = not is_warmup and self.drain_start_s is not None and row["end_s"] > self.drain_start_s
-            row |= {"attempt": self._writer.manifest.attempt, "step_index": self._step_index, "is_warmup": is_warmup, "is_drain": drains}
+            drains = (
+                not is_warmup
+                and self.drain_start_s is not None
+                and row["end_s"] > self.drain_start_s
+            )
+            row |= {
+                "attempt": self._writer.manifest.attempt,
+                "step_index": self._step_index,
+                "is_warmup": is_warmup,
+                "is_drain": drains,
+            }
             self._step_index += 1
         self._writer.append("raw_steps", rows)
         self._writer.append("raw_telemetry", self._drain_telemetry())
@@ -160,8 +194,11 @@ class Sink:
             self._writer.seal()
 
 
-def warm_up(engine: Engine, samples: Iterable[Sample], sink: Sink, *, max_tokens: int, stop: Stop) -> None:
-    """Generates a few requests that are banked as warm-up, then lets the engine forget their prompts.
+def warm_up(
+    engine: Engine, samples: Iterable[Sample], sink: Sink, *, max_tokens: int, stop: Stop
+) -> None:
+    """Generates a few requests that are banked as warm-up, then lets the engine forget their
+    prompts.
 
     Args:
         engine: started.
@@ -175,7 +212,11 @@ def warm_up(engine: Engine, samples: Iterable[Sample], sink: Sink, *, max_tokens
         warm = Sample(sample.point, sample.asked, number)
         made = request_of(sample, per_request_seed=False)
         values = {name: getattr(made, name) for name in Request.__slots__}
-        values |= {"request_id": f"warmup-{number}:0", "max_tokens": min(max_tokens, made.max_tokens), "sample_index": None}
+        values |= {
+            "request_id": f"warmup-{number}:0",
+            "max_tokens": min(max_tokens, made.max_tokens),
+            "sample_index": None,
+        }
         request = Request(**values)
         flying[request.request_id] = (warm, request)
         engine.add(request)
@@ -187,8 +228,17 @@ def warm_up(engine: Engine, samples: Iterable[Sample], sink: Sink, *, max_tokens
         engine.settle()
 
 
-def drive(engine: Engine, samples: Iterator[Sample], sink: Sink, progress: Progress, *, options: dict[str, Any], stop: Stop) -> None:
-    """Generates samples until there are no more, or until asked to stop; what is in flight then is given up.
+def drive(
+    engine: Engine,
+    samples: Iterator[Sample],
+    sink: Sink,
+    progress: Progress,
+    *,
+    options: dict[str, Any],
+    stop: Stop,
+) -> None:
+    """Generates samples until there are no more, or until asked to stop; what is in flight then is
+    given up.
 
     Args:
         engine: started.
@@ -202,7 +252,11 @@ def drive(engine: Engine, samples: Iterator[Sample], sink: Sink, progress: Progr
         EngineAway: the engine cannot be reached any more; what has finished was taken.
     """
     flying: dict[str, tuple[Sample, Request]] = {}
-    in_flight, isolate, seeded = options["in_flight"], options["isolate_points"], options["per_request_seed"]
+    in_flight, isolate, seeded = (
+        options["in_flight"],
+        options["isolate_points"],
+        options["per_request_seed"],
+    )
     upcoming = next(samples, None)
     point_id = None
     while (upcoming is not None or flying) and not stop:

@@ -1,7 +1,8 @@
 """Ends the payload when the process that started it is gone.
 
-Lives here: one system call. A killed orchestrator would otherwise leave an engine running that nobody waits for and that holds the
-session's lock and the device. SIGTERM, not SIGKILL: what is finished gets sealed first. Not here: handling of that signal (``loop.Stop``).
+Lives here: one system call. A killed orchestrator would otherwise leave an engine running that
+nobody waits for and that holds the session's lock and the device. SIGTERM, not SIGKILL: what is
+finished gets sealed first. Not here: handling of that signal (``loop.Stop``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _PR_SET_PDEATHSIG = 1
 def end_with_parent() -> bool:
     """Asks the kernel for SIGTERM when the parent dies; returns whether it will (Linux only).
 
-    A parent that died before this call is noticed too: the process has been handed to another parent by then.
+    A parent that died before this call is noticed too: the process has been handed to another
+    parent by then.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,7 +1,7 @@
 """What is wrong with a session before its engine starts.
 
-Lives here: budgets against the model's length. Not here: what only the engine knows of itself (`Engine.check`), nor the sweep file
-(``isocost.sweep``).
+Lives here: budgets against the model's length. Not here: what only the engine knows of itself
+(`Engine.check`), nor the sweep file (``isocost.sweep``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ def check_budgets(session: Session) -> None:
         if wanted >= longest:
             raise IsocostError(
                 f"max_tokens {wanted} leaves no room for a prompt within max_model_len {longest}",
-                where=f"point {planned.point.point_id} (task {planned.point.task.name}, prompt {planned.point.prompt.name})",
+                where=(
+                    f"point {planned.point.point_id} (task {planned.point.task.name}, prompt"
+                    f" {planned.point.prompt.name})"
+                ),
                 remedy="Lower the budget or raise the engine's max_model_len.",
             )
 
@@ -53,20 +56,34 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
     tokens = dict(zip(unique, counted, strict=True))
     config = work.session.engine
     for point, item in asked:
-        if config.max_model_len is not None and tokens[item.prompt_hash] + point.budget.max_tokens > config.max_model_len:
+        if (
+            config.max_model_len is not None
+            and tokens[item.prompt_hash] + point.budget.max_tokens > config.max_model_len
+        ):
             raise IsocostError(
-                f"the prompt has {tokens[item.prompt_hash]} tokens; with max_tokens {point.budget.max_tokens} that is more than "
-                f"max_model_len {config.max_model_len}",
-                where=f"point {point.point_id} (task {point.task.name}, prompt {point.prompt.name}), problem {item.problem.problem_id}",
-                remedy=f"Raise max_model_len to at least {max(counted) + point.budget.max_tokens}, or lower the budget.",
+                f"the prompt has {tokens[item.prompt_hash]} tokens; with max_tokens"
+                f" {point.budget.max_tokens} that is more than max_model_len"
+                f" {config.max_model_len}",
+                where=(
+                    f"point {point.point_id} (task {point.task.name}, prompt {point.prompt.name}),"
+                    f" problem {item.problem.problem_id}"
+                ),
+                remedy=(
+                    f"Raise max_model_len to at least {max(counted) + point.budget.max_tokens}, or"
+                    " lower the budget."
+                ),
             )
     longest = max(counted)
     if per_request_seed and longest * config.max_num_seqs > config.max_num_batched_tokens:
         # A seeded request whose prompt is split over steps crashes vLLM's CPU sampler.
         raise IsocostError(
-            f"per_request_seed needs room for whole prompts in a step: {config.max_num_seqs} prompts of up to {longest} tokens do not fit "
-            f"into max_num_batched_tokens {config.max_num_batched_tokens}",
+            f"per_request_seed needs room for whole prompts in a step: {config.max_num_seqs}"
+            f" prompts of up to {longest} tokens do not fit into max_num_batched_tokens"
+            f" {config.max_num_batched_tokens}",
             where="engine.options.per_request_seed",
-            remedy=f"Raise max_num_batched_tokens to {longest * config.max_num_seqs}, or leave per_request_seed out.",
+            remedy=(
+                f"Raise max_num_batched_tokens to {longest * config.max_num_seqs}, or leave"
+                " per_request_seed out."
+            ),
         )
     return longest

@@ -1,7 +1,7 @@
 """What people and Dagster are told while a session runs.
 
-Lives here: `Progress` (samples done of how many, tokens/s, time left) and `Reporter` (plain lines; Dagster Pipes when Dagster
-started the process). Not here: anything that is banked.
+Lives here: `Progress` (samples done of how many, tokens/s, time left) and `Reporter` (plain lines;
+Dagster Pipes when Dagster started the process). Not here: anything that is banked.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes Pipes; exceptions are not reported through it: the exit code and the manifest tell."""
+        """Closes Pipes.
+
+        Exceptions are not reported through it: the exit code and the manifest tell.
+        """
         self._stack.close()
 
     @property
@@ -60,7 +63,10 @@ class Reporter:
         print(line, file=sys.stderr, flush=True)
 
     def message(self, kind: str, **payload: Any) -> None:
-        """A structured message, read by the asset through ``get_custom_messages``; nothing without Pipes."""
+        """A structured message, read by the asset through ``get_custom_messages``.
+
+        Nothing without Pipes.
+        """
         if self._pipes is not None:
             self._pipes.report_custom_message({"kind": kind, **payload})
 
@@ -69,7 +75,13 @@ class Progress:
     """Counts samples and tokens and prints a line now and then."""
 
     def __init__(
-        self, reporter: Reporter, total: int, *, banked: int, every_s: float = 5.0, clock: Callable[[], float] = time.monotonic
+        self,
+        reporter: Reporter,
+        total: int,
+        *,
+        banked: int,
+        every_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Starts counting.
 
@@ -80,7 +92,13 @@ class Progress:
             every_s: seconds between lines.
             clock: monotonic clock.
         """
-        self._reporter, self._total, self._banked, self._every, self._clock = reporter, total, banked, every_s, clock
+        self._reporter, self._total, self._banked, self._every, self._clock = (
+            reporter,
+            total,
+            banked,
+            every_s,
+            clock,
+        )
         self._start = self._last_line = clock()
         self._recent: deque[tuple[float, int]] = deque()
         self.samples = self.tokens = 0
@@ -113,7 +131,11 @@ class Progress:
 
     def left_s(self) -> float | None:
         """Expected seconds to the end, from the samples so far; None before the first."""
-        return (self._clock() - self._start) * (self._total - self.samples) / self.samples if self.samples else None
+        return (
+            (self._clock() - self._start) * (self._total - self.samples) / self.samples
+            if self.samples
+            else None
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers of the line, JSON-ready."""

@@ -1,6 +1,7 @@
 """A completion as a row of raw_generations.
 
-Not here: what the columns mean (``isocost.schema.tables.raw``), and which values a row may have (``judgement``).
+Not here: what the columns mean (``isocost.schema.tables.raw``), and which values a row may have
+(``judgement``).
 """
 
 from __future__ import annotations
@@ -48,7 +49,14 @@ _SAME = (
 
 
 def generation_row(
-    sample: Sample, request: Request, completion: Completion, *, attempt: int, logprobs_k: int, window: int, is_warmup: bool
+    sample: Sample,
+    request: Request,
+    completion: Completion,
+    *,
+    attempt: int,
+    logprobs_k: int,
+    window: int,
+    is_warmup: bool,
 ) -> dict[str, Any]:
     """One row of raw_generations, judged, without the ids that the writer adds.
 
@@ -62,7 +70,11 @@ def generation_row(
         is_warmup: whether it only warmed the engine up; such a row has no sample_index.
     """
     point, problem = sample.point, sample.asked.problem
-    sample_id = f"warmup-{sample.sample_index}:{point.point_id}:{problem.problem_id}" if is_warmup else sample.sample_id
+    sample_id = (
+        f"warmup-{sample.sample_index}:{point.point_id}:{problem.problem_id}"
+        if is_warmup
+        else sample.sample_id
+    )
     tokens = completion.token_ids
     logprobs, fault = judged_logprobs(completion.logprobs)
     row = {
@@ -81,7 +93,9 @@ def generation_row(
         "prompt_hash": sample.asked.prompt_hash,
         "seed": request.seed,
         "output_text": completion.text,
-        "output_token_ids": list(tokens) if isinstance(tokens, Sequence | np.ndarray) and not isinstance(tokens, str | bytes) else tokens,
+        "output_token_ids": list(tokens)
+        if isinstance(tokens, Sequence | np.ndarray) and not isinstance(tokens, str | bytes)
+        else tokens,
         **{name: getattr(completion, name) for name in _SAME},
         **_logprob_columns(logprobs, logprobs_k, window),
         **completion.recorded,
@@ -93,7 +107,9 @@ def generation_row(
 
 
 def completion_hash(token_ids: Sequence[int] | None, text: str | None) -> str | None:
-    """First 16 hexadecimal digits of the SHA-256 of the token ids (int32, little endian), else of the text; None without either."""
+    """First 16 hexadecimal digits of the SHA-256 of the token ids (int32, little endian), else of
+    the text; None without either.
+    """
     if token_ids is not None:
         return hashlib.sha256(np.asarray(token_ids, dtype="<i4").tobytes()).hexdigest()[:16]
     if text is not None:
@@ -101,7 +117,9 @@ def completion_hash(token_ids: Sequence[int] | None, text: str | None) -> str | 
     return None
 
 
-def _logprob_columns(logprobs: TokenLogprobs | None, logprobs_k: int, window: int) -> dict[str, Any]:
+def _logprob_columns(
+    logprobs: TokenLogprobs | None, logprobs_k: int, window: int
+) -> dict[str, Any]:
     blank = dict.fromkeys((*_STATISTICS, "confidence_window", "logprobs_k", "token_logprobs"))
     if logprobs is None or not len(logprobs.sampled):
         return blank
@@ -112,5 +130,7 @@ def _logprob_columns(logprobs: TokenLogprobs | None, logprobs_k: int, window: in
         "confidence_window": window if has_top else None,
         "logprobs_k": logprobs_k,
         "token_logprobs": logprobs.sampled.astype(np.float32).tolist(),
-        "token_confidences": None if found["token_confidences"] is None else found["token_confidences"].tolist(),
+        "token_confidences": None
+        if found["token_confidences"] is None
+        else found["token_confidences"].tolist(),
     }

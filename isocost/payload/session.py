@@ -1,7 +1,8 @@
 """One session from its file to its sealed parts.
 
-Lives here: the order of things (refuse, lock, recover, subtract, start, warm up, generate, seal, record) and the manifest's info.
-Not here: the loop itself (`loop`), the bank's files (``isocost.bank``).
+Lives here: the order of things (refuse, lock, recover, subtract, start, warm up, generate, seal,
+record) and the manifest's info. Not here: the loop itself (`loop`), the bank's files
+(``isocost.bank``).
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ PART_SECONDS = 60.0
 WARMUP_TOKENS = 16
 SAMPLING_PERIOD_S = 0.1
 IDLE_S = 10.5
-"""Rest between engine start and warm-up for the idle baseline, where power is measured; the baseline needs 10 s."""
+"""Rest between engine start and warm-up for the idle baseline, where power is measured.
+
+The baseline needs 10 s.
+"""
 
 
 class RunFailed(IsocostError):
@@ -55,7 +59,8 @@ class Outcome:
         errors: requests that ended in an error; their samples stay missing.
         missing: samples still missing, errors included.
         first_error: text of the first error.
-        away: why the run ended before all was asked for, where the engine could not be reached any more.
+        away: why the run ended before all was asked for, where the engine could not be reached any
+            more.
     """
 
     status: str
@@ -97,7 +102,14 @@ def generate(
     work = Work(session)
     files = Files(lake)
     points = list(work.points)
-    with open_run(files, session.session_id, run_id=run_id, point_ids=points, part_rows=session.part_rows, part_seconds=PART_SECONDS) as (
+    with open_run(
+        files,
+        session.session_id,
+        run_id=run_id,
+        point_ids=points,
+        part_rows=session.part_rows,
+        part_seconds=PART_SECONDS,
+    ) as (
         writer,
         found,
     ):
@@ -106,17 +118,32 @@ def generate(
         done = pl.concat([found.done, done_elsewhere(files, session.session_id, points)])
         missing = missing_samples(work.plan, done)
         if missing.is_empty():
-            reporter.say(f"session {session.session_id}: all {work.plan.height} samples are there, nothing to generate")
+            reporter.say(
+                f"session {session.session_id}: all {work.plan.height} samples are there, nothing"
+                " to generate"
+            )
             return Outcome("complete", None, 0, 0, 0)
         _keep_session_file(files, session)
         todo = missing if max_samples is None else missing.head(max_samples)
-        # A later run must not draw the numbers of an earlier one again: with one seed it would repeat its samples.
+        # A later run must not draw the numbers of an earlier one again: with one seed it would
+        # repeat its samples.
         fresh = done.is_empty() and writer.manifest.attempt == 1
-        seed = session.engine.seed if fresh else derived_seed(session.engine.seed, session.session_id, writer.manifest.attempt)
+        seed = (
+            session.engine.seed
+            if fresh
+            else derived_seed(session.engine.seed, session.session_id, writer.manifest.attempt)
+        )
         engine = make(engine_settings(session, seed))
         engine.check()
         longest = check_prompts(work, engine, per_request_seed=bool(options["per_request_seed"]))
-        info = _info(session, seed=seed, longest=longest, planned=work.plan.height, missing=missing.height, asked=todo.height)
+        info = _info(
+            session,
+            seed=seed,
+            longest=longest,
+            planned=work.plan.height,
+            missing=missing.height,
+            asked=todo.height,
+        )
         writer.start(**info)
         counts, status, away = _measure(work, todo, engine, writer, reporter, stop, options)
         run, still = writer.manifest.run_id, missing.height - counts.samples
@@ -124,10 +151,19 @@ def generate(
 
 
 def _measure(
-    work: Work, todo: pl.DataFrame, engine: Engine, writer: RunWriter, reporter: Reporter, stop: Stop, options: dict[str, Any]
+    work: Work,
+    todo: pl.DataFrame,
+    engine: Engine,
+    writer: RunWriter,
+    reporter: Reporter,
+    stop: Stop,
+    options: dict[str, Any],
 ) -> tuple[Counts, str, EngineAway | None]:
     session = work.session
-    reporter.say(f"session {session.session_id}: {todo.height} of {work.plan.height} samples to generate, starting engine {engine.name}")
+    reporter.say(
+        f"session {session.session_id}: {todo.height} of {work.plan.height} samples to generate,"
+        f" starting engine {engine.name}"
+    )
     try:
         before = time.monotonic()
         try:
@@ -141,13 +177,27 @@ def _measure(
         writer.update(engine=engine.describe(), engine_start_s=started)
         with _power(session, engine, writer, stop) as drain_telemetry:
             sink = Sink(
-                writer, engine, logprobs_k=session.logprobs_k, window=int(options["confidence_window"]), drain_telemetry=drain_telemetry
+                writer,
+                engine,
+                logprobs_k=session.logprobs_k,
+                window=int(options["confidence_window"]),
+                drain_telemetry=drain_telemetry,
             )
             warmup_start = start = time.monotonic()
-            progress = Progress(reporter, todo.height, banked=work.plan.height - writer.manifest.info["missing_samples"])
+            progress = Progress(
+                reporter,
+                todo.height,
+                banked=work.plan.height - writer.manifest.info["missing_samples"],
+            )
             away = None
             try:
-                warm_up(engine, islice(work.samples(todo), session.warmup_requests), sink, max_tokens=WARMUP_TOKENS, stop=stop)
+                warm_up(
+                    engine,
+                    islice(work.samples(todo), session.warmup_requests),
+                    sink,
+                    max_tokens=WARMUP_TOKENS,
+                    stop=stop,
+                )
                 start = time.monotonic()
                 drive(engine, work.samples(todo), sink, progress, options=options, stop=stop)
             except EngineAway as error:
@@ -157,13 +207,31 @@ def _measure(
             sink.take_steps()
         status = "stopped" if stop or away else "finished"
         sink.take_steps()
-        window = {"warmup_start_s": warmup_start, "start_s": start, "drain_start_s": sink.drain_start_s, "end_s": end}
-        writer.finish(status, clock_end=_clock(), window=window, counts=_counts(sink.counts), warmup=_counts(sink.warmup))
+        window = {
+            "warmup_start_s": warmup_start,
+            "start_s": start,
+            "drain_start_s": sink.drain_start_s,
+            "end_s": end,
+        }
+        writer.finish(
+            status,
+            clock_end=_clock(),
+            window=window,
+            counts=_counts(sink.counts),
+            warmup=_counts(sink.warmup),
+        )
         progress.tick(force=True)
-        reporter.message("summary", run_id=writer.manifest.run_id, status=status, window=window, counts=_counts(sink.counts))
+        reporter.message(
+            "summary",
+            run_id=writer.manifest.run_id,
+            status=status,
+            window=window,
+            counts=_counts(sink.counts),
+        )
         return sink.counts, status, away
     except BaseException as error:
-        # What has finished is worth sealing whatever went wrong; if storage is what went wrong, this fails again, silently.
+        # What has finished is worth sealing whatever went wrong; if storage is what went wrong,
+        # this fails again, silently.
         with suppress(IsocostError):
             writer.seal()
         writer.fail(error, clock_end=_clock())
@@ -175,16 +243,33 @@ def _measure(
 
 
 @contextmanager
-def _power(session: Session, engine: Engine, writer: RunWriter, stop: Stop) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    from isocost.telemetry import NoSource, PowerSampler, open_source
+def _power(
+    session: Session, engine: Engine, writer: RunWriter, stop: Stop
+) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    from isocost.telemetry import NoSource, PowerSampler, described, open_source
 
     if session.telemetry != "none" and not capabilities_of(engine.name).loads_model:
-        source = NoSource(f"the engine {engine.name} does not compute on this machine, whose power says nothing about it")
+        source = NoSource(
+            f"the engine {engine.name} does not compute on this machine, whose power says nothing"
+            " about it"
+        )
     else:
-        # Only the devices the engine computes on: another board's idle power, or a processor's, is not the engine's.
-        parallel = (int(session.engine.options.get(f"{kind}_parallel_size", 1)) for kind in ("tensor", "pipeline"))
-        source = open_source(session.telemetry, count=math.prod(parallel), device=engine.describe().get("device"))
-    writer.update(telemetry={"source": source.name, "unknown_reason": source.unknown_reason, "description": source.describe()})
+        # Only the devices the engine computes on: another board's idle power, or a processor's, is
+        # not the engine's.
+        parallel = (
+            int(session.engine.options.get(f"{kind}_parallel_size", 1))
+            for kind in ("tensor", "pipeline")
+        )
+        source = open_source(
+            session.telemetry, count=math.prod(parallel), device=engine.describe().get("device")
+        )
+    writer.update(
+        telemetry={
+            "source": source.name,
+            "unknown_reason": source.unknown_reason,
+            "description": described(source),
+        }
+    )
     sampler = PowerSampler(source, SAMPLING_PERIOD_S)
     sampler.start()
     try:
@@ -212,7 +297,9 @@ def _keep_session_file(files: Files, session: Session) -> None:
         files.write(path, session_json(session))
 
 
-def _info(session: Session, *, seed: int, longest: int | None, planned: int, missing: int, asked: int) -> dict[str, Any]:
+def _info(
+    session: Session, *, seed: int, longest: int | None, planned: int, missing: int, asked: int
+) -> dict[str, Any]:
     return {
         "sweep": session.sweep,
         "session_sha256": sha256_hex(session.model_dump(mode="json")),
@@ -248,8 +335,14 @@ def _counts(counts: Counts) -> dict[str, Any]:
 def host() -> dict[str, Any]:
     """The machine as it presents itself: platform, processor, usable cores."""
     model = None
-    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 (a kernel interface, not a file)
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+    with (
+        suppress(OSError),
+        open("/proc/cpuinfo", encoding="utf-8") as lines,  # noqa: PTH123 - tests replace open
+    ):
+        model = next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+            None,
+        )
     return {
         "name": platform.node(),
         "platform": platform.platform(),

@@ -1,4 +1,5 @@
-"""What a session asks of the engine: problems, prompts, and the requests of the samples that are missing.
+"""What a session asks of the engine: problems, prompts, and the requests of the samples that are
+missing.
 
 Not here: which samples are missing (``isocost.bank.resume``).
 """
@@ -18,7 +19,12 @@ from isocost.errors import IsocostError
 from isocost.sweep import Point, Session, model_folder, sample_id_of
 from isocost.tasks import Problem, load_problems, prompt_hash, render_messages
 
-PAYLOAD_OPTIONS = {"in_flight": int, "isolate_points": bool, "per_request_seed": bool, "confidence_window": int}
+PAYLOAD_OPTIONS = {
+    "in_flight": int,
+    "isolate_points": bool,
+    "per_request_seed": bool,
+    "confidence_window": int,
+}
 """Engine options that the payload itself reads; the engine sees the others."""
 
 
@@ -57,7 +63,8 @@ class Work:
     Attributes:
         session: the session.
         points: its points by id.
-        plan: every planned sample (columns point_id, problem_id, sample_index), in order of generation.
+        plan: every planned sample (columns point_id, problem_id, sample_index), in order of
+            generation.
     """
 
     def __init__(self, session: Session) -> None:
@@ -79,7 +86,12 @@ class Work:
                 rendered[task, prompt] = {p.problem_id: _asked(point, p) for p in loaded[task]}
             self._asked[point.point_id] = rendered[task, prompt]
         self.plan = planned_samples(
-            (planned.point.point_id, list(self._asked[planned.point.point_id]), planned.samples_per_problem) for planned in session.points
+            (
+                planned.point.point_id,
+                list(self._asked[planned.point.point_id]),
+                planned.samples_per_problem,
+            )
+            for planned in session.points
         )
 
     def samples(self, missing: pl.DataFrame) -> Iterator[Sample]:
@@ -89,7 +101,11 @@ class Work:
 
     def asked(self) -> list[tuple[Point, Asked]]:
         """Every point with each of its rendered problems."""
-        return [(point, asked) for point in self.points.values() for asked in self._asked[point.point_id].values()]
+        return [
+            (point, asked)
+            for point in self.points.values()
+            for asked in self._asked[point.point_id].values()
+        ]
 
 
 def _asked(point: Point, problem: Problem) -> Asked:
@@ -116,7 +132,9 @@ def request_of(sample: Sample, *, per_request_seed: bool) -> Request:
 
 
 def derived_seed(seed: int, *what: object) -> int:
-    """A seed of 31 bits that depends on a seed and on what it is for (SHA-256), the same on every machine."""
+    """A seed of 31 bits that depends on a seed and on what it is for (SHA-256), the same on every
+    machine.
+    """
     text = ":".join(str(item) for item in (seed, *what))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
@@ -124,9 +142,10 @@ def derived_seed(seed: int, *what: object) -> int:
 def payload_options(session: Session) -> dict[str, int | bool]:
     """The payload's own options with their defaults.
 
-    in_flight: requests handed to the engine at once, twice ``max_num_seqs``: enough that a place never stays empty for want of
-    work, few enough that queueing does not dominate. isolate_points: let one point finish before the next begins.
-    per_request_seed: seed each request by itself. confidence_window: tokens of DeepConf's window.
+    in_flight: requests handed to the engine at once, twice ``max_num_seqs``: enough that a place
+    never stays empty for want of work, few enough that queueing does not dominate. isolate_points:
+    let one point finish before the next begins. per_request_seed: seed each request by itself.
+    confidence_window: tokens of DeepConf's window.
 
     Raises:
         IsocostError: an option has another type or an impossible value.
@@ -142,7 +161,8 @@ def payload_options(session: Session) -> dict[str, int | bool]:
             value = session.engine.options[name]
             if type(value) is not kind or (kind is int and value < 1):
                 raise IsocostError(
-                    f"must be {'true or false' if kind is bool else 'a positive whole number'}, is {value!r}",
+                    f"must be {'true or false' if kind is bool else 'a positive whole number'}, is"
+                    f" {value!r}",
                     where=f"engine.options.{name}",
                 )
             found[name] = value
@@ -150,7 +170,10 @@ def payload_options(session: Session) -> dict[str, int | bool]:
 
 
 def engine_settings(session: Session, seed: int) -> EngineSettings:
-    """The engine's settings from the session; `seed` may differ from the session's in later attempts."""
+    """The engine's settings from the session.
+
+    `seed` may differ from the session's in later attempts.
+    """
     engine = session.engine
     loads_model = capabilities_of(engine.engine).loads_model
     return EngineSettings(

@@ -1,7 +1,8 @@
 """The report's charts as Markdown pictures, for the pages of the assets that they are drawn from.
 
-Lives here: which charts a page shows, and their form. Not here: the charts (``frontier_figure``, ``scaling_figure``), which are drawn with
-the report's own arguments, so that a colour means the same in both.
+Lives here: which charts a page shows, and their form. Not here: the charts (``frontier_figure``,
+``scaling_figure``), which are drawn with the report's own arguments, so that a colour means the
+same in both.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ import polars as pl
 from isocost.publish import facts as facts_module
 from isocost.publish import labels, theme
 from isocost.publish.frontier_figure import frontier_specification
+from isocost.publish.points_shown import thinned
 from isocost.publish.scaling_figure import scaling_specification
 
 _PANELS = 4
-"""More pictures than this make a page of metadata that nobody scrolls; the report has a chart for each task."""
+"""More pictures than this make a page of metadata that nobody scrolls.
+
+The report has a chart for each task.
+"""
 _WIDTH = 720
 _SCREEN_READER = re.compile(r' (?:aria-[a-z]+|role)="[^"]*"')
 _DIGITS = re.compile(r"(\.\d\d)\d+")
-# Arial and what stands in for it are equally wide everywhere: legends are laid out here and drawn in the reader's browser.
+# Arial and what stands in for it are equally wide everywhere: legends are laid out here and drawn
+# in the reader's browser.
 _FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 
 
@@ -31,28 +37,36 @@ def frontier_pictures(frames: Mapping[str, pl.DataFrame]) -> str:
     """The frontier of the first tasks on the first cost axis, one picture a task.
 
     Args:
-        frames: out_frontier_points, and what else is at hand (core_points names the configurations), by table name.
+        frames: out_frontier_points, and what else is at hand (core_points names the
+            configurations), by table name.
     """
     facts = facts_module.from_frames(frames)
     drawn = {}
     for task in facts.tasks[:_PANELS]:
         axis = facts.axis_of(task)
-        mine = facts.frontier.filter((pl.col("cost_axis") == axis) & (pl.col("task") == task) & (pl.col("cost") > 0))
+        mine = facts.frontier.filter(
+            (pl.col("cost_axis") == axis) & (pl.col("task") == task) & (pl.col("cost") > 0)
+        )
         if axis is not None and mine.height:
-            mine = facts_module.thinned(mine.sort("cost", "accuracy", "outcome_id"))
-            drawn[task] = frontier_specification(mine, axis, facts.bound_of(task, axis), height=380, width=_WIDTH, facet=False)
+            mine = thinned(mine.sort("cost", "accuracy", "outcome_id"))
+            drawn[task] = frontier_specification(
+                mine, axis, facts.bound_of(task, axis), height=380, width=_WIDTH, facet=False
+            )
     return _pictures(drawn, "No configuration has both an accuracy and a cost yet.")
 
 
 def curve_pictures(frames: Mapping[str, pl.DataFrame]) -> str:
-    """The scaling curves of the first tasks: the first strategy on the first cost axis, one picture a task.
+    """The scaling curves of the first tasks: the first strategy on the first cost axis, one picture
+    a task.
 
     Args:
         frames: out_scaling_points and out_scaling_fits, and what else is at hand, by table name.
     """
     facts = facts_module.from_frames(frames)
     if not facts.curve_axes:
-        return _pictures({}, "No curve yet: a curve needs a configuration measured at several budgets.")
+        return _pictures(
+            {}, "No curve yet: a curve needs a configuration measured at several budgets."
+        )
     axis, strategy = facts.curve_axes[0], facts.curve_strategies[0]
     points, fits = facts.curves_of(strategy, axis)
     drawn = {}
@@ -60,19 +74,29 @@ def curve_pictures(frames: Mapping[str, pl.DataFrame]) -> str:
         mine = points.filter(pl.col("task") == task)
         if mine.filter((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).height:
             theirs = fits.filter(pl.col("task") == task)
-            drawn[task] = scaling_specification(mine, theirs, axis, height=320, width=_WIDTH, facet=False)
+            drawn[task] = scaling_specification(
+                mine, theirs, axis, height=320, width=_WIDTH, facet=False
+            )
     return _pictures(drawn, "No curve yet: nothing was measured at several budgets.")
 
 
 def _pictures(drawn: Mapping[str, dict[str, Any]], otherwise: str) -> str:
     named = {labels.task_words(task): chart for task, chart in drawn.items()}
-    return "\n\n".join(f"**{name}**\n\n{picture(chart, name)}" for name, chart in named.items()) or otherwise
+    return (
+        "\n\n".join(f"**{name}**\n\n{picture(chart, name)}" for name, chart in named.items())
+        or otherwise
+    )
 
 
 def picture(specification: Mapping[str, Any], title: str) -> str:
-    """A chart as a Markdown image that carries itself: a drawing in exactly its colours, narrower than the dialog that shows it."""
+    """A chart as a Markdown image that carries itself.
+
+    A drawing in exactly its colours, narrower than the dialog that shows it.
+    """
     import vl_convert  # 0.1 s and 60 MB: not for everyone who imports a figure
 
-    svg = vl_convert.vegalite_to_svg({**specification, "config": {**theme.config("light"), "font": _FONT}})
+    svg = vl_convert.vegalite_to_svg(
+        {**specification, "config": {**theme.config("light"), "font": _FONT}}
+    )
     svg = _DIGITS.sub(r"\1", _SCREEN_READER.sub("", svg))
     return f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"

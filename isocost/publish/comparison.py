@@ -1,12 +1,13 @@
 """What `isocost compare` prints: two outcomes side by side.
 
-Lives here: the lines. Not here: the comparison (``isocost.tables.compare``) and how numbers are spelt (``labels``).
+Lives here: the lines. Not here: the comparison (``isocost.tables.frontiers.compare``) and how
+numbers are spelt (``labels``).
 """
 
 from __future__ import annotations
 
 from isocost.publish import labels
-from isocost.tables.compare import Comparison, Difference
+from isocost.tables.frontiers.compare import Comparison, Difference
 
 _VERDICTS = {
     "first_better": "The first is more accurate.",
@@ -21,15 +22,23 @@ _TESTS = {
 
 
 def comparison_lines(found: Comparison) -> list[str]:
-    """The comparison in lines of text: who, difference with interval and p-value, what it costs, how sure that is."""
+    """The comparison in lines of text.
+
+    Who, difference with interval and p-value, what it costs, how sure that is.
+    """
     one, level = found.accuracy, labels.percent(found.confidence, 0)
     lines = [
-        f"task    {found.first['task']}, {labels.many(found.n_problems, 'problem')}" + _left_out(found),
+        f"task    {found.first['task']}, {labels.many(found.n_problems, 'problem')}"
+        + _left_out(found),
         f"first   {_named(found.first)}",
         f"second  {_named(found.second)}",
         "",
-        f"accuracy    {labels.percent(one.first)} against {labels.percent(one.second)}: {labels.points(one.difference)} points "
-        f"({level} interval {labels.points_interval(one.low, one.high)}), p {_p_value(one.p_value)}, {_TESTS[one.method]}",
+        (
+            f"accuracy    {labels.percent(one.first)} against {labels.percent(one.second)}:"
+            f" {labels.points(one.difference)} points ({level} interval"
+            f" {labels.points_interval(one.low, one.high)}), p {_p_value(one.p_value)},"
+            f" {_TESTS[one.method]}"
+        ),
     ]
     lines += [_cost(cost) for cost in found.costs]
     lines += ["", _VERDICTS[found.verdict] + _power(found), *_kinds(found), *_others(found)]
@@ -42,8 +51,8 @@ def _kinds(found: Comparison) -> list[str]:
     for which, row in (("first", found.first), ("second", found.second)):
         if row.get("strategy_kind") == "oracle" and not _is_one_sample(row):
             lines.append(
-                f"The {which} needs a perfect verifier, which knows the right answer: it is a bound on what choosing can reach, no way to "
-                "answer."
+                f"The {which} needs a perfect verifier, which knows the right answer: it is a bound"
+                " on what choosing can reach, no way to answer."
             )
         elif row.get("strategy_kind") == "metric":
             lines.append(f"The {which} describes samples and is no way to answer.")
@@ -51,7 +60,10 @@ def _kinds(found: Comparison) -> list[str]:
 
 
 def _is_one_sample(row: dict[str, object]) -> bool:
-    """pass@1 is the mean of single samples: where nothing is chosen nobody has to know the right answer."""
+    """pass@1 is the mean of single samples.
+
+    Where nothing is chosen nobody has to know the right answer.
+    """
     return row.get("strategy") == "pass_at_k" and row.get("budget") == 1
 
 
@@ -60,13 +72,16 @@ def _others(found: Comparison) -> list[str]:
     others, lines = found.others, []
     if others.family is not None and others.n_comparisons is not None and others.n_comparisons > 1:
         lines.append(
-            f"It is one of {labels.many(others.n_comparisons, 'pair')} of the family {others.family} in out_comparisons; for all of them "
-            f"together p {_p_value(others.p_value_holm)} (Holm), {_p_value(others.p_value_max_t)} (largest |t|)."
+            f"It is one of {labels.many(others.n_comparisons, 'pair')} of the family"
+            f" {others.family} in out_comparisons; for all of them together p"
+            f" {_p_value(others.p_value_holm)} (Holm), {_p_value(others.p_value_max_t)} (largest"
+            " |t|)."
         )
     if others.n_task_pairs > 1:
         lines.append(
-            "The p-value answers for this one question. Picked after a look at all "
-            f"{labels.many(others.n_task_pairs, 'pair')} of the task's outcomes, p {_p_value(others.p_value_bonferroni)} (Bonferroni)."
+            "The p-value answers for this one question. Picked after a look at all"
+            f" {labels.many(others.n_task_pairs, 'pair')} of the task's outcomes, p"
+            f" {_p_value(others.p_value_bonferroni)} (Bonferroni)."
         )
     return lines
 
@@ -90,7 +105,10 @@ def _p_value(value: float | None) -> str:
 
 def _cost(cost: Difference) -> str:
     ratio = f", {cost.first / cost.second:.2f} times" if cost.second > 0 else ""
-    amounts = f"{labels.amount(cost.first, cost.quantity)} against {labels.amount(cost.second, cost.quantity)}"
+    amounts = (
+        f"{labels.amount(cost.first, cost.quantity)} against"
+        f" {labels.amount(cost.second, cost.quantity)}"
+    )
     return f"{labels.axis_label(cost.quantity).short:<24}{amounts}{ratio}"
 
 
@@ -98,4 +116,7 @@ def _power(found: Comparison) -> str:
     needed = found.problems_needed
     if found.verdict != "no_difference_shown" or needed is None:
         return ""
-    return f" To find one of this size with a chance of 80 % takes about {labels.many(needed, 'problem')}."
+    return (
+        " To find one of this size with a chance of 80 % takes about"
+        f" {labels.many(needed, 'problem')}."
+    )

@@ -1,8 +1,11 @@
-"""What both figures share: axes, domains, rounding, and the way from a Vega-Lite specification to an Altair chart.
+"""What both figures share: axes, domains, rounding, and the way from a Vega-Lite specification to
+an Altair chart.
 
-Lives here: the logarithmic cost axis and the accuracy axis. Not here: marks (``frontier_figure``, ``scaling_figure``).
+Lives here: the logarithmic cost axis and the accuracy axis. Not here: marks (``frontier_figure``,
+``scaling_figure``).
 
-Specifications are written as plain dictionaries: a report has a hundred of them, and Altair takes half a second to build each.
+Specifications are written as plain dictionaries: a report has a hundred of them, and Altair takes
+half a second to build each.
 """
 
 from __future__ import annotations
@@ -37,15 +40,29 @@ def panels(specification: Specification, field: str, names: list[str]) -> Specif
     return {
         "$schema": _SCHEMA,
         "data": specification["data"],
-        "facet": {"field": field, "type": "nominal", "sort": names, "title": None, "header": {"labelAnchor": "start"}},
+        "facet": {
+            "field": field,
+            "type": "nominal",
+            "sort": names,
+            "title": None,
+            "header": {"labelAnchor": "start"},
+        },
         "columns": 3 if len(names) % 3 == 0 else min(2, len(names)),
         "spec": inner,
     }
 
 
-def layered(rows: list[dict[str, Any]], layers: list[Specification], *, width: int | str, height: int) -> Specification:
+def layered(
+    rows: list[dict[str, Any]], layers: list[Specification], *, width: int | str, height: int
+) -> Specification:
     """Layers over rows that the specification carries."""
-    return {"$schema": _SCHEMA, "data": {"values": rows}, "width": width, "height": height, "layer": layers}
+    return {
+        "$schema": _SCHEMA,
+        "data": {"values": rows},
+        "width": width,
+        "height": height,
+        "layer": layers,
+    }
 
 
 def where(test: str) -> list[dict[str, str]]:
@@ -54,31 +71,46 @@ def where(test: str) -> list[dict[str, str]]:
 
 
 def rounded(value: Any) -> Any:
-    """Five significant digits are more than a pixel; the page stays small and its bytes do not hang on the last bit."""
+    """Five significant digits are more than a pixel.
+
+    The page stays small and its bytes do not hang on the last bit.
+    """
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def forget_panel(rows: list[dict[str, Any]]) -> None:
-    """Takes the panel out of the rows of a figure that has one: a page holds hundreds of figures."""
+    """Takes the panel out of the rows of a figure that has one.
+
+    A page holds hundreds of figures.
+    """
     for row in rows:
         row.pop("panel", None)
 
 
 def drawable(points: pl.DataFrame) -> pl.DataFrame:
     """The rows that a logarithmic axis can show."""
-    return points.filter(pl.col("cost").is_not_null() & (pl.col("cost") > 0) & pl.col("accuracy").is_not_null())
+    return points.filter(
+        pl.col("cost").is_not_null() & (pl.col("cost") > 0) & pl.col("accuracy").is_not_null()
+    )
 
 
 def log_domain(*costs: pl.Series) -> list[float]:
     """Smallest and largest cost with a margin that looks equal on a logarithmic axis."""
     known = [values for values in costs if len(values)]
-    low, high = min(float(values.min()) for values in known), max(float(values.max()) for values in known)
+    low, high = (
+        min(float(values.min()) for values in known),
+        max(float(values.max()) for values in known),
+    )
     margin = max((high / low) ** 0.06, 1.08)
     return [rounded(low / margin), rounded(high * margin)]
 
 
 def cost_encoding(cost_axis: str, domain: list[float]) -> Specification:
-    """The cost axis: logarithmic, labels at 1, 2 and 5 of every decade, at even steps where it is too short for these."""
+    """The cost axis.
+
+    Logarithmic, labels at 1, 2 and 5 of every decade, at even steps where it is too short for
+    these.
+    """
     axis = {"title": labels.axis_label(cost_axis).title, "format": "~s", "values": _ticks(*domain)}
     return quantity("cost", axis=axis, scale={"type": "log", "nice": False, "domain": domain})
 
@@ -112,11 +144,15 @@ def name(field: str, **more: Any) -> Specification:
 
 
 def legend(names: list[str], *, is_panel: bool) -> Specification:
-    """As many entries side by side as whole names fit; of one panel among several the width of all is not known, and the theme decides."""
+    """As many entries side by side as whole names fit.
+
+    Of one panel among several the width of all is not known, and the theme decides.
+    """
     if is_panel:
         return {}
     entry = max(len(name) for name in names) * _LETTER + _MARK
-    # Not from the plot's width: it shrinks when the axis is laid out, and the rows that are then added would be cut off.
+    # Not from the plot's width: it shrinks when the axis is laid out, and the rows that are then
+    # added would be cut off.
     room = f"(containerSize()[0] > 0 ? containerSize()[0] - {_AXIS} : width)"
     columns = f"max(1, min(4, floor({room} / {entry:.0f})))"
     return {
@@ -126,8 +162,14 @@ def legend(names: list[str], *, is_panel: bool) -> Specification:
 
 
 def told(row: dict[str, Any]) -> str:
-    """Accuracy with its interval in the words of the tables: a format of the drawing library's own rounds halves another way."""
-    accuracy, spread = labels.percent(row["accuracy"]), labels.interval(row["accuracy_low"], row["accuracy_high"])
+    """Accuracy with its interval in the words of the tables.
+
+    A format of the drawing library's own rounds halves another way.
+    """
+    accuracy, spread = (
+        labels.percent(row["accuracy"]),
+        labels.interval(row["accuracy_low"], row["accuracy_high"]),
+    )
     return accuracy if row["accuracy_low"] is None else f"{accuracy} ({spread})"
 
 
@@ -150,7 +192,13 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _even_ticks(low: float, high: float) -> list[float]:
-    """A handful of round values at even steps: for a stretch that 1, 2 and 5 of a decade miss, such as 12 to 17."""
+    """A handful of round values at even steps.
+
+    For a stretch that 1, 2 and 5 of a decade miss, such as 12 to 17.
+    """
     power = 10.0 ** math.floor(math.log10((high - low) / 4))
     step = next(step * power for step in (1, 2, 5, 10) if step * power * 4 >= high - low)
-    return [float(f"{place * step:.6g}") for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return [
+        float(f"{place * step:.6g}")
+        for place in range(math.ceil(low / step), math.floor(high / step) + 1)
+    ]

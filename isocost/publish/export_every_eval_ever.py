@@ -1,9 +1,11 @@
 """Export to every_eval_ever, the interchange format of evaluation results (schema 0.3.0).
 
-Lives here: one aggregate JSON and one instance-level JSON Lines file for each point, written whole or not at all. Not here: the
-import of the same format (isocost.bank.importers.every_eval_ever), which reads these files back.
+Lives here: one aggregate JSON and one instance-level JSON Lines file for each point, written whole
+or not at all. Not here: the import of the same format (isocost.importers.formats.every_eval_ever),
+which reads these files back.
 
-The format has no place for a repeat index, energy, cost or FLOPs: they go into each instance's metadata, as text, with our names.
+The format has no place for a repeat index, energy, cost or FLOPs: they go into each instance's
+metadata, as text, with our names.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class ExportedPoint:
         aggregate: the aggregate JSON file.
         instances: the instance-level JSON Lines file.
         rows: instances written.
-        left_out: samples left out because they are invalid or nobody judged them; the format has no place for an unknown verdict.
+        left_out: samples left out because they are invalid or nobody judged them; the format has no
+            place for an unknown verdict.
     """
 
     point_id: str
@@ -86,17 +89,24 @@ def export_every_eval_ever(
         folder: where the files go; made when missing.
         organization: who provides the numbers (source_organization_name).
         retrieved_unix_s: time of the export, Unix seconds; also part of evaluation_id.
-        relationship: how the evaluating organization stands to the model's, one of ``RELATIONSHIPS``.
+        relationship: how the evaluating organization stands to the model's, one of
+            ``RELATIONSHIPS``.
         texts: sample_id and output_text; outputs are left empty where None.
 
     Raises:
         IsocostError: an unknown relationship, no judged sample, or a folder that cannot be written.
     """
     if relationship not in RELATIONSHIPS:
-        raise IsocostError(f"{relationship!r} is no relationship", remedy=f"Use one of {', '.join(RELATIONSHIPS)}")
+        raise IsocostError(
+            f"{relationship!r} is no relationship", remedy=f"Use one of {', '.join(RELATIONSHIPS)}"
+        )
     judged = graded(samples)
     if judged.is_empty():
-        raise IsocostError("no sample is judged, there is nothing to export", where="core_samples", remedy="Grade the samples first")
+        raise IsocostError(
+            "no sample is judged, there is nothing to export",
+            where="core_samples",
+            remedy="Grade the samples first",
+        )
     joined = judged.join(
         problems.select("problem_id", "session_id", "question", "reference"),
         on=["problem_id", "session_id"],
@@ -104,11 +114,22 @@ def export_every_eval_ever(
         maintain_order="left",
     )
     if texts is not None:
-        joined = joined.join(texts.select("sample_id", "output_text"), on="sample_id", how="left", maintain_order="left")
+        joined = joined.join(
+            texts.select("sample_id", "output_text"),
+            on="sample_id",
+            how="left",
+            maintain_order="left",
+        )
     else:
         joined = joined.with_columns(pl.lit(None, pl.String).alias("output_text"))
-    known = {row["point_id"]: row for row in points.sort("point_id", "session_id").iter_rows(named=True)}
-    head = {"organization": organization, "relationship": relationship, "retrieved": retrieved_unix_s}
+    known = {
+        row["point_id"]: row for row in points.sort("point_id", "session_id").iter_rows(named=True)
+    }
+    head = {
+        "organization": organization,
+        "relationship": relationship,
+        "retrieved": retrieved_unix_s,
+    }
     done = []
     for key, own in _numbered(joined).group_by("point_id", maintain_order=True):
         point = known.get(str(key[0]))
@@ -120,22 +141,34 @@ def export_every_eval_ever(
 
 
 def _numbered(samples: pl.DataFrame) -> pl.DataFrame:
-    """Samples in order; where several imported runs numbered theirs apart, they are numbered on, as one evaluation needs it."""
+    """Samples in order.
+
+    Where several imported runs numbered theirs apart, they are numbered on, as one evaluation needs
+    it.
+    """
     attempts = ("point_id", "problem_id")
     ordered = samples.sort(*attempts, "sample_index", "sample_id")
     is_twice = pl.struct(*attempts, "sample_index").is_duplicated().any().over(attempts)
     position = pl.int_range(pl.len(), dtype=pl.Int32).over(attempts)
-    return ordered.with_columns(pl.when(is_twice).then(position).otherwise("sample_index").alias("sample_index"))
+    return ordered.with_columns(
+        pl.when(is_twice).then(position).otherwise("sample_index").alias("sample_index")
+    )
 
 
-def _write_point(folder: Path, own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], left_out: int) -> ExportedPoint:
-    evaluation_id = f"{point['task']}/{point['model_variant']}/{point['point_id']}/{head['retrieved']:.0f}"
+def _write_point(
+    folder: Path, own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], left_out: int
+) -> ExportedPoint:
+    evaluation_id = (
+        f"{point['task']}/{point['model_variant']}/{point['point_id']}/{head['retrieved']:.0f}"
+    )
     place = _place(point, evaluation_id)
     instances, aggregate = folder / f"{place}_samples.jsonl", folder / f"{place}.json"
     result_id = f"{point['task']}#pass@1"
     try:
         instances.parent.mkdir(parents=True, exist_ok=True)
-        rows = (_instance(row, point, evaluation_id, result_id) for row in own.iter_rows(named=True))
+        rows = (
+            _instance(row, point, evaluation_id, result_id) for row in own.iter_rows(named=True)
+        )
         checksum = _write_lines(instances, rows)
         detail = {
             "format": "jsonl",
@@ -144,27 +177,43 @@ def _write_point(folder: Path, own: pl.DataFrame, point: dict[str, Any], head: d
             "checksum": checksum,
             "total_rows": own.height,
         }
-        document = _aggregate(own, point, head, evaluation_id, result_id) | {"detailed_evaluation_results": detail}
+        document = _aggregate(own, point, head, evaluation_id, result_id) | {
+            "detailed_evaluation_results": detail
+        }
         _write_lines(aggregate, iter([document]), indent=2)
     except OSError as error:
-        raise IsocostError(f"cannot be written: {error.strerror or error}", where=str(error.filename or folder)) from error
+        raise IsocostError(
+            f"cannot be written: {error.strerror or error}", where=str(error.filename or folder)
+        ) from error
     return ExportedPoint(point["point_id"], aggregate, instances, own.height, left_out)
 
 
 def _place(point: dict[str, Any], evaluation_id: str) -> str:
-    """The path that the format prescribes, data/<benchmark>/<developer>/<model>/<uuid>; the same for the same export."""
+    """The path that the format prescribes, data/<benchmark>/<developer>/<model>/<uuid>.
+
+    The same for the same export.
+    """
     developer, _, model = point["model_variant"].rpartition("/")
     name = uuid.UUID(bytes=hashlib.sha256(evaluation_id.encode()).digest()[:16], version=4)
     return f"data/{slug(point['task'])}/{slug(developer or 'unknown')}/{slug(model)}/{name}"
 
 
-def _aggregate(own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], evaluation_id: str, result_id: str) -> dict[str, Any]:
+def _aggregate(
+    own: pl.DataFrame,
+    point: dict[str, Any],
+    head: dict[str, Any],
+    evaluation_id: str,
+    result_id: str,
+) -> dict[str, Any]:
     per_problem = own.group_by("problem_id").agg(pl.col("worth").mean())["worth"]
     deviation = per_problem.std() if per_problem.len() > 1 else None
     uncertainty: dict[str, Any] = {"num_samples": per_problem.len()}
     if deviation is not None:
         uncertainty["standard_deviation"] = deviation
-        uncertainty["standard_error"] = {"value": deviation / math.sqrt(per_problem.len()), "method": "analytic, over problems"}
+        uncertainty["standard_error"] = {
+            "value": deviation / math.sqrt(per_problem.len()),
+            "method": "analytic, over problems",
+        }
     details = {
         "point_id": point["point_id"],
         "engine": point["engine"],
@@ -194,7 +243,10 @@ def _aggregate(own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], e
             {
                 "evaluation_result_id": result_id,
                 "evaluation_name": point["task"],
-                "source_data": {"dataset_name": point["task_dataset"] or point["task"], "source_type": "other"},
+                "source_data": {
+                    "dataset_name": point["task_dataset"] or point["task"],
+                    "source_type": "other",
+                },
                 "metric_config": {
                     "metric_id": "pass_at_k",
                     "metric_name": "pass@1",
@@ -205,16 +257,24 @@ def _aggregate(own: pl.DataFrame, point: dict[str, Any], head: dict[str, Any], e
                     "score_type": "continuous",
                     "min_score": 0.0,
                     "max_score": 1.0,
-                    "evaluation_description": "Mean over problems of the share of correct samples; of the score where it is partial.",
+                    "evaluation_description": (
+                        "Mean over problems of the share of correct samples; of the score where it"
+                        " is partial."
+                    ),
                 },
                 "score_details": {"score": per_problem.mean(), "uncertainty": uncertainty},
-                "generation_config": {"generation_args": arguments, "additional_details": _texts(details)},
+                "generation_config": {
+                    "generation_args": arguments,
+                    "additional_details": _texts(details),
+                },
             }
         ],
     }
 
 
-def _instance(row: dict[str, Any], point: dict[str, Any], evaluation_id: str, result_id: str) -> dict[str, Any]:
+def _instance(
+    row: dict[str, Any], point: dict[str, Any], evaluation_id: str, result_id: str
+) -> dict[str, Any]:
     question, reference, text = row["question"] or "", row["reference"], row["output_text"]
     metadata = {name: row[name] for name in _METADATA} | {"task_version": _task_version(point)}
     instance: dict[str, Any] = {
@@ -230,12 +290,22 @@ def _instance(row: dict[str, Any], point: dict[str, Any], evaluation_id: str, re
         "output": {"raw": [] if text is None else [text]},
         "answer_attribution": [],
         # The schema demands a verdict: an answer of partial credit is not the right one.
-        "evaluation": {"score": row["worth"] if row["score"] is None else row["score"], "is_correct": bool(row["correct"])},
+        "evaluation": {
+            "score": row["worth"] if row["score"] is None else row["score"],
+            "is_correct": bool(row["correct"]),
+        },
         "metadata": _texts(metadata),
     }
     if row["answer"] is not None:
-        attribution = {"turn_idx": 0, "source": "output.raw", "extracted_value": row["answer"], "is_terminal": True}
-        instance["answer_attribution"] = [attribution | {"extraction_method": point["verifier"] or "imported_label"}]
+        attribution = {
+            "turn_idx": 0,
+            "source": "output.raw",
+            "extracted_value": row["answer"],
+            "is_terminal": True,
+        }
+        instance["answer_attribution"] = [
+            attribution | {"extraction_method": point["verifier"] or "imported_label"}
+        ]
     if row["prompt_tokens"] is not None and row["output_tokens"] is not None:
         usage = {"input_tokens": row["prompt_tokens"], "output_tokens": row["output_tokens"]}
         usage["total_tokens"] = row["prompt_tokens"] + row["output_tokens"]
@@ -251,18 +321,30 @@ def _task_version(point: dict[str, Any]) -> str | None:
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:
-    """Known values as text: the format's free fields hold nothing else. repr keeps a float's last digit."""
-    return {name: repr(value) if isinstance(value, float) else str(value) for name, value in values.items() if value is not None}
+    """Known values as text.
+
+    The format's free fields hold nothing else. repr keeps a float's last digit.
+    """
+    return {
+        name: repr(value) if isinstance(value, float) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _write_lines(path: Path, values: Iterator[dict[str, Any]], indent: int | None = None) -> str:
-    """Writes JSON values line by line under a temporary name first; returns the SHA-256 of the bytes."""
+    """Writes JSON values line by line under a temporary name first.
+
+    Returns the SHA-256 of the bytes.
+    """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     digest = hashlib.sha256()
     try:
         with temporary.open("wb") as handle:
             for value in values:
-                line = (json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent) + "\n").encode()
+                line = (
+                    json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
+                ).encode()
                 digest.update(line)
                 handle.write(line)
             handle.flush()

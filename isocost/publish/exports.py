@@ -1,7 +1,8 @@
-"""The same tables as Parquet files with a Frictionless ``datapackage.json``: for people who use neither DuckDB nor this project.
+"""The same tables as Parquet files with a Frictionless ``datapackage.json``: for people who use
+neither DuckDB nor this project.
 
-Lives here: writing of the export folder. Not here: the warehouse file (``warehouse``). Identical inputs give identical bytes: no
-time, host or path is written.
+Lives here: writing of the export folder. Not here: the warehouse file (``warehouse``). Identical
+inputs give identical bytes: no time, host or path is written.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class StagedExports:
     report: ExportReport
 
     def commit(self) -> ExportReport:
-        """Puts them in place, the descriptor last, and removes those of an earlier export that are no longer part of it.
+        """Puts them in place, the descriptor last, and removes those of an earlier export that are
+        no longer part of it.
 
         Raises:
             IsocostError: the folder cannot be written.
@@ -97,18 +99,21 @@ class StagedExports:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def write_exports(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> ExportReport:
+def write_exports(
+    store: Store, handover: Handover | None = None, *, memory: int | None = None
+) -> ExportReport:
     """Writes every stored core and out table as one Parquet file, and the descriptor last.
 
-    A table that was never built is left out; one that cannot be read is left out and told in the report and in the descriptor.
-    Files of an earlier export that are no longer part of it are removed, others in the folder are left alone. All are made before the
-    first is put in place: what fails before leaves the earlier export whole.
+    A table that was never built is left out; one that cannot be read is left out and told in the
+    report and in the descriptor. Files of an earlier export that are no longer part of it are
+    removed, others in the folder are left alone. All are made before the first is put in place:
+    what fails before leaves the earlier export whole.
 
     Args:
         store: the tables; the folder is ``store.exports``.
         handover: who else publishes the same tables now; closed in the end.
-        memory: bytes that it may take: tables beyond it are put in order on the disk; ``$ISOCOST_MEMORY`` or half of what is free where
-            None.
+        memory: bytes that it may take: tables beyond it are put in order on the disk;
+            ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Raises:
         IsocostError: the folder cannot be written.
@@ -116,14 +121,20 @@ def write_exports(store: Store, handover: Handover | None = None, *, memory: int
     return stage_exports(store, handover, memory=memory).commit()
 
 
-def stage_exports(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> StagedExports:
+def stage_exports(
+    store: Store, handover: Handover | None = None, *, memory: int | None = None
+) -> StagedExports:
     """Makes the exports without putting them in place; see ``write_exports``."""
     handover = handover or Handover(())
     folder = store.exports / f"{_STAGED}{uuid4().hex}"
     try:
         _remove_stale(store.exports)
         folder.mkdir(parents=True)
-        return StagedExports(folder, store.exports, _write_all(store, handover, folder, chosen_budget() if memory is None else memory))
+        return StagedExports(
+            folder,
+            store.exports,
+            _write_all(store, handover, folder, chosen_budget() if memory is None else memory),
+        )
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, OSError):
@@ -134,8 +145,12 @@ def stage_exports(store: Store, handover: Handover | None = None, *, memory: int
 
 
 def _unwritable(folder: Path, error: OSError) -> MachineError:
-    remedy = "Free space or make the folder writable, then publish again; the earlier export is intact"
-    return MachineError(f"could not be written: {error.strerror or error}", where=str(folder), remedy=remedy)
+    remedy = (
+        "Free space or make the folder writable, then publish again; the earlier export is intact"
+    )
+    return MachineError(
+        f"could not be written: {error.strerror or error}", where=str(folder), remedy=remedy
+    )
 
 
 def _remove_stale(folder: Path) -> None:
@@ -168,16 +183,24 @@ def _write_all(store: Store, handover: Handover, folder: Path, memory: int) -> E
         resources[name] = _resource(all_tables()[name], path, height)
     listed = [resources[name] for name in names if name in resources]
     _write_descriptor(folder, listed, failures)
-    return ExportReport(store.exports, {resource["title"]: resource["rows"] for resource in listed}, failures)
+    return ExportReport(
+        store.exports, {resource["title"]: resource["rows"] for resource in listed}, failures
+    )
 
 
-def _frames(store: Store, names: list[str], handover: Handover, memory: int) -> Iterator[tuple[str, pl.DataFrame | IsocostError | None]]:
-    """Every table or why it cannot be read, one after the other; but what the report waits for is read before anything is written.
+def _frames(
+    store: Store, names: list[str], handover: Handover, memory: int
+) -> Iterator[tuple[str, pl.DataFrame | IsocostError | None]]:
+    """Every table or why it cannot be read, one after the other; but what the report waits for is
+    read before anything is written.
 
     None of a table that is too large to be read at once.
     """
     ahead: dict[str, pl.DataFrame | IsocostError] = {}
     for name in handover.awaited():
+        if is_large(store, name, memory):
+            handover.give_frame(name, None)  # the report reads what it shows of it
+            continue
         frame = _read(store, name)
         handover.give_frame(name, None if isinstance(frame, IsocostError) else frame)
         ahead[name] = frame
@@ -209,7 +232,10 @@ def _resource(table: Table, path: Path, rows: int) -> dict[str, Any]:
         "hash": f"sha256:{digest}",
         "rows": rows,
         "schemaVersion": table.schema_version,
-        "schema": {"fields": [_field(table, column) for column in table.columns], "primaryKey": list(table.keys)},
+        "schema": {
+            "fields": [_field(table, column) for column in table.columns],
+            "primaryKey": list(table.keys),
+        },
     }
 
 
@@ -231,7 +257,9 @@ def _field(table: Table, column: Column) -> dict[str, Any]:
     return entry
 
 
-def _write_descriptor(folder: Path, resources: list[dict[str, Any]], failures: dict[str, str]) -> None:
+def _write_descriptor(
+    folder: Path, resources: list[dict[str, Any]], failures: dict[str, str]
+) -> None:
     package: dict[str, Any] = {
         "profile": "data-package",
         "name": "isocost-tables",
@@ -240,7 +268,9 @@ def _write_descriptor(folder: Path, resources: list[dict[str, Any]], failures: d
         "resources": resources,
     }
     if failures:
-        package["missing"] = [{"table": name, "problem": problem} for name, problem in sorted(failures.items())]
+        package["missing"] = [
+            {"table": name, "problem": problem} for name, problem in sorted(failures.items())
+        ]
     with (folder / DESCRIPTOR).open("w", encoding="utf-8") as handle:
         handle.write(json.dumps(package, indent=1, ensure_ascii=False) + "\n")
         handle.flush()
@@ -248,9 +278,16 @@ def _write_descriptor(folder: Path, resources: list[dict[str, Any]], failures: d
 
 
 def _listed(folder: Path) -> set[str]:
-    """Plain file names in the descriptor of the export before; none where there is none or it is not ours to read."""
+    """Plain file names in the descriptor of the export before.
+
+    None where there is none or it is not ours to read.
+    """
     try:
         resources = json.loads((folder / DESCRIPTOR).read_text(encoding="utf-8"))["resources"]
-        return {str(resource["path"]) for resource in resources if Path(str(resource["path"])).name == resource["path"]}
+        return {
+            str(resource["path"])
+            for resource in resources
+            if Path(str(resource["path"])).name == resource["path"]
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return set()

@@ -1,6 +1,7 @@
 """What is shown, gathered once from the tables: figures, report and terminal all show these frames.
 
-Lives here: choosing and naming of rows. Not here: any new number, drawing (``figures``), wording (``sentences``).
+Lives here: choosing and naming of rows. Not here: any new number, drawing (``figures``), wording
+(``sentences``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from isocost.memory import chosen_budget
 from isocost.publish import labels, naming
+from isocost.publish.points_shown import counted, representatives
+from isocost.publish.shown import read_shown
 from isocost.schema.frames import empty
 from isocost.store import Store
 
@@ -28,9 +32,8 @@ TABLES = (
     "out_comparisons",
     "out_coverage_differences",
 )
-MOST_POINTS = 200
-# From this share of truncated samples on an accuracy says more about the token budget than about the model: at a fifth it can be off by as
-# much as the best strategies gain.
+# From this share of truncated samples on an accuracy says more about the token budget than about
+# the model: at a fifth it can be off by as much as the best strategies gain.
 MUCH_TRUNCATED = 0.2
 
 
@@ -39,14 +42,17 @@ class Facts:
     """The frames behind every page.
 
     Attributes:
-        frontier: out_frontier_points of policies, one row of each group of equal outcomes, with ``configuration`` and ``label``.
+        frontier: out_frontier_points of policies, one row of each group of equal outcomes, with
+            ``configuration``, ``label`` and ``n_groups`` (such groups of the task on the axis). Of
+            a table too large to be held those on the frontier and their likeliest rivals.
         bound: the frontier with a perfect verifier: rows on the frontier of kind oracle.
         frontiers: out_frontiers of policies.
         means: out_task_means of policies.
         summary: out_point_summary of what has a sample, with ``configuration``, in order of both.
         scaling_points: out_scaling_points with ``configuration``.
         scaling_fits: out_scaling_fits with ``configuration``.
-        comparisons: out_comparisons of single samples, surest first, the more accurate one first, with the points and their names.
+        comparisons: out_comparisons of single samples, surest first, the more accurate one first,
+            with the points and their names.
         coverage: out_coverage_differences.
         sessions: core_sessions.
         checks: core_checks.
@@ -87,7 +93,9 @@ class Facts:
     def curves_of(self, strategy: str, axis: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Points and chosen fits of one strategy's curves on one axis."""
         mine = (pl.col("strategy") == strategy) & (pl.col("cost_axis") == axis)
-        return self.scaling_points.filter(mine), self.scaling_fits.filter(mine & pl.col("is_chosen"))
+        return self.scaling_points.filter(mine), self.scaling_fits.filter(
+            mine & pl.col("is_chosen")
+        )
 
     def overtaking(self, task: str, point_id: str, other_point_id: str) -> pl.DataFrame:
         """Rows of out_coverage_differences of one pair in one direction."""
@@ -113,7 +121,9 @@ class Facts:
 
     def frontier_of(self, task: str, axis: str) -> pl.DataFrame:
         """All outcomes of one task on one axis, cheapest first."""
-        return self.frontier.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy", "outcome_id")
+        return self.frontier.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort(
+            "cost", "accuracy", "outcome_id"
+        )
 
     def axis_of(self, task: str) -> str | None:
         """The axis on which a task is shown first: the first one that has a frontier of it."""
@@ -122,11 +132,16 @@ class Facts:
 
     def bound_of(self, task: str, axis: str) -> pl.DataFrame:
         """The steps of what a perfect verifier could reach at most, cheapest first."""
-        return self.bound.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort("cost", "accuracy")
+        return self.bound.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort(
+            "cost", "accuracy"
+        )
 
 
 def _axes(points: pl.DataFrame) -> tuple[str, ...]:
-    """Every cost axis once, in the usual order; first of all the first one that half of the tasks have, or the most."""
+    """Every cost axis once, in the usual order.
+
+    First of all the first one that half of the tasks have, or the most.
+    """
     axes = labels.ordered_axes(points["cost_axis"].unique().to_list())
     tasks = dict(points.group_by("cost_axis").agg(pl.col("task").n_unique()).iter_rows())
     enough = min(points["task"].n_unique() / 2, max(tasks.values(), default=0))
@@ -134,34 +149,28 @@ def _axes(points: pl.DataFrame) -> tuple[str, ...]:
     return tuple(sorted(axes, key=lambda axis: axis != first))
 
 
-def representatives(points: pl.DataFrame) -> pl.DataFrame:
-    """One row of each group of equal outcomes: the strategy that most people know, so that k = 1 is not called after an exotic one."""
-    group = ["task", "frontier_kind", "quality_measure", "cost_axis", "duplicate_of_outcome_id"]
-    known = [labels.ONE_SAMPLE, *labels.ordered_strategies(points["strategy"].drop_nulls().to_list())]
-    rank = {name: place for place, name in enumerate(dict.fromkeys(known))}
-    ranked = points.with_columns(strategy=naming.plain_strategy()).with_columns(
-        rank=pl.col("strategy").replace_strict(rank, default=len(rank), return_dtype=pl.Int32),
-        # The knee is marked on one of the group.
-        is_knee=pl.col("is_knee").any().over(group),
-    )
-    return ranked.sort(*group, "rank", "outcome_id").unique(group, keep="first", maintain_order=True).drop("rank")
-
-
-def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:
-    """At most so many rows a task: the frontier and its likeliest rivals first, then the most accurate."""
-    ranked = points.sort("is_on_frontier", "frontier_probability", "accuracy", "outcome_id", descending=[True, True, True, False])
-    return ranked.group_by("task", maintain_order=True).head(most)
-
-
-def gather(store: Store, frame: Callable[[str], pl.DataFrame | None] = lambda _: None) -> Facts:
+def gather(
+    store: Store,
+    frame: Callable[[str], pl.DataFrame | None] = lambda _: None,
+    *,
+    memory: int | None = None,
+) -> Facts:
     """Reads what is shown from the stored tables; tables that were not built yet count as empty.
 
     Args:
         store: the tables.
         frame: gives a table that was read already; None of one that was not.
+        memory: bytes that it may take: of larger tables only what can be shown is read; a third of
+            ``$ISOCOST_MEMORY`` or of half of what is free where None.
     """
+    most = chosen_budget() // 3 if memory is None else memory
     found = {name: frame(name) for name in TABLES}
-    return from_frames({name: store.read(name) if held is None else held for name, held in found.items()})
+    return from_frames(
+        {
+            name: read_shown(store, name, most) if held is None else held
+            for name, held in found.items()
+        }
+    )
 
 
 def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
@@ -172,7 +181,7 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
     """
     tables = {name: frames[name] if name in frames else empty(name) for name in TABLES}
     names = naming.point_names(tables["core_points"], tables["out_frontier_points"])
-    distinct = representatives(tables["out_frontier_points"])
+    distinct = counted(representatives(tables["out_frontier_points"]))
     policy = pl.col("frontier_kind") == "policy"
     points, summary = distinct.filter(policy), tables["out_point_summary"]
     # Curves alone are enough for a figure of curves: their tasks count, too.
@@ -180,10 +189,14 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
     tasks = labels.ordered_tasks([task for frame in named for task in frame["task"]])
     return Facts(
         frontier=naming.labelled(naming.named(points, names)),
-        bound=distinct.filter(~policy & pl.col("is_on_frontier")).select("task", "cost_axis", "cost", "accuracy"),
+        bound=distinct.filter(~policy & pl.col("is_on_frontier")).select(
+            "task", "cost_axis", "cost", "accuracy"
+        ),
         frontiers=tables["out_frontiers"].filter(policy),
         means=tables["out_task_means"].filter(policy),
-        summary=naming.named(summary.filter(pl.col("samples_total") > 0), names).sort("task", "configuration"),
+        summary=naming.named(summary.filter(pl.col("samples_total") > 0), names).sort(
+            "task", "configuration"
+        ),
         scaling_points=naming.named(tables["out_scaling_points"], names),
         scaling_fits=naming.named(tables["out_scaling_fits"], names),
         comparisons=_compared(tables["out_comparisons"], tables["out_strategy_outcomes"], names),
@@ -192,29 +205,51 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
         checks=tables["core_checks"],
         planned=int(summary["samples_planned"].sum()),
         missing=int(summary["samples_missing"].sum()),
-        kinds=dict(tables["out_strategy_outcomes"].select("strategy", "strategy_kind").unique().sort("strategy").iter_rows()),
+        kinds=dict(
+            tables["out_strategy_outcomes"]
+            .select("strategy", "strategy_kind")
+            .unique()
+            .sort("strategy")
+            .iter_rows()
+        ),
         tasks=tuple(tasks),
         axes=_axes(points),
     )
 
 
-def _compared(comparisons: pl.DataFrame, outcomes: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    """Comparisons of single samples, by rising p-value, the more accurate first, with the points and their names."""
+def _compared(
+    comparisons: pl.DataFrame, outcomes: pl.DataFrame, names: Mapping[str, str]
+) -> pl.DataFrame:
+    """Comparisons of single samples, by rising p-value, the more accurate first, with the points
+    and their names.
+    """
     points = dict(outcomes.select("outcome_id", "point_id").iter_rows())
     rows = comparisons.filter(pl.col("comparison_family") == "single_sample")
-    rows = pl.concat([rows.filter(pl.col("accuracy_difference") >= 0), _turned(rows.filter(pl.col("accuracy_difference") < 0))])
+    rows = pl.concat(
+        [
+            rows.filter(pl.col("accuracy_difference") >= 0),
+            _turned(rows.filter(pl.col("accuracy_difference") < 0)),
+        ]
+    )
     for side in ("first", "second"):
         ids = [points.get(outcome) for outcome in rows[f"{side}_outcome_id"]]
         rows = rows.with_columns(
             pl.Series(f"{side}_point_id", ids, dtype=pl.String),
-            pl.Series(f"{side}_configuration", [names.get(p or "", p or "–") for p in ids], dtype=pl.String),
+            pl.Series(
+                f"{side}_configuration",
+                [names.get(p or "", p or "–") for p in ids],
+                dtype=pl.String,
+            ),
         )
     return rows.sort("task", "p_value", "first_outcome_id", "second_outcome_id", nulls_last=True)
 
 
 def _turned(rows: pl.DataFrame) -> pl.DataFrame:
     """The same comparisons in the other direction."""
-    ends = [(f"accuracy_difference{part}_low", f"accuracy_difference{part}_high") for part in ("", "_band")]
+    ends = [
+        (f"accuracy_difference{part}_low", f"accuracy_difference{part}_high")
+        for part in ("", "_band")
+    ]
     verdicts = {"first_better": "second_better", "second_better": "first_better"}
     return rows.with_columns(
         pl.col("second_outcome_id").alias("first_outcome_id"),

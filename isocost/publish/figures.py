@@ -1,7 +1,8 @@
-"""Figures as specifications, PNG bytes and Markdown: what the report, the Dagster UI and a notebook take.
+"""Figures as specifications, PNG bytes and Markdown: what the report, the Dagster UI and a notebook
+take.
 
-Lives here: theming, rendering, and the two figures of a set of tables. Not here: their layers (``frontier_figure``,
-``scaling_figure``).
+Lives here: theming, rendering, and the two figures of a set of tables. Not here: their layers
+(``frontier_figure``, ``scaling_figure``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from isocost.errors import IsocostError
 from isocost.publish import facts as facts_module
 from isocost.publish import theme
 from isocost.publish.frontier_figure import frontier_chart
+from isocost.publish.points_shown import thinned
 from isocost.publish.scaling_figure import scaling_chart
 
 PNG_LIMIT_BYTES = 100_000
@@ -25,11 +27,23 @@ PNG_LIMIT_BYTES = 100_000
 _PANELS = 4
 _SCALES = (2.0, 1.5, 1.0, 0.75)
 
-__all__ = ["curves_figure", "empty_chart", "frontier_chart", "frontier_figure", "markdown_image", "scaling_chart", "themed", "to_png"]
+__all__ = [
+    "curves_figure",
+    "empty_chart",
+    "frontier_chart",
+    "frontier_figure",
+    "markdown_image",
+    "scaling_chart",
+    "themed",
+    "to_png",
+]
 
 
-def frontier_figure(frames: Mapping[str, pl.DataFrame], cost_axis: str | None = None) -> alt.TopLevelMixin:
-    """The frontier of the tasks of some tables on one cost axis; the first axis unless one is given.
+def frontier_figure(
+    frames: Mapping[str, pl.DataFrame], cost_axis: str | None = None
+) -> alt.TopLevelMixin:
+    """The frontier of the tasks of some tables on one cost axis; the first axis unless one is
+    given.
 
     Args:
         frames: out_frontier_points, and what else is at hand, by table name.
@@ -39,13 +53,20 @@ def frontier_figure(frames: Mapping[str, pl.DataFrame], cost_axis: str | None = 
     axis = cost_axis or facts.first_axis
     if axis is None:
         return empty_chart("No configuration has both an accuracy and a cost yet.")
-    points = facts.frontier.filter((pl.col("cost_axis") == axis) & pl.col("task").is_in(list(facts.tasks[:_PANELS])))
-    bound = facts.bound.filter((pl.col("cost_axis") == axis) & pl.col("task").is_in(list(facts.tasks[:_PANELS])))
-    return frontier_chart(facts_module.thinned(points), axis, bound)
+    points = facts.frontier.filter(
+        (pl.col("cost_axis") == axis) & pl.col("task").is_in(list(facts.tasks[:_PANELS]))
+    )
+    bound = facts.bound.filter(
+        (pl.col("cost_axis") == axis) & pl.col("task").is_in(list(facts.tasks[:_PANELS]))
+    )
+    return frontier_chart(thinned(points), axis, bound)
 
 
-def curves_figure(frames: Mapping[str, pl.DataFrame], cost_axis: str | None = None, strategy: str | None = None) -> alt.TopLevelMixin:
-    """The scaling curves of the tasks of some tables: one strategy on one cost axis, the first of each unless given.
+def curves_figure(
+    frames: Mapping[str, pl.DataFrame], cost_axis: str | None = None, strategy: str | None = None
+) -> alt.TopLevelMixin:
+    """The scaling curves of the tasks of some tables: one strategy on one cost axis, the first of
+    each unless given.
 
     Args:
         frames: out_scaling_points and out_scaling_fits, and what else is at hand, by table name.
@@ -55,7 +76,9 @@ def curves_figure(frames: Mapping[str, pl.DataFrame], cost_axis: str | None = No
     facts = facts_module.from_frames(frames)
     axes, strategies = facts.curve_axes, facts.curve_strategies
     if not axes:
-        return empty_chart("No curve yet: a curve needs a configuration measured at several budgets.")
+        return empty_chart(
+            "No curve yet: a curve needs a configuration measured at several budgets."
+        )
     axis, chosen = cost_axis or axes[0], strategy or strategies[0]
     points, fits = facts.curves_of(chosen, axis)
     shown = pl.col("task").is_in(list(facts.tasks[:_PANELS]))
@@ -72,7 +95,9 @@ def themed(chart: alt.TopLevelMixin, mode: theme.Mode = "light") -> dict[str, An
     return specification
 
 
-def to_png(chart: alt.TopLevelMixin, *, mode: theme.Mode = "light", limit_bytes: int = PNG_LIMIT_BYTES) -> bytes:
+def to_png(
+    chart: alt.TopLevelMixin, *, mode: theme.Mode = "light", limit_bytes: int = PNG_LIMIT_BYTES
+) -> bytes:
     """The chart as PNG bytes, small enough for asset metadata.
 
     Args:
@@ -89,14 +114,20 @@ def to_png(chart: alt.TopLevelMixin, *, mode: theme.Mode = "light", limit_bytes:
     specification = themed(chart, mode)
     image = b""
     for scale in _SCALES:
-        drawn = Image.open(io.BytesIO(vl_convert.vegalite_to_png(specification, scale=scale))).convert("RGB")
+        drawn = Image.open(
+            io.BytesIO(vl_convert.vegalite_to_png(specification, scale=scale))
+        ).convert("RGB")
         buffer = io.BytesIO()
-        # A palette: what vl-convert writes is hardly compressed, ten times the size for the same picture.
+        # A palette: what vl-convert writes is hardly compressed, ten times the size for the same
+        # picture.
         drawn.quantize(192).save(buffer, "PNG", optimize=True)
         image = buffer.getvalue()
         if len(image) <= limit_bytes:
             return image
-    raise IsocostError(f"the figure takes {len(image)} bytes, more than {limit_bytes}", remedy="Draw fewer tasks in one figure")
+    raise IsocostError(
+        f"the figure takes {len(image)} bytes, more than {limit_bytes}",
+        remedy="Draw fewer tasks in one figure",
+    )
 
 
 def markdown_image(chart: alt.TopLevelMixin, title: str = "figure") -> str:
@@ -106,4 +137,9 @@ def markdown_image(chart: alt.TopLevelMixin, title: str = "figure") -> str:
 
 def empty_chart(text: str) -> alt.Chart:
     """A chart that says why there is nothing to see."""
-    return alt.Chart(alt.Data(values=[{"text": text}])).mark_text().encode(text="text:N").properties(width=420, height=80)
+    return (
+        alt.Chart(alt.Data(values=[{"text": text}]))
+        .mark_text()
+        .encode(text="text:N")
+        .properties(width=420, height=80)
+    )

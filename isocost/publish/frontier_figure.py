@@ -1,6 +1,7 @@
 """The frontier figure: accuracy with its interval against cost, the frontier as a staircase.
 
-Lives here: its layers. Not here: which rows are shown (``facts``), words (``labels``), colours (``theme``).
+Lives here: its layers. Not here: which rows are shown (``facts``), words (``labels``), colours
+(``theme``).
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def frontier_chart(
     facet: bool = True,
 ) -> alt.LayerChart | alt.FacetChart:
     """``frontier_specification`` as an Altair chart."""
-    return drawing.as_chart(frontier_specification(points, cost_axis, bound, width=width, height=height, facet=facet))
+    return drawing.as_chart(
+        frontier_specification(points, cost_axis, bound, width=width, height=height, facet=facet)
+    )
 
 
 def frontier_specification(
@@ -49,13 +52,16 @@ def frontier_specification(
 ) -> Specification:
     """Accuracy with its interval against cost on a logarithmic axis, the frontier as a staircase.
 
-    Colour is the strategy, shape the configuration, size and opacity the probability of being on the frontier. Where there are more
-    configurations than marks, those that matter most for the frontier have one each and the others share a dash.
+    Colour is the strategy, shape the configuration, size and opacity the probability of being on
+    the frontier. Where there are more configurations than marks, those that matter most for the
+    frontier have one each and the others share a dash.
 
     Args:
-        points: rows of out_frontier_points on one cost axis with ``configuration``; costs above zero.
+        points: rows of out_frontier_points on one cost axis with ``configuration``; costs above
+            zero.
         cost_axis: the axis that ``cost`` counts, for its title.
-        bound: ``task``, ``cost``, ``accuracy`` of the frontier with a perfect verifier, drawn as a dotted staircase.
+        bound: ``task``, ``cost``, ``accuracy`` of the frontier with a perfect verifier, drawn as a
+            dotted staircase.
         width: of one panel in pixels, or "container" (one task only).
         height: of one panel in pixels.
         facet: one panel a task, side by side; False where all rows are of one task.
@@ -70,7 +76,9 @@ def frontier_specification(
     drawn = drawn if "label" in drawn.columns else naming.labelled(drawn)
     if drawn.is_empty():
         raise IsocostError(
-            f"no configuration has a known cost on the axis {cost_axis}", where="out_frontier_points", remedy="Choose another cost axis"
+            f"no configuration has a known cost on the axis {cost_axis}",
+            where="out_frontier_points",
+            remedy="Choose another cost axis",
         )
     steps = drawing.drawable(bound) if bound is not None else drawn.clear()
     domain = drawing.log_domain(drawn["cost"], steps["cost"])
@@ -85,29 +93,53 @@ def frontier_specification(
     colour, shape = _colour(named, drawn, facet), _shape(marked, facet)
     if not facet:
         drawing.forget_panel(rows)
-    layers = [_intervals(colour), *_bound_layers(), _staircase(), _points(colour, shape, cost_axis), *_notes()]
+    layers = [
+        _intervals(colour),
+        *_bound_layers(),
+        _staircase(),
+        _points(colour, shape, cost_axis),
+        *_notes(),
+    ]
     specification = drawing.layered(rows, layers, width=width, height=height)
     if _OTHER_CONFIGURATIONS in marked:
         # Here and not in every row: a page holds tens of thousands of them.
-        own = json.dumps([name for name in marked if name != _OTHER_CONFIGURATIONS], ensure_ascii=False)
-        chosen = f"indexof({own}, datum.configuration) < 0 ? {json.dumps(_OTHER_CONFIGURATIONS)} : datum.configuration"
+        own = json.dumps(
+            [name for name in marked if name != _OTHER_CONFIGURATIONS], ensure_ascii=False
+        )
+        chosen = (
+            f"indexof({own}, datum.configuration) < 0 ? {json.dumps(_OTHER_CONFIGURATIONS)} :"
+            " datum.configuration"
+        )
         specification["transform"] = [{"calculate": chosen, "as": "mark"}]
-    specification["encoding"] = {"x": drawing.cost_encoding(cost_axis, domain), "y": drawing.accuracy_encoding(y_domain)}
+    specification["encoding"] = {
+        "x": drawing.cost_encoding(cost_axis, domain),
+        "y": drawing.accuracy_encoding(y_domain),
+    }
     if not facet:
         return specification
-    return drawing.panels(specification, "panel", [labels.task_words(task) for task in labels.ordered_tasks(drawn["task"].to_list())])
+    return drawing.panels(
+        specification,
+        "panel",
+        [labels.task_words(task) for task in labels.ordered_tasks(drawn["task"].to_list())],
+    )
 
 
-def _rows(drawn: pl.DataFrame, named: list[str], domain: list[float], y_domain: list[float]) -> list[dict[str, Any]]:
+def _rows(
+    drawn: pl.DataFrame, named: list[str], domain: list[float], y_domain: list[float]
+) -> list[dict[str, Any]]:
     noted = _noted(drawn)
     rows = []
-    for row in drawn.sort("task", "cost", "accuracy", "strategy", "budget", "configuration").iter_rows(named=True):
+    for row in drawn.sort(
+        "task", "cost", "accuracy", "strategy", "budget", "configuration"
+    ).iter_rows(named=True):
         sure = row["frontier_probability"] or 0.0
         made = {
             "kind": "point",
             "panel": labels.task_words(row["task"]),
             "configuration": row["configuration"],
-            "colour": labels.strategy_words(row["strategy"]) if row["strategy"] in named else _OTHERS,
+            "colour": (
+                labels.strategy_words(row["strategy"]) if row["strategy"] in named else _OTHERS
+            ),
             "label": row["label"],
             "told": drawing.told(row),
             "on_frontier": "yes" if row["is_on_frontier"] else "no",
@@ -120,8 +152,13 @@ def _rows(drawn: pl.DataFrame, named: list[str], domain: list[float], y_domain: 
     return rows
 
 
-def _place(note: str, row: dict[str, Any], domain: list[float], y_domain: list[float]) -> dict[str, Any]:
-    """Where a label stands beside its mark: the first step's below right, the last one's above left, both inside the picture."""
+def _place(
+    note: str, row: dict[str, Any], domain: list[float], y_domain: list[float]
+) -> dict[str, Any]:
+    """Where a label stands beside its mark.
+
+    The first step's below right, the last one's above left, both inside the picture.
+    """
     across = math.log(row["cost"] / domain[0]) / math.log(domain[1] / domain[0])
     height = (row["accuracy"] - y_domain[0]) / (y_domain[1] - y_domain[0])
     is_left = across > _EDGE if note == "last" else across > 1 - _EDGE
@@ -135,9 +172,14 @@ def _place(note: str, row: dict[str, Any], domain: list[float], y_domain: list[f
 
 
 def _noted(drawn: pl.DataFrame) -> dict[tuple[str, str], str]:
-    """First and last step of each staircase: the two that a reader names first and whose labels never collide."""
+    """First and last step of each staircase.
+
+    The two that a reader names first and whose labels never collide.
+    """
     noted: dict[tuple[str, str], str] = {}
-    for (task,), group in drawn.filter("is_on_frontier").sort("cost").group_by("task", maintain_order=True):
+    for (task,), group in (
+        drawn.filter("is_on_frontier").sort("cost").group_by("task", maintain_order=True)
+    ):
         noted[task, group["outcome_id"][0]] = "first"
         noted[task, group["outcome_id"][-1]] = "last"
     return noted
@@ -149,7 +191,15 @@ def _stairs(steps: pl.DataFrame, right: float, kind: str) -> list[dict[str, Any]
     for (task,), group in steps.sort("cost").group_by("task", maintain_order=True):
         corners = group.select("cost", "accuracy").rows()
         corners.append((right, corners[-1][1]))
-        rows += [{"kind": kind, "panel": labels.task_words(task), "cost": rounded(c), "accuracy": rounded(a)} for c, a in corners]
+        rows += [
+            {
+                "kind": kind,
+                "panel": labels.task_words(task),
+                "cost": rounded(c),
+                "accuracy": rounded(a),
+            }
+            for c, a in corners
+        ]
     return rows
 
 
@@ -165,44 +215,76 @@ def _bound(drawn: pl.DataFrame, steps: pl.DataFrame, right: float) -> list[dict[
 
 
 def _named_strategies(drawn: pl.DataFrame) -> list[str]:
-    """The strategies that get a colour of their own: those that may matter on the frontier, few enough for a legend."""
+    """The strategies that get a colour of their own.
+
+    Those that may matter on the frontier, few enough for a legend.
+    """
     ranked = (
         drawn.group_by("strategy")
-        .agg(pl.col("is_on_frontier").sum().alias("steps"), pl.col("frontier_probability").max().alias("probability"))
+        .agg(
+            pl.col("is_on_frontier").sum().alias("steps"),
+            pl.col("frontier_probability").max().alias("probability"),
+        )
         .sort("steps", "probability", "strategy", descending=[True, True, False], nulls_last=True)
     )
     return ranked["strategy"].head(_COLOURS).to_list()
 
 
 def _colour(named: list[str], drawn: pl.DataFrame, facet: bool) -> Specification:
-    colour = {labels.strategy_words(strategy): shade for strategy, shade in theme.colours(named).items()}
+    colour = {
+        labels.strategy_words(strategy): shade for strategy, shade in theme.colours(named).items()
+    }
     if set(drawn["strategy"]) - set(named):
         colour[_OTHERS] = theme.NEUTRAL
     scale = {"domain": list(colour), "range": list(colour.values())}
-    return name("colour", scale=scale, title="Strategy", legend=drawing.legend(list(colour), is_panel=facet))
+    return name(
+        "colour", scale=scale, title="Strategy", legend=drawing.legend(list(colour), is_panel=facet)
+    )
 
 
 def _marked(drawn: pl.DataFrame) -> dict[str, str]:
-    """A mark for each configuration; where there are too many, for those that are surest of a step, and one for all the others."""
+    """A mark for each configuration.
+
+    Where there are too many, for those that are surest of a step, and one for all the others.
+    """
     names = sorted(set(drawn["configuration"]))
     if len(names) <= len(theme.SHAPES):
         return theme.shapes(names)
     ranked = (
         drawn.group_by("configuration")
-        .agg(pl.col("is_on_frontier").sum().alias("steps"), pl.col("frontier_probability").max(), pl.col("accuracy").max())
-        .sort("steps", "frontier_probability", "accuracy", "configuration", descending=[True, True, True, False], nulls_last=True)
+        .agg(
+            pl.col("is_on_frontier").sum().alias("steps"),
+            pl.col("frontier_probability").max(),
+            pl.col("accuracy").max(),
+        )
+        .sort(
+            "steps",
+            "frontier_probability",
+            "accuracy",
+            "configuration",
+            descending=[True, True, True, False],
+            nulls_last=True,
+        )
     )
-    return theme.shapes(ranked["configuration"].head(len(theme.SHAPES) - 1).to_list()) | {_OTHER_CONFIGURATIONS: theme.OTHER_SHAPE}
+    return theme.shapes(ranked["configuration"].head(len(theme.SHAPES) - 1).to_list()) | {
+        _OTHER_CONFIGURATIONS: theme.OTHER_SHAPE
+    }
 
 
 def _shape(marked: dict[str, str], facet: bool) -> Specification:
     scale = {"domain": list(marked), "range": list(marked.values())}
     field = "mark" if _OTHER_CONFIGURATIONS in marked else "configuration"
-    return name(field, scale=scale, title="Configuration", legend=drawing.legend(list(marked), is_panel=facet))
+    return name(
+        field,
+        scale=scale,
+        title="Configuration",
+        legend=drawing.legend(list(marked), is_panel=facet),
+    )
 
 
 def _opacity(field: str) -> Specification:
-    # Computed here and not by a scale: a second channel on the probability would swallow the legend of the sizes.
+    # Computed here and not by a scale: a second channel on the probability would swallow the legend
+    # of the sizes.
     return quantity(field, scale=None, legend=None)
 
 
@@ -225,11 +307,28 @@ def _staircase() -> Specification:
 
 
 def _bound_layers() -> list[Specification]:
-    line = {"type": "line", "interpolate": "step-after", "strokeWidth": 1.2, "strokeDash": [2, 3], "opacity": 0.7}
-    text = {"type": "text", "style": "note", "align": "right", "baseline": "bottom", "dy": -5, "opacity": 0.75}
+    line = {
+        "type": "line",
+        "interpolate": "step-after",
+        "strokeWidth": 1.2,
+        "strokeDash": [2, 3],
+        "opacity": 0.7,
+    }
+    text = {
+        "type": "text",
+        "style": "note",
+        "align": "right",
+        "baseline": "bottom",
+        "dy": -5,
+        "opacity": 0.75,
+    }
     return [
         {"transform": where("datum.kind == 'bound'"), "mark": line, "encoding": {}},
-        {"transform": where("datum.note == 'bound'"), "mark": text, "encoding": {"text": {"value": "with a perfect verifier"}}},
+        {
+            "transform": where("datum.note == 'bound'"),
+            "mark": text,
+            "encoding": {"text": {"value": "with a perfect verifier"}},
+        },
     ]
 
 
@@ -248,12 +347,20 @@ def _points(colour: Specification, shape: Specification, cost_axis: str) -> Spec
     return {
         "transform": where("datum.kind == 'point'"),
         "mark": {"type": "point", "filled": True, "strokeWidth": 0},
-        "encoding": {"color": colour, "shape": shape, "size": size, "opacity": _opacity("mark_opacity"), "tooltip": told},
+        "encoding": {
+            "color": colour,
+            "shape": shape,
+            "size": size,
+            "opacity": _opacity("mark_opacity"),
+            "tooltip": told,
+        },
     }
 
 
 def _notes() -> list[Specification]:
-    place = {channel: {"expr": f"datum.note_{channel}"} for channel in ("align", "baseline", "dx", "dy")}
+    place = {
+        channel: {"expr": f"datum.note_{channel}"} for channel in ("align", "baseline", "dx", "dy")
+    }
     return [
         {
             "transform": where("datum.kind == 'point' && isValid(datum.note)"),

@@ -1,7 +1,8 @@
 """One reading of every table for all who publish it.
 
-Lives here: how the exports, which read each stored table from its many files and write it as one, hand it on in the same run: the frame to
-the report, the file to the warehouse. Not here: what each of them does with it; whoever is handed nothing reads the store.
+Lives here: how the exports, which read each stored table from its many files and write it as one,
+hand it on in the same run: the frame to the report, the file to the warehouse. Not here: what each
+of them does with it; whoever is handed nothing reads the store.
 """
 
 from __future__ import annotations
@@ -19,22 +20,32 @@ Value = TypeVar("Value")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Names of tables in the order in which they are published: first what the report shows, which are the large ones."""
+    """Names of tables in the order in which they are published.
+
+    First what the report shows, which are the large ones.
+    """
     known = list(names)
     shown = [name for name in SHOWN if name in known]
     return [*shown, *(name for name in known if name not in shown)]
 
 
 class Handover:
-    """Tables on their way from the exports to the warehouse and the report, each of them in a thread of its own.
+    """Tables on their way from the exports to the warehouse and the report, each of them in a
+    thread of its own.
 
-    Both wait for what is announced. A frame is held until the report took it; of other tables only the file is handed on.
+    Both wait for what is announced. A frame is held until the report took it; of other tables only
+    the file is handed on.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Announces stored tables; those that fail or never come read as nothing once ``close`` was called."""
+        """Announces stored tables.
+
+        Those that fail or never come read as nothing once ``close`` was called.
+        """
         self._files: dict[str, Future[Path | None]] = {name: Future() for name in names}
-        self._frames: dict[str, Future[pl.DataFrame | None]] = {name: Future() for name in SHOWN if name in self._files}
+        self._frames: dict[str, Future[pl.DataFrame | None]] = {
+            name: Future() for name in SHOWN if name in self._files
+        }
 
     def awaited(self) -> list[str]:
         """Tables whose frames the report waits for."""

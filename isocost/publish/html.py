@@ -44,7 +44,9 @@ def long(text: str) -> Cell:
 
 
 def breakable(text: str) -> str:
-    """Escaped text that may break after the marks inside long names, before it breaks inside a word."""
+    """Escaped text that may break after the marks inside long names, before it breaks inside a
+    word.
+    """
     return _MARKS.sub(r"\g<0><wbr>", escape(text))
 
 
@@ -55,12 +57,22 @@ def tag(name: str, text: str, **attributes: str) -> str:
 
 def element(name: str, inner: str, **attributes: str) -> str:
     """One element around markup; ``class_`` and ``data_x`` become ``class`` and ``data-x``."""
-    spelt = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
+    spelt = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for key, value in attributes.items()
+    )
     return f"<{name}{spelt}>{inner}</{name}>"
 
 
-def table(head: Sequence[str | Cell], rows: Iterable[Sequence[Cell | str]], *, name: str, marked: frozenset[int] = frozenset()) -> str:
-    """A table whose rows become blocks on a telephone, each value under the head of its column, so that none is off the screen.
+def table(
+    head: Sequence[str | Cell],
+    rows: Iterable[Sequence[Cell | str]],
+    *,
+    name: str,
+    marked: frozenset[int] = frozenset(),
+) -> str:
+    """A table whose rows become blocks on a telephone, each value under the head of its column, so
+    that none is off the screen.
 
     Args:
         head: heads of the columns.
@@ -69,11 +81,21 @@ def table(head: Sequence[str | Cell], rows: Iterable[Sequence[Cell | str]], *, n
         marked: places of rows that stand out.
     """
     # Once a table and not once a cell: the style sheet hands each cell the head of its column.
-    heads = ";".join(f"--h{place}:{_quoted(cell if isinstance(cell, str) else cell.text)}" for place, cell in enumerate(head, start=1))
-    opening = f'<div class=scroll role=region aria-label="{escape(name)}"><table style="{escape(heads)}"><thead><tr>'
+    heads = ";".join(
+        f"--h{place}:{_quoted(cell if isinstance(cell, str) else cell.text)}"
+        for place, cell in enumerate(head, start=1)
+    )
+    opening = (
+        f'<div class=scroll role=region aria-label="{escape(name)}"><table'
+        f' style="{escape(heads)}"><thead><tr>'
+    )
     lines = [opening, *(_cell("th", cell) for cell in head), "</tr></thead><tbody>"]
     for place, row in enumerate(rows):
-        lines.append(f"<tr{' class=knee' if place in marked else ''}>" + "".join(_cell("td", cell) for cell in row) + "</tr>")
+        lines.append(
+            f"<tr{' class=knee' if place in marked else ''}>"
+            + "".join(_cell("td", cell) for cell in row)
+            + "</tr>"
+        )
     return "".join([*lines, "</tbody></table></div>"])
 
 
@@ -97,6 +119,12 @@ def _quoted(text: str) -> str:
 def _cell(name: str, cell: Cell | str) -> str:
     if isinstance(cell, str):
         cell = Cell(cell)
-    kind = " ".join(word for word, on in (("n", cell.is_number), ("wrap", cell.wraps), ("problem", cell.is_problem)) if on)
+    kind = " ".join(
+        word
+        for word, on in (("n", cell.is_number), ("wrap", cell.wraps), ("problem", cell.is_problem))
+        if on
+    )
     text = breakable(cell.text) if cell.wraps else escape(cell.text)
-    return f"<{name}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{cell.markup}{text}</{name}>"
+    return (
+        f"<{name}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{cell.markup}{text}</{name}>"
+    )

@@ -1,7 +1,8 @@
-"""Words and numbers as people read them: names of cost axes and strategies, percentages, amounts with their unit.
+"""Words and numbers as people read them: names of cost axes and strategies, percentages, amounts
+with their unit.
 
-Lives here: everything that is spelt out on a figure, in the report and on the terminal, so that the three agree. Not here:
-colours and sizes (``theme``).
+Lives here: everything that is spelt out on a figure, in the report and on the terminal, so that the
+three agree. Not here: colours and sizes (``theme``).
 """
 
 from __future__ import annotations
@@ -48,26 +49,59 @@ class AxisLabel:
 
 _AXES = {
     "samples": AxisLabel("Samples a problem", "samples a problem", "samples"),
-    "output_tokens": AxisLabel("Generated tokens a problem", "generated tokens a problem", "generated tokens"),
-    "prompt_tokens": AxisLabel("Prompt tokens a problem (prefix shared)", "prompt tokens a problem", "prompt tokens"),
-    "prompt_tokens_unshared": AxisLabel(
-        "Prompt tokens a problem (prefix not shared)", "prompt tokens a problem", "prompt tokens, unshared"
+    "output_tokens": AxisLabel(
+        "Generated tokens a problem", "generated tokens a problem", "generated tokens"
     ),
-    "total_tokens": AxisLabel("Prompt and generated tokens a problem", "tokens a problem", "all tokens"),
+    "prompt_tokens": AxisLabel(
+        "Prompt tokens a problem (prefix shared)", "prompt tokens a problem", "prompt tokens"
+    ),
+    "prompt_tokens_unshared": AxisLabel(
+        "Prompt tokens a problem (prefix not shared)",
+        "prompt tokens a problem",
+        "prompt tokens, unshared",
+    ),
+    "total_tokens": AxisLabel(
+        "Prompt and generated tokens a problem", "tokens a problem", "all tokens"
+    ),
     "flops": AxisLabel("Compute a problem (FLOP, modelled)", "a problem", "FLOP", "FLOP"),
-    "kinetics_eflops": AxisLabel("Compute and memory traffic a problem (eFLOP, modelled)", "a problem", "eFLOP", "eFLOP"),
-    "kv_traffic_bytes": AxisLabel("KV cache traffic a problem (byte, modelled)", "of KV cache traffic a problem", "KV traffic", "B"),
-    "weight_traffic_bytes": AxisLabel("Weight traffic a problem (byte, modelled)", "of weight traffic a problem", "weight traffic", "B"),
-    "device_s": AxisLabel("Device seconds a problem", "of device time a problem", "device time", "s"),
+    "kinetics_eflops": AxisLabel(
+        "Compute and memory traffic a problem (eFLOP, modelled)", "a problem", "eFLOP", "eFLOP"
+    ),
+    "kv_traffic_bytes": AxisLabel(
+        "KV cache traffic a problem (byte, modelled)",
+        "of KV cache traffic a problem",
+        "KV traffic",
+        "B",
+    ),
+    "weight_traffic_bytes": AxisLabel(
+        "Weight traffic a problem (byte, modelled)",
+        "of weight traffic a problem",
+        "weight traffic",
+        "B",
+    ),
+    "device_s": AxisLabel(
+        "Device seconds a problem", "of device time a problem", "device time", "s"
+    ),
     "energy_j": AxisLabel("Energy a problem (joule)", "a problem", "energy", "J"),
-    "latency_sequential_s": AxisLabel("Seconds a problem, samples one after another", "a problem in sequence", "time in sequence", "s"),
-    "latency_parallel_s": AxisLabel("Seconds a problem, samples side by side", "a problem side by side", "time side by side", "s"),
+    "latency_sequential_s": AxisLabel(
+        "Seconds a problem, samples one after another",
+        "a problem in sequence",
+        "time in sequence",
+        "s",
+    ),
+    "latency_parallel_s": AxisLabel(
+        "Seconds a problem, samples side by side",
+        "a problem side by side",
+        "time side by side",
+        "s",
+    ),
     "latency_s": AxisLabel("Seconds a problem", "a problem", "time", "s"),
     "cost_usd": AxisLabel("Price a problem (US dollar)", "a problem", "price", "$"),
 }
 PLAIN = "majority_at_k"
 ONE_SAMPLE = "one_sample"
-# Names of what takes up to k samples and chooses or votes among them; the SQL macro plain_strategy has the same.
+# Names of what takes up to k samples and chooses or votes among them; the SQL macro plain_strategy
+# has the same.
 CHOOSING = r"_(at|of)_k(_|$)|^(adaptive|early_stopping)_consistency$"
 _FIRST = ("majority", "best_of", "pass")
 # The axis that a reader sees first: what was generated is always measured, on every machine.
@@ -75,7 +109,10 @@ FIRST_AXIS = "output_tokens"
 
 
 def axis_key(cost_axis: str) -> str:
-    """The axis without its denominator: ``output_tokens_per_problem`` and ``output_tokens`` are one axis."""
+    """The axis without its denominator.
+
+    ``output_tokens_per_problem`` and ``output_tokens`` are one axis.
+    """
     return cost_axis.removesuffix("_per_problem")
 
 
@@ -90,7 +127,9 @@ def axis_label(cost_axis: str) -> AxisLabel:
 
 def ordered_axes(axes: list[str]) -> list[str]:
     """Cost axes in the order in which people meet them: as listed here, others by name."""
-    rank = {key: place for place, key in enumerate([FIRST_AXIS, *(k for k in _AXES if k != FIRST_AXIS)])}
+    rank = {
+        key: place for place, key in enumerate([FIRST_AXIS, *(k for k in _AXES if k != FIRST_AXIS)])
+    }
     return sorted(set(axes), key=lambda axis: (rank.get(axis_key(axis), len(rank)), axis))
 
 
@@ -103,11 +142,16 @@ def task_words(task: str) -> str:
 
 def ordered_tasks(tasks: list[str]) -> list[str]:
     """Every task once, in order of name, the means over tasks last."""
-    return sorted(set(tasks), key=lambda task: (is_mean(task), task != MACRO_TASK and is_mean(task), task))
+    return sorted(
+        set(tasks), key=lambda task: (is_mean(task), task != MACRO_TASK and is_mean(task), task)
+    )
 
 
 def strategy_words(strategy: str) -> str:
-    """A strategy's registered name as words: ``majority_at_k`` is "majority", ``best_of_k_logprob_mean`` "best-of (logprob mean)"."""
+    """A strategy's registered name as words.
+
+    ``majority_at_k`` is "majority", ``best_of_k_logprob_mean`` "best-of (logprob mean)".
+    """
     head, detail = _parts(strategy)
     return f"{head} ({detail})" if detail else head
 
@@ -118,12 +162,20 @@ def _parts(strategy: str) -> tuple[str, str]:
     if not found:
         return strategy.replace("_", " "), ""
     head, preposition, detail = found.groups()
-    return head.replace("_", " ") + ("-of" if preposition == "of" else ""), (detail or "").replace("_", " ")
+    return head.replace("_", " ") + ("-of" if preposition == "of" else ""), (detail or "").replace(
+        "_", " "
+    )
 
 
 def ordered_strategies(strategies: list[str]) -> list[str]:
-    """Strategies in the order in which people meet them: voting, choosing the best, coverage; then by name."""
-    return sorted(set(strategies), key=lambda s: (next((i for i, k in enumerate(_FIRST) if s.startswith(k)), len(_FIRST)), s))
+    """Strategies in the order in which people meet them.
+
+    Voting, choosing the best, coverage; then by name.
+    """
+    return sorted(
+        set(strategies),
+        key=lambda s: (next((i for i, k in enumerate(_FIRST) if s.startswith(k)), len(_FIRST)), s),
+    )
 
 
 def budget_words(budget: float | int | str | None) -> str:
@@ -135,24 +187,34 @@ def budget_words(budget: float | int | str | None) -> str:
     return str(budget)
 
 
-def outcome(strategy: str, budget: float | int | str | None, configuration: str | None = None) -> str:
-    """One outcome in a few characters: ``majority@8 · think``, ``best-of@4 (logprob mean) · think``."""
+def outcome(
+    strategy: str, budget: float | int | str | None, configuration: str | None = None
+) -> str:
+    """One outcome in a few characters.
+
+    ``majority@8 · think``, ``best-of@4 (logprob mean) · think``.
+    """
     head, detail = _parts(strategy)
     tail = budget_words(budget)
     text = (f"{head}@{tail}" if tail else head) + (f" ({detail})" if detail else "")
     if strategy == ONE_SAMPLE or (tail == "1" and re.search(CHOOSING, strategy)):
-        text = strategy_words(ONE_SAMPLE)  # nothing is chosen from and nothing voted on, whatever the strategy would do with more
+        text = strategy_words(
+            ONE_SAMPLE
+        )  # nothing is chosen from and nothing voted on, whatever the strategy would do with more
     return " · ".join(part for part in (text, configuration) if part)
 
 
 @lru_cache(maxsize=65536)
 def hundredfold(ratio: float, digits: int = 1) -> str:
-    """A ratio times a hundred, halves away from zero: the one rounding of everything that is shown as a percentage.
+    """A ratio times a hundred, halves away from zero: the one rounding of everything that is shown
+    as a percentage.
 
-    The last bits of a sum differ with its order; twelve digits are what two tables agree on, so that 0.26249999999999996 is 26.3 as 0.2625
-    is. SQL's ``round`` goes the same way.
+    The last bits of a sum differ with its order; twelve digits are what two tables agree on, so
+    that 0.26249999999999996 is 26.3 as 0.2625 is. SQL's ``round`` goes the same way.
     """
-    shown = (Decimal(f"{ratio:.12g}") * 100).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP)
+    shown = (Decimal(f"{ratio:.12g}") * 100).quantize(
+        Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP
+    )
     return f"{shown or abs(shown):f}"  # no minus before a zero
 
 
@@ -163,7 +225,11 @@ def percent(ratio: float | None, digits: int = 1) -> str:
 
 def interval(low: float | None, high: float | None, digits: int = 1) -> str:
     """Two ratios as a percentage range, without the unit twice."""
-    return "–" if low is None or high is None else f"{hundredfold(low, digits)}–{hundredfold(high, digits)}{NBSP}%"
+    return (
+        "–"
+        if low is None or high is None
+        else f"{hundredfold(low, digits)}–{hundredfold(high, digits)}{NBSP}%"
+    )
 
 
 def points(difference: float | None) -> str:
@@ -180,7 +246,9 @@ def points_interval(low: float | None, high: float | None) -> str:
 
 
 def probability(ratio: float | None) -> str:
-    """A probability as a whole percentage that never claims certainty which bootstrap draws cannot give."""
+    """A probability as a whole percentage that never claims certainty which bootstrap draws cannot
+    give.
+    """
     if ratio is None:
         return "–"
     if 0 < ratio < 0.01:
@@ -191,7 +259,10 @@ def probability(ratio: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, thousands separated, SI prefixes from a million on; counts as whole; a dash where it is unknown."""
+    """Three significant digits, thousands separated, SI prefixes from a million on.
+
+    Counts as whole; a dash where it is unknown.
+    """
     if value is None:
         return "–"
     if value == 0 or not math.isfinite(value):
@@ -218,7 +289,9 @@ def amount(value: float | None, cost_axis: str) -> str:
 def amount_phrase(value: float | None, cost_axis: str) -> str:
     """A cost inside a sentence: ``812 generated tokens a problem``, ``2.31 TFLOP a problem``."""
     text, noun = amount(value, cost_axis), axis_label(cost_axis).noun
-    return f"{text} {noun.replace('samples a', 'sample a').replace('tokens a', 'token a') if text == '1' else noun}"
+    if text == "1":
+        noun = noun.replace("samples a", "sample a").replace("tokens a", "token a")
+    return f"{text} {noun}"
 
 
 def count(value: int | None) -> str:
@@ -232,7 +305,9 @@ def many(n: int, noun: str) -> str:
 
 
 def _plain(value: float, digits: int) -> str:
-    value = float(f"{value:.{digits}g}") if abs(value) < 10 ** (digits - 1) else value  # 0.99999 is 1.00, not 1.000
+    value = (
+        float(f"{value:.{digits}g}") if abs(value) < 10 ** (digits - 1) else value
+    )  # 0.99999 is 1.00, not 1.000
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.0f}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))

@@ -1,7 +1,9 @@
-"""Names of what is shown: measured configurations, means over tasks, and outcomes that would else share one.
+"""Names of what is shown: measured configurations, means over tasks, and outcomes that would else
+share one.
 
-Lives here: putting ``configuration`` and ``label`` beside the rows of tables. Not here: how a configuration's settings make a name
-(``isocost.tables.configurations``), how a strategy is spelt (``labels``).
+Lives here: putting ``configuration`` and ``label`` beside the rows of tables. Not here: how a
+configuration's settings make a name (``isocost.tables.configurations``), how a strategy is spelt
+(``labels``).
 """
 
 from __future__ import annotations
@@ -18,22 +20,29 @@ _KNOWN = ("point_id", "task", "model_variant", "prompt")
 
 
 def point_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame) -> dict[str, str]:
-    """The shortest name by which a reader can tell measured configurations of one task apart, by point_id.
+    """The shortest name by which a reader can tell measured configurations of one task apart, by
+    point_id.
 
-    The prompt always; the model where there are several in all; other settings only where two configurations of the task would else
-    share a name, so that what is measured or imported beside them for another task lengthens none.
+    The prompt always; the model where there are several in all; other settings only where two
+    configurations of the task would else share a name, so that what is measured or imported beside
+    them for another task lengthens none.
     """
     points = core_points
     if points.is_empty():
-        points = frontier_points.filter(pl.col("point_id").is_not_null() & ~pl.col("point_id").str.contains("+", literal=True)).select(
-            _KNOWN
-        )
+        points = frontier_points.filter(
+            pl.col("point_id").is_not_null() & ~pl.col("point_id").str.contains("+", literal=True)
+        ).select(_KNOWN)
     several_models = points["model_variant"].n_unique() > 1
-    return configuration_names(points, always=("prompt", "model_variant") if several_models else ("prompt",))
+    return configuration_names(
+        points, always=("prompt", "model_variant") if several_models else ("prompt",)
+    )
 
 
 def named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
-    """The frame with ``configuration``: of a chain the names of its points, of a mean over tasks what its points share."""
+    """The frame with ``configuration``.
+
+    Of a chain the names of its points, of a mean over tasks what its points share.
+    """
     if "point_id" not in frame.columns:
         return frame
     ids = frame["point_id"].drop_nulls().unique()
@@ -42,21 +51,33 @@ def named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     models = frame["model_variant"].drop_nulls().unique()
     if len(models) == 1:  # said once at the top
         only = models[0]
-        given = given.str.strip_suffix(f" · {only}").str.replace(f" · {only} · ", " · ", literal=True)
+        given = given.str.strip_suffix(f" · {only}").str.replace(
+            f" · {only} · ", " · ", literal=True
+        )
     told = ("prompt", "model_variant") if len(models) > 1 else ("prompt",)
-    shared = pl.concat_str([pl.col(column) for column in told], separator=" · ", ignore_nulls=True).replace("", None)
+    shared = pl.concat_str(
+        [pl.col(column) for column in told], separator=" · ", ignore_nulls=True
+    ).replace("", None)
     own = pl.col("point_id").replace_strict(found, default=None, return_dtype=pl.String)
     return frame.with_columns(configuration=pl.coalesce(own, given, shared, pl.lit("–")))
 
 
 def plain_strategy() -> pl.Expr:
-    """The strategy; what chooses among samples and gets one chooses nothing: that is one sample, whatever its name."""
-    takes_one = (pl.col("budget").cast(pl.Float64) == 1) & pl.col("strategy").str.contains(labels.CHOOSING)
+    """The strategy.
+
+    What chooses among samples and gets one chooses nothing: that is one sample, whatever its name.
+    """
+    takes_one = (pl.col("budget").cast(pl.Float64) == 1) & pl.col("strategy").str.contains(
+        labels.CHOOSING
+    )
     return pl.when(takes_one).then(pl.lit(labels.ONE_SAMPLE)).otherwise(pl.col("strategy"))
 
 
 def labelled(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with ``label``: strategy and budget, and parameters where two outcomes of a configuration would else share them."""
+    """The frame with ``label``.
+
+    Strategy and budget, and parameters where two outcomes of a configuration would else share them.
+    """
     key = ["task", "configuration", "strategy", "budget"]
     wanted = [*key, "outcome_id", *(c for c in ("parameters",) if c in frame.columns)]
     outcomes = frame.select(wanted).unique("outcome_id", keep="first", maintain_order=True)
@@ -68,16 +89,31 @@ def labelled(frame: pl.DataFrame) -> pl.DataFrame:
         if len(ids) == 1:
             found[ids[0]] = plain
             continue
-        parameters = [json.loads(text or "{}") for text in group["parameters"]] if "parameters" in group.columns else [{}] * len(ids)
+        parameters = (
+            [json.loads(text or "{}") for text in group["parameters"]]
+            if "parameters" in group.columns
+            else [{}] * len(ids)
+        )
         details = _unlike(parameters)
         if len(set(details)) < len(ids):
-            details = [f"{detail}, {outcome[-6:]}".lstrip(", ") for detail, outcome in zip(details, ids, strict=True)]
-        found |= {outcome: f"{plain} ({detail})" if detail else plain for outcome, detail in zip(ids, details, strict=True)}
-    return frame.with_columns(label=pl.col("outcome_id").replace_strict(found, default=None, return_dtype=pl.String))
+            details = [
+                f"{detail}, {outcome[-6:]}".lstrip(", ")
+                for detail, outcome in zip(details, ids, strict=True)
+            ]
+        found |= {
+            outcome: f"{plain} ({detail})" if detail else plain
+            for outcome, detail in zip(ids, details, strict=True)
+        }
+    return frame.with_columns(
+        label=pl.col("outcome_id").replace_strict(found, default=None, return_dtype=pl.String)
+    )
 
 
 def _unlike(parameters: list[dict[str, object]]) -> list[str]:
     """Of each mapping what the others do not have like it."""
     names = sorted({name for each in parameters for name in each})
     differing = [name for name in names if len({repr(each.get(name)) for each in parameters}) > 1]
-    return [", ".join(f"{name.replace('_', ' ')} {each[name]}" for name in differing if name in each) for each in parameters]
+    return [
+        ", ".join(f"{name.replace('_', ' ')} {each[name]}" for name in differing if name in each)
+        for each in parameters
+    ]

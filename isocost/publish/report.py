@@ -1,7 +1,8 @@
 """The report: one page that opens from disk without a network.
 
-Lives here: putting the sections, the charts' specifications, the style, the script and the drawing library into one file. Not
-here: what the sections say (``sections``, ``compared``) and what the charts show (``frontier_figure``, ``scaling_figure``).
+Lives here: putting the sections, the charts' specifications, the style, the script and the drawing
+library into one file. Not here: what the sections say (``sections``, ``compared``) and what the
+charts show (``frontier_figure``, ``scaling_figure``).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from isocost.publish.compared import compared
 from isocost.publish.facts import Facts
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.handover import Handover
+from isocost.publish.points_shown import thinned
 from isocost.publish.rules_section import rules
 from isocost.publish.scaling_figure import axes_shown, curves_drawn, scaling_specification
 from isocost.store import Store
@@ -34,22 +36,33 @@ _FLUID: dict[str, Any] = {"width": "container", "facet": False}
 _PAGE = Path(__file__).parent / "page"
 
 
-def write_report(store: Store, handover: Handover | None = None, target: Path | None = None) -> Path:
+def write_report(
+    store: Store,
+    handover: Handover | None = None,
+    target: Path | None = None,
+    *,
+    memory: int | None = None,
+) -> Path:
     """Writes the report of the stored tables, atomically.
 
     Args:
         store: the tables; the page is ``store.report``.
         handover: from whom the tables come that are published in the same run.
         target: where the page is written instead.
+        memory: bytes that the tables may take: of larger ones only what can be shown is read; see
+            ``facts.gather``.
 
     Returns:
         The page's path.
 
     Raises:
-        IsocostError: a table cannot be read, or the page cannot be written; an older page is untouched then.
+        IsocostError: a table cannot be read, or the page cannot be written; an older page is
+            untouched then.
     """
     target = target or store.report
-    facts = facts_module.gather(store, handover.frame) if handover else facts_module.gather(store)
+    facts = facts_module.gather(
+        store, handover.frame if handover else lambda _: None, memory=memory
+    )
     _write(target, render(facts, drawing_library(target.parent)))
     return target
 
@@ -75,7 +88,10 @@ def render(facts: Facts, library: str) -> str:
         sections.provenance(facts),
         "</main>",
     ]
-    data = {"config": {mode: theme.config(mode) for mode in ("light", "dark")}, "charts": charts(facts)}
+    data = {
+        "config": {mode: theme.config(mode) for mode in ("light", "dark")},
+        "charts": charts(facts),
+    }
     return Template((_PAGE / "report.html").read_text(encoding="utf-8")).substitute(
         title=TITLE,
         style=(_PAGE / "report.css").read_text(encoding="utf-8"),
@@ -88,16 +104,25 @@ def render(facts: Facts, library: str) -> str:
 
 
 def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
-    """Specification of every chart: element id, then the value of its selector (cost axis, or strategy)."""
+    """Specification of every chart.
+
+    Element id, then the value of its selector (cost axis, or strategy).
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     strategies, axes = facts.curve_strategies, axes_shown(facts.scaling_points)
-    # Cut once: filtering all curves for every task and strategy took half of a report over twenty tasks.
-    points, fits = (_cut(frame) for frame in curves_drawn(facts.scaling_points, facts.scaling_fits, axes))
-    frontiers, none = _cut(facts.frontier.filter(pl.col("cost") > 0), "cost_axis"), facts.scaling_fits.clear()
+    # Cut once: filtering all curves for every task and strategy took half of a report over twenty
+    # tasks.
+    points, fits = (
+        _cut(frame) for frame in curves_drawn(facts.scaling_points, facts.scaling_fits, axes)
+    )
+    frontiers, none = (
+        _cut(facts.frontier.filter(pl.col("cost") > 0), "cost_axis"),
+        facts.scaling_fits.clear(),
+    )
     for place, task in enumerate(facts.tasks):
         found[f"frontier-{place}"] = {
             cost: frontier_specification(
-                facts_module.thinned(frontiers[task, cost].sort("cost", "accuracy", "outcome_id")),
+                thinned(frontiers[task, cost].sort("cost", "accuracy", "outcome_id")),
                 cost,
                 facts.bound_of(task, cost),
                 height=380,
@@ -107,10 +132,14 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
             if (task, cost) in frontiers
         }
         found[f"curves-{place}"] = {
-            strategy: scaling_specification(mine, fits.get((task, strategy), none), axes[task], height=320, **_FLUID)
+            strategy: scaling_specification(
+                mine, fits.get((task, strategy), none), axes[task], height=320, **_FLUID
+            )
             for strategy in strategies
             if (mine := points.get((task, strategy))) is not None
-            and mine.select(((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).any()).item()
+            and mine.select(
+                ((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).any()
+            ).item()
         }
     return {name: variants for name, variants in found.items() if variants}
 
@@ -120,10 +149,11 @@ def _cut(frame: pl.DataFrame, by: str = "strategy") -> dict[tuple[Any, ...], pl.
 
 
 def drawing_library(folder: Path) -> str:
-    """Vega, Vega-Lite and vega-embed as one script of nine hundred kilobytes, kept in a folder once made.
+    """Vega, Vega-Lite and vega-embed as one script of nine hundred kilobytes, kept in a folder once
+    made.
 
-    The vl-convert wheel carries them; putting them together takes seconds, so that the script is kept under the wheel's version
-    and its own checksum.
+    The vl-convert wheel carries them; putting them together takes seconds, so that the script is
+    kept under the wheel's version and its own checksum.
     """
     import vl_convert
 
@@ -145,8 +175,13 @@ def _write(target: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(target)
     except OSError as error:
-        remedy = "Free space or make the folder writable, then publish again; what was published before is intact"
-        raise MachineError(f"could not be written: {error.strerror or error}", where=str(target), remedy=remedy) from error
+        remedy = (
+            "Free space or make the folder writable, then publish again; what was published before"
+            " is intact"
+        )
+        raise MachineError(
+            f"could not be written: {error.strerror or error}", where=str(target), remedy=remedy
+        ) from error
     finally:
         with suppress(OSError):  # what could not be written need not be removed
             temporary.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The report's section on the rules of validity: what they refused, and what they warn of.
 
-Lives here: that section, from gathered facts to HTML. Not here: the rules (``isocost.gates``), the other sections (``sections``).
+Lives here: that section, from gathered facts to HTML. Not here: the rules (``isocost.gates``), the
+other sections (``sections``).
 """
 
 from __future__ import annotations
@@ -15,15 +16,30 @@ _MOST = 200
 
 
 def rules(facts: Facts) -> str:
-    """Every rule that broke, the critical ones first; one line where none did, nothing where nothing was judged."""
+    """Every rule that broke, the critical ones first.
+
+    One line where none did, nothing where nothing was judged.
+    """
     if facts.checks.is_empty():
         return ""
-    broken = facts.checks.filter(~pl.col("is_passed")).sort("severity", "source_key", "table_name", "rule")
+    broken = facts.checks.filter(~pl.col("is_passed")).sort(
+        "severity", "source_key", "table_name", "rule"
+    )
     title = html.tag("h2", "What the rules of validity say")
     judged = f"{labels.many(facts.checks['source_key'].n_unique(), 'source')} judged"
     if broken.is_empty():
-        return title + html.tag("p", f"{judged}, and nothing stands against any of them.", class_="hint")
-    head = ["Session or import", "Rule", "Table", number("Rows"), "First keys", "What was found", "What follows"]
+        return title + html.tag(
+            "p", f"{judged}, and nothing stands against any of them.", class_="hint"
+        )
+    head = [
+        "Session or import",
+        "Rule",
+        "Table",
+        number("Rows"),
+        "First keys",
+        "What was found",
+        "What follows",
+    ]
     fate = {"critical": "feeds no derived table"}
     body = [
         (
@@ -37,6 +53,17 @@ def rules(facts: Facts) -> str:
         )
         for row in broken.head(_MOST).iter_rows(named=True)
     ]
-    more = f" The first {_MOST} of {labels.count(broken.height)} are shown." if broken.height > _MOST else ""
-    note = f"{judged}. Refused samples stay in core_samples with the rule as their reason; every result is in core_checks.{more}"
-    return title + html.table(head, body, name="What the rules of validity say") + html.tag("p", note, class_="hint")
+    more = (
+        f" The first {_MOST} of {labels.count(broken.height)} are shown."
+        if broken.height > _MOST
+        else ""
+    )
+    note = (
+        f"{judged}. Refused samples stay in core_samples with the rule as their reason; every"
+        f" result is in core_checks.{more}"
+    )
+    return (
+        title
+        + html.table(head, body, name="What the rules of validity say")
+        + html.tag("p", note, class_="hint")
+    )

@@ -1,4 +1,5 @@
-"""The scaling figure: measured accuracy against cost, the chosen family's curve, and the band in which its asymptote lies.
+"""The scaling figure: measured accuracy against cost, the chosen family's curve, and the band in
+which its asymptote lies.
 
 Lives here: its layers. Not here: fitting (``isocost.curves``), which rows are shown (``facts``).
 """
@@ -23,20 +24,37 @@ MOST_CURVES = 10
 
 
 def scaling_chart(
-    points: pl.DataFrame, fits: pl.DataFrame, cost_axis: str, *, width: int | str = 420, height: int = 320, facet: bool = True
+    points: pl.DataFrame,
+    fits: pl.DataFrame,
+    cost_axis: str,
+    *,
+    width: int | str = 420,
+    height: int = 320,
+    facet: bool = True,
 ) -> alt.LayerChart | alt.FacetChart:
     """``scaling_specification`` as an Altair chart."""
-    return drawing.as_chart(scaling_specification(points, fits, cost_axis, width=width, height=height, facet=facet))
+    return drawing.as_chart(
+        scaling_specification(points, fits, cost_axis, width=width, height=height, facet=facet)
+    )
 
 
 def scaling_specification(
-    points: pl.DataFrame, fits: pl.DataFrame, cost_axis: str, *, width: int | str = 420, height: int = 320, facet: bool = True
+    points: pl.DataFrame,
+    fits: pl.DataFrame,
+    cost_axis: str,
+    *,
+    width: int | str = 420,
+    height: int = 320,
+    facet: bool = True,
 ) -> Specification:
-    """Measured points with intervals, the fitted curve, and the band of its asymptote beyond the last point.
+    """Measured points with intervals, the fitted curve, and the band of its asymptote beyond the
+    last point.
 
     Args:
-        points: out_scaling_points of one cost axis with ``configuration``; measured and fitted ones.
-        fits: out_scaling_fits of the same curves, the chosen families; see ``decided`` for those that draw a band.
+        points: out_scaling_points of one cost axis with ``configuration``; measured and fitted
+            ones.
+        fits: out_scaling_fits of the same curves, the chosen families; see ``decided`` for those
+            that draw a band.
         cost_axis: the axis that ``cost`` counts.
         width: of one panel in pixels, or "container" (one panel only).
         height: of one panel in pixels.
@@ -49,9 +67,15 @@ def scaling_specification(
         IsocostError: there is no measured point to draw.
     """
     shown = drawing.drawable(points)
-    measured, fitted = (shown.filter(pl.col("point_kind") == kind) for kind in ("measured", "fitted"))
+    measured, fitted = (
+        shown.filter(pl.col("point_kind") == kind) for kind in ("measured", "fitted")
+    )
     if measured.is_empty():
-        raise IsocostError("there is no measured point to draw", where="out_scaling_points", remedy="Choose another cost axis")
+        raise IsocostError(
+            "there is no measured point to draw",
+            where="out_scaling_points",
+            remedy="Choose another cost axis",
+        )
     known = fits.filter(decided())
     domain = drawing.log_domain(measured["cost"], fitted["cost"])
     rows = _rows(measured, "point") + _rows(_joined(fitted), "curve") + _bands(known, domain[1])
@@ -62,16 +86,25 @@ def scaling_specification(
     if not facet:
         drawing.forget_panel(rows)
     specification = drawing.layered(rows, layers, width=width, height=height)
-    return drawing.panels(specification, "panel", sorted({row["panel"] for row in rows})) if facet else specification
+    return (
+        drawing.panels(specification, "panel", sorted({row["panel"] for row in rows}))
+        if facet
+        else specification
+    )
 
 
 def axes_shown(points: pl.DataFrame) -> dict[str, str]:
-    """The cost axis that each task's curves are drawn against: the first one that people meet and that a measured point of it is on.
+    """The cost axis that each task's curves are drawn against: the first one that people meet and
+    that a measured point of it is on.
 
     Args:
         points: out_scaling_points.
     """
-    drawn = points.filter((pl.col("point_kind") == "measured") & (pl.col("cost") > 0)).select("task", "cost_axis").unique()
+    drawn = (
+        points.filter((pl.col("point_kind") == "measured") & (pl.col("cost") > 0))
+        .select("task", "cost_axis")
+        .unique()
+    )
     order = labels.ordered_axes(drawn["cost_axis"].to_list())
     found: dict[str, str] = {}
     for task, axis in sorted(drawn.iter_rows(), key=lambda row: (row[0], order.index(row[1]))):
@@ -86,8 +119,11 @@ def on_axes(frame: pl.DataFrame, axes: Mapping[str, str]) -> pl.DataFrame:
     return frame.join(wanted, on=("task", "cost_axis"), how="semi", maintain_order="left")
 
 
-def curves_drawn(points: pl.DataFrame, fits: pl.DataFrame, axes: Mapping[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Points and chosen fits on each task's axis, of the configurations whose measured accuracy gets highest with a strategy.
+def curves_drawn(
+    points: pl.DataFrame, fits: pl.DataFrame, axes: Mapping[str, str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Points and chosen fits on each task's axis, of the configurations whose measured accuracy
+    gets highest with a strategy.
 
     Args:
         points: out_scaling_points with ``configuration``.
@@ -96,32 +132,62 @@ def curves_drawn(points: pl.DataFrame, fits: pl.DataFrame, axes: Mapping[str, st
     """
     key = ["task", "strategy", "configuration"]
     on_axis = on_axes(points, axes)
-    reached = on_axis.filter(pl.col("point_kind") == "measured").group_by(key).agg(pl.col("accuracy").max())
-    ranked = reached.sort("task", "strategy", "accuracy", "configuration", descending=[False, False, True, False], nulls_last=True)
+    reached = (
+        on_axis.filter(pl.col("point_kind") == "measured")
+        .group_by(key)
+        .agg(pl.col("accuracy").max())
+    )
+    ranked = reached.sort(
+        "task",
+        "strategy",
+        "accuracy",
+        "configuration",
+        descending=[False, False, True, False],
+        nulls_last=True,
+    )
     drawn = ranked.group_by("task", "strategy", maintain_order=True).head(MOST_CURVES)
     chosen = on_axes(fits.filter("is_chosen"), axes)
-    return on_axis.join(drawn, on=key, how="semi", maintain_order="left"), chosen.join(drawn, on=key, how="semi", maintain_order="left")
+    return on_axis.join(drawn, on=key, how="semi", maintain_order="left"), chosen.join(
+        drawn, on=key, how="semi", maintain_order="left"
+    )
 
 
 def decided() -> pl.Expr:
-    """Fits whose asymptote the data decided: fitted without hitting a bound, on a curve that rises."""
+    """Fits whose asymptote the data decided.
+
+    Fitted without hitting a bound, on a curve that rises.
+    """
     is_fitted = (pl.col("asymptote_kind") == "fitted") & pl.col("asymptote").is_not_null()
     return is_fitted & (pl.col("status") == "ok") & (pl.col("trend") == "rising")
 
 
 def _joined(fitted: pl.DataFrame) -> pl.DataFrame:
-    """The last point inside the data once more as the first one beyond, so that the dashed line begins where the solid one ends."""
+    """The last point inside the data once more as the first one beyond, so that the dashed line
+    begins where the solid one ends.
+    """
     inside = fitted.filter(~pl.col("is_extrapolated")).sort("cost")
-    ends = inside.unique("curve_id", keep="last", maintain_order=True).with_columns(is_extrapolated=pl.lit(True))
+    ends = inside.unique("curve_id", keep="last", maintain_order=True).with_columns(
+        is_extrapolated=pl.lit(True)
+    )
     return pl.concat([fitted, ends])
 
 
 def _rows(frame: pl.DataFrame, kind: str) -> list[dict[str, Any]]:
     rows = []
     needed = {*_SHARED, *_NUMBERS, "budget", "is_extrapolated"}
-    for row in frame.sort(*_SHARED, "cost").select(c for c in frame.columns if c in needed).iter_rows(named=True):
-        made = {"kind": kind, "configuration": row["configuration"], "panel": _panel(row["task"], row["strategy"])}
-        for number in _NUMBERS if kind == "point" else _NUMBERS[:2]:  # the interval of a fit is its asymptote's, in a band
+    for row in (
+        frame.sort(*_SHARED, "cost")
+        .select(c for c in frame.columns if c in needed)
+        .iter_rows(named=True)
+    ):
+        made = {
+            "kind": kind,
+            "configuration": row["configuration"],
+            "panel": _panel(row["task"], row["strategy"]),
+        }
+        for number in (
+            _NUMBERS if kind == "point" else _NUMBERS[:2]
+        ):  # the interval of a fit is its asymptote's, in a band
             made[number] = rounded(row[number])
         if kind == "point":
             made["label"] = labels.outcome(row["strategy"], row["budget"])
@@ -133,12 +199,21 @@ def _rows(frame: pl.DataFrame, kind: str) -> list[dict[str, Any]]:
 
 
 def _bands(fits: pl.DataFrame, right: float) -> list[dict[str, Any]]:
-    """From a curve's last measured cost to the right edge: the asymptote speaks of what lies beyond."""
+    """From a curve's last measured cost to the right edge.
+
+    The asymptote speaks of what lies beyond.
+    """
     rows = []
     for row in fits.sort(*_SHARED).iter_rows(named=True):
-        made = {"kind": "asymptote", "configuration": row["configuration"], "panel": _panel(row["task"], row["strategy"])}
+        made = {
+            "kind": "asymptote",
+            "configuration": row["configuration"],
+            "panel": _panel(row["task"], row["strategy"]),
+        }
         made |= {"left": rounded(row["cost_max"]), "right": right}
-        rows.append(made | {n: rounded(row[n]) for n in ("asymptote", "asymptote_low", "asymptote_high")})
+        rows.append(
+            made | {n: rounded(row[n]) for n in ("asymptote", "asymptote_low", "asymptote_high")}
+        )
     return rows
 
 
@@ -150,17 +225,26 @@ def _panel(task: str, strategy: str) -> str:
 def _colour(measured: pl.DataFrame, facet: bool) -> Specification:
     names = sorted(set(measured["configuration"].to_list()))
     scale = {"domain": names, "range": [theme.colour(place) for place in range(len(names))]}
-    return name("configuration", scale=scale, title=None, legend=drawing.legend(names, is_panel=facet))
+    return name(
+        "configuration", scale=scale, title=None, legend=drawing.legend(names, is_panel=facet)
+    )
 
 
 def _asymptote_layers(x: Specification, colour: Specification) -> list[Specification]:
-    across = {"x": quantity("left", scale=x["scale"], axis=x["axis"]), "x2": {"field": "right"}, "color": colour}
-    both = "datum.kind == 'asymptote' && isValid(datum.asymptote_low) && isValid(datum.asymptote_high)"
+    across = {
+        "x": quantity("left", scale=x["scale"], axis=x["axis"]),
+        "x2": {"field": "right"},
+        "color": colour,
+    }
+    both = (
+        "datum.kind == 'asymptote' && isValid(datum.asymptote_low) && isValid(datum.asymptote_high)"
+    )
     return [
         {
             "transform": where(both),
             "mark": {"type": "rect", "opacity": 0.14, "clip": True},
-            "encoding": across | {"y": quantity("asymptote_low"), "y2": {"field": "asymptote_high"}},
+            "encoding": across
+            | {"y": quantity("asymptote_low"), "y2": {"field": "asymptote_high"}},
         },
         {
             "transform": where("datum.kind == 'asymptote'"),
@@ -170,19 +254,29 @@ def _asymptote_layers(x: Specification, colour: Specification) -> list[Specifica
     ]
 
 
-def _curve_layers(x: Specification, y: Specification, colour: Specification, cost_axis: str) -> list[Specification]:
+def _curve_layers(
+    x: Specification, y: Specification, colour: Specification, cost_axis: str
+) -> list[Specification]:
     placed = {"x": x, "y": y, "color": colour}
     told = drawing.outcome_tooltip(cost_axis)
     line = {"type": "line", "strokeWidth": 2, "clip": True}
     interval = placed | {"y": quantity("accuracy_low"), "y2": {"field": "accuracy_high"}}
     return [
-        {"transform": where("datum.kind == 'curve' && !datum.is_extrapolated"), "mark": line, "encoding": placed},
+        {
+            "transform": where("datum.kind == 'curve' && !datum.is_extrapolated"),
+            "mark": line,
+            "encoding": placed,
+        },
         {
             "transform": where("datum.kind == 'curve' && datum.is_extrapolated"),
             "mark": line | {"strokeDash": [5, 4]},
             "encoding": placed,
         },
-        {"transform": where("datum.kind == 'point'"), "mark": {"type": "rule", "strokeWidth": 1.4, "opacity": 0.55}, "encoding": interval},
+        {
+            "transform": where("datum.kind == 'point'"),
+            "mark": {"type": "rule", "strokeWidth": 1.4, "opacity": 0.55},
+            "encoding": interval,
+        },
         {
             "transform": where("datum.kind == 'point'"),
             "mark": {"type": "point", "filled": True, "size": 64, "opacity": 1, "strokeWidth": 0},

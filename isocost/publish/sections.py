@@ -1,6 +1,7 @@
 """The sections of the report, each from the gathered facts to HTML.
 
-Lives here: headline, frontier, curves, accounting, unknowns, provenance. Not here: the page around them (``report``).
+Lives here: headline, frontier, curves, accounting, unknowns, provenance. Not here: the page around
+them (``report``).
 """
 
 from __future__ import annotations
@@ -23,21 +24,39 @@ _KINDS = {"oracle": ", needs a perfect verifier", "metric": ", no way to answer"
 READING = (
     (
         "Frontier",
-        "No other configuration costs no more and is at least as accurate. The staircase is what each budget buys at best.",
+        (
+            "No other configuration costs no more and is at least as accurate. The staircase is"
+            " what each budget buys at best."
+        ),
     ),
     (
         "Probability",
-        "The share of bootstrap draws of problems in which a configuration stays on the frontier: large, dark marks are safe choices.",
+        (
+            "The share of bootstrap draws of problems in which a configuration stays on the"
+            " frontier: large, dark marks are safe choices."
+        ),
     ),
-    ("Interval", "Where the accuracy on new problems of the same kind plausibly lies; it says nothing about other tasks."),
+    (
+        "Interval",
+        (
+            "Where the accuracy on new problems of the same kind plausibly lies; it says nothing"
+            " about other tasks."
+        ),
+    ),
     (
         "Perfect verifier",
-        "The dotted staircase is what could be reached if somebody always picked a right sample where there is one: a bound, not a choice.",
+        (
+            "The dotted staircase is what could be reached if somebody always picked a right sample"
+            " where there is one: a bound, not a choice."
+        ),
     ),
     (
         "Knee",
-        "The step at which the frontier bends most, against the logarithm of the cost. It describes a shape and is no advice: whether the "
-        "accuracy beyond it is worth its cost depends on what an error costs.",
+        (
+            "The step at which the frontier bends most, against the logarithm of the cost. It"
+            " describes a shape and is no advice: whether the accuracy beyond it is worth its cost"
+            " depends on what an error costs."
+        ),
     ),
 )
 
@@ -50,16 +69,21 @@ def header(facts: Facts) -> str:
     if summary.height:
         models = summary["model_variant"].n_unique()
         line = (
-            f"{labels.many(len(tasks), 'task')}, {labels.many(summary.height, 'measured configuration')} of "
-            f"{labels.many(models, 'model')}, "
-            f"{labels.count(int(summary['samples_valid'].sum()))} valid samples, "
-            f"{sentences.generated_tokens(facts)}. "
-            "Every strategy below is replayed from these samples."
+            f"{labels.many(len(tasks), 'task')},"
+            f" {labels.many(summary.height, 'measured configuration')} of"
+            f" {labels.many(models, 'model')}, {labels.count(int(summary['samples_valid'].sum()))}"
+            f" valid samples, {sentences.generated_tokens(facts)}. Every strategy below is replayed"
+            " from these samples."
         )
     title = html.tag("h1", "What accuracy does a unit of inference compute buy?")
     told = (sentences.unfinished(facts) if facts.missing else "", sentences.cut_off(facts))
-    notices = "".join(html.element("p", html.breakable(text), class_="notice") for text in told if text)
-    return f"<header class=page><div class=mark>Isocost</div>{title}{html.tag('p', line, class_='lede')}{notices}</header>"
+    notices = "".join(
+        html.element("p", html.breakable(text), class_="notice") for text in told if text
+    )
+    return (
+        "<header class=page><div"
+        f" class=mark>Isocost</div>{title}{html.tag('p', line, class_='lede')}{notices}</header>"
+    )
 
 
 def cards(facts: Facts) -> str:
@@ -71,7 +95,9 @@ def cards(facts: Facts) -> str:
         if said is None:
             continue
         figure = f"<p class=figure>{said.accuracy}<small>{said.interval}</small></p>"
-        texts = html.element("p", html.breakable(said.best)) + html.element("p", html.breakable(said.knee))
+        texts = html.element("p", html.breakable(said.best)) + html.element(
+            "p", html.breakable(said.knee)
+        )
         texts += html.tag("p", said.doubt, class_="aside")
         title = html.element("h3", html.breakable(labels.task_words(task)))
         made.append(html.element("section", title + figure + texts, class_="card"))
@@ -80,19 +106,35 @@ def cards(facts: Facts) -> str:
 
 def frontier(facts: Facts) -> str:
     """A chart and a table a task; the table of each cost axis is there, the script shows one."""
-    parts = [html.tag("h2", "The frontier"), _selector("cost-axis", "Cost axis", {a: labels.axis_label(a).title for a in facts.axes})]
+    parts = [
+        html.tag("h2", "The frontier"),
+        _selector("cost-axis", "Cost axis", {a: labels.axis_label(a).title for a in facts.axes}),
+    ]
     for place, task in enumerate(facts.tasks):
         if not facts.frontier.filter(pl.col("task") == task).height:
             continue
         figure = _figure(
-            f"frontier-{place}", f"Frontier, {labels.task_words(task)}: accuracy against cost; its steps are in the table below"
+            f"frontier-{place}",
+            f"Frontier, {labels.task_words(task)}: accuracy against cost; its steps are in the"
+            " table below",
         )
-        over = html.element("p", html.breakable(sentences.over_tasks(facts, task)), class_="hint") if is_mean(task) else ""
+        over = (
+            html.element("p", html.breakable(sentences.over_tasks(facts, task)), class_="hint")
+            if is_mean(task)
+            else ""
+        )
         tables = "".join(_frontier_block(facts, task, axis) for axis in facts.axes)
-        parts.append(f"<div class=panel>{html.tag('h3', labels.task_words(task))}{over}{figure}{tables}</div>")
-    parts += [html.tag("p", text, class_="hint") for text in (sentences.without_mean(facts),) if text]
+        parts.append(
+            "<div"
+            f" class=panel>{html.tag('h3', labels.task_words(task))}{over}{figure}{tables}</div>"
+        )
+    parts += [
+        html.tag("p", text, class_="hint") for text in (sentences.without_mean(facts),) if text
+    ]
     parts.append(lacking(facts))
-    parts.append("<details><summary>How to read this</summary>" + html.definitions(READING) + "</details>")
+    parts.append(
+        "<details><summary>How to read this</summary>" + html.definitions(READING) + "</details>"
+    )
     return "".join(parts)
 
 
@@ -107,8 +149,15 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
     hidden = {} if axis == facts.first_axis else {"hidden": ""}
     if rows.is_empty():
         known = facts.axis_of(task)
-        text = f"Nothing is known of {labels.axis_label(axis).short} for {'all of these tasks' if is_mean(task) else 'this task'}"
-        text += f"; choose another cost axis, such as {labels.axis_label(known).short}." if known else "."
+        text = (
+            f"Nothing is known of {labels.axis_label(axis).short} for"
+            f" {'all of these tasks' if is_mean(task) else 'this task'}"
+        )
+        text += (
+            f"; choose another cost axis, such as {labels.axis_label(known).short}."
+            if known
+            else "."
+        )
         return html.element("div", html.tag("p", text, class_="hint"), data_axis=axis, **hidden)
     steps = rows.filter("is_on_frontier").sort("cost")
     columns = (labels.axis_label(axis).heading, "Accuracy", "Interval")
@@ -123,17 +172,22 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
                 number(labels.amount(row["cost"], axis)),
                 number(labels.percent(row["accuracy"])),
                 number(labels.interval(row["accuracy_low"], row["accuracy_high"])),
-                Cell(labels.probability(row["frontier_probability"]), markup=html.share_bar(row["frontier_probability"])),
+                Cell(
+                    labels.probability(row["frontier_probability"]),
+                    markup=html.share_bar(row["frontier_probability"]),
+                ),
             )
         )
     first = rows.row(0, named=True)
     note = (
-        f"{steps.height} of {rows.height} distinct configurations. {labels.percent(first['confidence'], 0)} intervals; probabilities from "
-        f"{labels.count(first['draws'])} bootstrap draws over {labels.many(first['n_problems'], 'problem')}."
+        f"{steps.height} of {rows.height} distinct configurations."
+        f" {labels.percent(first['confidence'], 0)} intervals; probabilities from"
+        f" {labels.count(first['draws'])} bootstrap draws over"
+        f" {labels.many(first['n_problems'], 'problem')}."
     )
-    inner = html.table(head, body, name=f"Frontier, {labels.task_words(task)}", marked=frozenset(knees)) + html.tag(
-        "p", note + _left_out(facts, task, axis), class_="hint"
-    )
+    inner = html.table(
+        head, body, name=f"Frontier, {labels.task_words(task)}", marked=frozenset(knees)
+    ) + html.tag("p", note + _left_out(facts, task, axis), class_="hint")
     return html.element("div", inner, data_axis=axis, **hidden)
 
 
@@ -145,9 +199,13 @@ def _left_out(facts: Facts, task: str, axis: str) -> str:
     reasons = {
         "n_excluded_unknown_cost": "cost unknown",
         "n_excluded_unknown_accuracy": "accuracy undefined",
-        "n_excluded_other_problems": "not measured in all of these tasks" if is_mean(task) else "judged on other problems",
+        "n_excluded_other_problems": (
+            "not measured in all of these tasks" if is_mean(task) else "judged on other problems"
+        ),
     }
-    told = [f"{labels.count(given[name])} ({words})" for name, words in reasons.items() if given[name]]
+    told = [
+        f"{labels.count(given[name])} ({words})" for name, words in reasons.items() if given[name]
+    ]
     return f" Left out: {', '.join(told)}." if told else ""
 
 
@@ -161,11 +219,15 @@ def curves(facts: Facts) -> str:
         html.tag("h2", "Where more samples stop paying"),
         html.tag(
             "p",
-            "Dots are measured, lines are the family that predicted held-out budgets best, dashed where extrapolated; the band beyond "
-            "the last dot is where its asymptote lies.",
+            "Dots are measured, lines are the family that predicted held-out budgets best, dashed"
+            " where extrapolated; the band beyond the last dot is where its asymptote lies.",
             class_="hint",
         ),
-        _selector("strategy", "Strategy", {s: labels.strategy_words(s) + _kind(facts, s) for s in facts.curve_strategies}),
+        _selector(
+            "strategy",
+            "Strategy",
+            {s: labels.strategy_words(s) + _kind(facts, s) for s in facts.curve_strategies},
+        ),
         "<div class=charts>",
     ]
     for place, task in enumerate(facts.tasks):
@@ -174,13 +236,20 @@ def curves(facts: Facts) -> str:
             parts.append(_figure(f"curves-{place}", label, html.tag("h3", labels.task_words(task))))
     parts.append("</div>")
     if points.height < on_axes(facts.scaling_points, axes).height:
-        told = f"Shown are {MOST_CURVES} configurations a task and strategy, those that get furthest; all are in out_scaling_fits."
+        told = (
+            f"Shown are {MOST_CURVES} configurations a task and strategy, those that get furthest;"
+            " all are in out_scaling_fits."
+        )
         parts.append(html.tag("p", told, class_="hint"))
     drawn = set(points["strategy"])
     for strategy in facts.curve_strategies:
         hidden = {} if strategy == facts.curve_strategies[0] else {"hidden": ""}
         rows = chosen.filter(pl.col("strategy") == strategy).sort("task", "configuration")
-        why = "No family could be fitted to these curves." if strategy in drawn else "No curve against the costs drawn here."
+        why = (
+            "No family could be fitted to these curves."
+            if strategy in drawn
+            else "No curve against the costs drawn here."
+        )
         parts.append(html.element("div", _asymptotes(rows, why), data_strategy=strategy, **hidden))
     parts.append(_other_axes(axes))
     return "".join(parts)
@@ -191,8 +260,14 @@ def _other_axes(axes: dict[str, str]) -> str:
     usual = labels.ordered_axes(list(axes.values()))[0]
     parts = []
     for axis in labels.ordered_axes(list(axes.values()))[1:]:
-        tasks = ", ".join(labels.task_words(task) for task in labels.ordered_tasks([task for task, own in axes.items() if own == axis]))
-        parts.append(f"{labels.axis_label(axis).heading} instead of {labels.axis_label(usual).short}, which nothing is known of: {tasks}.")
+        tasks = ", ".join(
+            labels.task_words(task)
+            for task in labels.ordered_tasks([task for task, own in axes.items() if own == axis])
+        )
+        parts.append(
+            f"{labels.axis_label(axis).heading} instead of {labels.axis_label(usual).short}, which"
+            f" nothing is known of: {tasks}."
+        )
     return html.element("p", html.breakable(" ".join(parts)), class_="hint") if parts else ""
 
 
@@ -201,7 +276,16 @@ def _kind(facts: Facts, strategy: str) -> str:
 
 
 def _asymptotes(rows: pl.DataFrame, without: str) -> str:
-    head = ["Task", "Configuration", number("Gain"), number("Interval"), "Trend", "Family", number("Asymptote"), number("Interval")]
+    head = [
+        "Task",
+        "Configuration",
+        number("Gain"),
+        number("Interval"),
+        "Trend",
+        "Family",
+        number("Asymptote"),
+        number("Interval"),
+    ]
     body = []
     for row in rows.with_columns(is_decided=decided()).iter_rows(named=True):
         fitted = row["is_decided"]
@@ -214,14 +298,16 @@ def _asymptotes(rows: pl.DataFrame, without: str) -> str:
                 row["trend"],
                 row["family"].replace("_", " "),
                 number(labels.percent(row["asymptote"]) if fitted else "–"),
-                number(labels.interval(row["asymptote_low"], row["asymptote_high"]) if fitted else "–"),
+                number(
+                    labels.interval(row["asymptote_low"], row["asymptote_high"]) if fitted else "–"
+                ),
             )
         )
     if not body:
         return html.tag("p", without, class_="hint")
     note = (
-        "Gain: percentage points from the smallest to the largest measured budget. An asymptote is given where accuracy rises and the "
-        "data decide it."
+        "Gain: percentage points from the smallest to the largest measured budget. An asymptote is"
+        " given where accuracy rises and the data decide it."
     )
     return html.table(head, body, name="Asymptotes") + html.tag("p", note, class_="hint")
 
@@ -230,11 +316,21 @@ def accounting(facts: Facts) -> str:
     """What was generated, what counts, what does not and why."""
     if facts.summary.is_empty():
         return ""
-    head = ["Task", "Configuration", *(number(n) for n in ("Problems", "Samples", "Valid", "Truncated", "No answer", "Tokens a sample"))]
+    head = [
+        "Task",
+        "Configuration",
+        *(
+            number(n)
+            for n in ("Problems", "Samples", "Valid", "Truncated", "No answer", "Tokens a sample")
+        ),
+    ]
     head.append("Left out because of")
     body = []
     for row in facts.summary.iter_rows(named=True):
-        reasons = ", ".join(f"{code.replace('_', ' ')}: {labels.count(n)}" for code, n in json.loads(row["invalid_counts"]).items())
+        reasons = ", ".join(
+            f"{code.replace('_', ' ')}: {labels.count(n)}"
+            for code, n in json.loads(row["invalid_counts"]).items()
+        )
         body.append(
             (
                 html.long(row["task"]),
@@ -242,17 +338,26 @@ def accounting(facts: Facts) -> str:
                 number(labels.count(row["n_problems"])),
                 number(labels.count(row["samples_total"])),
                 number(labels.count(row["samples_valid"])),
-                Cell(labels.percent(row["truncated_ratio"]), is_number=True, is_problem=(row["truncated_ratio"] or 0) >= MUCH_TRUNCATED),
+                Cell(
+                    labels.percent(row["truncated_ratio"]),
+                    is_number=True,
+                    is_problem=(row["truncated_ratio"] or 0) >= MUCH_TRUNCATED,
+                ),
                 number(labels.percent(row["unanswered_ratio"])),
                 number(labels.number(row["output_tokens_per_sample"])),
                 html.long(reasons or "nothing"),
             )
         )
     note = (
-        "A truncated sample ran into its token budget: without an answer it counts as not correct, and it is never dropped. Left out are "
-        "samples that the engine or the verifier failed on, that nobody judged, or that stand in an imported source twice."
+        "A truncated sample ran into its token budget: without an answer it counts as not correct,"
+        " and it is never dropped. Left out are samples that the engine or the verifier failed on,"
+        " that nobody judged, or that stand in an imported source twice."
     )
-    return html.tag("h2", "What was counted") + html.table(head, body, name="What was counted") + html.tag("p", note, class_="hint")
+    return (
+        html.tag("h2", "What was counted")
+        + html.table(head, body, name="What was counted")
+        + html.tag("p", note, class_="hint")
+    )
 
 
 def unknowns(facts: Facts) -> str:
@@ -261,22 +366,45 @@ def unknowns(facts: Facts) -> str:
     summary = facts.summary
     if summary.height:
         missing = summary.filter(pl.col("samples_with_energy") < pl.col("samples_valid"))
-        reasons = Counter({reason or "no reason recorded": 0 for reason in missing["energy_unknown_reason"]})
+        reasons = Counter(
+            {reason or "no reason recorded": 0 for reason in missing["energy_unknown_reason"]}
+        )
         for row in missing.iter_rows(named=True):
-            reasons[row["energy_unknown_reason"] or "no reason recorded"] += row["samples_valid"] - row["samples_with_energy"]
-        lines += [("Energy", f"{labels.count(n)} samples: {reason.replace('_', ' ')}") for reason, n in reasons.items()]
+            reasons[row["energy_unknown_reason"] or "no reason recorded"] += (
+                row["samples_valid"] - row["samples_with_energy"]
+            )
+        lines += [
+            ("Energy", f"{labels.count(n)} samples: {reason.replace('_', ' ')}")
+            for reason, n in reasons.items()
+        ]
         without = summary.filter(pl.col("flops_per_sample").is_null()).height
         if without:
             lines.append(("FLOP", f"{labels.many(without, 'configuration')} without a model card"))
     for row in facts.frontiers.filter(pl.col("n_excluded_unknown_cost") > 0).iter_rows(named=True):
-        words = f"{labels.count(row['n_excluded_unknown_cost'])} of {labels.count(row['n_outcomes'])} outcomes have no known cost"
-        lines.append((f"{labels.axis_label(row['cost_axis']).heading}, {labels.task_words(row['task'])}", words))
+        words = (
+            f"{labels.count(row['n_excluded_unknown_cost'])} of {labels.count(row['n_outcomes'])}"
+            " outcomes have no known cost"
+        )
+        lines.append(
+            (
+                f"{labels.axis_label(row['cost_axis']).heading}, {labels.task_words(row['task'])}",
+                words,
+            )
+        )
     return html.tag("h2", "What is unknown") + html.definitions(lines) if lines else ""
 
 
 def provenance(facts: Facts) -> str:
     """Which runs and which code the numbers come from."""
-    head = ["Session or import", "Engine", "Device", "Isocost", "Started (UTC)", number("Samples"), "State"]
+    head = [
+        "Session or import",
+        "Engine",
+        "Device",
+        "Isocost",
+        "Started (UTC)",
+        number("Samples"),
+        "State",
+    ]
     body = []
     for row in facts.sessions.sort("session_id", "attempt").iter_rows(named=True):
         state = "valid" if row["is_valid"] else ", ".join(row["invalid_reasons"]).replace("_", " ")
@@ -291,16 +419,32 @@ def provenance(facts: Facts) -> str:
                 html.long(state),
             )
         )
-    table = html.table(head, body, name="Where it comes from") if body else html.tag("p", "No session is on record.", class_="hint")
-    text = f"Written by Isocost {isocost.__version__}. The same tables lie beside this page in warehouse.duckdb and as Parquet in exports/."
-    return html.tag("h2", "Where it comes from") + table + f"<footer class=page>{html.escape(text)}</footer>"
+    table = (
+        html.table(head, body, name="Where it comes from")
+        if body
+        else html.tag("p", "No session is on record.", class_="hint")
+    )
+    text = (
+        f"Written by Isocost {isocost.__version__}. The same tables lie beside this page in"
+        " warehouse.duckdb and as Parquet in exports/."
+    )
+    return (
+        html.tag("h2", "Where it comes from")
+        + table
+        + f"<footer class=page>{html.escape(text)}</footer>"
+    )
 
 
 def _session_words(row: dict[str, Any]) -> str:
-    """A session by its readable key; an import, whose key is a hash and which has no engine, by its format and its one model, too."""
+    """A session by its readable key.
+
+    An import, whose key is a hash and which has no engine, by its format and its one model, too.
+    """
     if row["engine"] is not None:
         return f"{row['session_id']}, attempt {row['attempt']}"
-    return " · ".join(str(part) for part in (row["source"], row["model_variant"], row["session_id"]) if part)
+    return " · ".join(
+        str(part) for part in (row["source"], row["model_variant"], row["session_id"]) if part
+    )
 
 
 def _figure(name: str, label: str, before: str = "") -> str:
@@ -316,8 +460,12 @@ def _selector(name: str, label: str, options: dict[str, str]) -> str:
         style = {}
     inner = "".join(html.tag("option", text, value=value) for value, text in options.items())
     select = html.element("select", inner, id=name)
-    return html.element("div", html.tag("label", label, for_=name) + select, class_="toolbar", **style)
+    return html.element(
+        "div", html.tag("label", label, for_=name) + select, class_="toolbar", **style
+    )
 
 
 def _moment(unix_s: float | None) -> str:
-    return "–" if unix_s is None else datetime.fromtimestamp(unix_s, tz=UTC).strftime("%Y-%m-%d %H:%M")
+    return (
+        "–" if unix_s is None else datetime.fromtimestamp(unix_s, tz=UTC).strftime("%Y-%m-%d %H:%M")
+    )

@@ -1,4 +1,5 @@
-"""What the frontier says in words: the headline of the report, computed from the rows it stands above.
+"""What the frontier says in words: the headline of the report, computed from the rows it stands
+above.
 
 Lives here: one short text a task. Not here: HTML (``report``) and numbers that are not in a table.
 """
@@ -12,6 +13,7 @@ import polars as pl
 
 from isocost.publish import labels
 from isocost.publish.facts import MUCH_TRUNCATED, Facts
+from isocost.publish.points_shown import RIVAL
 from isocost.schema.tables.frontiers import MACRO_TASK, is_mean
 
 _MOST_NAMED = 4
@@ -46,7 +48,10 @@ def headline(facts: Facts, task: str, axis: str) -> Headline | None:
         return None
     top = frontier.row(-1, named=True)
     sure = labels.probability(top["frontier_probability"])
-    best = f"{name(top)} for {labels.amount_phrase(top['cost'], axis)}; it is on the frontier in {sure} of bootstrap draws."
+    best = (
+        f"{name(top)} for {labels.amount_phrase(top['cost'], axis)}; it is on the frontier in"
+        f" {sure} of bootstrap draws."
+    )
     return Headline(
         task=task,
         accuracy=labels.percent(top["accuracy"]),
@@ -61,8 +66,9 @@ def unfinished(facts: Facts) -> str:
     """How much of what was planned is not measured yet."""
     share = labels.percent(facts.missing / facts.planned, 0) if facts.planned else "some"
     return (
-        f"Not finished: {labels.count(facts.missing)} of {labels.count(facts.planned)} planned samples ({share}) are not banked yet. "
-        "What follows rests on the others; run the sweep again and it goes on where it stopped."
+        f"Not finished: {labels.count(facts.missing)} of {labels.count(facts.planned)} planned"
+        f" samples ({share}) are not banked yet. What follows rests on the others; run the sweep"
+        " again and it goes on where it stopped."
     )
 
 
@@ -73,19 +79,30 @@ def cut_off(facts: Facts) -> str:
         return ""
     worst = rows.head(_MOST_NAMED)
     named = "; ".join(
-        f"{row['configuration']} on {row['task']} {labels.percent(row['truncated_ratio'], 0)}" for row in worst.iter_rows(named=True)
+        f"{row['configuration']} on {row['task']} {labels.percent(row['truncated_ratio'], 0)}"
+        for row in worst.iter_rows(named=True)
     )
-    more = f" and {labels.count(rows.height - worst.height)} more" if rows.height > worst.height else ""
+    more = (
+        f" and {labels.count(rows.height - worst.height)} more"
+        if rows.height > worst.height
+        else ""
+    )
     return (
-        f"Cut off: in {labels.count(rows.height)} of {labels.many(facts.summary.height, 'configuration')} the token budget ended at least "
-        f"{labels.percent(MUCH_TRUNCATED, 0)} of the samples: {named}{more}. Their accuracy tells about that budget, not about what the "
-        "model can do with more tokens."
+        f"Cut off: in {labels.count(rows.height)} of"
+        f" {labels.many(facts.summary.height, 'configuration')} the token budget ended at least"
+        f" {labels.percent(MUCH_TRUNCATED, 0)} of the samples: {named}{more}. Their accuracy tells"
+        " about that budget, not about what the model can do with more tokens."
     )
 
 
 def _cut_short(facts: Facts, top: dict[str, Any]) -> str:
     rows = facts.truncated.filter(pl.col("point_id").is_in([top["point_id"]]))
-    return f" {labels.percent(rows['truncated_ratio'][0], 0)} of its samples were cut off by their token budget." if rows.height else ""
+    return (
+        f" {labels.percent(rows['truncated_ratio'][0], 0)} of its samples were cut off by their"
+        " token budget."
+        if rows.height
+        else ""
+    )
 
 
 def over_tasks(facts: Facts, mean: str) -> str:
@@ -103,16 +120,26 @@ def without_mean(facts: Facts) -> str:
 
 
 def _left_out(facts: Facts) -> str:
-    """The tasks that are not in the mean over the largest set, each with its reason; those with the same reason together."""
+    """The tasks that are not in the mean over the largest set, each with its reason.
+
+    Those with the same reason together.
+    """
     rows = facts.means.filter(pl.col("left_out_reason").is_not_null())
     by_reason: dict[str, list[str]] = {}
     for task, reason in rows.select("task", "left_out_reason").iter_rows():
         by_reason.setdefault(reason, []).append(task)
-    return f"Not in it: {'; '.join(f'{_listed(tasks)} ({reason})' for reason, tasks in by_reason.items())}." if by_reason else ""
+    return (
+        "Not in it:"
+        f" {'; '.join(f'{_listed(tasks)} ({reason})' for reason, tasks in by_reason.items())}."
+        if by_reason
+        else ""
+    )
 
 
 def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+    return (
+        words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+    )
 
 
 def without_frontier(facts: Facts) -> str:
@@ -124,12 +151,21 @@ def without_frontier(facts: Facts) -> str:
     reasons = (
         (
             [task for task in lacking if task not in unjudged],
-            "nothing there says how to choose an answer (verdicts without answers cannot be voted on). "
-            "Coverage, pass@k, is in out_strategy_outcomes.",
+            (
+                "nothing there says how to choose an answer (verdicts without answers cannot be"
+                " voted on). Coverage, pass@k, is in out_strategy_outcomes."
+            ),
         ),
-        ([task for task in lacking if task in unjudged], "no sample there has a verdict, so that accuracy is unknown."),
+        (
+            [task for task in lacking if task in unjudged],
+            "no sample there has a verdict, so that accuracy is unknown.",
+        ),
     )
-    return " ".join(f"No frontier for {', '.join(map(labels.task_words, tasks))}: {why}" for tasks, why in reasons if tasks)
+    return " ".join(
+        f"No frontier for {', '.join(map(labels.task_words, tasks))}: {why}"
+        for tasks, why in reasons
+        if tasks
+    )
 
 
 def generated_tokens(facts: Facts) -> str:
@@ -147,7 +183,10 @@ def name(row: dict[str, Any]) -> str:
 
 
 def marks_knee(row: dict[str, Any]) -> bool:
-    """Whether a table marks a step as the knee: not a single sample, beside which the mark reads as advice to draw no more."""
+    """Whether a table marks a step as the knee.
+
+    Not a single sample, beside which the mark reads as advice to draw no more.
+    """
     return bool(row["is_knee"]) and row["strategy"] != labels.ONE_SAMPLE
 
 
@@ -161,26 +200,45 @@ def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
         reason = row["knee_reason"][0] if row.height else None
         return f"No knee: {reason}." if reason else "The frontier has no knee."
     knee = knees.row(0, named=True)
-    at = f"{name(knee)} ({labels.percent(knee['accuracy'])} for {labels.amount_phrase(knee['cost'], axis)})"
+    at = (
+        f"{name(knee)} ({labels.percent(knee['accuracy'])} for"
+        f" {labels.amount_phrase(knee['cost'], axis)})"
+    )
     text = f"Bends most at {at}."
     if knee["strategy"] == labels.ONE_SAMPLE:
         text = f"Bends most at {at}, which does not say that one sample is enough."
     if knee["outcome_id"] != top["outcome_id"]:
         gained = top["accuracy"] - knee["accuracy"]
-        more = f"{labels.hundredfold(gained)} points" if gained >= 0.0005 else "less than 0.1 points"
-        text += f" From there to the top: {labels.number(top['cost'] / knee['cost'], 2)} times the cost, {more} more."
+        more = (
+            f"{labels.hundredfold(gained)} points" if gained >= 0.0005 else "less than 0.1 points"
+        )
+        text += (
+            f" From there to the top: {labels.number(top['cost'] / knee['cost'], 2)} times the"
+            f" cost, {more} more."
+        )
     return text
 
 
 def _doubt(rows: pl.DataFrame, frontier: pl.DataFrame, top: dict[str, Any]) -> str:
-    """Rivals that the data cannot tell from the frontier: said where at least one is likelier than not to belong there too."""
-    rivals = rows.filter(~pl.col("is_on_frontier") & (pl.col("frontier_probability") >= 0.25)).height
+    """Rivals that the data cannot tell from the frontier.
+
+    Said where at least one is likelier than not to belong there too.
+    """
+    rivals = rows.filter(
+        ~pl.col("is_on_frontier") & (pl.col("frontier_probability") >= RIVAL)
+    ).height
     shaky = frontier.filter(pl.col("frontier_probability") < 0.5).height
     parts = []
     if shaky:
-        parts.append(f"{shaky} of {frontier.height} steps of the frontier hold in fewer than half of the draws")
+        parts.append(
+            f"{shaky} of {frontier.height} steps of the frontier hold in fewer than half of the"
+            " draws"
+        )
     if rivals:
-        parts.append(f"{rivals} configuration{'s' if rivals > 1 else ''} beside it may belong there (probability of at least 25 %)")
+        parts.append(
+            f"{rivals} configuration{'s' if rivals > 1 else ''} beside it may belong there"
+            " (probability of at least 25 %)"
+        )
     text = "; ".join(parts)
     basis = f"Based on {labels.many(top['n_problems'], 'problem')}."
     return f"{text[:1].upper()}{text[1:]}. {basis}" if text else basis

@@ -1,7 +1,8 @@
 """Stored tables too large to hold, as batches of rows in the table's order.
 
-Lives here: when a table is streamed, and DuckDB's sort of its files within a budget, which spills to the disk. Not here: the writing of
-files (``isocost.schema.parquet``), the tables that fit (``Store.read``).
+Lives here: when a table is streamed, and DuckDB's sort of its files within a budget, which spills
+to the disk. Not here: the writing of files (``isocost.schema.parquet``), the tables that fit
+(``Store.read``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from isocost.store import Store
 
 # What joining, deduplicating and ordering in memory takes, as a multiple of the rows themselves.
 COPIES = 4
-# Bytes of a value in memory. What a Parquet file says of its size is after dictionaries, a tenth of it or less.
+# Bytes of a value in memory. What a Parquet file says of its size is after dictionaries, a tenth of
+# it or less.
 WIDTHS = {"string": 40, "json": 80}
 OF_LIST, OF_NUMBER = 80, 8
 
@@ -40,7 +42,10 @@ def is_large(store: Store, table_name: str, memory: int | None) -> bool:
             rows += pq.read_metadata(path).num_rows
         except (IsocostError, pa.ArrowException, OSError):
             return False
-    width = sum(OF_LIST if "[" in c.type else WIDTHS.get(c.type, OF_NUMBER) for c in table_of(table_name).columns)
+    width = sum(
+        OF_LIST if "[" in c.type else WIDTHS.get(c.type, OF_NUMBER)
+        for c in table_of(table_name).columns
+    )
     return rows * width * COPIES > memory
 
 
@@ -67,16 +72,24 @@ def batches(store: Store, table_name: str, memory: int) -> Iterator[pa.RecordBat
             for path in paths:
                 read_table(path, table_name)  # says which is damaged
             raise MachineError(
-                f"could not be put in order: {str(error).splitlines()[0]}", where=table_name, remedy="Free space or give more --memory"
+                f"could not be put in order: {str(error).splitlines()[0]}",
+                where=table_name,
+                remedy="Free space or give more --memory",
             ) from error
 
 
 @contextmanager
 def limited(beside: Path, memory: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB that takes no more than a budget and spills into a folder beside a path, which is gone at the end."""
+    """A DuckDB that takes no more than a budget and spills into a folder beside a path, which is
+    gone at the end.
+    """
     beside.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".spill-", dir=beside.parent, ignore_cleanup_errors=True) as spill:
-        connection = duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False})
+    with tempfile.TemporaryDirectory(
+        prefix=".spill-", dir=beside.parent, ignore_cleanup_errors=True
+    ) as spill:
+        connection = duckdb.connect(
+            ":memory:", config={"threads": 1, "autoinstall_known_extensions": False}
+        )
         try:
             limit(connection, memory, Path(spill))
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")

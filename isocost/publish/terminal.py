@@ -1,6 +1,7 @@
 """The table that a run ends with: the frontier of every task, and where to go on.
 
-Lives here: what is printed. Not here: which rows (``facts``) and how numbers are spelt (``labels``).
+Lives here: what is printed. Not here: which rows (``facts``) and how numbers are spelt
+(``labels``).
 """
 
 from __future__ import annotations
@@ -23,14 +24,21 @@ from isocost.store import Store
 UI = "make ui        then open http://127.0.0.1:3000"
 
 
-def show(store: Store, console: Console | None = None, *, cost_axis: str | None = None, sessions: Collection[str] = ()) -> None:
+def show(
+    store: Store,
+    console: Console | None = None,
+    *,
+    cost_axis: str | None = None,
+    sessions: Collection[str] = (),
+) -> None:
     """Prints the frontier of every task, the accounting of samples, and the three places to go.
 
     Args:
         store: the tables.
         console: where to print; standard output unless given.
         cost_axis: the axis to show; generated tokens unless given.
-        sessions: those that were run just now: only their tasks are shown, and means that they are in; the others are named.
+        sessions: those that were run just now: only their tasks are shown, and means that they are
+            in; the others are named.
     """
     console = console or Console()
     facts = facts_module.gather(store)
@@ -45,7 +53,11 @@ def show(store: Store, console: Console | None = None, *, cost_axis: str | None 
     if without := sentences.without_mean(facts):
         console.print(without, highlight=False, markup=False)
     if others:
-        console.print(f"In the report besides: {', '.join(map(labels.task_words, others))}.", highlight=False, markup=False)
+        console.print(
+            f"In the report besides: {', '.join(map(labels.task_words, others))}.",
+            highlight=False,
+            markup=False,
+        )
     if lacking := sentences.without_frontier(facts):
         console.print(lacking, highlight=False, markup=False)
     elif not facts.axes:
@@ -59,26 +71,50 @@ def show(store: Store, console: Console | None = None, *, cost_axis: str | None 
 
 
 def _chosen(facts: Facts, store: Store, sessions: Collection[str]) -> tuple[list[str], list[str]]:
-    """Tasks to show, and tasks that are there besides; all are shown where none of them was run just now."""
+    """Tasks to show, and tasks that are there besides.
+
+    All are shown where none of them was run just now.
+    """
     points = store.read("core_points", columns=["session_id", "task"])
     run = set(points.filter(pl.col("session_id").is_in(list(sessions)))["task"])
-    own = [task for task in facts.tasks if task in run or run & set(facts.tasks_of_mean(task) if is_mean(task) else ())]
-    return (own, [task for task in facts.tasks if task not in own]) if own else (list(facts.tasks), [])
+    own = [
+        task
+        for task in facts.tasks
+        if task in run or run & set(facts.tasks_of_mean(task) if is_mean(task) else ())
+    ]
+    return (
+        (own, [task for task in facts.tasks if task not in own]) if own else (list(facts.tasks), [])
+    )
 
 
 def frontier_table(facts: Facts, task: str, axis: str) -> Table:
-    """The frontier of one task, cheapest first: strategy and budget, cost, accuracy with interval, membership probability."""
+    """The frontier of one task, cheapest first.
+
+    Strategy and budget, cost, accuracy with interval, membership probability.
+    """
     rows = facts.frontier_of(task, axis)
     frontier = rows.filter("is_on_frontier")
-    title = f"[bold]{escape(labels.task_words(task))}[/]  [dim]accuracy against {labels.axis_label(axis).noun}[/]"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, caption_justify="left", caption=_caption(rows))
+    title = (
+        f"[bold]{escape(labels.task_words(task))}[/]  [dim]accuracy against"
+        f" {labels.axis_label(axis).noun}[/]"
+    )
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        pad_edge=False,
+        caption_justify="left",
+        caption=_caption(rows),
+    )
     table.add_column("configuration", overflow="fold")
     table.add_column(labels.axis_label(axis).column, justify="right", no_wrap=True)
     table.add_column("accuracy (interval)", justify="right", no_wrap=True)
     table.add_column("on frontier", justify="right", no_wrap=True)
     for row in frontier.iter_rows(named=True):
         name = escape(sentences.name(row))
-        spread = labels.interval(row["accuracy_low"], row["accuracy_high"]).removesuffix(f"{labels.NBSP}%")
+        spread = labels.interval(row["accuracy_low"], row["accuracy_high"]).removesuffix(
+            f"{labels.NBSP}%"
+        )
         table.add_row(
             f"[bold]{name} ◂{labels.NBSP}knee[/]" if sentences.marks_knee(row) else name,
             labels.amount(row["cost"], axis),
@@ -96,16 +132,27 @@ def accounting_line(facts: Facts) -> str:
     total, valid = (int(summary[c].sum()) for c in ("samples_total", "samples_valid"))
     cut = summary["samples_truncated"]
     truncated = "an unknown number" if cut.null_count() else labels.count(int(cut.sum()))
-    text = f"{labels.count(total)} samples banked ({sentences.generated_tokens(facts)}), {labels.count(valid)} valid, "
+    text = (
+        f"{labels.count(total)} samples banked ({sentences.generated_tokens(facts)}),"
+        f" {labels.count(valid)} valid, "
+    )
     text += f"{truncated} of these ended by their token budget"
-    return text + (f"; {labels.count(total - valid)} invalid, left out and counted." if total > valid else ".")
+    return text + (
+        f"; {labels.count(total - valid)} invalid, left out and counted." if total > valid else "."
+    )
 
 
 def _caption(rows: pl.DataFrame) -> str:
     first = rows.row(0, named=True)
     level = labels.percent(first["confidence"], 0)
-    text = f"{rows.filter('is_on_frontier').height} of {rows.height} configurations; {level} intervals and the probability of being on the "
-    return text + f"frontier from {first['draws']:,} bootstrap draws over {labels.many(first['n_problems'], 'problem')}"
+    text = (
+        f"{rows.filter('is_on_frontier').height} of {first['n_groups']} configurations; {level}"
+        " intervals and the probability of being "
+    )
+    return (
+        text + f"on the frontier from {first['draws']:,} bootstrap draws over"
+        f" {labels.many(first['n_problems'], 'problem')}"
+    )
 
 
 def _places(store: Store) -> Table:

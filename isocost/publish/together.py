@@ -1,9 +1,11 @@
-"""Exports, warehouse and report as one publication: all of them made beside what stands there, then put in its place.
+"""Exports, warehouse and report as one publication: all of them made beside what stands there, then
+put in its place.
 
-Lives here: the order of making and of putting in place. Not here: what each of them is (``exports``, ``warehouse``, ``report``).
+Lives here: the order of making and of putting in place. Not here: what each of them is
+(``exports``, ``warehouse``, ``report``).
 
-A full disk, a limit or a fault while they are made leaves the previous publication as it was, whole. What is left to do then is renaming,
-which needs no space.
+A full disk, a limit or a fault while they are made leaves the previous publication as it was,
+whole. What is left to do then is renaming, which needs no space.
 """
 
 from __future__ import annotations
@@ -41,14 +43,17 @@ class Publication:
 def publish(store: Store, *, memory: int | None = None) -> Publication:
     """Publishes all stored tables.
 
-    The exports read every table and hand it to the other two; Polars and DuckDB leave the interpreter free meanwhile.
+    The exports read every table and hand it to the other two; Polars and DuckDB leave the
+    interpreter free meanwhile.
 
     Args:
         store: the tables.
-        memory: bytes that all three may take together; ``$ISOCOST_MEMORY`` or half of what is free where None.
+        memory: bytes that all three may take together; ``$ISOCOST_MEMORY`` or half of what is free
+            where None.
 
     Raises:
-        IsocostError: one of the three cannot be made; nothing of what was published before has changed then.
+        IsocostError: one of the three cannot be made; nothing of what was published before has
+            changed then.
     """
     share = (chosen_budget() if memory is None else memory) // 3
     handover = Handover(store.stored_tables())
@@ -59,7 +64,7 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
         making = (
             pool.submit(stage_exports, store, handover, memory=share),
             pool.submit(stage_warehouse, store, handover, memory=share),
-            pool.submit(write_report, store, handover, page),
+            pool.submit(write_report, store, handover, page, memory=share),
         )
         made = []
         for future in making[:2]:
@@ -74,4 +79,8 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
         exported, built = exports.commit(), warehouse.commit()
         page.replace(store.report)
     tables = (store.exports / f"{name}.parquet" for name in exported.rows)
-    return Publication(built, exported, (store.warehouse, store.report, store.exports / DESCRIPTOR, *sorted(tables)))
+    return Publication(
+        built,
+        exported,
+        (store.warehouse, store.report, store.exports / DESCRIPTOR, *sorted(tables)),
+    )

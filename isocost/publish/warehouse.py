@@ -1,8 +1,10 @@
-"""The published DuckDB file: every core and out table with its dictionary, built beside the old file and swapped in.
+"""The published DuckDB file: every core and out table with its dictionary, built beside the old
+file and swapped in.
 
-Lives here: building of ``warehouse.duckdb`` from stored Parquet tables. Not here: the tables themselves and the SQL of views and
-macros (``sql/``). Nothing ever opens the published file for writing, so it can be read while sweeps run and while the next one is
-built: a reader that has it open keeps the file that it opened.
+Lives here: building of ``warehouse.duckdb`` from stored Parquet tables. Not here: the tables
+themselves and the SQL of views and macros (``sql/``). Nothing ever opens the published file for
+writing, so it can be read while sweeps run and while the next one is built: a reader that has it
+open keeps the file that it opened.
 """
 
 from __future__ import annotations
@@ -88,16 +90,20 @@ class WarehouseReport:
         return tuple(part for part in self.parts if part.problem)
 
 
-def build_warehouse(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> WarehouseReport:
+def build_warehouse(
+    store: Store, handover: Handover | None = None, *, memory: int | None = None
+) -> WarehouseReport:
     """Builds the warehouse from the stored tables and puts it in place of the old one.
 
-    Every core and out table is there, in key order, without rows where it was not built yet; one that cannot be read is left out
-    and told in the report and in the table ``_tables``. Besides: ``_columns`` (the data dictionary), ``_about``, and ``_checks`` with
-    the outcome of every SQL check over the very rows that are published.
+    Every core and out table is there, in key order, without rows where it was not built yet; one
+    that cannot be read is left out and told in the report and in the table ``_tables``. Besides:
+    ``_columns`` (the data dictionary), ``_about``, and ``_checks`` with the outcome of every SQL
+    check over the very rows that are published.
 
     Args:
         store: the tables; the file is ``store.warehouse``.
-        handover: from whom the tables come that are exported in the same run; they are read from the store without.
+        handover: from whom the tables come that are exported in the same run; they are read from
+            the store without.
         memory: bytes that DuckDB may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
 
     Returns:
@@ -130,7 +136,8 @@ class StagedWarehouse:
             IsocostError: the folder cannot be written.
         """
         try:
-            # A log left by a writer that was killed belongs to the old file; DuckDB would replay it into the new one.
+            # A log left by a writer that was killed belongs to the old file; DuckDB would replay it
+            # into the new one.
             self.target.with_name(f"{self.target.name}.wal").unlink(missing_ok=True)
             self.path.replace(self.target)
         except OSError as error:
@@ -146,21 +153,36 @@ class StagedWarehouse:
                 leftover.unlink(missing_ok=True)
 
 
-def stage_warehouse(store: Store, handover: Handover | None = None, *, memory: int | None = None) -> StagedWarehouse:
+def stage_warehouse(
+    store: Store, handover: Handover | None = None, *, memory: int | None = None
+) -> StagedWarehouse:
     """Builds the warehouse without putting it in place; see ``build_warehouse``."""
     target = store.warehouse
     staged = StagedWarehouse(target.with_name(f".{target.name}.{uuid4().hex}.tmp"), target, ())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_stale(target)
-        parts = _write(store, staged.path, handover or Handover(()), chosen_budget() if memory is None else memory)
+        parts = _write(
+            store,
+            staged.path,
+            handover or Handover(()),
+            chosen_budget() if memory is None else memory,
+        )
         staged = replace(staged, parts=parts)
         with staged.path.open("rb+") as handle:
             os.fsync(handle.fileno())
     except BaseException as error:
         staged.discard()
-        # DuckDB says of a write that failed what the moment was, not what the reason was: all but mistakes in SQL are of the disk.
-        if isinstance(error, OSError | duckdb.IOException | duckdb.FatalException | duckdb.InternalException | duckdb.TransactionException):
+        # DuckDB says of a write that failed what the moment was, not what the reason was: all but
+        # mistakes in SQL are of the disk.
+        if isinstance(
+            error,
+            OSError
+            | duckdb.IOException
+            | duckdb.FatalException
+            | duckdb.InternalException
+            | duckdb.TransactionException,
+        ):
             raise _unwritable(target, error) from error
         raise
     return staged
@@ -168,28 +190,43 @@ def stage_warehouse(store: Store, handover: Handover | None = None, *, memory: i
 
 def _unwritable(target: Path, error: BaseException) -> MachineError:
     said = " ".join(str(error).split())[:300]
-    remedy = "Free space or make the folder writable, then publish again; the warehouse that stood there before is intact"
+    remedy = (
+        "Free space or make the folder writable, then publish again; the warehouse that stood there"
+        " before is intact"
+    )
     return MachineError(f"could not be written: {said}", where=str(target), remedy=remedy)
 
 
 def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[Part, ...]:
-    # One thread and one insertion a table: the same rows in the same order whenever the inputs are the same.
+    # One thread and one insertion a table: the same rows in the same order whenever the inputs are
+    # the same.
     with limited(path, memory) as connection:
-        connection.execute(f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute(
+            f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')"
+        )
         connection.execute("USE warehouse")
         tables = {name: table for name, table in all_tables().items() if table.layer != "raw"}
-        connection.execute("BEGIN")  # once for all: a comment on every column is a thousand statements
+        connection.execute(
+            "BEGIN"
+        )  # once for all: a comment on every column is a thousand statements
         for table in tables.values():
             _create(connection, table)
         connection.execute("COMMIT")
-        # Each by itself: what is inserted is compressed when it is committed, while the next table is still on its way.
-        filled = {name: _fill(connection, store, tables[name], handover, memory) for name in in_order(tables)}
+        # Each by itself: what is inserted is compressed when it is committed, while the next table
+        # is still on its way.
+        filled = {
+            name: _fill(connection, store, tables[name], handover, memory)
+            for name in in_order(tables)
+        }
         parts = [filled[name] for name in tables]
         parts += [_statement(connection, file, "macro") for file in sql.macro_files()]
         parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
         _describe(connection, list(tables.values()), parts)
         _insert(connection, "_checks", _checks(connection, parts))
-        connection.execute("COMMENT ON TABLE _checks IS 'Every SQL check with its outcome when the warehouse was built.'")
+        connection.execute(
+            "COMMENT ON TABLE _checks IS 'Every SQL check with its outcome when the warehouse was"
+            " built.'"
+        )
         connection.execute("USE memory")
         connection.execute("DETACH warehouse")
     return tuple(parts)
@@ -201,11 +238,22 @@ def _create(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     connection.execute(f'COMMENT ON TABLE "{table.name}" IS {_literal(comment)}')
     for column in table.columns:
         unit = f" Unit: {column.unit}." if column.unit else ""
-        connection.execute(f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS {_literal(describe_column(column) + unit)}')
+        connection.execute(
+            f'COMMENT ON COLUMN "{table.name}"."{column.name}" IS'
+            f" {_literal(describe_column(column) + unit)}"
+        )
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, handover: Handover, memory: int) -> Part:
-    """Inserts a table's rows from its export of this run, which is one file in order, or else from the store."""
+def _fill(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    table: Table,
+    handover: Handover,
+    memory: int,
+) -> Part:
+    """Inserts a table's rows from its export of this run, which is one file in order, or else from
+    the store.
+    """
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     exported = handover.file(table.name)
     if exported is not None:
@@ -221,22 +269,31 @@ def _fill(connection: duckdb.DuckDBPyConnection, store: Store, table: Table, han
             return Part(table.name, "table", problem=str(error))
         connection.register("incoming", frame)
         incoming = "incoming"
-    inserted = connection.execute(f'INSERT INTO "{table.name}" SELECT {names} FROM {incoming}').fetchone()
+    inserted = connection.execute(
+        f'INSERT INTO "{table.name}" SELECT {names} FROM {incoming}'
+    ).fetchone()
     connection.unregister("incoming")
     return Part(table.name, "table", rows=int(inserted[0]) if inserted else 0)
 
 
 def _checks(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> pl.DataFrame:
-    """Runs every SQL check over the tables that were just filled: one row a check, in the columns of ``CHECKS_SCHEMA``.
+    """Runs every SQL check over the tables that were just filled: one row a check, in the columns
+    of ``CHECKS_SCHEMA``.
 
-    A check that cannot run, because a table that it reads is damaged, has neither passed nor failed: NULL, and says why in ``problem``.
+    A check that cannot run, because a table that it reads is damaged, has neither passed nor
+    failed: NULL, and says why in ``problem``.
     """
-    sql.note_files(connection, [(part.name, "", part.problem) for part in parts if part.kind == "table" and part.problem])
+    sql.note_files(
+        connection,
+        [(part.name, "", part.problem) for part in parts if part.kind == "table" and part.problem],
+    )
     rows = [_checked(connection, path) for path in sql.sql_files("checks")]
     return pl.DataFrame(rows, schema=CHECKS_SCHEMA, orient="row").sort("table_name", "check_name")
 
 
-def _checked(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str | bool | int | None, ...]:
+def _checked(
+    connection: duckdb.DuckDBPyConnection, path: Path
+) -> tuple[str | bool | int | None, ...]:
     table_name, check_name = path.stem.split("__", 1)
     try:
         failing = sql.run_file(connection, path).height
@@ -256,7 +313,9 @@ def _statement(connection: duckdb.DuckDBPyConnection, path: Path, kind: str) -> 
     return Part(path.stem, kind)
 
 
-def _describe(connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], parts: Sequence[Part]) -> None:
+def _describe(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], parts: Sequence[Part]
+) -> None:
     by_name = {part.name: part for part in parts if part.kind == "table"}
     rows = [
         {
@@ -282,17 +341,30 @@ def _describe(connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], pa
         "problem": pl.String,
     }
     _insert(connection, "_tables", pl.DataFrame(rows, schema=types))
-    connection.execute("COMMENT ON TABLE _tables IS 'Every table: what a row is, what to know before using it, why it is missing.'")
+    connection.execute(
+        "COMMENT ON TABLE _tables IS 'Every table: what a row is, what to know before using it, why"
+        " it is missing.'"
+    )
     _insert(connection, "_columns", dictionary(tables))
     connection.execute("COMMENT ON TABLE _columns IS 'Every column: type, unit, meaning.'")
     about = {"isocost_version": isocost.__version__, "storage_version": STORAGE_VERSION}
-    _insert(connection, "_about", pl.DataFrame({"name": list(about), "value": list(about.values())}))
+    _insert(
+        connection, "_about", pl.DataFrame({"name": list(about), "value": list(about.values())})
+    )
 
 
 def dictionary(tables: Sequence[Table]) -> pl.DataFrame:
     """The data dictionary of some tables as rows: one a column."""
     rows = [
-        (table.name, place, column.name, duckdb_type(column), column.unit or None, not table.required(column.name), describe_column(column))
+        (
+            table.name,
+            place,
+            column.name,
+            duckdb_type(column),
+            column.unit or None,
+            not table.required(column.name),
+            describe_column(column),
+        )
         for table in tables
         for place, column in enumerate(table.columns, start=1)
     ]

@@ -1,7 +1,7 @@
 """The data dictionary, written from the definitions.
 
-``python -m isocost.schema.dictionary docs/data-dictionary.md`` writes the page; a test fails when the page in the repository
-differs from what is written here.
+``python -m isocost.schema.dictionary docs/data-dictionary.md`` writes the page; a test fails when
+the page in the repository differs from what is written here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from isocost.schema.types import duckdb_type
 
 _LAYER_TEXT = {
     "raw": "As measured or imported: append-only, never changed.",
-    "core": "Graded, joined and judged: one meaning a column, validity on the row, nothing dropped.",
+    "core": (
+        "Graded, joined and judged: one meaning a column, validity on the row, nothing dropped."
+    ),
     "out": "Derived from core and rebuilt whole: what people read.",
 }
 
@@ -35,7 +37,10 @@ def render() -> str:
     lines = [
         "# Data dictionary",
         "",
-        "Generated from `isocost/schema/tables` by `make dictionary`; do not edit. Unknown is NULL, never 0, -1 or NaN.",
+        (
+            "Generated from `isocost/schema/tables` by `make dictionary`; do not edit. Unknown is"
+            " NULL, never 0, -1 or NaN."
+        ),
         "",
     ]
     layer = ""
@@ -48,15 +53,24 @@ def render() -> str:
 
 
 def _table_lines(table: Table) -> list[str]:
-    lines = [f"### {table.name}", "", f"One row: {table.grain.rstrip('.')}. Keys: {', '.join(f'`{k}`' for k in table.keys)}."]
-    lines[-1] += f" Sorted by {', '.join(f'`{k}`' for k in table.sort_order)}. Schema version {table.schema_version}."
+    lines = [
+        f"### {table.name}",
+        "",
+        f"One row: {table.grain.rstrip('.')}. Keys: {', '.join(f'`{k}`' for k in table.keys)}.",
+    ]
+    lines[-1] += (
+        f" Sorted by {', '.join(f'`{k}`' for k in table.sort_order)}. Schema version"
+        f" {table.schema_version}."
+    )
     for warning in table.warnings:
         lines += ["", f"> {warning}"]
     lines += ["", "| column | type | unit | null | meaning |", "|---|---|---|---|---|"]
     for column in table.columns:
         null = "no" if table.required(column.name) else "yes"
         meaning = describe_column(column).replace("|", "\\|")
-        lines.append(f"| `{column.name}` | {duckdb_type(column)} | {column.unit} | {null} | {meaning} |")
+        lines.append(
+            f"| `{column.name}` | {duckdb_type(column)} | {column.unit} | {null} | {meaning} |"
+        )
     return [*lines, ""]
 
 

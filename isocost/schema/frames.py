@@ -1,7 +1,8 @@
-"""Holds a Polars frame to its table: casts what is safe, refuses the rest with the place of the fault.
+"""Holds a Polars frame to its table: casts what is safe, refuses the rest with the place of the
+fault.
 
-Lives here: ``conform`` (used by every writer), ``faults`` (used by the schema check) and ``empty``. Not here: reading and
-writing of files.
+Lives here: ``conform`` (used by every writer), ``faults`` (used by the schema check) and ``empty``.
+Not here: reading and writing of files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Fault:
     """One way in which a frame breaks its table.
 
     Attributes:
-        rule: ``missing_column``, ``extra_column``, ``type``, ``null``, ``not_finite``, ``not_allowed`` or ``duplicate_key``.
+        rule: ``missing_column``, ``extra_column``, ``type``, ``null``, ``not_finite``,
+            ``not_allowed`` or ``duplicate_key``.
         column: the column at fault; the joined key columns for ``duplicate_key``.
         count: rows at fault; 0 where the whole column is.
         detail: what was found.
@@ -49,10 +51,18 @@ class TableError(IsocostError):
         """Lists every fault with the first keys."""
         parts = []
         for fault in found:
-            rows = f" in {fault.count} rows (first keys: {', '.join(fault.keys)})" if fault.count else ""
+            rows = (
+                f" in {fault.count} rows (first keys: {', '.join(fault.keys)})"
+                if fault.count
+                else ""
+            )
             parts.append(f"column {fault.column} {fault.detail}{rows}")
         self.table, self.faults = table, found
-        super().__init__("; ".join(parts), where=f"table {table}", remedy="See docs/data-dictionary.md for the table's columns")
+        super().__init__(
+            "; ".join(parts),
+            where=f"table {table}",
+            remedy="See docs/data-dictionary.md for the table's columns",
+        )
 
     def __reduce__(self):
         """Keeps the faults when the error crosses a process boundary."""
@@ -67,15 +77,17 @@ def empty(table_name: str) -> pl.DataFrame:
 def conform(frame: pl.DataFrame, table_name: str) -> pl.DataFrame:
     """The frame with the table's columns, types and row order.
 
-    Integers are widened, integers become floats where the table says so; nothing is narrowed, parsed or rounded.
+    Integers are widened, integers become floats where the table says so; nothing is narrowed,
+    parsed or rounded.
 
     Args:
         frame: rows of the table; columns in any order.
         table_name: the table.
 
     Raises:
-        IsocostError: a column is missing, extra or of another type; a required value is NULL; a float is NaN or infinite; a
-            value is outside a closed vocabulary; a key comes twice. The message lists every fault with the first keys.
+        IsocostError: a column is missing, extra or of another type; a required value is NULL; a
+            float is NaN or infinite; a value is outside a closed vocabulary; a key comes twice. The
+            message lists every fault with the first keys.
     """
     definition = table_of(table_name)
     missing_or_extra = _column_faults(frame, definition)
@@ -92,11 +104,18 @@ def faults(frame: pl.DataFrame, table_name: str) -> list[Fault]:
     """Every way in which a stored frame breaks its table; empty when it holds."""
     definition = table_of(table_name)
     found = _column_faults(frame, definition)
-    expected = polars_schema(definition)
-    present = [c for c in definition.columns if c.name in frame.columns]
+    expected, schema = polars_schema(definition), frame.schema
+    present = [c for c in definition.columns if c.name in schema]
     for column in present:
-        if frame.schema[column.name] != expected[column.name]:
-            found.append(Fault("type", column.name, 0, f"is {frame.schema[column.name]}, must be {expected[column.name]}"))
+        if schema[column.name] != expected[column.name]:
+            found.append(
+                Fault(
+                    "type",
+                    column.name,
+                    0,
+                    f"is {schema[column.name]}, must be {expected[column.name]}",
+                )
+            )
     if not any(f.rule in {"missing_column", "type"} for f in found):
         found.extend(_value_faults(frame.select(c.name for c in present), definition))
     return found
@@ -104,15 +123,21 @@ def faults(frame: pl.DataFrame, table_name: str) -> list[Fault]:
 
 def _column_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
     wanted = [c.name for c in definition.columns]
-    found = [Fault("missing_column", name, 0, "is missing") for name in wanted if name not in frame.columns]
-    found += [Fault("extra_column", name, 0, "is not in the table") for name in frame.columns if name not in wanted]
+    have = frame.columns
+    if have == wanted:
+        return []
+    found = [Fault("missing_column", name, 0, "is missing") for name in wanted if name not in have]
+    found += [
+        Fault("extra_column", name, 0, "is not in the table") for name in have if name not in wanted
+    ]
     return found
 
 
 def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fault]]:
     expressions, found = [], []
+    schema = frame.schema  # made anew whenever it is asked for
     for column in definition.columns:
-        have, want = frame.schema[column.name], polars_type(column)
+        have, want = schema[column.name], polars_type(column)
         if have == want:
             expressions.append(pl.col(column.name))
         elif _is_safe(have, want):
@@ -121,10 +146,13 @@ def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fa
             found.append(Fault("type", column.name, 0, f"is {have}, must be {want}"))
     if found:
         return frame, found
+    if schema == polars_schema(definition):
+        return frame, []
     try:
         return frame.select(expressions), []
     except pl.exceptions.InvalidOperationError as error:
-        # A value that does not fit the narrower of two integer types: the message of Polars names column and value.
+        # A value that does not fit the narrower of two integer types: the message of Polars names
+        # column and value.
         return frame, [Fault("type", "", 0, str(error).splitlines()[0])]
 
 
@@ -139,23 +167,45 @@ def _is_safe(have: pl.DataType, want: pl.DataType) -> bool:
         return True
     if isinstance(have, pl.Categorical | pl.Enum) and want == pl.String():
         return True
-    return isinstance(have, pl.Datetime) and isinstance(want, pl.Datetime) and have.time_zone == want.time_zone
+    return (
+        isinstance(have, pl.Datetime)
+        and isinstance(want, pl.Datetime)
+        and have.time_zone == want.time_zone
+    )
 
 
 def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
     found: list[Fault] = []
-    rules = [(column, *rule) for column in definition.columns for rule in _rules(column, definition)]
+    if frame.is_empty():
+        return found
+    rules = [
+        (column, *rule) for column in definition.columns for rule in _rules(column, definition)
+    ]
     # All rules in one pass; only those that a row breaks are looked at again.
-    broken = frame.select(bad.any().alias(str(place)) for place, (_, _, bad, _) in enumerate(rules)).row(0) if rules else ()
+    broken = (
+        frame.select(bad.any().alias(str(place)) for place, (_, _, bad, _) in enumerate(rules)).row(
+            0
+        )
+        if rules
+        else ()
+    )
     for (column, rule, bad, detail), is_broken in zip(rules, broken, strict=True):
         if is_broken:
             rows = frame.filter(bad)
             found.append(Fault(rule, column.name, rows.height, detail, _keys(rows, definition)))
     if definition.keys:
-        doubled = frame.filter(pl.struct(definition.keys).is_duplicated()) if frame.height else frame
+        doubled = (
+            frame.filter(pl.struct(definition.keys).is_duplicated()) if frame.height else frame
+        )
         if doubled.height:
             found.append(
-                Fault("duplicate_key", "+".join(definition.keys), doubled.height, "comes more than once", _keys(doubled, definition))
+                Fault(
+                    "duplicate_key",
+                    "+".join(definition.keys),
+                    doubled.height,
+                    "comes more than once",
+                    _keys(doubled, definition),
+                )
             )
     return found
 
@@ -166,14 +216,34 @@ def _rules(column: Column, definition: Table) -> list[tuple[str, pl.Expr, str]]:
     if definition.required(column.name):
         rules.append(("null", value.is_null(), "is NULL"))
     if column.type in {"float64", "float32"}:
-        rules.append(("not_finite", value.is_not_null() & ~value.is_finite(), "is NaN or infinite; unknown is NULL"))
+        rules.append(
+            (
+                "not_finite",
+                value.is_not_null() & ~value.is_finite(),
+                "is NaN or infinite; unknown is NULL",
+            )
+        )
     if column.type.startswith("list[float"):
-        rules.append(("not_finite", value.list.eval(~pl.element().is_finite()).list.any(), "holds NaN or infinity"))
+        rules.append(
+            (
+                "not_finite",
+                value.list.eval(~pl.element().is_finite()).list.any(),
+                "holds NaN or infinity",
+            )
+        )
     if column.allowed:
-        rules.append(("not_allowed", value.is_not_null() & ~value.is_in(list(column.allowed)), f"is none of {', '.join(column.allowed)}"))
+        rules.append(
+            (
+                "not_allowed",
+                value.is_not_null() & ~value.is_in(list(column.allowed)),
+                f"is none of {', '.join(column.allowed)}",
+            )
+        )
     return rules
 
 
 def _keys(rows: pl.DataFrame, definition: Table) -> tuple[str, ...]:
     names = definition.keys or tuple(rows.columns[:1])
-    return tuple("/".join(str(v) for v in row) for row in rows.select(names).head(_SHOWN).iter_rows())
+    return tuple(
+        "/".join(str(v) for v in row) for row in rows.select(names).head(_SHOWN).iter_rows()
+    )

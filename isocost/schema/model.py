@@ -1,7 +1,7 @@
 """What a column and a table are.
 
-Lives here: the two frozen classes that every definition is made of. Not here: the definitions (``tables/``) and what is derived
-from them (``types``, ``frames``, ``dictionary``).
+Lives here: the two frozen classes that every definition is made of. Not here: the definitions
+(``tables/``) and what is derived from them (``types``, ``frames``, ``dictionary``).
 """
 
 from __future__ import annotations
@@ -57,7 +57,11 @@ class Column:
         if not _SNAKE.fullmatch(self.name):
             raise IsocostError(f"column name {self.name!r} is not snake_case")
         if self.type not in TYPES:
-            raise IsocostError(f"unknown type {self.type!r}", where=f"column {self.name}", remedy=f"Use one of {', '.join(TYPES)}")
+            raise IsocostError(
+                f"unknown type {self.type!r}",
+                where=f"column {self.name}",
+                remedy=f"Use one of {', '.join(TYPES)}",
+            )
         if not self.meaning.strip():
             raise IsocostError("a column needs a meaning", where=f"column {self.name}")
 
@@ -73,7 +77,8 @@ class Table:
         keys: columns that identify a row; together unique and never NULL.
         order: sort order on disk; the keys where not given.
         warnings: what a reader must know before using the numbers.
-        schema_version: raised when a column changes its meaning or type (the ``metric_schema_version`` of stored parts).
+        schema_version: raised when a column changes its meaning or type (the
+            ``metric_schema_version`` of stored parts).
     """
 
     name: str
@@ -83,7 +88,9 @@ class Table:
     order: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     schema_version: int = 1
-    _by_name: dict[str, Column] = field(init=False, repr=False, compare=False, hash=False, default_factory=dict)
+    _by_name: dict[str, Column] = field(
+        init=False, repr=False, compare=False, hash=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         """Checks that keys and order name columns of the table and that no column comes twice."""
@@ -91,11 +98,15 @@ class Table:
             raise IsocostError(f"table {self.name!r} starts with none of {', '.join(LAYERS)}")
         for column in self.columns:
             if column.name in self._by_name:
-                raise IsocostError(f"column {column.name} is defined twice", where=f"table {self.name}")
+                raise IsocostError(
+                    f"column {column.name} is defined twice", where=f"table {self.name}"
+                )
             self._by_name[column.name] = column
         for name in (*self.keys, *self.order):
             if name not in self._by_name:
-                raise IsocostError(f"key or order names an unknown column {name!r}", where=f"table {self.name}")
+                raise IsocostError(
+                    f"key or order names an unknown column {name!r}", where=f"table {self.name}"
+                )
 
     @property
     def layer(self) -> str:

@@ -1,14 +1,18 @@
 """Tables as Parquet files: stamped, atomic, the same bytes for the same rows.
 
-Lives here: writing and reading of one table's file, the stamp in the file's key-value metadata and the rule for older stamps. Every file
-carries its own checksum (``isocost.seals``), which is proven before anything of it is read.
-Not here: the raw lake with its parts and manifests (``isocost.bank``) and the published warehouse (``isocost.publish``).
+Lives here: writing and reading of one table's file, the stamp in the file's key-value metadata and
+the rule for older stamps. Every file carries its own checksum (``isocost.seals``), which is proven
+before anything of it is read. Not here: the raw lake with its parts and manifests
+(``isocost.bank``) and the published warehouse (``isocost.publish``).
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -20,23 +24,44 @@ import pyarrow.parquet as pq
 
 import isocost
 from isocost.errors import IsocostError, MachineError
-from isocost.schema.frames import conform
+from isocost.schema.frames import conform, empty
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import arrow_schema
-from isocost.seals import BLANK, PARQUET_KEY, SEALED, SEALED_KEY, Damaged, prove_parquet, seal_parquet
+from isocost.seals import (
+    BLANK,
+    PARQUET_KEY,
+    SEALED,
+    SEALED_KEY,
+    Damaged,
+    Identity,
+    identity,
+    prove_parquet,
+    seal_parquet,
+)
 
 ROW_GROUP_ROWS = 100_000
+# Files whose stamps are remembered while they stay as they are.
+_STAMPS_AT_MOST = 50_000
 FrameT = TypeVar("FrameT", pl.DataFrame, pl.LazyFrame)
-_TABLE, _VERSION, _CODE = b"isocost.table", b"isocost.metric_schema_version", b"isocost.code_version"
+_TABLE, _VERSION, _CODE = (
+    b"isocost.table",
+    b"isocost.metric_schema_version",
+    b"isocost.code_version",
+)
 
-# (table, version found) -> function that lifts a frame by one version. A changed meaning either gets an entry or is refused.
+# (table, version found) -> function that lifts a frame by one version. A changed meaning either
+# gets an entry or is refused.
 MIGRATIONS: dict[tuple[str, int], Callable[[pl.DataFrame], pl.DataFrame]] = {}
 
 
 def stamp(table_name: str) -> dict[bytes, bytes]:
     """The key-value metadata that every file of a table carries."""
     version = table_of(table_name).schema_version
-    return {_TABLE: table_name.encode(), _VERSION: str(version).encode(), _CODE: isocost.__version__.encode()}
+    return {
+        _TABLE: table_name.encode(),
+        _VERSION: str(version).encode(),
+        _CODE: isocost.__version__.encode(),
+    }
 
 
 def to_arrow(frame: pl.DataFrame, table_name: str) -> pa.Table:
@@ -52,24 +77,31 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
         frame: rows of the table; see ``frames.conform`` for what is refused.
         table_name: the table.
         path: the file; its folder is made.
-        is_held: whether the frame was read from the table's own files, which were held to the table when they were written.
+        is_held: whether the frame was read from the table's own files, which were held to the table
+            when they were written.
 
     Returns:
         The path written.
 
     Raises:
-        IsocostError: the frame breaks its table, or the place cannot be written; an older file at ``path`` is untouched then.
+        IsocostError: the frame breaks its table, or the place cannot be written; an older file at
+            ``path`` is untouched then.
     """
-    arrow = to_arrow(frame if is_held else conform(frame, table_name), table_name)
-    _write_groups(_groups(arrow, table_name), path)
+    rows = frame if is_held else conform(frame, table_name)
+    if rows.is_empty():
+        _put(path, lambda temporary: _write_bytes(_no_rows(table_name), temporary))
+    else:
+        _write_groups(_groups(to_arrow(rows, table_name), table_name), path)
     return path
 
 
 def write_batches(batches: Iterable[pa.RecordBatch], table_name: str, path: Path) -> int:
-    """Writes rows that are too many to hold: the same bytes as ``write_table`` gives for the same rows.
+    """Writes rows that are too many to hold: the same bytes as ``write_table`` gives for the same
+    rows.
 
     Args:
-        batches: rows as they were read from the table's own files, in the table's order, any number at a time.
+        batches: rows as they were read from the table's own files, in the table's order, any number
+            at a time.
         table_name: the table.
         path: the file; its folder is made.
 
@@ -98,31 +130,61 @@ def write_batches(batches: Iterable[pa.RecordBatch], table_name: str, path: Path
 
 
 def _write_groups(groups: Iterable[pa.Table], path: Path) -> None:
+    _put(path, lambda temporary: write_sealed(groups, temporary))
+
+
+def _put(path: Path, write: Callable[[Path], None]) -> None:
+    """Writes under a temporary name first."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_sealed(groups, temporary)
+        write(temporary)
         temporary.replace(path)
     except OSError as error:
         raise MachineError(
             f"could not be written: {error.strerror or error}",
             where=str(path),
-            remedy="Free space or mend the folder's permissions, then run again; the file that stood there before is intact",
+            remedy=(
+                "Free space or mend the folder's permissions, then run again; the file that stood"
+                " there before is intact"
+            ),
         ) from error
     finally:
         with suppress(OSError):  # what could not be written need not be removed
             temporary.unlink(missing_ok=True)
 
 
+@cache
+def _no_rows(table_name: str) -> bytes:
+    """The file of a table without rows: half of the files of thousands of small sessions, and
+    always the same.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows.parquet")
+        write_sealed(_groups(to_arrow(empty(table_name), table_name), table_name), path)
+        return path.read_bytes()
+
+
+def _write_bytes(data: bytes, path: Path) -> None:
+    with path.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
 def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
-    """Row groups: the rows of each task, where a table is in order of its tasks, so many at a time."""
+    """Row groups.
+
+    The rows of each task, where a table is in order of its tasks, so many at a time.
+    """
     for piece in _by_task(arrow, table_name):
         for start in range(0, max(piece.num_rows, 1), ROW_GROUP_ROWS):
             yield piece.slice(start, ROW_GROUP_ROWS)
 
 
 def write_sealed(pieces: Iterable[pa.Table], path: Path) -> None:
-    """Writes tables of one schema as a Parquet file that carries its own checksum and one for each page; durable when this returns.
+    """Writes tables of one schema as a Parquet file that carries its own checksum and one for each
+    page; durable when this returns.
 
     Args:
         pieces: at least one table; each begins a row group, and only one is held at a time.
@@ -136,18 +198,31 @@ def write_sealed(pieces: Iterable[pa.Table], path: Path) -> None:
     schema = first.schema.with_metadata({**(first.schema.metadata or {}), SEALED_KEY: SEALED})
     with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         for piece in chain([first], rest):
-            writer.write_table(piece.combine_chunks().replace_schema_metadata(schema.metadata), row_group_size=ROW_GROUP_ROWS)
+            writer.write_table(
+                piece.combine_chunks().replace_schema_metadata(schema.metadata),
+                row_group_size=ROW_GROUP_ROWS,
+            )
         writer.add_key_value_metadata({PARQUET_KEY: BLANK})
     seal_parquet(path)
 
 
 def _by_task(arrow: pa.Table, table_name: str) -> list[pa.Table]:
-    """The rows of each task, where a table is in order of its tasks: a row group of one task is found without reading the others."""
+    """The rows of each task, where a table is in order of its tasks.
+
+    A row group of one task is found without reading the others.
+    """
     if table_of(table_name).sort_order[:1] != ("task",) or arrow.num_rows == 0:
         return [arrow]
     tasks = pl.from_arrow(arrow["task"])
-    starts = [0, *(tasks != tasks.shift(1)).arg_true().to_list(), arrow.num_rows]  # the first is NULL there, and no change
+    starts = [
+        0,
+        *(tasks != tasks.shift(1)).arg_true().to_list(),
+        arrow.num_rows,
+    ]  # the first is NULL there, and no change
     return [arrow.slice(begin, end - begin) for begin, end in pairwise(starts)]
+
+
+_stamps: dict[Path, tuple[Identity, tuple[str, int]]] = {}
 
 
 def read_stamp(path: Path) -> tuple[str, int]:
@@ -159,15 +234,28 @@ def read_stamp(path: Path) -> tuple[str, int]:
     """
     try:
         prove_parquet(path)
+        now = identity(path)
+        if path in _stamps and _stamps[path][0] == now:
+            return _stamps[path][1]
         # A tenth of the time of Arrow's, which counts with a file for every session and task.
         metadata = pl.read_parquet_metadata(path)
     except FileNotFoundError as error:
-        raise IsocostError("there is no such file", where=str(path), remedy="Materialize the table first") from error
+        raise IsocostError(
+            "there is no such file", where=str(path), remedy="Materialize the table first"
+        ) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise Damaged.of(path, f"is not a readable Parquet file ({error})") from error
     if _TABLE.decode() not in metadata:
-        raise IsocostError("carries no isocost stamp", where=str(path), remedy="Bring other people's files in with `isocost import`")
-    return metadata[_TABLE.decode()], int(metadata[_VERSION.decode()])
+        raise IsocostError(
+            "carries no isocost stamp",
+            where=str(path),
+            remedy="Bring other people's files in with `isocost import`",
+        )
+    found = metadata[_TABLE.decode()], int(metadata[_VERSION.decode()])
+    if len(_stamps) >= _STAMPS_AT_MOST:
+        _stamps.clear()
+    _stamps[path] = (now, found)
+    return found
 
 
 def _rows(path: Path, where: pl.Expr | None, columns: Sequence[str] | None) -> pl.DataFrame:
@@ -179,8 +267,12 @@ def _rows(path: Path, where: pl.Expr | None, columns: Sequence[str] | None) -> p
         return _cut(frame, where, columns)
 
 
-def _scanned(paths: Sequence[Path], where: pl.Expr | None, columns: Sequence[str] | None) -> pl.DataFrame:
-    return _cut(pl.scan_parquet(paths, hive_partitioning=False, glob=False), where, columns).collect()
+def _scanned(
+    paths: Sequence[Path], where: pl.Expr | None, columns: Sequence[str] | None
+) -> pl.DataFrame:
+    return _cut(
+        pl.scan_parquet(paths, hive_partitioning=False, glob=False), where, columns
+    ).collect()
 
 
 def _cut(frame: FrameT, where: pl.Expr | None, columns: Sequence[str] | None) -> FrameT:
@@ -189,15 +281,23 @@ def _cut(frame: FrameT, where: pl.Expr | None, columns: Sequence[str] | None) ->
 
 
 def read_tables(
-    paths: Sequence[Path], table_name: str, where: pl.Expr | None = None, *, columns: Sequence[str] | None = None
+    paths: Sequence[Path],
+    table_name: str,
+    where: pl.Expr | None = None,
+    *,
+    columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Several files of one table, at least one, as ``read_table`` gives each: all rows in the order of the files.
+    """Several files of one table, at least one, as ``read_table`` gives each: all rows in the order
+    of the files.
 
-    Files of today's version are opened together, which takes half the time; one that is not, or that cannot be read, sends all of them
-    through ``read_table``, which lifts it or says what is wrong with it.
+    Files of today's version are opened together, which takes half the time; one that is not, or
+    that cannot be read, sends all of them through ``read_table``, which lifts it or says what is
+    wrong with it.
     """
     if len(paths) > 1 and _are_current(paths, table_name):
-        with suppress(pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError):
+        with suppress(
+            pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError
+        ):
             return _scanned(paths, where, columns)
     frames = [read_table(path, table_name, where, columns=columns) for path in paths]
     return frames[0] if len(frames) == 1 else pl.concat(frames)
@@ -211,7 +311,13 @@ def _are_current(paths: Sequence[Path], table_name: str) -> bool:
         return False
 
 
-def read_table(path: Path, table_name: str, where: pl.Expr | None = None, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_table(
+    path: Path,
+    table_name: str,
+    where: pl.Expr | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
     """One table's file, in today's meaning of its columns.
 
     Args:
@@ -221,26 +327,43 @@ def read_table(path: Path, table_name: str, where: pl.Expr | None = None, *, col
         columns: only these, in this order; all where None.
 
     Raises:
-        IsocostError: missing, damaged or foreign file, another table, a newer version, or an older one without a migration.
+        IsocostError: missing, damaged or foreign file, another table, a newer version, or an older
+            one without a migration.
     """
     found, version = read_stamp(path)
     wanted = table_of(table_name).schema_version
     if found != table_name:
         raise IsocostError(f"holds table {found}, not {table_name}", where=str(path))
     if version > wanted:
-        raise IsocostError(f"has schema version {version}, this code knows {wanted}", where=str(path), remedy="Upgrade isocost")
+        raise IsocostError(
+            f"has schema version {version}, this code knows {wanted}",
+            where=str(path),
+            remedy="Upgrade isocost",
+        )
     try:
         frame = _rows(path, where, columns) if version == wanted else _rows(path, None, None)
-    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeDecodeError) as error:
-        raise Damaged.of(path, f"is damaged ({error})", f"Materialize {table_name} again") from error
+    except (
+        pa.ArrowException,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        OSError,
+        UnicodeDecodeError,
+    ) as error:
+        raise Damaged.of(
+            path, f"is damaged ({error})", f"Materialize {table_name} again"
+        ) from error
     if version == wanted:
         return frame
     while version < wanted:
         if (table_name, version) not in MIGRATIONS:
             raise IsocostError(
-                f"has schema version {version} of {table_name}; version {wanted} gives its columns another meaning",
+                f"has schema version {version} of {table_name}; version {wanted} gives its columns"
+                " another meaning",
                 where=str(path),
-                remedy=f"Materialize {table_name} again: it is derived from the raw lake, which keeps everything it needs",
+                remedy=(
+                    f"Materialize {table_name} again: it is derived from the raw lake, which keeps"
+                    " everything it needs"
+                ),
             )
         frame = MIGRATIONS[table_name, version](frame)
         version += 1

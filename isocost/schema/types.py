@@ -74,7 +74,12 @@ def polars_schema(table: Table) -> pl.Schema:
 
 def arrow_schema(table: Table) -> pa.Schema:
     """The Arrow schema of a table; required columns are not nullable."""
-    return pa.schema([pa.field(c.name, _ARROW[c.type], nullable=not table.required(c.name)) for c in table.columns])
+    return pa.schema(
+        [
+            pa.field(c.name, _ARROW[c.type], nullable=not table.required(c.name))
+            for c in table.columns
+        ]
+    )
 
 
 def duckdb_ddl(table: Table, name: str | None = None) -> str:

@@ -1,7 +1,8 @@
 """Unit conversions, one function a unit, so that no factor is typed twice.
 
-Lives here: what other tools report (kWh, Wh, mJ, µJ; ms, µs, ns; mW) into joules, seconds and watts. Everything inside the project
-is in SI units; a converter is called where data enters. Works on floats and on NumPy arrays alike.
+Lives here: what other tools report (kWh, Wh, mJ, µJ; ms, µs, ns; mW) into joules, seconds and
+watts. Everything inside the project is in SI units; a converter is called where data enters. Works
+on floats and on NumPy arrays alike.
 """
 
 from __future__ import annotations

@@ -1,26 +1,54 @@
-"""Replayed strategies: what a policy would have answered, and spent, had it been run on the banked samples.
+"""Replayed strategies: what a policy would have answered, and spent, had it been run on the banked
+samples.
 
-Lives here: exact estimators as plain vectorised functions, and the registry of strategies that the outcome tables are built
-from. Not here: reading the bank (tables), pricing a sample (costs), frontiers and intervals (frontier, tables).
+Lives here: exact estimators as plain vectorised functions, and the registry of strategies that the
+outcome tables are built from. Not here: reading the bank (tables), pricing a sample (costs),
+frontiers and intervals (frontier, tables).
 """
 
-from isocost.strategies.adaptive import AdaptiveResult, adaptive_consistency, sequential_ratio_test
-from isocost.strategies.brevity import shortest_of_k, surprisal_guided
-from isocost.strategies.cascades import CascadeResult, CrossFit, best_thresholds, cascade, cross_fit_cascade, oracle_cascade
-from isocost.strategies.confidence import confidence_threshold, deepconf_online, trace_confidence
-from isocost.strategies.coverage import marginal_value, pass_at_k, pass_hat_k, sampling_shares
-from isocost.strategies.early_stopping import early_stopping_consistency, window_latency
-from isocost.strategies.efficiency import efficiency_score, hodges_lehmann
-from isocost.strategies.majority import majority_at_k
-from isocost.strategies.order import best_of_k, expected_max, expected_min, selection_efficiency
-from isocost.strategies.point_bank import PointBank
-from isocost.strategies.pruning import WeibullMixture, fit_weibull_mixture, kept_paths, rpc_at_k
-from isocost.strategies.records import Records, confidence_records, stop_token
-from isocost.strategies.registry import ChainStrategy, Replay, Strategy, all_variants, find_strategies, registered
-from isocost.strategies.retry import RetryResult, retry_until_verified, uncapped_attempts
-from isocost.strategies.routing import RouteResult, cross_fit_route, oracle_router, route
-from isocost.strategies.scorers import SCORERS, Scorer
-from isocost.strategies.subsets import (
+from isocost.strategies.estimators.adaptive import (
+    AdaptiveResult,
+    adaptive_consistency,
+    sequential_ratio_test,
+)
+from isocost.strategies.estimators.brevity import shortest_of_k, surprisal_guided
+from isocost.strategies.estimators.cascades import (
+    CascadeResult,
+    CrossFit,
+    best_thresholds,
+    cascade,
+    cross_fit_cascade,
+    oracle_cascade,
+)
+from isocost.strategies.estimators.confidence import (
+    confidence_threshold,
+    deepconf_online,
+    trace_confidence,
+)
+from isocost.strategies.estimators.coverage import (
+    marginal_value,
+    pass_at_k,
+    pass_hat_k,
+    sampling_shares,
+)
+from isocost.strategies.estimators.early_stopping import early_stopping_consistency, window_latency
+from isocost.strategies.estimators.efficiency import efficiency_score, hodges_lehmann
+from isocost.strategies.estimators.majority import majority_at_k
+from isocost.strategies.estimators.order import (
+    best_of_k,
+    expected_max,
+    expected_min,
+    selection_efficiency,
+)
+from isocost.strategies.estimators.pruning import (
+    WeibullMixture,
+    fit_weibull_mixture,
+    kept_paths,
+    rpc_at_k,
+)
+from isocost.strategies.estimators.retry import RetryResult, retry_until_verified, uncapped_attempts
+from isocost.strategies.estimators.routing import RouteResult, cross_fit_route, oracle_router, route
+from isocost.strategies.estimators.subsets import (
     VoteEstimate,
     borda_at_k,
     borda_weights,
@@ -30,8 +58,24 @@ from isocost.strategies.subsets import (
     weighted_majority_at_k,
     weighted_majority_estimate,
 )
-from isocost.strategies.truncation import TruncationResult, truncate_at
-from isocost.strategies.verification import VerifiedResult, generate_then_verify, mean_verdict, verification_cost
+from isocost.strategies.estimators.truncation import TruncationResult, truncate_at
+from isocost.strategies.estimators.verification import (
+    VerifiedResult,
+    generate_then_verify,
+    mean_verdict,
+    verification_cost,
+)
+from isocost.strategies.point_bank import PointBank
+from isocost.strategies.records import Records, confidence_records, stop_token
+from isocost.strategies.registry import (
+    ChainStrategy,
+    Replay,
+    Strategy,
+    all_variants,
+    find_strategies,
+    registered,
+)
+from isocost.strategies.scorers import SCORERS, Scorer
 
 __all__ = [
     "SCORERS",

@@ -1,12 +1,16 @@
-"""What a sample would have cost had it been cut after b tokens, for strategies that cut: truncation, DeepConf online, shortest-of-k.
+"""What a sample would have cost had it been cut after b tokens, for strategies that cut:
+truncation, DeepConf online, shortest-of-k.
 
-Lives here: the cost of a cut sample on every axis, as far as the bank tells it. Not here: which samples are cut, and where.
+Lives here: the cost of a cut sample on every axis, as far as the bank tells it. Not here: which
+samples are cut, and where.
 
-The rules. Tokens: b. Prompt tokens: as they were. Latency: prefill, and decoding pro rata of the intervals between tokens,
-prefill_s + decode_s (b - 1) / (T - 1). Energy: b / T of the sample's where it was shared out by generated tokens in the first place, else
-unknown. Everything else (FLOPs, traffic, money) was computed from token counts by a card or a price list, and such laws are polynomials of
-second degree in prompt, cached and generated tokens: the coefficients are found back from the point's samples. A point whose samples do
-not follow one to a part in a million, or whose lengths do not fix one, has unknown costs where samples are cut.
+The rules. Tokens: b. Prompt tokens: as they were. Latency: prefill, and decoding pro rata of the
+intervals between tokens, prefill_s + decode_s (b - 1) / (T - 1). Energy: b / T of the sample's
+where it was shared out by generated tokens in the first place, else unknown. Everything else
+(FLOPs, traffic, money) was computed from token counts by a card or a price list, and such laws are
+polynomials of second degree in prompt, cached and generated tokens: the coefficients are found back
+from the point's samples. A point whose samples do not follow one to a part in a million, or whose
+lengths do not fix one, has unknown costs where samples are cut.
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ MOST_FITTED = 512  # samples
 
 @dataclass(frozen=True)
 class CutLaw:
-    """Cost of a sample cut after b tokens, 1 <= b <= its length: base + slope b + curve b^2; NaN where unknown.
+    """Cost of a sample cut after b tokens, 1 <= b <= its length: base + slope b + curve b^2; NaN
+    where unknown.
 
     Attributes:
         base: (problems, samples), in the unit of the axis.
@@ -74,12 +79,17 @@ def cut_law(bank: PointBank, axis: str) -> CutLaw | str:
 
 
 def _computed(bank: PointBank, whole: Floats, length: Floats) -> CutLaw | str:
-    """What is computed from token counts by a card or a price list: a polynomial of second degree in prompt, cached, generated tokens."""
+    """What is computed from token counts by a card or a price list.
+
+    A polynomial of second degree in prompt, cached, generated tokens.
+    """
     prompt, cached = bank.column("prompt_tokens"), np.nan_to_num(bank.column("cached_tokens"))
     known = bank.present & (length >= 1) & np.isfinite(whole) & np.isfinite(prompt)
     if not known.any():
         return NOT_BANKED
-    (p, _, _), (c, _, _), (t, middle, spread) = (_centred(x, known) for x in (prompt, cached, length))
+    (p, _, _), (c, _, _), (t, middle, spread) = (
+        _centred(x, known) for x in (prompt, cached, length)
+    )
     coefficients = _fit(p[known], c[known], t[known], whole[known])
     if coefficients is None:
         return "costs_follow_no_law_of_tokens"
@@ -103,12 +113,16 @@ def _features(p: Floats, c: Floats, t: Floats) -> list[Floats]:
 
 
 def _fit(p: Floats, c: Floats, t: Floats, target: Floats) -> Floats | None:
-    """Coefficients that give every known cost, if there are such and if they fix the costs at the other lengths, too."""
+    """Coefficients that give every known cost, if there are such and if they fix the costs at the
+    other lengths, too.
+    """
     # A few hundred samples fix the law; all are there to disagree.
     chosen = np.unique(np.linspace(0, len(target) - 1, MOST_FITTED).astype(np.int64))
     few = p[chosen], c[chosen], t[chosen]
     design = np.stack(_features(*few), axis=1)
-    padded = np.concatenate([design, np.zeros((max(design.shape[1] - len(chosen), 0), design.shape[1]))])
+    padded = np.concatenate(
+        [design, np.zeros((max(design.shape[1] - len(chosen), 0), design.shape[1]))]
+    )
     turned, sizes, axes = np.linalg.svd(padded, full_matrices=False)
     told = sizes >= 1e-9 * sizes[0]
     free = axes[~told]

@@ -1,6 +1,8 @@
-"""How a bank is replayed where somebody asked for it: budgets, windows, tie rules and the order of the samples.
+"""How a bank is replayed where somebody asked for it: budgets, windows, tie rules and the order of
+the samples.
 
-Lives here: the options as strategies read them. Not here: the files they stand in (``isocost.settings``, ``isocost.sweep``).
+Lives here: the options as strategies read them. Not here: the files they stand in
+(``isocost.intake.settings``, ``isocost.sweep``).
 """
 
 from __future__ import annotations

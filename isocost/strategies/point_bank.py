@@ -1,7 +1,8 @@
 """One point's samples as matrices, the form in which strategies read a bank.
 
-Lives here: `PointBank`, with the quantities that several strategies share (counts, class values, costs of k parallel samples)
-computed once. Not here: reading tables (isocost.tables) and any strategy.
+Lives here: `PointBank`, with the quantities that several strategies share (counts, class values,
+costs of k parallel samples) computed once. Not here: reading tables (isocost.tables) and any
+strategy.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from isocost.strategies.order import by_size, expected_extreme
+from isocost.strategies.estimators.order import by_size, expected_extreme
+from isocost.strategies.estimators.subsets import class_means
 from isocost.strategies.records import Records
 from isocost.strategies.shapes import Bools, Floats, Ints
-from isocost.strategies.subsets import class_means
 
 # Axis -> bank column whose values add up over samples.
 LINEAR_AXES = {
@@ -43,16 +44,21 @@ class PointBank:
         point_id: the point.
         problem_ids: one id a row, sorted.
         sizes: samples of each problem, (problems,).
-        correct: 1, 0, or NaN where there is no verdict, (problems, samples); rows are padded at the end, see `present`. Without a verdict
-            a score strictly between 0 and 1 is what the sample is worth: partial credit. No samples wide for a bank of counts.
+        correct: 1, 0, or NaN where there is no verdict, (problems, samples); rows are padded at the
+            end, see `present`. Without a verdict a score strictly between 0 and 1 is what the
+            sample is worth: partial credit. No samples wide for a bank of counts.
         classes: answer class, dense from 0 in each row; -1 for no answer and for padding.
         columns: further per-sample numbers by core column name, NaN where unknown.
-        completions: number of the completion text, equal texts equal numbers, -1 unknown; None when not banked.
-        labels: what identifies the point to people (task, model_variant, prompt), and energy_method where all energies have one.
+        completions: number of the completion text, equal texts equal numbers, -1 unknown; None when
+            not banked.
+        labels: what identifies the point to people (task, model_variant, prompt), and energy_method
+            where all energies have one.
         records: where each trace's window confidence reached new lows; None when not banked.
-        verdicts: what each verification of a sample said, (problems, samples, verifications), NaN where it said nothing or does not
-            exist; None when no sample was verified. The column n_verdicts counts those that exist.
-        tallies: correct samples of each problem where nothing but counts is known, (problems,); None otherwise.
+        verdicts: what each verification of a sample said, (problems, samples, verifications), NaN
+            where it said nothing or does not exist; None when no sample was verified. The column
+            n_verdicts counts those that exist.
+        tallies: correct samples of each problem where nothing but counts is known, (problems,);
+            None otherwise.
     """
 
     point_id: str
@@ -74,7 +80,10 @@ class PointBank:
 
     @cached_property
     def worth(self) -> Floats:
-        """What each sample is worth: its verdict, or its score strictly between 0 and 1 without one; NaN where nobody judged it."""
+        """What each sample is worth.
+
+        Its verdict, or its score strictly between 0 and 1 without one; NaN where nobody judged it.
+        """
         if "score" not in self.columns or not np.isnan(self.correct).any():
             return self.correct
         score = self.columns["score"]
@@ -87,12 +96,17 @@ class PointBank:
 
     @cached_property
     def partial(self) -> Bools:
-        """Problems with a sample of partial credit: what needs a verdict is undefined for them, means are not."""
+        """Problems with a sample of partial credit.
+
+        What needs a verdict is undefined for them, means are not.
+        """
         return (np.isnan(self.correct) & ~np.isnan(self.worth) & self.present).any(axis=1)
 
     @cached_property
     def right(self) -> Floats:
-        """What each sample is worth, 0 in place of padding and of ungraded samples (whose problems are marked `ungraded`)."""
+        """What each sample is worth, 0 in place of padding and of ungraded samples (whose problems
+        are marked `ungraded`).
+        """
         return np.where(self.present, np.nan_to_num(self.worth), 0.0)
 
     @cached_property
@@ -104,7 +118,9 @@ class PointBank:
 
     @cached_property
     def total_worth(self) -> Floats:
-        """Sum of the worth of each problem's samples, (problems,), unknown ones counted as 0 (see `ungraded`)."""
+        """Sum of the worth of each problem's samples, (problems,), unknown ones counted as 0 (see
+        `ungraded`).
+        """
         return self.right.sum(axis=1) if self.tallies is None else self.tallies.astype(np.float64)
 
     @cached_property
@@ -120,7 +136,9 @@ class PointBank:
     @cached_property
     def counts(self) -> Ints:
         """Samples in each answer class, (problems, classes)."""
-        place = (np.arange(len(self.classes))[:, None] * self.width + self.classes)[self.classes >= 0]
+        place = (np.arange(len(self.classes))[:, None] * self.width + self.classes)[
+            self.classes >= 0
+        ]
         return np.bincount(place, minlength=len(self.classes) * self.width).reshape(-1, self.width)
 
     @cached_property
@@ -130,15 +148,20 @@ class PointBank:
 
     @cached_property
     def class_values(self) -> Floats:
-        """Mean correctness of each class, (problems, classes): 0 or 1 unless labels of equal answers differ."""
+        """Mean correctness of each class, (problems, classes).
+
+        0 or 1 unless labels of equal answers differ.
+        """
         return class_means(self.classes, self.right, self.width)
 
     @cached_property
     def unclassed(self) -> Bools:
-        """Problems whose answers were not banked, so that no vote can be replayed: a correct sample has no answer class.
+        """Problems whose answers were not banked, so that no vote can be replayed: a correct sample
+        has no answer class.
 
-        Beside such problems, those without any answer class are of the same kind: only that nothing is correct there hides it, and to
-        keep them alone would be a mean over the problems that are always wrong.
+        Beside such problems, those without any answer class are of the same kind: only that nothing
+        is correct there hides it, and to keep them alone would be a mean over the problems that are
+        always wrong.
         """
         if self.tallies is not None:
             return np.ones(len(self.sizes), dtype=np.bool_)
@@ -147,7 +170,9 @@ class PointBank:
 
     @cached_property
     def keys(self) -> Ints:
-        """A number for each problem that seeds its random draws, whatever other problems the bank holds."""
+        """A number for each problem that seeds its random draws, whatever other problems the bank
+        holds.
+        """
         return np.array([zlib.crc32(p.encode()) for p in self.problem_ids], dtype=np.int64)
 
     @cached_property
@@ -158,7 +183,9 @@ class PointBank:
     def known(self, name: str) -> bool:
         """Whether any sample has a value in this column."""
         if ("known", name) not in self._seen:
-            is_known = name in self.columns and bool(np.any(~np.isnan(self.columns[name]) & self.present))
+            is_known = name in self.columns and bool(
+                np.any(~np.isnan(self.columns[name]) & self.present)
+            )
             self._seen["known", name] = is_known
         return self._seen["known", name]
 
@@ -169,14 +196,21 @@ class PointBank:
     def mean(self, name: str) -> Floats:
         """Mean over each problem's samples, (problems,); NaN where any of them is unknown."""
         if ("mean", name) not in self._seen:
-            values = np.where(self.present, self.columns[name], 0.0).sum(axis=1) if name in self.columns else np.nan
+            values = (
+                np.where(self.present, self.columns[name], 0.0).sum(axis=1)
+                if name in self.columns
+                else np.nan
+            )
             means = values / np.where(self.sizes > 0, self.sizes, np.nan)
             means.flags.writeable = False
             self._seen["mean", name] = means
         return self._seen["mean", name]
 
     def mean_by_class(self, name: str) -> Floats:
-        """Mean over each class and, last, over samples without an answer; 0 for empty classes, NaN rows where any is unknown."""
+        """Mean over each class and, last, over samples without an answer.
+
+        0 for empty classes, NaN rows where any is unknown.
+        """
         values, groups = self.column(name), np.where(self.classes >= 0, self.classes, self.width)
         groups = np.where(self.present, groups, -1)
         unknown = (np.isnan(values) & self.present).any(axis=1)
@@ -185,14 +219,21 @@ class PointBank:
         return means
 
     def parallel_costs(self, ks: Ints) -> dict[str, Floats]:
-        """Expected cost of k samples drawn together, by axis, each (problems, budgets); NaN where unknown or k > n.
+        """Expected cost of k samples drawn together, by axis, each (problems, budgets); NaN where
+        unknown or k > n.
 
-        Sums are k times the mean; the parallel latency is the expected maximum of k; a shared prompt is read once, and so is its KV
-        cache in eFLOPs (Kinetics: the mean over samples of the cost of k trials). Everything else is as it was run.
+        Sums are k times the mean; the parallel latency is the expected maximum of k; a shared
+        prompt is read once, and so is its KV cache in eFLOPs (Kinetics: the mean over samples of
+        the cost of k trials). Everything else is as it was run.
         """
         allowed = np.where(ks[None, :] <= self.sizes[:, None], 1.0, np.nan)
-        costs = {axis: allowed * ks * self.mean(name)[:, None] for axis, name in LINEAR_AXES.items()}
-        costs["kinetics_eflops"] = costs["kinetics_eflops"] - allowed * (ks - 1) * self.mean("kinetics_shared_eflops")[:, None]
+        costs = {
+            axis: allowed * ks * self.mean(name)[:, None] for axis, name in LINEAR_AXES.items()
+        }
+        costs["kinetics_eflops"] = (
+            costs["kinetics_eflops"]
+            - allowed * (ks - 1) * self.mean("kinetics_shared_eflops")[:, None]
+        )
         costs["samples"] = allowed * ks
         costs["prompt_tokens"] = allowed * self.mean("prompt_tokens")[:, None]
         costs["latency_parallel_s"] = self.expected_extreme("latency_s", ks, largest=True)
@@ -205,26 +246,36 @@ class PointBank:
         return expected_extreme(self.column(name), ks, self.present, largest=largest)
 
     def drawn_costs(self, draws: Floats, samples: Floats) -> dict[str, Floats]:
-        """Expected cost of a one-after-another policy from the expected draws of each class, (problems, budgets, classes + 1).
+        """Expected cost of a one-after-another policy from the expected draws of each class,
+        (problems, budgets, classes + 1).
 
-        Exact: given its class, a drawn sample is any of the class with equal chance. Parallel latency equals the sequential.
+        Exact: given its class, a drawn sample is any of the class with equal chance. Parallel
+        latency equals the sequential.
         """
         costs = {}
         for axis, name in LINEAR_AXES.items():
             costs[axis] = self.drawn_sum(name, draws)
         costs["samples"] = samples
-        costs["prompt_tokens"] = np.where(np.isnan(samples), np.nan, self.mean("prompt_tokens")[:, None])
+        costs["prompt_tokens"] = np.where(
+            np.isnan(samples), np.nan, self.mean("prompt_tokens")[:, None]
+        )
         costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
         return costs
 
     def drawn_sum(self, name: str, draws: Floats) -> Floats:
-        """Expected sum of a column over the draws of each class, (problems, budgets); NaN where unknown."""
+        """Expected sum of a column over the draws of each class, (problems, budgets).
+
+        NaN where unknown.
+        """
         if not self.known(name):
             return np.full(draws.shape[:2], np.nan)
         return np.einsum("pkg,pg->pk", draws, self.mean_by_class(name))
 
     def aligned(self, problem_ids: tuple[str, ...]) -> PointBank:
-        """The same bank with these problems as rows, in this order; a problem it does not have gets no samples."""
+        """The same bank with these problems as rows, in this order.
+
+        A problem it does not have gets no samples.
+        """
         if problem_ids == self.problem_ids:
             return self
         place = {problem: row for row, problem in enumerate(self.problem_ids)}

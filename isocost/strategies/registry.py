@@ -1,23 +1,21 @@
 """What a strategy is, and the registry that finds them.
 
-Lives here: the base classes, the result every strategy hands back, registration and look-up. Not here: the strategies (one
-file each in policies/), their numerics, and the tables made of results.
+Lives here: the base classes, the result every strategy hands back, registration and look-up. Not
+here: the strategies (one file each in policies/), their numerics, and the tables made of results.
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from isocost.errors import IsocostError
+from isocost.registry import Registry
 from isocost.strategies.options import ReplayOptions
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.shapes import Bools, Floats, Ints
@@ -27,13 +25,15 @@ Kind = Literal["policy", "oracle", "metric"]
 
 @dataclass
 class Replay:
-    """What one strategy achieves and spends on each problem at each budget; matrices are (problems, budgets).
+    """What one strategy achieves and spends on each problem at each budget; matrices are (problems,
+    budgets).
 
     Attributes:
         budgets: in the strategy's unit, (budgets,).
         accuracy: expected correctness; NaN where undefined.
         costs: expected cost by axis (see point_bank.COST_AXES); an axis left out is unknown.
-        undefined: reason -> problems (problems,) or cells (problems, budgets) that are undefined for it.
+        undefined: reason -> problems (problems,) or cells (problems, budgets) that are undefined
+            for it.
         is_exact: where no random draws were averaged; all of it when left out.
         draws: random draws averaged a problem where not exact.
         error_bound: bound of a cell's sampling error, exceeded with a chance of at most 0.05.
@@ -62,14 +62,18 @@ class _Named(ABC):
     Class attributes:
         family: name of the registered class.
         summary: one sentence.
-        kind: policy (can be run as it is), oracle (needs to know what is correct), metric (describes samples).
-        needs: bank columns without which it cannot be replayed; a point that banked none of one has no rows.
+        kind: policy (can be run as it is), oracle (needs to know what is correct), metric
+            (describes samples).
+        needs: bank columns without which it cannot be replayed; a point that banked none of one has
+            no rows.
         exactness: in words, when its value is exact.
         budget_unit: what the budget counts.
         tie_rule: how ties are broken.
         reads_answers: whether it needs answer classes.
-        reads_verdicts: whether it needs to know of every sample that it is right or wrong, so that partial credit leaves it undefined.
-        is_selector: whether it picks among k samples, so that pass@k is its ceiling and selection efficiency is defined.
+        reads_verdicts: whether it needs to know of every sample that it is right or wrong, so that
+            partial credit leaves it undefined.
+        is_selector: whether it picks among k samples, so that pass@k is its ceiling and selection
+            efficiency is defined.
         is_default: whether it is replayed when nothing is asked for by name.
         reads_lists: list columns of core_samples that it reads; others need not be loaded.
     """
@@ -104,7 +108,10 @@ class _Named(ABC):
 
     @classmethod
     def asked(cls, options: ReplayOptions) -> tuple[Self, ...]:
-        """The instances that are replayed with these options; those of every day where they do not touch the strategy."""
+        """The instances that are replayed with these options.
+
+        Those of every day where they do not touch the strategy.
+        """
         return cls.variants()
 
 
@@ -140,32 +147,33 @@ class ChainStrategy(_Named):
         """Replays the strategy on problems that all banks share, row by row the same."""
 
 
-_CLASSES: list[type[Strategy] | type[ChainStrategy]] = []
+STRATEGIES: Registry[type[Strategy] | type[ChainStrategy]] = Registry(
+    "strategy", "isocost.strategies.policies", name="family", plural="strategies"
+)
+register = STRATEGIES.add
 
 
-def register(cls: type) -> type:
-    """Class decorator: puts a strategy into the registry."""
-    _CLASSES.append(cls)
-    return cls
-
-
-@cache
 def registered() -> tuple[type[Strategy] | type[ChainStrategy], ...]:
-    """All registered classes, by family name; imports every module of policies/."""
-    package = importlib.import_module("isocost.strategies.policies")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    return tuple(sorted(_CLASSES, key=lambda cls: cls.family))
+    """All registered classes, by family name."""
+    return tuple(STRATEGIES.all().values())
 
 
-@cache
 def all_variants() -> dict[str, Strategy | ChainStrategy]:
     """Every variant of every registered strategy by its name."""
+    return dict(_variants(registered()))
+
+
+@lru_cache(maxsize=1)
+def _variants(
+    classes: tuple[type[Strategy] | type[ChainStrategy], ...],
+) -> dict[str, Strategy | ChainStrategy]:
     found: dict[str, Strategy | ChainStrategy] = {}
-    for cls in registered():
+    for cls in classes:
         for variant in cls.variants():
             if variant.name in found:
-                raise IsocostError(f"two strategies are called {variant.name!r}", where=f"{cls.__module__}")
+                raise IsocostError(
+                    f"two strategies are called {variant.name!r}", where=f"{cls.__module__}"
+                )
             found[variant.name] = variant
     return found
 
@@ -183,16 +191,20 @@ def find_strategies(names: Sequence[str] | None = None) -> tuple[Strategy | Chai
     for name in names:
         matching = {n: v for n, v in known.items() if name in (n, v.family)}
         if not matching:
-            near = difflib.get_close_matches(name, known, n=3)
-            remedy = f"Did you mean {', '.join(near)}?" if near else f"Known: {', '.join(sorted(known))}."
-            raise IsocostError(f"no strategy is called {name!r}", remedy=remedy)
+            families = {variant.family for variant in known.values()}
+            raise IsocostError(
+                f"no strategy is called {name!r}",
+                remedy=STRATEGIES.remedy(name, known=families | set(known)),
+            )
         chosen.update(matching)
     return tuple(chosen.values())
 
 
 def asked_strategies(options: ReplayOptions) -> tuple[Strategy | ChainStrategy, ...]:
     """The default strategies with the windows, tie rules and orders that are asked for."""
-    return tuple(variant for cls in registered() for variant in cls.asked(options) if variant.is_default)
+    return tuple(
+        variant for cls in registered() for variant in cls.asked(options) if variant.is_default
+    )
 
 
 def beyond(bank: PointBank, ks: Ints) -> Bools:
@@ -200,7 +212,9 @@ def beyond(bank: PointBank, ks: Ints) -> Bools:
     return ks[None, :] > bank.sizes[:, None]
 
 
-def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False, verdicts: bool = False) -> dict[str, Bools]:
+def undefined_cells(
+    bank: PointBank, ks: Ints, *, answers: bool = False, verdicts: bool = False
+) -> dict[str, Bools]:
     """Reasons common to all strategies on k samples, in order of precedence.
 
     Args:
@@ -213,7 +227,8 @@ def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False, verdict
     if bank.ungraded.any():
         reasons["ungraded_samples"] = bank.ungraded
     if verdicts and bank.partial.any():
-        # Of all problems: those without partial credit are no sample of them, and their mean would say what nobody measured.
+        # Of all problems: those without partial credit are no sample of them, and their mean would
+        # say what nobody measured.
         reasons["partial_credit"] = np.ones_like(bank.partial)
     if answers and bank.unclassed.any():
         reasons["answers_not_banked"] = bank.unclassed
@@ -221,7 +236,10 @@ def undefined_cells(bank: PointBank, ks: Ints, *, answers: bool = False, verdict
 
 
 def mask_undefined(replay: Replay) -> Replay:
-    """Puts NaN into every cell of accuracy and costs that some reason calls undefined; costs only where the budget is too large."""
+    """Puts NaN into every cell of accuracy and costs that some reason calls undefined.
+
+    Costs only where the budget is too large.
+    """
     for reason, where in replay.undefined.items():
         cells = np.broadcast_to(where if where.ndim == 2 else where[:, None], replay.accuracy.shape)
         replay.accuracy = np.where(cells, np.nan, replay.accuracy)
@@ -229,5 +247,7 @@ def mask_undefined(replay: Replay) -> Replay:
             if getattr(replay, extra) is not None:
                 setattr(replay, extra, np.where(cells, np.nan, getattr(replay, extra)))
         if reason == "budget_exceeds_samples":
-            replay.costs = {axis: np.where(cells, np.nan, cost) for axis, cost in replay.costs.items()}
+            replay.costs = {
+                axis: np.where(cells, np.nan, cost) for axis, cost in replay.costs.items()
+            }
     return replay

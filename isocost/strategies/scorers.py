@@ -1,6 +1,7 @@
 """The scores by which strategies rank or weigh samples, from what a bank holds.
 
-Lives here: name, bank columns and formula of each scorer; higher is always better. Not here: what is done with a score.
+Lives here: name, bank columns and formula of each scorer; higher is always better. Not here: what
+is done with a score.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Scorer:
     is_weight: bool = False
 
     def scores(self, bank: PointBank) -> tuple[Floats, Bools, int]:
-        """Scores with minus infinity for samples without one, the problems that have none at all, and how many samples lack it."""
+        """Scores with minus infinity for samples without one, the problems that have none at all,
+        and how many samples lack it.
+        """
         raw = self.compute(bank.column(self.needs))
         missing = np.isnan(raw) & bank.present
         empty = (bank.sizes > 0) & (missing.sum(axis=1) == bank.sizes)
@@ -48,8 +51,19 @@ SCORERS = {
     scorer.name: scorer
     for scorer in (
         Scorer("mean_logprob", "logprob_mean", "Mean token log-probability.", _same),
-        Scorer("sum_logprob", "logprob_sum", "Sum of token log-probabilities; favours short answers.", _same),
-        Scorer("probability", "logprob_mean", "exp(mean token log-probability) = 1 / perplexity.", np.exp, is_weight=True),
+        Scorer(
+            "sum_logprob",
+            "logprob_sum",
+            "Sum of token log-probabilities; favours short answers.",
+            _same,
+        ),
+        Scorer(
+            "probability",
+            "logprob_mean",
+            "exp(mean token log-probability) = 1 / perplexity.",
+            np.exp,
+            is_weight=True,
+        ),
         Scorer(
             "self_certainty",
             "self_certainty_low",
@@ -57,10 +71,33 @@ SCORERS = {
             _same,
             is_weight=True,
         ),
-        Scorer("negative_entropy", "entropy_mean_high", "Minus the upper bound of the mean token entropy from the top K.", np.negative),
-        Scorer("confidence", "confidence_mean", "Mean token confidence (Fu et al. 2025).", _same, is_weight=True),
-        Scorer("tail_confidence", "confidence_tail", "Token confidence of the last window (Fu et al. 2025).", _same, is_weight=True),
-        Scorer("lowest_group", "confidence_lowest_group", "Lowest window confidence (Fu et al. 2025).", _same, is_weight=True),
+        Scorer(
+            "negative_entropy",
+            "entropy_mean_high",
+            "Minus the upper bound of the mean token entropy from the top K.",
+            np.negative,
+        ),
+        Scorer(
+            "confidence",
+            "confidence_mean",
+            "Mean token confidence (Fu et al. 2025).",
+            _same,
+            is_weight=True,
+        ),
+        Scorer(
+            "tail_confidence",
+            "confidence_tail",
+            "Token confidence of the last window (Fu et al. 2025).",
+            _same,
+            is_weight=True,
+        ),
+        Scorer(
+            "lowest_group",
+            "confidence_lowest_group",
+            "Lowest window confidence (Fu et al. 2025).",
+            _same,
+            is_weight=True,
+        ),
         Scorer("shortest", "output_tokens", "Minus the generated tokens.", np.negative),
         Scorer("longest", "output_tokens", "Generated tokens.", _same),
         Scorer("external", "external_score", "An imported verifier or reward score.", _same),

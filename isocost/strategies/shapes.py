@@ -1,7 +1,8 @@
-"""How arguments of the estimators are read: budgets, rows, masks, and the shape of what is returned.
+"""How arguments of the estimators are read: budgets, rows, masks, and the shape of what is
+returned.
 
-Lives here: turning "a number or a sequence" and "one row or a matrix" into one internal form and back, with errors for
-people. Not here: any statistics.
+Lives here: turning "a number or a sequence" and "one row or a matrix" into one internal form and
+back, with errors for people. Not here: any statistics.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class Shape:
     one_budget: bool
 
     def give_back(self, values: Floats) -> Floats:
-        """Drops the axes that the caller did not have from a (problems, budgets) matrix; a 0-d result is a plain number."""
+        """Drops the axes that the caller did not have from a (problems, budgets) matrix.
+
+        A 0-d result is a plain number.
+        """
         if self.one_budget:
             values = values[..., 0]
         if self.one_problem:
@@ -35,14 +39,27 @@ class Shape:
 
 
 def read_budgets(k: ArrayLike) -> tuple[Ints, bool]:
-    """Reads budgets as a vector of whole numbers of at least 1, and whether the caller gave a single one."""
+    """Reads budgets as a vector of whole numbers of at least 1, and whether the caller gave a
+    single one.
+    """
     raw = np.asarray(k)
     if raw.ndim > 1 or raw.size == 0:
-        raise IsocostError(f"budgets must be one number or a flat, non-empty sequence, got shape {raw.shape}", where="k")
-    if raw.dtype == np.bool_ or not np.issubdtype(raw.dtype, np.number) or np.any(raw != np.floor(raw)):
+        raise IsocostError(
+            f"budgets must be one number or a flat, non-empty sequence, got shape {raw.shape}",
+            where="k",
+        )
+    if (
+        raw.dtype == np.bool_
+        or not np.issubdtype(raw.dtype, np.number)
+        or np.any(raw != np.floor(raw))
+    ):
         raise IsocostError(f"budgets must be whole numbers, got {k!r}", where="k")
     if np.any(raw < 1):
-        raise IsocostError(f"budgets must be at least 1, got {raw.min()}", where="k", remedy="A budget of no samples answers nothing.")
+        raise IsocostError(
+            f"budgets must be at least 1, got {raw.min()}",
+            where="k",
+            remedy="A budget of no samples answers nothing.",
+        )
     return np.atleast_1d(raw).astype(np.int64), raw.ndim == 0
 
 
@@ -52,20 +69,26 @@ def read_counts(name: str, values: ArrayLike) -> Ints:
     if raw.dtype.kind == "f" and not np.all(np.isfinite(raw)):
         raise IsocostError("counts must be whole numbers, got NaN or infinity", where=name)
     if raw.dtype.kind not in "iuf" or np.any(raw != np.floor(raw)) or np.any(raw < 0):
-        raise IsocostError(f"counts must be whole numbers of at least 0, got {values!r:.200}", where=name)
+        raise IsocostError(
+            f"counts must be whole numbers of at least 0, got {values!r:.200}", where=name
+        )
     return raw.astype(np.int64)
 
 
 def read_matrix(name: str, values: ArrayLike) -> tuple[Floats, bool]:
-    """Reads one row or a matrix of rows as float64 (problems, columns), and whether it was one row."""
+    """One row or a matrix of rows as float64 (problems, columns), and whether it was one row."""
     raw = np.asarray(values, dtype=np.float64)
     if raw.ndim not in (1, 2):
-        raise IsocostError(f"expected one row or a matrix (problems, samples), got shape {raw.shape}", where=name)
+        raise IsocostError(
+            f"expected one row or a matrix (problems, samples), got shape {raw.shape}", where=name
+        )
     return np.atleast_2d(raw), raw.ndim == 1
 
 
 def read_like(name: str, values: ArrayLike, shape: tuple[int, int]) -> Floats:
-    """Reads a float matrix that must have exactly the given shape (one row broadcasts over nothing)."""
+    """Reads a float matrix that must have exactly the given shape (one row broadcasts over
+    nothing).
+    """
     matrix, _ = read_matrix(name, values)
     if matrix.shape != shape:
         raise IsocostError(f"expected shape {shape}, got {matrix.shape}", where=name)
@@ -87,4 +110,8 @@ def refuse_nan(name: str, values: Floats, valid: Bools, remedy: str) -> None:
     bad = np.isnan(values) & valid
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise IsocostError(f"NaN at problem row {row}, sample {column} ({int(bad.sum())} in all)", where=name, remedy=remedy)
+        raise IsocostError(
+            f"NaN at problem row {row}, sample {column} ({int(bad.sum())} in all)",
+            where=name,
+            remedy=remedy,
+        )

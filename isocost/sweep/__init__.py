@@ -1,7 +1,8 @@
 """Sweeps: what is to be measured, written down, checked, and expanded.
 
-Lives here: the sweep file (spec, loader), the frozen points and sessions it becomes (models, expand), and what a machine and a model allow
-(limits, paths). Not here: problems and verifiers (isocost.tasks), the measuring itself (isocost.generate).
+Lives here: the sweep file (spec, loader), the frozen points and sessions it becomes (models,
+expand), and what a machine and a model allow (limits, paths). Not here: problems and verifiers
+(isocost.tasks), the measuring itself (isocost.generate).
 """
 
 from isocost.sweep.expand import expand, plan_sessions

@@ -1,7 +1,8 @@
 """From a sweep to its points, and from points to engine sessions.
 
-Lives here: the pure expansion (same spec, same result, on every machine) and the grouping by engine configuration. Not here: reading of
-files (isocost.sweep.loader), nor what depends on the machine (isocost.sweep.limits).
+Lives here: the pure expansion (same spec, same result, on every machine) and the grouping by engine
+configuration. Not here: reading of files (isocost.sweep.loader), nor what depends on the machine
+(isocost.sweep.limits).
 """
 
 from __future__ import annotations
@@ -28,12 +29,20 @@ from isocost.sweep.models import (
 from isocost.sweep.spec import Exclusion, Grid, ModelEntry, SweepSpec
 
 MAX_POINTS = 100_000
-"""More points than this is a slip of the grid rather than a wish: the partitions and the page would not bear them."""
+"""More points than this is a slip of the grid rather than a wish.
+
+The partitions and the page would not bear them.
+"""
 
 
 def model_variants(entry: ModelEntry) -> tuple[ModelVariant, ...]:
-    """The numeric forms of one model: the model itself, or its variants, each named "model-variant"."""
-    base = {key: getattr(entry, key) for key in ("path", "revision", "dtype", "quantization", "card")}
+    """The numeric forms of one model.
+
+    The model itself, or its variants, each named "model-variant".
+    """
+    base = {
+        key: getattr(entry, key) for key in ("path", "revision", "dtype", "quantization", "card")
+    }
     if not entry.variants:
         return (ModelVariant(name=entry.name, **base),)
     variants = []
@@ -44,27 +53,47 @@ def model_variants(entry: ModelEntry) -> tuple[ModelVariant, ...]:
 
 
 def engine_configs(spec: SweepSpec) -> tuple[EngineConfig, ...]:
-    """One engine configuration for each model variant and each value of the engine's listed settings."""
+    """One engine configuration for each model variant and each value of the engine's listed
+    settings.
+    """
     engine = spec.engine
     fixed = {
         key: getattr(engine, key)
-        for key in ("engine", "seed", "kv_cache_bytes", "block_size", "enable_prefix_caching", "enforce_eager", "options")
+        for key in (
+            "engine",
+            "seed",
+            "kv_cache_bytes",
+            "block_size",
+            "enable_prefix_caching",
+            "enforce_eager",
+            "options",
+        )
     }
     return tuple(
-        EngineConfig(model=variant, max_model_len=length, max_num_seqs=seqs, max_num_batched_tokens=batched, **fixed)
+        EngineConfig(
+            model=variant,
+            max_model_len=length,
+            max_num_seqs=seqs,
+            max_num_batched_tokens=batched,
+            **fixed,
+        )
         for entry in spec.models
         for variant in model_variants(entry)
         for length, seqs, batched in itertools.product(
-            (None,) if engine.max_model_len is None else engine.max_model_len, engine.max_num_seqs, engine.max_num_batched_tokens
+            (None,) if engine.max_model_len is None else engine.max_model_len,
+            engine.max_num_seqs,
+            engine.max_num_batched_tokens,
         )
     )
 
 
 def expand(spec: SweepSpec) -> tuple[PlannedPoint, ...]:
-    """Every point of a sweep, in the order of the file: engine, task, prompt, sampling, budget, seed. Pure: reads nothing but its argument.
+    """Every point of a sweep, in the order of the file: engine, task, prompt, sampling, budget,
+    seed. Pure: reads nothing but its argument.
 
     Raises:
-        IsocostError: zero points, more than 100,000, or two entries that come out as the same point.
+        IsocostError: zero points, more than 100,000, or two entries that come out as the same
+            point.
     """
     _check_size(spec)
     places: dict[str, str] = {}
@@ -75,29 +104,47 @@ def expand(spec: SweepSpec) -> tuple[PlannedPoint, ...]:
             raise IsocostError(
                 f"the same point comes twice ({places[point.point_id]}; {label})",
                 where=spec.source.where("grid"),
-                remedy="Remove the repeated value or entry; more samples of a point are asked for with samples_per_problem.",
+                remedy=(
+                    "Remove the repeated value or entry; more samples of a point are asked for with"
+                    " samples_per_problem."
+                ),
             )
         places[point.point_id] = label
         planned.append(PlannedPoint(point=point, samples_per_problem=spec.samples_per_problem))
     if not planned:
         raise IsocostError(
-            "the grid has zero points: every one is excluded", where=spec.source.where("exclude"), remedy="Narrow or remove an exclusion."
+            "the grid has zero points: every one is excluded",
+            where=spec.source.where("exclude"),
+            remedy="Narrow or remove an exclusion.",
         )
     return tuple(planned)
 
 
 def _check_size(spec: SweepSpec) -> None:
-    axes: list[tuple[tuple[str | int, ...], int]] = [((axis,), len(getattr(spec, axis))) for axis in ("models", "tasks", "prompts")]
+    axes: list[tuple[tuple[str | int, ...], int]] = [
+        ((axis,), len(getattr(spec, axis))) for axis in ("models", "tasks", "prompts")
+    ]
     axes += [(("grid", axis), len(getattr(spec.grid, axis))) for axis in Grid.model_fields]
-    engine = {axis: getattr(spec.engine, axis) for axis in ("max_model_len", "max_num_seqs", "max_num_batched_tokens")}
-    axes += [(("engine", axis), len(values)) for axis, values in engine.items() if values is not None]
+    engine = {
+        axis: getattr(spec.engine, axis)
+        for axis in ("max_model_len", "max_num_seqs", "max_num_batched_tokens")
+    }
+    axes += [
+        (("engine", axis), len(values)) for axis, values in engine.items() if values is not None
+    ]
     for index, prompt in enumerate(spec.prompts):
-        axes += [(("prompts", index, key), len(value)) for key in ("max_tokens", "tasks") if (value := getattr(prompt, key)) is not None]
+        axes += [
+            (("prompts", index, key), len(value))
+            for key in ("max_tokens", "tasks")
+            if (value := getattr(prompt, key)) is not None
+        ]
     total = 1
     for key, size in axes:
         if size == 0:
             raise IsocostError(
-                "the grid has zero points: this list is empty", where=spec.source.where(*key), remedy="Give at least one value."
+                "the grid has zero points: this list is empty",
+                where=spec.source.where(*key),
+                remedy="Give at least one value.",
             )
         total *= size if key[0] != "prompts" or len(key) == 1 else 1
     if total > MAX_POINTS:
@@ -111,13 +158,19 @@ def _check_size(spec: SweepSpec) -> None:
 def _points(spec: SweepSpec) -> Iterator[Point]:
     grid = spec.grid
     sampling = tuple(itertools.product(grid.temperature, grid.top_p, grid.top_k, grid.min_p))
-    for engine, task_entry, prompt_entry in itertools.product(engine_configs(spec), spec.tasks, spec.prompts):
+    for engine, task_entry, prompt_entry in itertools.product(
+        engine_configs(spec), spec.tasks, spec.prompts
+    ):
         if prompt_entry.tasks is not None and task_entry.name not in prompt_entry.tasks:
             continue
         task = TaskSpec(**{key: getattr(task_entry, key) for key in TaskSpec.model_fields})
-        prompt = PromptSpec(name=prompt_entry.name, system=prompt_entry.system, template=prompt_entry.template)
+        prompt = PromptSpec(
+            name=prompt_entry.name, system=prompt_entry.system, template=prompt_entry.template
+        )
         budgets = grid.max_tokens if prompt_entry.max_tokens is None else prompt_entry.max_tokens
-        for (temperature, top_p, top_k, min_p), max_tokens, seed in itertools.product(sampling, budgets, grid.seed):
+        for (temperature, top_p, top_k, min_p), max_tokens, seed in itertools.product(
+            sampling, budgets, grid.seed
+        ):
             point = make_point(
                 sweep=spec.sweep,
                 task=task,
@@ -147,10 +200,11 @@ def _matches(rule: Exclusion, point: Point) -> bool:
 
 
 def session_id_of(sweep: str, engine: EngineConfig) -> str:
-    """Id of a session: sweep, model variant and engine, readable, then 10 hexadecimal digits over sweep and engine configuration.
+    """Id of a session: sweep, model variant and engine, readable, then 10 hexadecimal digits over
+    sweep and engine configuration.
 
-    It does not depend on the points, so a sweep that grows keeps its partitions, nor on settings that change neither answers nor the way a
-    session runs (a server's address).
+    It does not depend on the points, so a sweep that grows keeps its partitions, nor on settings
+    that change neither answers nor the way a session runs (a server's address).
     """
     readable = f"{slug(sweep, 32)}-{slug(engine.model.name, 40)}-{engine.engine}"
     settings = engine_settings_of(engine.model_dump(mode="json"), Role.IDENTITY, Role.CONDITION)
@@ -158,10 +212,15 @@ def session_id_of(sweep: str, engine: EngineConfig) -> str:
 
 
 def plan_sessions(spec: SweepSpec) -> tuple[Session, ...]:
-    """Groups the points of a sweep by engine configuration: one engine start each, in the order of the file."""
+    """Groups the points of a sweep by engine configuration.
+
+    One engine start each, in the order of the file.
+    """
     groups: dict[str, list[PlannedPoint]] = {}
     for planned in expand(spec):
-        groups.setdefault(canonical_json(planned.point.engine.model_dump(mode="json")), []).append(planned)
+        groups.setdefault(canonical_json(planned.point.engine.model_dump(mode="json")), []).append(
+            planned
+        )
     return tuple(
         Session(
             session_schema=1,

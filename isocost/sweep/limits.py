@@ -1,8 +1,8 @@
 """What a model folder and a machine allow, checked before an engine starts.
 
-Lives here: the folder is there and is a model, its context is long enough, and its key-value cache holds at least one whole sequence. Not
-here: counts of real prompts, which need the engine's tokenizer (the payload checks them), nor anything about the sweep file alone
-(isocost.sweep.loader).
+Lives here: the folder is there and is a model, its context is long enough, and its key-value cache
+holds at least one whole sequence. Not here: counts of real prompts, which need the engine's
+tokenizer (the payload checks them), nor anything about the sweep file alone (isocost.sweep.loader).
 """
 
 from __future__ import annotations
@@ -14,34 +14,49 @@ from typing import Any
 
 from isocost.capabilities import capabilities_of
 from isocost.errors import IsocostError
+from isocost.registry import did_you_mean
 from isocost.sweep.expand import engine_configs, model_variants
 from isocost.sweep.models import EngineConfig
 from isocost.sweep.paths import CACHE_PREFIX, model_folder
-from isocost.sweep.source import Key, did_you_mean
+from isocost.sweep.source import Key
 from isocost.sweep.spec import SweepSpec
 
 _KV_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _BLOCK = {True: 128, False: 16}
 """vLLM's block size in tokens where the sweep gives none: 128 in its CPU build, 16 on GPUs."""
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenizer_config.json")
+_TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.*",
+    "*.tiktoken",
+    "tekken.json",
+    "tokenizer_config.json",
+)
 
 
 def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
-    """Checks every model of a sweep that its engine will load here; none where the engine declares that it loads no model.
+    """Checks every model of a sweep that its engine will load here; none where the engine declares
+    that it loads no model.
 
     Args:
         spec: the sweep.
-        memory_bytes: memory of this machine; a key-value cache that does not fit beside the weights is refused. None: not checked, as on a
-            machine with an accelerator, whose memory is another.
+        memory_bytes: memory of this machine; a key-value cache that does not fit beside the weights
+            is refused. None: not checked, as on a machine with an accelerator, whose memory is
+            another.
 
     Raises:
-        IsocostError: a missing folder, no config.json, no weights, a context the model does not have, a cache too small for one sequence
-            or larger than the machine; with file, line, key and the number that would be right.
+        IsocostError: a missing folder, no config.json, no weights, a context the model does not
+            have, a cache too small for one sequence or larger than the machine; with file, line,
+            key and the number that would be right.
     """
     if not capabilities_of(spec.engine.engine).loads_model:
         return
-    index_of = {variant.name: index for index, entry in enumerate(spec.models) for variant in model_variants(entry)}
+    index_of = {
+        variant.name: index
+        for index, entry in enumerate(spec.models)
+        for variant in model_variants(entry)
+    }
     for engine in engine_configs(spec):
         key: Key = ("models", index_of[engine.model.name], "path")
         folder = _folder(spec, engine, key)
@@ -54,14 +69,25 @@ def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
     folder = model_folder(engine.model.path)
     if folder.is_dir():
         return folder
-    neighbours = [item.name for item in folder.parent.iterdir() if item.is_dir()] if folder.parent.is_dir() else []
+    neighbours = (
+        [item.name for item in folder.parent.iterdir() if item.is_dir()]
+        if folder.parent.is_dir()
+        else []
+    )
     prefix = CACHE_PREFIX if engine.model.path.startswith(CACHE_PREFIX) else f"{folder.parent}/"
-    remedy = did_you_mean(folder.name, neighbours, kind=f"folders in {folder.parent}") if neighbours else ""
+    remedy = (
+        did_you_mean(folder.name, neighbours, kind=f"folders in {folder.parent}")
+        if neighbours
+        else ""
+    )
     hint = "Prepare it with `make model`, or give" if prefix == CACHE_PREFIX else "Give"
     raise IsocostError(
         f"there is no model folder {folder}",
         where=spec.source.where(*key),
-        remedy=f"{remedy} {hint} the path of a local Hugging Face folder (config.json, tokenizer, safetensors).".strip(),
+        remedy=(
+            f"{remedy} {hint} the path of a local Hugging Face folder (config.json, tokenizer,"
+            " safetensors).".strip()
+        ),
     )
 
 
@@ -70,28 +96,55 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except OSError:
-        raise IsocostError(f"{folder} holds no config.json", where=where, remedy="Give a Hugging Face model folder.") from None
-    except ValueError as error:
-        raise IsocostError(f"{folder / 'config.json'} is not JSON: {error}", where=where, remedy="Fetch the model again.") from None
-    if not isinstance(config, dict):
-        raise IsocostError(f"{folder / 'config.json'} holds no JSON object", where=where, remedy="Fetch the model again.")
-    if spec.engine.options.get("load_format") != "dummy" and not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
         raise IsocostError(
-            f"{folder} holds no weights (*.safetensors)", where=where, remedy="Fetch the model again, or finish its conversion."
+            f"{folder} holds no config.json",
+            where=where,
+            remedy="Give a Hugging Face model folder.",
+        ) from None
+    except ValueError as error:
+        raise IsocostError(
+            f"{folder / 'config.json'} is not JSON: {error}",
+            where=where,
+            remedy="Fetch the model again.",
+        ) from None
+    if not isinstance(config, dict):
+        raise IsocostError(
+            f"{folder / 'config.json'} holds no JSON object",
+            where=where,
+            remedy="Fetch the model again.",
+        )
+    if (
+        spec.engine.options.get("load_format") != "dummy"
+        and not any(folder.glob("*.safetensors"))
+        and not any(folder.glob("*.bin"))
+    ):
+        raise IsocostError(
+            f"{folder} holds no weights (*.safetensors)",
+            where=where,
+            remedy="Fetch the model again, or finish its conversion.",
         )
     given = spec.engine.options.get("engine_args")
-    if not (isinstance(given, dict) and "tokenizer" in given) and not any(any(folder.glob(name)) for name in _TOKENIZERS):
+    if not (isinstance(given, dict) and "tokenizer" in given) and not any(
+        any(folder.glob(name)) for name in _TOKENIZERS
+    ):
         raise IsocostError(
-            f"{folder} holds no tokenizer ({', '.join(_TOKENIZERS)})", where=where, remedy="Fetch the model again, with its tokenizer."
+            f"{folder} holds no tokenizer ({', '.join(_TOKENIZERS)})",
+            where=where,
+            remedy="Fetch the model again, with its tokenizer.",
         )
     return config.get("text_config") or config
 
 
 def _check_context(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, Any]) -> None:
     longest = config.get("max_position_embeddings")
-    if isinstance(longest, int) and engine.max_model_len is not None and engine.max_model_len > longest:
+    if (
+        isinstance(longest, int)
+        and engine.max_model_len is not None
+        and engine.max_model_len > longest
+    ):
         raise IsocostError(
-            f"{engine.max_model_len} tokens are more than the context of {longest} that {engine.model.name} was made for",
+            f"{engine.max_model_len} tokens are more than the context of {longest} that"
+            f" {engine.model.name} was made for",
             where=spec.source.where("engine", "max_model_len"),
             remedy=f"Use at most {longest}.",
         )
@@ -100,44 +153,66 @@ def _check_context(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, A
 def kv_bytes_per_token(config: Mapping[str, Any], dtype: str) -> int | None:
     """Key-value bytes of one token: 2 x layers x key-value heads x head size x bytes of an element.
 
-    None where the configuration has other keys than the usual ones (state-space or latent attention models).
+    None where the configuration has other keys than the usual ones (state-space or latent attention
+    models).
     """
     heads = config.get("num_attention_heads")
     layers, kv_heads = config.get("num_hidden_layers"), config.get("num_key_value_heads", heads)
-    head = config.get("head_dim") or (config["hidden_size"] // heads if heads and config.get("hidden_size") else None)
+    head = config.get("head_dim") or (
+        config["hidden_size"] // heads if heads and config.get("hidden_size") else None
+    )
     name = (config.get("dtype") or config.get("torch_dtype")) if dtype == "auto" else dtype
     size = _KV_BYTES.get(str(name))
-    if not all(isinstance(value, int) and value > 0 for value in (layers, kv_heads, head, size)) or "kv_lora_rank" in config:
+    if (
+        not all(isinstance(value, int) and value > 0 for value in (layers, kv_heads, head, size))
+        or "kv_lora_rank" in config
+    ):
         return None
     return 2 * layers * kv_heads * head * size  # type: ignore[operator]
 
 
-def _check_cache(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, Any], folder: Path, memory_bytes: int | None) -> None:
+def _check_cache(
+    spec: SweepSpec,
+    engine: EngineConfig,
+    config: Mapping[str, Any],
+    folder: Path,
+    memory_bytes: int | None,
+) -> None:
     where = spec.source.where("engine", "kv_cache_bytes")
-    per_token = None if "kv_cache_dtype" in engine.options else kv_bytes_per_token(config, engine.model.dtype)
+    per_token = (
+        None
+        if "kv_cache_dtype" in engine.options
+        else kv_bytes_per_token(config, engine.model.dtype)
+    )
     if per_token is not None:
         block = engine.block_size or _BLOCK[memory_bytes is not None]
         needed = -(-engine.max_model_len // block) * block * per_token
         if engine.kv_cache_bytes < needed:
             raise IsocostError(
-                f"{engine.kv_cache_bytes:,} bytes hold {engine.kv_cache_bytes // per_token:,} tokens of {engine.model.name} "
-                f"({per_token:,} bytes each); "
-                f"one sequence of max_model_len {engine.max_model_len:,} needs {needed:,}",
+                f"{engine.kv_cache_bytes:,} bytes hold {engine.kv_cache_bytes // per_token:,}"
+                f" tokens of {engine.model.name} ({per_token:,} bytes each); one sequence of"
+                f" max_model_len {engine.max_model_len:,} needs {needed:,}",
                 where=where,
                 remedy=f"Give at least {-(-needed // 2**20)} MiB, or lower max_model_len.",
             )
     weights = sum(item.stat().st_size for item in folder.glob("*.safetensors"))
     if memory_bytes is not None and engine.kv_cache_bytes + weights > memory_bytes:
         raise IsocostError(
-            f"{engine.kv_cache_bytes:,} bytes of cache beside {weights:,} bytes of weights are more than this machine's memory of "
-            f"{memory_bytes:,}",
+            f"{engine.kv_cache_bytes:,} bytes of cache beside {weights:,} bytes of weights are more"
+            f" than this machine's memory of {memory_bytes:,}",
             where=where,
-            remedy=f"Give at most {max(memory_bytes - weights, 0) // 2**21} MiB, which leaves half of the rest to everything else.",
+            remedy=(
+                f"Give at most {max(memory_bytes - weights, 0) // 2**21} MiB, which leaves half of"
+                " the rest to everything else."
+            ),
         )
 
 
 def machine_memory_bytes() -> int | None:
-    """Memory of this machine in bytes; None where an NVIDIA driver is loaded (the model goes elsewhere) or the system does not tell."""
+    """Memory of this machine in bytes.
+
+    None where an NVIDIA driver is loaded (the model goes elsewhere) or the system does not tell.
+    """
     if Path("/proc/driver/nvidia/version").exists():
         return None
     try:

@@ -1,7 +1,8 @@
 """Reads a sweep file and tells every mistake by file, line and key.
 
-Lives here: YAML -> SweepSpec, the wording of its errors, and the checks that need nothing but the file. Not here: what depends on the
-machine (isocost.sweep.limits) or on the registered tasks (isocost.preflight).
+Lives here: YAML -> SweepSpec, the wording of its errors, and the checks that need nothing but the
+file. Not here: what depends on the machine (isocost.sweep.limits) or on the registered tasks
+(isocost.intake.preflight).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pydantic import BaseModel, ValidationError
 from isocost.capabilities import capabilities_of, engine_names
 from isocost.credentials import refuse_credentials
 from isocost.errors import IsocostError
+from isocost.registry import did_you_mean
 from isocost.sweep.expand import expand, model_variants
-from isocost.sweep.source import Key, Source, did_you_mean, dotted, parse_yaml, read_yaml
+from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec
 
 MOST_SAMPLES = 100_000_000
@@ -27,11 +29,13 @@ MOST_SAMPLES = 100_000_000
 def load_sweep(path: str | Path) -> SweepSpec:
     """Reads and checks a sweep file; starts nothing and writes nothing.
 
-    Checked here: YAML, keys, types and ranges, names that refer to each other, a grid of at least one and at most 100,000 points, budgets
-    that fit the context, and samples that could differ. Models and tasks are checked by `isocost.preflight.preflight`.
+    Checked here: YAML, keys, types and ranges, names that refer to each other, a grid of at least
+    one and at most 100,000 points, budgets that fit the context, and samples that could differ.
+    Models and tasks are checked by `isocost.intake.preflight.preflight`.
 
     Raises:
-        IsocostError: the first mistake in the order of the file, with file, line, dotted key and what would be right.
+        IsocostError: the first mistake in the order of the file, with file, line, dotted key and
+            what would be right.
     """
     value, source = read_yaml(path)
     return spec_of(value, source)
@@ -46,7 +50,11 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     """Checks the plain value of a sweep file. Errors as in `load_sweep`."""
     if not isinstance(value, dict):
         raise IsocostError(
-            "the file is empty" if value is None else f"holds a {type(value).__name__} where a mapping of keys is needed",
+            (
+                "the file is empty"
+                if value is None
+                else f"holds a {type(value).__name__} where a mapping of keys is needed"
+            ),
             where=source.name,
             remedy=f"A sweep file has the keys {', '.join(SweepSpec.model_fields)}.",
         )
@@ -61,7 +69,9 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     _check_engine(spec)
     _check_budgets(spec)
     _check_samples(spec)
-    total = sum(planned.samples_per_problem * planned.point.task.n_problems for planned in expand(spec))
+    total = sum(
+        planned.samples_per_problem * planned.point.task.n_problems for planned in expand(spec)
+    )
     if total > MOST_SAMPLES:
         raise IsocostError(
             f"the sweep asks for {total:,} samples",
@@ -73,13 +83,18 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
 
 def _check_credentials(value: dict[str, Any], source: Source) -> None:
     """Before anything else: no other mistake may show them."""
-    remedy = "Take it out; keep the key in an environment variable and name that in engine.options.api_key_variable."
+    remedy = (
+        "Take it out; keep the key in an environment variable and name that in"
+        " engine.options.api_key_variable."
+    )
     for part in ("engine", "models"):
         for key, error in refuse_credentials(value.get(part), remedy=remedy):
             raise IsocostError(error.what, where=source.where(part, *key), remedy=error.remedy)
 
 
-def first_mistake(error: ValidationError, source: Source, root: type[BaseModel] = SweepSpec) -> IsocostError:
+def first_mistake(
+    error: ValidationError, source: Source, root: type[BaseModel] = SweepSpec
+) -> IsocostError:
     """The first mistake in the order of the file as an error for people.
 
     Args:
@@ -95,7 +110,10 @@ def first_mistake(error: ValidationError, source: Source, root: type[BaseModel] 
     meant = remedy.removeprefix("Did you mean ").split("?")[0]
     others = [source.where(*key) for key in ordered if key not in (first, (*first[:-1], meant))]
     if others:
-        remedy += f" Further mistakes at: {'; '.join(others[:5])}{' and more' if len(others) > 5 else ''}."
+        remedy += (
+            " Further mistakes at:"
+            f" {'; '.join(others[:5])}{' and more' if len(others) > 5 else ''}."
+        )
     return IsocostError(what, where=source.where(*first), remedy=remedy)
 
 
@@ -107,18 +125,24 @@ def _wording(key: Key, item: Any, root: type[BaseModel]) -> tuple[str, str]:
     kind = item["type"]
     if kind == "extra_forbidden":
         model = _model_at(key[:-1], root)
-        return f"unknown key {key[-1]}", did_you_mean(str(key[-1]), model.model_fields if model else (), kind="keys here")
+        return f"unknown key {key[-1]}", did_you_mean(
+            str(key[-1]), model.model_fields if model else (), kind="keys here"
+        )
     if kind == "missing":
         model = _model_at(key[:-1], root)
         keys = f" Keys here: {', '.join(model.model_fields)}." if model else ""
         return f"key {key[-1]} is missing", f"Add it.{keys}"
     got = f" (got {_shown(item.get('input'))})"
     if kind == "literal_error":
-        known = [word.strip(" '") for word in item["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        known = [
+            word.strip(" '") for word in item["ctx"]["expected"].replace(" or ", ", ").split(",")
+        ]
         return f"unknown value{got}", did_you_mean(str(item.get("input")), known)
     message = item["msg"].removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
-        message = "a name is 1 to 80 letters, digits and . _ + -, and begins with a letter or a digit"
+        message = (
+            "a name is 1 to 80 letters, digits and . _ + -, and begins with a letter or a digit"
+        )
     return f"{message[0].lower()}{message[1:]}{got}", "Correct the value."
 
 
@@ -144,21 +168,34 @@ def _model_at(key: Key, root: type[BaseModel]) -> type[BaseModel] | None:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, BaseModel):
+    if (
+        isinstance(annotation, type)
+        and not isinstance(annotation, types.GenericAlias)
+        and issubclass(annotation, BaseModel)
+    ):
         return annotation
-    return next((model for part in typing.get_args(annotation) if (model := _model_in(part)) is not None), None)
+    return next(
+        (model for part in typing.get_args(annotation) if (model := _model_in(part)) is not None),
+        None,
+    )
 
 
 def _check_lists(spec: SweepSpec) -> None:
     for name in ("models", "tasks", "prompts"):
         if not getattr(spec, name):
             raise IsocostError(
-                "the grid has zero points: this list is empty", where=spec.source.where(name), remedy="Give at least one entry."
+                "the grid has zero points: this list is empty",
+                where=spec.source.where(name),
+                remedy="Give at least one entry.",
             )
 
 
 def _check_names(spec: SweepSpec) -> None:
-    variants = [(index, variant.name) for index, entry in enumerate(spec.models) for variant in model_variants(entry)]
+    variants = [
+        (index, variant.name)
+        for index, entry in enumerate(spec.models)
+        for variant in model_variants(entry)
+    ]
     named = {
         "model": ("models", variants),
         "task": ("tasks", [(index, entry.name) for index, entry in enumerate(spec.tasks)]),
@@ -169,33 +206,50 @@ def _check_names(spec: SweepSpec) -> None:
         for index, name in entries:
             if name in seen:
                 raise IsocostError(
-                    f"the name {name} is given twice", where=spec.source.where(key, index, "name"), remedy="Give each entry its own name."
+                    f"the name {name} is given twice",
+                    where=spec.source.where(key, index, "name"),
+                    remedy="Give each entry its own name.",
                 )
             seen.add(name)
     for index, prompt in enumerate(spec.prompts):
-        _check_known(spec, ("prompts", index, "tasks"), prompt.tasks, [name for _, name in named["task"][1]])
+        _check_known(
+            spec, ("prompts", index, "tasks"), prompt.tasks, [name for _, name in named["task"][1]]
+        )
     for index, rule in enumerate(spec.exclude):
         if not any(getattr(rule, key) is not None for key in type(rule).model_fields):
             raise IsocostError(
-                "an exclusion without a key excludes nothing", where=spec.source.where("exclude", index), remedy="Give a key or remove it."
+                "an exclusion without a key excludes nothing",
+                where=spec.source.where("exclude", index),
+                remedy="Give a key or remove it.",
             )
         for key, (_, entries) in named.items():
-            _check_known(spec, ("exclude", index, key), getattr(rule, key), [name for _, name in entries])
+            _check_known(
+                spec, ("exclude", index, key), getattr(rule, key), [name for _, name in entries]
+            )
         for key in ("temperature", "max_tokens", "seed"):
             known = set(getattr(spec.grid, key)) | {
-                value for prompt in spec.prompts for value in prompt.max_tokens or () if key == "max_tokens"
+                value
+                for prompt in spec.prompts
+                for value in prompt.max_tokens or ()
+                if key == "max_tokens"
             }
             _check_known(spec, ("exclude", index, key), getattr(rule, key), known)
     for name in spec.replay.tasks:
-        _check_known(spec, ("replay", "tasks", name), [name], [entry for _, entry in named["task"][1]])
+        _check_known(
+            spec, ("replay", "tasks", name), [name], [entry for _, entry in named["task"][1]]
+        )
 
 
-def _check_known(spec: SweepSpec, key: Key, given: Iterable[Any] | None, known: Iterable[Any]) -> None:
+def _check_known(
+    spec: SweepSpec, key: Key, given: Iterable[Any] | None, known: Iterable[Any]
+) -> None:
     known = list(known)
     for name in given or ():
         if name not in known:
             raise IsocostError(
-                f"{name!r} is in no list of this sweep", where=spec.source.where(*key), remedy=did_you_mean(str(name), map(str, known))
+                f"{name!r} is in no list of this sweep",
+                where=spec.source.where(*key),
+                remedy=did_you_mean(str(name), map(str, known)),
             )
 
 
@@ -210,25 +264,39 @@ def _check_engine(spec: SweepSpec) -> None:
     if not capabilities_of(engine.engine).loads_model:
         return
     _check_what_a_model_needs(spec)
-    if engine.max_num_batched_tokens and engine.max_num_seqs and min(engine.max_num_batched_tokens) < max(engine.max_num_seqs):
+    if (
+        engine.max_num_batched_tokens
+        and engine.max_num_seqs
+        and min(engine.max_num_batched_tokens) < max(engine.max_num_seqs)
+    ):
         raise IsocostError(
-            f"max_num_batched_tokens {min(engine.max_num_batched_tokens)} is below max_num_seqs {max(engine.max_num_seqs)}: "
-            "each running sequence needs one token a step",
+            f"max_num_batched_tokens {min(engine.max_num_batched_tokens)} is below max_num_seqs"
+            f" {max(engine.max_num_seqs)}: each running sequence needs one token a step",
             where=spec.source.where("engine", "max_num_batched_tokens"),
             remedy="Raise max_num_batched_tokens or lower max_num_seqs.",
         )
 
 
 def _check_what_a_model_needs(spec: SweepSpec) -> None:
-    """Number format, context and cache, which an engine that loads a model is told and a server has."""
+    """Number format, context and cache, which an engine that loads a model is told and a server
+    has.
+    """
     lacking: list[Key] = []
     for index, entry in enumerate(spec.models):
         if any(variant.dtype is None for variant in model_variants(entry)):
             lacking.append(("models", index, "dtype"))
-    lacking += [("engine", key) for key in ("max_model_len", "kv_cache_bytes") if getattr(spec.engine, key) is None]
+    lacking += [
+        ("engine", key)
+        for key in ("max_model_len", "kv_cache_bytes")
+        if getattr(spec.engine, key) is None
+    ]
     if lacking:
         first = min(lacking, key=lambda key: spec.source.line(key[:-1]))
-        also = f" Further keys: {', '.join(dotted(key) for key in lacking if key != first)}." if len(lacking) > 1 else ""
+        also = (
+            f" Further keys: {', '.join(dotted(key) for key in lacking if key != first)}."
+            if len(lacking) > 1
+            else ""
+        )
         raise IsocostError(
             f"key {first[-1]} is missing",
             where=spec.source.where(*first),
@@ -239,23 +307,35 @@ def _check_what_a_model_needs(spec: SweepSpec) -> None:
 def _check_budgets(spec: SweepSpec) -> None:
     length = min(spec.engine.max_model_len or (), default=0)
     places: list[tuple[Key, tuple[int, ...]]] = [(("grid", "max_tokens"), spec.grid.max_tokens)]
-    places += [(("prompts", i, "max_tokens"), prompt.max_tokens) for i, prompt in enumerate(spec.prompts) if prompt.max_tokens is not None]
+    places += [
+        (("prompts", i, "max_tokens"), prompt.max_tokens)
+        for i, prompt in enumerate(spec.prompts)
+        if prompt.max_tokens is not None
+    ]
     for key, budgets in places:
         for budget in budgets:
             if length and budget >= length:
                 raise IsocostError(
-                    f"{budget} generated tokens leave no room for a prompt in a context of {length}",
+                    f"{budget} generated tokens leave no room for a prompt in a context of"
+                    f" {length}",
                     where=spec.source.where(*key),
-                    remedy=f"Keep max_tokens plus the longest prompt within engine.max_model_len ({length}), or raise that.",
+                    remedy=(
+                        "Keep max_tokens plus the longest prompt within engine.max_model_len"
+                        f" ({length}), or raise that."
+                    ),
                 )
 
 
 def _check_samples(spec: SweepSpec) -> None:
     if spec.samples_per_problem > 1 and 0.0 in spec.grid.temperature:
         raise IsocostError(
-            f"temperature 0 is greedy: {spec.samples_per_problem} samples of a problem would be copies of one",
+            f"temperature 0 is greedy: {spec.samples_per_problem} samples of a problem would be"
+            " copies of one",
             where=spec.source.where("grid", "temperature", spec.grid.temperature.index(0.0)),
-            remedy="Use a temperature above 0, or a sweep of its own with samples_per_problem: 1 for greedy decoding.",
+            remedy=(
+                "Use a temperature above 0, or a sweep of its own with samples_per_problem: 1 for"
+                " greedy decoding."
+            ),
         )
     if 0.0 in spec.grid.temperature and len(spec.grid.seed) > 1:
         raise IsocostError(

@@ -1,7 +1,7 @@
 """Where models lie.
 
-Lives here: the meaning of "cache:NAME". Not here: how a model gets there (the demo's conversion), nor what is checked about it
-(isocost.sweep.limits).
+Lives here: the meaning of "cache:NAME". Not here: how a model gets there (the demo's conversion),
+nor what is checked about it (isocost.sweep.limits).
 """
 
 from __future__ import annotations
@@ -14,16 +14,26 @@ CACHE_VARIABLE = "ISOCOST_CACHE"
 
 
 def cache_root() -> Path:
-    """The project's cache folder: $ISOCOST_CACHE, else `.cache` of the checkout, else `~/.cache/isocost` for an installed package."""
+    """The project's cache folder.
+
+    $ISOCOST_CACHE, else `.cache` of the checkout, else `~/.cache/isocost` for an installed package.
+    """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).expanduser()
     checkout = Path(__file__).resolve().parents[2]
-    return checkout / ".cache" if (checkout / "pyproject.toml").is_file() else Path.home() / ".cache" / "isocost"
+    return (
+        checkout / ".cache"
+        if (checkout / "pyproject.toml").is_file()
+        else Path.home() / ".cache" / "isocost"
+    )
 
 
 def model_folder(path: str) -> Path:
-    """The folder a model's `path` names; "cache:NAME" is NAME in the model cache, "~" is the home folder. The folder need not exist."""
+    """The folder a model's `path` names.
+
+    "cache:NAME" is NAME in the model cache, "~" is the home folder. The folder need not exist.
+    """
     if path.startswith(CACHE_PREFIX):
         return cache_root() / "models" / path.removeprefix(CACHE_PREFIX)
     return Path(path).expanduser()

@@ -1,7 +1,7 @@
 """How banked samples are replayed, as a sweep file or the settings of a data root say it.
 
-Lives here: the keys of ``replay`` and their checks. Not here: the files they stand in, and what strategies make of them
-(``isocost.strategies.options``).
+Lives here: the keys of ``replay`` and their checks. Not here: the files they stand in, and what
+strategies make of them (``isocost.strategies.options``).
 """
 
 from __future__ import annotations
@@ -33,14 +33,25 @@ class ReplayFields(Frozen):
         orders: the mean over all orders, the samples as recorded, or both.
     """
 
-    budgets: Annotated[tuple[Count, ...], BeforeValidator(_listed), Field(min_length=1)] | None = None
-    windows: Annotated[tuple[Window, ...], BeforeValidator(_listed), Field(min_length=1)] | None = None
+    budgets: Annotated[tuple[Count, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
+        None
+    )
+    windows: Annotated[tuple[Window, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
+        None
+    )
     ties: Annotated[tuple[Ties, ...], BeforeValidator(_listed), Field(min_length=1)] | None = None
-    orders: Annotated[tuple[Order, ...], BeforeValidator(_listed), Field(min_length=1)] | None = None
+    orders: Annotated[tuple[Order, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
+        None
+    )
 
     def over(self, other: ReplayFields) -> ReplayFields:
         """These, and where they ask for nothing the other's."""
-        return ReplayFields(**{name: getattr(other, name) if getattr(self, name) is None else getattr(self, name) for name in FIELDS})
+        return ReplayFields(
+            **{
+                name: getattr(other, name) if getattr(self, name) is None else getattr(self, name)
+                for name in FIELDS
+            }
+        )
 
 
 FIELDS = tuple(ReplayFields.model_fields)

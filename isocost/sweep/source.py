@@ -1,12 +1,11 @@
 """Where each key of a YAML file stands, so that a mistake can be shown to the person who made it.
 
-Lives here: reading a YAML file into plain values plus the line of every key, and the refusal of what YAML would swallow (a key given
-twice). Not here: what the keys mean (isocost.sweep.spec).
+Lives here: reading a YAML file into plain values plus the line of every key, and the refusal of
+what YAML would swallow (a key given twice). Not here: what the keys mean (isocost.sweep.spec).
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +21,20 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file's name and the line (from 1) of each of its keys; a key inside a list is named by its position (from 0)."""
+    """A file's name and the line (from 1) of each of its keys.
+
+    A key inside a list is named by its position (from 0).
+    """
 
     name: str
     lines: dict[Key, int] = field(default_factory=dict)
 
     def where(self, *key: str | int) -> str:
-        """Place of a key: "sweep.yaml line 7: grid.temperature[1]". An unknown key gets the line of its nearest parent."""
+        """Place of a key.
+
+        "sweep.yaml line 7: grid.temperature[1]". An unknown key gets the line of its nearest
+        parent.
+        """
         known = key
         while known and known not in self.lines:
             known = known[:-1]
@@ -50,14 +56,6 @@ def dotted(key: Iterable[str | int]) -> str:
     return text
 
 
-def did_you_mean(word: str, known: Iterable[str], *, kind: str = "values") -> str:
-    """Remedy for a word that is not known: the nearest known one where there is one, and what is known."""
-    names = sorted({str(name) for name in known})
-    near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
-    shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
-    return (f"Did you mean {near[0]}? " if near else "") + (f"Known {kind}: {shown}." if names else f"There are no {kind} to choose from.")
-
-
 def read_yaml(path: str | Path) -> tuple[Any, Source]:
     """Reads a YAML file.
 
@@ -65,7 +63,8 @@ def read_yaml(path: str | Path) -> tuple[Any, Source]:
         The plain value and the place of its keys.
 
     Raises:
-        IsocostError: the file is missing, unreadable, larger than 4 MB, no UTF-8, no YAML, or gives a key twice; names file and line.
+        IsocostError: the file is missing, unreadable, larger than 4 MB, no UTF-8, no YAML, or gives
+            a key twice; names file and line.
     """
     return parse_yaml(read_text(path), str(path))
 
@@ -81,7 +80,11 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Source]:
 
 def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], name: str) -> None:
     if len(key) > 30:
-        raise IsocostError("is nested too deeply", where=f"{name} line {node.start_mark.line + 1}", remedy="Write the value out.")
+        raise IsocostError(
+            "is nested too deeply",
+            where=f"{name} line {node.start_mark.line + 1}",
+            remedy="Write the value out.",
+        )
     lines.setdefault(key, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}

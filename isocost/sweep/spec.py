@@ -1,7 +1,7 @@
 """What a sweep file may say: the written form, with its defaults and its lists.
 
-Lives here: the types a sweep file is read into. Not here: reading and its error messages (isocost.sweep.loader), and the expanded form
-without defaults (isocost.sweep.models).
+Lives here: the types a sweep file is read into. Not here: reading and its error messages
+(isocost.sweep.loader), and the expanded form without defaults (isocost.sweep.models).
 """
 
 from __future__ import annotations
@@ -11,11 +11,32 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
-from isocost.sweep.models import Count, Dtype, EngineName, Frozen, Name, PromptSpec, Real, Seed, Whole
+from isocost.sweep.models import (
+    Count,
+    Dtype,
+    EngineName,
+    Frozen,
+    Name,
+    PromptSpec,
+    Real,
+    Seed,
+    Whole,
+)
 from isocost.sweep.replay import ReplayEntry
 from isocost.sweep.source import Source
 
-_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS = {
+    "B": 1,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+}
 
 
 def _listed(value: Any) -> Any:
@@ -54,7 +75,10 @@ class VariantEntry(Frozen):
 
 
 class ModelEntry(Frozen):
-    """A model folder and the numeric forms it is measured in. With `variants`, only they are measured."""
+    """A model folder and the numeric forms it is measured in.
+
+    With `variants`, only they are measured.
+    """
 
     name: Name
     path: Annotated[str, Field(min_length=1)]
@@ -68,7 +92,8 @@ class ModelEntry(Frozen):
 class EngineEntry(Frozen):
     """Engine settings. A list makes one engine start for each value.
 
-    An engine that loads a model needs `max_model_len` and `kv_cache_bytes`, and its models a `dtype`; a server has its own.
+    An engine that loads a model needs `max_model_len` and `kv_cache_bytes`, and its models a
+    `dtype`; a server has its own.
     """
 
     engine: EngineName = "vllm"
@@ -96,7 +121,10 @@ class TaskEntry(Frozen):
 
 
 class PromptEntry(PromptSpec):
-    """A way of asking. `max_tokens` replaces the grid's for this prompt, `tasks` limits it to some tasks."""
+    """A way of asking.
+
+    `max_tokens` replaces the grid's for this prompt, `tasks` limits it to some tasks.
+    """
 
     system: str | None = None
     max_tokens: Counts | None = None

@@ -1,7 +1,9 @@
-"""What tells measured configurations apart: their settings, and the shortest names that no two of a task share.
+"""What tells measured configurations apart: their settings, and the shortest names that no two of a
+task share.
 
-Lives here: the settings of a point as one mapping, names for tables, report and terminal, and the key by which a configuration is found
-again in another task. Not here: what a point's identity is made of (``isocost.sweep``, ``isocost.bank.importers``).
+Lives here: the settings of a point as one mapping, names for tables, report and terminal, and the
+key by which a configuration is found again in another task. Not here: what a point's identity is
+made of (``isocost.sweep``, ``isocost.importers``).
 """
 
 from __future__ import annotations
@@ -30,8 +32,26 @@ _TELLING = (
     "seed",
 )
 # What describes a row or counts something and is no setting.
-_COUNTS = ("samples_planned_per_problem", "samples_planned", "samples_banked", "samples_valid", "samples_missing")
-_NO_SETTINGS = frozenset(("point_id", "point_ids", "session_id", "sweep", "source", "task", "model_card", "configuration", *_COUNTS))
+_COUNTS = (
+    "samples_planned_per_problem",
+    "samples_planned",
+    "samples_banked",
+    "samples_valid",
+    "samples_missing",
+)
+_NO_SETTINGS = frozenset(
+    (
+        "point_id",
+        "point_ids",
+        "session_id",
+        "sweep",
+        "source",
+        "task",
+        "model_card",
+        "configuration",
+        *_COUNTS,
+    )
+)
 _JSON = frozenset({"task_config", "engine_options"})
 _SPELT = {
     "max_tokens": "{} tokens",
@@ -47,11 +67,21 @@ _SPELT = {
 # Of an import a count and no setting: it names a configuration where nothing else does.
 _LAST = "n_problems"
 _BARE = frozenset({"prompt", "model_variant", "quantization", "dtype", "engine", "method"})
-# What a mean over tasks must not mix, where a source states it; other conditions count where a task has several values of them.
+# What a mean over tasks must not mix, where a source states it; other conditions count where a task
+# has several values of them.
 _STRICT = ("hardware", "provider", "engine")
 # The same configuration in another task has the same of these.
 CONFIGURATION = (
-    *("model_variant", "model_revision", "prompt", "temperature", "top_p", "top_k", "min_p", "max_tokens"),
+    *(
+        "model_variant",
+        "model_revision",
+        "prompt",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "max_tokens",
+    ),
     *("dtype", "quantization", "engine", "method"),
 )
 _LONGEST = 40
@@ -60,7 +90,8 @@ Settings = dict[str, Any]
 
 
 def point_settings(points: pl.DataFrame) -> dict[str, Settings]:
-    """All settings of each point by point_id; JSON columns opened into dotted names, what is NULL left out.
+    """All settings of each point by point_id; JSON columns opened into dotted names, what is NULL
+    left out.
 
     Args:
         points: core_points; of a point that several sessions hold the first row counts.
@@ -84,7 +115,11 @@ def _opened(name: str, text: str | None) -> Settings:
         value = json.loads(text) if text else None
     except ValueError:
         return {name: text}
-    return {key.removeprefix("condition."): leaf for key, leaf in _leaves(value)} if isinstance(value, dict) else {}
+    return (
+        {key.removeprefix("condition."): leaf for key, leaf in _leaves(value)}
+        if isinstance(value, dict)
+        else {}
+    )
 
 
 def _leaves(value: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
@@ -100,7 +135,8 @@ def shortest_names(settings: Mapping[str, Settings], always: Collection[str]) ->
 
     Args:
         settings: settings by id; all of one task.
-        always: settings that stand in every name; others come in only where names would else be shared.
+        always: settings that stand in every name; others come in only where names would else be
+            shared.
     """
     ids = list(settings)
     chosen = [name for name in _TELLING if name in always]
@@ -114,18 +150,26 @@ def shortest_names(settings: Mapping[str, Settings], always: Collection[str]) ->
     shared = {name for name, n in Counter(names).items() if n > 1}
     if shared:
         ends = _endings([point for point, name in zip(ids, names, strict=True) if name in shared])
-        names = [f"{name} · {ends[point]}" if point in ends else name for point, name in zip(ids, names, strict=True)]
+        names = [
+            f"{name} · {ends[point]}" if point in ends else name
+            for point, name in zip(ids, names, strict=True)
+        ]
     return dict(zip(ids, names, strict=True))
 
 
 def _candidates(settings: Collection[Settings], chosen: Sequence[str]) -> list[str]:
     known = {name for each in settings for name in each}
-    ordered = [name for name in _TELLING if name in known] + sorted(known - {*_TELLING, _LAST}) + [_LAST]
+    ordered = (
+        [name for name in _TELLING if name in known] + sorted(known - {*_TELLING, _LAST}) + [_LAST]
+    )
     return [name for name in ordered if name not in chosen]
 
 
 def _spelt_all(settings: Mapping[str, Settings], chosen: Sequence[str]) -> list[str]:
-    return [" · ".join(_spelt(name, each[name]) for name in chosen if name in each) or "–" for each in settings.values()]
+    return [
+        " · ".join(_spelt(name, each[name]) for name in chosen if name in each) or "–"
+        for each in settings.values()
+    ]
 
 
 def _spelt(name: str, value: Any) -> str:
@@ -145,7 +189,9 @@ def _endings(ids: Sequence[str]) -> dict[str, str]:
     return {point: point for point in ids}
 
 
-def configuration_names(points: pl.DataFrame, *, always: Collection[str] = ("model_variant", "prompt")) -> dict[str, str]:
+def configuration_names(
+    points: pl.DataFrame, *, always: Collection[str] = ("model_variant", "prompt")
+) -> dict[str, str]:
     """Names by point_id by which measured configurations of one task are told apart.
 
     Args:
@@ -161,7 +207,10 @@ def configuration_names(points: pl.DataFrame, *, always: Collection[str] = ("mod
 
 
 def chain_name(point_ids: Iterable[str], names: Mapping[str, str]) -> str | None:
-    """The name of what joins several points, in the order in which they are asked; None where one is unknown."""
+    """The name of what joins several points, in the order in which they are asked.
+
+    None where one is unknown.
+    """
     found = [names.get(point) for point in point_ids]
     return None if not found or None in found else " → ".join(str(name) for name in found)
 
@@ -169,12 +218,16 @@ def chain_name(point_ids: Iterable[str], names: Mapping[str, str]) -> str | None
 def shared_settings(points: pl.DataFrame) -> dict[str, Settings]:
     """Of each point what has to agree for it to be the same configuration in another task.
 
-    Model, prompt, sampling, token budget, number format, engine and method always, and the machine where it is stated; what else a source
-    states only where one task has several values of it, because it tells configurations of that task apart (a task's own number of
-    examples does not).
+    Model, prompt, sampling, token budget, number format, engine and method always, and the machine
+    where it is stated; what else a source states only where one task has several values of it,
+    because it tells configurations of that task apart (a task's own number of examples does not).
     """
     settings = point_settings(points)
-    tasks = dict(points.select("point_id", "task").unique("point_id", keep="first", maintain_order=True).iter_rows())
+    tasks = dict(
+        points.select("point_id", "task")
+        .unique("point_id", keep="first", maintain_order=True)
+        .iter_rows()
+    )
     own = set(points.columns) - _NO_SETTINGS - _JSON
     values: dict[tuple[str, str], set[str]] = {}
     members = Counter(tasks.values())
@@ -184,6 +237,13 @@ def shared_settings(points: pl.DataFrame) -> dict[str, Settings]:
             if name not in own:
                 values.setdefault((tasks[point], name), set()).add(repr(value))
                 stated[tasks[point], name] += 1
-    telling = {key[1] for key, found in values.items() if len(found) > 1 or stated[key] < members[key[0]]}
-    wanted = {*CONFIGURATION, *telling} | {name for _, name in values if name.split(".")[0] in _STRICT}
-    return {point: {name: value for name, value in each.items() if name in wanted} for point, each in settings.items()}
+    telling = {
+        key[1] for key, found in values.items() if len(found) > 1 or stated[key] < members[key[0]]
+    }
+    wanted = {*CONFIGURATION, *telling} | {
+        name for _, name in values if name.split(".")[0] in _STRICT
+    }
+    return {
+        point: {name: value for name, value in each.items() if name in wanted}
+        for point, each in settings.items()
+    }

@@ -1,9 +1,12 @@
-"""Graded samples and imported counts, summed problem by problem: what every table of accuracy starts from.
+"""Graded samples and imported counts, summed problem by problem: what every table of accuracy
+starts from.
 
-Lives here: what a sample is worth, and the sums over the samples of a point at a problem. Not here: what is made of them.
+Lives here: what a sample is worth, and the sums over the samples of a point at a problem. Not here:
+what is made of them.
 
-A sample is worth 1 or 0 by its verdict. One with partial credit has no verdict (``correct`` is NULL) and is worth its ``score``, an
-expected share of right: means take it as it is, what needs a verdict (coverage, cost of a pass) is undefined for its problem.
+A sample is worth 1 or 0 by its verdict. One with partial credit has no verdict (``correct`` is
+NULL) and is worth its ``score``, an expected share of right: means take it as it is, what needs a
+verdict (coverage, cost of a pass) is undefined for its problem.
 """
 
 from __future__ import annotations
@@ -15,15 +18,24 @@ COLUMNS = (*KEY, "model_variant", "prompt", "is_valid", "correct", "score")
 """Columns of core_samples that the sums are made from."""
 PARTIAL_CREDIT = "partial_credit"
 NO_ENERGY = "not_in_source"  # as every importer says of rows without energy
-IS_PARTIAL = pl.col("correct").is_null() & pl.col("score").is_between(0, 1, closed="none").fill_null(False)
-"""Whether a sample has partial credit and so no verdict. A full score without a verdict is none: nobody called it right."""
+IS_PARTIAL = pl.col("correct").is_null() & pl.col("score").is_between(
+    0, 1, closed="none"
+).fill_null(False)
+"""Whether a sample has partial credit and so no verdict.
+
+A full score without a verdict is none: nobody called it right.
+"""
 WORTH = pl.when(IS_PARTIAL).then(pl.col("score")).otherwise(pl.col("correct").cast(pl.Float64))
 """What a sample is worth, 0 to 1; NULL where nobody judged it."""
 
 
 def scored(samples: pl.DataFrame) -> pl.DataFrame:
     """The samples with a column of scores, unknown where they come without."""
-    return samples if "score" in samples.columns else samples.with_columns(pl.lit(None, pl.Float64).alias("score"))
+    return (
+        samples
+        if "score" in samples.columns
+        else samples.with_columns(pl.lit(None, pl.Float64).alias("score"))
+    )
 
 
 def graded(samples: pl.DataFrame) -> pl.DataFrame:
@@ -40,7 +52,8 @@ def tallies(samples: pl.DataFrame, counts: pl.DataFrame | None = None) -> pl.Dat
         counts: core_counts; none where None.
 
     Returns:
-        task, point_id, problem_id, model_variant, prompt, n (samples), c (correct ones), worth (sum over samples; c without partial
+        task, point_id, problem_id, model_variant, prompt, n (samples), c (correct ones), worth (sum
+        over samples; c without partial
         credit) and n_partial (samples with partial credit), sorted by the first three.
     """
     names = ("model_variant", "prompt")

@@ -1,7 +1,8 @@
 """Tasks: problems, prompts, answers and verdicts.
 
-Lives here: task sources (sources/), prompt rendering, answer extraction, verifiers (verifiers/), grading and answer classes. Not here:
-which tasks a sweep measures (isocost.sweep), the engine that answers them (isocost.engines), the tables (isocost.tables).
+Lives here: task sources (sources/), prompt rendering, answer extraction, verifiers (verifiers/),
+grading and answer classes. Not here: which tasks a sweep measures (isocost.sweep), the engine that
+answers them (isocost.engines), the tables (isocost.tables).
 """
 
 from isocost.tasks.grading import answer_classes, grade, grade_text, reference_fault

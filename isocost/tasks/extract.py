@@ -1,8 +1,9 @@
 """Finding the answer inside what a chat model said.
 
-Lives here: the marks by which models say "this is my answer" (a box, a tag, "####", "answer:" in the usual languages), and plain helpers
-for lines and spelling. Not here: thoughts and invented next questions, which are gone before (``thoughts``, ``run_on``), nor what an answer
-of a certain kind looks like (the verifiers).
+Lives here: the marks by which models say "this is my answer" (a box, a tag, "####", "answer:" in
+the usual languages), and plain helpers for lines and spelling. Not here: thoughts and invented next
+questions, which are gone before (``thoughts``, ``run_on``), nor what an answer of a certain kind
+looks like (the verifiers).
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from functools import lru_cache
 from typing import Literal
 
 MAX_TEXT = 200_000
-"""Characters looked at, from the end: an answer stands at the end, and a text of megabytes must not take minutes."""
+"""Characters looked at, from the end.
+
+An answer stands at the end, and a text of megabytes must not take minutes.
+"""
 
 MAX_LINE = 2000
 """Characters looked at behind a mark."""
@@ -23,21 +27,26 @@ _TAG = re.compile(r"<(?:(/)?(?:answer|final_answer)>|\|(?:begin|(end))_of_box\|>
 _HASHES = re.compile(r"(?<!#)####[ \t]*([^\s#][^\n]*)")
 _HEADING = re.compile(r"[*_]*[^\W\d_]{2,}")
 _BRACE = re.compile(r"\\f?boxed\s*\{|[{}]")
-_JOINED = re.compile(r"[ \t$.]*(?:\\\)|\\\])?(?:,[ \t]*(?:and|or)?|\band|\bor|;)[ \t$]*(?:\\\(|\\\[)?", re.IGNORECASE)
+_JOINED = re.compile(
+    r"[ \t$.]*(?:\\\)|\\\])?(?:,[ \t]*(?:and|or)?|\band|\bor|;)[ \t$]*(?:\\\(|\\\[)?", re.IGNORECASE
+)
 _BOX_BARE = re.compile(r"\\f?boxed\s*([0-9]+(?:\.[0-9]+)?|[A-Za-z])(?![A-Za-z])")
 
-# Words for "answer" and "result", and what links them with the answer, by the scripts in which they stand.
+# Words for "answer" and "result", and what links them with the answer, by the scripts in which they
+# stand.
 _WORDS = (
-    "answer|answers|result|correct option|right option|best option|correct choice|best choice|right choice|my choice|"
-    "final choice|chosen option|correct letter|"
-    "antwort|ergebnis|lösung|réponse|reponse|résultat|respuesta|resultado|respuesta final|risposta|risultato|resposta|antwoord|"
-    "odpowiedź|odpowiedz|wynik|odpověď|svar|svaret|vastaus|cevap|yanıt|sonuç|răspuns|răspunsul|válasz|jawaban|"
-    "ответ|результат|відповідь|отговор|одговор|απάντηση|đáp án|câu trả lời|correcte|opción correcta|opção correta|option correcte|"
-    "richtige option|richtige antwort"
+    "answer|answers|result|correct option|right option|best option|correct choice|best choice|right"
+    " choice|my choice|final choice|chosen option|correct"
+    " letter|antwort|ergebnis|lösung|réponse|reponse|résultat|respuesta|resultado|respuesta"
+    " final|risposta|risultato|resposta|antwoord|odpowiedź|odpowiedz|wynik|odpověď|svar|svaret|vastaus|cevap|yanıt|sonuç|răspuns|răspunsul|válasz|jawaban|ответ|результат|відповідь|отговор|одговор|απάντηση|đáp"
+    " án|câu trả lời|correcte|opción correcta|opção correta|option correcte|richtige"
+    " option|richtige antwort"
 )
 _LINKS = (
-    "is|are|was|would be|should be|must be|will be|equals|ist|lautet|wäre|est|es|è|é|jest|to|är|er|on|adalah|является|is equal to|"
-    "is therefore|is thus|is hence|is simply|is indeed|is clearly|is just|is exactly|is option|is choice|là|είναι"
+    "is|are|was|would be|should be|must be|will"
+    " be|equals|ist|lautet|wäre|est|es|è|é|jest|to|är|er|on|adalah|является|is equal to|is"
+    " therefore|is thus|is hence|is simply|is indeed|is clearly|is just|is exactly|is option|is"
+    " choice|là|είναι"
 )
 _FAR = (
     "答案|最终答案|正确答案|正确选项|正确的选项|正确的答案|選項|选项|结果|回答|答|答え|正解|解答|정답|답변|답|"
@@ -51,23 +60,34 @@ _LETTER_MARK = r"^[ \t]{0,10}\*{0,2}(?:A|R|Ans|Sol)\*{0,2}[:：][ \t*_]{0,10}"
 _ALL_NEAR, _ALL_FAR = _WORDS.split("|"), _FAR.split("|")
 # "this answer is the best one" speaks of an answer; it does not give one.
 _SPOKEN_OF = re.compile(
-    r"(?:\b(?:this|that|your|every|each|an|no|whose|which|previous|above|wrong|incorrect|other|first))[ \t]+\Z", re.IGNORECASE
+    r"(?:\b(?:this|that|your|every|each|an|no|whose|which|previous|above|wrong|incorrect|other|first))["
+    r" \t]+\Z",
+    re.IGNORECASE,
 )
 
 
 @lru_cache(maxsize=256)
 def _pattern(near: tuple[str, ...], far: tuple[str, ...]) -> re.Pattern[str]:
-    """The marks by phrase, of the words that a text holds: looking for all of them everywhere would take most of the time of grading."""
+    """The marks by phrase, of the words that a text holds.
+
+    Looking for all of them everywhere would take most of the time of grading.
+    """
     found = [_LETTER_MARK]
     if near:
         found.append(
-            rf"(?<![\w])(?:{'|'.join(near)})(?![\w])[ \t*_`\"'’]{{0,10}}(?:\((?:letter|number|option)\)[ \t*_]{{0,4}})?"
-            r"(?:(?:correct[ae]?|finale?|esatta|certa|corretta|correta|exacte?|đúng|cuối cùng)[ \t]+|to (?:the|this|that|your) (?:\w+ )?"
+            rf"(?<![\w])(?:{'|'.join(near)})(?![\w])["
+            r" \t*_`\"'’]{0,10}(?:\((?:letter|number|option)\)[ \t*_]{0,4})?"
+            r"(?:(?:correct[ae]?|finale?|esatta|certa|corretta|correta|exacte?|đúng|cuối cùng)["
+            r" \t]+|to (?:the|this|that|your) (?:\w+ )?"
             r"(?:question|problem|puzzle|riddle)[ \t]+)?"
-            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+(?:[:：→⇒]|[-=]>|[-–—][ \t]))[ \t*_]{{0,10}}"
+            rf"(?:(?:{_LINKS})(?![\w-])[ \t*_]{{0,10}}[:：]?|[:：=]|[ \t]+(?:[:：→⇒]|[-=]>|[-–—]["
+            r" \t]))[ \t*_]{0,10}"
         )
     if far:
-        found.append(rf"(?:{'|'.join(far)})[ \t*_]{{0,10}}(?:(?:{_FAR_LINKS})[ \t]*[:：]?|[:：=])[ \t*_]{{0,10}}")
+        found.append(
+            rf"(?:{'|'.join(far)})[ \t*_]{{0,10}}(?:(?:{_FAR_LINKS})[ \t]*[:：]?|[:：=])["
+            r" \t*_]{0,10}"
+        )
     return re.compile("|".join(found), re.IGNORECASE | re.MULTILINE)
 
 
@@ -79,26 +99,48 @@ def _phrases(text: str) -> list[re.Match[str]]:
 
 
 # "The answer is not A" says what it is not.
-_DENIED = re.compile(r"(?:not|never|n't|neither|nicht|kein\w*|pas|no es|não|non è|не|不是|并非)\b(?![ \t]+only)", re.IGNORECASE)
+_DENIED = re.compile(
+    r"(?:not|never|n't|neither|nicht|kein\w*|pas|no es|não|non è|не|不是|并非)\b(?![ \t]+only)",
+    re.IGNORECASE,
+)
 _TALK = re.compile(
-    r"(?:correct|right|wrong|incorrect|obvious|clear|simple|straightforward|unique|as follows|shown|given|found|obtained|computed|"
+    r"(?:correct|right|wrong|incorrect|obvious|clear|simple|straightforward|unique|as"
+    r" follows|shown|given|found|obtained|computed|"
     r"calculated|derived|determined|based|because|in the form|of the form|expressed|written)\b",
     re.IGNORECASE,
 )
 """What follows "the answer is" where nothing is answered yet."""
 
-# "Wait, I forgot two. So 7.": what is said after a phrase may take it back; only a conclusion behind that does.
+# "Wait, I forgot two. So 7.": what is said after a phrase may take it back; only a conclusion
+# behind that does.
 _TAKEN_BACK = re.compile(
-    r"(?:(?:\A|[.!?\n,;—–-])[ \t]*(?:but |oh,? |no,? |hmm,? )*(?:wait|hold on|actually|oops|correction|scratch that)\b"
-    r"|\b(?:this|that|it)(?:'s|’s| is| was) (?:wrong|incorrect|not right|a mistake)\b|\bI made an? (?:\w+ )?(?:mistake|error)\b)",
+    r"(?:(?:\A|[.!?\n,;—–-])[ \t]*(?:but |oh,? |no,? |hmm,? )*(?:wait|hold"
+    r" on|actually|oops|correction|scratch that)\b"
+    r"|\b(?:this|that|it)(?:'s|’s| is| was) (?:wrong|incorrect|not right|a mistake)\b|\bI made an?"
+    r" (?:\w+ )?(?:mistake|error)\b)",
     re.IGNORECASE,
 )
 _SHORT = 30
-_REGRETS = ("wait", "hold on", "actually", "oops", "correction", "scratch", "wrong", "incorrect", "not right", "mistake", "error")
+_REGRETS = (
+    "wait",
+    "hold on",
+    "actually",
+    "oops",
+    "correction",
+    "scratch",
+    "wrong",
+    "incorrect",
+    "not right",
+    "mistake",
+    "error",
+)
 """One of these is in everything that _TAKEN_BACK finds."""
 _CONCLUDED = re.compile(
-    r"(?:(?:\A|[.!?:;,\n])[ \t]*(?:so|thus|therefore|hence)\b,?|\b(?:it|that)(?:'s|’s| is| should be| must be| gives| makes)"
-    r"|\bshould be)[ \t]+(?!(?:it|this|that|we|you|yes|our|my|not|right|fine)\b|n't|indeed|correct|wrong|incorrect|a mistake|because)"
+    r"(?:(?:\A|[.!?:;,\n])[ \t]*(?:so|thus|therefore|hence)\b,?|\b(?:it|that)(?:'s|’s| is| should"
+    r" be| must be| gives| makes)"
+    r"|\bshould be)["
+    r" \t]+(?!(?:it|this|that|we|you|yes|our|my|not|right|fine)\b|n't|indeed|correct|wrong|incorrect|a"
+    r" mistake|because)"
     r"(?P<conclusion>[^\n.]{1,80})[.!]?\s*\Z",
     re.IGNORECASE,
 )
@@ -120,7 +162,10 @@ def tail(text: str) -> str:
 
 
 def tagged(text: str) -> str | None:
-    """The content of the last complete <answer>...</answer> or <|begin_of_box|>...<|end_of_box|>; None without one."""
+    """The content of the last complete <answer>...</answer> or <|begin_of_box|>...<|end_of_box|>.
+
+    None without one.
+    """
     start: int | None = None
     last: str | None = None
     searched = tail(text)
@@ -135,7 +180,9 @@ def tagged(text: str) -> str | None:
 
 
 def boxed(text: str) -> str | None:
-    r"""The content of the last complete \boxed{...} (or \fbox), braces matched, and of those joined to it by "and"; None without one."""
+    r"""The content of the last complete \boxed{...} (or \fbox), braces matched, and of those joined
+    to it by "and"; None without one.
+    """
     searched = tail(text)
     if "box" not in searched:
         return None
@@ -148,7 +195,11 @@ def boxed(text: str) -> str | None:
         elif opened and (start := opened.pop()) is not None:
             content = searched[start[1] : match.start()].strip()
             if content:
-                joined = [*joined, content] if joined and start[0] >= end and _JOINED.fullmatch(searched, end, start[0]) else [content]
+                joined = (
+                    [*joined, content]
+                    if joined and start[0] >= end and _JOINED.fullmatch(searched, end, start[0])
+                    else [content]
+                )
                 end = match.end()
     if not joined and (bare := list(_BOX_BARE.finditer(searched))):
         joined = [bare[-1][1]]
@@ -156,14 +207,17 @@ def boxed(text: str) -> str | None:
 
 
 def find_marked(text: str, *, may_deny: bool = False) -> Marked | None:
-    """The answer a text itself calls one: by box, by <answer> tag, by "####", or by "answer:" / "answer is" in the usual languages.
+    """The answer a text itself calls one: by box, by <answer> tag, by "####", or by "answer:" /
+    "answer is" in the usual languages.
 
-    Kinds are tried in this order; of one kind the last counts. The last kind gives the rest of its line, or the next line when nothing
-    follows the mark. "The answer is not A" and "this answer is right" are no marks; of "the answer is 5. Wait, ... So 7." 7 counts.
+    Kinds are tried in this order; of one kind the last counts. The last kind gives the rest of its
+    line, or the next line when nothing follows the mark. "The answer is not A" and "this answer is
+    right" are no marks; of "the answer is 5. Wait, ... So 7." 7 counts.
 
     Args:
         text: a reply without its thoughts.
-        may_deny: whether "the answer is not ..." is a mark, too: where answers are words, "not plausible" is one.
+        may_deny: whether "the answer is not ..." is a mark, too: where answers are words, "not
+            plausible" is one.
     """
     box = boxed(text)
     if box:
@@ -175,7 +229,9 @@ def find_marked(text: str, *, may_deny: bool = False) -> Marked | None:
     searched = tail(text)
     for match in reversed(list(_HASHES.finditer(searched)) if "####" in searched else []):
         # A heading of the fourth level has words, and something under it.
-        if match[1].strip(_EMPTY) and not (_HEADING.match(match[1]) and searched[match.end() :].strip()):
+        if match[1].strip(_EMPTY) and not (
+            _HEADING.match(match[1]) and searched[match.end() :].strip()
+        ):
             return Marked(match[1].strip(), "hashes")
     for match in reversed(_phrases(searched)):
         found = _after(searched, match, may_deny)
@@ -206,12 +262,19 @@ def _after(searched: str, match: re.Match[str], may_deny: bool) -> str | None:
 
 
 def _corrected(rest: str) -> str | None:
-    """The conclusion by which a text takes an answer back and gives another one; None where it does not."""
+    """The conclusion by which a text takes an answer back and gives another one.
+
+    None where it does not.
+    """
     lower = rest.lower()
     back = _TAKEN_BACK.search(rest) if any(word in lower for word in _REGRETS) else None
     if back is None:
         return None
-    if back[0].lower().endswith("correction") and (line := rest[back.end() :].partition("\n")[0].strip(" :,.*")) and len(line) <= _SHORT:
+    if (
+        back[0].lower().endswith("correction")
+        and (line := rest[back.end() :].partition("\n")[0].strip(" :,.*"))
+        and len(line) <= _SHORT
+    ):
         return line
     concluded = _CONCLUDED.search(rest, back.end())
     return None if concluded is None else concluded["conclusion"].strip()

@@ -1,7 +1,8 @@
 """Grading: from what a model wrote to an answer, a verdict and a class of equal answers.
 
-Lives here: the steps all verifiers share, for generated and for imported text alike. Not here: any particular verifier (verifiers/).
-A grade depends on the problem, the text and whether it was cut off; on nothing else: not on other samples, their order, or the time of day.
+Lives here: the steps all verifiers share, for generated and for imported text alike. Not here: any
+particular verifier (verifiers/). A grade depends on the problem, the text and whether it was cut
+off; on nothing else: not on other samples, their order, or the time of day.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grad
     Args:
         problem: the problem it answers.
         text: what the model wrote; None is an empty text.
-        finish_reason: "stop", "length", "abort", "error" or another engine's word; None when unknown (taken as finished).
+        finish_reason: "stop", "length", "abort", "error" or another engine's word; None when
+            unknown (taken as finished).
 
     Returns:
-        A grade. An output of a failed call ("error", "abort") is not judged: correct is None. A finished or truncated output without an
-        answer is not correct, with the reason: "empty", "no_match", "thought_unfinished", or "length" when it was cut off before it gave
-        an answer. What the model wrote and nobody can judge is not correct either ("not_comparable", "judge_timeout"). Only our own
-        failures give parse_status "error" and correct None: a reference that the verifier cannot use ("bad_reference"), code that may not
+        A grade. An output of a failed call ("error", "abort") is not judged: correct is None. A
+        finished or truncated output without an
+        answer is not correct, with the reason: "empty", "no_match", "thought_unfinished", or
+            "length" when it was cut off before it gave
+        an answer. What the model wrote and nobody can judge is not correct either
+        ("not_comparable", "judge_timeout"). Only our own
+        failures give parse_status "error" and correct None: a reference that the verifier cannot
+        use ("bad_reference"), code that may not
         be run, a judge that does not start.
     """
     if finish_reason in _UNFINISHED:
@@ -42,7 +48,9 @@ def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grad
     verifier = verifier_of(problem.verifier)
     spoken, has_ended = said(text, thoughts_of(problem.metadata.get("thoughts")))
     if not has_ended and not spoken.strip():
-        return Grade("no_answer", None, False, 0.0, TRUNCATED if truncated else "thought_unfinished")
+        return Grade(
+            "no_answer", None, False, 0.0, TRUNCATED if truncated else "thought_unfinished"
+        )
     reply, truncated = _reply(verifier, spoken, truncated)
     written = _extracted(verifier, problem, reply, truncated)
     answer = verifier.canonical(written) if written is not None else ""
@@ -65,7 +73,9 @@ def _reply(verifier: Verifier, spoken: str, truncated: bool) -> tuple[str, bool]
     if is_whole:
         return reply, truncated
     for before in run_on.cuts(reply):
-        if (len(before.split()) <= _BARE_WORDS and verifier.extract(before, False) is not None) or extract.find_marked(before) is not None:
+        if (
+            len(before.split()) <= _BARE_WORDS and verifier.extract(before, False) is not None
+        ) or extract.find_marked(before) is not None:
             return before, False
     return reply, truncated
 
@@ -75,7 +85,9 @@ def _extracted(verifier: Verifier, problem: Problem, reply: str, truncated: bool
     return own(problem, reply, truncated) if own is not None else verifier.extract(reply, truncated)
 
 
-def grade_text(verifier: str, reference: str, text: str | None, finish_reason: str | None = None) -> Grade:
+def grade_text(
+    verifier: str, reference: str, text: str | None, finish_reason: str | None = None
+) -> Grade:
     """Grades imported text against a reference answer, with the same verifiers.
 
     Raises:
@@ -88,7 +100,8 @@ def grade_text(verifier: str, reference: str, text: str | None, finish_reason: s
 def reference_fault(verifier: str, reference: str | None) -> str | None:
     """What is wrong with a reference answer for a verifier, in words; None when it can be used.
 
-    For whoever takes in references: a problem whose reference is at fault cannot be judged by anybody.
+    For whoever takes in references: a problem whose reference is at fault cannot be judged by
+    anybody.
 
     Raises:
         TaskMistake: an unknown verifier.
@@ -102,9 +115,11 @@ def reference_fault(verifier: str, reference: str | None) -> str | None:
 def answer_classes(problem: Problem, answers: Sequence[str | None]) -> list[int | None]:
     """Numbers the classes of equal answers of one problem, densely from 0; None stays None.
 
-    Any two answers of a class are equivalent to the verifier, which judged both alike: what is not equal never merges through a third
-    (50% equals 0.5, and 50 to a question for per cent; 0.5 and 50 stay apart). Answers join, in text order, the first class that they fit
-    whole; classes are numbered by their first answers. The numbers depend on the set of answers only, not on their order.
+    Any two answers of a class are equivalent to the verifier, which judged both alike: what is not
+    equal never merges through a third (50% equals 0.5, and 50 to a question for per cent; 0.5 and
+    50 stay apart). Answers join, in text order, the first class that they fit whole; classes are
+    numbered by their first answers. The numbers depend on the set of answers only, not on their
+    order.
 
     Args:
         problem: the problem.
@@ -122,10 +137,16 @@ def answer_classes(problem: Problem, answers: Sequence[str | None]) -> list[int 
     numbers = {}
     for answer in different:
         bucket = bucket_of(answer)
-        candidates = range(len(classes)) if bucket is None else sorted({*of_bucket.get(bucket, ()), *of_bucket.get("", ())})
+        candidates = (
+            range(len(classes))
+            if bucket is None
+            else sorted({*of_bucket.get(bucket, ()), *of_bucket.get("", ())})
+        )
         for index in candidates:
             members = classes[index]
-            if verdicts[members[0]] == verdicts[answer] and all(verifier.equivalent(member, answer) for member in members):
+            if verdicts[members[0]] == verdicts[answer] and all(
+                verifier.equivalent(member, answer) for member in members
+            ):
                 break
         else:
             index = len(classes)

@@ -1,11 +1,13 @@
 """Runs other people's judging code in a helper process that may be killed.
 
-Lives here: the helper's two ends (parent: `call`; child: `python -m isocost.tasks.judging`) and what it can do: compute values of formulas
-(mpmath, sympy), and score with reasoning-gym. Not here: execution of code a model wrote (isocost.tasks.isolation).
+Lives here: the helper's two ends (parent: `call`; child: `python -m isocost.tasks.judging`) and
+what it can do: compute values of formulas (mpmath, sympy), and score with reasoning-gym. Not here:
+execution of code a model wrote (isocost.tasks.isolation).
 
-Why a process: model output handed to these libraries can run for ever and take all memory ("9**9**9**9"), and a time limit by signal is
-not noticed by a long integer operation. Here the child counts processor seconds, so that a busy machine does not change a verdict, and the
-parent kills it where that does not help.
+Why a process: model output handed to these libraries can run for ever and take all memory
+("9**9**9**9"), and a time limit by signal is not noticed by a long integer operation. Here the
+child counts processor seconds, so that a busy machine does not change a verdict, and the parent
+kills it where that does not help.
 """
 
 from __future__ import annotations
@@ -26,13 +28,19 @@ from isocost.tasks.formulas import values
 CPU_LIMIT_S = 5.0
 """Processor seconds for one judgement. Ordinary ones take milliseconds."""
 WALL_LIMIT_S = 60.0
-"""Seconds until the child is killed: far above CPU_LIMIT_S plus the libraries' import, so that it decides only about a stuck child."""
+"""Seconds until the child is killed.
+
+Far above CPU_LIMIT_S plus the libraries' import, so that it decides only about a stuck child.
+"""
 MEMORY_LIMIT_BYTES = 4 * 2**30
 """Address space of the child. sympy and reasoning-gym need about 1 GiB of it."""
 
 
 class JudgeFailed(Exception):
-    """A judgement that did not come: `reason` is "timeout", "memory", "judge_died", "judge_error" or "judge_unavailable"."""
+    """A judgement that did not come.
+
+    `reason` is "timeout", "memory", "judge_died", "judge_error" or "judge_unavailable".
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         """Keeps the reason code and the library's own words."""
@@ -41,7 +49,10 @@ class JudgeFailed(Exception):
 
 
 class _Child:
-    """The helper process, started at the first call and again after it was killed. One call at a time."""
+    """The helper process, started at the first call and again after it was killed.
+
+    One call at a time.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -85,7 +96,12 @@ class _Child:
             self._process, self._owner = None, os.getpid()
         if self._process is None or self._process.poll() is not None:
             package = str(Path(__file__).resolve().parents[2])
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")]))}
+            environment = {
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(
+                    filter(None, [package, os.environ.get("PYTHONPATH", "")])
+                ),
+            }
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "isocost.tasks.judging"],
                 stdin=subprocess.PIPE,
@@ -123,7 +139,10 @@ def call(work: str, arguments: dict[str, Any], *, wall_limit_s: float = WALL_LIM
 
 
 def is_working() -> bool:
-    """Whether the helper process answers at all: tells a text that broke a judgement from a broken environment."""
+    """Whether the helper process answers at all.
+
+    Tells a text that broke a judgement from a broken environment.
+    """
     try:
         return bool(call("alive", {}))
     except (JudgeFailed, OSError):
@@ -155,8 +174,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
     try:
         try:
-            signal.alarm(int(2 * WALL_LIMIT_S))  # unhandled: ends a stuck child whose parent was killed and can kill it no more
-            signal.setitimer(signal.ITIMER_PROF, float(request["arguments"].pop("cpu_limit_s", CPU_LIMIT_S)))
+            signal.alarm(
+                int(2 * WALL_LIMIT_S)
+            )  # unhandled: ends a stuck child whose parent was killed and can kill it no more
+            signal.setitimer(
+                signal.ITIMER_PROF, float(request["arguments"].pop("cpu_limit_s", CPU_LIMIT_S))
+            )
             return {"value": _WORK[request["work"]](**request["arguments"])}
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -165,7 +188,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"reason": "timeout"}
     except (MemoryError, RecursionError):
         return {"reason": "memory"}
-    except Exception as error:  # whatever a library raises on odd text is one reason code, not our failure
+    except (
+        Exception
+    ) as error:  # whatever a library raises on odd text is one reason code, not our failure
         return {"reason": "judge_error", "detail": f"{type(error).__name__}: {error}"[:300]}
 
 
@@ -181,7 +206,7 @@ def _serve() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    def out_of_time(signum: int, frame: object) -> None:
+    def out_of_time(_signum: int, _frame: object) -> None:
         raise _OutOfTime
 
     import mpmath  # noqa: F401  (an import must not count as judging time)

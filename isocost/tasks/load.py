@@ -1,6 +1,7 @@
 """Loads a task's problems.
 
-Lives here: the way from a task to its problems, with the checks all sources share. Not here: any particular source.
+Lives here: the way from a task to its problems, with the checks all sources share. Not here: any
+particular source.
 """
 
 from __future__ import annotations
@@ -20,13 +21,18 @@ _FIELDS = ("name", "source", "dataset", "config", "n_problems", "seed", "verifie
 
 
 def check_task(task: TaskLike) -> None:
-    """Raises TaskMistake for an unknown source, dataset or verifier, or settings the source refuses. Generates nothing."""
+    """Raises TaskMistake for an unknown source, dataset or verifier, or settings the source
+    refuses. Generates nothing.
+    """
     verifier_of(task.verifier)
     source_of(task.source).check(_of_source(task)[0])
 
 
 def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
-    """The task as its source sees it, and its setting `config.thoughts`, which every source has: how its models mark their thoughts."""
+    """The task as its source sees it, and its setting `config.thoughts`, which every source has.
+
+    How its models mark their thoughts.
+    """
     fields = {name: getattr(task, name) for name in _FIELDS}
     config = dict(task.config)
     thoughts = config.pop("thoughts", None)
@@ -34,17 +40,20 @@ def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
         thoughts_of(thoughts)
     except ValueError as error:
         raise TaskMistake(
-            str(error), remedy='Write for example {"marks": [["<plan>", "</plan>"]], "is_open": false}.', key=("config", "thoughts")
+            str(error),
+            remedy='Write for example {"marks": [["<plan>", "</plan>"]], "is_open": false}.',
+            key=("config", "thoughts"),
         ) from None
     return SimpleNamespace(**{**fields, "config": config}), thoughts
 
 
 def load_problems(task: TaskLike) -> tuple[Problem, ...]:
-    """The problems of a task, in its source's order; the same for the same task and library version.
+    """The problems of a task, in its source's order; the same for the same task and library
+    version.
 
     Raises:
-        TaskMistake: as `check_task`; also when the source has fewer different problems than asked for, or a reference answer that the
-            verifier cannot use.
+        TaskMistake: as `check_task`; also when the source has fewer different problems than asked
+            for, or a reference answer that the verifier cannot use.
     """
     fields = {name: getattr(task, name) for name in _FIELDS}
     return _load(canonical_json(fields))
@@ -56,12 +65,16 @@ def _load(text: str) -> tuple[Problem, ...]:
     verifier = verifier_of(task.verifier)
     problems = source_of(task.source).load(task)
     if thoughts is not None:
-        problems = tuple(replace(problem, metadata={**problem.metadata, "thoughts": thoughts}) for problem in problems)
+        problems = tuple(
+            replace(problem, metadata={**problem.metadata, "thoughts": thoughts})
+            for problem in problems
+        )
     for index, problem in enumerate(problems):
         fault = verifier.check_reference(problem.reference)
         if fault:
             raise TaskMistake(
-                f"task {task.name}: the reference answer of problem {index} does not suit verifier {task.verifier}: {fault}",
+                f"task {task.name}: the reference answer of problem {index} does not suit verifier"
+                f" {task.verifier}: {fault}",
                 remedy="Choose the verifier that suits the answers.",
                 key=("verifier",),
             )

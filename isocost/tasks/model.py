@@ -1,7 +1,8 @@
 """What a problem and a grade are, and what a source and a verifier must offer.
 
-Lives here: the frozen types and the two protocols. Not here: any particular source (sources/) or verifier (verifiers/), nor the sweep's
-own types: a task and a prompt are known here only by their fields, so that this room stands without the sweep room.
+Lives here: the frozen types and the two protocols. Not here: any particular source (sources/) or
+verifier (verifiers/), nor the sweep's own types: a task and a prompt are known here only by their
+fields, so that this room stands without the sweep room.
 """
 
 from __future__ import annotations
@@ -37,9 +38,15 @@ class PromptLike(Protocol):
 
 
 class TaskMistake(IsocostError):
-    """A mistake in a task. `key` is the key at fault inside the task's entry, so that a sweep file can be shown with its line."""
+    """A mistake in a task.
 
-    def __init__(self, what: str, *, where: str = "", remedy: str = "", key: tuple[str | int, ...] = ()) -> None:
+    `key` is the key at fault inside the task's entry, so that a sweep file can be shown with its
+    line.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", remedy: str = "", key: tuple[str | int, ...] = ()
+    ) -> None:
         """Builds the message; see IsocostError."""
         super().__init__(what, where=where, remedy=remedy)
         self.key = key
@@ -55,7 +62,8 @@ class Problem:
         question: what the model is asked, without the prompt's framing.
         reference: the right answer (or the tests, for code) as the verifier reads it.
         verifier: registered name of the verifier.
-        cluster_id: problems that share a passage or template share it; None where each stands alone.
+        cluster_id: problems that share a passage or template share it; None where each stands
+            alone.
         metadata: where the problem came from; JSON values only.
     """
 
@@ -69,11 +77,19 @@ class Problem:
 
 
 def make_problem(
-    task: str, question: str, reference: str, verifier: str, *, cluster_id: str | None = None, metadata: Mapping[str, Any] | None = None
+    task: str,
+    question: str,
+    reference: str,
+    verifier: str,
+    *,
+    cluster_id: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Problem:
     """Builds a problem and its id."""
     digits = sha256_hex({"question": question, "reference": reference, "verifier": verifier}, 12)
-    return Problem(f"{task}-{digits}", task, question, reference, verifier, cluster_id, dict(metadata or {}))
+    return Problem(
+        f"{task}-{digits}", task, question, reference, verifier, cluster_id, dict(metadata or {})
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +97,13 @@ class Grade:
     """What a verifier found in one output.
 
     Attributes:
-        parse_status: "parsed" (an answer was found), "no_answer", or "error" (the verifier could not judge).
+        parse_status: "parsed" (an answer was found), "no_answer", or "error" (the verifier could
+            not judge).
         answer: canonical answer; None when none was found.
         correct: None when it could not be judged; an output without an answer is not correct.
         score: 0 to 1; None when it could not be judged.
-        reason: why there is no answer or no judgement ("empty", "length", "no_match", "timeout", ...); None for a parsed answer.
+        reason: why there is no answer or no judgement ("empty", "length", "no_match", "timeout",
+            ...); None for a parsed answer.
     """
 
     parse_status: ParseStatus
@@ -97,7 +115,10 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A verifier's judgement of one canonical answer. `correct` is None, with a reason, when there is none."""
+    """A verifier's judgement of one canonical answer.
+
+    `correct` is None, with a reason, when there is none.
+    """
 
     correct: bool | None
     score: float | None
@@ -113,16 +134,19 @@ class TaskSource(Protocol):
         """Raises TaskMistake when the task cannot be loaded; cheap, reads no more than it must."""
 
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
-        """The first `n_problems` different problems, the same ones for the same task on every machine."""
+        """The first `n_problems` different problems, the same ones for the same task on every
+        machine.
+        """
 
 
 class Verifier(Protocol):
     """A way to find and judge an answer. Registered by its `name`; one file in verifiers/ each.
 
-    A verifier may also have: `extract_for(problem, text, truncated)`, used instead of `extract` where the answer depends on the problem;
-    `merges` (true where different canonical answers can be equivalent), with `bucket(answer)` (answers of two different buckets are never
-    equivalent; None where that is not known beforehand), so that thousands of answers are classed quickly; `is_whole_text` (true where a
-    reply is not cut at an invented next question).
+    A verifier may also have: `extract_for(problem, text, truncated)`, used instead of `extract`
+    where the answer depends on the problem; `merges` (true where different canonical answers can be
+    equivalent), with `bucket(answer)` (answers of two different buckets are never equivalent; None
+    where that is not known beforehand), so that thousands of answers are classed quickly;
+    `is_whole_text` (true where a reply is not cut at an invented next question).
     """
 
     name: str
@@ -131,7 +155,10 @@ class Verifier(Protocol):
         """What is wrong with a reference answer; None when it can be used."""
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """The answer as written; None when there is none. A truncated text counts only with an answer that says it is one."""
+        """The answer as written.
+
+        None when there is none. A truncated text counts only with an answer that says it is one.
+        """
 
     def canonical(self, answer: str) -> str:
         """One spelling for answers that are obviously the same."""
@@ -139,8 +166,12 @@ class Verifier(Protocol):
     def judge(self, problem: Problem, answer: str) -> Verdict:
         """Whether a canonical answer is right. A function of problem and answer alone.
 
-        What cannot be judged because of the answer is not correct, with a reason; None is for a failure that is not the model's.
+        What cannot be judged because of the answer is not correct, with a reason; None is for a
+        failure that is not the model's.
         """
 
     def equivalent(self, first: str, second: str) -> bool:
-        """Whether two different canonical answers mean the same. Symmetric; need not be transitive."""
+        """Whether two different canonical answers mean the same.
+
+        Symmetric; need not be transitive.
+        """

@@ -1,7 +1,7 @@
 """Numbers in English words.
 
-Lives here: reading "minus five", "one hundred and twenty-three", "two and a half million", "three quarters", "three point one". Not here:
-digits (``numbers``).
+Lives here: reading "minus five", "one hundred and twenty-three", "two and a half million", "three
+quarters", "three point one". Not here: digits (``numbers``).
 """
 
 from __future__ import annotations
@@ -10,13 +10,29 @@ import re
 from fractions import Fraction
 
 _NAMES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen",
+    (
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+        " fifteen sixteen seventeen eighteen nineteen"
+    ),
     "twenty thirty forty fifty sixty seventy eighty ninety",
 )
 _UNITS, _TENS = (names.split() for names in _NAMES)
-_SMALL = {word: index for index, word in enumerate(_UNITS)} | {word: 20 + 10 * index for index, word in enumerate(_TENS)}
+_SMALL = {word: index for index, word in enumerate(_UNITS)} | {
+    word: 20 + 10 * index for index, word in enumerate(_TENS)
+}
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10}
+_PARTS = {
+    "half": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "seventh": 7,
+    "eighth": 8,
+    "ninth": 9,
+    "tenth": 10,
+}
 _PARTS |= {"hundredth": 100, "thousandth": 1000, "twelfth": 12}
 _PARTS |= {("halves" if word == "half" else f"{word}s"): value for word, value in _PARTS.items()}
 _EACH = {"dozen": 12}
@@ -37,7 +53,9 @@ def find_words(text: str) -> list[str]:
 
 def value_of_words(text: str) -> Fraction | None:
     """The value of a text that is one number in words from end to end; None otherwise."""
-    words = re.sub(r"(?:(?<=thousand)|(?<=illion)),|[-\u2010\u2011\s]+", " ", text.strip().casefold()).split()
+    words = re.sub(
+        r"(?:(?<=thousand)|(?<=illion)),|[-\u2010\u2011\s]+", " ", text.strip().casefold()
+    ).split()
     negative = words[:1] in (["minus"], ["negative"])
     value = _read(words[negative:])
     return None if value is None else -value if negative else value
@@ -52,7 +70,13 @@ def _read(words: list[str]) -> Fraction | None:
         return _with_part(words[:-1], _PARTS[words[-1]])
     scale = {**_EACH, **_LARGE}.get(words[-1])
     if scale is not None and "half" in words[:-1]:  # half a dozen, two and a half million
-        count = _read([word for index, word in enumerate(words[:-1]) if not (word in ("a", "an") and words[index - 1 : index] == ["half"])])
+        count = _read(
+            [
+                word
+                for index, word in enumerate(words[:-1])
+                if not (word in ("a", "an") and words[index - 1 : index] == ["half"])
+            ]
+        )
         return None if count is None else count * scale
     if words[-1] in _EACH:
         count = Fraction(1) if words[:-1] in ([], ["a"]) else _whole(words[:-1])
@@ -75,7 +99,11 @@ def _with_part(words: list[str], part: int) -> Fraction | None:
     if "and" in words:
         split = len(words) - 1 - words[::-1].index("and")
         whole, count = _whole(words[:split]), _count(words[split + 1 :])
-        return None if whole is None or count is None or count >= part else whole + Fraction(count, part)
+        return (
+            None
+            if whole is None or count is None or count >= part
+            else whole + Fraction(count, part)
+        )
     count = _count(words)
     return None if count is None else Fraction(count, part)
 
@@ -102,7 +130,12 @@ def _whole(words: list[str]) -> Fraction | None:
         elif word == "hundred" and last in ("", "small") and block < 100:
             block, last = (block or 1) * 100, "hundred"
         elif word in _LARGE and _LARGE[word] < largest and (block or not total):
-            total, block, largest, last = total + (block or 1) * _LARGE[word], 0, _LARGE[word], "large"
+            total, block, largest, last = (
+                total + (block or 1) * _LARGE[word],
+                0,
+                _LARGE[word],
+                "large",
+            )
         else:
             return None
     return Fraction(total + block) if words else None

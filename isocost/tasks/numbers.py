@@ -1,7 +1,8 @@
 """Numbers as models write them.
 
-Lives here: finding numbers in a text, and one spelling for each value (exact rationals, never floats). Not here: which of several numbers
-is the answer (verifiers/numeric.py), number words (``number_words``), formulas (``formulas``).
+Lives here: finding numbers in a text, and one spelling for each value (exact rationals, never
+floats). Not here: which of several numbers is the answer (verifiers/numeric.py), number words
+(``number_words``), formulas (``formulas``).
 """
 
 from __future__ import annotations
@@ -12,20 +13,32 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 MAX_DIGITS = 400
-"""Longer numbers, and exponents beyond it, are no answers to any problem; without a limit a text could ask for gigabytes
-("1e999999999").
+"""Longer numbers, and exponents beyond it, are no answers to any problem; without a limit a text
+could ask for gigabytes ("1e999999999").
 """
 
-SCALES = {"hundred": 2, "thousand": 3, "k": 3, "million": 6, "billion": 9, "trillion": 12, "mil": 3, "millionen": 6, "millones": 6}
+SCALES = {
+    "hundred": 2,
+    "thousand": 3,
+    "k": 3,
+    "million": 6,
+    "billion": 9,
+    "trillion": 12,
+    "mil": 3,
+    "millionen": 6,
+    "millones": 6,
+}
 
 _SIGN = r"(?:(?<![0-9A-Za-z_)\]}.])[-+][ ]?(?=[$€£¥₹0-9.]))?"
-# Thousands in threes by one and the same mark: 1,234,567; 1 234; 1'234; 1_234; or the Indian way: 12,34,567.
+# Thousands in threes by one and the same mark: 1,234,567; 1 234; 1'234; 1_234; or the Indian way:
+# 12,34,567.
 _GROUPED = (
     r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9])|[0-9]{1,3}(?:'[0-9]{3})+(?![0-9])"
     r"|[0-9]{1,3}(?:_[0-9]{3})+(?![0-9_])|[1-9][0-9]{0,2}(?:[ ][0-9]{3})+(?![0-9/])"
 )
-# A decimal comma, where no other reading is left: 3,5 and 0,125 and 1.234,5 and 1 234,56, not 1,234. Points are thousands where there are
-# several (1.234.567) or a comma follows; 1.234 alone is a little more than one. In brackets, or beside another comma, it is a list.
+# A decimal comma, where no other reading is left: 3,5 and 0,125 and 1.234,5 and 1 234,56, not
+# 1,234. Points are thousands where there are several (1.234.567) or a comma follows; 1.234 alone is
+# a little more than one. In brackets, or beside another comma, it is a list.
 _COMMA_DECIMAL = (
     r"[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}(?:,[0-9]+)?(?![0-9]|[.,][0-9])|[1-9][0-9]{0,2}(?:\.[0-9]{3}),(?:[0-9]{1,2}|[0-9]{4,})(?![0-9]|[.,][0-9])"
     r"|[1-9][0-9]{0,2}(?:[ ][0-9]{3})+,(?:[0-9]{1,2}|[0-9]{4,})(?![0-9]|[.,][0-9])"
@@ -33,26 +46,38 @@ _COMMA_DECIMAL = (
 )
 _MIXED = r"(?P<whole>[0-9]+)[ ]+(?P<top>[0-9]+)/(?P<bottom>[0-9]+)(?![0-9/.])"
 _BODY = rf"(?:(?:{_GROUPED}|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+)"
-_TIMES = r"[ ]?(?:x|×|\*|\\times|\\cdot|·)[ ]?10[ ]?(?:\^|\*\*)[ ]?[{(]?(?P<ten>[-+]?[0-9]{1,9})[})]?(?![0-9A-Za-z])"
-_POWER = r"(?:\^|\*\*)[ ]?(?:\{[ ]?(?P<power>[-+]?[0-9]{1,9})[ ]?\}|(?P<power2>[-+]?[0-9]{1,9}))(?![0-9.A-Za-z^{!])"
+_TIMES = (
+    r"[ ]?(?:x|×|\*|\\times|\\cdot|·)[ ]?10[ ]?(?:\^|\*\*)["
+    r" ]?[{(]?(?P<ten>[-+]?[0-9]{1,9})[})]?(?![0-9A-Za-z])"
+)
+_POWER = (
+    r"(?:\^|\*\*)[ ]?(?:\{[ ]?(?P<power>[-+]?[0-9]{1,9})["
+    r" ]?\}|(?P<power2>[-+]?[0-9]{1,9}))(?![0-9.A-Za-z^{!])"
+)
 _EXPONENT = r"[eE](?P<e>[-+]?[0-9]{1,9})(?![A-Za-z0-9])"
 _SCALE = r"[ ]?(?P<scale>(?:hundred|thousand|million|billion|trillion|millionen|millones)\b|k\b)"
 NUMBER = re.compile(
     rf"(?<![A-Za-z_0-9.])(?P<sign>{_SIGN})(?:(?P<currency>[$€£¥₹])[ ]?)?(?P<inner>-(?=[0-9.]))?"
-    rf"(?:{_MIXED}|(?P<body>(?P<comma>(?=[0-9]+(?:[. ][0-9]{{3}})*[,.][0-9])(?:{_COMMA_DECIMAL}))|{_BODY})"
+    rf"(?:{_MIXED}|(?P<body>(?P<comma>(?=[0-9]+(?:[."
+    rf" ][0-9]{{3}})*[,.][0-9])(?:{_COMMA_DECIMAL}))|{_BODY})"
     rf"(?:{_TIMES}|{_POWER}|{_EXPONENT})?(?:/(?P<den>[0-9]+)(?![0-9/]))?)(?:{_SCALE})?",
     re.IGNORECASE,
 )
 _OVER = re.compile(r"\A([-+]?[0-9]+) over ([0-9]+)\Z")
 _LATEX_FRACTION = re.compile(
-    r"(?P<before>[0-9])?[ ]?\\[dtc]?frac\s*(?:\{\s*(?P<a>[-+]?[0-9]+)\s*\}|(?P<a1>[0-9]))\s*(?:\{\s*(?P<b>[0-9]+)\s*\}|(?P<b1>[0-9]))"
+    r"(?P<before>[0-9])?["
+    r" ]?\\[dtc]?frac\s*(?:\{\s*(?P<a>[-+]?[0-9]+)\s*\}|(?P<a1>[0-9]))\s*(?:\{\s*(?P<b>[0-9]+)\s*\}|(?P<b1>[0-9]))"
 )
 _LATEX_NOISE = re.compile(
     r"\\(?:text|mathrm|textbf|mathbf|mbox|textit)\s*\{([^{}]*)\}|\\[!;:]|\\(?=[$%&#])|\\(?:left|right|displaystyle)(?![a-z])"
 )
 _MINUS = re.compile(r"(?<![0-9)] )\b(?:minus|negative) (?=[$€£]?\.?[0-9])", re.IGNORECASE)
-_THIN = re.compile(r"(?<=[0-9])(?:\\,|\\ |\\;|\\:|\\!|~|[\u00a0\u2002-\u200a\u202f])(?=[0-9]{3}(?![0-9]))")
-_FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
+_THIN = re.compile(
+    r"(?<=[0-9])(?:\\,|\\ |\\;|\\:|\\!|~|[\u00a0\u2002-\u200a\u202f])(?=[0-9]{3}(?![0-9]))"
+)
+_FRACTIONS = {
+    c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"
+}
 _FRACTION_SIGN = re.compile("([0-9])?[ ]?([" + "".join(_FRACTIONS) + "])")
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
@@ -61,11 +86,16 @@ _DIGIT = re.compile(r"(?![0-9])\d|[٫٬]")
 _BETWEEN = re.compile(r"(?<=[0-9]) x (?=[0-9$])")
 _UNDERLINED = re.compile(r"(?<![A-Za-z0-9_])(_{1,2})([^_\n]{1,200})\1(?![A-Za-z0-9_])")
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "tenth": 10}
-_AND_A_PART = re.compile(rf"([0-9]+) and (?:([0-9]+/[0-9]+)(?![0-9/])|(?:a|an|one) ({'|'.join(_PARTS)})\b)", re.IGNORECASE)
+_AND_A_PART = re.compile(
+    rf"([0-9]+) and (?:([0-9]+/[0-9]+)(?![0-9/])|(?:a|an|one) ({'|'.join(_PARTS)})\b)",
+    re.IGNORECASE,
+)
 
 
 def tidy(text: str) -> str:
-    """Minus signs, fractions, raised digits, thin spaces and LaTeX spellings made plain, so that numbers can be found."""
+    """Minus signs, fractions, raised digits, thin spaces and LaTeX spellings made plain, so that
+    numbers can be found.
+    """
     if not text.isascii():
         text = text.replace("−", "-").replace("–", "-").replace("’", "'").replace("\u2044", "/")
         text = _FRACTION_SIGN.sub(lambda m: (f"{m[1]} " if m[1] else "") + _FRACTIONS[m[2]], text)
@@ -111,7 +141,10 @@ def find_numbers(text: str) -> list[str]:
 
 
 def has_decimal_comma(text: str) -> bool:
-    """Whether a text is one number only if its comma is a decimal one: "3,5" of one person is a list of another."""
+    """Whether a text is one number only if its comma is a decimal one.
+
+    "3,5" of one person is a list of another.
+    """
     match = NUMBER.fullmatch(tidy(text).strip())
     return match is not None and bool(match["comma"]) and "," in match["comma"]
 
@@ -119,10 +152,12 @@ def has_decimal_comma(text: str) -> bool:
 def value_of(text: str) -> Fraction | None:
     """The exact value of a text that is one number from end to end; None otherwise.
 
-    Read: thousands marks (1,000; 1 000; 1'000; 10{,}000; 1_000; 1.234.567), a decimal comma where nothing else can be meant (3,5; 1.234,5;
-    1,234 is a thousand and more), currency before it, a per cent sign behind it (left out: 25% is 25), fractions (also "3 over 4"),
-    mixed numbers with a proper fraction (2 2/3, 3½, 3 and a half), digits of other scripts, powers (10^6), 1.5e3, 1.5 x 10^3, and the
-    words hundred to trillion behind it. None also for a division by zero, more than MAX_DIGITS digits, or a larger exponent.
+    Read: thousands marks (1,000; 1 000; 1'000; 10{,}000; 1_000; 1.234.567), a decimal comma where
+    nothing else can be meant (3,5; 1.234,5; 1,234 is a thousand and more), currency before it, a
+    per cent sign behind it (left out: 25% is 25), fractions (also "3 over 4"), mixed numbers with a
+    proper fraction (2 2/3, 3½, 3 and a half), digits of other scripts, powers (10^6), 1.5e3, 1.5 x
+    10^3, and the words hundred to trillion behind it. None also for a division by zero, more than
+    MAX_DIGITS digits, or a larger exponent.
     """
     if len(text) > 4 * MAX_DIGITS:
         return None
@@ -134,7 +169,10 @@ def value_of(text: str) -> Fraction | None:
 
 
 def value_in(match: re.Match[str]) -> Fraction | None:
-    """The exact value of a match of NUMBER; None for one that has none (division by zero, too long, improper mixed fraction)."""
+    """The exact value of a match of NUMBER.
+
+    None for one that has none (division by zero, too long, improper mixed fraction).
+    """
     value = _mixed(match) if match["whole"] else _plain(match)
     if value is None:
         return None
@@ -156,7 +194,9 @@ def _plain(match: re.Match[str]) -> Fraction | None:
     if match["comma"]:
         body = body.replace(".", "").replace(",", ".")
     body = re.sub(r"[, '_]", "", body)
-    value = _decimal(body + (f"e{match['e']}" if match["e"] else f"e{match['ten']}" if match["ten"] else ""))
+    value = _decimal(
+        body + (f"e{match['e']}" if match["e"] else f"e{match['ten']}" if match["ten"] else "")
+    )
     power = match["power"] or match["power2"]
     if value is not None and power:
         value = _power(value, int(power))
@@ -184,7 +224,10 @@ def _decimal(text: str) -> Fraction | None:
 
 
 def spell(value: Fraction) -> str:
-    """One spelling for each value: an integer, else a terminating decimal, else a reduced fraction. "-0" is "0"."""
+    """One spelling for each value.
+
+    An integer, else a terminating decimal, else a reduced fraction. "-0" is "0".
+    """
     if value.denominator == 1:
         return str(value.numerator)
     rest, twos, fives = value.denominator, 0, 0

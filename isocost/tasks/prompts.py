@@ -1,6 +1,7 @@
 """From a problem to the messages a chat model is sent.
 
-Lives here: the filling of a prompt's template, and its hash. Not here: chat templates and token counts, which are the engine's.
+Lives here: the filling of a prompt's template, and its hash. Not here: chat templates and token
+counts, which are the engine's.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from isocost.tasks.model import Problem, PromptLike
 
 
 def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]]:
-    """Chat messages for one problem: the system text where the prompt has one, then the template with the question in place of {question}.
+    """Chat messages for one problem: the system text where the prompt has one, then the template
+    with the question in place of {question}.
 
-    Only the exact marker {question} is replaced; other braces in template or question stay as they are.
+    Only the exact marker {question} is replaced; other braces in template or question stay as they
+    are.
     """
     messages = [] if prompt.system is None else [{"role": "system", "content": prompt.system}]
-    return [*messages, {"role": "user", "content": prompt.template.replace("{question}", problem.question)}]
+    return [
+        *messages,
+        {"role": "user", "content": prompt.template.replace("{question}", problem.question)},
+    ]
 
 
 def prompt_hash(messages: list[dict[str, str]]) -> str:

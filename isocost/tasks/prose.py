@@ -1,7 +1,8 @@
 """The one number that a piece of prose gives.
 
-Lives here: which number of "40 + 2 = 42 apples", "between 17 and 19, so 18" or "$x = 5$" is meant, and when none is: a list, a range, a
-clock time or a formula holds numbers but is no number. Not here: marks of answers (``extract``), reading of numbers (``numbers``).
+Lives here: which number of "40 + 2 = 42 apples", "between 17 and 19, so 18" or "$x = 5$" is meant,
+and when none is: a list, a range, a clock time or a formula holds numbers but is no number. Not
+here: marks of answers (``extract``), reading of numbers (``numbers``).
 """
 
 from __future__ import annotations
@@ -15,62 +16,109 @@ from isocost.tasks.formulas.trees import Tree
 from isocost.tasks.number_words import find_words, value_of_words
 from isocost.tasks.numbers import NUMBER, spell, tidy, value_in, value_of
 
-DOLLARS = re.compile(r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]", re.DOTALL)
+DOLLARS = re.compile(
+    r"\$\$([^$]{1,1000})\$\$|\$([^$\n]{1,1000})\$|\\\((.{1,1000}?)\\\)|\\\[(.{1,1000}?)\\\]",
+    re.DOTALL,
+)
 _NOISE = " \t\r\n*_`\"'“”.:;,!?$"
 _LEAD = re.compile(
-    r"(?:(?:about|approximately|approx\.?|roughly|around|exactly|only|just|simply|equal to|equals|a total of|total of|the number|number|"
-    r"therefore|thus|≈|~|\\approx|=|:|indeed|clearly|to be)\s*|[\s*_`\"'“(\[{]|\\\(|\\\[|\$(?![0-9]))*",
+    r"(?:(?:about|approximately|approx\.?|roughly|around|exactly|only|just|simply|equal to|equals|a"
+    r" total of|total of|the number|number|"
+    r"therefore|thus|≈|~|\\approx|=|:|indeed|clearly|to"
+    r" be)\s*|[\s*_`\"'“(\[{]|\\\(|\\\[|\$(?![0-9]))*",
     re.IGNORECASE,
 )
 _SO = re.compile(
-    r"\b(?:so|thus|therefore|hence|gives|giving|makes|making|get|getting|which is|totalling|totaling|total of|leaves|namely)\b",
+    r"\b(?:so|thus|therefore|hence|gives|giving|makes|making|get|getting|which"
+    r" is|totalling|totaling|total of|leaves|namely)\b",
     re.IGNORECASE,
 )
-_RANGE = re.compile(r"\b(?:between|more than|less than|greater than|fewer than|from)\s*$", re.IGNORECASE)
+_RANGE = re.compile(
+    r"\b(?:between|more than|less than|greater than|fewer than|from)\s*$", re.IGNORECASE
+)
 _JOIN = r"(?:,|;|/|&|\bor\b|\band\b|\bto\b|\bund\b|\boder\b|\bet\b|\bou\b|\by\b|\bo\b)"
 _NEXT = r"[($]*(?:\\\$)?[-+]?\s?[0-9]"
 _LISTED = re.compile(rf"\s*{_JOIN}\s*(?:{_JOIN}\s*)?{_NEXT}", re.IGNORECASE)
-_LISTED_WITH_UNIT = re.compile(rf"\s*[^\W\d_]+(?:\s[^\W\d_]+)?\s*(?:,\s*)?(?:and|or|to)\s+{_NEXT}", re.IGNORECASE)
-_SHARE = re.compile(r"\s*(?:(?:out of|in every)\s*[0-9]|or (?:more|less|fewer|so)\b)", re.IGNORECASE)
-_TWO_UNITS = re.compile(
-    r"\s*(?:h|hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|days?|weeks?|dollars?|years?)\s*(?:,|and)?\s*[0-9]", re.IGNORECASE
+_LISTED_WITH_UNIT = re.compile(
+    rf"\s*[^\W\d_]+(?:\s[^\W\d_]+)?\s*(?:,\s*)?(?:and|or|to)\s+{_NEXT}", re.IGNORECASE
 )
-_COMPUTED = re.compile(r"\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div|\\pm|±|<|>|≤|≥|\\le|\\ge)\s*[0-9({\\$]")
+_SHARE = re.compile(
+    r"\s*(?:(?:out of|in every)\s*[0-9]|or (?:more|less|fewer|so)\b)", re.IGNORECASE
+)
+_TWO_UNITS = re.compile(
+    r"\s*(?:h|hours?|hrs?|minutes?|mins?|feet|foot|ft|pounds?|lbs?|days?|weeks?|dollars?|years?)\s*(?:,|and)?\s*[0-9]",
+    re.IGNORECASE,
+)
+_COMPUTED = re.compile(
+    r"\s*(?:[-+*/×÷·^]|\\times|\\cdot|\\div|\\pm|±|<|>|≤|≥|\\le|\\ge)\s*[0-9({\\$]"
+)
 _EXPRESSION = re.compile(r"[-0-9.,()\s+*/×÷·^{}$]+|\\times|\\cdot|\\div|\\left|\\right")
 _WORD = re.compile(r"(?<![\\A-Za-z])(?!sin|cos|tan|log|exp)[A-Za-z]{3}")
 _ORDINAL = {"st", "nd", "rd", "th"}
-_LETTER_UNITS = {"m", "g", "s", "h", "l", "L", "k", "K", "C", "F", "W", "V", "A", "N", "J", "B", "p"}
+_LETTER_UNITS = {
+    "m",
+    "g",
+    "s",
+    "h",
+    "l",
+    "L",
+    "k",
+    "K",
+    "C",
+    "F",
+    "W",
+    "V",
+    "A",
+    "N",
+    "J",
+    "B",
+    "p",
+}
 _MORE_UNITS = (
-    "Pa kPa MPa hPa Hz kHz MHz GHz kB KB MB GB TB KiB MiB GiB kb Mb Gb bit bits byte bytes Wh kWh MWh mAh Ah eV keV MeV mol mmol kJ MJ "
-    "kN kW MW GW mA mV kV mW dB ppm bps kbps Mbps Gbps rpm ms ns µs μs nm µm μm ha kcal cal psi bar atm Ω kΩ ohm ohms T mT µC μC "
-    "pF nF µF μF mH cc dm dl cl cL dL unit units sq"
+    "Pa kPa MPa hPa Hz kHz MHz GHz kB KB MB GB TB KiB MiB GiB kb Mb Gb bit bits byte bytes Wh kWh"
+    " MWh mAh Ah eV keV MeV mol mmol kJ MJ kN kW MW GW mA mV kV mW dB ppm bps kbps Mbps Gbps rpm ms"
+    " ns µs μs nm µm μm ha kcal cal psi bar atm Ω kΩ ohm ohms T mT µC μC pF nF µF μF mH cc dm dl cl"
+    " cL dL unit units sq"
 )
 _SYMBOLS = _LETTER_UNITS | units.KNOWN | set(_MORE_UNITS.split())
 """Units as symbols: behind a number they are no variables, which in a formula they would be."""
 _LONGEST_QUANTITY = 80
 _UNIT = r"[^\W\d_]+(?:\^\{?-?[0-9]\}?)?"
-_QUANTITY = re.compile(rf"(?P<number>[^A-Za-z]*[0-9.](?:e[-+]?[0-9]+)?)(?P<unit> ?{_UNIT}(?: ?[·⋅*/] ?{_UNIT}| {_UNIT})*)")
-_LATEX_UNITS = re.compile(r"(?<=[0-9}]) ?\\[dt]?frac\{([A-Za-z]+(?:\^\{?[0-9]\}?)?)\}\{([A-Za-z]+(?:\^\{?[0-9]\}?)?)\}\Z")
+_QUANTITY = re.compile(
+    rf"(?P<number>[^A-Za-z]*[0-9.](?:e[-+]?[0-9]+)?)(?P<unit> ?{_UNIT}(?: ?[·⋅*/] ?{_UNIT}|"
+    rf" {_UNIT})*)"
+)
+_LATEX_UNITS = re.compile(
+    r"(?<=[0-9}]) ?\\[dt]?frac\{([A-Za-z]+(?:\^\{?[0-9]\}?)?)\}\{([A-Za-z]+(?:\^\{?[0-9]\}?)?)\}\Z"
+)
 _POWER_OF_UNIT = re.compile(rf"(?<=[0-9]) ?(?:{_UNIT} ?[·⋅*/ ] ?)*[^\W\d_]+\^\{{?-?\Z")
 _DENIED = re.compile(
-    r"(?:\bnot|n['’]t|\brather than|\binstead of|\bnicht|\bpas|\bне|不是)(?: (?:be|equal to|equal|just|exactly|simply|the))?[ $*]*\Z",
+    r"(?:\bnot|n['’]t|\brather than|\binstead of|\bnicht|\bpas|\bне|不是)(?: (?:be|equal"
+    r" to|equal|just|exactly|simply|the))?[ $*]*\Z",
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"(?<=[0-9%])(?: +\([^()]*\)| *（[^（）]*）)[ .。]*\Z")
 _FEW_WORDS = 6
 _FIRST_LINE = re.compile(
     r"\A\s*(?P<first>[^\n]{1,60})\n\s*[*_#]*"
-    r"(?:explanation|reason|because|here(?:'s| is)|justification|step|why|working|solution|proof|details)",
+    r"(?:explanation|reason|because|here(?:'s|"
+    r" is)|justification|step|why|working|solution|proof|details)",
     re.IGNORECASE,
 )
 _MAY_FOLLOW = re.compile(
-    r"\\(?:text|mathrm|%|\$|,|;|!| |\)|\]|quad|qquad|degree|circ|mbox|\\|end|hspace|approx|boxed|n)|\^\s*\{?\s*\\circ|°|%|\}|\)|\]"
+    r"\\(?:text|mathrm|%|\$|,|;|!|"
+    r" |\)|\]|quad|qquad|degree|circ|mbox|\\|end|hspace|approx|boxed|n)|\^\s*\{?\s*\\circ|°|%|\}|\)|\]"
 )
-_BEFORE = re.compile(r"(?:±|\\pm|\\sqrt|sqrt|√|\^|_|\\log|\\ln|\\sin|\\cos|\\tan|[0-9]\s*[:.])\s*[({\[]?\s*\Z|[0-9],\Z")
+_BEFORE = re.compile(
+    r"(?:±|\\pm|\\sqrt|sqrt|√|\^|_|\\log|\\ln|\\sin|\\cos|\\tan|[0-9]\s*[:.])\s*[({\[]?\s*\Z|[0-9],\Z"
+)
 
 
 def number_of_tree(tree: Tree | None) -> Fraction | None:
-    """The number that a formula gives, without its name and unit; per cent stay as they are (25% is 25). None for any other formula."""
+    """The number that a formula gives, without its name and unit.
+
+    Per cent stay as they are (25% is 25). None for any other formula.
+    """
     while tree is not None and tree[0] in ("named", "unit", "percent"):
         tree = tree[2] if tree[0] == "named" else tree[1]
     return tree[1] if tree is not None and tree[0] == "num" else None
@@ -81,16 +129,22 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
 
     Args:
         text: what stands in or behind the mark.
-        is_bare: whether the mark encloses its answer (box, tag, "####"), so that the text is nothing but the answer.
+        is_bare: whether the mark encloses its answer (box, tag, "####"), so that the text is
+            nothing but the answer.
 
     Returns:
-        The number in a spelling that ``value_of`` reads; the text itself where it holds numbers, or is bare, but is not one number; None
+        The number in a spelling that ``value_of`` reads; the text itself where it holds numbers, or
+        is bare, but is not one number; None
         for prose without a number.
     """
     plain = text.rstrip(_NOISE).lstrip(_NOISE.replace(".", "").replace("$", ""))
-    is_factorial = (is_bare or DOLLARS.fullmatch(text.rstrip(" .")) is not None) and text.rstrip(" .$").endswith("!")
+    is_factorial = (is_bare or DOLLARS.fullmatch(text.rstrip(" .")) is not None) and text.rstrip(
+        " .$"
+    ).endswith("!")
     if not is_bare and text.rstrip(" .。")[-1:] in (")", "）"):
-        plain = _COMMENT.sub("", text).strip(_NOISE.replace(".", "").replace("$", "")).rstrip(_NOISE)
+        plain = (
+            _COMMENT.sub("", text).strip(_NOISE.replace(".", "").replace("$", "")).rstrip(_NOISE)
+        )
     if plain[:1] == "[" and plain[-1:] == "]" and value_of(plain[1:-1]) is not None:
         plain = plain[1:-1]
     value = value_of(plain) if plain and not is_factorial else None
@@ -111,7 +165,11 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
     if value is not None:
         return _spelled(value, plain)
     if tree is not None and tree[0] != "sym" and re.search(r"[0-9]", plain):
-        side = re.split(r"=|\\approx|≈", text)[-1] if tree[0] == "rel" and set(tree[2]) == {"="} else ""
+        side = (
+            re.split(r"=|\\approx|≈", text)[-1]
+            if tree[0] == "rel" and set(tree[2]) == {"="}
+            else ""
+        )
         value = number_of_tree(read(side)) if side else None
         return plain if value is None else _spelled(value, side)
     found = _in_prose(tidy(text))
@@ -124,7 +182,10 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
 
 
 def _before_unit(plain: str) -> str | None:
-    """The number of a quantity whose unit is written in symbols: 42 m^2, 1.6e-19 C, 42GB, 9.8 m/s^2."""
+    """The number of a quantity whose unit is written in symbols.
+
+    42 m^2, 1.6e-19 C, 42GB, 9.8 m/s^2.
+    """
     if len(plain) > _LONGEST_QUANTITY:
         return None
     plain = tidy(plain)
@@ -140,7 +201,9 @@ def _before_unit(plain: str) -> str | None:
 
 def is_range(text: str) -> bool:
     """Whether a text is "17-19" or "17 - 19": a range rather than a difference."""
-    return bool(re.fullmatch(r"[0-9][0-9.,]*\s*(?:-|–|—|−|\bto\b|--)\s*[0-9][0-9.,]*\D{0,20}", tidy(text)))
+    return bool(
+        re.fullmatch(r"[0-9][0-9.,]*\s*(?:-|–|—|−|\bto\b|--)\s*[0-9][0-9.,]*\D{0,20}", tidy(text))
+    )
 
 
 def _spelled(value: Fraction, text: str) -> str:
@@ -165,14 +228,23 @@ def _in_prose(text: str) -> str | None:
 
 
 def _checked(text: str, match: re.Match[str]) -> str:
-    """A number of a text as found; the text around it where the number is only a part of something else."""
+    """A number of a text as found.
+
+    The text around it where the number is only a part of something else.
+    """
     before, after = text[: match.start()], text[match.end() :]
     whole = text.strip(_NOISE)
     if _RANGE.search(before) or _BEFORE.search(before):
         return whole
     if _COMPUTED.match(after):
         return _computed(text, match, whole)
-    if _LISTED.match(after) or _LISTED_WITH_UNIT.match(after) or _SHARE.match(after) or _TWO_UNITS.match(after) or is_attached(after):
+    if (
+        _LISTED.match(after)
+        or _LISTED_WITH_UNIT.match(after)
+        or _SHARE.match(after)
+        or _TWO_UNITS.match(after)
+        or is_attached(after)
+    ):
         return whole
     value = value_in(match)
     return whole if value is None else _spelled(value, match[0])
@@ -184,14 +256,19 @@ def _computed(text: str, match: re.Match[str], whole: str) -> str:
     while found := _EXPRESSION.match(text, end):
         end = found.end()
     calculation = text[match.start() : end].strip(" .,$")
-    if is_range(calculation) or (re.match(r"\s*[A-Za-z\\]", text[end:]) is not None and text[end - 1 : end] in "+-*/^("):
+    if is_range(calculation) or (
+        re.match(r"\s*[A-Za-z\\]", text[end:]) is not None and text[end - 1 : end] in "+-*/^("
+    ):
         return whole
     value = number_of_tree(read(calculation))
     return whole if value is None else _spelled(value, calculation)
 
 
 def is_attached(after: str) -> bool:
-    r"""Whether what stands behind a number makes it a part of something else: 5x, 4\sqrt{2}, 12:30, 1.2.3."""
+    r"""Whether what stands behind a number makes it a part of something else.
+
+    5x, 4\sqrt{2}, 12:30, 1.2.3.
+    """
     if re.match(r"[.,:/'][0-9]|_|\(|!", after):
         return True
     letters = re.match(r"[^\W\d_]+", after)
@@ -211,12 +288,18 @@ def is_attached(after: str) -> bool:
 
 
 def last_number(text: str) -> str | None:
-    """The last number of a text without a mark; the formula or word around it where it is only a part of that. None without numbers."""
+    """The last number of a text without a mark.
+
+    The formula or word around it where it is only a part of that. None without numbers.
+    """
     short = text.strip(_NOISE.replace("$", "").replace(".", "")) if len(text) < 60 else ""
     if short and short[-1] != "!" and (value := value_of(short)) is not None:
         return _spelled(value, short)
     first = _FIRST_LINE.match(text)
-    if first and value_of(first["first"].strip(_NOISE.replace("$", "").replace(".", ""))) is not None:
+    if (
+        first
+        and value_of(first["first"].strip(_NOISE.replace("$", "").replace(".", ""))) is not None
+    ):
         return number_in(first["first"], is_bare=False)  # the answer, then why
     formulas = list(DOLLARS.finditer(text))
     if formulas and not re.search(r"[0-9]", re.sub(r"\s", "", text[formulas[-1].end() :])):
@@ -231,7 +314,10 @@ def last_number(text: str) -> str | None:
     said = (
         match
         for match in reversed(matches)
-        if not (_DENIED.search(text, max(match.start() - 24, 0), match.start()) or _is_power_of_unit(text[: match.start()][-40:]))
+        if not (
+            _DENIED.search(text, max(match.start() - 24, 0), match.start())
+            or _is_power_of_unit(text[: match.start()][-40:])
+        )
     )
     match = next(said, None)
     if match is None:
@@ -250,13 +336,22 @@ def _is_power_of_unit(before: str) -> bool:
     if not before.endswith(("^", "^{", "^-", "^{-")):
         return False
     found = _POWER_OF_UNIT.search(before)
-    return found is not None and all(name in _SYMBOLS for name in re.findall(r"[^\W\d_]+", found[0]))
+    return found is not None and all(
+        name in _SYMBOLS for name in re.findall(r"[^\W\d_]+", found[0])
+    )
 
 
 def _in_few_words(text: str) -> str | None:
-    """The number of a reply that is little more than one in words: "Eleven.", "Forty-two apples"."""
+    """The number of a reply that is little more than one in words.
+
+    "Eleven.", "Forty-two apples".
+    """
     if len(text) > 200 or len(text.split()) > _FEW_WORDS:
         return None
     found = find_words(text)
-    value = value_of_words(found[0]) if len(found) == 1 and text.strip(_NOISE).startswith(found[0]) else None
+    value = (
+        value_of_words(found[0])
+        if len(found) == 1 and text.strip(_NOISE).startswith(found[0])
+        else None
+    )
     return None if value is None else spell(value)

@@ -1,7 +1,8 @@
-"""Where a reply ends although the text goes on: an invented next question, or the marks of a chat template.
+"""Where a reply ends although the text goes on: an invented next question, or the marks of a chat
+template.
 
-Lives here: the places at which a text may be cut. Not here: whether an answer stands before one (``grading``): a model that repeats the
-question first has not answered yet.
+Lives here: the places at which a text may be cut. Not here: whether an answer stands before one
+(``grading``): a model that repeats the question first has not answered yet.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _SPEAKER = r"^[ \t]*(?:\*\*|#{1,6}[ \t]*)?(?:Human|User)[ \t]*(?:\*\*)?[ \t]*:"
 _MARKS = re.compile(_TURN)
 _MARKS_AND_SPEAKERS = re.compile(f"(?:{_TURN})|(?:{_SPEAKER})", re.MULTILINE)
 _ASKED = (
-    "question|problem|instruction|input|student|exercise|task|example|quiz|next question|new question|another question|"
+    "question|problem|instruction|input|student|exercise|task|example|quiz|next question|new"
+    " question|another question|"
     "frage|aufgabe|pregunta|problema|ejercicio|"
     "exercice|domanda|pergunta|exercício|вопрос|задача|задание"
 )
@@ -28,7 +30,8 @@ _WEAK = re.compile(
     rf"(?:{_ASKED})(?:[ \t]*\#?[0-9]{{1,4}})?)(?:\*\*)?[ \t]*[:：.](?![0-9])"
     r"|^[ \t]*(?:\*\*|#{1,6}[ \t]*)(?:question|problem|exercise)\b"
     r"|(?<=\n\n)[ \t]*(?:problem|question|exercise|Q)[ \t]*\#?[0-9]{0,4}[ \t]*$"
-    r"|^[ \t]*(?:\*\*)?(?:题目|问题|問題|下一题|问|質問|문제|질문)[ \t]*[0-9]{0,4}(?:\*\*)?[ \t]*[:：]",
+    r"|^[ \t]*(?:\*\*)?(?:题目|问题|問題|下一题|问|質問|문제|질문)[ \t]*[0-9]{0,4}(?:\*\*)?["
+    r" \t]*[:：]",
     re.MULTILINE | re.IGNORECASE,
 )
 _HEAD = re.compile(rf"\A(?:\s*(?:{_TURN})(?:assistant\b)?)+")
@@ -53,7 +56,10 @@ def turn(text: str, *, speakers: bool = True) -> str:
 
 
 def cuts(text: str) -> Iterator[str]:
-    """What stands before each place at which a next question may begin, the shortest first; blank ones are left out."""
+    """What stands before each place at which a next question may begin, the shortest first.
+
+    Blank ones are left out.
+    """
     if "\n" not in text:
         return
     for number, match in enumerate(_WEAK.finditer(text)):

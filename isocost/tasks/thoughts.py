@@ -1,9 +1,11 @@
 """What of a reply is thought and what is said: the marks of the usual model families, in one table.
 
-Lives here: the marks around thoughts, and their removal. Not here: where the answer stands in what is said (``extract``).
+Lives here: the marks around thoughts, and their removal. Not here: where the answer stands in what
+is said (``extract``).
 
-A thought that did not end is no answer, whatever it holds. A closing mark without an opening one ends a thought that began in the prompt
-(DeepSeek-R1, QwQ and Qwen3 templates put the opening mark there).
+A thought that did not end is no answer, whatever it holds. A closing mark without an opening one
+ends a thought that began in the prompt (DeepSeek-R1, QwQ and Qwen3 templates put the opening mark
+there).
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ from functools import lru_cache
 from typing import Any
 
 THOUGHT_MARKS: tuple[tuple[str, str], ...] = (
-    ("<think>", "</think>"),  # DeepSeek-R1, Qwen3, QwQ, GLM, Phi-4-reasoning, Granite 3.3, SmolLM3, Olmo 3, Nemotron, MiniMax, Hunyuan
+    (
+        "<think>",
+        "</think>",
+        # DeepSeek-R1, Qwen3, QwQ, GLM, Phi-4-reasoning, Granite 3.3, SmolLM3, Olmo 3, Nemotron,
+        # MiniMax, Hunyuan.
+    ),
     ("<thinking>", "</thinking>"),  # Claude-style prompts, Reflection
     ("<thought>", "</thought>"),  # EXAONE Deep, Marco-o1
     ("<thoughts>", "</thoughts>"),
@@ -39,16 +46,21 @@ THOUGHT_MARKS: tuple[tuple[str, str], ...] = (
 )
 """Opening and closing mark, compared without regard to case."""
 
-# gpt-oss (harmony): only the channel "final" is said to the user; "analysis" and "commentary" are not.
+# gpt-oss (harmony): only the channel "final" is said to the user; "analysis" and "commentary" are
+# not.
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
-# The same where the decoder dropped the special tokens and left their words: "analysisWe need ...assistantfinalIt is 9".
+# The same where the decoder dropped the special tokens and left their words: "analysisWe need
+# ...assistantfinalIt is 9".
 _BARE_ANALYSIS = re.compile(r"\A\s*analysis(?=[A-Z\"'(<0-9\\$])")
 _BARE_FINAL = "assistantfinal"
 
 
 _BEGINNINGS = frozenset("<[◁")
-"""What a mark begins with, but for those that are sentences: most replies hold none of either and are done at once."""
+"""What a mark begins with, but for those that are sentences.
+
+Most replies hold none of either and are done at once.
+"""
 _SENTENCES = ("ere is my", "ere are my", "HERE ")
 
 
@@ -58,7 +70,8 @@ class Thoughts:
 
     Attributes:
         marks: pairs of an opening and a closing mark, beside those of THOUGHT_MARKS.
-        is_open: whether the prompt's template opens a thought, so that a reply without a closing mark is thought only.
+        is_open: whether the prompt's template opens a thought, so that a reply without a closing
+            mark is thought only.
     """
 
     marks: tuple[tuple[str, str], ...] = ()
@@ -69,7 +82,8 @@ USUAL = Thoughts()
 
 
 def thoughts_of(settings: Any) -> Thoughts:
-    """Reads the setting `thoughts` of a task: {"marks": [[open, close], ...], "is_open": true}; both keys may be left out.
+    """Reads the setting `thoughts` of a task: {"marks": [[open, close], ...], "is_open": true};
+    both keys may be left out.
 
     Raises:
         ValueError: what is wrong with it, in words.
@@ -82,7 +96,10 @@ def thoughts_of(settings: Any) -> Thoughts:
     if not isinstance(is_open, bool):
         raise ValueError("thoughts.is_open is true or false")
     if not isinstance(marks, list | tuple) or not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(mark, str) and mark.strip() for mark in pair) for pair in marks
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all(isinstance(mark, str) and mark.strip() for mark in pair)
+        for pair in marks
     ):
         raise ValueError("thoughts.marks is a list of pairs, each an opening and a closing mark")
     if any(opening.casefold() == closing.casefold() for opening, closing in marks):
@@ -91,7 +108,9 @@ def thoughts_of(settings: Any) -> Thoughts:
 
 
 @lru_cache(maxsize=64)
-def _marks(own: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], dict[str, int], dict[str, int]]:
+def _marks(
+    own: tuple[tuple[str, str], ...],
+) -> tuple[re.Pattern[str], dict[str, int], dict[str, int]]:
     pairs = (*THOUGHT_MARKS, *own)
     opening = {mark.casefold(): index for index, (mark, _) in enumerate(pairs)}
     closing = {mark.casefold(): index for index, (_, mark) in enumerate(pairs)}
@@ -107,7 +126,8 @@ def said(text: str, thoughts: Thoughts = USUAL) -> tuple[str, bool]:
         thoughts: a task's own settings.
 
     Returns:
-        The text outside thoughts, and whether the last thought ended. Where it did not, the text is what stands before it.
+        The text outside thoughts, and whether the last thought ended. Where it did not, the text is
+        what stands before it.
     """
     if (
         not thoughts.marks
@@ -138,7 +158,10 @@ def _final_channel(text: str, channels: list[re.Match[str]]) -> tuple[str, bool]
 def _outside(text: str, thoughts: Thoughts) -> tuple[str, bool]:
     pattern, opening, closing = _marks(thoughts.marks)
     pieces: list[str] = []
-    position, inside = 0, -2 if thoughts.is_open else -1  # -1: outside; -2: a thought of unknown mark, from the prompt
+    position, inside = (
+        0,
+        -2 if thoughts.is_open else -1,
+    )  # -1: outside; -2: a thought of unknown mark, from the prompt
     for match in pattern.finditer(text):
         mark = match[0].casefold()
         if inside == -1 and mark in opening:

@@ -1,7 +1,7 @@
 """Energy from power samples and from counters.
 
-Lives here: integration with interpolated edges, counter differences, the error bound of a duty-cycled sensor. Not here: whether a
-window may be used at all (`measure`).
+Lives here: integration with interpolated edges, counter differences, the error bound of a
+duty-cycled sensor. Not here: whether a window may be used at all (`measure`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ from numpy.typing import ArrayLike, NDArray
 from isocost.errors import IsocostError
 
 
-def _series(times_s: ArrayLike, values: ArrayLike, what: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _series(
+    times_s: ArrayLike, values: ArrayLike, what: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     times, series = np.asarray(times_s, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if times.ndim != 1 or times.shape != series.shape or times.size == 0:
         raise IsocostError(
-            f"times {times.shape} and {what} {series.shape} must be two equally long, non-empty lists", where=f"argument {what}"
+            f"times {times.shape} and {what} {series.shape} must be two equally long, non-empty"
+            " lists",
+            where=f"argument {what}",
         )
     if not (np.isfinite(times).all() and np.isfinite(series).all()):
-        raise IsocostError("a value is not finite", where=f"arguments times_s and {what}", remedy="Leave unknown samples out")
+        raise IsocostError(
+            "a value is not finite",
+            where=f"arguments times_s and {what}",
+            remedy="Leave unknown samples out",
+        )
     if np.any(np.diff(times) <= 0):
         index = int(np.flatnonzero(np.diff(times) <= 0)[0]) + 1
         raise IsocostError(
@@ -32,24 +40,33 @@ def _series(times_s: ArrayLike, values: ArrayLike, what: str) -> tuple[NDArray[n
 
 def _covered(times: NDArray[np.float64], start_s: float, end_s: float, hold: bool) -> None:
     if not start_s <= end_s:
-        raise IsocostError(f"the window ends at {end_s:g}, before it starts at {start_s:g}", where="arguments start_s and end_s")
+        raise IsocostError(
+            f"the window ends at {end_s:g}, before it starts at {start_s:g}",
+            where="arguments start_s and end_s",
+        )
     if start_s < times[0] or (end_s > times[-1] and not hold):
         raise IsocostError(
-            f"samples from {times[0]:g} to {times[-1]:g} s do not cover the window {start_s:g} to {end_s:g} s",
+            f"samples from {times[0]:g} to {times[-1]:g} s do not cover the window {start_s:g} to"
+            f" {end_s:g} s",
             where="argument times_s",
-            remedy="Start sampling before the window and stop after it; energy outside the samples is unknown",
+            remedy=(
+                "Start sampling before the window and stop after it; energy outside the samples is"
+                " unknown"
+            ),
         )
 
 
-def cumulative_energy(times_s: ArrayLike, watts: ArrayLike, at_s: ArrayLike, *, hold: bool = False) -> NDArray[np.float64]:
+def cumulative_energy(
+    times_s: ArrayLike, watts: ArrayLike, at_s: ArrayLike, *, hold: bool = False
+) -> NDArray[np.float64]:
     """Energy from the first sample up to each moment.
 
     Args:
         times_s: sample times in s, strictly increasing, shape (n,).
         watts: power at those times, shape (n,).
         at_s: moments inside the samples (past the last one too with ``hold``), shape (...).
-        hold: False: power runs straight between samples (dense sampling); True: it keeps its value until the next sample
-            (de-duplicated samples, of which only changes were stored).
+        hold: False: power runs straight between samples (dense sampling); True: it keeps its value
+            until the next sample (de-duplicated samples, of which only changes were stored).
 
     Returns:
         Joules, shape (...).
@@ -60,7 +77,10 @@ def cumulative_energy(times_s: ArrayLike, watts: ArrayLike, at_s: ArrayLike, *, 
     times, power = _series(times_s, watts, "watts")
     if np.any(power < 0):
         index = int(np.argmax(power < 0))
-        where, remedy = f"argument watts, position {index}", "No device consumes less than nothing: leave unknown samples out"
+        where, remedy = (
+            f"argument watts, position {index}",
+            "No device consumes less than nothing: leave unknown samples out",
+        )
         raise IsocostError(f"the power {power[index]:g} W is negative", where=where, remedy=remedy)
     moments = np.asarray(at_s, dtype=np.float64)
     if moments.size == 0:
@@ -75,12 +95,14 @@ def cumulative_energy(times_s: ArrayLike, watts: ArrayLike, at_s: ArrayLike, *, 
     return total[index] + (power[index] + at_moment) / 2 * elapsed
 
 
-def integrate_power(times_s: ArrayLike, watts: ArrayLike, start_s: float, end_s: float, hold: bool = False) -> float:
+def integrate_power(
+    times_s: ArrayLike, watts: ArrayLike, start_s: float, end_s: float, hold: bool = False
+) -> float:
     """Energy of a window from power samples.
 
-    Trapezoid with interpolation at both edges for dense samples; step-hold for de-duplicated ones, which a trapezoid would
-    misread. Exact for constant and (trapezoid) for linearly changing power; a step between two samples costs at most half a
-    sampling period times its height.
+    Trapezoid with interpolation at both edges for dense samples; step-hold for de-duplicated ones,
+    which a trapezoid would misread. Exact for constant and (trapezoid) for linearly changing power;
+    a step between two samples costs at most half a sampling period times its height.
 
     Args:
         times_s: sample times in s, strictly increasing, shape (n,).
@@ -93,12 +115,20 @@ def integrate_power(times_s: ArrayLike, watts: ArrayLike, start_s: float, end_s:
         Joules.
 
     Raises:
-        IsocostError: samples that do not cover the window (energy there is unknown, not zero), times that do not increase,
-            values that are not finite, negative power, arrays of unequal length.
+        IsocostError: samples that do not cover the window (energy there is unknown, not zero),
+            times that do not increase, values that are not finite, negative power, arrays of
+            unequal length.
     """
-    edges = cumulative_energy(times_s, watts, np.array([start_s, end_s]), hold=hold) if start_s <= end_s else None
+    edges = (
+        cumulative_energy(times_s, watts, np.array([start_s, end_s]), hold=hold)
+        if start_s <= end_s
+        else None
+    )
     if edges is None:
-        raise IsocostError(f"the window ends at {end_s:g}, before it starts at {start_s:g}", where="arguments start_s and end_s")
+        raise IsocostError(
+            f"the window ends at {end_s:g}, before it starts at {start_s:g}",
+            where="arguments start_s and end_s",
+        )
     return float(edges[1] - edges[0])
 
 
@@ -122,7 +152,9 @@ def counter_energy(times_s: ArrayLike, joules: ArrayLike, start_s: float, end_s:
     if np.any(np.diff(counter) < 0):
         index = int(np.flatnonzero(np.diff(counter) < 0)[0]) + 1
         raise IsocostError(
-            "the counter decreases", where=f"argument joules, position {index}", remedy="The driver was reloaded: measure again"
+            "the counter decreases",
+            where=f"argument joules, position {index}",
+            remedy="The driver was reloaded: measure again",
         )
     low, high = np.interp([start_s, end_s], times, counter)
     return float(high - low)
@@ -131,12 +163,16 @@ def counter_energy(times_s: ArrayLike, joules: ArrayLike, start_s: float, end_s:
 def duty_cycle_error_w(sensed_ratio: float, power_low_w: float, power_high_w: float) -> float:
     """Largest error of the mean power that a sensor makes which sees only a share of each period.
 
-    Power between ``power_low_w`` and ``power_high_w`` that happens to follow the sensor's own period is misread by at most
-    (1 - sensed_ratio) x (high - low). A100 and H100 boards see 25 ms of each 100 ms (Yang, Adamek, Armour, SC24).
+    Power between ``power_low_w`` and ``power_high_w`` that happens to follow the sensor's own
+    period is misread by at most (1 - sensed_ratio) x (high - low). A100 and H100 boards see 25 ms
+    of each 100 ms (Yang, Adamek, Armour, SC24).
 
     Returns:
         Watts.
     """
     if not 0 <= sensed_ratio <= 1 or power_high_w < power_low_w:
-        raise IsocostError("sensed_ratio lies in [0, 1] and power_low_w is at most power_high_w", where="duty_cycle_error_w")
+        raise IsocostError(
+            "sensed_ratio lies in [0, 1] and power_low_w is at most power_high_w",
+            where="duty_cycle_error_w",
+        )
     return (1 - sensed_ratio) * (power_high_w - power_low_w)

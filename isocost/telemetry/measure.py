@@ -1,7 +1,8 @@
 """The energy of a window, or the reasons why it is unknown.
 
-Lives here: `measure_window`, the validity codes and the idle baseline. It fails closed: a window with any code has no energy, so that a
-doubtful joule never reaches a table. Not here: attribution to samples.
+Lives here: `measure_window`, the validity codes and the idle baseline. It fails closed: a window
+with any code has no energy, so that a doubtful joule never reaches a table. Not here: attribution
+to samples.
 """
 
 from __future__ import annotations
@@ -29,12 +30,17 @@ CODES: dict[str, str] = {
     NO_SOURCE: "no power was sampled",
     MISSING: "power samples do not cover the window, or too many lack a reading",
     GAP: f"more than {limits.MAX_GAP_S:g} s between two power samples",
-    SHORT: f"shorter than {limits.MIN_WINDOW_COUNTER_S:g} s with a counter or {limits.MIN_WINDOW_POWER_S:g} s without",
+    SHORT: (
+        f"shorter than {limits.MIN_WINDOW_COUNTER_S:g} s with a counter or"
+        f" {limits.MIN_WINDOW_POWER_S:g} s without"
+    ),
     THROTTLED: "the device was slowed down for heat or by hardware",
     FOREIGN: "another process computed on the device",
     CLOCK: "sample times do not increase",
     RESET: "the energy counter decreased",
-    MISMATCH: f"counter and integrated power differ by more than {limits.COUNTER_TOLERANCE_RATIO:.0%}",
+    MISMATCH: (
+        f"counter and integrated power differ by more than {limits.COUNTER_TOLERANCE_RATIO:.0%}"
+    ),
     ZERO: "a device that is on takes more than no energy",
 }
 """Validity codes and what they say to a reader."""
@@ -115,30 +121,55 @@ def measure_window(
 ) -> WindowEnergy:
     """Energy of one window of one run from rows of raw_telemetry.
 
-    The counter is preferred and checked against integrated power where a device has both; one invalid device makes the window
-    invalid, because a sum over some devices would be too small.
+    The counter is preferred and checked against integrated power where a device has both; one
+    invalid device makes the window invalid, because a sum over some devices would be too small.
 
     Args:
         telemetry: rows of raw_telemetry of one run; no rows = no power source.
         start_s: start of the window on the monotonic clock.
         end_s: end of the window.
-        idle_power_w: idle power of the same devices together, see `idle_power`; None = net energy stays unknown.
+        idle_power_w: idle power of the same devices together, see `idle_power`; None = net energy
+            stays unknown.
         expected_processes: processes of the engine on each device; more make the window invalid.
-        hold: whether power samples are changes that hold until the next one (a de-duplicated trace).
+        hold: whether power samples are changes that hold until the next one (a de-duplicated
+            trace).
 
     Returns:
         The energy with its method, or the codes that speak against it.
     """
     if telemetry.is_empty():
-        return WindowEnergy(start_s, end_s, "none", None, None, None, idle_power_w, None, None, 0, None, (NO_SOURCE,))
-    devices = [_device(rows, start_s, end_s, expected_processes, hold) for rows in telemetry.partition_by("device_id", maintain_order=True)]
+        return WindowEnergy(
+            start_s,
+            end_s,
+            "none",
+            None,
+            None,
+            None,
+            idle_power_w,
+            None,
+            None,
+            0,
+            None,
+            (NO_SOURCE,),
+        )
+    devices = [
+        _device(rows, start_s, end_s, expected_processes, hold)
+        for rows in telemetry.partition_by("device_id", maintain_order=True)
+    ]
     codes = set().union(*(d.codes for d in devices))
-    counter, integral = _total([d.counter_j for d in devices]), _total([d.integral_j for d in devices])
+    counter, integral = (
+        _total([d.counter_j for d in devices]),
+        _total([d.integral_j for d in devices]),
+    )
     gaps = [d.max_gap_s for d in devices if d.max_gap_s is not None]
     best: Measure = "counter" if counter is not None else "integral"
     energy = counter if counter is not None else integral
     if energy is None and not codes:
-        codes.add(MISSING)  # some devices count and others only have power: their joules are not alike and are not added
+        codes.add(
+            MISSING
+            # Some devices count and others only have power: their joules are not alike and are not
+            # added.
+        )
     shortest = limits.MIN_WINDOW_COUNTER_S if counter is not None else limits.MIN_WINDOW_POWER_S
     if end_s - start_s < shortest:
         codes.add(SHORT)
@@ -146,7 +177,11 @@ def measure_window(
         codes.add(ZERO)
     if codes:
         best, energy = None, None
-    net = None if energy is None or idle_power_w is None else energy - idle_power_w * (end_s - start_s)
+    net = (
+        None
+        if energy is None or idle_power_w is None
+        else energy - idle_power_w * (end_s - start_s)
+    )
     return WindowEnergy(
         start_s=start_s,
         end_s=end_s,
@@ -164,7 +199,8 @@ def measure_window(
 
 
 def idle_power(telemetry: pl.DataFrame, start_s: float, end_s: float) -> float | None:
-    """Idle baseline: each device's median power over a stretch without requests (model loaded), summed.
+    """Idle baseline: each device's median power over a stretch without requests (model loaded),
+    summed.
 
     Args:
         telemetry: rows of raw_telemetry of the same run.
@@ -172,12 +208,16 @@ def idle_power(telemetry: pl.DataFrame, start_s: float, end_s: float) -> float |
         end_s: its end.
 
     Returns:
-        Watts; None where the stretch is shorter than ``MIN_IDLE_S``, a device has no power reading in it, or something computed.
+        Watts; None where the stretch is shorter than ``MIN_IDLE_S``, a device has no power reading
+        in it, or something computed.
     """
     inside = telemetry.filter(pl.col("monotonic_s").is_between(start_s, end_s))
     if end_s - start_s < limits.MIN_IDLE_S or inside.is_empty():
         return None
-    if inside["utilization_ratio"].is_not_null().any() and (inside["utilization_ratio"].max() or 0) > 0.01:
+    if (
+        inside["utilization_ratio"].is_not_null().any()
+        and (inside["utilization_ratio"].max() or 0) > 0.01
+    ):
         return None
     power = inside.group_by("device_id", maintain_order=True).agg(
         pl.coalesce(pl.col("power_w").median(), pl.col("power_average_w").median()).alias("power")
@@ -186,10 +226,14 @@ def idle_power(telemetry: pl.DataFrame, start_s: float, end_s: float) -> float |
 
 
 def _total(values: list[float | None]) -> float | None:
-    return None if any(v is None for v in values) else float(sum(v for v in values if v is not None))
+    return (
+        None if any(v is None for v in values) else float(sum(v for v in values if v is not None))
+    )
 
 
-def _device(rows: pl.DataFrame, start_s: float, end_s: float, expected_processes: int, hold: bool) -> _Device:
+def _device(
+    rows: pl.DataFrame, start_s: float, end_s: float, expected_processes: int, hold: bool
+) -> _Device:
     times = rows["monotonic_s"].to_numpy()
     if np.any(np.diff(times) <= 0):
         return _Device({CLOCK}, n_samples=rows.height)
@@ -206,9 +250,13 @@ def _device(rows: pl.DataFrame, start_s: float, end_s: float, expected_processes
     if found.counter_j is None and found.integral_j is None and RESET not in found.codes:
         found.codes.add(MISSING)
     if found.counter_j is not None and found.integral_j is not None:
-        # The larger of the two as reference: a dead counter (0 J) beside real power is a mismatch too.
+        # The larger of the two as reference: a dead counter (0 J) beside real power is a mismatch
+        # too.
         reference = max(found.counter_j, found.integral_j)
-        if reference > 0 and abs(found.counter_j - found.integral_j) > limits.COUNTER_TOLERANCE_RATIO * reference:
+        if (
+            reference > 0
+            and abs(found.counter_j - found.integral_j) > limits.COUNTER_TOLERANCE_RATIO * reference
+        ):
             found.codes.add(MISMATCH)
     return found
 
@@ -243,18 +291,32 @@ def _by_counter(rows: pl.DataFrame, start_s: float, end_s: float, codes: set[str
     return counter_energy(known["monotonic_s"].to_numpy(), counter, start_s, end_s)
 
 
-def _by_power(rows: pl.DataFrame, inside: pl.DataFrame, start_s: float, end_s: float, hold: bool) -> float | None:
-    """Integral of instantaneous power, else of NVML's average; RAPL's average stems from the counter and checks nothing."""
+def _by_power(
+    rows: pl.DataFrame, inside: pl.DataFrame, start_s: float, end_s: float, hold: bool
+) -> float | None:
+    """Integral of instantaneous power, else of NVML's average.
+
+    RAPL's average stems from the counter and checks nothing.
+    """
     column = "power_w" if inside["power_w"].is_not_null().any() else "power_average_w"
     if column == "power_average_w" and rows["source"][0] == "rapl":
         return None
     known = rows.filter(pl.col(column).is_not_null())
     if not _enough(rows, known, column, start_s, end_s, hold=hold):
         return None
-    return integrate_power(known["monotonic_s"].to_numpy(), known[column].to_numpy(), start_s, end_s, hold)
+    return integrate_power(
+        known["monotonic_s"].to_numpy(), known[column].to_numpy(), start_s, end_s, hold
+    )
 
 
-def _enough(rows: pl.DataFrame, known: pl.DataFrame, column: str, start_s: float, end_s: float, hold: bool = False) -> bool:
+def _enough(
+    rows: pl.DataFrame,
+    known: pl.DataFrame,
+    column: str,
+    start_s: float,
+    end_s: float,
+    hold: bool = False,
+) -> bool:
     inside = rows.filter(pl.col("monotonic_s").is_between(start_s, end_s))
     if known.height < 2 and not (hold and known.height):
         return False

@@ -1,10 +1,11 @@
 """Board power and energy of NVIDIA GPUs through NVML (nvidia-ml-py).
 
-Lives here: choosing the boards that the engine sees, reading them, turning NVML's units into SI. Not here: the sampling thread and
-anything computed from samples.
+Lives here: choosing the boards that the engine sees, reading them, turning NVML's units into SI.
+Not here: the sampling thread and anything computed from samples.
 
-Board power covers the GPU and its memory only: not the processor, network, fans or supply losses. Two meanings of power are kept
-apart: the instantaneous field, and the averaged one, which is what ``nvmlDeviceGetPowerUsage`` returns on recent boards.
+Board power covers the GPU and its memory only: not the processor, network, fans or supply losses.
+Two meanings of power are kept apart: the instantaneous field, and the averaged one, which is what
+``nvmlDeviceGetPowerUsage`` returns on recent boards.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class NvmlSource:
             visible: what CUDA_VISIBLE_DEVICES says; default the environment's.
 
         Raises:
-            Unavailable: no library, no driver, no board, MIG, or a visible device that cannot be matched to a board.
+            Unavailable: no library, no driver, no board, MIG, or a visible device that cannot be
+                matched to a board.
         """
         try:
             import pynvml
@@ -55,7 +57,9 @@ class NvmlSource:
         except pynvml.NVMLError as error:
             raise Unavailable(f"NVML does not start ({error})") from None
         try:
-            self._boards = self._choose(os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible, count)
+            self._boards = self._choose(
+                os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible, count
+            )
         except BaseException:
             pynvml.nvmlShutdown()
             raise
@@ -69,7 +73,9 @@ class NvmlSource:
         if not boards:
             raise Unavailable("the driver lists no GPU")
         if visible is not None:
-            boards = _visible(visible, boards, [_text(self._nvml.nvmlDeviceGetName(h)) for _, h in boards])
+            boards = _visible(
+                visible, boards, [_text(self._nvml.nvmlDeviceGetName(h)) for _, h in boards]
+            )
         if count is not None:
             if count > len(boards):
                 raise Unavailable(f"{count} devices are used but {len(boards)} are visible")
@@ -90,8 +96,14 @@ class NvmlSource:
         nvml = self._nvml
         devices = []
         for uuid, handle in self._boards:
-            limit = self._ask("enforced_power_limit", uuid, lambda h=handle: nvml.nvmlDeviceGetEnforcedPowerLimit(h))
-            memory = self._ask("memory_total", uuid, lambda h=handle: nvml.nvmlDeviceGetMemoryInfo(h).total)
+            limit = self._ask(
+                "enforced_power_limit",
+                uuid,
+                lambda h=handle: nvml.nvmlDeviceGetEnforcedPowerLimit(h),
+            )
+            memory = self._ask(
+                "memory_total", uuid, lambda h=handle: nvml.nvmlDeviceGetMemoryInfo(h).total
+            )
             devices.append(
                 {
                     "device_id": uuid,
@@ -116,20 +128,34 @@ class NvmlSource:
     def _read(self, uuid: str, handle: Any, slow: bool) -> DeviceReading:
         nvml = self._nvml
         instant, average = self._power(uuid, handle)
-        counter = self._ask("energy_counter", uuid, lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle))
-        reasons = self._ask("throttle_reasons", uuid, lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+        counter = self._ask(
+            "energy_counter", uuid, lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+        )
+        reasons = self._ask(
+            "throttle_reasons", uuid, lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
+        )
         extra: dict[str, Any] = {}
         if slow:
             sensor, clock = nvml.NVML_TEMPERATURE_GPU, nvml.NVML_CLOCK_SM
-            temperature = self._ask("temperature", uuid, lambda: nvml.nvmlDeviceGetTemperatureV(handle, sensor))
+            temperature = self._ask(
+                "temperature", uuid, lambda: nvml.nvmlDeviceGetTemperatureV(handle, sensor)
+            )
             mhz = self._ask("sm_clock", uuid, lambda: nvml.nvmlDeviceGetClockInfo(handle, clock))
-            busy = self._ask("utilization", uuid, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+            busy = self._ask(
+                "utilization", uuid, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu
+            )
             extra = {
                 "temperature_c": None if temperature is None else float(temperature),
                 "sm_clock_mhz": None if mhz is None else float(mhz),
                 "utilization_ratio": None if busy is None else busy / 100,
-                "memory_used_bytes": self._ask("memory_used", uuid, lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
-                "compute_processes": self._ask("processes", uuid, lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(handle))),
+                "memory_used_bytes": self._ask(
+                    "memory_used", uuid, lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used
+                ),
+                "compute_processes": self._ask(
+                    "processes",
+                    uuid,
+                    lambda: len(nvml.nvmlDeviceGetComputeRunningProcesses(handle)),
+                ),
             }
         return DeviceReading(
             uuid,
@@ -141,13 +167,19 @@ class NvmlSource:
         )
 
     def _power(self, uuid: str, handle: Any) -> tuple[float | None, float | None]:
-        """Instantaneous and averaged watts, from the fields or, on older drivers, from the one call there is."""
+        """Instantaneous and averaged watts, from the fields or, on older drivers, from the one call
+        there is.
+        """
         nvml, scope = self._nvml, self._nvml.NVML_POWER_SCOPE_GPU
         ids = [(nvml.NVML_FI_DEV_POWER_INSTANT, scope), (nvml.NVML_FI_DEV_POWER_AVERAGE, scope)]
         values = self._ask("power_fields", uuid, lambda: nvml.nvmlDeviceGetFieldValues(handle, ids))
         if values is not None:
-            # A field that fails does not raise: its own return code says so, and its value is then garbage.
-            instant, average = (watts_from_mw(v.value.uiVal) if v.nvmlReturn == nvml.NVML_SUCCESS else None for v in values)
+            # A field that fails does not raise: its own return code says so, and its value is then
+            # garbage.
+            instant, average = (
+                watts_from_mw(v.value.uiVal) if v.nvmlReturn == nvml.NVML_SUCCESS else None
+                for v in values
+            )
             if instant is not None or average is not None:
                 return instant, average
         single = self._ask("power_usage", uuid, lambda: nvml.nvmlDeviceGetPowerUsage(handle))
@@ -157,22 +189,37 @@ class NvmlSource:
         return (watts, None) if self._is_instantaneous(uuid, handle) else (None, watts)
 
     def _is_instantaneous(self, uuid: str, handle: Any) -> bool:
-        """Whether nvmlDeviceGetPowerUsage means now: up to Turing, and on GA100; a 1 s average on all later boards."""
-        architecture = self._ask("architecture", uuid, lambda: self._nvml.nvmlDeviceGetArchitecture(handle))
+        """Whether nvmlDeviceGetPowerUsage means now.
+
+        Up to Turing, and on GA100; a 1 s average on all later boards.
+        """
+        architecture = self._ask(
+            "architecture", uuid, lambda: self._nvml.nvmlDeviceGetArchitecture(handle)
+        )
         if architecture is None:
             return False
         if architecture == self._nvml.NVML_DEVICE_ARCH_AMPERE:
-            return any(chip in _text(self._nvml.nvmlDeviceGetName(handle)) for chip in ("A100", "A30", "A800"))
+            return any(
+                chip in _text(self._nvml.nvmlDeviceGetName(handle))
+                for chip in ("A100", "A30", "A800")
+            )
         return architecture < self._nvml.NVML_DEVICE_ARCH_AMPERE
 
     def _ask(self, what: str, uuid: str, call: Callable[[], Any]) -> Any:
-        """The value, or None; a reading the board does not support is remembered and never asked for again."""
+        """The value, or None.
+
+        A reading the board does not support is remembered and never asked for again.
+        """
         key = f"{what} {uuid}".strip()
         if key in self._unsupported:
             return None
         try:
             return call()
-        except (self._nvml.NVMLError_NotSupported, self._nvml.NVMLError_FunctionNotFound, self._nvml.NVMLError_NoPermission) as error:
+        except (
+            self._nvml.NVMLError_NotSupported,
+            self._nvml.NVMLError_FunctionNotFound,
+            self._nvml.NVMLError_NoPermission,
+        ) as error:
             self._unsupported[key] = str(error)
             return None
 
@@ -191,16 +238,23 @@ def _reasons(mask: int) -> tuple[str, ...]:
     return (*known, f"bit_{rest:#x}") if rest else known
 
 
-def _visible(visible: str, boards: list[tuple[str, Any]], names: list[str]) -> list[tuple[str, Any]]:
+def _visible(
+    visible: str, boards: list[tuple[str, Any]], names: list[str]
+) -> list[tuple[str, Any]]:
     """The boards CUDA_VISIBLE_DEVICES names, in its order; NVML itself ignores that variable."""
     chosen = []
     for entry in (part.strip() for part in visible.split(",")):
         if entry.startswith("MIG-"):
             raise Unavailable(f"{entry} is a MIG slice; power is known for the whole board only")
-        matches = [board for board in boards if entry.startswith("GPU-") and board[0].startswith(entry)]
+        matches = [
+            board for board in boards if entry.startswith("GPU-") and board[0].startswith(entry)
+        ]
         if entry.isdigit() and int(entry) < len(boards):
             if len(set(names)) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
-                raise Unavailable("CUDA numbers unlike GPUs by speed, NVML by slot; set CUDA_DEVICE_ORDER=PCI_BUS_ID or name UUIDs")
+                raise Unavailable(
+                    "CUDA numbers unlike GPUs by speed, NVML by slot; set"
+                    " CUDA_DEVICE_ORDER=PCI_BUS_ID or name UUIDs"
+                )
             matches = [boards[int(entry)]]
         if len(matches) != 1:
             break  # CUDA, too, sees only the devices before the first entry it cannot resolve.

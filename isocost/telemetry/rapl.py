@@ -1,10 +1,12 @@
 """Processor energy from RAPL counters under /sys/class/powercap.
 
-Lives here: finding the zones that do not overlap (packages and their DRAM), reading their microjoule counters, removing wraps. Not
-here: power (RAPL has none; the average over the time between two samples is derived and says so).
+Lives here: finding the zones that do not overlap (packages and their DRAM), reading their
+microjoule counters, removing wraps. Not here: power (RAPL has none; the average over the time
+between two samples is derived and says so).
 
-A counter wraps at ``max_energy_range_uj``, about four minutes at 1 kW. A second wrap between two reads cannot be seen; the
-sampler reads far more often, and a gap beyond three seconds makes the window invalid anyway.
+A counter wraps at ``max_energy_range_uj``, about four minutes at 1 kW. A second wrap between two
+reads cannot be seen; the sampler reads far more often, and a gap beyond three seconds makes the
+window invalid anyway.
 """
 
 from __future__ import annotations
@@ -22,14 +24,17 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 def counter_delta_uj(old: int, new: int, range_uj: int) -> int:
-    """Increase of a counter between two reads, with at most one wrap: new - old, plus the range when negative.
+    """Increase of a counter between two reads, with at most one wrap: new - old, plus the range
+    when negative.
 
     Raises:
         IsocostError: a reading outside [0, range].
     """
     if not (0 <= old <= range_uj and 0 <= new <= range_uj):
         raise IsocostError(
-            f"counter readings {old} and {new} exceed the range {range_uj}", where="energy_uj", remedy="Read max_energy_range_uj again"
+            f"counter readings {old} and {new} exceed the range {range_uj}",
+            where="energy_uj",
+            remedy="Read max_energy_range_uj again",
         )
     return new - old + (range_uj if new < old else 0)
 
@@ -45,7 +50,10 @@ class _Zone:
 
 
 class RaplSource:
-    """Package and DRAM zones of the machine; needs read access to energy_uj (root on most kernels)."""
+    """Package and DRAM zones of the machine.
+
+    Needs read access to energy_uj (root on most kernels).
+    """
 
     name = "rapl"
     unknown_reason: str | None = None
@@ -57,8 +65,15 @@ class RaplSource:
 
     def describe(self) -> dict[str, object]:
         """Zones and their ranges."""
-        devices = [{"device_id": z.device_id, "counter_range_j": joules_from_uj(z.range_uj)} for z in self._zones]
-        return {"source": self.name, "devices": devices, "covers": "processor packages and DRAM of the whole machine"}
+        devices = [
+            {"device_id": z.device_id, "counter_range_j": joules_from_uj(z.range_uj)}
+            for z in self._zones
+        ]
+        return {
+            "source": self.name,
+            "devices": devices,
+            "covers": "processor packages and DRAM of the whole machine",
+        }
 
     def read(self, slow: bool = True) -> list[DeviceReading]:
         """Counters with wraps removed, and the mean power since the previous read."""
@@ -70,7 +85,13 @@ class RaplSource:
             zone.total_uj += delta
             zone.last_uj, zone.last_s = new, now
             average = joules_from_uj(delta) / elapsed if elapsed > 0 else None
-            readings.append(DeviceReading(zone.device_id, power_average_w=average, energy_counter_j=joules_from_uj(zone.total_uj)))
+            readings.append(
+                DeviceReading(
+                    zone.device_id,
+                    power_average_w=average,
+                    energy_counter_j=joules_from_uj(zone.total_uj),
+                )
+            )
         return readings
 
     def close(self) -> None:
@@ -84,12 +105,21 @@ def _find(root: Path, clock: Callable[[], float]) -> list[_Zone]:
     for folder in sorted(root.glob("intel-rapl:*")):
         try:
             name = (folder / "name").read_text().strip()
-            # core and uncore lie inside the package, psys around it: adding any of them would count energy twice.
+            # core and uncore lie inside the package, psys around it: adding any of them would count
+            # energy twice.
             if not (name.startswith("package") or name == "dram"):
                 continue
             label = f"{folder.name}/{name}"
             range_uj = int((folder / "max_energy_range_uj").read_text())
-            zones.append(_Zone(label, folder / "energy_uj", range_uj, int((folder / "energy_uj").read_text()), clock()))
+            zones.append(
+                _Zone(
+                    label,
+                    folder / "energy_uj",
+                    range_uj,
+                    int((folder / "energy_uj").read_text()),
+                    clock(),
+                )
+            )
         except PermissionError:
             denied.append(folder.name)
         except (FileNotFoundError, ValueError) as error:

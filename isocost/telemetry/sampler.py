@@ -1,33 +1,43 @@
 """The thread that samples a power source beside the engine.
 
-Lives here: `PowerSampler`. It reads on the monotonic clock at a fixed period, never blocks the engine, counts what it costs, and
-hands out rows of raw_telemetry. Not here: the meaning of the rows (`measure`).
+Lives here: `PowerSampler`. It reads on the monotonic clock at a fixed period, never blocks the
+engine, counts what it costs, and hands out rows of raw_telemetry. Not here: the meaning of the rows
+(`measure`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from isocost.errors import IsocostError
+from isocost.telemetry.judgement import judged
 from isocost.telemetry.sources import DeviceReading, PowerSource
 
 _GIVE_UP_AFTER = 20
-"""Consecutive failed reads after which the thread stops: the driver is gone, and retrying would only cost time."""
+"""Consecutive failed reads after which the thread stops.
+
+The driver is gone, and retrying would only cost time.
+"""
+
+_LONGEST_ERROR = 500
 
 
 class PowerSampler:
     """Samples a source in a background thread.
 
-    Usage: ``start()``, now and then ``drain()``, ``stop()``, a last ``drain()``; or as a context manager. A source that cannot
-    measure (``unknown_reason``) starts no thread and yields no rows.
+    Usage: ``start()``, now and then ``drain()``, ``stop()``, a last ``drain()``; or as a context
+    manager. A source that cannot measure (``unknown_reason``) starts no thread and yields no rows.
 
     Attributes:
         reads: moments read.
         read_errors: reads that failed and were left out.
+        values_refused: values that cannot be true and are NULL, and readings that were left out
+            (``judgement``).
         read_s: wall time inside the source.
-        read_cpu_s: processor time of the sampling thread, the part that an engine on the same core can feel.
+        read_cpu_s: processor time of the sampling thread, the part that an engine on the same core
+            can feel.
     """
 
     def __init__(
@@ -44,10 +54,12 @@ class PowerSampler:
 
         Args:
             source: an open source.
-            period_s: seconds between reads; below the source's own update period only repeats are seen.
+            period_s: seconds between reads; below the source's own update period only repeats are
+                seen.
             session_id: written into every row.
             run_id: written into every row.
-            slow_every: every how many reads the slow readings (clocks, memory, processes) are taken too.
+            slow_every: every how many reads the slow readings (clocks, memory, processes) are taken
+                too.
             clock: monotonic clock in seconds.
 
         Raises:
@@ -55,9 +67,16 @@ class PowerSampler:
         """
         if not period_s > 0 or slow_every < 1:
             raise IsocostError(
-                f"period_s {period_s} must be positive and slow_every {slow_every} at least 1", where="PowerSampler", remedy="0.1 and 10"
+                f"period_s {period_s} must be positive and slow_every {slow_every} at least 1",
+                where="PowerSampler",
+                remedy="0.1 and 10",
             )
-        self._source, self._period, self._clock, self._slow_every = source, period_s, clock, slow_every
+        self._source, self._period, self._clock, self._slow_every = (
+            source,
+            period_s,
+            clock,
+            slow_every,
+        )
         self._labels = {"session_id": session_id, "run_id": run_id}
         self._rows: list[dict[str, object]] = []
         self._lock = threading.Lock()
@@ -66,7 +85,8 @@ class PowerSampler:
         self._started_s: float | None = None
         self._stopped_s: float | None = None
         self._last_error: str | None = None
-        self.reads = self.read_errors = 0
+        self._first_refused: str | None = None
+        self.reads = self.read_errors = self.values_refused = 0
         self.read_s = self.read_cpu_s = 0.0
 
     def __enter__(self) -> PowerSampler:
@@ -80,7 +100,11 @@ class PowerSampler:
     def start(self) -> PowerSampler:
         """Starts the thread; once only."""
         if self._started_s is not None:
-            raise IsocostError("the sampler was started already", where="PowerSampler", remedy="Make a new one for each run")
+            raise IsocostError(
+                "the sampler was started already",
+                where="PowerSampler",
+                remedy="Make a new one for each run",
+            )
         self._started_s = self._clock()
         if self._source.unknown_reason is None:
             self._thread = threading.Thread(target=self._loop, name="power-sampler", daemon=True)
@@ -104,7 +128,8 @@ class PowerSampler:
     def summary(self) -> dict[str, object]:
         """What was sampled and what that cost, JSON-ready, for the run's manifest.
 
-        ``overhead_ratio`` is the sampling thread's processor time over the time it ran; None before the start.
+        ``overhead_ratio`` is the sampling thread's processor time over the time it ran; None before
+        the start.
         """
         end = self._stopped_s if self._stopped_s is not None else self._clock()
         elapsed = end - self._started_s if self._started_s is not None else 0.0
@@ -115,6 +140,8 @@ class PowerSampler:
             "reads": self.reads,
             "read_errors": self.read_errors,
             "last_error": self._last_error,
+            "values_refused": self.values_refused,
+            "first_refused": self._first_refused,
             "read_s": self.read_s,
             "read_cpu_s": self.read_cpu_s,
             "elapsed_s": elapsed,
@@ -125,22 +152,27 @@ class PowerSampler:
         cpu_start, due, failures, tick = time.thread_time(), self._clock(), 0, 0
         while True:
             last = self._stop.is_set()
-            failures = 0 if self._sample(slow=last or tick % self._slow_every == 0) else failures + 1
+            failures = (
+                0 if self._sample(slow=last or tick % self._slow_every == 0) else failures + 1
+            )
             tick += 1
             self.read_cpu_s = time.thread_time() - cpu_start
             if last or failures >= _GIVE_UP_AFTER:
                 return
-            # A missed slot is skipped, not caught up: a burst of late reads would cluster where the machine is busiest.
+            # A missed slot is skipped, not caught up: a burst of late reads would cluster where the
+            # machine is busiest.
             due = max(due + self._period, self._clock())
             self._stop.wait(max(0.0, due - self._clock()))
 
     def _sample(self, *, slow: bool) -> bool:
         before = self._clock()
         try:
-            readings = self._source.read(slow)
+            readings = self._judged(self._source.read(slow))
         except Exception as error:
             self.read_errors += 1
-            self._last_error = f"{type(error).__name__}: {error}"
+            self._last_error = f"{type(error).__name__}: {error}".encode(
+                "utf-8", "backslashreplace"
+            ).decode()[:_LONGEST_ERROR]
             return False
         after = self._clock()
         rows = [self._row(reading, (before + after) / 2) for reading in readings]
@@ -149,6 +181,19 @@ class PowerSampler:
         self.reads += 1
         self.read_s += after - before
         return True
+
+    def _judged(self, readings: Iterable[object]) -> list[DeviceReading]:
+        """One reading of each device, with the values that can be true."""
+        found: dict[str, DeviceReading] = {}
+        for each in readings:
+            reading, faults = judged(each)
+            if reading is not None and reading.device_id in found:
+                reading, faults = None, [f"device_id {reading.device_id} comes twice in one read"]
+            if reading is not None:
+                found[reading.device_id] = reading
+            self.values_refused += len(faults)
+            self._first_refused = self._first_refused or next(iter(faults), None)
+        return list(found.values())
 
     def _row(self, reading: DeviceReading, moment_s: float) -> dict[str, object]:
         reasons = reading.throttle_reasons

@@ -1,7 +1,8 @@
 """What a power source is, and how to open one.
 
-Lives here: the `PowerSource` protocol, one reading, the registry and `open_source`. Not here: the sources themselves (one module
-each), the sampling thread (`sampler`) and anything computed from samples (`integrate`, `windows`, `measure`).
+Lives here: the `PowerSource` protocol, one reading, the registry and `open_source`. Not here: the
+sources themselves (one module each), the sampling thread (`sampler`) and anything computed from
+samples (`integrate`, `windows`, `measure`).
 """
 
 from __future__ import annotations
@@ -59,7 +60,10 @@ class PowerSource(Protocol):
         ...
 
     def read(self, slow: bool = True) -> list[DeviceReading]:
-        """One reading per device; with ``slow`` also the readings that cost more (clocks, memory, processes)."""
+        """One reading per device.
+
+        With ``slow`` also the readings that cost more (clocks, memory, processes).
+        """
         ...
 
     def close(self) -> None:
@@ -77,11 +81,13 @@ _AUTO: dict[str, str] = {}
 
 
 def register(name: str, *, device: str | None = None) -> Callable[[Opener], Opener]:
-    """Decorates a function ``(count) -> PowerSource`` that opens the source ``name`` or raises `Unavailable`.
+    """Decorates a function ``(count) -> PowerSource`` that opens the source ``name`` or raises
+    `Unavailable`.
 
     Args:
         name: what `open_source` is asked for.
-        device: kind of device whose power it reads (``cuda``, ``cpu``); given, ``auto`` tries it, in order of registration.
+        device: kind of device whose power it reads (``cuda``, ``cpu``); given, ``auto`` tries it,
+            in order of registration.
     """
 
     def keep(opener: Opener) -> Opener:
@@ -93,15 +99,20 @@ def register(name: str, *, device: str | None = None) -> Callable[[Opener], Open
     return keep
 
 
-def open_source(kind: str = "auto", *, count: int | None = None, device: str | None = None) -> PowerSource:
+def open_source(
+    kind: str = "auto", *, count: int | None = None, device: str | None = None
+) -> PowerSource:
     """Opens a power source.
 
     Args:
-        kind: ``auto`` (NVML, else RAPL, else none), ``none``, or one source by name. ``auto`` never fails: where nothing can be
-            measured it returns the source ``none`` whose ``unknown_reason`` says what was tried.
-        count: devices the engine uses (tensor times pipeline parallel); the first that many visible ones. None = all visible.
-        device: what the engine computes on, ``cuda`` or ``cpu``; given, ``auto`` tries only sources that read that device, because
-            the joules of a processor are not those of the GPU beside it. None = any.
+        kind: ``auto`` (NVML, else RAPL, else none), ``none``, or one source by name. ``auto`` never
+            fails: where nothing can be measured it returns the source ``none`` whose
+            ``unknown_reason`` says what was tried.
+        count: devices the engine uses (tensor times pipeline parallel); the first that many visible
+            ones. None = all visible.
+        device: what the engine computes on, ``cuda`` or ``cpu``; given, ``auto`` tries only sources
+            that read that device, because the joules of a processor are not those of the GPU beside
+            it. None = any.
 
     Returns:
         An open source.
@@ -123,8 +134,16 @@ def open_source(kind: str = "auto", *, count: int | None = None, device: str | N
                 reasons.append(f"{name}: {error}")
         return NoSource("no power source: " + "; ".join(reasons))
     if kind not in _OPENERS:
-        raise IsocostError(f"unknown power source {kind!r}", where="telemetry", remedy=f"Use one of auto, {', '.join(sorted(_OPENERS))}")
+        raise IsocostError(
+            f"unknown power source {kind!r}",
+            where="telemetry",
+            remedy=f"Use one of auto, {', '.join(sorted(_OPENERS))}",
+        )
     try:
         return _OPENERS[kind](count)
     except Unavailable as error:
-        raise IsocostError(f"the power source {kind} cannot measure here: {error}", where="telemetry", remedy="Use auto or none") from None
+        raise IsocostError(
+            f"the power source {kind} cannot measure here: {error}",
+            where="telemetry",
+            remedy="Use auto or none",
+        ) from None

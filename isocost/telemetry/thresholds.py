@@ -6,27 +6,50 @@ Lives here: constants only, so that a reader can see and change them in one plac
 from __future__ import annotations
 
 MAX_GAP_S = 3.0
-"""Longest gap between power samples. InferenceX refuses longer ones: a whole prefill fits unseen into more."""
+"""Longest gap between power samples.
+
+InferenceX refuses longer ones: a whole prefill fits unseen into more.
+"""
 
 COUNTER_TOLERANCE_RATIO = 0.05
-"""Largest disagreement of counter and integrated power. Boards differ by about 5 % in gain (Yang et al., SC24); more means one
-of the two did not see the window."""
+"""Largest disagreement of counter and integrated power. Boards differ by about 5 % in gain (Yang et
+al., SC24); more means one of the two did not see the window."""
 
 MIN_WINDOW_COUNTER_S = 1.0
-"""Shortest window for a counter: counters step every 20 to 100 ms, so one second bounds the edge error at 10 %, the usual case
-at 2 %."""
+"""Shortest window for a counter: counters step every 20 to 100 ms, so one second bounds the edge
+error at 10 %, the usual case at 2 %."""
 
 MIN_WINDOW_POWER_S = 5.0
-"""Shortest window for integrated power alone: sensors that see 25 ms of every 100 ms need 5 s or 32 repetitions (SC24)."""
+"""Shortest window for integrated power alone.
+
+Sensors that see 25 ms of every 100 ms need 5 s or 32 repetitions (SC24).
+"""
 
 MAX_MISSING_RATIO = 0.1
-"""Share of samples in a window that may lack the reading in use; more and the driver was not answering."""
+"""Share of samples in a window that may lack the reading in use.
+
+More and the driver was not answering.
+"""
 
 MAX_THROTTLED_RATIO = 0.01
-"""Share of samples with thermal or hardware slowdown; below it a single reading at start-up does not spoil hours of work."""
+"""Share of samples with thermal or hardware slowdown.
 
-THROTTLE_REASONS = ("hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
-"""Slowdowns that change what is measured. sw_power_cap is not one: a board at its power limit does what it was bought for."""
+Below it a single reading at start-up does not spoil hours of work.
+"""
+
+THROTTLE_REASONS = (
+    "hw_slowdown",
+    "sw_thermal_slowdown",
+    "hw_thermal_slowdown",
+    "hw_power_brake_slowdown",
+)
+"""Slowdowns that change what is measured.
+
+Sw_power_cap is not one: a board at its power limit does what it was bought for.
+"""
 
 MIN_IDLE_S = 10.0
-"""Shortest idle baseline; a hundred readings at 10 Hz. Sixty seconds are better where a session can spare them."""
+"""Shortest idle baseline.
+
+A hundred readings at 10 Hz. Sixty seconds are better where a session can spare them.
+"""

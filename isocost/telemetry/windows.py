@@ -1,7 +1,7 @@
 """Which stretch of time a number is about.
 
-Lives here: the measured window of a run and its steady state. Not here: energy inside it (`measure`). All times are on the engine's
-monotonic clock.
+Lives here: the measured window of a run and its steady state. Not here: energy inside it
+(`measure`). All times are on the engine's monotonic clock.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class Window:
     """A stretch of time and the requests it leaves out.
 
     Attributes:
-        kind: ``measured`` (first scheduled to last token, warm-up left out) or ``steady`` (engine saturated).
+        kind: ``measured`` (first scheduled to last token, warm-up left out) or ``steady`` (engine
+            saturated).
         start_s: start on the monotonic clock.
         end_s: end on the monotonic clock.
         n_requests: requests that the window is about.
@@ -43,11 +44,17 @@ class Window:
 def _times(values: ArrayLike, name: str) -> NDArray[np.float64]:
     times = np.asarray(values, dtype=np.float64)
     if times.ndim != 1 or not np.isfinite(times).all():
-        raise IsocostError("times must be a list of finite numbers", where=f"argument {name}", remedy="Leave failed requests out")
+        raise IsocostError(
+            "times must be a list of finite numbers",
+            where=f"argument {name}",
+            remedy="Leave failed requests out",
+        )
     return times
 
 
-def measured_window(scheduled_s: ArrayLike, last_token_s: ArrayLike, is_warmup: ArrayLike) -> Window | None:
+def measured_window(
+    scheduled_s: ArrayLike, last_token_s: ArrayLike, is_warmup: ArrayLike
+) -> Window | None:
     """From the first scheduling to the last token of the requests that are not warm-up.
 
     Args:
@@ -58,18 +65,32 @@ def measured_window(scheduled_s: ArrayLike, last_token_s: ArrayLike, is_warmup: 
     Returns:
         The window; None where every request is warm-up (nothing was measured).
     """
-    scheduled, last, warm = _times(scheduled_s, "scheduled_s"), _times(last_token_s, "last_token_s"), np.asarray(is_warmup, dtype=bool)
+    scheduled, last, warm = (
+        _times(scheduled_s, "scheduled_s"),
+        _times(last_token_s, "last_token_s"),
+        np.asarray(is_warmup, dtype=bool),
+    )
     if not warm.size == scheduled.size == last.size:
         raise IsocostError("the three lists differ in length", where="measured_window")
     if warm.all():
         return None
-    return Window("measured", float(scheduled[~warm].min()), float(last[~warm].max()), int((~warm).sum()), int(warm.sum()), 0)
+    return Window(
+        "measured",
+        float(scheduled[~warm].min()),
+        float(last[~warm].max()),
+        int((~warm).sum()),
+        int(warm.sum()),
+        0,
+    )
 
 
-def steady_state_window(first_token_s: ArrayLike, last_token_s: ArrayLike, max_num_seqs: int, n_warmup: int = 0) -> Window | None:
+def steady_state_window(
+    first_token_s: ArrayLike, last_token_s: ArrayLike, max_num_seqs: int, n_warmup: int = 0
+) -> Window | None:
     """The time in which the engine was full, by the rule of the ML.ENERGY benchmark.
 
-    It starts when ``max_num_seqs`` = B requests have emitted their first token and ends when n - B - 1 have finished.
+    It starts when ``max_num_seqs`` = B requests have emitted their first token and ends when n - B
+    - 1 have finished.
 
     Args:
         first_token_s: first token of each request, warm-up left out, shape (n,).
@@ -78,12 +99,19 @@ def steady_state_window(first_token_s: ArrayLike, last_token_s: ArrayLike, max_n
         n_warmup: carried into the window for the record.
 
     Returns:
-        The window; None where there are too few requests (n <= 2B + 1) or the two events come in the wrong order, so that the
+        The window; None where there are too few requests (n <= 2B + 1) or the two events come in
+        the wrong order, so that the
         engine never was in steady state.
     """
-    first, last = np.sort(_times(first_token_s, "first_token_s")), np.sort(_times(last_token_s, "last_token_s"))
+    first, last = (
+        np.sort(_times(first_token_s, "first_token_s")),
+        np.sort(_times(last_token_s, "last_token_s")),
+    )
     if first.size != last.size or max_num_seqs < 1:
-        raise IsocostError("as many first as last tokens are needed, and max_num_seqs of at least 1", where="steady_state_window")
+        raise IsocostError(
+            "as many first as last tokens are needed, and max_num_seqs of at least 1",
+            where="steady_state_window",
+        )
     n = first.size
     if n <= 2 * max_num_seqs + 1:
         return None
@@ -93,8 +121,11 @@ def steady_state_window(first_token_s: ArrayLike, last_token_s: ArrayLike, max_n
     return Window("steady", start, end, n, n_warmup, int((last > end).sum()))
 
 
-def tokens_in_window(first_token_s: ArrayLike, last_token_s: ArrayLike, output_tokens: ArrayLike, window: Window) -> float:
-    """Output tokens emitted inside a window, each request's tokens evenly spaced from first to last.
+def tokens_in_window(
+    first_token_s: ArrayLike, last_token_s: ArrayLike, output_tokens: ArrayLike, window: Window
+) -> float:
+    """Output tokens emitted inside a window, each request's tokens evenly spaced from first to
+    last.
 
     Args:
         first_token_s: time of the first token, shape (n,).
@@ -110,7 +141,11 @@ def tokens_in_window(first_token_s: ArrayLike, last_token_s: ArrayLike, output_t
     spacing = (last - first) / np.maximum(tokens - 1, 1)
 
     def emitted(until: float) -> NDArray[np.float64]:
-        steps = np.where(spacing > 0, (until - first) / np.where(spacing > 0, spacing, 1.0), np.where(until >= first, np.inf, -1.0))
+        steps = np.where(
+            spacing > 0,
+            (until - first) / np.where(spacing > 0, spacing, 1.0),
+            np.where(until >= first, np.inf, -1.0),
+        )
         # 1e-9 of a step: a token exactly at the edge must not fall out by rounding.
         return np.clip(np.floor(steps + 1e-9) + 1, 0, tokens)
 

@@ -1,8 +1,10 @@
-"""The second reading: Great Expectations judges the statements of the gate's suites on what is stored.
+"""The second reading: Great Expectations judges the statements of the gate's suites on what is
+stored.
 
-The gate (``isocost.gates``) has refused what breaks them before anything was derived, whichever door was used; ``gate`` shows that. Here
-the library itself reads the same statements on the same rows: the check shows its table of results and fails where one breaks, or where
-the two do not find the same number of rows.
+The gate (``isocost.gates``) has refused what breaks them before anything was derived, whichever
+door was used; ``gate`` shows that. Here the library itself reads the same statements on the same
+rows: the check shows its table of results and fails where one breaks, or where the two do not find
+the same number of rows.
 """
 
 from collections.abc import Sequence
@@ -20,8 +22,11 @@ from pipelines.checks.sessions import partition_keys
 CHECK_NAME = "expectations"
 
 
-def reading_result(asset: str, readings: Sequence[Reading], judged: dict[str, int]) -> dg.AssetCheckResult:
-    """ERROR when a critical statement breaks, cannot be read, or the gate found other rows; WARN when only warnings break.
+def reading_result(
+    asset: str, readings: Sequence[Reading], judged: dict[str, int]
+) -> dg.AssetCheckResult:
+    """ERROR when a critical statement breaks, cannot be read, or the gate found other rows; WARN
+    when only warnings break.
 
     Args:
         asset: the table.
@@ -29,18 +34,35 @@ def reading_result(asset: str, readings: Sequence[Reading], judged: dict[str, in
         judged: rows that the gate found against each rule, by code.
     """
     failed = [one for one in readings if not one.is_passed]
-    unlike = [one for one in readings if not one.is_broken and judged.get(one.rule.code, 0) != one.unexpected_count]
-    is_error = any(one.is_broken or one.rule.severity == "critical" for one in failed) or bool(unlike)
-    told = [f"{one.rule.code}: {one.detail or f'{one.unexpected_count} rows'}" for one in failed[:3]]
-    told += [f"{one.rule.code}: the gate found {judged.get(one.rule.code, 0)} rows, this {one.unexpected_count}" for one in unlike[:3]]
+    unlike = [
+        one
+        for one in readings
+        if not one.is_broken and judged.get(one.rule.code, 0) != one.unexpected_count
+    ]
+    is_error = any(one.is_broken or one.rule.severity == "critical" for one in failed) or bool(
+        unlike
+    )
+    told = [
+        f"{one.rule.code}: {one.detail or f'{one.unexpected_count} rows'}" for one in failed[:3]
+    ]
+    told += [
+        f"{one.rule.code}: the gate found {judged.get(one.rule.code, 0)} rows, this"
+        f" {one.unexpected_count}"
+        for one in unlike[:3]
+    ]
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=CHECK_NAME,
-        passed=not unlike and not [one for one in failed if one.is_broken or one.rule.severity != "info"],
-        severity=dg.AssetCheckSeverity.ERROR if is_error or not failed else dg.AssetCheckSeverity.WARN,
+        passed=not unlike
+        and not [one for one in failed if one.is_broken or one.rule.severity != "info"],
+        severity=(
+            dg.AssetCheckSeverity.ERROR if is_error or not failed else dg.AssetCheckSeverity.WARN
+        ),
         description="; ".join(told) or None,
         metadata={
-            "rules": dg.MetadataValue.table([_record(one) for one in sorted(readings, key=lambda one: one.is_passed)]),
+            "rules": dg.MetadataValue.table(
+                [_record(one) for one in sorted(readings, key=lambda one: one.is_passed)]
+            ),
             "evaluated": len(readings),
             "failed": len(failed),
         },
@@ -62,7 +84,10 @@ def _record(one: Reading) -> dg.TableRecord:
 
 
 def suite_checks() -> list[dg.AssetChecksDefinition]:
-    """One check a table that has a suite. None blocks: what is refused feeds nothing, and the rest is sound."""
+    """One check a table that has a suite.
+
+    None blocks: what is refused feeds nothing, and the rest is sound.
+    """
     return [_check_of(asset) for asset in SUITES]
 
 
@@ -72,15 +97,25 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
     rules = [rule for rule in suite if rule.is_about_rows]
 
     @dg.asset_check(
-        name=CHECK_NAME, asset=asset, description=f"Great Expectations reads {len(rules)} statements about {asset}, each with its reason."
+        name=CHECK_NAME,
+        asset=asset,
+        description=(
+            f"Great Expectations reads {len(rules)} statements about {asset}, each with its reason."
+        ),
     )
-    def expectations(context: dg.AssetCheckExecutionContext, store: StoreResource) -> dg.AssetCheckResult:
+    def expectations(
+        context: dg.AssetCheckExecutionContext, store: StoreResource
+    ) -> dg.AssetCheckResult:
         place = store.open()
         wanted = [key for key in partition_keys(context) if place.path(asset, key).exists()]
         if not wanted:
             return dg.AssetCheckResult(passed=False, description="nothing is materialized yet")
-        whole = pl.concat([place.read(asset, key) for key in wanted]).unique(subset=table_of(asset).keys, keep="first", maintain_order=True)
-        return reading_result(asset, read(prepare(whole), rules, keys), _judged(place, asset, wanted, whole))
+        whole = pl.concat([place.read(asset, key) for key in wanted]).unique(
+            subset=table_of(asset).keys, keep="first", maintain_order=True
+        )
+        return reading_result(
+            asset, read(prepare(whole), rules, keys), _judged(place, asset, wanted, whole)
+        )
 
     return expectations
 
@@ -88,5 +123,7 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
 def _judged(place: Store, asset: str, wanted: Sequence[str], whole: pl.DataFrame) -> dict[str, int]:
     """Rows that the gate found, by rule, of sessions that hold a row of their own."""
     mine = (pl.col("table_name") == asset) & (pl.col("kind") == "expectation")
-    held = place.read_only("core_checks", wanted, mine).filter(pl.col("session_id").is_in(whole["session_id"].unique().to_list()))
+    held = place.read_only("core_checks", wanted, mine).filter(
+        pl.col("session_id").is_in(whole["session_id"].unique().to_list())
+    )
     return dict(held.group_by("rule").agg(pl.col("n_failing").sum()).iter_rows())

@@ -1,7 +1,9 @@
-"""What the gate found, as Dagster shows it: one check a core table and rule of ``sql/checks``, and one for the suites and the means.
+"""What the gate found, as Dagster shows it: one check a core table and rule of ``sql/checks``, and
+one for the suites and the means.
 
-The judging is done where core tables are curated (``isocost.gates``); here its rows of core_checks are read. None of these checks blocks:
-what a critical rule refuses feeds no derived table already, and one session at fault holds up no other.
+The judging is done where core tables are curated (``isocost.gates``); here its rows of core_checks
+are read. None of these checks blocks: what a critical rule refuses feeds no derived table already,
+and one session at fault holds up no other.
 """
 
 from itertools import groupby
@@ -21,20 +23,31 @@ CHECK_NAME = "gate"
 
 def gate_checks() -> list[dg.AssetChecksDefinition]:
     """One definition a core table that any rule is about."""
-    told = {table: {names(path)[1]: sql.describe(path) for path in paths} for table, paths in groupby(core_checks(), lambda p: names(p)[0])}
+    told = {
+        table: {names(path)[1]: sql.describe(path) for path in paths}
+        for table, paths in groupby(core_checks(), lambda p: names(p)[0])
+    }
     return [_checks_of(table, told.get(table, {})) for table in sorted({*told, *SUITES})]
 
 
 def _checks_of(table: str, queries: dict[str, str]) -> dg.AssetChecksDefinition:
     said = "What the statements of the suite and the table's definition refuse, session by session."
-    specs = [dg.AssetCheckSpec(rule, asset=table, description=text) for rule, text in queries.items()]
-    specs += [dg.AssetCheckSpec(CHECK_NAME, asset=table, description=said)] if table in SUITES else []
+    specs = [
+        dg.AssetCheckSpec(rule, asset=table, description=text) for rule, text in queries.items()
+    ]
+    specs += (
+        [dg.AssetCheckSpec(CHECK_NAME, asset=table, description=said)] if table in SUITES else []
+    )
 
     @dg.multi_asset_check(name=f"gate_{table}", specs=specs, can_subset=True)
     def check(context: dg.AssetCheckExecutionContext, store: StoreResource):
         found = _found(store.open(), table, partition_keys(context))
         for key in sorted(context.selected_asset_check_keys, key=str):
-            mine = pl.col("kind") != "sql" if key.name == CHECK_NAME else (pl.col("rule") == key.name) & (pl.col("kind") == "sql")
+            mine = (
+                pl.col("kind") != "sql"
+                if key.name == CHECK_NAME
+                else (pl.col("rule") == key.name) & (pl.col("kind") == "sql")
+            )
             yield gate_result(table, key.name, found.filter(mine))
 
     return check
@@ -42,11 +55,14 @@ def _checks_of(table: str, queries: dict[str, str]) -> dg.AssetChecksDefinition:
 
 def _found(place: Store, table: str, keys: list[str]) -> pl.DataFrame:
     """Rows of core_checks; what could not be curated at all is told by every_bank_is_readable."""
-    return place.read_only("core_checks", keys, (pl.col("table_name") == table) & (pl.col("kind") != "source"))
+    return place.read_only(
+        "core_checks", keys, (pl.col("table_name") == table) & (pl.col("kind") != "source")
+    )
 
 
 def gate_result(table: str, name: str, found: pl.DataFrame) -> dg.AssetCheckResult:
-    """What rows of core_checks come to: ERROR where a critical rule refused anything, WARN where only a warning broke.
+    """What rows of core_checks come to: ERROR where a critical rule refused anything, WARN where
+    only a warning broke.
 
     Args:
         table: the asset.
@@ -54,7 +70,11 @@ def gate_result(table: str, name: str, found: pl.DataFrame) -> dg.AssetCheckResu
         found: rows of core_checks about it, of the sessions of the run.
     """
     broken = found.filter(~pl.col("is_passed")).sort("source_key", "rule")
-    told = [f"{row['source_key']}: {row['rule']}, {row['n_failing']} rows: {row['detail'] or row['reason']}" for row in broken.to_dicts()]
+    told = [
+        f"{row['source_key']}: {row['rule']}, {row['n_failing']} rows:"
+        f" {row['detail'] or row['reason']}"
+        for row in broken.to_dicts()
+    ]
     is_critical = broken.filter(pl.col("severity") == "critical").height > 0
     shown = [
         dg.TableRecord(
@@ -73,7 +93,11 @@ def gate_result(table: str, name: str, found: pl.DataFrame) -> dg.AssetCheckResu
         asset_key=table,
         check_name=name,
         passed=broken.is_empty(),
-        severity=dg.AssetCheckSeverity.ERROR if is_critical or broken.is_empty() else dg.AssetCheckSeverity.WARN,
+        severity=(
+            dg.AssetCheckSeverity.ERROR
+            if is_critical or broken.is_empty()
+            else dg.AssetCheckSeverity.WARN
+        ),
         description="; ".join(told[:3]) or None,
         metadata={
             "failing_rows": int(broken["n_failing"].sum()),

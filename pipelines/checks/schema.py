@@ -1,4 +1,5 @@
-"""One blocking check a table: it has its columns, types, keys and vocabularies, and no NULL, NaN or duplicate where there must be none.
+"""One blocking check a table: it has its columns, types, keys and vocabularies, and no NULL, NaN or
+duplicate where there must be none.
 
 The rules are the tables' definitions (``isocost.schema``); here is only their Dagster form.
 """
@@ -7,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.resources import StoreResource
-from isocost import refresh
+from isocost.build import refresh
 from isocost.schema.frames import Fault, faults
 from isocost.schema.registry import table as table_of
 from isocost.seals import prove_parquet
@@ -18,37 +19,60 @@ CHECK_NAME = "schema"
 
 
 def schema_checks(names: list[str]) -> dg.AssetChecksDefinition:
-    """One check definition that evaluates all the tables of one asset, so that a run of twenty tables is not forty steps."""
+    """One check definition that evaluates all the tables of one asset, so that a run of twenty
+    tables is not forty steps.
+    """
     is_whole = table_of(names[0]).layer == "out" or names[0] in refresh.CARDS
 
     @dg.multi_asset_check(
         name=f"schema_{names[0]}",
-        specs=[dg.AssetCheckSpec(CHECK_NAME, asset=name, blocking=True, description=_description(name)) for name in names],
+        specs=[
+            dg.AssetCheckSpec(CHECK_NAME, asset=name, blocking=True, description=_description(name))
+            for name in names
+        ],
         can_subset=True,
     )
     def check(context: dg.AssetCheckExecutionContext, store: StoreResource):
         place = store.open()
         for key in sorted(context.selected_asset_check_keys, key=str):
             name = key.asset_key.to_user_string()
-            yield schema_result(name, _frames(place, name, [None] if is_whole else partition_keys(context)))
+            yield schema_result(
+                name, _frames(place, name, [None] if is_whole else partition_keys(context))
+            )
 
     return check
 
 
 def schema_result(name: str, frames: dict[str, pl.DataFrame]) -> dg.AssetCheckResult:
-    """Passes when no frame breaks the table; the metadata has rule, column, rows and first keys of every fault."""
+    """Passes when no frame breaks the table.
+
+    The metadata has rule, column, rows and first keys of every fault.
+    """
     found = [(place, fault) for place, frame in frames.items() for fault in faults(frame, name)]
     at_fault = {place for place, _ in found}
-    metadata: dict[str, dg.MetadataValue | int] = {"rows": sum(frame.height for frame in frames.values())}
+    metadata: dict[str, dg.MetadataValue | int] = {
+        "rows": sum(frame.height for frame in frames.values())
+    }
     if found:
-        metadata["faults"] = dg.MetadataValue.table([_record(place, fault) for place, fault in found])
+        metadata["faults"] = dg.MetadataValue.table(
+            [_record(place, fault) for place, fault in found]
+        )
     return dg.AssetCheckResult(
         asset_key=name,
         check_name=CHECK_NAME,
         passed=not found,
-        # A derived table is one thing however many pieces it lies in; of core tables a file is one session.
-        severity=dg.AssetCheckSeverity.ERROR if table_of(name).layer == "out" else severity(at_fault, frames),
-        description=naming("; ".join(f"{fault.column} {fault.detail}" for _, fault in found[:3]) or None, at_fault, frames),
+        # A derived table is one thing however many pieces it lies in; of core tables a file is one
+        # session.
+        severity=(
+            dg.AssetCheckSeverity.ERROR
+            if table_of(name).layer == "out"
+            else severity(at_fault, frames)
+        ),
+        description=naming(
+            "; ".join(f"{fault.column} {fault.detail}" for _, fault in found[:3]) or None,
+            at_fault,
+            frames,
+        ),
         metadata=metadata,
     )
 
@@ -62,7 +86,9 @@ def _frames(place: Store, name: str, session_ids: list[str | None]) -> dict[str,
         for path in place.files(name) if session_id is None else [place.path(name, session_id)]:
             if path.exists():
                 prove_parquet(path)
-                frames[session_id or path.stem] = pl.read_parquet(path, hive_partitioning=False, glob=False)
+                frames[session_id or path.stem] = pl.read_parquet(
+                    path, hive_partitioning=False, glob=False
+                )
     return frames
 
 
@@ -80,4 +106,7 @@ def _record(place: str, fault: Fault) -> dg.TableRecord:
 
 
 def _description(name: str) -> str:
-    return f"{name} has exactly its columns and types; keys {', '.join(table_of(name).keys)} are unique; floats are finite."
+    return (
+        f"{name} has exactly its columns and types; keys {', '.join(table_of(name).keys)} are"
+        " unique; floats are finite."
+    )

@@ -1,7 +1,9 @@
-"""The SQL checks of derived tables: each file of ``sql/checks`` returns the rows that break its rule; no row means that it holds.
+"""The SQL checks of derived tables: each file of ``sql/checks`` returns the rows that break its
+rule; no row means that it holds.
 
-A file is named ``<table>__<rule>.sql``; its comment says the rule. The check hangs on that table's asset. Those about core tables are part
-of the gate (``isocost.gates``), which ``pipelines.checks.gate`` shows.
+A file is named ``<table>__<rule>.sql``; its comment says the rule. The check hangs on that table's
+asset. Those about core tables are part of the gate (``isocost.gates``), which
+``pipelines.checks.gate`` shows.
 """
 
 from itertools import groupby
@@ -20,13 +22,21 @@ _SHOWN = 10
 def sql_checks() -> list[dg.AssetChecksDefinition]:
     """One definition a derived table, so that its rules share one DuckDB connection."""
     derived = [path for path in sql.sql_files("checks") if table_of(names(path)[0]).layer == "out"]
-    return [_checks_of(name, list(paths)) for name, paths in groupby(derived, key=lambda path: names(path)[0])]
+    return [
+        _checks_of(name, list(paths))
+        for name, paths in groupby(derived, key=lambda path: names(path)[0])
+    ]
 
 
 def _checks_of(table: str, paths: list[Path]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
         name=f"sql_{table}",
-        specs=[dg.AssetCheckSpec(names(path)[1], asset=table, blocking=True, description=sql.describe(path)) for path in paths],
+        specs=[
+            dg.AssetCheckSpec(
+                names(path)[1], asset=table, blocking=True, description=sql.describe(path)
+            )
+            for path in paths
+        ],
         can_subset=True,
     )
     def check(context: dg.AssetCheckExecutionContext, store: StoreResource):
@@ -34,14 +44,22 @@ def _checks_of(table: str, paths: list[Path]) -> dg.AssetChecksDefinition:
         with sql.session(store.open()) as connection:
             for path in (path for path in paths if names(path)[1] in selected):
                 rows = sql.run_file(connection, path)
-                shown = [dg.TableRecord({k: str(v) for k, v in row.items()}) for row in rows.head(_SHOWN).to_dicts()]
+                shown = [
+                    dg.TableRecord({k: str(v) for k, v in row.items()})
+                    for row in rows.head(_SHOWN).to_dicts()
+                ]
                 yield dg.AssetCheckResult(
                     asset_key=table,
                     check_name=names(path)[1],
                     passed=rows.is_empty(),
                     severity=dg.AssetCheckSeverity.ERROR,
-                    description=None if rows.is_empty() else f"{rows.height} rows break the rule: {sql.describe(path)}",
-                    metadata={"failing_rows": rows.height, **({"first_rows": dg.MetadataValue.table(shown)} if shown else {})},
+                    description=None
+                    if rows.is_empty()
+                    else f"{rows.height} rows break the rule: {sql.describe(path)}",
+                    metadata={
+                        "failing_rows": rows.height,
+                        **({"first_rows": dg.MetadataValue.table(shown)} if shown else {}),
+                    },
                 )
 
     return check

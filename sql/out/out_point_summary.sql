@@ -150,7 +150,7 @@ SELECT
     coalesce(by_point.task, told.task) AS task,
     coalesce(by_point.model_variant, told.model_variant) AS model_variant,
     coalesce(by_point.prompt, told.prompt) AS prompt,
-    -- Given by `isocost.parts.derive_summary`: it takes all settings of all configurations of the task.
+    -- Given by `isocost.build.rules.derive_summary`: it takes all settings of all configurations of the task.
     NULL::VARCHAR AS configuration,
     coalesce(sweeps, []) AS sweeps,
     coalesce(n_sessions, 0) AS n_sessions,

@@ -20,16 +20,36 @@ from tests.attack.workers import attack, drawn, one
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Attacks; 0 when the code held everywhere, 1 when it failed a try."""
-    parser = argparse.ArgumentParser(prog="python -m tests.attack", description="Attacks Isocost and says what it made of it.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.attack", description="Attacks Isocost and says what it made of it."
+    )
     parser.add_argument("--minutes", type=float, default=60.0, help="how long (default: 60)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the drawn tries (default: random)")
-    parser.add_argument("--least", type=int, default=0, help="goes on beyond the minutes until there were so many tries")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=random.SystemRandom().randrange(10**6),
+        help="of the drawn tries (default: random)",
+    )
+    parser.add_argument(
+        "--least",
+        type=int,
+        default=0,
+        help="goes on beyond the minutes until there were so many tries",
+    )
     parser.add_argument("--most", type=int, default=10**9, help="ends after so many tries")
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
-    parser.add_argument("--kinds", default=",".join(kinds.NAMES), help="only these, with commas between them")
+    parser.add_argument(
+        "--kinds", default=",".join(kinds.NAMES), help="only these, with commas between them"
+    )
     parser.add_argument("--out", type=Path, help="where the table goes (Markdown)")
-    parser.add_argument("--results", type=Path, help="where the counts go (JSON), for --before of a later run")
-    parser.add_argument("--before", type=Path, help="counts of an earlier version, which the table shows beside those of now")
+    parser.add_argument(
+        "--results", type=Path, help="where the counts go (JSON), for --before of a later run"
+    )
+    parser.add_argument(
+        "--before",
+        type=Path,
+        help="counts of an earlier version, which the table shows beside those of now",
+    )
     parser.add_argument("--only", metavar="TRY", help="repeats one try: KIND/TARGET/SEED")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="attack-", dir=_fast()) as folder:
@@ -39,7 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             outcome = one(arguments.only, ground)
             print(f"{outcome.result}: {outcome.detail}  ({outcome.seconds:.1f} s)")
             return int(outcome.result in FAILED)
-        print(f"seed {arguments.seed}, {arguments.workers} processes, code in {ATTACKED.name}", flush=True)
+        print(
+            f"seed {arguments.seed}, {arguments.workers} processes, code in {ATTACKED.name}",
+            flush=True,
+        )
         return _campaign(arguments, ground)
 
 
@@ -47,14 +70,24 @@ def _campaign(arguments: argparse.Namespace, ground: Ground) -> int:
     begun, outcomes = time.monotonic(), list[Outcome]()
 
     def is_over(count: int) -> bool:
-        return count >= arguments.most or (time.monotonic() - begun > 60 * arguments.minutes and count >= arguments.least)
+        return count >= arguments.most or (
+            time.monotonic() - begun > 60 * arguments.minutes and count >= arguments.least
+        )
 
-    for outcome in attack(ground.home, drawn(arguments.seed, arguments.kinds.split(",")), workers=arguments.workers, until=is_over):
+    for outcome in attack(
+        ground.home,
+        drawn(arguments.seed, arguments.kinds.split(",")),
+        workers=arguments.workers,
+        until=is_over,
+    ):
         outcomes.append(outcome)
         if outcome.result in FAILED:
             print(told(outcome), flush=True)
         if len(outcomes) % 100 == 0:
-            print(f"{len(outcomes)} tries, {sum(one.result in FAILED for one in outcomes)} failed", flush=True)
+            print(
+                f"{len(outcomes)} tries, {sum(one.result in FAILED for one in outcomes)} failed",
+                flush=True,
+            )
     counts = table.counted(outcomes, seed=arguments.seed, minutes=(time.monotonic() - begun) / 60)
     text = table.written(counts, None if arguments.before is None else table.read(arguments.before))
     print(text)

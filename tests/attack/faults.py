@@ -20,7 +20,16 @@ from typing import Any
 from tests.attack.ground import ATTACKED
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_OPERATIONS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.truncate", "os.chmod", "os.utime"}
+_OPERATIONS = {
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.link",
+    "os.truncate",
+    "os.chmod",
+    "os.utime",
+}
 _act: list[Callable[[str], None]] = []
 _is_hooked: list[bool] = []
 
@@ -40,7 +49,9 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @contextmanager
-def at_operation(n: int, under: Path, act: Callable[[str], None], *, for_good: bool = False) -> Iterator[list[int]]:
+def at_operation(
+    n: int, under: Path, act: Callable[[str], None], *, for_good: bool = False
+) -> Iterator[list[int]]:
     """Calls ``act`` at the nth operation that changes a file under a folder, and at all later ones where ``for_good``.
 
     Yields:
@@ -112,7 +123,15 @@ class Killer:
             cwd=ATTACKED,
         )
 
-    def run(self, main: str, arguments: list[str], under: Path, *, operation: int = 0, after_s: float | None = None) -> tuple[int, str]:
+    def run(
+        self,
+        main: str,
+        arguments: list[str],
+        under: Path,
+        *,
+        operation: int = 0,
+        after_s: float | None = None,
+    ) -> tuple[int, str]:
         """One command; how it ended (-9 where it was killed in time), and what it had said.
 
         Args:
@@ -123,7 +142,13 @@ class Killer:
             after_s: it is killed so long after its start.
         """
         said = under.parent / "said"
-        told = {"main": main, "arguments": arguments, "under": str(under), "operation": operation, "said": str(said)}
+        told = {
+            "main": main,
+            "arguments": arguments,
+            "under": str(under),
+            "operation": operation,
+            "said": str(said),
+        }
         assert self._server.stdin is not None and self._server.stdout is not None
         self._server.stdin.write(json.dumps(told) + "\n")
         self._server.stdin.flush()

@@ -16,9 +16,9 @@ from functools import cached_property
 from pathlib import Path
 
 import duckdb
-import isocost
 import polars as pl
 
+import isocost
 from tests.attack.outcomes import LITTER, LOST, WRONG, Broken, Said
 
 HERE = Path(__file__).resolve().parents[2]
@@ -74,6 +74,7 @@ class Ground:
     def build(self) -> None:
         """Builds all roots."""
         import sessions
+
         from benchmarks.refresh import Layout
         from benchmarks.refresh import bank as bank_session
         from isocost.store import Store
@@ -85,9 +86,23 @@ class Ground:
         (self.home / "m.yaml").write_text(MAPPING)
         self.table("answers.jsonl", 6, 0)
         self.table("later.jsonl", 5, 100)
-        (self.home / "counts.jsonl").write_text('{"id": "a", "c": 1, "n": 4}\n{"id": "b", "c": 4, "n": 4}\n')
-        self._done(root, "import", "generic", self.home / "answers.jsonl", "--mapping", self.home / "m.yaml", "--name", "answers", *STATED)
-        self._done(root, "import", "counts", self.home / "counts.jsonl", "--name", "counts", *STATED)
+        (self.home / "counts.jsonl").write_text(
+            '{"id": "a", "c": 1, "n": 4}\n{"id": "b", "c": 4, "n": 4}\n'
+        )
+        self._done(
+            root,
+            "import",
+            "generic",
+            self.home / "answers.jsonl",
+            "--mapping",
+            self.home / "m.yaml",
+            "--name",
+            "answers",
+            *STATED,
+        )
+        self._done(
+            root, "import", "counts", self.home / "counts.jsonl", "--name", "counts", *STATED
+        )
         took = self._done(root, "refresh").seconds
         shutil.copytree(root, self.home / PENDING)
         self._done(self.home / PENDING, *self.later())
@@ -95,17 +110,35 @@ class Ground:
         again = self._done(self.home / GROWN, "refresh")
         (self.home / "times.json").write_text(json.dumps({"refresh": max(took, again.seconds)}))
         recorded = self.home / "recorded"
-        sessions.record(sessions.session(session_id="recorded-0123456789", samples=20), recorded, seconds=0.01)
+        sessions.record(
+            sessions.session(session_id="recorded-0123456789", samples=20), recorded, seconds=0.01
+        )
 
     def later(self) -> tuple[object, ...]:
         """Arguments of the import that comes later."""
         stated = (*STATED[:3], "u", *STATED[4:])
-        return ("import", "generic", self.home / "later.jsonl", "--mapping", self.home / "m.yaml", "--name", "later", *stated)
+        return (
+            "import",
+            "generic",
+            self.home / "later.jsonl",
+            "--mapping",
+            self.home / "m.yaml",
+            "--name",
+            "later",
+            *stated,
+        )
 
     def table(self, name: str, problems: int, first: int) -> Path:
         """A file of answers, two samples a problem."""
         rows = [
-            {"id": f"p{i}", "text": f"text {i} {k}", "ok": (i + k) % 3 != 0, "n": 10 + i + k, "p": 5 + i, "s": 1.5 + i / 8}
+            {
+                "id": f"p{i}",
+                "text": f"text {i} {k}",
+                "ok": (i + k) % 3 != 0,
+                "n": 10 + i + k,
+                "p": 5 + i,
+                "s": 1.5 + i / 8,
+            }
             for i in range(first, first + problems)
             for k in range(2)
         ]
@@ -116,7 +149,9 @@ class Ground:
     def _done(self, root: Path, *arguments: object) -> Said:
         said = command(root, *arguments)
         if said.code != 0:
-            raise RuntimeError(f"the undisturbed root cannot be built: {arguments[0]} ended with {said.code}: {said.text}")
+            raise RuntimeError(
+                f"the undisturbed root cannot be built: {arguments[0]} ended with {said.code}: {said.text}"
+            )
         return said
 
     def copy(self, which: str, place: Path) -> Path:
@@ -132,7 +167,9 @@ class Ground:
         """Published tables whose values are not those of an undisturbed root."""
         found = []
         wanted = {path.name: path for path in (self.home / which / "exports").glob("*.parquet")}
-        for name in sorted({path.name for path in (root / "exports").glob("*.parquet")} ^ set(wanted)):
+        for name in sorted(
+            {path.name for path in (root / "exports").glob("*.parquet")} ^ set(wanted)
+        ):
             found.append(f"exports/{name} (there in one only)")
         for name, path in sorted(wanted.items()):
             mine = root / "exports" / name
@@ -152,7 +189,9 @@ class Ground:
 
     def must_be_part(self, root: Path, which: str, said: str = "") -> None:
         """Fails where published samples are not among those of an undisturbed root: fewer may be there, other ones may not."""
-        mine, whole = (folder / "exports" / "core_samples.parquet" for folder in (root, self.home / which))
+        mine, whole = (
+            folder / "exports" / "core_samples.parquet" for folder in (root, self.home / which)
+        )
         try:
             frame, other = pl.read_parquet(mine), pl.read_parquet(whole)
         except BaseException as error:
@@ -160,13 +199,20 @@ class Ground:
         keys = ["sample_id", "correct", "answer", "output_tokens", "prompt_tokens", "latency_s"]
         odd = frame.join(other, on=keys, how="anti", nulls_equal=True)
         if odd.height:
-            raise Broken(WRONG, f"{odd.height} samples that nobody banked, first {odd['sample_id'][0]}; {said}")
+            raise Broken(
+                WRONG,
+                f"{odd.height} samples that nobody banked, first {odd['sample_id'][0]}; {said}",
+            )
 
     def lake(self, root: Path) -> dict[str, bytes]:
         """Everything raw under a root: parts, manifests, session files."""
         kept = {}
         for path in sorted((root / "lake").rglob("*")):
-            if path.is_file() and not path.name.endswith(".lock") and "quarantine" not in path.parts:
+            if (
+                path.is_file()
+                and not path.name.endswith(".lock")
+                and "quarantine" not in path.parts
+            ):
                 kept[path.relative_to(root).as_posix()] = path.read_bytes()
         return kept
 
@@ -208,11 +254,23 @@ def _same(first: Path, second: Path) -> bool:
 
 def _unlike_tables(first: Path, second: Path) -> list[str]:
     try:
-        with duckdb.connect(str(first), read_only=True) as one, duckdb.connect(str(second), read_only=True) as other:
-            tables = [{row[0] for row in each.execute("SELECT table_name FROM duckdb_tables()").fetchall()} for each in (one, other)]
+        with (
+            duckdb.connect(str(first), read_only=True) as one,
+            duckdb.connect(str(second), read_only=True) as other,
+        ):
+            tables = [
+                {
+                    row[0]
+                    for row in each.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+                }
+                for each in (one, other)
+            ]
             unlike = sorted(tables[0] ^ tables[1])
             for name in sorted(tables[0] & tables[1]):
-                rows = [each.execute(f'SELECT * FROM "{name}" ORDER BY ALL').fetchall() for each in (one, other)]
+                rows = [
+                    each.execute(f'SELECT * FROM "{name}" ORDER BY ALL').fetchall()
+                    for each in (one, other)
+                ]
                 if repr(rows[0]) != repr(rows[1]):
                     unlike.append(name)
             return unlike

@@ -18,7 +18,11 @@ HELD = (SAME, REFUSED, AGAIN, UNFORESEEN)
 """Results with which the code holds."""
 
 TRACE, WRONG, LOST, HANG = "stack trace", "silent wrong number", "lost", "hang"
-MUTE, LITTER, TOUCHED = "message names nothing", "half-written files stay", "touched what is not its own"
+MUTE, LITTER, TOUCHED = (
+    "message names nothing",
+    "half-written files stay",
+    "touched what is not its own",
+)
 FAILED = (TRACE, WRONG, LOST, HANG, MUTE, LITTER, TOUCHED)
 
 
@@ -79,7 +83,9 @@ class Said:
 
 HANG_S = 10.0
 """A command that takes so much longer than undisturbed hangs; on a busy machine, as many times that as there is work for a core."""
-_TRACE = re.compile(r"Traceback \(most recent call last\)|thread '.*' panicked at|Fatal Python error")
+_TRACE = re.compile(
+    r"Traceback \(most recent call last\)|thread '.*' panicked at|Fatal Python error"
+)
 
 
 def busy() -> float:

@@ -27,7 +27,13 @@ def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
     """Paths of all leaves and of every list and mapping in a document."""
     if path:
         yield path
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in inner:
         yield from places(item, (*path, key))
 
@@ -56,7 +62,11 @@ def record_of(value: Any, path: tuple) -> tuple | None:
     """The path of the record that a place belongs to: the outermost member of a list of several mappings."""
     here = value
     for depth, key in enumerate(path):
-        if isinstance(here, list) and len(here) > 1 and all(isinstance(item, dict) for item in here):
+        if (
+            isinstance(here, list)
+            and len(here) > 1
+            and all(isinstance(item, dict) for item in here)
+        ):
             return path[: depth + 1]
         here = here[key]
     return None

@@ -44,13 +44,17 @@ def sampled(seed: int) -> list[str]:
     for name in kinds.NAMES:
         module = kinds.kind(name)
         targets = dice.sample(module.TARGETS, len(module.TARGETS))
-        found += [f"{name}/{targets[n % len(targets)]}/{dice.randrange(10**9)}" for n in range(module.SAMPLE)]
+        found += [
+            f"{name}/{targets[n % len(targets)]}/{dice.randrange(10**9)}"
+            for n in range(module.SAMPLE)
+        ]
     return found
 
 
 def one(name: str, ground: Ground) -> Outcome:
     """One try, in this process."""
-    kind, target, seed = name.rsplit("/", 2) if name.count("/") == 2 else (name.split("/")[0], *name.split("/", 1)[1].rsplit("/", 1))
+    kind, _, rest = name.partition("/")
+    target = rest.rpartition("/")[0]
     module, begun = kinds.kind(kind), time.monotonic()
     place = Path(tempfile.mkdtemp(prefix="try-", dir=ground.home.parent))
     try:
@@ -86,7 +90,7 @@ class _Worker:
 
     def give(self, name: str) -> None:
         self.name = name
-        self.until = time.monotonic() + kinds.kind(name.split("/")[0]).LIMIT_S
+        self.until = time.monotonic() + kinds.kind(name.partition("/")[0]).LIMIT_S
         self.pipe.send(name)
 
     def end(self) -> int | None:
@@ -96,7 +100,9 @@ class _Worker:
         return self.process.exitcode
 
 
-def attack(home: Path, tries: Iterator[str], *, workers: int, until: Callable[[int], bool]) -> Iterator[Outcome]:
+def attack(
+    home: Path, tries: Iterator[str], *, workers: int, until: Callable[[int], bool]
+) -> Iterator[Outcome]:
     """Runs tries until there are none or ``until`` says so, given how many there were.
 
     Args:
@@ -117,7 +123,9 @@ def attack(home: Path, tries: Iterator[str], *, workers: int, until: Callable[[i
                 return
             soonest = max(0.0, min(worker.until for worker in busy) - time.monotonic())
             ready = wait([worker.pipe for worker in busy], timeout=soonest)
-            for worker in [worker for worker in busy if worker.pipe in ready or time.monotonic() > worker.until]:
+            for worker in [
+                worker for worker in busy if worker.pipe in ready or time.monotonic() > worker.until
+            ]:
                 busy.remove(worker)
                 outcome = _outcome(worker)
                 free.append(worker if worker.process.is_alive() else _Worker(home))
@@ -130,7 +138,11 @@ def attack(home: Path, tries: Iterator[str], *, workers: int, until: Callable[[i
 def _outcome(worker: _Worker) -> Outcome:
     if not worker.pipe.poll():
         worker.end()
-        return Outcome(worker.name, HANG, f"nothing came back within {kinds.kind(worker.name.split('/')[0]).LIMIT_S} s")
+        return Outcome(
+            worker.name,
+            HANG,
+            f"nothing came back within {kinds.kind(worker.name.partition('/')[0]).LIMIT_S} s",
+        )
     try:
         return worker.pipe.recv()
     except EOFError:

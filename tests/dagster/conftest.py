@@ -1,4 +1,7 @@
-"""Helpers of all tests are importable: the small server, sessions written in a line, samples of every import format."""
+"""Helpers of all tests are importable.
+
+The small server, sessions written in a line, samples of every import format.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The code location: loads with nothing set, has the assets, jobs, schedules, sensors and checks that people rely on."""
+"""The code location.
+
+Loads with nothing set, has the assets, jobs, schedules, sensors and checks that people rely on.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,9 @@ def test_validates_with_an_empty_environment(repo: Path, tmp_path: Path) -> None
 
 def test_loading_imports_no_engine(repo: Path) -> None:
     code = "import pipelines.definitions, sys; print([m for m in ('vllm','torch','great_expectations','transformers') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=repo, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repo, capture_output=True, text=True, timeout=120
+    )
     assert done.stdout.strip().endswith("[]"), done.stdout + done.stderr
 
 
@@ -62,7 +67,9 @@ def test_every_core_and_out_table_has_a_blocking_schema_check(definitions: dg.De
 
 
 def test_what_the_gate_has_refused_holds_up_nothing(definitions: dg.Definitions) -> None:
-    """Rows that a rule refuses feed no derived table, so that no check of the gate has to stop a run."""
+    """Rows that a rule refuses feed no derived table, so that no check of the gate has to stop a
+    run.
+    """
     graph = definitions.resolve_asset_graph()
     for name in ("core_samples", "core_sessions"):
         for check in ("expectations", "gate"):
@@ -74,14 +81,20 @@ def test_what_the_gate_has_refused_holds_up_nothing(definitions: dg.Definitions)
 
 def test_jobs_schedules_and_sensors(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
-    assert {"sweep", "refresh", "bring_in", "derive_and_publish"} <= {j.name for j in repository.get_all_jobs()}
+    assert {"sweep", "refresh", "bring_in", "derive_and_publish"} <= {
+        j.name for j in repository.get_all_jobs()
+    }
     assert [s.name for s in repository.schedule_defs] == ["nightly_refresh"]
-    assert {"sweep_folder", "inbox_folder", "refresh_on_new_core"} <= {s.name for s in repository.sensor_defs}
+    assert {"sweep_folder", "inbox_folder", "refresh_on_new_core"} <= {
+        s.name for s in repository.sensor_defs
+    }
 
 
 def test_every_sensor_and_schedule_says_what_it_watches(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
-    told = {d.name: d.description or "" for d in (*repository.sensor_defs, *repository.schedule_defs)}
+    told = {
+        d.name: d.description or "" for d in (*repository.sensor_defs, *repository.schedule_defs)
+    }
     assert "sweeps" in told["sweep_folder"] and "$ISOCOST_SWEEPS" in told["sweep_folder"]
     assert "inbox" in told["inbox_folder"] and ".import.yaml" in told["inbox_folder"]
     assert "core tables" in told["refresh_on_new_core"] and "03:00 UTC" in told["nightly_refresh"]
@@ -96,11 +109,15 @@ def test_measurements_share_one_pool(definitions: dg.Definitions) -> None:
 def test_the_nightly_refresh_covers_all_sessions_in_one_run(tmp_path: Path) -> None:
     from pipelines.schedules import nightly_refresh
 
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:  # a schedule's context takes no instance in memory
+    with dg.DagsterInstance.local_temp(
+        str(tmp_path)
+    ) as instance:  # a schedule's context takes no instance in memory
         skipped = nightly_refresh.evaluate_tick(dg.build_schedule_context(instance=instance))
         assert skipped.run_requests == []
         assert "no session" in (skipped.skip_message or "")
         instance.add_dynamic_partitions("session", ["a", "b", "c"])
-        (request,) = nightly_refresh.evaluate_tick(dg.build_schedule_context(instance=instance)).run_requests
+        (request,) = nightly_refresh.evaluate_tick(
+            dg.build_schedule_context(instance=instance)
+        ).run_requests
         assert request.tags["dagster/asset_partition_range_start"] == "a"
         assert request.tags["dagster/asset_partition_range_end"] == "c"

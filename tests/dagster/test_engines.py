@@ -1,4 +1,7 @@
-"""Engines that load no model go through the whole job, from a sweep file to the report; vLLM's way is tests/pipeline."""
+"""Engines that load no model go through the whole job, from a sweep file to the report.
+
+vLLM's way is tests/pipeline.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ import pytest
 from fake_openai import serving
 
 from assets.resources import StoreResource
-from isocost import refresh
 from isocost.bank.reader import read_raw
+from isocost.build import refresh
 from isocost.errors import IsocostError
 from isocost.store import Store
 from isocost.sweep import read_session
-from isocost.tables import core_context
+from isocost.tables.core import context as core_context
 from pipelines.build import build_defs
 
 SWEEP = """
@@ -54,24 +57,36 @@ class Lab:
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
         self.folder, self.instance, self.store = folder, instance, Store(folder / "data")
-        self.defs = build_defs(resource_overrides={"store": StoreResource(root=str(self.store.root))})
+        self.defs = build_defs(
+            resource_overrides={"store": StoreResource(root=str(self.store.root))}
+        )
 
     def plan(self, *, engine: str, options: str, samples: int = 4, sweep: str = "lab") -> str:
         path = self.folder / f"{sweep}.yaml"
-        path.write_text(SWEEP.format(sweep=sweep, engine=engine, options=options, samples=samples), encoding="utf-8")
+        path.write_text(
+            SWEEP.format(sweep=sweep, engine=engine, options=options, samples=samples),
+            encoding="utf-8",
+        )
         (session_id,) = refresh.plan_sweep(self.store, path)
         self.instance.add_dynamic_partitions("session", [session_id])
         return session_id
 
     def run(self, session_id: str) -> dg.ExecuteInProcessResult:
         job = self.defs.resolve_job_def("sweep")
-        return job.execute_in_process(instance=self.instance, partition_key=session_id, raise_on_error=False)
+        return job.execute_in_process(
+            instance=self.instance, partition_key=session_id, raise_on_error=False
+        )
 
     def refresh(self, keys: list[str]) -> dg.ExecuteInProcessResult:
         """As nightly_refresh asks for it."""
         keys = [key for key in self.instance.get_dynamic_partitions("session") if key in keys]
-        span = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
-        return self.defs.resolve_job_def("refresh").execute_in_process(instance=self.instance, tags=span, raise_on_error=False)
+        span = {
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+        }
+        return self.defs.resolve_job_def("refresh").execute_in_process(
+            instance=self.instance, tags=span, raise_on_error=False
+        )
 
 
 def why(done: dg.ExecuteInProcessResult) -> list[str]:
@@ -79,12 +94,18 @@ def why(done: dg.ExecuteInProcessResult) -> list[str]:
     told = []
     for event in (event for event in done.all_events if event.is_step_failure):
         data = event.step_failure_data
-        told.append((data.user_failure_data and data.user_failure_data.description) or data.error.message)
+        told.append(
+            (data.user_failure_data and data.user_failure_data.description) or data.error.message
+        )
     return told
 
 
 def unheld(done: dg.ExecuteInProcessResult) -> list[str]:
-    return [f"{c.asset_key.to_user_string()}/{c.check_name}: {c.description}" for c in done.get_asset_check_evaluations() if not c.passed]
+    return [
+        f"{c.asset_key.to_user_string()}/{c.check_name}: {c.description}"
+        for c in done.get_asset_check_evaluations()
+        if not c.passed
+    ]
 
 
 @pytest.fixture
@@ -94,7 +115,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.mark.parametrize("version", ["9.9.9", None])
-def test_a_server_is_measured_from_its_sweep_file_to_the_report(lab: Lab, version: str | None) -> None:
+def test_a_server_is_measured_from_its_sweep_file_to_the_report(
+    lab: Lab, version: str | None
+) -> None:
     with serving(version=version) as server:
         session_id = lab.plan(engine="openai", options=f'base_url: "{server.url}"')
         done = lab.run(session_id)
@@ -103,10 +126,19 @@ def test_a_server_is_measured_from_its_sweep_file_to_the_report(lab: Lab, versio
         assert server.asked == 2 * 4 * 4 + 1  # points, problems, samples, one to warm up
     run = lab.store.read("core_sessions").row(0, named=True)
     # What is installed beside us says nothing about the server.
-    assert (run["engine"], run["engine_version"], run["device"], run["samples_valid"]) == ("openai", version, "remote", 32)
+    assert (run["engine"], run["engine_version"], run["device"], run["samples_valid"]) == (
+        "openai",
+        version,
+        "remote",
+        32,
+    )
     assert '"max_model_len":128' in run["resolved_engine"]
     point = lab.store.read("core_points").row(0, named=True)
-    assert (point["max_num_seqs"], point["max_num_batched_tokens"], point["has_prefix_caching"]) == (4, None, None)  # the server's own
+    assert (
+        point["max_num_seqs"],
+        point["max_num_batched_tokens"],
+        point["has_prefix_caching"],
+    ) == (4, None, None)  # the server's own
     samples = lab.store.read("core_samples")
     assert 0 < samples["correct"].sum() < samples.height == 32
     assert samples["logprob_mean"].to_list() == [-0.5] * 32
@@ -122,7 +154,12 @@ def test_a_recorded_session_is_replayed_to_the_report(lab: Lab) -> None:
     with serving() as server:
         recorded = lab.plan(engine="openai", options=f'base_url: "{server.url}"', sweep="first")
         assert lab.run(recorded).success
-    again = lab.plan(engine="replay", options=f'bank: "{lab.store.lake}", session: "{recorded}", speed: 0', sweep="second", samples=3)
+    again = lab.plan(
+        engine="replay",
+        options=f'bank: "{lab.store.lake}", session: "{recorded}", speed: 0',
+        sweep="second",
+        samples=3,
+    )
     done = lab.run(again)
     assert done.success, why(done)
     assert unheld(done) == []
@@ -130,7 +167,10 @@ def test_a_recorded_session_is_replayed_to_the_report(lab: Lab) -> None:
     assert told["engine_version"] == told["isocost_version"]
     texts = {
         key: read_raw(
-            lab.store.lake, "raw_generations", key, columns=["problem_id", "sample_index", "prompt_hash", "output_text", "is_warmup"]
+            lab.store.lake,
+            "raw_generations",
+            key,
+            columns=["problem_id", "sample_index", "prompt_hash", "output_text", "is_warmup"],
         )
         for key in (recorded, again)
     }
@@ -146,7 +186,10 @@ def test_another_address_goes_on_with_the_same_points(lab: Lab) -> None:
         assert lab.run(session_id).success
     with serving() as second:
         moved = lab.plan(
-            engine="openai", options=f'base_url: "{second.url}", timeout_s: 5, retries: 0, in_flight: 4', samples=5, sweep="lab"
+            engine="openai",
+            options=f'base_url: "{second.url}", timeout_s: 5, retries: 0, in_flight: 4',
+            samples=5,
+            sweep="lab",
         )
         done = lab.run(moved)
         assert done.success, why(done)
@@ -158,7 +201,9 @@ def test_another_address_goes_on_with_the_same_points(lab: Lab) -> None:
 def test_two_files_of_one_sweep_at_two_addresses_are_one_session(lab: Lab) -> None:
     one = lab.plan(engine="openai", options='base_url: "http://one/v1"')
     (lab.folder / "lab.yaml").rename(lab.folder / "kept.yaml")
-    text = SWEEP.format(sweep="lab", engine="openai", options='base_url: "http://two/v1"', samples=4)
+    text = SWEEP.format(
+        sweep="lab", engine="openai", options='base_url: "http://two/v1"', samples=4
+    )
     (lab.folder / "other.yaml").write_text(text.replace("0.7", "0.9"), encoding="utf-8")
     assert refresh.plan_sweep(lab.store, lab.folder / "kept.yaml") == [one]
     assert refresh.plan_sweep(lab.store, lab.folder / "other.yaml") == [one]
@@ -171,7 +216,11 @@ def test_the_reason_of_an_unreachable_server_is_the_first_line_of_the_failure(la
     session_id = lab.plan(engine="openai", options='base_url: "http://127.0.0.1:9/v1"')
     done = lab.run(session_id)
     assert not done.success
-    assert why(done)[0].splitlines()[0].startswith("http://127.0.0.1:9/v1/models: the server does not answer: Connection refused")
+    assert (
+        why(done)[0]
+        .splitlines()[0]
+        .startswith("http://127.0.0.1:9/v1/models: the server does not answer: Connection refused")
+    )
 
 
 def test_requests_that_a_server_refused_are_told_and_asked_for_again(lab: Lab) -> None:
@@ -186,37 +235,56 @@ def test_requests_that_a_server_refused_are_told_and_asked_for_again(lab: Lab) -
     assert lab.store.read("core_samples").height == 32
 
 
-def test_one_session_that_breaks_a_rule_holds_up_no_other(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its samples feed no derived table, in its own run and in one over several sessions, which both name it and go on."""
+def test_one_session_that_breaks_a_rule_holds_up_no_other(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its samples feed no derived table, in its own run and in one over several sessions, which
+    both name it and go on.
+    """
     with serving() as server:
         good = lab.plan(engine="openai", options=f'base_url: "{server.url}"', sweep="good")
-        bad = lab.plan(engine="openai", options=f'base_url: "{server.url}", extra_body: {{mood: bad}}', sweep="bad")
+        bad = lab.plan(
+            engine="openai",
+            options=f'base_url: "{server.url}", extra_body: {{mood: bad}}',
+            sweep="bad",
+        )
         assert lab.run(good).success
         told = core_context._from_manifest
 
         def forgetful(manifest: Any, engine: str | None) -> dict[str, Any]:
-            return told(manifest, engine) | ({"isocost_version": None} if manifest.session_id == bad else {})
+            return told(manifest, engine) | (
+                {"isocost_version": None} if manifest.session_id == bad else {}
+            )
 
         monkeypatch.setattr(core_context, "_from_manifest", forgetful)
         alone = lab.run(bad)
         assert alone.success and "isocost_version" in " ".join(unheld(alone))
     samples = lab.store.read("core_samples")
     assert samples.filter("is_valid")["session_id"].unique().to_list() == [good]
-    assert samples.filter(session_id=bad)["invalid_reasons"].explode().unique().to_list() == ["code_version_is_known"]
+    assert samples.filter(session_id=bad)["invalid_reasons"].explode().unique().to_list() == [
+        "code_version_is_known"
+    ]
     fed = lab.store.read("out_strategy_outcomes")["point_id"].drop_nulls()
     assert set(fed) == set(samples.filter("is_valid")["point_id"])
     lab.store.report.unlink()
     done = lab.refresh([good, bad])
     assert done.success, why(done)
-    assert [line.split(": ")[1] for line in unheld(done) if "isocost_version" in line] == [bad], unheld(done)
+    assert [line.split(": ")[1] for line in unheld(done) if "isocost_version" in line] == [bad], (
+        unheld(done)
+    )
     assert lab.store.report.exists()
     assert lab.run(good).success
 
 
 def test_a_sweep_for_a_server_needs_no_sizes_and_one_for_a_model_does(tmp_path: Path) -> None:
     lab = tmp_path / "lab.yaml"
-    lab.write_text(SWEEP.format(sweep="lab", engine="vllm", options="", samples=2), encoding="utf-8")
-    with pytest.raises(IsocostError, match=r"models\[0\]\.dtype: key dtype is missing.*engine\.max_model_len, engine\.kv_cache_bytes"):
+    lab.write_text(
+        SWEEP.format(sweep="lab", engine="vllm", options="", samples=2), encoding="utf-8"
+    )
+    with pytest.raises(
+        IsocostError,
+        match=r"models\[0\]\.dtype: key dtype is missing.*engine\.max_model_len, engine\.kv_cache_bytes",
+    ):
         refresh.plan_sweep(Store(tmp_path / "data"), lab)
 
 
@@ -225,9 +293,18 @@ def test_jobs_that_bring_nothing_in_make_no_data_root(lab: Lab, job: str) -> Non
     lab.instance.add_dynamic_partitions("session", ["somewhere-0123456789"])
     lab.store.root.with_name("date").mkdir()
     tags = (
-        {} if job == "derive_and_publish" else {f"dagster/asset_partition_range_{end}": "somewhere-0123456789" for end in ("start", "end")}
+        {}
+        if job == "derive_and_publish"
+        else {
+            f"dagster/asset_partition_range_{end}": "somewhere-0123456789"
+            for end in ("start", "end")
+        }
     )
-    done = lab.defs.resolve_job_def(job).execute_in_process(instance=lab.instance, tags=tags, raise_on_error=False)
+    done = lab.defs.resolve_job_def(job).execute_in_process(
+        instance=lab.instance, tags=tags, raise_on_error=False
+    )
     assert not done.success
-    assert all(told.startswith(f"{lab.store.root}: there is no data root here") for told in why(done)), why(done)
+    assert all(
+        told.startswith(f"{lab.store.root}: there is no data root here") for told in why(done)
+    ), why(done)
     assert not lab.store.root.exists()

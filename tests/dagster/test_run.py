@@ -1,4 +1,7 @@
-"""The terminal run on its instance: what a killed run leaves behind does not hold up the next one."""
+"""The terminal run on its instance.
+
+What a killed run leaves behind does not hold up the next one.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ def free_slots(instance: dg.DagsterInstance) -> int:
 
 def test_a_killed_terminals_run_is_failed_and_its_slot_freed(instance: dg.DagsterInstance) -> None:
     child = subprocess.run(
-        [sys.executable, "-c", "from pipelines.run import own_process; print(own_process())"], capture_output=True, text=True
+        [sys.executable, "-c", "from pipelines.run import own_process; print(own_process())"],
+        capture_output=True,
+        text=True,
     )
     run = started_run(instance, child.stdout.strip())
     assert free_slots(instance) == 0
@@ -77,7 +82,9 @@ with execute_posix_tail(sys.argv[1], sys.stdout):
 """
 
 
-def test_an_interrupt_at_the_terminal_prints_no_trace_of_a_watcher(repo: Path, tmp_path: Path) -> None:
+def test_an_interrupt_at_the_terminal_prints_no_trace_of_a_watcher(
+    repo: Path, tmp_path: Path
+) -> None:
     (tmp_path / "log").write_text("", encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "-c", WATCHED, str(tmp_path / "log")],

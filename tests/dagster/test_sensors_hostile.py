@@ -64,15 +64,24 @@ def test_a_bad_sidecar_is_named_and_holds_up_no_other(inbox: Path, name: str) ->
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "dangling", "loop"])
-def test_what_is_no_file_where_a_sidecar_or_sweep_is_expected(inbox: Path, tmp_path: Path, kind: str) -> None:
+def test_what_is_no_file_where_a_sidecar_or_sweep_is_expected(
+    inbox: Path, tmp_path: Path, kind: str
+) -> None:
     (tmp_path / "sweeps").mkdir()
     for path in (inbox / "bad.import.yaml", tmp_path / "sweeps" / "bad.yaml"):
-        make = {"fifo": os.mkfifo, "folder": os.mkdir, "dangling": lambda p: p.symlink_to("/nowhere"), "loop": lambda p: p.symlink_to(p)}
+        make = {
+            "fifo": os.mkfifo,
+            "folder": os.mkdir,
+            "dangling": lambda p: p.symlink_to("/nowhere"),
+            "loop": lambda p: p.symlink_to(p),
+        }
         make[kind](path)
     found, _ = tick(sensors.inbox)
     assert "bad.import.yaml" in found.run_requests[0].tags[sensors.AT_FAULT_TAG]
     skipped, _ = tick(sensors.sweep_folder, store=StoreResource(root=str(tmp_path / "data")))
-    assert "bad.yaml" in str(skipped.skip_reason if isinstance(skipped, dg.SensorResult) else skipped.skip_message)
+    assert "bad.yaml" in str(
+        skipped.skip_reason if isinstance(skipped, dg.SensorResult) else skipped.skip_message
+    )
 
 
 def test_names_that_fold_to_one_readable_key_are_sources_of_their_own(inbox: Path) -> None:

@@ -1,7 +1,9 @@
-"""Real boards: counter against integral, J/token at batch 1 and in steady state, measured against the roofline.
+"""Real boards: counter against integral, J/token at batch 1 and in steady state, measured against
+the roofline.
 
-Run ``pytest tests/gpu/test_nvml.py -m gpu -s``. With ISOCOST_GPU_RESULTS set to a folder, the numbers are kept there as Parquet with the
-command that made them. Each test skips and says what is missing.
+Run ``pytest tests/gpu/test_nvml.py -m gpu -s``. With ISOCOST_GPU_RESULTS set to a folder, the
+numbers are kept there as Parquet with the command that made them. Each test skips and says what is
+missing.
 """
 
 import os
@@ -17,7 +19,14 @@ from isocost.costs import ModelCard, decode_step_seconds, load_book, mbu
 from isocost.costs.roofline import decode_step_bytes
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.telemetry import PowerSampler, idle_power, measure_window, open_source, steady_state_window, tokens_in_window
+from isocost.telemetry import (
+    PowerSampler,
+    idle_power,
+    measure_window,
+    open_source,
+    steady_state_window,
+    tokens_in_window,
+)
 
 pytestmark = pytest.mark.gpu
 PERIOD_S = 0.05
@@ -57,7 +66,9 @@ def keep(name, rows):
     if folder := os.environ.get("ISOCOST_GPU_RESULTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         command = shlex.join(["python", "-m", "pytest", *sys.argv[1:]])
-        pl.DataFrame(rows).with_columns(pl.lit(command).alias("command")).write_parquet(Path(folder) / f"{name}.parquet")
+        pl.DataFrame(rows).with_columns(pl.lit(command).alias("command")).write_parquet(
+            Path(folder) / f"{name}.parquet"
+        )
 
 
 def test_the_board_answers(source):
@@ -88,8 +99,20 @@ def test_counter_agrees_with_the_integral(source, torch):
         pytest.skip("the board has no energy counter")
     ratio = window.counter_j / window.integral_j
     overhead = summary["overhead_ratio"]
-    print(f"\ncounter {window.counter_j:.1f} J, integral {window.integral_j:.1f} J, ratio {ratio:.4f}, overhead {overhead:.3%}")
-    keep("counter_against_integral", [{"counter_j": window.counter_j, "integral_j": window.integral_j, "ratio": ratio, **summary}])
+    print(
+        f"\ncounter {window.counter_j:.1f} J, integral {window.integral_j:.1f} J, ratio {ratio:.4f}, overhead {overhead:.3%}"
+    )
+    keep(
+        "counter_against_integral",
+        [
+            {
+                "counter_j": window.counter_j,
+                "integral_j": window.integral_j,
+                "ratio": ratio,
+                **summary,
+            }
+        ],
+    )
     assert abs(ratio - 1) <= 0.05 and window.is_valid, window.invalid_reasons
     assert overhead < 0.01
 
@@ -101,15 +124,31 @@ def llm(torch):
     if not folder:
         pytest.skip("ISOCOST_GPU_MODEL names no Hugging Face folder")
     engine = vllm.LLM(
-        model=folder, dtype="bfloat16", seed=0, max_model_len=2048, max_num_seqs=128, enable_prefix_caching=False, disable_log_stats=False
+        model=folder,
+        dtype="bfloat16",
+        seed=0,
+        max_model_len=2048,
+        max_num_seqs=128,
+        enable_prefix_caching=False,
+        disable_log_stats=False,
     )
     return engine, ModelCard.from_hf_config(folder, dtype="bfloat16"), vllm.SamplingParams
 
 
 def generate(engine, parameters, requests, tokens, prompt_tokens=128):
-    prompts = [{"prompt_token_ids": [(7 * i + j) % 1000 + 10 for j in range(prompt_tokens)]} for i in range(requests)]
-    outputs = engine.generate(prompts, parameters(temperature=1.0, max_tokens=tokens, ignore_eos=True, detokenize=False), use_tqdm=False)
-    return [(o.metrics.first_token_ts, o.metrics.last_token_ts, len(o.outputs[0].token_ids)) for o in outputs]
+    prompts = [
+        {"prompt_token_ids": [(7 * i + j) % 1000 + 10 for j in range(prompt_tokens)]}
+        for i in range(requests)
+    ]
+    outputs = engine.generate(
+        prompts,
+        parameters(temperature=1.0, max_tokens=tokens, ignore_eos=True, detokenize=False),
+        use_tqdm=False,
+    )
+    return [
+        (o.metrics.first_token_ts, o.metrics.last_token_ts, len(o.outputs[0].token_ids))
+        for o in outputs
+    ]
 
 
 def device_card(source):
@@ -126,7 +165,9 @@ def test_joules_per_token(source, llm):
     idle = idle_power(idle_rows, start + 0.5, end)
     results = []
     for batch, requests, tokens in ((1, 1, 1500), (128, 600, 512)):
-        rows, _, _, calls, _ = sampled(source, lambda r=requests, t=tokens: generate(engine, parameters, r, t))
+        rows, _, _, calls, _ = sampled(
+            source, lambda r=requests, t=tokens: generate(engine, parameters, r, t)
+        )
         first, last, counts = (list(x) for x in zip(*calls, strict=True))
         window = steady_state_window(first, last, batch) if batch > 1 else None
         begin, finish = (window.start_s, window.end_s) if window else (first[0], last[0])
@@ -140,7 +181,10 @@ def test_joules_per_token(source, llm):
             "energy_j": energy.energy_j,
             "energy_net_j": energy.energy_net_j,
         }
-        row |= {"joules_per_token": energy.energy_j / produced if energy.energy_j else None, "reasons": ",".join(energy.invalid_reasons)}
+        row |= {
+            "joules_per_token": energy.energy_j / produced if energy.energy_j else None,
+            "reasons": ",".join(energy.invalid_reasons),
+        }
         if card := device_card(source):
             context = 128 + tokens // 2
             row["roofline_ratio"] = float(decode_step_seconds(model, card, batch, context)) / step_s

@@ -1,10 +1,15 @@
-"""The headless browser of the tests that look at pages: Debian's Chromium, driven by Playwright, kept from calling anywhere."""
+"""The headless browser of the tests that look at pages.
+
+Debian's Chromium, driven by Playwright, kept from calling anywhere.
+"""
 
 from __future__ import annotations
 
 import shutil
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -1,4 +1,7 @@
-"""One real build shared by the end-to-end tests: a small random Llama through vLLM, Dagster and every table."""
+"""One real build shared by the end-to-end tests.
+
+A small random Llama through vLLM, Dagster and every table.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built(repo: Path, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> tuple[Place, str]:
+def built(
+    repo: Path, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
+) -> tuple[Place, str]:
     """A whole run and what it printed."""
     place = make_place(repo, tmp_path_factory.mktemp("built"), tiny_model, samples=4, max_tokens=16)
     return place, place.run()

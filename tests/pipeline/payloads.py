@@ -1,4 +1,7 @@
-"""Payloads started fast: one process imports everything and forks a payload for every line it is given."""
+"""Payloads started fast.
+
+One process imports everything and forks a payload for every line it is given.
+"""
 
 from __future__ import annotations
 
@@ -42,19 +45,30 @@ class Payloads:
         complaint: what the last one wrote to stderr.
     """
 
-    def __init__(self, session: Path, lake: Path, stderr: Path, *, sealing_share: float = 0.02) -> None:
-        """A ``sealing_share`` of 1 seals every part that is full at once, whatever it costs; by default parts grow instead."""
+    def __init__(
+        self, session: Path, lake: Path, stderr: Path, *, sealing_share: float = 0.02
+    ) -> None:
+        """A ``sealing_share`` of 1 seals every part that is full at once, whatever it costs.
+
+        By default parts grow instead.
+        """
         self._line = f"{stderr} --session {session} --lake {lake}\n"
         self._stderr = stderr
         self._server = subprocess.Popen(
-            [sys.executable, "-c", FORKING, str(sealing_share)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", FORKING, str(sealing_share)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
-    def run(self, *, kill_after_s: float | None = None, meanwhile: Callable[[], None] | None = None) -> int:
+    def run(
+        self, *, kill_after_s: float | None = None, meanwhile: Callable[[], None] | None = None
+    ) -> int:
         """Exit code of one payload; -9 when it was killed in time.
 
         Args:
-            kill_after_s: kill -9 so long after its start, or after ``meanwhile`` where that is given.
+            kill_after_s: kill -9 so long after its start, or after ``meanwhile`` where that is
+                given.
             meanwhile: called while it runs.
         """
         assert self._server.stdin is not None and self._server.stdout is not None

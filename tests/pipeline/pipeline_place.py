@@ -1,4 +1,6 @@
-"""A sweep on a small random Llama with a data root and a Dagster home of its own, run the way `make demo` runs."""
+"""A sweep on a small random Llama with a data root and a Dagster home of its own, run the way `make
+demo` runs.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,11 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "ISOCOST_DATA": str(self.folder / "data"), "DAGSTER_HOME": str(self.folder / "dagster")}
+        return {
+            **os.environ,
+            "ISOCOST_DATA": str(self.folder / "data"),
+            "DAGSTER_HOME": str(self.folder / "dagster"),
+        }
 
     def start(self) -> subprocess.Popen[str]:
         """Starts the terminal run in a process group of its own."""
@@ -96,8 +102,15 @@ def sample_counts(store: Store, session_id: str) -> pl.DataFrame:
     """How often each (point, problem, sample) is banked."""
     from isocost.bank.reader import read_raw
 
-    rows = read_raw(store.lake, "raw_generations", session_id, columns=["point_id", "problem_id", "sample_index", "is_warmup"])
-    return rows.filter(~pl.col("is_warmup")).group_by("point_id", "problem_id", "sample_index").len()
+    rows = read_raw(
+        store.lake,
+        "raw_generations",
+        session_id,
+        columns=["point_id", "problem_id", "sample_index", "is_warmup"],
+    )
+    return (
+        rows.filter(~pl.col("is_warmup")).group_by("point_id", "problem_id", "sample_index").len()
+    )
 
 
 def wait_for_samples(store: Store, process: subprocess.Popen[str], timeout: float = 240) -> None:
@@ -112,4 +125,7 @@ def wait_for_samples(store: Store, process: subprocess.Popen[str], timeout: floa
 
 def _measured(store: Store) -> bool:
     parts = sorted((store.lake / "raw" / "generations").glob("*/part-*.parquet"))
-    return any(not pl.read_parquet(part, columns=["is_warmup"], hive_partitioning=False)["is_warmup"].all() for part in parts)
+    return any(
+        not pl.read_parquet(part, columns=["is_warmup"], hive_partitioning=False)["is_warmup"].all()
+        for part in parts
+    )

@@ -38,11 +38,17 @@ def test_every_table_holds_its_definition(built: tuple[Place, str]) -> None:
     derived = [name for name, table in all_tables().items() if table.layer != "raw"]
     missing = [name for name in derived if not place.store.files(name)]
     assert missing == []
-    broken = {name: faults(pl.read_parquet(path, hive_partitioning=False), name) for name in derived for path in place.store.files(name)}
+    broken = {
+        name: faults(pl.read_parquet(path, hive_partitioning=False), name)
+        for name in derived
+        for path in place.store.files(name)
+    }
     assert {name: found for name, found in broken.items() if found} == {}
 
 
-def test_energy_is_unknown_with_its_reason_where_nothing_measures_it(built: tuple[Place, str]) -> None:
+def test_energy_is_unknown_with_its_reason_where_nothing_measures_it(
+    built: tuple[Place, str],
+) -> None:
     samples = built[0].store.read("core_samples")
     unknown = samples.filter(pl.col("energy_j").is_null())
     assert unknown["energy_unknown_reason"].null_count() == 0
@@ -54,7 +60,9 @@ def test_energy_is_unknown_with_its_reason_where_nothing_measures_it(built: tupl
 def test_pass_at_one_is_the_share_of_correct_samples(built: tuple[Place, str]) -> None:
     place, _ = built
     samples = place.store.read("core_samples")
-    outcomes = place.store.read("out_strategy_outcomes").filter((pl.col("strategy") == "pass_at_k") & (pl.col("budget") == 1))
+    outcomes = place.store.read("out_strategy_outcomes").filter(
+        (pl.col("strategy") == "pass_at_k") & (pl.col("budget") == 1)
+    )
     expected = samples.group_by("point_id").agg(pl.col("correct").mean().alias("share"))
     joined = outcomes.join(expected, on="point_id")
     assert joined.height == 2
@@ -96,7 +104,9 @@ def test_a_second_run_generates_nothing(built: tuple[Place, str]) -> None:
     assert sample_counts(place.store, session_id).height == before
 
 
-def test_dagster_knows_runs_partitions_and_checks(built: tuple[Place, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagster_knows_runs_partitions_and_checks(
+    built: tuple[Place, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     place, _ = built
     (session_id,) = place.store.session_ids()
     with dg.DagsterInstance.from_config(str(place.folder / "dagster")) as instance:
@@ -109,7 +119,9 @@ def test_dagster_knows_runs_partitions_and_checks(built: tuple[Place, str], monk
         assert "data:image/svg+xml;base64," in metadata["figure"].value
 
 
-def test_killed_in_the_middle_of_generation_it_resumes_exactly(repo: Path, tmp_path: Path, tiny_model: Path) -> None:
+def test_killed_in_the_middle_of_generation_it_resumes_exactly(
+    repo: Path, tmp_path: Path, tiny_model: Path
+) -> None:
     place = make_place(repo, tmp_path, tiny_model, samples=16, max_tokens=48)
     process = place.start()
     wait_for_samples(place.store, process)
@@ -117,13 +129,20 @@ def test_killed_in_the_middle_of_generation_it_resumes_exactly(repo: Path, tmp_p
     process.wait()
     _wait_until_gone(process.pid)
     (session_id,) = place.store.session_ids()
-    kept = {tuple(row) for row in sample_counts(place.store, session_id).select("point_id", "problem_id", "sample_index").iter_rows()}
+    kept = {
+        tuple(row)
+        for row in sample_counts(place.store, session_id)
+        .select("point_id", "problem_id", "sample_index")
+        .iter_rows()
+    }
     assert 0 < len(kept) < 2 * 5 * 16
     place.run()
     counts = sample_counts(place.store, session_id)
     assert counts.height == 2 * 5 * 16
     assert counts["len"].unique().to_list() == [1]
-    assert kept <= {tuple(row) for row in counts.select("point_id", "problem_id", "sample_index").iter_rows()}
+    assert kept <= {
+        tuple(row) for row in counts.select("point_id", "problem_id", "sample_index").iter_rows()
+    }
 
 
 def _wait_until_gone(group: int) -> None:

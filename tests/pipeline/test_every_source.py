@@ -1,4 +1,7 @@
-"""One data root with a session of every engine and an import of every format: a refresh brings all of them up to date, by either door."""
+"""One data root with a session of every engine and an import of every format.
+
+A refresh brings all of them up to date, by either door.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from importer_samples import ALL_UNKNOWN, GENERIC_MAPPING, SAMPLES
 from pipeline_place import Place
 
 from assets.resources import StoreResource
-from isocost import refresh
-from isocost.bank.importers import registered
+from isocost.build import refresh
 from isocost.capabilities import engine_names
 from isocost.cli import main
+from isocost.importers import registered
 from isocost.payload.loop import Stop
 from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
@@ -39,13 +42,21 @@ class Root(NamedTuple):
 def measured(store: Store, folder: Path, vllm_sweep: Path, engine: str, options: dict) -> str:
     """Plans the sweep of the vLLM session for another engine, and banks it."""
     sweep = yaml.safe_load(vllm_sweep.read_text())
-    sweep |= {"sweep": f"by-{engine}", "engine": {"engine": engine, "max_num_seqs": 4, "options": options}}
+    sweep |= {
+        "sweep": f"by-{engine}",
+        "engine": {"engine": engine, "max_num_seqs": 4, "options": options},
+    }
     sweep["models"] = [{"name": "tiny-llama", "path": "adder"}]
     path = folder / f"{engine}.yaml"
     path.write_text(json.dumps(sweep))
     (session_id,) = refresh.plan_sweep(store, path)
     with Reporter() as reporter:
-        outcome = generate(read_session(store.session_file(session_id)), str(store.lake), reporter=reporter, stop=Stop())
+        outcome = generate(
+            read_session(store.session_file(session_id)),
+            str(store.lake),
+            reporter=reporter,
+            stop=Stop(),
+        )
     assert (outcome.status, outcome.missing) == ("finished", 0)
     return session_id
 
@@ -60,13 +71,23 @@ def root(built: tuple[Place, str], tmp_path_factory: pytest.TempPathFactory) -> 
     replayed = {"bank": str(place.store.lake), "session": recorded, "speed": 0}
     sessions["replay"] = measured(store, folder, place.sweep, "replay", replayed)
     with serving() as server:
-        sessions["openai"] = measured(store, folder, place.sweep, "openai", {"base_url": server.url})
+        sessions["openai"] = measured(
+            store, folder, place.sweep, "openai", {"base_url": server.url}
+        )
     mapping = folder / "mapping.json"
     mapping.write_text(json.dumps(GENERIC_MAPPING))
     for name in registered():
         path = SAMPLES[name](folder / name)
         given = {"mapping": mapping} if name == "generic" else {}
-        refresh.bring_in(store, IMPORT_PREFIX + name, format=name, path=path, provenance={}, unknown=ALL_UNKNOWN, **given)
+        refresh.bring_in(
+            store,
+            IMPORT_PREFIX + name,
+            format=name,
+            path=path,
+            provenance={},
+            unknown=ALL_UNKNOWN,
+            **given,
+        )
     return Root(store, sessions, [IMPORT_PREFIX + name for name in registered()])
 
 
@@ -75,7 +96,9 @@ def test_the_root_holds_every_engine_and_every_format(root: Root) -> None:
 
 
 @pytest.mark.parametrize("door", ["command", "dagster"])
-def test_a_refresh_publishes_all_of_them(root: Root, tmp_path: Path, door: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refresh_publishes_all_of_them(
+    root: Root, tmp_path: Path, door: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = Store(tmp_path / "data")
     shutil.copytree(root.store.root, store.root)
     keys = sorted([*root.sessions.values(), *root.imports])
@@ -85,20 +108,41 @@ def test_a_refresh_publishes_all_of_them(root: Root, tmp_path: Path, door: str, 
         defs = build_defs(resource_overrides={"store": StoreResource(root=str(store.root))})
         with dg.DagsterInstance.ephemeral() as instance:
             instance.add_dynamic_partitions("session", keys)
-            span = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
-            done = defs.resolve_job_def("refresh").execute_in_process(instance=instance, tags=span, raise_on_error=False)
+            span = {
+                "dagster/asset_partition_range_start": keys[0],
+                "dagster/asset_partition_range_end": keys[-1],
+            }
+            done = defs.resolve_job_def("refresh").execute_in_process(
+                instance=instance, tags=span, raise_on_error=False
+            )
         failed = [
-            check for check in done.get_asset_check_evaluations() if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+            check
+            for check in done.get_asset_check_evaluations()
+            if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
         ]
         assert done.success and failed == []
-        # Sessions of engines break no rule, not even as a warning; an invented file of a format may be full of failures.
-        # That a model of random weights does not stop by itself is true of it, whichever engine runs it.
-        told = [part for check in done.get_asset_check_evaluations() if not check.passed for part in str(check.description).split("; ")]
+        # Sessions of engines break no rule, not even as a warning; an invented file of a format may
+        # be full of failures. That a model of random weights does not stop by itself is true of it,
+        # whichever engine runs it.
+        told = [
+            part
+            for check in done.get_asset_check_evaluations()
+            if not check.passed
+            for part in str(check.description).split("; ")
+        ]
         told = [part for part in told if "most_answers_end_by_themselves" not in part]
         assert [part for part in told if any(key in part for key in root.sessions.values())] == []
-    assert {path.stem.removeprefix("session=") for path in store.files("core_sessions")} == set(keys)
+    assert {path.stem.removeprefix("session=") for path in store.files("core_sessions")} == set(
+        keys
+    )
     assert set(store.read("core_sessions")["source"]) == {"generated", *registered()}
-    banked = dict(store.read("core_samples").filter(pl.col("source") == "generated").group_by("session_id").len().rows())
+    banked = dict(
+        store.read("core_samples")
+        .filter(pl.col("source") == "generated")
+        .group_by("session_id")
+        .len()
+        .rows()
+    )
     assert set(banked) == set(root.sessions.values())
     assert all(store.files(table) for table in ("out_strategy_outcomes", "out_frontier_points"))
     assert store.warehouse.exists() and store.report.exists()

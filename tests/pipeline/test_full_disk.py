@@ -1,4 +1,7 @@
-"""A disk that fills, at any moment of a session: one clear line, everything sealed intact, and the rest once there is room."""
+"""A disk that fills, at any moment of a session.
+
+One clear line, everything sealed intact, and the rest once there is room.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,11 @@ FULL = "The disk is full: free space and run again; everything sealed before is 
 @contextmanager
 def mounted(folder: Path, size: str) -> Iterator[Path]:
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    ).returncode:
         pytest.skip("no right to mount a small tmpfs here")
     try:
         yield folder
@@ -46,27 +53,51 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.pipeline
-def test_a_disk_that_fills_stops_the_run_and_the_next_run_does_the_rest(tmp_path, small_disk, monkeypatch):
+def test_a_disk_that_fills_stops_the_run_and_the_next_run_does_the_rest(
+    tmp_path, small_disk, monkeypatch
+):
     recorded, lake, file = tmp_path / "recorded", small_disk / "lake", tmp_path / "session.json"
     noise = random.Random(0)
     long = sessions.Completion
 
     def wordy(**values):
-        return long(**values | {"text": "".join(chr(noise.randrange(33, 126)) for _ in range(5_000))})
+        return long(
+            **values | {"text": "".join(chr(noise.randrange(33, 126)) for _ in range(5_000))}
+        )
 
     monkeypatch.setattr(sessions, "Completion", wordy)
-    sessions.record(sessions.session(session_id="recorded-0123456789", samples=20), recorded, seconds=0.2)
-    file.write_text(sessions.session(samples=20, options={"bank": str(recorded), "speed": 10}, part_rows=4).model_dump_json())
-    command = [sys.executable, "-m", "isocost.generate", "--session", str(file), "--lake", str(lake)]
+    sessions.record(
+        sessions.session(session_id="recorded-0123456789", samples=20), recorded, seconds=0.2
+    )
+    file.write_text(
+        sessions.session(
+            samples=20, options={"bank": str(recorded), "speed": 10}, part_rows=4
+        ).model_dump_json()
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "isocost.generate",
+        "--session",
+        str(file),
+        "--lake",
+        str(lake),
+    ]
     (small_disk / "ballast").write_bytes(bytes(100_000))
 
     full = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert full.returncode == 1, full.stdout + full.stderr
-    assert "The disk is full: free space and run again; everything sealed before is intact" in full.stderr
+    assert (
+        "The disk is full: free space and run again; everything sealed before is intact"
+        in full.stderr
+    )
     assert len(full.stderr.strip().splitlines()) == 1 and "Traceback" not in full.stderr
     assert not list(lake.rglob("*.tmp"))
     report = verify_bank(lake)
-    assert not [f for f in report.faults if f.is_loss or f.kind == "duplicate"] and 0 < report.samples < 160
+    assert (
+        not [f for f in report.faults if f.is_loss or f.kind == "duplicate"]
+        and 0 < report.samples < 160
+    )
     sealed = read_raw(lake, "raw_generations")
 
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
@@ -101,11 +132,22 @@ class Ballast:
 
 @pytest.mark.pipeline
 def test_at_fifty_moments_the_disk_fills_and_nothing_is_lost_or_doubled(tmp_path):
-    """At a random moment of each run the disk fills up, but for a random rest; every third run is killed with -9 on top of it."""
+    """At a random moment of each run the disk fills up, but for a random rest.
+
+    Every third run is killed with -9 on top of it.
+    """
     with mounted(tmp_path / "disk", "24m") as disk:
         recorded, lake, file = tmp_path / "recorded", disk / "lake", tmp_path / "session.json"
-        sessions.record(sessions.session(session_id="recorded-0123456789", samples=SAMPLES), recorded, seconds=0.05)
-        file.write_text(sessions.session(samples=SAMPLES, options={"bank": str(recorded)}, part_rows=4, max_num_seqs=4).model_dump_json())
+        sessions.record(
+            sessions.session(session_id="recorded-0123456789", samples=SAMPLES),
+            recorded,
+            seconds=0.05,
+        )
+        file.write_text(
+            sessions.session(
+                samples=SAMPLES, options={"bank": str(recorded)}, part_rows=4, max_num_seqs=4
+            ).model_dump_json()
+        )
         dice, ballast = random.Random(11), Ballast(disk)
         payloads = Payloads(file, lake, tmp_path / "stderr", sealing_share=1.0)
         sealed: set[str] = set()
@@ -118,14 +160,21 @@ def test_at_fifty_moments_the_disk_fills_and_nothing_is_lost_or_doubled(tmp_path
         for moment in range(MOMENTS):
             if moment % 7 == 3:
                 ballast.fill(dice.randrange(0, 20_000))  # full before it starts
-            code = payloads.run(kill_after_s=dice.uniform(0.0, 0.1) if moment % 3 == 2 else None, meanwhile=fill)
+            code = payloads.run(
+                kill_after_s=dice.uniform(0.0, 0.1) if moment % 3 == 2 else None, meanwhile=fill
+            )
             if code == -signal.SIGKILL:
                 killed += 1
             else:
                 refused += 1
                 assert code in (1, 2), (moment, code, payloads.complaint)
-                assert FULL in payloads.complaint and str(disk) in payloads.complaint, payloads.complaint
-                assert len(payloads.complaint.strip().splitlines()) == 1 and "Traceback" not in payloads.complaint
+                assert FULL in payloads.complaint and str(disk) in payloads.complaint, (
+                    payloads.complaint
+                )
+                assert (
+                    len(payloads.complaint.strip().splitlines()) == 1
+                    and "Traceback" not in payloads.complaint
+                )
                 assert not list(lake.rglob("*.tmp")), "a run that could clean up has"
             if (lake / "raw").exists():
                 now = set(read_raw(lake, "raw_generations", columns=["call_id"])["call_id"])
@@ -140,7 +189,11 @@ def test_at_fifty_moments_the_disk_fills_and_nothing_is_lost_or_doubled(tmp_path
         assert payloads.run() == 0, payloads.complaint
         payloads.close()
         rows, wanted = read_raw(lake, "raw_generations"), 2 * 4 * SAMPLES
-        assert rows.height == wanted == rows.select("point_id", "problem_id", "sample_index").n_unique()
+        assert (
+            rows.height
+            == wanted
+            == rows.select("point_id", "problem_id", "sample_index").n_unique()
+        )
         report = verify_bank(lake)
         assert report.faults == () and report.samples == wanted
         statuses = [m.status for m in read_manifests(lake)]
@@ -153,16 +206,43 @@ def test_a_lake_that_turns_read_only_is_named_and_can_be_read_and_proven(tmp_pat
     with mounted(tmp_path / "disk", "8m") as disk:
         recorded, lake, file = tmp_path / "recorded", disk / "lake", tmp_path / "session.json"
         sessions.record(sessions.session(session_id="recorded-0123456789", samples=3), recorded)
-        file.write_text(sessions.session(samples=3, options={"bank": str(recorded), "speed": 0}).model_dump_json())
-        command = [sys.executable, "-m", "isocost.generate", "--session", str(file), "--lake", str(lake)]
-        first = subprocess.run([*command, "--max-samples", "10"], capture_output=True, text=True, timeout=60, check=False)
+        file.write_text(
+            sessions.session(
+                samples=3, options={"bank": str(recorded), "speed": 0}
+            ).model_dump_json()
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "isocost.generate",
+            "--session",
+            str(file),
+            "--lake",
+            str(lake),
+        ]
+        first = subprocess.run(
+            [*command, "--max-samples", "10"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert first.returncode == 0, first.stderr
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert second.returncode == 2 and len(second.stderr.strip().splitlines()) == 1, second.stderr
-        assert f"{lake}/raw/locks" in second.stderr and "mounted read-only: choose another lake folder" in second.stderr
+        assert second.returncode == 2 and len(second.stderr.strip().splitlines()) == 1, (
+            second.stderr
+        )
+        assert (
+            f"{lake}/raw/locks" in second.stderr
+            and "mounted read-only: choose another lake folder" in second.stderr
+        )
         assert os.strerror(errno.EROFS) in second.stderr
         assert verify_bank(lake).samples == 10 == read_raw(lake, "raw_generations").height
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
         third = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert third.returncode == 0 and verify_bank(lake).samples == 24 and verify_bank(lake).faults == (), third.stderr
+        assert (
+            third.returncode == 0
+            and verify_bank(lake).samples == 24
+            and verify_bank(lake).faults == ()
+        ), third.stderr

@@ -1,7 +1,9 @@
-"""Every block of the README and the guides runs on a root that was measured: SQL finds rows, Python executes, commands succeed.
+"""Every block of the README and the guides runs on a root that was measured: SQL finds rows, Python
+executes, commands succeed.
 
-A failure names the page and the line of its block. Not run: blocks without a language that hold no command of ours (output, layouts), and
-commands that build the whole project (`make`) or start a server.
+A failure names the page and the line of its block. Not run: blocks without a language that hold no
+command of ours (output, layouts), and commands that build the whole project (`make`) or start a
+server.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import yaml
 from fake_openai import serving
 from importer_samples import SAMPLES
 
-from isocost import refresh
+from isocost.build import refresh
 from isocost.costs import load_book
 from isocost.payload.loop import Stop
 from isocost.payload.progress import Reporter
@@ -68,26 +70,49 @@ def blocks(*languages: str) -> list[Block]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         name = page.relative_to(REPO).as_posix()
-        found += [Block(name, text[: m.start()].count("\n") + 1, m[1], m[2]) for m in _FENCE.finditer(text)]
+        found += [
+            Block(name, text[: m.start()].count("\n") + 1, m[1], m[2])
+            for m in _FENCE.finditer(text)
+        ]
     return [block for block in found if block.language in languages]
 
 
 def commands() -> list[tuple[Block, str]]:
-    """Lines of unnamed and shell blocks that run a command of ours, without the comment at their end."""
-    lines = [(block, line.split("  #")[0].strip()) for block in blocks("", "sh", "bash") for line in block.text.splitlines()]
-    return [(block, line) for block, line in lines if line.startswith(_OURS) and "isocost.engines.serve" not in line]
+    """Lines of unnamed and shell blocks that run a command of ours, without the comment at their
+    end.
+    """
+    lines = [
+        (block, line.split("  #")[0].strip())
+        for block in blocks("", "sh", "bash")
+        for line in block.text.splitlines()
+    ]
+    return [
+        (block, line)
+        for block, line in lines
+        if line.startswith(_OURS) and "isocost.engines.serve" not in line
+    ]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder as `make demo` leaves one: a measured data root, a model, a sweep file, results of another tool."""
+    """A folder as `make demo` leaves one.
+
+    A measured data root, a model, a sweep file, results of another tool.
+    """
     place = tmp_path_factory.mktemp("guides")
     store = Store(place / "data")
     with serving(version="1.0") as server:
-        (place / "my-sweep.yaml").write_text(SWEEP.replace("URL", server.url).replace("TASKS", _tasks()), encoding="utf-8")
+        (place / "my-sweep.yaml").write_text(
+            SWEEP.replace("URL", server.url).replace("TASKS", _tasks()), encoding="utf-8"
+        )
         (session_id,) = refresh.plan_sweep(store, place / "my-sweep.yaml")
         with Reporter() as reporter:
-            generate(read_session(store.session_file(session_id)), str(store.lake), reporter=reporter, stop=Stop())
+            generate(
+                read_session(store.session_file(session_id)),
+                str(store.lake),
+                reporter=reporter,
+                stop=Stop(),
+            )
     list(refresh.everything(store))
     SAMPLES["lm_eval"](place / "results")
     model = place / ".cache" / "models" / "smollm2-135m-instruct"
@@ -103,7 +128,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _tasks() -> str:
     lines = []
     for name, first in (("basic-arithmetic", 1), ("letter-counting", 20)):
-        problems = [{"question": f"{a} + {a + 3}", "reference": str(2 * a + 3)} for a in range(first, first + 15)]
+        problems = [
+            {"question": f"{a} + {a + 3}", "reference": str(2 * a + 3)}
+            for a in range(first, first + 15)
+        ]
         entry = {
             "name": name,
             "source": "inline",
@@ -120,7 +148,9 @@ def run(words: list[str], folder: Path, where: object) -> str:
     """What a process printed; a failure shows the block and what the process said."""
     environment = {**os.environ, "PYTHONPATH": str(REPO), "ISOCOST_CACHE": str(folder / ".cache")}
     environment.pop("ISOCOST_DATA", None)
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, f"{where}: exit {done.returncode}\n{done.stderr[-2000:]}"
     return done.stdout
 
@@ -141,17 +171,28 @@ def test_the_python_executes(folder: Path, block: Block) -> None:
 def test_the_command_succeeds(folder: Path, block: Block, line: str, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")  # commands write
     store = Store(copy / "data")
-    ids = store.read("out_strategy_outcomes").filter(task="basic-arithmetic")["outcome_id"].to_list()
-    known = {"FIRST_OUTCOME_ID": ids[0], "SECOND_OUTCOME_ID": ids[1], "<session_id>": store.session_ids()[0]}
+    ids = (
+        store.read("out_strategy_outcomes").filter(task="basic-arithmetic")["outcome_id"].to_list()
+    )
+    known = {
+        "FIRST_OUTCOME_ID": ids[0],
+        "SECOND_OUTCOME_ID": ids[1],
+        "<session_id>": store.session_ids()[0],
+    }
     for word, meant in known.items():
         line = line.replace(word, meant)
-    program = {".venv/bin/isocost": [sys.executable, "-m", "isocost"], ".venv/bin/python": [sys.executable]}
+    program = {
+        ".venv/bin/isocost": [sys.executable, "-m", "isocost"],
+        ".venv/bin/python": [sys.executable],
+    }
     words = shlex.split(line)
     run([*program[words[0]], *words[1:]], copy, block)
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
-def test_the_yaml_is_what_it_says(tmp_path: Path, block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_yaml_is_what_it_says(
+    tmp_path: Path, block: Block, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A whole sweep is planned, cards are read; a part of a file is YAML."""
     monkeypatch.setenv("ISOCOST_CACHE", str(tmp_path / "cache"))
     told = yaml.safe_load(block.text)
@@ -168,5 +209,10 @@ def test_the_yaml_is_what_it_says(tmp_path: Path, block: Block, monkeypatch: pyt
 
 
 def test_no_block_calls_a_command_that_is_on_no_path() -> None:
-    bare = [f"{b}: {line}" for b in blocks("", "sh", "bash") for line in b.text.splitlines() if re.match(r"(isocost|python3?) ", line)]
+    bare = [
+        f"{b}: {line}"
+        for b in blocks("", "sh", "bash")
+        for line in b.text.splitlines()
+        if re.match(r"(isocost|python3?) ", line)
+    ]
     assert bare == [], "write .venv/bin/isocost and .venv/bin/python"

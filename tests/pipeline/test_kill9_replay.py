@@ -1,4 +1,7 @@
-"""kill -9 at fifty random moments of sessions that replay a recorded bank at its pace: nothing is lost, nothing comes twice."""
+"""kill -9 at fifty random moments of sessions that replay a recorded bank at its pace.
+
+Nothing is lost, nothing comes twice.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,12 @@ SAMPLES = 80  # of each of 4 problems under 2 prompts
 @pytest.mark.pipeline
 def test_fifty_kills_lose_nothing_that_was_sealed_and_double_nothing(tmp_path):
     recorded, lake, file = tmp_path / "recorded", tmp_path / "lake", tmp_path / "session.json"
-    sessions.record(sessions.session(session_id="recorded-0123456789", samples=SAMPLES), recorded, seconds=0.05)
-    session = sessions.session(samples=SAMPLES, options={"bank": str(recorded)}, part_rows=4, max_num_seqs=4)
+    sessions.record(
+        sessions.session(session_id="recorded-0123456789", samples=SAMPLES), recorded, seconds=0.05
+    )
+    session = sessions.session(
+        samples=SAMPLES, options={"bank": str(recorded)}, part_rows=4, max_num_seqs=4
+    )
     file.write_text(session.model_dump_json())
     dice, sealed, killed = random.Random(7), set(), 0
     payloads = Payloads(file, lake, tmp_path / "stderr")
@@ -43,7 +50,10 @@ def test_fifty_kills_lose_nothing_that_was_sealed_and_double_nothing(tmp_path):
     payloads.close()
     rows = read_raw(lake, "raw_generations")
     wanted = 2 * 4 * SAMPLES
-    assert rows.height == wanted and rows.select("point_id", "problem_id", "sample_index").n_unique() == wanted
+    assert (
+        rows.height == wanted
+        and rows.select("point_id", "problem_id", "sample_index").n_unique() == wanted
+    )
     assert rows["sample_index"].max() == SAMPLES - 1
     report = verify_bank(lake)
     assert report.faults == () and report.samples == wanted

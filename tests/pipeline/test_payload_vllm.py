@@ -1,4 +1,7 @@
-"""The payload with a real vLLM engine on a small random Llama: what it banks, and kill -9 in the middle of generation."""
+"""The payload with a real vLLM engine on a small random Llama.
+
+What it banks, and kill -9 in the middle of generation.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +36,35 @@ def model(tmp_path_factory) -> Path:
 
 
 def payload(session: Path, lake: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "isocost.generate", "--session", str(session), "--lake", str(lake), *more]
+    command = [
+        sys.executable,
+        "-m",
+        "isocost.generate",
+        "--session",
+        str(session),
+        "--lake",
+        str(lake),
+        *more,
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def measured_samples(lake: Path) -> int:
     """Sealed samples outside warm-up: a run's first part may hold nothing but warm-up."""
     parts = sorted(lake.glob("raw/generations/*/part-*.parquet"))
-    return sum(int((~pl.read_parquet(part, columns=["is_warmup"], hive_partitioning=False)["is_warmup"]).sum()) for part in parts)
+    return sum(
+        int(
+            (
+                ~pl.read_parquet(part, columns=["is_warmup"], hive_partitioning=False)["is_warmup"]
+            ).sum()
+        )
+        for part in parts
+    )
 
 
-def wait_for_samples(lake: Path, count: int, process: subprocess.Popen[str], seconds: float = 240) -> None:
+def wait_for_samples(
+    lake: Path, count: int, process: subprocess.Popen[str], seconds: float = 240
+) -> None:
     give_up = time.monotonic() + seconds
     while measured_samples(lake) < count:
         assert process.poll() is None, process.stdout.read() if process.stdout else ""
@@ -54,7 +75,15 @@ def wait_for_samples(lake: Path, count: int, process: subprocess.Popen[str], sec
 def test_killed_in_the_middle_and_started_again_every_sample_is_there_exactly_once(tmp_path, model):
     lake, file = tmp_path / "lake", tmp_path / "session.json"
     session = sessions.session(
-        "vllm", path=str(model), problems=4, samples=32, max_tokens=24, warmup_requests=2, part_rows=4, logprobs_k=5, max_num_seqs=8
+        "vllm",
+        path=str(model),
+        problems=4,
+        samples=32,
+        max_tokens=24,
+        warmup_requests=2,
+        part_rows=4,
+        logprobs_k=5,
+        max_num_seqs=8,
     )
     file.write_text(session.model_dump_json())
     for kill in (1, 2, 3):
@@ -77,34 +106,75 @@ def test_killed_in_the_middle_and_started_again_every_sample_is_there_exactly_on
     kept = before.join(rows, on=["call_id", "attempt"], how="semi")
     assert kept.height == before.height, "a sealed sample was lost or made anew"
     measured = rows.filter(~pl.col("is_warmup"))
-    assert measured.height == 256 == measured.select("point_id", "problem_id", "sample_index").n_unique()
+    assert (
+        measured.height
+        == 256
+        == measured.select("point_id", "problem_id", "sample_index").n_unique()
+    )
     report = verify_bank(lake)
     assert report.faults == () and report.samples == 256
     assert faults(rows, "raw_generations") == []
     check_columns(measured)
     check_manifests(lake)
     steps = read_raw(lake, "raw_steps")
-    assert faults(steps, "raw_steps") == [] and steps.filter("is_warmup").height > 0 and steps.filter("is_drain").height > 0
-    # A later attempt must draw other numbers: with one seed it would repeat the samples of the first.
-    hashes = measured.group_by("problem_id", "prompt_hash").agg(pl.col("completion_hash").n_unique().alias("different"), pl.len())
+    assert (
+        faults(steps, "raw_steps") == []
+        and steps.filter("is_warmup").height > 0
+        and steps.filter("is_drain").height > 0
+    )
+    # A later attempt must draw other numbers: with one seed it would repeat the samples of the
+    # first.
+    hashes = measured.group_by("problem_id", "prompt_hash").agg(
+        pl.col("completion_hash").n_unique().alias("different"), pl.len()
+    )
     assert hashes.filter(pl.col("different") < pl.col("len")).height == 0
 
     third = payload(file, lake)
     output, _ = third.communicate(timeout=120)
-    assert third.returncode == 0 and "nothing to generate" in output and read_raw(lake, "raw_generations").height == rows.height
+    assert (
+        third.returncode == 0
+        and "nothing to generate" in output
+        and read_raw(lake, "raw_generations").height == rows.height
+    )
 
 
 def check_columns(rows: pl.DataFrame) -> None:
-    complete = ("output_text", "output_token_ids", "logprob_sum", "entropy_low_sum", "entropy_high_sum", "self_certainty_low_sum")
-    complete += ("confidence_sum", "confidence_lowest_group", "prompt_tokens", "output_tokens", "arrival_unix_s", "queued_s", "scheduled_s")
-    complete += ("first_token_s", "last_token_s", "num_preemptions", "completion_hash", "cached_tokens", "token_logprobs")
+    complete = (
+        "output_text",
+        "output_token_ids",
+        "logprob_sum",
+        "entropy_low_sum",
+        "entropy_high_sum",
+        "self_certainty_low_sum",
+    )
+    complete += (
+        "confidence_sum",
+        "confidence_lowest_group",
+        "prompt_tokens",
+        "output_tokens",
+        "arrival_unix_s",
+        "queued_s",
+        "scheduled_s",
+    )
+    complete += (
+        "first_token_s",
+        "last_token_s",
+        "num_preemptions",
+        "completion_hash",
+        "cached_tokens",
+        "token_logprobs",
+    )
     assert rows.select(pl.col(complete).is_null().any()).row(0) == (False,) * len(complete)
     right = rows.select(
         (pl.col("output_token_ids").list.len() == pl.col("output_tokens")).all().alias("tokens"),
         (pl.col("token_logprobs").list.len() == pl.col("output_tokens")).all().alias("logprobs"),
-        ((pl.col("token_logprobs").list.sum() - pl.col("logprob_sum")).abs() < 1e-3).all().alias("sum"),
+        ((pl.col("token_logprobs").list.sum() - pl.col("logprob_sum")).abs() < 1e-3)
+        .all()
+        .alias("sum"),
         (pl.col("entropy_low_sum") <= pl.col("entropy_high_sum")).all().alias("bounds"),
-        (pl.col("entropy_high_sum") <= pl.col("output_tokens") * pl.lit(512.0).log() + 1e-6).all().alias("at most ln V"),
+        (pl.col("entropy_high_sum") <= pl.col("output_tokens") * pl.lit(512.0).log() + 1e-6)
+        .all()
+        .alias("at most ln V"),
         pl.all_horizontal(
             pl.col("queued_s") <= pl.col("scheduled_s"),
             pl.col("scheduled_s") < pl.col("first_token_s"),
@@ -112,19 +182,33 @@ def check_columns(rows: pl.DataFrame) -> None:
         )
         .all()
         .alias("times"),
-        ((pl.col("finish_reason") == "length") == (pl.col("output_tokens") == 24)).all().alias("length"),
+        ((pl.col("finish_reason") == "length") == (pl.col("output_tokens") == 24))
+        .all()
+        .alias("length"),
     ).row(0, named=True)
     assert all(right.values()), right
 
 
 def check_manifests(lake: Path) -> None:
     manifests = read_manifests(lake)
-    assert [m.status for m in manifests] == ["died", "died", "died", "finished"] and [m.attempt for m in manifests] == [1, 2, 3, 4]
+    assert [m.status for m in manifests] == ["died", "died", "died", "finished"] and [
+        m.attempt for m in manifests
+    ] == [1, 2, 3, 4]
     info = manifests[-1].info
-    assert info["engine"]["resolved"]["cache"]["block_size"] == 128 and info["engine"]["resolved"]["model"]["dtype"] == "torch.float32"
-    assert info["engine"]["vocabulary"] == 512 and info["versions"]["torch"] and info["warmup"]["samples"] == 2
+    assert (
+        info["engine"]["resolved"]["cache"]["block_size"] == 128
+        and info["engine"]["resolved"]["model"]["dtype"] == "torch.float32"
+    )
+    assert (
+        info["engine"]["vocabulary"] == 512
+        and info["versions"]["torch"]
+        and info["warmup"]["samples"] == 2
+    )
     assert info["clock_end"]["monotonic_s"] > info["clock_start"]["monotonic_s"]
-    assert len({m.info["engine_seed"] for m in manifests}) == 4 and manifests[0].info["engine_seed"] == 0
+    assert (
+        len({m.info["engine_seed"] for m in manifests}) == 4
+        and manifests[0].info["engine_seed"] == 0
+    )
     assert info["longest_prompt_tokens"] > 0 and info["telemetry"]["unknown_reason"]
 
 

@@ -1,4 +1,7 @@
-"""The published report in a real browser: opened from disk, offline, every choice draws, nothing runs out of a telephone's screen."""
+"""The published report in a real browser.
+
+Opened from disk, offline, every choice draws, nothing runs out of a telephone's screen.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,20 @@ BEYOND = """[...document.querySelectorAll("td")].filter((cell) => cell.offsetPar
 def test_the_page_draws_every_choice_offline(built: tuple[Place, str]) -> None:
     if CHROMIUM is None:
         pytest.skip("no Chromium: install Debian's package `chromium`")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: extra `dev`")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: extra `dev`"
+    )
     place, _ = built
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
         problems, requests = [], []
-        page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on(
+            "console",
+            lambda message: (
+                problems.append(message.text) if message.type in {"error", "warning"} else None
+            ),
+        )
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.goto(place.store.report.as_uri())
@@ -38,9 +48,12 @@ def test_the_page_draws_every_choice_offline(built: tuple[Place, str]) -> None:
         for option in page.locator("#strategy option").all():
             page.select_option("#strategy", option.get_attribute("value"))
             assert page.locator("[data-strategy]:visible").count() == 1
-        # What a screen reader meets: menus with a name, a figure's label instead of hundreds of nameless marks.
+        # What a screen reader meets: menus with a name, a figure's label instead of hundreds of
+        # nameless marks.
         assert (
-            page.locator("summary[aria-label='Save this figure']").count() == page.locator(".chart svg.marks[aria-hidden=true]").count() > 0
+            page.locator("summary[aria-label='Save this figure']").count()
+            == page.locator(".chart svg.marks[aria-hidden=true]").count()
+            > 0
         )
         assert page.locator("figure:not([aria-label])").count() == 0
         for width in (400, 360):

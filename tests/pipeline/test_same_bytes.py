@@ -1,4 +1,7 @@
-"""The same bank gives the same bytes: in other processes with other hash seeds and numbers of threads, and whatever stood there before."""
+"""The same bank gives the same bytes.
+
+In other processes with other hash seeds and numbers of threads, and whatever stood there before.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,17 @@ import little_lab
 
 from benchmarks.refresh import Layout
 from benchmarks.refresh import bank as bank_session
-from isocost import refresh
+from isocost.build import refresh
 from isocost.cli import main
 from isocost.store import Store
 
-KNOWN = {"model": "borrowed", "task": "adding", "task_version": "1", "prompt": "direct", "sampling": "{}"}
+KNOWN = {
+    "model": "borrowed",
+    "task": "adding",
+    "task_version": "1",
+    "prompt": "direct",
+    "sampling": "{}",
+}
 
 
 def bank(root: Path) -> Store:
@@ -30,15 +39,26 @@ def bank(root: Path) -> Store:
         if name.startswith("core_"):
             store.write(frame, name, little_lab.SESSION)
     source = root.parent / "counts.jsonl"
-    source.write_text("".join(json.dumps({"id": f"p{i}", "c": i % 5, "n": 4}) + "\n" for i in range(12)), encoding="utf-8")
+    source.write_text(
+        "".join(json.dumps({"id": f"p{i}", "c": i % 5, "n": 4}) + "\n" for i in range(12)),
+        encoding="utf-8",
+    )
     refresh.bring_in(store, "import-counts", format="counts", path=source, provenance=KNOWN)
     return store
 
 
 def digests(root: Path) -> dict[str, str]:
-    files = [path for folder in ("core", "out", "exports") for path in (root / folder).rglob("*") if path.is_file()]
+    files = [
+        path
+        for folder in ("core", "out", "exports")
+        for path in (root / folder).rglob("*")
+        if path.is_file()
+    ]
     derived = [path for path in files if "_made" not in path.parts]
-    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in derived}
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in derived
+    }
 
 
 def command(root: Path) -> list[str]:
@@ -46,8 +66,15 @@ def command(root: Path) -> list[str]:
 
 
 def refreshed(repo: Path, root: Path, seed: int = 1, threads: int = 1) -> dict[str, str]:
-    environment = {**os.environ, "PYTHONHASHSEED": str(seed), "POLARS_MAX_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command(root), cwd=repo, env=environment, capture_output=True, text=True, timeout=600)
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": str(seed),
+        "POLARS_MAX_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+    }
+    done = subprocess.run(
+        command(root), cwd=repo, env=environment, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return digests(root)
 
@@ -69,18 +96,28 @@ def test_the_same_bank_gives_the_same_bytes(repo: Path, tmp_path: Path) -> None:
     first = bank(tmp_path / "a").root
     second = shutil.copytree(first, tmp_path / "b")
     once = refreshed(repo, first, seed=1, threads=1)
-    assert {name.split("/")[1] for name in once if name.startswith("out/")} == {t for tables in refresh.STEPS.values() for t in tables}
+    assert {name.split("/")[1] for name in once if name.startswith("out/")} == {
+        t for tables in refresh.STEPS.values() for t in tables
+    }
     assert unlike(once, refreshed(repo, second, seed=2, threads=2)) == []
 
 
 def counts(store: Store, correct: int) -> None:
     source = store.root.parent / "counts.jsonl"
-    source.write_text("".join(json.dumps({"id": f"p{i}", "c": (correct + i) % 5, "n": 4}) + "\n" for i in range(6)), encoding="utf-8")
+    source.write_text(
+        "".join(
+            json.dumps({"id": f"p{i}", "c": (correct + i) % 5, "n": 4}) + "\n" for i in range(6)
+        ),
+        encoding="utf-8",
+    )
     refresh.bring_in(store, "import-counts", format="counts", path=source, provenance=KNOWN)
 
 
 def test_a_refresh_of_what_changed_is_a_full_rebuild(repo: Path, tmp_path: Path) -> None:
-    """One session is new, one has more samples, one is gone, an import is superseded; the first attempt is killed."""
+    """One session is new, one has more samples, one is gone, an import is superseded.
+
+    The first attempt is killed.
+    """
     store, sources = Store(tmp_path / "a"), tmp_path / "problems"
     sources.mkdir()
     layout, longer = Layout("tasks", 2, 2, False, 5, 2), Layout("tasks", 2, 2, False, 5, 3)

@@ -1,4 +1,7 @@
-"""The UI as a person sees it: the asset graph in headless Chromium, and a run launched from a page."""
+"""The UI as a person sees it.
+
+The asset graph in headless Chromium, and a run launched from a page.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,24 @@ def free_port() -> int:
 def ui(built: tuple[Place, str], repo: Path) -> Iterator[str]:
     """The address of a served UI over the shared build."""
     place, _ = built
-    pytest.importorskip("dagster_webserver", reason="dagster-webserver is not installed: extra `ui`")
+    pytest.importorskip(
+        "dagster_webserver", reason="dagster-webserver is not installed: extra `ui`"
+    )
     port = free_port()
     log = (place.folder / "ui.log").open("w")
     process = subprocess.Popen(
-        [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "dagster",
+            "dev",
+            "-w",
+            "workspace.yaml",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+        ],
         cwd=repo,
         env=place.environment,
         stdout=log,
@@ -65,7 +81,9 @@ def ui(built: tuple[Place, str], repo: Path) -> Iterator[str]:
 def page(ui: str):
     if CHROMIUM is None:
         pytest.skip("no Chromium: install Debian's package `chromium`")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: extra `dev`")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: extra `dev`"
+    )
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         context = browser.new_context(viewport={"width": 1600, "height": 1000})

@@ -1,4 +1,7 @@
-"""Published files through the command line: file, bank, core, outcomes, and the figures of their logs in the tables that people read."""
+"""Published files through the command line.
+
+File, bank, core, outcomes, and the figures of their logs in the tables that people read.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from isocost import refresh
+from isocost.build import refresh
 from isocost.cli import main
 from isocost.store import Store
 
-UNKNOWN = [word for name in ("task", "prompt", "task_version", "sampling") for word in ("--unknown", name)]
+UNKNOWN = [
+    word for name in ("task", "prompt", "task_version", "sampling") for word in ("--unknown", name)
+]
 
 
 def bring(store: Store, *arguments: str | Path) -> None:
@@ -22,17 +27,25 @@ def outcomes(store: Store) -> pl.DataFrame:
     return refresh.derive_strategies(store)["out_strategy_outcomes"].filter(budget=1)
 
 
-def test_every_log_of_the_inspect_folder_keeps_its_accuracy(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_log_of_the_inspect_folder_keeps_its_accuracy(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = Store(tmp_path / "data")
     bring(store, "inspect_ai", shared_data / "logs" / "inspect", *UNKNOWN)
     assert "the source itself says task, task_version, prompt" in capsys.readouterr().out
     samples = store.read("core_samples")
     assert samples.height == 28
-    # One log stands there twice, as .json and as .eval; one has no verdicts; the other four keep all their samples.
-    reasons = samples["invalid_reasons"].explode(empty_as_null=False).drop_nulls().value_counts().rows()
+    # One log stands there twice, as .json and as .eval; one has no verdicts; the other four keep
+    # all their samples.
+    reasons = (
+        samples["invalid_reasons"].explode(empty_as_null=False).drop_nulls().value_counts().rows()
+    )
     assert dict(reasons) == {"not_judged": 10, "duplicate_in_source": 1}
     found = outcomes(store).filter(pl.col("accuracy").is_not_null(), strategy="pass_at_k")
-    told = {(row["task"], row["model_variant"], row["n_samples"]): row["accuracy"] for row in found.iter_rows(named=True)}
+    told = {
+        (row["task"], row["model_variant"], row["n_samples"]): row["accuracy"]
+        for row in found.iter_rows(named=True)
+    }
     assert told == pytest.approx(
         {
             ("popularity", "openai/gpt-4o-mini", 10): 0.8,
@@ -43,11 +56,21 @@ def test_every_log_of_the_inspect_folder_keeps_its_accuracy(shared_data: Path, t
     )
 
 
-def test_known_sampling_pools_the_logs_of_one_configuration(shared_data: Path, tmp_path: Path) -> None:
+def test_known_sampling_pools_the_logs_of_one_configuration(
+    shared_data: Path, tmp_path: Path
+) -> None:
     store = Store(tmp_path / "data")
-    bring(store, "inspect_ai", shared_data / "logs" / "inspect", "--sampling", '{"temperature": 1.0}')
-    samples = store.read("core_samples").filter(pl.col("is_valid"), task="popularity", model_variant="openai/gpt-4o-mini")
-    assert samples["point_id"].n_unique() == 1 and samples.height == 13 and samples["correct"].sum() == 10
+    bring(
+        store, "inspect_ai", shared_data / "logs" / "inspect", "--sampling", '{"temperature": 1.0}'
+    )
+    samples = store.read("core_samples").filter(
+        pl.col("is_valid"), task="popularity", model_variant="openai/gpt-4o-mini"
+    )
+    assert (
+        samples["point_id"].n_unique() == 1
+        and samples.height == 13
+        and samples["correct"].sum() == 10
+    )
     # A log of the folder once more, on its own: nothing new.
     (log,) = (shared_data / "logs" / "inspect").glob("*28-13*_popularity.json")
     bring(store, "inspect_ai", log, "--sampling", '{"temperature": 1.0}')
@@ -57,7 +80,17 @@ def test_known_sampling_pools_the_logs_of_one_configuration(shared_data: Path, t
 def test_gsm8k_labels_have_the_accuracy_of_one_sample(shared_data: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "data")
     path = shared_data / "gsm8k" / "example_model_solutions.jsonl"
-    bring(store, "gsm8k_solutions", path, "--task-version", "main", "--unknown", "prompt", "--unknown", "sampling")
+    bring(
+        store,
+        "gsm8k_solutions",
+        path,
+        "--task-version",
+        "main",
+        "--unknown",
+        "prompt",
+        "--unknown",
+        "sampling",
+    )
     every = outcomes(store)
     found = every.filter(strategy="one_sample")
     assert set(found["strategy_kind"]) == {"policy"} and set(found["n_problems"]) == {1319}
@@ -65,8 +98,12 @@ def test_gsm8k_labels_have_the_accuracy_of_one_sample(shared_data: Path, tmp_pat
     assert every.filter(strategy="majority_at_k")["accuracy"].null_count() == 4
 
 
-def test_a_folder_of_guidellm_reports(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_guidellm_reports(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = Store(tmp_path / "data")
     bring(store, "guidellm", shared_data / "logs" / "guidellm", *UNKNOWN)
-    bring(store, "guidellm", shared_data / "logs" / "guidellm" / "guidellm_report_v2.json", *UNKNOWN)
+    bring(
+        store, "guidellm", shared_data / "logs" / "guidellm" / "guidellm_report_v2.json", *UNKNOWN
+    )
     assert capsys.readouterr().out.count("imported: 396 records") == 2

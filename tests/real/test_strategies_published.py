@@ -9,14 +9,18 @@ import polars as pl
 import pytest
 
 from isocost.strategies import pass_at_k
-from isocost.tables.outcomes import Bootstrap, build_outcomes
+from isocost.tables.outcomes.outcomes import Bootstrap, build_outcomes
 
 
 @pytest.fixture(scope="module")
 def deepscaler(shared_data):
     folder = shared_data / "passk_deepscaler32k"
     counts = {
-        name: [json.loads(line) for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()] for name in ("base", "rl")
+        name: [
+            json.loads(line)
+            for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+        for name in ("base", "rl")
     }
     return counts, json.loads((folder / "expected.json").read_text(encoding="utf-8"))
 
@@ -32,7 +36,10 @@ def test_deepscaler_at_all_128_budgets(deepscaler, model):
 
 def test_deepscaler_curves_cross_between_16_and_32(deepscaler):
     counts, expected = deepscaler
-    base, rl = (pass_at_k([r["n"] for r in counts[m]], [r["c"] for r in counts[m]], expected["ks"]) for m in ("base", "rl"))
+    base, rl = (
+        pass_at_k([r["n"] for r in counts[m]], [r["c"] for r in counts[m]], expected["ks"])
+        for m in ("base", "rl")
+    )
     difference = (rl - base).mean(axis=0)
     crossing = 1 + int(np.argmax(difference < 0))
     assert 16 < crossing < 32
@@ -41,7 +48,10 @@ def test_deepscaler_curves_cross_between_16_and_32(deepscaler):
 
 
 def test_deepscaler_through_the_outcome_tables(deepscaler):
-    """The source holds counts only: coverage is replayed, votes are undefined with their reason, nothing is guessed."""
+    """The source holds counts only.
+
+    Coverage is replayed, votes are undefined with their reason, nothing is guessed.
+    """
     counts, expected = deepscaler
     samples = pl.concat(
         pl.DataFrame(
@@ -60,19 +70,25 @@ def test_deepscaler_through_the_outcome_tables(deepscaler):
         for row in rows
     )
     outcomes, problems = build_outcomes(
-        samples, strategies=["pass_at_k", "majority_at_k"], budgets=[1, 8, 128], bootstrap=Bootstrap(draws=200)
+        samples,
+        strategies=["pass_at_k", "majority_at_k"],
+        budgets=[1, 8, 128],
+        bootstrap=Bootstrap(draws=200),
     )
     coverage = outcomes.filter(pl.col("strategy") == "pass_at_k").sort("model_variant", "budget")
     wanted = [expected[f"{m}_pass_at_k"][k - 1] for m in ("base", "rl") for k in (1, 8, 128)]
     assert np.allclose(coverage["accuracy"], wanted, atol=1e-12)
     votes = outcomes.filter(pl.col("strategy") == "majority_at_k")
-    # Also where nothing is correct: a mean over the problems that are always wrong would be a majority of 0.
+    # Also where nothing is correct: a mean over the problems that are always wrong would be a
+    # majority of 0.
     assert votes["accuracy"].is_null().all()
     assert votes["undefined_reasons"].to_list() == [["answers_not_banked:1060"]] * 6
     assert problems.height == outcomes.height * 1060
 
 
-@pytest.mark.parametrize(("side", "one", "five"), [("input", 35.95, 44.9911), ("output", 34.2125, 40.2867)])
+@pytest.mark.parametrize(
+    ("side", "one", "five"), [("input", 35.95, 44.9911), ("output", 34.2125, 40.2867)]
+)
 def test_cruxeval(shared_data, side, one, five):
     path = shared_data / "cruxeval" / f"sample_scored_codellama-7b_temp0.2_{side}.json"
     data = json.loads(path.read_text(encoding="utf-8"))

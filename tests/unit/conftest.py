@@ -1,4 +1,7 @@
-"""Fixtures of the unit tests: a small laboratory of tables that agree with each other, in memory and stored."""
+"""Fixtures of the unit tests.
+
+A small laboratory of tables that agree with each other, in memory and stored.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""A small laboratory: core and out tables that agree with each other, made by plain arithmetic and no code of the project.
+"""A small laboratory: core and out tables that agree with each other, made by plain arithmetic and
+no code of the project.
 
-Columns that do not matter to what is made here are filled by type, so that a new column of a table does not touch this file.
+Columns that do not matter to what is made here are filled by type, so that a new column of a table
+does not touch this file.
 """
 
 from __future__ import annotations
@@ -20,18 +22,38 @@ from isocost.schema.registry import all_tables, table
 SESSION, RUN = "quickstart-0123456789", "run-1"
 BUDGETS = (1, 2, 4, 8)
 TOKENS = {"direct": 12, "think": 60}
-_NOT_COSTED = ("kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes", "device_s", "cost_usd")
-SKILL = {("adding", "direct"): 0.30, ("adding", "think"): 0.62, ("sorting", "direct"): 0.12, ("sorting", "think"): 0.35}
+_NOT_COSTED = (
+    "kinetics_eflops",
+    "kv_traffic_bytes",
+    "weight_traffic_bytes",
+    "device_s",
+    "cost_usd",
+)
+SKILL = {
+    ("adding", "direct"): 0.30,
+    ("adding", "think"): 0.62,
+    ("sorting", "direct"): 0.12,
+    ("sorting", "think"): 0.35,
+}
 
 
 def rows(name: str, given: list[dict[str, Any]]) -> pl.DataFrame:
-    """Rows of a table: what is given, the rest filled with NULL or, where that is forbidden, with a plain value of the type."""
+    """Rows of a table.
+
+    What is given, the rest filled with NULL or, where that is forbidden, with a plain value of the
+    type.
+    """
     definition = table(name)
     known = {column.name for column in definition.columns}
     unknown = {key for row in given for key in row} - known
     assert not unknown, f"{name} has no column {unknown}"
     full = [
-        {c.name: row[c.name] if c.name in row else (_plain(c) if definition.required(c.name) else None) for c in definition.columns}
+        {
+            c.name: row[c.name]
+            if c.name in row
+            else (_plain(c) if definition.required(c.name) else None)
+            for c in definition.columns
+        }
         for row in given
     ]
     from isocost.schema.types import polars_schema
@@ -62,9 +84,13 @@ def build(problems: int = 6, samples: int = 8) -> dict[str, pl.DataFrame]:
     outcomes, shares = _outcomes(bank)
     known = all_tables()
     if "out_strategy_outcomes" in known:
-        frames["out_strategy_outcomes"] = rows("out_strategy_outcomes", _only("out_strategy_outcomes", outcomes))
+        frames["out_strategy_outcomes"] = rows(
+            "out_strategy_outcomes", _only("out_strategy_outcomes", outcomes)
+        )
     if "out_strategy_problems" in known:
-        frames["out_strategy_problems"] = rows("out_strategy_problems", _only("out_strategy_problems", shares))
+        frames["out_strategy_problems"] = rows(
+            "out_strategy_problems", _only("out_strategy_problems", shares)
+        )
     points, frontiers = _frontiers(outcomes)
     frames["out_frontier_points"] = rows("out_frontier_points", points)
     frames["out_frontiers"] = rows("out_frontiers", frontiers)
@@ -73,19 +99,32 @@ def build(problems: int = 6, samples: int = 8) -> dict[str, pl.DataFrame]:
     frames["out_coverage_differences"] = rows("out_coverage_differences", _overtaking(outcomes))
     if "out_scaling_points" in known:
         scaling, fits = _scaling(outcomes)
-        frames["out_scaling_points"] = rows("out_scaling_points", _only("out_scaling_points", scaling))
+        frames["out_scaling_points"] = rows(
+            "out_scaling_points", _only("out_scaling_points", scaling)
+        )
         frames["out_scaling_fits"] = rows("out_scaling_fits", _only("out_scaling_fits", fits))
     return frames
 
 
 def _comparison(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
     """The first two outcomes of a task."""
-    first, second = sorted((o for o in outcomes if o["task"] == "adding"), key=lambda o: o["outcome_id"])[:2]
+    first, second = sorted(
+        (o for o in outcomes if o["task"] == "adding"), key=lambda o: o["outcome_id"]
+    )[:2]
     gap = first["accuracy"] - second["accuracy"]
     near, far = {"low": gap - 0.1, "high": gap + 0.1}, {"low": gap - 0.15, "high": gap + 0.15}
-    names = {"task": "adding", "first_outcome_id": first["outcome_id"], "second_outcome_id": second["outcome_id"]}
+    names = {
+        "task": "adding",
+        "first_outcome_id": first["outcome_id"],
+        "second_outcome_id": second["outcome_id"],
+    }
     ends = {f"accuracy_difference_{end}": value for end, value in near.items()}
-    return names | ends | {f"accuracy_difference_band_{end}": value for end, value in far.items()} | {"accuracy_difference": gap}
+    return (
+        names
+        | ends
+        | {f"accuracy_difference_band_{end}": value for end, value in far.items()}
+        | {"accuracy_difference": gap}
+    )
 
 
 def _coverage(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -106,7 +145,9 @@ def _coverage(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _overtaking(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    known = {(row["task"], row["point_id"], row["k"]): row["pass_at_k"] for row in _coverage(outcomes)}
+    known = {
+        (row["task"], row["point_id"], row["k"]): row["pass_at_k"] for row in _coverage(outcomes)
+    }
     return [
         {
             "task": task,
@@ -132,7 +173,9 @@ def point_id(task: str, prompt: str) -> str:
     return f"pt-{task}-{prompt}"
 
 
-def _samples(dice: random.Random, task: str, prompt: str, problems: int, samples: int) -> list[dict[str, Any]]:
+def _samples(
+    dice: random.Random, task: str, prompt: str, problems: int, samples: int
+) -> list[dict[str, Any]]:
     made = []
     for problem, index in itertools.product(range(problems), range(samples)):
         skill = min(0.98, max(0.02, SKILL[task, prompt] + 0.5 * (problem / (problems - 1) - 0.5)))
@@ -253,9 +296,14 @@ def _summary(task: str, prompt: str, bank: list[dict[str, Any]]) -> dict[str, An
 
 
 def _outcomes(bank: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Two strategies: any of k right, and a vote that is right where most samples of the problem are (roughly)."""
+    """Two strategies.
+
+    Any of k right, and a vote that is right where most samples of the problem are (roughly).
+    """
     outcomes, shares = [], []
-    for (task, prompt), strategy, k in itertools.product(SKILL, ("pass_at_k", "majority_at_k"), BUDGETS):
+    for (task, prompt), strategy, k in itertools.product(
+        SKILL, ("pass_at_k", "majority_at_k"), BUDGETS
+    ):
         if strategy == "majority_at_k" and k == 2:
             continue
         mine = _of(bank, task, prompt)
@@ -266,7 +314,11 @@ def _outcomes(bank: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[di
         for problem, verdicts in by_problem.items():
             n, c = len(verdicts), sum(verdicts)
             any_right = 1 - math.comb(n - c, k) / math.comb(n, k)
-            values[problem] = any_right if strategy == "pass_at_k" else c / n + (0.08 * math.log2(k) if c / n > 0.5 else 0) * (1 - c / n)
+            values[problem] = (
+                any_right
+                if strategy == "pass_at_k"
+                else c / n + (0.08 * math.log2(k) if c / n > 0.5 else 0) * (1 - c / n)
+            )
         mean = sum(values.values()) / len(values)
         tokens = k * sum(row["output_tokens"] for row in mine) / len(mine)
         spread = 1.96 * math.sqrt(sum((v - mean) ** 2 for v in values.values()) / len(values) ** 2)
@@ -299,17 +351,39 @@ def _outcomes(bank: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[di
 
 def _frontiers(outcomes: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     points, frontiers = [], []
-    tasks, axes = sorted({row["task"] for row in outcomes}), ("output_tokens_per_problem", "flops_per_problem")
+    tasks, axes = (
+        sorted({row["task"] for row in outcomes}),
+        ("output_tokens_per_problem", "flops_per_problem"),
+    )
     for task, axis, kind in itertools.product(tasks, axes, ("policy", "oracle")):
-        mine = [row for row in outcomes if row["task"] == task and (kind == "oracle" or row["strategy_kind"] == "policy")]
-        on = [row["outcome_id"] for row in mine if not any(_dominates(other, row, axis) for other in mine)]
+        mine = [
+            row
+            for row in outcomes
+            if row["task"] == task and (kind == "oracle" or row["strategy_kind"] == "policy")
+        ]
+        on = [
+            row["outcome_id"]
+            for row in mine
+            if not any(_dominates(other, row, axis) for other in mine)
+        ]
         knee = on[len(on) // 2]
         for place, row in enumerate(mine):
             shared = {
                 key: row[key]
-                for key in ("task", "outcome_id", "model_variant", "prompt", "point_id", "strategy", "strategy_kind", "budget")
+                for key in (
+                    "task",
+                    "outcome_id",
+                    "model_variant",
+                    "prompt",
+                    "point_id",
+                    "strategy",
+                    "strategy_kind",
+                    "budget",
+                )
             }
-            shared |= {key: row[key] for key in ("accuracy", "accuracy_low", "accuracy_high", "n_problems")}
+            shared |= {
+                key: row[key] for key in ("accuracy", "accuracy_low", "accuracy_high", "n_problems")
+            }
             probability = 0.9 - 0.02 * place if row["outcome_id"] in on else 0.1
             points.append(
                 shared
@@ -355,16 +429,32 @@ def _dominates(other: dict[str, Any], row: dict[str, Any], axis: str) -> bool:
 def _scaling(outcomes: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     axis, family = "output_tokens_per_problem", "saturating_power_law"
     points, fits = [], []
-    for key, group in itertools.groupby(outcomes, key=lambda row: (row["task"], row["prompt"], row["strategy"])):
+    for key, group in itertools.groupby(
+        outcomes, key=lambda row: (row["task"], row["prompt"], row["strategy"])
+    ):
         mine = list(group)
-        shared = {name: mine[0][name] for name in ("task", "model_variant", "prompt", "point_id", "strategy")}
-        shared |= {"curve_id": "curve-" + "-".join(key), "cost_axis": axis, "cost_unit": "tokens/problem"}
-        for kind, place, row in [("measured", i, row) for i, row in enumerate(mine)] + [("fitted", i, row) for i, row in enumerate(mine)]:
+        shared = {
+            name: mine[0][name]
+            for name in ("task", "model_variant", "prompt", "point_id", "strategy")
+        }
+        shared |= {
+            "curve_id": "curve-" + "-".join(key),
+            "cost_axis": axis,
+            "cost_unit": "tokens/problem",
+        }
+        for kind, place, row in [("measured", i, row) for i, row in enumerate(mine)] + [
+            ("fitted", i, row) for i, row in enumerate(mine)
+        ]:
             measured = {"budget": row["budget"], "outcome_id": row["outcome_id"]}
             spread = {name: row[name] for name in ("accuracy", "accuracy_low", "accuracy_high")}
             points.append(
                 shared
-                | {"point_kind": kind, "point_index": place, "cost": row[axis], "is_extrapolated": False}
+                | {
+                    "point_kind": kind,
+                    "point_index": place,
+                    "cost": row[axis],
+                    "is_extrapolated": False,
+                }
                 | spread
                 | (measured if kind == "measured" else {"family": family})
             )

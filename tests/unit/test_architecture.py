@@ -1,4 +1,7 @@
-"""Imports run one way: pipelines -> assets -> isocost, and inside isocost no two rooms import each other."""
+"""Imports run one way.
+
+Pipelines -> assets -> isocost, and inside isocost no two rooms import each other.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,33 @@ import pytest
 
 pytestmark = pytest.mark.slow  # every file of the package is parsed
 
-GROUND = {"capabilities", "credentials", "memory", "schema", "errors", "plain_files", "hashing", "seals", "store", "sql", "__init__"}
-TOP = {
-    "doctor",
-    "estimate",
-    "settings",
-    "generate",
-    "payload",
-    "preflight",
-    "publish",
-    "tables",
-    "refresh",
-    "intake",
-    "curate",
-    "parts",
-    "ledger",
-    "losses",
-    "pieces",
-    "proof",
-    "sources",
-    "cli",
-    "__main__",
+GROUND = {
+    "__init__",
+    "capabilities",
+    "credentials",
+    "errors",
+    "hashing",
+    "memory",
+    "plain_files",
+    "progress",
+    "registry",
+    "schema",
+    "seals",
+    "sql",
+    "store",
 }
+FLOORS = (
+    {"sweep", "tasks", "telemetry", "bank", "strategies", "costs", "frontier", "curves", "items"}
+    | {"gates"},
+    {"engines"},
+    {"importers", "payload"},
+    {"tables", "intake"},
+    {"publish"},
+    {"build", "generate", "doctor"},
+    {"cli"},
+    {"__main__"},
+)
+"""From the ground up: a room imports the ground and rooms of lower floors, never its own floor."""
 HEAVY = {"torch", "vllm", "great_expectations", "transformers", "zeus"}
 ORCHESTRATION = {"dagster"}
 
@@ -63,14 +71,28 @@ def room_of(repo: Path, path: Path) -> str:
     return parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize(("package", "forbidden"), [("isocost", {"assets", "pipelines"}), ("assets", {"pipelines"})])
-def test_lower_floors_do_not_import_upper_ones(repo: Path, package: str, forbidden: set[str]) -> None:
-    wrong = [(p.name, n) for p in modules(repo, package) for n in imported(p) if n.split(".")[0] in forbidden]
+@pytest.mark.parametrize(
+    ("package", "forbidden"), [("isocost", {"assets", "pipelines"}), ("assets", {"pipelines"})]
+)
+def test_lower_floors_do_not_import_upper_ones(
+    repo: Path, package: str, forbidden: set[str]
+) -> None:
+    wrong = [
+        (p.name, n)
+        for p in modules(repo, package)
+        for n in imported(p)
+        if n.split(".")[0] in forbidden
+    ]
     assert wrong == []
 
 
 def test_isocost_knows_no_orchestrator(repo: Path) -> None:
-    wrong = [(str(p), n) for p in modules(repo, "isocost") for n in imported(p) if n.split(".")[0] in ORCHESTRATION]
+    wrong = [
+        (str(p), n)
+        for p in modules(repo, "isocost")
+        for n in imported(p)
+        if n.split(".")[0] in ORCHESTRATION
+    ]
     assert wrong == []
 
 
@@ -86,19 +108,25 @@ def test_heavy_libraries_are_not_imported_at_module_level(repo: Path) -> None:
     assert wrong == []
 
 
-def test_rooms_do_not_import_each_other(repo: Path) -> None:
+def floor_of(room: str) -> int:
+    if room in GROUND:
+        return 0
+    return next(floor for floor, rooms in enumerate(FLOORS, start=1) if room in rooms)
+
+
+def test_arrows_between_rooms_point_down(repo: Path) -> None:
     wrong = []
     for path in modules(repo, "isocost"):
         room = room_of(repo, path)
-        if room in TOP:
-            continue
         for name in imported(path):
             parts = name.split(".")
-            if parts[0] != "isocost" or len(parts) < 2:
+            if parts[0] != "isocost" or len(parts) < 2 or not parts[1].islower():
                 continue
             other = parts[1]
-            allowed = GROUND | {room} if room not in GROUND else GROUND
-            if other not in allowed:
+            home = repo / "isocost" / other
+            is_room = home.is_dir() or home.with_suffix(".py").exists()
+            both_ground = room in GROUND and other in GROUND
+            if is_room and other != room and not both_ground and floor_of(other) >= floor_of(room):
                 wrong.append((str(path.relative_to(repo)), name))
     assert wrong == []
 

@@ -1,4 +1,7 @@
-"""Keys and passwords: refused in a sweep by file, line and key, never shown, and struck out of what is told."""
+"""Keys and passwords.
+
+Refused in a sweep by file, line and key, never shown, and struck out of what is told.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +43,21 @@ def test_a_sweep_that_holds_a_credential_is_refused_and_it_is_not_shown(options)
     with pytest.raises(IsocostError) as refused:
         sweep_from_text(SWEEP.format(options=options), "s.yaml")
     if not options.endswith("[}"):
-        assert "s.yaml line 3: engine.options" in str(refused.value) and "environment variable" in str(refused.value)
+        assert "s.yaml line 3: engine.options" in str(
+            refused.value
+        ) and "environment variable" in str(refused.value)
     assert "HIDDEN12" not in str(refused.value)
 
 
 def test_what_only_sounds_like_one_is_taken():
     options = '{base_url: "http://h/v1", api_key_variable: KEY, extra_body: {max_tokens: 5, stop_token_ids: [1], top_key: a}}'
-    assert sweep_from_text(SWEEP.format(options=options)).engine.options["api_key_variable"] == "KEY"
-    assert [url_credential(u) for u in ("http://h/v1", "s3://bucket/a", "http://h/?api-version=1", "no url: a@b?key=1")] == [None] * 4
+    assert (
+        sweep_from_text(SWEEP.format(options=options)).engine.options["api_key_variable"] == "KEY"
+    )
+    assert [
+        url_credential(u)
+        for u in ("http://h/v1", "s3://bucket/a", "http://h/?api-version=1", "no url: a@b?key=1")
+    ] == [None] * 4
 
 
 def test_neither_depth_nor_aliases_cost_more_than_the_text():
@@ -57,7 +67,10 @@ def test_neither_depth_nor_aliases_cost_more_than_the_text():
     bomb: list = ["http://u:p@h"]
     for _ in range(60):
         bomb = [bomb, bomb]
-    assert list(refuse_credentials({"a": deep}, remedy="")) == [] and len(list(refuse_credentials(bomb, remedy=""))) == 1
+    assert (
+        list(refuse_credentials({"a": deep}, remedy="")) == []
+        and len(list(refuse_credentials(bomb, remedy=""))) == 1
+    )
 
 
 @given(SECRETS, st.text(max_size=30), st.text(max_size=30))
@@ -69,7 +82,11 @@ def test_a_key_is_struck_out_in_every_form_in_which_it_is_echoed(secret, before,
 @given(SECRETS)
 def test_a_credential_is_struck_out_by_its_place_whatever_it_is(secret):
     secret = secret.replace("/", "_")
-    texts = [f"GET https://me:{secret}@h/v1 failed", f"at https://h/v1?api_key={secret}&x=1", f"bad Authorization: Bearer {secret}."]
+    texts = [
+        f"GET https://me:{secret}@h/v1 failed",
+        f"at https://h/v1?api_key={secret}&x=1",
+        f"bad Authorization: Bearer {secret}.",
+    ]
     assert not any(secret in redacted(text) for text in texts)
 
 

@@ -1,4 +1,7 @@
-"""The pages lead somewhere: every relative link resolves, every command that they tell people to type exists."""
+"""The pages lead somewhere.
+
+Every relative link resolves, every command that they tell people to type exists.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from isocost import cli
-from isocost.bank.importers import registered
-from isocost.settings import NAME as SETTINGS
+from isocost.importers import registered
+from isocost.intake.settings import NAME as SETTINGS
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
@@ -30,7 +33,11 @@ def prose(page: Path) -> str:
 
 def typed(page: Path) -> list[str]:
     """Lines of fenced blocks, without the comment at a line's end."""
-    lines = [line for block in _FENCE.findall(page.read_text(encoding="utf-8")) for line in block.splitlines()]
+    lines = [
+        line
+        for block in _FENCE.findall(page.read_text(encoding="utf-8"))
+        for line in block.splitlines()
+    ]
     return [line.split("  #")[0].strip() for line in lines]
 
 
@@ -53,7 +60,11 @@ def test_every_relative_link_resolves(page: Path) -> None:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
-        if not target.exists() or not target.is_relative_to(REPO) or (anchor and anchor not in anchors(target)):
+        if (
+            not target.exists()
+            or not target.is_relative_to(REPO)
+            or (anchor and anchor not in anchors(target))
+        ):
             lost.append(link)
     assert lost == []
 
@@ -65,11 +76,15 @@ def test_every_make_target_exists(page: Path) -> None:
     variables = set(re.findall(r"^([A-Z]+) \?=", makefile, re.MULTILINE))
     lost = []
     for line in code(page):
-        words = line.split("   ")[0].split()  # the README's list explains each command behind three blanks
+        words = line.split("   ")[
+            0
+        ].split()  # the README's list explains each command behind three blanks
         if words[:1] != ["make"]:
             continue
         given = [word.split("=")[0] for word in words[1:] if "=" in word]
-        lost += [word for word in words[1:] if "=" not in word and word not in targets] + [name for name in given if name not in variables]
+        lost += [word for word in words[1:] if "=" not in word and word not in targets] + [
+            name for name in given if name not in variables
+        ]
     assert lost == []
 
 
@@ -96,9 +111,16 @@ READ_BY_USERS = [REPO / "README.md", *sorted((REPO / "docs" / "guides").glob("*.
 
 @pytest.mark.parametrize("page", READ_BY_USERS, ids=name_of)
 def test_no_command_is_told_that_is_on_no_path(page: Path) -> None:
-    """`make demo` puts nothing on the PATH: what people type begins with the environment's folder."""
+    """`make demo` puts nothing on the PATH.
+
+    What people type begins with the environment's folder.
+    """
     commands = "|".join(next(a for a in cli._parser()._actions if a.choices).choices)
-    bare = [line for line in code(page) if re.match(rf"isocost (--data \S+ )?({commands})\b|python3? (-m|-c|\S+\.py)\b", line)]
+    bare = [
+        line
+        for line in code(page)
+        if re.match(rf"isocost (--data \S+ )?({commands})\b|python3? (-m|-c|\S+\.py)\b", line)
+    ]
     assert bare == [], f"{name_of(page)}: write .venv/bin/isocost and .venv/bin/python"
 
 
@@ -109,7 +131,11 @@ def test_every_name_of_ours_leads_somewhere(page: Path) -> None:
         if dotted == SETTINGS:
             continue
         *above, last = dotted.split(".")
-        found = getattr(importlib.import_module(".".join(above)), last, None) if importable(above) else None
+        found = (
+            getattr(importlib.import_module(".".join(above)), last, None)
+            if importable(above)
+            else None
+        )
         found = found or (importable([*above, last]) and importlib.import_module(dotted))
         assert found, f"{name_of(page)}: there is no {dotted}"
         assert not bracket or callable(found), f"{name_of(page)}: {dotted} cannot be called"

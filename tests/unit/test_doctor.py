@@ -20,7 +20,11 @@ def test_every_lack_has_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         walls.missing.cache_clear()
     assert len(found) == 6 and found["Python"].is_there
     code = found["running model-written code"]
-    assert not code.is_there and "bubblewrap" in code.detail and "apt install bubblewrap" in code.remedy
+    assert (
+        not code.is_there
+        and "bubblewrap" in code.detail
+        and "apt install bubblewrap" in code.remedy
+    )
 
 
 def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

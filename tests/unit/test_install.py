@@ -1,4 +1,7 @@
-"""The set-up of a new machine: which Python, which build of PyTorch, what is said when it fails, and going on after a kill."""
+"""The set-up of a new machine.
+
+Which Python, which build of PyTorch, what is said when it fails, and going on after a kill.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,16 @@ def pip_runs(_on_path):
     return importlib.import_module("pip_runs")
 
 
-# --- the locks -------------------------------------------------------------------------------------------------------------------------
+# --- the locks
+# -------------------------------------------------------------------------------------------------------------------------
 
 VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def test_there_is_a_lock_for_each_python_and_the_project_says_so(install) -> None:
-    assert sorted(path.name for path in REQUIREMENTS.glob("cpu-*.lock")) == [f"cpu-{version}.lock" for version in VERSIONS]
+    assert sorted(path.name for path in REQUIREMENTS.glob("cpu-*.lock")) == [
+        f"cpu-{version}.lock" for version in VERSIONS
+    ]
     project = (REPO / "pyproject.toml").read_text()
     assert 'requires-python = ">=3.11"' in project
     for version in VERSIONS:
@@ -72,14 +78,21 @@ def test_a_lock_names_no_build_of_pytorch_and_no_cuda(install, version: str) -> 
 
 
 def test_the_running_environment_has_what_its_lock_asks_for(install) -> None:
-    """`pip check` for a lock that is installed without resolving: nothing that a package requires is missing but what is left out."""
+    """`pip check` for a lock that is installed without resolving.
+
+    Nothing that a package requires is missing but what is left out.
+    """
     from importlib.metadata import distributions
 
     from packaging.requirements import Requirement
 
     pinned = install.pins(install.lock_of(sys.version_info[:2]))
     text = (REQUIREMENTS / "overrides.txt").read_text()
-    left_out = {install.normalised(line.split(";")[0]) for line in text.splitlines() if "never" in line and not line.startswith("#")}
+    left_out = {
+        install.normalised(line.split(";")[0])
+        for line in text.splitlines()
+        if "never" in line and not line.startswith("#")
+    }
     found = {install.normalised(d.metadata["Name"]): d for d in distributions()}
     missing = set()
     for name in pinned.keys() & found.keys():
@@ -89,7 +102,8 @@ def test_the_running_environment_has_what_its_lock_asks_for(install) -> None:
     assert missing - pinned.keys() - left_out - {"isocost"} == set()
 
 
-# --- where it runs ---------------------------------------------------------------------------------------------------------------------
+# --- where it runs
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -111,16 +125,23 @@ def test_other_linux_machines_are_let_in(install, libc: str) -> None:
     install.check_platform("Linux", "x86_64", ("glibc", libc))
 
 
-def test_too_little_space_is_told_before_anything_is_fetched(install, tmp_path: Path, monkeypatch) -> None:
+def test_too_little_space_is_told_before_anything_is_fetched(
+    install, tmp_path: Path, monkeypatch
+) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(install.shutil, "disk_usage", lambda folder: usage._replace(free=2_000_000_000))
+    monkeypatch.setattr(
+        install.shutil, "disk_usage", lambda folder: usage._replace(free=2_000_000_000)
+    )
     with pytest.raises(install.Stop, match=r"has 2\.0 GB free, the installation needs .* VENV="):
         install.check_space(tmp_path)
-    monkeypatch.setattr(install.shutil, "disk_usage", lambda folder: usage._replace(free=20_000_000_000))
+    monkeypatch.setattr(
+        install.shutil, "disk_usage", lambda folder: usage._replace(free=20_000_000_000)
+    )
     install.check_space(tmp_path)
 
 
-# --- which Python ----------------------------------------------------------------------------------------------------------------------
+# --- which Python
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 slow = pytest.mark.slow  # each starts several Pythons
@@ -136,14 +157,18 @@ def finder(tmp_path: Path):
     for tool in ("sh", "dirname", "sort", "tr"):
         (programs / tool).symlink_to(shutil.which(tool))
 
-    def find(stand_ins: dict[str, str], *arguments: str, versions: tuple[str, ...] = VERSIONS) -> subprocess.CompletedProcess[str]:
+    def find(
+        stand_ins: dict[str, str], *arguments: str, versions: tuple[str, ...] = VERSIONS
+    ) -> subprocess.CompletedProcess[str]:
         for version in versions:
             (here / f"cpu-{version}.lock").touch()
         for name, body in stand_ins.items():
             (programs / name).write_text(f"#!/bin/sh\n{body}\n")
             (programs / name).chmod(0o755)
         command = ["sh", str(here / "find_python.sh"), *arguments]
-        return subprocess.run(command, env={"PATH": str(programs), "LC_ALL": "C"}, capture_output=True, text=True)
+        return subprocess.run(
+            command, env={"PATH": str(programs), "LC_ALL": "C"}, capture_output=True, text=True
+        )
 
     return find
 
@@ -165,7 +190,9 @@ def test_python3_is_taken_when_it_fits(finder) -> None:
 def test_another_name_is_found_when_python3_does_not_fit(finder, version: tuple[int, int]) -> None:
     name = "python{}.{}".format(*version)
     # python3 is too old; a shim of a version manager fails.
-    others = {f"python3.{minor}": "echo 'command not found' >&2; exit 127" for minor in (11, 12, 13)}
+    others = {
+        f"python3.{minor}": "echo 'command not found' >&2; exit 127" for minor in (11, 12, 13)
+    }
     done = finder({"python3": a_python((3, 9)), **others, name: a_python(version)})
     assert done.returncode == 0, done.stderr
 
@@ -213,7 +240,8 @@ def test_a_python_named_by_the_user_wins_and_is_judged_alone(finder) -> None:
     assert "nothing: there is no such program" in finder({}, "nothing").stderr
 
 
-# --- what pip's failures mean ----------------------------------------------------------------------------------------------------------
+# --- what pip's failures mean
+# ----------------------------------------------------------------------------------------------------------
 
 ABSENT = "ERROR: No matching distribution found for torch==2.13.0+cpu"
 RETRY = "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError(...)': /torch/"
@@ -228,18 +256,58 @@ def skipped(why: str) -> str:
     ("log", "kind", "remedy"),
     [
         (ABSENT, "absent", ""),
-        (skipped("404 Client Error: Not Found for url: https://index.example/torch/"), "absent", ""),
+        (
+            skipped("404 Client Error: Not Found for url: https://index.example/torch/"),
+            "absent",
+            "",
+        ),
         (f"{RETRY}\n{ABSENT}", "absent", ""),
-        (skipped("connection error: Max retries exceeded (Caused by NewConnectionError('refused'))"), "network", "connection"),
-        (skipped("connection error: (Caused by NameResolutionError('x'))"), "network", "connection"),
-        (skipped("connection error: (Caused by ProxyError('Cannot connect to proxy.'))"), "network", "proxy"),
-        (skipped("There was a problem confirming the ssl certificate: CERTIFICATE_VERIFY_FAILED"), "network", "PIP_CERT"),
+        (
+            skipped(
+                "connection error: Max retries exceeded (Caused by NewConnectionError('refused'))"
+            ),
+            "network",
+            "connection",
+        ),
+        (
+            skipped("connection error: (Caused by NameResolutionError('x'))"),
+            "network",
+            "connection",
+        ),
+        (
+            skipped("connection error: (Caused by ProxyError('Cannot connect to proxy.'))"),
+            "network",
+            "proxy",
+        ),
+        (
+            skipped(
+                "There was a problem confirming the ssl certificate: CERTIFICATE_VERIFY_FAILED"
+            ),
+            "network",
+            "PIP_CERT",
+        ),
         (skipped("403 Client Error: Forbidden"), "network", "login"),
         (skipped("too many 503 error responses"), "network", "later"),
-        ("ERROR: Cannot install torch==2.13.0 because these package versions have conflicting dependencies.", "absent", "PIP_CONSTRAINT"),
-        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "network", "cache purge"),
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk", "TMPDIR="),
-        ("ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/x'", "permission", "cannot be written"),
+        (
+            "ERROR: Cannot install torch==2.13.0 because these package versions have conflicting dependencies.",
+            "absent",
+            "PIP_CONSTRAINT",
+        ),
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE",
+            "network",
+            "cache purge",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+            "disk",
+            "TMPDIR=",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 13] Permission denied: '/x'",
+            "permission",
+            "cannot be written",
+        ),
         ("error: subprocess-exited-with-error", "build", "source package"),
         ("ERROR: something new", "other", ""),
         ("", "other", ""),
@@ -262,12 +330,15 @@ def test_the_inner_parts_of_pip_are_not_shown(pip_runs) -> None:
 
 
 def test_a_password_in_an_address_is_not_shown(pip_runs) -> None:
-    found = pip_runs.judge("ERROR: 401 Client Error: Unauthorized for url: https://me:secret@index.example/simple/torch/")
+    found = pip_runs.judge(
+        "ERROR: 401 Client Error: Unauthorized for url: https://me:secret@index.example/simple/torch/"
+    )
     assert "secret" not in found.said
     assert "index.example" in found.said
 
 
-# --- going on after a kill -------------------------------------------------------------------------------------------------------------
+# --- going on after a kill
+# -------------------------------------------------------------------------------------------------------------
 
 
 def a_package(site: Path, name: str, files: dict[str, str]) -> Path:
@@ -282,18 +353,35 @@ def a_package(site: Path, name: str, files: dict[str, str]) -> Path:
     (info / "INSTALLER").write_text("pip\n")
     (info / "METADATA").write_text("x")
     (info / "RECORD").write_text(
-        "\n".join([*rows, f"{name}/__pycache__/a.pyc,,", f"{info.name}/METADATA,sha256=x,1", f"{info.name}/RECORD,,"])
+        "\n".join(
+            [
+                *rows,
+                f"{name}/__pycache__/a.pyc,,",
+                f"{info.name}/METADATA,sha256=x,1",
+                f"{info.name}/RECORD,,",
+            ]
+        )
     )
     return info
 
 
-FILES = st.dictionaries(st.sampled_from(["p/a.py", "p/b, c.py", "p/d/e.so", "../../../bin/tool"]), st.text("ab", min_size=1), min_size=1)
-HARMS = st.sampled_from(["nothing", "no file", "short file", "no record", "no installer", "empty record row"])
+FILES = st.dictionaries(
+    st.sampled_from(["p/a.py", "p/b, c.py", "p/d/e.so", "../../../bin/tool"]),
+    st.text("ab", min_size=1),
+    min_size=1,
+)
+HARMS = st.sampled_from(
+    ["nothing", "no file", "short file", "no record", "no installer", "empty record row"]
+)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(files=FILES, harm=HARMS, data=st.data())
-def test_only_half_installed_packages_lose_their_record(install, tmp_path_factory, files, harm: str, data) -> None:
+def test_only_half_installed_packages_lose_their_record(
+    install, tmp_path_factory, files, harm: str, data
+) -> None:
     site = tmp_path_factory.mktemp("venv") / "lib" / "python3.11" / "site-packages"
     info = a_package(site, "p", files)
     whole = a_package(site, "whole", {"whole/a.py": "abc"})
@@ -329,12 +417,19 @@ def test_a_folder_of_something_else_is_never_emptied(install, tmp_path: Path) ->
     assert (tmp_path / "papers" / "thesis.tex").exists()
 
 
-def test_an_environment_of_another_python_is_not_replaced_behind_ones_back(install, tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "pyvenv.cfg").write_text("version = 3.12.7\n" if sys.version_info[:2] != (3, 12) else "version = 3.11.7\n")
+def test_an_environment_of_another_python_is_not_replaced_behind_ones_back(
+    install, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "pyvenv.cfg").write_text(
+        "version = 3.12.7\n" if sys.version_info[:2] != (3, 12) else "version = 3.11.7\n"
+    )
     monkeypatch.setattr(install, "works", lambda venv: True)
     with pytest.raises(install.Stop, match="was named: remove it"):
         install.make_venv(tmp_path, "/usr/bin/python3")
-    assert install.make_venv(tmp_path, "") in {(3, 11), (3, 12)}  # not named: the environment that works stays
+    assert install.make_venv(tmp_path, "") in {
+        (3, 11),
+        (3, 12),
+    }  # not named: the environment that works stays
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

@@ -1,4 +1,7 @@
-"""The installer as a whole, against a package index on loopback: where PyTorch is found, what each place said, going on after kill -9."""
+"""The installer as a whole, against a package index on loopback.
+
+Where PyTorch is found, what each place said, going on after kill -9.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,12 @@ pytestmark = pytest.mark.slow
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
 VERSION = "{}.{}".format(*sys.version_info[:2])
-CPU, ORDINARY, CUDA, OTHER = ("torch", "2.13.0+cpu"), ("torch", "2.13.0"), ("nvidia-thing", "1.0"), ("plain", "3.1")
+CPU, ORDINARY, CUDA, OTHER = (
+    ("torch", "2.13.0+cpu"),
+    ("torch", "2.13.0"),
+    ("nvidia-thing", "1.0"),
+    ("plain", "3.1"),
+)
 BACKEND = """
 import zipfile
 
@@ -52,7 +60,9 @@ def write_wheel(folder: Path, name: str, version: str) -> Path:
     }
     rows = []
     for member, text in members.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        digest = (
+            base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        )
         rows.append(f"{member},sha256={digest},{len(text)}")
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as wheel:
@@ -97,10 +107,15 @@ class Index:
         if status == 200 and parts[0] == "simple":
             module = parts[1].replace("-", "_")
             found = [path.name for path in self.folder.glob(f"{module}-*.whl")]
-            body = "".join(f'<a href="/files/{name.replace("+", "%2B")}">{name}</a>' for name in found).encode()
+            body = "".join(
+                f'<a href="/files/{name.replace("+", "%2B")}">{name}</a>' for name in found
+            ).encode()
             status = 200 if found else 404
         elif status == 200:
-            body, kind = (self.folder / parts[1].replace("%2B", "+")).read_bytes(), "application/octet-stream"
+            body, kind = (
+                (self.folder / parts[1].replace("%2B", "+")).read_bytes(),
+                "application/octet-stream",
+            )
         request.send_response(status)
         request.send_header("Content-Type", kind)
         request.send_header("Content-Length", str(len(body)))
@@ -133,7 +148,9 @@ class Machine:
         )
         self.venv = self.project / ".venv"
         self.environment = {
-            name: value for name, value in os.environ.items() if not name.upper().startswith(("PIP_", "ISOCOST_", "PYTHONPATH"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.upper().startswith(("PIP_", "ISOCOST_", "PYTHONPATH"))
         }
         self.environment |= {
             "PIP_CONFIG_FILE": os.devnull,
@@ -154,10 +171,21 @@ class Machine:
         return ["sh", "requirements/setup.sh", ".venv", sys.executable]
 
     def install(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command, cwd=self.project, env=self.environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            self.command,
+            cwd=self.project,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
 
     def imported(self, module: str) -> str:
-        command = [str(self.venv / "bin" / "python"), "-c", f"import {module}; print({module}.__version__)"]
+        command = [
+            str(self.venv / "bin" / "python"),
+            "-c",
+            f"import {module}; print({module}.__version__)",
+        ]
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
@@ -197,7 +225,9 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{listener.getsockname()[1]}/simple"
 
 
-def test_the_cpu_build_comes_from_pytorchs_index_and_a_second_run_asks_nobody(tmp_path: Path, index) -> None:
+def test_the_cpu_build_comes_from_pytorchs_index_and_a_second_run_asks_nobody(
+    tmp_path: Path, index
+) -> None:
     machine = Machine(tmp_path)  # from nothing
     ordinary, torch = index(ORDINARY, CUDA, OTHER), index(CPU)
     done = machine.use(ordinary, torch).install()
@@ -216,10 +246,14 @@ def test_the_cpu_build_comes_from_pytorchs_index_and_a_second_run_asks_nobody(tm
     assert machine.imported("torch") == "2.13.0+cpu"
 
 
-def test_a_configured_folder_with_the_cpu_build_is_enough(machine: Machine, index, tmp_path: Path) -> None:
+def test_a_configured_folder_with_the_cpu_build_is_enough(
+    machine: Machine, index, tmp_path: Path
+) -> None:
     write_wheel(tmp_path / "wheels", *CPU)
     torch = index()
-    done = machine.use(index(ORDINARY, OTHER), torch, PIP_FIND_LINKS=str(tmp_path / "wheels")).install()
+    done = machine.use(
+        index(ORDINARY, OTHER), torch, PIP_FIND_LINKS=str(tmp_path / "wheels")
+    ).install()
     assert done.returncode == 0, done.stderr
     assert machine.imported("torch") == "2.13.0+cpu"
     assert torch.asked == []
@@ -246,7 +280,9 @@ def test_when_nobody_has_it_each_place_is_named_with_what_it_said(machine: Machi
 
 
 @pytest.mark.parametrize(("status", "remedy"), [(403, "login"), (503, "try again later")])
-def test_an_index_that_fails_is_told_apart_from_one_that_lacks_it(machine: Machine, index, status: int, remedy: str) -> None:
+def test_an_index_that_fails_is_told_apart_from_one_that_lacks_it(
+    machine: Machine, index, status: int, remedy: str
+) -> None:
     torch = index(CPU)
     torch.status = status
     done = machine.use(index(OTHER), torch).install()
@@ -265,7 +301,13 @@ def test_without_a_network_it_says_so(machine: Machine) -> None:
 
 def test_a_proxy_that_is_not_there_is_named(machine: Machine) -> None:
     proxy = closed_port().removesuffix("/simple")
-    machine.use("https://index.invalid/simple", "https://torch.invalid", NO_PROXY="", HTTPS_PROXY=proxy, https_proxy=proxy)
+    machine.use(
+        "https://index.invalid/simple",
+        "https://torch.invalid",
+        NO_PROXY="",
+        HTTPS_PROXY=proxy,
+        https_proxy=proxy,
+    )
     done = machine.install()
     assert done.returncode == 1
     assert "HTTPS_PROXY" in done.stderr
@@ -309,7 +351,9 @@ def test_killed_while_making_the_environment_it_goes_on(tmp_path: Path, index) -
     assert done.returncode == 0, done.stderr
 
 
-def test_a_half_package_is_installed_again_and_so_is_everything_when_python_is_gone(machine: Machine, index) -> None:
+def test_a_half_package_is_installed_again_and_so_is_everything_when_python_is_gone(
+    machine: Machine, index
+) -> None:
     assert machine.use(index(OTHER), index(CPU)).install().returncode == 0
     site = machine.venv / "lib" / f"python{VERSION}" / "site-packages"
     (site / "plain" / "__init__.py").write_text("")
@@ -331,7 +375,13 @@ def test_two_at_once_wait_for_each_other(machine: Machine, index) -> None:
     ordinary = index(OTHER)
     machine.use(ordinary, index(CPU))
     ordinary.stalls.set()
-    start = dict(cwd=machine.project, env=machine.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    start = dict(
+        cwd=machine.project,
+        env=machine.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     first = subprocess.Popen(machine.command, **start)
     while not any(path.startswith("/files/plain") for path in ordinary.asked):
         assert first.poll() is None

@@ -1,4 +1,7 @@
-"""A lost session or source file: what was measured stays, is named, and comes back; nothing empty is published over something."""
+"""A lost session or source file.
+
+What was measured stays, is named, and comes back; nothing empty is published over something.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,23 @@ import pytest
 
 from benchmarks.refresh import Layout
 from benchmarks.refresh import bank as bank_session
-from isocost import refresh
+from isocost.build import refresh
 from isocost.cli import main
 from isocost.store import Store
 
 pytestmark = pytest.mark.slow
-KNOWN = ["--model", "m", "--task", "t", "--task-version", "1", "--prompt", "p", "--sampling", "default"]
+KNOWN = [
+    "--model",
+    "m",
+    "--task",
+    "t",
+    "--task-version",
+    "1",
+    "--prompt",
+    "p",
+    "--sampling",
+    "default",
+]
 
 
 def bring(store: Store, name: str, correct: int) -> int:
@@ -32,7 +46,9 @@ def note(store: Store, session_id: str) -> Path:
     return store.session_file(session_id).with_suffix(".source")
 
 
-def test_a_lost_file_is_named_and_takes_nothing_away(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_lost_file_is_named_and_takes_nothing_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     store, problems = Store(tmp_path / "data"), tmp_path / "problems"
     problems.mkdir()
     layout = Layout("tasks", 1, 2, False, 3, 2)
@@ -48,7 +64,12 @@ def test_a_lost_file_is_named_and_takes_nothing_away(tmp_path: Path, capsys: pyt
 
     assert refreshed(store) == 3
     told = capsys.readouterr().err
-    assert "2 of 2 sources could not be read" in told and session_id in told and "isocost plan" in told and "--name one`" in told
+    assert (
+        "2 of 2 sources could not be read" in told
+        and session_id in told
+        and "isocost plan" in told
+        and "--name one`" in told
+    )
     assert store.read("core_samples").height == before and store.warehouse.read_bytes() == published
 
     shutil.move(away, store.session_file(session_id))
@@ -59,12 +80,16 @@ def test_a_lost_file_is_named_and_takes_nothing_away(tmp_path: Path, capsys: pyt
         shutil.rmtree(folder)
     published = store.warehouse.read_bytes()
     assert refreshed(store) == 1 and f"{session_id}: 0 of 6 rows" in capsys.readouterr().err
-    assert store.warehouse.read_bytes() == published and session_id in set(store.read("core_samples")["session_id"])
+    assert store.warehouse.read_bytes() == published and session_id in set(
+        store.read("core_samples")["session_id"]
+    )
     assert main(["--data", str(store.root), "forget", session_id]) == 0
     assert refreshed(store) == 0 and session_id not in set(store.read("core_samples")["session_id"])
 
 
-def test_where_nothing_can_be_read_what_is_published_stays(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_where_nothing_can_be_read_what_is_published_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     store = Store(tmp_path / "data")
     assert bring(store, "one", 1) == 0 and refreshed(store) == 0
     published = store.warehouse.read_bytes()

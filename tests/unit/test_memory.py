@@ -1,4 +1,7 @@
-"""Budgets of memory: sizes in words, matrices that are laid aside, and what a refresh says that it needs."""
+"""Budgets of memory.
+
+Sizes in words, matrices that are laid aside, and what a refresh says that it needs.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost import memory
+from isocost.build.estimate import BASE, Need, needed
 from isocost.errors import IsocostError
-from isocost.estimate import BASE, Need, needed
 from isocost.memory import LaidAside, Workspace, chosen_budget, free_memory, read_size
 from isocost.store import Store
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("4GiB", 2**32), ("512 MiB", 2**29), ("1.5GiB", 3 * 2**29), ("100MB", 10**8), (" 64KiB ", 2**16), ("7B", 7)]
+    ("text", "size"),
+    [
+        ("4GiB", 2**32),
+        ("512 MiB", 2**29),
+        ("1.5GiB", 3 * 2**29),
+        ("100MB", 10**8),
+        (" 64KiB ", 2**16),
+        ("7B", 7),
+    ],
 )
 def test_sizes_are_read(text, size):
     assert read_size(text) == size
 
 
 @pytest.mark.parametrize(
-    "text", ["", "4", "GiB", "-4GiB", "4 gib", "0GiB", "0.1B", "nan GiB", "1e9MiB", "4GiB4", "٤GiB", "9" * 5000 + "GiB"]
+    "text",
+    [
+        "",
+        "4",
+        "GiB",
+        "-4GiB",
+        "4 gib",
+        "0GiB",
+        "0.1B",
+        "nan GiB",
+        "1e9MiB",
+        "4GiB4",
+        "٤GiB",
+        "9" * 5000 + "GiB",
+    ],
 )
 def test_what_is_no_size_is_refused_in_words(text):
     with pytest.raises(IsocostError, match=r"--memory.*(no size|no memory)") as error:
@@ -46,7 +71,11 @@ def test_the_budget_is_what_is_given_then_the_variable_then_half_of_what_is_free
 
 def test_the_least_of_machine_group_and_process_is_free(monkeypatch):
     assert (free_memory() or 1) > 0
-    for name, size in (("_free_of_machine", 30), ("_free_of_group", 20), ("_free_of_process", None)):
+    for name, size in (
+        ("_free_of_machine", 30),
+        ("_free_of_group", 20),
+        ("_free_of_process", None),
+    ):
         monkeypatch.setattr(memory, name, lambda size=size: size)
     assert free_memory() == 20
 
@@ -87,7 +116,10 @@ def planned(root, points: int, problems: int, samples: int) -> Store:
     """A store in which nothing but a plan is."""
     store = Store(root)
     told = [
-        {"samples_per_problem": samples, "point": {"point_id": f"p{i}", "task": {"name": "sums", "n_problems": problems}}}
+        {
+            "samples_per_problem": samples,
+            "point": {"point_id": f"p{i}", "task": {"name": "sums", "n_problems": problems}},
+        }
         for i in range(points)
     ]
     path = store.session_file("one")
@@ -102,32 +134,46 @@ def planned(root, points: int, problems: int, samples: int) -> Store:
 def test_more_of_anything_needs_no_less(tmp_path_factory, points, problems, samples):
     one = needed(planned(tmp_path_factory.mktemp("one"), points, problems, samples))
     assert BASE <= one.least_bytes <= one.peak_bytes
-    for more in ((points + 1, problems, samples), (points, problems + 1, samples), (points, problems, samples + 1)):
+    for more in (
+        (points + 1, problems, samples),
+        (points, problems + 1, samples),
+        (points, problems, samples + 1),
+    ):
         other = needed(planned(tmp_path_factory.mktemp("more"), *more))
         assert other.peak_bytes >= one.peak_bytes and other.least_bytes >= one.least_bytes
 
 
-def test_a_budget_below_the_smallest_chunk_is_refused_with_words_and_before_anything_is_touched(tmp_path):
-    from isocost.refresh import everything
+def test_a_budget_below_the_smallest_chunk_is_refused_with_words_and_before_anything_is_touched(
+    tmp_path,
+):
+    from isocost.build.refresh import everything
 
     store = planned(tmp_path, 300, 1000, 4)
     before = sorted(path for path in tmp_path.rglob("*"))
-    with pytest.raises(IsocostError, match=r"needs at least .* \(1,200,000 samples\), and the budget is 64 MiB.* --memory \d+MiB"):
+    with pytest.raises(
+        IsocostError,
+        match=r"needs at least .* \(1,200,000 samples\), and the budget is 64 MiB.* --memory \d+MiB",
+    ):
         list(everything(store, memory=64 * 2**20))
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
 def test_the_line_tells_need_and_budget():
     need = Need(5 * 2**30, 2**30, "the frontiers of task sums", "300 configurations")
-    assert need.line(2**33) == "memory: at most 5.0 GiB for the frontiers of task sums (300 configurations); the budget is 8.0 GiB"
+    assert (
+        need.line(2**33)
+        == "memory: at most 5.0 GiB for the frontiers of task sums (300 configurations); the budget is 8.0 GiB"
+    )
     assert "laid aside" in need.line(2**31)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 5000))
 def test_the_estimate_counts_no_fewer_budgets_than_are_replayed(samples):
-    from isocost.estimate import AT_EACH, AT_FIRST, TaskCounts
-    from isocost.tables.outcomes import default_budgets
+    from isocost.build.estimate import AT_EACH, AT_FIRST, TaskCounts
+    from isocost.tables.outcomes.outcomes import default_budgets
 
     replayed = len(default_budgets(np.array([samples, samples])))
-    assert TaskCounts({"p"}, 2, 2 * samples, samples).outcomes >= AT_FIRST + AT_EACH * (replayed - 1)
+    assert TaskCounts({"p"}, 2, 2 * samples, samples).outcomes >= AT_FIRST + AT_EACH * (
+        replayed - 1
+    )

@@ -9,25 +9,51 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import isocost.curate
-from isocost import refresh
+import isocost.build.curate
+from isocost.build import refresh
 from isocost.errors import IsocostError, one_source
 from isocost.store import Store
 
-KNOWN = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 1}}
+KNOWN = {
+    "model": "m",
+    "task": "t",
+    "task_version": "1",
+    "prompt": "p",
+    "sampling": {"temperature": 1},
+}
 
 
 class Panic(BaseException):
     """As Polars and other libraries with a foreign core raise it."""
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyError, RecursionError, pl.exceptions.ComputeError, Panic, PermissionError, UnicodeError])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ValueError,
+        KeyError,
+        RecursionError,
+        pl.exceptions.ComputeError,
+        Panic,
+        PermissionError,
+        UnicodeError,
+    ],
+)
 def test_whatever_one_source_raises_is_its_own_fault(kind: type[BaseException]) -> None:
     with pytest.raises(IsocostError, match=r"import-x.*not foreseen"), one_source("import-x"):
         raise kind("odd")
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), MemoryError(), OSError(errno.ENOSPC, "full"), IsocostError("told")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        SystemExit(3),
+        MemoryError(),
+        OSError(errno.ENOSPC, "full"),
+        IsocostError("told"),
+    ],
+)
 def test_what_hits_all_of_them_passes(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught, one_source("import-x"):
         raise error
@@ -44,16 +70,20 @@ def test_a_refresh_leaves_out_the_one_and_publishes_the_others(
     for name in ("bad", "good"):
         path = tmp_path / f"{name}.jsonl"
         path.write_text(json.dumps({"id": name, "text": name, "ok": True}) + "\n")
-        refresh.bring_in(store, f"import-{name}", format="generic", path=path, provenance=KNOWN, mapping=mapping)
-    built = isocost.curate._core_of_import
+        refresh.bring_in(
+            store, f"import-{name}", format="generic", path=path, provenance=KNOWN, mapping=mapping
+        )
+    built = isocost.build.curate._core_of_import
 
     def broken(place: Store, session_id: str):
         if session_id == "import-bad":
             raise kind("odd")
         return built(place, session_id)
 
-    monkeypatch.setattr(isocost.curate, "_core_of_import", broken)
-    with pytest.raises(IsocostError, match=r"1 of 2 sources could not be read.*the rest is published") as caught:
+    monkeypatch.setattr(isocost.build.curate, "_core_of_import", broken)
+    with pytest.raises(
+        IsocostError, match=r"1 of 2 sources could not be read.*the rest is published"
+    ) as caught:
         list(refresh.everything(store))
     assert "import-bad" in str(caught.value) and store.warehouse.exists()
     assert [path.stem for path in store.files("core_samples")] == ["session=import-good"]

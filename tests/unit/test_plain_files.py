@@ -28,7 +28,9 @@ def _text(text: str):
     return lambda path: path.write_text(text, encoding="utf-8")
 
 
-BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10))
+BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
+)
 HOSTILE = {
     "fifo": _fifo,
     "loop": _loop,
@@ -67,7 +69,10 @@ def test_a_path_that_is_none_is_told(name: str) -> None:
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text("abc é\n:#-", max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -95,7 +100,9 @@ def test_a_key_that_is_given_twice_is_refused(tmp_path: Path, text: str) -> None
         load_plain(path)
 
 
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that opens and cannot be read")
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").exists(), reason="no file that opens and cannot be read"
+)
 def test_a_file_that_opens_and_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").symlink_to("/proc/self/mem")
     with pytest.raises(IsocostError, match=r"a.yaml: cannot be read"):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from isocost.errors import IsocostError
-from isocost.preflight import preflight
+from isocost.intake.preflight import preflight
 
 pytestmark = pytest.mark.slow
 
@@ -48,14 +48,38 @@ def test_a_good_sweep_passes(place):
 @pytest.mark.parametrize(
     ("old", "new", "line", "key", "told"),
     [
-        ("letter_counting", "letter_countin", 7, "tasks[0].dataset", "Did you mean letter_counting"),
+        (
+            "letter_counting",
+            "letter_countin",
+            7,
+            "tasks[0].dataset",
+            "Did you mean letter_counting",
+        ),
         ("reasoning_gym", "reasoning-gym", 6, "tasks[0].source", "Did you mean reasoning_gym"),
         ("verifier: numeric", "verifier: numbers", 12, "tasks[0].verifier", "Did you mean numeric"),
         ("min_words: 1", "min_word: 1", 9, "tasks[0].config.min_word", "Did you mean min_words"),
         ("cache:small", "cache:smal", 2, "models[0].path", "Did you mean small"),
-        ("64 MiB}", "64 MiB, options: {load_fromat: dummy}}", 3, "engine.options.load_fromat", "Did you mean load_format"),
-        ("64 MiB}", "64 MiB, options: {in_flight: 0}}", 3, "engine.options.in_flight", "positive whole number"),
-        ("64 MiB}", "64 MiB, options: {engine_args: {dtype: half}}}", 3, "engine.options.engine_args.dtype", "set by the session itself"),
+        (
+            "64 MiB}",
+            "64 MiB, options: {load_fromat: dummy}}",
+            3,
+            "engine.options.load_fromat",
+            "Did you mean load_format",
+        ),
+        (
+            "64 MiB}",
+            "64 MiB, options: {in_flight: 0}}",
+            3,
+            "engine.options.in_flight",
+            "positive whole number",
+        ),
+        (
+            "64 MiB}",
+            "64 MiB, options: {engine_args: {dtype: half}}}",
+            3,
+            "engine.options.engine_args.dtype",
+            "set by the session itself",
+        ),
         ("max_model_len: 128", "max_model_len: 4096", 3, "engine.max_model_len", "at most 2048"),
     ],
 )

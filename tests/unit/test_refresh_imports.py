@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 import isocost
-from isocost import refresh
-from isocost.bank.importers import ImportReport, sealed_imports
+from isocost.build import refresh
 from isocost.errors import IsocostError
+from isocost.importers import ImportReport, sealed_imports
 from isocost.store import Store
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,10 @@ def correct(store: Store, key: str) -> list[int]:
 def test_the_same_content_under_a_second_key_is_told_where_it_lies(store, tmp_path):
     bring(store, "import-one", counts(tmp_path / "a.jsonl", 1))
     copy = counts(tmp_path / "copy.jsonl", 1)
-    with pytest.raises(IsocostError, match=r"copy\.jsonl as import-two: the same content .* as source import-one; .*\. Use import-one"):
+    with pytest.raises(
+        IsocostError,
+        match=r"copy\.jsonl as import-two: the same content .* as source import-one; .*\. Use import-one",
+    ):
         bring(store, "import-two", copy)
     assert refresh.known_sources(store) == ["import-one"] and len(sealed_imports(store.lake)) == 1
     with pytest.raises(IsocostError, match="never imported here"):
@@ -70,7 +73,9 @@ def test_other_provenance_is_another_measurement(store, tmp_path):
     assert refresh.known_sources(store) == ["import-one", "import-two"]
 
 
-def test_a_correction_to_what_another_source_holds_is_told_and_keeps_what_lay_there(store, tmp_path):
+def test_a_correction_to_what_another_source_holds_is_told_and_keeps_what_lay_there(
+    store, tmp_path
+):
     bring(store, "import-one", counts(tmp_path / "a.jsonl", 1))
     bring(store, "import-two", counts(tmp_path / "b.jsonl", 2))
     with pytest.raises(IsocostError, match="as source import-one"):
@@ -87,10 +92,16 @@ def test_content_that_another_source_has_left_behind_is_free(store, tmp_path):
 
 
 def test_two_runs_that_say_the_same_of_themselves_are_samples_of_one_configuration(store, tmp_path):
-    for key, correct_of_4, more in (("import-one", 0, {}), ("import-other", 4, {"prompt": "q"}), ("import-two", 3, {})):
+    for key, correct_of_4, more in (
+        ("import-one", 0, {}),
+        ("import-other", 4, {"prompt": "q"}),
+        ("import-two", 3, {}),
+    ):
         bring(store, key, counts(tmp_path / f"{key}.jsonl", correct_of_4), **more)
         refresh.curate_session(store, key)
         assert refresh.clashes(store, key) == []
     held = store.read("core_counts").group_by("prompt")
-    pooled = held.agg(pl.col("n_samples", "n_correct").sum(), pl.col("point_id").n_unique()).sort("prompt")
+    pooled = held.agg(pl.col("n_samples", "n_correct").sum(), pl.col("point_id").n_unique()).sort(
+        "prompt"
+    )
     assert pooled.rows() == [("p", 8, 3, 1), ("q", 4, 4, 1)]

@@ -1,4 +1,7 @@
-"""What a session is asked to do when sweep files change: mended mistakes are gone, files of one name add up, banked points stay known."""
+"""What a session is asked to do when sweep files change.
+
+Mended mistakes are gone, files of one name add up, banked points stay known.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from isocost import intake, refresh
+from isocost import intake
+from isocost.build import refresh
 from isocost.store import Store
 from isocost.sweep import read_session
 
@@ -33,7 +37,10 @@ class Plans:
         path = self.folder / file
         path.write_text(SWEEP.replace("NAME", prompt).replace("SAMPLES", str(samples)))
         (session_id,) = refresh.plan_sweep(self.store, path)
-        return {p.point.prompt.name: p.samples_per_problem for p in read_session(self.store.session_file(session_id)).points}
+        return {
+            p.point.prompt.name: p.samples_per_problem
+            for p in read_session(self.store.session_file(session_id)).points
+        }
 
     def point_of(self, prompt: str) -> str:
         (session_id,) = self.store.session_ids()
@@ -70,7 +77,9 @@ def test_two_files_of_one_name_add_up_while_both_are_there(plan: Plans) -> None:
 
 
 @pytest.mark.slow
-def test_a_banked_point_that_nobody_asks_for_stays_known_and_is_not_filled_up(plan: Plans, monkeypatch) -> None:
+def test_a_banked_point_that_nobody_asks_for_stays_known_and_is_not_filled_up(
+    plan: Plans, monkeypatch
+) -> None:
     plan("a.yaml", "old", 64)
     banked = SimpleNamespace(parts=[SimpleNamespace(points={plan.point_of("old"): 3})])
     monkeypatch.setattr(intake, "read_manifests", lambda *_: [banked])

@@ -1,17 +1,28 @@
-"""isocost.yaml and the replay of a sweep: what is asked for is replayed, what is misspelt is told, what changed is built again."""
+"""isocost.yaml and the replay of a sweep.
+
+What is asked for is replayed, what is misspelt is told, what changed is built again.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from isocost import refresh
+from isocost.build import refresh
+from isocost.build.slices import Ledger
 from isocost.errors import IsocostError
-from isocost.pieces import Ledger
-from isocost.settings import NAME, read_settings, replay_options, sweep_note, unknown_tasks
+from isocost.intake.settings import (
+    NAME,
+    broken_asks,
+    read_settings,
+    replay_options,
+    sweep_note,
+    unknown_tasks,
+)
 from isocost.store import Store
 from isocost.strategies.options import ORDERS, TIES, ReplayOptions
 from isocost.sweep import sweep_from_text
@@ -52,11 +63,18 @@ def test_a_task_comes_before_all_tasks_and_these_before_sweeps(tmp_path):
     place.parent.mkdir(parents=True)
     place.write_text(note)
     assert replay_options(tmp_path, "t") == ReplayOptions(budgets=(1, 5))
-    assert replay_options(tmp_path, "u") == ReplayOptions(budgets=(1, 5), windows=(5,), ties=("first",))
+    assert replay_options(tmp_path, "u") == ReplayOptions(
+        budgets=(1, 5), windows=(5,), ties=("first",)
+    )
     assert replay_options(tmp_path, "elsewhere") == ReplayOptions()
-    settings(tmp_path, "replay: {budgets: [100, 10, 10], tasks: {u: {orders: [exchangeable, as_recorded]}}}\n")
+    settings(
+        tmp_path,
+        "replay: {budgets: [100, 10, 10], tasks: {u: {orders: [exchangeable, as_recorded]}}}\n",
+    )
     assert replay_options(tmp_path, "t") == ReplayOptions(budgets=(10, 100))
-    asked = ReplayOptions(budgets=(10, 100), windows=(5,), ties=("first",), orders=("exchangeable", "as_recorded"))
+    asked = ReplayOptions(
+        budgets=(10, 100), windows=(5,), ties=("first",), orders=("exchangeable", "as_recorded")
+    )
     assert replay_options(tmp_path, "u") == asked
     assert sweep_note(tmp_path, sweep_from_text(SWEEP), tmp_path / "s.yaml") == (place, None)
     assert unknown_tasks(tmp_path, {"t"}) == ["u"]
@@ -67,7 +85,11 @@ def test_a_task_comes_before_all_tasks_and_these_before_sweeps(tmp_path):
     [
         ("replai: {}\n", "isocost.yaml line 1: replai", "Did you mean replay?"),
         ("replay:\n  budget: [1]\n", "line 2: replay.budget", "Did you mean budgets?"),
-        ("replay:\n  tasks:\n    t:\n      window: 5\n", "line 4: replay.tasks.t.window", "Did you mean windows?"),
+        (
+            "replay:\n  tasks:\n    t:\n      window: 5\n",
+            "line 4: replay.tasks.t.window",
+            "Did you mean windows?",
+        ),
         ("replay:\n  ties: [frist]\n", "line 2: replay.ties[0]", "Did you mean first?"),
         ("replay:\n  budgets: [1, 0]\n", "line 2: replay.budgets[1]", "Correct"),
         ("replay:\n  budgets: []\n", "line 2: replay.budgets", "Correct"),
@@ -95,7 +117,10 @@ def test_a_refresh_notices_changed_settings_of_the_tasks_they_are_about(tmp_path
     store = Store(tmp_path / "data")
     for task in ("adding", "sorting"):
         path = tmp_path / f"{task}.jsonl"
-        path.write_text("".join(json.dumps({"id": f"p{i}", "c": 2 + i, "n": 12}) + "\n" for i in range(3)), encoding="utf-8")
+        path.write_text(
+            "".join(json.dumps({"id": f"p{i}", "c": 2 + i, "n": 12}) + "\n" for i in range(3)),
+            encoding="utf-8",
+        )
         known = {"model": "m", "task_version": "1", "prompt": "p", "sampling": "{}", "task": task}
         refresh.bring_in(store, f"import-{task}", format="counts", path=path, provenance=known)
         refresh.curate_session(store, f"import-{task}")
@@ -104,11 +129,20 @@ def test_a_refresh_notices_changed_settings_of_the_tasks_they_are_about(tmp_path
         return refresh.derive(store, "strategies", ledger=Ledger(store)).built
 
     def budgets(task: str) -> list[float]:
-        return store.read("out_strategy_outcomes").filter(task=task, strategy="pass_at_k")["budget"].sort().to_list()
+        return (
+            store.read("out_strategy_outcomes")
+            .filter(task=task, strategy="pass_at_k")["budget"]
+            .sort()
+            .to_list()
+        )
 
     assert built() == 4 and budgets("adding") == budgets("sorting") == [1, 2, 4, 5, 8, 10, 12]
     settings(store.root, "replay: {tasks: {adding: {budgets: [3, 11]}}}\n")
-    assert built() == 1 and budgets("adding") == [3, 11] and budgets("sorting") == [1, 2, 4, 5, 8, 10, 12]
+    assert (
+        built() == 1
+        and budgets("adding") == [3, 11]
+        and budgets("sorting") == [1, 2, 4, 5, 8, 10, 12]
+    )
     assert built() == 0
     settings(store.root, "replay: {tasks: {addin: {budgets: [0]}}}\n")
     with pytest.raises(IsocostError, match="greater than or equal to 1"):
@@ -116,3 +150,22 @@ def test_a_refresh_notices_changed_settings_of_the_tasks_they_are_about(tmp_path
     assert budgets("adding") == [3, 11]  # what is published stays
     (store.root / NAME).unlink()
     assert built() == 1 and budgets("adding") == budgets("sorting")
+
+
+def test_what_one_sweep_asks_cannot_stop_what_others_ask(tmp_path):
+    store = Store(tmp_path / "data")
+    notes = store.lake / "sessions"
+    notes.mkdir(parents=True)
+    (notes / "a.replay").write_text('{"t": {"budgets": [3, 11]}}')
+    (notes / "b.replay").write_text('{"t": {"budgets": ["many"]}}')
+    (notes / "c.replay").write_text('{"t"')
+    os.mkfifo(notes / "d.replay")
+    assert replay_options(store.root, "t").budgets == (3, 11)
+    assert [Path(fault.where).name for fault in broken_asks(store.root)] == [
+        "b.replay",
+        "c.replay",
+        "d.replay",
+    ]
+    told = [str(each) for each in refresh.derive(store, "strategies").failed]
+    assert len(told) == 3 and all("plan the sweep again" in each for each in told)
+    assert refresh.derive(store, "coverage").failed == ()

@@ -1,4 +1,7 @@
-"""The SQL of the project: every check holds on sound tables and fires on one changed cell; every other file runs."""
+"""The SQL of the project.
+
+Every check holds on sound tables and fires on one changed cell; every other file runs.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,9 @@ def test_every_check_has_its_mutation():
 
 
 def test_sound_tables_pass_every_check(database):
-    assert {path.stem: n for path in sql.sql_files("checks") if (n := failing(database, path))} == {}
+    assert {
+        path.stem: n for path in sql.sql_files("checks") if (n := failing(database, path))
+    } == {}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -128,32 +133,56 @@ def test_every_file_runs_where_nothing_is_banked_yet(folder, tmp_path):
 
 
 def test_the_summary_is_what_a_reader_would_count(lab, database):
-    summary = conform(sql.run_file(database, sql.sql_root() / "out" / "out_point_summary.sql"), "out_point_summary")
+    summary = conform(
+        sql.run_file(database, sql.sql_root() / "out" / "out_point_summary.sql"),
+        "out_point_summary",
+    )
     wanted = lab["out_point_summary"]
-    counts = ["n_problems", "samples_total", "samples_valid", "samples_invalid", "samples_graded", "samples_correct"]
+    counts = [
+        "n_problems",
+        "samples_total",
+        "samples_valid",
+        "samples_invalid",
+        "samples_graded",
+        "samples_correct",
+    ]
     counts += ["samples_truncated", "samples_without_answer", "output_tokens_sum"]
     assert summary.select(counts).equals(wanted.select(counts))
-    assert summary["output_tokens_per_sample"].to_list() == pytest.approx(wanted["output_tokens_per_sample"].to_list())
+    assert summary["output_tokens_per_sample"].to_list() == pytest.approx(
+        wanted["output_tokens_per_sample"].to_list()
+    )
     assert summary["invalid_counts"].to_list() == ['{"engine_error":1}'] * 4
     assert summary["energy_unknown_reason"].to_list() == ["no_power_source"] * 4
-    # 1 ms a token and the first one free of decoding: the sum of (tokens - 1) over the sum of 0.001 tokens.
+    # 1 ms a token and the first one free of decoding: the sum of (tokens - 1) over the sum of 0.001
+    # tokens.
     valid = lab["core_samples"].filter("is_valid")
     for row in summary.iter_rows(named=True):
         mine = valid.filter(pl.col("point_id") == row["point_id"])["output_tokens"]
         assert row["decode_tokens_per_s"] == pytest.approx((mine - 1).sum() / (0.001 * mine.sum()))
-        problems = valid.filter(pl.col("point_id") == row["point_id"]).group_by("problem_id").agg(pl.col("correct").mean())
+        problems = (
+            valid.filter(pl.col("point_id") == row["point_id"])
+            .group_by("problem_id")
+            .agg(pl.col("correct").mean())
+        )
         assert row["accuracy"] == pytest.approx(problems["correct"].mean())
 
 
 def test_the_summary_counts_a_shared_sample_once_and_pools_no_unlike_energies(lab, database):
-    database.execute("INSERT INTO core_samples SELECT * REPLACE ('z-session' AS session_id) FROM core_samples")
+    database.execute(
+        "INSERT INTO core_samples SELECT * REPLACE ('z-session' AS session_id) FROM core_samples"
+    )
     first = "WHERE session_id <> 'z-session' AND is_valid"
     database.execute(f"UPDATE core_samples SET energy_j = 2, energy_method = 'nvml' {first}")
     path = sql.sql_root() / "out" / "out_point_summary.sql"
     summary = sql.run_file(database, path)
     assert summary["samples_total"].to_list() == lab["out_point_summary"]["samples_total"].to_list()
-    assert summary["energy_j_per_sample"].to_list() == [2.0] * 4 and summary["energy_method"].to_list() == ["nvml"] * 4
-    database.execute(f"UPDATE core_samples SET energy_method = 'model' {first} AND sample_index > 3")
+    assert (
+        summary["energy_j_per_sample"].to_list() == [2.0] * 4
+        and summary["energy_method"].to_list() == ["nvml"] * 4
+    )
+    database.execute(
+        f"UPDATE core_samples SET energy_method = 'model' {first} AND sample_index > 3"
+    )
     assert sql.run_file(database, path)["energy_j_per_sample"].to_list() == [None] * 4
 
 
@@ -161,7 +190,9 @@ def test_chances_from_an_interval(database):
     from scipy.stats import norm
 
     for z in (-4.0, -1.3, 0.0, 0.4, 2.7):
-        assert database.sql(f"SELECT normal_cdf({z})").fetchall()[0][0] == pytest.approx(norm.cdf(z), abs=2e-7)
+        assert database.sql(f"SELECT normal_cdf({z})").fetchall()[0][0] == pytest.approx(
+            norm.cdf(z), abs=2e-7
+        )
     ask = "SELECT chance_of_reaching({}, {}, {}, {})"
     values = {
         (0.5, 0.4, 0.6, 0.4): norm.cdf(1.959964),
@@ -171,7 +202,9 @@ def test_chances_from_an_interval(database):
         (0.5, "NULL", "NULL", 0.1): None,
     }
     for given, wanted in values.items():
-        assert database.sql(ask.format(*given)).fetchall()[0][0] == (None if wanted is None else pytest.approx(wanted, abs=1e-6))
+        assert database.sql(ask.format(*given)).fetchall()[0][0] == (
+            None if wanted is None else pytest.approx(wanted, abs=1e-6)
+        )
 
 
 def test_a_file_that_does_not_run_is_named(tmp_path, database):
@@ -185,30 +218,57 @@ def test_a_file_that_does_not_run_is_named(tmp_path, database):
 
 def test_rows_that_two_sessions_share_count_once_as_in_the_store(lab, lab_store):
     bank = lab["core_samples"]
-    lab_store.write(bank.head(5).with_columns(session_id=pl.lit("a-first")), "core_samples", "a-first")
-    more = bank.head(1).with_columns(pl.concat_str("sample_id", pl.lit("9")).alias("sample_id"), session_id=pl.lit("z-last"))
-    lab_store.write(pl.concat([more, bank.tail(5).with_columns(session_id=pl.lit("z-last"))]), "core_samples", "z-last")
+    lab_store.write(
+        bank.head(5).with_columns(session_id=pl.lit("a-first")), "core_samples", "a-first"
+    )
+    more = bank.head(1).with_columns(
+        pl.concat_str("sample_id", pl.lit("9")).alias("sample_id"), session_id=pl.lit("z-last")
+    )
+    lab_store.write(
+        pl.concat([more, bank.tail(5).with_columns(session_id=pl.lit("z-last"))]),
+        "core_samples",
+        "z-last",
+    )
     with sql.session(lab_store) as connection:
         view = connection.sql("SELECT * FROM core_samples").pl()
-        counted = connection.sql("SELECT count(*), sum(output_tokens)::BIGINT FROM core_samples").fetchall()
+        counted = connection.sql(
+            "SELECT count(*), sum(output_tokens)::BIGINT FROM core_samples"
+        ).fetchall()
     assert view.columns == bank.columns
     assert conform(view, "core_samples").equals(lab_store.read("core_samples"))
     assert counted == [(bank.height + 1, bank["output_tokens"].sum() + more["output_tokens"].sum())]
-    assert view["session_id"].value_counts().sort("count")["count"].to_list() == [1, 5, bank.height - 5]
+    assert view["session_id"].value_counts().sort("count")["count"].to_list() == [
+        1,
+        5,
+        bank.height - 5,
+    ]
 
 
 def test_every_check_holds_where_two_sessions_share_samples(lab, lab_store):
     point, bank = lab["core_points"].head(1), lab["core_samples"]
-    shared = bank.filter(pl.col("point_id") == point["point_id"][0]).head(5).with_columns(session_id=pl.lit("z-last"))
-    counts = {"samples_banked": pl.lit(5, pl.Int64), "samples_valid": pl.lit(shared["is_valid"].sum(), pl.Int64)}
+    shared = (
+        bank.filter(pl.col("point_id") == point["point_id"][0])
+        .head(5)
+        .with_columns(session_id=pl.lit("z-last"))
+    )
+    counts = {
+        "samples_banked": pl.lit(5, pl.Int64),
+        "samples_valid": pl.lit(shared["is_valid"].sum(), pl.Int64),
+    }
     sessions = lab["core_sessions"].with_columns(session_id=pl.lit("z-last"))
-    more = {"core_samples": shared, "core_points": point.with_columns(session_id=pl.lit("z-last"), **counts), "core_sessions": sessions}
+    more = {
+        "core_samples": shared,
+        "core_points": point.with_columns(session_id=pl.lit("z-last"), **counts),
+        "core_sessions": sessions,
+    }
     for name, frame in more.items():
         lab_store.write(frame, name, "z-last")
     wrong = more["core_points"].with_columns(samples_banked=pl.lit(bank.height, pl.Int64))
     check = sql.sql_root() / "checks" / "core_points__samples_add_up.sql"
     with sql.session(lab_store) as connection:
-        assert {path.stem: n for path in sql.sql_files("checks") if (n := failing(connection, path))} == {}
+        assert {
+            path.stem: n for path in sql.sql_files("checks") if (n := failing(connection, path))
+        } == {}
     lab_store.write(wrong, "core_points", "z-last")
     with sql.session(lab_store) as connection:
         assert sql.run_file(connection, check)["point_id"].to_list() == point["point_id"].to_list()
@@ -226,16 +286,25 @@ def flipped(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("damage", [cut, flipped, lambda _: b""], ids=["cut", "flipped", "empty"])
 @pytest.mark.parametrize("session", ["a-first", "z-last"])
-def test_a_damaged_file_is_named_and_takes_no_other_table_down(damage, session, lab, lab_store, tmp_path):
-    path = lab_store.write(lab["core_samples"].with_columns(session_id=pl.lit(session)), "core_samples", session)
+def test_a_damaged_file_is_named_and_takes_no_other_table_down(
+    damage, session, lab, lab_store, tmp_path
+):
+    path = lab_store.write(
+        lab["core_samples"].with_columns(session_id=pl.lit(session)), "core_samples", session
+    )
     path.write_bytes(damage(path.read_bytes()))
     query = tmp_path / "out" / "query.sql"
     query.parent.mkdir()
     with sql.session(lab_store) as connection:
         query.write_text("SELECT count(*) AS n FROM core_problems", encoding="utf-8")
         assert sql.run_file(connection, query)["n"].to_list() == [lab["core_problems"].height]
-        query.write_text("SELECT * FROM core_samples WHERE false OR sample_id <> 'x'", encoding="utf-8")
-        with pytest.raises(IsocostError, match=rf"sql/out/query\.sql: .*session={session}\.parquet.*isocost refresh"):
+        query.write_text(
+            "SELECT * FROM core_samples WHERE false OR sample_id <> 'x'", encoding="utf-8"
+        )
+        with pytest.raises(
+            IsocostError,
+            match=rf"sql/out/query\.sql: .*session={session}\.parquet.*isocost refresh",
+        ):
             sql.run_file(connection, query)
 
 
@@ -243,24 +312,35 @@ def test_a_file_of_an_older_meaning_is_refused_and_named(lab, lab_store, tmp_pat
     from isocost.schema import parquet
 
     path, stamp = lab_store.path("out_frontiers"), parquet.stamp
-    monkeypatch.setattr(parquet, "stamp", lambda name: stamp(name) | {b"isocost.metric_schema_version": b"0"})
+    monkeypatch.setattr(
+        parquet, "stamp", lambda name: stamp(name) | {b"isocost.metric_schema_version": b"0"}
+    )
     lab_store.write(lab["out_frontiers"], "out_frontiers")
     query = tmp_path / "query.sql"
     query.write_text("SELECT * FROM out_frontiers", encoding="utf-8")
-    with sql.session(lab_store) as connection, pytest.raises(IsocostError, match=rf"{path.name}: has schema version 0"):
+    with (
+        sql.session(lab_store) as connection,
+        pytest.raises(IsocostError, match=rf"{path.name}: has schema version 0"),
+    ):
         sql.run_file(connection, query)
 
 
 def test_the_frontier_view_names_equal_outcomes_once(lab, database):
     path = sql.sql_root() / "views" / "frontier.sql"
-    wanted = lab["out_frontier_points"].filter((pl.col("frontier_kind") == "policy") & pl.col("is_on_frontier"))
+    wanted = lab["out_frontier_points"].filter(
+        (pl.col("frontier_kind") == "policy") & pl.col("is_on_frontier")
+    )
     before = sql.run_file(database, path)
     assert before.height == wanted.height
     # A twin under another name, marked as the group's first and as the knee, is the same step.
     twin = "'a-twin' AS outcome_id, 'borda_at_k_x' AS strategy, true AS is_knee"
-    one = "WHERE frontier_kind = 'policy' AND outcome_id = (SELECT min(outcome_id) FROM frontier_one)"
+    one = (
+        "WHERE frontier_kind = 'policy' AND outcome_id = (SELECT min(outcome_id) FROM frontier_one)"
+    )
     database.execute(f"CREATE TEMP TABLE frontier_one AS ({path.read_text(encoding='utf-8')})")
-    database.execute(f"INSERT INTO out_frontier_points SELECT * REPLACE ({twin}) FROM out_frontier_points {one}")
+    database.execute(
+        f"INSERT INTO out_frontier_points SELECT * REPLACE ({twin}) FROM out_frontier_points {one}"
+    )
     after = sql.run_file(database, path)
     assert after.height == before.height
     assert set(after["strategy"]) == {"majority_at_k", "one_sample"}
@@ -270,12 +350,25 @@ def test_the_frontier_view_names_equal_outcomes_once(lab, database):
 def test_the_examples_answer_their_questions(lab, database):
     answers = {path.stem: sql.run_file(database, path) for path in sql.sql_files("examples")}
     cheapest = answers["cheapest_for_a_target"]
-    assert set(cheapest["task"]) == {"adding"} and cheapest["accuracy"].min() >= 0.5 and cheapest["chance"].min() >= 0.5
-    outcomes = lab["out_strategy_outcomes"].filter((pl.col("strategy_kind") == "policy") & (pl.col("accuracy") >= 0.5))
-    assert cheapest["output_tokens_per_problem"].min() == pytest.approx(outcomes["output_tokens_per_problem"].min(), abs=0.05)
+    assert (
+        set(cheapest["task"]) == {"adding"}
+        and cheapest["accuracy"].min() >= 0.5
+        and cheapest["chance"].min() >= 0.5
+    )
+    outcomes = lab["out_strategy_outcomes"].filter(
+        (pl.col("strategy_kind") == "policy") & (pl.col("accuracy") >= 0.5)
+    )
+    assert cheapest["output_tokens_per_problem"].min() == pytest.approx(
+        outcomes["output_tokens_per_problem"].min(), abs=0.05
+    )
     gains = answers["gain_per_thousand_tokens"]
-    assert gains.select("from_samples", "to_samples").unique().sort("from_samples").rows() == [(1.0, 4.0), (4.0, 8.0)]
+    assert gains.select("from_samples", "to_samples").unique().sort("from_samples").rows() == [
+        (1.0, 4.0),
+        (4.0, 8.0),
+    ]
     row = gains.row(0, named=True)
-    assert row["points_per_1000_tokens"] == pytest.approx(1000 * row["points_gained"] / row["more_tokens"], rel=0.02, abs=0.1)
+    assert row["points_per_1000_tokens"] == pytest.approx(
+        1000 * row["points_gained"] / row["more_tokens"], rel=0.02, abs=0.1
+    )
     votes = answers["where_voting_stops_paying"]
     assert votes.height == 4 and (votes["accuracy"] >= votes["accuracy_of_one"]).all()

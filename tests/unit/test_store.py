@@ -14,10 +14,16 @@ from isocost.store import Store
 CORE = Table(
     "core_probe",
     "one thing",
-    (Column("probe_id", "string", "Names the thing"), Column("session_id", "string", "Who saw it"), Column("n", "int64", "A number")),
+    (
+        Column("probe_id", "string", "Names the thing"),
+        Column("session_id", "string", "Who saw it"),
+        Column("n", "int64", "A number"),
+    ),
     keys=("probe_id",),
 )
-OUT = Table("out_probe", "one thing", (Column("probe_id", "string", "Names the thing"),), keys=("probe_id",))
+OUT = Table(
+    "out_probe", "one thing", (Column("probe_id", "string", "Names the thing"),), keys=("probe_id",)
+)
 
 
 @pytest.fixture
@@ -33,10 +39,16 @@ def frame(ids: list[str], session: str, n: int = 0) -> pl.DataFrame:
 
 
 def test_paths_are_one_a_session_for_core_and_one_a_piece_for_out(store):
-    assert store.path("core_probe", "s1").relative_to(store.root).as_posix() == "core/core_probe/session=s1.parquet"
+    assert (
+        store.path("core_probe", "s1").relative_to(store.root).as_posix()
+        == "core/core_probe/session=s1.parquet"
+    )
     assert store.path("core_probe").name == "session=_.parquet"
     assert store.path("out_probe").relative_to(store.root).as_posix() == "out/out_probe/all.parquet"
-    assert store.path("out_probe", "task-sums-01").relative_to(store.root).as_posix() == "out/out_probe/task-sums-01.parquet"
+    assert (
+        store.path("out_probe", "task-sums-01").relative_to(store.root).as_posix()
+        == "out/out_probe/task-sums-01.parquet"
+    )
     with pytest.raises(IsocostError, match="kept by the bank"):
         store.path("raw_generations")
 
@@ -68,7 +80,9 @@ def test_some_columns_of_the_same_rows_in_the_same_order(store):
     assert store.read("core_probe", columns=["n"]).to_dict(as_series=False) == {"n": [1, 1, 2]}
     assert store.read("core_probe", "s1", columns=["n", "probe_id"]).rows() == [(1, "a"), (1, "b")]
     assert store.read("out_probe", columns=["probe_id"]).rows() == []
-    assert store.read_only("core_probe", ["s2", "s1", "s9"], pl.col("probe_id") != "b", columns=["n"])["n"].to_list() == [1, 2]
+    assert store.read_only(
+        "core_probe", ["s2", "s1", "s9"], pl.col("probe_id") != "b", columns=["n"]
+    )["n"].to_list() == [1, 2]
 
 
 def test_a_table_that_was_never_built_is_empty_but_a_missing_session_is_told(store):

@@ -1,9 +1,11 @@
 """Cost axes: what one sample cost, one registered axis a module.
 
-Lives here: the `CostAxis` protocol, the registry and `cost_axes`, which adds every axis to a frame of samples. Not here: the formulas
-(the modules of `isocost.costs`) and measured columns (latency_s, energy_j), which samples carry already.
+Lives here: the `CostAxis` protocol, the registry and `cost_axes`, which adds every axis to a frame
+of samples. Not here: the formulas (the modules of `isocost.costs`) and measured columns (latency_s,
+energy_j), which samples carry already.
 
-An axis whose card or column is missing is NULL, and the reason is told once; no axis invents a number.
+An axis whose card or column is missing is NULL, and the reason is told once; no axis invents a
+number.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ class Cards:
         device: device card.
         price: price card.
         number_format: format whose dense peak bounds arithmetic.
-        decode_batch: sequences that decode together, on average; they share each read of the weights. 1 = a request alone.
+        decode_batch: sequences that decode together, on average; they share each read of the
+            weights. 1 = a request alone.
     """
 
     model: ModelCard | None = None
@@ -61,7 +64,9 @@ class Cards:
         """The card of that kind; IsocostError where it was not given."""
         card = getattr(self, kind)
         if card is None:
-            raise IsocostError(f"no {kind} card is given", where="cost axes", remedy=f"Pass {kind}=")
+            raise IsocostError(
+                f"no {kind} card is given", where="cost axes", remedy=f"Pass {kind}="
+            )
         return card
 
 
@@ -104,16 +109,20 @@ def all_axes() -> dict[str, CostAxis]:
     return dict(sorted(_AXES.items()))
 
 
-def cost_axes(samples: pl.DataFrame, cards: Cards, names: Sequence[str] | None = None) -> tuple[pl.DataFrame, dict[str, str]]:
+def cost_axes(
+    samples: pl.DataFrame, cards: Cards, names: Sequence[str] | None = None
+) -> tuple[pl.DataFrame, dict[str, str]]:
     """The cost of each sample on every axis.
 
     Args:
-        samples: columns prompt_tokens, output_tokens and, where known, cached_tokens; rows with NULL tokens get NULL costs.
+        samples: columns prompt_tokens, output_tokens and, where known, cached_tokens; rows with
+            NULL tokens get NULL costs.
         cards: of the one model, device and price that all rows share.
         names: axes wanted; all when None.
 
     Returns:
-        A frame of one column per axis in the order of the rows, and the reason of each axis that is NULL throughout.
+        A frame of one column per axis in the order of the rows, and the reason of each axis that is
+        NULL throughout.
 
     Raises:
         IsocostError: an unknown axis, or a token column is missing.
@@ -121,14 +130,28 @@ def cost_axes(samples: pl.DataFrame, cards: Cards, names: Sequence[str] | None =
     axes = all_axes()
     for name in names or ():
         if name not in axes:
-            raise IsocostError(f"there is no cost axis {name!r}", remedy=f"Use some of {', '.join(axes)}")
+            raise IsocostError(
+                f"there is no cost axis {name!r}", remedy=f"Use some of {', '.join(axes)}"
+            )
     for column in ("prompt_tokens", "output_tokens"):
         if column not in samples.columns:
-            raise IsocostError("the column is missing", where=f"samples, column {column}", remedy="Cost axes need both token counts")
-    known = (samples["prompt_tokens"].is_not_null() & samples["output_tokens"].is_not_null()).to_numpy()
+            raise IsocostError(
+                "the column is missing",
+                where=f"samples, column {column}",
+                remedy="Cost axes need both token counts",
+            )
+    known = (
+        samples["prompt_tokens"].is_not_null() & samples["output_tokens"].is_not_null()
+    ).to_numpy()
     rows = samples.filter(pl.Series(known))
-    cached = rows["cached_tokens"].fill_null(0) if "cached_tokens" in rows.columns else pl.Series([0]).new_from_index(0, rows.height)
-    prompt, output = (rows[c].cast(pl.Float64).to_numpy() for c in ("prompt_tokens", "output_tokens"))
+    cached = (
+        rows["cached_tokens"].fill_null(0)
+        if "cached_tokens" in rows.columns
+        else pl.Series([0]).new_from_index(0, rows.height)
+    )
+    prompt, output = (
+        rows[c].cast(pl.Float64).to_numpy() for c in ("prompt_tokens", "output_tokens")
+    )
     tokens = Tokens(prompt, output, np.minimum(cached.cast(pl.Float64).to_numpy(), prompt))
     columns, reasons = {}, {}
     for name in names or axes:

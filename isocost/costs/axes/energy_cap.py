@@ -1,4 +1,7 @@
-"""The axis of most energy: the power limit for the least time; modelled, never pooled with measured joules."""
+"""The axis of most energy.
+
+The power limit for the least time; modelled, never pooled with measured joules.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,19 @@ class EnergyCap:
     """Joules of a lone request that runs at the roofline and at the power limit."""
 
     name, unit, method = "energy_modelled_j", "J", "modelled_power_limit_x_roofline"
-    meaning = "Power limit times least latency of the request alone: a modelled joule for comparison of sizes, not a measurement."
+    meaning = (
+        "Power limit times least latency of the request alone: a modelled joule for comparison of"
+        " sizes, not a measurement."
+    )
 
     def compute(self, tokens: Tokens, cards: Cards) -> NDArray[np.float64]:
         """See `isocost.costs.roofline.energy_cap_j`."""
         device = cards.need("device")
-        seconds = request_seconds(cards.need("model"), device, tokens.prompt, tokens.output, number_format=cards.number_format)
+        seconds = request_seconds(
+            cards.need("model"),
+            device,
+            tokens.prompt,
+            tokens.output,
+            number_format=cards.number_format,
+        )
         return energy_cap_j(device, seconds)

@@ -18,4 +18,6 @@ class Flops:
 
     def compute(self, tokens: Tokens, cards: Cards) -> NDArray[np.float64]:
         """See `isocost.costs.flops.forward_flops`."""
-        return forward_flops(cards.need("model"), tokens.prompt, tokens.output, cached_tokens=tokens.cached)
+        return forward_flops(
+            cards.need("model"), tokens.prompt, tokens.output, cached_tokens=tokens.cached
+        )

@@ -14,7 +14,10 @@ class Eflops:
     """eFLOPs at the device's own dense intensity."""
 
     name, unit, method = "kinetics_eflops", "FLOP", KINETICS_METHOD
-    meaning = "FLOPs plus the device's dense FLOP/byte times KV bytes read, for one trial; weights and prefill left out as in the paper."
+    meaning = (
+        "FLOPs plus the device's dense FLOP/byte times KV bytes read, for one trial; weights and"
+        " prefill left out as in the paper."
+    )
 
     def compute(self, tokens: Tokens, cards: Cards) -> NDArray[np.float64]:
         """See `isocost.costs.kinetics.kinetics_eflops`."""

@@ -14,7 +14,10 @@ class KvTraffic:
     """Bytes of a request's own KV cache."""
 
     name, unit, method = "kv_traffic_bytes", "bytes", "modelled"
-    meaning = "Bytes of KV cache written once and read at every decode step, by the model card: modelled, the same in any batch."
+    meaning = (
+        "Bytes of KV cache written once and read at every decode step, by the model card: modelled,"
+        " the same in any batch."
+    )
 
     def compute(self, tokens: Tokens, cards: Cards) -> NDArray[np.float64]:
         """See `isocost.costs.roofline.kv_traffic_bytes`."""

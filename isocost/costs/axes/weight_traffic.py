@@ -16,14 +16,22 @@ class WeightTraffic:
 
     name, unit, method = "weight_traffic_bytes", "bytes", "modelled_decode_batch_mean"
     meaning = (
-        "Bytes of weights: all of them for the prefill, and at each decode step the share of one sequence in the mean decode batch, by the "
-        "model card: modelled."
+        "Bytes of weights: all of them for the prefill, and at each decode step the share of one"
+        " sequence in the mean decode batch, by the model card: modelled."
     )
 
     def compute(self, tokens: Tokens, cards: Cards) -> NDArray[np.float64]:
         """See `isocost.costs.roofline.weight_traffic_bytes`."""
         if cards.decode_batch is None:
-            raise IsocostError("the mean decode batch is unknown", where="cost axes", remedy="Pass decode_batch=; 1 for a request alone")
+            raise IsocostError(
+                "the mean decode batch is unknown",
+                where="cost axes",
+                remedy="Pass decode_batch=; 1 for a request alone",
+            )
         return weight_traffic_bytes(
-            cards.need("model"), tokens.prompt, tokens.output, cached_tokens=tokens.cached, batch=cards.decode_batch
+            cards.need("model"),
+            tokens.prompt,
+            tokens.output,
+            cached_tokens=tokens.cached,
+            batch=cards.decode_batch,
         )

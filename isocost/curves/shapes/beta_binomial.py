@@ -1,8 +1,9 @@
 """Beta-binomial coverage: y(k) = 1 - B(alpha, beta + k) / B(alpha, beta).
 
-Lives here: the curve that follows when problems' success rates are Beta distributed (Schaeffer et al. 2025, arXiv 2502.17578; Kazdan
-et al. 2025, arXiv 2510.05197), fitted to coverage points by least squares. Its ceiling is 1 by construction. Not here: the maximum
-likelihood fit to counts, which is better wherever counts are at hand (``isocost.curves.counts``).
+Lives here: the curve that follows when problems' success rates are Beta distributed (Schaeffer et
+al. 2025, arXiv 2502.17578; Kazdan et al. 2025, arXiv 2510.05197), fitted to coverage points by
+least squares. Its ceiling is 1 by construction. Not here: the maximum likelihood fit to counts,
+which is better wherever counts are at hand (``isocost.curves.counts``).
 """
 
 from __future__ import annotations
@@ -11,21 +12,26 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 from isocost.curves.beta import invert_failure, log_failure, log_failure_gradient
 
-# At the upper bound success rates differ by 0.005 at most, which no bank tells from equal ones; beyond it lnB loses digits.
+# At the upper bound success rates differ by 0.005 at most, which no bank tells from equal ones;
+# beyond it lnB loses digits.
 LOWER, UPPER = np.log(1e-3), np.log(1e4)
 _SHAPES = np.array([0.02, 0.06, 0.15, 0.4, 1.0, 3.0, 20.0])
 _MEANS = np.array([0.003, 0.02, 0.08, 0.2, 0.45, 0.8])
 
 
 def start_grid() -> Array:
-    """Start values (S, 2) of ln(alpha) and ln(beta): shapes alpha crossed with mean success rates."""
+    """Start values (S, 2) of ln(alpha) and ln(beta).
+
+    Shapes alpha crossed with mean success rates.
+    """
     alpha, mean = (grid.ravel() for grid in np.meshgrid(_SHAPES, _MEANS))
     return np.log(np.stack([alpha, np.clip(alpha * (1.0 - mean) / mean, 2e-3, 9e3)], axis=1))
 
 
+@register
 class BetaBinomial(Family):
     """Coverage of k samples; internal parameters ln(alpha) and ln(beta)."""
 

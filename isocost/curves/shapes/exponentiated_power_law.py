@@ -1,7 +1,8 @@
 """Exponentiated power law: y = exp(a * x**b) with a < 0 and b < 0.
 
-Lives here: the coverage law of Brown et al. 2024, "Large Language Monkeys" (section 3.1). Its ceiling is 1 by construction, which is
-wrong wherever some problems cannot be solved at all. Not here: fitting.
+Lives here: the coverage law of Brown et al. 2024, "Large Language Monkeys" (section 3.1). Its
+ceiling is 1 by construction, which is wrong wherever some problems cannot be solved at all. Not
+here: fitting.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 
 _EXPONENTS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5])
 
 
+@register
 class ExponentiatedPowerLaw(Family):
     """y = exp(a * x**b); internal parameters ln(-a) and -b."""
 
@@ -24,30 +26,45 @@ class ExponentiatedPowerLaw(Family):
     asymptote_kind: ClassVar[AsymptoteKind] = "constructed"
 
     def bounds(self, log_x: Array, y: Array) -> tuple[Array, Array]:
-        """ln(-a) is bounded so that every observed y in (1e-12, 1 - 1e-12) stays reachable at any exponent up to 20."""
+        """ln(-a) is bounded so that every observed y in (1e-12, 1 - 1e-12) stays reachable at any
+        exponent up to 20.
+        """
         reach = 20.0 * np.maximum(np.abs(log_x).max(axis=1), 1.0)
         lower = np.stack([-30.0 - reach, np.zeros_like(reach)], axis=1)
         upper = np.stack([5.0 + reach, np.full_like(reach, 20.0)], axis=1)
         return lower, upper
 
     def starts(self, log_x: Array, y: Array, weight: Array) -> Array:
-        """Ordinary least squares of ln(-ln y) on ln x, then a grid over b with the best ln(-a) for each.
+        """Ordinary least squares of ln(-ln y) on ln x, then a grid over b with the best ln(-a) for
+        each.
 
-        Linearising turns the error of y into an error of ln(-ln y) that is 1/(y ln y) times as large: hence the weights.
+        Linearising turns the error of y into an error of ln(-ln y) that is 1/(y ln y) times as
+        large: hence the weights.
         """
         inner = np.clip(y, 1e-6, 1.0 - 1e-6)
         rate = np.log(-np.log(inner))
-        w = weight * np.where((y > 0) & (y < 1), (inner * np.log(inner)) ** 2, 0.0) + 1e-12 * (weight > 0)
+        w = weight * np.where((y > 0) & (y < 1), (inner * np.log(inner)) ** 2, 0.0) + 1e-12 * (
+            weight > 0
+        )
         total = w.sum(axis=1, keepdims=True)
         mean_x = (w * log_x).sum(axis=1, keepdims=True) / total
         mean_r = (w * rate).sum(axis=1, keepdims=True) / total
         spread = (w * (log_x - mean_x) ** 2).sum(axis=1, keepdims=True)
-        slope = -(w * (log_x - mean_x) * (rate - mean_r)).sum(axis=1, keepdims=True) / np.maximum(spread, 1e-300)
-        exponent = np.concatenate([np.clip(slope, 0.0, 20.0), np.broadcast_to(_EXPONENTS, (len(y), len(_EXPONENTS)))], axis=1)
+        slope = -(w * (log_x - mean_x) * (rate - mean_r)).sum(axis=1, keepdims=True) / np.maximum(
+            spread, 1e-300
+        )
+        exponent = np.concatenate(
+            [np.clip(slope, 0.0, 20.0), np.broadcast_to(_EXPONENTS, (len(y), len(_EXPONENTS)))],
+            axis=1,
+        )
         return np.stack([mean_r + exponent * mean_x, exponent], axis=2)
 
     def constant(self, level: Array) -> Array | None:
-        """Those with b = 0: points at 0 and 1 hardly weigh in the linearised start, and a curve through the others may miss them."""
+        """Those with b = 0.
+
+        Points at 0 and 1 hardly weigh in the linearised start, and a curve through the others may
+        miss them.
+        """
         inner = np.clip(level, 1e-12, 1.0 - 1e-12)
         return np.stack([np.log(-np.log(inner)), np.zeros_like(inner)], axis=1)
 
@@ -79,4 +96,6 @@ class ExponentiatedPowerLaw(Family):
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             x = np.exp(np.log(np.log(target) / a) / b)
         flat = np.where(np.exp(a) >= target, 0.0, np.inf)
-        return np.where(target >= 1.0, np.inf, np.where(target <= 0.0, 0.0, np.where(b < 0, x, flat)))
+        return np.where(
+            target >= 1.0, np.inf, np.where(target <= 0.0, 0.0, np.where(b < 0, x, flat))
+        )

@@ -1,7 +1,7 @@
 """Log-linear curve: y = alpha + beta * ln x.
 
-Lives here: the local rule "each doubling buys the same". It leaves [0, 1], has no asymptote, and must not be extrapolated far.
-Not here: fitting.
+Lives here: the local rule "each doubling buys the same". It leaves [0, 1], has no asymptote, and
+must not be extrapolated far. Not here: fitting.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 
 
+@register
 class LogLinear(Family):
     """y = alpha + beta ln x, beta of either sign; internal parameters are the public ones."""
 
@@ -31,7 +32,9 @@ class LogLinear(Family):
         total = weight.sum(axis=1)
         mean_x, mean_y = (weight * log_x).sum(axis=1) / total, (weight * y).sum(axis=1) / total
         centred = log_x - mean_x[:, None]
-        slope = (weight * centred * y).sum(axis=1) / np.maximum((weight * centred**2).sum(axis=1), 1e-300)
+        slope = (weight * centred * y).sum(axis=1) / np.maximum(
+            (weight * centred**2).sum(axis=1), 1e-300
+        )
         return np.stack([mean_y - slope * mean_x, slope], axis=1)[:, None, :]
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
@@ -55,7 +58,10 @@ class LogLinear(Family):
         return np.full(len(parameters), np.nan)
 
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Returns exp((target - alpha) / beta) for a rising line; a falling one reaches the target at no larger compute: +inf."""
+        """Returns exp((target - alpha) / beta) for a rising line.
+
+        A falling one reaches the target at no larger compute: +inf.
+        """
         alpha, beta = parameters[:, 0], parameters[:, 1]
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.where(beta > 0, np.exp((target - alpha) / beta), np.inf)

@@ -1,7 +1,8 @@
 """Saturating power law: y = y_inf - a * x**(-b) with a, b > 0 and y_inf <= 1.
 
-Lives here: the three-parameter law whose ceiling the data decide. The parameters are strongly correlated, so trust the profile or
-the bootstrap interval of ``y_inf``, not a curvature at the optimum. Not here: fitting.
+Lives here: the three-parameter law whose ceiling the data decide. The parameters are strongly
+correlated, so trust the profile or the bootstrap interval of ``y_inf``, not a curvature at the
+optimum. Not here: fitting.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 from isocost.curves.linear import bounded_pair
 
 _EXPONENTS = np.geomspace(0.01, 10.0, 28)
 
 
+@register
 class SaturatingPowerLaw(Family):
     """y = y_inf - a * x**-b; internal parameters y_inf, ln(a) and ln(b)."""
 
@@ -28,14 +30,23 @@ class SaturatingPowerLaw(Family):
     def bounds(self, log_x: Array, y: Array) -> tuple[Array, Array]:
         """y_inf in [0, 1]; the gap at the first point below 2; b in [1e-3, 20]."""
         reach = 20.0 * np.abs(log_x).max(axis=1)
-        lower = np.stack([np.zeros_like(reach), -40.0 - reach, np.full_like(reach, np.log(1e-3))], axis=1)
-        upper = np.stack([np.ones_like(reach), 10.0 + reach, np.full_like(reach, np.log(20.0))], axis=1)
+        lower = np.stack(
+            [np.zeros_like(reach), -40.0 - reach, np.full_like(reach, np.log(1e-3))], axis=1
+        )
+        upper = np.stack(
+            [np.ones_like(reach), 10.0 + reach, np.full_like(reach, np.log(20.0))], axis=1
+        )
         return lower, upper
 
     def starts(self, log_x: Array, y: Array, weight: Array) -> Array:
-        """Variable projection: for each exponent of a grid the best y_inf and a in closed form, respecting their bounds."""
+        """Variable projection.
+
+        For each exponent of a grid the best y_inf and a in closed form, respecting their bounds.
+        """
         first = np.where(weight > 0, log_x, np.inf).min(axis=1)[:, None, None]
-        decay = np.exp(np.clip(-_EXPONENTS[None, :, None] * (log_x[:, None, :] - first), -60.0, 60.0))
+        decay = np.exp(
+            np.clip(-_EXPONENTS[None, :, None] * (log_x[:, None, :] - first), -60.0, 60.0)
+        )
         ceiling, gap = bounded_pair(decay, y[:, None, :], weight[:, None, :])
         log_gap = np.log(np.maximum(gap, 1e-12)) + _EXPONENTS[None, :] * first[:, :, 0]
         exponent = np.broadcast_to(np.log(_EXPONENTS), ceiling.shape)
@@ -53,7 +64,9 @@ class SaturatingPowerLaw(Family):
 
     def rescale(self, theta: Array, log_factor: Array) -> Array | None:
         """ln(a) moves by b times the factor."""
-        return np.stack([theta[:, 0], theta[:, 1] + np.exp(theta[:, 2]) * log_factor, theta[:, 2]], axis=1)
+        return np.stack(
+            [theta[:, 0], theta[:, 1] + np.exp(theta[:, 2]) * log_factor, theta[:, 2]], axis=1
+        )
 
     def predict(self, parameters: Array, x: Array) -> Array:
         """Evaluates y_inf - a * x**-b."""

@@ -1,7 +1,8 @@
 """Zero-inflated beta-binomial coverage: y(k) = (1 - pi) (1 - B(alpha, beta + k) / B(alpha, beta)).
 
-Lives here: the coverage curve with a share pi of problems that no number of samples solves, fitted to coverage points by least
-squares. Not here: the maximum likelihood fit to counts (``isocost.curves.counts``).
+Lives here: the coverage curve with a share pi of problems that no number of samples solves, fitted
+to coverage points by least squares. Not here: the maximum likelihood fit to counts
+(``isocost.curves.counts``).
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 from isocost.curves.beta import invert_failure, log_failure, log_failure_gradient
 from isocost.curves.linear import bounded_scale
 from isocost.curves.shapes.beta_binomial import LOWER, UPPER, start_grid
 
 
+@register
 class ZeroInflatedBetaBinomial(Family):
     """Coverage of k samples; internal parameters 1 - pi, ln(alpha) and ln(beta)."""
 
@@ -35,11 +37,18 @@ class ZeroInflatedBetaBinomial(Family):
         shapes = np.exp(grid)[None, :, :, None]
         solved = -np.expm1(log_failure(shapes[:, :, 0], shapes[:, :, 1], np.exp(log_x)[:, None, :]))
         share = bounded_scale(solved, y[:, None, :], weight[:, None, :])
-        return np.concatenate([share[:, :, None], np.broadcast_to(grid, (len(y), *grid.shape))], axis=2)
+        return np.concatenate(
+            [share[:, :, None], np.broadcast_to(grid, (len(y), *grid.shape))], axis=2
+        )
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
         """Returns the coverage and its derivatives."""
-        share, alpha, beta, k = theta[:, :1], np.exp(theta[:, 1:2]), np.exp(theta[:, 2:3]), np.exp(log_x)
+        share, alpha, beta, k = (
+            theta[:, :1],
+            np.exp(theta[:, 1:2]),
+            np.exp(theta[:, 2:3]),
+            np.exp(log_x),
+        )
         failure = np.exp(log_failure(alpha, beta, k))
         by_alpha, by_beta = log_failure_gradient(alpha, beta, k)
         solved = 1.0 - failure
@@ -51,7 +60,9 @@ class ZeroInflatedBetaBinomial(Family):
 
     def predict(self, parameters: Array, x: Array) -> Array:
         """Evaluates the coverage of x samples."""
-        return -(1.0 - parameters[:, :1]) * np.expm1(log_failure(parameters[:, 1:2], parameters[:, 2:3], x))
+        return -(1.0 - parameters[:, :1]) * np.expm1(
+            log_failure(parameters[:, 1:2], parameters[:, 2:3], x)
+        )
 
     def asymptote(self, parameters: Array) -> Array:
         """Returns 1 - pi."""

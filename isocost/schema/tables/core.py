@@ -1,32 +1,51 @@
 """Core tables: graded samples and what they hang on.
 
-Lives here: core_samples, core_calls, core_points, core_problems, core_sessions. Not here: the cards of models, devices and prices, and how
-the tables are computed (``isocost.tables``).
+Lives here: core_samples, core_calls, core_points, core_problems, core_sessions. Not here: the cards
+of models, devices and prices, and how the tables are computed (``isocost.tables``).
 """
 
 from __future__ import annotations
 
 from isocost.schema.model import Column, Table
 
-FINISH = "Why generation ended: stop, length (the token budget), abort, error, or the engine's own word; NULL where a source does not tell."
+FINISH = (
+    "Why generation ended: stop, length (the token budget), abort, error, or the engine's own word;"
+    " NULL where a source does not tell."
+)
 
 _SHARES = (
     Column("prompt_tokens", "int64", "Tokens of the prompt; summed over calls.", unit="tokens"),
     Column("output_tokens", "int64", "Tokens generated; summed over calls.", unit="tokens"),
-    Column("cached_tokens", "int64", "Prompt tokens taken from the prefix cache; summed over calls.", unit="tokens"),
     Column(
-        "logprob_sum", "float64", "Sum over generated tokens of ln p, before temperature and truncation of the distribution.", unit="nats"
+        "cached_tokens",
+        "int64",
+        "Prompt tokens taken from the prefix cache; summed over calls.",
+        unit="tokens",
+    ),
+    Column(
+        "logprob_sum",
+        "float64",
+        "Sum over generated tokens of ln p, before temperature and truncation of the distribution.",
+        unit="nats",
     ),
 )
 
 _TIMES = (
-    Column("queue_s", "float64", "From taken by the engine to first scheduled; summed over calls.", unit="s"),
-    Column("prefill_s", "float64", "From first scheduled to first token; summed over calls.", unit="s"),
+    Column(
+        "queue_s",
+        "float64",
+        "From taken by the engine to first scheduled; summed over calls.",
+        unit="s",
+    ),
+    Column(
+        "prefill_s", "float64", "From first scheduled to first token; summed over calls.", unit="s"
+    ),
     Column("decode_s", "float64", "From first token to last token; summed over calls.", unit="s"),
     Column(
         "latency_s",
         "float64",
-        "prefill_s + decode_s: time in the engine without queueing, in the batch it ran in. For imported rows the source's own latency.",
+        "prefill_s + decode_s: time in the engine without queueing, in the batch it ran in. For"
+        " imported rows the source's own latency.",
         unit="s",
     ),
 )
@@ -35,19 +54,39 @@ SAMPLES = Table(
     name="core_samples",
     grain="one sample: one attempt of one point at one problem",
     keys=("sample_id",),
-    order=("task", "model_variant", "prompt", "point_id", "problem_id", "sample_index", "sample_id"),
+    order=(
+        "task",
+        "model_variant",
+        "prompt",
+        "point_id",
+        "problem_id",
+        "sample_index",
+        "sample_id",
+    ),
     warnings=(
-        "Use rows with is_valid; the others are kept so that nothing is lost unseen, and say why in invalid_reasons.",
-        "A truncated sample without an answer has parse_status no_answer and is not correct; correct is NULL only where nobody judged.",
-        "answer_class numbers are equal only within one task, one problem and one session's curation; compare answer across sessions.",
-        "latency_s was measured beside the other requests of the batch; it is no single-stream latency.",
+        (
+            "Use rows with is_valid; the others are kept so that nothing is lost unseen, and say"
+            " why in invalid_reasons."
+        ),
+        (
+            "A truncated sample without an answer has parse_status no_answer and is not correct;"
+            " correct is NULL only where nobody judged."
+        ),
+        (
+            "answer_class numbers are equal only within one task, one problem and one session's"
+            " curation; compare answer across sessions."
+        ),
+        (
+            "latency_s was measured beside the other requests of the batch; it is no single-stream"
+            " latency."
+        ),
     ),
     columns=(
         Column(
             "sample_id",
             "string",
-            "point_id, problem_id and number of the attempt joined by colons; of an imported sample the number is RUN#NUMBER, "
-            "a hash of the other tool's run and the number within it.",
+            "point_id, problem_id and number of the attempt joined by colons; of an imported sample"
+            " the number is RUN#NUMBER, a hash of the other tool's run and the number within it.",
             nullable=False,
         ),
         Column("point_id", "string", "Measured configuration.", nullable=False),
@@ -55,180 +94,314 @@ SAMPLES = Table(
         Column(
             "sample_index",
             "int32",
-            "Number of the attempt at the problem under the point, from 0; several imported sources number theirs apart.",
+            "Number of the attempt at the problem under the point, from 0; several imported sources"
+            " number theirs apart.",
             nullable=False,
         ),
-        Column("session_id", "string", "Engine session or imported source the sample comes from.", nullable=False),
+        Column(
+            "session_id",
+            "string",
+            "Engine session or imported source the sample comes from.",
+            nullable=False,
+        ),
         Column("run_id", "string", "Run of the session, or import, that made the row."),
         Column("attempt", "int32", "Number of that run among the session's runs, from 1."),
         Column("task", "string", "Task name.", nullable=False),
         Column("model_variant", "string", "Model variant name.", nullable=False),
         Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
-        Column("source", "string", 'How the row came here: "generated", or the name of the importer.', nullable=False),
-        Column("is_valid", "bool", "Whether the sample may be used: true exactly where invalid_reasons is empty.", nullable=False),
-        Column("invalid_reasons", "list[string]", "Codes of what is wrong with the sample, sorted; empty when nothing is.", nullable=False),
-        Column("correct", "bool", "Whether the answer is right; false also where there is no answer; NULL where it was not judged."),
-        Column("score", "float64", "Grade from 0 to 1; equals correct for verifiers without partial credit.", unit="ratio"),
+        Column(
+            "source",
+            "string",
+            'How the row came here: "generated", or the name of the importer.',
+            nullable=False,
+        ),
+        Column(
+            "is_valid",
+            "bool",
+            "Whether the sample may be used: true exactly where invalid_reasons is empty.",
+            nullable=False,
+        ),
+        Column(
+            "invalid_reasons",
+            "list[string]",
+            "Codes of what is wrong with the sample, sorted; empty when nothing is.",
+            nullable=False,
+        ),
+        Column(
+            "correct",
+            "bool",
+            "Whether the answer is right; false also where there is no answer; NULL where it was"
+            " not judged.",
+        ),
+        Column(
+            "score",
+            "float64",
+            "Grade from 0 to 1; equals correct for verifiers without partial credit.",
+            unit="ratio",
+        ),
         Column("answer", "string", "Canonical answer; NULL when none was found."),
         Column(
-            "answer_class", "int32", "Class of equal answers, dense from 0 per task and problem; NULL where parse_status is not parsed."
+            "answer_class",
+            "int32",
+            "Class of equal answers, dense from 0 per task and problem; NULL where parse_status is"
+            " not parsed.",
         ),
         Column(
             "parse_status",
             "string",
-            "parsed: an answer was found and judged; no_answer: none was found; error: it could not be judged.",
+            "parsed: an answer was found and judged; no_answer: none was found; error: it could not"
+            " be judged.",
             nullable=False,
             allowed=("parsed", "no_answer", "error"),
         ),
         Column(
-            "grade_reason", "string", "Why there is no answer or no judgement: empty, no_match, length, timeout, and so on; NULL otherwise."
+            "grade_reason",
+            "string",
+            "Why there is no answer or no judgement: empty, no_match, length, timeout, and so on;"
+            " NULL otherwise.",
         ),
         Column("finish_reason", "string", FINISH),
-        Column("is_truncated", "bool", "Whether the token budget ended it (finish_reason length); NULL where unknown."),
+        Column(
+            "is_truncated",
+            "bool",
+            "Whether the token budget ended it (finish_reason length); NULL where unknown.",
+        ),
         *_SHARES,
         Column("logprob_mean", "float64", "logprob_sum / output_tokens.", unit="nats"),
         Column(
-            "entropy_mean_low", "float64", "Lower bound of the mean token entropy: sum of H_top - r ln r over output_tokens.", unit="nats"
+            "entropy_mean_low",
+            "float64",
+            "Lower bound of the mean token entropy: sum of H_top - r ln r over output_tokens.",
+            unit="nats",
         ),
         Column(
             "entropy_mean_high",
             "float64",
-            "Upper bound of the mean token entropy: sum of H_top - r ln(r / (V - K)) over output_tokens.",
+            "Upper bound of the mean token entropy: sum of H_top - r ln(r / (V - K)) over"
+            " output_tokens.",
             unit="nats",
         ),
         Column(
             "self_certainty_low",
             "float64",
-            "Lower bound of mean self-certainty (Kang et al. 2025), KL from uniform to the token distribution.",
+            "Lower bound of mean self-certainty (Kang et al. 2025), KL from uniform to the token"
+            " distribution.",
             unit="nats",
         ),
         Column(
             "confidence_mean",
             "float64",
-            "Mean token confidence C = -(1/K) sum over the top K of ln p (DeepConf); NULL when not banked.",
+            "Mean token confidence C = -(1/K) sum over the top K of ln p (DeepConf); NULL when not"
+            " banked.",
             unit="nats",
         ),
-        Column("confidence_tail", "float64", "Mean C of the last window of tokens (DeepConf); NULL when not banked.", unit="nats"),
         Column(
-            "confidence_lowest_group", "float64", "Lowest mean C of any window of tokens (DeepConf); NULL when not banked.", unit="nats"
+            "confidence_tail",
+            "float64",
+            "Mean C of the last window of tokens (DeepConf); NULL when not banked.",
+            unit="nats",
+        ),
+        Column(
+            "confidence_lowest_group",
+            "float64",
+            "Lowest mean C of any window of tokens (DeepConf); NULL when not banked.",
+            unit="nats",
         ),
         Column(
             "confidence_record_tokens",
             "list[int32]",
-            "Tokens generated when the mean C of the last confidence_window tokens was lower than ever before (DeepConf): where a "
-            "threshold stops the trace. Empty for a trace shorter than the window; NULL when not banked.",
+            "Tokens generated when the mean C of the last confidence_window tokens was lower than"
+            " ever before (DeepConf): where a threshold stops the trace. Empty for a trace shorter"
+            " than the window; NULL when not banked.",
             unit="tokens",
         ),
         Column(
-            "confidence_record_values", "list[float32]", "The window means at those tokens, falling; NULL when not banked.", unit="nats"
+            "confidence_record_values",
+            "list[float32]",
+            "The window means at those tokens, falling; NULL when not banked.",
+            unit="nats",
         ),
-        Column("external_score", "float64", "Score of an external verifier or reward model on its own scale; higher is better."),
+        Column(
+            "external_score",
+            "float64",
+            "Score of an external verifier or reward model on its own scale; higher is better.",
+        ),
         Column(
             "verdicts",
             "list[float64]",
-            "What each verification of the answer said, in their order: 1 yes, 0 no, or the chance of yes; NULL inside for one that says "
-            "neither; NULL where nothing verified. From calls with role verify, or imported.",
+            "What each verification of the answer said, in their order: 1 yes, 0 no, or the chance"
+            " of yes; NULL inside for one that says neither; NULL where nothing verified. From"
+            " calls with role verify, or imported.",
         ),
         Column(
             "verification_tokens",
             "int64",
-            "Tokens generated by all of the sample's verifications, no part of output_tokens; NULL where not banked.",
+            "Tokens generated by all of the sample's verifications, no part of output_tokens; NULL"
+            " where not banked.",
             unit="tokens",
         ),
-        Column("verification_prompt_tokens", "int64", "Prompt tokens of the sample's verifications; NULL where not banked.", unit="tokens"),
-        Column("verification_flops", "float64", "FLOPs of the sample's verifications; NULL where not banked.", unit="FLOP"),
-        Column("verification_energy_j", "float64", "Energy attributed to the sample's verifications; NULL where unknown.", unit="J"),
-        Column("verification_latency_s", "float64", "Sum of the verifications' latency_s; NULL where not banked.", unit="s"),
+        Column(
+            "verification_prompt_tokens",
+            "int64",
+            "Prompt tokens of the sample's verifications; NULL where not banked.",
+            unit="tokens",
+        ),
+        Column(
+            "verification_flops",
+            "float64",
+            "FLOPs of the sample's verifications; NULL where not banked.",
+            unit="FLOP",
+        ),
+        Column(
+            "verification_energy_j",
+            "float64",
+            "Energy attributed to the sample's verifications; NULL where unknown.",
+            unit="J",
+        ),
+        Column(
+            "verification_latency_s",
+            "float64",
+            "Sum of the verifications' latency_s; NULL where not banked.",
+            unit="s",
+        ),
         *_TIMES,
         Column(
             "ttft_s",
             "float64",
-            "Time to first token: queue_s + prefill_s of a sample of one call; for imported rows the source's own, measured at its client.",
+            "Time to first token: queue_s + prefill_s of a sample of one call; for imported rows"
+            " the source's own, measured at its client.",
             unit="s",
         ),
         Column(
             "inter_token_s",
             "float64",
-            "Mean time between two generated tokens: decode_s / (output_tokens - n_calls); for imported rows (latency - ttft) / "
-            "(tokens - 1), or the source's own where one of these is unknown.",
+            "Mean time between two generated tokens: decode_s / (output_tokens - n_calls); for"
+            " imported rows (latency - ttft) / (tokens - 1), or the source's own where one of these"
+            " is unknown.",
             unit="s",
         ),
         Column(
             "flops",
             "float64",
-            "Floating point operations of prefill without cached tokens and of decoding, by the model card; NULL without a card.",
+            "Floating point operations of prefill without cached tokens and of decoding, by the"
+            " model card; NULL without a card.",
             unit="FLOP",
         ),
         Column(
             "kinetics_eflops",
             "float64",
-            "eFLOPs of the sample as one trial (Kinetics, arXiv 2506.05333), modelled: 2 P o + 2 r p D o + r D o^2 + kinetics_intensity * "
-            "bytes of KV cache read; weights and prefill left out as published.",
+            "eFLOPs of the sample as one trial (Kinetics, arXiv 2506.05333), modelled: 2 P o + 2 r"
+            " p D o + r D o^2 + kinetics_intensity * bytes of KV cache read; weights and prefill"
+            " left out as published.",
             unit="FLOP",
         ),
         Column(
             "kinetics_shared_eflops",
             "float64",
-            "The part of kinetics_eflops that parallel trials of one prompt pay once: kinetics_intensity * bytes of the prompt's KV read.",
+            "The part of kinetics_eflops that parallel trials of one prompt pay once:"
+            " kinetics_intensity * bytes of the prompt's KV read.",
             unit="FLOP",
         ),
         Column(
             "kinetics_intensity",
             "float64",
-            "Dense peak over bandwidth of the run's device, in the point's number format; what a byte counts in kinetics_eflops.",
+            "Dense peak over bandwidth of the run's device, in the point's number format; what a"
+            " byte counts in kinetics_eflops.",
             unit="FLOP/byte",
         ),
         Column(
             "kv_traffic_bytes",
             "float64",
-            "Bytes of KV cache written once and read at every decode step, modelled by the model card.",
+            "Bytes of KV cache written once and read at every decode step, modelled by the model"
+            " card.",
             unit="bytes",
         ),
         Column(
             "weight_traffic_bytes",
             "float64",
-            "Bytes of weights read, modelled by the model card: all for the prefill, and of each decode step 1 / decode_batch_mean of its "
-            "run.",
+            "Bytes of weights read, modelled by the model card: all for the prefill, and of each"
+            " decode step 1 / decode_batch_mean of its run.",
             unit="bytes",
         ),
-        Column("traffic_method", "string", "How the traffic was obtained: modelled (KV alone) or modelled_decode_batch_mean (both)."),
+        Column(
+            "traffic_method",
+            "string",
+            "How the traffic was obtained: modelled (KV alone) or modelled_decode_batch_mean"
+            " (both).",
+        ),
         Column(
             "device_s",
             "float64",
-            "Measured device time: the run's window times its devices, shared in equal parts among the calls in the engine at each moment.",
+            "Measured device time: the run's window times its devices, shared in equal parts among"
+            " the calls in the engine at each moment.",
             unit="s",
         ),
-        Column("energy_j", "float64", "Energy attributed to the sample; NULL where no power source was read.", unit="J"),
-        Column("energy_method", "string", "Power source and attribution rule of energy_j; NULL with it. Unlike methods are never pooled."),
+        Column(
+            "energy_j",
+            "float64",
+            "Energy attributed to the sample; NULL where no power source was read.",
+            unit="J",
+        ),
+        Column(
+            "energy_method",
+            "string",
+            "Power source and attribution rule of energy_j; NULL with it. Unlike methods are never"
+            " pooled.",
+        ),
         Column("energy_unknown_reason", "string", "Why energy_j is NULL; NULL where it is known."),
-        Column("cost_usd", "float64", "Price of the sample in dollars, by cost_method.", unit="USD"),
+        Column(
+            "cost_usd", "float64", "Price of the sample in dollars, by cost_method.", unit="USD"
+        ),
         Column(
             "cost_method",
             "string",
-            "tokens_x_price: tokens by the price card that names the model; device_s_x_price: device_s by the price of a device-hour; "
-            "reported_by_source: told by an imported source.",
+            "tokens_x_price: tokens by the price card that names the model; device_s_x_price:"
+            " device_s by the price of a device-hour; reported_by_source: told by an imported"
+            " source.",
             allowed=("tokens_x_price", "device_s_x_price", "reported_by_source"),
         ),
-        Column("price_card", "string", "Price card of cost_usd; NULL with it, and where a source told the price."),
+        Column(
+            "price_card",
+            "string",
+            "Price card of cost_usd; NULL with it, and where a source told the price.",
+        ),
         Column(
             "costs_unknown_reasons",
             "list[string]",
-            "column: reason for each of flops, kinetics_eflops, kv_traffic_bytes, weight_traffic_bytes, device_s, cost_usd, ttft_s, "
-            "inter_token_s that is NULL, and for each token count, time or log-probability of an imported row that cannot be and was "
-            "left NULL or repaired.",
+            "column: reason for each of flops, kinetics_eflops, kv_traffic_bytes,"
+            " weight_traffic_bytes, device_s, cost_usd, ttft_s, inter_token_s that is NULL, and for"
+            " each token count, time or log-probability of an imported row that cannot be and was"
+            " left NULL or repaired.",
         ),
         Column(
-            "completion_hash", "string", "First 16 hexadecimal digits of the SHA-256 of the token ids (of the text where there are none)."
+            "completion_hash",
+            "string",
+            "First 16 hexadecimal digits of the SHA-256 of the token ids (of the text where there"
+            " are none).",
         ),
-        Column("cluster_id", "string", "Problems that share a passage or template share it; NULL where each stands alone."),
-        Column("label_correct", "bool", "Verdict an imported source gave; NULL where there is none. Never mixed with correct."),
+        Column(
+            "cluster_id",
+            "string",
+            "Problems that share a passage or template share it; NULL where each stands alone.",
+        ),
+        Column(
+            "label_correct",
+            "bool",
+            "Verdict an imported source gave; NULL where there is none. Never mixed with correct.",
+        ),
         Column(
             "machine",
             "string",
-            "What the sample ran on: accelerators and their number, processor and cores, or a server's address; of imports the hardware "
-            "that the source states, else its run. Times and joules of unlike machines are never averaged.",
+            "What the sample ran on: accelerators and their number, processor and cores, or a"
+            " server's address; of imports the hardware that the source states, else its run. Times"
+            " and joules of unlike machines are never averaged.",
         ),
-        Column("n_calls", "int32", "Engine calls that made the answer; verifications are not counted.", nullable=False),
+        Column(
+            "n_calls",
+            "int32",
+            "Engine calls that made the answer; verifications are not counted.",
+            nullable=False,
+        ),
     ),
 )
 
@@ -237,35 +410,74 @@ CALLS = Table(
     grain="one engine call of one attempt, warm-up and failed ones included",
     keys=("call_id", "attempt"),
     order=("session_id", "call_id", "attempt"),
-    warnings=("Only rows with is_used belong to core_samples; the others are warm-up, failed or superseded, as not_used_reason says.",),
+    warnings=(
+        (
+            "Only rows with is_used belong to core_samples; the others are warm-up, failed or"
+            " superseded, as not_used_reason says."
+        ),
+    ),
     columns=(
         Column("call_id", "string", "sample_id and call_index joined by a colon.", nullable=False),
         Column("sample_id", "string", "Sample the call belongs to.", nullable=False),
-        Column("parent_call_id", "string", "Call whose output this call's prompt contains; NULL for the first."),
+        Column(
+            "parent_call_id",
+            "string",
+            "Call whose output this call's prompt contains; NULL for the first.",
+        ),
         Column("point_id", "string", "Measured configuration.", nullable=False),
         Column("problem_id", "string", "Problem.", nullable=False),
         Column("session_id", "string", "Engine session or imported source.", nullable=False),
         Column("run_id", "string", "Run of the session, or import, that made the row."),
-        Column("attempt", "int32", "Number of that run among the session's runs, from 1.", nullable=False),
-        Column("sample_index", "int32", "Number of the attempt at the problem under the point; NULL for warm-up."),
-        Column("call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False),
-        Column("role", "string", "What the call is for: solve, or verify for one that judges the answer.", nullable=False),
-        Column("is_used", "bool", "Whether the call is part of a row of core_samples.", nullable=False),
+        Column(
+            "attempt",
+            "int32",
+            "Number of that run among the session's runs, from 1.",
+            nullable=False,
+        ),
+        Column(
+            "sample_index",
+            "int32",
+            "Number of the attempt at the problem under the point; NULL for warm-up.",
+        ),
+        Column(
+            "call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False
+        ),
+        Column(
+            "role",
+            "string",
+            "What the call is for: solve, or verify for one that judges the answer.",
+            nullable=False,
+        ),
+        Column(
+            "is_used", "bool", "Whether the call is part of a row of core_samples.", nullable=False
+        ),
         Column(
             "not_used_reason",
             "string",
-            "Why it is not: warmup, or superseded (another attempt of the same sample is used); NULL where it is.",
+            "Why it is not: warmup, or superseded (another attempt of the same sample is used);"
+            " NULL where it is.",
             allowed=("warmup", "superseded"),
         ),
         Column("output_text", "string", "Generated text."),
         Column("finish_reason", "string", FINISH),
         Column("error", "string", "What went wrong; NULL when nothing did."),
-        Column("seed", "int64", "Seed of the request; NULL where the engine's own random stream was used."),
+        Column(
+            "seed",
+            "int64",
+            "Seed of the request; NULL where the engine's own random stream was used.",
+        ),
         Column("prompt_hash", "string", "Hash of the messages asked."),
         *_SHARES,
         *_TIMES,
-        Column("flops", "float64", "Floating point operations by the model card; NULL without a card.", unit="FLOP"),
-        Column("num_preemptions", "int32", "Times the scheduler took its memory away and began again."),
+        Column(
+            "flops",
+            "float64",
+            "Floating point operations by the model card; NULL without a card.",
+            unit="FLOP",
+        ),
+        Column(
+            "num_preemptions", "int32", "Times the scheduler took its memory away and began again."
+        ),
     ),
 )
 
@@ -274,14 +486,22 @@ POINTS = Table(
     grain="one point as measured in one session",
     keys=("point_id", "session_id"),
     warnings=(
-        "A point that two sweeps share has one row for each session: joined on point_id alone, samples double, and samples_missing summed "
-        "over sessions counts what another session banked. One row a point: out_point_summary, with all settings the view points.",
+        (
+            "A point that two sweeps share has one row for each session: joined on point_id alone,"
+            " samples double, and samples_missing summed over sessions counts what another session"
+            " banked. One row a point: out_point_summary, with all settings the view points."
+        ),
     ),
     columns=(
         Column("point_id", "string", "Hash of the fully expanded configuration.", nullable=False),
         Column("session_id", "string", "Engine session or imported source.", nullable=False),
         Column("sweep", "string", "Sweep that asked for it; NULL for imports."),
-        Column("source", "string", 'How it came here: "generated", or the name of the importer.', nullable=False),
+        Column(
+            "source",
+            "string",
+            'How it came here: "generated", or the name of the importer.',
+            nullable=False,
+        ),
         Column("method", "string", "How a sample is made: sample (one call).", nullable=False),
         Column("task", "string", "Task name.", nullable=False),
         Column("task_source", "string", "Registered source of the problems."),
@@ -289,12 +509,21 @@ POINTS = Table(
         Column("task_config", "json", "Settings of the source, canonical JSON."),
         Column("task_seed", "int64", "Seed of the problems."),
         Column("verifier", "string", "Registered verifier."),
-        Column("condition", "json", "Settings that an imported source states of the point beside its sampling; NULL for generated points."),
+        Column(
+            "condition",
+            "json",
+            "Settings that an imported source states of the point beside its sampling; NULL for"
+            " generated points.",
+        ),
         Column("n_problems", "int32", "Problems asked.", unit="problems"),
         Column("model_variant", "string", "Model variant name.", nullable=False),
         Column("model_path", "string", "Where the weights lie, as the sweep says it."),
         Column("model_revision", "string", "Revision of the weights."),
-        Column("model_card", "string", "Card that FLOPs and memory traffic are computed from; NULL where none is named."),
+        Column(
+            "model_card",
+            "string",
+            "Card that FLOPs and memory traffic are computed from; NULL where none is named.",
+        ),
         Column("dtype", "string", "Number format of weights and activations."),
         Column("quantization", "string", "Quantization method; NULL for none."),
         Column("prompt", "string", "Prompt name."),
@@ -303,7 +532,9 @@ POINTS = Table(
         Column("temperature", "float64", "Sampling temperature; 0 is greedy."),
         Column("top_p", "float64", "Nucleus sampling share.", unit="ratio"),
         Column("top_k", "int32", "Tokens kept; 0 keeps all.", unit="tokens"),
-        Column("min_p", "float64", "Smallest probability kept, relative to the largest.", unit="ratio"),
+        Column(
+            "min_p", "float64", "Smallest probability kept, relative to the largest.", unit="ratio"
+        ),
         Column("max_tokens", "int32", "Token budget of a sample.", unit="tokens"),
         Column("seed", "int64", "Sampling seed of the point."),
         Column("engine", "string", "Engine."),
@@ -312,15 +543,32 @@ POINTS = Table(
         Column("kv_cache_bytes", "int64", "Memory asked for keys and values.", unit="bytes"),
         Column("max_num_seqs", "int32", "Largest batch.", unit="sequences"),
         Column("max_num_batched_tokens", "int32", "Most tokens of one step.", unit="tokens"),
-        Column("block_size", "int32", "Tokens of a key-value block; NULL for the engine's own choice.", unit="tokens"),
+        Column(
+            "block_size",
+            "int32",
+            "Tokens of a key-value block; NULL for the engine's own choice.",
+            unit="tokens",
+        ),
         Column("has_prefix_caching", "bool", "Whether shared prefixes are computed once."),
         Column("is_eager", "bool", "Whether compilation and graph capture are off."),
         Column("engine_options", "json", "Further engine settings, canonical JSON."),
-        Column("samples_planned_per_problem", "int32", "Samples asked for each problem.", unit="samples"),
-        Column("samples_planned", "int64", "n_problems * samples_planned_per_problem.", unit="samples"),
+        Column(
+            "samples_planned_per_problem",
+            "int32",
+            "Samples asked for each problem.",
+            unit="samples",
+        ),
+        Column(
+            "samples_planned", "int64", "n_problems * samples_planned_per_problem.", unit="samples"
+        ),
         Column("samples_banked", "int64", "Rows of core_samples.", unit="samples", nullable=False),
         Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
-        Column("samples_missing", "int64", "Planned samples that this session did not bank.", unit="samples"),
+        Column(
+            "samples_missing",
+            "int64",
+            "Planned samples that this session did not bank.",
+            unit="samples",
+        ),
     ),
 )
 
@@ -328,21 +576,58 @@ PROBLEMS = Table(
     name="core_problems",
     grain="one problem as asked in one session",
     keys=("problem_id", "session_id"),
-    warnings=("A problem that several sessions asked has one row for each: joined on problem_id alone, rows double. View: problems.",),
+    warnings=(
+        (
+            "A problem that several sessions asked has one row for each: joined on problem_id"
+            " alone, rows double. View: problems."
+        ),
+    ),
     columns=(
-        Column("problem_id", "string", "Task and content hash of question, reference and verifier.", nullable=False),
+        Column(
+            "problem_id",
+            "string",
+            "Task and content hash of question, reference and verifier.",
+            nullable=False,
+        ),
         Column("session_id", "string", "Engine session or imported source.", nullable=False),
         Column("task", "string", "Task name.", nullable=False),
-        Column("source", "string", 'How it came here: "generated", or the name of the importer.', nullable=False),
-        Column("question", "string", "What was asked, without the prompt's framing; NULL where an imported source does not hold it."),
-        Column("reference", "string", "The right answer as the verifier reads it; NULL where an imported source does not hold it."),
+        Column(
+            "source",
+            "string",
+            'How it came here: "generated", or the name of the importer.',
+            nullable=False,
+        ),
+        Column(
+            "question",
+            "string",
+            "What was asked, without the prompt's framing; NULL where an imported source does not"
+            " hold it.",
+        ),
+        Column(
+            "reference",
+            "string",
+            "The right answer as the verifier reads it; NULL where an imported source does not"
+            " hold it.",
+        ),
         Column("verifier", "string", "Registered verifier; NULL where only imported labels judge."),
-        Column("cluster_id", "string", "Problems that share a passage or template share it; NULL where each stands alone."),
+        Column(
+            "cluster_id",
+            "string",
+            "Problems that share a passage or template share it; NULL where each stands alone.",
+        ),
         Column("metadata", "json", "Where the problem came from, canonical JSON."),
         Column("n_samples", "int64", "Rows of core_samples.", unit="samples", nullable=False),
         Column("n_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
-        Column("n_correct", "int64", "Valid rows that are correct.", unit="samples", nullable=False),
-        Column("n_answer_classes", "int32", "Classes of equal answers among all rows.", unit="classes", nullable=False),
+        Column(
+            "n_correct", "int64", "Valid rows that are correct.", unit="samples", nullable=False
+        ),
+        Column(
+            "n_answer_classes",
+            "int32",
+            "Classes of equal answers among all rows.",
+            unit="classes",
+            nullable=False,
+        ),
     ),
 )
 
@@ -357,17 +642,37 @@ SESSIONS = Table(
     ),
     columns=(
         Column("session_id", "string", "Engine session or imported source.", nullable=False),
-        Column("run_id", "string", "One execution of it; the import id for imports.", nullable=False),
-        Column("attempt", "int32", "Number of the run among the session's runs, from 1.", nullable=False),
+        Column(
+            "run_id", "string", "One execution of it; the import id for imports.", nullable=False
+        ),
+        Column(
+            "attempt",
+            "int32",
+            "Number of the run among the session's runs, from 1.",
+            nullable=False,
+        ),
         Column("sweep", "string", "Sweep; NULL for imports."),
-        Column("source", "string", 'How it came here: "generated", or the name of the importer.', nullable=False),
+        Column(
+            "source",
+            "string",
+            'How it came here: "generated", or the name of the importer.',
+            nullable=False,
+        ),
         Column("engine", "string", "Engine."),
-        Column("model_variant", "string", "Model variant name; NULL where an import holds several."),
-        Column("status", "string", "How the run ended: finished, stopped, failed, died, running; imported for imports.", nullable=False),
+        Column(
+            "model_variant", "string", "Model variant name; NULL where an import holds several."
+        ),
+        Column(
+            "status",
+            "string",
+            "How the run ended: finished, stopped, failed, died, running; imported for imports.",
+            nullable=False,
+        ),
         Column(
             "is_valid",
             "bool",
-            "Whether the run ended well and made usable samples: true exactly where invalid_reasons is empty.",
+            "Whether the run ended well and made usable samples: true exactly where invalid_reasons"
+            " is empty.",
             nullable=False,
         ),
         Column(
@@ -380,27 +685,78 @@ SESSIONS = Table(
         Column("started_unix_s", "float64", "Wall clock at start.", unit="s"),
         Column("ended_unix_s", "float64", "Wall clock at the end.", unit="s"),
         Column("engine_start_s", "float64", "Seconds until the engine was ready.", unit="s"),
-        Column("window_s", "float64", "Length of the measured window: from the first request after warm-up to the last result.", unit="s"),
-        Column("device", "string", "Device the model ran on."),
-        Column("device_count", "int32", "Devices of the engine, by its resolved configuration; NULL where unknown.", unit="devices"),
-        Column("decoding_s", "float64", "Seconds in which at least one sequence decoded, warm-up left out.", unit="s"),
         Column(
-            "decode_batch_mean", "float64", "Sum of decode_s over decoding_s: sequences decoding at once, on average.", unit="sequences"
+            "window_s",
+            "float64",
+            "Length of the measured window: from the first request after warm-up to the last"
+            " result.",
+            unit="s",
+        ),
+        Column("device", "string", "Device the model ran on."),
+        Column(
+            "device_count",
+            "int32",
+            "Devices of the engine, by its resolved configuration; NULL where unknown.",
+            unit="devices",
+        ),
+        Column(
+            "decoding_s",
+            "float64",
+            "Seconds in which at least one sequence decoded, warm-up left out.",
+            unit="s",
+        ),
+        Column(
+            "decode_batch_mean",
+            "float64",
+            "Sum of decode_s over decoding_s: sequences decoding at once, on average.",
+            unit="sequences",
         ),
         Column("isocost_version", "string", "Version of this project."),
         Column("engine_version", "string", "Version of the engine."),
         Column("versions", "json", "Versions of everything that mattered, canonical JSON."),
-        Column("resolved_engine", "json", "Engine configuration as the engine resolved it, canonical JSON."),
-        Column("energy_j", "float64", "Energy of the window; NULL where no power source was read.", unit="J"),
+        Column(
+            "resolved_engine",
+            "json",
+            "Engine configuration as the engine resolved it, canonical JSON.",
+        ),
+        Column(
+            "energy_j",
+            "float64",
+            "Energy of the window; NULL where no power source was read.",
+            unit="J",
+        ),
         Column("energy_method", "string", "Power source of energy_j; NULL with it."),
         Column("energy_unknown_reason", "string", "Why energy_j is NULL; NULL where it is known."),
-        Column("rows_total", "int64", "Rows of raw_generations of this run.", unit="rows", nullable=False),
+        Column(
+            "rows_total",
+            "int64",
+            "Rows of raw_generations of this run.",
+            unit="rows",
+            nullable=False,
+        ),
         Column("rows_warmup", "int64", "Of these, warm-up.", unit="rows", nullable=False),
-        Column("rows_superseded", "int64", "Of these, replaced by another attempt at the same sample.", unit="rows", nullable=False),
-        Column("samples_total", "int64", "Rows of core_samples from this run.", unit="samples", nullable=False),
+        Column(
+            "rows_superseded",
+            "int64",
+            "Of these, replaced by another attempt at the same sample.",
+            unit="rows",
+            nullable=False,
+        ),
+        Column(
+            "samples_total",
+            "int64",
+            "Rows of core_samples from this run.",
+            unit="samples",
+            nullable=False,
+        ),
         Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
         Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
-        Column("invalid_counts", "json", "Invalid samples by reason code; a sample with two reasons counts under both.", nullable=False),
+        Column(
+            "invalid_counts",
+            "json",
+            "Invalid samples by reason code; a sample with two reasons counts under both.",
+            nullable=False,
+        ),
         Column(
             "samples_truncated",
             "int64",

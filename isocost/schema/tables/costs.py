@@ -1,8 +1,8 @@
 """Tables of cards and of what follows from costs.
 
-Lives here: core_models, core_devices, core_prices, core_energy_windows, core_energy_attribution, core_speculation,
-out_runtime_models, out_cost_of_pass,
-out_intelligence_per_watt, out_request_efficiency. How they are computed: ``isocost.tables.costs`` and its neighbours.
+Lives here: core_models, core_devices, core_prices, core_energy_windows, core_energy_attribution,
+core_speculation, out_runtime_models, out_cost_of_pass, out_intelligence_per_watt,
+out_request_efficiency. How they are computed: ``isocost.tables.costs.costs`` and its neighbours.
 """
 
 from __future__ import annotations
@@ -14,40 +14,92 @@ _TASK = Column("task", "string", "Task name.", nullable=False)
 _POINT = Column("point_id", "string", "Measured configuration.", nullable=False)
 _SESSION = Column("session_id", "string", "Engine session or imported source.", nullable=False)
 _MODEL = Column("model_variant", "string", "Model variant name; NULL where a source holds several.")
-_ENERGY_UNKNOWN = Column("energy_unknown_reason", "string", "Why energy is NULL; NULL where it is known.")
+_ENERGY_UNKNOWN = Column(
+    "energy_unknown_reason", "string", "Why energy is NULL; NULL where it is known."
+)
 
 MODELS = Table(
     name="core_models",
     grain="one model card",
     keys=("model_card",),
     columns=(
-        Column("model_card", "string", "Name of the card; core_points.model_card refers to it.", nullable=False),
-        _SOURCE,
-        Column("parameters_total", "int64", "All weights, tied embeddings counted once.", unit="weights", nullable=False),
         Column(
-            "parameters_active",
+            "model_card",
+            "string",
+            "Name of the card; core_points.model_card refers to it.",
+            nullable=False,
+        ),
+        _SOURCE,
+        Column(
+            "parameters_total",
             "int64",
-            "Weights one token uses: all in a dense model, else everything outside the experts plus the chosen experts.",
+            "All weights, tied embeddings counted once.",
             unit="weights",
             nullable=False,
         ),
-        Column("parameters_body", "int64", "parameters_active less both embedding tables.", unit="weights", nullable=False),
-        Column("parameters_experts", "int64", "Weights in all routed experts; 0 in a dense model.", unit="weights", nullable=False),
+        Column(
+            "parameters_active",
+            "int64",
+            "Weights one token uses: all in a dense model, else everything outside the experts plus"
+            " the chosen experts.",
+            unit="weights",
+            nullable=False,
+        ),
+        Column(
+            "parameters_body",
+            "int64",
+            "parameters_active less both embedding tables.",
+            unit="weights",
+            nullable=False,
+        ),
+        Column(
+            "parameters_experts",
+            "int64",
+            "Weights in all routed experts; 0 in a dense model.",
+            unit="weights",
+            nullable=False,
+        ),
         Column("layers", "int32", "Transformer blocks.", nullable=False),
         Column("hidden_size", "int32", "Width of the residual stream.", nullable=False),
         Column("query_heads", "int32", "Query heads of a layer.", nullable=False),
         Column("kv_heads", "int32", "Key and value heads of a layer.", nullable=False),
         Column("head_size", "int32", "Elements of a head.", nullable=False),
         Column("vocabulary", "int32", "Rows of the output projection.", nullable=False),
-        Column("is_embedding_tied", "bool", "Whether the output projection is the input embedding table.", nullable=False),
+        Column(
+            "is_embedding_tied",
+            "bool",
+            "Whether the output projection is the input embedding table.",
+            nullable=False,
+        ),
         Column("experts_total", "int32", "Routed experts of a layer; NULL in a dense model."),
         Column("experts_active", "int32", "Routed experts a token visits; NULL in a dense model."),
         Column("layers_windowed", "int32", "Layers with windowed attention.", nullable=False),
-        Column("window_tokens", "int32", "Positions such a layer attends to; NULL without such layers.", unit="tokens"),
-        Column("bytes_per_weight", "float64", "Mean bytes of a stored weight.", unit="bytes/weight", nullable=False),
-        Column("bytes_per_kv_element", "float64", "Bytes of a stored key or value element.", unit="bytes/element", nullable=False),
         Column(
-            "kv_bytes_per_token", "float64", "2 * layers * kv_heads * head_size * bytes_per_kv_element.", unit="bytes/token", nullable=False
+            "window_tokens",
+            "int32",
+            "Positions such a layer attends to; NULL without such layers.",
+            unit="tokens",
+        ),
+        Column(
+            "bytes_per_weight",
+            "float64",
+            "Mean bytes of a stored weight.",
+            unit="bytes/weight",
+            nullable=False,
+        ),
+        Column(
+            "bytes_per_kv_element",
+            "float64",
+            "Bytes of a stored key or value element.",
+            unit="bytes/element",
+            nullable=False,
+        ),
+        Column(
+            "kv_bytes_per_token",
+            "float64",
+            "2 * layers * kv_heads * head_size * bytes_per_kv_element.",
+            unit="bytes/token",
+            nullable=False,
         ),
     ),
 )
@@ -60,15 +112,28 @@ DEVICES = Table(
     columns=(
         Column("device_card", "string", "Name of the card.", nullable=False),
         _SOURCE,
-        Column("aliases", "list[string]", "Names under which drivers report the device.", nullable=False),
-        Column("peak_flops_per_s", "json", "Dense peak by number format in FLOP/s; NULL = unknown."),
-        Column("bandwidth_bytes_per_s", "float64", "Peak memory bandwidth; NULL = unknown.", unit="bytes/s"),
+        Column(
+            "aliases",
+            "list[string]",
+            "Names under which drivers report the device.",
+            nullable=False,
+        ),
+        Column(
+            "peak_flops_per_s", "json", "Dense peak by number format in FLOP/s; NULL = unknown."
+        ),
+        Column(
+            "bandwidth_bytes_per_s",
+            "float64",
+            "Peak memory bandwidth; NULL = unknown.",
+            unit="bytes/s",
+        ),
         Column("memory_bytes", "float64", "Device memory; NULL = unknown.", unit="bytes"),
         Column("power_limit_w", "float64", "Default board power limit; NULL = unknown.", unit="W"),
         Column(
             "intensity_bfloat16",
             "float64",
-            "Dense bfloat16 peak over bandwidth: where arithmetic and traffic take equally long; NULL = unknown.",
+            "Dense bfloat16 peak over bandwidth: where arithmetic and traffic take equally long;"
+            " NULL = unknown.",
             unit="FLOP/byte",
         ),
     ),
@@ -78,93 +143,236 @@ PRICES = Table(
     name="core_prices",
     grain="one price card",
     keys=("price_card",),
-    warnings=("Prices are of their date; token prices and device-hour prices are not comparable without a measured runtime.",),
+    warnings=(
+        (
+            "Prices are of their date; token prices and device-hour prices are not comparable"
+            " without a measured runtime."
+        ),
+    ),
     columns=(
         Column("price_card", "string", "Name of the card.", nullable=False),
         _SOURCE,
         Column("as_of", "string", "Date of the price, YYYY-MM-DD.", nullable=False),
         Column(
-            "input_usd_per_million_tokens", "float64", "Uncached prompt tokens; NULL = not sold by the token.", unit="USD/million tokens"
+            "input_usd_per_million_tokens",
+            "float64",
+            "Uncached prompt tokens; NULL = not sold by the token.",
+            unit="USD/million tokens",
         ),
         Column(
             "cached_input_usd_per_million_tokens",
             "float64",
-            "Cached prompt tokens; NULL = charged like other prompt tokens, or not sold by the token.",
+            "Cached prompt tokens; NULL = charged like other prompt tokens, or not sold by the"
+            " token.",
             unit="USD/million tokens",
         ),
-        Column("output_usd_per_million_tokens", "float64", "Generated tokens; NULL = not sold by the token.", unit="USD/million tokens"),
-        Column("usd_per_device_hour", "float64", "One device for an hour; NULL = not sold by the hour.", unit="USD/hour"),
-        Column("device_card", "string", "Device whose hour that is; NULL = not sold by the hour, or not said."),
-        Column("priced_model", "string", "Model whose tokens these are, as sweeps name it; NULL = not sold by the token, or not said."),
+        Column(
+            "output_usd_per_million_tokens",
+            "float64",
+            "Generated tokens; NULL = not sold by the token.",
+            unit="USD/million tokens",
+        ),
+        Column(
+            "usd_per_device_hour",
+            "float64",
+            "One device for an hour; NULL = not sold by the hour.",
+            unit="USD/hour",
+        ),
+        Column(
+            "device_card",
+            "string",
+            "Device whose hour that is; NULL = not sold by the hour, or not said.",
+        ),
+        Column(
+            "priced_model",
+            "string",
+            "Model whose tokens these are, as sweeps name it; NULL = not sold by the token, or not"
+            " said.",
+        ),
     ),
 )
 
 ENERGY_WINDOWS = Table(
     name="core_energy_windows",
-    grain="one window of one run: the measured window, the steady state in it, or the window of an imported power log",
+    grain=(
+        "one window of one run: the measured window, the steady state in it, or the window of an"
+        " imported power log"
+    ),
     keys=("session_id", "run_id", "window_kind"),
     warnings=(
-        "energy_j is gross and NULL whenever a validity code speaks against it; counter_j and integral_j are kept for inspection only.",
-        "Energy per token at batch 1 and in steady state differ by an order of magnitude: compare only like window_kind and max_num_seqs.",
+        (
+            "energy_j is gross and NULL whenever a validity code speaks against it; counter_j and"
+            " integral_j are kept for inspection only."
+        ),
+        (
+            "Energy per token at batch 1 and in steady state differ by an order of magnitude:"
+            " compare only like window_kind and max_num_seqs."
+        ),
     ),
     columns=(
         _SESSION,
-        Column("run_id", "string", "Run of the session; IMPORT:RUN for an import that holds windows of several runs.", nullable=False),
+        Column(
+            "run_id",
+            "string",
+            "Run of the session; IMPORT:RUN for an import that holds windows of several runs.",
+            nullable=False,
+        ),
         Column(
             "window_kind",
             "string",
-            "measured: first scheduling to last token, warm-up left out; steady: from the first token of the max_num_seqs-th request to "
-            "the end of the (n - max_num_seqs - 1)-th, the ML.ENERGY rule. Of an import: what the source says, else first request to "
-            "last; log: all of a power log that has no requests beside it.",
+            "measured: first scheduling to last token, warm-up left out; steady: from the first"
+            " token of the max_num_seqs-th request to the end of the (n - max_num_seqs - 1)-th, the"
+            " ML.ENERGY rule. Of an import: what the source says, else first request to last; log:"
+            " all of a power log that has no requests beside it.",
             nullable=False,
             allowed=("measured", "steady", "log"),
         ),
-        Column("start_s", "float64", "Start of the window, monotonic clock; of an import Unix time, NULL where unknown.", unit="s"),
+        Column(
+            "start_s",
+            "float64",
+            "Start of the window, monotonic clock; of an import Unix time, NULL where unknown.",
+            unit="s",
+        ),
         Column("stop_s", "float64", "End of the window, on the same clock.", unit="s"),
-        Column("window_s", "float64", "stop_s - start_s; of an import the length that the source states.", unit="s"),
-        Column("requests_measured", "int64", "Requests the window is about.", unit="requests", nullable=False),
-        Column("requests_warmup", "int64", "Warm-up requests left out.", unit="requests", nullable=False),
-        Column("requests_drain", "int64", "Requests that ended after the window.", unit="requests", nullable=False),
+        Column(
+            "window_s",
+            "float64",
+            "stop_s - start_s; of an import the length that the source states.",
+            unit="s",
+        ),
+        Column(
+            "requests_measured",
+            "int64",
+            "Requests the window is about.",
+            unit="requests",
+            nullable=False,
+        ),
+        Column(
+            "requests_warmup",
+            "int64",
+            "Warm-up requests left out.",
+            unit="requests",
+            nullable=False,
+        ),
+        Column(
+            "requests_drain",
+            "int64",
+            "Requests that ended after the window.",
+            unit="requests",
+            nullable=False,
+        ),
         Column("max_num_seqs", "int32", "Largest batch.", unit="sequences"),
         Column(
             "energy_source",
             "string",
-            "Power source; none where nothing was sampled; for imports what the importer declares, such as wall_power_trapezoid.",
+            "Power source; none where nothing was sampled; for imports what the importer declares,"
+            " such as wall_power_trapezoid.",
             nullable=False,
         ),
         Column(
             "energy_measure",
             "string",
-            "counter or integral; stated where an imported source gives the joules themselves; NULL while energy is unknown.",
+            "counter or integral; stated where an imported source gives the joules themselves; NULL"
+            " while energy is unknown.",
             allowed=("counter", "integral", "stated"),
         ),
         Column("energy_j", "float64", "Gross energy of the window; NULL while unknown.", unit="J"),
-        Column("energy_net_j", "float64", "energy_j - idle_power_w * window_s; NULL without an idle baseline.", unit="J"),
-        Column("idle_power_w", "float64", "Median power with the model loaded and no requests, summed over devices.", unit="W"),
+        Column(
+            "energy_net_j",
+            "float64",
+            "energy_j - idle_power_w * window_s; NULL without an idle baseline.",
+            unit="J",
+        ),
+        Column(
+            "idle_power_w",
+            "float64",
+            "Median power with the model loaded and no requests, summed over devices.",
+            unit="W",
+        ),
         Column("counter_j", "float64", "Energy by the devices' counters, used or not.", unit="J"),
         Column("integral_j", "float64", "Energy by integrated power, used or not.", unit="J"),
         Column("counter_to_integral_ratio", "float64", "counter_j / integral_j.", unit="ratio"),
         Column("power_mean_w", "float64", "energy_j / window_s.", unit="W"),
-        Column("power_samples", "int64", "Power samples inside the window.", unit="samples", nullable=False),
-        Column("power_gap_s", "float64", "Longest time between two power samples that touches the window.", unit="s"),
-        Column("is_energy_valid", "bool", "Whether energy_j may be used: true exactly where invalid_reasons is empty.", nullable=False),
-        Column("invalid_reasons", "list[string]", "Codes of what is wrong, sorted; empty when nothing is.", nullable=False),
+        Column(
+            "power_samples",
+            "int64",
+            "Power samples inside the window.",
+            unit="samples",
+            nullable=False,
+        ),
+        Column(
+            "power_gap_s",
+            "float64",
+            "Longest time between two power samples that touches the window.",
+            unit="s",
+        ),
+        Column(
+            "is_energy_valid",
+            "bool",
+            "Whether energy_j may be used: true exactly where invalid_reasons is empty.",
+            nullable=False,
+        ),
+        Column(
+            "invalid_reasons",
+            "list[string]",
+            "Codes of what is wrong, sorted; empty when nothing is.",
+            nullable=False,
+        ),
         _ENERGY_UNKNOWN,
-        Column("output_tokens_in_window", "float64", "Tokens emitted inside, evenly spaced between first and last token.", unit="tokens"),
-        Column("output_tokens_per_s", "float64", "output_tokens_in_window / window_s.", unit="tokens/s"),
-        Column("energy_j_per_output_token", "float64", "energy_j / output_tokens_in_window.", unit="J/token"),
-        Column("fitted_j_per_prompt_token", "float64", "Energy of prefilling a token, by the model fitted to slices.", unit="J/token"),
-        Column("fitted_j_per_output_token", "float64", "Energy of decoding a token, by the same model.", unit="J/token"),
+        Column(
+            "output_tokens_in_window",
+            "float64",
+            "Tokens emitted inside, evenly spaced between first and last token.",
+            unit="tokens",
+        ),
+        Column(
+            "output_tokens_per_s", "float64", "output_tokens_in_window / window_s.", unit="tokens/s"
+        ),
+        Column(
+            "energy_j_per_output_token",
+            "float64",
+            "energy_j / output_tokens_in_window.",
+            unit="J/token",
+        ),
+        Column(
+            "fitted_j_per_prompt_token",
+            "float64",
+            "Energy of prefilling a token, by the model fitted to slices.",
+            unit="J/token",
+        ),
+        Column(
+            "fitted_j_per_output_token",
+            "float64",
+            "Energy of decoding a token, by the same model.",
+            unit="J/token",
+        ),
         Column(
             "fitted_j_per_position",
             "float64",
             "Energy of attending to one cached position in one decode step, by the same model.",
             unit="J/position",
         ),
-        Column("fitted_static_w", "float64", "Power whatever the requests, by the same model.", unit="W"),
-        Column("fit_slices", "int32", "Equal slices of the window that the model was fitted to.", unit="slices"),
-        Column("fit_error_ratio", "float64", "Median over them of |fitted - measured| / measured.", unit="ratio"),
-        Column("fit_unknown_reason", "string", "Why there is no such model; NULL where there is one."),
+        Column(
+            "fitted_static_w",
+            "float64",
+            "Power whatever the requests, by the same model.",
+            unit="W",
+        ),
+        Column(
+            "fit_slices",
+            "int32",
+            "Equal slices of the window that the model was fitted to.",
+            unit="slices",
+        ),
+        Column(
+            "fit_error_ratio",
+            "float64",
+            "Median over them of |fitted - measured| / measured.",
+            unit="ratio",
+        ),
+        Column(
+            "fit_unknown_reason", "string", "Why there is no such model; NULL where there is one."
+        ),
     ),
 )
 
@@ -173,26 +381,45 @@ ENERGY_ATTRIBUTION = Table(
     grain="one engine call under one rule that shares the energy of its run's measured window",
     keys=("session_id", "call_id", "attempt", "attribution"),
     warnings=(
-        "The rules share the same joules: never add up rows of two rules. None is the truth; each charges others (docs/guides/energy.md).",
-        "What is known of one run and rule adds up to energy_j of its measured window in core_energy_windows, failed calls included.",
+        (
+            "The rules share the same joules: never add up rows of two rules. None is the truth;"
+            " each charges others (docs/guides/energy.md)."
+        ),
+        (
+            "What is known of one run and rule adds up to energy_j of its measured window in"
+            " core_energy_windows, failed calls included."
+        ),
         "A run whose energy is unknown has no rows; core_sessions says why.",
     ),
     columns=(
         Column("call_id", "string", "Call; not of the warm-up.", nullable=False),
-        Column("attempt", "int32", "Number of the run among the session's runs, from 1.", nullable=False),
+        Column(
+            "attempt",
+            "int32",
+            "Number of the run among the session's runs, from 1.",
+            nullable=False,
+        ),
         Column("sample_id", "string", "Sample the call belongs to.", nullable=False),
         _SESSION,
         Column("run_id", "string", "Run of the session.", nullable=False),
         Column(
             "attribution",
             "string",
-            "output_token_share: by generated tokens; time_share: at each moment equally among the calls in the engine; model_share: "
-            "by fitted energy of prompt tokens, generated tokens and attended positions, static power by time.",
+            "output_token_share: by generated tokens; time_share: at each moment equally among the"
+            " calls in the engine; model_share: by fitted energy of prompt tokens, generated tokens"
+            " and attended positions, static power by time.",
             nullable=False,
             allowed=("output_token_share", "time_share", "model_share"),
         ),
-        Column("is_default", "bool", "Whether core_samples carries this rule's joules.", nullable=False),
-        Column("energy_j", "float64", "The call's share; NULL where the rule cannot be applied.", unit="J"),
+        Column(
+            "is_default", "bool", "Whether core_samples carries this rule's joules.", nullable=False
+        ),
+        Column(
+            "energy_j",
+            "float64",
+            "The call's share; NULL where the rule cannot be applied.",
+            unit="J",
+        ),
         Column("energy_method", "string", "Power source and rule; NULL with energy_j."),
         _ENERGY_UNKNOWN,
     ),
@@ -203,40 +430,84 @@ SPECULATION = Table(
     grain="one run of an engine that decodes speculatively",
     keys=("session_id", "run_id"),
     warnings=(
-        "tokens_per_step needs no model; acceptance and what follows from it take every drafted token as accepted with one chance.",
-        "speedup_ratio is over plain steps of the same run and batch, drafting included; unknown where every step drafts.",
+        (
+            "tokens_per_step needs no model; acceptance and what follows from it take every drafted"
+            " token as accepted with one chance."
+        ),
+        (
+            "speedup_ratio is over plain steps of the same run and batch, drafting included;"
+            " unknown where every step drafts."
+        ),
     ),
     columns=(
         _SESSION,
         Column("run_id", "string", "Run of the session.", nullable=False),
         Column("steps", "int64", "Steps outside warm-up.", unit="steps", nullable=False),
-        Column("drafts", "int64", "Drafts verified in them, one a sequence and step.", unit="drafts", nullable=False),
+        Column(
+            "drafts",
+            "int64",
+            "Drafts verified in them, one a sequence and step.",
+            unit="drafts",
+            nullable=False,
+        ),
         Column("draft_tokens", "int64", "Tokens drafted.", unit="tokens", nullable=False),
-        Column("accepted_draft_tokens", "int64", "Of these, accepted.", unit="tokens", nullable=False),
-        Column("draft_tokens_per_draft", "float64", "draft_tokens / drafts (gamma).", unit="tokens/draft"),
-        Column("even_drafts", "int64", "Drafts in steps whose drafts were of one length; acceptance rests on them.", unit="drafts"),
+        Column(
+            "accepted_draft_tokens", "int64", "Of these, accepted.", unit="tokens", nullable=False
+        ),
+        Column(
+            "draft_tokens_per_draft",
+            "float64",
+            "draft_tokens / drafts (gamma).",
+            unit="tokens/draft",
+        ),
+        Column(
+            "even_drafts",
+            "int64",
+            "Drafts in steps whose drafts were of one length; acceptance rests on them.",
+            unit="drafts",
+        ),
         Column(
             "acceptance_ratio",
             "float64",
-            "Maximum-likelihood chance that a drafted token is accepted: accepted / (accepted + drafts not accepted whole); even_drafts.",
+            "Maximum-likelihood chance that a drafted token is accepted: accepted / (accepted +"
+            " drafts not accepted whole); even_drafts.",
             unit="ratio",
         ),
-        Column("accepted_ratio", "float64", "accepted_draft_tokens / draft_tokens, which is not the acceptance.", unit="ratio"),
-        Column("tokens_per_step", "float64", "1 + accepted_draft_tokens / drafts: of one sequence.", unit="tokens/step"),
+        Column(
+            "accepted_ratio",
+            "float64",
+            "accepted_draft_tokens / draft_tokens, which is not the acceptance.",
+            unit="ratio",
+        ),
+        Column(
+            "tokens_per_step",
+            "float64",
+            "1 + accepted_draft_tokens / drafts: of one sequence.",
+            unit="tokens/step",
+        ),
         Column(
             "tokens_per_step_modelled",
             "float64",
-            "(1 - a^(gamma + 1)) / (1 - a) with a = acceptance_ratio (Leviathan et al. 2023), mean over even_drafts.",
+            "(1 - a^(gamma + 1)) / (1 - a) with a = acceptance_ratio (Leviathan et al. 2023), mean"
+            " over even_drafts.",
             unit="tokens/step",
         ),
-        Column("goodput_tokens_per_s", "float64", "Tokens that drafting steps made, over their seconds.", unit="tokens/s"),
+        Column(
+            "goodput_tokens_per_s",
+            "float64",
+            "Tokens that drafting steps made, over their seconds.",
+            unit="tokens/s",
+        ),
         Column(
             "target_efficiency_ratio",
             "float64",
-            "Seconds of a plain step over those of a drafting step at the same number of running requests, drafting included (MoESD).",
+            "Seconds of a plain step over those of a drafting step at the same number of running"
+            " requests, drafting included (MoESD).",
             unit="ratio",
         ),
-        Column("speedup_ratio", "float64", "tokens_per_step * target_efficiency_ratio.", unit="ratio"),
+        Column(
+            "speedup_ratio", "float64", "tokens_per_step * target_efficiency_ratio.", unit="ratio"
+        ),
         Column("unknown_reason", "string", "Why a value is NULL; NULL where all are known."),
     ),
 )
@@ -246,7 +517,10 @@ RUNTIME_MODELS = Table(
     grain="one fitted runtime model of a model variant in a session",
     keys=("session_id", "model_variant", "method"),
     warnings=(
-        "Runtimes were measured beside the other requests of the batch: T(p, o) holds for the session's load, not for a lone request.",
+        (
+            "Runtimes were measured beside the other requests of the batch: T(p, o) holds for the"
+            " session's load, not for a lone request."
+        ),
         "Nothing outside the ranges of tokens that were measured is supported.",
     ),
     columns=(
@@ -255,30 +529,89 @@ RUNTIME_MODELS = Table(
         Column(
             "method",
             "string",
-            "fitted: all samples; fitted_denoised: per (prompt, output) length the 10 % quantile of repeated samples first; helm_look_up: "
-            "the fitted F looked up as HELM does, p / key * F(key) at the next key, for comparison with its figures (a saw-tooth).",
+            "fitted: all samples; fitted_denoised: per (prompt, output) length the 10 % quantile of"
+            " repeated samples first; helm_look_up: the fitted F looked up as HELM does, p / key *"
+            " F(key) at the next key, for comparison with its figures (a saw-tooth).",
             nullable=False,
             allowed=("fitted", "fitted_denoised", "helm_look_up"),
         ),
         Column("device", "string", "Device the model ran on."),
-        Column("fit_rows", "int64", "Rows fitted; after denoising fewer than samples.", unit="rows"),
-        Column("overhead_s", "float64", "F(0): seconds of a request whatever its length.", unit="s"),
-        Column("seconds_per_prompt_token", "float64", "(F(longest prompt) - F(0)) / longest prompt.", unit="s/token"),
-        Column("seconds_per_output_token", "float64", "g of T(p, o) = F(p) + g (o - 1).", unit="s/token"),
-        Column("curve", "json", 'F: {"prompt_tokens": [...], "seconds": [...]}, straight between the points, never decreasing.'),
+        Column(
+            "fit_rows", "int64", "Rows fitted; after denoising fewer than samples.", unit="rows"
+        ),
+        Column(
+            "overhead_s", "float64", "F(0): seconds of a request whatever its length.", unit="s"
+        ),
+        Column(
+            "seconds_per_prompt_token",
+            "float64",
+            "(F(longest prompt) - F(0)) / longest prompt.",
+            unit="s/token",
+        ),
+        Column(
+            "seconds_per_output_token",
+            "float64",
+            "g of T(p, o) = F(p) + g (o - 1).",
+            unit="s/token",
+        ),
+        Column(
+            "curve",
+            "json",
+            'F: {"prompt_tokens": [...], "seconds": [...]}, straight between the points, never'
+            " decreasing.",
+        ),
         Column("prompt_tokens_min", "int64", "Shortest prompt measured.", unit="tokens"),
         Column("prompt_tokens_max", "int64", "Longest prompt measured.", unit="tokens"),
         Column("output_tokens_min", "int64", "Shortest output measured.", unit="tokens"),
         Column("output_tokens_max", "int64", "Longest output measured.", unit="tokens"),
-        Column("fit_error_ratio", "float64", "Median of |fitted - measured| / measured on the rows fitted.", unit="ratio"),
-        Column("held_out_error_ratio", "float64", "The same on every fifth row (by sample_id), fitted on the other rows.", unit="ratio"),
-        Column("idealized_s_per_sample", "float64", "Mean of T(p, o) over the samples measured.", unit="s/sample"),
-        Column("device_count", "int32", "Devices of the engine, by its resolved configuration.", unit="devices"),
-        Column("idealized_device_s_per_sample", "float64", "idealized_s_per_sample * device_count.", unit="s/sample"),
-        Column("price_card", "string", "The one price card that sells hours of the device; NULL where there is none or several."),
-        Column("idealized_usd_per_sample", "float64", "idealized_device_s_per_sample * price of a device-second.", unit="USD/sample"),
+        Column(
+            "fit_error_ratio",
+            "float64",
+            "Median of |fitted - measured| / measured on the rows fitted.",
+            unit="ratio",
+        ),
+        Column(
+            "held_out_error_ratio",
+            "float64",
+            "The same on every fifth row (by sample_id), fitted on the other rows.",
+            unit="ratio",
+        ),
+        Column(
+            "idealized_s_per_sample",
+            "float64",
+            "Mean of T(p, o) over the samples measured.",
+            unit="s/sample",
+        ),
+        Column(
+            "device_count",
+            "int32",
+            "Devices of the engine, by its resolved configuration.",
+            unit="devices",
+        ),
+        Column(
+            "idealized_device_s_per_sample",
+            "float64",
+            "idealized_s_per_sample * device_count.",
+            unit="s/sample",
+        ),
+        Column(
+            "price_card",
+            "string",
+            "The one price card that sells hours of the device; NULL where there is none or"
+            " several.",
+        ),
+        Column(
+            "idealized_usd_per_sample",
+            "float64",
+            "idealized_device_s_per_sample * price of a device-second.",
+            unit="USD/sample",
+        ),
         Column("unknown_reason", "string", "Why there is no model; NULL where there is one."),
-        Column("price_unknown_reason", "string", "Why device time or dollars are NULL where there is a model."),
+        Column(
+            "price_unknown_reason",
+            "string",
+            "Why device time or dollars are NULL where there is a model.",
+        ),
     ),
 )
 
@@ -288,7 +621,10 @@ COST_OF_PASS = Table(
     keys=("task", "cost_axis", "estimator", "point_id"),
     warnings=(
         "Assumes retries until a free, perfect verifier accepts: a lower bound without one.",
-        "plug_in is infinite where a problem was never solved, its minimum over points biased low; smoothed is finite and biased low.",
+        (
+            "plug_in is infinite where a problem was never solved, its minimum over points biased"
+            " low; smoothed is finite and biased low."
+        ),
         "Over the problems that every point of the task attempted.",
     ),
     columns=(
@@ -303,34 +639,89 @@ COST_OF_PASS = Table(
         Column(
             "estimator",
             "string",
-            "Per problem: plug_in = mean cost * n / c, as published; smoothed = mean cost * (n + 1) / (c + 1).",
+            "Per problem: plug_in = mean cost * n / c, as published; smoothed = mean cost * (n + 1)"
+            " / (c + 1).",
             nullable=False,
             allowed=("plug_in", "smoothed"),
         ),
         _POINT,
         Column("model_variant", "string", "Model variant name; NULL where a source holds several."),
         Column("n_problems", "int32", "Problems compared.", unit="problems"),
-        Column("problems_solved", "int32", "Of these, solved at least once by the point.", unit="problems"),
-        Column("problems_unsolved_by_all", "int32", "Of these, solved by no point.", unit="problems"),
-        Column("attempt_cost", "float64", "Mean cost of an attempt, in the axis' unit."),
-        Column("cost_of_pass", "float64", "Mean over problems of the point's own cost per correct answer; NULL where infinite."),
-        Column("cost_of_pass_low", "float64", "2.5th percentile of cost_of_pass over resampled problems."),
-        Column("cost_of_pass_high", "float64", "97.5th percentile."),
-        Column("cost_per_correct", "float64", "Total cost over number of correct answers; NULL where none is correct."),
-        Column("cost_per_correct_low", "float64", "2.5th percentile of cost_per_correct over resampled problems, both totals together."),
-        Column("cost_per_correct_high", "float64", "97.5th percentile; NULL where infinite."),
-        Column("frontier_value", "float64", "V: mean over problems of the least cost of any point or the human; NULL where infinite."),
-        Column("frontier_value_low", "float64", "2.5th percentile of frontier_value over resampled problems."),
-        Column("frontier_value_high", "float64", "97.5th percentile."),
-        Column("interval_draws", "int32", "Bootstrap draws of problems, shared by all points of a task; NULL without.", unit="draws"),
-        Column("frontier_value_solved", "float64", "The same over the problems that some point solved."),
         Column(
-            "frontier_share_ratio", "float64", "Share of the solved problems on which the point is cheapest; ties shared.", unit="ratio"
+            "problems_solved",
+            "int32",
+            "Of these, solved at least once by the point.",
+            unit="problems",
         ),
-        Column("essentialness_ratio", "float64", "(V without the point - V) / V without it; NULL where V is infinite.", unit="ratio"),
-        Column("human_baseline_usd", "float64", "What an expert costs a problem; NULL off the axis cost_usd or where unknown.", unit="USD"),
+        Column(
+            "problems_unsolved_by_all", "int32", "Of these, solved by no point.", unit="problems"
+        ),
+        Column("attempt_cost", "float64", "Mean cost of an attempt, in the axis' unit."),
+        Column(
+            "cost_of_pass",
+            "float64",
+            "Mean over problems of the point's own cost per correct answer; NULL where infinite.",
+        ),
+        Column(
+            "cost_of_pass_low",
+            "float64",
+            "2.5th percentile of cost_of_pass over resampled problems.",
+        ),
+        Column("cost_of_pass_high", "float64", "97.5th percentile."),
+        Column(
+            "cost_per_correct",
+            "float64",
+            "Total cost over number of correct answers; NULL where none is correct.",
+        ),
+        Column(
+            "cost_per_correct_low",
+            "float64",
+            "2.5th percentile of cost_per_correct over resampled problems, both totals together.",
+        ),
+        Column("cost_per_correct_high", "float64", "97.5th percentile; NULL where infinite."),
+        Column(
+            "frontier_value",
+            "float64",
+            "V: mean over problems of the least cost of any point or the human; NULL where"
+            " infinite.",
+        ),
+        Column(
+            "frontier_value_low",
+            "float64",
+            "2.5th percentile of frontier_value over resampled problems.",
+        ),
+        Column("frontier_value_high", "float64", "97.5th percentile."),
+        Column(
+            "interval_draws",
+            "int32",
+            "Bootstrap draws of problems, shared by all points of a task; NULL without.",
+            unit="draws",
+        ),
+        Column(
+            "frontier_value_solved", "float64", "The same over the problems that some point solved."
+        ),
+        Column(
+            "frontier_share_ratio",
+            "float64",
+            "Share of the solved problems on which the point is cheapest; ties shared.",
+            unit="ratio",
+        ),
+        Column(
+            "essentialness_ratio",
+            "float64",
+            "(V without the point - V) / V without it; NULL where V is infinite.",
+            unit="ratio",
+        ),
+        Column(
+            "human_baseline_usd",
+            "float64",
+            "What an expert costs a problem; NULL off the axis cost_usd or where unknown.",
+            unit="USD",
+        ),
         Column("gain_usd", "float64", "human_baseline_usd - frontier_value.", unit="USD"),
-        Column("energy_method", "string", "Method of the joules on the axis energy_j; NULL on others."),
+        Column(
+            "energy_method", "string", "Method of the joules on the axis energy_j; NULL on others."
+        ),
         Column("unknown_reason", "string", "Why values are NULL; NULL where all are known."),
     ),
 )
@@ -340,30 +731,90 @@ INTELLIGENCE = Table(
     grain="task x point x energy basis",
     keys=("task", "point_id", "energy_basis"),
     warnings=(
-        "Joules of unlike methods are never pooled: one row each. Attributed joules depend on the attribution rule: each rule has a row.",
-        "intelligence_per_joule divides by the mean energy of a query, not by the total (some tools do; the two are n apart).",
-        "coverage_ratio is what an oracle router would reach: an upper bound for the set of points, not one model's accuracy.",
+        (
+            "Joules of unlike methods are never pooled: one row each. Attributed joules depend on"
+            " the attribution rule: each rule has a row."
+        ),
+        (
+            "intelligence_per_joule divides by the mean energy of a query, not by the total (some"
+            " tools do; the two are n apart)."
+        ),
+        (
+            "coverage_ratio is what an oracle router would reach: an upper bound for the set of"
+            " points, not one model's accuracy."
+        ),
     ),
     columns=(
         _TASK,
         _POINT,
-        Column("energy_basis", "string", "The energy_method of the rows; none where their energy is unknown.", nullable=False),
+        Column(
+            "energy_basis",
+            "string",
+            "The energy_method of the rows; none where their energy is unknown.",
+            nullable=False,
+        ),
         Column("model_variant", "string", "Model variant name; NULL where a source holds several."),
-        Column("samples_measured", "int64", "Graded valid samples of this basis.", unit="samples", nullable=False),
-        Column("accuracy_of_samples", "float64", "Mean of correct over them; every sample alike.", unit="ratio"),
+        Column(
+            "samples_measured",
+            "int64",
+            "Graded valid samples of this basis.",
+            unit="samples",
+            nullable=False,
+        ),
+        Column(
+            "accuracy_of_samples",
+            "float64",
+            "Mean of correct over them; every sample alike.",
+            unit="ratio",
+        ),
         Column("energy_j_per_query", "float64", "Mean energy of a sample.", unit="J/query"),
-        Column("query_power_mean_w", "float64", "Mean over samples of energy_j / latency_s.", unit="W"),
-        Column("query_power_pooled_w", "float64", "Sum of energy_j over sum of latency_s.", unit="W"),
-        Column("intelligence_per_joule", "float64", "accuracy_of_samples / energy_j_per_query.", unit="1/J"),
-        Column("intelligence_per_watt_mean", "float64", "accuracy_of_samples / query_power_mean_w.", unit="1/W"),
-        Column("intelligence_per_watt_pooled", "float64", "accuracy_of_samples / query_power_pooled_w.", unit="1/W"),
-        Column("energy_j_per_correct", "float64", "Total energy over correct answers, that of wrong ones included.", unit="J/answer"),
-        Column("energy_j_per_correct_low", "float64", "2.5th percentile over resampled problems, both totals together.", unit="J/answer"),
-        Column("energy_j_per_correct_high", "float64", "97.5th percentile; NULL where infinite.", unit="J/answer"),
+        Column(
+            "query_power_mean_w", "float64", "Mean over samples of energy_j / latency_s.", unit="W"
+        ),
+        Column(
+            "query_power_pooled_w", "float64", "Sum of energy_j over sum of latency_s.", unit="W"
+        ),
+        Column(
+            "intelligence_per_joule",
+            "float64",
+            "accuracy_of_samples / energy_j_per_query.",
+            unit="1/J",
+        ),
+        Column(
+            "intelligence_per_watt_mean",
+            "float64",
+            "accuracy_of_samples / query_power_mean_w.",
+            unit="1/W",
+        ),
+        Column(
+            "intelligence_per_watt_pooled",
+            "float64",
+            "accuracy_of_samples / query_power_pooled_w.",
+            unit="1/W",
+        ),
+        Column(
+            "energy_j_per_correct",
+            "float64",
+            "Total energy over correct answers, that of wrong ones included.",
+            unit="J/answer",
+        ),
+        Column(
+            "energy_j_per_correct_low",
+            "float64",
+            "2.5th percentile over resampled problems, both totals together.",
+            unit="J/answer",
+        ),
+        Column(
+            "energy_j_per_correct_high",
+            "float64",
+            "97.5th percentile; NULL where infinite.",
+            unit="J/answer",
+        ),
         Column(
             "coverage_ratio",
             "float64",
-            "Mean over the task's problems of the best point's share of correct: what an oracle router over all points reaches.",
+            "Mean over the task's problems of the best point's share of correct: what an oracle"
+            " router over all points reaches.",
             unit="ratio",
         ),
         _ENERGY_UNKNOWN,
@@ -375,7 +826,10 @@ REQUESTS = Table(
     grain="point in a session",
     keys=("session_id", "point_id"),
     warnings=(
-        "Throughput is the session's, shared by its points: requests/s says how many requests of this point's length it would serve.",
+        (
+            "Throughput is the session's, shared by its points: requests/s says how many requests"
+            " of this point's length it would serve."
+        ),
         "Compare only sessions of the same device count, batch and context regime.",
     ),
     columns=(
@@ -385,26 +839,87 @@ REQUESTS = Table(
         _MODEL,
         Column("device", "string", "Device the model ran on."),
         Column("samples_measured", "int64", "Valid samples.", unit="samples", nullable=False),
-        Column("accuracy_of_samples", "float64", "Mean of correct over graded ones; every sample alike.", unit="ratio"),
+        Column(
+            "accuracy_of_samples",
+            "float64",
+            "Mean of correct over graded ones; every sample alike.",
+            unit="ratio",
+        ),
         Column("prompt_tokens_per_sample", "float64", "Mean prompt tokens.", unit="tokens/sample"),
-        Column("output_tokens_per_sample", "float64", "Mean generated tokens.", unit="tokens/sample"),
-        Column("output_tokens_per_s", "float64", "The session's tokens over its measured windows.", unit="tokens/s"),
-        Column("requests_per_s", "float64", "output_tokens_per_s / output_tokens_per_sample.", unit="requests/s"),
-        Column("correct_per_s", "float64", "requests_per_s * accuracy_of_samples.", unit="answers/s"),
-        Column("engine_s_per_correct", "float64", "1 / correct_per_s: engine time per correct answer.", unit="s/answer"),
-        Column("device_count", "int32", "Devices of the engine, by its resolved configuration.", unit="devices"),
-        Column("device_s_per_correct", "float64", "device_count * engine_s_per_correct.", unit="s/answer"),
-        Column("price_card", "string", "The one price card that sells hours of the device; NULL where there is none or several."),
-        Column("device_usd_per_sample", "float64", "device_count / requests_per_s * price of a device-second.", unit="USD/sample"),
-        Column("device_usd_per_correct", "float64", "device_s_per_correct * price of a device-second.", unit="USD/answer"),
+        Column(
+            "output_tokens_per_sample", "float64", "Mean generated tokens.", unit="tokens/sample"
+        ),
+        Column(
+            "output_tokens_per_s",
+            "float64",
+            "The session's tokens over its measured windows.",
+            unit="tokens/s",
+        ),
+        Column(
+            "requests_per_s",
+            "float64",
+            "output_tokens_per_s / output_tokens_per_sample.",
+            unit="requests/s",
+        ),
+        Column(
+            "correct_per_s", "float64", "requests_per_s * accuracy_of_samples.", unit="answers/s"
+        ),
+        Column(
+            "engine_s_per_correct",
+            "float64",
+            "1 / correct_per_s: engine time per correct answer.",
+            unit="s/answer",
+        ),
+        Column(
+            "device_count",
+            "int32",
+            "Devices of the engine, by its resolved configuration.",
+            unit="devices",
+        ),
+        Column(
+            "device_s_per_correct",
+            "float64",
+            "device_count * engine_s_per_correct.",
+            unit="s/answer",
+        ),
+        Column(
+            "price_card",
+            "string",
+            "The one price card that sells hours of the device; NULL where there is none or"
+            " several.",
+        ),
+        Column(
+            "device_usd_per_sample",
+            "float64",
+            "device_count / requests_per_s * price of a device-second.",
+            unit="USD/sample",
+        ),
+        Column(
+            "device_usd_per_correct",
+            "float64",
+            "device_s_per_correct * price of a device-second.",
+            unit="USD/answer",
+        ),
         Column("first_token_p50_s", "float64", "Median of queue_s + prefill_s.", unit="s"),
         Column("first_token_p95_s", "float64", "95th percentile of queue_s + prefill_s.", unit="s"),
         Column("prefill_p50_s", "float64", "Median of prefill_s.", unit="s"),
         Column("latency_p50_s", "float64", "Median of latency_s.", unit="s"),
         Column("latency_p95_s", "float64", "95th percentile of latency_s.", unit="s"),
-        Column("output_token_mean_s", "float64", "Sum of decode_s over sum of output_tokens - 1.", unit="s"),
-        Column("flops_per_s", "float64", "requests_per_s * mean FLOPs of a request.", unit="FLOP/s"),
-        Column("mfu_ratio", "float64", "flops_per_s over the device's dense peak; NULL without card.", unit="ratio"),
+        Column(
+            "output_token_mean_s",
+            "float64",
+            "Sum of decode_s over sum of output_tokens - 1.",
+            unit="s",
+        ),
+        Column(
+            "flops_per_s", "float64", "requests_per_s * mean FLOPs of a request.", unit="FLOP/s"
+        ),
+        Column(
+            "mfu_ratio",
+            "float64",
+            "flops_per_s over the device's dense peak; NULL without card.",
+            unit="ratio",
+        ),
         Column(
             "decode_batch_mean",
             "float64",
@@ -414,23 +929,55 @@ REQUESTS = Table(
         Column(
             "mbu_ratio",
             "float64",
-            "Bytes of weights (once per step of decode_batch_mean sequences) and KV cache read per second in which any sequence decoded, "
-            "over bandwidth; session-wide; NULL without card.",
+            "Bytes of weights (once per step of decode_batch_mean sequences) and KV cache read per"
+            " second in which any sequence decoded, over bandwidth; session-wide; NULL without"
+            " card.",
             unit="ratio",
         ),
-        Column("roofline_s_per_sample", "float64", "Mean least latency of a sample at batch 1 by the roofline, modelled.", unit="s/sample"),
+        Column(
+            "roofline_s_per_sample",
+            "float64",
+            "Mean least latency of a sample at batch 1 by the roofline, modelled.",
+            unit="s/sample",
+        ),
         Column(
             "energy_cap_j_per_sample",
             "float64",
-            "device_count / requests_per_s * the device card's power limit: most energy a sample can have taken, modelled.",
+            "device_count / requests_per_s * the device card's power limit: most energy a sample"
+            " can have taken, modelled.",
             unit="J/sample",
         ),
-        Column("roofline_latency_ratio", "float64", "Least latency at batch 1 by the roofline over measured, summed.", unit="ratio"),
-        Column("energy_j_per_sample", "float64", "Mean energy of a sample; NULL where any is unknown or methods differ.", unit="J/sample"),
+        Column(
+            "roofline_latency_ratio",
+            "float64",
+            "Least latency at batch 1 by the roofline over measured, summed.",
+            unit="ratio",
+        ),
+        Column(
+            "energy_j_per_sample",
+            "float64",
+            "Mean energy of a sample; NULL where any is unknown or methods differ.",
+            unit="J/sample",
+        ),
         Column("energy_method", "string", "Method of that energy; NULL with it."),
         _ENERGY_UNKNOWN,
-        Column("unknown_reason", "string", "Why throughput or utilisation is NULL; NULL where all is known."),
+        Column(
+            "unknown_reason",
+            "string",
+            "Why throughput or utilisation is NULL; NULL where all is known.",
+        ),
     ),
 )
 
-TABLES = (MODELS, DEVICES, PRICES, ENERGY_WINDOWS, ENERGY_ATTRIBUTION, SPECULATION, RUNTIME_MODELS, COST_OF_PASS, INTELLIGENCE, REQUESTS)
+TABLES = (
+    MODELS,
+    DEVICES,
+    PRICES,
+    ENERGY_WINDOWS,
+    ENERGY_ATTRIBUTION,
+    SPECULATION,
+    RUNTIME_MODELS,
+    COST_OF_PASS,
+    INTELLIGENCE,
+    REQUESTS,
+)

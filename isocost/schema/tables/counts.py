@@ -1,6 +1,7 @@
 """Counts of correct samples where a source tells nothing else: the core table beside core_samples.
 
-Lives here: core_counts. Not here: samples (core), and how both are read as one (``isocost.tables.tallies``).
+Lives here: core_counts. Not here: samples (core), and how both are read as one
+(``isocost.tables.tallies``).
 """
 
 from __future__ import annotations
@@ -9,15 +10,26 @@ from isocost.schema.model import Column, Table
 
 COUNTS = Table(
     name="core_counts",
-    grain="how many attempts of one point at one problem an imported source counts, and how many of them correct",
+    grain=(
+        "how many attempts of one point at one problem an imported source counts, and how many of"
+        " them correct"
+    ),
     keys=("count_id",),
     order=("task", "model_variant", "prompt", "point_id", "problem_id", "count_id"),
     warnings=(
-        "These samples are no rows of core_samples: a source of counts tells no order, no answer and no cost of any of them. Tables of "
-        "accuracy, coverage and outcomes hold both.",
+        (
+            "These samples are no rows of core_samples: a source of counts tells no order, no"
+            " answer and no cost of any of them. Tables of accuracy, coverage and outcomes hold"
+            " both."
+        ),
     ),
     columns=(
-        Column("count_id", "string", "point_id, problem_id and RUN#NUMBER of the record joined by colons.", nullable=False),
+        Column(
+            "count_id",
+            "string",
+            "point_id, problem_id and RUN#NUMBER of the record joined by colons.",
+            nullable=False,
+        ),
         Column("point_id", "string", "Measured configuration.", nullable=False),
         Column("problem_id", "string", "Problem.", nullable=False),
         Column("session_id", "string", "Imported source.", nullable=False),
@@ -27,7 +39,11 @@ COUNTS = Table(
         Column("source", "string", "Name of the importer.", nullable=False),
         Column("n_samples", "int64", "Attempts, n.", unit="samples", nullable=False),
         Column("n_correct", "int64", "Correct ones among them, c.", unit="samples", nullable=False),
-        Column("cluster_id", "string", "Problems that share a passage or template share it; NULL where each stands alone."),
+        Column(
+            "cluster_id",
+            "string",
+            "Problems that share a passage or template share it; NULL where each stands alone.",
+        ),
     ),
 )
 

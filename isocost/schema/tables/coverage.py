@@ -1,7 +1,8 @@
 """Tables of coverage with its bands, and of every interval that an accuracy may be given.
 
-Lives here: out_coverage_bands, out_coverage_differences, out_accuracy_intervals. Not here: how they are computed
-(``isocost.tables.coverage_bands``, ``isocost.tables.accuracy_intervals``) and the coverage of strategies (out_strategy_outcomes).
+Lives here: out_coverage_bands, out_coverage_differences, out_accuracy_intervals. Not here: how they
+are computed (``isocost.tables.coverage.bands``, ``isocost.tables.coverage.accuracy_intervals``) and
+the coverage of strategies (out_strategy_outcomes).
 """
 
 from __future__ import annotations
@@ -9,15 +10,32 @@ from __future__ import annotations
 from isocost.schema.model import Column, Table
 
 _DRAWS = (
-    Column("n_problems", "int32", "Problems that every number of the curve rests on.", unit="problems", nullable=False),
-    Column("n_units", "int32", "Problems, or clusters of them, that carry the uncertainty.", nullable=False),
+    Column(
+        "n_problems",
+        "int32",
+        "Problems that every number of the curve rests on.",
+        unit="problems",
+        nullable=False,
+    ),
+    Column(
+        "n_units",
+        "int32",
+        "Problems, or clusters of them, that carry the uncertainty.",
+        nullable=False,
+    ),
     Column("draws", "int32", "Gaussian multiplier draws of the simultaneous band.", nullable=False),
     Column("seed", "int64", "Seed of these draws.", nullable=False),
-    Column("confidence", "float64", "Level of the intervals and of the whole band.", unit="ratio", nullable=False),
+    Column(
+        "confidence",
+        "float64",
+        "Level of the intervals and of the whole band.",
+        unit="ratio",
+        nullable=False,
+    ),
 )
 _BUDGETS = (
-    "Budgets are 1 to 64, then about 64 more up to the largest k that every problem has samples for: one problem with few samples ends "
-    "the curve for all, and none is left out along it."
+    "Budgets are 1 to 64, then about 64 more up to the largest k that every problem has samples"
+    " for: one problem with few samples ends the curve for all, and none is left out along it."
 )
 
 COVERAGE_BANDS = Table(
@@ -26,8 +44,14 @@ COVERAGE_BANDS = Table(
     keys=("task", "point_id", "k"),
     order=("task", "model_variant", "prompt", "point_id", "k"),
     warnings=(
-        "pass@k needs somebody who knows what is correct: a bound on what k samples can give, not a way to answer.",
-        "Read a single budget by its pointwise interval, the shape of the curve and 'at some k' by the band.",
+        (
+            "pass@k needs somebody who knows what is correct: a bound on what k samples can give,"
+            " not a way to answer."
+        ),
+        (
+            "Read a single budget by its pointwise interval, the shape of the curve and 'at some k'"
+            " by the band."
+        ),
         _BUDGETS,
     ),
     columns=(
@@ -39,29 +63,48 @@ COVERAGE_BANDS = Table(
         Column(
             "pass_at_k",
             "float64",
-            "Mean over problems of 1 - C(n - c, k) / C(n, k): c of n samples are correct (Chen et al. 2021).",
+            "Mean over problems of 1 - C(n - c, k) / C(n, k): c of n samples are correct (Chen et"
+            " al. 2021).",
             unit="ratio",
             nullable=False,
         ),
         Column("pass_at_k_se", "float64", "Standard error over problems (clusters).", unit="ratio"),
-        Column("pass_at_k_low", "float64", "Lower end of the pointwise interval (score, as in out_strategy_outcomes).", unit="ratio"),
+        Column(
+            "pass_at_k_low",
+            "float64",
+            "Lower end of the pointwise interval (score, as in out_strategy_outcomes).",
+            unit="ratio",
+        ),
         Column("pass_at_k_high", "float64", "Upper end of the pointwise interval.", unit="ratio"),
         Column(
             "band_low",
             "float64",
-            "Lower edge of the band that holds the whole curve with probability confidence: mean - band_multiplier standard errors, or "
-            "pass_at_k_low where that is lower. Not cut at 0 or 1: a band beyond them says that problems are few.",
+            "Lower edge of the band that holds the whole curve with probability confidence: mean -"
+            " band_multiplier standard errors, or pass_at_k_low where that is lower. Not cut at 0"
+            " or 1: a band beyond them says that problems are few.",
             unit="ratio",
         ),
-        Column("band_high", "float64", "Upper edge of that band, or pass_at_k_high where that is higher.", unit="ratio"),
-        Column("band_multiplier", "float64", "Quantile of the largest |error| / standard error over the curve (multiplier bootstrap)."),
+        Column(
+            "band_high",
+            "float64",
+            "Upper edge of that band, or pass_at_k_high where that is higher.",
+            unit="ratio",
+        ),
+        Column(
+            "band_multiplier",
+            "float64",
+            "Quantile of the largest |error| / standard error over the curve (multiplier"
+            " bootstrap).",
+        ),
         *_DRAWS,
     ),
 )
 
 COVERAGE_DIFFERENCES = Table(
     name="out_coverage_differences",
-    grain="one budget of the difference between the pass@k curves of two configurations of one task",
+    grain=(
+        "one budget of the difference between the pass@k curves of two configurations of one task"
+    ),
     keys=("task", "point_id", "other_point_id", "k"),
     warnings=(
         "Both directions of a pair are here: swapping point_id and other_point_id turns the sign.",
@@ -72,21 +115,59 @@ COVERAGE_DIFFERENCES = Table(
     columns=(
         Column("task", "string", "Task name.", nullable=False),
         Column("point_id", "string", "Configuration that is judged.", nullable=False),
-        Column("other_point_id", "string", "Configuration it is compared with, on the problems that both were asked.", nullable=False),
+        Column(
+            "other_point_id",
+            "string",
+            "Configuration it is compared with, on the problems that both were asked.",
+            nullable=False,
+        ),
         Column("model_variant", "string", "Model variant of point_id."),
         Column("other_model_variant", "string", "Model variant of other_point_id."),
         Column("k", "int32", "Samples a problem.", unit="samples", nullable=False),
-        Column("pass_at_k", "float64", "pass@k of point_id over the common problems.", unit="ratio", nullable=False),
-        Column("other_pass_at_k", "float64", "pass@k of other_point_id over the same problems.", unit="ratio", nullable=False),
-        Column("pass_at_k_difference", "float64", "Mean over problems of pass_at_k - other_pass_at_k.", unit="ratio", nullable=False),
-        Column("pass_at_k_difference_se", "float64", "Standard error of these paired differences over problems (clusters).", unit="ratio"),
-        Column("pass_at_k_difference_low", "float64", "Lower end of the pointwise paired t interval.", unit="ratio"),
-        Column("pass_at_k_difference_high", "float64", "Upper end of the pointwise paired t interval.", unit="ratio"),
+        Column(
+            "pass_at_k",
+            "float64",
+            "pass@k of point_id over the common problems.",
+            unit="ratio",
+            nullable=False,
+        ),
+        Column(
+            "other_pass_at_k",
+            "float64",
+            "pass@k of other_point_id over the same problems.",
+            unit="ratio",
+            nullable=False,
+        ),
+        Column(
+            "pass_at_k_difference",
+            "float64",
+            "Mean over problems of pass_at_k - other_pass_at_k.",
+            unit="ratio",
+            nullable=False,
+        ),
+        Column(
+            "pass_at_k_difference_se",
+            "float64",
+            "Standard error of these paired differences over problems (clusters).",
+            unit="ratio",
+        ),
+        Column(
+            "pass_at_k_difference_low",
+            "float64",
+            "Lower end of the pointwise paired t interval.",
+            unit="ratio",
+        ),
+        Column(
+            "pass_at_k_difference_high",
+            "float64",
+            "Upper end of the pointwise paired t interval.",
+            unit="ratio",
+        ),
         Column(
             "band_low",
             "float64",
-            "Lower edge of the band that holds all differences of the pair at once, never above pass_at_k_difference_low; NULL where all "
-            "problems differ by the same amount.",
+            "Lower edge of the band that holds all differences of the pair at once, never above"
+            " pass_at_k_difference_low; NULL where all problems differ by the same amount.",
             unit="ratio",
         ),
         Column("band_high", "float64", "Upper edge of that band.", unit="ratio"),
@@ -94,7 +175,8 @@ COVERAGE_DIFFERENCES = Table(
         Column(
             "verdict",
             "string",
-            "better where the band lies above 0, worse where below, else inconclusive; unknown without a band.",
+            "better where the band lies above 0, worse where below, else inconclusive; unknown"
+            " without a band.",
             nullable=False,
             allowed=("better", "inconclusive", "worse", "unknown"),
         ),
@@ -108,9 +190,14 @@ ACCURACY_INTERVALS = Table(
     keys=("task", "point_id", "interval_method"),
     order=("task", "model_variant", "prompt", "point_id", "interval_method"),
     warnings=(
-        "Use the row with is_recommended; the others are there for comparison with other people's numbers. Their measured coverage is in "
-        "docs/results/coverage_frontier.csv.",
-        "fixed_benchmark speaks of these very problems asked again, all others of new problems of the same kind.",
+        (
+            "Use the row with is_recommended; the others are there for comparison with other"
+            " people's numbers. Their measured coverage is in docs/results/coverage_frontier.csv."
+        ),
+        (
+            "fixed_benchmark speaks of these very problems asked again, all others of new problems"
+            " of the same kind."
+        ),
     ),
     columns=(
         Column("task", "string", "Task name.", nullable=False),
@@ -120,9 +207,10 @@ ACCURACY_INTERVALS = Table(
         Column(
             "interval_method",
             "string",
-            "score: Wilson's at the effective number of trials; student_t over problems, not cut at 0 or 1; bootstrap_percentile, "
-            "bootstrap_bca: of problems (clusters); wilson, jeffreys, clopper_pearson: one sample a problem only; fixed_benchmark: normal, "
-            "sampling noise alone.",
+            "score: Wilson's at the effective number of trials; student_t over problems, not cut at"
+            " 0 or 1; bootstrap_percentile, bootstrap_bca: of problems (clusters); wilson,"
+            " jeffreys, clopper_pearson: one sample a problem only; fixed_benchmark: normal,"
+            " sampling noise alone.",
             nullable=False,
             allowed=(
                 "score",
@@ -136,15 +224,45 @@ ACCURACY_INTERVALS = Table(
             ),
         ),
         Column("is_recommended", "bool", "The method that the other tables use.", nullable=False),
-        Column("accuracy", "float64", "Mean over problems of the share of correct samples.", unit="ratio", nullable=False),
+        Column(
+            "accuracy",
+            "float64",
+            "Mean over problems of the share of correct samples.",
+            unit="ratio",
+            nullable=False,
+        ),
         Column("accuracy_low", "float64", "Lower end; NULL with undefined_reason.", unit="ratio"),
         Column("accuracy_high", "float64", "Upper end; NULL with undefined_reason.", unit="ratio"),
-        Column("accuracy_se", "float64", "Standard error that the method rests on; NULL for binomial intervals.", unit="ratio"),
+        Column(
+            "accuracy_se",
+            "float64",
+            "Standard error that the method rests on; NULL for binomial intervals.",
+            unit="ratio",
+        ),
         Column("undefined_reason", "string", "Why there is no interval; NULL where there is one."),
-        Column("between_variance", "float64", "Variance of the problems' true rates; NULL unless all have the same samples, 2 or more."),
-        Column("within_variance", "float64", "Mean variance of samples inside a problem; NULL as before."),
-        Column("intraclass_ratio", "float64", "between / (between + within); NULL as before or where both are 0.", unit="ratio"),
-        Column("design_effect", "float64", "1 + (n - 1) intraclass: by what pooling samples understates the variance; NULL as before."),
+        Column(
+            "between_variance",
+            "float64",
+            "Variance of the problems' true rates; NULL unless all have the same samples, 2 or"
+            " more.",
+        ),
+        Column(
+            "within_variance",
+            "float64",
+            "Mean variance of samples inside a problem; NULL as before.",
+        ),
+        Column(
+            "intraclass_ratio",
+            "float64",
+            "between / (between + within); NULL as before or where both are 0.",
+            unit="ratio",
+        ),
+        Column(
+            "design_effect",
+            "float64",
+            "1 + (n - 1) intraclass: by what pooling samples understates the variance; NULL as"
+            " before.",
+        ),
         Column("n_problems", "int32", "Problems.", unit="problems", nullable=False),
         Column("n_units", "int32", "Problems, or clusters of them.", nullable=False),
         Column("n_samples", "int64", "Valid graded samples.", unit="samples", nullable=False),

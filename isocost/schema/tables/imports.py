@@ -1,7 +1,8 @@
 """The tables of imports: what other tools measured, as they wrote it, in this project's units.
 
-Lives here: ``raw_imports``, ``core_imported_metrics`` and ``core_label_agreement``. Not here: the importers
-(``isocost.bank.importers``) and the way into the core tables (``isocost.tables.imports``).
+Lives here: ``raw_imports``, ``core_imported_metrics`` and ``core_label_agreement``. Not here: the
+importers (``isocost.importers``) and the way into the core tables
+(``isocost.tables.core.imports``).
 """
 
 from __future__ import annotations
@@ -11,60 +12,114 @@ from isocost.schema.model import Column, Table
 RECORD_KINDS = ("sample", "request", "counts", "aggregate", "telemetry")
 
 _IDENTITY = (
-    Column("import_id", "string", "One import: hash of format, importer version, content and given provenance.", nullable=False),
-    Column("record_index", "int64", "Position of the record in the import, from 0, in the order of the source files.", nullable=False),
+    Column(
+        "import_id",
+        "string",
+        "One import: hash of format, importer version, content and given provenance.",
+        nullable=False,
+    ),
+    Column(
+        "record_index",
+        "int64",
+        "Position of the record in the import, from 0, in the order of the source files.",
+        nullable=False,
+    ),
     Column("source", "string", "Name of the importer that read the record.", nullable=False),
     Column(
         "record_kind",
         "string",
-        "What the record is: sample = one attempt at one problem; request = one request of a load generator, never graded; "
-        "counts = correct of total for one problem; aggregate = one summary number; telemetry = one reading of a device.",
+        "What the record is: sample = one attempt at one problem; request = one request of a load"
+        " generator, never graded; counts = correct of total for one problem; aggregate = one"
+        " summary number; telemetry = one reading of a device.",
         nullable=False,
         allowed=RECORD_KINDS,
     ),
-    Column("source_file", "string", "File of the record, relative to the imported path.", nullable=False),
+    Column(
+        "source_file",
+        "string",
+        "File of the record, relative to the imported path.",
+        nullable=False,
+    ),
     Column("source_place", "string", "Place in the file: line, row, zip member or JSON path."),
     Column(
         "source_run",
         "string",
-        "Run of the other tool that made the record: the run's own id, else a hash of the run's file; "
-        "NULL where the source is one run in several files.",
+        "Run of the other tool that made the record: the run's own id, else a hash of the run's"
+        " file; NULL where the source is one run in several files.",
     ),
 )
 
 _PROVENANCE = (
-    Column("model_variant", "string", "Model as the source or the importing person names it; NULL where accepted as unknown."),
-    Column("task", "string", "Task as the source or the importing person names it; NULL where accepted as unknown."),
+    Column(
+        "model_variant",
+        "string",
+        "Model as the source or the importing person names it; NULL where accepted as unknown.",
+    ),
+    Column(
+        "task",
+        "string",
+        "Task as the source or the importing person names it; NULL where accepted as unknown.",
+    ),
     Column("task_version", "string", "Version of the task; NULL where accepted as unknown."),
     Column("prompt", "string", "Name of the prompt; NULL where accepted as unknown."),
     Column("prompt_hash", "string", "Hash of the prompt template, where the source holds one."),
-    Column("sampling", "json", "Sampling parameters as canonical JSON; NULL where accepted as unknown."),
     Column(
-        "condition", "json", "Settings that vary inside one source and make separate points: filter, scorer, request rate, concurrency."
+        "sampling", "json", "Sampling parameters as canonical JSON; NULL where accepted as unknown."
+    ),
+    Column(
+        "condition",
+        "json",
+        "Settings that vary inside one source and make separate points: filter, scorer, request"
+        " rate, concurrency.",
     ),
 )
 
 _PROBLEM = (
     Column("problem_source_id", "string", "The source's own id of the problem."),
     Column("problem_text", "string", "The question as the source holds it."),
-    Column("reference", "string", "The right answer as the source holds it; JSON text where there are several."),
-    Column("cluster_id", "string", "Problems sharing a passage or a source, for clustered intervals."),
-    Column("sample_index", "int32", "Which attempt at the problem, from 0; NULL where the source does not number its attempts."),
+    Column(
+        "reference",
+        "string",
+        "The right answer as the source holds it; JSON text where there are several.",
+    ),
+    Column(
+        "cluster_id", "string", "Problems sharing a passage or a source, for clustered intervals."
+    ),
+    Column(
+        "sample_index",
+        "int32",
+        "Which attempt at the problem, from 0; NULL where the source does not number its attempts.",
+    ),
 )
 
 _OUTCOME = (
     Column("output_text", "string", "What the model answered, whole."),
     Column("answer", "string", "The answer as the source extracted it."),
-    Column("label_correct", "bool", "The source's own verdict; NULL where it has none or none for this attempt."),
+    Column(
+        "label_correct",
+        "bool",
+        "The source's own verdict; NULL where it has none or none for this attempt.",
+    ),
     Column("label_score", "float64", "The source's own score, 0..1.", unit="ratio"),
     Column("label_name", "string", "Metric or scorer that the label comes from."),
-    Column("verifier_score", "float64", "Score of an external verifier or reward model, on that model's own scale; higher is better."),
+    Column(
+        "verifier_score",
+        "float64",
+        "Score of an external verifier or reward model, on that model's own scale; higher is"
+        " better.",
+    ),
     Column(
         "verdicts",
         "list[float64]",
-        "What each verification of the answer said: 1 yes, 0 no, or the chance of yes; NULL inside for one that said nothing.",
+        "What each verification of the answer said: 1 yes, 0 no, or the chance of yes; NULL inside"
+        " for one that said nothing.",
     ),
-    Column("verification_tokens", "int64", "Tokens generated by all of these verifications, no part of output_tokens.", unit="tokens"),
+    Column(
+        "verification_tokens",
+        "int64",
+        "Tokens generated by all of these verifications, no part of output_tokens.",
+        unit="tokens",
+    ),
     Column("counts_correct", "int64", "Correct attempts c of a counts record.", unit="samples"),
     Column("counts_total", "int64", "All attempts n of a counts record.", unit="samples"),
     Column("finish_reason", "string", "Why generation ended, in the source's word."),
@@ -72,19 +127,55 @@ _OUTCOME = (
 )
 
 _COST = (
-    Column("prompt_tokens", "int64", "Tokens of the prompt as the source counts them.", unit="tokens"),
-    Column("output_tokens", "int64", "Generated tokens as the source counts them, reasoning included.", unit="tokens"),
-    Column("reasoning_tokens", "int64", "Generated tokens spent on reasoning, a part of output_tokens.", unit="tokens"),
+    Column(
+        "prompt_tokens", "int64", "Tokens of the prompt as the source counts them.", unit="tokens"
+    ),
+    Column(
+        "output_tokens",
+        "int64",
+        "Generated tokens as the source counts them, reasoning included.",
+        unit="tokens",
+    ),
+    Column(
+        "reasoning_tokens",
+        "int64",
+        "Generated tokens spent on reasoning, a part of output_tokens.",
+        unit="tokens",
+    ),
     Column("cached_tokens", "int64", "Prompt tokens served from a cache.", unit="tokens"),
-    Column("total_tokens", "int64", "Prompt and generated tokens together, where the source states their sum itself.", unit="tokens"),
-    Column("logprob_sum", "float64", "Sum of the log-probabilities of the generated tokens.", unit="nats"),
+    Column(
+        "total_tokens",
+        "int64",
+        "Prompt and generated tokens together, where the source states their sum itself.",
+        unit="tokens",
+    ),
+    Column(
+        "logprob_sum",
+        "float64",
+        "Sum of the log-probabilities of the generated tokens.",
+        unit="nats",
+    ),
     Column("queue_s", "float64", "Wait before the request was worked on.", unit="s"),
     Column("ttft_s", "float64", "From sending the request to the first token.", unit="s"),
-    Column("inter_token_s", "float64", "Mean gap between generated tokens of the record.", unit="s"),
-    Column("latency_s", "float64", "Duration of the record; latency_meaning says of what.", unit="s"),
+    Column(
+        "inter_token_s", "float64", "Mean gap between generated tokens of the record.", unit="s"
+    ),
+    Column(
+        "latency_s", "float64", "Duration of the record; latency_meaning says of what.", unit="s"
+    ),
     Column("latency_meaning", "string", "What latency_s covers in this source."),
-    Column("started_unix_s", "float64", "Wall-clock start, Unix time; NULL where the source's clock has no epoch.", unit="s"),
-    Column("ended_unix_s", "float64", "Wall-clock end, Unix time; NULL where the source's clock has no epoch.", unit="s"),
+    Column(
+        "started_unix_s",
+        "float64",
+        "Wall-clock start, Unix time; NULL where the source's clock has no epoch.",
+        unit="s",
+    ),
+    Column(
+        "ended_unix_s",
+        "float64",
+        "Wall-clock end, Unix time; NULL where the source's clock has no epoch.",
+        unit="s",
+    ),
     Column("energy_j", "float64", "Energy of the record.", unit="J"),
     Column("energy_method", "string", "How energy_j came about; unlike methods are never pooled."),
     Column("energy_unknown_reason", "string", "Why energy_j is NULL."),
@@ -97,10 +188,22 @@ _OTHER = (
     Column("metric_name", "string", "Name of the summary number of an aggregate record."),
     Column("metric_value", "float64", "Value of the summary number, in metric_unit."),
     Column(
-        "metric_unit", "string", "Unit of metric_value after conversion to s, J, W, USD, tokens or ratio; NULL where the source has none."
+        "metric_unit",
+        "string",
+        "Unit of metric_value after conversion to s, J, W, USD, tokens or ratio; NULL where the"
+        " source has none.",
     ),
-    Column("null_reasons", "list[string]", "column:reason for every value the source had in a form that means unknown.", nullable=False),
-    Column("extra", "json", "What else the source holds about the record, with the source's names and units."),
+    Column(
+        "null_reasons",
+        "list[string]",
+        "column:reason for every value the source had in a form that means unknown.",
+        nullable=False,
+    ),
+    Column(
+        "extra",
+        "json",
+        "What else the source holds about the record, with the source's names and units.",
+    ),
 )
 
 RAW_IMPORTS = Table(
@@ -109,8 +212,14 @@ RAW_IMPORTS = Table(
     columns=(*_IDENTITY, *_PROVENANCE, *_PROBLEM, *_OUTCOME, *_COST, *_OTHER),
     keys=("import_id", "record_index"),
     warnings=(
-        "latency_s and energy_j mean what latency_meaning and energy_method say; group by both before comparing sources.",
-        "A corrected file supersedes an earlier one and both stay; isocost.bank.importers.read_imports leaves the earlier out.",
+        (
+            "latency_s and energy_j mean what latency_meaning and energy_method say; group by both"
+            " before comparing sources."
+        ),
+        (
+            "A corrected file supersedes an earlier one and both stay;"
+            " isocost.importers.read_imports leaves the earlier out."
+        ),
     ),
 )
 
@@ -123,11 +232,37 @@ LABEL_AGREEMENT = Table(
         Column("session_id", "string", "The import.", nullable=False),
         Column("task", "string", "Task name.", nullable=False),
         Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("n_labelled", "int64", "Samples with a label of the source.", unit="samples", nullable=False),
-        Column("n_judged", "int64", "Of these, judged by our verifier too.", unit="samples", nullable=False),
-        Column("n_agree", "int64", "Of these, with the same verdict.", unit="samples", nullable=False),
-        Column("n_only_ours_correct", "int64", "Correct to our verifier, wrong to the source.", unit="samples", nullable=False),
-        Column("n_only_label_correct", "int64", "Correct to the source, wrong to our verifier.", unit="samples", nullable=False),
+        Column(
+            "n_labelled",
+            "int64",
+            "Samples with a label of the source.",
+            unit="samples",
+            nullable=False,
+        ),
+        Column(
+            "n_judged",
+            "int64",
+            "Of these, judged by our verifier too.",
+            unit="samples",
+            nullable=False,
+        ),
+        Column(
+            "n_agree", "int64", "Of these, with the same verdict.", unit="samples", nullable=False
+        ),
+        Column(
+            "n_only_ours_correct",
+            "int64",
+            "Correct to our verifier, wrong to the source.",
+            unit="samples",
+            nullable=False,
+        ),
+        Column(
+            "n_only_label_correct",
+            "int64",
+            "Correct to the source, wrong to our verifier.",
+            unit="samples",
+            nullable=False,
+        ),
     ),
 )
 
@@ -136,35 +271,86 @@ IMPORTED_METRICS = Table(
     grain="one summary number of one import",
     keys=("session_id", "metric_index"),
     warnings=(
-        "A number is what the source computed, over the requests or samples it chose; nothing of it is recomputed here.",
-        "Where value is NULL, unknown_reason says why; 0.0 of a group without requests is no value.",
+        (
+            "A number is what the source computed, over the requests or samples it chose; nothing"
+            " of it is recomputed here."
+        ),
+        (
+            "Where value is NULL, unknown_reason says why; 0.0 of a group without requests is no"
+            " value."
+        ),
     ),
     columns=(
         Column("session_id", "string", "The import.", nullable=False),
-        Column("metric_index", "int64", "Number of the metric in the import, from 0, in the order of the source files.", nullable=False),
+        Column(
+            "metric_index",
+            "int64",
+            "Number of the metric in the import, from 0, in the order of the source files.",
+            nullable=False,
+        ),
         Column("source", "string", "Name of the importer.", nullable=False),
-        Column("source_run", "string", "Run of the other tool that the number is of; NULL where the source is one run in several files."),
-        Column("point_id", "string", "Point of core_points that the number is of; NULL where the import has no sample of it."),
+        Column(
+            "source_run",
+            "string",
+            "Run of the other tool that the number is of; NULL where the source is one run in"
+            " several files.",
+        ),
+        Column(
+            "point_id",
+            "string",
+            "Point of core_points that the number is of; NULL where the import has no sample"
+            " of it.",
+        ),
         Column("task", "string", "Task name."),
         Column("model_variant", "string", "Model variant name."),
         Column("condition", "json", "Settings of the point, canonical JSON."),
-        Column("metric", "string", "What was measured, in the source's word, without statistic and unit.", nullable=False),
+        Column(
+            "metric",
+            "string",
+            "What was measured, in the source's word, without statistic and unit.",
+            nullable=False,
+        ),
         Column(
             "statistic",
             "string",
-            "How it was summarized: mean, median, stddev, stderr, min, max, p99 and other percentiles; value where the number is no "
-            "summary of several.",
+            "How it was summarized: mean, median, stddev, stderr, min, max, p99 and other"
+            " percentiles; value where the number is no summary of several.",
             nullable=False,
         ),
-        Column("value", "float64", "The number, in unit; NULL where the source says that it has none."),
-        Column("unit", "string", "Unit of value: s, J, W, USD, tokens, ratio or a rate of them; NULL where the source tells none."),
+        Column(
+            "value", "float64", "The number, in unit; NULL where the source says that it has none."
+        ),
+        Column(
+            "unit",
+            "string",
+            "Unit of value: s, J, W, USD, tokens, ratio or a rate of them; NULL where the source"
+            " tells none.",
+        ),
         Column("unknown_reason", "string", "Why value is NULL; NULL where it is known."),
         Column(
-            "window_start_unix_s", "float64", "Start of what the number covers, Unix time; NULL where the source does not tell.", unit="s"
+            "window_start_unix_s",
+            "float64",
+            "Start of what the number covers, Unix time; NULL where the source does not tell.",
+            unit="s",
         ),
-        Column("window_end_unix_s", "float64", "End of what the number covers, Unix time; NULL where the source does not tell.", unit="s"),
-        Column("window_s", "float64", "Length of what the number covers; NULL where the source does not tell.", unit="s"),
-        Column("source_file", "string", "File of the number, relative to the imported path.", nullable=False),
+        Column(
+            "window_end_unix_s",
+            "float64",
+            "End of what the number covers, Unix time; NULL where the source does not tell.",
+            unit="s",
+        ),
+        Column(
+            "window_s",
+            "float64",
+            "Length of what the number covers; NULL where the source does not tell.",
+            unit="s",
+        ),
+        Column(
+            "source_file",
+            "string",
+            "File of the number, relative to the imported path.",
+            nullable=False,
+        ),
         Column("source_place", "string", "Place in the file."),
         Column("extra", "json", "What else the source holds about the number."),
     ),

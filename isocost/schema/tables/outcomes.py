@@ -1,7 +1,7 @@
 """Outcome tables: what every replayed strategy achieves and spends.
 
-Lives here: out_strategy_outcomes, out_strategy_problems. Not here: how they are computed (``isocost.tables.outcomes``,
-``isocost.strategies``) and the frontiers drawn from them.
+Lives here: out_strategy_outcomes, out_strategy_problems. Not here: how they are computed
+(``isocost.tables.outcomes.outcomes``, ``isocost.strategies``) and the frontiers drawn from them.
 """
 
 from __future__ import annotations
@@ -9,48 +9,89 @@ from __future__ import annotations
 from isocost.schema.model import Column, Table
 
 REASONS = (
-    "budget_exceeds_samples (k > n: undefined, not 1), budget_below_samples, ungraded_samples (nobody judged one), answers_not_banked "
-    "(correct samples without an answer class), no_sample_has_the_score, missing_scores, too_few_verifications, "
-    "too_few_problems_for_folds"
+    "budget_exceeds_samples (k > n: undefined, not 1), budget_below_samples, ungraded_samples"
+    " (nobody judged one), answers_not_banked (correct samples without an answer class),"
+    " no_sample_has_the_score, missing_scores, too_few_verifications, too_few_problems_for_folds"
 )
 
 _PER_PROBLEM = (
     Column("samples_per_problem", "float64", "Expected samples drawn.", unit="samples"),
-    Column("output_tokens_per_problem", "float64", "Expected tokens generated, over all samples.", unit="tokens"),
     Column(
-        "prompt_tokens_per_problem",
+        "output_tokens_per_problem",
         "float64",
-        "Expected prompt tokens computed when samples of one problem share the prompt's prefix: the prompt once a model.",
+        "Expected tokens generated, over all samples.",
         unit="tokens",
     ),
     Column(
-        "prompt_tokens_unshared_per_problem", "float64", "Expected prompt tokens when every sample computes the prompt anew.", unit="tokens"
+        "prompt_tokens_per_problem",
+        "float64",
+        "Expected prompt tokens computed when samples of one problem share the prompt's prefix: the"
+        " prompt once a model.",
+        unit="tokens",
     ),
-    Column("flops_per_problem", "float64", "Expected sum of the samples' flops, as they were run.", unit="FLOP"),
+    Column(
+        "prompt_tokens_unshared_per_problem",
+        "float64",
+        "Expected prompt tokens when every sample computes the prompt anew.",
+        unit="tokens",
+    ),
+    Column(
+        "flops_per_problem",
+        "float64",
+        "Expected sum of the samples' flops, as they were run.",
+        unit="FLOP",
+    ),
     Column(
         "kinetics_eflops_per_problem",
         "float64",
-        "Expected eFLOPs at kinetics_intensity, modelled (Kinetics, arXiv 2506.05333): parallel samples read the prompt's KV cache once, "
-        "samples one after another each time.",
+        "Expected eFLOPs at kinetics_intensity, modelled (Kinetics, arXiv 2506.05333): parallel"
+        " samples read the prompt's KV cache once, samples one after another each time.",
         unit="FLOP",
     ),
-    Column("kv_traffic_bytes_per_problem", "float64", "Expected sum of kv_traffic_bytes, as samples were run; modelled.", unit="bytes"),
+    Column(
+        "kv_traffic_bytes_per_problem",
+        "float64",
+        "Expected sum of kv_traffic_bytes, as samples were run; modelled.",
+        unit="bytes",
+    ),
     Column(
         "weight_traffic_bytes_per_problem",
         "float64",
-        "Expected sum of the samples' weight_traffic_bytes, in the batches they were run in; modelled.",
+        "Expected sum of the samples' weight_traffic_bytes, in the batches they were run in;"
+        " modelled.",
         unit="bytes",
     ),
-    Column("device_s_per_problem", "float64", "Expected sum of device_s, in the batches that samples were run in; measured.", unit="s"),
-    Column("energy_j_per_problem", "float64", "Expected sum of the samples' energy_j; see energy_method.", unit="J"),
-    Column("cost_usd_per_problem", "float64", "Expected sum of the samples' cost_usd; see cost_method.", unit="USD"),
-    Column("latency_sequential_s_per_problem", "float64", "Expected latency one sample after another: sum of latency_s.", unit="s"),
+    Column(
+        "device_s_per_problem",
+        "float64",
+        "Expected sum of device_s, in the batches that samples were run in; measured.",
+        unit="s",
+    ),
+    Column(
+        "energy_j_per_problem",
+        "float64",
+        "Expected sum of the samples' energy_j; see energy_method.",
+        unit="J",
+    ),
+    Column(
+        "cost_usd_per_problem",
+        "float64",
+        "Expected sum of the samples' cost_usd; see cost_method.",
+        unit="USD",
+    ),
+    Column(
+        "latency_sequential_s_per_problem",
+        "float64",
+        "Expected latency one sample after another: sum of latency_s.",
+        unit="s",
+    ),
     Column(
         "latency_parallel_s_per_problem",
         "float64",
-        "Expected latency of samples that run side by side: expected maximum over the k drawn (an order statistic), the first to end for "
-        "shortest_of_k, the sum over opened windows of the slowest for early stopping; equal to the sequential one for policies that wait "
-        "for each sample.",
+        "Expected latency of samples that run side by side: expected maximum over the k drawn (an"
+        " order statistic), the first to end for shortest_of_k, the sum over opened windows of the"
+        " slowest for early stopping; equal to the sequential one for policies that wait for each"
+        " sample.",
         unit="s",
     ),
 )
@@ -61,32 +102,72 @@ OUTCOMES = Table(
     keys=("outcome_id",),
     order=("task", "point_id", "strategy", "budget", "outcome_id"),
     warnings=(
-        "strategy_kind oracle needs to know what is correct, metric is no way to answer: compare policies with policies.",
-        "Where n_problems_undefined is above 0 the mean is over fewer problems than in other rows of the point; do not compare them.",
+        (
+            "strategy_kind oracle needs to know what is correct, metric is no way to answer:"
+            " compare policies with policies."
+        ),
+        (
+            "Where n_problems_undefined is above 0 the mean is over fewer problems than in other"
+            " rows of the point; do not compare them."
+        ),
         "A strategy whose inputs a point never banked has no rows there.",
-        "Cascades and routers are tried on every pair and triple of models under one prompt while there are at most 64 of them; else "
-        "each model is tried with the point that has the most samples, and of more than 7 models those that none beats in both cost and "
-        "accuracy of one sample.",
-        "Intervals speak of new problems of the same kind; error_bound speaks of the random draws of sampled estimators alone.",
-        "A cost is NULL where it is unknown for any problem of the row: unknown is never free and never averaged around.",
+        (
+            "Cascades and routers are tried on every pair and triple of models under one prompt"
+            " while there are at most 64 of them; else each model is tried with the point that has"
+            " the most samples, and of more than 7 models those that none beats in both cost and"
+            " accuracy of one sample."
+        ),
+        (
+            "Intervals speak of new problems of the same kind; error_bound speaks of the random"
+            " draws of sampled estimators alone."
+        ),
+        (
+            "A cost is NULL where it is unknown for any problem of the row: unknown is never free"
+            " and never averaged around."
+        ),
     ),
     columns=(
-        Column("outcome_id", "string", "Hash of point, strategy, parameters and budget.", nullable=False),
+        Column(
+            "outcome_id",
+            "string",
+            "Hash of point, strategy, parameters and budget.",
+            nullable=False,
+        ),
         Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant; for a chain of points their variants joined by ' + ', cheap to dear."),
+        Column(
+            "model_variant",
+            "string",
+            "Model variant; for a chain of points their variants joined by ' + ', cheap to dear.",
+        ),
         Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
-        Column("point_id", "string", "Measured configuration; for a chain of points their ids joined by '+'.", nullable=False),
-        Column("point_ids", "list[string]", "The points replayed, in the order in which they are asked.", nullable=False),
+        Column(
+            "point_id",
+            "string",
+            "Measured configuration; for a chain of points their ids joined by '+'.",
+            nullable=False,
+        ),
+        Column(
+            "point_ids",
+            "list[string]",
+            "The points replayed, in the order in which they are asked.",
+            nullable=False,
+        ),
         Column("strategy", "string", "Registered strategy and variant.", nullable=False),
         Column("strategy_family", "string", "Registered strategy.", nullable=False),
         Column(
             "strategy_kind",
             "string",
-            "policy: can be run as it is; oracle: needs to know what is correct; metric: describes samples.",
+            "policy: can be run as it is; oracle: needs to know what is correct; metric: describes"
+            " samples.",
             nullable=False,
             allowed=("policy", "oracle", "metric"),
         ),
-        Column("parameters", "json", "Further parameters of the strategy, canonical JSON.", nullable=False),
+        Column(
+            "parameters",
+            "json",
+            "Further parameters of the strategy, canonical JSON.",
+            nullable=False,
+        ),
         Column("budget", "float64", "Budget of the strategy, in budget_unit.", nullable=False),
         Column(
             "budget_unit",
@@ -95,69 +176,169 @@ OUTCOMES = Table(
             nullable=False,
             allowed=("samples", "tokens", "models"),
         ),
-        Column("n_problems", "int32", "Problems that the row's means are taken over.", unit="problems", nullable=False),
-        Column("n_problems_undefined", "int32", "Problems left out because their value is undefined.", unit="problems", nullable=False),
-        Column("undefined_reasons", "list[string]", f"reason:problems for those, sorted; reasons are {REASONS}.", nullable=False),
-        Column("accuracy", "float64", "Mean over problems of the expected correctness; NULL where undefined for all.", unit="ratio"),
+        Column(
+            "n_problems",
+            "int32",
+            "Problems that the row's means are taken over.",
+            unit="problems",
+            nullable=False,
+        ),
+        Column(
+            "n_problems_undefined",
+            "int32",
+            "Problems left out because their value is undefined.",
+            unit="problems",
+            nullable=False,
+        ),
+        Column(
+            "undefined_reasons",
+            "list[string]",
+            f"reason:problems for those, sorted; reasons are {REASONS}.",
+            nullable=False,
+        ),
+        Column(
+            "accuracy",
+            "float64",
+            "Mean over problems of the expected correctness; NULL where undefined for all.",
+            unit="ratio",
+        ),
         Column("accuracy_low", "float64", "Lower end of the accuracy's interval.", unit="ratio"),
         Column("accuracy_high", "float64", "Upper end of the accuracy's interval.", unit="ratio"),
         Column(
             "interval_method",
             "string",
-            "How the interval came about: score (Wilson's, at the effective number of trials over problems) or percentile (bootstrap of "
-            "problems); -clustered where whole clusters are the units.",
+            "How the interval came about: score (Wilson's, at the effective number of trials over"
+            " problems) or percentile (bootstrap of problems); -clustered where whole clusters are"
+            " the units.",
         ),
         Column(
             "interval_draws",
             "int32",
-            "Bootstrap draws of problems, shared by all outcomes of a task; NULL for the score interval.",
+            "Bootstrap draws of problems, shared by all outcomes of a task; NULL for the score"
+            " interval.",
             unit="draws",
         ),
         Column("interval_confidence", "float64", "Level of the interval.", unit="ratio"),
         Column(
-            "marginal_accuracy", "float64", "What one sample more would add: pass@(k+1) - pass@k; NULL for other strategies.", unit="ratio"
+            "marginal_accuracy",
+            "float64",
+            "What one sample more would add: pass@(k+1) - pass@k; NULL for other strategies.",
+            unit="ratio",
         ),
         Column(
             "selection_efficiency",
             "float64",
-            "(accuracy - pass@1) / (pass@k - pass@1) over the same problems; NULL where nothing can be gained or nothing is selected.",
+            "(accuracy - pass@1) / (pass@k - pass@1) over the same problems; NULL where nothing can"
+            " be gained or nothing is selected.",
             unit="ratio",
         ),
         Column(
             "expected_score",
             "float64",
-            "Mean over problems of the expected grade, 0 to 1, of the chosen sample; NULL where no single sample is chosen.",
+            "Mean over problems of the expected grade, 0 to 1, of the chosen sample; NULL where no"
+            " single sample is chosen.",
             unit="ratio",
         ),
         *_PER_PROBLEM,
-        Column("energy_method", "string", "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never pooled."),
-        Column("energy_unknown_reason", "string", "Why energy_j_per_problem is NULL; NULL where it is known."),
-        Column("cost_method", "string", "Method of the samples' cost_usd; NULL where unknown or mixed."),
-        Column("kinetics_intensity", "float64", "What a byte counts in kinetics_eflops_per_problem; NULL with it.", unit="FLOP/byte"),
-        Column("costs_unknown_reasons", "list[string]", "axis: reason for every cost of the row that is NULL, sorted.", nullable=False),
+        Column(
+            "energy_method",
+            "string",
+            "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never"
+            " pooled.",
+        ),
+        Column(
+            "energy_unknown_reason",
+            "string",
+            "Why energy_j_per_problem is NULL; NULL where it is known.",
+        ),
+        Column(
+            "cost_method", "string", "Method of the samples' cost_usd; NULL where unknown or mixed."
+        ),
+        Column(
+            "kinetics_intensity",
+            "float64",
+            "What a byte counts in kinetics_eflops_per_problem; NULL with it.",
+            unit="FLOP/byte",
+        ),
+        Column(
+            "costs_unknown_reasons",
+            "list[string]",
+            "axis: reason for every cost of the row that is NULL, sorted.",
+            nullable=False,
+        ),
         Column(
             "estimator",
             "string",
-            "exact: all subsets or orders of the bank; sampled: random ones for at least one problem.",
+            "exact: all subsets or orders of the bank; sampled: random ones for at least one"
+            " problem.",
             nullable=False,
             allowed=("exact", "sampled"),
         ),
-        Column("sampling_draws", "int32", "Random subsets or orders a problem where sampled; NULL where exact.", unit="draws"),
+        Column(
+            "sampling_draws",
+            "int32",
+            "Random subsets or orders a problem where sampled; NULL where exact.",
+            unit="draws",
+        ),
         Column(
             "error_bound",
             "float64",
-            "Hoeffding bound of the sampling error of accuracy, exceeded with a chance of at most 0.05; 0 where exact.",
+            "Hoeffding bound of the sampling error of accuracy, exceeded with a chance of at most"
+            " 0.05; 0 where exact.",
             unit="ratio",
         ),
-        Column("tie_rule", "string", "How equal scores or votes are broken; NULL where there are none to break."),
+        Column(
+            "tie_rule",
+            "string",
+            "How equal scores or votes are broken; NULL where there are none to break.",
+        ),
         Column("n_samples", "int64", "Valid samples replayed.", unit="samples", nullable=False),
-        Column("n_samples_invalid", "int64", "Samples left out because they are not valid.", unit="samples", nullable=False),
-        Column("n_samples_no_answer", "int64", "Valid samples without an answer class.", unit="samples", nullable=False),
-        Column("n_samples_truncated", "int64", "Valid samples that the token budget ended; NULL where unknown.", unit="samples"),
-        Column("n_samples_unscored", "int64", "Valid samples without the score the strategy ranks by; they rank last.", unit="samples"),
-        Column("n_problems_no_answer", "int32", "Problems with samples, none of which has an answer.", unit="problems", nullable=False),
-        Column("n_problems_all_truncated", "int32", "Problems whose samples were all truncated; NULL where unknown.", unit="problems"),
-        Column("n_problems_one_class", "int32", "Problems whose samples all have one same answer.", unit="problems", nullable=False),
+        Column(
+            "n_samples_invalid",
+            "int64",
+            "Samples left out because they are not valid.",
+            unit="samples",
+            nullable=False,
+        ),
+        Column(
+            "n_samples_no_answer",
+            "int64",
+            "Valid samples without an answer class.",
+            unit="samples",
+            nullable=False,
+        ),
+        Column(
+            "n_samples_truncated",
+            "int64",
+            "Valid samples that the token budget ended; NULL where unknown.",
+            unit="samples",
+        ),
+        Column(
+            "n_samples_unscored",
+            "int64",
+            "Valid samples without the score the strategy ranks by; they rank last.",
+            unit="samples",
+        ),
+        Column(
+            "n_problems_no_answer",
+            "int32",
+            "Problems with samples, none of which has an answer.",
+            unit="problems",
+            nullable=False,
+        ),
+        Column(
+            "n_problems_all_truncated",
+            "int32",
+            "Problems whose samples were all truncated; NULL where unknown.",
+            unit="problems",
+        ),
+        Column(
+            "n_problems_one_class",
+            "int32",
+            "Problems whose samples all have one same answer.",
+            unit="problems",
+            nullable=False,
+        ),
     ),
 )
 
@@ -169,13 +350,16 @@ PROBLEMS = Table(
     columns=(
         Column("outcome_id", "string", "Key of out_strategy_outcomes.", nullable=False),
         Column("problem_id", "string", "Problem.", nullable=False),
-        Column("accuracy", "float64", "Expected correctness of the strategy's answer.", unit="ratio"),
+        Column(
+            "accuracy", "float64", "Expected correctness of the strategy's answer.", unit="ratio"
+        ),
         Column("undefined_reason", "string", "Why accuracy is NULL; NULL where it is known."),
         *_PER_PROBLEM,
         Column(
             "energy_unknown_reason",
             "string",
-            "Why energy_j_per_problem is NULL; NULL where it is known. The other costs' reasons are in out_strategy_outcomes.",
+            "Why energy_j_per_problem is NULL; NULL where it is known. The other costs' reasons are"
+            " in out_strategy_outcomes.",
         ),
     ),
 )

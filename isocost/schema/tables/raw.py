@@ -7,12 +7,19 @@ from __future__ import annotations
 
 from isocost.schema.model import Column, Table
 
-_MONOTONIC = "; monotonic clock of the engine's host, comparable with other _s columns of the same run only"
+_MONOTONIC = (
+    "; monotonic clock of the engine's host, comparable with other _s columns of the same run only"
+)
 
 _IDS = (
     Column("session_id", "string", "Engine session that made the row.", nullable=False),
     Column("run_id", "string", "Run of the session that made the row.", nullable=False),
-    Column("attempt", "int32", "Number of that run among the runs of the session, from 1.", nullable=False),
+    Column(
+        "attempt",
+        "int32",
+        "Number of that run among the runs of the session, from 1.",
+        nullable=False,
+    ),
 )
 
 GENERATIONS = Table(
@@ -20,65 +27,180 @@ GENERATIONS = Table(
     grain="one engine call; a sample of the method `sample` is one call",
     keys=("call_id", "attempt"),
     warnings=(
-        "Rows with is_warmup and rows whose finish_reason is error are no samples; a sample that ended in an error has a later attempt.",
-        "arrival_unix_s is wall clock, the other times are monotonic: never subtract one from the other; the manifest has the anchors.",
+        (
+            "Rows with is_warmup and rows whose finish_reason is error are no samples; a sample"
+            " that ended in an error has a later attempt."
+        ),
+        (
+            "arrival_unix_s is wall clock, the other times are monotonic: never subtract one from"
+            " the other; the manifest has the anchors."
+        ),
         "Log-probabilities are raw: before temperature, top-k and top-p.",
     ),
     columns=(
         Column("call_id", "string", "sample_id and call_index joined by a colon.", nullable=False),
-        Column("sample_id", "string", "point_id, problem_id and sample_index joined by colons.", nullable=False),
+        Column(
+            "sample_id",
+            "string",
+            "point_id, problem_id and sample_index joined by colons.",
+            nullable=False,
+        ),
         Column("point_id", "string", "Measured configuration.", nullable=False),
         Column("problem_id", "string", "Problem that was asked.", nullable=False),
         *_IDS,
-        Column("sample_index", "int32", "Number of the attempt at the problem under the point, from 0; NULL for warm-up."),
-        Column("call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False),
-        Column("parent_call_id", "string", "Call whose output this call's prompt contains; NULL for the first."),
+        Column(
+            "sample_index",
+            "int32",
+            "Number of the attempt at the problem under the point, from 0; NULL for warm-up.",
+        ),
+        Column(
+            "call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False
+        ),
+        Column(
+            "parent_call_id",
+            "string",
+            "Call whose output this call's prompt contains; NULL for the first.",
+        ),
         Column("role", "string", "What the call is for, e.g. solve.", nullable=False),
         Column("task", "string", "Task name.", nullable=False),
         Column("model_variant", "string", "Model variant name.", nullable=False),
         Column("prompt_name", "string", "Prompt name.", nullable=False),
-        Column("prompt_hash", "string", "First 16 hexadecimal digits of the SHA-256 of the messages' canonical JSON.", nullable=False),
-        Column("seed", "int64", "Seed of this request; NULL where the engine's own random stream was used (its seed is in the manifest)."),
+        Column(
+            "prompt_hash",
+            "string",
+            "First 16 hexadecimal digits of the SHA-256 of the messages' canonical JSON.",
+            nullable=False,
+        ),
+        Column(
+            "seed",
+            "int64",
+            "Seed of this request; NULL where the engine's own random stream was used (its seed is"
+            " in the manifest).",
+        ),
         Column("output_text", "string", "Generated text without special tokens."),
-        Column("output_token_ids", "list[int32]", "Generated tokens; NULL where the engine does not tell them."),
-        Column("finish_reason", "string", "Why generation ended: stop, length, abort, error, repetition.", nullable=False),
-        Column("stop_reason", "string", "Stop string or stop token id that ended it; NULL for the end-of-sequence token."),
-        Column("error", "string", "What went wrong, or which value could not be true and is NULL; NULL when nothing did."),
+        Column(
+            "output_token_ids",
+            "list[int32]",
+            "Generated tokens; NULL where the engine does not tell them.",
+        ),
+        Column(
+            "finish_reason",
+            "string",
+            "Why generation ended: stop, length, abort, error, repetition.",
+            nullable=False,
+        ),
+        Column(
+            "stop_reason",
+            "string",
+            "Stop string or stop token id that ended it; NULL for the end-of-sequence token.",
+        ),
+        Column(
+            "error",
+            "string",
+            "What went wrong, or which value could not be true and is NULL; NULL when nothing did.",
+        ),
         Column("prompt_tokens", "int64", "Tokens of the prompt.", unit="tokens"),
         Column("output_tokens", "int64", "Tokens generated and kept.", unit="tokens"),
-        Column("cached_tokens", "int64", "Prompt tokens taken from the prefix cache.", unit="tokens"),
-        Column("logprob_sum", "float64", "Sum over tokens of ln p of the generated token.", unit="nats"),
-        Column("logprob_top1_mean", "float64", "Mean over tokens of ln p of the most likely token.", unit="nats"),
-        Column("tail_mass_sum", "float64", "Sum over tokens of r = 1 - sum of the top-K probabilities.", unit="probability"),
-        Column("entropy_low_sum", "float64", "Sum over tokens of the lower entropy bound H_top - r ln r.", unit="nats"),
-        Column("entropy_high_sum", "float64", "Sum over tokens of the upper entropy bound H_top - r ln(r / (V - K)).", unit="nats"),
+        Column(
+            "cached_tokens", "int64", "Prompt tokens taken from the prefix cache.", unit="tokens"
+        ),
+        Column(
+            "logprob_sum", "float64", "Sum over tokens of ln p of the generated token.", unit="nats"
+        ),
+        Column(
+            "logprob_top1_mean",
+            "float64",
+            "Mean over tokens of ln p of the most likely token.",
+            unit="nats",
+        ),
+        Column(
+            "tail_mass_sum",
+            "float64",
+            "Sum over tokens of r = 1 - sum of the top-K probabilities.",
+            unit="probability",
+        ),
+        Column(
+            "entropy_low_sum",
+            "float64",
+            "Sum over tokens of the lower entropy bound H_top - r ln r.",
+            unit="nats",
+        ),
+        Column(
+            "entropy_high_sum",
+            "float64",
+            "Sum over tokens of the upper entropy bound H_top - r ln(r / (V - K)).",
+            unit="nats",
+        ),
         Column(
             "self_certainty_low_sum",
             "float64",
-            "Sum over tokens of the lower bound of self-certainty, -(1/V) [sum of top ln p + (V - K) ln(r / (V - K))] - ln V.",
+            "Sum over tokens of the lower bound of self-certainty, -(1/V) [sum of top ln p + (V -"
+            " K) ln(r / (V - K))] - ln V.",
             unit="nats",
         ),
-        Column("confidence_sum", "float64", "Sum over tokens of C = -(1/K) sum over the top K of ln p (DeepConf).", unit="nats"),
-        Column("confidence_tail", "float64", "Mean C of the last confidence_window tokens; of all when there are fewer.", unit="nats"),
-        Column("confidence_lowest_group", "float64", "Lowest mean C of any confidence_window consecutive tokens.", unit="nats"),
-        Column("confidence_bottom_tenth", "float64", "Mean of the lowest tenth (at least one) of those window means.", unit="nats"),
+        Column(
+            "confidence_sum",
+            "float64",
+            "Sum over tokens of C = -(1/K) sum over the top K of ln p (DeepConf).",
+            unit="nats",
+        ),
+        Column(
+            "confidence_tail",
+            "float64",
+            "Mean C of the last confidence_window tokens; of all when there are fewer.",
+            unit="nats",
+        ),
+        Column(
+            "confidence_lowest_group",
+            "float64",
+            "Lowest mean C of any confidence_window consecutive tokens.",
+            unit="nats",
+        ),
+        Column(
+            "confidence_bottom_tenth",
+            "float64",
+            "Mean of the lowest tenth (at least one) of those window means.",
+            unit="nats",
+        ),
         Column("confidence_window", "int32", "Tokens of the sliding window.", unit="tokens"),
-        Column("logprobs_k", "int32", "Top log-probabilities per token that the statistics were made from; 0: of the sampled token only."),
+        Column(
+            "logprobs_k",
+            "int32",
+            "Top log-probabilities per token that the statistics were made from; 0: of the sampled"
+            " token only.",
+        ),
         Column("token_logprobs", "list[float32]", "ln p of each generated token.", unit="nats"),
-        Column("token_confidences", "list[float32]", "C of each token, for cutting a trace early in replay.", unit="nats"),
+        Column(
+            "token_confidences",
+            "list[float32]",
+            "C of each token, for cutting a trace early in replay.",
+            unit="nats",
+        ),
         Column("arrival_unix_s", "float64", "When the request was made, wall clock.", unit="s"),
         Column("queued_s", "float64", "When the engine took the request" + _MONOTONIC, unit="s"),
         Column("scheduled_s", "float64", "When it was first scheduled" + _MONOTONIC, unit="s"),
         Column("first_token_s", "float64", "When its first token was there" + _MONOTONIC, unit="s"),
         Column("last_token_s", "float64", "When its last token was there" + _MONOTONIC, unit="s"),
-        Column("num_preemptions", "int32", "Times the scheduler took its memory away and began again."),
+        Column(
+            "num_preemptions", "int32", "Times the scheduler took its memory away and began again."
+        ),
         Column(
             "num_retries",
             "int32",
-            "Times the request was sent again because the server was away or its answer broke off; NULL for an engine without a server.",
+            "Times the request was sent again because the server was away or its answer broke off;"
+            " NULL for an engine without a server.",
         ),
-        Column("is_warmup", "bool", "Whether the call only warmed the engine up; counted, otherwise left out.", nullable=False),
-        Column("completion_hash", "string", "First 16 hexadecimal digits of the SHA-256 of the token ids, else of the text."),
+        Column(
+            "is_warmup",
+            "bool",
+            "Whether the call only warmed the engine up; counted, otherwise left out.",
+            nullable=False,
+        ),
+        Column(
+            "completion_hash",
+            "string",
+            "First 16 hexadecimal digits of the SHA-256 of the token ids, else of the text.",
+        ),
     ),
 )
 
@@ -90,28 +212,76 @@ STEPS = Table(
     columns=(
         *_IDS,
         Column("step_index", "int64", "Number of the step in its run, from 0.", nullable=False),
-        Column("end_s", "float64", "When the step's results were there" + _MONOTONIC, unit="s", nullable=False),
+        Column(
+            "end_s",
+            "float64",
+            "When the step's results were there" + _MONOTONIC,
+            unit="s",
+            nullable=False,
+        ),
         Column("step_s", "float64", "Seconds spent in the step.", unit="s", nullable=False),
-        Column("running_requests", "int32", "Requests being generated after the step.", unit="requests"),
-        Column("waiting_requests", "int32", "Requests waiting for a place after the step.", unit="requests"),
-        Column("kv_cache_usage_ratio", "float64", "Share of KV blocks held by requests after the step.", unit="ratio"),
-        Column("prompt_tokens", "int64", "Prompt tokens computed for requests whose first token came in the step.", unit="tokens"),
-        Column("cached_tokens", "int64", "Prompt tokens of those requests taken from the prefix cache.", unit="tokens"),
+        Column(
+            "running_requests", "int32", "Requests being generated after the step.", unit="requests"
+        ),
+        Column(
+            "waiting_requests",
+            "int32",
+            "Requests waiting for a place after the step.",
+            unit="requests",
+        ),
+        Column(
+            "kv_cache_usage_ratio",
+            "float64",
+            "Share of KV blocks held by requests after the step.",
+            unit="ratio",
+        ),
+        Column(
+            "prompt_tokens",
+            "int64",
+            "Prompt tokens computed for requests whose first token came in the step.",
+            unit="tokens",
+        ),
+        Column(
+            "cached_tokens",
+            "int64",
+            "Prompt tokens of those requests taken from the prefix cache.",
+            unit="tokens",
+        ),
         Column("output_tokens", "int64", "Tokens generated in the step.", unit="tokens"),
         Column("preemptions", "int32", "Requests preempted in the step."),
-        Column("prefix_queries_tokens", "int64", "Prompt tokens looked up in the prefix cache in the step.", unit="tokens"),
+        Column(
+            "prefix_queries_tokens",
+            "int64",
+            "Prompt tokens looked up in the prefix cache in the step.",
+            unit="tokens",
+        ),
         Column("prefix_hits_tokens", "int64", "Of these, found.", unit="tokens"),
-        Column("drafts", "int64", "Sequences whose drafted tokens the step verified; NULL where there were none.", unit="drafts"),
-        Column("draft_tokens", "int64", "Drafted tokens verified; NULL with drafts.", unit="tokens"),
-        Column("accepted_draft_tokens", "int64", "Of these, accepted; NULL with drafts.", unit="tokens"),
+        Column(
+            "drafts",
+            "int64",
+            "Sequences whose drafted tokens the step verified; NULL where there were none.",
+            unit="drafts",
+        ),
+        Column(
+            "draft_tokens", "int64", "Drafted tokens verified; NULL with drafts.", unit="tokens"
+        ),
+        Column(
+            "accepted_draft_tokens", "int64", "Of these, accepted; NULL with drafts.", unit="tokens"
+        ),
         Column(
             "fully_accepted_drafts",
             "int32",
-            "Drafts accepted whole; NULL with drafts, and where drafts of the step differ in length.",
+            "Drafts accepted whole; NULL with drafts, and where drafts of the step differ in"
+            " length.",
             unit="drafts",
         ),
         Column("is_warmup", "bool", "Whether the step belongs to the warm-up.", nullable=False),
-        Column("is_drain", "bool", "Whether no request was left to be added: the batch was running empty.", nullable=False),
+        Column(
+            "is_drain",
+            "bool",
+            "Whether no request was left to be added: the batch was running empty.",
+            nullable=False,
+        ),
     ),
 )
 

@@ -15,29 +15,75 @@ TABLES = (
         columns=(
             Column("session_id", "string", "Session that ran beside the sampler.", nullable=False),
             Column("run_id", "string", "Execution of that session.", nullable=False),
-            Column("device_id", "string", "Device: NVML UUID, RAPL zone, or the name a recorded trace gives.", nullable=False),
             Column(
-                "monotonic_s", "float64", "Monotonic clock of the host, halfway between start and end of the read.", "s", nullable=False
+                "device_id",
+                "string",
+                "Device: NVML UUID, RAPL zone, or the name a recorded trace gives.",
+                nullable=False,
             ),
-            Column("power_w", "float64", "Instantaneous power as the sensor reports it; NULL where the device has no such reading.", "W"),
+            Column(
+                "monotonic_s",
+                "float64",
+                "Monotonic clock of the host, halfway between start and end of the read.",
+                "s",
+                nullable=False,
+            ),
+            Column(
+                "power_w",
+                "float64",
+                "Instantaneous power as the sensor reports it; NULL where the device has no such"
+                " reading.",
+                "W",
+            ),
             Column(
                 "power_average_w",
                 "float64",
-                "Averaged power: NVML's own average (1 s on recent boards); for RAPL the counter's increase since the previous sample "
-                "over the time between.",
+                "Averaged power: NVML's own average (1 s on recent boards); for RAPL the counter's"
+                " increase since the previous sample over the time between.",
                 "W",
             ),
-            Column("energy_counter_j", "float64", "Energy counter, wraps removed; only differences mean something.", "J"),
-            Column("temperature_c", "float64", "Device temperature; NULL on samples that skip the slow readings.", "degree Celsius"),
-            Column("sm_clock_mhz", "float64", "Streaming-multiprocessor clock; NULL on samples that skip the slow readings.", "MHz"),
-            Column("memory_used_bytes", "int64", "Device memory in use; NULL on samples that skip the slow readings.", "bytes"),
+            Column(
+                "energy_counter_j",
+                "float64",
+                "Energy counter, wraps removed; only differences mean something.",
+                "J",
+            ),
+            Column(
+                "temperature_c",
+                "float64",
+                "Device temperature; NULL on samples that skip the slow readings.",
+                "degree Celsius",
+            ),
+            Column(
+                "sm_clock_mhz",
+                "float64",
+                "Streaming-multiprocessor clock; NULL on samples that skip the slow readings.",
+                "MHz",
+            ),
+            Column(
+                "memory_used_bytes",
+                "int64",
+                "Device memory in use; NULL on samples that skip the slow readings.",
+                "bytes",
+            ),
             Column(
                 "throttle_reasons",
                 "list[string]",
-                "Reasons the driver gives for lowered clocks; empty = none, NULL = not read on this sample.",
+                "Reasons the driver gives for lowered clocks; empty = none, NULL = not read on this"
+                " sample.",
             ),
-            Column("utilization_ratio", "float64", "Share of the driver's last interval in which a kernel ran, 0 to 1.", "ratio"),
-            Column("compute_processes", "int32", "Processes with a compute context on the device; NULL = not read.", "processes"),
+            Column(
+                "utilization_ratio",
+                "float64",
+                "Share of the driver's last interval in which a kernel ran, 0 to 1.",
+                "ratio",
+            ),
+            Column(
+                "compute_processes",
+                "int32",
+                "Processes with a compute context on the device; NULL = not read.",
+                "processes",
+            ),
             Column(
                 "source",
                 "string",
@@ -47,8 +93,14 @@ TABLES = (
             ),
         ),
         warnings=(
-            "Board sensors of A100 and H100 see about a quarter of the time; use windows of many seconds.",
-            "A machine without a power source has no rows here, and NULL energy with a reason everywhere else.",
+            (
+                "Board sensors of A100 and H100 see about a quarter of the time; use windows of"
+                " many seconds."
+            ),
+            (
+                "A machine without a power source has no rows here, and NULL energy with a reason"
+                " everywhere else."
+            ),
         ),
     ),
 )

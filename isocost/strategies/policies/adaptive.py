@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isocost.strategies.adaptive import AdaptiveResult
+from isocost.strategies.estimators.adaptive import AdaptiveResult
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, mask_undefined, undefined_cells
 from isocost.strategies.shapes import Ints
@@ -19,7 +19,10 @@ def votable(bank: PointBank) -> Ints:
 
 
 def replay_adaptive(bank: PointBank, ks: Ints, result: AdaptiveResult, rows: Ints) -> Replay:
-    """A policy's expectation on some rows as a result: costs follow from the expected draws of each class, exactly."""
+    """A policy's expectation on some rows as a result.
+
+    Costs follow from the expected draws of each class, exactly.
+    """
     whole = spread(result, rows, len(bank.sizes))
     costs = bank.drawn_costs(whole.draws, whole.samples)
     undefined = undefined_cells(bank, ks, answers=True)

@@ -1,11 +1,11 @@
-"""Adaptive-Consistency. Registered; numerics in isocost.strategies.adaptive."""
+"""Adaptive-Consistency. Registered; numerics in isocost.strategies.estimators.adaptive."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isocost.strategies.adaptive import beta_leads, run_policy
+from isocost.strategies.estimators.adaptive import beta_leads, run_policy
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.adaptive import MOST_STATES, ORDERS, replay_adaptive, votable
 from isocost.strategies.registry import Replay, Strategy, register
@@ -15,7 +15,9 @@ from isocost.strategies.shapes import Ints
 @register
 @dataclass(frozen=True)
 class AdaptiveConsistency(Strategy):
-    """Samples one by one until the Beta criterion calls the leader safe, or the cap is reached (Aggarwal et al. 2023)."""
+    """Samples one by one until the Beta criterion calls the leader safe, or the cap is reached
+    (Aggarwal et al. 2023).
+    """
 
     family = "adaptive_consistency"
     summary = "Majority vote that stops as soon as the leader is safe; the budget is the cap."
@@ -33,7 +35,9 @@ class AdaptiveConsistency(Strategy):
         """Every cap from one pass over the states or orders."""
         rows = votable(bank)
         result = run_policy(
-            bank.counts[rows], bank.class_values[rows], beta_leads(self.threshold, int(ks.max())), ks,
-            abstained=bank.abstained[rows], most_states=MOST_STATES, orders=ORDERS, seed=0, keys=bank.keys[rows],
+            bank.counts[rows], bank.class_values[rows], beta_leads(self.threshold, int(ks.max())),
+            ks,
+            abstained=bank.abstained[rows], most_states=MOST_STATES, orders=ORDERS, seed=0,
+            keys=bank.keys[rows],
         )  # fmt: skip
         return replay_adaptive(bank, ks, result, rows)

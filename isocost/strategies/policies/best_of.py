@@ -1,4 +1,7 @@
-"""Best-of-k under every scorer a bank may hold. Registered; numerics in order.py, scores in scorers.py."""
+"""Best-of-k under every scorer a bank may hold.
+
+Registered; numerics in order.py, scores in scorers.py.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocost.strategies.order import best_of_rows
+from isocost.strategies.estimators.order import best_of_rows
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.scorers import SCORERS
@@ -42,13 +45,29 @@ class BestOf(Strategy):
 
     @classmethod
     def variants(cls) -> tuple[BestOf, ...]:
-        """One a scorer; exp(mean log-probability) ranks as mean log-probability does, and shortest is a strategy of its own."""
-        return tuple(cls(scorer=name) for name in SCORERS if name not in ("probability", "shortest"))
+        """One a scorer.
+
+        Exp(mean log-probability) ranks as mean log-probability does, and shortest is a strategy of
+        its own.
+        """
+        return tuple(
+            cls(scorer=name) for name in SCORERS if name not in ("probability", "shortest")
+        )
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact over all subsets, ties included."""
         scores, empty, unscored = SCORERS[self.scorer].scores(bank)
         accuracy = best_of_rows(scores, bank.right, ks, bank.present)
-        undefined = undefined_cells(bank, ks) | ({"no_sample_has_the_score": empty} if empty.any() else {})
-        score = best_of_rows(scores, np.where(bank.present, bank.column("score"), 0.0), ks, bank.present) if bank.known("score") else None
-        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined, score=score, unscored=unscored))
+        undefined = undefined_cells(bank, ks) | (
+            {"no_sample_has_the_score": empty} if empty.any() else {}
+        )
+        score = (
+            best_of_rows(
+                scores, np.where(bank.present, bank.column("score"), 0.0), ks, bank.present
+            )
+            if bank.known("score")
+            else None
+        )
+        return mask_undefined(
+            Replay(ks, accuracy, bank.parallel_costs(ks), undefined, score=score, unscored=unscored)
+        )

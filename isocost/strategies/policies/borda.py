@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocost.strategies.kernels_votes import BORDA
+from isocost.strategies.kernels.votes import BORDA
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.votes import DRAWS, MOST_SUBSETS, replay_votes
 from isocost.strategies.registry import Replay, Strategy, register
@@ -18,7 +18,10 @@ from isocost.strategies.shapes import Ints
 @register
 @dataclass(frozen=True)
 class Borda(Strategy):
-    """Votes weighted by (k - rank + 1)^power (Kang et al. 2025); samples without an answer hold a rank and cast no vote."""
+    """Votes weighted by (k - rank + 1)^power (Kang et al.
+
+    2025); samples without an answer hold a rank and cast no vote.
+    """
 
     family = "borda_at_k"
     summary = "The answer with the largest sum of rank weights among k samples."
@@ -42,7 +45,12 @@ class Borda(Strategy):
     @property
     def parameters(self) -> Mapping[str, object]:
         """Scorer, power and how subsets are visited."""
-        return {"draws": DRAWS, "most_subsets": MOST_SUBSETS, "power": self.power, "scorer": self.scorer}
+        return {
+            "draws": DRAWS,
+            "most_subsets": MOST_SUBSETS,
+            "power": self.power,
+            "scorer": self.scorer,
+        }
 
     @classmethod
     def variants(cls) -> tuple[Borda, ...]:
@@ -52,5 +60,9 @@ class Borda(Strategy):
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact for few subsets, else sampled; samples without an answer or a score rank last."""
         scores, empty, unscored = SCORERS[self.scorer].scores(bank)
-        ranked = np.where(np.isfinite(scores) & (bank.classes >= 0), scores, np.finfo(np.float64).min)
-        return replay_votes(bank, ks, ranked, BORDA, power=self.power, missing=empty, unscored=unscored)
+        ranked = np.where(
+            np.isfinite(scores) & (bank.classes >= 0), scores, np.finfo(np.float64).min
+        )
+        return replay_votes(
+            bank, ks, ranked, BORDA, power=self.power, missing=empty, unscored=unscored
+        )

@@ -1,4 +1,7 @@
-"""Cascades of two and three models. Registered; numerics in isocost.strategies.cascades."""
+"""Cascades of two and three models.
+
+Registered; numerics in isocost.strategies.estimators.cascades.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocost.strategies.cascades import cross_fit_cascade
+from isocost.strategies.estimators.cascades import cross_fit_cascade
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.chains import chain_result, unusable, usable_rows
 from isocost.strategies.registry import ChainStrategy, Replay, register
@@ -19,9 +22,11 @@ FOLDS = 5
 @register
 @dataclass(frozen=True)
 class Cascade(ChainStrategy):
-    """Asks the cheapest model first and passes on the samples it scores lowest (Chen, Zaharia and Zou 2023).
+    """Asks the cheapest model first and passes on the samples it scores lowest (Chen, Zaharia and
+    Zou 2023).
 
-    Thresholds are quantiles of the other folds' scores, so that about the given share is passed on at each stage.
+    Thresholds are quantiles of the other folds' scores, so that about the given share is passed on
+    at each stage.
     """
 
     family = "cascade"
@@ -49,7 +54,11 @@ class Cascade(ChainStrategy):
     def variants(cls) -> tuple[Cascade, ...]:
         """Five shares by mean log-probability, self-certainty, confidence or an external score."""
         shares = (0.1, 0.25, 0.5, 0.75, 0.9)
-        return tuple(cls(scorer=s, escalate=e) for s in ("mean_logprob", "self_certainty", "confidence", "external") for e in shares)
+        return tuple(
+            cls(scorer=s, escalate=e)
+            for s in ("mean_logprob", "self_certainty", "confidence", "external")
+            for e in shares
+        )
 
     def applies(self, banks: Sequence[PointBank]) -> bool:
         """All models but the last must have the score."""
@@ -59,7 +68,10 @@ class Cascade(ChainStrategy):
         """Exact for each held-out problem; a sample without the score is always passed on."""
         undefined = unusable(banks)
         rows = np.flatnonzero(usable_rows(undefined))
-        accuracy, reach = np.full(len(banks[0].sizes), np.nan), np.zeros((len(banks[0].sizes), len(banks)))
+        accuracy, reach = (
+            np.full(len(banks[0].sizes), np.nan),
+            np.zeros((len(banks[0].sizes), len(banks))),
+        )
         scored = [SCORERS[self.scorer].scores(bank) for bank in banks[:-1]]
         if len(rows) < 2:
             undefined["too_few_problems_for_folds"] = np.ones(len(accuracy), dtype=np.bool_)
@@ -73,4 +85,6 @@ class Cascade(ChainStrategy):
                 sizes=[bank.sizes[rows] for bank in banks],
             )
             accuracy[rows], reach[rows] = fit.accuracy, fit.reach
-        return chain_result(banks, accuracy, reach, undefined, unscored=sum(missing for _, _, missing in scored))
+        return chain_result(
+            banks, accuracy, reach, undefined, unscored=sum(missing for _, _, missing in scored)
+        )

@@ -20,7 +20,8 @@ def chain_result(
     paid: Floats | None = None,
     unscored: int = 0,
 ) -> Replay:
-    """One operating point: costs are the means of one sample of each model, weighted by the chance that it is asked.
+    """One operating point: costs are the means of one sample of each model, weighted by the chance
+    that it is asked.
 
     Args:
         banks: one a model, the same problems row by row.
@@ -41,14 +42,27 @@ def chain_result(
         costs["samples"] += asked
     costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
     budget = np.array([len(banks)], dtype=np.int64)
-    return mask_undefined(Replay(budget, accuracy[:, None], {a: c[:, None] for a, c in costs.items()}, undefined, unscored=unscored))
+    return mask_undefined(
+        Replay(
+            budget,
+            accuracy[:, None],
+            {a: c[:, None] for a, c in costs.items()},
+            undefined,
+            unscored=unscored,
+        )
+    )
 
 
 def unusable(banks: Sequence[PointBank], *, verdicts: bool = False) -> dict[str, Bools]:
-    """Problems that some model has no samples of, or ungraded ones; where verdicts are needed those with partial credit, too."""
+    """Problems that some model has no samples of, or ungraded ones.
+
+    Where verdicts are needed those with partial credit, too.
+    """
     reasons = {"budget_exceeds_samples": np.any([bank.sizes < 1 for bank in banks], axis=0)}
     ungraded = np.any([bank.ungraded for bank in banks], axis=0)
-    partial = np.any([bank.partial for bank in banks], axis=0) if verdicts else np.zeros_like(ungraded)
+    partial = (
+        np.any([bank.partial for bank in banks], axis=0) if verdicts else np.zeros_like(ungraded)
+    )
     reasons |= {"ungraded_samples": ungraded} if ungraded.any() else {}
     return reasons | ({"partial_credit": np.ones_like(partial)} if partial.any() else {})
 
@@ -64,7 +78,10 @@ def chances(banks: Sequence[PointBank]) -> Floats:
 
 
 def ladder_costs(banks: Sequence[PointBank]) -> Floats:
-    """Mean cost of one sample, (problems, models), on the first axis that all banks know: FLOPs, money, latency, tokens, rank."""
+    """Mean cost of one sample, (problems, models), on the first axis that all banks know.
+
+    FLOPs, money, latency, tokens, rank.
+    """
     for name in ("flops", "cost_usd", "latency_s", "output_tokens"):
         costs = np.stack([bank.mean(name) for bank in banks], axis=1)
         if not np.isnan(costs[np.all([bank.sizes > 0 for bank in banks], axis=0)]).any():

@@ -1,4 +1,7 @@
-"""DeepConf online: traces are cut while they are generated. Registered; numerics in confidence.py."""
+"""DeepConf online.
+
+Traces are cut while they are generated. Registered; numerics in confidence.py.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocost.strategies.adaptive import MISS
-from isocost.strategies.confidence import OnlinePlay, play_online
 from isocost.strategies.cuts import CutLaw, cut_law, reasons_of
+from isocost.strategies.estimators.adaptive import MISS
+from isocost.strategies.estimators.confidence import OnlinePlay, play_online
+from isocost.strategies.estimators.subsets import start_states
 from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Floats, Ints
-from isocost.strategies.subsets import start_states
 
 ORDERS = 64
 SHARED = {"kinetics_eflops": "what stopped traces read of a shared prompt is not modelled"}
@@ -24,13 +27,16 @@ SHARED = {"kinetics_eflops": "what stopped traces read of a shared prompt is not
 class DeepConfOnline(Strategy):
     """A threshold from warm-up traces; later traces are stopped below it (Fu et al. 2025).
 
-    Warm-up traces run side by side and to their end, then the others side by side. A trace is stopped with the token that completes the
-    first window below the threshold; what it cost by then is said in cuts.py. Costs are means over the same random orders as the
-    answer. Where the records of window confidence were not banked, the answer is replayed and the costs stay unknown.
+    Warm-up traces run side by side and to their end, then the others side by side. A trace is
+    stopped with the token that completes the first window below the threshold; what it cost by then
+    is said in cuts.py. Costs are means over the same random orders as the answer. Where the records
+    of window confidence were not banked, the answer is replayed and the costs stay unknown.
     """
 
     family = "deepconf_online_at_k"
-    summary = "Cuts traces whose window confidence falls below a warm-up threshold; the others vote."
+    summary = (
+        "Cuts traces whose window confidence falls below a warm-up threshold; the others vote."
+    )
     needs = ("confidence_lowest_group",)
     exactness = "random orders with a bound"
     tie_rule = "uniform"
@@ -59,7 +65,10 @@ class DeepConfOnline(Strategy):
         return ks[ks > self.warmup]
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
-        """Sampled over orders of the bank; problems with a trace of unknown confidence are undefined."""
+        """Sampled over orders of the bank.
+
+        Problems with a trace of unknown confidence are undefined.
+        """
         lowest, lengths = bank.column("confidence_lowest_group"), bank.column("output_tokens")
         unknown = (np.isnan(lowest) & bank.present).any(axis=1)
         shape = (len(bank.sizes), len(ks))
@@ -81,11 +90,20 @@ class DeepConfOnline(Strategy):
             accuracy[place] = play.accuracy
             for axis, name in LINEAR_AXES.items():
                 costs[axis][place] = _spent(play, bank.column(name)[part], laws[axis], part)
-            waited = bank.expected_extreme("latency_s", np.array([self.warmup]), largest=True)[usable] + play.waited
+            waited = (
+                bank.expected_extreme("latency_s", np.array([self.warmup]), largest=True)[usable]
+                + play.waited
+            )
             costs["latency_parallel_s"][place] = np.where(play.unknown[:, None], np.nan, waited)
-        undefined = undefined_cells(bank, ks, answers=True) | ({"missing_scores": unknown} if unknown.any() else {})
+        undefined = undefined_cells(bank, ks, answers=True) | (
+            {"missing_scores": unknown} if unknown.any() else {}
+        )
         costs["samples"] = np.broadcast_to(ks.astype(np.float64), shape).copy()
-        costs |= {axis: cost for axis, cost in bank.parallel_costs(ks).items() if axis.startswith("prompt_tokens")}
+        costs |= {
+            axis: cost
+            for axis, cost in bank.parallel_costs(ks).items()
+            if axis.startswith("prompt_tokens")
+        }
         laws["latency_parallel_s"] = laws["latency_sequential_s"]
         if bank.records is None:
             laws = dict.fromkeys(laws, "confidence_records_not_banked")
@@ -105,7 +123,10 @@ class DeepConfOnline(Strategy):
 
 
 def _times(bank: PointBank, law: CutLaw | str, part: tuple) -> tuple[Floats, Floats, Floats]:
-    """Whole latency, base and slope of a stopped trace's; NaN where a stopped trace's time is unknown."""
+    """Whole latency, base and slope of a stopped trace's.
+
+    NaN where a stopped trace's time is unknown.
+    """
     whole = bank.column("latency_s")[part]
     if isinstance(law, str):
         return whole, np.full(whole.shape, np.nan), np.zeros(whole.shape)
@@ -113,7 +134,10 @@ def _times(bank: PointBank, law: CutLaw | str, part: tuple) -> tuple[Floats, Flo
 
 
 def _spent(play: OnlinePlay, whole: Floats, law: CutLaw | str, part: tuple) -> Floats:
-    """Expected cost on one axis, (problems, budgets); NaN where a trace is stopped and no law says what it cost by then."""
+    """Expected cost on one axis, (problems, budgets).
+
+    NaN where a trace is stopped and no law says what it cost by then.
+    """
     if isinstance(law, str):
         return play.spend(whole, np.full(whole.shape, np.nan), np.zeros(whole.shape), 0.0)
     return play.spend(whole, law.base[part], law.slope[part], law.curve)

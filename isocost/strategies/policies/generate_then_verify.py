@@ -1,4 +1,7 @@
-"""Generate, then verify: the best of S solutions by the mean of V verdicts. Registered; numerics in verification.py."""
+"""Generate, then verify.
+
+The best of S solutions by the mean of V verdicts. Registered; numerics in verification.py.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocost.strategies.adaptive import MISS
-from isocost.strategies.order import best_of_rows
+from isocost.strategies.estimators.adaptive import MISS
+from isocost.strategies.estimators.order import best_of_rows
+from isocost.strategies.estimators.subsets import start_states
+from isocost.strategies.estimators.verification import DRAWS, mean_verdict, verified_rows
 from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Floats, Ints
-from isocost.strategies.subsets import start_states
-from isocost.strategies.verification import DRAWS, mean_verdict, verified_rows
 
 MOST = 32
 COSTS = {
@@ -28,17 +31,22 @@ COSTS = {
 @register
 @dataclass(frozen=True)
 class GenerateThenVerify(Strategy):
-    """Draws S solutions, asks for V verdicts on each and takes the one with the highest mean (Singhi et al. 2025, GenRM best-of-N).
+    """Draws S solutions, asks for V verdicts on each and takes the one with the highest mean
+    (Singhi et al. 2025, GenRM best-of-N).
 
-    The budget is S. Costs are those of S solutions and S V verifications: in tokens S T (1 + lambda V), where lambda, the tokens of a
-    verification over those of a solution, is what was measured. A verdict that says nothing is dropped; a solution with none left scores 0.
+    The budget is S. Costs are those of S solutions and S V verifications: in tokens S T (1 + lambda
+    V), where lambda, the tokens of a verification over those of a solution, is what was measured. A
+    verdict that says nothing is dropped; a solution with none left scores 0.
     """
 
     family = "generate_then_verify"
     summary = "The solution with the highest mean of V verdicts among S."
     is_selector = True
     needs = ("verdicts",)
-    exactness = "exact where all verdicts are used or yes and no for up to some 256 solutions; else random verdicts with a bound"
+    exactness = (
+        "exact where all verdicts are used or yes and no for up to some 256 solutions; else random"
+        " verdicts with a bound"
+    )
     tie_rule = "uniform"
     reads_lists = ("verdicts",)
     verifications: int = 0
@@ -59,7 +67,10 @@ class GenerateThenVerify(Strategy):
         return (cls(), *(cls(2**i) for i in range(MOST.bit_length())))
 
     def applies(self, bank: PointBank) -> bool:
-        """Up to the most verdicts of a sample; all of them together only where that is not one of the powers of two."""
+        """Up to the most verdicts of a sample.
+
+        All of them together only where that is not one of the powers of two.
+        """
         if bank.verdicts is None:
             return False
         held = bank.column("n_verdicts")[bank.present]
@@ -69,7 +80,10 @@ class GenerateThenVerify(Strategy):
         return most > MOST or most & (most - 1) != 0 or bool(np.any((held != most) & (held > 0)))
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
-        """Exact for verdicts of yes and no; a problem with a sample that has too few verdicts is undefined."""
+        """Exact for verdicts of yes and no.
+
+        A problem with a sample that has too few verdicts is undefined.
+        """
         held = np.where(bank.present, np.nan_to_num(bank.column("n_verdicts")), 0.0)
         asked = self.verifications or 1
         lacking = ((held < asked) & bank.present).any(axis=1)
@@ -79,20 +93,39 @@ class GenerateThenVerify(Strategy):
         verdicts, present = bank.verdicts[rows], bank.present[rows]
         if self.verifications:
             accuracy[rows], exact[rows] = verified_rows(
-                verdicts, held[rows].astype(np.int64), bank.right[rows], present, ks, self.verifications,
+                verdicts, held[rows].astype(np.int64), bank.right[rows], present, ks,
+                self.verifications,
                 draws=DRAWS, starts=start_states(0, bank.keys[rows]),
             )  # fmt: skip
         else:
             accuracy[rows] = best_of_rows(mean_verdict(verdicts), bank.right[rows], ks, present)
-        undefined = undefined_cells(bank, ks) | ({"too_few_verifications": lacking} if lacking.any() else {})
+        undefined = undefined_cells(bank, ks) | (
+            {"too_few_verifications": lacking} if lacking.any() else {}
+        )
         costs, reasons = _costs(bank, ks, held, self.verifications)
         flat = np.broadcast_to(exact[:, None], accuracy.shape)
         bound = np.where(flat, 0.0, np.sqrt(np.log(2 / MISS) / (2 * DRAWS)))
-        return mask_undefined(Replay(ks, accuracy, costs, undefined, is_exact=flat, draws=DRAWS, error_bound=bound, unknown_costs=reasons))
+        return mask_undefined(
+            Replay(
+                ks,
+                accuracy,
+                costs,
+                undefined,
+                is_exact=flat,
+                draws=DRAWS,
+                error_bound=bound,
+                unknown_costs=reasons,
+            )
+        )
 
 
-def _costs(bank: PointBank, ks: Ints, held: Floats, verifications: int) -> tuple[dict[str, Floats], dict[str, str]]:
-    """Solutions and their verifications on every axis that tells both; verifications are independent, so their means add up."""
+def _costs(
+    bank: PointBank, ks: Ints, held: Floats, verifications: int
+) -> tuple[dict[str, Floats], dict[str, str]]:
+    """Solutions and their verifications on every axis that tells both.
+
+    Verifications are independent, so their means add up.
+    """
     costs = bank.parallel_costs(ks)
     each = {name: _mean_each(bank, name, held, verifications) for name in COSTS.values()}
     for axis in costs:
@@ -104,11 +137,24 @@ def _costs(bank: PointBank, ks: Ints, held: Floats, verifications: int) -> tuple
     one = _mean_each(bank, COSTS["prompt_tokens_unshared"], held, 1)
     costs["prompt_tokens"] = costs["prompt_tokens"] + ks * one[:, None]
     banked = {axis: bank.known(name) for axis, name in LINEAR_AXES.items()}
-    banked |= {"prompt_tokens": bank.known("prompt_tokens"), "latency_parallel_s": bank.known("latency_s")}
-    return costs, {axis: "what verifications cost there is not banked" for axis, is_known in banked.items() if is_known}
+    banked |= {
+        "prompt_tokens": bank.known("prompt_tokens"),
+        "latency_parallel_s": bank.known("latency_s"),
+    }
+    return costs, {
+        axis: "what verifications cost there is not banked"
+        for axis, is_known in banked.items()
+        if is_known
+    }
 
 
 def _mean_each(bank: PointBank, name: str, held: Floats, verifications: int) -> Floats:
     """Mean cost of V verifications of a solution, or of all it has where V is 0, (problems,)."""
-    share = bank.column(name) if verifications == 0 else verifications * bank.column(name) / np.where(held > 0, held, np.nan)
-    return np.where(bank.present, share, 0.0).sum(axis=1) / np.where(bank.sizes > 0, bank.sizes, np.nan)
+    share = (
+        bank.column(name)
+        if verifications == 0
+        else verifications * bank.column(name) / np.where(held > 0, held, np.nan)
+    )
+    return np.where(bank.present, share, 0.0).sum(axis=1) / np.where(
+        bank.sizes > 0, bank.sizes, np.nan
+    )

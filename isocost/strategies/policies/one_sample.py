@@ -1,10 +1,13 @@
-"""One sample, taken as it is: what a model does without any strategy. Registered; for points whose answers cannot be voted on."""
+"""One sample, taken as it is.
+
+What a model does without any strategy. Registered; for points whose answers cannot be voted on.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from isocost.strategies.coverage import pass_at_k
+from isocost.strategies.estimators.coverage import pass_at_k
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Ints
@@ -12,10 +15,12 @@ from isocost.strategies.shapes import Ints
 
 @register
 class OneSample(Strategy):
-    """The mean worth of a sample: pass@1, which no oracle is needed for, or the mean score where samples have partial credit.
+    """The mean worth of a sample: pass@1, which no oracle is needed for, or the mean score where
+    samples have partial credit.
 
-    Where answers are banked every vote at a budget of 1 is this already. Where only verdicts or counts are (imports without extracted
-    answers), votes are undefined, and this is the one policy that is known.
+    Where answers are banked every vote at a budget of 1 is this already. Where only verdicts or
+    counts are (imports without extracted answers), votes are undefined, and this is the one policy
+    that is known.
     """
 
     family = "one_sample"
@@ -31,5 +36,11 @@ class OneSample(Strategy):
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact."""
-        accuracy = np.where(bank.partial[:, None], bank.mean_worth[:, None], pass_at_k(bank.sizes, bank.n_correct, ks))
-        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks)))
+        accuracy = np.where(
+            bank.partial[:, None],
+            bank.mean_worth[:, None],
+            pass_at_k(bank.sizes, bank.n_correct, ks),
+        )
+        return mask_undefined(
+            Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks))
+        )

@@ -1,4 +1,4 @@
-"""The bound of every router. Registered; numerics in isocost.strategies.routing."""
+"""The bound of every router. Registered; numerics in isocost.strategies.estimators.routing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from isocost.strategies.estimators.routing import oracle_router
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.chains import chain_result, chances, ladder_costs, unusable
 from isocost.strategies.registry import ChainStrategy, Replay, register
-from isocost.strategies.routing import oracle_router
 
 
 @register
 class OracleRouter(ChainStrategy):
-    """For each problem the cheapest of the models most likely to be right; chances are c/n, so noise is still selected on a little."""
+    """For each problem the cheapest of the models most likely to be right.
+
+    Chances are c/n, so noise is still selected on a little.
+    """
 
     family = "oracle_router"
     summary = "The best any router could do; knows each model's chance on each problem."

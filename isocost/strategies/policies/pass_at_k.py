@@ -1,4 +1,7 @@
-"""pass@k: at least one of k samples is correct, known only to an oracle. Registered; numerics in coverage.py."""
+"""pass@k.
+
+At least one of k samples is correct, known only to an oracle. Registered; numerics in coverage.py.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isocost.strategies.coverage import marginal_value, pass_at_k
+from isocost.strategies.estimators.coverage import marginal_value, pass_at_k
+from isocost.strategies.estimators.recorded import coverage_recorded, recorded_costs
 from isocost.strategies.options import ReplayOptions
 from isocost.strategies.point_bank import PointBank
-from isocost.strategies.recorded import coverage_recorded, recorded_costs
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Ints
 
@@ -18,7 +21,11 @@ from isocost.strategies.shapes import Ints
 @register
 @dataclass(frozen=True)
 class PassAtK(Strategy):
-    """Coverage: what a perfect verifier over k samples would reach; over all subsets, or of the first k in recorded order."""
+    """Coverage.
+
+    What a perfect verifier over k samples would reach; over all subsets, or of the first k in
+    recorded order.
+    """
 
     family = "pass_at_k"
     summary = "At least one of k samples is correct (Chen et al. 2021); needs a perfect verifier."
@@ -51,8 +58,14 @@ class PassAtK(Strategy):
         if self.order == "as_recorded":
             used = np.where(ks[None, :] <= bank.sizes[:, None], ks[None, :], 0)
             found = coverage_recorded(bank.right, bank.sizes, ks)
-            return mask_undefined(Replay(ks, found, recorded_costs(bank, used), undefined_cells(bank, ks, verdicts=True)))
+            return mask_undefined(
+                Replay(
+                    ks, found, recorded_costs(bank, used), undefined_cells(bank, ks, verdicts=True)
+                )
+            )
         accuracy = pass_at_k(bank.sizes, bank.n_correct, ks)
         marginal = marginal_value(bank.sizes, bank.n_correct, ks)
         undefined = undefined_cells(bank, ks, verdicts=self.reads_verdicts)
-        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined, marginal=marginal))
+        return mask_undefined(
+            Replay(ks, accuracy, bank.parallel_costs(ks), undefined, marginal=marginal)
+        )

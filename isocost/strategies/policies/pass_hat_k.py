@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isocost.strategies.coverage import pass_hat_k
+from isocost.strategies.estimators.coverage import pass_hat_k
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Ints
@@ -20,4 +20,11 @@ class PassHatK(Strategy):
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact."""
         accuracy = pass_hat_k(bank.sizes, bank.n_correct, ks)
-        return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined_cells(bank, ks, verdicts=self.reads_verdicts)))
+        return mask_undefined(
+            Replay(
+                ks,
+                accuracy,
+                bank.parallel_costs(ks),
+                undefined_cells(bank, ks, verdicts=self.reads_verdicts),
+            )
+        )

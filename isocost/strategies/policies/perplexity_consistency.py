@@ -1,12 +1,21 @@
-"""Perplexity consistency: votes weighted by probability, equal completions counted once. Registered; numerics in subsets.py."""
+"""Perplexity consistency.
+
+Votes weighted by probability, equal completions counted once. Registered; numerics in subsets.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isocost.strategies.kernels_votes import WEIGHTED
+from isocost.strategies.kernels.votes import WEIGHTED
 from isocost.strategies.point_bank import PointBank
-from isocost.strategies.policies.votes import DRAWS, MOST_SUBSETS, distinct_completions, replay_votes, weights_of
+from isocost.strategies.policies.votes import (
+    DRAWS,
+    MOST_SUBSETS,
+    distinct_completions,
+    replay_votes,
+    weights_of,
+)
 from isocost.strategies.registry import Replay, Strategy, register
 from isocost.strategies.scorers import SCORERS
 from isocost.strategies.shapes import Ints
@@ -14,7 +23,10 @@ from isocost.strategies.shapes import Ints
 
 @register
 class PerplexityConsistency(Strategy):
-    """Sum of exp(mean log-probability) over the distinct completions of an answer (Zhou et al. 2025)."""
+    """Sum of exp(mean log-probability) over the distinct completions of an answer (Zhou et al.
+
+    2025).
+    """
 
     family = "perplexity_consistency_at_k"
     summary = "The answer whose distinct completions have the largest total probability."
@@ -36,4 +48,12 @@ class PerplexityConsistency(Strategy):
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact for few subsets, else sampled."""
         scores, empty, unscored = SCORERS["probability"].scores(bank)
-        return replay_votes(bank, ks, weights_of(scores), WEIGHTED, missing=empty, unscored=unscored, distinct=distinct_completions(bank))
+        return replay_votes(
+            bank,
+            ks,
+            weights_of(scores),
+            WEIGHTED,
+            missing=empty,
+            unscored=unscored,
+            distinct=distinct_completions(bank),
+        )

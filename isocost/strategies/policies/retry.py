@@ -1,12 +1,15 @@
-"""Retry until a perfect verifier accepts. Registered; numerics in isocost.strategies.retry."""
+"""Retry until a perfect verifier accepts.
+
+Registered; numerics in isocost.strategies.estimators.retry.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from isocost.strategies.estimators.retry import retry_until_verified
 from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
-from isocost.strategies.retry import retry_until_verified
 from isocost.strategies.shapes import Floats, Ints
 
 
@@ -20,17 +23,27 @@ class Retry(Strategy):
     reads_verdicts = True
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
-        """Exact: the drawn samples are one correct one where it succeeds, and random wrong ones before it."""
+        """Exact.
+
+        The drawn samples are one correct one where it succeeds, and random wrong ones before it.
+        """
         success, attempts = retry_until_verified(bank.sizes, bank.n_correct, ks)
         costs = {axis: _spent(bank, name, success, attempts) for axis, name in LINEAR_AXES.items()}
         costs["samples"] = attempts
-        costs["prompt_tokens"] = np.where(np.isnan(attempts), np.nan, bank.mean("prompt_tokens")[:, None])
+        costs["prompt_tokens"] = np.where(
+            np.isnan(attempts), np.nan, bank.mean("prompt_tokens")[:, None]
+        )
         costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
-        return mask_undefined(Replay(ks, success, costs, undefined_cells(bank, ks, verdicts=self.reads_verdicts)))
+        return mask_undefined(
+            Replay(ks, success, costs, undefined_cells(bank, ks, verdicts=self.reads_verdicts))
+        )
 
 
 def _spent(bank: PointBank, name: str, success: Floats, attempts: Floats) -> Floats:
-    """Expected sum of a column: successes at the mean of correct samples, failures at the mean of wrong ones."""
+    """Expected sum of a column.
+
+    Successes at the mean of correct samples, failures at the mean of wrong ones.
+    """
     if not bank.known(name):
         return np.full(success.shape, np.nan)
     values = np.where(bank.present, bank.column(name), 0.0)

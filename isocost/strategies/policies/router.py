@@ -1,4 +1,4 @@
-"""A router by prompt length. Registered; numerics in isocost.strategies.routing."""
+"""A router by prompt length. Registered; numerics in isocost.strategies.estimators.routing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isocost.strategies.estimators.routing import cross_fit_route
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.chains import chain_result, chances, unusable, usable_rows
 from isocost.strategies.registry import ChainStrategy, Replay, register
-from isocost.strategies.routing import cross_fit_route
 
 FOLDS = 5
 
@@ -18,7 +18,8 @@ FOLDS = 5
 @register
 @dataclass(frozen=True)
 class Router(ChainStrategy):
-    """Sends long prompts to dearer models: prompt length is the one score every bank knows before generation.
+    """Sends long prompts to dearer models: prompt length is the one score every bank knows before
+    generation.
 
     `isocost.strategies.cross_fit_route` routes by any other score.
     """
@@ -57,6 +58,8 @@ class Router(ChainStrategy):
         else:
             shares = [1 - self.upper, *[self.upper / (len(banks) - 1)] * (len(banks) - 1)]
             chance = chances(banks)[rows]
-            routed = cross_fit_route(length[rows], chance, np.zeros(chance.shape), shares, folds=min(FOLDS, len(rows)))
+            routed = cross_fit_route(
+                length[rows], chance, np.zeros(chance.shape), shares, folds=min(FOLDS, len(rows))
+            )
             accuracy[rows], reach[rows] = routed.accuracy, np.eye(len(banks))[routed.choice]
         return chain_result(banks, accuracy, reach, undefined)

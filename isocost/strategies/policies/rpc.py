@@ -1,4 +1,7 @@
-"""Reasoning-pruning perplexity consistency over the whole bank. Registered; numerics in pruning.py."""
+"""Reasoning-pruning perplexity consistency over the whole bank.
+
+Registered; numerics in pruning.py.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from isocost.strategies.estimators.pruning import FEWEST, rpc_at_k
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.votes import distinct_completions
-from isocost.strategies.pruning import FEWEST, rpc_at_k
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Ints
 
 
 @register
 class Rpc(Strategy):
-    """Prunes improbable paths by a Weibull mixture, then votes by probability over distinct completions (Zhou et al. 2025).
+    """Prunes improbable paths by a Weibull mixture, then votes by probability over distinct
+    completions (Zhou et al. 2025).
 
-    Replayed at the budget that takes the whole bank: one subset, one fit a problem. Not replayed unless asked for by name, as
-    it costs some milliseconds a problem; `isocost.strategies.rpc_at_k` replays smaller budgets, a fit for every subset.
+    Replayed at the budget that takes the whole bank: one subset, one fit a problem. Not replayed
+    unless asked for by name, as it costs some milliseconds a problem; `isocost.strategies.rpc_at_k`
+    replays smaller budgets, a fit for every subset.
     """
 
     family = "rpc"
@@ -43,7 +48,11 @@ class Rpc(Strategy):
         return np.unique(bank.sizes[bank.sizes > 0])
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
-        """Exact: the whole bank is the only subset of its size; a budget below a problem's samples is undefined for it."""
+        """Exact.
+
+        The whole bank is the only subset of its size; a budget below a problem's samples is
+        undefined for it.
+        """
         paths = np.exp(bank.column("logprob_mean"))
         unknown = (np.isnan(paths) & bank.present).any(axis=1)
         accuracy = np.full((len(bank.sizes), len(ks)), np.nan)
@@ -52,8 +61,15 @@ class Rpc(Strategy):
             rows = np.flatnonzero((bank.sizes == k) & ~unknown)
             if rows.size:
                 accuracy[rows, i] = rpc_at_k(
-                    bank.classes[rows], paths[rows], bank.class_values[rows], int(k), distinct=labels[rows], valid=bank.present[rows]
+                    bank.classes[rows],
+                    paths[rows],
+                    bank.class_values[rows],
+                    int(k),
+                    distinct=labels[rows],
+                    valid=bank.present[rows],
                 )
-        undefined = undefined_cells(bank, ks, answers=True) | {"budget_below_samples": ks[None, :] < bank.sizes[:, None]}
+        undefined = undefined_cells(bank, ks, answers=True) | {
+            "budget_below_samples": ks[None, :] < bank.sizes[:, None]
+        }
         undefined |= {"missing_scores": unknown} if unknown.any() else {}
         return mask_undefined(Replay(ks, accuracy, bank.parallel_costs(ks), undefined))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from isocost.strategies.kernels_votes import SHORTEST
+from isocost.strategies.kernels.votes import SHORTEST
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.votes import DRAWS, MOST_SUBSETS, replay_votes
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register
@@ -15,7 +15,10 @@ from isocost.strategies.shapes import Ints
 
 @register
 class ShortestMajority(Strategy):
-    """The answer with the largest count / ln(1 + mean length) among k samples (after Zeng et al. 2025)."""
+    """The answer with the largest count / ln(1 + mean length) among k samples (after Zeng et al.
+
+    2025).
+    """
 
     family = "shortest_majority_at_k"
     summary = "Majority vote in which short answers weigh more."
@@ -31,10 +34,15 @@ class ShortestMajority(Strategy):
         return {"draws": DRAWS, "most_subsets": MOST_SUBSETS}
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
-        """Exact for few subsets, else sampled; problems with a sample of unknown length are undefined."""
+        """Exact for few subsets, else sampled.
+
+        Problems with a sample of unknown length are undefined.
+        """
         length = bank.column("output_tokens")
         unknown = (np.isnan(length) & bank.present).any(axis=1)
-        replay = replay_votes(bank, ks, np.where(bank.present, np.nan_to_num(length), 0.0), SHORTEST)
+        replay = replay_votes(
+            bank, ks, np.where(bank.present, np.nan_to_num(length), 0.0), SHORTEST
+        )
         if unknown.any():
             replay.undefined["missing_scores"] = unknown
         return mask_undefined(replay)

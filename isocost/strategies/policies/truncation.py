@@ -1,14 +1,17 @@
-"""One sample, cut at a token budget. Registered; numerics in isocost.strategies.truncation."""
+"""One sample, cut at a token budget.
+
+Registered; numerics in isocost.strategies.estimators.truncation.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from isocost.strategies.cuts import CutLaw, cut_law, reasons_of
+from isocost.strategies.estimators.truncation import completion_curve
 from isocost.strategies.point_bank import LINEAR_AXES, PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register
 from isocost.strategies.shapes import Floats, Ints
-from isocost.strategies.truncation import completion_curve
 
 SMALLEST = 16
 
@@ -17,7 +20,8 @@ SMALLEST = 16
 class Truncation(Strategy):
     """Cuts one sample at b tokens; an answer counts only when it was complete by then.
 
-    What a sample had cost by the cut is said in cuts.py; an axis is unknown where a sample is cut and nothing tells it.
+    What a sample had cost by the cut is said in cuts.py; an axis is unknown where a sample is cut
+    and nothing tells it.
     """
 
     family = "truncated_at_tokens"
@@ -38,22 +42,35 @@ class Truncation(Strategy):
         accuracy, spent = completion_curve(bank.right, np.nan_to_num(length), ks, bank.present)
         single = bank.parallel_costs(np.ones(1, dtype=np.int64))
         costs = {
-            axis: np.broadcast_to(single[axis], accuracy.shape).copy() for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")
+            axis: np.broadcast_to(single[axis], accuracy.shape).copy()
+            for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")
         }
         costs["output_tokens"] = np.where(unknown[:, None], np.nan, spent)
         laws = {axis: cut_law(bank, axis) for axis in LINEAR_AXES}
         for axis in (axis for axis in LINEAR_AXES if axis not in costs):
             is_known = bank.known(LINEAR_AXES[axis])
-            costs[axis] = _cut_means(bank, bank.column(LINEAR_AXES[axis]), laws[axis], ks) if is_known else np.full(accuracy.shape, np.nan)
-        costs["latency_parallel_s"], laws["latency_parallel_s"] = costs["latency_sequential_s"].copy(), laws["latency_sequential_s"]
+            costs[axis] = (
+                _cut_means(bank, bank.column(LINEAR_AXES[axis]), laws[axis], ks)
+                if is_known
+                else np.full(accuracy.shape, np.nan)
+            )
+        costs["latency_parallel_s"], laws["latency_parallel_s"] = (
+            costs["latency_sequential_s"].copy(),
+            laws["latency_sequential_s"],
+        )
         undefined = {"budget_exceeds_samples": bank.sizes == 0}
         undefined |= {"ungraded_samples": bank.ungraded} if bank.ungraded.any() else {}
         undefined |= {"missing_scores": unknown} if unknown.any() else {}
-        return mask_undefined(Replay(ks, accuracy, costs, undefined, unknown_costs=reasons_of(laws)))
+        return mask_undefined(
+            Replay(ks, accuracy, costs, undefined, unknown_costs=reasons_of(laws))
+        )
 
 
 def _cut_means(bank: PointBank, whole: Floats, law: CutLaw | str, ks: Ints) -> Floats:
-    """Mean cost of a sample cut at each budget, (problems, budgets); NaN where a sample's cost or length, or a cut one's, is unknown."""
+    """Mean cost of a sample cut at each budget, (problems, budgets).
+
+    NaN where a sample's cost or length, or a cut one's, is unknown.
+    """
     length = np.where(bank.present, bank.column("output_tokens"), 0.0)
     whole = np.where(bank.present, np.where(np.isnan(length), np.nan, whole), 0.0)
     sizes = np.where(bank.sizes > 0, bank.sizes, np.nan)

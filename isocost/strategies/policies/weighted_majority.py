@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isocost.strategies.kernels_votes import WEIGHTED
+from isocost.strategies.kernels.votes import WEIGHTED
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.votes import DRAWS, MOST_SUBSETS, replay_votes, weights_of
 from isocost.strategies.registry import Replay, Strategy, register
@@ -16,7 +16,10 @@ from isocost.strategies.shapes import Ints
 @register
 @dataclass(frozen=True)
 class WeightedMajority(Strategy):
-    """The answer with the largest sum of scores among k samples; a sample without the score weighs nothing."""
+    """The answer with the largest sum of scores among k samples.
+
+    A sample without the score weighs nothing.
+    """
 
     family = "weighted_majority_at_k"
     summary = "The answer with the largest sum of scores among k samples."
@@ -44,9 +47,15 @@ class WeightedMajority(Strategy):
     @classmethod
     def variants(cls) -> tuple[WeightedMajority, ...]:
         """One for each scorer that can be summed, and the external score."""
-        return tuple(cls(scorer=name) for name, scorer in SCORERS.items() if scorer.is_weight or name == "external")
+        return tuple(
+            cls(scorer=name)
+            for name, scorer in SCORERS.items()
+            if scorer.is_weight or name == "external"
+        )
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
         """Exact for few subsets, else sampled."""
         scores, empty, unscored = SCORERS[self.scorer].scores(bank)
-        return replay_votes(bank, ks, weights_of(scores), WEIGHTED, missing=empty, unscored=unscored)
+        return replay_votes(
+            bank, ks, weights_of(scores), WEIGHTED, missing=empty, unscored=unscored
+        )

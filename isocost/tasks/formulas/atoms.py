@@ -1,6 +1,7 @@
 r"""Atoms of an expression: numbers, variables, functions, brackets and matrices.
 
-Lives here: what stands between two operators. Not here: sums, products and powers (``expressions``), which close the circle.
+Lives here: what stands between two operators. Not here: sums, products and powers
+(``expressions``), which close the circle.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from isocost.tasks.formulas.trees import Tree, Unreadable
 from isocost.tasks.number_words import value_of_words
 
 _NAMES = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega Gamma Delta Theta "
-    "Lambda Xi Sigma Phi Psi Omega ell"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon"
+    " phi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell"
 )
 GREEK = frozenset(_NAMES.split())
 _CLOSERS = {"(": (")", "]"), "[": ("]", ")"), r"\langle": (r"\rangle",)}
@@ -57,7 +58,10 @@ class Atoms(Cursor):
         return tree
 
     def _argument(self) -> tuple[Tree, Tree | None]:
-        r"""What \frac, \binom and \sqrt take: braces, or one digit, letter or command; a second one where two digits stand together."""
+        r"""What \frac, \binom and \sqrt take.
+
+        Braces, or one digit, letter or command; a second one where two digits stand together.
+        """
         token = self.peek
         if token.text == "{":
             return self.group(), None
@@ -112,7 +116,10 @@ class Atoms(Cursor):
         raise Unreadable(f"{token.text!r} is no formula")
 
     def _run(self, run: str) -> Tree:
-        """Letters side by side: a known word, or variables multiplied. Capitals together are a name, not a product."""
+        """Letters side by side.
+
+        A known word, or variables multiplied. Capitals together are a name, not a product.
+        """
         lower = run.casefold()
         if lower in FUNCTIONS or lower in ("sqrt", "pi", "infinity", "inf", "binom", "abs"):
             return self._command({"inf": "infty", "infinity": "infty"}.get(lower, lower))
@@ -173,7 +180,11 @@ class Atoms(Cursor):
             if more is not None:
                 raise Unreadable("a root of two digits")
         inside = needs_value(inside)
-        return trees.call("sqrt", (inside,)) if degree is None else trees.call("root", (inside, degree))
+        return (
+            trees.call("sqrt", (inside,))
+            if degree is None
+            else trees.call("root", (inside, degree))
+        )
 
     def _function(self, name: str) -> Tree:
         r"""A function with its base or power before the argument: \log_2 8, \sin^2 x, \ln 2x."""
@@ -192,7 +203,11 @@ class Atoms(Cursor):
             inside = self.group() if token.text == "{" else self._bracket("(")
         else:
             inside = self.factor()
-            while self.starts_factor() and not self.unit_ahead() and not (self.peek.kind == "cmd" and self.peek.text in FUNCTIONS):
+            while (
+                self.starts_factor()
+                and not self.unit_ahead()
+                and not (self.peek.kind == "cmd" and self.peek.text in FUNCTIONS)
+            ):
                 inside = trees.mul((inside, self.factor()))
         if self.peek.text == r"\deg":
             self.next()

@@ -1,7 +1,7 @@
 """A place in the tokens of a formula, and the unit that may begin there.
 
-Lives here: moving over tokens, and telling a unit from variables and from a sentence that goes on. Not here: the grammar (``atoms``,
-``expressions``, ``reader``).
+Lives here: moving over tokens, and telling a unit from variables and from a sentence that goes on.
+Not here: the grammar (``atoms``, ``expressions``, ``reader``).
 """
 
 from __future__ import annotations
@@ -12,16 +12,67 @@ from isocost.tasks.formulas import units
 from isocost.tasks.formulas.tokens import Token
 from isocost.tasks.formulas.trees import Unreadable
 
-FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp lg min max gcd lcm".split())  # noqa: SIM905
+FUNCTIONS = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "ln",
+        "log",
+        "exp",
+        "lg",
+        "min",
+        "max",
+        "gcd",
+        "lcm",
+    ]
+)
 SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 """Powers of ten by their words."""
 _GOING_ON = frozenset(
-    "and or of is are was because from which that with to on by as if for when where so not since but at out than".split()  # noqa: SIM905
+    [
+        "and",
+        "or",
+        "of",
+        "is",
+        "are",
+        "was",
+        "because",
+        "from",
+        "which",
+        "that",
+        "with",
+        "to",
+        "on",
+        "by",
+        "as",
+        "if",
+        "for",
+        "when",
+        "where",
+        "so",
+        "not",
+        "since",
+        "but",
+        "at",
+        "out",
+        "than",
+    ]
 )
 """Words by which a sentence goes on behind a number; no unit begins with one."""
 _CALENDAR = (
-    "january february march april may june july august september october november december jan feb mar apr jun jul aug sep sept oct nov "
-    "dec monday tuesday wednesday thursday friday saturday sunday th st nd rd"
+    "january february march april may june july august september october november december jan feb"
+    " mar apr jun jul aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday"
+    " sunday th st nd rd"
 )
 _MONTHS = frozenset(_CALENDAR.split())
 """A number beside one of these is a date."""
@@ -78,7 +129,9 @@ class Cursor:
                 and (first not in _GOING_ON or (first == "of" and not re.search(r"[0-9]", word)))
             )
         before = self.tokens[self.position - 1]
-        if word.casefold() in _MONTHS or (before.kind == "op" and before.text not in (")", "}", "%")):
+        if word.casefold() in _MONTHS or (
+            before.kind == "op" and before.text not in (")", "}", "%")
+        ):
             return False
         if word.casefold() == "in":
             return self._at(1).kind == "end"
@@ -86,16 +139,25 @@ class Cursor:
             return False
         if word in units.KNOWN or word.casefold() in SCALES:
             return True
-        return token.gap and len(word) >= 3 and (before.kind == "num" or before.text == "}") and word.casefold() not in FUNCTIONS
+        return (
+            token.gap
+            and len(word) >= 3
+            and (before.kind == "num" or before.text == "}")
+            and word.casefold() not in FUNCTIONS
+        )
 
     def unit_words(self) -> str:
         """Passes a unit and gives its words."""
         pieces: list[str] = []
         while True:
             token = self.peek
-            if token.kind in ("text", "run") and not (pieces and token.text.strip(" ,").casefold() in ("and", "or", "but")):
+            if token.kind in ("text", "run") and not (
+                pieces and token.text.strip(" ,").casefold() in ("and", "or", "but")
+            ):
                 pieces.append(token.text)
-            elif pieces and token.kind == "op" and token.text in ("/", "^", r"\cdot", "{", "}", "-"):
+            elif (
+                pieces and token.kind == "op" and token.text in ("/", "^", r"\cdot", "{", "}", "-")
+            ):
                 pieces.append("" if token.text in ("{", "}", r"\cdot") else token.text)
             elif pieces and token.kind == "num" and pieces[-1] in ("^", "", "-"):
                 pieces.append(token.text)

@@ -1,7 +1,7 @@
 r"""Expressions: sums, products, powers and mixed numbers.
 
-Lives here: the levels of the grammar from a sum down to a power. Not here: what stands between operators (``atoms``), relations, lists,
-names and units (``reader``).
+Lives here: the levels of the grammar from a sum down to a power. Not here: what stands between
+operators (``atoms``), relations, lists, names and units (``reader``).
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Expressions(Atoms):
         right = self.term()
         if kind == "less":
             return (kind, (left, right))
-        operands = [part for side in (left, right) for part in (side[1] if side[0] == kind else (side,))]
+        operands = [
+            part for side in (left, right) for part in (side[1] if side[0] == kind else (side,))
+        ]
         return (kind, tuple(sorted(set(operands), key=trees.order)))
 
     def term(self) -> Tree:
@@ -64,7 +66,10 @@ class Expressions(Atoms):
                 tree, divided = trees.divide(tree, self.signed_factor()), True
             elif self.starts_factor() and not self.unit_ahead():
                 before = self.tokens[self.position - 1]
-                if before.kind == self.peek.kind == "run" and max(len(before.text), len(self.peek.text)) > 1:
+                if (
+                    before.kind == self.peek.kind == "run"
+                    and max(len(before.text), len(self.peek.text)) > 1
+                ):
                     raise Unreadable("words side by side")
                 if divided:
                     raise Unreadable("what stands behind a/b may belong to b or to the whole")
@@ -73,7 +78,9 @@ class Expressions(Atoms):
                 return tree
 
     def _product(self, left: Tree, right: Tree) -> Tree:
-        if any(side[0] in ("seq", "set", "join", "meet", "less", "matrix") for side in (left, right)):
+        if any(
+            side[0] in ("seq", "set", "join", "meet", "less", "matrix") for side in (left, right)
+        ):
             raise Unreadable("a product with a structure")
         return trees.mul((left, right))
 
@@ -86,7 +93,9 @@ class Expressions(Atoms):
             return not (self.depth == 0 and token.text.casefold() in ("and", "or"))
         if token.kind == "cmd":
             return token.text in _COMMANDS
-        return token.kind == "op" and (token.text in ("(", "{", r"\lfloor", r"\lceil") or (token.text == "|" and not self.bars))
+        return token.kind == "op" and (
+            token.text in ("(", "{", r"\lfloor", r"\lceil") or (token.text == "|" and not self.bars)
+        )
 
     def signed_factor(self) -> Tree:
         """A factor that may carry its own minus: 2 * -3, x^-1."""
@@ -124,17 +133,28 @@ class Expressions(Atoms):
             top, bottom, length = found
         else:
             return trees.num(value)
-        if not all(t.text.isdigit() for t in (token, top, bottom)) or not 0 < top.value < bottom.value:
+        if (
+            not all(t.text.isdigit() for t in (token, top, bottom))
+            or not 0 < top.value < bottom.value
+        ):
             raise Unreadable("a mixed number with an improper fraction")
         for _ in range(length):
             self.next()
         return trees.num(value + top.value / bottom.value)
 
     def _digits_of_fraction(self) -> tuple[Token, Token, int] | None:
-        r"""Numerator, denominator and length in tokens of a \frac of two plain numbers that comes next."""
+        r"""Numerator, denominator and length in tokens of a \frac of two plain numbers that comes
+        next.
+        """
         following = [self._at(index) for index in range(1, 7)]
         texts = [token.text for token in following]
-        if texts[0] == "{" and following[1].kind == "num" and texts[2:4] == ["}", "{"] and following[4].kind == "num" and texts[5] == "}":
+        if (
+            texts[0] == "{"
+            and following[1].kind == "num"
+            and texts[2:4] == ["}", "{"]
+            and following[4].kind == "num"
+            and texts[5] == "}"
+        ):
             return following[1], following[4], 7
         if following[0].kind == "num" and len(texts[0]) == 2:
             top, bottom = (Token("num", digit, trees.Fraction(digit)) for digit in texts[0])

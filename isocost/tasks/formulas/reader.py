@@ -1,10 +1,11 @@
 r"""Reads an answer's formula into a tree, all of it or not at all.
 
-Lives here: answers as lists, relations, names (x = 5) and quantities with units. Not here: expressions (``expressions``), tokens, and the
-comparison (``sameness``).
+Lives here: answers as lists, relations, names (x = 5) and quantities with units. Not here:
+expressions (``expressions``), tokens, and the comparison (``sameness``).
 
-There is no guess. Two numbers side by side ("2 3"), an improper mixed number ("4 10/3") and "1/2x" are refused, because people read them
-in two ways; sums over an index, integrals and limits are not read.
+There is no guess. Two numbers side by side ("2 3"), an improper mixed number ("4 10/3") and "1/2x"
+are refused, because people read them in two ways; sums over an index, integrals and limits are not
+read.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _MONEY = {"dollar": "$", "euro": "€", "pounds": "£", "yen": "¥", "rupee": "�
 # No difference and no quotient: years have four digits, days and months two.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}")
 _BUILDER = re.compile(
-    rf"\\\{{[ {THIN}]*([a-z])[ {THIN}]*(?:\\in[ {THIN}]*\\mathbb\{{?R\}}?[ {THIN}]*)?(?:\\mid|\||:)(?![A-Za-z])"
+    rf"\\\{{[ {THIN}]*([a-z])[ {THIN}]*(?:\\in[ {THIN}]*\\mathbb\{{?R\}}?["
+    rf" {THIN}]*)?(?:\\mid|\||:)(?![A-Za-z])"
     rf"[ {THIN}]*(.+?)[ {THIN}]*\\\}}"
 )
 _JOINS = ("and", "or", ", and", ", or", "und", "oder", "et", "ou", "y", "o")
@@ -49,20 +51,30 @@ def read(text: str) -> Tree | None:
 def _read(face: str) -> Tree:
     if r"\pm" in face or r"\mp" in face:
         both = [
-            Answer(tokens_of(re.sub(r"\\pm(?![A-Za-z])", first, re.sub(r"\\mp(?![A-Za-z])", second, face)))).answer()
+            Answer(
+                tokens_of(
+                    re.sub(r"\\pm(?![A-Za-z])", first, re.sub(r"\\mp(?![A-Za-z])", second, face))
+                )
+            ).answer()
             for first, second in ("+-", "-+")
         ]
         return _merged([item for tree in both for item in _spread(tree)])
     date = _DATE.fullmatch(face)
     if date:
-        return ("colon", tuple(trees.num(int(part)) for part in re.findall(r"[0-9]+", face)), "date")
+        return (
+            "colon",
+            tuple(trees.num(int(part)) for part in re.findall(r"[0-9]+", face)),
+            "date",
+        )
     built = _BUILDER.fullmatch(face)
     if built:
         inside = _read(built[2])
         if _is_range(inside) and inside[1] == built[1]:
             return inside
         raise Unreadable("a set by a property that is no interval")
-    two = units.compound(re.sub(rf"\\text\{{([^{{}}]*)\}}|[{THIN}]", lambda m: f" {m[1] or ''} ", face))
+    two = units.compound(
+        re.sub(rf"\\text\{{([^{{}}]*)\}}|[{THIN}]", lambda m: f" {m[1] or ''} ", face)
+    )
     if two is not None:
         return ("unit", trees.num(two[0]), two[1])
     return Answer(tokens_of(face)).answer()
@@ -78,7 +90,11 @@ def _merged(items: list[Tree]) -> Tree:
     """A list without repeats; one name for all where they share it (x = 2, x = 3; n = 2, 3, 4)."""
     names = [item[1] for item in items if item[0] == "named"]
     bare = [item for item in items[1:] if item[0] != "named"]
-    if items[0][0] == "named" and len(set(names)) == 1 and all(trees.is_value(item) for item in bare):
+    if (
+        items[0][0] == "named"
+        and len(set(names)) == 1
+        and all(trees.is_value(item) for item in bare)
+    ):
         values = [item[2] if item[0] == "named" else item for item in items]
         return ("named", names[0], _list(values))
     return _list(items)
@@ -102,8 +118,16 @@ class Answer(Expressions):
             raise Unreadable(f"at {self.peek.text!r}")
         if len(items) == 1:
             return items[0]
-        if words == {"or"} and all(_is_range(item) for item in items) and len({item[1] for item in items}) == 1:
-            return ("named", items[0][1], ("join", tuple(sorted((item[2] for item in items), key=trees.order))))
+        if (
+            words == {"or"}
+            and all(_is_range(item) for item in items)
+            and len({item[1] for item in items}) == 1
+        ):
+            return (
+                "named",
+                items[0][1],
+                ("join", tuple(sorted((item[2] for item in items), key=trees.order))),
+            )
         return _merged(items)
 
     def _separator(self) -> str | None:
@@ -114,7 +138,9 @@ class Answer(Expressions):
             if token.kind == "op" and token.text in (",", ";") and word is None:
                 word = token.text
             elif (
-                token.kind in ("text", "run") and token.text.strip().casefold() in _JOINS and (token.kind == "text" or len(token.text) > 1)
+                token.kind in ("text", "run")
+                and token.text.strip().casefold() in _JOINS
+                and (token.kind == "text" or len(token.text) > 1)
             ):
                 word = token.text.strip(" ,").casefold()
             else:
@@ -135,12 +161,17 @@ class Answer(Expressions):
         return self._relation(first)
 
     def _name(self) -> str | None:
-        r"""The left side of x = 5, f(x) = x + 1, \angle ABC = 90; None (and nothing passed) where there is none."""
+        r"""The left side of x = 5, f(x) = x + 1, \angle ABC = 90.
+
+        None (and nothing passed) where there is none.
+        """
         start = self.position
         pieces: list[str] = []
         if self.peek.kind == "cmd" and self.peek.text in ("angle", "triangle"):
             self.next()
-        if self.peek.kind in ("run", "text") or (self.peek.kind == "cmd" and self.peek.text in GREEK):
+        if self.peek.kind in ("run", "text") or (
+            self.peek.kind == "cmd" and self.peek.text in GREEK
+        ):
             pieces.append(self.next().text.strip())
             if self.accept("_"):
                 pieces.append("_" + self.raw_group())
@@ -161,7 +192,10 @@ class Answer(Expressions):
         return None
 
     def _chain(self, sides: list[Tree]) -> Tree:
-        """The value of a chain of equal sides: all numbers and equal, or it is refused. An approximation behind it says nothing more."""
+        """The value of a chain of equal sides.
+
+        All numbers and equal, or it is refused. An approximation behind it says nothing more.
+        """
         while True:
             if self.accept("="):
                 sides.append(self._value())
@@ -191,7 +225,11 @@ class Answer(Expressions):
             parts.append(side)
         if not operators:
             return first
-        if operators == ["="] and parts[0][0] == parts[1][0] == "seq" and all(item[0] == "sym" for item in parts[0][3]):
+        if (
+            operators == ["="]
+            and parts[0][0] == parts[1][0] == "seq"
+            and all(item[0] == "sym" for item in parts[0][3])
+        ):
             return ("named", ",".join(item[1] for item in parts[0][3]), parts[1])  # (x, y) = (1, 2)
         if set(operators) == {"="} and all(part[0] == "num" for part in parts):
             if len(set(parts)) > 1:
@@ -205,8 +243,17 @@ class Answer(Expressions):
 
     def _value(self) -> Tree:
         """An expression with what belongs to it as a whole: currency, per cent, degrees, unit."""
-        negative = self.peek.text == "-" and self._at(1).kind == "cmd" and self._at(1).text in _MONEY and bool(self.next())
-        money = _MONEY.get(self.next().text) if self.peek.kind == "cmd" and self.peek.text in _MONEY else None
+        negative = (
+            self.peek.text == "-"
+            and self._at(1).kind == "cmd"
+            and self._at(1).text in _MONEY
+            and bool(self.next())
+        )
+        money = (
+            _MONEY.get(self.next().text)
+            if self.peek.kind == "cmd" and self.peek.text in _MONEY
+            else None
+        )
         tree = self.expression()
         if negative:
             tree = trees.neg(tree)
@@ -238,7 +285,9 @@ class Answer(Expressions):
             parts.append(self.factor())
         suffix = ""
         if self.peek.kind in ("text", "run"):
-            suffix = re.sub(r"[^a-z]", "", "".join(token.text for token in self._rest_of_item()).casefold())
+            suffix = re.sub(
+                r"[^a-z]", "", "".join(token.text for token in self._rest_of_item()).casefold()
+            )
             if suffix not in ("am", "pm", "noon", "midnight", "h", "hours", "oclock"):
                 raise Unreadable("a word behind a clock time or ratio")
         return ("colon", tuple(parts), suffix)
@@ -260,7 +309,10 @@ def _range(parts: list[Tree], operators: list[str]) -> Tree | None:
         return None
     falling = [operator in (">", r"\ge") for operator in operators]
     if all(falling):
-        parts, operators = parts[::-1], [{">": "<", r"\ge": r"\le"}[operator] for operator in operators[::-1]]
+        parts, operators = (
+            parts[::-1],
+            [{">": "<", r"\ge": r"\le"}[operator] for operator in operators[::-1]],
+        )
     elif any(falling):
         return None
     places = [index for index, part in enumerate(parts) if part[0] == "sym"]
@@ -268,11 +320,24 @@ def _range(parts: list[Tree], operators: list[str]) -> Tree | None:
         return None
     if len(parts) == 3 and places == [1]:
         low, high, name = parts[0], parts[2], parts[1][1]
-        return ("named", name, ("seq", "(" if operators[0] == "<" else "[", ")" if operators[1] == "<" else "]", (low, high)))
+        return (
+            "named",
+            name,
+            (
+                "seq",
+                "(" if operators[0] == "<" else "[",
+                ")" if operators[1] == "<" else "]",
+                (low, high),
+            ),
+        )
     if len(parts) == 2:
         infinity: Tree = ("const", "inf")
         strict = operators[0] == "<"
         if places == [0]:
-            return ("named", parts[0][1], ("seq", "(", ")" if strict else "]", (trees.neg(infinity), parts[1])))
+            return (
+                "named",
+                parts[0][1],
+                ("seq", "(", ")" if strict else "]", (trees.neg(infinity), parts[1])),
+            )
         return ("named", parts[1][1], ("seq", "(" if strict else "[", ")", (parts[0], infinity)))
     return None

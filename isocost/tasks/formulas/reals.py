@@ -1,7 +1,8 @@
 """Sets of real numbers with rational ends, in one form.
 
-Lives here: intervals, their unions, intersections and differences, single numbers, and all reals, so that R without 0 is what
-(-inf, 0) and (0, inf) are together. Not here: sets whose ends are no rational numbers; they are compared piece by piece (``sameness``).
+Lives here: intervals, their unions, intersections and differences, single numbers, and all reals,
+so that R without 0 is what (-inf, 0) and (0, inf) are together. Not here: sets whose ends are no
+rational numbers; they are compared piece by piece (``sameness``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from fractions import Fraction
 from isocost.tasks.formulas.trees import Tree
 
 Place = tuple[float | Fraction, int]
-"""A cut of the line: a number or infinity, and whether it lies just below (-1) or just above (1) it."""
+"""A cut of the line.
+
+A number or infinity, and whether it lies just below (-1) or just above (1) it.
+"""
 Reals = tuple[tuple[Place, Place], ...]
 """Disjoint pieces in order, none of which touch: each from a cut to a cut."""
 
@@ -23,7 +27,8 @@ _ABOVE: Place = (float("inf"), -1)
 def of(tree: Tree) -> Reals | None:
     """The set that a tree stands for; None where it is none, or its ends are not rational.
 
-    A pair in round brackets is read as an open interval: whoever asks has the other side as a set of reals.
+    A pair in round brackets is read as an open interval: whoever asks has the other side as a set
+    of reals.
     """
     kind = tree[0]
     if kind == "space":
@@ -62,7 +67,12 @@ def _end(tree: Tree, side: int) -> Place | None:
         return (tree[1], side)
     if tree == _INFINITY:
         return _ABOVE
-    is_minus = tree[0] == "mul" and len(tree[1]) == 2 and _INFINITY in tree[1] and ("num", Fraction(-1)) in tree[1]
+    is_minus = (
+        tree[0] == "mul"
+        and len(tree[1]) == 2
+        and _INFINITY in tree[1]
+        and ("num", Fraction(-1)) in tree[1]
+    )
     return _BELOW if is_minus else None
 
 

@@ -1,14 +1,16 @@
 r"""Whether two trees are the same answer.
 
-Lives here: the rules, structure by structure, and the comparison of values. Not here: reading (``reader``).
+Lives here: the rules, structure by structure, and the comparison of values. Not here: reading
+(``reader``).
 
-The relation is symmetric. Rational numbers are equal when they are the same rational number. Other expressions are equal when their values
-agree to 1,000 significant digits (with variables: also at two further points to 15 digits): a stated rule, not a proof. Everything else
-is equal piece by piece: brackets, order of pairs, names, units.
+The relation is symmetric. Rational numbers are equal when they are the same rational number. Other
+expressions are equal when their values agree to 1,000 significant digits (with variables: also at
+two further points to 15 digits): a stated rule, not a proof. Everything else is equal piece by
+piece: brackets, order of pairs, names, units.
 
-Deliberately equal: a bare number and the same number with a unit or degrees (not two different units); 50% and 1/2, and 50% and 50 (above
-1: a reference 50 to "what per cent"); x = 5 and 5; 1 < x < 2 and (1,2); R without 0 and
-(-\infty,0)\cup(0,\infty); \{1,2\} and "2, 1".
+Deliberately equal: a bare number and the same number with a unit or degrees (not two different
+units); 50% and 1/2, and 50% and 50 (above 1: a reference 50 to "what per cent"); x = 5 and 5; 1 < x
+< 2 and (1,2); R without 0 and (-\infty,0)\cup(0,\infty); \{1,2\} and "2, 1".
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from isocost.tasks.judging import JudgeFailed, call
 
 CPU_LIMIT_S = 2.0
 MAX_LIST = 40
-"""Items of a list or set that are compared; longer ones are equal only when they are the same tree."""
+"""Items of a list or set that are compared.
+
+Longer ones are equal only when they are the same tree.
+"""
 _CONTEXT = Context(prec=30, Emax=10**17, Emin=-(10**17))
 _NEAR = Decimal("1e-15")
 
@@ -92,7 +97,9 @@ def _unit(first: Tree, second: Tree) -> bool:
         return scale is not None and same(trees.mul((first[1], trees.num(scale))), second[1])
     quantity, other = (first, second) if first[0] == "unit" else (second, first)
     if quantity[2] == "deg" and trees.contains(other, "const") and trees.is_value(other):
-        return same(trees.mul((quantity[1], ("const", "pi"), trees.num(trees.Fraction(1, 180)))), other)
+        return same(
+            trees.mul((quantity[1], ("const", "pi"), trees.num(trees.Fraction(1, 180)))), other
+        )
     return same(quantity[1], other)
 
 
@@ -117,7 +124,9 @@ def _pieces(first: Tree, second: Tree) -> bool:
 
 
 def _ordered(first: tuple[Tree, ...], second: tuple[Tree, ...]) -> bool:
-    return len(first) == len(second) and all(same(one, two) for one, two in zip(first, second, strict=True))
+    return len(first) == len(second) and all(
+        same(one, two) for one, two in zip(first, second, strict=True)
+    )
 
 
 def _unordered(first: tuple[Tree, ...], second: tuple[Tree, ...]) -> bool:
@@ -136,7 +145,10 @@ def _unordered(first: tuple[Tree, ...], second: tuple[Tree, ...]) -> bool:
 
 def _relations(first: Tree, second: Tree) -> bool:
     flip = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le"}
-    for parts, operators in ((second[1], second[2]), (second[1][::-1], tuple(flip.get(op, op) for op in second[2][::-1]))):
+    for parts, operators in (
+        (second[1], second[2]),
+        (second[1][::-1], tuple(flip.get(op, op) for op in second[2][::-1])),
+    ):
         if operators == first[2] and _ordered(first[1], parts):
             return True
     if first[2] == second[2] == ("=",) and all(map(trees.is_value, (*first[1], *second[1]))):
@@ -145,7 +157,9 @@ def _relations(first: Tree, second: Tree) -> bool:
         if trees.ZERO in sides or _is_odd(sides[0]) or _is_odd(sides[1]):
             return False
         values = _values(trees.divide(sides[0], sides[1]))
-        return len(values) > 1 and all(v is not None and v != (0, 0) and _near(v, values[0]) for v in values)
+        return len(values) > 1 and all(
+            v is not None and v != (0, 0) and _near(v, values[0]) for v in values
+        )
     return False
 
 
@@ -155,16 +169,23 @@ def _equal_values(first: Tree, second: Tree) -> bool:
     whole = any(_counts(tree) for tree in (first, second))
     one, two = _values(first, whole), _values(second, whole)
     if len(one) != len(two):  # one of them has variables: it may still be constant, as x - x
-        one, two = (list(values) * (max(len(one), len(two)) if len(values) == 1 else 1) for values in (one, two))
+        one, two = (
+            list(values) * (max(len(one), len(two)) if len(values) == 1 else 1)
+            for values in (one, two)
+        )
     pairs = list(zip(one, two, strict=True))
-    if all(a is None and b is None for a, b in pairs) or not all((a is None) == (b is None) and _near(a, b) for a, b in pairs):
+    if all(a is None and b is None for a, b in pairs) or not all(
+        (a is None) == (b is None) and _near(a, b) for a, b in pairs
+    ):
         return False
     arguments = {"first": trees.to_json(first), "second": trees.to_json(second)}
     try:
         if not call("trees_agree", {**arguments, "whole": whole, "cpu_limit_s": CPU_LIMIT_S}):
             return False
     except JudgeFailed as failure:
-        raise ValueFailed(first if len(trees.order(first)) > len(trees.order(second)) else second, failure) from None
+        raise ValueFailed(
+            first if len(trees.order(first)) > len(trees.order(second)) else second, failure
+        ) from None
     return not _differ_by_a_term(first, second, arguments)
 
 
@@ -178,26 +199,46 @@ def _differ_by_a_term(first: Tree, second: Tree, arguments: dict[str, Any]) -> b
 
 
 def _counts(tree: Any) -> bool:
-    """Whether a tree holds a factorial or binomial of an expression: its variables stand for whole numbers."""
+    """Whether a tree holds a factorial or binomial of an expression.
+
+    Its variables stand for whole numbers.
+    """
     return any(part[:2] in (("call", "factorial"), ("call", "binom")) for part in parts(tree))
 
 
 def _is_odd(tree: Tree) -> bool:
-    """What has no value that can be compared: too large a number, infinity, a set within a product."""
-    return trees.contains(tree, "big") or trees.contains(tree, "space") or tree == ("const", "inf") or _has_infinity(tree)
+    """What has no value that can be compared.
+
+    Too large a number, infinity, a set within a product.
+    """
+    return (
+        trees.contains(tree, "big")
+        or trees.contains(tree, "space")
+        or tree == ("const", "inf")
+        or _has_infinity(tree)
+    )
 
 
 def _has_infinity(tree: Any) -> bool:
-    return isinstance(tree, tuple) and (tree == ("const", "inf") or any(_has_infinity(part) for part in tree))
+    return isinstance(tree, tuple) and (
+        tree == ("const", "inf") or any(_has_infinity(part) for part in tree)
+    )
 
 
 @lru_cache(maxsize=50_000)
 def _values(tree: Tree, whole: bool = False) -> tuple[tuple[Decimal, Decimal] | None, ...]:
     try:
-        found = call("tree_values", {"tree": trees.to_json(tree), "whole": whole, "cpu_limit_s": CPU_LIMIT_S})
+        found = call(
+            "tree_values", {"tree": trees.to_json(tree), "whole": whole, "cpu_limit_s": CPU_LIMIT_S}
+        )
     except JudgeFailed as failure:
         raise ValueFailed(tree, failure) from None
-    return tuple(None if value is None else (_CONTEXT.create_decimal(value[0]), _CONTEXT.create_decimal(value[1])) for value in found)
+    return tuple(
+        None
+        if value is None
+        else (_CONTEXT.create_decimal(value[0]), _CONTEXT.create_decimal(value[1]))
+        for value in found
+    )
 
 
 def _near(first: tuple[Decimal, Decimal] | None, second: tuple[Decimal, Decimal] | None) -> bool:
@@ -205,7 +246,9 @@ def _near(first: tuple[Decimal, Decimal] | None, second: tuple[Decimal, Decimal]
         return first is second
     largest = max(abs(part) for value in (first, second) for part in value)
     limit = _CONTEXT.multiply(largest, _NEAR)
-    return all(abs(_CONTEXT.subtract(one, two)) <= limit for one, two in zip(first, second, strict=True))
+    return all(
+        abs(_CONTEXT.subtract(one, two)) <= limit for one, two in zip(first, second, strict=True)
+    )
 
 
 def parts(tree: Any) -> Iterator[Tree]:

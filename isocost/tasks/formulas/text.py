@@ -1,6 +1,7 @@
 r"""The surface of a formula: one spelling for what LaTeX, Unicode and plain text write differently.
 
-Lives here: rewriting that changes no meaning (\dfrac, \left, π, ½, spacing). Not here: reading (``tokens``, ``reader``).
+Lives here: rewriting that changes no meaning (\dfrac, \left, π, ½, spacing). Not here: reading
+(``tokens``, ``reader``).
 """
 
 from __future__ import annotations
@@ -14,25 +15,35 @@ THIN = "\u2009"
 _SIGNS = {
     "−": "-", "–": "-", "—": "-", "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "÷": "/",
     "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ",
-    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "±": r"\pm ", "∓": r"\mp ", "°": r"^{\circ}", "∪": r"\cup ",
-    "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "∖": r"\setminus ", "√": r"\sqrt ", "≈": r"\approx ", "∼": r"\sim ", "θ": r"\theta ",
-    "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
-    "σ": r"\sigma ", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℝ": r"\mathbb{R}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "⟨": r"\langle ",
-    "⟩": r"\rangle ", "’": "'", "“": '"', "”": '"', "，": ",", "：": ":", "（": "(", "）": ")", "。": ".", "€": r"\euro ", "£": r"\pounds ",
-    "¥": r"\yen ", "₹": r"\rupee ", "∧": r"\wedge ", "→": r"\to ", "⇒": r"\Rightarrow ", "∛": r"\sqrt[3] ", "…": r"\ldots ",
+    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "±": r"\pm ",
+    "∓": r"\mp ", "°": r"^{\circ}", "∪": r"\cup ",
+    "∩": r"\cap ", "∅": r"\emptyset ", "∈": r"\in ", "∖": r"\setminus ", "√": r"\sqrt ",
+    "≈": r"\approx ", "∼": r"\sim ", "θ": r"\theta ",
+    "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "δ": r"\delta ", "λ": r"\lambda ",
+    "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
+    "σ": r"\sigma ", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℝ": r"\mathbb{R}",
+    "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "⟨": r"\langle ",
+    "⟩": r"\rangle ", "’": "'", "“": '"', "”": '"', "，": ",", "：": ":", "（": "(", "）": ")",
+    "。": ".", "€": r"\euro ", "£": r"\pounds ",
+    "¥": r"\yen ", "₹": r"\rupee ", "∧": r"\wedge ", "→": r"\to ", "⇒": r"\Rightarrow ",
+    "∛": r"\sqrt[3] ", "…": r"\ldots ",
 }  # fmt: skip
 _SIGN = re.compile("|".join(map(re.escape, _SIGNS)))
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ⁽⁾", "0123456789-+n()")
 _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋₊", "0123456789-+")
 _FRACTIONS = {c: unicodedata.normalize("NFKC", c).split("\u2044") for c in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"}
 _COMMANDS = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "leqslant": "le",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
+    "leq": "le", "leqslant": "le",
     "geq": "ge",
-    "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "lt": "<",
+    "geqslant": "ge", "neq": "ne", "varnothing": "emptyset", "lbrace": "{", "rbrace": "}",
+    "lbrack": "[", "rbrack": "]", "lt": "<",
     "gt": ">",
-    "vert": "|", "lvert": "|", "rvert": "|", "ast": "cdot", "bullet": "cdot", "div": "/", "colon": ":", "degree": "^{\\circ}",
+    "vert": "|", "lvert": "|", "rvert": "|", "ast": "cdot", "bullet": "cdot", "div": "/",
+    "colon": ":", "degree": "^{\\circ}",
     "bigcup": "cup",
-    "bigcap": "cap", "varphi": "phi", "varepsilon": "epsilon", "lor": "text{or}", "land": "text{and}", "vee": "text{or}", "simeq": "approx",
+    "bigcap": "cap", "varphi": "phi", "varepsilon": "epsilon", "lor": "text{or}",
+    "land": "text{and}", "vee": "text{or}", "simeq": "approx",
     "lbracket": "[", "dots": "ldots", "cdots": "ldots", "sim": "approx",
 }  # fmt: skip
 _DROPPED = re.compile(
@@ -40,9 +51,12 @@ _DROPPED = re.compile(
     r"mathit|mathsf|mathcal|vec|hat|rm|bf|it)(?![A-Za-z])\.?"
 )
 _SPACE = re.compile(
-    r"(?<!\\)\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\ |~|[\u00a0\u2002-\u200a\u202f]"
+    r"(?<!\\)\\(?:[,;:!]|quad|qquad|thinspace|space|enspace|hspace\{[^}]*\})(?![A-Za-z])|(?<!\\)\\"
+    r" |~|[\u00a0\u2002-\u200a\u202f]"
 )
-_TEXT = re.compile(r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|mathrm|operatorname)\*?\s*\{([^{}]*)\}")
+_TEXT = re.compile(
+    r"\\(?:text|textrm|textbf|textit|textsf|texttt|mbox|hbox|emph|mathrm|operatorname)\*?\s*\{([^{}]*)\}"
+)
 _UPRIGHT = re.compile(r"\\(?:mathrm|operatorname|mathbf)\*?\s*\{\s*((?![mgshlLd])[A-Za-z])\s*\}")
 
 
@@ -60,13 +74,28 @@ _UNIT_LETTERS = frozenset("mgshlLd")
 
 
 def unwrapped(text: str) -> str:
-    r"""A formula without the marks around it: dollars, \( \), \[ \], an outer \boxed{}, and an end point."""
+    r"""A formula without the marks around it.
+
+    Dollars, \( \), \[ \], an outer \boxed{}, and an end point.
+    """
     text = text.strip()
     for _ in range(6):
         before = text
-        for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"), (r"\boxed{", "}")):
+        for opening, closing in (
+            ("$$", "$$"),
+            ("$", "$"),
+            (r"\(", r"\)"),
+            (r"\[", r"\]"),
+            ("**", "**"),
+            ("`", "`"),
+            (r"\boxed{", "}"),
+        ):
             inner = text[len(opening) : -len(closing)]
-            if len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing):
+            if (
+                len(text) > len(opening) + len(closing)
+                and text.startswith(opening)
+                and text.endswith(closing)
+            ):
                 if opening[0] == "$" and "$" in inner:
                     continue
                 if opening == r"\boxed{" and _unbalanced(inner):
@@ -102,12 +131,21 @@ def surface(text: str) -> str:
     text = _DROPPED.sub("", text)
     text = re.sub(r"\\([A-Za-z]+)", _command, text)
     if r"\over" in text or r"\choose" in text:
-        text = _INFIX.sub(lambda match: f"\\{_INFIX_NAMES[match[2]]}{{{match[1].strip()}}}{{{match[3].strip()}}}", text)
+        text = _INFIX.sub(
+            lambda match: f"\\{_INFIX_NAMES[match[2]]}{{{match[1].strip()}}}{{{match[3].strip()}}}",
+            text,
+        )
     if r"\begin{array}" in text:
         text = _ARRAY.sub(r"\\begin{matrix}\1\\end{matrix}", text)
     text = _UPRIGHT.sub(r" \1 ", text)
     text = _TEXT.sub(lambda match: _text(match[1]), text)
-    text = text.replace(r"\$", r"\dollar ").replace("$", r"\dollar ").replace(r"\%", "%").replace(r"\#", "#").replace(r"\&", "&")
+    text = (
+        text.replace(r"\$", r"\dollar ")
+        .replace("$", r"\dollar ")
+        .replace(r"\%", "%")
+        .replace(r"\#", "#")
+        .replace(r"\&", "&")
+    )
     text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", r"\\deg ", text)
     return re.sub(r"[ \t\r\n]+", " ", text).strip()
 
@@ -122,18 +160,29 @@ def _command(match: re.Match[str]) -> str:
 
 
 def _text(content: str) -> str:
-    r"""Text within a formula. What is no word is part of the formula: \text{13}, \text{(C)}, the number of \text{3 apples}."""
+    r"""Text within a formula.
+
+    What is no word is part of the formula: \text{13}, \text{(C)}, the number of \text{3 apples}.
+    """
     inner = content.replace(THIN, " ").strip()
     letters = re.sub(r"[\W\d_]", "", inner)
-    if not letters or (len(letters) == 1 and letters not in _UNIT_LETTERS and not re.search(r"[A-Za-z]\.", inner)):
+    if not letters or (
+        len(letters) == 1 and letters not in _UNIT_LETTERS and not re.search(r"[A-Za-z]\.", inner)
+    ):
         return f" {inner} "
     counted = re.fullmatch(r"(-?[0-9][0-9.,]*)\s+([A-Za-z][A-Za-z ]*)", inner)
-    return rf" {counted[1]} \text{{{counted[2]}}}" if counted else rf"\text{{{content.replace(THIN, ' ')}}}"
+    return (
+        rf" {counted[1]} \text{{{counted[2]}}}"
+        if counted
+        else rf"\text{{{content.replace(THIN, ' ')}}}"
+    )
 
 
 def _unicode(text: str) -> str:
     text = re.sub(
-        "([0-9]?) ?([" + "".join(_FRACTIONS) + "])", lambda m: m[1] + rf"\frac{{{_FRACTIONS[m[2]][0]}}}{{{_FRACTIONS[m[2]][1]}}}", text
+        "([0-9]?) ?([" + "".join(_FRACTIONS) + "])",
+        lambda m: m[1] + rf"\frac{{{_FRACTIONS[m[2]][0]}}}{{{_FRACTIONS[m[2]][1]}}}",
+        text,
     )
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ⁽⁾]+", lambda m: "^{" + m[0].translate(_RAISED) + "}", text)
     text = re.sub("[₀₁₂₃₄₅₆₇₈₉₋₊]+", lambda m: "_{" + m[0].translate(_LOWERED) + "}", text)
@@ -141,10 +190,15 @@ def _unicode(text: str) -> str:
 
 
 def wording(text: str) -> str:
-    """A text as words, for what is no formula: no LaTeX, no spaces, and no case where there are words of several letters."""
+    """A text as words, for what is no formula.
+
+    No LaTeX, no spaces, and no case where there are words of several letters.
+    """
     text = surface(text)
     text = _ARTICLE.sub(lambda match: r"\text{" if match[0].startswith("\\") else "", text)
-    words = text.casefold() == "no" or bool(re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text)))
+    words = text.casefold() == "no" or bool(
+        re.search(r"\\text\{|[^\W\d_]{3}", re.sub(r"\\(?!text)[A-Za-z]+", "", text))
+    )
     text = re.sub(r"\\text\{([^{}]*)\}", r"\1", text)
     text = re.sub(rf"(?<=[0-9])[\s{THIN}]+(?=[0-9])", "|", text)  # "4 10/3" is not 410/3
     text = re.sub(rf"[\s{THIN}]+|\\dollar ?", "", text).strip('.,;:?"`')

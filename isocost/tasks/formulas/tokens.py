@@ -1,6 +1,7 @@
 r"""A formula's surface in tokens.
 
-Lives here: numbers with their grouping, commands, runs of letters, texts and signs. Not here: what they mean together (``reader``).
+Lives here: numbers with their grouping, commands, runs of letters, texts and signs. Not here: what
+they mean together (``reader``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ MAX_TOKENS = 600
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of a formula: its kind ("num", "cmd", "run", "text", "op", "end"), its text, its value, and whether a gap is before it."""
+    """A piece of a formula.
+
+    Its kind ("num", "cmd", "run", "text", "op", "end"), its text, its value, and whether a gap is
+    before it.
+    """
 
     kind: str
     text: str
@@ -26,7 +31,8 @@ class Token:
 
 
 _GROUPS = (
-    rf"[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[1-9][0-9]{{0,2}}(?:[{THIN} ][0-9]{{3}})+(?![0-9/])|[0-9]{{1,3}}(?:'[0-9]{{3}})+(?![0-9])"
+    rf"[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[1-9][0-9]{{0,2}}(?:[{THIN}"
+    r" ][0-9]{3})+(?![0-9/])|[0-9]{1,3}(?:'[0-9]{3})+(?![0-9])"
 )
 _TOKEN = re.compile(
     rf"""(?P<gap>[ {THIN}]+)
@@ -42,7 +48,16 @@ _TOKEN = re.compile(
     |(?P<op>\*\*|<=|>=|!=|:=|==|[-+*/^_()\[\]{{}}|<>=,;:!%&'])""",
     re.VERBOSE,
 )
-_TURNED = {"**": "^", "<=": r"\le", ">=": r"\ge", "!=": r"\ne", ":=": "=", "==": "=", "<": "<", ">": ">"}
+_TURNED = {
+    "**": "^",
+    "<=": r"\le",
+    ">=": r"\ge",
+    "!=": r"\ne",
+    ":=": "=",
+    "==": "=",
+    "<": "<",
+    ">": ">",
+}
 
 
 def tokens_of(surface: str) -> list[Token]:
@@ -62,8 +77,15 @@ def tokens_of(surface: str) -> list[Token]:
             gap = True
             continue
         if match["grouped"] and depth and "," in match["grouped"] and ",0" not in match["grouped"]:
-            position = match.start() + match["grouped"].index(",")  # (100,200) is a pair; (1,000) is a thousand
-            token = Token("num", surface[match.start() : position], Fraction(surface[match.start() : position]), gap)
+            position = match.start() + match["grouped"].index(
+                ","
+            )  # (100,200) is a pair; (1,000) is a thousand
+            token = Token(
+                "num",
+                surface[match.start() : position],
+                Fraction(surface[match.start() : position]),
+                gap,
+            )
         else:
             token = _token(match, gap)
         depth += (token.text in ("(", "[", r"\{")) - (token.text in (")", "]", r"\}") and depth > 0)
@@ -74,7 +96,9 @@ def tokens_of(surface: str) -> list[Token]:
 
 def _token(match: re.Match[str], gap: bool) -> Token:
     if match["repeat"]:
-        return Token("num", match[0], _repeating(match["rw"], match["rf"], match["rr"] or match["rr1"]), gap)
+        return Token(
+            "num", match[0], _repeating(match["rw"], match["rf"], match["rr"] or match["rr1"]), gap
+        )
     if match["num"]:
         plain = re.sub(rf"[,' {THIN}]", "", match["num"])
         exponent = re.search(r"[eE]([-+]?[0-9]+)$", plain)
@@ -90,7 +114,11 @@ def _token(match: re.Match[str], gap: bool) -> Token:
     if match["row"] is not None:
         return Token("op", r"\\", None, gap)
     if match["cmd"]:
-        return Token("op", "\\" + match["cmd"], None, gap) if match["cmd"] in _SIGNS else Token("cmd", match["cmd"], None, gap)
+        return (
+            Token("op", "\\" + match["cmd"], None, gap)
+            if match["cmd"] in _SIGNS
+            else Token("cmd", match["cmd"], None, gap)
+        )
     if match["brace"]:
         return Token("op", "|" if match["brace"] == r"\|" else match["brace"], None, gap)
     if match["run"]:
@@ -105,4 +133,7 @@ _SIGNS = {"le", "ge", "ne", "cdot", "times", "in", "cup", "cap", "setminus", "ap
 
 def _repeating(whole: str, fixed: str, repeated: str) -> Fraction:
     shift = 10 ** len(fixed)
-    return Fraction(int(whole or 0)) + (Fraction(int(fixed or 0)) + Fraction(int(repeated), 10 ** len(repeated) - 1)) / shift
+    return (
+        Fraction(int(whole or 0))
+        + (Fraction(int(fixed or 0)) + Fraction(int(repeated), 10 ** len(repeated) - 1)) / shift
+    )

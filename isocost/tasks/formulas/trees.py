@@ -2,14 +2,20 @@
 
 Lives here: the constructors. A tree is a nested tuple whose first item names its kind:
 
-- ("num", Fraction), ("sym", name), ("const", "pi" | "e" | "i" | "inf"), ("big",): a number too large to be computed;
+- ("num", Fraction), ("sym", name), ("const", "pi" | "e" | "i" | "inf"), ("big",): a number too
+  large to be computed;
 - ("add", terms), ("mul", factors), ("pow", base, exponent), ("call", name, arguments);
-- ("seq", opening, closing, items): (1,2), [1,2], an interval; ("set", items); ("list", items): written side by side;
-- ("join" | "meet" | "less", operands): union, intersection, difference; ("matrix", rows); ("space", "N" | "Z" | "Q" | "R" | "C");
-- ("named", name, tree): x = 5, f(x) = x + 1; ("rel", left, operator, right, ...): other relations; ("in", tree, set);
-- ("unit", tree, unit), ("percent", tree); ("colon", parts, suffix): 3:4, 10:15 a.m.; ("based", digits, base).
+- ("seq", opening, closing, items): (1,2), [1,2], an interval; ("set", items); ("list", items):
+  written side by side;
+- ("join" | "meet" | "less", operands): union, intersection, difference; ("matrix", rows); ("space",
+  "N" | "Z" | "Q" | "R" | "C");
+- ("named", name, tree): x = 5, f(x) = x + 1; ("rel", left, operator, right, ...): other relations;
+  ("in", tree, set);
+- ("unit", tree, unit), ("percent", tree); ("colon", parts, suffix): 3:4, 10:15 a.m.; ("based",
+  digits, base).
 
-Sums, products and sets are sorted, so that equal trees of one shape are equal tuples. Numbers are exact; nothing here is a float.
+Sums, products and sets are sorted, so that equal trees of one shape are equal tuples. Numbers are
+exact; nothing here is a float.
 """
 
 from __future__ import annotations
@@ -23,7 +29,10 @@ from typing import Any
 Tree = tuple[Any, ...]
 
 MAX_BITS = 200_000
-"""Numerators and denominators up to this size are computed exactly; larger ones are ("big",), which equals nothing but its own spelling."""
+"""Numerators and denominators up to this size are computed exactly.
+
+Larger ones are ("big",), which equals nothing but its own spelling.
+"""
 
 ZERO, ONE, MINUS = (("num", Fraction(n)) for n in (0, 1, -1))
 BIG: Tree = ("big",)
@@ -130,7 +139,10 @@ def divide(top: Tree, bottom: Tree) -> Tree:
 
 
 def call(name: str, arguments: tuple[Tree, ...]) -> Tree:
-    """A function of its arguments; factorials, binomials, roots and absolute values of numbers are computed."""
+    """A function of its arguments.
+
+    Factorials, binomials, roots and absolute values of numbers are computed.
+    """
     values = [argument[1] if argument[0] == "num" else None for argument in arguments]
     if BIG in arguments:
         return BIG
@@ -184,7 +196,9 @@ def items_of(tree: Tree) -> tuple[Tree, ...]:
 
 def contains(tree: Any, kind: str) -> bool:
     """Whether a node of this kind is anywhere in a tree."""
-    return isinstance(tree, tuple) and (tree[:1] == (kind,) or any(contains(part, kind) for part in tree if isinstance(part, tuple)))
+    return isinstance(tree, tuple) and (
+        tree[:1] == (kind,) or any(contains(part, kind) for part in tree if isinstance(part, tuple))
+    )
 
 
 def is_value(tree: Tree) -> bool:
@@ -193,7 +207,10 @@ def is_value(tree: Tree) -> bool:
 
 
 def order(tree: Tree) -> str:
-    """A text to sort trees by, and to name one; repr would refuse numbers of more than 4,300 digits."""
+    """A text to sort trees by, and to name one.
+
+    Repr would refuse numbers of more than 4,300 digits.
+    """
     return json.dumps(to_json(tree))
 
 

@@ -1,7 +1,7 @@
 """Units behind a number.
 
-Lives here: one spelling for each unit, and the exact factors between units of one kind. Not here: where in a formula a unit stands
-(``reader``).
+Lives here: one spelling for each unit, and the exact factors between units of one kind. Not here:
+where in a formula a unit stands (``reader``).
 """
 
 from __future__ import annotations
@@ -10,17 +10,29 @@ import re
 from fractions import Fraction
 
 _SPELLINGS = {
-    "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre", "in": "inch inches",
-    "ft": "foot feet", "yd": "yard", "mi": "mile", "mg": "milligram", "g": "gram gramme", "kg": "kilogram kilo kilogramme", "oz": "ounce",
-    "lb": "pound lbs", "ml": "milliliter millilitre mL", "l": "liter litre L", "s": "second sec secs", "min": "minute mins",
-    "h": "hour hr hrs", "d": "day", "wk": "week", "yr": "year", "$": "dollar usd dollars bucks", "¢": "cent",
+    "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre",
+    "km": "kilometer kilometre", "in": "inch inches",
+    "ft": "foot feet", "yd": "yard", "mi": "mile", "mg": "milligram", "g": "gram gramme",
+    "kg": "kilogram kilo kilogramme", "oz": "ounce",
+    "lb": "pound lbs", "ml": "milliliter millilitre mL", "l": "liter litre L",
+    "s": "second sec secs", "min": "minute mins",
+    "h": "hour hr hrs", "d": "day", "wk": "week", "yr": "year", "$": "dollar usd dollars bucks",
+    "¢": "cent",
     "€": "euro eur", "£": "gbp quid",
-    "¥": "yen jpy", "₹": "rupee inr", "deg": "degree degrees", "rad": "radian", "mph": "mph", "kmh": "kmh kph", "degC": "degC celsius",
+    "¥": "yen jpy", "₹": "rupee inr", "deg": "degree degrees", "rad": "radian", "mph": "mph",
+    "kmh": "kmh kph", "degC": "degC celsius",
     "degF": "degF fahrenheit", "%": "percent percentage pct",
 }  # fmt: skip
-_ONE = {word: unit for unit, words in _SPELLINGS.items() for word in [unit, *words.split(), *(f"{w}s" for w in words.split())]}
+_ONE = {
+    word: unit
+    for unit, words in _SPELLINGS.items()
+    for word in [unit, *words.split(), *(f"{w}s" for w in words.split())]
+}
 KNOWN = frozenset(word for word in _ONE if len(word) > 1)
-"""Units that need no \\text around them: those of two letters and more. A single letter in a formula is a variable."""
+"""Units that need no \\text around them.
+
+Those of two letters and more. A single letter in a formula is a variable.
+"""
 
 _FACTORS = {
     "length": {"mm": "1/1000", "cm": "1/100", "m": "1", "km": "1000"},
@@ -31,7 +43,11 @@ _FACTORS = {
     "time": {"s": "1", "min": "60", "h": "3600", "d": "86400", "wk": "604800"},
     "money": {"¢": "1/100", "$": "1"},
 }
-_KIND = {unit: (kind, Fraction(factor)) for kind, units in _FACTORS.items() for unit, factor in units.items()}
+_KIND = {
+    unit: (kind, Fraction(factor))
+    for kind, units in _FACTORS.items()
+    for unit, factor in units.items()
+}
 _FEW = re.compile(
     r"(?:(?P<whole>\d+)\s*(?P<u>h|hours?|hrs?|feet|foot|ft|min|mins|minutes?|dollars?)\s*(?:,?\s*and\s+)?)(?P<part>\d+)\s*(?P<v>[a-z]*)\Z"
 )
@@ -39,7 +55,10 @@ _NEXT = {"h": "min", "ft": "in", "min": "s", "$": "¢"}
 
 
 def unit_of(words: str) -> str:
-    """One spelling of a unit: names and plurals to symbols; what is not known keeps its words without a plural s."""
+    """One spelling of a unit.
+
+    Names and plurals to symbols; what is not known keeps its words without a plural s.
+    """
     words = re.sub(r"\bper\b", "/", words.strip().strip(".").strip())
     pieces = re.findall(r"[^\W\d_]+\.?|[$¢€£¥₹%/^]|\d+|-", words)
     return "".join(_one(piece.rstrip(".")) for piece in pieces if piece not in ("^", "of", "the"))
@@ -62,7 +81,10 @@ def factor(first: str, second: str) -> Fraction | None:
 
 
 def compound(text: str) -> tuple[Fraction, str] | None:
-    """A quantity in two units ("2 h 30", "5 feet 3 inches") in the smaller one; None for any other text."""
+    """A quantity in two units ("2 h 30", "5 feet 3 inches") in the smaller one.
+
+    None for any other text.
+    """
     match = _FEW.match(text.strip().casefold())
     if not match:
         return None

@@ -1,6 +1,7 @@
 """Values of trees at fixed points, in as many digits as asked for. Runs in the helper process only.
 
-Lives here: evaluation by mpmath, and the last check of constants by sympy. Not here: what follows from it (``sameness``).
+Lives here: evaluation by mpmath, and the last check of constants by sympy. Not here: what follows
+from it (``sameness``).
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import hashlib
 from typing import Any, NamedTuple
 
 POINTS = 3
-"""Places at which expressions with variables are compared; the last one has negative coordinates."""
+"""Places at which expressions with variables are compared.
+
+The last one has negative coordinates.
+"""
 DIGITS = 60
 MANY_DIGITS = 1000
 
@@ -25,8 +29,11 @@ class _Point(NamedTuple):
     whole: bool
 
 
-def tree_values(tree: list[Any], digits: int = DIGITS, points: int = POINTS, whole: bool = False) -> list[list[str] | None]:
-    """Real and imaginary part, in decimal notation of 30 digits, at each point; None where it has no value there.
+def tree_values(
+    tree: list[Any], digits: int = DIGITS, points: int = POINTS, whole: bool = False
+) -> list[list[str] | None]:
+    """Real and imaginary part, in decimal notation of 30 digits, at each point; None where it has
+    no value there.
 
     Args:
         tree: as JSON (``trees.to_json``).
@@ -41,27 +48,43 @@ def tree_values(tree: list[Any], digits: int = DIGITS, points: int = POINTS, who
     for point in range(count):
         try:
             value = _stable(tree, _Point(point, whole), digits)
-            found.append(None if value is None else [mpmath.nstr(part, 30, min_fixed=1, max_fixed=0) for part in (value.real, value.imag)])
+            found.append(
+                None
+                if value is None
+                else [
+                    mpmath.nstr(part, 30, min_fixed=1, max_fixed=0)
+                    for part in (value.real, value.imag)
+                ]
+            )
         except _Undefined:
             found.append(None)
     return found
 
 
 def trees_agree(first: list[Any], second: list[Any], whole: bool = False) -> bool:
-    """Whether two expressions have the same value to MANY_DIGITS significant digits at the first point, or both are zero."""
+    """Whether two expressions have the same value to MANY_DIGITS significant digits at the first
+    point, or both are zero.
+    """
     import mpmath
 
     with mpmath.workdps(MANY_DIGITS + 100):
         try:
-            one, two = (mpmath.mpmathify(_value(tree, _Point(0, whole))) for tree in (first, second))
+            one, two = (
+                mpmath.mpmathify(_value(tree, _Point(0, whole))) for tree in (first, second)
+            )
         except _Undefined:
             return False
         largest = max(abs(one), abs(two))
-        return bool(abs(one - two) <= largest * mpmath.mpf(10) ** -MANY_DIGITS or largest < mpmath.mpf(10) ** -MANY_DIGITS)
+        return bool(
+            abs(one - two) <= largest * mpmath.mpf(10) ** -MANY_DIGITS
+            or largest < mpmath.mpf(10) ** -MANY_DIGITS
+        )
 
 
 def differ_by_a_term(first: list[Any], second: list[Any]) -> bool:
-    """Whether sympy reduces the difference of two constants to one term that is not zero (1 + e^-9999 and 1)."""
+    """Whether sympy reduces the difference of two constants to one term that is not zero (1 +
+    e^-9999 and 1).
+    """
     import sympy
 
     difference = sympy.expand(_expression(first) - _expression(second))
@@ -80,13 +103,17 @@ def _stable(tree: list[Any], point: _Point, digits: int) -> Any:
         parts = []
         for a, b in ((rough.real, fine.real), (rough.imag, fine.imag)):
             # What changes with the precision, or vanishes beside the whole, is rounding.
-            noise = abs(a - b) > abs(b) * mpmath.mpf(10) ** (-digits // 2) or abs(b) < abs(fine) * mpmath.mpf(10) ** (-digits)
+            noise = abs(a - b) > abs(b) * mpmath.mpf(10) ** (-digits // 2) or abs(b) < abs(
+                fine
+            ) * mpmath.mpf(10) ** (-digits)
             parts.append(mpmath.mpf(0) if noise else b)
         return mpmath.mpc(*parts)
 
 
 def _has_symbols(tree: Any) -> bool:
-    return isinstance(tree, list) and (tree[:1] == ["sym"] or any(_has_symbols(part) for part in tree))
+    return isinstance(tree, list) and (
+        tree[:1] == ["sym"] or any(_has_symbols(part) for part in tree)
+    )
 
 
 def _coordinate(name: str, point: _Point) -> Any:
@@ -153,9 +180,12 @@ def _call(name: str, values: list[Any]) -> Any:
     table = {
         "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "sec": recip(mpmath.cos),
         "csc": recip(mpmath.sin), "cot": recip(mpmath.tan),
-        "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan, "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh,
-        "ln": mpmath.log, "log": mpmath.log, "log10": mpmath.log10, "logb": mpmath.log, "abs": mpmath.fabs, "floor": mpmath.floor,
-        "ceil": mpmath.ceil, "factorial": mpmath.factorial, "binom": mpmath.binomial, "min": min, "max": max,
+        "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan, "sinh": mpmath.sinh,
+        "cosh": mpmath.cosh, "tanh": mpmath.tanh,
+        "ln": mpmath.log, "log": mpmath.log, "log10": mpmath.log10, "logb": mpmath.log,
+        "abs": mpmath.fabs, "floor": mpmath.floor,
+        "ceil": mpmath.ceil, "factorial": mpmath.factorial, "binom": mpmath.binomial, "min": min,
+        "max": max,
     }  # fmt: skip
     if name not in table:
         raise ValueError(f"{name} has no value")

@@ -1,15 +1,20 @@
 """Runs code that a model wrote, shut in, and tests it from a room that it cannot reach.
 
-Lives here: one run of a program and its tests: two rooms, and the carrying of messages between them. Not here: the rooms' insides
-(``answerer``, ``judge``), their walls (``walls``), what is run (verifiers/code.py).
+Lives here: one run of a program and its tests: two rooms, and the carrying of messages between
+them. Not here: the rooms' insides (``answerer``, ``judge``), their walls (``walls``), what is run
+(verifiers/code.py).
 
-The program runs in one closed process and its tests in another. Plain data passes between them through this process, in frames of bounded
-length that it does not read; the verdict comes from the tests' room, to which the program has no handle. It is off unless the person who
-runs it sets ISOCOST_RUN_CODE=1, and code is refused where the machine cannot build the rooms (``missing`` says why).
+The program runs in one closed process and its tests in another. Plain data passes between them
+through this process, in frames of bounded length that it does not read; the verdict comes from the
+tests' room, to which the program has no handle. It is off unless the person who runs it sets
+ISOCOST_RUN_CODE=1, and code is refused where the machine cannot build the rooms (``missing`` says
+why).
 
-What it holds against: a program that looks for its judge, claims to have passed, answers with objects that equal everything, reads or
-changes the user's files, reaches the network, sockets or other processes, or takes processor time, memory, output or folders without end.
-What it does not hold against: somebody who breaks the kernel or bubblewrap. For that put a virtual machine around the whole.
+What it holds against: a program that looks for its judge, claims to have passed, answers with
+objects that equal everything, reads or changes the user's files, reaches the network, sockets or
+other processes, or takes processor time, memory, output or folders without end. What it does not
+hold against: somebody who breaks the kernel or bubblewrap. For that put a virtual machine around
+the whole.
 """
 
 from __future__ import annotations
@@ -58,8 +63,9 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        status: "passed", "failed", "timeout", "memory"; "unsupported" (the tests need to hand over what cannot cross) or
-            "isolation_unavailable" (nothing was run): these two say nothing about the program.
+        status: "passed", "failed", "timeout", "memory"; "unsupported" (the tests need to hand over
+            what cannot cross) or "isolation_unavailable" (nothing was run): these two say nothing
+            about the program.
         detail: a few words, at most 300 characters.
     """
 
@@ -85,7 +91,8 @@ def run_isolated(program: str, tests: str = "", limits: Limits | None = None) ->
 
     Args:
         program: Python source that a model wrote.
-        tests: Python source that raises when the program is wrong; it sees what the program defines.
+        tests: Python source that raises when the program is wrong; it sees what the program
+            defines.
         limits: what each of the two may use.
 
     Returns:
@@ -111,9 +118,14 @@ _KEPT = threading.local()
 
 @contextlib.contextmanager
 def _judge(limits: tuple[int, int, int], deadline: float) -> Iterator[_Room]:
-    """This thread's judge, which serves run after run; one that did not come to its verdict is not used again."""
+    """This thread's judge, which serves run after run.
+
+    One that did not come to its verdict is not used again.
+    """
     key = (os.getpid(), limits)
-    known: _Room | None = getattr(_KEPT, "room", None) if getattr(_KEPT, "key", None) == key else None
+    known: _Room | None = (
+        getattr(_KEPT, "room", None) if getattr(_KEPT, "key", None) == key else None
+    )
     if known is None or not known.is_alive():
         _dismiss()
         known = _Room("judge", limits, deadline)
@@ -129,7 +141,10 @@ def _judge(limits: tuple[int, int, int], deadline: float) -> Iterator[_Room]:
 
 
 def _dismiss() -> None:
-    """Ends the judge that this thread keeps; one that another process started is that process's to end."""
+    """Ends the judge that this thread keeps.
+
+    One that another process started is that process's to end.
+    """
     room, key = getattr(_KEPT, "room", None), getattr(_KEPT, "key", None)
     if room is not None and key is not None and key[0] == os.getpid():
         room.close()
@@ -172,7 +187,12 @@ class _Room:
         self.is_done = False
         with room_command(program, limits) as (command, options):
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, **options
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                **options,
             )
         for pipe in (self._process.stdin, self._process.stdout):
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]

@@ -1,7 +1,9 @@
-"""The room of the answer: runs the program that a model wrote and does what the judge's room asks of it.
+"""The room of the answer: runs the program that a model wrote and does what the judge's room asks
+of it.
 
-Lives here: limits of this process, the program's namespace, calls into it. Not here: the tests, the verdict (``judge``), the walls
-(``walls``). Whatever the program does to this process, all that it can change is what its own functions return.
+Lives here: limits of this process, the program's namespace, calls into it. Not here: the tests, the
+verdict (``judge``), the walls (``walls``). Whatever the program does to this process, all that it
+can change is what its own functions return.
 
 Runs inside the room: standard library only, no import of this project.
 """
@@ -59,7 +61,9 @@ class Callback:
     def __call__(self, *args):
         """Asks the judge's room to call it."""
         objects = self._objects
-        wire.write(objects.channel[1], {"callback": self._number, "args": objects.encode(list(args))})
+        wire.write(
+            objects.channel[1], {"callback": self._number, "args": objects.encode(list(args))}
+        )
         reply = serve(objects, until_reply=True)
         if "raised" in reply:
             raise getattr(builtins, reply["raised"][0], Exception)(reply["raised"][1])
@@ -67,8 +71,14 @@ class Callback:
 
 
 def told(error):
-    """An exception as data: the nearest builtin type that it is of, its text, its own type's name."""
-    kind = next((one for one in type(error).__mro__ if getattr(builtins, one.__name__, None) is one), Exception)
+    """An exception as data.
+
+    The nearest builtin type that it is of, its text, its own type's name.
+    """
+    kind = next(
+        (one for one in type(error).__mro__ if getattr(builtins, one.__name__, None) is one),
+        Exception,
+    )
     try:
         text = str(error)[:300]
     except BaseException:
@@ -83,7 +93,10 @@ def home(value):
 
 
 def names(namespace, objects):
-    """What the program defines, for the tests to use: functions and classes by number, plain data, imports by their name."""
+    """What the program defines, for the tests to use.
+
+    Functions and classes by number, plain data, imports by their name.
+    """
     found = {}
     for name, value in list(namespace.items()):
         if name.startswith("__") or not isinstance(name, str):
@@ -114,7 +127,11 @@ def call(objects, request):
     else:
         result = getattr(type(target), what)(target, *args)
     # What a function did to its arguments shows in the caller's own, as it does within one process.
-    after = objects.encode(args) if any(isinstance(item, (list, dict, set, bytearray)) for item in args) else None
+    after = (
+        objects.encode(args)
+        if any(isinstance(item, (list, dict, set, bytearray)) for item in args)
+        else None
+    )
     return {"ok": objects.encode(result), "after": after}
 
 
@@ -127,13 +144,19 @@ def load(objects, source):
 
 
 def serve(objects, until_reply=False):
-    """Does what is asked until nobody asks any more, or until the answer to a question of the program comes."""
+    """Does what is asked until nobody asks any more, or until the answer to a question of the
+    program comes.
+    """
     while True:
         request = wire.read(objects.channel[0])
         if until_reply and "do" not in request:
             return request
         try:
-            reply = load(objects, request["source"]) if request["do"] == "load" else call(objects, request)
+            reply = (
+                load(objects, request["source"])
+                if request["do"] == "load"
+                else call(objects, request)
+            )
             data = reply
         except BaseException as error:
             data = told(error)

@@ -1,8 +1,10 @@
-"""The room of the tests: runs the reference against an answer that lives in another room, and says whether it holds.
+"""The room of the tests: runs the reference against an answer that lives in another room, and says
+whether it holds.
 
-Lives here: stand-ins for the answer's functions and objects, the tests' namespace, the verdict. Not here: the answer (``answerer``), the
-walls (``walls``). The answer can return what it likes; it is never asked whether it is right: an object of its own is unequal to any
-plain data, is never larger or smaller than plain data, and what is computed with plain data from one stays an object.
+Lives here: stand-ins for the answer's functions and objects, the tests' namespace, the verdict. Not
+here: the answer (``answerer``), the walls (``walls``). The answer can return what it likes; it is
+never asked whether it is right: an object of its own is unequal to any plain data, is never larger
+or smaller than plain data, and what is computed with plain data from one stays an object.
 
 Runs inside the room: standard library only, no import of this project.
 """
@@ -62,23 +64,37 @@ class Room:
             return {"ok": self.encode(result)}
         except Exception as error:
             name = type(error).__name__
-            return {"raised": [name if hasattr(builtins, name) else "Exception", str(error)[:300], name]}
+            return {
+                "raised": [name if hasattr(builtins, name) else "Exception", str(error)[:300], name]
+            }
 
     def do(self, what, number, args=(), kwargs=None):
         """Has the other room do something with one of its objects."""
         args = list(args)
-        reply = self.ask({"do": what, "ref": number, "args": self.encode(args), "kwargs": self.encode(kwargs or {})})
+        reply = self.ask(
+            {
+                "do": what,
+                "ref": number,
+                "args": self.encode(args),
+                "kwargs": self.encode(kwargs or {}),
+            }
+        )
         if reply.get("after") is not None:
             for mine, now in zip(args, self.decode(reply["after"]), strict=False):
                 put_back(mine, now)
         return self.decode(reply["ok"])
 
     def share(self, value):
-        """Numbers a function of the tests, below zero; nothing else of theirs can be handed over."""
+        """Numbers a function of the tests, below zero.
+
+        Nothing else of theirs can be handed over.
+        """
         if isinstance(value, Remote):
             return object.__getattribute__(value, "_number"), True, "own"
         if not isinstance(value, (types.FunctionType, types.BuiltinFunctionType, types.LambdaType)):
-            raise CannotCross(f"an object of type {type(value).__name__} cannot be handed to the answer")
+            raise CannotCross(
+                f"an object of type {type(value).__name__} cannot be handed to the answer"
+            )
         number = -1 - len(self.shared)
         self.shared[number] = value
         return number, True, "function"
@@ -109,15 +125,24 @@ class Remote:
     """An object of the answer, or a function or class of it."""
 
     def __init__(self, room, number, can_be_called, kind):
-        for name, value in (("_room", room), ("_number", number), ("_callable", can_be_called), ("_kind", kind)):
+        for name, value in (
+            ("_room", room),
+            ("_number", number),
+            ("_callable", can_be_called),
+            ("_kind", kind),
+        ):
             object.__setattr__(self, name, value)
 
     def _do(self, what, *args):
-        return object.__getattribute__(self, "_room").do(what, object.__getattribute__(self, "_number"), args)
+        return object.__getattribute__(self, "_room").do(
+            what, object.__getattribute__(self, "_number"), args
+        )
 
     def __call__(self, *args, **kwargs):
         """Calls it over there."""
-        return object.__getattribute__(self, "_room").do("call", object.__getattribute__(self, "_number"), args, kwargs)
+        return object.__getattribute__(self, "_room").do(
+            "call", object.__getattribute__(self, "_number"), args, kwargs
+        )
 
     def __getattr__(self, name):
         return self._do("getattr", name)
@@ -128,7 +153,10 @@ class Remote:
     def __eq__(self, other):
         if not isinstance(other, Remote):
             return False
-        return object.__getattribute__(self, "_number") == object.__getattribute__(other, "_number") or self._do("__eq__", other) is True
+        return (
+            object.__getattribute__(self, "_number") == object.__getattribute__(other, "_number")
+            or self._do("__eq__", other) is True
+        )
 
     def __hash__(self):
         return hash(object.__getattribute__(self, "_number"))
@@ -137,7 +165,12 @@ class Remote:
         iterator = self._do("__iter__")
         if not isinstance(iterator, Remote):
             return iter(iterator)
-        return iterator if object.__getattribute__(iterator, "_number") != object.__getattribute__(self, "_number") else self
+        return (
+            iterator
+            if object.__getattribute__(iterator, "_number")
+            != object.__getattribute__(self, "_number")
+            else self
+        )
 
     def __contains__(self, item):
         return any(item == own for own in self)
@@ -152,7 +185,10 @@ class Remote:
 
 
 def _special(remote, name, *args):
-    """A special method over there; one that its type lacks is a TypeError, as the interpreter says it."""
+    """A special method over there.
+
+    One that its type lacks is a TypeError, as the interpreter says it.
+    """
     try:
         return remote._do(name, *args)
     except AttributeError as error:
@@ -185,9 +221,38 @@ def _order(name):
     return ask
 
 
-for _name in ("len", "next", "getitem", "setitem", "delitem", "str", "repr", "int", "float", "index", "round", "enter", "exit", "reversed"):
+for _name in (
+    "len",
+    "next",
+    "getitem",
+    "setitem",
+    "delitem",
+    "str",
+    "repr",
+    "int",
+    "float",
+    "index",
+    "round",
+    "enter",
+    "exit",
+    "reversed",
+):
     setattr(Remote, f"__{_name}__", _plain(f"__{_name}__"))
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift"):
+for _name in (
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+):
     for _side in ("", "r"):
         setattr(Remote, f"__{_side}{_name}__", _arithmetic(f"__{_side}{_name}__"))
 for _name in ("neg", "pos", "abs", "invert"):
@@ -197,7 +262,10 @@ for _name in ("lt", "le", "gt", "ge"):
 
 
 def namespace(room, names):
-    """What the tests see: the answer's names, but none that would change what a word of Python means."""
+    """What the tests see.
+
+    The answer's names, but none that would change what a word of Python means.
+    """
     found = {"__name__": "__main__"}
     for name, data in names.items():
         if hasattr(builtins, name) or name.startswith("__"):
@@ -212,7 +280,10 @@ def namespace(room, names):
 
 
 def imported(module, attribute):
-    """What the answer imported, imported here: the standard library's, not the answer's word for it."""
+    """What the answer imported, imported here.
+
+    The standard library's, not the answer's word for it.
+    """
     if str(module).partition(".")[0] not in sys.stdlib_module_names:
         return None
     try:
@@ -226,7 +297,8 @@ def verdict(room, program, tests):
     """Runs both.
 
     Returns:
-        "passed" only where the tests ran to their last line; else "failed" or "memory" with a few words.
+        "passed" only where the tests ran to their last line; else "failed" or "memory" with a few
+        words.
     """
     try:
         names = room.ask({"do": "load", "source": program})["names"]
@@ -244,14 +316,23 @@ def verdict(room, program, tests):
 
 def judged(channel):
     """One verdict, in a process of its own that ends with it."""
-    for kind, value in ((resource.RLIMIT_CPU, CPU), (resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_FSIZE, FILE), (resource.RLIMIT_CORE, 0)):
+    for kind, value in (
+        (resource.RLIMIT_CPU, CPU),
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_FSIZE, FILE),
+        (resource.RLIMIT_CORE, 0),
+    ):
         resource.setrlimit(kind, (value, value))
     job = wire.read(channel[0])
     wire.write(channel[1], {"verdict": verdict(Room(channel), job["program"], job["tests"])})
 
 
 def main():
-    """Verdict after verdict. Starting an interpreter costs more than most tests: each verdict is a fork of this one, as it started."""
+    """Verdict after verdict.
+
+    Starting an interpreter costs more than most tests: each verdict is a fork of this one, as it
+    started.
+    """
     channel = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb")
     silent = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -266,7 +347,9 @@ def main():
                 os._exit(0)
         status = os.waitpid(child, 0)[1]
         if os.WIFSIGNALED(status):
-            wire.write(channel[1], {"verdict": {"status": "timeout", "detail": "the tests came to no end"}})
+            wire.write(
+                channel[1], {"verdict": {"status": "timeout", "detail": "the tests came to no end"}}
+            )
 
 
 if __name__ == "__main__":

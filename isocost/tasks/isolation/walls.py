@@ -1,11 +1,12 @@
 """The walls around a room: a bubblewrap command and a seccomp filter.
 
-Lives here: what a closed process can see and ask of the kernel, and whether this machine can give that. Not here: what runs inside
-(``answerer``, ``judge``) and what passes between (``__init__``).
+Lives here: what a closed process can see and ask of the kernel, and whether this machine can give
+that. Not here: what runs inside (``answerer``, ``judge``) and what passes between (``__init__``).
 
-Every room has namespaces of its own for users, processes, mounts, network, IPC and host name, no capability, a private root that holds the
-standard library and nothing of the user's, one small writable folder in memory, and a filter on system calls. Namespaces and mounts are
-bubblewrap's work, the filter libseccomp's.
+Every room has namespaces of its own for users, processes, mounts, network, IPC and host name, no
+capability, a private root that holds the standard library and nothing of the user's, one small
+writable folder in memory, and a filter on system calls. Namespaces and mounts are bubblewrap's
+work, the filter libseccomp's.
 """
 
 from __future__ import annotations
@@ -25,15 +26,23 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 _NOBODY = 65534
 _FOLDER_BYTES = 16 << 20
-# What no judged program has a use for: other processes, namespaces, mounts, keys, kernel interfaces with a history of holes.
+# What no judged program has a use for: other processes, namespaces, mounts, keys, kernel interfaces
+# with a history of holes.
 _REFUSED = (
-    "acct", "add_key", "bpf", "clone3", "execveat", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "init_module",
-    "finit_module", "delete_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load",
-    "kexec_load", "keyctl", "lookup_dcookie", "mbind", "memfd_create", "memfd_secret", "migrate_pages", "mount", "mount_setattr",
-    "move_mount", "move_pages", "mq_open", "msgget", "name_to_handle_at", "nfsservctl", "open_by_handle_at", "open_tree",
-    "perf_event_open", "personality", "pidfd_getfd", "pidfd_open", "pivot_root", "process_madvise", "process_vm_readv",
-    "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key", "semget", "setns", "settimeofday", "shmget", "socket", "swapoff",
-    "swapon", "sysfs", "syslog", "umount2", "unshare", "uselib", "userfaultfd", "ustat", "vhangup", "chroot", "mknod", "mknodat",
+    "acct", "add_key", "bpf", "clone3", "execveat", "fanotify_init", "fsconfig", "fsmount",
+    "fsopen", "fspick", "init_module",
+    "finit_module", "delete_module", "io_uring_enter", "io_uring_register", "io_uring_setup",
+    "ioperm", "iopl", "kcmp", "kexec_file_load",
+    "kexec_load", "keyctl", "lookup_dcookie", "mbind", "memfd_create", "memfd_secret",
+    "migrate_pages", "mount", "mount_setattr",
+    "move_mount", "move_pages", "mq_open", "msgget", "name_to_handle_at", "nfsservctl",
+    "open_by_handle_at", "open_tree",
+    "perf_event_open", "personality", "pidfd_getfd", "pidfd_open", "pivot_root", "process_madvise",
+    "process_vm_readv",
+    "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key", "semget", "setns",
+    "settimeofday", "shmget", "socket", "swapoff",
+    "swapon", "sysfs", "syslog", "umount2", "unshare", "uselib", "userfaultfd", "ustat", "vhangup",
+    "chroot", "mknod", "mknodat",
 )  # fmt: skip
 _NO_CHILDREN = ("clone", "fork", "vfork")
 
@@ -56,26 +65,40 @@ def missing() -> tuple[Missing, ...]:
     """What this machine lacks; empty where rooms can be built."""
     found = []
     if shutil.which("bwrap") is None:
-        found.append(Missing("bubblewrap (the command bwrap) is not installed", "Install it: apt install bubblewrap"))
+        found.append(
+            Missing(
+                "bubblewrap (the command bwrap) is not installed",
+                "Install it: apt install bubblewrap",
+            )
+        )
     if ctypes.util.find_library("seccomp") is None:
         found.append(Missing("libseccomp is not installed", "Install it: apt install libseccomp2"))
     if found:
         return tuple(found)
     told = _trial()
     return (
-        Missing(f"a closed room cannot be built here: {told}", "Allow unprivileged user namespaces, or run outside the container"),
+        Missing(
+            f"a closed room cannot be built here: {told}",
+            "Allow unprivileged user namespaces, or run outside the container",
+        ),
     ) * bool(told)
 
 
 def _trial() -> str:
     """Builds a room that does nothing; why that failed, empty where it did not."""
     with room_command("answerer", (1, 1 << 29, 1 << 20)) as (command, options):
-        command = [*command[: command.index("--") + 1], interpreter(), "-I", "-S", "-c", "print(7)"]
+        trial = [*command[: command.index("--") + 1], interpreter(), "-I", "-S", "-c", "print(7)"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30, **options)
+            done = subprocess.run(
+                trial, check=False, capture_output=True, text=True, timeout=30, **options
+            )
         except (OSError, subprocess.SubprocessError) as error:
             return str(error)[:200]
-    return "" if done.stdout == "7\n" else (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:200]
+    return (
+        ""
+        if done.stdout == "7\n"
+        else (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:200]
+    )
 
 
 def interpreter() -> str:
@@ -85,7 +108,8 @@ def interpreter() -> str:
 
 @contextlib.contextmanager
 def room_command(program: str, limits: tuple[int, int, int]):
-    """The command that runs one of this folder's programs inside its walls, and the options that ``Popen`` needs for it.
+    """The command that runs one of this folder's programs inside its walls, and the options that
+    ``Popen`` needs for it.
 
     Args:
         program: "answerer" or "judge"; an answerer may start no process and no thread.
@@ -99,15 +123,46 @@ def room_command(program: str, limits: tuple[int, int, int]):
         handle.seek(0)
         command = [str(shutil.which("bwrap")), *_walls(), "--seccomp", str(handle.fileno()), "--"]
         command += [interpreter(), "-I", "-S", "-B", f"/isolation/{program}.py", *map(str, limits)]
-        yield command, {"pass_fds": (handle.fileno(),), "env": {}, "cwd": "/", "start_new_session": True, **_owner()}
+        yield (
+            command,
+            {
+                "pass_fds": (handle.fileno(),),
+                "env": {},
+                "cwd": "/",
+                "start_new_session": True,
+                **_owner(),
+            },
+        )
 
 
 def _walls() -> list[str]:
     names = ("user", "ipc", "pid", "net", "uts")
-    words = [f"--unshare-{name}" for name in names] + ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"]
-    words += ["--setenv", "PYTHONHASHSEED", "0", "--uid", str(_NOBODY), "--gid", str(_NOBODY), "--hostname", "room", "--cap-drop", "ALL"]
+    words = [f"--unshare-{name}" for name in names] + [
+        "--unshare-cgroup-try",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+    ]
+    words += [
+        "--setenv",
+        "PYTHONHASHSEED",
+        "0",
+        "--uid",
+        str(_NOBODY),
+        "--gid",
+        str(_NOBODY),
+        "--hostname",
+        "room",
+        "--cap-drop",
+        "ALL",
+    ]
     prefix = Path(sys.base_prefix).resolve()
-    shown = [Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/lib32"), prefix if prefix != Path("/usr") else Path(interpreter())]
+    shown = [
+        Path("/usr/lib"),
+        Path("/usr/lib64"),
+        Path("/usr/lib32"),
+        prefix if prefix != Path("/usr") else Path(interpreter()),
+    ]
     for folder in (Path("/lib"), Path("/lib64"), Path("/lib32")):
         if folder.is_symlink():
             words += ["--symlink", str(folder.readlink()), str(folder)]
@@ -115,15 +170,42 @@ def _walls() -> list[str]:
             shown.append(folder)
     for path in map(str, filter(Path.exists, shown)):
         words += ["--ro-bind", path, path]
-    words += ["--ro-bind", str(HERE), "/isolation", "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"]
-    return [*words, "--size", str(_FOLDER_BYTES), "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]
+    words += [
+        "--ro-bind",
+        str(HERE),
+        "/isolation",
+        "--dev-bind",
+        "/dev/null",
+        "/dev/null",
+        "--dev-bind",
+        "/dev/urandom",
+        "/dev/urandom",
+    ]
+    return [
+        *words,
+        "--size",
+        str(_FOLDER_BYTES),
+        "--tmpfs",
+        "/tmp",
+        "--remount-ro",
+        "/",
+        "--chdir",
+        "/tmp",
+    ]
 
 
 def _owner() -> dict[str, object]:
-    """For root another user, where that one can read the interpreter; inside, everybody is nobody."""
+    """For root another user, where that one can read the interpreter.
+
+    Inside, everybody is nobody.
+    """
     if os.geteuid() != 0:
         return {}
-    needed = [path for start in (Path(interpreter()), Path(sys.base_prefix).resolve(), HERE) for path in (start, *start.parents)]
+    needed = [
+        path
+        for start in (Path(interpreter()), Path(sys.base_prefix).resolve(), HERE)
+        for path in (start, *start.parents)
+    ]
     if all(path.stat().st_mode & 0o005 == 0o005 for path in needed):
         return {"user": _NOBODY, "group": _NOBODY, "extra_groups": ()}
     return {}
@@ -135,7 +217,8 @@ def _filter(is_answer: bool) -> bytes:
 
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for name in (*_REFUSED, *(_NO_CHILDREN if is_answer else ())):
-        # A name that this machine's libseccomp does not know is no call that its kernel offers to this process under another name.
+        # A name that this machine's libseccomp does not know is no call that its kernel offers to
+        # this process under another name.
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS if name == "clone3" else errno.EPERM), name)
     with tempfile.TemporaryFile() as handle:

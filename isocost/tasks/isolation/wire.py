@@ -1,10 +1,12 @@
-"""What the two closed rooms say to each other: frames of bytes that hold plain data, and nothing that could be run.
+"""What the two closed rooms say to each other: frames of bytes that hold plain data, and nothing
+that could be run.
 
-Lives here: framing, and plain values to JSON and back. Not here: who says what (``answerer``, ``judge``) and who carries it (``__init__``).
-Runs inside the rooms: standard library only, no import of this project.
+Lives here: framing, and plain values to JSON and back. Not here: who says what (``answerer``,
+``judge``) and who carries it (``__init__``). Runs inside the rooms: standard library only, no
+import of this project.
 
-What is no plain data stays where it is and is named by a number (``Ref``). A subclass of a plain type crosses as the plain type: what an
-answer made ``==`` do is left behind.
+What is no plain data stays where it is and is named by a number (``Ref``). A subclass of a plain
+type crosses as the plain type: what an answer made ``==`` do is left behind.
 """
 
 import json
@@ -44,8 +46,11 @@ def read(stream):
     return json.loads(data)
 
 
-def encode(value, share):
-    """A value as JSON data; ``share(value)`` numbers what is no plain data and returns (number, callable, kind)."""
+def encode(value, share):  # noqa: C901 - one branch for each type, and their order is the defence
+    """A value as JSON data.
+
+    ``share(value)`` numbers what is no plain data and returns (number, callable, kind).
+    """
     kind = type(value)
     if value is None or kind is bool or kind is float or kind is str:
         return value
@@ -60,23 +65,35 @@ def encode(value, share):
     if isinstance(value, tuple):
         return {"t": "tuple", "v": [encode(item, share) for item in tuple.__iter__(value)]}
     if isinstance(value, dict):
-        pairs = [[encode(key, share), encode(dict.__getitem__(value, key), share)] for key in dict.__iter__(value)]
+        pairs = [
+            [encode(key, share), encode(dict.__getitem__(value, key), share)]
+            for key in dict.__iter__(value)
+        ]
         return {"t": "dict", "v": pairs}
     for name, one in (("set", set), ("frozenset", frozenset)):
         if isinstance(value, one):
             return {"t": name, "v": [encode(item, share) for item in one.__iter__(value)]}
     if isinstance(value, (bytes, bytearray)):
-        return {"t": "bytearray" if isinstance(value, bytearray) else "bytes", "v": bytes.hex(bytes(value))}
+        return {
+            "t": "bytearray" if isinstance(value, bytearray) else "bytes",
+            "v": bytes.hex(bytes(value)),
+        }
     if kind is complex:
         return {"t": "complex", "v": [value.real, value.imag]}
     if kind is range:
-        return {"t": "range", "v": [encode(part, share) for part in (value.start, value.stop, value.step)]}
+        return {
+            "t": "range",
+            "v": [encode(part, share) for part in (value.start, value.stop, value.step)],
+        }
     # By name, because most programs need none of these modules and pay for every import.
     home = f"{kind.__module__}.{kind.__qualname__}"
     if home == "decimal.Decimal":
         return {"t": "decimal", "v": str(value)}
     if home == "fractions.Fraction":
-        return {"t": "fraction", "v": [encode(value.numerator, share), encode(value.denominator, share)]}
+        return {
+            "t": "fraction",
+            "v": [encode(value.numerator, share), encode(value.denominator, share)],
+        }
     if home == "collections.deque":
         return {"t": "deque", "v": [encode(item, share) for item in value]}
     number, can_be_called, name = share(value)
@@ -89,7 +106,9 @@ def decode(data, resolve):
         return data
     kind, inner = data["t"], data["v"]
     if kind in ("list", "tuple", "set", "frozenset"):
-        return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind]([decode(item, resolve) for item in inner])
+        return {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[kind](
+            [decode(item, resolve) for item in inner]
+        )
     if kind == "deque":
         import collections
 

@@ -1,11 +1,12 @@
 """Problems from a JSONL file.
 
-Lives here: reading one problem a line, with the names of the fields given in `config`. Not here: tables of measured answers (the importers
-of isocost.bank).
+Lives here: reading one problem a line, with the names of the fields given in `config`. Not here:
+tables of measured answers (the importers of isocost.bank).
 
-`dataset` is the file's path, relative to the working folder. `config`: `question` and `reference` name the fields (these are their default
-names), `cluster` the field of problems that belong together. GSM8K's own files need `reference: answer` (its "#### 18" is understood by the
-verifier "numeric").
+`dataset` is the file's path, relative to the working folder. `config`: `question` and `reference`
+name the fields (these are their default names), `cluster` the field of problems that belong
+together. GSM8K's own files need `reference: answer` (its "#### 18" is understood by the verifier
+"numeric").
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from isocost.registry import did_you_mean
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
-from isocost.tasks.registry import nearest
+from isocost.tasks.registry import register_source
 
 _KEYS = {"question": "question", "reference": "reference", "cluster": None}
 
 
+@register_source
 class JsonLines:
     """The source "jsonl"."""
 
@@ -31,12 +34,20 @@ class JsonLines:
         """File and config keys, and the first problem."""
         for key, value in task.config.items():
             if key not in _KEYS:
-                raise TaskMistake(f"source {self.name} has no setting {key}", remedy=nearest(key, _KEYS, "settings"), key=("config", key))
+                raise TaskMistake(
+                    f"source {self.name} has no setting {key}",
+                    remedy=did_you_mean(key, _KEYS, kind="settings"),
+                    key=("config", key),
+                )
             if not isinstance(value, str):
-                raise TaskMistake("must be the name of a field", remedy="Give a text.", key=("config", key))
+                raise TaskMistake(
+                    "must be the name of a field", remedy="Give a text.", key=("config", key)
+                )
         if not Path(task.dataset).expanduser().is_file():
             raise TaskMistake(
-                f"there is no file {task.dataset}", remedy=f"The path is read from the working folder, {Path.cwd()}.", key=("dataset",)
+                f"there is no file {task.dataset}",
+                remedy=f"The path is read from the working folder, {Path.cwd()}.",
+                key=("dataset",),
             )
         next(self._rows(task), None)
 
@@ -49,8 +60,13 @@ class JsonLines:
             if len(problems) == task.n_problems:
                 return tuple(problems.values())
         raise TaskMistake(
-            f"{task.dataset} holds {len(problems)} different problems; {task.n_problems} are asked for",
-            remedy=f"Ask for at most {len(problems)}." if problems else "Put one JSON object on each line.",
+            f"{task.dataset} holds {len(problems)} different problems; {task.n_problems} are"
+            " asked for",
+            remedy=(
+                f"Ask for at most {len(problems)}."
+                if problems
+                else "Put one JSON object on each line."
+            ),
             key=("n_problems",),
         )
 
@@ -62,26 +78,48 @@ class JsonLines:
                     if line.strip():
                         yield self._problem(task, names, number, line)
         except (OSError, UnicodeDecodeError) as error:
-            raise TaskMistake(f"cannot be read: {error}", where=task.dataset, remedy="Give a UTF-8 text file.", key=("dataset",)) from None
+            raise TaskMistake(
+                f"cannot be read: {error}",
+                where=task.dataset,
+                remedy="Give a UTF-8 text file.",
+                key=("dataset",),
+            ) from None
 
     def _problem(self, task: TaskLike, names: dict[str, Any], number: int, line: str) -> Problem:
         where = f"{task.dataset} line {number}"
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise TaskMistake(f"is not JSON: {error}", where=where, remedy="Put one JSON object on each line.", key=("dataset",)) from None
+            raise TaskMistake(
+                f"is not JSON: {error}",
+                where=where,
+                remedy="Put one JSON object on each line.",
+                key=("dataset",),
+            ) from None
         if not isinstance(row, dict):
-            raise TaskMistake("is not a JSON object", where=where, remedy="Put one JSON object on each line.", key=("dataset",))
+            raise TaskMistake(
+                "is not a JSON object",
+                where=where,
+                remedy="Put one JSON object on each line.",
+                key=("dataset",),
+            )
         values = {}
         for role in ("question", "reference", "cluster"):
             name = names[role]
             if name is None:
                 continue
-            if not isinstance(row.get(name), str | int | float) or isinstance(row.get(name), bool) or not str(row[name]).strip():
+            if (
+                not isinstance(row.get(name), str | int | float)
+                or isinstance(row.get(name), bool)
+                or not str(row[name]).strip()
+            ):
                 raise TaskMistake(
                     f"field {name} ({role}) is missing, empty, or no text or number",
                     where=where,
-                    remedy=f"Fields here: {', '.join(map(str, row)) or 'none'}. Name the right one in config.{role}.",
+                    remedy=(
+                        f"Fields here: {', '.join(map(str, row)) or 'none'}. Name the right one in"
+                        f" config.{role}."
+                    ),
                     key=("config", role) if role in task.config else ("config",),
                 )
             values[role] = str(row[name])
@@ -93,6 +131,3 @@ class JsonLines:
             cluster_id=values.get("cluster"),
             metadata={"source": self.name, "file": Path(task.dataset).name, "line": number},
         )
-
-
-SOURCE = JsonLines()

@@ -1,7 +1,8 @@
 """Problems from reasoning-gym's procedural datasets.
 
-Lives here: creating a dataset from a task, and drawing different problems from it. Not here: reasoning-gym's own scorers (the verifier of
-that name). `config` holds the dataset's own settings; `seed` and the size are the task's.
+Lives here: creating a dataset from a task, and drawing different problems from it. Not here:
+reasoning-gym's own scorers (the verifier of that name). `config` holds the dataset's own settings;
+`seed` and the size are the task's.
 """
 
 from __future__ import annotations
@@ -15,22 +16,28 @@ from importlib import metadata
 from typing import Any
 
 from isocost.hashing import canonical_json
+from isocost.registry import did_you_mean
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
-from isocost.tasks.registry import nearest
+from isocost.tasks.registry import register_source
 
 _NEEDS_PYCOSAT = ("zebra_puzzles",)
 _DRAWS_PER_PROBLEM = 50
-"""Size of the data set for each problem wanted. Some data sets prepare all their entries, so it is not simply the largest number."""
+"""Size of the data set for each problem wanted.
+
+Some data sets prepare all their entries, so it is not simply the largest number.
+"""
 _FRUITLESS_DRAWS = 1000
-"""Repeats in a row (or as many as there are problems so far, if that is more) after which a data set counts as exhausted."""
+"""Repeats in a row (or as many as there are problems so far, if that is more) after which a data
+set counts as exhausted.
+"""
 
 
 @cache
 def library() -> types.ModuleType:
     """The imported library (1 to 2 s, hence not at module level).
 
-    It imports pycosat, a C extension without wheels, for one dataset of a hundred; where that is missing an empty module stands in, and
-    that one dataset is refused.
+    It imports pycosat, a C extension without wheels, for one dataset of a hundred; where that is
+    missing an empty module stands in, and that one dataset is refused.
     """
     if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
         sys.modules["pycosat"] = types.ModuleType("pycosat")
@@ -41,7 +48,11 @@ def library() -> types.ModuleType:
 
 def has_pycosat() -> bool:
     """Whether the real pycosat can be imported."""
-    return hasattr(sys.modules.get("pycosat"), "itersolve") if "pycosat" in sys.modules else importlib.util.find_spec("pycosat") is not None
+    return (
+        hasattr(sys.modules.get("pycosat"), "itersolve")
+        if "pycosat" in sys.modules
+        else importlib.util.find_spec("pycosat") is not None
+    )
 
 
 @cache
@@ -52,11 +63,19 @@ def _dataset(name: str, config_json: str, seed: int, size: int) -> Any:
 
 
 def entry_of(description: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The dataset and the entry that a problem's metadata describe, for reasoning-gym's own scorers."""
-    dataset = _dataset(description["dataset"], canonical_json(description["config"]), description["seed"], description["size"])
+    """The dataset and the entry that a problem's metadata describe, for reasoning-gym's own
+    scorers.
+    """
+    dataset = _dataset(
+        description["dataset"],
+        canonical_json(description["config"]),
+        description["seed"],
+        description["size"],
+    )
     return dataset, dataset[description["index"]]
 
 
+@register_source
 class ReasoningGym:
     """The source "reasoning_gym": `dataset` is one of its dataset names."""
 
@@ -69,13 +88,21 @@ class ReasoningGym:
 
         if task.dataset not in DATASETS:
             raise TaskMistake(
-                f"reasoning_gym has no dataset {task.dataset}", remedy=nearest(task.dataset, DATASETS, "datasets"), key=("dataset",)
+                f"reasoning_gym has no dataset {task.dataset}",
+                remedy=did_you_mean(task.dataset, DATASETS, kind="datasets"),
+                key=("dataset",),
             )
         if task.dataset in _NEEDS_PYCOSAT and not has_pycosat():
             raise TaskMistake(
-                f"dataset {task.dataset} needs the package pycosat", remedy="Install pycosat (it needs a C compiler).", key=("dataset",)
+                f"dataset {task.dataset} needs the package pycosat",
+                remedy="Install pycosat (it needs a C compiler).",
+                key=("dataset",),
             )
-        known = [f.name for f in dataclasses.fields(DATASETS[task.dataset][1]) if f.name not in ("seed", "size")]
+        known = [
+            f.name
+            for f in dataclasses.fields(DATASETS[task.dataset][1])
+            if f.name not in ("seed", "size")
+        ]
         for key in task.config:
             if key not in known:
                 remedy = (
@@ -83,12 +110,18 @@ class ReasoningGym:
                     if key == "seed"
                     else "Use n_problems."
                     if key == "size"
-                    else nearest(key, known, "settings")
+                    else did_you_mean(key, known, kind="settings")
                 )
-                raise TaskMistake(f"dataset {task.dataset} has no setting {key} here", remedy=remedy, key=("config", key))
+                raise TaskMistake(
+                    f"dataset {task.dataset} has no setting {key} here",
+                    remedy=remedy,
+                    key=("config", key),
+                )
         try:
             _dataset(task.dataset, canonical_json(task.config), task.seed, 1)[0]
-        except Exception as error:  # any mistake in the settings surfaces as whatever the dataset's code raises
+        except (
+            Exception
+        ) as error:  # any mistake in the settings surfaces as whatever the dataset's code raises
             raise TaskMistake(
                 f"dataset {task.dataset} refuses its settings: {error or type(error).__name__}",
                 remedy="Correct the settings.",
@@ -96,11 +129,20 @@ class ReasoningGym:
             ) from None
 
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
-        """The first different problems in the dataset's order; a question that repeats is taken once."""
+        """The first different problems in the dataset's order.
+
+        A question that repeats is taken once.
+        """
         self.check(task)
         size = task.n_problems * _DRAWS_PER_PROBLEM + _FRUITLESS_DRAWS
         dataset = _dataset(task.dataset, canonical_json(task.config), task.seed, size)
-        common = {"source": self.name, "dataset": task.dataset, "config": task.config, "seed": task.seed, "size": size}
+        common = {
+            "source": self.name,
+            "dataset": task.dataset,
+            "config": task.config,
+            "seed": task.seed,
+            "size": size,
+        }
         common["version"] = metadata.version("reasoning-gym")
         problems: dict[str, Problem] = {}
         index = last_new = 0
@@ -108,7 +150,11 @@ class ReasoningGym:
             entry = dataset[index]
             index += 1
             problem = make_problem(
-                task.name, entry["question"], str(entry["answer"]), task.verifier, metadata={**common, "index": index - 1}
+                task.name,
+                entry["question"],
+                str(entry["answer"]),
+                task.verifier,
+                metadata={**common, "index": index - 1},
             )
             if problem.problem_id in problems:
                 continue
@@ -116,11 +162,8 @@ class ReasoningGym:
             if len(problems) == task.n_problems:
                 return tuple(problems.values())
         raise TaskMistake(
-            f"dataset {task.dataset} with these settings has only {len(problems)} different problems in {index} draws; "
-            f"{task.n_problems} are asked for",
+            f"dataset {task.dataset} with these settings has only {len(problems)} different"
+            f" problems in {index} draws; {task.n_problems} are asked for",
             remedy=f"Ask for at most {len(problems)}, or widen the settings.",
             key=("n_problems",),
         )
-
-
-SOURCE = ReasoningGym()

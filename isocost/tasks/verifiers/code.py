@@ -1,7 +1,8 @@
 """The verifier "code": the answer is a Python program, right when its tests pass.
 
-Lives here: finding the program and putting its tests behind it. Not here: the closed room it runs in (isocost.tasks.isolation). A
-reference is the tests: Python that raises when the answer is wrong. Off unless ISOCOST_RUN_CODE=1: then and only then is anything run.
+Lives here: finding the program and putting its tests behind it. Not here: the closed room it runs
+in (isocost.tasks.isolation). A reference is the tests: Python that raises when the answer is wrong.
+Off unless ISOCOST_RUN_CODE=1: then and only then is anything run.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from functools import lru_cache
 
 from isocost.tasks import extract, isolation
 from isocost.tasks.model import Problem, Verdict
+from isocost.tasks.registry import register_verifier
 
 _FENCE = re.compile(
-    r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[^\n`]*)\n(?P<code>.*?)(?P<end>^[ \t]*(?P=fence)[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+    r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[^\n`]*)\n(?P<code>.*?)(?P<end>^["
+    r" \t]*(?P=fence)[ \t]*$|\Z)",
+    re.DOTALL | re.MULTILINE,
 )
 _TAGS = (("[PYTHON]", "[/PYTHON]"), ("[BEGIN]", "[DONE]"))
 """The marks that Code Llama's and MBPP's prompts ask for."""
@@ -34,7 +38,10 @@ def _run(program: str, tests: str) -> isolation.Outcome:
 
 @lru_cache(maxsize=20_000)
 def tested_names(tests: str) -> frozenset[str]:
-    """The names that tests use and do not make themselves: what an answer must define. Empty where the tests are not Python."""
+    """The names that tests use and do not make themselves.
+
+    What an answer must define. Empty where the tests are not Python.
+    """
     try:
         tree = ast.parse(tests)
     except _BROKEN:
@@ -62,13 +69,18 @@ def _defines(code: str, names: frozenset[str]) -> int:
 def _defined(code: str) -> set[str]:
     found = set(re.findall(r"^(?:async[ \t]+def|def|class)[ \t]+(\w+)", code, re.MULTILINE))
     found |= set(re.findall(r"^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", code, re.MULTILINE))
-    for names in re.findall(r"^(?:from[ \t]+[\w.]+[ \t]+)?import[ \t]+([^\n#(]+)", code, re.MULTILINE):
+    for names in re.findall(
+        r"^(?:from[ \t]+[\w.]+[ \t]+)?import[ \t]+([^\n#(]+)", code, re.MULTILINE
+    ):
         found |= {name.split(" as ")[-1].split(".")[0].strip() for name in names.split(",")}
     return found
 
 
 def _with_needed(blocks: list[str], chosen: int) -> str:
-    """A block, and those that define what it uses and does not define itself: a program told in pieces."""
+    """A block, and those that define what it uses and does not define itself.
+
+    A program told in pieces.
+    """
     needed = {chosen}
     missing = set(tested_names(blocks[chosen])) - _defined(blocks[chosen])
     for index in (*range(chosen - 1, -1, -1), *range(chosen + 1, len(blocks))):
@@ -88,14 +100,19 @@ def _tagged(text: str) -> list[str]:
 
 
 def _unfenced(text: str) -> str | None:
-    """The program of a text without fences: the whole, or what stands between prose; None where there is no Python."""
+    """The program of a text without fences.
+
+    The whole, or what stands between prose; None where there is no Python.
+    """
     if _is_python(text):
         return text
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if _STARTS.match(line)]
     if not starts:
         return None
-    ends = [number for number in range(starts[0] + 1, len(lines)) if lines[number][:1].strip()] + [len(lines)]
+    ends = [number for number in range(starts[0] + 1, len(lines)) if lines[number][:1].strip()] + [
+        len(lines)
+    ]
     for end in ends[::-1][:_MAX_ENDS]:
         program = "\n".join(lines[starts[0] : end])
         if _is_python(program):
@@ -110,12 +127,19 @@ def _is_python(text: str) -> bool:
         return False
 
 
+@register_verifier
 class Code:
-    """Of the fenced blocks, the last that defines what is tested; a text without one is the program itself where Python can read it."""
+    """Of the fenced blocks, the last that defines what is tested.
+
+    A text without one is the program itself where Python can read it.
+    """
 
     name = "code"
     is_whole_text = True
-    """A program may hold the words by which an invented next question begins: it is not cut there."""
+    """A program may hold the words by which an invented next question begins.
+
+    It is not cut there.
+    """
 
     def check_reference(self, reference: str) -> str | None:
         """Tests must be Python."""
@@ -131,17 +155,26 @@ class Code:
     def extract_for(self, problem: Problem, text: str, truncated: bool) -> str | None:
         """The program that defines what this problem's tests use."""
         entry = problem.metadata.get("entry_point")
-        names = frozenset([entry]) if isinstance(entry, str) and entry else tested_names(problem.reference)
+        names = (
+            frozenset([entry])
+            if isinstance(entry, str) and entry
+            else tested_names(problem.reference)
+        )
         return self._program(text, truncated, names)
 
     def _program(self, text: str, truncated: bool, names: frozenset[str]) -> str | None:
         searched = extract.tail(text)
         fenced = [match for match in _FENCE.finditer(searched) if match["end"] or not truncated]
-        blocks = [match["code"] for match in fenced if _PYTHON.fullmatch(match["language"].strip())] or [match["code"] for match in fenced]
+        blocks = [
+            match["code"] for match in fenced if _PYTHON.fullmatch(match["language"].strip())
+        ] or [match["code"] for match in fenced]
         blocks = [textwrap.dedent(block) for block in blocks] or _tagged(searched)
         if blocks:
-            # The most names first, then the last one: an example of use behind the function is no answer.
-            best = max(range(len(blocks)), key=lambda index: (_defines(blocks[index], names), index))
+            # The most names first, then the last one: an example of use behind the function is no
+            # answer.
+            best = max(
+                range(len(blocks)), key=lambda index: (_defines(blocks[index], names), index)
+            )
             return _with_needed(blocks, best)
         if truncated or _FENCE.search(searched):
             return None
@@ -160,11 +193,12 @@ class Code:
         status = _run(answer, problem.reference).status
         if status in ("isolation_unavailable", "unsupported"):
             return Verdict(None, None, status)
-        return Verdict(status == "passed", float(status == "passed"), None if status in ("passed", "failed") else status)
+        return Verdict(
+            status == "passed",
+            float(status == "passed"),
+            None if status in ("passed", "failed") else status,
+        )
 
     def equivalent(self, first: str, second: str) -> bool:
         """Programs are the same only letter by letter."""
         return False
-
-
-VERIFIER = Code()

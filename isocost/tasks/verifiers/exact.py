@@ -1,6 +1,7 @@
 """The verifier "exact": the same text, but for case, spaces, quotes and end punctuation.
 
-Lives here: extraction and comparison of short texts. Not here: numbers and formulas (verifiers "numeric" and "symbolic").
+Lives here: extraction and comparison of short texts. Not here: numbers and formulas (verifiers
+"numeric" and "symbolic").
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ import re
 
 from isocost.tasks import extract
 from isocost.tasks.model import Problem, Verdict
+from isocost.tasks.registry import register_verifier
 
 _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
 
 
+@register_verifier
 class Exact:
-    """Compares normalised texts. A long answer counts by its "answer:" line, box or tag, else by its last line."""
+    """Compares normalised texts.
+
+    A long answer counts by its "answer:" line, box or tag, else by its last line.
+    """
 
     name = "exact"
 
@@ -44,6 +50,3 @@ class Exact:
     def equivalent(self, first: str, second: str) -> bool:
         """Canonical texts that differ are different."""
         return False
-
-
-VERIFIER = Exact()

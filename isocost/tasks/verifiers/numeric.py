@@ -1,7 +1,7 @@
 """The verifier "numeric": the answer is one number, compared as an exact rational.
 
-Lives here: which number of a text is the answer. Not here: reading of numbers (isocost.tasks.numbers, .prose), formulas (verifier
-"symbolic").
+Lives here: which number of a text is the answer. Not here: reading of numbers
+(isocost.tasks.numbers, .prose), formulas (verifier "symbolic").
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from isocost.tasks.formulas.reader import read
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.number_words import value_of_words
 from isocost.tasks.numbers import has_decimal_comma, spell, value_of
+from isocost.tasks.registry import register_verifier
 
 _LONG = 100
 """Characters kept of something that is no number; a hash keeps different ones apart."""
@@ -23,7 +24,8 @@ _LONG = 100
 def _reference(reference: str) -> str | None:
     text = reference.strip()
     if has_decimal_comma(text):
-        return None  # "3,5" of a reply is read; what everything is compared with must not be read in two ways
+        # "3,5" of a reply is read; the reference must not be read in two ways.
+        return None
     value = value_of(text)
     if value is None:
         value = value_of_words(text)
@@ -36,18 +38,25 @@ def _reference(reference: str) -> str | None:
     return None if value is None else spell(value)
 
 
+@register_verifier
 class Numeric:
     """A marked answer counts first; then, in a finished text, the last number."""
 
     name = "numeric"
 
     def check_reference(self, reference: str) -> str | None:
-        """A reference is one number, alone, with a unit, or after a mark such as "#### 18" or "A: 18"."""
+        """A reference is one number, alone, with a unit, or after a mark such as "#### 18" or "A.
+
+        18".
+        """
         found = _reference(reference)
         return None if found is not None else f"{reference[:60]!r} is not a number"
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """The number of the marked answer; else the last number of a finished text. What is not one number comes back as it is."""
+        """The number of the marked answer.
+
+        Else the last number of a finished text. What is not one number comes back as it is.
+        """
         marked = extract.find_marked(text)
         if marked is not None:
             found = prose.number_in(marked.text, is_bare=marked.kind in ("box", "tag"))
@@ -76,6 +85,3 @@ class Numeric:
     def equivalent(self, first: str, second: str) -> bool:
         """Equal values have one spelling; other answers differ."""
         return False
-
-
-VERIFIER = Numeric()

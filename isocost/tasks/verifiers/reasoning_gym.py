@@ -1,7 +1,7 @@
 """The verifier "reasoning_gym": the scorer of the dataset the problem came from.
 
-Lives here: extraction for it and the score's meaning. Not here: the process it runs in (isocost.tasks.judging), the problems (source of the
-same name).
+Lives here: extraction for it and the score's meaning. Not here: the process it runs in
+(isocost.tasks.judging), the problems (source of the same name).
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from isocost.hashing import canonical_json
 from isocost.tasks import extract
 from isocost.tasks.judging import JudgeFailed, call, is_working
 from isocost.tasks.model import Problem, Verdict
+from isocost.tasks.registry import register_verifier
 
 FULL_SCORE = 1.0 - 1e-9
-"""A score of 1 is right; some scorers give partial credit, which is kept as the score of an answer that is not right."""
+"""A score of 1 is right.
+
+Some scorers give partial credit, which is kept as the score of an answer that is not right.
+"""
 
 
 @lru_cache(maxsize=200_000)
@@ -28,7 +32,10 @@ def _score(description: str, answer: str) -> float | str:
 
 
 def _unscored(description: str, reference: str, score: float | str) -> Verdict:
-    """An answer that breaks the scorer is wrong; a scorer that the right answer breaks as well is our failure."""
+    """An answer that breaks the scorer is wrong.
+
+    A scorer that the right answer breaks as well is our failure.
+    """
     reason = score if isinstance(score, str) else "score_not_finite"
     of_reference = _score(description, reference)
     if isinstance(of_reference, str) or not math.isfinite(of_reference) or not is_working():
@@ -36,8 +43,12 @@ def _unscored(description: str, reference: str, score: float | str) -> Verdict:
     return Verdict(False, 0.0, "judge_timeout" if reason == "timeout" else "not_comparable")
 
 
+@register_verifier
 class ReasoningGymScorer:
-    """Reads the marked answer; a finished text without a mark is the answer when it is one line, else its last line is."""
+    """Reads the marked answer.
+
+    A finished text without a mark is the answer when it is one line, else its last line is.
+    """
 
     name = "reasoning_gym"
 
@@ -66,8 +77,8 @@ class ReasoningGymScorer:
         return Verdict(score >= FULL_SCORE, min(max(score, 0.0), 1.0))
 
     def equivalent(self, first: str, second: str) -> bool:
-        """Only the same text is the same answer: a score of two answers says nothing of their being equal."""
+        """Only the same text is the same answer.
+
+        A score of two answers says nothing of their being equal.
+        """
         return False
-
-
-VERIFIER = ReasoningGymScorer()

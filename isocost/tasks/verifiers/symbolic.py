@@ -1,7 +1,8 @@
 """The verifier "symbolic": the answer is a formula, compared by meaning.
 
-Lives here: finding the formula, its canonical spelling and the verdict. Not here: reading and comparing formulas (isocost.tasks.formulas),
-plain numbers in prose (verifier "numeric" is stricter).
+Lives here: finding the formula, its canonical spelling and the verdict. Not here: reading and
+comparing formulas (isocost.tasks.formulas), plain numbers in prose (verifier "numeric" is
+stricter).
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from isocost.tasks.formulas.trees import contains
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.number_words import value_of_words
 from isocost.tasks.numbers import spell, value_of
+from isocost.tasks.registry import register_verifier
 
 _ENDS = re.compile(
-    r"\.\s|\.$|\s*[,;(]?\s*\b(?:because|since|where|when|which|as|for|so|after|by|in total|per|if|not)\b|\s\(|\n", re.IGNORECASE
+    r"\.\s|\.$|\s*[,;(]?\s*\b(?:because|since|where|when|which|as|for|so|after|by|in"
+    r" total|per|if|not)\b|\s\(|\n",
+    re.IGNORECASE,
 )
 _SPAN = r"(?:\$\$[^$]{1,1000}\$\$|\$[^$\n]{1,1000}\$|\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\])"
 _JOINED = re.compile(rf"{_SPAN}(?:(?:,?\s*(?:and|or)\s+|\s*[,;]\s*){_SPAN})+", re.DOTALL)
@@ -30,10 +34,18 @@ _REFUSAL = re.compile(
     r"n['’]t\b|\b(?:not|cannot|sorry|unknown|unclear|unsure|unable|know|answer|help|n/a|i|you|it|is|are|the|we|let|to)\b|(?:\w+\W+){3}\w",
     re.IGNORECASE,
 )
-_LEAD = re.compile(r"\A\s*\\text\{[^{}]*\b(?:answer|result|solution)s?(?: (?:is|are))?:?\s*\}:?(?=\s*\S)", re.IGNORECASE)
-_WORDS_BEFORE = re.compile(r"((?!the\b)[^\W\d_]+(?: [^\W\d_]+){0,2}),? (?:because|since|not|as|and not|rather than)\b", re.IGNORECASE)
+_LEAD = re.compile(
+    r"\A\s*\\text\{[^{}]*\b(?:answer|result|solution)s?(?: (?:is|are))?:?\s*\}:?(?=\s*\S)",
+    re.IGNORECASE,
+)
+_WORDS_BEFORE = re.compile(
+    r"((?!the\b)[^\W\d_]+(?: [^\W\d_]+){0,2}),? (?:because|since|not|as|and not|rather than)\b",
+    re.IGNORECASE,
+)
 """An answer in words, and then why it is one."""
-_ROWS = re.compile(r"\\begin\{(?:aligned|align\*?|gathered|split|eqnarray\*?)\}(.*)\\end\{", re.DOTALL)
+_ROWS = re.compile(
+    r"\\begin\{(?:aligned|align\*?|gathered|split|eqnarray\*?)\}(.*)\\end\{", re.DOTALL
+)
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 
 
@@ -47,8 +59,12 @@ def _same(first: str, second: str) -> bool:
     return wording(first) == wording(second) != ""
 
 
+@register_verifier
 class Symbolic:
-    """A marked answer counts first; then, in a finished text, the last formula between dollars, then the last number."""
+    """A marked answer counts first.
+
+    Then, in a finished text, the last formula between dollars, then the last number.
+    """
 
     name = "symbolic"
     merges = True
@@ -69,13 +85,21 @@ class Symbolic:
         """The formula of the marked answer; else the last one of a finished text."""
         marked = extract.find_marked(text)
         if marked is not None:
-            return self._strip(marked.text) if marked.kind != "phrase" else self._in_phrase(marked.text)
+            return (
+                self._strip(marked.text)
+                if marked.kind != "phrase"
+                else self._in_phrase(marked.text)
+            )
         if truncated:
             return None
         searched = extract.tail(text)
         found = _formulas(searched)
         if found:
-            several = [match for match in _JOINED.finditer(searched) if found[-1] in match[0][-len(found[-1]) - 4 :]]
+            several = [
+                match
+                for match in _JOINED.finditer(searched)
+                if found[-1] in match[0][-len(found[-1]) - 4 :]
+            ]
             listed = ", ".join(_formulas(several[-1][0])) if several else ""
             return listed if listed and _is_one_name(listed) else self._strip(_last_side(found[-1]))
         if _FEW_WORDS.fullmatch(searched.strip()) and not _REFUSAL.search(searched):
@@ -83,7 +107,9 @@ class Symbolic:
         line = extract.last_line(text) or ""
         if len(line) <= MAX_FORMULA and re.search(r"\\[a-z]+|[=^]", line):
             whole = read(self._strip(line))
-            if whole is not None and (whole[0] == "list" or (whole[0] == "named" and whole[2][0] == "list")):
+            if whole is not None and (
+                whole[0] == "list" or (whole[0] == "named" and whole[2][0] == "list")
+            ):
                 return self._strip(line)
             side = self._strip(line.split("=")[-1])
             if read(side) is not None:
@@ -96,7 +122,10 @@ class Symbolic:
         value = tree[1] if tree is not None and tree[0] == "num" else None
         if tree is None:
             value = value_of_words(_TEXT.sub(r"\1", surface(answer)).strip(" ."))
-        if value is not None and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1300:
+        if (
+            value is not None
+            and max(value.numerator.bit_length(), value.denominator.bit_length()) < 1300
+        ):
             return spell(value)
         shown = (
             surface(answer)
@@ -106,10 +135,17 @@ class Symbolic:
             .replace(r"\deg", r"^{\circ}")
             .strip(" .*")
         )
-        return shown if len(shown) <= MAX_FORMULA else f"{shown[: MAX_FORMULA + 1]}...{text_hash(shown)}"
+        return (
+            shown
+            if len(shown) <= MAX_FORMULA
+            else f"{shown[: MAX_FORMULA + 1]}...{text_hash(shown)}"
+        )
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """The same as the reference. What nobody can compare is wrong; a reference that nobody can compute gives no verdict."""
+        """The same as the reference.
+
+        What nobody can compare is wrong; a reference that nobody can compute gives no verdict.
+        """
         gold = self.canonical(self._strip(problem.reference))
         if gold == answer != "":
             return Verdict(True, 1.0)
@@ -124,7 +160,13 @@ class Symbolic:
         if correct or read(answer) is not None:
             tree = read(answer)
             return Verdict(
-                correct, float(correct), "not_comparable" if not correct and tree is not None and contains(tree, "big") else None
+                correct,
+                float(correct),
+                (
+                    "not_comparable"
+                    if not correct and tree is not None and contains(tree, "big")
+                    else None
+                ),
             )
         return Verdict(False, 0.0, None if read(gold) is None else "not_comparable")
 
@@ -138,7 +180,10 @@ class Symbolic:
             return False
 
     def bucket(self, answer: str) -> str | None:
-        """The value of a rational number, and the words of what is no formula: equal to nothing else of these kinds."""
+        """The value of a rational number, and the words of what is no formula.
+
+        Equal to nothing else of these kinds.
+        """
         tree = read(answer)
         if tree is None:
             return "words " + wording(answer)
@@ -152,7 +197,10 @@ class Symbolic:
         return Verdict(False, 0.0, "judge_timeout" if reason == "timeout" else "not_comparable")
 
     def _in_phrase(self, text: str) -> str:
-        """The formula behind "the answer is": between dollars, or as far as the phrase can be read as one."""
+        """The formula behind "the answer is".
+
+        Between dollars, or as far as the phrase can be read as one.
+        """
         lead = re.match(r"[\s*_`\"'“:]*", text)
         rest = text[lead.end() if lead else 0 :]
         span = prose.DOLLARS.match(rest)
@@ -160,13 +208,19 @@ class Symbolic:
             first = next(group for group in span.groups() if group)
             tail = rest[span.end() :]
             several = _JOINED.match(rest)
-            if several and len(found := _formulas(several[0])) > 1 and read(listed := ", ".join(found)) is not None:
+            if (
+                several
+                and len(found := _formulas(several[0])) > 1
+                and read(listed := ", ".join(found)) is not None
+            ):
                 return listed
             # "$5$ cm" goes on; "$5$ because $x = 2$" does not.
             joined = self._strip(first + tail.split(".")[0].split(",")[0])
             return (
                 joined
-                if re.match(r"\s*[a-zA-Z%°\\]", tail) and not prose.DOLLARS.search(tail) and read(joined) is not None
+                if re.match(r"\s*[a-zA-Z%°\\]", tail)
+                and not prose.DOLLARS.search(tail)
+                and read(joined) is not None
                 else self._strip(first)
             )
         for end in [len(rest), *(match.start() for match in _ENDS.finditer(rest))]:
@@ -192,19 +246,31 @@ class Symbolic:
             span = prose.DOLLARS.search(text)
             whole = text.strip(" .*_`")
             # A formula in dollars with words around it that are a unit stays whole: "$5$ cm".
-            inner = found[0] if span and (span[0] == whole or read(self._undollared(text)) is None) else self._undollared(text)
+            inner = (
+                found[0]
+                if span and (span[0] == whole or read(self._undollared(text)) is None)
+                else self._undollared(text)
+            )
         if inner is None and len(found) > 1:
-            inner = self._undollared(text) if read(self._undollared(text)) is not None else found[-1]
+            inner = (
+                self._undollared(text) if read(self._undollared(text)) is not None else found[-1]
+            )
         return (inner if inner is not None else text).strip().strip("*_`").rstrip(".").strip()
 
     def _undollared(self, text: str) -> str:
-        return prose.DOLLARS.sub(lambda match: f" {next(group for group in match.groups() if group)} ", text)
+        return prose.DOLLARS.sub(
+            lambda match: f" {next(group for group in match.groups() if group)} ", text
+        )
 
 
 def _is_one_name(listed: str) -> bool:
-    """Whether formulas together are several values of one thing ("x = 2", "x = 3"), not the steps to the last one ("a = 3", "b = 12")."""
+    """Whether formulas together are several values of one thing ("x = 2", "x = 3"), not the steps
+    to the last one ("a = 3", "b = 12").
+    """
     tree = read(listed)
-    return tree is not None and not (tree[0] == "list" and any(item[0] == "named" for item in tree[1]))
+    return tree is not None and not (
+        tree[0] == "list" and any(item[0] == "named" for item in tree[1])
+    )
 
 
 def _last_side(formula: str) -> str:
@@ -218,6 +284,3 @@ def _last_side(formula: str) -> str:
 
 def _formulas(text: str) -> list[str]:
     return [next(group for group in match if group) for match in prose.DOLLARS.findall(text)]
-
-
-VERIFIER = Symbolic()

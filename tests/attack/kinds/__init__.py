@@ -9,7 +9,16 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-NAMES = ("bits", "kills", "disks", "importer_values", "server_answers", "yaml_files", "escapes", "orchestrator")
+NAMES = (
+    "bits",
+    "kills",
+    "disks",
+    "importer_values",
+    "server_answers",
+    "yaml_files",
+    "escapes",
+    "orchestrator",
+)
 
 
 def kind(name: str) -> ModuleType:

@@ -44,7 +44,11 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
         command(root, "refresh")  # settles what a copied root has to sum again
     harm(path, how, dice, files)
     said = command(root, "refresh")
-    names = (path.name, path.stem.removeprefix("session="), *(part.split("=", 1)[-1] for part in path.relative_to(root).parts[:-1]))
+    names = (
+        path.name,
+        path.stem.removeprefix("session="),
+        *(part.split("=", 1)[-1] for part in path.relative_to(root).parts[:-1]),
+    )
     result = judged(said, names=names + _sources(target), undisturbed_s=ground.refresh_s)
     if said.code == 0:
         ground.must_be(root, SETTLED, f"{what}; {said.tail(300)}")
@@ -63,12 +67,20 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
         proof = command(root, "bank", "verify")
         judged(proof, undisturbed_s=1)
     return (
-        AGAIN if result == SAME and said.code == 0 and _was_put_right(path, ground.home / SETTLED / path.relative_to(root)) else result
+        AGAIN
+        if result == SAME
+        and said.code == 0
+        and _was_put_right(path, ground.home / SETTLED / path.relative_to(root))
+        else result
     ), what
 
 
 def _sources(target: str) -> tuple[str, ...]:
-    return ("import-answers", "import-counts") if target in ("import part", "import manifest", "import index") else ()
+    return (
+        ("import-answers", "import-counts")
+        if target in ("import part", "import manifest", "import index")
+        else ()
+    )
 
 
 def _was_put_right(path: Path, whole: Path) -> bool:

@@ -8,7 +8,7 @@ import random
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from tests.attack.faults import at_operation
@@ -32,7 +32,7 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
     what, how = target.split(", ")
     disk = place / "disk"
     disk.mkdir()
-    with _small(disk) if how == "small disk" else suppress():
+    with _small(disk) if how == "small disk" else nullcontext():
         root = ground.copy(PENDING if what == "refresh" else SETTLED, disk)
         before = ground.lake(root)
         act, wanted = _action(ground, what, root, place)
@@ -42,11 +42,18 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
             result = SAME
         ground.nothing_lost(root, before)
         if what == "refresh" and said.code != 0 and ground.unlike(root, SETTLED):
-            ground.must_be(root, GROWN, f"neither what was published before nor what is now: {detail}; {said.tail(300)}")
+            ground.must_be(
+                root,
+                GROWN,
+                f"neither what was published before nor what is now: {detail}; {said.tail(300)}",
+            )
         again = act()
         judged(again, undisturbed_s=ground.refresh_s)
         if again.code != 0:
-            raise Broken(LOST, f"{detail}: with room again it ends with {again.code}: {again.tail()}; before: {said.tail(300)}")
+            raise Broken(
+                LOST,
+                f"{detail}: with room again it ends with {again.code}: {again.tail()}; before: {said.tail(300)}",
+            )
         if what != "refresh":
             after = command(root, "refresh")
             judged(after, undisturbed_s=ground.refresh_s)
@@ -70,7 +77,9 @@ def _action(ground: Ground, what: str, root: Path, place: Path) -> tuple[Callabl
 
     from isocost import generate
 
-    asked = sessions.session(samples=20, options={"bank": str(ground.home / "recorded"), "speed": 0}, part_rows=16)
+    asked = sessions.session(
+        samples=20, options={"bank": str(ground.home / "recorded"), "speed": 0}, part_rows=16
+    )
     file = place / "session.json"
     file.write_text(asked.model_dump_json())
     return lambda: run(generate.main, ["--session", str(file), "--lake", str(root / "lake")]), ""
@@ -78,7 +87,11 @@ def _action(ground: Ground, what: str, root: Path, place: Path) -> tuple[Callabl
 
 def _under(how: str, what: str, root: Path, disk: Path, act: Callable, dice: random.Random):
     if how == "operation":
-        fault, n, for_good = dice.choice(FAULTS), dice.randint(1, _OPERATIONS[what]), dice.random() < 0.7
+        fault, n, for_good = (
+            dice.choice(FAULTS),
+            dice.randint(1, _OPERATIONS[what]),
+            dice.random() < 0.7,
+        )
 
         def fail(path: str) -> None:
             raise OSError(fault, os.strerror(fault), path)
@@ -87,7 +100,10 @@ def _under(how: str, what: str, root: Path, disk: Path, act: Callable, dice: ran
             said = act()
         return f"{errno.errorcode[fault]} at operation {n}{' and after' if for_good else ''}", said
     if how == "file size":
-        size = int(dice.choice([1 << 10, 16 << 10, 64 << 10, 512 << 10, 2 << 20, 3 << 20]) * dice.uniform(0.5, 1.5))
+        size = int(
+            dice.choice([1 << 10, 16 << 10, 64 << 10, 512 << 10, 2 << 20, 3 << 20])
+            * dice.uniform(0.5, 1.5)
+        )
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
         try:
@@ -105,7 +121,11 @@ def _under(how: str, what: str, root: Path, disk: Path, act: Callable, dice: ran
 
 @contextmanager
 def _small(disk: Path) -> Iterator[None]:
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
         raise Impossible("no right to mount a small disk")
     try:

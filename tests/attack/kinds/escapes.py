@@ -38,7 +38,13 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
             texts = [text.replace(name, value) for text in texts]
         dice.shuffle(texts)
         rows = [
-            {"id": "p", "question": "square", "k": k, "text": f"```python\n{text}\n```", "ref": programs.TESTS}
+            {
+                "id": "p",
+                "question": "square",
+                "k": k,
+                "text": f"```python\n{text}\n```",
+                "ref": programs.TESTS,
+            }
             for k, text in enumerate([*texts, SOLVED])
         ]
         (place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -67,9 +73,13 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
     frame = pl.read_parquet(file).sort("sample_index")
     found = dict(frame.select("sample_index", "correct").rows())
     if None in found.values() and found[len(rows) - 1] is None:
-        raise Impossible(f"this machine or version judges no code: {frame['grade_reason'].to_list()}")
+        raise Impossible(
+            f"this machine or version judges no code: {frame['grade_reason'].to_list()}"
+        )
     if found[len(rows) - 1] is not True:
-        raise Broken(WRONG, f"the solved program is {found[len(rows) - 1]} beside {(target, *others)}")
+        raise Broken(
+            WRONG, f"the solved program is {found[len(rows) - 1]} beside {(target, *others)}"
+        )
     if any(found[k] for k in range(len(texts))):
         raise Broken(WRONG, f"{(target, *others)} counts as right: {found}")
     return REFUSED if None in found.values() else SAME, f"{(target, *others)}: {found}"
@@ -81,7 +91,9 @@ def _refuse_bare() -> None:
 
     missing = getattr(isolation, "missing", None)
     if missing is None:
-        raise Impossible("this version has no closed rooms: its judge runs next to everything else here")
+        raise Impossible(
+            "this version has no closed rooms: its judge runs next to everything else here"
+        )
     if lacking := missing():
         raise Impossible("; ".join(item.what for item in lacking))
 
@@ -97,7 +109,11 @@ def outside(folder: Path) -> Iterator[tuple[Path, dict[str, str], object]]:
     folder.chmod(0o777)
     abstract = f"isocost-attack-{os.getpid()}"
     listeners = []
-    for family, address in ((socket.AF_UNIX, f"{folder}/s"), (socket.AF_UNIX, f"\0{abstract}"), (socket.AF_INET, ("127.0.0.1", 0))):
+    for family, address in (
+        (socket.AF_UNIX, f"{folder}/s"),
+        (socket.AF_UNIX, f"\0{abstract}"),
+        (socket.AF_INET, ("127.0.0.1", 0)),
+    ):
         one = socket.socket(family)
         one.bind(address)
         one.listen()
@@ -108,7 +124,12 @@ def outside(folder: Path) -> Iterator[tuple[Path, dict[str, str], object]]:
     def untouched() -> None:
         names = sorted(path.name for path in folder.iterdir())
         status = (folder / "world").stat() if "world" in names else None
-        if names != ["s", "secret", "world"] or status is None or status.st_mode & 0o777 != 0o666 or status.st_mtime < 1:
+        if (
+            names != ["s", "secret", "world"]
+            or status is None
+            or status.st_mode & 0o777 != 0o666
+            or status.st_mtime < 1
+        ):
             raise Broken(TOUCHED, f"the user's folder holds {names}")
         if (folder / "world").read_text() != "as it was":
             raise Broken(TOUCHED, "the user's file is another one")

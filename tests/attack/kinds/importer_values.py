@@ -22,9 +22,7 @@ from tests.attack.outcomes import SAME, WRONG, Broken, Impossible, Said, judged
 sys.path.append(str(HERE / "tests" / "unit" / "importers"))
 import importer_samples
 
-WHAT = (
-    "a number, text, list or key that no field should hold, in any field of a file of each format; then `import`, and `refresh` after some"
-)
+WHAT = "a number, text, list or key that no field should hold, in any field of a file of each format; then `import`, and `refresh` after some"
 TARGETS = tuple(importer_samples.SAMPLES)
 SHARE, SAMPLE, LIMIT_S = 70, 30, 90
 STATED = {"--model": "m", "--task": "t", "--task-version": "1", "--prompt": "p", "--sampling": "{}"}
@@ -55,7 +53,9 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
             others_stand(samples, target, dropped, place, what)
     if not is_light:
         after = command(root, "refresh")
-        result = max((result, judged(after, undisturbed_s=ground.refresh_s)), key=lambda one: one != SAME)
+        result = max(
+            (result, judged(after, undisturbed_s=ground.refresh_s)), key=lambda one: one != SAME
+        )
         if after.code == 0 and said.code != 0:
             ground.must_be(root, SETTLED, what)
         settled_stand(ground, root, what)
@@ -71,8 +71,13 @@ def stated_for(target: str) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory() as folder:
         source = importer_samples.SAMPLES[target](Path(folder) / "in")
         for n in range(len(STATED) + 1):
-            given = [part for item in left.items() for part in item] + _mapping(target, Path(folder))
-            said = run(main, ["--data", f"{folder}/{n}", "import", target, str(source), "--name", "x", *given])
+            given = [part for item in left.items() for part in item] + _mapping(
+                target, Path(folder)
+            )
+            said = run(
+                main,
+                ["--data", f"{folder}/{n}", "import", target, str(source), "--name", "x", *given],
+            )
             known = re.search(r"Leave ([a-z_]+) out", said.text)
             if said.code == 0 or known is None:
                 break
@@ -92,7 +97,16 @@ def _mapping(target: str, place: Path) -> list[str]:
 
 def brought(root: Path, target: str, source: Path, place: Path) -> Said:
     """Imports a sample with everything stated that it does not say itself."""
-    return command(root, "import", target, source, "--name", "attacked", *stated_for(target), *_mapping(target, place))
+    return command(
+        root,
+        "import",
+        target,
+        source,
+        "--name",
+        "attacked",
+        *stated_for(target),
+        *_mapping(target, place),
+    )
 
 
 def damaged(path: Path, hostile: str, dice: random.Random) -> tuple[str, str | None]:
@@ -114,7 +128,9 @@ def damaged(path: Path, hostile: str, dice: random.Random) -> tuple[str, str | N
         spot = dice.choice(list(values.places(document)))
         record = values.record_of(document, spot)
         _write(path, values.spliced(document, spot, hostile))
-        return _shown(spot), None if record is None else json.dumps(values.without(document, record))
+        return _shown(spot), None if record is None else json.dumps(
+            values.without(document, record)
+        )
     if path.suffix == ".eval":
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(name).decode() for name in archive.namelist()}
@@ -126,7 +142,12 @@ def damaged(path: Path, hostile: str, dice: random.Random) -> tuple[str, str | N
                 archive.writestr(member, text)
         return f"{name}, {_shown(spot)}", None
     text = path.read_text()
-    _write(path, values.cell(text, hostile, dice) if path.suffix == ".csv" else values.word(text, hostile, dice))
+    _write(
+        path,
+        values.cell(text, hostile, dice)
+        if path.suffix == ".csv"
+        else values.word(text, hostile, dice),
+    )
     return "a cell", None
 
 
@@ -141,7 +162,11 @@ def _shown(spot: tuple) -> str:
 def core_samples(root: Path) -> pl.DataFrame:
     """What became of the import."""
     files = sorted((root / "core" / "core_samples").glob("session=import-attacked*"))
-    return pl.concat([pl.read_parquet(file) for file in files], how="diagonal") if files else pl.DataFrame()
+    return (
+        pl.concat([pl.read_parquet(file) for file in files], how="diagonal")
+        if files
+        else pl.DataFrame()
+    )
 
 
 def within_range(samples: pl.DataFrame, what: str) -> None:
@@ -150,7 +175,11 @@ def within_range(samples: pl.DataFrame, what: str) -> None:
         if name not in samples.columns:
             continue
         column = samples[name].cast(pl.Float64, strict=False).drop_nulls()
-        if column.is_nan().any() or (column.abs() > most).any() or (name != "score" and (column < 0).any()):
+        if (
+            column.is_nan().any()
+            or (column.abs() > most).any()
+            or (name != "score" and (column < 0).any())
+        ):
             raise Broken(WRONG, f"{what}: {name} is {column.to_list()[:4]}")
 
 
@@ -166,7 +195,10 @@ def others_stand(samples: pl.DataFrame, target: str, dropped: str, place: Path, 
     if others is None:
         return
     if missing := others - numbers(samples):
-        raise Broken(WRONG, f"{what}: other records changed, e.g. {next(iter(missing))} is not in {list(numbers(samples))[:4]}")
+        raise Broken(
+            WRONG,
+            f"{what}: other records changed, e.g. {next(iter(missing))} is not in {list(numbers(samples))[:4]}",
+        )
 
 
 @cache
@@ -182,7 +214,9 @@ def numbers_without(target: str, dropped: str, place: Path) -> Counter | None:
         source = importer_samples.SAMPLES[target](apart / "in")
         before = {one: one.read_bytes() for one in (apart / "in").rglob("*") if one.is_file()}
         name = next(
-            one for one in (place / "in").rglob("*") if one.is_file() and one.read_bytes() != before[apart / one.relative_to(place)]
+            one
+            for one in (place / "in").rglob("*")
+            if one.is_file() and one.read_bytes() != before[apart / one.relative_to(place)]
         )
         _write(apart / name.relative_to(place), dropped)
         said = brought(apart / "data", target, source, place)

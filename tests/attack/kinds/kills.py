@@ -13,7 +13,14 @@ from tests.attack.ground import GROWN, PENDING, SETTLED, Ground, command
 from tests.attack.outcomes import LOST, SAME, TRACE, WRONG, Broken, Said, judged
 
 WHAT = "`kill -9` of `refresh`, `import` and a session's payload when it begins its nth file operation, or at a drawn moment; then again"
-TARGETS = ("refresh, operation", "import, operation", "payload, operation", "refresh, moment", "payload, moment", "import, moment")
+TARGETS = (
+    "refresh, operation",
+    "import, operation",
+    "payload, operation",
+    "refresh, moment",
+    "payload, moment",
+    "import, moment",
+)
 SHARE, SAMPLE, LIMIT_S = 30, 8, 120
 _OPERATIONS = {"refresh": 760, "import": 80, "payload": 32}
 """About how many there are: a kill that is drawn later than the last one never comes."""
@@ -30,7 +37,11 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
         return _payload(ground, when, dice, place)
     root = ground.copy(PENDING if what == "refresh" else SETTLED, place)
     before = ground.lake(root)
-    arguments = ["--data", str(root), *(("refresh",) if what == "refresh" else map(str, ground.later()))]
+    arguments = [
+        "--data",
+        str(root),
+        *(("refresh",) if what == "refresh" else map(str, ground.later())),
+    ]
     seconds = ground.refresh_s if what == "refresh" else 1.5
     code, said = _kill(when, what, seconds, "cli", arguments, root, dice)
     ground.nothing_lost(root, before)
@@ -41,15 +52,27 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
     after = command(root, "refresh")
     judged(after, undisturbed_s=ground.refresh_s)
     if after.code != 0:
-        raise Broken(LOST, f"killed with {code}, and the next refresh ends with {after.code}: {after.tail()}")
+        raise Broken(
+            LOST, f"killed with {code}, and the next refresh ends with {after.code}: {after.tail()}"
+        )
     ground.must_be(root, GROWN, f"killed with {code}: {said[-200:]}; {after.tail(300)}")
     ground.no_litter(root)
     return SAME, f"ended with {code}"
 
 
-def _kill(when: str, what: str, seconds: float, main: str, arguments: list[str], root: Path, dice: random.Random) -> tuple[int, str]:
+def _kill(
+    when: str,
+    what: str,
+    seconds: float,
+    main: str,
+    arguments: list[str],
+    root: Path,
+    dice: random.Random,
+) -> tuple[int, str]:
     if when == "operation":
-        code, said = _killer().run(main, arguments, root, operation=dice.randint(1, _OPERATIONS[what]))
+        code, said = _killer().run(
+            main, arguments, root, operation=dice.randint(1, _OPERATIONS[what])
+        )
     else:
         code, said = _killer().run(main, arguments, root, after_s=dice.uniform(0.0, seconds))
     if code not in (0, -signal.SIGKILL):
@@ -61,7 +84,11 @@ def _payload(ground: Ground, when: str, dice: random.Random, place: Path) -> tup
     """A session that replays a recorded bank is killed up to three times, and then runs to its end."""
     import sessions  # of the version under attack; ``Ground.build`` says where it lies
 
-    asked = sessions.session(samples=20, options={"bank": str(ground.home / "recorded"), "speed": dice.choice([0, 5])}, part_rows=4)
+    asked = sessions.session(
+        samples=20,
+        options={"bank": str(ground.home / "recorded"), "speed": dice.choice([0, 5])},
+        part_rows=4,
+    )
     lake, file = place / "data" / "lake", place / "session.json"
     file.write_text(asked.model_dump_json())
     lake.mkdir(parents=True)
@@ -82,7 +109,10 @@ def _payload(ground: Ground, when: str, dice: random.Random, place: Path) -> tup
     rows = read_raw(lake, "raw_generations")
     keys = ["point_id", "problem_id", "sample_index"]
     if code != 0 or rows.height != 160 or rows.select(keys).n_unique() != 160:
-        raise Broken(LOST, f"{rows.height} rows, {rows.select(keys).n_unique()} samples of 160, exit code {code}: {said[-400:]}")
+        raise Broken(
+            LOST,
+            f"{rows.height} rows, {rows.select(keys).n_unique()} samples of 160, exit code {code}: {said[-400:]}",
+        )
     if odd := [n for n, p in rows.select("sample_index", "logprob_sum").rows() if p != -0.5 - n]:
         raise Broken(WRONG, f"samples {odd[:5]} have other numbers than were recorded")
     return SAME, f"ended with {ends}"

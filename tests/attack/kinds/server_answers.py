@@ -16,11 +16,19 @@ import polars as pl
 from tests.attack import values
 from tests.attack.ground import SETTLED, Ground, command, run
 from tests.attack.outcomes import LOST, SAME, TOUCHED, WRONG, Broken, judged
-from tests.hostile_openai import KEY, drawn_answer, drip, events, hostile, refusal, reset, serving, stream
-
-WHAT = (
-    "hostile values in any field of an answer, refusals, cut, dripping or endless streams, lies about the model; then `refresh` after some"
+from tests.hostile_openai import (
+    KEY,
+    drawn_answer,
+    drip,
+    events,
+    hostile,
+    refusal,
+    reset,
+    serving,
+    stream,
 )
+
+WHAT = "hostile values in any field of an answer, refusals, cut, dripping or endless streams, lies about the model; then `refresh` after some"
 TARGETS = ("field", "fields", "refusal", "connection", "list of models", "value")
 SHARE, SAMPLE, LIMIT_S = 50, 8, 60
 PROBLEMS, SAMPLES = 3, 2
@@ -39,8 +47,22 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
     answer, attacked = _answers(target, dice)
     with serving(answer) as server:
         if target == "list of models":
-            server.listed = [dict(zip(("id", "max_model_len", "object"), (hostile(dice) for _ in range(3)), strict=True)) for _ in range(2)]
-        options = {"base_url": server.url, "timeout_s": 2, "retries": 1, "api_key_variable": "ATTACK_KEY"} | _newer()
+            server.listed = [
+                dict(
+                    zip(
+                        ("id", "max_model_len", "object"),
+                        (hostile(dice) for _ in range(3)),
+                        strict=True,
+                    )
+                )
+                for _ in range(2)
+            ]
+        options = {
+            "base_url": server.url,
+            "timeout_s": 2,
+            "retries": 1,
+            "api_key_variable": "ATTACK_KEY",
+        } | _newer()
         asked = sessions.session(
             "openai", path="tiny", problems=PROBLEMS, samples=SAMPLES, prompts=("direct",), options=options, logprobs_k=2,
             session_id="attacked-0123456789",
@@ -55,13 +77,19 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
     if said.code in (0, 3) and rows.height != ASKED:
         raise Broken(LOST, f"{rows.height} rows for {ASKED} requests; {what}")
     _within_range(rows, what)
-    good = rows.filter((pl.col("output_text") == "42") & (pl.col("output_tokens") == 2) & (pl.col("finish_reason") == "stop"))
+    good = rows.filter(
+        (pl.col("output_text") == "42")
+        & (pl.col("output_tokens") == 2)
+        & (pl.col("finish_reason") == "stop")
+    )
     if said.code in (0, 3) and good.height < ASKED - attacked:
         raise Broken(LOST, f"{good.height} good answers of {ASKED - attacked}; {what}")
     _no_key(root, what)
     if not is_light:
         after = command(root, "refresh")
-        result = max(result, judged(after, undisturbed_s=ground.refresh_s), key=lambda one: one != SAME)
+        result = max(
+            result, judged(after, undisturbed_s=ground.refresh_s), key=lambda one: one != SAME
+        )
         before = pl.read_parquet(ground.home / SETTLED / "exports" / "core_samples.parquet")
         now = pl.read_parquet(root / "exports" / "core_samples.parquet")
         keys = ["sample_id", "correct", "output_tokens", "answer", "latency_s"]
@@ -75,7 +103,9 @@ def _newer() -> dict[str, Any]:
     from isocost.engines import openai
 
     known = getattr(openai, "_OPTIONS", {})
-    return {name: value for name, value in {"patience_s": 4, "deadline_s": 6}.items() if name in known}
+    return {
+        name: value for name, value in {"patience_s": 4, "deadline_s": 6}.items() if name in known
+    }
 
 
 def _answers(target: str, dice: random.Random) -> tuple[Callable, int]:
@@ -93,7 +123,11 @@ def _answers(target: str, dice: random.Random) -> tuple[Callable, int]:
             return _valued(random.Random(seed + number))
         if target == "refusal":
             return _refused(random.Random(seed + number))
-        return _connection(connection, random.Random(seed + number)) if target == "connection" else good
+        return (
+            _connection(connection, random.Random(seed + number))
+            if target == "connection"
+            else good
+        )
 
     return answer, len(victims) if target != "list of models" else 0
 
@@ -109,12 +143,50 @@ def _valued(dice: random.Random) -> bytes:
 
 
 def _refused(dice: random.Random) -> bytes:
-    code = dice.choice([100, 204, 301, 302, 307, 400, 401, 403, 404, 408, 413, 418, 422, 429, 500, 502, 503, 504, 599, 999])
-    body = dice.choice(
-        ["no", "", f"Bearer {KEY}", '{"error": {"message": "\\ud800"}}', '{"error": ' + "[" * 5000, "x" * 100_000, "\x00\x1b[31m"]
+    code = dice.choice(
+        [
+            100,
+            204,
+            301,
+            302,
+            307,
+            400,
+            401,
+            403,
+            404,
+            408,
+            413,
+            418,
+            422,
+            429,
+            500,
+            502,
+            503,
+            504,
+            599,
+            999,
+        ]
     )
-    after = dice.choice(["0", "1", "-1", "1e308", "nan", "x", "Fri, 31 Dec 9999 23:59:59 GMT", "9" * 5000])
-    return refusal(code, body, Retry_After=after, Location=dice.choice(["http://127.0.0.1:1/", "file:///etc/passwd", "/", "x" * 70_000]))
+    body = dice.choice(
+        [
+            "no",
+            "",
+            f"Bearer {KEY}",
+            '{"error": {"message": "\\ud800"}}',
+            '{"error": ' + "[" * 5000,
+            "x" * 100_000,
+            "\x00\x1b[31m",
+        ]
+    )
+    after = dice.choice(
+        ["0", "1", "-1", "1e308", "nan", "x", "Fri, 31 Dec 9999 23:59:59 GMT", "9" * 5000]
+    )
+    return refusal(
+        code,
+        body,
+        Retry_After=after,
+        Location=dice.choice(["http://127.0.0.1:1/", "file:///etc/passwd", "/", "x" * 70_000]),
+    )
 
 
 def _connection(connection: socket.socket, dice: random.Random) -> bytes | None:
@@ -136,7 +208,11 @@ def _connection(connection: socket.socket, dice: random.Random) -> bytes | None:
     if how == 6:
         time.sleep(4)  # longer than a read may take
         return good
-    return good.replace(b"\r\n\r\n", b"\r\nContent-Length: " + str(dice.randrange(2 * len(good))).encode() + b"\r\n\r\n", 1)
+    return good.replace(
+        b"\r\n\r\n",
+        b"\r\nContent-Length: " + str(dice.randrange(2 * len(good))).encode() + b"\r\n\r\n",
+        1,
+    )
 
 
 def _within_range(rows: pl.DataFrame, what: str) -> None:
@@ -146,7 +222,11 @@ def _within_range(rows: pl.DataFrame, what: str) -> None:
     for name, limit in most.items():
         if good.filter(pl.col(name).is_not_null() & ~pl.col(name).is_between(0, limit)).height:
             raise Broken(WRONG, f"{name} is {good[name].to_list()}; {what}")
-    if good.filter((pl.col("logprob_sum") > 0.01) | pl.col("logprob_sum").is_nan() | pl.col("logprob_sum").is_infinite()).height:
+    if good.filter(
+        (pl.col("logprob_sum") > 0.01)
+        | pl.col("logprob_sum").is_nan()
+        | pl.col("logprob_sum").is_infinite()
+    ).height:
         raise Broken(WRONG, f"logprob_sum is {good['logprob_sum'].to_list()}; {what}")
 
 

@@ -21,13 +21,22 @@ WHAT = (
 TARGETS = ("sweep", "mapping", "sidecar", "sweep", "card", "mapping", "settings", "sidecar")
 SHARE, SAMPLE, LIMIT_S = 50, 12, 60
 SETTINGS = {
-    "replay": {"budgets": [1, 2, 3], "windows": [5], "ties": ["uniform"], "orders": ["exchangeable"], "tasks": {"t": {"budgets": [1, 2]}}}
+    "replay": {
+        "budgets": [1, 2, 3],
+        "windows": [5],
+        "ties": ["uniform"],
+        "orders": ["exchangeable"],
+        "tasks": {"t": {"budgets": [1, 2]}},
+    }
 }
-SIDECAR = (
-    "format: generic\npath: good.csv\nmapping: m.yaml\nprovenance: {model: m, task: t, task_version: '1', prompt: p, sampling: '{}'}\n"
-)
+SIDECAR = "format: generic\npath: good.csv\nmapping: m.yaml\nprovenance: {model: m, task: t, task_version: '1', prompt: p, sampling: '{}'}\n"
 _NINE = ",".join
-BOMB = "\n".join([f"a0: &a0 [{_NINE(['x'] * 9)}]", *(f"a{n}: &a{n} [{_NINE([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))])
+BOMB = "\n".join(
+    [
+        f"a0: &a0 [{_NINE(['x'] * 9)}]",
+        *(f"a{n}: &a{n} [{_NINE([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)),
+    ]
+)
 # Values that only YAML has; {canary} is a file that must not come to be.
 TAGGED = (
     "!!python/object/apply:os.system ['touch {canary}']", "!!python/object/new:pathlib.Path ['{canary}']", "!!python/name:os.system", "!!binary x",
@@ -40,7 +49,11 @@ NO_FILES = ("fifo", "folder", "dangling", "loop", "zero", "proc", "large")
 
 def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tuple[str, str]:
     canary = place / "canary"
-    path = place / {"card": "models.yaml", "settings": "isocost.yaml", "sidecar": "bad.import.yaml"}.get(target, "attacked.yaml")
+    path = place / {
+        "card": "models.yaml",
+        "settings": "isocost.yaml",
+        "sidecar": "bad.import.yaml",
+    }.get(target, "attacked.yaml")
     if target in ("card", "settings"):
         root = ground.copy(SETTLED, place)
         home = root / "cards" if target == "card" else root
@@ -50,10 +63,18 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
         (place / "inbox").mkdir()
         path = place / "inbox" / path.name
     what = hostile_file(path, document(target), dice, canary)
-    seen = {one.name for one in place.parent.iterdir()} | {one.name for one in place.iterdir()} | {"data"}
-    result, said = {"sweep": _plan, "mapping": _import, "card": _refresh, "settings": _refresh, "sidecar": _tick}[target](
-        ground, place, path
+    seen = (
+        {one.name for one in place.parent.iterdir()}
+        | {one.name for one in place.iterdir()}
+        | {"data"}
     )
+    result, said = {
+        "sweep": _plan,
+        "mapping": _import,
+        "card": _refresh,
+        "settings": _refresh,
+        "sidecar": _tick,
+    }[target](ground, place, path)
     if canary.exists():
         raise Broken(TOUCHED, f"code of the file ran: {what}")
     now = {one.name for one in place.parent.iterdir()} | {one.name for one in place.iterdir()}
@@ -65,7 +86,9 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
 def document(target: str) -> Any:
     """A sound file of a kind."""
     if target == "card":
-        cards = yaml.safe_load((ATTACKED / "isocost" / "costs" / "cards" / "models.yaml").read_text())
+        cards = yaml.safe_load(
+            (ATTACKED / "isocost" / "costs" / "cards" / "models.yaml").read_text()
+        )
         return {**cards, "models": cards["models"][:2]}
     if target == "settings":
         return SETTINGS
@@ -74,31 +97,79 @@ def document(target: str) -> Any:
 
 def hostile_file(path: Path, sound: Any, dice: random.Random, canary: Path) -> str:
     """Writes a file that is hostile in one way; which."""
-    how = dice.choice(["value", "value", "value", "tag", "tag", "tag", "key", "double", "bytes", "bytes", "bomb", "no file"])
+    how = dice.choice(
+        [
+            "value",
+            "value",
+            "value",
+            "tag",
+            "tag",
+            "tag",
+            "key",
+            "double",
+            "bytes",
+            "bytes",
+            "bomb",
+            "no file",
+        ]
+    )
     if how == "no file":
         return _no_file(path, dice.choice(NO_FILES))
     spot = dice.choice(list(values.places(sound)))
     shown = ".".join(map(str, spot))
     if how in ("value", "tag"):
-        value = dice.choice(values.HOSTILE) if how == "value" else dice.choice(TAGGED).replace("{canary}", str(canary))
+        value = (
+            dice.choice(values.HOSTILE)
+            if how == "value"
+            else dice.choice(TAGGED).replace("{canary}", str(canary))
+        )
         path.write_bytes(values.spliced(sound, spot, value).encode("utf-8", "surrogatepass"))
         return f"{shown} is {value[:60]!r}"
     text = json.dumps(sound)
     if how == "bomb":
         path.write_text(
-            BOMB + "\n" + yaml.safe_dump(sound).replace(": ", ": *a9 #", 1) if dice.random() < 0.5 else BOMB + "\n" + yaml.safe_dump(sound)
+            BOMB + "\n" + yaml.safe_dump(sound).replace(": ", ": *a9 #", 1)
+            if dice.random() < 0.5
+            else BOMB + "\n" + yaml.safe_dump(sound)
         )
         return "an alias bomb"
     if how in ("key", "double"):
         keys = [key for key in map(str, spot) if not key.isdigit()] or [str(next(iter(sound)))]
         key = json.dumps(dice.choice(keys))
-        new = dice.choice(['"x"', '""', "1", "null", "true", '"__class__"', '"' + "k" * 5000 + '"', "1e308", "[a]", "{a: b}"])
-        path.write_text(text.replace(key + ":", new + ":", 1) if how == "key" else text.replace(key + ":", f"{key}: 1, {key}:", 1))
+        new = dice.choice(
+            [
+                '"x"',
+                '""',
+                "1",
+                "null",
+                "true",
+                '"__class__"',
+                '"' + "k" * 5000 + '"',
+                "1e308",
+                "[a]",
+                "{a: b}",
+            ]
+        )
+        path.write_text(
+            text.replace(key + ":", new + ":", 1)
+            if how == "key"
+            else text.replace(key + ":", f"{key}: 1, {key}:", 1)
+        )
         return f"the key {key} is {new[:40] if how == 'key' else 'there twice'}"
     raw = bytearray(text.encode())
     at = dice.randrange(len(raw))
     raw[at : at + dice.choice([0, 1, 5])] = dice.choice(
-        [b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\t", b"\r", b"---\n", b"[" * 3000, b"9" * 5000]
+        [
+            b"\0",
+            b"\xff\xfe",
+            b"\xef\xbb\xbf",
+            b"\xed\xa0\x80",
+            b"\t",
+            b"\r",
+            b"---\n",
+            b"[" * 3000,
+            b"9" * 5000,
+        ]
     )
     path.write_bytes(raw if dice.random() < 0.8 else raw[:at])
     return f"other bytes at {at}"
@@ -113,7 +184,11 @@ def _no_file(path: Path, kind: str) -> str:
         with path.open("wb") as handle:
             handle.truncate(1 << 33)
     else:
-        path.symlink_to({"dangling": "/nowhere", "loop": path, "zero": "/dev/zero", "proc": "/proc/self/mem"}[kind])
+        path.symlink_to(
+            {"dangling": "/nowhere", "loop": path, "zero": "/dev/zero", "proc": "/proc/self/mem"}[
+                kind
+            ]
+        )
     return f"a {kind} in its place"
 
 
@@ -128,7 +203,17 @@ def _plan(ground: Ground, place: Path, path: Path) -> tuple[str, str]:
 
 
 def _import(ground: Ground, place: Path, path: Path) -> tuple[str, str]:
-    said = command(place / "data", "import", "generic", ground.home / "answers.jsonl", "--mapping", path, "--name", "x", *STATED)
+    said = command(
+        place / "data",
+        "import",
+        "generic",
+        ground.home / "answers.jsonl",
+        "--mapping",
+        path,
+        "--name",
+        "x",
+        *STATED,
+    )
     return judged(said, names=(path.name, "answers.jsonl"), undisturbed_s=2), said.text
 
 
@@ -159,7 +244,10 @@ def _tick(ground: Ground, place: Path, path: Path) -> tuple[str, str]:
 
     said = run(look, [])
     judged(said, undisturbed_s=1)
-    requests = {request.partition_key: request.tags for request in getattr(found[0], "run_requests", None) or []}
+    requests = {
+        request.partition_key: request.tags
+        for request in getattr(found[0], "run_requests", None) or []
+    }
     if "import-agood" not in requests:
         raise Broken(MUTE, f"the sound sidecar is held up: {found[0]}")
     told = str(requests)

@@ -9,7 +9,9 @@ from isocost.schema.registry import table
 SESSION = "quick-0123456789"
 
 
-def call(index: int, *, point: str = "pt-a", problem: str = "p0", attempt: int = 1, **changes: Any) -> dict[str, Any]:
+def call(
+    index: int, *, point: str = "pt-a", problem: str = "p0", attempt: int = 1, **changes: Any
+) -> dict[str, Any]:
     sample = f"{point}:{problem}:{index}"
     row: dict[str, Any] = dict.fromkeys(c.name for c in table("raw_generations").columns)
     row |= {

@@ -23,12 +23,20 @@ def lake(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bank(lake: Path) -> Callable[..., str]:
-    """Banks samples in parts: ``bank(range(4), range(4, 6))`` is one run of two parts. Returns the run id."""
+    """Banks samples in parts.
 
-    def fill(*parts: range, session: str = SESSION, status: str = "finished", **changes: Any) -> str:
+    ``bank(range(4), range(4, 6))`` is one run of two parts. Returns the run id.
+    """
+
+    def fill(
+        *parts: range, session: str = SESSION, status: str = "finished", **changes: Any
+    ) -> str:
         with open_run(Files(lake), session, part_rows=100) as (writer, _):
             for part in parts:
-                writer.append("raw_generations", [call(i, attempt=writer.manifest.attempt, **changes) for i in part])
+                writer.append(
+                    "raw_generations",
+                    [call(i, attempt=writer.manifest.attempt, **changes) for i in part],
+                )
                 writer.seal()
             writer.finish(status)
             return writer.manifest.run_id

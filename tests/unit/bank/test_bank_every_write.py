@@ -1,4 +1,7 @@
-"""The disk fills, or the power goes, at every single step of writing: what was sealed stays, and the next run does the rest."""
+"""The disk fills, or the power goes, at every single step of writing.
+
+What was sealed stays, and the next run does the rest.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ class Disk:
 
     Attributes:
         refuse_at: the step, from 1, that goes wrong; never when None.
-        how: ``full`` (and full it stays), ``once`` (a passing refusal), ``cut`` (nothing works from there on).
+        how: ``full`` (and full it stays), ``once`` (a passing refusal), ``cut`` (nothing works from
+            there on).
     """
 
     def __init__(self, refuse_at: int | None, how: str) -> None:
@@ -81,7 +85,13 @@ class Handle:
 def watched(disk: Disk) -> Iterator[None]:
     """Every step that changes something on the disk asks ``disk`` first."""
     with pytest.MonkeyPatch.context() as patch:
-        opened, fsync, replace, unlink, mkdir = Path.open, os.fsync, Path.replace, Path.unlink, Path.mkdir
+        opened, fsync, replace, unlink, mkdir = (
+            Path.open,
+            os.fsync,
+            Path.replace,
+            Path.unlink,
+            Path.mkdir,
+        )
 
         def open_(self: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
             if "x" not in mode:
@@ -97,15 +107,26 @@ def watched(disk: Disk) -> Iterator[None]:
         patch.setattr(Path, "open", open_)
         patch.setattr(Path, "unlink", unlink_)
         patch.setattr(os, "fsync", lambda handle: (disk.step("fsync"), fsync(handle))[1])
-        patch.setattr(Path, "replace", lambda self, target: (disk.step("rename"), replace(self, target))[1])
-        patch.setattr(Path, "mkdir", lambda self, *rest, **options: (disk.step("mkdir"), mkdir(self, *rest, **options))[1])
+        patch.setattr(
+            Path, "replace", lambda self, target: (disk.step("rename"), replace(self, target))[1]
+        )
+        patch.setattr(
+            Path,
+            "mkdir",
+            lambda self, *rest, **options: (disk.step("mkdir"), mkdir(self, *rest, **options))[1],
+        )
         yield
 
 
 def generate(lake: Path, sealed: set[str]) -> None:
-    """What the payload does: recover, subtract, append, seal, finish; ``sealed`` takes the samples whose seal returned."""
+    """What the payload does.
+
+    Recover, subtract, append, seal, finish; ``sealed`` takes the samples whose seal returned.
+    """
     with open_run(Files(lake), SESSION, part_rows=PART) as (writer, found):
-        todo = missing_samples(planned_samples([("pt-a", ["p0"], SAMPLES)]), found.done)["sample_index"].to_list()
+        todo = missing_samples(planned_samples([("pt-a", ["p0"], SAMPLES)]), found.done)[
+            "sample_index"
+        ].to_list()
         if not todo:
             return
         writer.start()
@@ -134,7 +155,9 @@ def _seal_all(writer: RunWriter, todo: list[int], sealed: set[str]) -> None:
 @pytest.mark.parametrize("how", ["full", "once", "cut"])
 def test_a_fault_at_any_step_of_writing_loses_nothing_sealed_and_doubles_nothing(tmp_path, how):
     refused, steps = 0, None
-    stride = 3 if how == "once" else 1  # what passes by once is met at the same places as what stays
+    stride = (
+        3 if how == "once" else 1
+    )  # what passes by once is met at the same places as what stays
     for step in range(1, 200, stride):
         lake, sealed, disk = tmp_path / str(step), set(), Disk(step, how)
         (lake / "raw/locks").mkdir(parents=True)
@@ -144,7 +167,10 @@ def test_a_fault_at_any_step_of_writing_loses_nothing_sealed_and_doubles_nothing
         except PowerCut:
             pass
         except IsocostError as error:
-            assert "The disk is full: free space and run again; everything sealed before is intact" in str(error), step
+            assert (
+                "The disk is full: free space and run again; everything sealed before is intact"
+                in str(error)
+            ), step
             leftovers = list(lake.rglob("*.tmp"))
             assert not leftovers, (step, leftovers)
         if disk.steps < step:
@@ -154,23 +180,35 @@ def test_a_fault_at_any_step_of_writing_loses_nothing_sealed_and_doubles_nothing
         rows = read_raw(lake, "raw_generations")
         assert sealed <= set(rows["sample_id"]), f"step {step}: sealed rows are not read"
         if step % 4 == 0:
-            assert not [f for f in verify_bank(lake).faults if f.is_loss or f.kind == "duplicate"], step
+            assert not [
+                f for f in verify_bank(lake).faults if f.is_loss or f.kind == "duplicate"
+            ], step
         generate(lake, sealed)
         again = read_raw(lake, "raw_generations")
         assert sorted(again["sample_index"]) == list(range(SAMPLES)), f"step {step}"
-        assert rows.join(again, on=["call_id", "attempt"], how="semi").height == rows.height, "what was read once is there still"
+        assert rows.join(again, on=["call_id", "attempt"], how="semi").height == rows.height, (
+            "what was read once is there still"
+        )
         assert verify_bank(lake).faults == (), step
         assert {m.status for m in read_manifests(lake)[:-1]} <= {"failed", "died"}
-    assert steps is not None and steps > 30 and refused == -(-steps // stride), "every step of a whole run was tried"
+    assert steps is not None and steps > 30 and refused == -(-steps // stride), (
+        "every step of a whole run was tried"
+    )
 
 
 @pytest.mark.parametrize("how", ["full", "cut"])
 def test_a_fault_at_any_step_of_recovery_leaves_it_to_be_done_again(tmp_path, how):
-    """Recovery itself writes: a torn part to set aside, an unlisted one to list, a lost manifest to make anew, on a disk with no room."""
+    """Recovery itself writes.
+
+    A torn part to set aside, an unlisted one to list, a lost manifest to make anew, on a disk with
+    no room.
+    """
     hurt = tmp_path / "hurt"
     for run_id, rows in (("one", (0, 1)), ("two", (2, 3, 4, 5))):
         with open_run(Files(hurt), SESSION, run_id=run_id, part_rows=9) as (writer, _):
-            writer.append("raw_generations", [call(i, attempt=writer.manifest.attempt) for i in rows])
+            writer.append(
+                "raw_generations", [call(i, attempt=writer.manifest.attempt) for i in rows]
+            )
             writer.finish("finished")
     torn = hurt / f"raw/generations/session={SESSION}/part-one-00000.parquet"
     torn.write_bytes(torn.read_bytes()[:-3])
@@ -183,7 +221,9 @@ def test_a_fault_at_any_step_of_recovery_leaves_it_to_be_done_again(tmp_path, ho
         generate(lake, set())
         rows = read_raw(lake, "raw_generations")
         assert sorted(rows["sample_index"]) == list(range(SAMPLES)), f"step {step}"
-        assert {2, 3, 4, 5} <= set(rows.filter(rows["attempt"] == 2)["sample_index"]), "what was whole is not generated anew"
+        assert {2, 3, 4, 5} <= set(rows.filter(rows["attempt"] == 2)["sample_index"]), (
+            "what was whole is not generated anew"
+        )
         assert verify_bank(lake).faults == (), step
         if disk.steps < step:
             break

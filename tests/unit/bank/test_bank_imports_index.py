@@ -1,4 +1,6 @@
-"""An import that lies in the lake while its source's index does not name it is told, not passed over."""
+"""An import that lies in the lake while its source's index does not name it is told, not passed
+over.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from isocost.bank.importers import import_path, read_imports
 from isocost.bank.verify import repair_bank, verify_bank
+from isocost.importers import import_path, read_imports
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +30,12 @@ def again(tmp_path: Path, lake: Path):
 def test_a_deleted_index_is_named_and_importing_again_mends_it(lake, again):
     next(lake.rglob("index.json")).unlink()
     (fault,) = verify_bank(lake).faults
-    assert fault.kind == "index" and "import=" in fault.path and "importing its source again" in fault.detail and not fault.is_loss
+    assert (
+        fault.kind == "index"
+        and "import=" in fault.path
+        and "importing its source again" in fault.detail
+        and not fault.is_loss
+    )
     again()
     assert verify_bank(lake).faults == () and read_imports(lake).collect().height == 2
 
@@ -38,6 +45,8 @@ def test_a_damaged_index_is_named_and_repair_keeps_what_it_sets_aside(lake, agai
     index.write_text("{")
     (fault,) = verify_bank(lake).faults
     assert fault.kind == "index" and fault.path.endswith("index.json")
-    assert "set aside" in repair_bank(lake)[0] and list((lake / "raw/quarantine").rglob("part-*.parquet"))
+    assert "set aside" in repair_bank(lake)[0] and list(
+        (lake / "raw/quarantine").rglob("part-*.parquet")
+    )
     index.unlink()
     assert again() == "imported" and verify_bank(lake).faults == ()

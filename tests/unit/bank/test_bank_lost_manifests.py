@@ -1,4 +1,7 @@
-"""Manifests that were deleted, damaged or not yet written: no sealed row is missing without a word."""
+"""Manifests that were deleted, damaged or not yet written.
+
+No sealed row is missing without a word.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,11 @@ from isocost.errors import IsocostError
 from isocost.hashing import canonical_json
 
 pytestmark = pytest.mark.slow
-INFO = {"engine_seed": 7, "versions": {"isocost": "1"}, "clock_start": {"unix_s": 1.5, "monotonic_s": 0.5}}
+INFO = {
+    "engine_seed": 7,
+    "versions": {"isocost": "1"},
+    "clock_start": {"unix_s": 1.5, "monotonic_s": 0.5},
+}
 
 
 def manifest_files(lake: Path) -> list[Path]:
@@ -32,7 +39,9 @@ def fill(lake: Path, run_id: str, *parts: range, **info) -> None:
     with open_run(Files(lake), SESSION, run_id=run_id, part_rows=100, info=INFO) as (writer, _):
         writer.update(**info)
         for part in parts:
-            writer.append("raw_generations", [call(i, attempt=writer.manifest.attempt) for i in part])
+            writer.append(
+                "raw_generations", [call(i, attempt=writer.manifest.attempt) for i in part]
+            )
             writer.seal()
         writer.finish("finished", window={"end_s": 3.0})
 
@@ -64,12 +73,16 @@ def test_rows_whose_manifest_was_deleted_are_read_named_and_listed_again(two_run
     assert sum("was lost; made anew from its parts" in note for note in notes) == len(lost)
     assert verify_bank(lake).faults == () and read_raw(lake, "raw_generations").height == 9
     for before, after in zip(whole, read_manifests(lake), strict=True):
-        assert [(p.file, p.rows, p.sha256, p.points) for p in after.parts] == [(p.file, p.rows, p.sha256, p.points) for p in before.parts]
+        assert [(p.file, p.rows, p.sha256, p.points) for p in after.parts] == [
+            (p.file, p.rows, p.sha256, p.points) for p in before.parts
+        ]
         assert (after.run_id, after.attempt) == (before.run_id, before.attempt)
         if after.run_id in lost:
             assert after.status == "died" and "manifest was lost" in after.info["error"]
             assert {k: after.info[k] for k in INFO} == INFO
-            assert after.info.get("engine") == before.info.get("engine"), "what the run knew when it sealed its last part"
+            assert after.info.get("engine") == before.info.get("engine"), (
+                "what the run knew when it sealed its last part"
+            )
 
 
 def test_a_session_without_its_folder_of_manifests_is_still_found(two_runs):
@@ -90,7 +103,9 @@ def test_another_session_does_not_generate_what_lies_under_a_lost_or_damaged_man
     plan = planned_samples([("pt-a", ["p0"], 10)])
 
     def missing() -> list[int]:
-        return missing_samples(plan, done_elsewhere(Files(two_runs), "other-0", ["pt-a"]))["sample_index"].to_list()
+        return missing_samples(plan, done_elsewhere(Files(two_runs), "other-0", ["pt-a"]))[
+            "sample_index"
+        ].to_list()
 
     assert missing() == [9]
     first, second = manifest_files(two_runs)
@@ -99,17 +114,24 @@ def test_another_session_does_not_generate_what_lies_under_a_lost_or_damaged_man
     assert missing() == [9]
     part = next((two_runs / f"raw/generations/session={SESSION}").glob("part-second-*"))
     part.write_bytes(part.read_bytes()[:-9])
-    assert missing() == [6, 7, 8, 9], "a torn part is left to its own session and takes nothing else along"
+    assert missing() == [6, 7, 8, 9], (
+        "a torn part is left to its own session and takes nothing else along"
+    )
 
 
 def test_a_torn_part_that_no_manifest_lists_stops_the_reader_with_the_remedy(two_runs):
     part = next((two_runs / f"raw/generations/session={SESSION}").glob("part-second-*"))
     manifest_files(two_runs)[1].unlink()
     part.write_bytes(part.read_bytes()[:-9])
-    with pytest.raises(IsocostError, match=r"part-second-00000.*no manifest lists is damaged.*--repair"):
+    with pytest.raises(
+        IsocostError, match=r"part-second-00000.*no manifest lists is damaged.*--repair"
+    ):
         read_raw(two_runs, "raw_generations")
     report = verify_bank(two_runs)
-    assert {(f.kind, f.is_loss) for f in report.faults} == {("unreadable", True), ("manifest", True)}
+    assert {(f.kind, f.is_loss) for f in report.faults} == {
+        ("unreadable", True),
+        ("manifest", True),
+    }
     repair_bank(two_runs)
     assert verify_bank(two_runs).faults == () and read_raw(two_runs, "raw_generations").height == 6
 
@@ -126,12 +148,16 @@ def test_a_part_sealed_while_a_reader_looks_is_no_error_and_is_read_once(lake, m
             return load(files, session_id, **options)
 
         monkeypatch.setattr(manifests, "load", and_meanwhile)
-        assert read_raw(lake, "raw_generations")["sample_index"].to_list() == [0, 1], "listed after the look at the folder"
+        assert read_raw(lake, "raw_generations")["sample_index"].to_list() == [0, 1], (
+            "listed after the look at the folder"
+        )
         monkeypatch.undo()
         early = (lake / writer.manifest.path).read_bytes()
         writer.append("raw_generations", [call(2)])
         writer.seal()
-        (lake / writer.manifest.path).write_bytes(early)  # the moment between the rename of the part and that of the manifest
+        (lake / writer.manifest.path).write_bytes(
+            early
+        )  # the moment between the rename of the part and that of the manifest
         assert read_raw(lake, "raw_generations")["sample_index"].to_list() == [0, 1, 2]
         assert verify_bank(lake).faults == ()
 
@@ -156,7 +182,9 @@ def test_a_manifest_of_the_first_schema_is_read_and_proven(two_runs):
     del body["sha256"]
     old = {**body, "sha256": hashlib.sha256(canonical_json(body).encode()).hexdigest()}
     path.write_text(json.dumps(old, indent=1, ensure_ascii=False))
-    assert read_manifests(two_runs)[0].info["error"] == "Café" and verify_bank(two_runs).faults == ()
+    assert (
+        read_manifests(two_runs)[0].info["error"] == "Café" and verify_bank(two_runs).faults == ()
+    )
     path.write_text(json.dumps({**old, "attempt": 5}, indent=1, ensure_ascii=False))
     with pytest.raises(IsocostError, match="checksum"):
         read_manifests(two_runs)

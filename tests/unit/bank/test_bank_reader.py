@@ -38,7 +38,9 @@ def fill(lake: Path, session: str = SESSION, **changes) -> None:
         ({"table": "raw_steps", "point_ids": ["pt-a"]}, "belong to no point"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused_instead_of_answered_with_no_rows(lake, how, message):
+def test_a_question_that_makes_no_sense_is_refused_instead_of_answered_with_no_rows(
+    lake, how, message
+):
     fill(lake)
     with pytest.raises(IsocostError, match=message):
         read_raw(lake, **{"table": "raw_generations", **how})
@@ -75,11 +77,17 @@ def test_a_manifest_that_was_copied_is_named_and_counts_nothing_twice(lake, copi
     fill(lake)
     fill(lake, "other-1111111111", point="pt-b")
     source = next((lake / "raw/manifests" / f"session={SESSION}").glob("*.json"))
-    target = lake / "raw/manifests/session=other-1111111111" / source.name if copied != "within the session" else source.with_name("b.json")
+    target = (
+        lake / "raw/manifests/session=other-1111111111" / source.name
+        if copied != "within the session"
+        else source.with_name("b.json")
+    )
     shutil.copy(source, target)
     with pytest.raises(IsocostError, match="copied or renamed"):
         read_raw(lake, "raw_generations")
-    assert [(f.kind, Path(f.path).name) for f in verify_bank(lake).faults] == [("manifest", target.name)]
+    assert [(f.kind, Path(f.path).name) for f in verify_bank(lake).faults] == [
+        ("manifest", target.name)
+    ]
     repair_bank(lake)
     assert verify_bank(lake).faults == () and read_raw(lake, "raw_generations").height == 8
 
@@ -91,7 +99,10 @@ def test_a_session_whose_folders_were_renamed_is_refused_and_set_aside_whole(lak
     with pytest.raises(IsocostError, match="copied or renamed"):
         read_raw(lake, "raw_generations")
     repair_bank(lake)
-    assert verify_bank(lake).faults == () and len(list((lake / "raw/quarantine").rglob("*part-*.parquet"))) == 1
+    assert (
+        verify_bank(lake).faults == ()
+        and len(list((lake / "raw/quarantine").rglob("*part-*.parquet"))) == 1
+    )
 
 
 def test_a_manifest_that_storage_refuses_to_read_is_not_set_aside(lake, monkeypatch):
@@ -129,19 +140,30 @@ for read in (lambda: read_raw(sys.argv[1], "raw_generations"), lambda: verify_ba
 
 
 def test_a_lake_that_this_user_may_not_read_is_named():
-    with tempfile.TemporaryDirectory() as name:  # not tmp_path: its parents are closed to the plain user that the child becomes
+    with (
+        tempfile.TemporaryDirectory() as name
+    ):  # not tmp_path: its parents are closed to the plain user that the child becomes
         Path(name).chmod(0o755)
         lake = Path(name) / "lake"
         fill(lake)
         folders = [p for p in (lake / "raw").rglob("*") if p.is_dir()]
         for folder in folders:
             folder.chmod(0)
-        done = subprocess.run([sys.executable, "-c", FORBIDDEN, str(lake)], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", FORBIDDEN, str(lake)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         for folder in folders:
             folder.chmod(0o755)
     lines = done.stdout.splitlines()
     assert len(lines) == 2 and done.stderr == "" and done.returncode == 0, done.stderr
-    assert all(line.startswith("refused:") and "may not read it" in line and str(lake) in line for line in lines)
+    assert all(
+        line.startswith("refused:") and "may not read it" in line and str(lake) in line
+        for line in lines
+    )
 
 
 WRITING = """
@@ -160,8 +182,12 @@ with open_run(Files(sys.argv[1]), sys.argv[3], part_rows=2) as (writer, found):
 """
 
 
-def test_a_reader_beside_two_sessions_that_write_and_are_killed_sees_whole_samples_and_never_fewer(lake):
-    """What was read once is read again, each once, whatever moment of sealing, of death or of recovery the reader meets."""
+def test_a_reader_beside_two_sessions_that_write_and_are_killed_sees_whole_samples_and_never_fewer(
+    lake,
+):
+    """What was read once is read again, each once, whatever moment of sealing, of death or of
+    recovery the reader meets.
+    """
     seen: set[str] = set()
     lake.mkdir()
     for kill in range(2):
@@ -181,4 +207,7 @@ def test_a_reader_beside_two_sessions_that_write_and_are_killed_sees_whole_sampl
     assert {call_id.split(":")[0] for call_id in seen} <= {"pt-0", "pt-1"}
     before = read_raw(lake, "raw_generations").height
     repair_bank(lake)
-    assert verify_bank(lake).faults == () and read_raw(lake, "raw_generations").height == before == verify_bank(lake).samples
+    assert (
+        verify_bank(lake).faults == ()
+        and read_raw(lake, "raw_generations").height == before == verify_bank(lake).samples
+    )

@@ -1,4 +1,7 @@
-"""Torn, corrupt, lost and half-listed parts: what recovery, resume, verify and the reader make of them."""
+"""Torn, corrupt, lost and half-listed parts.
+
+What recovery, resume, verify and the reader make of them.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,12 @@ def test_a_sound_bank_has_no_fault_and_every_row_is_counted(lake, bank):
     bank(range(4), range(4, 6))
     report = verify_bank(lake)
     assert report.faults == () and report.running == ()
-    assert (report.sessions, report.parts, report.rows["raw_generations"], report.samples) == (1, 2, 6, 6)
+    assert (report.sessions, report.parts, report.rows["raw_generations"], report.samples) == (
+        1,
+        2,
+        6,
+        6,
+    )
     assert missing(lake) == []
 
 
@@ -67,17 +75,25 @@ def flip(path: Path, offset: int) -> None:
         (lambda p: p.unlink(), "missing"),
     ],
 )
-def test_a_hurt_part_is_named_set_aside_with_a_reason_and_its_samples_are_missing_again(lake, bank, hurt, kind):
+def test_a_hurt_part_is_named_set_aside_with_a_reason_and_its_samples_are_missing_again(
+    lake, bank, hurt, kind
+):
     bank(range(4), range(4, 6))
     victim = part_files(lake)[0]
     hurt(victim)
     report = verify_bank(lake)
-    assert [(f.kind, f.is_loss) for f in report.faults] == [(kind, True)] and victim.name in report.faults[0].path
+    assert [(f.kind, f.is_loss) for f in report.faults] == [
+        (kind, True)
+    ] and victim.name in report.faults[0].path
     assert missing(lake) == [0, 1, 2, 3]
     assert kinds(lake) == [] and not victim.exists()
     (entry,) = read_manifests(lake)[0].quarantined
     assert entry.file == victim.name and entry.reason.startswith(kind)
-    reason = json.loads((lake / f"raw/quarantine/session={SESSION}/generations-{victim.name}.reason.json").read_text())
+    reason = json.loads(
+        (
+            lake / f"raw/quarantine/session={SESSION}/generations-{victim.name}.reason.json"
+        ).read_text()
+    )
     assert reason["reason"] == entry.reason
     assert (lake / entry.moved_to).exists() if kind != "missing" else entry.moved_to == ""
     assert read_raw(lake, "raw_generations")["sample_index"].to_list() == [4, 5]
@@ -105,9 +121,13 @@ def test_a_whole_part_that_a_crash_left_unlisted_is_listed(lake, bank):
         early = manifest.read_bytes()
         writer.append("raw_generations", [call(4, attempt=2), call(5, attempt=2)])
         writer.seal()
-        manifest.write_bytes(early)  # as if killed between the rename of the part and that of the manifest
+        manifest.write_bytes(
+            early
+        )  # as if killed between the rename of the part and that of the manifest
     assert kinds(lake) == ["unlisted"] and verify_bank(lake).samples == 6
-    assert read_raw(lake, "raw_generations").height == 6, "sealed rows would be missing without a word"
+    assert read_raw(lake, "raw_generations").height == 6, (
+        "sealed rows would be missing without a word"
+    )
     assert scan_raw(lake, "raw_generations").select(pl.len()).collect().item() == 6
     assert manifest.read_bytes() == early, "reading writes nothing"
     assert missing(lake) == []
@@ -126,7 +146,11 @@ def test_an_unlisted_part_that_is_torn_is_set_aside(lake, bank):
     torn.write_bytes(source.read_bytes()[:500])
     assert missing(lake, 4) == []
     reasons = {q.file: q.reason.split(":")[0] for q in read_manifests(lake)[0].quarantined}
-    assert reasons == {stray.name: "stamp", torn.name: "unreadable"} and not stray.exists() and not torn.exists()
+    assert (
+        reasons == {stray.name: "stamp", torn.name: "unreadable"}
+        and not stray.exists()
+        and not torn.exists()
+    )
     assert kinds(lake) == []
 
 
@@ -172,23 +196,39 @@ def test_only_files_of_the_point_asked_for_are_opened(lake, bank, monkeypatch):
     bank(range(3), point="pt-b")
     opened = []
     read = Files.read
-    monkeypatch.setattr(Files, "read", lambda self, path: (opened.append(path), read(self, path))[1])
+    monkeypatch.setattr(
+        Files, "read", lambda self, path: (opened.append(path), read(self, path))[1]
+    )
     frame = read_raw(lake, "raw_generations", point_ids=["pt-b"], columns=["sample_id"])
-    assert frame["sample_id"].to_list() == [f"pt-b:p0:{i}" for i in range(3)] and frame.columns == ["sample_id"]
-    assert [p for p in opened if p.endswith(".parquet")] == [raw_parts(lake, "raw_generations", point_ids=["pt-b"])[0][0]]
-    assert scan_raw(lake, "raw_generations", point_ids=["pt-a"]).select(pl.len()).collect().item() == 3
+    assert frame["sample_id"].to_list() == [f"pt-b:p0:{i}" for i in range(3)] and frame.columns == [
+        "sample_id"
+    ]
+    assert [p for p in opened if p.endswith(".parquet")] == [
+        raw_parts(lake, "raw_generations", point_ids=["pt-b"])[0][0]
+    ]
+    assert (
+        scan_raw(lake, "raw_generations", point_ids=["pt-a"]).select(pl.len()).collect().item() == 3
+    )
 
 
 def test_a_point_shared_with_another_session_is_not_generated_twice(lake, bank):
     bank(range(4), session="other-1111111111")
     rows = done_elsewhere(Files(lake), SESSION, ["pt-a"])
-    assert missing_samples(planned_samples([("pt-a", ["p0"], 6)]), rows)["sample_index"].to_list() == [4, 5]
+    assert missing_samples(planned_samples([("pt-a", ["p0"], 6)]), rows)[
+        "sample_index"
+    ].to_list() == [4, 5]
     assert done_elsewhere(Files(lake), SESSION, ["pt-z"]).height == 0
 
 
 def test_the_plan_is_in_order_of_points_problems_and_samples():
     plan = planned_samples([("pt-b", ["q", "p"], 2), ("pt-a", ["p"], 1)])
-    assert plan.rows() == [("pt-b", "q", 0), ("pt-b", "q", 1), ("pt-b", "p", 0), ("pt-b", "p", 1), ("pt-a", "p", 0)]
+    assert plan.rows() == [
+        ("pt-b", "q", 0),
+        ("pt-b", "q", 1),
+        ("pt-b", "p", 0),
+        ("pt-b", "p", 1),
+        ("pt-a", "p", 0),
+    ]
 
 
 def test_a_lake_behind_a_url_is_written_read_and_proven():
@@ -207,9 +247,16 @@ def test_the_command_line_names_faults_repairs_and_answers_with_its_exit_code(la
     assert main(["verify", str(lake)]) == 1
     out = capsys.readouterr().out
     assert part_files(lake)[1].name in out and "1 faults, 1 of them a loss" in out
-    assert main(["verify", str(lake), "--repair"]) == 0 and "its samples are missing again" in capsys.readouterr().out
-    assert main(["verify", str(lake), "--session", "nope"]) == 2 and SESSION in capsys.readouterr().err
-    assert main(["verify", str(lake / "elsewhere")]) == 2 and "is no bank" in capsys.readouterr().err
+    assert (
+        main(["verify", str(lake), "--repair"]) == 0
+        and "its samples are missing again" in capsys.readouterr().out
+    )
+    assert (
+        main(["verify", str(lake), "--session", "nope"]) == 2 and SESSION in capsys.readouterr().err
+    )
+    assert (
+        main(["verify", str(lake / "elsewhere")]) == 2 and "is no bank" in capsys.readouterr().err
+    )
 
 
 def test_verify_says_when_a_live_run_writes_and_its_unlisted_parts_are_no_faults(lake):
@@ -245,7 +292,11 @@ with open_run(Files(sys.argv[1]), SESSION, part_rows=2) as (writer, found):
 def test_kill_nine_in_the_middle_of_sealing_loses_nothing_sealed_and_doubles_nothing(lake):
     counts = []
     for parts in (2, 6):
-        child = subprocess.Popen([sys.executable, "-c", WRITER, str(lake), str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(lake), str(Path(__file__).parent)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert child.stdout is not None
         counts.append(int(child.stdout.readline().split()[1]))
         give_up = time.monotonic() + 20
@@ -284,8 +335,13 @@ def test_another_schema_version_is_migrated_or_refused_and_never_set_aside(lake,
     with pytest.raises(IsocostError, match="another meaning"):
         recover(Files(lake), SESSION)
     assert kinds(lake) == ["unjudged"] and part_files(lake)
-    monkeypatch.setitem(MIGRATIONS, ("raw_generations", 1), lambda f: f.with_columns(pl.col("logprob_sum") * 2))
-    assert read_raw(lake, "raw_generations", columns=["logprob_sum"])["logprob_sum"].to_list() == [-1.0] * 4
+    monkeypatch.setitem(
+        MIGRATIONS, ("raw_generations", 1), lambda f: f.with_columns(pl.col("logprob_sum") * 2)
+    )
+    assert (
+        read_raw(lake, "raw_generations", columns=["logprob_sum"])["logprob_sum"].to_list()
+        == [-1.0] * 4
+    )
     with pytest.raises(IsocostError, match="read_raw"):
         scan_raw(lake, "raw_generations")
     bank(range(4, 6))

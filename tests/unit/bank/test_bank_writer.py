@@ -43,7 +43,12 @@ def test_nothing_is_visible_before_seal_and_all_after(lake):
 def test_the_manifest_carries_rows_checksum_and_points_of_each_part(lake, bank):
     run = bank(range(4), range(4, 6))
     (manifest,) = read_manifests(lake, SESSION)
-    assert (manifest.run_id, manifest.attempt, manifest.status, manifest.rows("raw_generations")) == (run, 1, "finished", 6)
+    assert (
+        manifest.run_id,
+        manifest.attempt,
+        manifest.status,
+        manifest.rows("raw_generations"),
+    ) == (run, 1, "finished", 6)
     for path, entry in zip(parts_of(lake), manifest.parts, strict=True):
         assert (entry.file, entry.bytes) == (path.name, path.stat().st_size)
         assert entry.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -111,9 +116,15 @@ def test_two_runs_of_one_session_or_of_one_point_are_refused_with_the_holder_nam
     files = Files(lake)
     with open_run(files, SESSION, point_ids=["pt-a"], part_rows=10) as (first, _):
         first.start()
-        with pytest.raises(IsocostError, match=f"process {os.getpid()}"), open_run(files, SESSION, part_rows=10):
+        with (
+            pytest.raises(IsocostError, match=f"process {os.getpid()}"),
+            open_run(files, SESSION, part_rows=10),
+        ):
             pass
-        with pytest.raises(IsocostError, match="pt-a"), open_run(files, "other-0000000000", point_ids=["pt-a"], part_rows=10):
+        with (
+            pytest.raises(IsocostError, match="pt-a"),
+            open_run(files, "other-0000000000", point_ids=["pt-a"], part_rows=10),
+        ):
             pass
         with open_run(files, "other-0000000000", point_ids=["pt-b"], part_rows=10) as (other, _):
             other.append("raw_generations", [call(0, point="pt-b")])
@@ -188,7 +199,11 @@ def test_a_file_size_limit_stops_with_a_clear_error_and_keeps_what_was_sealed(la
 def test_a_full_disk_stops_with_a_clear_error_and_keeps_what_was_sealed(tmp_path):
     mount = tmp_path / "small"
     mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount)],
+        capture_output=True,
+        check=False,
+    ).returncode:
         pytest.skip("no right to mount a small tmpfs here")
     try:
         done = run_refusing(mount / "lake", "none")
@@ -196,15 +211,23 @@ def test_a_full_disk_stops_with_a_clear_error_and_keeps_what_was_sealed(tmp_path
         assert "The disk is full" in done.stdout
         report = verify_bank(mount / "lake")
         assert not any(f.is_loss for f in report.faults) and report.samples >= 10
-        with pytest.raises(IsocostError, match="disk is full"), open_run(Files(mount / "lake"), SESSION, part_rows=10) as (writer, _):
-            writer.append("raw_generations", [call(i, output_text=os.urandom(20_000).hex()) for i in range(500, 510)])
+        with (
+            pytest.raises(IsocostError, match="disk is full"),
+            open_run(Files(mount / "lake"), SESSION, part_rows=10) as (writer, _),
+        ):
+            writer.append(
+                "raw_generations",
+                [call(i, output_text=os.urandom(20_000).hex()) for i in range(500, 510)],
+            )
             writer.seal()
     finally:
         subprocess.run(["umount", str(mount)], check=True)
 
 
 def test_a_read_only_folder_is_named_before_anything_is_generated():
-    with tempfile.TemporaryDirectory() as name:  # not tmp_path: its parents are closed to the plain user that the child becomes
+    with (
+        tempfile.TemporaryDirectory() as name
+    ):  # not tmp_path: its parents are closed to the plain user that the child becomes
         Path(name).chmod(0o755)
         lake = Path(name) / "lake"
         with open_run(Files(lake), SESSION, part_rows=10) as (writer, _):

@@ -1,4 +1,7 @@
-"""The estimate of a refresh against what it takes, and the same tables whatever the budget: refreshes in processes of their own."""
+"""The estimate of a refresh against what it takes, and the same tables whatever the budget.
+
+Refreshes in processes of their own.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import pytest
 
 from benchmarks.memory import banked, measured
 from benchmarks.refresh import digests
-from isocost.estimate import needed
+from isocost.build.estimate import needed
 
 pytestmark = pytest.mark.slow
 # What the estimate may exceed the peak by: it knows counts, and no equal rows.

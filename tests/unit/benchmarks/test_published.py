@@ -1,4 +1,7 @@
-"""The table of published figures: what is not there is skipped by name, what is there is imported through the ordinary door."""
+"""The table of published figures.
+
+What is not there is skipped by name, what is there is imported through the ordinary door.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.published import __main__ as command
-from isocost.bank.importers.mapping import load_mapping
+from isocost.importers.generic.mapping import load_mapping
 
 
 def test_every_mapping_is_a_mapping() -> None:
@@ -21,13 +24,26 @@ def test_every_mapping_is_a_mapping() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_there_is_measured_and_the_rest_skipped_by_name(tmp_path: Path, monkeypatch, capsys) -> None:
-    log = tmp_path / "tree-of-thought-llm/logs/game24/gpt-4_0.7_naive_standard_sample_100_start900_end1000.json"
+def test_what_is_there_is_measured_and_the_rest_skipped_by_name(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    log = (
+        tmp_path
+        / "tree-of-thought-llm/logs/game24/gpt-4_0.7_naive_standard_sample_100_start900_end1000.json"
+    )
     log.parent.mkdir(parents=True)
-    log.write_text(json.dumps([{"idx": 900 + i, "ys": ["a", "b"], "accs": [i, 0]} for i in range(2)]))
-    task = tmp_path / "BIG-Bench-Hard/code-davinci-002-outputs/x-cot/snarks_few_shot_template_0-255000.json"
+    log.write_text(
+        json.dumps([{"idx": 900 + i, "ys": ["a", "b"], "accs": [i, 0]} for i in range(2)])
+    )
+    task = (
+        tmp_path
+        / "BIG-Bench-Hard/code-davinci-002-outputs/x-cot/snarks_few_shot_template_0-255000.json"
+    )
     task.parent.mkdir(parents=True)
-    outputs = [{"input": "q", "prediction": "So the answer is (A).", "target": target} for target in ("(A)", "(B)")]
+    outputs = [
+        {"input": "q", "prediction": "So the answer is (A).", "target": target}
+        for target in ("(A)", "(B)")
+    ]
     task.write_text(json.dumps({"canary": "x", "outputs": outputs}))
     task.with_name(f"{task.stem}_eval_metrics.jsonl").write_text('{"accuracy": 50.0}')
     monkeypatch.setattr(command, "TABLE", tmp_path / "out.csv")

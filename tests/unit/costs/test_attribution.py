@@ -26,7 +26,11 @@ def test_worked_vector():
 @pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
-    requests=st.lists(st.tuples(st.floats(0, 50), st.floats(0.01, 40), st.integers(0, 500)), min_size=1, max_size=30),
+    requests=st.lists(
+        st.tuples(st.floats(0, 50), st.floats(0.01, 40), st.integers(0, 500)),
+        min_size=1,
+        max_size=30,
+    ),
     powers=st.lists(st.floats(0, 700), min_size=101, max_size=101),
     window=st.floats(1e-3, 1e7),
 )
@@ -55,7 +59,9 @@ def test_time_share_equals_small_steps(seed):
             expected[active] += joules / active.sum()
     expected *= 1000 / expected.sum()
     until = np.concatenate(([0.0], np.cumsum(steps)))
-    np.testing.assert_allclose(share_by_time(start, end, np.arange(81), until, 1000.0), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        share_by_time(start, end, np.arange(81), until, 1000.0), expected, rtol=1e-9
+    )
 
 
 def test_equal_requests_get_equal_energy_and_a_straggler_pays():
@@ -92,8 +98,14 @@ def test_energy_model_recovers_its_coefficients():
     assert model.joules_per_prompt_token == pytest.approx(0.02, rel=1e-6)
     assert model.joules_per_output_token == pytest.approx(0.3, rel=1e-6)
     assert model.joules_per_attended_position == pytest.approx(2e-6, rel=1e-6)
-    assert model.watts_static == pytest.approx(90, rel=1e-6) and model.median_relative_error < 1e-9 and model.n_windows == 30
-    assert share_by_weight(500.0, model.weights([100, 0], [10, 10], [0, 0])) == pytest.approx([500 * 5 / 8, 500 * 3 / 8])
+    assert (
+        model.watts_static == pytest.approx(90, rel=1e-6)
+        and model.median_relative_error < 1e-9
+        and model.n_windows == 30
+    )
+    assert share_by_weight(500.0, model.weights([100, 0], [10, 10], [0, 0])) == pytest.approx(
+        [500 * 5 / 8, 500 * 3 / 8]
+    )
     with pytest.raises(IsocostError, match="3 windows"):
         fit_energy_model(prompt[:3], output[:3], attended[:3], seconds[:3], energy[:3])
 
@@ -101,8 +113,12 @@ def test_energy_model_recovers_its_coefficients():
 def test_energy_model_never_goes_negative():
     generator = np.random.default_rng(2)
     prompt, output = generator.integers(1, 900, 20), generator.integers(1, 900, 20)
-    model = fit_energy_model(prompt, output, prompt * output, np.ones(20), 5.0 * output / (1 + prompt / 2000))
-    assert min(model.joules_per_prompt_token, model.joules_per_output_token, model.watts_static) >= 0
+    model = fit_energy_model(
+        prompt, output, prompt * output, np.ones(20), 5.0 * output / (1 + prompt / 2000)
+    )
+    assert (
+        min(model.joules_per_prompt_token, model.joules_per_output_token, model.watts_static) >= 0
+    )
 
 
 def test_method_names():

@@ -5,11 +5,25 @@ import pytest
 import yaml
 
 from isocost.costs import ModelCard, load_book
-from isocost.costs.skeletons import baseline_skeleton, device_skeleton, model_skeleton, price_skeleton
+from isocost.costs.skeletons import (
+    baseline_skeleton,
+    device_skeleton,
+    model_skeleton,
+    price_skeleton,
+)
 from isocost.errors import IsocostError
 
 
-def config(model_type: str, hidden: int, heads: int, kv_heads: int, layers: int, inner: int, vocabulary: int, **extra) -> dict:
+def config(
+    model_type: str,
+    hidden: int,
+    heads: int,
+    kv_heads: int,
+    layers: int,
+    inner: int,
+    vocabulary: int,
+    **extra,
+) -> dict:
     keys = (
         "model_type",
         "hidden_size",
@@ -19,10 +33,20 @@ def config(model_type: str, hidden: int, heads: int, kv_heads: int, layers: int,
         "intermediate_size",
         "vocab_size",
     )
-    return dict(zip(keys, (model_type, hidden, heads, kv_heads, layers, inner, vocabulary), strict=True)) | extra
+    return (
+        dict(
+            zip(keys, (model_type, hidden, heads, kv_heads, layers, inner, vocabulary), strict=True)
+        )
+        | extra
+    )
 
 
-QWEN_MOE = {"head_dim": 128, "moe_intermediate_size": 768, "num_experts": 128, "num_experts_per_tok": 8}
+QWEN_MOE = {
+    "head_dim": 128,
+    "moe_intermediate_size": 768,
+    "num_experts": 128,
+    "num_experts_per_tok": 8,
+}
 MIXTRAL = {"num_local_experts": 8, "num_experts_per_tok": 2}
 GPT_OSS = {"head_dim": 64, "num_local_experts": 32, "num_experts_per_tok": 4, "sliding_window": 128}
 NO_WINDOW = {"sliding_window": 131072, "use_sliding_window": False}
@@ -30,10 +54,19 @@ TIED = {"tie_word_embeddings": True}
 CONFIGS = {
     # name: (configuration, published parameter count of the checkpoint)
     "smollm2-135m-instruct": (config("llama", 576, 9, 3, 30, 1536, 49152, **TIED), 134_515_008),
-    "qwen2.5-7b-instruct": (config("qwen2", 3584, 28, 4, 28, 18944, 152064, **NO_WINDOW), 7_615_616_512),
-    "qwen3-0.6b": (config("qwen3", 1024, 16, 8, 28, 3072, 151936, head_dim=128, **TIED), 596_049_920),
+    "qwen2.5-7b-instruct": (
+        config("qwen2", 3584, 28, 4, 28, 18944, 152064, **NO_WINDOW),
+        7_615_616_512,
+    ),
+    "qwen3-0.6b": (
+        config("qwen3", 1024, 16, 8, 28, 3072, 151936, head_dim=128, **TIED),
+        596_049_920,
+    ),
     "qwen3-8b": (config("qwen3", 4096, 32, 8, 36, 12288, 151936, head_dim=128), 8_190_735_360),
-    "qwen3-30b-a3b": (config("qwen3_moe", 2048, 32, 4, 48, 6144, 151936, **QWEN_MOE), 30_532_122_624),
+    "qwen3-30b-a3b": (
+        config("qwen3_moe", 2048, 32, 4, 48, 6144, 151936, **QWEN_MOE),
+        30_532_122_624,
+    ),
     "llama-3-8b": (config("llama", 4096, 32, 8, 32, 14336, 128256), 8_030_261_248),
     "llama-2-70b": (config("llama", 8192, 64, 8, 80, 28672, 32000), 68_976_648_192),
     "mixtral-8x7b": (config("mixtral", 4096, 32, 8, 32, 14336, 32000, **MIXTRAL), 46_702_792_704),
@@ -64,9 +97,13 @@ def test_every_packaged_model_is_recounted():
 def test_known_active_parameters():
     book = load_book()
     assert book.model("mixtral-8x7b").parameters_active == 12_879_925_248  # published: 12.9 B
-    assert book.model("qwen3-30b-a3b").parameters_active / 1e9 == pytest.approx(3.35, abs=0.01)  # published: 3.3 B
+    assert book.model("qwen3-30b-a3b").parameters_active / 1e9 == pytest.approx(
+        3.35, abs=0.01
+    )  # published: 3.3 B
     gpt = book.model("gpt-oss-20b")
-    assert (gpt.parameters_active - gpt.parameters_looked_up) / 1e9 == pytest.approx(3.61, abs=0.005)  # published: 3.61 B
+    assert (gpt.parameters_active - gpt.parameters_looked_up) / 1e9 == pytest.approx(
+        3.61, abs=0.005
+    )  # published: 3.61 B
     dense = book.model("qwen3-8b")
     assert dense.parameters_active == dense.parameters_total
     assert dense.kv_elements_per_token == 73728 and dense.queries_per_kv_head == 4
@@ -75,12 +112,23 @@ def test_known_active_parameters():
 
 def test_window_layers_are_read(tmp_path):
     content, _ = CONFIGS["gpt-oss-20b"]
-    assert (load_book().model("gpt-oss-20b").layers_windowed, load_book().model("gpt-oss-20b").window_tokens) == (12, 128)
+    assert (
+        load_book().model("gpt-oss-20b").layers_windowed,
+        load_book().model("gpt-oss-20b").window_tokens,
+    ) == (12, 128)
     kinds = ["full_attention"] * 20 + ["sliding_attention"] * 4
-    assert ModelCard.from_hf_config(write_config(tmp_path, content, layer_types=kinds)).layers_windowed == 4
+    assert (
+        ModelCard.from_hf_config(write_config(tmp_path, content, layer_types=kinds)).layers_windowed
+        == 4
+    )
     mistral = CONFIGS["llama-3-8b"][0] | {"model_type": "mistral", "sliding_window": 4096}
     assert ModelCard.from_hf_config(write_config(tmp_path, mistral)).layers_windowed == 32
-    assert ModelCard.from_hf_config(write_config(tmp_path, mistral, sliding_window=None)).layers_windowed == 0
+    assert (
+        ModelCard.from_hf_config(
+            write_config(tmp_path, mistral, sliding_window=None)
+        ).layers_windowed
+        == 0
+    )
 
 
 def test_number_formats(tmp_path):
@@ -89,9 +137,14 @@ def test_number_formats(tmp_path):
     assert ModelCard.from_hf_config(tmp_path).name == tmp_path.name  # the folder will do
     assert ModelCard.from_hf_config(path, dtype="float32").bytes_per_weight == 4
     assert ModelCard.from_hf_config(path, dtype="float32").bytes_per_kv_element == 4
-    assert ModelCard.from_hf_config(path, dtype="fp8", bytes_per_kv_element=1).kv_bytes_per_token == 2 * 3 * 64 * 30
+    assert (
+        ModelCard.from_hf_config(path, dtype="fp8", bytes_per_kv_element=1).kv_bytes_per_token
+        == 2 * 3 * 64 * 30
+    )
     with pytest.raises(IsocostError, match="quantised"):
-        ModelCard.from_hf_config(write_config(tmp_path, content, quantization_config={"quant_method": "awq"}))
+        ModelCard.from_hf_config(
+            write_config(tmp_path, content, quantization_config={"quant_method": "awq"})
+        )
     with pytest.raises(IsocostError, match="torch_dtype"):
         ModelCard.from_hf_config(write_config(tmp_path, content, torch_dtype="exotic"))
 
@@ -123,7 +176,11 @@ def test_missing_cards_print_the_card_to_fill_in():
     with pytest.raises(IsocostError, match=r"'qwen3-8' .nearest: qwen3-8b") as caught:
         book.model("qwen3-8")
     assert model_skeleton("qwen3-8") in str(caught.value)
-    for look_up, skeleton in ((book.device, device_skeleton), (book.price, price_skeleton), (book.baseline, baseline_skeleton)):
+    for look_up, skeleton in (
+        (book.device, device_skeleton),
+        (book.price, price_skeleton),
+        (book.baseline, baseline_skeleton),
+    ):
         with pytest.raises(IsocostError) as caught:
             look_up("zzz")
         assert skeleton("zzz") in str(caught.value)
@@ -131,21 +188,38 @@ def test_missing_cards_print_the_card_to_fill_in():
 
 def test_a_filled_skeleton_loads(tmp_path):
     filled = yaml.safe_load(model_skeleton("mine"))["models"][0]
-    filled.update({key: 1 for key in filled if key not in ("name", "source")}, source="mine", is_embedding_tied=True)
+    filled.update(
+        {key: 1 for key in filled if key not in ("name", "source")},
+        source="mine",
+        is_embedding_tied=True,
+    )
     filled.update(parameters_total=100, parameters_active=100)
     (tmp_path / "models.yaml").write_text(yaml.safe_dump({"cards_version": 1, "models": [filled]}))
-    device = yaml.safe_load(device_skeleton("card"))["devices"][0] | {"source": "sheet", "peak_flops_per_s": {"bfloat16": 1e12}}
-    (tmp_path / "devices.yaml").write_text(yaml.safe_dump({"cards_version": 1, "devices": [device]}))
-    price = yaml.safe_load(price_skeleton("shop"))["prices"][0] | {"source": "web", "as_of": "2026-01-01", "usd_per_device_hour": 1}
+    device = yaml.safe_load(device_skeleton("card"))["devices"][0] | {
+        "source": "sheet",
+        "peak_flops_per_s": {"bfloat16": 1e12},
+    }
+    (tmp_path / "devices.yaml").write_text(
+        yaml.safe_dump({"cards_version": 1, "devices": [device]})
+    )
+    price = yaml.safe_load(price_skeleton("shop"))["prices"][0] | {
+        "source": "web",
+        "as_of": "2026-01-01",
+        "usd_per_device_hour": 1,
+    }
     (tmp_path / "prices.yaml").write_text(yaml.safe_dump({"cards_version": 1, "prices": [price]}))
     book = load_book(tmp_path)
-    assert book.model("mine").parameters_total == 100 and book.price("shop").usd_per_device_hour == 1
+    assert (
+        book.model("mine").parameters_total == 100 and book.price("shop").usd_per_device_hour == 1
+    )
     assert book.device("card").bandwidth_bytes_per_s is None
     assert "llama-3-8b" in book.models
 
 
 def test_a_bad_card_file_names_file_entry_and_field(tmp_path):
-    (tmp_path / "devices.yaml").write_text("cards_version: 1\ndevices:\n- {name: x, source: y, flops: 3}\n")
+    (tmp_path / "devices.yaml").write_text(
+        "cards_version: 1\ndevices:\n- {name: x, source: y, flops: 3}\n"
+    )
     with pytest.raises(IsocostError, match=r"devices.yaml, devices entry x: .*flops"):
         load_book(tmp_path)
     (tmp_path / "devices.yaml").write_text("cards_version: 2\ndevices: []\n")
@@ -187,9 +261,16 @@ def test_a_broken_card_is_left_out_alone_and_no_packaged_one_stands_in_for_it(tm
     name = next(iter(load_book().devices))
     rest = "source: x, bandwidth_bytes_per_s: 1, memory_bytes: 1, power_limit_w: 1"
     text = f"cards_version: 1\ndevices:\n  - {{name: {name}, peak_flops_per_s: {{bf16: {peak}}}, {rest}}}\n"
-    (tmp_path / "devices.yaml").write_text(text + f"  - {{name: mine, peak_flops_per_s: null, {rest}}}\n")
+    (tmp_path / "devices.yaml").write_text(
+        text + f"  - {{name: mine, peak_flops_per_s: null, {rest}}}\n"
+    )
     faults = []
     book = load_book(tmp_path, faults=faults)
-    assert "mine" in book.devices and name not in book.devices and len(faults) == 1 and f"entry {name}" in str(faults[0])
+    assert (
+        "mine" in book.devices
+        and name not in book.devices
+        and len(faults) == 1
+        and f"entry {name}" in str(faults[0])
+    )
     with pytest.raises(IsocostError, match="devices entry"):
         load_book(tmp_path)

@@ -8,13 +8,19 @@ from isocost.costs.flops import megatron_flops
 from isocost.errors import IsocostError
 
 BOOK = load_book()
-ROUND_8B = BOOK.model("llama-3-8b").model_copy(update={"parameters_total": 8_030_000_000, "parameters_active": 8_030_000_000})
+ROUND_8B = BOOK.model("llama-3-8b").model_copy(
+    update={"parameters_total": 8_030_000_000, "parameters_active": 8_030_000_000}
+)
 COUNTS = st.integers(0, 3000)
 
 
 def test_worked_vectors_under_the_papers_convention():
-    assert prefill_flops(ROUND_8B, 2048, convention="parameters") == pytest.approx(3.39909285e13, rel=1e-9)
-    assert decode_flops(ROUND_8B, 2048, convention="parameters") == pytest.approx(1.7133741824e10, rel=1e-12)
+    assert prefill_flops(ROUND_8B, 2048, convention="parameters") == pytest.approx(
+        3.39909285e13, rel=1e-9
+    )
+    assert decode_flops(ROUND_8B, 2048, convention="parameters") == pytest.approx(
+        1.7133741824e10, rel=1e-12
+    )
 
 
 def brute_force(model, prompt, output, cached):
@@ -29,7 +35,10 @@ def brute_force(model, prompt, output, cached):
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m-instruct", "gpt-oss-20b"])
-@pytest.mark.parametrize(("prompt", "output", "cached"), [(0, 0, 0), (5, 0, 0), (7, 1, 0), (150, 40, 0), (150, 40, 128), (130, 1, 130)])
+@pytest.mark.parametrize(
+    ("prompt", "output", "cached"),
+    [(0, 0, 0), (5, 0, 0), (7, 1, 0), (150, 40, 0), (150, 40, 128), (130, 1, 130)],
+)
 def test_equals_the_sum_over_positions_and_layers(name, prompt, output, cached):
     model = BOOK.model(name)
     assert forward_flops(model, prompt, output, cached_tokens=cached) == pytest.approx(
@@ -42,7 +51,9 @@ def test_equals_the_sum_over_positions_and_layers(name, prompt, output, cached):
 def test_a_request_is_its_prefill_and_its_decode_steps(prompt, output):
     model = BOOK.model("gpt-oss-20b")
     steps = decode_flops(model, prompt + np.arange(1, output)).sum() if output > 1 else 0.0
-    assert forward_flops(model, prompt, output) == pytest.approx(prefill_flops(model, prompt) + steps, rel=1e-12)
+    assert forward_flops(model, prompt, output) == pytest.approx(
+        prefill_flops(model, prompt) + steps, rel=1e-12
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -52,7 +63,9 @@ def test_monotone_in_both_lengths_and_cheaper_with_a_cache(prompt, output, more)
     base = forward_flops(model, prompt, output)
     assert forward_flops(model, prompt + more, output) > base
     assert forward_flops(model, prompt, output + more) > base
-    assert forward_flops(model, prompt + more, output, cached_tokens=more) < forward_flops(model, prompt + more, output)
+    assert forward_flops(model, prompt + more, output, cached_tokens=more) < forward_flops(
+        model, prompt + more, output
+    )
 
 
 def test_vectorised_and_broadcast():
@@ -91,5 +104,7 @@ def test_bad_cache_and_convention():
 
 
 def test_megatron_formula_worked_vectors():
-    assert megatron_flops(300, 12288, 96, 50304, logits_divisor=16) == pytest.approx(1.05070539571e14, rel=1e-11)
+    assert megatron_flops(300, 12288, 96, 50304, logits_divisor=16) == pytest.approx(
+        1.05070539571e14, rel=1e-11
+    )
     assert megatron_flops(300, 12288, 96, 50304) == pytest.approx(1.05163259904e14, rel=1e-11)

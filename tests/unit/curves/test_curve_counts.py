@@ -23,8 +23,12 @@ def test_beta_binomial_gives_the_worked_vector():
     result = beta_binomial_fit(20, c)
     assert result.parameters == pytest.approx({"alpha": 0.186906, "beta": 0.443406}, abs=1e-6)
     assert result.log_likelihood == pytest.approx(-18.535751, abs=5e-7)
-    assert coverage(result, [1, 10, 20, 100, 1000]) == pytest.approx([0.296529, 0.536946, 0.593050, 0.698681, 0.804049], abs=1e-6)
-    assert posterior_coverage(result, 20, [0, 1, 2, 5], 100) == pytest.approx([0.284365, 0.883507, 0.981860, 0.999949], abs=1e-6)
+    assert coverage(result, [1, 10, 20, 100, 1000]) == pytest.approx(
+        [0.296529, 0.536946, 0.593050, 0.698681, 0.804049], abs=1e-6
+    )
+    assert posterior_coverage(result, 20, [0, 1, 2, 5], 100) == pytest.approx(
+        [0.284365, 0.883507, 0.981860, 0.999949], abs=1e-6
+    )
     assert posterior_coverage(result, 20, c, 100).mean() == pytest.approx(0.714801, abs=1e-6)
     inflated = zero_inflated_beta_binomial_fit(20, c)
     assert inflated.parameters["pi"] == pytest.approx(0, abs=1e-6)
@@ -42,7 +46,9 @@ def test_zero_inflation_gives_the_worked_vector():
     assert inflated.parameters["alpha"] == pytest.approx(17.7108, abs=5e-5)
     assert inflated.parameters["beta"] == pytest.approx(9.5308, abs=5e-5)
     assert inflated.log_likelihood == pytest.approx(-20.142910, abs=5e-7)
-    assert coverage(inflated, [1, 50, 1000]) == pytest.approx([0.216713, 0.333333, 0.333333], abs=1e-6)
+    assert coverage(inflated, [1, 50, 1000]) == pytest.approx(
+        [0.216713, 0.333333, 0.333333], abs=1e-6
+    )
     assert inflated.asymptote == pytest.approx(1 / 3, abs=1e-6)
     assert plain.aic - inflated.aic == pytest.approx(9.66, abs=0.005)
 
@@ -59,7 +65,9 @@ def test_unequal_samples_agree_with_scipy():
     def inflated(theta):
         return negative(theta, 1 / (1 + np.exp(-theta[2])))
 
-    assert beta_binomial_fit(n, c).log_likelihood == pytest.approx(-minimize(negative, [0.0, 0.0]).fun, abs=1e-6)
+    assert beta_binomial_fit(n, c).log_likelihood == pytest.approx(
+        -minimize(negative, [0.0, 0.0]).fun, abs=1e-6
+    )
     best = min(minimize(inflated, [a, 1.0, 1.0]).fun for a in (-1.0, 0.5))
     assert zero_inflated_beta_binomial_fit(n, c).log_likelihood == pytest.approx(-best, abs=1e-6)
 
@@ -72,7 +80,15 @@ def test_any_counts_give_finite_results_and_rising_coverage(problems):
     c = np.array([round(size * share) for size, share in problems])
     plain, inflated = beta_binomial_fit(n, c), zero_inflated_beta_binomial_fit(n, c)
     for result in (plain, inflated):
-        numbers = [*result.parameters.values(), result.asymptote, result.aic, result.aicc, result.bic, result.log_likelihood, result.level]
+        numbers = [
+            *result.parameters.values(),
+            result.asymptote,
+            result.aic,
+            result.aicc,
+            result.bic,
+            result.log_likelihood,
+            result.level,
+        ]
         assert all(v is None or np.isfinite(v) for v in numbers)
         assert result.status != "not_converged"
         if result.status not in ("flat", "too_few_points"):
@@ -87,7 +103,10 @@ def test_any_counts_give_finite_results_and_rising_coverage(problems):
         assert single == pytest.approx((alpha + c) / (alpha + beta + n), rel=1e-8)
 
 
-@pytest.mark.parametrize(("c", "status", "level"), [([0, 0, 0], "flat", 0.0), ([9, 9, 9], "flat", 1.0), ([4], "too_few_points", None)])
+@pytest.mark.parametrize(
+    ("c", "status", "level"),
+    [([0, 0, 0], "flat", 0.0), ([9, 9, 9], "flat", 1.0), ([4], "too_few_points", None)],
+)
 def test_counts_that_hold_no_curve_give_a_status(c, status, level):
     for result in (beta_binomial_fit(9, c), zero_inflated_beta_binomial_fit(9, c)):
         assert (result.status, result.asymptote) == (status, level)
@@ -109,7 +128,9 @@ def test_bootstrap_equals_refitting_repeated_problems(name):
     one = beta_binomial_fit if name == "beta_binomial" else zero_inflated_beta_binomial_fit
     for row, multiplicity in enumerate(weights):
         alone = one(16, np.repeat(c, multiplicity))
-        assert batch.predict([1.0, 8, 64])[row] == pytest.approx(alone.predict([1.0, 8, 64]), abs=1e-5)
+        assert batch.predict([1.0, 8, 64])[row] == pytest.approx(
+            alone.predict([1.0, 8, 64]), abs=1e-5
+        )
     again = [bootstrap_counts(name, 16, c, draws=20, seed=3).parameters for _ in range(2)]
     assert np.array_equal(*again)
 

@@ -1,4 +1,7 @@
-"""Every registered family: recovery of its own parameters, derivatives, inverse, limits, and published vectors."""
+"""Every registered family.
+
+Recovery of its own parameters, derivatives, inverse, limits, and published vectors.
+"""
 
 import numpy as np
 import pytest
@@ -68,7 +71,8 @@ def test_jacobian_is_the_derivative(name, truth):
 @pytest.mark.parametrize(("name", "truth"), cases())
 def test_inverse_undoes_the_curve(name, truth):
     model = family(name)
-    # Not further out: where the curve equals its asymptote to the last digits there is nothing left to invert.
+    # Not further out: where the curve equals its asymptote to the last digits there is nothing left
+    # to invert.
     x = np.array([1.7, 5.0, 12.0])
     reached = model.predict(np.repeat(truth[None], 3, axis=0), x[:, None])[:, 0]
     found = model.invert(np.repeat(truth[None], 3, axis=0), reached)
@@ -101,14 +105,23 @@ def test_points_at_the_ceiling_count_in_the_exponentiated_power_law(values):
 def test_any_accuracies_give_finite_results_and_a_status(values, name):
     x = 2.0 ** np.arange(len(values))
     result = fit(name, x, values, np.linspace(1, 2, len(values)))
-    numbers = [*result.parameters.values(), result.asymptote, result.rss, result.aic, result.aicc, result.bic, result.level]
+    numbers = [
+        *result.parameters.values(),
+        result.asymptote,
+        result.rss,
+        result.aic,
+        result.aicc,
+        result.bic,
+        result.level,
+    ]
     assert all(v is None or np.isfinite(v) for v in numbers)
     guess = result.predict(x)
     if result.status == "too_few_points":
         assert np.isnan(guess).all()
         return
     assert np.isfinite(guess).all()
-    # No shape fits worse than the constant, which each of them contains as a limit inside or near its box.
+    # No shape fits worse than the constant, which each of them contains as a limit inside or near
+    # its box.
     mean = np.average(values, weights=result.weights)
     constant = float(np.sum(np.array(result.weights) * (np.array(values) - mean) ** 2))
     if family(name).axis == "any" and name != "sigmoid_log_compute":
@@ -116,7 +129,12 @@ def test_any_accuracies_give_finite_results_and_a_status(values, name):
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.floats(1e-3, 1e12), st.sampled_from(["saturating_power_law", "exponentiated_power_law", "sigmoid_log_compute", "log_linear"]))
+@given(
+    st.floats(1e-3, 1e12),
+    st.sampled_from(
+        ["saturating_power_law", "exponentiated_power_law", "sigmoid_log_compute", "log_linear"]
+    ),
+)
 def test_unit_of_compute_does_not_matter(unit, name):
     here, there = fit(name, C, Y), fit(name, C * unit, Y)
     assert there.rss == pytest.approx(here.rss, rel=1e-6)
@@ -127,12 +145,17 @@ def test_sigmoid_with_a_measured_start_gives_the_worked_vector():
     result = fit(SigmoidLogCompute(baseline=0.10), C, Y)
     assert result.parameters["A"] == pytest.approx(0.771786, abs=5e-7)
     assert result.parameters["C_mid"] == pytest.approx(2.22958, abs=5e-6)
-    # The table prints B = .999101 from a less tight optimiser; its RSS is the larger one, and scipy at 1e-15 gives .99910263.
+    # The table prints B = .999101 from a less tight optimiser; its RSS is the larger one, and scipy
+    # at 1e-15 gives .99910263.
     assert result.parameters["B"] == pytest.approx(0.99910263, abs=5e-8)
     assert result.parameters["R_0"] == 0.10
     assert result.rss == pytest.approx(6.96181e-4, rel=1e-5)
-    assert (result.aic, result.aicc, result.bic) == pytest.approx((-46.3700, -6.3700, -47.2029), abs=5e-5)
-    curve = family("sigmoid_log_compute").predict(np.array([[0.61, 3000, 1.5, 0.1]]), np.array([1000.0, 3000, 10000, 100000]))
+    assert (result.aic, result.aicc, result.bic) == pytest.approx(
+        (-46.3700, -6.3700, -47.2029), abs=5e-5
+    )
+    curve = family("sigmoid_log_compute").predict(
+        np.array([[0.61, 3000, 1.5, 0.1]]), np.array([1000.0, 3000, 10000, 100000])
+    )
     assert curve[0] == pytest.approx([0.182309, 0.355, 0.538025, 0.607364], abs=5e-7)
 
 
@@ -141,13 +164,17 @@ def test_log_linear_gives_the_worked_vector():
     assert result.parameters["alpha"] == pytest.approx(0.411048, abs=5e-7)
     assert result.parameters["beta"] * np.log(10) == pytest.approx(0.149012, abs=5e-7)
     assert result.rss == pytest.approx(0.0313319, abs=5e-8)
-    assert (result.aic, result.aicc, result.bic) == pytest.approx((-25.5293, -13.5293, -26.1540), abs=5e-5)
+    assert (result.aic, result.aicc, result.bic) == pytest.approx(
+        (-25.5293, -13.5293, -26.1540), abs=5e-5
+    )
     assert result.asymptote is None
     assert fit("log_linear", C, Y[::-1]).parameters["beta"] < 0
 
 
 def test_beta_coverage_gives_the_worked_vector():
-    curve = family("beta_binomial").predict(np.array([[0.5, 2.0]]), np.array([1.0, 10, 100, 1000, 10000]))[0]
+    curve = family("beta_binomial").predict(
+        np.array([[0.5, 2.0]]), np.array([1.0, 10, 100, 1000, 10000])
+    )[0]
     assert curve == pytest.approx([0.2, 0.612235, 0.868214, 0.957999, 0.986708], abs=5e-7)
     assert 1 - curve[3] == pytest.approx(0.0420007, abs=5e-8)
     # Far beyond a bank the failure rate keeps its power law: nothing cancels to 0 or 1.
@@ -158,7 +185,10 @@ def test_beta_coverage_gives_the_worked_vector():
 def test_saturation_budget_gives_the_worked_vectors():
     first = saturation_budget(0.9, 0.2, 0.01)
     assert (first.n_star, first.raw) == (13, pytest.approx(12.952970, abs=5e-7))
-    assert (saturation_budget(1, 0.5, 0.01).n_star, saturation_budget(0.6, 0.05, 0.005).n_star) == (6, 35)
+    assert (saturation_budget(1, 0.5, 0.01).n_star, saturation_budget(0.6, 0.05, 0.005).n_star) == (
+        6,
+        35,
+    )
     none = saturation_budget(0.9, 0.01, 0.01)
     assert (none.n_star, none.status) == (0, "flat")
     assert none.raw == pytest.approx(-10.48, abs=0.01)
@@ -184,7 +214,9 @@ def test_saturation_budget_is_the_smallest_with_small_gain(f_max, p, epsilon):
 
 
 def test_coverage_of_a_curve_fit_starts_at_zero():
-    result = fit("ttspm_parallel", K, family("ttspm_parallel").predict(np.array([[0.9, 0.2]]), K)[0])
+    result = fit(
+        "ttspm_parallel", K, family("ttspm_parallel").predict(np.array([[0.9, 0.2]]), K)[0]
+    )
     assert coverage(result, [0, 1, 1e6]) == pytest.approx([0, 0.18, 0.9])
     with pytest.raises(IsocostError, match="negative"):
         coverage(result, -1)
@@ -197,7 +229,9 @@ def test_a_change_of_unit_moves_the_fit_without_refitting(name):
     here, there = fit_many(name, C, y).rescaled(factor), fit_many(name, C * factor[:, None], y)
     x = np.geomspace(0.5, 1e4, 7) * factor[:, None]
     assert here.predict(x) == pytest.approx(there.predict(x), abs=1e-6)
-    assert here.compute_to_target(0.6)[:2] == pytest.approx(there.compute_to_target(0.6)[:2], rel=1e-4)
+    assert here.compute_to_target(0.6)[:2] == pytest.approx(
+        there.compute_to_target(0.6)[:2], rel=1e-4
+    )
     assert (here.status == there.status).all()
 
 

@@ -37,7 +37,11 @@ def test_profile_interval_gives_the_worked_vector():
 def test_profile_interval_ends_at_the_bound_or_is_unknown():
     straight = profile_interval(fit("saturating_power_law", C, 0.2 + 0.05 * np.log(C)))
     assert straight.high == 1.0
-    for name, y in (("log_linear", Y), ("exponentiated_power_law", Y), ("saturating_power_law", Y * 0 + 0.5)):
+    for name, y in (
+        ("log_linear", Y),
+        ("exponentiated_power_law", Y),
+        ("saturating_power_law", Y * 0 + 0.5),
+    ):
         assert profile_interval(fit(name, C, y)).low is None
     assert profile_interval(fit("saturating_power_law", C[:3], Y[:3])).high is None
 
@@ -48,26 +52,41 @@ def test_compute_to_target_by_profile():
     assert result.predict(inside.compute) == pytest.approx(0.75, abs=1e-12)
     assert inside.low < inside.compute < inside.high
     assert inside.status == "observed"
-    # At the ends the best curve through the target is exactly as bad as the F limit allows (F(.95; 1, 3) = 10.128).
+    # At the ends the best curve through the target is exactly as bad as the F limit allows (F(.95;
+    # 1, 3) = 10.128).
     for end in (inside.low, inside.high):
-        held = fit("saturating_power_law", np.append(C, end), np.append(Y, 0.75), np.append(np.ones(6), 1e7))
-        assert np.sum((held.predict(C) - Y) ** 2) == pytest.approx(result.rss * (1 + 10.127964 / 3), rel=1e-3)
+        held = fit(
+            "saturating_power_law",
+            np.append(C, end),
+            np.append(Y, 0.75),
+            np.append(np.ones(6), 1e7),
+        )
+        assert np.sum((held.predict(C) - Y) ** 2) == pytest.approx(
+            result.rss * (1 + 10.127964 / 3), rel=1e-3
+        )
     far = compute_to_target(result, 0.79)
     assert (far.status, far.is_bounded, far.high) == ("extrapolated", False, None)
     assert far.low > 64
     never = compute_to_target(result, 0.9)
     assert (never.status, never.compute, never.high) == ("unreachable", None, None)
     assert compute_to_target(result, 0.1).status == "below_range"
-    assert compute_to_target(fit("saturating_power_law", [1, 2], [0.1, 0.2]), 0.5).status == "no_fit"
+    assert (
+        compute_to_target(fit("saturating_power_law", [1, 2], [0.1, 0.2]), 0.5).status == "no_fit"
+    )
     flat = fit("saturating_power_law", C, Y * 0 + 0.4)
-    assert (compute_to_target(flat, 0.3).compute, compute_to_target(flat, 0.5).status) == (0.0, "unreachable")
+    assert (compute_to_target(flat, 0.3).compute, compute_to_target(flat, 0.5).status) == (
+        0.0,
+        "unreachable",
+    )
     with pytest.raises(IsocostError, match="per cent"):
         compute_to_target(result, 75)
 
 
 def test_compute_to_target_gives_the_worked_vector():
     k = C[:-1]
-    assert compute_to_target(fit("exponentiated_power_law", k, np.exp(-1.2 * k**-0.5)), 0.95).compute == pytest.approx(547.32, abs=5e-3)
+    assert compute_to_target(
+        fit("exponentiated_power_law", k, np.exp(-1.2 * k**-0.5)), 0.95
+    ).compute == pytest.approx(547.32, abs=5e-3)
 
 
 def test_bootstrap_keeps_the_correlation_of_points_and_counts_unreached_draws():
@@ -125,7 +144,12 @@ def test_clusters_are_resampled_whole():
 
 
 @pytest.mark.parametrize(
-    ("name", "rmse"), [("saturating_power_law", 0.002834), (SigmoidLogCompute(baseline=0.10), 0.034477), ("log_linear", 0.230645)]
+    ("name", "rmse"),
+    [
+        ("saturating_power_law", 0.002834),
+        (SigmoidLogCompute(baseline=0.10), 0.034477),
+        ("log_linear", 0.230645),
+    ],
 )
 def test_extrapolation_gives_the_worked_vectors(name, rmse):
     score = extrapolation_score(name, C[::-1], Y[::-1], n_train=4)
@@ -166,12 +190,21 @@ def test_choice_beats_the_worst_fixed_family_out_of_sample():
     assert set(truths) == set(names)
     seen, unseen, repeats = 2.0 ** np.arange(7), np.array([256.0, 1024.0]), 12
     clean, target = (
-        np.repeat([family(t).predict(np.array([p]), x)[0] for t, p in truths.items()], repeats, axis=0) for x in (seen, unseen)
+        np.repeat(
+            [family(t).predict(np.array([p]), x)[0] for t, p in truths.items()], repeats, axis=0
+        )
+        for x in (seen, unseen)
     )
     y = clean + np.random.default_rng(11).normal(0, 0.008, clean.shape)
-    errors = {name: ((fit_many(name, seen, y).predict(unseen) - target) ** 2).mean(axis=1) for name in names}
+    errors = {
+        name: ((fit_many(name, seen, y).predict(unseen) - target) ** 2).mean(axis=1)
+        for name in names
+    }
     scores, bic = choose_many(names, np.broadcast_to(seen, y.shape), y, np.ones_like(y))
-    picked = [decide([family(name) for name in names], scores[:, row], bic[:, row])[0] for row in range(len(y))]
+    picked = [
+        decide([family(name) for name in names], scores[:, row], bic[:, row])[0]
+        for row in range(len(y))
+    ]
     errors["chosen"] = np.array([errors[names[choice]][row] for row, choice in enumerate(picked)])
     assert names[picked[0]] == choose_family(names, seen, y[0]).family
     rmse = {name: np.sqrt(np.mean(values)) for name, values in errors.items()}
@@ -183,7 +216,9 @@ def test_choice_beats_the_worst_fixed_family_out_of_sample():
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0.05, 0.95), st.floats(0.05, 0.95))
 def test_more_accuracy_never_needs_less_compute(first, second):
-    draws = fit_many("saturating_power_law", C, Y + np.random.default_rng(0).normal(0, 0.01, (20, 6)))
+    draws = fit_many(
+        "saturating_power_law", C, Y + np.random.default_rng(0).normal(0, 0.01, (20, 6))
+    )
     low, high = sorted((first, second))
     assert (draws.compute_to_target(low) <= draws.compute_to_target(high)).all()
 
@@ -197,7 +232,10 @@ def test_accuracies_in_per_cent_are_refused_and_noise_around_one_is_not(name):
 
 def test_a_level_in_per_cent_is_refused():
     line = fit("log_linear", [1, 2, 4, 8], [0.1, 0.2, 0.3, 0.4])
-    for asked in (lambda: compute_to_target(line, 0.25, level=95), lambda: profile_interval(line, 95)):
+    for asked in (
+        lambda: compute_to_target(line, 0.25, level=95),
+        lambda: profile_interval(line, 95),
+    ):
         with pytest.raises(IsocostError, match="level 95 is outside"):
             asked()
     with pytest.raises(IsocostError, match="no family to choose from"):

@@ -1,4 +1,8 @@
-"""Waiting for a server: one probe at a time, growing pauses, patience, and the reading of Retry-After. The clock is the test's own."""
+"""Waiting for a server.
+
+One probe at a time, growing pauses, patience, and the reading of Retry-After. The clock is the
+test's own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocost.engines.breaker import LONGEST_RETRY_AFTER_S, LONGEST_WAIT_S, Breaker, GivenUp, backoff, retry_after
+from isocost.engines.breaker import (
+    LONGEST_RETRY_AFTER_S,
+    LONGEST_WAIT_S,
+    Breaker,
+    GivenUp,
+    backoff,
+    retry_after,
+)
 
 
 class Clock:
@@ -69,7 +80,12 @@ def test_an_answered_probe_lets_all_through_and_a_failed_one_waits_longer():
         probe.answered(is_whole=True)
     assert [made.admit().is_probe for _ in range(3)] == [False] * 3
     told = made.drain_notes()
-    assert len(told) == 2 and "away (gone)" in told[0] and "back" in told[1] and made.drain_notes() == []
+    assert (
+        len(told) == 2
+        and "away (gone)" in told[0]
+        and "back" in told[1]
+        and made.drain_notes() == []
+    )
 
 
 def test_a_probe_that_learns_nothing_makes_room_for_another():
@@ -124,7 +140,10 @@ def test_a_pause_is_bounded_and_never_nothing(failures, drawn):
     assert 0.25 <= backoff(failures, lambda: drawn) <= LONGEST_WAIT_S
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("5", 5), ("0", 0), ("1.5", 1.5), ("999999999999", LONGEST_RETRY_AFTER_S), ("-3", None)])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("5", 5), ("0", 0), ("1.5", 1.5), ("999999999999", LONGEST_RETRY_AFTER_S), ("-3", None)],
+)
 def test_retry_after_in_seconds(header, seconds):
     assert retry_after(header) == seconds
 

@@ -1,4 +1,6 @@
-"""Statistics of log-probabilities against worked numbers, brute force and the bounds they claim to be."""
+"""Statistics of log-probabilities against worked numbers, brute force and the bounds they claim to
+be.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,19 @@ P = np.array([[0.7, 0.1, 0.1, 0.1]])
 
 def test_worked_numbers_of_entropy_and_its_bounds():
     low, high = entropy_bounds(np.log(P), 4)
-    assert low[0] == pytest.approx(0.940448, abs=5e-7) and high is not None and high[0] == pytest.approx(0.940448, abs=5e-7)
+    assert (
+        low[0] == pytest.approx(0.940448, abs=5e-7)
+        and high is not None
+        and high[0] == pytest.approx(0.940448, abs=5e-7)
+    )
     low, high = entropy_bounds(np.log(np.array([[0.5, 0.5]])), 2)
     assert low[0] == pytest.approx(0.693147, abs=5e-7)
     low, high = entropy_bounds(np.log(P[:, :3]), 50_000)
-    assert low[0] == pytest.approx(0.940448, abs=5e-7) and high is not None and high[0] == pytest.approx(2.022420, abs=5e-7)
+    assert (
+        low[0] == pytest.approx(0.940448, abs=5e-7)
+        and high is not None
+        and high[0] == pytest.approx(2.022420, abs=5e-7)
+    )
 
 
 def test_worked_numbers_of_self_certainty():
@@ -45,8 +55,12 @@ def test_worked_numbers_of_confidence():
     assert means == pytest.approx([4, 11 / 3, 8 / 3, 3])
     top = -c[:, None]
     found = statistics(TokenLogprobs(np.zeros(6), top, None), window=3)
-    assert found.confidence_lowest_group == pytest.approx(8 / 3) and found.confidence_bottom_tenth == pytest.approx(8 / 3)
-    assert statistics(TokenLogprobs(np.zeros(6), top, None), window=2).confidence_tail == pytest.approx(4)
+    assert found.confidence_lowest_group == pytest.approx(
+        8 / 3
+    ) and found.confidence_bottom_tenth == pytest.approx(8 / 3)
+    assert statistics(
+        TokenLogprobs(np.zeros(6), top, None), window=2
+    ).confidence_tail == pytest.approx(4)
     assert found.confidence_sum == pytest.approx(6 * 3.5)
     short = statistics(TokenLogprobs(np.zeros(6), top, None))
     assert short.confidence_lowest_group == short.confidence_tail == pytest.approx(3.5)
@@ -55,22 +69,36 @@ def test_worked_numbers_of_confidence():
 def test_sums_of_the_sampled_tokens():
     sampled = np.array([-0.1, -0.2, -1.5, -0.05])
     found = statistics(TokenLogprobs(sampled, np.zeros((4, 0)), 10))
-    assert found.logprob_sum == pytest.approx(-1.85) and found.entropy_low_sum is None and found.token_confidences is None
+    assert (
+        found.logprob_sum == pytest.approx(-1.85)
+        and found.entropy_low_sum is None
+        and found.token_confidences is None
+    )
     assert statistics(TokenLogprobs(np.zeros(0), np.zeros((0, 5)), 10)).logprob_sum is None
 
 
 def test_what_is_not_finite_or_not_known_is_none_never_nan():
     top = np.array([[0.0, -math.inf]])
     found = statistics(TokenLogprobs(np.array([-math.inf]), top, 100))
-    assert found.logprob_sum is None and found.confidence_sum is None and found.token_confidences is None
+    assert (
+        found.logprob_sum is None
+        and found.confidence_sum is None
+        and found.token_confidences is None
+    )
     assert found.entropy_low_sum == 0.0
     unknown = statistics(TokenLogprobs(np.array([-0.1]), np.log(P), None))
-    assert unknown.entropy_high_sum is None and unknown.self_certainty_low_sum is None and unknown.entropy_low_sum is not None
+    assert (
+        unknown.entropy_high_sum is None
+        and unknown.self_certainty_low_sum is None
+        and unknown.entropy_low_sum is not None
+    )
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    logits=arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(3, 40)), elements=st.floats(-12, 12)),
+    logits=arrays(
+        np.float64, st.tuples(st.integers(1, 6), st.integers(3, 40)), elements=st.floats(-12, 12)
+    ),
     k=st.integers(1, 3),
 )
 def test_bounds_hold_against_the_whole_distribution(logits, k):
@@ -94,4 +122,6 @@ def test_windows_agree_with_a_plain_loop(values, window):
         naive = [sum(values[i : i + window]) / window for i in range(len(values) - window + 1)]
     assert window_means(c, window) == pytest.approx(naive, abs=1e-9)
     lowest = sorted(naive)[: max(1, int(0.1 * len(naive)))]
-    assert bottom_tenth(window_means(c, window)) == pytest.approx(sum(lowest) / len(lowest), abs=1e-9)
+    assert bottom_tenth(window_means(c, window)) == pytest.approx(
+        sum(lowest) / len(lowest), abs=1e-9
+    )

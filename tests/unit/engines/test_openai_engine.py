@@ -1,4 +1,7 @@
-"""The HTTP engine against a small server in this process: streams, log-probabilities, retries, refusals."""
+"""The HTTP engine against a small server in this process.
+
+Streams, log-probabilities, retries, refusals.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ class Handler(BaseHTTPRequestHandler):
         """Silence."""
 
     def do_GET(self):
-        self._send(json.dumps({"data": [{"id": "tiny", "max_model_len": 256}]}).encode(), "application/json")
+        self._send(
+            json.dumps({"data": [{"id": "tiny", "max_model_len": 256}]}).encode(),
+            "application/json",
+        )
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -40,14 +46,34 @@ class Handler(BaseHTTPRequestHandler):
         for word, p in (("The ", 0.5), ("answer", 0.25)):
             top = [0.6, 0.3]
             if chat:
-                item = {"token": word, "logprob": float(np.log(p)), "top_logprobs": [{"logprob": float(np.log(t))} for t in top]}
-                events.append({"choices": [{"delta": {"content": word}, "logprobs": {"content": [item]}, "finish_reason": None}]})
+                item = {
+                    "token": word,
+                    "logprob": float(np.log(p)),
+                    "top_logprobs": [{"logprob": float(np.log(t))} for t in top],
+                }
+                events.append(
+                    {
+                        "choices": [
+                            {
+                                "delta": {"content": word},
+                                "logprobs": {"content": [item]},
+                                "finish_reason": None,
+                            }
+                        ]
+                    }
+                )
             else:
                 top_map = {f"t{i}": float(np.log(t)) for i, t in enumerate(top)}
                 logprobs = {"token_logprobs": [float(np.log(p))], "top_logprobs": [top_map]}
-                events.append({"choices": [{"text": word, "logprobs": logprobs, "finish_reason": None}]})
+                events.append(
+                    {"choices": [{"text": word, "logprobs": logprobs, "finish_reason": None}]}
+                )
         events.append({"choices": [{"delta": {}, "text": "", "finish_reason": "stop"}]})
-        usage = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+        usage = {
+            "prompt_tokens": 9,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 4},
+        }
         events.append({"choices": [], "usage": usage})
         if self.server.broken:
             events = [{"error": {"message": "out of memory"}}]
@@ -95,12 +121,28 @@ def engine(server, *, model="tiny", **options) -> OpenAiEngine:
 
 
 def ask(made: OpenAiEngine, count: int = 1, **changes) -> dict[str, Completion]:
-    values = {"temperature": 0.7, "top_p": 0.9, "top_k": 0, "min_p": 0.0, "max_tokens": 8, "seed": None} | changes
+    values = {
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 0,
+        "min_p": 0.0,
+        "max_tokens": 8,
+        "seed": None,
+    } | changes
     messages = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"})
     made.check()
     made.start()
     for i in range(count):
-        made.add(Request(request_id=str(i), messages=messages, problem_id="p", prompt_hash="h", sample_index=i, **values))
+        made.add(
+            Request(
+                request_id=str(i),
+                messages=messages,
+                problem_id="p",
+                prompt_hash="h",
+                sample_index=i,
+                **values,
+            )
+        )
     found: dict[str, Completion] = {}
     while made.unfinished():
         found |= {c.request_id: c for c in made.step()}
@@ -114,13 +156,25 @@ def test_text_tokens_times_and_log_probabilities_arrive(server, api):
     assert sorted(found) == ["0", "1", "2", "3", "4"]
     one = found["3"]
     assert (one.text, one.finish_reason, one.error) == ("The answer", "stop", None)
-    assert (one.prompt_tokens, one.output_tokens, one.cached_tokens, one.token_ids) == (9, 2, 4, None)
+    assert (one.prompt_tokens, one.output_tokens, one.cached_tokens, one.token_ids) == (
+        9,
+        2,
+        4,
+        None,
+    )
     assert one.logprobs is not None and one.logprobs.vocabulary is None
-    assert np.allclose(np.exp(one.logprobs.sampled), [0.5, 0.25]) and np.allclose(np.exp(one.logprobs.top), [[0.6, 0.3]] * 2)
+    assert np.allclose(np.exp(one.logprobs.sampled), [0.5, 0.25]) and np.allclose(
+        np.exp(one.logprobs.top), [[0.6, 0.3]] * 2
+    )
     assert one.queued_s <= one.scheduled_s <= one.first_token_s <= one.last_token_s
     path, body, _ = server.bodies[0]
     assert path == ("/v1/chat/completions" if api == "chat" else "/v1/completions")
-    assert (body["model"], body["max_tokens"], body["temperature"], body["stream"]) == ("tiny", 8, 0.7, True)
+    assert (body["model"], body["max_tokens"], body["temperature"], body["stream"]) == (
+        "tiny",
+        8,
+        0.7,
+        True,
+    )
     assert "seed" not in body and "top_k" not in body and "min_p" not in body
     if api == "completions":
         assert body["prompt"] == "Be brief.\n\n1 + 1?"
@@ -128,9 +182,19 @@ def test_text_tokens_times_and_log_probabilities_arrive(server, api):
 
 def test_what_is_asked_for_is_sent_and_the_key_comes_from_the_environment(server, monkeypatch):
     monkeypatch.setenv("SOME_KEY", "secret")
-    ask(engine(server, api_key_variable="SOME_KEY", extra_body={"reasoning_effort": "low"}), top_k=5, min_p=0.1, seed=3)
+    ask(
+        engine(server, api_key_variable="SOME_KEY", extra_body={"reasoning_effort": "low"}),
+        top_k=5,
+        min_p=0.1,
+        seed=3,
+    )
     _, body, authorization = server.bodies[0]
-    assert (body["top_k"], body["min_p"], body["seed"], body["reasoning_effort"]) == (5, 0.1, 3, "low")
+    assert (body["top_k"], body["min_p"], body["seed"], body["reasoning_effort"]) == (
+        5,
+        0.1,
+        3,
+        "low",
+    )
     assert authorization == "Bearer secret"
     monkeypatch.delenv("SOME_KEY")
     with pytest.raises(IsocostError, match="SOME_KEY is not set"):
@@ -143,7 +207,11 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_not(server):
     assert ask(engine(server))["0"].finish_reason == "stop" and len(server.bodies) == 3
     server.failures[:] = [400]
     refused = ask(engine(server))["0"]
-    assert refused.finish_reason == "error" and "HTTP 400: busy" in (refused.error or "") and len(server.bodies) == 4
+    assert (
+        refused.finish_reason == "error"
+        and "HTTP 400: busy" in (refused.error or "")
+        and len(server.bodies) == 4
+    )
 
 
 def test_an_error_inside_the_stream_is_the_requests_error(server):
@@ -151,7 +219,9 @@ def test_an_error_inside_the_stream_is_the_requests_error(server):
     assert "out of memory" in (ask(engine(server, retries=0))["0"].error or "")
 
 
-def test_a_server_that_is_not_there_or_serves_another_model_is_told_before_anything_is_asked(server):
+def test_a_server_that_is_not_there_or_serves_another_model_is_told_before_anything_is_asked(
+    server,
+):
     with pytest.raises(IsocostError, match="It serves tiny"):
         engine(server, model="large").check()
     with pytest.raises(IsocostError, match="does not answer"):
@@ -160,7 +230,14 @@ def test_a_server_that_is_not_there_or_serves_another_model_is_told_before_anyth
 
 @pytest.mark.parametrize(
     ("told", "ours"),
-    [("stop", "stop"), ("length", "length"), ("eos_token", "stop"), ("tool_calls", "stop"), ("content_filter", "abort"), (None, "error")],
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("eos_token", "stop"),
+        ("tool_calls", "stop"),
+        ("content_filter", "abort"),
+        (None, "error"),
+    ],
 )
 def test_a_servers_word_for_the_end_is_one_of_ours(told, ours):
     assert finish_reason(told) == ours
@@ -169,7 +246,9 @@ def test_a_servers_word_for_the_end_is_one_of_ours(told, ours):
 @given(st.none() | st.text(max_size=20))
 def test_no_word_of_a_server_leaves_our_vocabulary(told):
     (column,) = (c for c in table("raw_generations").columns if c.name == "finish_reason")
-    assert finish_reason(told) in column.meaning.removeprefix("Why generation ended: ").rstrip(".").split(", ")
+    assert finish_reason(told) in column.meaning.removeprefix("Why generation ended: ").rstrip(
+        "."
+    ).split(", ")
 
 
 @pytest.mark.parametrize(
@@ -197,10 +276,15 @@ def test_what_the_server_says_of_itself_is_recorded_and_no_package_here_is_its_v
     made = engine(server)
     made.check()
     told = made.describe()
-    assert told["resolved"] == {"model": {"model": "tiny", "max_model_len": 256}} and told["device"] == "remote"
+    assert (
+        told["resolved"] == {"model": {"model": "tiny", "max_model_len": 256}}
+        and told["device"] == "remote"
+    )
 
 
-@pytest.mark.parametrize("options", [{"base_url": "localhost:8000"}, {"api": "responses"}, {"retry": 3}])
+@pytest.mark.parametrize(
+    "options", [{"base_url": "localhost:8000"}, {"api": "responses"}, {"retry": 3}]
+)
 def test_wrong_options_are_refused(server, options):
     with pytest.raises(IsocostError, match=r"engine\.options"):
         engine(server, **options)

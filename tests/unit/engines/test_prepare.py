@@ -63,15 +63,21 @@ def test_a_package_with_other_weights_is_refused(tmp_path, monkeypatch):
         return type("Done", (), {"returncode": 0, "stderr": ""})()
 
     monkeypatch.setattr(room.subprocess, "run", download)
-    monkeypatch.setattr(room.importlib.util, "find_spec", lambda name: None if name.startswith("llm_") else object())
+    monkeypatch.setattr(
+        room.importlib.util, "find_spec", lambda name: None if name.startswith("llm_") else object()
+    )
     with pytest.raises(IsocostError, match=f"expected {PACKAGED[NAME].sha256}"):
         prepare(NAME, cache=tmp_path, say=lambda _: None)
 
 
 def test_pip_that_cannot_fetch_is_told_in_its_own_words(tmp_path, monkeypatch, capsys):
-    refused = type("Done", (), {"returncode": 1, "stderr": "WARNING: x\nERROR: No matching distribution found"})()
+    refused = type(
+        "Done", (), {"returncode": 1, "stderr": "WARNING: x\nERROR: No matching distribution found"}
+    )()
     monkeypatch.setattr(room.subprocess, "run", lambda *_, **__: refused)
-    monkeypatch.setattr(room.importlib.util, "find_spec", lambda name: None if name.startswith("llm_") else object())
+    monkeypatch.setattr(
+        room.importlib.util, "find_spec", lambda name: None if name.startswith("llm_") else object()
+    )
     assert main([NAME, "--cache", str(tmp_path)]) == 2
     assert "No matching distribution found" in capsys.readouterr().err
 

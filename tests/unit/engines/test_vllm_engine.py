@@ -1,4 +1,7 @@
-"""The vLLM engine's parts that need no vLLM: refusals before a start, bindings, arrays from flat log-probabilities."""
+"""The vLLM engine's parts that need no vLLM.
+
+Refusals before a start, bindings, arrays from flat log-probabilities.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,15 @@ import pytest
 from isocost.engines import model_folder, vllm, vllm_arguments
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import EngineSettings, engine_class
-from isocost.engines.vllm import VllmEngine, encode_chat, flat_logprobs, omp_binding, plain, set_environment, why_not_compiled
+from isocost.engines.vllm import (
+    VllmEngine,
+    encode_chat,
+    flat_logprobs,
+    omp_binding,
+    plain,
+    set_environment,
+    why_not_compiled,
+)
 from isocost.errors import IsocostError
 
 
@@ -31,7 +42,13 @@ def settings(path: Path, **changes) -> EngineSettings:
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "models" / "tiny"
     path.mkdir(parents=True)
-    config = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576, "dtype": "bfloat16"}
+    config = {
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "hidden_size": 576,
+        "dtype": "bfloat16",
+    }
     (path / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 8192}))
     (path / "tokenizer.json").write_text("{}")
     (path / "model.safetensors").write_bytes(bytes(1000))
@@ -45,7 +62,10 @@ def test_a_sound_folder_passes(folder):
 @pytest.mark.parametrize(
     ("hurt", "said"),
     [
-        (lambda f: f.rename(f.with_name("gone")), r"no folder .*models/tiny.*isocost.engines.prepare tiny"),
+        (
+            lambda f: f.rename(f.with_name("gone")),
+            r"no folder .*models/tiny.*isocost.engines.prepare tiny",
+        ),
         (lambda f: (f / "config.json").unlink(), "no config.json"),
         (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
@@ -66,10 +86,16 @@ def test_a_folder_that_lacks_something_is_refused_with_the_remedy(folder, hurt, 
         (lambda patch: patch.setattr(sys, "prefix", "/home/me/my papers/.venv"), "has a space"),
     ],
 )
-def test_without_a_compiler_small_functions_run_uncompiled_and_a_model_is_refused(folder, monkeypatch, hurt, said):
+def test_without_a_compiler_small_functions_run_uncompiled_and_a_model_is_refused(
+    folder, monkeypatch, hurt, said
+):
     monkeypatch.setattr(vllm, "is_cpu_build", lambda: True)
     monkeypatch.setattr(os, "environ", dict(os.environ))  # a copy to change
-    monkeypatch.setattr(vllm.shutil, "which", lambda name: "/usr/bin/g++" if name == "g++" and os.environ["PATH"] != "/nowhere" else None)
+    monkeypatch.setattr(
+        vllm.shutil,
+        "which",
+        lambda name: "/usr/bin/g++" if name == "g++" and os.environ["PATH"] != "/nowhere" else None,
+    )
     os.environ.pop("CXX", None)
     os.environ.pop("TORCH_COMPILE_DISABLE", None)
     assert why_not_compiled() is None
@@ -99,7 +125,9 @@ def test_more_than_the_free_memory_or_the_models_positions_is_refused(folder, mo
     monkeypatch.setattr(model_folder, "free_memory", lambda: 2**26 + 1999)
     with pytest.raises(IsocostError, match="more memory than is free"):
         ModelFolder(folder, "tiny").check_memory(2**26, dtype="float32")
-    ModelFolder(folder, "tiny").check_memory(2**26, dtype="bfloat16")  # 1000 bytes of weights as stored, 2000 as float32
+    ModelFolder(folder, "tiny").check_memory(
+        2**26, dtype="bfloat16"
+    )  # 1000 bytes of weights as stored, 2000 as float32
 
 
 def test_free_memory_is_read_from_the_kernel():
@@ -131,13 +159,17 @@ def test_arguments_of_vllm_are_known_without_importing_it(folder, monkeypatch):
     with pytest.raises(IsocostError, match="Did you mean max_num_active_seqs") as caught:
         VllmEngine(settings(folder, options={"engine_args": {"max_num_activ_seqs": 1}}))
     assert caught.value.where == "engine.options.engine_args.max_num_activ_seqs"
-    monkeypatch.setattr(vllm_arguments, "known_arguments", lambda: None)  # not installed: vLLM tells when it starts
+    monkeypatch.setattr(
+        vllm_arguments, "known_arguments", lambda: None
+    )  # not installed: vLLM tells when it starts
     VllmEngine(settings(folder, options={"engine_args": {"max_num_activ_seqs": 1}}))
 
 
 def test_engines_are_found_by_name():
     assert engine_class("vllm") is VllmEngine
-    with pytest.raises(IsocostError, match="Known: openai, replay, vllm"):
+    with pytest.raises(
+        IsocostError, match=r"Did you mean vllm. Known engines: openai, replay, vllm"
+    ):
         engine_class("llama")
 
 
@@ -145,7 +177,9 @@ def test_flat_logprobs_put_the_generated_token_first_and_keep_exactly_k():
     flat = SimpleNamespace(start_indices=[0, 3], logprobs=[-2.0, -0.5, -1.0, -0.1, -0.1, -3.0])
     found = flat_logprobs(flat, 2, 2, 100)
     assert found is not None
-    assert np.array_equal(found.sampled, [-2.0, -0.1]) and np.array_equal(found.top, [[-0.5, -1.0], [-0.1, -3.0]])
+    assert np.array_equal(found.sampled, [-2.0, -0.1]) and np.array_equal(
+        found.top, [[-0.5, -1.0], [-0.1, -3.0]]
+    )
     assert flat_logprobs(flat, 2, 3, 100) is None and flat_logprobs(None, 2, 2, 100) is None
     only = flat_logprobs(SimpleNamespace(start_indices=[0], logprobs=[-2.0]), 1, 0, 100)
     assert only is not None and only.top.shape == (1, 0)
@@ -174,4 +208,7 @@ def test_a_base_model_without_a_chat_template_gets_plain_text():
 
 
 def test_configuration_values_become_json():
-    assert json.dumps([plain(v) for v in (None, True, 3, "x", Path("/a"))]) == '[null, true, 3, "x", "/a"]'
+    assert (
+        json.dumps([plain(v) for v in (None, True, 3, "x", Path("/a"))])
+        == '[null, true, 3, "x", "/a"]'
+    )

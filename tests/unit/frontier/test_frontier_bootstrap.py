@@ -1,4 +1,7 @@
-"""The shared problem bootstrap: exact enumeration, worked vectors, scipy, ties, chunks, clusters."""
+"""The shared problem bootstrap.
+
+Exact enumeration, worked vectors, scipy, ties, chunks, clusters.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ COSTS = np.array([[1.0] * 3, [2.0] * 3, [3.0] * 3])
 
 
 def every_resample() -> np.ndarray:
-    return np.array([np.bincount(draw, minlength=3) for draw in product(range(3), repeat=3)], dtype=np.uint16)
+    return np.array(
+        [np.bincount(draw, minlength=3) for draw in product(range(3), repeat=3)], dtype=np.uint16
+    )
 
 
 def test_membership_by_enumeration_of_all_27_resamples(monkeypatch):
@@ -56,14 +61,19 @@ def test_bca_agrees_with_scipy_on_skewed_data():
     theirs = stats.bootstrap(
         (x,), np.mean, method="BCa", n_resamples=100_000, batch=10_000, rng=np.random.default_rng(3)
     ).confidence_interval
-    assert (ours.quality_low[0], ours.quality_high[0]) == pytest.approx((theirs.low, theirs.high), rel=0.01)
+    assert (ours.quality_low[0], ours.quality_high[0]) == pytest.approx(
+        (theirs.low, theirs.high), rel=0.01
+    )
     plain = problem_bootstrap(x[None], np.ones((1, 40)), 20_000, seed=1)
-    assert ours.quality_high[0] > plain.quality_high[0]  # BCa moves the interval towards the long tail
+    assert (
+        ours.quality_high[0] > plain.quality_high[0]
+    )  # BCa moves the interval towards the long tail
     assert ours.quality_low[1] == pytest.approx(2 * ours.quality_low[0])
 
 
 def test_ties_are_ties_in_every_draw():
-    # The dearer copy of an outcome is dominated in all draws, whatever the rounding of the matrix product; equals stay equals.
+    # The dearer copy of an outcome is dominated in all draws, whatever the rounding of the matrix
+    # product; equals stay equals.
     rng = np.random.default_rng(0)
     base = rng.integers(0, 8, (1, 101)) / 7
     values = np.repeat(base, 40, axis=0)
@@ -76,7 +86,9 @@ def test_membership_is_the_share_of_replicate_frontiers():
     rng = np.random.default_rng(4)
     values, costs = rng.random((9, 12)), rng.random((9, 12))
     counts = resample_counts(12, 300, 7)
-    slow = np.mean([pareto_mask(costs @ w / 12, values @ w / 12) for w in counts.astype(float)], axis=0)
+    slow = np.mean(
+        [pareto_mask(costs @ w / 12, values @ w / 12) for w in counts.astype(float)], axis=0
+    )
     assert problem_bootstrap(values, costs, 300, seed=7).membership == pytest.approx(slow)
 
 
@@ -95,7 +107,10 @@ def test_draws_do_not_depend_on_the_outcomes_beside():
     values, costs = rng.random((30, 12)), rng.random((30, 12))
     alone = problem_bootstrap(values[3:4], costs[3:4], 200, seed=1)
     beside = problem_bootstrap(values, costs, 200, seed=1)
-    assert alone.quality_low[0] == pytest.approx(beside.quality_low[3], abs=1e-12) and alone.membership[0] == 1
+    assert (
+        alone.quality_low[0] == pytest.approx(beside.quality_low[3], abs=1e-12)
+        and alone.membership[0] == 1
+    )
 
 
 def test_clusters_are_drawn_whole():
@@ -215,7 +230,9 @@ def test_copies_of_an_outcome_are_no_rivals():
     counts = resample_counts(30, 200, 0)
     twice = margin_bounds(np.r_[values, values[2:3]], np.r_[costs, costs[2:3]], counts)
     once = margin_bounds(values, costs, counts)
-    assert twice[0][:, [0, 1, 2, 3]] == pytest.approx(once[0]) and twice[0][:, 4] == pytest.approx(once[0][:, 2])
+    assert twice[0][:, [0, 1, 2, 3]] == pytest.approx(once[0]) and twice[0][:, 4] == pytest.approx(
+        once[0][:, 2]
+    )
     assert twice[1][:, 4] == pytest.approx(once[1][:, 2])
 
 

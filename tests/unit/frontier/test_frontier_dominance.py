@@ -18,7 +18,9 @@ QUALITY = [0.5, 0.7, 0.8, 0.7, 0.6, 0.8]
 
 def brute(points: np.ndarray) -> np.ndarray:
     """All objectives to minimise; the definition, spelled out pair by pair."""
-    return np.array([not any((o <= p).all() and (o < p).any() for o in points) for p in points], dtype=bool)
+    return np.array(
+        [not any((o <= p).all() and (o < p).any() for o in points) for p in points], dtype=bool
+    )
 
 
 small = st.integers(0, 6).map(float)
@@ -27,7 +29,13 @@ small = st.integers(0, 6).map(float)
 @st.composite
 def clouds(draw, objectives=2):
     n = draw(st.integers(1, 25))
-    return np.array(draw(st.lists(st.lists(small, min_size=objectives, max_size=objectives), min_size=n, max_size=n)))
+    return np.array(
+        draw(
+            st.lists(
+                st.lists(small, min_size=objectives, max_size=objectives), min_size=n, max_size=n
+            )
+        )
+    )
 
 
 def test_worked_vector():
@@ -68,7 +76,10 @@ def test_tolerance_does_not_depend_on_the_order_of_points():
     rng = np.random.default_rng(3)
     cost, quality = rng.integers(0, 20, 60) * 0.1, rng.integers(0, 20, 60) * 0.05
     shuffle = rng.permutation(60)
-    assert (pareto_mask(cost, quality, tolerance=0.04)[shuffle] == pareto_mask(cost[shuffle], quality[shuffle], tolerance=0.04)).all()
+    assert (
+        pareto_mask(cost, quality, tolerance=0.04)[shuffle]
+        == pareto_mask(cost[shuffle], quality[shuffle], tolerance=0.04)
+    ).all()
 
 
 @pytest.mark.slow
@@ -78,7 +89,10 @@ def test_two_objectives_match_brute_force_and_moocore(points):
     mask = pareto_mask(points[:, 0], -points[:, 1])
     assert (mask == brute(points)).all()
     assert (mask == moocore.is_nondominated(points, keep_weakly=True)).all()
-    assert (pareto_mask(points[:, 0], -points[:, 1], duplicates="first") == moocore.is_nondominated(points)).all()
+    assert (
+        pareto_mask(points[:, 0], -points[:, 1], duplicates="first")
+        == moocore.is_nondominated(points)
+    ).all()
 
 
 @pytest.mark.slow
@@ -101,7 +115,10 @@ def test_idempotent_and_invariant_under_monotone_transforms(points):
 @given(st.integers(1, 5), st.integers(1, 20), st.integers(0, 10**6))
 def test_rows_are_judged_one_by_one(rows, n, seed):
     rng = np.random.default_rng(seed)
-    cost, quality = rng.integers(0, 5, (rows, n)).astype(float), rng.integers(0, 5, (rows, n)).astype(float)
+    cost, quality = (
+        rng.integers(0, 5, (rows, n)).astype(float),
+        rng.integers(0, 5, (rows, n)).astype(float),
+    )
     expected = [brute(np.column_stack([c, -q])) for c, q in zip(cost, quality, strict=True)]
     assert (frontier_rows(cost, quality) == expected).all()
     dust = 1 + rng.uniform(-1, 1, (rows, n)) * 1e-15

@@ -1,4 +1,8 @@
-"""The sweep over draws: the compiled loops equal the plain ones, and both equal the definitions, whatever ties and copies there are."""
+"""The sweep over draws.
+
+The compiled loops equal the plain ones, and both equal the definitions, whatever ties and copies
+there are.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,15 @@ from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
 from isocost.frontier import draws as module
-from isocost.frontier import frontier_draws, frontier_membership, joint, joint_membership, percentile_interval, replicates, resample_counts
+from isocost.frontier import (
+    frontier_draws,
+    frontier_membership,
+    joint,
+    joint_membership,
+    percentile_interval,
+    replicates,
+    resample_counts,
+)
 from isocost.frontier.bootstrap import replicate_means
 from isocost.frontier.dominance import frontier_rows
 from isocost.frontier.draws import margin_rows, pair_up, sweep
@@ -18,8 +30,12 @@ from isocost.frontier.replication import ROUNDING, Replicates, standard_error
 COSTS = ("ties", "near ties", "chains", "all equal", "zeros", "spread")
 
 
-def bank(kind: str, seed: int, outcomes: int = 60, problems: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Values and costs with copies of outcomes, copies in one of the two only, and costs of the kind asked for."""
+def bank(
+    kind: str, seed: int, outcomes: int = 60, problems: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values and costs with copies of outcomes, copies in one of the two only, and costs of the
+    kind asked for.
+    """
     rng = np.random.default_rng(seed)
     steps = int(rng.integers(1, 5))
     values = rng.integers(0, steps + 1, (outcomes, problems)) / steps
@@ -28,26 +44,42 @@ def bank(kind: str, seed: int, outcomes: int = 60, problems: int = 8) -> tuple[n
         costs = costs * (1 + rng.integers(-2, 3, costs.shape) * 0.4 * ROUNDING)
     elif kind == "chains":
         # Links within rounding whose ends are not: 1, 1 + 0.7e-12, 1 + 1.4e-12, ...
-        costs = np.repeat(1 + rng.integers(0, 6, (outcomes, 1)) * 0.7 * ROUNDING, problems, axis=1) * rng.integers(1, 3, (outcomes, 1))
+        costs = np.repeat(
+            1 + rng.integers(0, 6, (outcomes, 1)) * 0.7 * ROUNDING, problems, axis=1
+        ) * rng.integers(1, 3, (outcomes, 1))
     elif kind == "all equal":
         costs = np.full(costs.shape, 2.0)
     elif kind == "zeros":
         costs = costs * (rng.random((outcomes, 1)) < 0.5)
     elif kind == "spread":
         costs = costs * rng.lognormal(0, 2, costs.shape)
-    values[: outcomes // 6], costs[: outcomes // 6] = values[-(outcomes // 6) :], costs[-(outcomes // 6) :]
+    values[: outcomes // 6], costs[: outcomes // 6] = (
+        values[-(outcomes // 6) :],
+        costs[-(outcomes // 6) :],
+    )
     values[outcomes // 6 : outcomes // 3] = values[0]
     return values, costs
 
 
-def drawn(values: np.ndarray, costs: np.ndarray, seed: int, draws: int = 90, **options) -> tuple[Replicates, Replicates]:
-    counts = resample_counts(values.shape[1], draws, seed, **options) if values.shape[1] > 1 else np.ones((draws, 1))
+def drawn(
+    values: np.ndarray, costs: np.ndarray, seed: int, draws: int = 90, **options
+) -> tuple[Replicates, Replicates]:
+    counts = (
+        resample_counts(values.shape[1], draws, seed, **options)
+        if values.shape[1] > 1
+        else np.ones((draws, 1))
+    )
     return replicates(values, counts), replicates(costs, counts)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", COSTS)
-@given(seed=st.integers(0, 2**31), tile=st.integers(1, 64), layers=st.integers(1, 3), problems=st.sampled_from([1, 2, 8]))
+@given(
+    seed=st.integers(0, 2**31),
+    tile=st.integers(1, 64),
+    layers=st.integers(1, 3),
+    problems=st.sampled_from([1, 2, 8]),
+)
 @settings(max_examples=25, deadline=None)
 def test_the_compiled_sweep_equals_the_plain_one(kind, seed, tile, layers, problems):
     quality, cost = drawn(*bank(kind, seed, problems=problems), seed)
@@ -55,6 +87,7 @@ def test_the_compiled_sweep_equals_the_plain_one(kind, seed, tile, layers, probl
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "TILE", tile)
+        patch.setattr(module, "MOST", tile)
         patch.setattr(module, "LAYERS", layers)
         for small in (0, 1 << 40):
             patch.setattr(module, "SMALL", small)
@@ -103,13 +136,18 @@ def test_a_rival_that_costs_the_same_up_to_rounding_is_a_rival():
 
 
 def test_pairs_are_numbered_by_first_appearance():
-    values, costs = np.array([[1, 0], [0, 1], [1, 0], [1, 0], [0, 1.0]]), np.array([[2, 2], [2, 2], [2, 2], [3, 3], [2, 2.0]])
+    values, costs = (
+        np.array([[1, 0], [0, 1], [1, 0], [1, 0], [0, 1.0]]),
+        np.array([[2, 2], [2, 2], [2, 2], [3, 3], [2, 2.0]]),
+    )
     pairs = pair_up(*drawn(values, costs, 0))
     assert pairs.copy_of.tolist() == [0, 1, 0, 2, 1]
     assert np.array_equal(pairs.quality.rows[pairs.grade_of], values[[0, 1, 3]])
     assert np.array_equal(pairs.cost.rows[pairs.price_of], costs[[0, 1, 3]])
     taken = pair_up(*(side.take(np.array([3, 4])) for side in (pairs.quality, pairs.cost)))
-    assert taken.copy_of.tolist() == [0, 1] and np.array_equal(taken.quality.rows[taken.grade_of], values[[3, 4]])
+    assert taken.copy_of.tolist() == [0, 1] and np.array_equal(
+        taken.quality.rows[taken.grade_of], values[[3, 4]]
+    )
 
 
 def test_replicates_are_the_means_of_the_draws():
@@ -133,7 +171,9 @@ def test_intervals_are_those_of_numpy_to_the_bit(draws, block, monkeypatch):
     means[2] = 0.1
     for confidence in (0.95, 0.5, 0.9):
         tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-        assert np.array_equal(percentile_interval(means, confidence), np.quantile(means, tails, axis=1))
+        assert np.array_equal(
+            percentile_interval(means, confidence), np.quantile(means, tails, axis=1)
+        )
     assert np.array_equal(standard_error(means), means.std(axis=1, ddof=1))
 
 
@@ -153,9 +193,14 @@ def test_neither_order_nor_company_changes_a_place():
     here = frontier_draws(replicates(values, counts), replicates(costs, counts))
     there = frontier_draws(replicates(values[order], counts), replicates(costs[order], counts))
     assert np.array_equal(here.membership[order], there.membership)
-    assert here.low[:, order] == pytest.approx(there.low, abs=1e-14) and here.high[:, order] == pytest.approx(there.high, abs=1e-14)
+    assert here.low[:, order] == pytest.approx(there.low, abs=1e-14) and here.high[
+        :, order
+    ] == pytest.approx(there.high, abs=1e-14)
     # One that costs more than all and knows nothing is no rival of anyone.
     more = frontier_draws(
-        replicates(np.r_[values, values[:1] * 0], counts), replicates(np.r_[costs, costs.max() * np.ones((1, 8))], counts)
+        replicates(np.r_[values, values[:1] * 0], counts),
+        replicates(np.r_[costs, costs.max() * np.ones((1, 8))], counts),
     )
-    assert np.array_equal(more.membership[:200], here.membership) and more.low[:, :200] == pytest.approx(here.low, abs=1e-14)
+    assert np.array_equal(more.membership[:200], here.membership) and more.low[
+        :, :200
+    ] == pytest.approx(here.low, abs=1e-14)

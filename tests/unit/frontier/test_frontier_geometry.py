@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from isocost.errors import IsocostError
-from isocost.frontier import dpfr, gaps, hull_quality, knee, pareto_mask, staircase, staircase_quality, upper_hull
+from isocost.frontier import (
+    dpfr,
+    gaps,
+    hull_quality,
+    knee,
+    pareto_mask,
+    staircase,
+    staircase_quality,
+    upper_hull,
+)
 
 COST = [1, 2, 4, 3, 2, 5]
 QUALITY = [0.5, 0.7, 0.8, 0.7, 0.6, 0.8]
@@ -23,7 +32,10 @@ def test_staircase_buys_the_best_affordable_quality():
 
 def test_hull_of_the_published_cascade():
     # Randomised mixing of the operating points of the worked cascade.
-    cost, quality = [1, 2.666667, 4.333333, 6, 7.666667, 9.333333, 11], [0.5, 0.5, 0.666667, 0.833333, 0.666667, 0.666667, 0.666667]
+    cost, quality = (
+        [1, 2.666667, 4.333333, 6, 7.666667, 9.333333, 11],
+        [0.5, 0.5, 0.666667, 0.833333, 0.666667, 0.666667, 0.666667],
+    )
     assert upper_hull(cost, quality).tolist() == [0, 3]
     assert hull_quality(cost, quality, [3.5])[0] == pytest.approx(0.5 + 2.5 / 5 * 0.333333)
     assert np.isnan(hull_quality(cost, quality, [0.5])[0])
@@ -41,7 +53,9 @@ def test_hull_is_the_best_mixture(points, budget):
     if budget < cost.min():
         assert np.isnan(got)
         return
-    best = linprog(-quality, A_ub=[cost], b_ub=[budget], A_eq=[np.ones(len(cost))], b_eq=[1], bounds=(0, 1))
+    best = linprog(
+        -quality, A_ub=[cost], b_ub=[budget], A_eq=[np.ones(len(cost))], b_eq=[1], bounds=(0, 1)
+    )
     assert got == pytest.approx(-best.fun, abs=1e-7)
 
 
@@ -49,7 +63,8 @@ def test_gaps_by_hand():
     found = gaps(COST, QUALITY)
     assert found.cost_ratio == pytest.approx([1, 1, 1, 1.5, 1, 1.25])
     assert found.quality_gap == pytest.approx([0, 0, 0, 0, 0.1, 0])
-    # All three dominated points lie on the staircase; a point inside leaves by the shorter way, here to the riser at cost 2.
+    # All three dominated points lie on the staircase; a point inside leaves by the shorter way,
+    # here to the riser at cost 2.
     assert (found.distance == 0).all()
     inside = gaps([1, 2, 4, 3], [0.5, 0.7, 0.8, 0.6])
     assert inside.distance == pytest.approx([0, 0, 0, np.log(3 / 2) / np.log(4)])
@@ -61,9 +76,17 @@ def test_gaps_match_their_definition(points):
     cost, quality = np.array(points, dtype=float).T
     found, on = gaps(cost, quality), pareto_mask(cost, quality)
     for i in range(len(cost)):
-        assert found.cost_ratio[i] == pytest.approx(cost[i] / cost[on & (quality >= quality[i])].min())
-        assert found.quality_gap[i] == pytest.approx(quality[on & (cost <= cost[i])].max() - quality[i])
-    assert (found.cost_ratio >= 1).all() and (found.quality_gap >= 0).all() and (found.distance >= 0).all()
+        assert found.cost_ratio[i] == pytest.approx(
+            cost[i] / cost[on & (quality >= quality[i])].min()
+        )
+        assert found.quality_gap[i] == pytest.approx(
+            quality[on & (cost <= cost[i])].max() - quality[i]
+        )
+    assert (
+        (found.cost_ratio >= 1).all()
+        and (found.quality_gap >= 0).all()
+        and (found.distance >= 0).all()
+    )
 
 
 def test_a_free_configuration_has_no_cost_ratio():
@@ -99,13 +122,20 @@ def test_knee_of_the_worked_vector():
 
 
 def test_knee_ignores_dominated_points_and_scaling_of_cost():
-    cost, quality = np.array([16, 3, 1, 8, 2, 4, 8.5]), np.array([0.84, 0.6, 0.5, 0.83, 0.7, 0.8, 0.1])
+    cost, quality = (
+        np.array([16, 3, 1, 8, 2, 4, 8.5]),
+        np.array([0.84, 0.6, 0.5, 0.83, 0.7, 0.8, 0.1]),
+    )
     assert knee(cost, quality).index == 5 == knee(cost * 1e6, quality).index
 
 
 def test_marginal_knee_is_the_last_step_that_pays():
     found = knee([1, 2, 4, 8, 16], [0.5, 0.7, 0.8, 0.83, 0.84], rule="marginal", threshold=0.1)
-    assert found.cost == 4 and found.strength == pytest.approx(0.1 / np.log(2)) and found.rule == "marginal:ln:0.1"
+    assert (
+        found.cost == 4
+        and found.strength == pytest.approx(0.1 / np.log(2))
+        and found.rule == "marginal:ln:0.1"
+    )
 
 
 @pytest.mark.parametrize(

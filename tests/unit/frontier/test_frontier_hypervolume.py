@@ -1,4 +1,7 @@
-"""Hypervolume and contributions: worked vectors, moocore, inclusion-exclusion and removal one by one."""
+"""Hypervolume and contributions.
+
+Worked vectors, moocore, inclusion-exclusion and removal one by one.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,16 @@ def test_worked_vectors_in_two_objectives():
     assert hypervolume(COST, QUALITY, [5, 0.4]) == pytest.approx(1.1, abs=1e-12)
     assert hypervolume(COST, QUALITY, [5, 0.4], ideal=[0, 1]) == pytest.approx(0.366667, abs=5e-7)
     kept = COST < 5  # log10 5 is inside the wider box
-    assert hypervolume(np.log10(COST[kept]), QUALITY[kept], [1, 0.4]) == pytest.approx(0.279588, abs=5e-7)
+    assert hypervolume(np.log10(COST[kept]), QUALITY[kept], [1, 0.4]) == pytest.approx(
+        0.279588, abs=5e-7
+    )
 
 
 def test_worked_vectors_in_three_objectives():
     corner = [4, 4, 0.6]
-    assert hypervolume(SOLID[:, :2], SOLID[:, 2], corner, quality_direction="min") == pytest.approx(1.45, abs=1e-12)
+    assert hypervolume(SOLID[:, :2], SOLID[:, 2], corner, quality_direction="min") == pytest.approx(
+        1.45, abs=1e-12
+    )
     assert inclusion_exclusion(SOLID, np.array(corner)) == pytest.approx(1.45, abs=1e-12)
     exclusive = exclusive_contributions(SOLID[:, :2], SOLID[:, 2], corner, quality_direction="min")
     assert exclusive == pytest.approx([0.1, 0.2, 0.45, 0.05], abs=1e-12)
@@ -53,7 +60,10 @@ def test_volume_matches_inclusion_exclusion_and_contributions_match_removal(poin
     cost, quality, corner = points[:, 0], -points[:, 1], [6.0, -6.0]
     total = hypervolume(cost, quality, corner)
     assert total == pytest.approx(inclusion_exclusion(points, np.array([6.0, 6.0])), abs=1e-9)
-    removed = [total - hypervolume(np.delete(cost, i), np.delete(quality, i), corner) for i in range(len(points))]
+    removed = [
+        total - hypervolume(np.delete(cost, i), np.delete(quality, i), corner)
+        for i in range(len(points))
+    ]
     assert exclusive_contributions(cost, quality, corner) == pytest.approx(removed, abs=1e-9)
     theirs = moocore.hv_contributions(points, ref=[6.0, 6.0], ignore_dominated=False)
     assert exclusive_contributions(cost, quality, corner) == pytest.approx(theirs, abs=1e-9)
@@ -64,7 +74,10 @@ def test_volume_matches_inclusion_exclusion_and_contributions_match_removal(poin
 def test_adding_points_never_shrinks_the_volume(points, more):
     both = np.concatenate([points, more])
     corner = [9.0, -9.0]
-    assert hypervolume(both[:, 0], -both[:, 1], corner) >= hypervolume(points[:, 0], -points[:, 1], corner) - 1e-12
+    assert (
+        hypervolume(both[:, 0], -both[:, 1], corner)
+        >= hypervolume(points[:, 0], -points[:, 1], corner) - 1e-12
+    )
 
 
 def test_points_beyond_the_reference_add_nothing():

@@ -52,7 +52,10 @@ def test_worked_binomial_intervals(rule, x, n, expected):
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.8, 0.95, 0.99]))
+@given(
+    st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+    st.sampled_from([0.8, 0.95, 0.99]),
+)
 def test_binomial_intervals_hold_their_order_and_match_scipy(counts, level):
     x, n = counts
     low, high = wilson(x, n, level)
@@ -60,7 +63,9 @@ def test_binomial_intervals_hold_their_order_and_match_scipy(counts, level):
     exact, middle = clopper_pearson(x, n, level), jeffreys(x, n, level)
     assert exact[0] <= middle[0] + 1e-12 and middle[1] <= exact[1] + 1e-12
     result = stats.binomtest(x, n)
-    assert np.array(wilson(x, n, level)) == pytest.approx(result.proportion_ci(level, "wilson"), abs=1e-9)
+    assert np.array(wilson(x, n, level)) == pytest.approx(
+        result.proportion_ci(level, "wilson"), abs=1e-9
+    )
     assert np.array(exact) == pytest.approx(result.proportion_ci(level, "exact"), abs=1e-9)
 
 
@@ -73,9 +78,13 @@ def test_binomial_intervals_refuse_impossible_counts():
 def test_worked_standard_errors():
     scores = np.array([[1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0.0]])
     problems = np.repeat([0, 1, 2], 4)
-    assert clustered_se(scores.ravel(), problems, small_sample=False) == pytest.approx(0.235702, abs=5e-7)
+    assert clustered_se(scores.ravel(), problems, small_sample=False) == pytest.approx(
+        0.235702, abs=5e-7
+    )
     assert clustered_se(scores.ravel(), problems) == pytest.approx(0.288675, abs=5e-7)
-    assert clustered_se(scores.ravel(), problems) == pytest.approx(scores.mean(axis=1).std(ddof=1) / np.sqrt(3))
+    assert clustered_se(scores.ravel(), problems) == pytest.approx(
+        scores.mean(axis=1).std(ddof=1) / np.sqrt(3)
+    )
     assert fixed_benchmark_se([4, 2, 0], 4) == pytest.approx(0.0962250, abs=5e-8)
     split = variance_split(scores)
     assert (split.intraclass, split.design_effect) == pytest.approx((0.666667, 3), abs=5e-7)
@@ -88,7 +97,9 @@ def test_clustered_error_is_the_naive_one_times_the_root_design_effect():
     scores = (rng.random((4000, 6)) < rng.beta(1, 1, (4000, 1))).astype(float)
     naive = scores.std() / np.sqrt(scores.size)
     clustered = clustered_se(scores.ravel(), np.repeat(np.arange(4000), 6))
-    assert clustered == pytest.approx(naive * np.sqrt(variance_split(scores).design_effect), rel=1e-3)
+    assert clustered == pytest.approx(
+        naive * np.sqrt(variance_split(scores).design_effect), rel=1e-3
+    )
 
 
 def test_mean_interval_is_students():
@@ -114,7 +125,9 @@ def test_paired_comparison_without_spread():
 def test_clustered_comparison_of_repeated_problems_sees_no_more_than_one_copy():
     rng = np.random.default_rng(0)
     a, b = rng.random(12), rng.random(12)
-    copies = paired_comparison(np.repeat(a, 5), np.repeat(b, 5), clusters=np.repeat(np.arange(12), 5))
+    copies = paired_comparison(
+        np.repeat(a, 5), np.repeat(b, 5), clusters=np.repeat(np.arange(12), 5)
+    )
     single = paired_comparison(a, b)
     assert copies.p_value[0] == pytest.approx(single.p_value[0]) and copies.units == 12
     with pytest.raises(IsocostError, match="single unit"):
@@ -158,11 +171,15 @@ def test_power_is_kept_in_simulation():
 def test_band_is_wider_than_pointwise_and_covers_the_whole_curve():
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(200, 8, 150)).cumsum(axis=1)
-    inside = [((b.low <= 0) & (b.high >= 0)).all() for b in (simultaneous_band(x, draws=400, seed=1) for x in steps)]
+    inside = [
+        ((b.low <= 0) & (b.high >= 0)).all()
+        for b in (simultaneous_band(x, draws=400, seed=1) for x in steps)
+    ]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.04)
     band = simultaneous_band(steps[0], draws=400)
     assert band.critical > 1.96
-    # One grid point: the normal quantile, times sqrt((n - 1) / n) because the multipliers see the sample's own spread.
+    # One grid point: the normal quantile, times sqrt((n - 1) / n) because the multipliers see the
+    # sample's own spread.
     one = simultaneous_band(rng.normal(size=(1, 100)), draws=60_000)
     assert one.critical == pytest.approx(1.95, abs=0.03)
 
@@ -174,7 +191,9 @@ def test_band_gives_adjusted_p_values_that_know_what_hangs_together():
     alone = simultaneous_band(one[None], draws=20_000)
     assert alone.p_value[0] == pytest.approx(stats.ttest_1samp(one, 0).pvalue, abs=0.01)
     copies = simultaneous_band(np.repeat(one[None], 50, axis=0), draws=20_000)
-    assert copies.p_value == pytest.approx(np.full(50, alone.p_value[0]), abs=0.01), "fifty copies of one question are one question"
+    assert copies.p_value == pytest.approx(np.full(50, alone.p_value[0]), abs=0.01), (
+        "fifty copies of one question are one question"
+    )
     others = simultaneous_band(np.vstack([one, rng.normal(0, 1, (49, 100))]), draws=20_000)
     assert others.p_value[0] > 5 * alone.p_value[0]
     flat = simultaneous_band(np.array([[0.0, 0.0, 0.0], [0.2, 0.2, 0.2]]))
@@ -184,8 +203,12 @@ def test_band_gives_adjusted_p_values_that_know_what_hangs_together():
 def test_band_of_clusters_is_that_of_their_sums():
     x = np.random.default_rng(2).normal(size=(5, 20))
     single = simultaneous_band(x, draws=3000)
-    grouped = simultaneous_band(np.repeat(x, 4, axis=1), draws=3000, clusters=np.repeat(np.arange(20), 4))
-    assert grouped.se == pytest.approx(single.se) and grouped.critical == pytest.approx(single.critical)
+    grouped = simultaneous_band(
+        np.repeat(x, 4, axis=1), draws=3000, clusters=np.repeat(np.arange(20), 4)
+    )
+    assert grouped.se == pytest.approx(single.se) and grouped.critical == pytest.approx(
+        single.critical
+    )
     with pytest.raises(IsocostError, match="cluster"):
         simultaneous_band(x, clusters=np.zeros(20))
 
@@ -202,7 +225,11 @@ def test_band_of_a_difference_and_of_a_flat_curve():
 
 
 def test_reported_rates_are_held_to_their_counts():
-    assert rate_faults([53, 139, 160], [224, 224, 224], [0.237, 0.617, 0.714], decimals=3) == [(), ("rate_differs",), ()]
+    assert rate_faults([53, 139, 160], [224, 224, 224], [0.237, 0.617, 0.714], decimals=3) == [
+        (),
+        ("rate_differs",),
+        (),
+    ]
     assert rate_faults([1], [8], [0.13], decimals=2, other_trials=[9]) == [("trials_disagree",)]
     with pytest.raises(IsocostError, match="do not fit"):
         rate_faults([1], [0], [0.1], decimals=2)
@@ -236,7 +263,9 @@ def test_stratified_interval_of_one_stratum_and_of_equal_ones():
     sure = stratified_score_interval([np.ones(10), np.ones(400)], [0.5, 0.5])
     assert sure[1] == 1 and 0.9 < sure[0] < 1
     mixed = stratified_score_interval([np.ones(10), x], [0.5, 0.5])
-    assert mixed[1] - mixed[0] > 0.5 * (one[1] - one[0]), "a task that was all right is not known without error"
+    assert mixed[1] - mixed[0] > 0.5 * (one[1] - one[0]), (
+        "a task that was all right is not known without error"
+    )
     with pytest.raises(IsocostError, match="weights"):
         stratified_score_interval([x], [0.5, 0.5])
 

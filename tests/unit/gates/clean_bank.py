@@ -79,14 +79,36 @@ SESSION = {
 def frame(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Rows with every column of a table; what is not given is NULL."""
     schema = polars_schema(table(name))
-    return pl.DataFrame([{column: row.get(column) for column in schema} for row in rows], schema=schema, orient="row")
+    return pl.DataFrame(
+        [{column: row.get(column) for column in schema} for row in rows],
+        schema=schema,
+        orient="row",
+    )
 
 
 def _samples() -> list[dict[str, Any]]:
-    rows = [{**SAMPLE, "sample_id": f"pt-1:p-{i // 4}:{i % 4}", "problem_id": f"p-{i // 4}", "sample_index": i % 4} for i in range(N)]
+    rows = [
+        {
+            **SAMPLE,
+            "sample_id": f"pt-1:p-{i // 4}:{i % 4}",
+            "problem_id": f"p-{i // 4}",
+            "sample_index": i % 4,
+        }
+        for i in range(N)
+    ]
     # The last one gave no answer, the one before it ran where no power was read.
-    rows[-1] |= {"parse_status": "no_answer", "answer": None, "answer_class": None, "correct": False, "score": 0.0}
-    rows[-2] |= {"energy_j": None, "energy_method": None, "energy_unknown_reason": "no_power_source"}
+    rows[-1] |= {
+        "parse_status": "no_answer",
+        "answer": None,
+        "answer_class": None,
+        "correct": False,
+        "score": 0.0,
+    }
+    rows[-2] |= {
+        "energy_j": None,
+        "energy_method": None,
+        "energy_unknown_reason": "no_power_source",
+    }
     rows[2] |= {"cached_tokens": None}
     return rows
 
@@ -94,15 +116,49 @@ def _samples() -> list[dict[str, Any]]:
 def clean() -> dict[str, pl.DataFrame]:
     """Core tables by name: 24 samples of one run, six problems, one point."""
     samples = _samples()
-    point = {"point_id": "pt-1", "session_id": "s-1", "source": "generated", "method": "sample", "task": "sums", "model_variant": "m"}
-    problem = {"session_id": "s-1", "task": "sums", "source": "generated", "n_samples": 4, "n_valid": 4, "n_answer_classes": 1}
+    point = {
+        "point_id": "pt-1",
+        "session_id": "s-1",
+        "source": "generated",
+        "method": "sample",
+        "task": "sums",
+        "model_variant": "m",
+    }
+    problem = {
+        "session_id": "s-1",
+        "task": "sums",
+        "source": "generated",
+        "n_samples": 4,
+        "n_valid": 4,
+        "n_answer_classes": 1,
+    }
     problems = [
-        {**problem, "problem_id": name, "n_correct": sum(row["correct"] for row in samples if row["problem_id"] == name)}
+        {
+            **problem,
+            "problem_id": name,
+            "n_correct": sum(row["correct"] for row in samples if row["problem_id"] == name),
+        }
         for name in sorted({row["problem_id"] for row in samples})
     ]
-    window = {"session_id": "s-1", "run_id": "r-1", "window_kind": "measured", "energy_j": 48.0, "source": "generated"}
-    share = {"session_id": "s-1", "run_id": "r-1", "attribution": "output_token_share", "attempt": 1, "is_default": True, "energy_j": 2.0}
-    shares = [{**share, "call_id": f"{row['sample_id']}:0", "sample_id": row["sample_id"]} for row in samples]
+    window = {
+        "session_id": "s-1",
+        "run_id": "r-1",
+        "window_kind": "measured",
+        "energy_j": 48.0,
+        "source": "generated",
+    }
+    share = {
+        "session_id": "s-1",
+        "run_id": "r-1",
+        "attribution": "output_token_share",
+        "attempt": 1,
+        "is_default": True,
+        "energy_j": 2.0,
+    }
+    shares = [
+        {**share, "call_id": f"{row['sample_id']}:0", "sample_id": row["sample_id"]}
+        for row in samples
+    ]
     found = {
         "core_samples": samples,
         "core_sessions": [SESSION],
@@ -117,7 +173,14 @@ def clean() -> dict[str, pl.DataFrame]:
 
 def _filled(name: str, row: dict[str, Any]) -> dict[str, Any]:
     """A row with something in every column that must not be NULL."""
-    plain = {"string": "x", "int32": 0, "int64": 0, "float64": 0.0, "bool": False, "list[string]": []}
+    plain = {
+        "string": "x",
+        "int32": 0,
+        "int64": 0,
+        "float64": 0.0,
+        "bool": False,
+        "list[string]": [],
+    }
     definition = table(name)
     missing = {
         c.name: (c.allowed[0] if c.allowed else plain[c.type])
@@ -127,7 +190,9 @@ def _filled(name: str, row: dict[str, Any]) -> dict[str, Any]:
     return row | missing
 
 
-def with_cell(frames: dict[str, pl.DataFrame], name: str, column: str, value: Any, row: int = 0) -> dict[str, pl.DataFrame]:
+def with_cell(
+    frames: dict[str, pl.DataFrame], name: str, column: str, value: Any, row: int = 0
+) -> dict[str, pl.DataFrame]:
     """The same tables with one cell changed."""
     changed = frames[name].to_dicts()
     changed[row][column] = value

@@ -1,4 +1,7 @@
-"""Small valid files of every format, for the importer tests. Shapes follow the formats' own documentation and code."""
+"""Small valid files of every format, for the importer tests.
+
+Shapes follow the formats' own documentation and code.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from isocost.bank.importers import import_path
+from isocost.importers import import_path
 
 ALL_UNKNOWN = frozenset({"model", "task", "task_version", "prompt", "sampling"})
 
@@ -23,12 +26,20 @@ def _lines(path: Path, values: list[Any]) -> Path:
 
 
 def counts(folder: Path) -> Path:
-    return _lines(folder / "counts.jsonl", [{"id": "a", "c": 1, "n": 4, "source": "b", "cluster": "s"}, {"id": "b", "c": 0, "n": 2}])
+    return _lines(
+        folder / "counts.jsonl",
+        [{"id": "a", "c": 1, "n": 4, "source": "b", "cluster": "s"}, {"id": "b", "c": 0, "n": 2}],
+    )
 
 
 def gsm8k_solutions(folder: Path) -> Path:
-    answers = {"m1": {"is_correct": True, "solution": "so A: 3"}, "m2": {"is_correct": False, "solution": "A: 4"}}
-    return _lines(folder / "solutions.jsonl", [{"question": "1+2?", "ground_truth": "#### 3", **answers}])
+    answers = {
+        "m1": {"is_correct": True, "solution": "so A: 3"},
+        "m2": {"is_correct": False, "solution": "A: 4"},
+    }
+    return _lines(
+        folder / "solutions.jsonl", [{"question": "1+2?", "ground_truth": "#### 3", **answers}]
+    )
 
 
 def cruxeval_scored(folder: Path) -> Path:
@@ -43,8 +54,17 @@ def cruxeval_scored(folder: Path) -> Path:
 def lm_eval(folder: Path) -> Path:
     stamp = "2026-01-21T03-44-18.458309"
     document = {
-        "results": {"t": {"alias": "t", "exact_match,strict": 0.5, "exact_match_stderr,strict": "N/A"}},
-        "configs": {"t": {"doc_to_text": "Q {{q}}", "generation_kwargs": {"temperature": 0.7}, "repeats": 2, "num_fewshot": 0}},
+        "results": {
+            "t": {"alias": "t", "exact_match,strict": 0.5, "exact_match_stderr,strict": "N/A"}
+        },
+        "configs": {
+            "t": {
+                "doc_to_text": "Q {{q}}",
+                "generation_kwargs": {"temperature": 0.7},
+                "repeats": 2,
+                "num_fewshot": 0,
+            }
+        },
         "versions": {"t": 1.0},
         "n-shot": {"t": 0},
         "n-samples": {"t": {"original": 2, "effective": 2}},
@@ -74,9 +94,18 @@ def inspect_log() -> dict[str, Any]:
     return {
         "version": 2,
         "status": "success",
-        "eval": {"task": "t", "task_version": 1, "model": "m", "model_generate_config": {"temperature": 1.0, "max_connections": 4}},
+        "eval": {
+            "task": "t",
+            "task_version": 1,
+            "model": "m",
+            "model_generate_config": {"temperature": 1.0, "max_connections": 4},
+        },
         "plan": {"steps": [{"solver": "generate", "params": {}}], "config": {}},
-        "results": {"scores": [{"name": "match", "metrics": {"accuracy": {"name": "accuracy", "value": 0.5}}}]},
+        "results": {
+            "scores": [
+                {"name": "match", "metrics": {"accuracy": {"name": "accuracy", "value": 0.5}}}
+            ]
+        },
         "samples": [
             {
                 "id": 1,
@@ -84,8 +113,19 @@ def inspect_log() -> dict[str, Any]:
                 "input": "q",
                 "target": "Yes",
                 "output": {
-                    "choices": [{"message": {"content": "Yes"}, "stop_reason": "max_tokens", "logprobs": {"content": [{"logprob": -0.5}]}}],
-                    "usage": {"input_tokens": 5, "output_tokens": 2, "input_tokens_cache_read": 1, "reasoning_tokens": 0},
+                    "choices": [
+                        {
+                            "message": {"content": "Yes"},
+                            "stop_reason": "max_tokens",
+                            "logprobs": {"content": [{"logprob": -0.5}]},
+                        }
+                    ],
+                    "usage": {
+                        "input_tokens": 5,
+                        "output_tokens": 2,
+                        "input_tokens_cache_read": 1,
+                        "reasoning_tokens": 0,
+                    },
                     "time": 0.25,
                 },
                 "scores": {"match": {"value": value, "answer": "Yes"}},
@@ -107,14 +147,22 @@ def inspect_eval(folder: Path, members: dict[str, str] | None = None) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("header.json", json.dumps(log))
         for sample in samples:
-            archive.writestr(f"samples/{sample['id']}_epoch_{sample['epoch']}.json", json.dumps(sample))
+            archive.writestr(
+                f"samples/{sample['id']}_epoch_{sample['epoch']}.json", json.dumps(sample)
+            )
         for name, text in (members or {}).items():
             archive.writestr(name, text)
     return path
 
 
 def helm(folder: Path) -> Path:
-    adapter = {"method": "generation", "model": "org/m", "temperature": 0.0, "max_tokens": 5, "num_outputs": 1}
+    adapter = {
+        "method": "generation",
+        "model": "org/m",
+        "temperature": 0.0,
+        "max_tokens": 5,
+        "num_outputs": 1,
+    }
     _write(folder / "run_spec.json", {"name": "mmlu:subject=x,model=m", "adapter_spec": adapter})
     state = {
         "instance": {
@@ -128,18 +176,33 @@ def helm(folder: Path) -> Path:
         "result": {
             "success": True,
             "completions": [
-                {"text": " A", "logprob": -1.5, "tokens": [{"text": " A", "logprob": -1.5}], "finish_reason": {"reason": "length"}}
+                {
+                    "text": " A",
+                    "logprob": -1.5,
+                    "tokens": [{"text": " A", "logprob": -1.5}],
+                    "finish_reason": {"reason": "length"},
+                }
             ],
             "cached": False,
             "request_time": 0.5,
             "request_datetime": 1751729998,
         },
     }
-    cached = {**state, "instance": {**state["instance"], "id": "id2"}, "result": {**state["result"], "cached": True}}
+    cached = {
+        **state,
+        "instance": {**state["instance"], "id": "id2"},
+        "result": {**state["result"], "cached": True},
+    }
     _write(folder / "scenario_state.json", {"request_states": [state, cached]})
     names = {"exact_match": 1.0, "num_prompt_tokens": 20, "num_output_tokens": 1}
-    stats = [{"name": {"name": name, "split": "test"}, "count": 1, "mean": mean} for name, mean in names.items()]
-    _write(folder / "per_instance_stats.json", [{"instance_id": name, "train_trial_index": 0, "stats": stats} for name in ("id1", "id2")])
+    stats = [
+        {"name": {"name": name, "split": "test"}, "count": 1, "mean": mean}
+        for name, mean in names.items()
+    ]
+    _write(
+        folder / "per_instance_stats.json",
+        [{"instance_id": name, "train_trial_index": 0, "stats": stats} for name in ("id1", "id2")],
+    )
     total = {"name": {"name": "training_energy_cost", "split": "test"}, "count": 1, "mean": 2.0}
     _write(folder / "stats.json", [*stats, total])
     return folder
@@ -181,8 +244,24 @@ def vllm_bench(folder: Path) -> Path:
 
 
 def guidellm(folder: Path) -> Path:
-    group = {"mean": 11.0, "median": 11.0, "std_dev": 1.0, "min": 10.0, "max": 12.0, "count": 2, "percentiles": {"p50": 11.0}}
-    empty = {"mean": 0.0, "median": 0.0, "std_dev": 0.0, "min": 0.0, "max": 0.0, "count": 0, "percentiles": {}}
+    group = {
+        "mean": 11.0,
+        "median": 11.0,
+        "std_dev": 1.0,
+        "min": 10.0,
+        "max": 12.0,
+        "count": 2,
+        "percentiles": {"p50": 11.0},
+    }
+    empty = {
+        "mean": 0.0,
+        "median": 0.0,
+        "std_dev": 0.0,
+        "min": 0.0,
+        "max": 0.0,
+        "count": 0,
+        "percentiles": {},
+    }
     request = {
         "request_id": "r1",
         "output": "hello",
@@ -197,10 +276,21 @@ def guidellm(folder: Path) -> Path:
     }
     benchmark = {
         "config": {"strategy": {"type_": "constant", "rate": 2.0}, "backend": {"model": "m"}},
-        "metrics": {"time_to_first_token_ms": {"successful": group, "errored": empty}, "request_latency": {"successful": empty}},
-        "requests": {"successful": [request], "errored": [{"request_id": "r2", "info": {"error": "500"}}], "incomplete": [], "total": None},
+        "metrics": {
+            "time_to_first_token_ms": {"successful": group, "errored": empty},
+            "request_latency": {"successful": empty},
+        },
+        "requests": {
+            "successful": [request],
+            "errored": [{"request_id": "r2", "info": {"error": "500"}}],
+            "incomplete": [],
+            "total": None,
+        },
     }
-    return _write(folder / "report.json", {"metadata": {"version": 2}, "config": {}, "benchmarks": [benchmark]})
+    return _write(
+        folder / "report.json",
+        {"metadata": {"version": 2}, "config": {}, "benchmarks": [benchmark]},
+    )
 
 
 def llmperf(folder: Path) -> Path:
@@ -213,11 +303,19 @@ def llmperf(folder: Path) -> Path:
         "number_output_tokens": 150,
         "number_input_tokens": 550,
     }
-    return _write(folder / "individual.json", [good, {**good, "error_code": -100, "error_msg": "too few", "ttft_s": 0.0}])
+    return _write(
+        folder / "individual.json",
+        [good, {**good, "error_code": -100, "error_msg": "too few", "ttft_s": 0.0}],
+    )
 
 
 def aiperf(folder: Path) -> Path:
-    metadata = {"session_num": 0, "conversation_id": "c0", "request_start_ns": 1759813207532900363, "request_end_ns": 1759813207838764604}
+    metadata = {
+        "session_num": 0,
+        "conversation_id": "c0",
+        "request_start_ns": 1759813207532900363,
+        "request_end_ns": 1759813207838764604,
+    }
     metrics = {
         "time_to_first_token": {"value": 255.5, "unit": "ms"},
         "request_latency": {"value": 297.5, "unit": "ms"},
@@ -225,13 +323,36 @@ def aiperf(folder: Path) -> Path:
         "input_sequence_length": {"value": 550, "unit": "tokens"},
         "output_sequence_length": {"value": 9, "unit": "tokens"},
     }
-    failed = {"metadata": metadata, "metrics": {"error_isl": {"value": 1, "unit": "tokens"}}, "error": {"code": 499, "type": "Cancelled"}}
-    _lines(folder / "profile_export.jsonl", [{"metadata": metadata, "metrics": metrics, "error": None}, failed])
+    failed = {
+        "metadata": metadata,
+        "metrics": {"error_isl": {"value": 1, "unit": "tokens"}},
+        "error": {"code": 499, "type": "Cancelled"},
+    }
+    _lines(
+        folder / "profile_export.jsonl",
+        [{"metadata": metadata, "metrics": metrics, "error": None}, failed],
+    )
     reading = {"nvidia_power_usage": 350.5, "nvidia_energy_consumption": 0.25}
-    _lines(folder / "gpu_telemetry_export.jsonl", [{"timestamp_ns": 1759813207532900363, "gpu_uuid": "GPU-1", "telemetry_data": reading}])
-    graded = {"session_num": 0, "conversation_id": "c0", "task": "gsm8k", "grader_name": "math", "passed": True, "expected": "3"}
-    _lines(folder / "accuracy_export.jsonl", [{**graded, "actual": "3", "model_output": "A: 3", "timestamp_ns": 1759813207838764604}])
-    _write(folder / "profile_export_aiperf.json", {"input_config": {"models": {"items": [{"name": "m"}]}, "endpoint": {"urls": ["u"]}}})
+    _lines(
+        folder / "gpu_telemetry_export.jsonl",
+        [{"timestamp_ns": 1759813207532900363, "gpu_uuid": "GPU-1", "telemetry_data": reading}],
+    )
+    graded = {
+        "session_num": 0,
+        "conversation_id": "c0",
+        "task": "gsm8k",
+        "grader_name": "math",
+        "passed": True,
+        "expected": "3",
+    }
+    _lines(
+        folder / "accuracy_export.jsonl",
+        [{**graded, "actual": "3", "model_output": "A: 3", "timestamp_ns": 1759813207838764604}],
+    )
+    _write(
+        folder / "profile_export_aiperf.json",
+        {"input_config": {"models": {"items": [{"name": "m"}]}, "endpoint": {"urls": ["u"]}}},
+    )
     return folder
 
 
@@ -247,7 +368,14 @@ def ml_energy(folder: Path) -> Path:
         "success": True,
         "energy": 12.5,
     }
-    failed = {**request, "success": False, "error": "timeout", "latency": 0.0, "ttft": 0.0, "energy": 0.0}
+    failed = {
+        **request,
+        "success": False,
+        "error": "timeout",
+        "latency": 0.0,
+        "ttft": 0.0,
+        "energy": 0.0,
+    }
     value = {
         "model_id": "m",
         "gpu_model": "H100",
@@ -259,46 +387,110 @@ def ml_energy(folder: Path) -> Path:
         "steady_state_energy_per_token": 1.25,
         "completed": 1,
         "results": [request, failed],
-        "timeline": {"power": {"device_instant": {"0": [[1700000000.0, 300.0], [1700000001.0, 310.0]]}}},
+        "timeline": {
+            "power": {"device_instant": {"0": [[1700000000.0, 300.0], [1700000001.0, 310.0]]}}
+        },
     }
     return _write(folder / "results.json", value)
 
 
 def sglang_bench(folder: Path) -> Path:
-    result = {"backend": "sglang", "dataset_name": "random", "request_rate": 8.0, "max_concurrency": None, "duration": 2.0, "completed": 2}
+    result = {
+        "backend": "sglang",
+        "dataset_name": "random",
+        "request_rate": 8.0,
+        "max_concurrency": None,
+        "duration": 2.0,
+        "completed": 2,
+    }
     server = {"model_path": "m", "tp_size": 2, "port": 30000, "version": "0.5"}
-    detail = {name: DETAIL[name] for name in ("input_lens", "output_lens", "ttfts", "itls", "generated_texts", "errors")}
-    return _lines(folder / "run.jsonl", [result | {"server_info": server, "mean_ttft_ms": 15.0} | detail, result])
+    detail = {
+        name: DETAIL[name]
+        for name in ("input_lens", "output_lens", "ttfts", "itls", "generated_texts", "errors")
+    }
+    return _lines(
+        folder / "run.jsonl",
+        [result | {"server_info": server, "mean_ttft_ms": 15.0} | detail, result],
+    )
 
 
 def vllm_throughput(folder: Path) -> Path:
-    numbers = {"elapsed_time": 10.0, "num_requests": 5, "total_num_tokens": 500, "requests_per_second": 0.5, "tokens_per_second": 50.0}
+    numbers = {
+        "elapsed_time": 10.0,
+        "num_requests": 5,
+        "total_num_tokens": 500,
+        "requests_per_second": 0.5,
+        "tokens_per_second": 50.0,
+    }
     return _write(folder / "throughput.json", numbers)
 
 
 def vllm_latency(folder: Path) -> Path:
-    return _write(folder / "latency.json", {"avg_latency": 1.5, "latencies": [1.0, 2.0], "percentiles": {"50": 1.5, "99": 1.99}})
+    return _write(
+        folder / "latency.json",
+        {"avg_latency": 1.5, "latencies": [1.0, 2.0], "percentiles": {"50": 1.5, "99": 1.99}},
+    )
 
 
 def ml_energy_leaderboard(folder: Path) -> Path:
-    one = {"gpu_model": "B200", "num_gpus": 1, "max_num_seqs": 8, "avg_power_watts": 293.9, "energy_per_token_joules": 1.17}
-    one |= {"median_itl_ms": 32.5, "output_throughput_tokens_per_sec": 251.0, "parallelization": {"tensor_parallel": 1, "notes": ""}}
-    return _write(folder / "m__t.json", {"model_id": "m", "task": "t", "weight_precision": "fp8", "configurations": [one]})
+    one = {
+        "gpu_model": "B200",
+        "num_gpus": 1,
+        "max_num_seqs": 8,
+        "avg_power_watts": 293.9,
+        "energy_per_token_joules": 1.17,
+    }
+    one |= {
+        "median_itl_ms": 32.5,
+        "output_throughput_tokens_per_sec": 251.0,
+        "parallelization": {"tensor_parallel": 1, "notes": ""},
+    }
+    return _write(
+        folder / "m__t.json",
+        {"model_id": "m", "task": "t", "weight_precision": "fp8", "configurations": [one]},
+    )
 
 
 def nvidia_smi(folder: Path) -> Path:
-    rows = [f"2026/03/07 00:20:{s:02}.071, {g}, NVIDIA H100, {100 + 100 * g}.00 W, 345 MHz" for s in range(8) for g in range(2)]
-    return _write(folder / "power.csv", "\n".join(["timestamp, index, name, power.draw [W], clocks.sm [MHz]", *rows]) + "\n")
+    rows = [
+        f"2026/03/07 00:20:{s:02}.071, {g}, NVIDIA H100, {100 + 100 * g}.00 W, 345 MHz"
+        for s in range(8)
+        for g in range(2)
+    ]
+    return _write(
+        folder / "power.csv",
+        "\n".join(["timestamp, index, name, power.draw [W], clocks.sm [MHz]", *rows]) + "\n",
+    )
 
 
 def dcgm(folder: Path) -> Path:
-    rows = [f"GPU {g}     {100 + 100 * g}.0   {10**6 + s * 10**5 * (g + 1)}   1410" for s in range(8) for g in range(2)]
-    return _write(folder / "dmon.txt", "\n".join(["#Entity   POWER   TOTEC   SMCLK", "ID        W       mJ      MHz", *rows]) + "\n")
+    rows = [
+        f"GPU {g}     {100 + 100 * g}.0   {10**6 + s * 10**5 * (g + 1)}   1410"
+        for s in range(8)
+        for g in range(2)
+    ]
+    return _write(
+        folder / "dmon.txt",
+        "\n".join(["#Entity   POWER   TOTEC   SMCLK", "ID        W       mJ      MHz", *rows])
+        + "\n",
+    )
 
 
 def codecarbon(folder: Path) -> Path:
-    line = {"timestamp": "2026-05-30T11:03:37", "project_name": "p", "run_id": "r", "duration": "10.0", "emissions": "1e-5"}
-    line |= {"cpu_energy": "0.0001", "gpu_energy": "0.0009", "energy_consumed": "0.001", "gpu_count": "1", "gpu_model": "H100"}
+    line = {
+        "timestamp": "2026-05-30T11:03:37",
+        "project_name": "p",
+        "run_id": "r",
+        "duration": "10.0",
+        "emissions": "1e-5",
+    }
+    line |= {
+        "cpu_energy": "0.0001",
+        "gpu_energy": "0.0009",
+        "energy_consumed": "0.001",
+        "gpu_count": "1",
+        "gpu_model": "H100",
+    }
     return _write(folder / "emissions.csv", ",".join(line) + "\n" + ",".join(line.values()) + "\n")
 
 
@@ -310,12 +502,19 @@ def evalscope(folder: Path) -> Path:
         "time": 0.75,
         "perf_metrics": {"latency": 0.5, "ttft": 0.1},
     }
-    _lines(folder / "predictions/m/arc.jsonl", [{"index": index, "model": "m", "model_output": output} for index in (0, 1)])
+    _lines(
+        folder / "predictions/m/arc.jsonl",
+        [{"index": index, "model": "m", "model_output": output} for index in (0, 1)],
+    )
     reviews = [
         {
             "index": index,
             "target": "A",
-            "sample_score": {"score": {"value": {"acc": acc}, "extracted_prediction": "A"}, "sample_id": index, "group_id": 0},
+            "sample_score": {
+                "score": {"value": {"acc": acc}, "extracted_prediction": "A"},
+                "sample_id": index,
+                "group_id": 0,
+            },
         }
         for index, acc in ((0, 1.0), (1, 0.0))
     ]
@@ -330,11 +529,15 @@ def large_language_monkeys(folder: Path) -> Path:
 
 def mlperf_power(folder: Path) -> Path:
     seconds = "".join(
-        f"Time,09-01-2025 10:00:{second:02d}.000,Watts,{100 + second}.0,Volts,230.0,Amps,0.4,PF,0.9,Mark,run_1\n" for second in range(10)
+        f"Time,09-01-2025 10:00:{second:02d}.000,Watts,{100 + second}.0,Volts,230.0,Amps,0.4,PF,0.9,Mark,run_1\n"
+        for second in range(10)
     )
     _write(folder / "spl.txt", seconds + "Time,broken\n")
     events = [("power_begin", "09-01-2025 10:00:02.000"), ("power_end", "09-01-2025 10:00:06.000")]
-    _write(folder / "mlperf_log_detail.txt", "".join(f':::MLLOG {{"key": "{key}", "value": "{value}"}}\n' for key, value in events))
+    _write(
+        folder / "mlperf_log_detail.txt",
+        "".join(f':::MLLOG {{"key": "{key}", "value": "{value}"}}\n' for key, value in events),
+    )
     return folder
 
 
@@ -349,7 +552,9 @@ def every_eval_ever(folder: Path) -> Path:
                 "evaluation_name": "t",
                 "metric_config": {"metric_name": "Accuracy", "lower_is_better": False},
                 "score_details": {"score": 1.0},
-                "generation_config": {"generation_args": {"temperature": 0.5, "prompt_template": "cot"}},
+                "generation_config": {
+                    "generation_args": {"temperature": 0.5, "prompt_template": "cot"}
+                },
             }
         ],
     }
@@ -365,7 +570,13 @@ def every_eval_ever(folder: Path) -> Path:
         "input": {"raw": "q", "reference": ["3"]},
         "output": {"raw": ["A: 3"]},
         "answer_attribution": [
-            {"turn_idx": 0, "source": "output.raw", "extracted_value": "3", "extraction_method": "regex", "is_terminal": True}
+            {
+                "turn_idx": 0,
+                "source": "output.raw",
+                "extracted_value": "3",
+                "extraction_method": "regex",
+                "is_terminal": True,
+            }
         ],
         "evaluation": {"score": 1.0, "is_correct": True},
         "token_usage": {"input_tokens": 4, "output_tokens": 2, "total_tokens": 6},
@@ -392,8 +603,28 @@ GENERIC_MAPPING = {
     "energy_method": "nvml_counter",
 }
 GENERIC_ROWS = [
-    {"id": "a", "k": 0, "model": "m", "text": "so 3", "ref": "3", "ok": True, "tokens": 12, "ms": 1500.5, "wh": 0.5},
-    {"id": "a", "k": 1, "model": "m", "text": "so 4", "ref": "3", "ok": False, "tokens": -1, "ms": -1, "wh": None},
+    {
+        "id": "a",
+        "k": 0,
+        "model": "m",
+        "text": "so 3",
+        "ref": "3",
+        "ok": True,
+        "tokens": 12,
+        "ms": 1500.5,
+        "wh": 0.5,
+    },
+    {
+        "id": "a",
+        "k": 1,
+        "model": "m",
+        "text": "so 4",
+        "ref": "3",
+        "ok": False,
+        "tokens": -1,
+        "ms": -1,
+        "wh": None,
+    },
 ]
 
 

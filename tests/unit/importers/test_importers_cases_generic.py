@@ -1,4 +1,7 @@
-"""Inputs on which something went wrong, through the whole way: import, core tables, refresh where the right answer is an accuracy."""
+"""Inputs on which something went wrong, through the whole way.
+
+Import, core tables, refresh where the right answer is an accuracy.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from isocost import cli, refresh
+from isocost import cli
+from isocost.build import refresh
 from isocost.errors import IsocostError
 from isocost.store import Store
 
@@ -19,10 +23,23 @@ pytestmark = pytest.mark.slow
 SAID = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": "{}"}
 
 
-def brought(root: Path, case: Path, file: str, mapping: str | None, *, leave: tuple[str, ...] = (), **more: Any) -> pl.DataFrame:
+def brought(
+    root: Path,
+    case: Path,
+    file: str,
+    mapping: str | None,
+    *,
+    leave: tuple[str, ...] = (),
+    **more: Any,
+) -> pl.DataFrame:
     store = Store(root)
     said = {key: value for key, value in SAID.items() if key not in leave}
-    more = {"format": "generic", "path": case / file, "provenance": said, "mapping": None if mapping is None else case / mapping} | more
+    more = {
+        "format": "generic",
+        "path": case / file,
+        "provenance": said,
+        "mapping": None if mapping is None else case / mapping,
+    } | more
     refresh.bring_in(store, "import-x", **more)
     refresh.curate_session(store, "import-x")
     return store.read("core_samples", "import-x")
@@ -35,18 +52,31 @@ def accuracy(root: Path) -> list[float]:
 
 
 def test_list_as_text(shared_cases: Path, tmp_path: Path) -> None:
-    samples = brought(tmp_path, shared_cases / "list_as_text", "t.jsonl", "m.yaml", verifier="numeric")
+    samples = brought(
+        tmp_path, shared_cases / "list_as_text", "t.jsonl", "m.yaml", verifier="numeric"
+    )
     assert samples.height == 6 and samples.group_by("problem_id").len()["len"].to_list() == [3, 3]
-    assert sorted(samples["answer"]) == ["4", "4", "5", "7", "7", "8"] and samples["correct"].sum() == 4
+    assert (
+        sorted(samples["answer"]) == ["4", "4", "5", "7", "7", "8"]
+        and samples["correct"].sum() == 4
+    )
     assert accuracy(tmp_path) == [pytest.approx(4 / 6)]
 
 
 def test_empty_completion(shared_cases: Path, tmp_path: Path) -> None:
-    samples = brought(tmp_path, shared_cases / "empty_completion", "t.jsonl", "m.yaml", verifier="exact")
+    samples = brought(
+        tmp_path, shared_cases / "empty_completion", "t.jsonl", "m.yaml", verifier="exact"
+    )
     assert samples["is_valid"].all() and samples["correct"].to_list().count(True) == 1
     assert accuracy(tmp_path) == [0.25]
     monkeys = tmp_path / "monkeys"
-    brought(monkeys, shared_cases / "empty_completion", "llm.jsonl", None, format="large_language_monkeys")
+    brought(
+        monkeys,
+        shared_cases / "empty_completion",
+        "llm.jsonl",
+        None,
+        format="large_language_monkeys",
+    )
     assert accuracy(monkeys) == [0.25]
 
 
@@ -59,10 +89,22 @@ def test_an_empty_answer_is_wrong(shared_cases: Path, tmp_path: Path) -> None:
 def test_what_is_missing_for_a_verdict_is_said(shared_cases: Path, tmp_path: Path, capsys) -> None:
     case = shared_cases / "misc"
     told = [part for key, value in SAID.items() for part in (f"--{key.replace('_', '-')}", value)]
-    command = ["--data", str(tmp_path / "d"), "import", "generic", str(case / "nov.csv"), "--mapping", str(case / "null.yaml"), *told]
+    command = [
+        "--data",
+        str(tmp_path / "d"),
+        "import",
+        "generic",
+        str(case / "nov.csv"),
+        "--mapping",
+        str(case / "null.yaml"),
+        *told,
+    ]
     assert cli.main(command) == 0
     out = capsys.readouterr().out
-    assert "2 samples have a reference and no verdict in the source: --verifier is what is missing; choose one of code, exact" in out
+    assert (
+        "2 samples have a reference and no verdict in the source: --verifier is what is missing; choose one of code, exact"
+        in out
+    )
     assert cli.main([*command, "--verifier", "numeric"]) == 0
     assert "--verifier is what is missing" not in capsys.readouterr().out
 
@@ -70,9 +112,20 @@ def test_what_is_missing_for_a_verdict_is_said(shared_cases: Path, tmp_path: Pat
 def test_an_iso_time_is_read(shared_cases: Path, tmp_path: Path) -> None:
     store = Store(tmp_path)
     case = shared_cases / "misc"
-    report = refresh.bring_in(store, "import-x", format="generic", path=case / "iso.csv", provenance=SAID, mapping=case / "iso.yaml")
-    assert refresh.raw_rows(store, "raw_imports", "import-x")["started_unix_s"].to_list() == [1717067017.0]
-    assert report.warnings == (f"times without an offset are read as UTC: column start, first in {case / 'iso.csv'}, row ending on line 2",)
+    report = refresh.bring_in(
+        store,
+        "import-x",
+        format="generic",
+        path=case / "iso.csv",
+        provenance=SAID,
+        mapping=case / "iso.yaml",
+    )
+    assert refresh.raw_rows(store, "raw_imports", "import-x")["started_unix_s"].to_list() == [
+        1717067017.0
+    ]
+    assert report.warnings == (
+        f"times without an offset are read as UTC: column start, first in {case / 'iso.csv'}, row ending on line 2",
+    )
 
 
 def test_the_unnamed_column_of_pandas(shared_cases: Path, tmp_path: Path) -> None:
@@ -83,7 +136,10 @@ def test_the_unnamed_column_of_pandas(shared_cases: Path, tmp_path: Path) -> Non
         samples = brought(tmp_path / str(number), tmp_path, "t.csv", "m.yaml")
         assert samples["sample_index"].to_list() == [0, 1]
     (tmp_path / "m.yaml").write_text("columns: {problem: answers}\n")
-    with pytest.raises(IsocostError, match=r"has no column 'answers'. It has '' \(the column without a name\), answer, token_usage"):
+    with pytest.raises(
+        IsocostError,
+        match=r"has no column 'answers'. It has '' \(the column without a name\), answer, token_usage",
+    ):
         brought(tmp_path / "2", tmp_path, "t.csv", "m.yaml")
 
 
@@ -93,16 +149,36 @@ def test_words_in_a_sampling_column(shared_cases: Path, tmp_path: Path) -> None:
     assert accuracy(root) == [0.5]
     samples = Store(root).read("core_points", "import-x")
     assert samples["temperature"].to_list() == [None]
-    with pytest.raises(IsocostError, match=r"num.csv, row ending on line 2, settings: '0.7' is neither a JSON object nor words"):
+    with pytest.raises(
+        IsocostError,
+        match=r"num.csv, row ending on line 2, settings: '0.7' is neither a JSON object nor words",
+    ):
         brought(tmp_path / "e", case, "num.csv", "m.yaml", leave=("sampling",))
-    assert not list((tmp_path / "e").rglob("*.parquet")) and not list((tmp_path / "e").rglob("*.source"))
+    assert not list((tmp_path / "e").rglob("*.parquet")) and not list(
+        (tmp_path / "e").rglob("*.source")
+    )
 
 
 def test_why_generation_ended(shared_cases: Path, tmp_path: Path) -> None:
-    samples = brought(tmp_path, shared_cases / "llm_trunc", "t.csv", "map.yaml", leave=("model",), verifier="numeric")
+    samples = brought(
+        tmp_path,
+        shared_cases / "llm_trunc",
+        "t.csv",
+        "map.yaml",
+        leave=("model",),
+        verifier="numeric",
+    )
     problems = Store(tmp_path).read("core_problems", "import-x").select("problem_id", "metadata")
-    told = samples.join(problems, on="problem_id").with_columns(pl.col("metadata").str.extract(r"(p\d)").alias("p")).sort("p")
-    assert told["finish_reason"].to_list() == ["length"] * 4 + ["stop"] * 2 + ["content_filter", "error", None]
+    told = (
+        samples.join(problems, on="problem_id")
+        .with_columns(pl.col("metadata").str.extract(r"(p\d)").alias("p"))
+        .sort("p")
+    )
+    assert told["finish_reason"].to_list() == ["length"] * 4 + ["stop"] * 2 + [
+        "content_filter",
+        "error",
+        None,
+    ]
     # "so far we have 3 + 7" gives 7 only where the text is finished.
     assert told["correct"].to_list() == [False] * 4 + [True, True, False, None, True]
     assert told["grade_reason"].to_list()[6] == "content_filter" and not told["is_truncated"][6]

@@ -12,22 +12,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isocost.bank.importers import generic, import_path, read_imports
-from isocost.bank.importers.cells import quantity, time_of
-from isocost.bank.importers.finish import MEANING, finish_meaning, meaning, unknown_words
-from isocost.bank.importers.paths import EACH, steps_of
 from isocost.errors import IsocostError
-from isocost.tables.imports import build_imported_core, sampling_of
+from isocost.importers import import_path, read_imports
+from isocost.importers.finish import MEANING, finish_meaning, meaning, unknown_words
+from isocost.importers.formats import generic
+from isocost.importers.generic.cells import quantity, time_of
+from isocost.importers.generic.paths import EACH, steps_of
+from isocost.tables.core.imports import build_imported_core, sampling_of
 
 SAID = {"model": "m", "task": "t", "task_version": "1", "prompt": "p"}
 
 
-def load(folder: Path, text: str, mapping: dict[str, Any], *, name: str = "t.csv", **more: Any) -> pl.DataFrame:
+def load(
+    folder: Path, text: str, mapping: dict[str, Any], *, name: str = "t.csv", **more: Any
+) -> pl.DataFrame:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text, encoding="utf-8")
     provenance = SAID | ({} if "sampling" in mapping["columns"] else {"sampling": "{}"})
-    report = import_path("generic", folder / name, folder / "lake", mapping=mapping, provenance=provenance, **more)
-    frame = read_imports(folder / "lake", import_ids=[report.import_id]).collect().sort("record_index")
+    report = import_path(
+        "generic", folder / name, folder / "lake", mapping=mapping, provenance=provenance, **more
+    )
+    frame = (
+        read_imports(folder / "lake", import_ids=[report.import_id]).collect().sort("record_index")
+    )
     frame.warnings = report.warnings
     return frame
 
@@ -72,7 +79,10 @@ def test_what_is_no_number_stays_none(text: str) -> None:
     assert quantity(text, "s", "here") is None
 
 
-@given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2100, 1, 1)), st.sampled_from([None, 0, 90, -480]))
+@given(
+    st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2100, 1, 1)),
+    st.sampled_from([None, 0, 90, -480]),
+)
 def test_iso_times_come_back(moment: datetime, offset: int | None) -> None:
     zone = None if offset is None else timezone(timedelta(minutes=offset))
     found = time_of(moment.replace(tzinfo=zone).isoformat())
@@ -80,27 +90,59 @@ def test_iso_times_come_back(moment: datetime, offset: int | None) -> None:
     assert found.unix_s == moment.replace(tzinfo=zone or UTC).timestamp()
 
 
-@pytest.mark.parametrize("text", ["2024-05-30 11:03:37 UTC", "2024/05/30 11:03:37", "2024-05-30T11:03:37.000000000Z", "20240530T110337"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-05-30 11:03:37 UTC",
+        "2024/05/30 11:03:37",
+        "2024-05-30T11:03:37.000000000Z",
+        "20240530T110337",
+    ],
+)
 def test_other_ways_to_write_the_same_time(text: str) -> None:
     found = time_of(text)
     assert found is not None and found.unix_s == 1717067017.0
 
 
-@pytest.mark.parametrize("text", ["1717067017", "May 30", "11:03:37", "", "yesterday", "2024-13-01"])
+@pytest.mark.parametrize(
+    "text", ["1717067017", "May 30", "11:03:37", "", "yesterday", "2024-13-01"]
+)
 def test_what_is_no_iso_time(text: str) -> None:
     assert time_of(text) is None
 
 
 @pytest.mark.slow
 def test_cells_with_units_in_a_table(tmp_path: Path) -> None:
-    columns = {"problem": "id", "latency": {"column": "t", "unit": "ms"}, "energy": "e", "output_tokens": "n", "started": "at"}
+    columns = {
+        "problem": "id",
+        "latency": {"column": "t", "unit": "ms"},
+        "energy": "e",
+        "output_tokens": "n",
+        "started": "at",
+    }
     mapping = {"columns": columns, "latency_meaning": "x", "energy_method": "y"}
-    frame = load(tmp_path, 'id,t,e,n,at\na,"1,234.5",2 Wh,12 tokens,2024-05-30T11:03:37Z\nb,2 s,5,7,1717067017\n', mapping)
-    assert frame["latency_s"].to_list() == [1.2345, 2.0] and frame["energy_j"].to_list() == [7200.0, 5.0]
-    assert frame["output_tokens"].to_list() == [12, 7] and frame["started_unix_s"].to_list() == [1717067017.0] * 2
+    frame = load(
+        tmp_path,
+        'id,t,e,n,at\na,"1,234.5",2 Wh,12 tokens,2024-05-30T11:03:37Z\nb,2 s,5,7,1717067017\n',
+        mapping,
+    )
+    assert frame["latency_s"].to_list() == [1.2345, 2.0] and frame["energy_j"].to_list() == [
+        7200.0,
+        5.0,
+    ]
+    assert (
+        frame["output_tokens"].to_list() == [12, 7]
+        and frame["started_unix_s"].to_list() == [1717067017.0] * 2
+    )
     assert not frame.warnings
-    with pytest.raises(IsocostError, match="row ending on line 2, output_tokens: '1,234' has a separator"):
-        load(tmp_path / "b", 'id,n\na,"1,234"\n', {"columns": {"problem": "id", "output_tokens": "n"}})
+    with pytest.raises(
+        IsocostError, match="row ending on line 2, output_tokens: '1,234' has a separator"
+    ):
+        load(
+            tmp_path / "b",
+            'id,n\na,"1,234"\n',
+            {"columns": {"problem": "id", "output_tokens": "n"}},
+        )
 
 
 @pytest.mark.slow
@@ -108,26 +150,62 @@ def test_cells_with_units_in_a_table(tmp_path: Path) -> None:
 def test_milliseconds_since_1970_are_not_seconds(tmp_path: Path, monkeypatch, way: str) -> None:
     if way == "slow":
         monkeypatch.setattr(generic.Generic, "write_fast", lambda *_: None)
-    with pytest.raises(IsocostError, match=r"row ending on line 2, started_unix_s: .* beyond the year 5000.*unit: ms"):
+    with pytest.raises(
+        IsocostError,
+        match=r"row ending on line 2, started_unix_s: .* beyond the year 5000.*unit: ms",
+    ):
         load(tmp_path, "id,at\na,1717067017000\n", {"columns": {"problem": "id", "started": "at"}})
     right = {"columns": {"problem": "id", "started": {"column": "at", "unit": "ms"}}}
-    assert load(tmp_path / "b", "id,at\na,1717067017000\n", right)["started_unix_s"].to_list() == [1717067017.0]
+    assert load(tmp_path / "b", "id,at\na,1717067017000\n", right)["started_unix_s"].to_list() == [
+        1717067017.0
+    ]
 
 
 WORDS = st.one_of(
     st.text(max_size=12),
-    st.sampled_from(["greedy", "0.7", "", " ", "nan", "{", '{"temperature": 0.7}', "[1]", "null", "true", '"x"', "{}", '{"t": NaN}']),
-    st.dictionaries(st.text("ab", min_size=1), st.one_of(st.floats(), st.text(max_size=3), st.booleans())).map(json.dumps),
+    st.sampled_from(
+        [
+            "greedy",
+            "0.7",
+            "",
+            " ",
+            "nan",
+            "{",
+            '{"temperature": 0.7}',
+            "[1]",
+            "null",
+            "true",
+            '"x"',
+            "{}",
+            '{"t": NaN}',
+        ]
+    ),
+    st.dictionaries(
+        st.text("ab", min_size=1), st.one_of(st.floats(), st.text(max_size=3), st.booleans())
+    ).map(json.dumps),
 )
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(st.lists(WORDS, min_size=1, max_size=3), st.sampled_from(["sampling", "prompt", "task_version"]))
-def test_any_text_in_a_provenance_column_can_be_read_later_or_is_refused_with_its_line(tmp_path_factory, words, column) -> None:
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    st.lists(WORDS, min_size=1, max_size=3), st.sampled_from(["sampling", "prompt", "task_version"])
+)
+def test_any_text_in_a_provenance_column_can_be_read_later_or_is_refused_with_its_line(
+    tmp_path_factory, words, column
+) -> None:
     folder = tmp_path_factory.mktemp("p")
     path = folder / "t.jsonl"
-    path.write_text("".join(json.dumps({"id": f"q{i}", "ok": True, "word": word}) + "\n" for i, word in enumerate(words)))
+    path.write_text(
+        "".join(
+            json.dumps({"id": f"q{i}", "ok": True, "word": word}) + "\n"
+            for i, word in enumerate(words)
+        )
+    )
     mapping = {"columns": {"problem": "id", "correct": "ok", column: "word"}}
     provenance = {key: value for key, value in (SAID | {"sampling": "{}"}).items() if key != column}
     try:
@@ -143,21 +221,31 @@ def test_any_text_in_a_provenance_column_can_be_read_later_or_is_refused_with_it
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["fast", "slow"])
-def test_conditions_are_identity_and_a_varying_column_that_is_not_mapped_is_told(tmp_path: Path, monkeypatch, way: str) -> None:
+def test_conditions_are_identity_and_a_varying_column_that_is_not_mapped_is_told(
+    tmp_path: Path, monkeypatch, way: str
+) -> None:
     if way == "slow":
         monkeypatch.setattr(generic.Generic, "write_fast", lambda *_: None)
     text = "id,ok,rev,gpu,note\n" + "".join(f"q{i % 2},1,r{i % 3},A100,n{i}\n" for i in range(60))
     plain = load(tmp_path / "a", text, {"columns": {"problem": "id", "correct": "ok"}})
     assert len(plain.warnings) == 1
-    assert "differ in columns that are not mapped: rev ('r0', 'r1', ...). Where one of them is a setting" in plain.warnings[0]
+    assert (
+        "differ in columns that are not mapped: rev ('r0', 'r1', ...). Where one of them is a setting"
+        in plain.warnings[0]
+    )
     mapped = load(
         tmp_path / "b",
         text,
-        {"columns": {"problem": "id", "correct": "ok"}, "conditions": {"revision": "rev", "hardware": "gpu"}},
+        {
+            "columns": {"problem": "id", "correct": "ok"},
+            "conditions": {"revision": "rev", "hardware": "gpu"},
+        },
         condition=["engine=vllm"],
     )
     assert not mapped.warnings
-    assert set(mapped["condition"]) == {f'{{"engine":"vllm","hardware":"A100","revision":"r{i}"}}' for i in range(3)}
+    assert set(mapped["condition"]) == {
+        f'{{"engine":"vllm","hardware":"A100","revision":"r{i}"}}' for i in range(3)
+    }
     core = build_imported_core(mapped)["core_samples"]
     assert core["point_id"].n_unique() == 3 and core["machine"].unique().to_list() == ["A100"]
     with pytest.raises(IsocostError, match="hardware is 'A100' here, but 'H100' was given"):
@@ -171,15 +259,42 @@ def test_conditions_are_identity_and_a_varying_column_that_is_not_mapped_is_told
 
 def test_words_for_the_end_of_generation() -> None:
     expected = {
-        "length": ["length", "MAX_TOKENS", "max_tokens", "model_length", "max_output_tokens", "FinishReason.MAX_TOKENS", "LENGTH"],
-        "stop": ["STOP", "end_turn", "eos_token", "stop_sequence", "tool_calls", "COMPLETE", "FINISH_REASON_STOP"],
-        "content_filter": ["content_filter", "content-filter", "SAFETY", "refusal", "guardrail_intervened", "RECITATION"],
+        "length": [
+            "length",
+            "MAX_TOKENS",
+            "max_tokens",
+            "model_length",
+            "max_output_tokens",
+            "FinishReason.MAX_TOKENS",
+            "LENGTH",
+        ],
+        "stop": [
+            "STOP",
+            "end_turn",
+            "eos_token",
+            "stop_sequence",
+            "tool_calls",
+            "COMPLETE",
+            "FINISH_REASON_STOP",
+        ],
+        "content_filter": [
+            "content_filter",
+            "content-filter",
+            "SAFETY",
+            "refusal",
+            "guardrail_intervened",
+            "RECITATION",
+        ],
         "error": ["error", "MALFORMED_FUNCTION_CALL"],
         "abort": ["abort", "USER_CANCEL"],
     }
     for canonical, words in expected.items():
         assert [meaning(word) for word in words] == [canonical] * len(words)
-    assert finish_meaning(pl.Series(["MAX_TOKENS", None, "odd"])).to_list() == ["length", None, "odd"]
+    assert finish_meaning(pl.Series(["MAX_TOKENS", None, "odd"])).to_list() == [
+        "length",
+        None,
+        "odd",
+    ]
     assert unknown_words([("stop", 3), (None, 1), ("unknown", 2)]) is None
     assert "'odd' (5), 'strange' (2)" in str(unknown_words([("odd", 5), ("strange", 2)]))
     assert all(word == word.casefold() and " " not in word for word in MEANING)
@@ -193,6 +308,10 @@ def test_an_unknown_word_is_kept_and_counted(tmp_path: Path) -> None:
 
 
 def test_steps_of_paths() -> None:
-    assert steps_of("a.b[].c") == ("a.b", EACH, "c") and steps_of("x") == ("x",) and steps_of("a[]") == ("a", EACH)
+    assert (
+        steps_of("a.b[].c") == ("a.b", EACH, "c")
+        and steps_of("x") == ("x",)
+        and steps_of("a[]") == ("a", EACH)
+    )
     assert steps_of("choices[0].message.content") == ("choices", 0, "message.content")
     assert steps_of("outs[][]") == ("outs", EACH, EACH) and steps_of("[x]") == ("[x]",)

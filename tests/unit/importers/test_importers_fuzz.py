@@ -1,7 +1,9 @@
-"""Fuzzing of every importer: an error that names the file, or an import that verifies and reaches the core tables.
+"""Fuzzing of every importer: an error that names the file, or an import that verifies and reaches
+the core tables.
 
-Never another exception, a hang, a file outside the target folder or a partial import left behind. ``ISOCOST_FUZZ_EXAMPLES`` sets the
-number of damaged sources a format (20 where it is not set); a long campaign is ``ISOCOST_FUZZ_EXAMPLES=500 pytest -m slow <this file>``.
+Never another exception, a hang, a file outside the target folder or a partial import left behind.
+``ISOCOST_FUZZ_EXAMPLES`` sets the number of damaged sources a format (20 where it is not set); a
+long campaign is ``ISOCOST_FUZZ_EXAMPLES=500 pytest -m slow <this file>``.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from isocost.bank.importers import read_imports, verify_imports
 from isocost.errors import IsocostError
-from isocost.tables.imports import build_imported_core
+from isocost.importers import read_imports, verify_imports
+from isocost.tables.core.imports import build_imported_core
 
 pytestmark = pytest.mark.slow
 
@@ -99,13 +101,23 @@ def generic_csv(folder: Path) -> Path:
 
 def generic_parquet(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(files.GENERIC_ROWS, infer_schema_length=None).write_parquet(folder / "table.parquet")
+    pl.DataFrame(files.GENERIC_ROWS, infer_schema_length=None).write_parquet(
+        folder / "table.parquet"
+    )
     return folder / "table.parquet"
 
 
 def monkeys_json(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    rows = [{"question": "q", "samples": ["a", "b"], "is_corrects": [True, False], "gt_answer": "a", "orig_dset_idx": 4}]
+    rows = [
+        {
+            "question": "q",
+            "samples": ["a", "b"],
+            "is_corrects": [True, False],
+            "gt_answer": "a",
+            "orig_dset_idx": 4,
+        }
+    ]
     (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     return folder / "rows.json"
 
@@ -114,12 +126,16 @@ def guidellm_yaml(folder: Path) -> Path:
     import yaml
 
     report = files.guidellm(folder)
-    (folder / "benchmarks.yaml").write_text(yaml.safe_dump(json.loads(report.read_text())), encoding="utf-8")
+    (folder / "benchmarks.yaml").write_text(
+        yaml.safe_dump(json.loads(report.read_text())), encoding="utf-8"
+    )
     report.unlink()
     return folder
 
 
-FORMATS: dict[str, tuple[str, Callable[[Path], Path]]] = {name: (name, build) for name, build in sorted(files.SAMPLES.items())} | {
+FORMATS: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    name: (name, build) for name, build in sorted(files.SAMPLES.items())
+} | {
     "generic_csv": ("generic", generic_csv),
     "generic_parquet": ("generic", generic_parquet),
     "guidellm_yaml": ("guidellm", guidellm_yaml),
@@ -154,7 +170,9 @@ def restructured(document: Any, chance: random.Random) -> str:
     """A JSON document with one value replaced, removed, doubled, renamed or moved; its text."""
     places = [path for path in nodes(document) if len(path) < 40]
     path, new = chance.choice(places), chance.choice(VALUES)
-    how = chance.choice(("replace", "replace", "replace", "remove", "rename", "double", "twice", "swap"))
+    how = chance.choice(
+        ("replace", "replace", "replace", "remove", "rename", "double", "twice", "swap")
+    )
     if how in ("remove", "rename", "double", "swap") and path:
         parent = document
         for key in path[:-1]:
@@ -176,7 +194,9 @@ def restructured(document: Any, chance: random.Random) -> str:
     if how == "twice" and path and isinstance(path[-1], str):
         text = json.dumps(document)
         name = json.dumps(path[-1]) + ":"
-        return text.replace(name, f"{name} {json.dumps(new) if new is not DEEP else '1'}, {name}", 1)
+        return text.replace(
+            name, f"{name} {json.dumps(new) if new is not DEEP else '1'}, {name}", 1
+        )
 
     def put(parent: Any, key: Any) -> None:
         parent[key] = new
@@ -210,31 +230,83 @@ def bytes_damaged(raw: bytes, chance: random.Random) -> bytes:
     if how == "insert":
         return (
             raw[:at]
-            + chance.choice((b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"\r\n", b'"', b"{", b"9" * 400, b"\xed\xa0\x80"))
+            + chance.choice(
+                (
+                    b"\x00",
+                    b"\xff\xfe",
+                    b"\xef\xbb\xbf",
+                    b"\n",
+                    b"\r\n",
+                    b'"',
+                    b"{",
+                    b"9" * 400,
+                    b"\xed\xa0\x80",
+                )
+            )
             + raw[at:]
         )
-    old = chance.choice((b"true", b'"', b"1", b"0", b":", b"[", b"{", b"}", b",", b".", b"\n", b" "))
+    old = chance.choice(
+        (b"true", b'"', b"1", b"0", b":", b"[", b"{", b"}", b",", b".", b"\n", b" ")
+    )
     start = raw.find(old, at)
-    token = chance.choice((b"null", b"NaN", b"-1", b"[]", b"{}", b'"x"', b"1e999", b"9" * 400, b"-Infinity", b"", b"\t", b"&a *a", b"!!x "))
+    token = chance.choice(
+        (
+            b"null",
+            b"NaN",
+            b"-1",
+            b"[]",
+            b"{}",
+            b'"x"',
+            b"1e999",
+            b"9" * 400,
+            b"-Infinity",
+            b"",
+            b"\t",
+            b"&a *a",
+            b"!!x ",
+        )
+    )
     return raw if start < 0 else raw[:start] + token + raw[start + len(old) :]
 
 
 def zip_damaged(path: Path, chance: random.Random) -> None:
-    """An archive whose member is restructured, missing, doubled, outside, a bomb, or of another kind."""
+    """An archive whose member is restructured, missing, doubled, outside, a bomb, or of another
+    kind.
+    """
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = chance.choice(sorted(members))
-    how = chance.choice(("structure", "structure", "structure", "bytes", "gone", "outside", "bomb", "extra", "renamed"))
+    how = chance.choice(
+        (
+            "structure",
+            "structure",
+            "structure",
+            "bytes",
+            "gone",
+            "outside",
+            "bomb",
+            "extra",
+            "renamed",
+        )
+    )
     if how == "structure":
-        members[name] = restructured(json.loads(members[name]), chance).encode("utf-8", "surrogatepass")
+        members[name] = restructured(json.loads(members[name]), chance).encode(
+            "utf-8", "surrogatepass"
+        )
     elif how == "bytes":
         members[name] = bytes_damaged(members[name], chance)
     elif how == "gone":
         del members[name]
     elif how == "renamed":
-        members["samples/" + name.rsplit("/", 1)[-1] + chance.choice(("", ".json", "/", "x.json"))] = members.pop(name)
+        members[
+            "samples/" + name.rsplit("/", 1)[-1] + chance.choice(("", ".json", "/", "x.json"))
+        ] = members.pop(name)
     else:
-        odd = {"outside": chance.choice(("../x.json", "/tmp/x", "samples/../../x.json", "..\\x")), "bomb": "samples/b.json", "extra": "x"}
+        odd = {
+            "outside": chance.choice(("../x.json", "/tmp/x", "samples/../../x.json", "..\\x")),
+            "bomb": "samples/b.json",
+            "extra": "x",
+        }
         members[odd[how]] = b"0" * (4 << 20) if how == "bomb" else b"{}"
     kind = chance.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_BZIP2))
     with zipfile.ZipFile(path, "w", kind) as archive:
@@ -250,7 +322,15 @@ def damage(folder: Path, chance: random.Random) -> None:
     if how == "structure" and path.suffix == ".eval":
         try:
             zip_damaged(path, chance)
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError, RecursionError, zlib.error):  # damaged already
+        except (
+            zipfile.BadZipFile,
+            ValueError,
+            NotImplementedError,
+            EOFError,
+            OSError,
+            RecursionError,
+            zlib.error,
+        ):  # damaged already
             path.write_bytes(bytes_damaged(raw, chance))
     elif how == "structure" and path.suffix in (".json", ".jsonl"):
         try:
@@ -277,7 +357,11 @@ def damage(folder: Path, chance: random.Random) -> None:
             shutil.copy(path, path.with_name("a" + path.name))
         else:
             path.write_bytes(
-                b"" if kind == "empty" else chance.choice((b"PK\x03\x04", b"PAR1PAR1", b"{}", b"[]", b"null", b"\xff\xfe", b"a,b\n"))
+                b""
+                if kind == "empty"
+                else chance.choice(
+                    (b"PK\x03\x04", b"PAR1PAR1", b"{}", b"[]", b"null", b"\xff\xfe", b"a,b\n")
+                )
             )
 
 
@@ -296,7 +380,10 @@ def no_hang() -> Iterator[None]:
 
 
 def check(name: str, seed: int, times: int) -> None:
-    """One damaged source: an error that names it, or an import that verifies and makes core tables."""
+    """One damaged source.
+
+    An error that names it, or an import that verifies and makes core tables.
+    """
     format_name, build = FORMATS[name]
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)

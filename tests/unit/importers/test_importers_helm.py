@@ -1,4 +1,8 @@
-"""HELM: what a verdict is of where a request has several completions, where each option is asked on its own, where trials repeat."""
+"""HELM.
+
+What a verdict is of where a request has several completions, where each option is asked on its own,
+where trials repeat.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,9 @@ from whole_way import banked
 from isocost.errors import IsocostError
 
 
-def folder(root: Path, states: list[dict[str, Any]], stats: list[dict[str, Any]], **adapter: Any) -> Path:
+def folder(
+    root: Path, states: list[dict[str, Any]], stats: list[dict[str, Any]], **adapter: Any
+) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     stated.write(root, {f"adapter_spec/{key}": value for key, value in adapter.items()})
     (root / "scenario_state.json").write_text(json.dumps({"request_states": states}))
@@ -25,13 +31,26 @@ def folder(root: Path, states: list[dict[str, Any]], stats: list[dict[str, Any]]
 
 
 def state(identity: str = "i1", texts: tuple[str, ...] = ("2",), **more: Any) -> dict[str, Any]:
-    references = [{"output": {"text": "2"}, "tags": ["correct"]}, {"output": {"text": "3"}, "tags": []}]
+    references = [
+        {"output": {"text": "2"}, "tags": ["correct"]},
+        {"output": {"text": "3"}, "tags": []},
+    ]
     completions = [{"text": text, "logprob": -1.0, "tokens": []} for text in texts]
     return {
-        "instance": {"id": identity, "split": "test", "input": {"text": "1+1?"}, "references": references},
+        "instance": {
+            "id": identity,
+            "split": "test",
+            "input": {"text": "1+1?"},
+            "references": references,
+        },
         "train_trial_index": 0,
         "request": {"prompt": "1+1?"},
-        "result": {"success": True, "completions": completions, "cached": False, "request_time": 1.5},
+        "result": {
+            "success": True,
+            "completions": completions,
+            "cached": False,
+            "request_time": 1.5,
+        },
         **more,
     }
 
@@ -40,7 +59,9 @@ def entry(identity: str = "i1", trial: int = 0, **values: float) -> dict[str, An
     return {
         "instance_id": identity,
         "train_trial_index": trial,
-        "stats": [{"name": {"name": name}, "count": 1, "mean": mean} for name, mean in values.items()],
+        "stats": [
+            {"name": {"name": name}, "count": 1, "mean": mean} for name, mean in values.items()
+        ],
     }
 
 
@@ -50,50 +71,96 @@ def samples(raw: pl.DataFrame) -> pl.DataFrame:
 
 @given(st.integers(1, 5), st.sampled_from([0.0, 1.0]))
 @settings(max_examples=10, deadline=None)
-def test_a_verdict_of_several_completions_is_on_none(tmp_path_factory: pytest.TempPathFactory, number: int, score: float) -> None:
+def test_a_verdict_of_several_completions_is_on_none(
+    tmp_path_factory: pytest.TempPathFactory, number: int, score: float
+) -> None:
     home = tmp_path_factory.mktemp("run")
     told = entry(exact_match=score, num_prompt_tokens=20, num_output_tokens=9)
     path = folder(home / "in", [state(texts=tuple("abcde"[:number]))], [told], num_outputs=number)
     raw, core, _ = banked("helm", path, home / "lake")
     found = samples(raw)
-    assert found["output_text"].to_list() == list("abcde"[:number]) and found["sample_index"].to_list() == list(range(number))
+    assert found["output_text"].to_list() == list("abcde"[:number]) and found[
+        "sample_index"
+    ].to_list() == list(range(number))
     own = number == 1
-    assert set(found["label_correct"]) == {score == 1.0 if own else None} and set(found["output_tokens"]) == {9 if own else None}
+    assert set(found["label_correct"]) == {score == 1.0 if own else None} and set(
+        found["output_tokens"]
+    ) == {9 if own else None}
     assert set(found["latency_s"]) == {1.5 if own else None} and core["is_valid"].all() == own
     group = json.loads(found["extra"][0]).get("group")
-    assert group == (None if own else {"label": score, "label_name": "exact_match", "covers": number})
+    assert group == (
+        None if own else {"label": score, "label_name": "exact_match", "covers": number}
+    )
 
 
 @pytest.mark.parametrize("modes", [("original",), ("original", "calibration")])
 def test_requests_of_all_options_are_one_sample(tmp_path: Path, modes: tuple[str, ...]) -> None:
-    states = [state(reference_index=index, request_mode=mode, texts=("prompt 2",)) for mode in modes for index in (0, 1)]
+    states = [
+        state(reference_index=index, request_mode=mode, texts=("prompt 2",))
+        for mode in modes
+        for index in (0, 1)
+    ]
     told = entry(exact_match=0.0, predicted_index=1, num_prompt_tokens=20, num_output_tokens=0)
-    raw, core, _ = banked("helm", folder(tmp_path / "in", states, [told], method="multiple_choice_separate_original"), tmp_path / "lake")
+    raw, core, _ = banked(
+        "helm",
+        folder(tmp_path / "in", states, [told], method="multiple_choice_separate_original"),
+        tmp_path / "lake",
+    )
     (row,) = samples(raw).iter_rows(named=True)
-    assert (row["answer"], row["label_correct"], row["output_text"], row["problem_source_id"]) == ("3", False, None, "i1")
+    assert (row["answer"], row["label_correct"], row["output_text"], row["problem_source_id"]) == (
+        "3",
+        False,
+        None,
+        "i1",
+    )
     assert row["latency_s"] is None and row["prompt_tokens"] is None and core["is_valid"].all()
     assert f"latency_s:time_is_of_{2 * len(modes)}_requests" in row["null_reasons"]
 
 
 def test_trials_are_repeats_with_a_verdict_each(tmp_path: Path) -> None:
-    states = [state(train_trial_index=trial, texts=(text,)) for trial, text in ((0, "2"), (1, "3"), (2, "2"))]
-    told = [entry(trial=trial, exact_match=score) for trial, score in ((0, 1.0), (1, 0.0), (2, 1.0))]
-    raw, core, _ = banked("helm", folder(tmp_path / "in", states, told, num_train_trials=3), tmp_path / "lake")
+    states = [
+        state(train_trial_index=trial, texts=(text,))
+        for trial, text in ((0, "2"), (1, "3"), (2, "2"))
+    ]
+    told = [
+        entry(trial=trial, exact_match=score) for trial, score in ((0, 1.0), (1, 0.0), (2, 1.0))
+    ]
+    raw, core, _ = banked(
+        "helm", folder(tmp_path / "in", states, told, num_train_trials=3), tmp_path / "lake"
+    )
     assert samples(raw)["label_correct"].to_list() == [True, False, True]
-    assert core["is_valid"].all() and core["problem_id"].n_unique() == 1 and core["sample_index"].to_list() == [0, 1, 2]
+    assert (
+        core["is_valid"].all()
+        and core["problem_id"].n_unique() == 1
+        and core["sample_index"].to_list() == [0, 1, 2]
+    )
 
 
 def test_requests_that_one_verdict_was_computed_of(tmp_path: Path) -> None:
-    """num_trials asks the same again without an index of its own: HELM's numbers are of all of these requests."""
-    raw, core, _ = banked("helm", folder(tmp_path / "in", [state(), state(texts=("3",))], [entry(exact_match=1.0)]), tmp_path / "lake")
+    """num_trials asks the same again without an index of its own.
+
+    HELM's numbers are of all of these requests.
+    """
+    raw, core, _ = banked(
+        "helm",
+        folder(tmp_path / "in", [state(), state(texts=("3",))], [entry(exact_match=1.0)]),
+        tmp_path / "lake",
+    )
     assert samples(raw)["label_correct"].null_count() == 2
-    assert core.height == 2 and not core["invalid_reasons"].explode().is_in(["duplicate_in_source"]).any()
+    assert (
+        core.height == 2
+        and not core["invalid_reasons"].explode().is_in(["duplicate_in_source"]).any()
+    )
 
 
 def test_an_empty_completion_is_no_answer(tmp_path: Path) -> None:
     told = state(texts=(" ",), output_mapping={"A": "2"})
-    raw, core, _ = banked("helm", folder(tmp_path / "in", [told], [entry(exact_match=0.0)]), tmp_path / "lake")
-    assert samples(raw)["answer"].to_list() == [None] and core["parse_status"].to_list() == ["no_answer"]
+    raw, core, _ = banked(
+        "helm", folder(tmp_path / "in", [told], [entry(exact_match=0.0)]), tmp_path / "lake"
+    )
+    assert samples(raw)["answer"].to_list() == [None] and core["parse_status"].to_list() == [
+        "no_answer"
+    ]
 
 
 def test_the_metric_that_judges_can_be_named(tmp_path: Path) -> None:
@@ -111,4 +178,7 @@ def test_files_without_their_run_are_told_of(tmp_path: Path) -> None:
     (tmp_path / "in" / "b" / "run_spec.json").unlink()
     raw, _, told = banked("helm", tmp_path / "in", tmp_path / "lake")
     assert samples(raw).height == 1
-    assert any("b: no run_spec.json beside per_instance_stats.json, scenario_state.json: left out" in text for text in told)
+    assert any(
+        "b: no run_spec.json beside per_instance_stats.json, scenario_state.json: left out" in text
+        for text in told
+    )

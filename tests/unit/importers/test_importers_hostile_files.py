@@ -1,4 +1,8 @@
-"""Hostile files: an error that names file and place, or a correct import; never a crash, a hang, or anything left behind."""
+"""Hostile files.
+
+An error that names file and place, or a correct import; never a crash, a hang, or anything left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ from pathlib import Path
 import importer_samples as files
 import pytest
 
-from isocost.bank.importers import reading
 from isocost.errors import IsocostError
+from isocost.importers import reading
 
 pytestmark = pytest.mark.slow
 
@@ -24,17 +28,23 @@ def refuse(name: str, path: Path, lake: Path, message: str) -> IsocostError:
     return caught.value
 
 
-@pytest.mark.parametrize("member", ["../x", "samples/../../x.json", "/etc/x", "..\\x", "C:\\x", "samples/a/../../../x"])
+@pytest.mark.parametrize(
+    "member", ["../x", "samples/../../x.json", "/etc/x", "..\\x", "C:\\x", "samples/a/../../../x"]
+)
 def test_a_zip_member_outside_the_archive(tmp_path: Path, member: str) -> None:
     path = files.inspect_eval(tmp_path / "in", {member: "{}"})
     error = refuse("inspect_ai", path, tmp_path / "lake", "points outside the archive")
     assert "member" in error.where
-    assert sorted(item.name for item in tmp_path.iterdir()) == ["in"] or (tmp_path / "lake").exists()
+    assert (
+        sorted(item.name for item in tmp_path.iterdir()) == ["in"] or (tmp_path / "lake").exists()
+    )
     assert not (tmp_path / "x").exists()
 
 
 def test_a_zip_that_expands_a_thousandfold(tmp_path: Path) -> None:
-    path = files.inspect_eval(tmp_path / "in", {"samples/9_epoch_1.json": json.dumps({"pad": "0" * 5_000_000})})
+    path = files.inspect_eval(
+        tmp_path / "in", {"samples/9_epoch_1.json": json.dumps({"pad": "0" * 5_000_000})}
+    )
     refuse("inspect_ai", path, tmp_path / "lake", "expands from")
 
 
@@ -66,12 +76,19 @@ def test_a_line_that_never_ends_is_refused_in_bounded_memory(tmp_path: Path) -> 
     with path.open("wb") as handle:
         handle.write(first + b'{"id":"')
         handle.truncate(40 << 20)  # sparse: costs no disk
-    error = refuse("generic", path, tmp_path / "lake", f"a line of more than 16 MiB, starting at byte {len(first)}")
+    error = refuse(
+        "generic",
+        path,
+        tmp_path / "lake",
+        f"a line of more than 16 MiB, starting at byte {len(first)}",
+    )
     assert "t.jsonl" in error.where
     other = files.gsm8k_solutions(tmp_path)
     with other.open("ab") as handle:
         handle.truncate(40 << 20)
-    assert "line 2" in refuse("gsm8k_solutions", other, tmp_path / "lake", "longer than 16 MiB").where
+    assert (
+        "line 2" in refuse("gsm8k_solutions", other, tmp_path / "lake", "longer than 16 MiB").where
+    )
 
 
 def test_a_long_line_just_inside_the_limit_is_read(tmp_path: Path) -> None:
@@ -80,8 +97,13 @@ def test_a_long_line_just_inside_the_limit_is_read(tmp_path: Path) -> None:
     assert files.import_sample("generic", path, tmp_path / "lake").records == 1
 
 
-@pytest.mark.parametrize(("before", "length", "after"), [(0, 30, 0), (5, 30, 7), (5, 31, 7), (32, 31, 1), (31, 30, 40), (8, 100, 0)])
-def test_long_line_borders(tmp_path: Path, monkeypatch, before: int, length: int, after: int) -> None:
+@pytest.mark.parametrize(
+    ("before", "length", "after"),
+    [(0, 30, 0), (5, 30, 7), (5, 31, 7), (32, 31, 1), (31, 30, 40), (8, 100, 0)],
+)
+def test_long_line_borders(
+    tmp_path: Path, monkeypatch, before: int, length: int, after: int
+) -> None:
     monkeypatch.setattr(reading, "_BLOCK", 16)
     path = tmp_path / "l.txt"
     path.write_bytes(b"a\n" * before + b"x" * length + b"\n" + b"b\n" * after)
@@ -162,7 +184,9 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 def test_a_count_of_samples_that_nobody_has_drawn(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
-    path.write_text('{"id": "a", "c": 1, "n": 2}\n{"id": "b", "c": 0, "n": 1000000000000}\n', encoding="utf-8")
+    path.write_text(
+        '{"id": "a", "c": 1, "n": 2}\n{"id": "b", "c": 0, "n": 20000000}\n', encoding="utf-8"
+    )
     error = refuse("counts", path, tmp_path / "lake", "more than 20,000,000 samples")
     assert "line 2" in error.where
 
@@ -191,8 +215,12 @@ DOCUMENTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "file"), [(name, file) for name, names in LINES.items() for file in names])
-def test_a_line_without_end_is_refused_by_every_importer_of_lines(tmp_path: Path, name: str, file: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "file"), [(name, file) for name, names in LINES.items() for file in names]
+)
+def test_a_line_without_end_is_refused_by_every_importer_of_lines(
+    tmp_path: Path, name: str, file: str
+) -> None:
     path = files.SAMPLES[name](tmp_path / "in")
     (tmp_path / "in" / file).write_bytes(b'{"id": "' + b"x" * (17 << 20) + b'", "c": 1, "n": 2}\n')
     error = refuse(name, path, tmp_path / "lake", "16 MiB")
@@ -200,7 +228,9 @@ def test_a_line_without_end_is_refused_by_every_importer_of_lines(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document_that_does_not_fit_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+def test_a_document_that_does_not_fit_is_refused_before_it_is_read(
+    tmp_path: Path, name: str
+) -> None:
     path, file = files.SAMPLES[name](tmp_path / "in"), tmp_path / "in" / DOCUMENTS[name]
     with file.open("ab") as handle:
         handle.truncate((256 << 20) + 1)  # sparse: costs no disk
@@ -212,11 +242,16 @@ def test_a_document_that_does_not_fit_is_refused_before_it_is_read(tmp_path: Pat
 
 
 @pytest.mark.parametrize("value", ["{}", "[]", "1", "[[]]"])
-def test_a_small_document_that_unfolds_to_gigabytes(tmp_path: Path, monkeypatch, value: str) -> None:
+def test_a_small_document_that_unfolds_to_gigabytes(
+    tmp_path: Path, monkeypatch, value: str
+) -> None:
     monkeypatch.setattr(reading, "MAX_VALUES", 1_000)
     path = tmp_path / "individual.json"
     path.write_text("[" + ",".join([value] * 2_000) + "]")
-    assert "individual.json" in refuse("llmperf", path, tmp_path / "lake", "more than 1,000 values").where
+    assert (
+        "individual.json"
+        in refuse("llmperf", path, tmp_path / "lake", "more than 1,000 values").where
+    )
     long = tmp_path / "text.json"
     long.write_text(json.dumps({"model": "x" * 5_000, "results_ttft_s_mean": 1.0}))
     assert files.import_sample("llmperf", long, tmp_path / "lake").records == 1
@@ -234,4 +269,6 @@ def test_yaml_of_many_small_values(tmp_path: Path, monkeypatch) -> None:
 def test_the_last_of_many_keys_comes_twice(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     path.write_text("{" + ",".join(f'"k{i}":1' for i in range(300_000)) + ',"k299999":2}\n')
-    refuse("counts", path, tmp_path / "lake", "'k299999' comes twice")  # in a second, not in an hour
+    refuse(
+        "counts", path, tmp_path / "lake", "'k299999' comes twice"
+    )  # in a second, not in an hour

@@ -1,8 +1,10 @@
-"""Identity is what the source says: two runs that differ in a stated setting are two points, and repeats match in question and reference.
+"""Identity is what the source says: two runs that differ in a stated setting are two points, and
+repeats match in question and reference.
 
-What each format states lies in ``identities/``, one module a format: NAME of the importer; STATED and HARMLESS, name of a setting to two of
-its values; OPTIONS for ``import_path``; and ``write(folder, settings)``, which writes one run whose file states the settings and returns
-its file or folder. A format of single files sets FOLDERS to False.
+What each format states lies in ``identities/``, one module a format: NAME of the importer; STATED
+and HARMLESS, name of a setting to two of its values; OPTIONS for ``import_path``; and
+``write(folder, settings)``, which writes one run whose file states the settings and returns its
+file or folder. A format of single files sets FOLDERS to False.
 """
 
 from __future__ import annotations
@@ -19,20 +21,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocost.bank.importers import import_path, read_imports, registered
-from isocost.bank.importers.settings import arguments_of, given_settings, stated_settings
 from isocost.errors import IsocostError
-from isocost.tables.imports import build_imported_core
+from isocost.importers import import_path, read_imports, registered
+from isocost.importers.settings import arguments_of, given_settings, stated_settings
+from isocost.tables.core.imports import build_imported_core
 
 pytestmark = pytest.mark.slow  # hundreds of small imports or banks
 
-FORMATS = [importlib.import_module(f"identities.{info.name}") for info in pkgutil.iter_modules(identities.__path__)]
+FORMATS = [
+    importlib.import_module(f"identities.{info.name}")
+    for info in pkgutil.iter_modules(identities.__path__)
+]
 
 
 def cases(kind: str) -> list:
-    """Every setting of every format; all but the first of each run with the slow tests, for each is three imports."""
-    named = [(module, name, number) for module in FORMATS for number, name in enumerate(getattr(module, kind))]
-    return [pytest.param(module, name, marks=[pytest.mark.slow] if number else []) for module, name, number in named]
+    """Every setting of every format.
+
+    All but the first of each run with the slow tests, for each is three imports.
+    """
+    named = [
+        (module, name, number)
+        for module in FORMATS
+        for number, name in enumerate(getattr(module, kind))
+    ]
+    return [
+        pytest.param(module, name, marks=[pytest.mark.slow] if number else [])
+        for module, name, number in named
+    ]
 
 
 STATED, HARMLESS = cases("STATED"), cases("HARMLESS")
@@ -52,18 +67,26 @@ def runs(module: ModuleType, folder: Path, name: str, values: tuple) -> list[Pat
 
 
 def points(module: ModuleType, lake: Path, *paths: Path) -> set[str]:
-    """Points of everything that is not a summary number, of one import or several; settings of the numbers where there is nothing else."""
+    """Points of everything that is not a summary number, of one import or several.
+
+    Settings of the numbers where there is nothing else.
+    """
     found: set[str] = set()
     for path in paths:
         import_path(module.NAME, path, lake, name=str(path), **module.OPTIONS)
     for frame in [read_imports(lake).collect()]:
         found |= set(build_imported_core(frame)["core_points"]["point_id"])
-        found = found or {f"{model}: {condition}" for model, condition in frame.select("model_variant", "condition").iter_rows()}
+        found = found or {
+            f"{model}: {condition}"
+            for model, condition in frame.select("model_variant", "condition").iter_rows()
+        }
     return found
 
 
 @pytest.mark.parametrize(("module", "name"), STATED, ids=label)
-def test_a_stated_setting_tells_two_points_apart(module: ModuleType, name: str, tmp_path: Path) -> None:
+def test_a_stated_setting_tells_two_points_apart(
+    module: ModuleType, name: str, tmp_path: Path
+) -> None:
     written = runs(module, tmp_path / "runs", name, module.STATED[name])
     apart = points(module, tmp_path / "a", *written)
     assert len(apart) == 2
@@ -90,41 +113,79 @@ def test_requests_on_machines_that_nobody_names_are_no_repeats(tmp_path: Path) -
     apart = points(module, tmp_path / "a", *written)
     assert len(apart) == 2 and points(module, tmp_path / "b", tmp_path / "runs") == apart
     for number, path in enumerate(written):
-        import_path("llmperf", path, tmp_path / "c", name=str(number), condition=["hardware=H100"], **module.OPTIONS)
+        import_path(
+            "llmperf",
+            path,
+            tmp_path / "c",
+            name=str(number),
+            condition=["hardware=H100"],
+            **module.OPTIONS,
+        )
     samples = build_imported_core(read_imports(tmp_path / "c").collect())["core_samples"]
     assert samples["point_id"].n_unique() == 1 and samples["machine"].to_list() == ["H100", "H100"]
 
 
-COLUMNS = {"problem": "id", "problem_text": "q", "reference": "ref", "output": "text", "correct": "ok"}
-KNOWN = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 1}}
+COLUMNS = {
+    "problem": "id",
+    "problem_text": "q",
+    "reference": "ref",
+    "output": "text",
+    "correct": "ok",
+}
+KNOWN = {
+    "model": "m",
+    "task": "t",
+    "task_version": "1",
+    "prompt": "p",
+    "sampling": {"temperature": 1},
+}
 
 
 @pytest.mark.parametrize("verifier", [None, "exact"])
 @pytest.mark.parametrize("column", ["q", "ref"])
-def test_another_question_or_reference_is_another_problem(tmp_path: Path, column: str, verifier: str | None) -> None:
+def test_another_question_or_reference_is_another_problem(
+    tmp_path: Path, column: str, verifier: str | None
+) -> None:
     rows = [{"id": "1", "q": "1+1?", "ref": "2", "text": "2", "ok": True}] * 2
     rows[1] = rows[1] | {column: "3"}
     path = tmp_path / "t.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     import_path("generic", path, tmp_path / "lake", mapping={"columns": COLUMNS}, provenance=KNOWN)
-    samples = build_imported_core(read_imports(tmp_path / "lake").collect(), verifier=verifier)["core_samples"]
+    samples = build_imported_core(read_imports(tmp_path / "lake").collect(), verifier=verifier)[
+        "core_samples"
+    ]
     assert samples["problem_id"].n_unique() == 2
 
 
-def test_a_given_condition_enters_the_point_on_both_ways_through_the_generic_importer(tmp_path: Path) -> None:
+def test_a_given_condition_enters_the_point_on_both_ways_through_the_generic_importer(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "t.jsonl"
-    path.write_text(json.dumps({"id": "1", "q": "1+1?", "ref": "2", "text": "2", "ok": True}) + "\n")
+    path.write_text(
+        json.dumps({"id": "1", "q": "1+1?", "ref": "2", "text": "2", "ok": True}) + "\n"
+    )
     found = set()
     for condition in ([], ["hardware=A"], ["hardware=B"], ['{"hardware": "B"}']):
         lake = tmp_path / f"lake{len(found)}{condition}"
-        import_path("generic", path, lake, mapping={"columns": COLUMNS}, provenance=KNOWN, condition=condition)
+        import_path(
+            "generic",
+            path,
+            lake,
+            mapping={"columns": COLUMNS},
+            provenance=KNOWN,
+            condition=condition,
+        )
         found |= set(build_imported_core(read_imports(lake).collect())["core_samples"]["point_id"])
     assert len(found) == 3
 
 
 NAMES = st.text("abcdefgh_", min_size=1, max_size=6)
-LEAVES = st.one_of(st.integers(), st.booleans(), st.text("xyz ", min_size=1), st.lists(st.integers(), min_size=1))
-NESTED = st.recursive(LEAVES, lambda inner: st.dictionaries(NAMES, inner, min_size=1, max_size=3), max_leaves=6)
+LEAVES = st.one_of(
+    st.integers(), st.booleans(), st.text("xyz ", min_size=1), st.lists(st.integers(), min_size=1)
+)
+NESTED = st.recursive(
+    LEAVES, lambda inner: st.dictionaries(NAMES, inner, min_size=1, max_size=3), max_leaves=6
+)
 
 
 @given(st.dictionaries(NAMES, NESTED, max_size=4), st.data())
@@ -141,7 +202,9 @@ def test_every_leaf_is_a_setting_but_for_the_harmless(stated: dict, data: st.Dat
 
 @given(st.dictionaries(NAMES, st.text("abc/.-1", min_size=1), min_size=1))
 def test_arguments_come_back_from_their_text(arguments: dict[str, str]) -> None:
-    assert arguments_of(",".join(f"{name}={value}" for name, value in arguments.items())) == arguments
+    assert (
+        arguments_of(",".join(f"{name}={value}" for name, value in arguments.items())) == arguments
+    )
 
 
 def test_arguments_with_commas_in_brackets_and_without_names() -> None:
@@ -159,18 +222,23 @@ def test_a_condition_that_says_nothing_is_refused(told: str) -> None:
 def test_a_condition_with_two_values_is_refused() -> None:
     with pytest.raises(IsocostError, match="hardware"):
         given_settings(["hardware=A", "hardware=B"])
-    assert given_settings(["hardware=A", '{"engine": {"name": "vllm"}}']) == {"hardware": "A", "engine.name": "vllm"}
+    assert given_settings(["hardware=A", '{"engine": {"name": "vllm"}}']) == {
+        "hardware": "A",
+        "engine.name": "vllm",
+    }
 
 
 def test_times_of_unlike_machines_are_not_averaged_and_accuracy_is(tmp_path: Path) -> None:
-    from isocost.tables.outcome_banks import needed, task_banks
+    from isocost.tables.outcomes.banks import needed, task_banks
 
     rows = [{"id": "1", "q": "1+1?", "ref": "2", "text": "2", "ok": True, "s": 1.0}]
     mapping = {"columns": COLUMNS | {"latency": "s"}, "latency_meaning": "end to end"}
     for number, value in enumerate((1.0, 9.0)):
         path = tmp_path / f"t{number}.jsonl"
         path.write_text("".join(json.dumps(row | {"s": value}) + "\n" for row in rows))
-        import_path("generic", path, tmp_path / "lake", name=str(number), mapping=mapping, provenance=KNOWN)
+        import_path(
+            "generic", path, tmp_path / "lake", name=str(number), mapping=mapping, provenance=KNOWN
+        )
     samples = build_imported_core(read_imports(tmp_path / "lake").collect())["core_samples"]
     assert samples["point_id"].n_unique() == 1 and samples["machine"].n_unique() == 2
     ((bank, facts),) = task_banks(needed(samples))

@@ -1,4 +1,7 @@
-"""What an imported sample is worth: unanswered, failed, scored between wrong and right, judged before its source changed its mind."""
+"""What an imported sample is worth.
+
+Unanswered, failed, scored between wrong and right, judged before its source changed its mind.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isocost.bank.importers.row import Row
 from isocost.errors import IsocostError
+from isocost.importers.row import Row
 from isocost.intake import bring_in, source_facts
 from isocost.schema.registry import table
 from isocost.schema.types import polars_type
 from isocost.store import Store
-from isocost.tables.imports import build_imported_core
+from isocost.tables.core.imports import build_imported_core
 
-KNOWN = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 1}}
+KNOWN = {
+    "model": "m",
+    "task": "t",
+    "task_version": "1",
+    "prompt": "p",
+    "sampling": {"temperature": 1},
+}
 
 
 def samples(*rows: dict, verifier: str | None = None, unanswered: str = "wrong") -> pl.DataFrame:
@@ -28,7 +37,10 @@ def samples(*rows: dict, verifier: str | None = None, unanswered: str = "wrong")
         "task": "t", "task_version": "1", "prompt": "p", "sampling": "{}", "problem_source_id": "a", "reference": "3",
         "problem_text": "1+2?", "null_reasons": [],
     }  # fmt: skip
-    raw = pl.DataFrame([common | {"record_index": index} | row for index, row in enumerate(rows)], infer_schema_length=None)
+    raw = pl.DataFrame(
+        [common | {"record_index": index} | row for index, row in enumerate(rows)],
+        infer_schema_length=None,
+    )
     built = build_imported_core(_conformed(raw), verifier=verifier, unanswered=unanswered)
     return built["core_samples"].sort("sample_index")
 
@@ -52,7 +64,9 @@ def worth(found: pl.DataFrame) -> list[tuple]:
     return found.select("correct", "is_valid", "parse_status").rows()
 
 
-@pytest.mark.parametrize("silence", [{"output_text": ""}, {"output_text": "  \n"}, {}, {"answer": ""}])
+@pytest.mark.parametrize(
+    "silence", [{"output_text": ""}, {"output_text": "  \n"}, {}, {"answer": ""}]
+)
 @pytest.mark.parametrize("verifier", [None, "numeric"])
 def test_what_is_not_answered_is_wrong(silence: dict, verifier: str | None) -> None:
     told = {} if verifier else {"label_correct": True, "answer": "3"}
@@ -64,7 +78,9 @@ def test_what_is_not_answered_is_wrong(silence: dict, verifier: str | None) -> N
 @pytest.mark.parametrize("verifier", [None, "numeric"])
 def test_unless_it_is_asked_to_be_undefined(silence: dict, verifier: str | None) -> None:
     told = {} if verifier else {"label_correct": True, "answer": "3"}
-    found = samples({"output_text": "A: 3"} | told, silence, verifier=verifier, unanswered="undefined")
+    found = samples(
+        {"output_text": "A: 3"} | told, silence, verifier=verifier, unanswered="undefined"
+    )
     assert worth(found)[1] == (None, False, "error") and found["grade_reason"][1] == "unanswered"
 
 
@@ -83,18 +99,27 @@ def test_a_non_answer_of_the_source_is_no_vote() -> None:
 
 
 def test_with_a_verifier_the_sources_non_answer_does_not_count() -> None:
-    found = samples({"output_text": "A: 3", "null_reasons": ["answer:no_answer"]}, verifier="numeric", unanswered="undefined")
+    found = samples(
+        {"output_text": "A: 3", "null_reasons": ["answer:no_answer"]},
+        verifier="numeric",
+        unanswered="undefined",
+    )
     assert worth(found) == [(True, True, "parsed")]
 
 
-@given(st.lists(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0.01, 0.99)), min_size=1, max_size=6))
+@given(
+    st.lists(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0.01, 0.99)), min_size=1, max_size=6)
+)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_scores_between_wrong_and_right_stay_expected_scores(scores: list[float]) -> None:
     rows = []
     for score in scores:
         row = Row("sample", "t", None, "t")
         row.label(score, "metric")
-        rows.append({"answer": f"{score}"} | {key: row.values.get(key) for key in ("label_score", "label_correct", "label_name")})
+        rows.append(
+            {"answer": f"{score}"}
+            | {key: row.values.get(key) for key in ("label_score", "label_correct", "label_name")}
+        )
     found = samples(*rows)
     assert found["is_valid"].all() and found["score"].to_list() == scores
     assert found["correct"].to_list() == [None if 0 < score < 1 else score == 1 for score in scores]
@@ -103,12 +128,16 @@ def test_scores_between_wrong_and_right_stay_expected_scores(scores: list[float]
 @pytest.mark.parametrize(("score", "correct"), [(0.0, False), (1.0, True), (0.5, None)])
 def test_a_score_without_a_verdict_is_one_at_its_ends(score: float, correct: bool | None) -> None:
     found = samples({"answer": "x", "label_score": score})
-    assert found.select("correct", "score", "is_valid", "parse_status").rows() == [(correct, score, True, "parsed")]
+    assert found.select("correct", "score", "is_valid", "parse_status").rows() == [
+        (correct, score, True, "parsed")
+    ]
 
 
 def test_the_verdict_of_the_source_wins_over_its_error_flag() -> None:
     found = samples(
-        {"error": "timeout", "label_correct": False, "label_score": 0.0}, {"error": "timeout"}, {"output_text": "x", "label_correct": True}
+        {"error": "timeout", "label_correct": False, "label_score": 0.0},
+        {"error": "timeout"},
+        {"output_text": "x", "label_correct": True},
     )
     assert found["is_valid"].to_list() == [True, False, True]
     assert found["invalid_reasons"].to_list()[1] == ["failed_in_source"]
@@ -119,13 +148,20 @@ def test_a_replaced_record_keeps_no_verdict() -> None:
     row.label(1.0, "metric")
     row.text("answer", "3")
     row.replaced("line 7")
-    assert not {"label_correct", "label_score", "answer"} & row.values.keys() and row.values["error"] == "line 7"
+    assert (
+        not {"label_correct", "label_score", "answer"} & row.values.keys()
+        and row.values["error"] == "line 7"
+    )
 
 
 def test_a_score_that_falls_as_the_model_gets_better_is_no_verdict() -> None:
     row = Row("sample", "t", None, "t")
     row.label(1.0, "toxicity", higher_is_better=False)
-    assert "label_correct" not in row.values and "label_score" not in row.values and row.reasons == ["label_score:lower_is_better"]
+    assert (
+        "label_correct" not in row.values
+        and "label_score" not in row.values
+        and row.reasons == ["label_score:lower_is_better"]
+    )
 
 
 def store_with(tmp_path: Path, verifier: str | None) -> tuple[Store, dict]:
@@ -139,12 +175,17 @@ def store_with(tmp_path: Path, verifier: str | None) -> tuple[Store, dict]:
 
 def test_a_verifier_is_never_dropped_without_a_word(tmp_path: Path) -> None:
     store, told = store_with(tmp_path, "numeric")
-    with pytest.raises(IsocostError, match=r"judged by numeric before.*--verifier numeric.*--verifier none"):
+    with pytest.raises(
+        IsocostError, match=r"judged by numeric before.*--verifier numeric.*--verifier none"
+    ):
         bring_in(store, "import-x", **told)
     assert source_facts(store, "import-x")["verifier"] == "numeric"
     assert bring_in(store, "import-x", verifier="numeric", **told).warnings == ()
     report = bring_in(store, "import-x", verifier="none", **told)
-    assert any("numeric before" in warning for warning in report.warnings) and source_facts(store, "import-x")["verifier"] is None
+    assert (
+        any("numeric before" in warning for warning in report.warnings)
+        and source_facts(store, "import-x")["verifier"] is None
+    )
 
 
 def test_nor_when_the_content_changed(tmp_path: Path) -> None:
@@ -156,4 +197,7 @@ def test_nor_when_the_content_changed(tmp_path: Path) -> None:
 
 def test_labels_may_be_said_at_once(tmp_path: Path) -> None:
     store, told = store_with(tmp_path, "none")
-    assert source_facts(store, "import-x")["verifier"] is None and bring_in(store, "import-x", **told).status == "already"
+    assert (
+        source_facts(store, "import-x")["verifier"] is None
+        and bring_in(store, "import-x", **told).status == "already"
+    )

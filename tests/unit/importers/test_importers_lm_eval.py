@@ -1,4 +1,7 @@
-"""lm-evaluation-harness: what a verdict covers, which metric judges, what is no answer, which files belong together."""
+"""lm-evaluation-harness.
+
+What a verdict covers, which metric judges, what is no answer, which files belong together.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from hypothesis import strategies as st
 from identities import lm_eval as stated
 from whole_way import accuracy, banked, outcomes
 
-from isocost.bank.importers import import_path
-from isocost.bank.importers.base import Source
-from isocost.bank.importers.lm_eval import LmEval
-from isocost.bank.importers.lm_eval_samples import document_rows
-from isocost.bank.importers.lm_eval_settings import task_of
-from isocost.bank.importers.row import Row
 from isocost.errors import IsocostError
+from isocost.importers import import_path
+from isocost.importers.base import Source
+from isocost.importers.formats.lm_eval import LmEval
+from isocost.importers.formats.lm_eval_samples import document_rows
+from isocost.importers.formats.lm_eval_settings import task_of
+from isocost.importers.row import Row
 
 STAMP = "2026-01-21T03-44-18.458309"
 TEMPLATE = {"arg_0": "1+1?", "arg_1": {"temperature": 0.7}}
@@ -41,28 +44,45 @@ def line(document: int = 0, **more: Any) -> dict[str, Any]:
     }
 
 
-def run(folder: Path, lines: list[dict[str, Any]], told: dict[str, Any] | None = None, task: str = "t") -> Path:
+def run(
+    folder: Path, lines: list[dict[str, Any]], told: dict[str, Any] | None = None, task: str = "t"
+) -> Path:
     """A folder with one run; told is merged into its results file."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "results": {task: {"exact_match,none": 1.0}},
-        "configs": {task: {"output_type": "generate_until", "generation_kwargs": {"temperature": 0.7}}},
+        "configs": {
+            task: {"output_type": "generate_until", "generation_kwargs": {"temperature": 0.7}}
+        },
         "versions": {task: 1},
         "n-shot": {task: 0},
         "model_name": "m",
         **(told or {}),
     }
     (folder / f"results_{STAMP}.json").write_text(json.dumps(document))
-    (folder / f"samples_{task}_{STAMP}.jsonl").write_text("".join(json.dumps(value) + "\n" for value in lines))
+    (folder / f"samples_{task}_{STAMP}.jsonl").write_text(
+        "".join(json.dumps(value) + "\n" for value in lines)
+    )
     return folder
 
 
 def config(**more: Any) -> dict[str, Any]:
-    return {"configs": {"t": {"output_type": "generate_until", "generation_kwargs": {"temperature": 0.7}, **more}}}
+    return {
+        "configs": {
+            "t": {
+                "output_type": "generate_until",
+                "generation_kwargs": {"temperature": 0.7},
+                **more,
+            }
+        }
+    }
 
 
 def steps(*functions: str, name: str = "f", k: int | None = None) -> dict[str, Any]:
-    listed = [{"function": function} | ({"k": k} if function == "take_first_k" else {}) for function in functions]
+    listed = [
+        {"function": function} | ({"k": k} if function == "take_first_k" else {})
+        for function in functions
+    ]
     return {"name": name, "filter": listed}
 
 
@@ -73,22 +93,32 @@ def labels(raw: pl.DataFrame) -> list[bool | None]:
 class TestCases:
     """The inputs on which something went wrong, through the whole way."""
 
-    def test_runs_of_other_model_arguments_are_other_points(self, shared_cases: Path, tmp_path: Path) -> None:
+    def test_runs_of_other_model_arguments_are_other_points(
+        self, shared_cases: Path, tmp_path: Path
+    ) -> None:
         _, samples, _ = banked("lm_eval", shared_cases / "lm_modelargs", tmp_path)
         assert sorted(accuracy(samples).values()) == [0.0, 1.0] and samples["is_valid"].all()
 
-    def test_a_verdict_of_four_answers_is_on_none_of_them(self, shared_cases: Path, tmp_path: Path) -> None:
+    def test_a_verdict_of_four_answers_is_on_none_of_them(
+        self, shared_cases: Path, tmp_path: Path
+    ) -> None:
         raw, samples, _ = banked("lm_eval", shared_cases / "lm_majority", tmp_path)
         assert samples.height == 24 and list(accuracy(samples).values()) == [pytest.approx(1 / 3)]
-        majority = raw.filter(record_kind="sample").filter(pl.col("condition").str.contains("maj@4"))
+        majority = raw.filter(record_kind="sample").filter(
+            pl.col("condition").str.contains("maj@4")
+        )
         assert majority["label_correct"].null_count() == majority.height == 12
         assert set(majority["null_reasons"].explode()) == {"label_correct:verdict_covers_4_samples"}
         groups = [json.loads(extra)["group"] for extra in majority["extra"]]
-        assert [group["label"] for group in groups[::4]] == [1.0, 0.0, 1.0] and {group["covers"] for group in groups} == {4}
+        assert [group["label"] for group in groups[::4]] == [1.0, 0.0, 1.0] and {
+            group["covers"] for group in groups
+        } == {4}
 
     def test_a_word_for_no_answer_is_no_vote(self, shared_cases: Path, tmp_path: Path) -> None:
         raw, samples, _ = banked("lm_eval", shared_cases / "lm_invalid", tmp_path)
-        assert (samples["parse_status"] == "no_answer").sum() == 9 and not raw["answer"].drop_nulls().str.contains("invalid").any()
+        assert (samples["parse_status"] == "no_answer").sum() == 9 and not raw[
+            "answer"
+        ].drop_nulls().str.contains("invalid").any()
 
     @pytest.mark.slow
     def test_votes_ignore_who_abstains(self, shared_cases: Path, tmp_path: Path) -> None:
@@ -102,30 +132,58 @@ class TestCases:
         assert json.loads(raw["extra"][0])["metrics"] == {"score": 1.0}
 
     @pytest.mark.parametrize(
-        ("metric", "right"), [(None, [True, False, True]), ("acc", [True, False, True]), ("acc_norm", [False, True, False])]
+        ("metric", "right"),
+        [
+            (None, [True, False, True]),
+            ("acc", [True, False, True]),
+            ("acc_norm", [False, True, False]),
+        ],
     )
-    def test_a_choice_by_likelihood_is_an_option(self, shared_cases: Path, tmp_path: Path, metric: str | None, right: list[bool]) -> None:
+    def test_a_choice_by_likelihood_is_an_option(
+        self, shared_cases: Path, tmp_path: Path, metric: str | None, right: list[bool]
+    ) -> None:
         raw, samples, _ = banked("lm_eval", shared_cases / "lm_loglik", tmp_path, metric=metric)
         assert labels(raw) == right and samples["is_valid"].all()
         # The likelihoods of these files contradict some verdicts: no option is told then.
         assert set(raw.filter(record_kind="sample")["answer"]) <= {"a", None}
 
-    def test_both_lines_of_a_document_without_filter_names(self, shared_cases: Path, tmp_path: Path) -> None:
+    def test_both_lines_of_a_document_without_filter_names(
+        self, shared_cases: Path, tmp_path: Path
+    ) -> None:
         raw, samples, warnings = banked("lm_eval", shared_cases / "lm_oldfilter", tmp_path)
-        assert sorted(accuracy(samples).values()) == [0.0, 1.0] and any("before 0.4.8" in text for text in warnings)
-        told = {(json.loads(text)["filter"], right) for text, right in raw.select("condition", "label_correct").iter_rows()}
-        assert {pair for pair in told if pair[1] is not None} == {("strict-match", False), ("flexible-extract", True)}
+        assert sorted(accuracy(samples).values()) == [0.0, 1.0] and any(
+            "before 0.4.8" in text for text in warnings
+        )
+        told = {
+            (json.loads(text)["filter"], right)
+            for text, right in raw.select("condition", "label_correct").iter_rows()
+        }
+        assert {pair for pair in told if pair[1] is not None} == {
+            ("strict-match", False),
+            ("flexible-extract", True),
+        }
 
     def test_a_verdict_for_each_repeat(self, shared_cases: Path, tmp_path: Path) -> None:
         _, samples, _ = banked("lm_eval", shared_cases / "lm_metriclist", tmp_path)
-        assert list(accuracy(samples).values()) == [0.75] and samples["is_valid"].all() and samples.height == 12
+        assert (
+            list(accuracy(samples).values()) == [0.75]
+            and samples["is_valid"].all()
+            and samples.height == 12
+        )
 
     @pytest.mark.parametrize("path", ["d", "e", "d2.json"])
     def test_results_of_lm_eval_0_3(self, shared_cases: Path, tmp_path: Path, path: str) -> None:
         given = {"model": "m", "task_version": "1"}
-        raw, _, warnings = banked("lm_eval", shared_cases / "lm_eval_v03" / path, tmp_path, provenance=given)
-        assert raw.select("metric_name", "metric_value", "model_variant").rows() == [("acc", 0.61, "m"), ("acc_stderr", 0.01, "m")]
-        assert any("results_143000.json: '143000' is not a time" in text for text in warnings) == (path == "e")
+        raw, _, warnings = banked(
+            "lm_eval", shared_cases / "lm_eval_v03" / path, tmp_path, provenance=given
+        )
+        assert raw.select("metric_name", "metric_value", "model_variant").rows() == [
+            ("acc", 0.61, "m"),
+            ("acc_stderr", 0.01, "m"),
+        ]
+        assert any("results_143000.json: '143000' is not a time" in text for text in warnings) == (
+            path == "e"
+        )
 
 
 FUNCTIONS = {
@@ -136,14 +194,19 @@ FUNCTIONS = {
     "each": ["regex"],
     "lists": ["regex"],
 }
-SCORES = st.integers(1, 5).flatmap(lambda repeats: st.lists(st.sampled_from([0.0, 1.0]), min_size=repeats, max_size=repeats))
+SCORES = st.integers(1, 5).flatmap(
+    lambda repeats: st.lists(st.sampled_from([0.0, 1.0]), min_size=repeats, max_size=repeats)
+)
 
 
 @given(SCORES, st.sampled_from(sorted(FUNCTIONS)))
 @settings(max_examples=80, deadline=None)
 def test_a_verdict_stands_on_the_answers_that_it_is_of(scores: list[float], how: str) -> None:
     texts, repeats = [f"{index}:{right}" for index, right in enumerate(scores)], len(scores)
-    kept, score = (texts if how in ("each", "lists") else texts[0]), (scores if how == "each" else scores[0])
+    kept, score = (
+        (texts if how in ("each", "lists") else texts[0]),
+        (scores if how == "each" else scores[0]),
+    )
     value = line(filter="f", resps=[texts], filtered_resps=[kept], exact_match=score)
     document = {"results": {}, **config(filter_list=[steps(*FUNCTIONS[how], k=2)])}
     found = [row.values | {"reasons": row.reasons} for row in rows_of(value, document)]
@@ -156,12 +219,18 @@ def test_a_verdict_stands_on_the_answers_that_it_is_of(scores: list[float], how:
     else:
         covers = min(2, repeats) if how == "take_first_k" else repeats
         assert labels == [None] * repeats
-        assert all(row["reasons"] == [f"label_correct:verdict_covers_{covers}_samples"] for row in found)
+        assert all(
+            row["reasons"] == [f"label_correct:verdict_covers_{covers}_samples"] for row in found
+        )
 
 
 def rows_of(value: dict[str, Any], document: dict[str, Any]) -> list[Row]:
     path = Path("samples")
-    return list(document_rows(Source(path, (path,)), path, 1, value, task_of(document, "t", "x"), LmEval.no_answers))
+    return list(
+        document_rows(
+            Source(path, (path,)), path, 1, value, task_of(document, "t", "x"), LmEval.no_answers
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,21 +245,39 @@ def rows_of(value: dict[str, Any], document: dict[str, Any]) -> list[Row]:
         ({"loglikelihood": 0.0}, {}, None, None),
         ({"toxicity": 1.0, "safe": 0.0}, {"toxicity": False, "safe": True}, "safe", False),
         ({"bypass": 999}, {}, None, None),
-        ({"prompt_level_strict_acc": True, "inst_level_strict_acc": [True, False]}, {}, "prompt_level_strict_acc", True),
+        (
+            {"prompt_level_strict_acc": True, "inst_level_strict_acc": [True, False]},
+            {},
+            "prompt_level_strict_acc",
+            True,
+        ),
         ({"rougeL": 0.4}, {"rougeL": True}, "rougeL", None),
     ],
 )
-def test_which_metric_judges(tmp_path: Path, metrics: dict, rises: dict, judge: str | None, right: bool | None) -> None:
-    value = {key: value for key, value in line().items() if key != "exact_match"} | {"metrics": list(metrics), **metrics}
-    raw, _, _ = banked("lm_eval", run(tmp_path / "in", [value], {"higher_is_better": {"t": rises}}), tmp_path / "lake")
+def test_which_metric_judges(
+    tmp_path: Path, metrics: dict, rises: dict, judge: str | None, right: bool | None
+) -> None:
+    value = {key: value for key, value in line().items() if key != "exact_match"} | {
+        "metrics": list(metrics),
+        **metrics,
+    }
+    raw, _, _ = banked(
+        "lm_eval",
+        run(tmp_path / "in", [value], {"higher_is_better": {"t": rises}}),
+        tmp_path / "lake",
+    )
     (row,) = raw.filter(record_kind="sample").iter_rows(named=True)
     assert (row["label_name"], row["label_correct"]) == (judge, right)
-    assert row["label_score"] == (metrics["rougeL"] if "rougeL" in metrics else None if right is None else float(right))
+    assert row["label_score"] == (
+        metrics["rougeL"] if "rougeL" in metrics else None if right is None else float(right)
+    )
 
 
 def choice(lls: list[float], target: Any, *, options: list[str], **scores: float) -> dict[str, Any]:
     value = {key: value for key, value in line().items() if key != "exact_match"}
-    asked = {f"gen_args_{i}": {"arg_0": "q", "arg_1": f" {option}"} for i, option in enumerate(options)}
+    asked = {
+        f"gen_args_{i}": {"arg_0": "q", "arg_1": f" {option}"} for i, option in enumerate(options)
+    }
     pairs = [[str(ll), "False"] for ll in lls]
     told = {"arguments": asked, "resps": [[pair] for pair in pairs], "filtered_resps": pairs}
     return value | told | {"target": target, "metrics": list(scores), **scores}
@@ -202,33 +289,65 @@ def choice(lls: list[float], target: Any, *, options: list[str], **scores: float
         (choice([-3.0, -1.0], "1", options=["no", "yes"], acc=1.0), None, "yes"),
         (choice([-3.0, -1.0], 0, options=["no", "yes"], acc=0.0), None, "yes"),
         (choice([-3.0, -1.0], "yes", options=["no", "yes"], acc=1.0), None, "yes"),
-        # Normalized by length, the longer option wins; options beyond the tenth stand in their order.
+        # Normalized by length, the longer option wins; options beyond the tenth stand in their
+        # order.
         (choice([-2.0, -3.0], 1, options=["a", "long"], acc=0.0, acc_norm=1.0), "acc_norm", "long"),
-        (choice([-9.0] * 11 + [-1.0], 11, options=[f"o{i}" for i in range(12)], acc=1.0), None, "o11"),
+        (
+            choice([-9.0] * 11 + [-1.0], 11, options=[f"o{i}" for i in range(12)], acc=1.0),
+            None,
+            "o11",
+        ),
         # Where the options stand in the prompt (winogrande), the number names them.
         (choice([-3.0, -1.0], 1, options=["same", "same"], acc=1.0), None, "1"),
         (choice([-3.0, -1.0], 0, options=["no", "yes"], acc=1.0), None, None),
-        (choice([-1.0, -2.0, -3.0, -1.0], 1, options=["a", "b", "a", "b"], acc_mutual_info=1.0), None, None),
+        (
+            choice([-1.0, -2.0, -3.0, -1.0], 1, options=["a", "b", "a", "b"], acc_mutual_info=1.0),
+            None,
+            None,
+        ),
     ],
 )
-def test_the_option_that_was_chosen(tmp_path: Path, value: dict, metric: str | None, answer: str | None) -> None:
+def test_the_option_that_was_chosen(
+    tmp_path: Path, value: dict, metric: str | None, answer: str | None
+) -> None:
     raw, _, _ = banked("lm_eval", run(tmp_path / "in", [value]), tmp_path / "lake", metric=metric)
     (row,) = raw.filter(record_kind="sample").iter_rows(named=True)
     assert (row["answer"], row["output_text"]) == (answer, None)
 
 
 def test_several_requests_of_a_document_are_one_sample_without_a_text(tmp_path: Path) -> None:
-    value = line(resps=[["a"], ["b"]], filtered_resps=["a", "b"], arguments={"gen_args_0": TEMPLATE, "gen_args_1": TEMPLATE})
+    value = line(
+        resps=[["a"], ["b"]],
+        filtered_resps=["a", "b"],
+        arguments={"gen_args_0": TEMPLATE, "gen_args_1": TEMPLATE},
+    )
     raw, samples, _ = banked("lm_eval", run(tmp_path / "in", [value]), tmp_path / "lake")
     (row,) = raw.filter(record_kind="sample").iter_rows(named=True)
-    assert (row["output_text"], row["answer"], row["label_correct"]) == (None, None, True) and samples["is_valid"].all()
+    assert (row["output_text"], row["answer"], row["label_correct"]) == (
+        None,
+        None,
+        True,
+    ) and samples["is_valid"].all()
 
 
 def test_the_word_that_a_filter_falls_back_to_is_no_answer(tmp_path: Path) -> None:
-    listed = {"name": "none", "filter": [{"function": "regex", "fallback": "[nothing found]"}, {"function": "take_first"}]}
-    lines = [line(0, filtered_resps=["[nothing found]"], exact_match=0.0), line(1, filtered_resps=["[Invalid] "], exact_match=0.0)]
-    raw, samples, _ = banked("lm_eval", run(tmp_path / "in", lines, config(filter_list=[listed])), tmp_path / "lake")
-    assert raw["answer"].null_count() == raw.height and set(samples["parse_status"]) == {"no_answer"}
+    listed = {
+        "name": "none",
+        "filter": [
+            {"function": "regex", "fallback": "[nothing found]"},
+            {"function": "take_first"},
+        ],
+    }
+    lines = [
+        line(0, filtered_resps=["[nothing found]"], exact_match=0.0),
+        line(1, filtered_resps=["[Invalid] "], exact_match=0.0),
+    ]
+    raw, samples, _ = banked(
+        "lm_eval", run(tmp_path / "in", lines, config(filter_list=[listed])), tmp_path / "lake"
+    )
+    assert raw["answer"].null_count() == raw.height and set(samples["parse_status"]) == {
+        "no_answer"
+    }
 
 
 def test_the_same_document_under_another_prompt_is_the_same_problem(tmp_path: Path) -> None:
@@ -254,7 +373,9 @@ def test_a_group_asks_for_nothing_that_its_tasks_state(tmp_path: Path) -> None:
         "groups": {"all": {"acc,none": 0.5}},
         "group_subtasks": {"all": ["part"], "part": ["t"], "t": []},
     }
-    import_path("lm_eval", run(tmp_path / "in", [line()], told), tmp_path / "lake")  # nothing is asked for
+    import_path(
+        "lm_eval", run(tmp_path / "in", [line()], told), tmp_path / "lake"
+    )  # nothing is asked for
     document = json.loads((tmp_path / "in" / f"results_{STAMP}.json").read_text())
     group = task_of(document, "all", "x")
     assert group.provenance["task_version"] == "1" and group.sampling == {"temperature": 0.7}
@@ -263,7 +384,10 @@ def test_a_group_asks_for_nothing_that_its_tasks_state(tmp_path: Path) -> None:
 def test_names_of_files_that_are_not_read(tmp_path: Path) -> None:
     folder = run(tmp_path / "in", [line()])
     shutil.copy(folder / f"samples_t_{STAMP}.jsonl", folder / "samples_t_143000.jsonl")
-    with pytest.raises(IsocostError, match=r"samples_t_143000\.jsonl: is not named .* '143000' is not a time as lm-eval writes it"):
+    with pytest.raises(
+        IsocostError,
+        match=r"samples_t_143000\.jsonl: is not named .* '143000' is not a time as lm-eval writes it",
+    ):
         banked("lm_eval", folder, tmp_path / "lake")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.json").write_text("{}")
@@ -280,13 +404,21 @@ def test_a_results_file_that_bears_the_name_of_the_output_path(tmp_path: Path) -
     (folder / f"results_{STAMP}.json").rename(folder / f"my-run_{STAMP}.json")
     for path in (folder, folder / f"samples_t_{STAMP}.jsonl"):
         raw, _, warnings = banked("lm_eval", path, tmp_path / path.name)
-        assert set(raw["model_variant"]) == {"m"} and not any("no results file" in text for text in warnings)
+        assert set(raw["model_variant"]) == {"m"} and not any(
+            "no results file" in text for text in warnings
+        )
 
 
 def test_lines_that_no_filter_can_be_named_for(tmp_path: Path) -> None:
-    lines = [{key: value for key, value in line(0, exact_match=score).items() if key != "filter"} for score in (0.0, 1.0)]
+    lines = [
+        {key: value for key, value in line(0, exact_match=score).items() if key != "filter"}
+        for score in (0.0, 1.0)
+    ]
     folder = run(tmp_path / "in", lines)
-    with pytest.raises(IsocostError, match=r"before 0\.4\.8.*2 lines of a document.*1 filters of the results file \(none\)"):
+    with pytest.raises(
+        IsocostError,
+        match=r"before 0\.4\.8.*2 lines of a document.*1 filters of the results file \(none\)",
+    ):
         banked("lm_eval", folder, tmp_path / "lake")
     (folder / f"results_{STAMP}.json").unlink()
     with pytest.raises(IsocostError, match="without the results file"):
@@ -295,7 +427,14 @@ def test_lines_that_no_filter_can_be_named_for(tmp_path: Path) -> None:
 
 def test_a_secret_is_kept_nowhere(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    told = {"config/model_args": {"model": "org/m", "api_key": "sk-SECRET", "token": "hf_SECRET", "header": {"a": 1}}}
+    told = {
+        "config/model_args": {
+            "model": "org/m",
+            "api_key": "sk-SECRET",
+            "token": "hf_SECRET",
+            "header": {"a": 1},
+        }
+    }
     raw, _, _ = banked("lm_eval", stated.write(tmp_path / "in", told), tmp_path / "lake")
     assert "SECRET" not in str(raw.to_dicts())
 

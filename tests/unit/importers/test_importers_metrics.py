@@ -1,4 +1,7 @@
-"""Summary numbers and energy windows of imports: names and their statistics, the point they are of, what power readings are worth."""
+"""Summary numbers and energy windows of imports.
+
+Names and their statistics, the point they are of, what power readings are worth.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isocost.bank.importers import import_path, read_imports
-from isocost.tables.imported_metrics import name_and_statistic
-from isocost.tables.imports import build_imported_core
+from isocost.importers import import_path, read_imports
+from isocost.tables.core.imported_metrics import name_and_statistic
+from isocost.tables.core.imports import build_imported_core
 
-KNOWN = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}
+KNOWN = {
+    "model": "m",
+    "task": "t",
+    "task_version": "1",
+    "prompt": "p",
+    "sampling": {"temperature": 0},
+}
 STATISTICS = {
     "mean": "mean",
     "avg": "mean",
@@ -26,13 +35,22 @@ STATISTICS = {
     "p99": "p99",
     "p99.9": "p99.9",
 }
-NAMES = st.lists(st.sampled_from(["ttft", "itl", "output", "tokens", "request", "latency", "s"]), min_size=1, max_size=3).map("_".join)
+NAMES = st.lists(
+    st.sampled_from(["ttft", "itl", "output", "tokens", "request", "latency", "s"]),
+    min_size=1,
+    max_size=3,
+).map("_".join)
 
 
 @pytest.mark.slow
 @given(NAMES, st.sampled_from(sorted(STATISTICS)), st.booleans())
-def test_a_statistic_is_read_from_either_end_of_a_name(name: str, word: str, is_first: bool) -> None:
-    assert name_and_statistic(f"{word}_{name}" if is_first else f"{name}_{word}") == (name, STATISTICS[word])
+def test_a_statistic_is_read_from_either_end_of_a_name(
+    name: str, word: str, is_first: bool
+) -> None:
+    assert name_and_statistic(f"{word}_{name}" if is_first else f"{name}_{word}") == (
+        name,
+        STATISTICS[word],
+    )
 
 
 @pytest.mark.slow
@@ -57,7 +75,9 @@ def test_names_as_tools_write_them(text: str, found: tuple[str, str]) -> None:
     assert name_and_statistic(text) == found
 
 
-def tables(tmp_path: Path, name: str, path: Path, unknown: frozenset[str] = files.ALL_UNKNOWN, **more) -> dict[str, pl.DataFrame]:
+def tables(
+    tmp_path: Path, name: str, path: Path, unknown: frozenset[str] = files.ALL_UNKNOWN, **more
+) -> dict[str, pl.DataFrame]:
     import_path(name, path, tmp_path / "lake", unknown=unknown, **more)
     return build_imported_core(read_imports(tmp_path / "lake").collect())
 
@@ -86,7 +106,9 @@ def test_every_summary_number_of_every_format_is_a_row(tmp_path: Path, write, na
 def test_a_group_without_requests_has_no_value_and_says_why(tmp_path: Path) -> None:
     found = tables(tmp_path, "guidellm", files.guidellm(tmp_path / "in"))["core_imported_metrics"]
     empty = found.filter(metric="request_latency")
-    assert empty["value"].null_count() == empty.height > 0 and set(empty["unknown_reason"]) == {"no_requests"}
+    assert empty["value"].null_count() == empty.height > 0 and set(empty["unknown_reason"]) == {
+        "no_requests"
+    }
 
 
 def test_numbers_name_the_point_of_their_run(tmp_path: Path) -> None:
@@ -96,7 +118,11 @@ def test_numbers_name_the_point_of_their_run(tmp_path: Path) -> None:
         (tmp_path / "in" / str(number)).mkdir(parents=True)
         (tmp_path / "in" / str(number) / "run=0.json").write_text(json.dumps(result))
     found = tables(
-        tmp_path, "vllm_bench", tmp_path / "in", provenance={k: v for k, v in KNOWN.items() if k != "model"}, unknown=frozenset()
+        tmp_path,
+        "vllm_bench",
+        tmp_path / "in",
+        provenance={k: v for k, v in KNOWN.items() if k != "model"},
+        unknown=frozenset(),
     )
     ttft = found["core_imported_metrics"].filter(metric="ttft")
     assert ttft["value"].to_list() == [0.01, 0.02] and ttft["point_id"].n_unique() == 2
@@ -106,7 +132,11 @@ def test_numbers_name_the_point_of_their_run(tmp_path: Path) -> None:
 def test_the_steady_state_of_ml_energy_is_a_window(tmp_path: Path) -> None:
     found = tables(tmp_path, "ml_energy", files.ml_energy(tmp_path / "in"))
     (window,) = found["core_energy_windows"].iter_rows(named=True)
-    assert (window["window_kind"], window["energy_j"], window["energy_j_per_output_token"]) == ("steady", 500.0, 1.25)
+    assert (window["window_kind"], window["energy_j"], window["energy_j_per_output_token"]) == (
+        "steady",
+        500.0,
+        1.25,
+    )
     assert found["core_sessions"]["energy_method"].to_list() == ["zeus_gpu_energy"]
 
 
@@ -117,7 +147,11 @@ def aiperf(folder: Path, seconds: int, *, counter: bool) -> Path:
     start = 1_759_813_207_000_000_000
     records = [
         {
-            "metadata": {"conversation_id": f"c{k}", "request_start_ns": start, "request_end_ns": start + (seconds - k) * 10**9},
+            "metadata": {
+                "conversation_id": f"c{k}",
+                "request_start_ns": start,
+                "request_end_ns": start + (seconds - k) * 10**9,
+            },
             "metrics": {"output_sequence_length": {"value": 50, "unit": "tokens"}},
             "error": None,
         }
@@ -130,17 +164,33 @@ def aiperf(folder: Path, seconds: int, *, counter: bool) -> Path:
             data = {"nvidia_power_usage": 100.0 * board}
             if counter:
                 data["nvidia_energy_consumption"] = (1000 + 100 * board * second) / 1e6
-            readings.append({"timestamp_ns": start + second * 10**9, "gpu_uuid": f"GPU-{board}", "telemetry_data": data})
-    (folder / "gpu_telemetry_export.jsonl").write_text("".join(json.dumps(one) + "\n" for one in readings))
+            readings.append(
+                {
+                    "timestamp_ns": start + second * 10**9,
+                    "gpu_uuid": f"GPU-{board}",
+                    "telemetry_data": data,
+                }
+            )
+    (folder / "gpu_telemetry_export.jsonl").write_text(
+        "".join(json.dumps(one) + "\n" for one in readings)
+    )
     return folder
 
 
 @pytest.mark.parametrize("counter", [True, False])
-def test_readings_beside_requests_are_the_energy_of_their_time(tmp_path: Path, counter: bool) -> None:
+def test_readings_beside_requests_are_the_energy_of_their_time(
+    tmp_path: Path, counter: bool
+) -> None:
     found = tables(tmp_path, "aiperf", aiperf(tmp_path / "in", 10, counter=counter))
     (window,) = found["core_energy_windows"].iter_rows(named=True)
-    assert window["energy_j"] == pytest.approx(3000.0) and window["energy_measure"] == ("counter" if counter else "integral")
-    assert (window["window_kind"], window["requests_measured"], window["window_s"]) == ("measured", 2, 10.0)
+    assert window["energy_j"] == pytest.approx(3000.0) and window["energy_measure"] == (
+        "counter" if counter else "integral"
+    )
+    assert (window["window_kind"], window["requests_measured"], window["window_s"]) == (
+        "measured",
+        2,
+        10.0,
+    )
     assert window["energy_j_per_output_token"] == pytest.approx(30.0)
     assert found["core_sessions"]["energy_j"].to_list() == [pytest.approx(3000.0)]
 
@@ -164,12 +214,16 @@ def test_an_import_of_several_windows_has_no_one_energy(tmp_path: Path) -> None:
     found = tables(tmp_path, "ml_energy", tmp_path / "in")
     assert found["core_energy_windows"]["energy_j"].sort().to_list() == [500.0, 501.0]
     assert found["core_energy_windows"]["run_id"].n_unique() == 2
-    assert found["core_sessions"]["energy_unknown_reason"].to_list() == ["several_windows_see_core_energy_windows"]
+    assert found["core_sessions"]["energy_unknown_reason"].to_list() == [
+        "several_windows_see_core_energy_windows"
+    ]
 
 
 def test_an_import_without_a_window_says_so(tmp_path: Path) -> None:
     found = tables(tmp_path, "llmperf", files.llmperf(tmp_path / "in"))
-    assert found["core_sessions"]["energy_unknown_reason"].to_list() == ["no_energy_window_in_source"]
+    assert found["core_sessions"]["energy_unknown_reason"].to_list() == [
+        "no_energy_window_in_source"
+    ]
     assert found["core_energy_windows"].is_empty()
 
 
@@ -183,14 +237,22 @@ def test_tokens_of_an_mlperf_log_give_joules_a_token(tmp_path: Path) -> None:
         "result_validity": "VALID",
         "effective_scenario": "Server",
     }
-    lines = [f':::MLLOG {{"key": "{key}", "value": {json.dumps(value)}, "time_ms": 1.0}}\n' for key, value in events.items()]
+    lines = [
+        f':::MLLOG {{"key": "{key}", "value": {json.dumps(value)}, "time_ms": 1.0}}\n'
+        for key, value in events.items()
+    ]
     log.write_text(log.read_text() + "".join(lines))
     found = tables(tmp_path, "mlperf_power", folder)
     (window,) = found["core_energy_windows"].iter_rows(named=True)
     assert window["window_s"] == 4.0 and window["output_tokens_in_window"] == 200.0
     # 104 W in the mean over 50 tokens a second.
     assert window["energy_j_per_output_token"] == pytest.approx(104.0 / 50.0)
-    told = {(row["metric"], row["statistic"]): (row["value"], row["unit"]) for row in found["core_imported_metrics"].iter_rows(named=True)}
+    told = {
+        (row["metric"], row["statistic"]): (row["value"], row["unit"])
+        for row in found["core_imported_metrics"].iter_rows(named=True)
+    }
     assert told["energy_per_token", "value"] == (pytest.approx(2.08), "J/token")
-    assert told["first_token_latency", "p99"] == (1.5, "s") and told["time_to_output_token", "mean"] == (0.02, "s")
+    assert told["first_token_latency", "p99"] == (1.5, "s") and told[
+        "time_to_output_token", "mean"
+    ] == (0.02, "s")
     assert told["completed_tokens_per_second", "value"] == (50.0, "tokens/s")

@@ -1,4 +1,7 @@
-"""A path given under the wrong format's name: the message says what it looks like, or what was expected."""
+"""A path given under the wrong format's name.
+
+The message says what it looks like, or what was expected.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from pathlib import Path
 import importer_samples as files
 import pytest
 
-from isocost.bank.importers import import_path, registered
-from isocost.bank.importers.recognise import HEAD_BYTES, first_keys, looks_like
 from isocost.errors import IsocostError
+from isocost.importers import import_path, registered
+from isocost.importers.recognise import HEAD_BYTES, first_keys, looks_like
 
 OTHERS = sorted(set(registered()) - {"generic"})
 
@@ -56,7 +59,9 @@ def test_the_message_names_what_the_path_looks_like(tmp_path: Path, asked: str, 
 def test_what_looks_like_nothing_is_told_what_was_expected(tmp_path: Path) -> None:
     path = tmp_path / "notes.json"
     path.write_text('{"a": 1}')
-    with pytest.raises(IsocostError, match=r"no Inspect log\. The importer inspect_ai reads Inspect AI logs"):
+    with pytest.raises(
+        IsocostError, match=r"no Inspect log\. The importer inspect_ai reads Inspect AI logs"
+    ):
         files.import_sample("inspect_ai", path, tmp_path / "lake")
 
 
@@ -85,7 +90,15 @@ def test_the_keys_of_a_head(text: str, keys: set[str]) -> None:
     assert first_keys(text) == keys
 
 
-@pytest.mark.parametrize("text", ['{"a": "' + '\\"' * HEAD_BYTES, "[" * HEAD_BYTES, '"' * HEAD_BYTES, '{"' + "a:{}" * HEAD_BYTES])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "' + '\\"' * HEAD_BYTES,
+        "[" * HEAD_BYTES,
+        '"' * HEAD_BYTES,
+        '{"' + "a:{}" * HEAD_BYTES,
+    ],
+)
 def test_a_hostile_head_is_looked_at_in_no_time(text: str) -> None:
     started = time.process_time()
     first_keys(text[:HEAD_BYTES])

@@ -1,4 +1,8 @@
-"""Runs in imports: further runs are further samples, one run told twice is one, and the order of the imports changes nothing."""
+"""Runs in imports.
+
+Further runs are further samples, one run told twice is one, and the order of the imports changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +15,32 @@ import importer_samples as files
 import polars as pl
 import pytest
 
-from isocost import intake, refresh
-from isocost.bank.importers import import_path, read_imports, sealed_imports, sealing
+from isocost import intake
+from isocost.build import refresh
 from isocost.errors import IsocostError
+from isocost.importers import import_path, read_imports, sealed_imports, sealing
 from isocost.publish.export_every_eval_ever import export_every_eval_ever
 from isocost.store import Store
-from isocost.tables.imports import build_imported_core, imported_texts
+from isocost.tables.core.imports import build_imported_core, imported_texts
 
 pytestmark = pytest.mark.slow
 
-KNOWN = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}
+KNOWN = {
+    "model": "m",
+    "task": "t",
+    "task_version": "1",
+    "prompt": "p",
+    "sampling": {"temperature": 0},
+}
 MAPPING = {"columns": {"problem": "id", "sample_index": "k", "output": "text", "correct": "ok"}}
 
 
 def table(path: Path, *rights: bool, word: str = "x") -> Path:
     """One problem's attempts, numbered from 0."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [{"id": "a", "k": k, "text": f"{word}{k}", "ok": right} for k, right in enumerate(rights)]
+    rows = [
+        {"id": "a", "k": k, "text": f"{word}{k}", "ok": right} for k, right in enumerate(rights)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
@@ -47,7 +60,8 @@ def log(folder: Path, name: str, task_id: str, values: list[str | None], **more)
     document["eval"] = {**document["eval"], "task_id": task_id}
     pattern = document["samples"][0]
     document["samples"] = [
-        {**pattern, "id": i, "epoch": 1} | ({"error": {"message": "boom"}, "scores": None} if value is None else _scored(value))
+        {**pattern, "id": i, "epoch": 1}
+        | ({"error": {"message": "boom"}, "scores": None} if value is None else _scored(value))
         for i, value in enumerate(values, 1)
     ]
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +74,9 @@ def _scored(value: str) -> dict:
     return {"scores": {"match": {"value": value, "answer": "Yes"}}}
 
 
-def core_of(path: Path, lake: Path, name: str = "inspect_ai", **more) -> tuple[pl.DataFrame, pl.DataFrame]:
+def core_of(
+    path: Path, lake: Path, name: str = "inspect_ai", **more
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     report = import_path(name, path, lake, **more)
     raw = read_imports(lake, import_ids=[report.import_id]).collect()
     return raw, build_imported_core(raw)["core_samples"]
@@ -72,7 +88,13 @@ def test_two_logs_of_one_task_in_a_folder_keep_all_their_samples(tmp_path):
     raw, samples = core_of(tmp_path / "in", tmp_path / "lake")
     assert samples["is_valid"].all() and samples.height == 6 and samples["point_id"].n_unique() == 1
     # Further samples of the same configuration: numbered on, run after run.
-    assert samples.sort("problem_id", "sample_index").group_by("problem_id").agg("sample_index")["sample_index"].to_list() == [[0, 1]] * 3
+    assert (
+        samples.sort("problem_id", "sample_index")
+        .group_by("problem_id")
+        .agg("sample_index")["sample_index"]
+        .to_list()
+        == [[0, 1]] * 3
+    )
     assert samples["sample_id"].n_unique() == 6 and samples["correct"].sum() == 2
     texts = imported_texts(raw)
     assert set(texts["sample_id"]) == set(samples["sample_id"])
@@ -80,12 +102,19 @@ def test_two_logs_of_one_task_in_a_folder_keep_all_their_samples(tmp_path):
 
 def test_what_nobody_knows_is_not_pooled_over_the_logs_of_a_folder(tmp_path):
     for name in ("one", "two"):
-        path = log(tmp_path / "in", f"{name}.json", name, ["C", "C", "I"] if name == "one" else ["C", "I", "I"])
+        path = log(
+            tmp_path / "in",
+            f"{name}.json",
+            name,
+            ["C", "C", "I"] if name == "one" else ["C", "I", "I"],
+        )
         document = json.loads(path.read_text())
         document["eval"]["model_generate_config"] = {}
         path.write_text(json.dumps(document))
     _, samples = core_of(tmp_path / "in", tmp_path / "lake", unknown={"sampling"})
-    accuracy = samples.group_by("point_id").agg(pl.col("correct").mean())["correct"].sort().to_list()
+    accuracy = (
+        samples.group_by("point_id").agg(pl.col("correct").mean())["correct"].sort().to_list()
+    )
     assert accuracy == pytest.approx([1 / 3, 2 / 3]) and samples["is_valid"].all()
 
 
@@ -94,7 +123,9 @@ def test_a_retried_log_is_the_same_run_and_its_failed_samples_give_way(tmp_path)
     log(tmp_path / "in", "2-retry.json", "one", ["C", "I", "C"])
     _, samples = core_of(tmp_path / "in", tmp_path / "lake")
     valid = samples.filter("is_valid").sort("problem_id")
-    assert valid.height == 3 and valid["correct"].sum() == 2 and valid["sample_index"].n_unique() <= 2
+    assert (
+        valid.height == 3 and valid["correct"].sum() == 2 and valid["sample_index"].n_unique() <= 2
+    )
     reasons = samples.filter(~pl.col("is_valid"))["invalid_reasons"].to_list()
     assert len(reasons) == 3 and all("duplicate_in_source" in codes for codes in reasons)
 
@@ -108,18 +139,29 @@ def test_one_log_as_archive_and_as_json_counts_once(tmp_path):
         for sample in samples:
             archive.writestr(f"samples/{sample['id']}_epoch_1.json", json.dumps(sample))
     _, samples = core_of(tmp_path / "in", tmp_path / "lake")
-    assert samples.height == 4 and samples["is_valid"].sum() == 2 and samples.filter("is_valid")["correct"].sum() == 1
+    assert (
+        samples.height == 4
+        and samples["is_valid"].sum() == 2
+        and samples.filter("is_valid")["correct"].sum() == 1
+    )
 
 
 def test_a_second_run_is_more_samples_whatever_the_order_and_in_one_folder_or_two(tmp_path):
-    first, second = table(tmp_path / "1" / "a.jsonl", True, False), table(tmp_path / "2" / "b.jsonl", True, True, word="y")
+    first, second = (
+        table(tmp_path / "1" / "a.jsonl", True, False),
+        table(tmp_path / "2" / "b.jsonl", True, True, word="y"),
+    )
     seen = []
     for order in ((first, second), (second, first)):
         store = Store(tmp_path / f"data{len(seen)}")
         for path in order:
             bring(store, f"import-{path.stem}", path)
         samples = store.read("core_samples")
-        assert samples.height == 4 and samples["correct"].sum() == 3 and samples["point_id"].n_unique() == 1
+        assert (
+            samples.height == 4
+            and samples["correct"].sum() == 3
+            and samples["point_id"].n_unique() == 1
+        )
         assert intake.clashes(store, "import-a") == [] == intake.clashes(store, "import-b")
         outcomes, _ = refresh.derive_strategies(store).values()
         seen.append((samples, outcomes))
@@ -149,7 +191,9 @@ def test_a_corrected_state_of_a_run_under_another_name_is_told(tmp_path):
         intake.bring_in(store, key, format="inspect_ai", path=path, provenance={})
         refresh.curate_session(store, key)
     (told,) = intake.clashes(store, "import-two")
-    assert told.startswith("1 samples of the same run have other results in import-one; only those of import-one count")
+    assert told.startswith(
+        "1 samples of the same run have other results in import-one; only those of import-one count"
+    )
     assert store.read("core_samples").height == 2
 
 
@@ -160,24 +204,44 @@ def test_greedy_runs_of_lm_eval_with_the_same_words_are_two_runs(tmp_path):
     raw, samples = core_of(folder, tmp_path / "lake", "lm_eval")
     assert raw.filter(record_kind="sample")["source_run"].n_unique() == 2
     assert samples.group_by("point_id", "problem_id").len()["len"].to_list() == [4] * 4
-    assert not samples["invalid_reasons"].explode(empty_as_null=False).is_in(["duplicate_in_source"]).any()
+    assert (
+        not samples["invalid_reasons"]
+        .explode(empty_as_null=False)
+        .is_in(["duplicate_in_source"])
+        .any()
+    )
 
 
 def test_repeats_of_a_vllm_sweep_are_one_configuration(tmp_path):
     base = tmp_path / "sweep" / "SERVE-a-BENCH-b"
     base.mkdir(parents=True)
     for index in (0, 1):
-        (base / f"run={index}.json").write_text(json.dumps(files.vllm_result(run_number=index, date=f"2026-{index}", **files.DETAIL)))
-    raw, samples = core_of(tmp_path / "sweep", tmp_path / "lake", "vllm_bench", unknown=files.ALL_UNKNOWN - {"model"}, provenance={})
+        (base / f"run={index}.json").write_text(
+            json.dumps(files.vllm_result(run_number=index, date=f"2026-{index}", **files.DETAIL))
+        )
+    raw, samples = core_of(
+        tmp_path / "sweep",
+        tmp_path / "lake",
+        "vllm_bench",
+        unknown=files.ALL_UNKNOWN - {"model"},
+        provenance={},
+    )
     assert raw["condition"].n_unique() == 1 and raw["source_run"].n_unique() == 2
     assert samples["sample_id"].n_unique() == 6
-    assert not samples["invalid_reasons"].explode(empty_as_null=False).is_in(["duplicate_in_source"]).any()
+    assert (
+        not samples["invalid_reasons"]
+        .explode(empty_as_null=False)
+        .is_in(["duplicate_in_source"])
+        .any()
+    )
 
 
 def test_yaml_files_of_single_problems_are_one_run(tmp_path):
     first = files.large_language_monkeys(tmp_path / "in")
     shutil.copy(first, tmp_path / "in" / "problem_8.yaml")
-    _, samples = core_of(tmp_path / "in", tmp_path / "lake", "large_language_monkeys", unknown=files.ALL_UNKNOWN)
+    _, samples = core_of(
+        tmp_path / "in", tmp_path / "lake", "large_language_monkeys", unknown=files.ALL_UNKNOWN
+    )
     assert samples["point_id"].n_unique() == 1 and samples.height == 4 and samples["is_valid"].all()
 
 
@@ -186,11 +250,16 @@ def test_unknown_for_what_the_source_says_changes_nothing_and_is_told(tmp_path):
     first = import_path("inspect_ai", path, lake)
     again = import_path("inspect_ai", path, lake, unknown={"model", "sampling"})
     assert (again.status, again.import_id) == ("already", first.import_id) and first.warnings == ()
-    assert again.warnings == ("the source itself says model, sampling: its word counts, nothing of it was taken as unknown",)
+    assert again.warnings == (
+        "the source itself says model, sampling: its word counts, nothing of it was taken as unknown",
+    )
     other = import_path("inspect_ai", path, tmp_path / "other", unknown={"model"})
     assert other.import_id == first.import_id and "says model:" in other.warnings[0]
     row = read_imports(tmp_path / "other").collect().row(0, named=True)
-    assert row["model_variant"] == "m" and sealed_imports(tmp_path / "other")[0].manifest["unknown"] == []
+    assert (
+        row["model_variant"] == "m"
+        and sealed_imports(tmp_path / "other")[0].manifest["unknown"] == []
+    )
 
 
 def test_saying_again_what_the_source_says_makes_no_other_import(tmp_path):
@@ -202,29 +271,60 @@ def test_saying_again_what_the_source_says_makes_no_other_import(tmp_path):
 
 
 def without_sampling() -> dict:
-    return {"eval": {key: value for key, value in files.inspect_log()["eval"].items() if key != "model_generate_config"}}
+    return {
+        "eval": {
+            key: value
+            for key, value in files.inspect_log()["eval"].items()
+            if key != "model_generate_config"
+        }
+    }
 
 
 def test_sampling_that_is_given_is_for_the_logs_that_state_none(tmp_path):
     log(tmp_path / "in", "a.json", "one", ["C", "C"])
     log(tmp_path / "in", "b.json", "two", ["I"], **without_sampling())
-    raw, _ = core_of(tmp_path / "in", tmp_path / "lake", provenance={"sampling": {"temperature": 0.5}})
-    told = dict(raw.filter(record_kind="sample").group_by("source_file").agg(pl.col("sampling").unique().first()).iter_rows())
+    raw, _ = core_of(
+        tmp_path / "in", tmp_path / "lake", provenance={"sampling": {"temperature": 0.5}}
+    )
+    told = dict(
+        raw.filter(record_kind="sample")
+        .group_by("source_file")
+        .agg(pl.col("sampling").unique().first())
+        .iter_rows()
+    )
     assert told == {"a.json": '{"temperature":1.0}', "b.json": '{"temperature":0.5}'}
-    report = import_path("inspect_ai", tmp_path / "in", tmp_path / "other", provenance={"sampling": {"temperature": 0.5}})
+    report = import_path(
+        "inspect_ai",
+        tmp_path / "in",
+        tmp_path / "other",
+        provenance={"sampling": {"temperature": 0.5}},
+    )
     (told,) = report.warnings
     assert told.startswith(
         "1 of 2 files state another sampling than '{\"temperature\":0.5}', first a.json: theirs counts there, yours in the 1 "
     )
-    agreed = import_path("inspect_ai", tmp_path / "in", tmp_path / "third", provenance={"sampling": {"temperature": 1.0}})
+    agreed = import_path(
+        "inspect_ai",
+        tmp_path / "in",
+        tmp_path / "third",
+        provenance={"sampling": {"temperature": 1.0}},
+    )
     assert agreed.warnings == ()
 
 
 def test_what_every_log_states_otherwise_is_still_a_contradiction(tmp_path):
     log(tmp_path / "in", "a.json", "one", ["C"])
     log(tmp_path / "in", "b.json", "two", ["I"])
-    with pytest.raises(IsocostError, match=r"a\.json, .*sampling: the source says .*1\.0.* you say .*0\.5.*Leave sampling out"):
-        import_path("inspect_ai", tmp_path / "in", tmp_path / "lake", provenance={"sampling": {"temperature": 0.5}})
+    with pytest.raises(
+        IsocostError,
+        match=r"a\.json, .*sampling: the source says .*1\.0.* you say .*0\.5.*Leave sampling out",
+    ):
+        import_path(
+            "inspect_ai",
+            tmp_path / "in",
+            tmp_path / "lake",
+            provenance={"sampling": {"temperature": 0.5}},
+        )
     with pytest.raises(IsocostError, match="you say 'other'"):
         import_path("inspect_ai", tmp_path / "in", tmp_path / "lake", provenance={"model": "other"})
     assert sealed_imports(tmp_path / "lake") == []
@@ -235,9 +335,9 @@ def test_unknown_in_the_fast_way_of_the_generic_importer(tmp_path):
     first = files.import_sample("generic", path, lake, unknown=files.ALL_UNKNOWN - {"model"})
     again = files.import_sample("generic", path, lake)
     assert again.status == "already" and again.import_id == first.import_id
-    assert "source itself says model" in again.warnings[0] and sealed_imports(lake)[0].manifest["unsaid"] == sorted(
-        {"task", "task_version", "prompt", "sampling"}
-    )
+    assert "source itself says model" in again.warnings[0] and sealed_imports(lake)[0].manifest[
+        "unsaid"
+    ] == sorted({"task", "task_version", "prompt", "sampling"})
 
 
 def test_parts_of_before_the_column_of_runs_are_read(tmp_path, monkeypatch):
@@ -258,7 +358,11 @@ def test_parts_of_before_the_column_of_runs_are_read(tmp_path, monkeypatch):
 def two_sources(store: Store, folder: Path):
     bring(store, "import-good", table(folder / "1" / "a.jsonl", True, False))
     report = bring(store, "import-bad", table(folder / "2" / "b.jsonl", True, True, word="y"))
-    return sealing.imports_root(store.lake) / f"source={report.source_slug}" / f"import={report.import_id}"
+    return (
+        sealing.imports_root(store.lake)
+        / f"source={report.source_slug}"
+        / f"import={report.import_id}"
+    )
 
 
 def test_a_source_that_was_set_aside_does_not_stop_the_others(tmp_path, capsys):
@@ -270,9 +374,14 @@ def test_a_source_that_was_set_aside_does_not_stop_the_others(tmp_path, capsys):
     assert sealing.set_aside_imports(store.lake)
     assert main(["--data", str(store.root), "refresh"]) == 3
     told = capsys.readouterr()
-    assert "1 of 2 sources could not be read and are in no table" in told.err and "import-bad" in told.err
+    assert (
+        "1 of 2 sources could not be read and are in no table" in told.err
+        and "import-bad" in told.err
+    )
     assert "import-bad LEFT OUT" in told.out and "Traceback" not in told.err
-    assert store.read("core_samples").height == 2 and set(store.read("out_strategy_outcomes")["n_samples"]) == {2}
+    assert store.read("core_samples").height == 2 and set(
+        store.read("out_strategy_outcomes")["n_samples"]
+    ) == {2}
     assert store.warehouse.exists()
 
 
@@ -290,7 +399,10 @@ def test_a_damaged_source_is_left_out_until_it_is_imported_again(tmp_path, monke
     else:
         part.write_bytes(part.read_bytes()[:100])
     if harm == "gone":  # nothing says that it is meant to be gone: refused, and the tables stay
-        with pytest.raises(IsocostError, match=r"1 source holds fewer rows.*nothing was published(.|\n)*import-bad: 0 of 2 rows"):
+        with pytest.raises(
+            IsocostError,
+            match=r"1 source holds fewer rows.*nothing was published(.|\n)*import-bad: 0 of 2 rows",
+        ):
             list(refresh.everything(store))
         assert store.read("core_samples").height == 4
         sealing.set_aside_imports(store.lake)
@@ -309,7 +421,12 @@ def test_a_damaged_source_is_left_out_until_it_is_imported_again(tmp_path, monke
 def test_the_same_run_as_two_configurations_is_told(tmp_path):
     store = Store(tmp_path / "data")
     bring(store, "import-a", table(tmp_path / "1" / "t.jsonl", True, False))
-    bring(store, "import-b", table(tmp_path / "2" / "t.jsonl", True, False), provenance=KNOWN | {"sampling": {"temperature": 1}})
+    bring(
+        store,
+        "import-b",
+        table(tmp_path / "2" / "t.jsonl", True, False),
+        provenance=KNOWN | {"sampling": {"temperature": 1}},
+    )
     bring(store, "import-c", table(tmp_path / "3" / "t.jsonl", True, False, True))
     (told,) = intake.clashes(store, "import-b")
     assert "2 samples of the same run lie in import-a as another configuration" in told
@@ -326,11 +443,20 @@ def test_a_damaged_source_is_named_with_its_remedy(tmp_path):
 
 def test_verdicts_without_answers_have_the_policy_of_one_sample_and_no_vote(tmp_path):
     store = Store(tmp_path / "data")
-    intake.bring_in(store, "import-a", format="counts", path=files.counts(tmp_path), provenance=KNOWN)
+    intake.bring_in(
+        store, "import-a", format="counts", path=files.counts(tmp_path), provenance=KNOWN
+    )
     refresh.curate_session(store, "import-a")
     outcomes, _ = refresh.derive_strategies(store).values()
-    (row,) = outcomes.filter(pl.col("strategy_kind") == "policy", pl.col("accuracy").is_not_null()).iter_rows(named=True)
-    assert (row["strategy"], row["budget"], row["accuracy"], row["n_problems"]) == ("one_sample", 1, 0.125, 2)
+    (row,) = outcomes.filter(
+        pl.col("strategy_kind") == "policy", pl.col("accuracy").is_not_null()
+    ).iter_rows(named=True)
+    assert (row["strategy"], row["budget"], row["accuracy"], row["n_problems"]) == (
+        "one_sample",
+        1,
+        0.125,
+        2,
+    )
     vote = outcomes.filter(strategy="majority_at_k", budget=1).row(0, named=True)
     assert vote["accuracy"] is None and vote["undefined_reasons"] == ["answers_not_banked:2"]
 
@@ -345,8 +471,14 @@ def test_a_column_of_the_table_may_name_the_run(tmp_path, ending):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     mapping = {"columns": {**MAPPING["columns"], "run": "seed"}}
     report = import_path("generic", path, tmp_path / "lake", mapping=mapping, provenance=KNOWN)
-    raw = read_imports(tmp_path / "lake", import_ids=[report.import_id]).collect().sort("record_index")
-    assert raw["source_run"].to_list()[:2] == ["1", "2"] and raw["source_run"][2].startswith("sha256:")
+    raw = (
+        read_imports(tmp_path / "lake", import_ids=[report.import_id])
+        .collect()
+        .sort("record_index")
+    )
+    assert raw["source_run"].to_list()[:2] == ["1", "2"] and raw["source_run"][2].startswith(
+        "sha256:"
+    )
     samples = build_imported_core(raw)["core_samples"]
     assert samples["is_valid"].all() and sorted(samples["sample_index"]) == [0, 1, 2]
 
@@ -357,5 +489,11 @@ def test_an_export_of_pooled_runs_comes_back_whole(tmp_path):
         bring(store, f"import-{name}", table(tmp_path / name / f"{name}.jsonl", *rights, word=name))
     frames = [store.read(name) for name in ("core_samples", "core_points", "core_problems")]
     export_every_eval_ever(*frames, tmp_path / "out", organization="a lab", retrieved_unix_s=1.7e9)
-    _, samples = core_of(tmp_path / "out", tmp_path / "lake", "every_eval_ever", unknown=files.ALL_UNKNOWN)
-    assert samples["is_valid"].all() and sorted(samples["sample_index"]) == [0, 1, 2, 3] and samples["correct"].sum() == 3
+    _, samples = core_of(
+        tmp_path / "out", tmp_path / "lake", "every_eval_ever", unknown=files.ALL_UNKNOWN
+    )
+    assert (
+        samples["is_valid"].all()
+        and sorted(samples["sample_index"]) == [0, 1, 2, 3]
+        and samples["correct"].sum() == 3
+    )

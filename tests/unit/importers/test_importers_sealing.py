@@ -10,12 +10,16 @@ from pathlib import Path
 import importer_samples as files
 import pytest
 
-from isocost.bank.importers import import_path, read_imports, sealed_imports, sealing, verify_imports
 from isocost.errors import IsocostError
+from isocost.importers import import_path, read_imports, sealed_imports, sealing, verify_imports
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_the_same_file_twice_changes_nothing_also_under_another_name(tmp_path: Path) -> None:
@@ -25,7 +29,9 @@ def test_the_same_file_twice_changes_nothing_also_under_another_name(tmp_path: P
     again = files.import_sample("counts", path, lake)
     copy = files.import_sample("counts", Path(shutil.copy(path, tmp_path / "copy.jsonl")), lake)
     assert (first.status, again.status, copy.status) == ("imported", "already", "already")
-    assert first.import_id == again.import_id == copy.import_id and first.records == again.records == 2
+    assert (
+        first.import_id == again.import_id == copy.import_id and first.records == again.records == 2
+    )
     assert tree(lake) == before
 
 
@@ -38,19 +44,29 @@ def test_a_corrected_file_supersedes_and_both_stay(tmp_path: Path) -> None:
     assert second.supersedes == first.import_id and second.source_slug == first.source_slug
     assert read_imports(lake).collect()["counts_correct"].to_list() == [2]
     assert read_imports(lake, include_superseded=True).collect().height == 3
-    status = {item.import_id: item.superseded_by for item in sealed_imports(lake, include_superseded=True)}
+    status = {
+        item.import_id: item.superseded_by for item in sealed_imports(lake, include_superseded=True)
+    }
     assert status == {first.import_id: second.import_id, second.import_id: None}
     path.write_text(wrong)
     third = files.import_sample("counts", path, lake)
-    assert third.status == "reactivated" and third.import_id == first.import_id and third.supersedes == second.import_id
+    assert (
+        third.status == "reactivated"
+        and third.import_id == first.import_id
+        and third.supersedes == second.import_id
+    )
     assert read_imports(lake).collect().height == 2
     assert verify_imports(lake) == []
 
 
 def test_other_provenance_is_another_import_of_the_same_source(tmp_path: Path) -> None:
     lake, path = tmp_path / "lake", files.counts(tmp_path)
-    first = import_path("counts", path, lake, provenance={"model": "m1"}, unknown=files.ALL_UNKNOWN - {"model"})
-    second = import_path("counts", path, lake, provenance={"model": "m2"}, unknown=files.ALL_UNKNOWN - {"model"})
+    first = import_path(
+        "counts", path, lake, provenance={"model": "m1"}, unknown=files.ALL_UNKNOWN - {"model"}
+    )
+    second = import_path(
+        "counts", path, lake, provenance={"model": "m2"}, unknown=files.ALL_UNKNOWN - {"model"}
+    )
     assert second.supersedes == first.import_id
     assert set(read_imports(lake).collect()["model_variant"]) == {"m2"}
 
@@ -60,7 +76,10 @@ def test_missing_provenance_is_asked_for_by_name(tmp_path: Path) -> None:
     with pytest.raises(IsocostError) as caught:
         import_path("counts", path, tmp_path / "lake", provenance={"task": "t"}, unknown={"prompt"})
     text = str(caught.value)
-    assert "does not say model, task_version, sampling" in text and "--unknown model --unknown task_version --unknown sampling" in text
+    assert (
+        "does not say model, task_version, sampling" in text
+        and "--unknown model --unknown task_version --unknown sampling" in text
+    )
     assert not list((tmp_path / "lake").rglob("*.parquet"))
 
 
@@ -76,12 +95,24 @@ def test_missing_provenance_is_asked_for_by_name(tmp_path: Path) -> None:
 )
 def test_provenance_that_is_none(tmp_path: Path, provenance, unknown, message: str) -> None:
     with pytest.raises(IsocostError, match=message):
-        import_path("counts", files.counts(tmp_path), tmp_path / "lake", provenance=provenance, unknown=unknown)
+        import_path(
+            "counts",
+            files.counts(tmp_path),
+            tmp_path / "lake",
+            provenance=provenance,
+            unknown=unknown,
+        )
 
 
 def test_provenance_that_contradicts_the_source(tmp_path: Path) -> None:
     with pytest.raises(IsocostError, match="the source says 'm', you say 'other'"):
-        files.import_sample("inspect_ai", files.inspect_ai(tmp_path), tmp_path / "lake", provenance={"model": "other"}, unknown=set())
+        files.import_sample(
+            "inspect_ai",
+            files.inspect_ai(tmp_path),
+            tmp_path / "lake",
+            provenance={"model": "other"},
+            unknown=set(),
+        )
     with pytest.raises(IsocostError, match="the source says 'm', you say 'other'"):
         import_path(
             "generic",
@@ -98,7 +129,13 @@ def test_sampling_may_be_a_mapping_json_text_or_words(tmp_path: Path) -> None:
     seen = []
     for index, sampling in enumerate([{"b": 1, "a": 0.5}, '{"a": 0.5, "b": 1}', "greedy"]):
         lake = tmp_path / f"lake{index}"
-        import_path("counts", path, lake, provenance={"sampling": sampling}, unknown=files.ALL_UNKNOWN - {"sampling"})
+        import_path(
+            "counts",
+            path,
+            lake,
+            provenance={"sampling": sampling},
+            unknown=files.ALL_UNKNOWN - {"sampling"},
+        )
         seen.append(read_imports(lake).collect()["sampling"][0])
     assert seen == ['{"a":0.5,"b":1}', '{"a":0.5,"b":1}', '{"description":"greedy"}']
 
@@ -147,13 +184,17 @@ def test_what_a_killed_import_left_is_swept_and_a_living_one_is_not(tmp_path: Pa
         assert living.exists() and not dead.exists()
 
 
-def test_a_crash_between_seal_and_index_is_mended_by_the_next_import(tmp_path: Path, monkeypatch) -> None:
+def test_a_crash_between_seal_and_index_is_mended_by_the_next_import(
+    tmp_path: Path, monkeypatch
+) -> None:
     lake, path = tmp_path / "lake", files.counts(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(sealing, "_activate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             files.import_sample("counts", path, lake)
-    assert read_imports(lake).collect().is_empty()  # sealed, but not counted: no half import is read
+    assert (
+        read_imports(lake).collect().is_empty()
+    )  # sealed, but not counted: no half import is read
     again = files.import_sample("counts", path, lake)
     assert again.records == 2 and read_imports(lake).collect().height == 2
 
@@ -185,7 +226,9 @@ def test_a_full_disk_leaves_what_was_sealed(tmp_path: Path, monkeypatch) -> None
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(IsocostError, match="No space left on device"):
         files.import_sample("gsm8k_solutions", files.gsm8k_solutions(tmp_path), lake)
-    assert {name for name in tree(lake) if name.endswith(".parquet")} == {name for name in before if name.endswith(".parquet")}
+    assert {name for name in tree(lake) if name.endswith(".parquet")} == {
+        name for name in before if name.endswith(".parquet")
+    }
     assert read_imports(lake).collect().height == 2
 
 
@@ -196,5 +239,10 @@ def test_many_rows_make_several_parts_in_order(tmp_path: Path, monkeypatch) -> N
     path.write_text("".join(json.dumps({"id": f"p{i}", "c": 0, "n": 1}) + "\n" for i in range(50)))
     report = files.import_sample("counts", path, tmp_path / "lake")
     item = sealed_imports(tmp_path / "lake")[0]
-    assert [part["rows"] for part in item.manifest["parts"]] == [14, 14, 14, 8] and report.records == 50
+    assert [part["rows"] for part in item.manifest["parts"]] == [
+        14,
+        14,
+        14,
+        8,
+    ] and report.records == 50
     assert read_imports(tmp_path / "lake").collect()["record_index"].to_list() == list(range(50))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from isocost.bank.importers.row import Row
-from isocost.bank.importers.usage import put_usage
+from isocost.importers.row import Row
+from isocost.importers.usage import put_usage
 
 SIZE = st.integers(1, 10_000)
 
@@ -19,7 +19,9 @@ def read(usage: dict, **more: int) -> dict:
 
 @given(SIZE, SIZE, SIZE, SIZE, SIZE, st.booleans(), st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_the_total_tells_what_stands_beside(fresh: int, cached: int, wrote: int, said: int, thought: int, cache: bool, think: bool) -> None:
+def test_the_total_tells_what_stands_beside(
+    fresh: int, cached: int, wrote: int, said: int, thought: int, cache: bool, think: bool
+) -> None:
     prompt, output = fresh + cached + wrote, said + thought
     usage = {
         "input_tokens": fresh if cache else prompt,
@@ -48,7 +50,11 @@ def test_no_part_is_more_than_its_whole(usage: dict) -> None:
 
 
 @given(SIZE, SIZE, st.integers(2, 9))
-def test_counts_of_several_completions_are_no_single_ones(prompt: int, output: int, completions: int) -> None:
+def test_counts_of_several_completions_are_no_single_ones(
+    prompt: int, output: int, completions: int
+) -> None:
     found = read({"input_tokens": prompt, "output_tokens": output}, completions=completions)
     assert "prompt_tokens" not in found and "output_tokens" not in found
-    assert found["reasons"] == [f"{name}_tokens:usage_covers_{completions}_samples" for name in ("prompt", "output")]
+    assert found["reasons"] == [
+        f"{name}_tokens:usage_covers_{completions}_samples" for name in ("prompt", "output")
+    ]

@@ -7,15 +7,20 @@ from typing import Any
 
 import polars as pl
 
-from isocost import refresh
-from isocost.bank.importers import import_path, read_imports
+from isocost.build import refresh
+from isocost.importers import import_path, read_imports
 from isocost.intake import bring_in
 from isocost.store import Store
-from isocost.tables.imports import build_imported_core
+from isocost.tables.core.imports import build_imported_core
 
 
-def banked(name: str, path: Path, lake: Path, **options: Any) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
-    """Raw rows in their order, core samples, and what was told; what a file does not say is unknown."""
+def banked(
+    name: str, path: Path, lake: Path, **options: Any
+) -> tuple[pl.DataFrame, pl.DataFrame, tuple[str, ...]]:
+    """Raw rows in their order, core samples, and what was told.
+
+    What a file does not say is unknown.
+    """
     everything = {"model", "task", "task_version", "prompt", "sampling"}
     options = {"unknown": everything - set(options.get("provenance", {})), **options}
     report = import_path(name, path, lake, **options)
@@ -25,7 +30,11 @@ def banked(name: str, path: Path, lake: Path, **options: Any) -> tuple[pl.DataFr
 
 def accuracy(samples: pl.DataFrame, **where: Any) -> dict[str, float]:
     """Mean over problems of the mean of valid samples, by point."""
-    per_problem = samples.filter(pl.col("is_valid"), **where).group_by("point_id", "problem_id").agg(pl.col("score").mean())
+    per_problem = (
+        samples.filter(pl.col("is_valid"), **where)
+        .group_by("point_id", "problem_id")
+        .agg(pl.col("score").mean())
+    )
     return dict(per_problem.group_by("point_id").agg(pl.col("score").mean()).iter_rows())
 
 

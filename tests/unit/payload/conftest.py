@@ -34,6 +34,8 @@ def lake(tmp_path: Path) -> Path:
 def run(lake: Path) -> Callable[..., Outcome]:
     def go(session: Session, **options: Any) -> Outcome:
         with Reporter() as reporter:
-            return generate(session, str(lake), reporter=reporter, stop=options.pop("stop", Stop()), **options)
+            return generate(
+                session, str(lake), reporter=reporter, stop=options.pop("stop", Stop()), **options
+            )
 
     return go

@@ -10,7 +10,17 @@ from isocost.bank.writer import open_run
 from isocost.engines.protocol import Completion
 from isocost.payload.rows import generation_row
 from isocost.payload.work import Work, request_of
-from isocost.sweep import Budget, EngineConfig, ModelVariant, PlannedPoint, PromptSpec, Sampling, Session, TaskSpec, make_point
+from isocost.sweep import (
+    Budget,
+    EngineConfig,
+    ModelVariant,
+    PlannedPoint,
+    PromptSpec,
+    Sampling,
+    Session,
+    TaskSpec,
+    make_point,
+)
 
 
 def session(
@@ -31,7 +41,9 @@ def session(
 ) -> Session:
     config: dict[str, Any] = {
         "engine": engine,
-        "model": ModelVariant(name="tiny", path=path, revision=None, dtype="float32", quantization=None, card=None),
+        "model": ModelVariant(
+            name="tiny", path=path, revision=None, dtype="float32", quantization=None, card=None
+        ),
         "seed": 0,
         "max_model_len": 256,
         "kv_cache_bytes": 64 * 2**20,
@@ -43,9 +55,18 @@ def session(
         "options": options or {},
     }
     engine_config = EngineConfig(**(config | changes))
-    rows = [{"question": f"What is {n} + {n + 1}?", "reference": str(2 * n + 1)} for n in range(problems)]
+    rows = [
+        {"question": f"What is {n} + {n + 1}?", "reference": str(2 * n + 1)}
+        for n in range(problems)
+    ]
     task = TaskSpec(
-        name="sums", source="inline", dataset="sums", config={"problems": rows}, n_problems=problems, seed=0, verifier="numeric"
+        name="sums",
+        source="inline",
+        dataset="sums",
+        config={"problems": rows},
+        n_problems=problems,
+        seed=0,
+        verifier="numeric",
     )
     points = tuple(
         PlannedPoint(
@@ -100,6 +121,10 @@ def record(what: Session, lake: Path, *, seconds: float = 0.0) -> None:
                 recorded={"logprob_sum": -0.5 - sample.sample_index},
             )
             request = request_of(sample, per_request_seed=False)
-            rows.append(generation_row(sample, request, made, attempt=1, logprobs_k=5, window=2048, is_warmup=False))
+            rows.append(
+                generation_row(
+                    sample, request, made, attempt=1, logprobs_k=5, window=2048, is_warmup=False
+                )
+            )
         writer.append("raw_generations", rows)
         writer.finish("finished")

@@ -1,4 +1,7 @@
-"""Joules from a recorded trace through the real payload to the tables people read: every rule, and nothing lost on the way."""
+"""Joules from a recorded trace through the real payload to the tables people read.
+
+Every rule, and nothing lost on the way.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import polars as pl
 import pytest
 import sessions
 
-from isocost import refresh
 from isocost.bank.reader import read_raw
+from isocost.build import refresh
 from isocost.engines.replay import ReplayEngine
 from isocost.payload import session as payload
 from isocost.store import Store
-from isocost.tables import energy_windows
-from isocost.tables.costs import build_cost_tables
-from isocost.tables.outcomes import build_outcomes
+from isocost.tables.costs.costs import build_cost_tables
+from isocost.tables.energy import windows as energy_windows
+from isocost.tables.outcomes.outcomes import build_outcomes
 from isocost.telemetry import TraceSource
 
 RULES = ["model_share", "output_token_share", "time_share"]
@@ -21,15 +24,30 @@ RULES = ["model_share", "output_token_share", "time_share"]
 
 @pytest.fixture
 def metered(tmp_path, run, monkeypatch):
-    """Every table of one session of 32 samples, replayed beside a trace of a counter that gains 4 to 7 J a reading."""
-    readings = [{"device_id": "GPU-t", "monotonic_s": float(i), "energy_counter_j": 5.5 * i + 1.5 * (i % 2)} for i in range(5000)]
-    monkeypatch.setattr("isocost.telemetry.open_source", lambda *_, **__: TraceSource(pl.DataFrame(readings)))
-    monkeypatch.setattr(ReplayEngine, "name", "vllm")  # a replay computes nothing; here it stands for an engine that does
+    """Every table of one session of 32 samples, replayed beside a trace of a counter that gains 4
+    to 7 J a reading.
+    """
+    readings = [
+        {"device_id": "GPU-t", "monotonic_s": float(i), "energy_counter_j": 5.5 * i + 1.5 * (i % 2)}
+        for i in range(5000)
+    ]
+    monkeypatch.setattr(
+        "isocost.telemetry.open_source", lambda *_, **__: TraceSource(pl.DataFrame(readings))
+    )
+    monkeypatch.setattr(
+        ReplayEngine, "name", "vllm"
+    )  # a replay computes nothing; here it stands for an engine that does
     monkeypatch.setattr(payload, "IDLE_S", 0.1)
     monkeypatch.setattr(energy_windows, "MIN_WINDOW_COUNTER_S", 0.15)
     monkeypatch.setattr(payload, "SAMPLING_PERIOD_S", 0.02)
-    sessions.record(sessions.session(session_id="recorded-0123456789", samples=4), tmp_path / "recorded", seconds=0.2)
-    session = sessions.session(samples=4, warmup_requests=2, options={"bank": str(tmp_path / "recorded")})
+    sessions.record(
+        sessions.session(session_id="recorded-0123456789", samples=4),
+        tmp_path / "recorded",
+        seconds=0.2,
+    )
+    session = sessions.session(
+        samples=4, warmup_requests=2, options={"bank": str(tmp_path / "recorded")}
+    )
     store = Store(tmp_path)
     assert run(session).status == "finished"
     refresh.curate_session(store, session.session_id)
@@ -37,7 +55,9 @@ def metered(tmp_path, run, monkeypatch):
     tables["out_strategy_outcomes"], _ = build_outcomes(tables["core_samples"])
     core = (tables[f"core_{name}"] for name in ("samples", "sessions", "points"))
     tables |= build_cost_tables(*core, attribution=tables["core_energy_attribution"])
-    return tables | {name: read_raw(store.lake, name) for name in ("raw_telemetry", "raw_generations")}
+    return tables | {
+        name: read_raw(store.lake, name) for name in ("raw_telemetry", "raw_generations")
+    }
 
 
 @pytest.mark.slow
@@ -45,17 +65,28 @@ def test_every_joule_of_a_recorded_trace_reaches_the_tables(metered):
     counter = metered["raw_telemetry"].sort("monotonic_s")
     window = metered["core_energy_windows"].filter(window_kind="measured").row(0, named=True)
     assert window["energy_source"] == "trace" and window["energy_measure"] == "counter"
-    inside = counter.filter(pl.col("monotonic_s").is_between(window["start_s"], window["stop_s"]))["energy_counter_j"]
-    assert 0 <= window["energy_j"] - (inside[-1] - inside[0]) < 2 * 7  # all but the two edges, which are interpolated
+    inside = counter.filter(pl.col("monotonic_s").is_between(window["start_s"], window["stop_s"]))[
+        "energy_counter_j"
+    ]
+    assert (
+        0 <= window["energy_j"] - (inside[-1] - inside[0]) < 2 * 7
+    )  # all but the two edges, which are interpolated
 
     shares, samples = metered["core_energy_attribution"], metered["core_samples"]
-    assert shares["attribution"].unique().sort().to_list() == RULES and shares["energy_j"].null_count() == 0
+    assert (
+        shares["attribution"].unique().sort().to_list() == RULES
+        and shares["energy_j"].null_count() == 0
+    )
     for rule in RULES:
         mine = shares.filter(attribution=rule)
-        assert mine.height == 32 and mine["energy_j"].sum() == pytest.approx(window["energy_j"], rel=1e-9)
+        assert mine.height == 32 and mine["energy_j"].sum() == pytest.approx(
+            window["energy_j"], rel=1e-9
+        )
         assert mine["energy_method"].unique().to_list() == [f"trace_counter/{rule}"]
     default = samples.join(shares.filter("is_default"), on="sample_id", suffix="_call")
-    assert default.height == 32 and (default["energy_j"] - default["energy_j_call"]).abs().max() < 1e-9
+    assert (
+        default.height == 32 and (default["energy_j"] - default["energy_j_call"]).abs().max() < 1e-9
+    )
     assert samples["energy_method"].unique().to_list() == ["trace_counter/output_token_share"]
     assert metered["core_sessions"]["energy_j"].to_list() == [pytest.approx(window["energy_j"])]
 
@@ -63,8 +94,12 @@ def test_every_joule_of_a_recorded_trace_reaches_the_tables(metered):
     assert watt.height == 2 * 3 and watt["energy_unknown_reason"].null_count() == 6
     for basis in (f"trace_counter/{rule}" for rule in RULES):
         rows = watt.filter(energy_basis=basis)
-        per_correct = (rows["energy_j_per_correct"] * rows["accuracy_of_samples"] * rows["samples_measured"]).sum()
-        assert per_correct == pytest.approx(window["energy_j"], rel=1e-9)  # both points together spent the window
+        per_correct = (
+            rows["energy_j_per_correct"] * rows["accuracy_of_samples"] * rows["samples_measured"]
+        ).sum()
+        assert per_correct == pytest.approx(
+            window["energy_j"], rel=1e-9
+        )  # both points together spent the window
     outcomes = metered["out_strategy_outcomes"].filter(strategy="pass_at_k", budget=4.0)
     assert 4 * outcomes["energy_j_per_problem"].sum() == pytest.approx(window["energy_j"], rel=1e-9)
     assert outcomes["energy_method"].unique().to_list() == ["trace_counter/output_token_share"]
@@ -74,4 +109,6 @@ def test_every_joule_of_a_recorded_trace_reaches_the_tables(metered):
         and cost["energy_method"].unique().to_list() == outcomes["energy_method"].unique().to_list()
     )
     efficiency = metered["out_request_efficiency"]
-    assert 16 * efficiency["energy_j_per_sample"].sum() == pytest.approx(window["energy_j"], rel=1e-9)
+    assert 16 * efficiency["energy_j_per_sample"].sum() == pytest.approx(
+        window["energy_j"], rel=1e-9
+    )

@@ -1,4 +1,7 @@
-"""The payload beside a measuring source: which source it opens, the idle stretch it marks, what it writes down."""
+"""The payload beside a measuring source.
+
+Which source it opens, the idle stretch it marks, what it writes down.
+"""
 
 import types
 
@@ -60,7 +63,9 @@ def session(telemetry="auto", **options):
 
 def test_only_the_engines_own_devices_are_read(opened):
     writer = Writer()
-    with payload._power(session(tensor_parallel_size=2, pipeline_parallel_size=2), Engine("vllm"), writer, Stop()):
+    with payload._power(
+        session(tensor_parallel_size=2, pipeline_parallel_size=2), Engine("vllm"), writer, Stop()
+    ):
         pass
     assert opened == [("auto", {"count": 4, "device": "cuda"})]
     start, end = writer.manifest.info["telemetry"]["idle_s"]
@@ -73,7 +78,10 @@ def test_an_engine_elsewhere_is_not_charged_with_this_machines_power(opened):
     with payload._power(session(), Engine("openai"), writer, Stop()):
         pass
     assert opened == [] and writer.rows == [] and "idle_s" not in writer.manifest.info["telemetry"]
-    assert "openai does not compute on this machine" in writer.manifest.info["telemetry"]["unknown_reason"]
+    assert (
+        "openai does not compute on this machine"
+        in writer.manifest.info["telemetry"]["unknown_reason"]
+    )
 
 
 def test_a_stop_ends_the_rest(opened, monkeypatch):

@@ -14,7 +14,7 @@ import sessions
 
 from isocost.bank.reader import read_manifests, read_raw
 from isocost.bank.verify import verify_bank
-from isocost.engines import protocol
+from isocost.capabilities import ENGINES
 from isocost.engines.protocol import Completion
 from isocost.engines.replay import ReplayEngine
 from isocost.errors import IsocostError
@@ -35,21 +35,41 @@ def samples_of(lake, **filters) -> pl.DataFrame:
 def test_every_sample_is_generated_once_with_what_the_engine_told(lake, recorded, run):
     session = sessions.session(options={"bank": recorded, "speed": 0})
     outcome = run(session)
-    assert (outcome.status, outcome.generated, outcome.missing, outcome.errors) == ("finished", 24, 0, 0)
+    assert (outcome.status, outcome.generated, outcome.missing, outcome.errors) == (
+        "finished",
+        24,
+        0,
+        0,
+    )
     rows = samples_of(lake)
     assert faults(rows, "raw_generations") == []
     assert rows["sample_id"].n_unique() == rows.height == 24
     assert set(rows["point_id"]) == {p.point.point_id for p in session.points}
     first = rows.filter(pl.col("sample_index") == 2).row(0, named=True)
-    assert first["output_text"].startswith("sample 2 of What is") and first["logprob_sum"] == -2.5 and first["output_tokens"] == 3
-    assert first["queued_s"] <= first["scheduled_s"] <= first["last_token_s"] and first["seed"] is None
+    assert (
+        first["output_text"].startswith("sample 2 of What is")
+        and first["logprob_sum"] == -2.5
+        and first["output_tokens"] == 3
+    )
+    assert (
+        first["queued_s"] <= first["scheduled_s"] <= first["last_token_s"] and first["seed"] is None
+    )
     (manifest,) = read_manifests(lake)
-    assert manifest.status == "finished" and manifest.info["counts"]["samples"] == 24 and manifest.info["engine_seed"] == 0
-    assert manifest.info["counts"]["output_tokens"] == 72 and manifest.info["telemetry"]["unknown_reason"]
+    assert (
+        manifest.status == "finished"
+        and manifest.info["counts"]["samples"] == 24
+        and manifest.info["engine_seed"] == 0
+    )
+    assert (
+        manifest.info["counts"]["output_tokens"] == 72
+        and manifest.info["telemetry"]["unknown_reason"]
+    )
     clocks = manifest.info["clock_start"], manifest.info["clock_end"]
     assert clocks[1]["monotonic_s"] >= clocks[0]["monotonic_s"] and clocks[0]["unix_s"] > 1e9
     window = manifest.info["window"]
-    assert window["warmup_start_s"] <= window["start_s"] <= window["drain_start_s"] <= window["end_s"]
+    assert (
+        window["warmup_start_s"] <= window["start_s"] <= window["drain_start_s"] <= window["end_s"]
+    )
 
 
 def test_a_second_run_generates_nothing_and_leaves_no_manifest(lake, recorded, run, capsys):
@@ -95,7 +115,12 @@ def test_warm_up_is_banked_apart_and_counted(lake, recorded, run):
 
 def test_points_can_be_kept_apart(lake, recorded, run):
     run(sessions.session(options={"bank": recorded, "speed": 0, "isolate_points": True}))
-    spans = samples_of(lake).group_by("point_id").agg(pl.col("queued_s").min(), pl.col("last_token_s").max()).sort("queued_s")
+    spans = (
+        samples_of(lake)
+        .group_by("point_id")
+        .agg(pl.col("queued_s").min(), pl.col("last_token_s").max())
+        .sort("queued_s")
+    )
     assert spans["last_token_s"][0] <= spans["queued_s"][1]
 
 
@@ -113,7 +138,13 @@ class Failing(ReplayEngine):
         done = super().step()
         wrong = f":{self.fail_index}:0"
         return [
-            Completion(request_id=c.request_id, text=None, token_ids=None, finish_reason="error", error="boom")
+            Completion(
+                request_id=c.request_id,
+                text=None,
+                token_ids=None,
+                finish_reason="error",
+                error="boom",
+            )
             if c.request_id.endswith(wrong)
             else c
             for c in done
@@ -122,13 +153,15 @@ class Failing(ReplayEngine):
 
 @pytest.fixture
 def failing(monkeypatch):
-    monkeypatch.setitem(protocol._ENGINES, "openai", Failing)
+    monkeypatch.setattr(ENGINES, "_items", ENGINES.all() | {"openai": Failing})
     monkeypatch.setattr(Failing, "die_after", 0)
     monkeypatch.setattr(Failing, "fail_index", -1)
     return Failing
 
 
-def test_an_engine_that_dies_leaves_what_was_finished_and_the_next_run_does_the_rest(lake, recorded, run, failing):
+def test_an_engine_that_dies_leaves_what_was_finished_and_the_next_run_does_the_rest(
+    lake, recorded, run, failing
+):
     failing.die_after = 4
     session = sessions.session("openai", options={"bank": recorded, "speed": 0}, part_rows=100)
     with pytest.raises(RunFailed, match="out of memory"):
@@ -144,10 +177,19 @@ def test_a_request_that_errs_is_banked_as_error_and_asked_again(lake, recorded, 
     failing.fail_index = 1
     session = sessions.session("openai", options={"bank": recorded, "speed": 0})
     outcome = run(session)
-    assert (outcome.generated, outcome.errors, outcome.missing, outcome.first_error) == (16, 8, 8, "boom")
+    assert (outcome.generated, outcome.errors, outcome.missing, outcome.first_error) == (
+        16,
+        8,
+        8,
+        "boom",
+    )
     assert samples_of(lake, finish_reason="error")["error"].to_list() == ["boom"] * 8
     failing.fail_index = -1
-    assert run(session).generated == 8 and verify_bank(lake).samples == 24 and verify_bank(lake).faults == ()
+    assert (
+        run(session).generated == 8
+        and verify_bank(lake).samples == 24
+        and verify_bank(lake).faults == ()
+    )
 
 
 def test_a_stop_signal_seals_what_is_finished(lake, tmp_path, run):
@@ -159,10 +201,14 @@ def test_a_stop_signal_seals_what_is_finished(lake, tmp_path, run):
         signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
         outcome = run(sessions.session(options={"bank": str(slow)}), stop=stop)
     assert outcome.status == "stopped" and 0 < outcome.generated < 24
-    assert samples_of(lake).height == outcome.generated and read_manifests(lake)[0].status == "stopped"
+    assert (
+        samples_of(lake).height == outcome.generated and read_manifests(lake)[0].status == "stopped"
+    )
 
 
-def test_a_signal_while_the_engine_starts_ends_the_start_and_the_next_run_has_all_to_do(lake, recorded, run, monkeypatch):
+def test_a_signal_while_the_engine_starts_ends_the_start_and_the_next_run_has_all_to_do(
+    lake, recorded, run, monkeypatch
+):
     def start(_engine):
         signal.raise_signal(signal.SIGINT)
         pytest.fail("the start went on after the signal")
@@ -186,7 +232,9 @@ def test_an_interrupt_that_comes_twice_at_once_is_one_and_a_later_one_ends_the_p
         "import signal; from isocost.payload.loop import Stop; Stop.SAME_WISH_S = 0.0\n"
         "with Stop().listening(): signal.raise_signal(signal.SIGINT); signal.raise_signal(signal.SIGINT); print('still here')"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == -signal.SIGINT and "still here" not in ended.stdout
 
 
@@ -203,8 +251,13 @@ def test_an_interrupt_that_comes_twice_at_once_is_one_and_a_later_one_ends_the_p
         ({"options": {"bank": "RECORDED", "point": "pt-none"}}, "no samples to replay"),
     ],
 )
-def test_bad_input_is_one_line_with_exit_code_two_and_touches_nothing(lake, recorded, tmp_path, capsys, changes, said):
-    options = {k: recorded if v == "RECORDED" else v for k, v in changes.get("options", {"bank": recorded, "speed": 0}).items()}
+def test_bad_input_is_one_line_with_exit_code_two_and_touches_nothing(
+    lake, recorded, tmp_path, capsys, changes, said
+):
+    options = {
+        k: recorded if v == "RECORDED" else v
+        for k, v in changes.get("options", {"bank": recorded, "speed": 0}).items()
+    }
     file = tmp_path / "session.json"
     file.write_text(sessions.session(**(changes | {"options": options})).model_dump_json())
     code = main(["--session", str(file), "--lake", str(lake)])
@@ -218,7 +271,12 @@ def test_bad_input_is_one_line_with_exit_code_two_and_touches_nothing(lake, reco
 def test_the_command_line_runs_a_session_and_says_how_it_goes(lake, recorded, tmp_path, capsys):
     file = tmp_path / "session.json"
     file.write_text(sessions.session(options={"bank": recorded, "speed": 0}).model_dump_json())
-    assert main(["--session", str(file), "--lake", str(lake), "--run-id", "mine", "--max-samples", "4"]) == 0
+    assert (
+        main(
+            ["--session", str(file), "--lake", str(lake), "--run-id", "mine", "--max-samples", "4"]
+        )
+        == 0
+    )
     assert "samples 4 of 4, " in capsys.readouterr().out
     assert main(["--session", str(file), "--lake", str(lake), "--max-samples", "9"]) == 0
     assert "samples 9 of 9 (4 were there), " in capsys.readouterr().out
@@ -245,4 +303,7 @@ def test_progress_says_done_of_how_many_rate_and_time_left():
 
 
 def test_derived_seeds_differ_and_stay():
-    assert derived_seed(0, "a") == derived_seed(0, "a") != derived_seed(0, "b") and 0 <= derived_seed(5, 1) < 2**31
+    assert (
+        derived_seed(0, "a") == derived_seed(0, "a") != derived_seed(0, "b")
+        and 0 <= derived_seed(5, 1) < 2**31
+    )

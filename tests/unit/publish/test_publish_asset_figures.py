@@ -18,7 +18,10 @@ _COLOUR = re.compile(r'(?:fill|stroke)="(#[0-9a-f]{6})"')
 
 
 def drawings(markdown: str) -> list[str]:
-    return [base64.b64decode(found).decode() for found in re.findall(r"\(data:image/svg\+xml;base64,([^)]+)\)", markdown)]
+    return [
+        base64.b64decode(found).decode()
+        for found in re.findall(r"\(data:image/svg\+xml;base64,([^)]+)\)", markdown)
+    ]
 
 
 def scale(specification: dict, names: set[str]) -> dict[str, str]:
@@ -27,7 +30,11 @@ def scale(specification: dict, names: set[str]) -> dict[str, str]:
 
     def walk(value: object) -> None:
         if isinstance(value, dict):
-            if isinstance(value.get("scale"), dict) and value.get("field") in names and "range" in value["scale"]:
+            if (
+                isinstance(value.get("scale"), dict)
+                and value.get("field") in names
+                and "range" in value["scale"]
+            ):
                 found.update(zip(value["scale"]["domain"], value["scale"]["range"], strict=True))
             for inner in value.values():
                 walk(inner)

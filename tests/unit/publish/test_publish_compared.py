@@ -9,19 +9,26 @@ import pytest
 from isocost.publish import facts as facts_module
 from isocost.publish.compared import compared, p_words, verdict_words
 from isocost.schema.frames import empty
-from isocost.tables.coverage_bands import build_coverage_bands
-from isocost.tables.frontiers import build_frontiers
-from isocost.tables.outcomes import build_outcomes
+from isocost.tables.coverage.bands import build_coverage_bands
+from isocost.tables.frontiers.frontiers import build_frontiers
+from isocost.tables.outcomes.outcomes import build_outcomes
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def shown() -> facts_module.Facts:
-    """`steady` is right more often, `lucky` now and then on every problem: it overtakes with more samples."""
+    """`steady` is right more often, `lucky` now and then on every problem.
+
+    It overtakes with more samples.
+    """
     rng = np.random.default_rng(3)
     problems, samples = 120, 32
-    chance = {"steady": np.where(np.arange(problems) < 66, 0.95, 0.0), "lucky": np.full(problems, 0.25), "poor": np.full(problems, 0.02)}
+    chance = {
+        "steady": np.where(np.arange(problems) < 66, 0.95, 0.0),
+        "lucky": np.full(problems, 0.25),
+        "poor": np.full(problems, 0.02),
+    }
     cells = [
         {
             "task": "sums",
@@ -41,7 +48,11 @@ def shown() -> facts_module.Facts:
     ]
     bank = pl.DataFrame(cells).with_columns(answer_class=pl.lit(None, pl.Int32))
     outcomes, rows = build_outcomes(bank, strategies=["pass_at_k"])
-    frames = {"out_strategy_outcomes": outcomes, **build_frontiers(outcomes, rows, draws=100), **build_coverage_bands(bank)}
+    frames = {
+        "out_strategy_outcomes": outcomes,
+        **build_frontiers(outcomes, rows, draws=100),
+        **build_coverage_bands(bank),
+    }
     return facts_module.from_frames(frames)
 
 
@@ -50,13 +61,25 @@ def test_the_section_names_who_is_ahead_and_where_that_turns(shown):
     rows = shown.comparisons
     assert rows.height == 3 and rows["first_point_id"].null_count() == 0
     pair = rows.filter(
-        pl.col("first_point_id").is_in(["pt-lucky", "pt-steady"]) & pl.col("second_point_id").is_in(["pt-lucky", "pt-steady"])
+        pl.col("first_point_id").is_in(["pt-lucky", "pt-steady"])
+        & pl.col("second_point_id").is_in(["pt-lucky", "pt-steady"])
     )
     row = pair.row(0, named=True)
-    assert row["first_point_id"] == "pt-steady" and row["verdict"] == "first_better", "the more accurate stands first"
-    assert 0 < row["accuracy_difference_band_low"] < row["accuracy_difference"] < row["accuracy_difference_band_high"]
+    assert row["first_point_id"] == "pt-steady" and row["verdict"] == "first_better", (
+        "the more accurate stands first"
+    )
+    assert (
+        0
+        < row["accuracy_difference_band_low"]
+        < row["accuracy_difference"]
+        < row["accuracy_difference_band_high"]
+    )
     words = verdict_words(shown.overtaking("sums", "pt-steady", "pt-lucky"))
-    assert words.startswith("first ahead for k\u00a01–") and words.endswith("–32") and "second ahead" in words
+    assert (
+        words.startswith("first ahead for k\u00a01–")
+        and words.endswith("–32")
+        and "second ahead" in words
+    )
     back = verdict_words(shown.overtaking("sums", "pt-lucky", "pt-steady"))
     assert back.startswith("second ahead")
     assert (words if row["first_point_id"] == "pt-steady" else back) in text
@@ -69,6 +92,8 @@ def test_nothing_to_compare_is_no_section(shown):
     assert verdict_words(empty("out_coverage_differences")) == "–"
 
 
-@pytest.mark.parametrize(("value", "words"), [(None, "–"), (0.0, "<\u00a00.001"), (0.0123, "0.012"), (0.5, "0.50")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(None, "–"), (0.0, "<\u00a00.001"), (0.0123, "0.012"), (0.5, "0.50")]
+)
 def test_p_values_are_short_and_never_zero(value, words):
     assert p_words(value) == words

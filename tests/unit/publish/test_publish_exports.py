@@ -21,11 +21,19 @@ def package(store) -> dict:
 
 def test_every_stored_table_is_exported_and_described(lab, lab_store):
     report = write_exports(lab_store)
-    assert report.rows == {name: frame.height for name, frame in sorted(lab.items())} and report.failures == {}
-    assert {p.name for p in lab_store.exports.iterdir()} == {*(f"{name}.parquet" for name in lab), "datapackage.json"}
+    assert (
+        report.rows == {name: frame.height for name, frame in sorted(lab.items())}
+        and report.failures == {}
+    )
+    assert {p.name for p in lab_store.exports.iterdir()} == {
+        *(f"{name}.parquet" for name in lab),
+        "datapackage.json",
+    }
     for resource in package(lab_store)["resources"]:
         data = (lab_store.exports / resource["path"]).read_bytes()
-        assert resource["hash"] == "sha256:" + hashlib.sha256(data).hexdigest() and resource["bytes"] == len(data)
+        assert resource["hash"] == "sha256:" + hashlib.sha256(data).hexdigest() and resource[
+            "bytes"
+        ] == len(data)
         frame = pl.read_parquet(lab_store.exports / resource["path"])
         assert resource["rows"] == frame.height
         assert [field["name"] for field in resource["schema"]["fields"]] == frame.columns
@@ -36,8 +44,14 @@ def test_fields_say_type_unit_and_constraints(lab_store):
     write_exports(lab_store)
     samples = next(r for r in package(lab_store)["resources"] if r["title"] == "core_samples")
     fields = {field["name"]: field for field in samples["schema"]["fields"]}
-    assert fields["energy_j"]["type"] == "number" and fields["energy_j"]["unit"] == "J" and "constraints" not in fields["energy_j"]
-    assert fields["invalid_reasons"]["type"] == "array" and fields["invalid_reasons"]["constraints"] == {"required": True}
+    assert (
+        fields["energy_j"]["type"] == "number"
+        and fields["energy_j"]["unit"] == "J"
+        and "constraints" not in fields["energy_j"]
+    )
+    assert fields["invalid_reasons"]["type"] == "array" and fields["invalid_reasons"][
+        "constraints"
+    ] == {"required": True}
     assert fields["parse_status"]["constraints"]["enum"] == ["parsed", "no_answer", "error"]
 
 
@@ -52,7 +66,10 @@ def test_an_unreadable_table_is_told_and_its_old_file_goes(lab_store):
     write_exports(lab_store)
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
     report = write_exports(lab_store)
-    assert list(report.failures) == ["out_frontiers"] and "not a readable Parquet file" in report.failures["out_frontiers"]
+    assert (
+        list(report.failures) == ["out_frontiers"]
+        and "not a readable Parquet file" in report.failures["out_frontiers"]
+    )
     assert [entry["table"] for entry in package(lab_store)["missing"]] == ["out_frontiers"]
     assert not (lab_store.exports / "out_frontiers.parquet").exists()
 
@@ -96,17 +113,29 @@ def test_tables_that_do_not_fit_give_the_same_bytes(lab, lab_store, monkeypatch)
     from isocost.schema import parquet
     from isocost.store import Store
 
-    for name in ("core_samples", "core_points", "core_problems"):  # rows that two sessions hold, and rows of one alone
+    for name in (
+        "core_samples",
+        "core_points",
+        "core_problems",
+    ):  # rows that two sessions hold, and rows of one alone
         lab_store.write(lab[name].tail(-3), name, "other")
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 7)
     monkeypatch.setattr(streams, "ROW_GROUP_ROWS", 5)
     write_exports(lab_store, memory=1 << 40)
     whole = {p.name: p.read_bytes() for p in lab_store.exports.iterdir()}
-    assert not streams.is_large(lab_store, "core_samples", 1 << 40) and streams.is_large(lab_store, "core_samples", 1)
+    assert not streams.is_large(lab_store, "core_samples", 1 << 40) and streams.is_large(
+        lab_store, "core_samples", 1
+    )
     # Only what is written may be read at once: whoever reads a table here loads it.
     shown = Handover(lab_store.stored_tables()).awaited()
     real = Store.read
-    monkeypatch.setattr(Store, "read", lambda self, name, *a, **k: real(self, name, *a, **k) if name in shown else pytest.fail(name))
+    monkeypatch.setattr(
+        Store,
+        "read",
+        lambda self, name, *a, **k: (
+            real(self, name, *a, **k) if name in shown else pytest.fail(name)
+        ),
+    )
     write_exports(lab_store, memory=1)
     assert {p.name: p.read_bytes() for p in lab_store.exports.iterdir()} == whole
     assert not [path for path in lab_store.root.iterdir() if path.name.startswith(".spill")]
@@ -118,7 +147,9 @@ def test_a_damaged_file_of_a_table_that_does_not_fit_is_told(lab_store):
     data[len(data) // 8 : len(data) // 4] = bytes(len(data) // 4 - len(data) // 8)
     path.write_bytes(bytes(data))
     report = write_exports(lab_store, memory=1)
-    assert list(report.failures) == ["core_samples"] and str(path) in report.failures["core_samples"]
+    assert (
+        list(report.failures) == ["core_samples"] and str(path) in report.failures["core_samples"]
+    )
 
 
 def test_the_warehouse_holds_the_same_rows_within_little_memory(lab, lab_store):

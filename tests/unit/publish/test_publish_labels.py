@@ -57,12 +57,25 @@ def test_amounts_carry_their_unit(value, axis, text):
 def test_one_of_something_is_no_plural():
     said = [
         labels.amount_phrase(value, axis)
-        for value, axis in ((1.0, "samples"), (1.0, "output_tokens"), (1.02, "samples"), (10.0, "samples"))
+        for value, axis in (
+            (1.0, "samples"),
+            (1.0, "output_tokens"),
+            (1.02, "samples"),
+            (10.0, "samples"),
+        )
     ]
-    assert said == ["1 sample a problem", "1 generated token a problem", "1.02 samples a problem", "10 samples a problem"]
+    assert said == [
+        "1 sample a problem",
+        "1 generated token a problem",
+        "1.02 samples a problem",
+        "10 samples a problem",
+    ]
 
 
-@pytest.mark.parametrize(("ratio", "text"), [(1.0, "100 %"), (0.996, "> 99 %"), (0.5, "50 %"), (0.004, "< 1 %"), (0.0, "0 %"), (None, "–")])
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(1.0, "100 %"), (0.996, "> 99 %"), (0.5, "50 %"), (0.004, "< 1 %"), (0.0, "0 %"), (None, "–")],
+)
 def test_a_probability_claims_no_more_than_draws_can_give(ratio, text):
     assert plain(labels.probability(ratio)) == text
 
@@ -88,9 +101,16 @@ def test_outcomes_are_named_in_a_few_characters(strategy, budget, text):
 
 def test_known_things_come_first():
     axes = ["flops_per_problem", "a_new_axis_per_problem", "output_tokens_per_problem"]
-    assert labels.ordered_axes(axes) == ["output_tokens_per_problem", "flops_per_problem", "a_new_axis_per_problem"]
+    assert labels.ordered_axes(axes) == [
+        "output_tokens_per_problem",
+        "flops_per_problem",
+        "a_new_axis_per_problem",
+    ]
     assert labels.axis_label("a_new_axis_per_problem").title == "A new axis a problem"
-    assert labels.ordered_strategies(["pass_at_k", "zeta", "best_of_k_x", "majority_at_k"])[0] == "majority_at_k"
+    assert (
+        labels.ordered_strategies(["pass_at_k", "zeta", "best_of_k_x", "majority_at_k"])[0]
+        == "majority_at_k"
+    )
     assert labels.ordered_tasks(["(macro)", "b", "a", "a"]) == ["a", "b", "(macro)"]
 
 
@@ -101,24 +121,46 @@ def test_one_rounding_whatever_the_order_of_a_sum(part, whole, bits):
     value = exact = part / max(part, whole)
     for _ in range(abs(bits)):
         value = float(np.nextafter(value, 2.0 if bits > 0 else -1.0))
-    assert labels.percent(value) == labels.percent(exact) == f"{labels.hundredfold(exact)}{labels.NBSP}%"
-    wanted = (Decimal(part) * 100 / Decimal(max(part, whole))).quantize(Decimal("0.1"), rounding=ROUND_HALF_UP)
+    assert (
+        labels.percent(value)
+        == labels.percent(exact)
+        == f"{labels.hundredfold(exact)}{labels.NBSP}%"
+    )
+    wanted = (Decimal(part) * 100 / Decimal(max(part, whole))).quantize(
+        Decimal("0.1"), rounding=ROUND_HALF_UP
+    )
     assert Decimal(labels.hundredfold(exact)) == wanted
 
 
 def test_halves_go_one_way():
-    assert [plain(labels.percent(v)) for v in (0.2625, 0.26249999999999996, 0.0005, 0.1235)] == ["26.3 %", "26.3 %", "0.1 %", "12.4 %"]
-    assert (plain(labels.interval(0.2625, 0.2635)), labels.points(-0.0125), labels.points(0.0125)) == ("26.3–26.4 %", "−1.3", "+1.3")
+    assert [plain(labels.percent(v)) for v in (0.2625, 0.26249999999999996, 0.0005, 0.1235)] == [
+        "26.3 %",
+        "26.3 %",
+        "0.1 %",
+        "12.4 %",
+    ]
+    assert (
+        plain(labels.interval(0.2625, 0.2635)),
+        labels.points(-0.0125),
+        labels.points(0.0125),
+    ) == ("26.3–26.4 %", "−1.3", "+1.3")
     assert plain(labels.probability(0.145)) == "15 %"
 
 
 def test_sql_and_python_call_the_same_one_sample():
     text = (sql.sql_root() / "macros" / "names.sql").read_text(encoding="utf-8")
     assert f"'{labels.CHOOSING}'" in text
-    assert re.search(labels.CHOOSING, "majority_at_k") and not re.search(labels.CHOOSING, "generate_then_verify_1")
+    assert re.search(labels.CHOOSING, "majority_at_k") and not re.search(
+        labels.CHOOSING, "generate_then_verify_1"
+    )
 
 
 def test_means_over_tasks_come_last_and_say_their_tasks():
     tasks = ["(macro: b + c)", "(macro)", "z", "a"]
     assert labels.ordered_tasks(tasks) == ["a", "z", "(macro)", "(macro: b + c)"]
-    assert [labels.task_words(task) for task in tasks] == ["mean over b + c", "mean over tasks", "z", "a"]
+    assert [labels.task_words(task) for task in tasks] == [
+        "mean over b + c",
+        "mean over tasks",
+        "z",
+        "a",
+    ]

@@ -24,7 +24,9 @@ def full(*_args, **_more):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["table", "descriptor", "warehouse", "report"])
-def test_what_fails_half_way_leaves_the_earlier_publication_whole(lab, lab_store, monkeypatch, where):
+def test_what_fails_half_way_leaves_the_earlier_publication_whole(
+    lab, lab_store, monkeypatch, where
+):
     library = "window.vegaEmbed = 1"
     monkeypatch.setattr(report, "drawing_library", lambda folder: library)
     publish(lab_store)
@@ -32,7 +34,11 @@ def test_what_fails_half_way_leaves_the_earlier_publication_whole(lab, lab_store
     lab_store.write(lab["out_point_summary"].head(1), "out_point_summary")
 
     def last(frame, name, path, **options):
-        return full() if name == in_order(lab_store.stored_tables())[-1] else written(frame, name, path, **options)
+        return (
+            full()
+            if name == in_order(lab_store.stored_tables())[-1]
+            else written(frame, name, path, **options)
+        )
 
     written = exports.write_table
     with monkeypatch.context() as patch:
@@ -48,7 +54,9 @@ def test_what_fails_half_way_leaves_the_earlier_publication_whole(lab, lab_store
                 raise duckdb.IOException("Could not write file: No space left on device")
 
             patch.setattr(warehouse, "_describe", refused)
-        with pytest.raises(MachineError, match=r"could not be written.*No space left.*intact") as caught:
+        with pytest.raises(
+            MachineError, match=r"could not be written.*No space left.*intact"
+        ) as caught:
             publish(lab_store)
     assert caught.value.exit_code == 1 and len(str(caught.value).splitlines()) == 1
     assert everything(lab_store) == before
@@ -58,14 +66,18 @@ def test_what_fails_half_way_leaves_the_earlier_publication_whole(lab, lab_store
 
 
 @pytest.mark.slow
-def test_a_budget_changes_no_rows_and_a_full_disk_under_it_changes_nothing(lab, lab_store, monkeypatch):
+def test_a_budget_changes_no_rows_and_a_full_disk_under_it_changes_nothing(
+    lab, lab_store, monkeypatch
+):
     monkeypatch.setattr(report, "drawing_library", lambda folder: "window.vegaEmbed = 1")
     publish(lab_store, memory=2**40)
     before = everything(lab_store)
     publish(lab_store, memory=3)  # every table is streamed
-    assert {name: data for name, data in everything(lab_store).items() if name != lab_store.warehouse.name} == {
-        name: data for name, data in before.items() if name != lab_store.warehouse.name
-    }
+    assert {
+        name: data
+        for name, data in everything(lab_store).items()
+        if name != lab_store.warehouse.name
+    } == {name: data for name, data in before.items() if name != lab_store.warehouse.name}
     before = everything(lab_store)
     lab_store.write(lab["out_point_summary"].head(1), "out_point_summary")
     monkeypatch.setattr("isocost.schema.parquet.write_sealed", full)

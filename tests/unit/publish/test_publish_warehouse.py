@@ -1,4 +1,7 @@
-"""The warehouse: whole, described, swapped in atomically, readable meanwhile, the same for the same tables."""
+"""The warehouse.
+
+Whole, described, swapped in atomically, readable meanwhile, the same for the same tables.
+"""
 
 from __future__ import annotations
 
@@ -49,16 +52,31 @@ def test_every_core_and_out_table_is_there_with_its_rows(lab, built):
     for name, frame in lab.items():
         assert read(lab_store, f"SELECT count(*) FROM {name}") == [(frame.height,)]
     assert report.rows == sum(frame.height for frame in lab.values())
-    assert dict(read(lab_store, "SELECT table_name, n_rows FROM _tables"))["core_samples"] == lab["core_samples"].height
+    assert (
+        dict(read(lab_store, "SELECT table_name, n_rows FROM _tables"))["core_samples"]
+        == lab["core_samples"].height
+    )
 
 
 def test_columns_carry_their_meaning(built):
     lab_store, _ = built
-    found = dict(read(lab_store, "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'core_samples'"))
-    assert found["latency_s"].startswith("prefill_s + decode_s") and found["latency_s"].endswith("Unit: s.")
+    found = dict(
+        read(
+            lab_store,
+            "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'core_samples'",
+        )
+    )
+    assert found["latency_s"].startswith("prefill_s + decode_s") and found["latency_s"].endswith(
+        "Unit: s."
+    )
     assert all(found.values())
-    assert read(lab_store, "SELECT comment FROM duckdb_tables() WHERE table_name = 'core_samples'")[0][0].startswith("One row: one sample")
-    rows = read(lab_store, "SELECT type, unit, is_nullable FROM _columns WHERE table_name = 'core_samples' AND column_name = 'energy_j'")
+    assert read(lab_store, "SELECT comment FROM duckdb_tables() WHERE table_name = 'core_samples'")[
+        0
+    ][0].startswith("One row: one sample")
+    rows = read(
+        lab_store,
+        "SELECT type, unit, is_nullable FROM _columns WHERE table_name = 'core_samples' AND column_name = 'energy_j'",
+    )
     assert rows == [("DOUBLE", "J", True)]
 
 
@@ -75,7 +93,8 @@ def test_the_content_is_in_key_order_and_repeats(built):
 
 def test_older_duckdb_can_read_the_file(built):
     lab_store, _ = built
-    # Byte 12 of a DuckDB file is its storage version: 67 is that of 1.4; DuckDB 2 writes 69 of its own accord.
+    # Byte 12 of a DuckDB file is its storage version: 67 is that of 1.4; DuckDB 2 writes 69 of its
+    # own accord.
     version = int.from_bytes(lab_store.warehouse.read_bytes()[12:20], "little")
     assert version <= 67
 
@@ -87,8 +106,12 @@ def checks_of(store) -> pl.DataFrame:
 
 
 def test_checks_are_a_table(built):
-    rows = read(built[0], "SELECT table_name, check_name, is_passed, failing_rows, problem FROM _checks")
-    assert {f"{row[0]}__{row[1]}" for row in rows} == {path.stem for path in sql.sql_files("checks")}
+    rows = read(
+        built[0], "SELECT table_name, check_name, is_passed, failing_rows, problem FROM _checks"
+    )
+    assert {f"{row[0]}__{row[1]}" for row in rows} == {
+        path.stem for path in sql.sql_files("checks")
+    }
     assert rows == sorted(rows) and {row[2:] for row in rows} == {(True, 0, None)}
 
 
@@ -96,24 +119,38 @@ def test_a_failing_check_is_told_with_its_rows(lab, lab_store):
     frame = lab["core_samples"].with_columns(energy_unknown_reason=pl.lit(None, dtype=pl.String))
     lab_store.write(frame, "core_samples", SESSION)
     failed = checks_of(lab_store).filter(~pl.col("is_passed"))
-    assert failed.select("check_name", "failing_rows").rows() == [("energy_has_its_method", frame.height)]
+    assert failed.select("check_name", "failing_rows").rows() == [
+        ("energy_has_its_method", frame.height)
+    ]
 
 
 def test_a_check_that_cannot_run_has_neither_passed_nor_failed(lab_store):
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
     checks = checks_of(lab_store)
     lost = checks.filter(checks["is_passed"].is_null())
-    assert set(lost["table_name"]) == {"out_frontiers"} and lost["failing_rows"].null_count() == lost.height
-    assert lost["problem"].str.contains(r"^sql/checks/out_frontiers__.*out_frontiers/all\.parquet: is not a readable").all()
+    assert (
+        set(lost["table_name"]) == {"out_frontiers"}
+        and lost["failing_rows"].null_count() == lost.height
+    )
+    assert (
+        lost["problem"]
+        .str.contains(r"^sql/checks/out_frontiers__.*out_frontiers/all\.parquet: is not a readable")
+        .all()
+    )
     rest = checks.filter(checks["is_passed"].is_not_null())
-    assert rest.height > 20 and rest["is_passed"].all() and rest["problem"].null_count() == rest.height
+    assert (
+        rest.height > 20 and rest["is_passed"].all() and rest["problem"].null_count() == rest.height
+    )
 
 
 def test_a_table_that_cannot_be_read_is_told_and_the_others_are_published(lab, lab_store):
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
     report = build_warehouse(lab_store)
     assert [part.name for part in report.failures if part.kind == "table"] == ["out_frontiers"]
-    assert "not a readable Parquet file" in read(lab_store, "SELECT problem FROM _tables WHERE table_name = 'out_frontiers'")[0][0]
+    assert (
+        "not a readable Parquet file"
+        in read(lab_store, "SELECT problem FROM _tables WHERE table_name = 'out_frontiers'")[0][0]
+    )
     assert read(lab_store, "SELECT count(*) FROM core_samples") == [(lab["core_samples"].height,)]
 
 
@@ -136,7 +173,10 @@ def test_a_reader_keeps_its_file_while_a_new_one_is_swapped_in(lab, lab_store):
         "print(con.sql('SELECT count(*) FROM core_problems').fetchall()[0][0], flush=True)\n"
     )
     reader = subprocess.Popen(
-        [sys.executable, "-c", program, str(lab_store.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(lab_store.warehouse)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert reader.stdout.readline() == f"{lab['core_samples'].height}\n"
     lab_store.write(lab["core_problems"].head(3), "core_problems", SESSION)
@@ -157,7 +197,9 @@ def test_a_failed_build_leaves_the_old_file_and_no_debris(lab_store, monkeypatch
     with pytest.raises(IsocostError, match=r"warehouse\.duckdb.*No space left.*intact"):
         build_warehouse(lab_store)
     assert lab_store.warehouse.read_bytes() == before
-    assert [p.name for p in lab_store.root.iterdir() if "warehouse" in p.name] == ["warehouse.duckdb"]
+    assert [p.name for p in lab_store.root.iterdir() if "warehouse" in p.name] == [
+        "warehouse.duckdb"
+    ]
 
 
 def test_what_a_killed_build_left_goes_and_what_runs_now_stays(lab_store):
@@ -177,7 +219,9 @@ def test_a_new_machine_gets_a_warehouse_of_empty_tables(tmp_path):
 
 
 def test_an_exported_table_gives_the_same_warehouse_as_its_pieces(lab, lab_store):
-    for place, frame in enumerate(lab["core_samples"].partition_by("point_id")):  # more than one file of one table
+    for place, frame in enumerate(
+        lab["core_samples"].partition_by("point_id")
+    ):  # more than one file of one table
         lab_store.write(frame, "core_samples", f"part-{place}")
     lab_store.path("core_samples", SESSION).unlink()
     lab_store.path("out_frontiers").write_bytes(b"no parquet")
@@ -188,15 +232,22 @@ def test_an_exported_table_gives_the_same_warehouse_as_its_pieces(lab, lab_store
         built = pool.submit(build_warehouse, lab_store, handover)
         staged = pool.submit(stage_exports, lab_store, handover).result(timeout=60)
         together, exported = built.result(timeout=60), staged.commit()
-    assert together.parts == apart.parts and [part.name for part in together.failures] == ["out_frontiers"] == list(exported.failures)
+    assert together.parts == apart.parts and [part.name for part in together.failures] == [
+        "out_frontiers"
+    ] == list(exported.failures)
     assert contents(lab_store) == one
 
 
 def contents(store) -> dict[str, list]:
-    names = [row[0] for row in read(store, "SELECT table_name FROM duckdb_tables() ORDER BY table_oid")]
+    names = [
+        row[0] for row in read(store, "SELECT table_name FROM duckdb_tables() ORDER BY table_oid")
+    ]
     found = {name: read(store, f'FROM "{name}"') for name in names}
     return found | {
-        "columns": read(store, "SELECT * EXCLUDE (database_oid, schema_oid, table_oid) FROM duckdb_columns() WHERE NOT internal")
+        "columns": read(
+            store,
+            "SELECT * EXCLUDE (database_oid, schema_oid, table_oid) FROM duckdb_columns() WHERE NOT internal",
+        )
     }
 
 

@@ -1,4 +1,7 @@
-"""All definitions together: one name one meaning, units in names, and the page in docs/ is what they say."""
+"""All definitions together.
+
+One name one meaning, units in names, and the page in docs/ is what they say.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,15 @@ from isocost.schema.registry import all_tables, columns_of_one_name, table
 from isocost.schema.types import arrow_schema, duckdb_ddl, duckdb_type, polars_schema
 
 NUMBERS = {"float64", "float32", "int64", "int32"}
-SUFFIXES = {"_s": "s", "_j": "J", "_w": "W", "_usd": "USD", "_tokens": "token", "_flops": "FLOP", "_bytes": "byte"}
+SUFFIXES = {
+    "_s": "s",
+    "_j": "J",
+    "_w": "W",
+    "_usd": "USD",
+    "_tokens": "token",
+    "_flops": "FLOP",
+    "_bytes": "byte",
+}
 
 
 def test_one_name_is_one_type_and_one_unit():
@@ -31,13 +42,18 @@ def test_a_unit_in_the_name_is_the_unit_of_the_column(suffix):
         f"{owner}.{name}": column.unit
         for name, uses in columns_of_one_name().items()
         for owner, column in uses
-        if name.endswith(suffix) and "_per_" not in name and column.type in NUMBERS and not _same_unit(column.unit, SUFFIXES[suffix])
+        if name.endswith(suffix)
+        and "_per_" not in name
+        and column.type in NUMBERS
+        and not _same_unit(column.unit, SUFFIXES[suffix])
     }
     assert wrong == {}
 
 
 def _same_unit(found: str, wanted: str) -> bool:
-    return found.split("/")[0].strip().rstrip("s").lower() == wanted.rstrip("s").lower() or (wanted == "s" and found == "s")
+    return found.split("/", maxsplit=1)[0].strip().rstrip("s").lower() == wanted.rstrip(
+        "s"
+    ).lower() or (wanted == "s" and found == "s")
 
 
 def test_no_percentages_and_verbs_on_flags():
@@ -58,7 +74,9 @@ def test_every_definition_becomes_a_table_in_all_three_engines(name):
 
 
 def test_two_definitions_of_one_table_are_refused(monkeypatch):
-    double = Table("raw_generations", "again", (Column("a_id", "string", "Names a row"),), keys=("a_id",))
+    double = Table(
+        "raw_generations", "again", (Column("a_id", "string", "Names a row"),), keys=("a_id",)
+    )
     import isocost.schema.tables.raw as raw
 
     monkeypatch.setattr(raw, "TABLES", (*raw.TABLES, double))
@@ -74,4 +92,6 @@ def test_a_description_names_vocabulary_and_source(probe):
 def test_the_dictionary_in_the_docs_is_what_the_definitions_say(repo):
     page = repo / "docs" / "data-dictionary.md"
     assert page.exists(), "run `make dictionary`"
-    assert page.read_text(encoding="utf-8") == render(), "a definition changed: run `make dictionary`"
+    assert page.read_text(encoding="utf-8") == render(), (
+        "a definition changed: run `make dictionary`"
+    )

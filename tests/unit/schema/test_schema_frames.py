@@ -28,14 +28,29 @@ def test_an_empty_frame_holds(probe):
 MUTATIONS = {
     "missing_column": (lambda f: f.drop("is_good"), "column is_good is missing"),
     "extra_column": (lambda f: f.with_columns(note=pl.lit("x")), "column note is not in the table"),
-    "type": (lambda f: f.with_columns(pl.col("energy_j").cast(pl.String)), "column energy_j is String, must be Float64"),
+    "type": (
+        lambda f: f.with_columns(pl.col("energy_j").cast(pl.String)),
+        "column energy_j is String, must be Float64",
+    ),
     "null": (lambda f: _set(f, "kind", None), r"column kind is NULL in 1 rows \(first keys: x/1\)"),
     "null in a key": (lambda f: _set(f, "step", None), r"column step is NULL"),
-    "not_finite": (lambda f: _set(f, "energy_j", float("nan")), r"column energy_j is NaN or infinite; unknown is NULL in 1 rows"),
-    "infinite": (lambda f: _set(f, "energy_j", float("-inf")), r"column energy_j is NaN or infinite"),
-    "not_finite in a list": (lambda f: _set(f, "parts", [1.0, float("inf")]), "column parts holds NaN or infinity"),
+    "not_finite": (
+        lambda f: _set(f, "energy_j", float("nan")),
+        r"column energy_j is NaN or infinite; unknown is NULL in 1 rows",
+    ),
+    "infinite": (
+        lambda f: _set(f, "energy_j", float("-inf")),
+        r"column energy_j is NaN or infinite",
+    ),
+    "not_finite in a list": (
+        lambda f: _set(f, "parts", [1.0, float("inf")]),
+        "column parts holds NaN or infinity",
+    ),
     "not_allowed": (lambda f: _set(f, "kind", "c"), "column kind is none of a, b"),
-    "duplicate_key": (lambda f: pl.concat([f, f.head(1)]), r"column probe_id\+step comes more than once in 2 rows"),
+    "duplicate_key": (
+        lambda f: pl.concat([f, f.head(1)]),
+        r"column probe_id\+step comes more than once in 2 rows",
+    ),
 }
 
 
@@ -51,7 +66,9 @@ def test_every_rule_fires_on_one_change(name, probe, rows):
     with pytest.raises(IsocostError, match=message) as caught:
         conform(mutate(rows), probe.name)
     assert caught.value.where == "table out_probe"
-    assert name.split(" ")[0].replace("infinite", "not_finite") in {f.rule for f in faults(mutate(rows), probe.name)}
+    assert name.split(" ")[0].replace("infinite", "not_finite") in {
+        f.rule for f in faults(mutate(rows), probe.name)
+    }
 
 
 def test_all_faults_are_told_at_once(probe, rows):
@@ -62,16 +79,30 @@ def test_all_faults_are_told_at_once(probe, rows):
 
 @pytest.mark.parametrize(
     ("column", "dtype"),
-    [("energy_j", pl.Float32()), ("energy_j", pl.Int64()), ("step", pl.Int64()), ("tags", pl.Null()), ("kind", pl.Categorical())],
+    [
+        ("energy_j", pl.Float32()),
+        ("energy_j", pl.Int64()),
+        ("step", pl.Int64()),
+        ("tags", pl.Null()),
+        ("kind", pl.Categorical()),
+    ],
 )
 def test_safe_types_are_cast(column, dtype, probe, rows):
-    frame = rows.with_columns(pl.lit(None, dtype=dtype).alias(column) if dtype == pl.Null() else pl.col(column).cast(dtype))
+    frame = rows.with_columns(
+        pl.lit(None, dtype=dtype).alias(column)
+        if dtype == pl.Null()
+        else pl.col(column).cast(dtype)
+    )
     assert conform(frame, probe.name).schema == polars_schema(probe)
 
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("step", pl.Series([0.5, 1.0, 2.0])), ("is_good", pl.Series([1, 0, 1])), ("probe_id", pl.Series([1, 2, 3]))],
+    [
+        ("step", pl.Series([0.5, 1.0, 2.0])),
+        ("is_good", pl.Series([1, 0, 1])),
+        ("probe_id", pl.Series([1, 2, 3])),
+    ],
 )
 def test_nothing_is_parsed_rounded_or_guessed(column, value, probe, rows):
     with pytest.raises(IsocostError, match=f"column {column} is"):

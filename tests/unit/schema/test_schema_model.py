@@ -38,5 +38,12 @@ def test_keys_and_order_name_columns(place):
 
 def test_keys_are_required_and_the_order_is_theirs_unless_given():
     table = Table("core_things", "one thing", (A, Column("n", "int32", "A number")), keys=("a_id",))
-    assert (table.layer, table.sort_order, table.required("a_id"), table.required("n")) == ("core", ("a_id",), True, False)
-    assert Table("core_things", "one thing", table.columns, keys=("a_id",), order=("n",)).sort_order == ("n",)
+    assert (table.layer, table.sort_order, table.required("a_id"), table.required("n")) == (
+        "core",
+        ("a_id",),
+        True,
+        False,
+    )
+    assert Table(
+        "core_things", "one thing", table.columns, keys=("a_id",), order=("n",)
+    ).sort_order == ("n",)

@@ -1,4 +1,7 @@
-"""Stored tables: stamped, atomic, the same bytes for the same rows, and never read in another meaning."""
+"""Stored tables.
+
+Stamped, atomic, the same bytes for the same rows, and never read in another meaning.
+"""
 
 from __future__ import annotations
 
@@ -53,23 +56,42 @@ def test_a_failed_write_leaves_the_file_and_no_debris(probe, rows, tmp_path, mon
 
 def test_an_older_meaning_is_refused_without_a_migration(probe, rows, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(parquet, "stamp", lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"})
+        patch.setattr(
+            parquet,
+            "stamp",
+            lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"},
+        )
         path = write_table(rows, probe.name, tmp_path / "old.parquet")
-    with pytest.raises(IsocostError, match=r"schema version 1 of out_probe; version 2 .*Materialize out_probe again"):
+    with pytest.raises(
+        IsocostError,
+        match=r"schema version 1 of out_probe; version 2 .*Materialize out_probe again",
+    ):
         read_table(path, probe.name)
 
 
 def test_an_older_meaning_is_lifted_by_its_migration(probe, rows, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(parquet, "stamp", lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"})
+        patch.setattr(
+            parquet,
+            "stamp",
+            lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"},
+        )
         path = write_table(rows, probe.name, tmp_path / "old.parquet")
-    monkeypatch.setitem(parquet.MIGRATIONS, (probe.name, 1), lambda frame: frame.with_columns(pl.col("energy_j") * 1000))
+    monkeypatch.setitem(
+        parquet.MIGRATIONS,
+        (probe.name, 1),
+        lambda frame: frame.with_columns(pl.col("energy_j") * 1000),
+    )
     assert read_table(path, probe.name)["energy_j"].to_list() == [0.0, None, 1500.0]
 
 
 def test_a_newer_meaning_is_refused(probe, rows, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(parquet, "stamp", lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"3"})
+        patch.setattr(
+            parquet,
+            "stamp",
+            lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"3"},
+        )
         path = write_table(rows, probe.name, tmp_path / "new.parquet")
     with pytest.raises(IsocostError, match="version 3, this code knows 2"):
         read_table(path, probe.name)
@@ -90,25 +112,50 @@ def test_foreign_missing_and_broken_files_are_told(probe, rows, tmp_path):
 
 
 def test_a_table_in_order_of_its_tasks_has_row_groups_of_one_task(tmp_path):
-    rows = [{"sample_id": f"{task}{i}", "point_id": "pt", "problem_id": f"{task}{i}", "task": task} for task in "bca" for i in range(3)]
-    path = write_table(little_lab.rows("core_samples", rows), "core_samples", tmp_path / "samples.parquet")
+    rows = [
+        {"sample_id": f"{task}{i}", "point_id": "pt", "problem_id": f"{task}{i}", "task": task}
+        for task in "bca"
+        for i in range(3)
+    ]
+    path = write_table(
+        little_lab.rows("core_samples", rows), "core_samples", tmp_path / "samples.parquet"
+    )
     groups = parquet.pq.ParquetFile(path)
-    assert [groups.read_row_group(i)["task"].unique().to_pylist() for i in range(groups.num_row_groups)] == [["a"], ["b"], ["c"]]
-    assert read_table(path, "core_samples", pl.col("task") == "b")["sample_id"].to_list() == ["b0", "b1", "b2"]
-    assert read_table(path, "core_samples")["sample_id"].to_list() == [f"{task}{i}" for task in "abc" for i in range(3)]
+    assert [
+        groups.read_row_group(i)["task"].unique().to_pylist() for i in range(groups.num_row_groups)
+    ] == [["a"], ["b"], ["c"]]
+    assert read_table(path, "core_samples", pl.col("task") == "b")["sample_id"].to_list() == [
+        "b0",
+        "b1",
+        "b2",
+    ]
+    assert read_table(path, "core_samples")["sample_id"].to_list() == [
+        f"{task}{i}" for task in "abc" for i in range(3)
+    ]
 
 
 def test_several_files_read_as_each_of_them_in_their_order(probe, rows, tmp_path, monkeypatch):
-    one, two = write_table(rows, probe.name, tmp_path / "1.parquet"), write_table(rows, probe.name, tmp_path / "2.parquet")
+    one, two = (
+        write_table(rows, probe.name, tmp_path / "1.parquet"),
+        write_table(rows, probe.name, tmp_path / "2.parquet"),
+    )
     both = pl.concat([read_table(path, probe.name) for path in (two, one)])
     assert_frame_equal(read_tables([two, one], probe.name), both)
     is_known = pl.col("energy_j").is_not_null()
     cut = read_tables([two, one], probe.name, is_known, columns=["energy_j"])
     assert_frame_equal(cut, both.filter(is_known).select("energy_j"))
     with monkeypatch.context() as patch:
-        patch.setattr(parquet, "stamp", lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"})
+        patch.setattr(
+            parquet,
+            "stamp",
+            lambda name: {b"isocost.table": name.encode(), b"isocost.metric_schema_version": b"1"},
+        )
         old = write_table(rows, probe.name, tmp_path / "old.parquet")
-    monkeypatch.setitem(parquet.MIGRATIONS, (probe.name, 1), lambda frame: frame.with_columns(pl.col("energy_j") * 1000))
+    monkeypatch.setitem(
+        parquet.MIGRATIONS,
+        (probe.name, 1),
+        lambda frame: frame.with_columns(pl.col("energy_j") * 1000),
+    )
     lifted = read_tables([old, one], probe.name, is_known, columns=["energy_j"])
     assert lifted["energy_j"].to_list() == [0.0, 1500.0, 0.0, 1.5]
 
@@ -116,7 +163,10 @@ def test_several_files_read_as_each_of_them_in_their_order(probe, rows, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("harm", ["footer", "middle", "foreign", "gone"])
 def test_of_several_files_the_one_at_fault_is_told(probe, rows, tmp_path, harm):
-    one, two = write_table(rows, probe.name, tmp_path / "1.parquet"), write_table(rows, probe.name, tmp_path / "2.parquet")
+    one, two = (
+        write_table(rows, probe.name, tmp_path / "1.parquet"),
+        write_table(rows, probe.name, tmp_path / "2.parquet"),
+    )
     data = two.read_bytes()
     if harm == "foreign":
         rows.write_parquet(two)

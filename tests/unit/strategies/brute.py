@@ -20,7 +20,9 @@ def credit(votes: dict, worth, ties: str = "uniform") -> float:
         return 0.0
     top = max(votes.values())
     tied = [worth[g] for g, v in votes.items() if abs(v - top) <= 1e-9 * max(abs(top), 1e-300)]
-    return {"uniform": sum(tied) / len(tied), "pessimistic": min(tied), "optimistic": max(tied)}[ties]
+    return {"uniform": sum(tied) / len(tied), "pessimistic": min(tied), "optimistic": max(tied)}[
+        ties
+    ]
 
 
 def majority(classes, worth, ties: str = "uniform", ignore: int | None = -1):
@@ -60,7 +62,10 @@ def sequence_of(counts) -> list[int]:
 
 
 def exact_majority(counts, k: int) -> Fraction:
-    """Chance that class 0 wins a vote of k with uniform ties, in rationals: the product of polynomials, term by term."""
+    """Chance that class 0 wins a vote of k with uniform ties, in rationals.
+
+    The product of polynomials, term by term.
+    """
     total = Fraction(0)
     for v in range(1, min(counts[0], k) + 1):
         terms = {(0, 0): 1}
@@ -71,5 +76,9 @@ def exact_majority(counts, k: int) -> Fraction:
                     key = (z + x, tied + (x == v))
                     longer[key] = longer.get(key, 0) + c * comb(rival, x)
             terms = longer
-        total += sum(Fraction(c * comb(counts[0], v), tied + 1) for (z, tied), c in terms.items() if z == k - v)
+        total += sum(
+            Fraction(c * comb(counts[0], v), tied + 1)
+            for (z, tied), c in terms.items()
+            if z == k - v
+        )
     return total / comb(sum(counts), k)

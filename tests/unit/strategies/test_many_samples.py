@@ -1,4 +1,8 @@
-"""Banks of many samples: what replaces an exact computation keeps its bound, and what closed forms give is what the sums give."""
+"""Banks of many samples.
+
+What replaces an exact computation keeps its bound, and what closed forms give is what the sums
+give.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.strategies import pass_at_k, retry_until_verified
-from isocost.strategies.adaptive import beta_leads, beta_stop_table, sprt_leads, sprt_stop_table
-from isocost.strategies.coverage import miss_rate
-from isocost.strategies.majority import majority_of_rows
-from isocost.strategies.majority_sampled import affordable, estimate_majority
+from isocost.strategies.estimators.adaptive import (
+    beta_leads,
+    beta_stop_table,
+    sprt_leads,
+    sprt_stop_table,
+)
+from isocost.strategies.estimators.coverage import miss_rate
+from isocost.strategies.estimators.majority import majority_of_rows
+from isocost.strategies.estimators.majority_sampled import affordable, estimate_majority
+from isocost.strategies.estimators.verification import verified_rows
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Strategy, find_strategies
-from isocost.strategies.verification import verified_rows
 
 
 @settings(deadline=None)  # the first call compiles
@@ -23,7 +32,9 @@ def test_attempts_are_the_sum_of_the_chances_to_go_on(n, data):
     c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
     expected = sum(float(miss_rate(n, c, j)) for j in range(k))
     found = retry_until_verified(n, c, k)
-    assert found.attempts == pytest.approx(expected, rel=1e-12) and found.success == pytest.approx(float(pass_at_k(n, c, k)))
+    assert found.attempts == pytest.approx(expected, rel=1e-12) and found.success == pytest.approx(
+        float(pass_at_k(n, c, k))
+    )
 
 
 @settings(deadline=None)  # the first call compiles
@@ -51,9 +62,13 @@ def test_votes_of_many_samples_keep_their_bound_and_small_ones_are_exact():
         sampled = ~rough.is_exact
         assert sampled[:, [0, 2]].any() and (rough.draws[sampled] == 256).all()
         apart = np.abs(rough.accuracy - majority_of_rows(votes, values, free, ks, ties))
-        assert (apart <= rough.error_bound + 1e-12).all() and apart[rough.is_exact].max(initial=0) == 0
+        assert (apart <= rough.error_bound + 1e-12).all() and apart[rough.is_exact].max(
+            initial=0
+        ) == 0
     again = estimate_majority(votes, values, free, ks, most_work=100.0)
-    assert np.array_equal(again.accuracy, estimate_majority(votes, values, free, ks, most_work=100.0).accuracy)
+    assert np.array_equal(
+        again.accuracy, estimate_majority(votes, values, free, ks, most_work=100.0).accuracy
+    )
 
 
 def test_the_quick_look_never_calls_a_dear_vote_affordable():
@@ -68,11 +83,21 @@ def test_the_quick_look_never_calls_a_dear_vote_affordable():
 
 
 def test_verdicts_of_many_solutions_are_drawn_where_the_closed_form_is_dear(monkeypatch):
-    from isocost.strategies import verification
+    from isocost.strategies.estimators import verification
 
     rng = np.random.default_rng(1)
-    verdicts, values = (rng.random((3, 12, 4)) < 0.5).astype(float), (rng.random((3, 12)) < 0.5).astype(float)
-    told = (verdicts, np.full((3, 12), 4), values, np.ones((3, 12), dtype=bool), np.array([1, 4, 12]), 2)
+    verdicts, values = (
+        (rng.random((3, 12, 4)) < 0.5).astype(float),
+        (rng.random((3, 12)) < 0.5).astype(float),
+    )
+    told = (
+        verdicts,
+        np.full((3, 12), 4),
+        values,
+        np.ones((3, 12), dtype=bool),
+        np.array([1, 4, 12]),
+        2,
+    )
     starts = np.arange(3, dtype=np.uint64)
     exact, is_exact = verified_rows(*told, draws=400, starts=starts)
     monkeypatch.setattr(verification, "MOST_WORK", 10)
@@ -84,7 +109,9 @@ def test_verdicts_of_many_solutions_are_drawn_where_the_closed_form_is_dear(monk
 def test_a_bank_of_counts_replays_what_counts_suffice_for_and_says_why_not_the_rest():
     sizes, correct = np.array([50, 20]), np.array([10, 0])
     nothing = np.zeros((2, 0))
-    counts = PointBank("pt", ("a", "b"), sizes, nothing, nothing.astype(np.int64), {}, tallies=correct)
+    counts = PointBank(
+        "pt", ("a", "b"), sizes, nothing, nothing.astype(np.int64), {}, tallies=correct
+    )
     samples = np.where(np.arange(50) < correct[:, None], 1.0, 0.0)
     full = PointBank("pt", ("a", "b"), sizes, samples, np.full((2, 50), -1), {})
     ks = np.array([1, 5, 20, 50])

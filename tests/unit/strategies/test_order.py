@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
-from isocost.strategies import best_of_k, expected_max, expected_min, pass_at_k, pass_hat_k, selection_efficiency
-from isocost.strategies.order import rank_weights
+from isocost.strategies import (
+    best_of_k,
+    expected_max,
+    expected_min,
+    pass_at_k,
+    pass_hat_k,
+    selection_efficiency,
+)
+from isocost.strategies.estimators.order import rank_weights
 
 SAMPLES = st.integers(1, 10).flatmap(
     lambda n: st.tuples(
@@ -23,9 +30,16 @@ SAMPLES = st.integers(1, 10).flatmap(
 
 def test_published_vectors():
     latency = [3, 5, 8, 13, 21, 34]
-    assert np.round(expected_max(latency, [1, 2, 3, 6]), 6).tolist() == [14.0, 20.933333, 25.65, 34.0]
+    assert np.round(expected_max(latency, [1, 2, 3, 6]), 6).tolist() == [
+        14.0,
+        20.933333,
+        25.65,
+        34.0,
+    ]
     assert np.round(expected_min(latency, [1, 2, 3, 6]), 6).tolist() == [14.0, 7.066667, 4.85, 3.0]
-    assert np.allclose(expected_max([0, 0.2, 0.5, 0.9], [1, 2, 3, 4]), [0.4, 0.65, 0.8, 0.9], atol=1e-15)
+    assert np.allclose(
+        expected_max([0, 0.2, 0.5, 0.9], [1, 2, 3, 4]), [0.4, 0.65, 0.8, 0.9], atol=1e-15
+    )
     right = [0, 1, 1, 0, 1, 0]
     distinct = best_of_k([0.95, 0.9, 0.8, 0.7, 0.6, 0.1], right, range(1, 7))
     assert np.round(distinct, 6).tolist() == [0.5, 0.533333, 0.45, 0.333333, 0.166667, 0.0]
@@ -54,7 +68,9 @@ def test_best_of_against_every_subset(drawn):
         chosen = [values[i] for i in subset if scores[i] == top]
         return sum(chosen) / len(chosen)
 
-    assert float(best_of_k(scores, values, k)) == pytest.approx(mean_over_subsets(len(scores), k, value), abs=1e-12)
+    assert float(best_of_k(scores, values, k)) == pytest.approx(
+        mean_over_subsets(len(scores), k, value), abs=1e-12
+    )
     largest = mean_over_subsets(len(scores), k, lambda s: max(scores[i] for i in s))
     smallest = mean_over_subsets(len(scores), k, lambda s: min(scores[i] for i in s))
     assert float(expected_max(scores, k)) == pytest.approx(largest, abs=1e-12)
@@ -74,7 +90,9 @@ def test_invariants(drawn):
     chosen = float(best_of_k(scores, y, k))
     assert float(pass_hat_k(n, c, k)) - 1e-12 <= chosen <= float(pass_at_k(n, c, k)) + 1e-12
     shuffled = np.random.default_rng(0).permutation(n)
-    assert float(best_of_k(np.array(scores)[shuffled], y[shuffled], k)) == pytest.approx(chosen, abs=1e-12)
+    assert float(best_of_k(np.array(scores)[shuffled], y[shuffled], k)) == pytest.approx(
+        chosen, abs=1e-12
+    )
 
 
 def test_rows_of_unequal_length():

@@ -7,7 +7,7 @@ from scipy.stats import weibull_min
 
 from isocost.errors import IsocostError
 from isocost.strategies import WeibullMixture, fit_weibull_mixture, kept_paths, rpc_at_k
-from isocost.strategies.pruning import _negative_log_likelihood
+from isocost.strategies.estimators.pruning import _negative_log_likelihood
 
 MIXTURE = WeibullMixture(0.6, 8.0, 0.62, 3.0, 0.22)
 
@@ -34,15 +34,25 @@ def test_published_fit():
     assert np.allclose(data[:3], [0.67063, 0.701511, 0.452746], atol=5e-7)
     fitted = fit_weibull_mixture(data)
     assert np.allclose(fitted, [0.5935, 9.449, 0.7171, 3.189, 0.2506], atol=1e-2)
-    assert _negative_log_likelihood(np.array(fitted), np.log(data))[0] == pytest.approx(-28.7124, abs=1e-2)
+    assert _negative_log_likelihood(np.array(fitted), np.log(data))[0] == pytest.approx(
+        -28.7124, abs=1e-2
+    )
 
 
 def test_density_is_scipys_and_gradient_is_its_derivative():
     data = published_sample()
     theta, logs = np.array([0.4, 2.0, 0.8, 1.5, 0.5]), np.log(data)
-    density = 0.4 * weibull_min.pdf(data, 2.0, scale=0.8) + 0.6 * weibull_min.pdf(data, 1.5, scale=0.5)
-    assert _negative_log_likelihood(theta, logs)[0] == pytest.approx(-np.log(density).sum(), rel=1e-12)
-    error = check_grad(lambda t: _negative_log_likelihood(t, logs)[0], lambda t: _negative_log_likelihood(t, logs)[1], theta)
+    density = 0.4 * weibull_min.pdf(data, 2.0, scale=0.8) + 0.6 * weibull_min.pdf(
+        data, 1.5, scale=0.5
+    )
+    assert _negative_log_likelihood(theta, logs)[0] == pytest.approx(
+        -np.log(density).sum(), rel=1e-12
+    )
+    error = check_grad(
+        lambda t: _negative_log_likelihood(t, logs)[0],
+        lambda t: _negative_log_likelihood(t, logs)[1],
+        theta,
+    )
     assert error < 1e-3
 
 
@@ -75,11 +85,17 @@ def test_subsets_of_a_bank_repeat_and_budgets_beyond_it_are_undefined():
 
 
 def test_skipping_a_fit_that_cannot_matter_changes_nothing():
-    """Against the plain way: prune by the fit, then sum; many of these banks are settled without one."""
+    """Against the plain way.
+
+    Prune by the fit, then sum; many of these banks are settled without one.
+    """
     rng = np.random.default_rng(5)
     for _ in range(15):
         n = int(rng.integers(8, 40))
-        classes, paths = rng.integers(-1, 3, n), np.exp(-np.abs(rng.normal(0.5, 0.4, n))) * rng.choice([1.0, 0.3], n)
+        classes, paths = (
+            rng.integers(-1, 3, n),
+            np.exp(-np.abs(rng.normal(0.5, 0.4, n))) * rng.choice([1.0, 0.3], n),
+        )
         voting = kept_paths(paths) & (classes >= 0)
         sums = np.bincount(classes[voting], weights=paths[voting], minlength=3)
         assert float(rpc_at_k(classes, paths, 0, n)) == float(sums.argmax() == 0)

@@ -27,7 +27,11 @@ def test_approaches_independent_draws():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 10).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+@given(
+    st.integers(1, 10).flatmap(
+        lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))
+    )
+)
 def test_against_every_order(bank):
     n, c, k = bank
     everything = orders([1] * c + [0] * (n - c))

@@ -24,7 +24,8 @@ CLASSES = [0, 1, 0, 1, 2, 0]
 WEIGHTS = [0.9, 0.8, 0.2, 0.7, 0.6, 0.1]
 SAMPLES = st.integers(2, 10).flatmap(
     lambda n: st.tuples(
-        st.lists(st.integers(-1, 2), min_size=n, max_size=n), st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.5]), min_size=n, max_size=n)
+        st.lists(st.integers(-1, 2), min_size=n, max_size=n),
+        st.lists(st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.5]), min_size=n, max_size=n),
     )
 )
 
@@ -51,8 +52,14 @@ def test_perplexity_consistency_chooses_by_probability_and_counts_a_text_once():
     classes, p = [0, 0, 1, 1, 1, 2], np.array([0.62, 0.58, 0.55, 0.20, 0.18, 0.60])
     assert float(perplexity_consistency_at_k(classes, np.log(p), [0, 1, 2, 3, 4, 5], 0, 6)) == 1.0
     assert float(majority_at_k([2, 3, 1], 0, 6)) == 0.0
-    # The first two completions are one and the same text: its .62 alone still beats .60, but not a second copy of .58.
-    assert float(weighted_majority_at_k([0, 0, 1, 1], [0.6, 0.6, 0.5, 0.4], 0, 4, distinct=[7, 7, 8, 9])) == 0.0
+    # The first two completions are one and the same text: its .62 alone still beats .60, but not a
+    # second copy of .58.
+    assert (
+        float(
+            weighted_majority_at_k([0, 0, 1, 1], [0.6, 0.6, 0.5, 0.4], 0, 4, distinct=[7, 7, 8, 9])
+        )
+        == 0.0
+    )
     assert float(weighted_majority_at_k([0, 0, 1, 1], [0.6, 0.6, 0.5, 0.4], 0, 4)) == 1.0
 
 
@@ -64,7 +71,9 @@ def test_every_rule_against_every_subset(drawn, data):
     n = len(classes)
     k = data.draw(st.integers(1, n))
     expected = mean_over_subsets(n, k, summed(classes, lambda s: [(i, weights[i]) for i in s]))
-    assert float(weighted_majority_at_k(classes, weights, 0, k)) == pytest.approx(expected, abs=1e-12)
+    assert float(weighted_majority_at_k(classes, weights, 0, k)) == pytest.approx(
+        expected, abs=1e-12
+    )
 
     def ranked(subset):
         order = sorted(subset, key=lambda i: -weights[i])
@@ -78,7 +87,9 @@ def test_every_rule_against_every_subset(drawn, data):
         return [(i, weights[i]) for i in subset if weights[i] >= bar - 1e-12]
 
     expected = mean_over_subsets(n, k, summed(classes, filtered))
-    assert float(deepconf_offline_at_k(classes, weights, 0, k, 0.4)) == pytest.approx(expected, abs=1e-12)
+    assert float(deepconf_offline_at_k(classes, weights, 0, k, 0.4)) == pytest.approx(
+        expected, abs=1e-12
+    )
 
     lengths = [int(10 * w) + 3 for w in weights]
 
@@ -90,16 +101,23 @@ def test_every_rule_against_every_subset(drawn, data):
         scores = {g: len(own) / math.log(1 + sum(own) / len(own)) for g, own in votes.items()}
         return credit(scores, {g: float(g == 0) for g in scores})
 
-    assert float(shortest_majority_at_k(classes, lengths, 0, k)) == pytest.approx(mean_over_subsets(n, k, brief), abs=1e-12)
+    assert float(shortest_majority_at_k(classes, lengths, 0, k)) == pytest.approx(
+        mean_over_subsets(n, k, brief), abs=1e-12
+    )
 
 
 def test_reductions_to_the_plain_majority():
     expected = majority_at_k([3, 2, 1], 0, range(1, 7))
-    assert np.allclose(weighted_majority_at_k(CLASSES, np.full(6, 3.0), 0, range(1, 7)), expected, atol=1e-12)
-    assert np.allclose(borda_at_k(CLASSES, WEIGHTS, 0, range(1, 7), 0.0), expected, atol=1e-12)
-    assert np.allclose(shortest_majority_at_k(CLASSES, np.full(6, 50), 0, range(1, 7)), expected, atol=1e-12)
     assert np.allclose(
-        deepconf_offline_at_k(CLASSES, WEIGHTS, 0, range(1, 7), 1.0), weighted_majority_at_k(CLASSES, WEIGHTS, 0, range(1, 7))
+        weighted_majority_at_k(CLASSES, np.full(6, 3.0), 0, range(1, 7)), expected, atol=1e-12
+    )
+    assert np.allclose(borda_at_k(CLASSES, WEIGHTS, 0, range(1, 7), 0.0), expected, atol=1e-12)
+    assert np.allclose(
+        shortest_majority_at_k(CLASSES, np.full(6, 50), 0, range(1, 7)), expected, atol=1e-12
+    )
+    assert np.allclose(
+        deepconf_offline_at_k(CLASSES, WEIGHTS, 0, range(1, 7), 1.0),
+        weighted_majority_at_k(CLASSES, WEIGHTS, 0, range(1, 7)),
     )
 
 
@@ -116,7 +134,9 @@ def test_random_subsets_stay_within_their_bound_and_depend_on_the_seed_alone():
     rng = np.random.default_rng(2)
     classes, weights = rng.integers(0, 4, (20, 14)), rng.random((20, 14))
     exact = weighted_majority_estimate(classes, weights, 0, [3, 7, 14])
-    sampled = weighted_majority_estimate(classes, weights, 0, [3, 7, 14], most_subsets=1, draws=2000)
+    sampled = weighted_majority_estimate(
+        classes, weights, 0, [3, 7, 14], most_subsets=1, draws=2000
+    )
     assert exact.is_exact.all()
     assert sampled.is_exact[:, 2].all()
     assert not sampled.is_exact[:, :2].any()

@@ -20,13 +20,17 @@ from isocost.strategies import (
 
 
 def test_published_completion_curve():
-    found = truncate_at([1, 0, 1, 1, 1], [500, 1500, 3000, 7000, 9000], [1000, 2000, 4000, 8000, 16000])
+    found = truncate_at(
+        [1, 0, 1, 1, 1], [500, 1500, 3000, 7000, 9000], [1000, 2000, 4000, 8000, 16000]
+    )
     assert np.allclose(found.accuracy, [0.2, 0.2, 0.4, 0.6, 0.8])
     assert found.tokens.tolist() == [900.0, 1600.0, 2600.0, 4000.0, 4200.0]
 
 
 def test_truncation_of_unequal_rows_and_unknown_lengths():
-    found = truncate_at([[1, 1], [1, 0]], [[5, 20], [5, 9]], 10, valid=[[True, True], [True, False]])
+    found = truncate_at(
+        [[1, 1], [1, 0]], [[5, 20], [5, 9]], 10, valid=[[True, True], [True, False]]
+    )
     assert found.accuracy.tolist() == [0.5, 1.0]
     assert found.tokens.tolist() == [7.5, 5.0]
     with pytest.raises(IsocostError, match="tokens"):
@@ -51,7 +55,9 @@ def test_verified_choice_against_every_subset():
         return sum(tied) / len(tied)
 
     found = generate_then_verify(verdicts, values, [1, 2, 3], 3)
-    assert np.allclose(found.accuracy, [mean_over_subsets(4, k, value) for k in (1, 2, 3)], atol=1e-12)
+    assert np.allclose(
+        found.accuracy, [mean_over_subsets(4, k, value) for k in (1, 2, 3)], atol=1e-12
+    )
     assert found.cost.tolist() == [4.0, 8.0, 12.0]
     assert found.error_bound == 0.0
 
@@ -60,7 +66,9 @@ def over_all_choices(verdicts, values, solutions, verifications):
     """Every set of solutions, with every set of verdicts for each of them."""
     total = count = 0.0
     for chosen in itertools.combinations(range(len(values)), solutions):
-        for picks in itertools.product(itertools.combinations(range(verdicts.shape[1]), verifications), repeat=solutions):
+        for picks in itertools.product(
+            itertools.combinations(range(verdicts.shape[1]), verifications), repeat=solutions
+        ):
             means = [mean_verdict(verdicts[j, list(p)]) for j, p in zip(chosen, picks, strict=True)]
             tied = [values[j] for j, mean in zip(chosen, means, strict=True) if mean == max(means)]
             total, count = total + sum(tied) / len(tied), count + 1
@@ -70,7 +78,9 @@ def over_all_choices(verdicts, values, solutions, verifications):
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 3), st.booleans())
-def test_fewer_verifications_than_banked_against_every_choice(seed, verifications, some_are_unparsable):
+def test_fewer_verifications_than_banked_against_every_choice(
+    seed, verifications, some_are_unparsable
+):
     rng = np.random.default_rng(seed)
     verdicts = rng.integers(0, 2, (4, 3)).astype(float)
     if some_are_unparsable:
@@ -108,13 +118,19 @@ def test_shortest_of_k_against_every_subset():
         return sum(tied) / len(tied)
 
     found = shortest_of_k(lengths, values, [1, 2, 3])
-    assert np.allclose(found.accuracy, [mean_over_subsets(4, k, value) for k in (1, 2, 3)], atol=1e-12)
+    assert np.allclose(
+        found.accuracy, [mean_over_subsets(4, k, value) for k in (1, 2, 3)], atol=1e-12
+    )
     tokens = [k * mean_over_subsets(4, k, lambda s: min(lengths[i] for i in s)) for k in (1, 2, 3)]
     assert np.allclose(found.tokens, tokens, atol=1e-12)
 
 
 def test_surprise_chooses_among_verified_samples_only():
-    logprob, verified, grade = [-0.1, -0.9, -2.0, -0.5], [True, True, False, False], [0.3, 0.8, 1.0, 1.0]
+    logprob, verified, grade = (
+        [-0.1, -0.9, -2.0, -0.5],
+        [True, True, False, False],
+        [0.3, 0.8, 1.0, 1.0],
+    )
 
     def value(subset):
         passed = [i for i in subset if verified[i]]

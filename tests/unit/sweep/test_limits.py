@@ -70,9 +70,19 @@ def test_bytes_of_a_token_follow_the_architecture():
     ("changes", "memory", "where", "what"),
     [
         ({"path": "cache:smal"}, None, "f.yaml line 2: models[0].path", "there is no model folder"),
-        ({"length": 4096}, None, "f.yaml line 5: engine.max_model_len", "more than the context of 2048"),
+        (
+            {"length": 4096},
+            None,
+            "f.yaml line 5: engine.max_model_len",
+            "more than the context of 2048",
+        ),
         ({"cache": "8 MiB"}, None, "f.yaml line 6: engine.kv_cache_bytes", "needs 11,796,480"),
-        ({"cache": "8 GiB"}, 2**32, "f.yaml line 6: engine.kv_cache_bytes", "more than this machine's memory"),
+        (
+            {"cache": "8 GiB"},
+            2**32,
+            "f.yaml line 6: engine.kv_cache_bytes",
+            "more than this machine's memory",
+        ),
     ],
 )
 def test_what_cannot_run_is_told_by_key(folder, changes, memory, where, what):

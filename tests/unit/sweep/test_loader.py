@@ -38,25 +38,109 @@ def fault(old, new):
 @pytest.mark.parametrize(
     ("old", "new", "where", "what", "remedy"),
     [
-        ("  temperature:", "  temprature:", "f.yaml line 14: grid.temprature", "unknown key temprature", "Did you mean temperature?"),
+        (
+            "  temperature:",
+            "  temprature:",
+            "f.yaml line 14: grid.temprature",
+            "unknown key temprature",
+            "Did you mean temperature?",
+        ),
         ("engine:", "engin:", "f.yaml line 4: engin", "unknown key engin", "Did you mean engine?"),
-        ("samples_per_problem: 4", "", "f.yaml line 1: samples_per_problem", "is missing", "Add it"),
-        ("[0.5, 1.0]", "[]", "f.yaml line 14: grid.temperature", "zero points", "at least one value"),
-        ("models:\n  - {name: a, path: pa, dtype: float32}", "models: []", "f.yaml line 2: models", "zero points", "at least one"),
-        ("[0.5, 1.0]", "[0.5, 0]", "f.yaml line 14: grid.temperature[1]", "greedy", "temperature above 0"),
-        ("[0.5, 1.0]", "[0.5, 3.0]", "f.yaml line 14: grid.temperature[1]", "less than or equal to 2", ""),
+        (
+            "samples_per_problem: 4",
+            "",
+            "f.yaml line 1: samples_per_problem",
+            "is missing",
+            "Add it",
+        ),
+        (
+            "[0.5, 1.0]",
+            "[]",
+            "f.yaml line 14: grid.temperature",
+            "zero points",
+            "at least one value",
+        ),
+        (
+            "models:\n  - {name: a, path: pa, dtype: float32}",
+            "models: []",
+            "f.yaml line 2: models",
+            "zero points",
+            "at least one",
+        ),
+        (
+            "[0.5, 1.0]",
+            "[0.5, 0]",
+            "f.yaml line 14: grid.temperature[1]",
+            "greedy",
+            "temperature above 0",
+        ),
+        (
+            "[0.5, 1.0]",
+            "[0.5, 3.0]",
+            "f.yaml line 14: grid.temperature[1]",
+            "less than or equal to 2",
+            "",
+        ),
         ("[0.5, 1.0]", "[0.5, .nan]", "f.yaml line 14: grid.temperature[1]", "", ""),
         ("[0.5, 1.0]", "[0.5, '1.0']", "f.yaml line 14: grid.temperature[1]", "valid number", ""),
-        ("[0.5, 1.0]", "[0.5, 0.5]", "f.yaml line 13: grid", "the same point comes twice", "repeated"),
-        ("max_tokens: 16", "max_tokens: 256", "f.yaml line 15: grid.max_tokens", "no room for a prompt", "max_model_len (256)"),
-        ("max_tokens: 16", "max_tokens: 0", "f.yaml line 15: grid.max_tokens[0]", "greater than or equal to 1", ""),
-        ("max_tokens: 16", "max_tokens: 1.5", "f.yaml line 15: grid.max_tokens[0]", "valid integer", ""),
-        ("max_num_seqs: 8", "max_num_seqs: 8000", "f.yaml line 4: engine.max_num_batched_tokens", "below max_num_seqs 8000", "Raise"),
+        (
+            "[0.5, 1.0]",
+            "[0.5, 0.5]",
+            "f.yaml line 13: grid",
+            "the same point comes twice",
+            "repeated",
+        ),
+        (
+            "max_tokens: 16",
+            "max_tokens: 256",
+            "f.yaml line 15: grid.max_tokens",
+            "no room for a prompt",
+            "max_model_len (256)",
+        ),
+        (
+            "max_tokens: 16",
+            "max_tokens: 0",
+            "f.yaml line 15: grid.max_tokens[0]",
+            "greater than or equal to 1",
+            "",
+        ),
+        (
+            "max_tokens: 16",
+            "max_tokens: 1.5",
+            "f.yaml line 15: grid.max_tokens[0]",
+            "valid integer",
+            "",
+        ),
+        (
+            "max_num_seqs: 8",
+            "max_num_seqs: 8000",
+            "f.yaml line 4: engine.max_num_batched_tokens",
+            "below max_num_seqs 8000",
+            "Raise",
+        ),
         ("1 GiB", "1 Gb", "f.yaml line 6: engine.kv_cache_bytes", "512 MiB", ""),
-        ("float32", "float23", "f.yaml line 3: models[0].dtype", "unknown value (got 'float23')", "Did you mean float32?"),
-        ('"{question}"', '"{qestion}"', "f.yaml line 12: prompts[0].template", "must contain {question}", ""),
+        (
+            "float32",
+            "float23",
+            "f.yaml line 3: models[0].dtype",
+            "unknown value (got 'float23')",
+            "Did you mean float32?",
+        ),
+        (
+            '"{question}"',
+            '"{qestion}"',
+            "f.yaml line 12: prompts[0].template",
+            "must contain {question}",
+            "",
+        ),
         ("name: a,", "name: 'a:b',", "f.yaml line 3: models[0].name", "begins with a letter", ""),
-        ("samples_per_problem: 4", "samples_per_problem: 4\nsweep: z", "f.yaml line 17: sweep", "given twice, first in line 1", "Keep one"),
+        (
+            "samples_per_problem: 4",
+            "samples_per_problem: 4\nsweep: z",
+            "f.yaml line 17: sweep",
+            "given twice, first in line 1",
+            "Keep one",
+        ),
         (
             "samples_per_problem: 4",
             "samples_per_problem: 4\nexclude: [{task: u}]",
@@ -64,8 +148,20 @@ def fault(old, new):
             "in no list",
             "Known values: t",
         ),
-        ("samples_per_problem: 4", "samples_per_problem: 4\nexclude: [{task: t}]", "f.yaml line 17: exclude", "zero points", "Narrow"),
-        ("samples_per_problem: 4", "samples_per_problem: 4\nexclude: [{}]", "f.yaml line 17: exclude[0]", "excludes nothing", ""),
+        (
+            "samples_per_problem: 4",
+            "samples_per_problem: 4\nexclude: [{task: t}]",
+            "f.yaml line 17: exclude",
+            "zero points",
+            "Narrow",
+        ),
+        (
+            "samples_per_problem: 4",
+            "samples_per_problem: 4\nexclude: [{}]",
+            "f.yaml line 17: exclude[0]",
+            "excludes nothing",
+            "",
+        ),
         ("engine:\n", "engine:\n\tx: 1\n", "f.yaml line 5, column 1", "not valid YAML", ""),
         (
             "[0.5, 1.0]",
@@ -85,16 +181,31 @@ def test_a_mistake_is_told_with_place_and_remedy(old, new, where, what, remedy):
 
 def test_two_entries_of_one_name_are_told():
     error = fault("prompts:\n", 'prompts:\n  - {name: direct, template: "a {question}"}\n')
-    assert (error.where, error.what) == ("f.yaml line 12: prompts[1].name", "the name direct is given twice")
+    assert (error.where, error.what) == (
+        "f.yaml line 12: prompts[1].name",
+        "the name direct is given twice",
+    )
 
 
 def test_further_mistakes_are_named_too():
-    error = fault("max_tokens: 16\nsamples_per_problem: 4", "max_tokens: 0\nsamples_per_problem: -4")
+    error = fault(
+        "max_tokens: 16\nsamples_per_problem: 4", "max_tokens: 0\nsamples_per_problem: -4"
+    )
     assert "f.yaml line 16: samples_per_problem" in error.remedy
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- a", "text", "&a [*a]", "x: " + "[" * 60 + "]" * 60, "? {a: 1}\n: 2", "a: !!python/object:os.system x", "\x00"]
+    "text",
+    [
+        "",
+        "- a",
+        "text",
+        "&a [*a]",
+        "x: " + "[" * 60 + "]" * 60,
+        "? {a: 1}\n: 2",
+        "a: !!python/object:os.system x",
+        "\x00",
+    ],
 )
 def test_what_is_no_mapping_is_refused(text):
     with pytest.raises(IsocostError, match=r"f\.yaml"):
@@ -112,14 +223,23 @@ def test_a_file_that_is_missing_or_no_text_is_told(tmp_path):
 
 
 def test_greedy_decoding_is_fine_with_one_sample_and_one_seed():
-    text = GOOD.replace("[0.5, 1.0]", "0").replace("samples_per_problem: 4", "samples_per_problem: 1")
+    text = GOOD.replace("[0.5, 1.0]", "0").replace(
+        "samples_per_problem: 4", "samples_per_problem: 1"
+    )
     assert sweep_from_text(text).grid.temperature == (0.0,)
     with pytest.raises(IsocostError, match="2 seeds would measure the same"):
         sweep_from_text(text.replace("max_tokens: 16", "max_tokens: 16\n  seed: [1, 2]"))
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"), [("512 MiB", 2**29), ("1.5GiB", 3 * 2**29), ("2 GB", 2 * 10**9), ("12345", None), (12345, 12345)]
+    ("written", "meant"),
+    [
+        ("512 MiB", 2**29),
+        ("1.5GiB", 3 * 2**29),
+        ("2 GB", 2 * 10**9),
+        ("12345", None),
+        (12345, 12345),
+    ],
 )
 def test_sizes_are_bytes_or_have_a_unit(written, meant):
     text = GOOD.replace("1 GiB", f'"{written}"' if isinstance(written, str) else str(written))
@@ -157,5 +277,8 @@ def test_a_damaged_file_is_a_sweep_or_one_error(line, cut, put):
 
 
 def test_a_number_of_samples_that_nobody_can_mean_is_refused():
-    with pytest.raises(IsocostError, match=r"line 16: samples_per_problem: the sweep asks for 2,000,000,000 samples"):
+    with pytest.raises(
+        IsocostError,
+        match=r"line 16: samples_per_problem: the sweep asks for 2,000,000,000 samples",
+    ):
         sweep_from_text(GOOD.replace("samples_per_problem: 4", "samples_per_problem: 1000000000"))

@@ -18,7 +18,7 @@ from isocost.frontier import mcnemar
 from isocost.publish.comparison import comparison_lines
 from isocost.schema.frames import empty
 from isocost.store import Store
-from isocost.tables.compare import compare_outcomes
+from isocost.tables.frontiers.compare import compare_outcomes
 
 pytestmark = pytest.mark.slow
 
@@ -27,11 +27,21 @@ def frames(problems: int = 40) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Two majorities of one task, one single sample, and an outcome of another task."""
     rng = np.random.default_rng(5)
     easy = rng.random(problems)
-    right = {"oc-aa11": easy, "oc-aa22": np.clip(easy + rng.normal(0.15, 0.1, problems), 0, 1), "oc-bb": (easy > 0.5) * 1.0}
+    right = {
+        "oc-aa11": easy,
+        "oc-aa22": np.clip(easy + rng.normal(0.15, 0.1, problems), 0, 1),
+        "oc-bb": (easy > 0.5) * 1.0,
+    }
     right |= {"oc-cc": (easy > 0.7) * 1.0, "oc-dd": easy}
     outcomes, rows = [], []
     for place, (name, accuracy) in enumerate(right.items()):
-        told = {"outcome_id": name, "task": "other" if name == "oc-dd" else "sums", "model_variant": "m", "prompt": "p", "point_id": name}
+        told = {
+            "outcome_id": name,
+            "task": "other" if name == "oc-dd" else "sums",
+            "model_variant": "m",
+            "prompt": "p",
+            "point_id": name,
+        }
         outcomes.append(
             {
                 **told,
@@ -43,7 +53,12 @@ def frames(problems: int = 40) -> tuple[pl.DataFrame, pl.DataFrame]:
             }
         )
         rows += [
-            {"outcome_id": name, "problem_id": f"q{i:02d}", "accuracy": float(accuracy[i]), "output_tokens_per_problem": 10.0 * (place + 1)}
+            {
+                "outcome_id": name,
+                "problem_id": f"q{i:02d}",
+                "accuracy": float(accuracy[i]),
+                "output_tokens_per_problem": 10.0 * (place + 1),
+            }
             for i in range(problems)
         ]
     return pl.DataFrame(outcomes), pl.DataFrame(rows)
@@ -55,22 +70,41 @@ def values(problems: pl.DataFrame, name: str) -> np.ndarray:
 
 def test_paired_over_problems_in_both_directions():
     outcomes, problems = frames()
-    found, back = compare_outcomes(outcomes, problems, "oc-aa22", "oc-aa1"), compare_outcomes(outcomes, problems, "oc-aa11", "oc-aa22")
+    found, back = (
+        compare_outcomes(outcomes, problems, "oc-aa22", "oc-aa1"),
+        compare_outcomes(outcomes, problems, "oc-aa11", "oc-aa22"),
+    )
     oracle = stats.ttest_rel(values(problems, "oc-aa22"), values(problems, "oc-aa11"))
     assert found.accuracy.p_value == pytest.approx(oracle.pvalue)
-    assert (found.accuracy.low, found.accuracy.high) == pytest.approx(tuple(oracle.confidence_interval(0.95)))
+    assert (found.accuracy.low, found.accuracy.high) == pytest.approx(
+        tuple(oracle.confidence_interval(0.95))
+    )
     assert found.verdict == "first_better" and back.verdict == "second_better"
-    assert (back.accuracy.difference, back.accuracy.low) == pytest.approx((-found.accuracy.difference, -found.accuracy.high))
+    assert (back.accuracy.difference, back.accuracy.low) == pytest.approx(
+        (-found.accuracy.difference, -found.accuracy.high)
+    )
     cost = found.costs[0]
-    assert (cost.quantity, cost.first, cost.second, cost.unit) == ("output_tokens_per_problem", 20.0, 10.0, "tokens")
+    assert (cost.quantity, cost.first, cost.second, cost.unit) == (
+        "output_tokens_per_problem",
+        20.0,
+        10.0,
+        "tokens",
+    )
 
 
 def test_single_samples_get_mcnemar_and_clusters_do_not():
     outcomes, problems = frames()
     found = compare_outcomes(outcomes, problems, "oc-bb", "oc-cc")
     only = int((values(problems, "oc-bb") > values(problems, "oc-cc")).sum())
-    assert found.accuracy.method == "mcnemar_exact" and found.accuracy.p_value == pytest.approx(2 * 0.5**only)
-    clusters = pl.DataFrame({"problem_id": [f"q{i:02d}" for i in range(40)], "cluster_id": [f"c{i // 4}" for i in range(40)]})
+    assert found.accuracy.method == "mcnemar_exact" and found.accuracy.p_value == pytest.approx(
+        2 * 0.5**only
+    )
+    clusters = pl.DataFrame(
+        {
+            "problem_id": [f"q{i:02d}" for i in range(40)],
+            "cluster_id": [f"c{i // 4}" for i in range(40)],
+        }
+    )
     grouped = compare_outcomes(outcomes, problems, "oc-bb", "oc-cc", clusters=clusters)
     assert (grouped.accuracy.method, grouped.n_units) == ("paired_t_clustered", 10)
 
@@ -100,7 +134,12 @@ def test_mistakes_are_told_in_words(first, second, message):
 
 def test_printed_lines_say_difference_interval_and_p():
     text = "\n".join(comparison_lines(compare_outcomes(*frames(), "oc-aa22", "oc-aa11")))
-    assert "points (95" in text and "p < 0.0001, paired t test" in text and "2.00 times" in text and "The first is more accurate." in text
+    assert (
+        "points (95" in text
+        and "p < 0.0001, paired t test" in text
+        and "2.00 times" in text
+        and "The first is more accurate." in text
+    )
     none = "\n".join(comparison_lines(compare_outcomes(*frames(), "oc-aa11", "oc-aa11")))
     assert "No difference in accuracy is shown." in none
 
@@ -109,7 +148,12 @@ def test_the_command_prints_or_says_what_is_wrong(lab, tmp_path, capsys):
     store = Store(tmp_path / "data")
     for name in ("out_strategy_outcomes", "out_strategy_problems"):
         store.write(lab[name], name)
-    one, other = lab["out_strategy_outcomes"].filter(pl.col("task") == "adding")["outcome_id"].sort().to_list()[:2]
+    one, other = (
+        lab["out_strategy_outcomes"]
+        .filter(pl.col("task") == "adding")["outcome_id"]
+        .sort()
+        .to_list()[:2]
+    )
     assert main(["--data", str(store.root), "compare", one, other]) == 0
     out = capsys.readouterr().out
     assert f"first   {one}" in out and "accuracy" in out and "points (95" in out
@@ -118,12 +162,25 @@ def test_the_command_prints_or_says_what_is_wrong(lab, tmp_path, capsys):
     assert main(["--data", str(tmp_path / "empty"), "compare", one, other]) == 2
 
 
-def database(outcomes: pl.DataFrame, problems: pl.DataFrame, clusters: pl.DataFrame | None, comparisons: pl.DataFrame):
+def database(
+    outcomes: pl.DataFrame,
+    problems: pl.DataFrame,
+    clusters: pl.DataFrame | None,
+    comparisons: pl.DataFrame,
+):
     connection = _macros()
-    kinds = outcomes if "strategy_kind" in outcomes.columns else outcomes.with_columns(strategy_kind=pl.lit("policy"))
+    kinds = (
+        outcomes
+        if "strategy_kind" in outcomes.columns
+        else outcomes.with_columns(strategy_kind=pl.lit("policy"))
+    )
     connection.register("out_strategy_outcomes", kinds)
     connection.register("out_strategy_problems", problems)
-    known = problems.select("problem_id").unique().with_columns(cluster_id=pl.lit(None, pl.String)) if clusters is None else clusters
+    known = (
+        problems.select("problem_id").unique().with_columns(cluster_id=pl.lit(None, pl.String))
+        if clusters is None
+        else clusters
+    )
     connection.register("core_problems", known)
     connection.register("out_comparisons", comparisons)
     return connection
@@ -134,7 +191,12 @@ def _macros():
     import duckdb
 
     connection = duckdb.connect(config={"threads": 1})
-    for name in ("out_strategy_outcomes", "out_strategy_problems", "core_problems", "out_comparisons"):
+    for name in (
+        "out_strategy_outcomes",
+        "out_strategy_problems",
+        "core_problems",
+        "out_comparisons",
+    ):
         connection.register(name, empty(name))
     for path in sql.macro_files():
         connection.execute(path.read_text(encoding="utf-8"))
@@ -160,15 +222,27 @@ NUMBERS = {
 
 @st.composite
 def banks(draw):
-    """Two outcomes of one task over a few problems: shares or plain verdicts, some undefined, clustered or not."""
+    """Two outcomes of one task over a few problems.
+
+    Shares or plain verdicts, some undefined, clustered or not.
+    """
     size = draw(st.integers(2, 60))
     value = draw(
-        st.sampled_from([st.sampled_from([0.0, 1.0]), st.sampled_from([0.25, 0.5, 0.75]), st.floats(0, 1, width=32), st.just(0.5)])
+        st.sampled_from(
+            [
+                st.sampled_from([0.0, 1.0]),
+                st.sampled_from([0.25, 0.5, 0.75]),
+                st.floats(0, 1, width=32),
+                st.just(0.5),
+            ]
+        )
     )
     hole = st.sampled_from([False] * 9 + [True])
     sides = [draw(st.lists(value, min_size=size, max_size=size)) for _ in range(2)]
     holes = [draw(st.lists(hole, min_size=size, max_size=size)) for _ in range(2)]
-    labels = draw(st.none() | st.lists(st.sampled_from(["a", "b", "c", None]), min_size=size, max_size=size))
+    labels = draw(
+        st.none() | st.lists(st.sampled_from(["a", "b", "c", None]), min_size=size, max_size=size)
+    )
     return sides, holes, labels
 
 
@@ -176,15 +250,29 @@ def banks(draw):
 @settings(max_examples=30, deadline=None)
 def test_sql_gives_the_numbers_of_the_command(drawn, kind):
     sides, holes, labels = drawn
-    told = {"task": "sums", "model_variant": "m", "prompt": "p", "strategy": "majority_at_k", "parameters": "{}", "accuracy": 0.5}
+    told = {
+        "task": "sums",
+        "model_variant": "m",
+        "prompt": "p",
+        "strategy": "majority_at_k",
+        "parameters": "{}",
+        "accuracy": 0.5,
+    }
     names = ["oc-a", "oc-b", "oc-c"]
     kinds = [kind, "policy", "policy"]
     outcomes = pl.DataFrame(
-        [told | {"outcome_id": n, "point_id": n, "budget": 2.0, "strategy_kind": k} for n, k in zip(names, kinds, strict=True)]
+        [
+            told | {"outcome_id": n, "point_id": n, "budget": 2.0, "strategy_kind": k}
+            for n, k in zip(names, kinds, strict=True)
+        ]
     )
     problems = pl.DataFrame(
         [
-            {"outcome_id": name, "problem_id": f"q{i:02d}", "accuracy": None if gone else float(value)}
+            {
+                "outcome_id": name,
+                "problem_id": f"q{i:02d}",
+                "accuracy": None if gone else float(value),
+            }
             for name, values_, gaps in zip(names, sides, holes, strict=False)
             for i, (value, gone) in enumerate(zip(values_, gaps, strict=True))
         ],
@@ -193,20 +281,36 @@ def test_sql_gives_the_numbers_of_the_command(drawn, kind):
     clusters = None
     if labels is not None:
         clusters = pl.DataFrame(
-            {"problem_id": [f"q{i:02d}" for i in range(len(labels))], "cluster_id": labels}, schema_overrides={"cluster_id": pl.String}
+            {"problem_id": [f"q{i:02d}" for i in range(len(labels))], "cluster_id": labels},
+            schema_overrides={"cluster_id": pl.String},
         )
-    pair = {"task": "sums", "first_outcome_id": "oc-a", "second_outcome_id": "oc-b", "p_value_holm": 0.25, "p_value_max_t": 0.2}
-    families = [pair | {"comparison_family": f, "n_comparisons": n} for f, n in (("frontier", 3), ("single_sample", 6))]
+    pair = {
+        "task": "sums",
+        "first_outcome_id": "oc-a",
+        "second_outcome_id": "oc-b",
+        "p_value_holm": 0.25,
+        "p_value_max_t": 0.2,
+    }
+    families = [
+        pair | {"comparison_family": f, "n_comparisons": n}
+        for f, n in (("frontier", 3), ("single_sample", 6))
+    ]
     comparisons = pl.DataFrame(families)
     connection = database(outcomes, problems, clusters, comparisons)
     try:
-        found = compare_outcomes(outcomes, problems, "oc-b", "oc-a", clusters=clusters, comparisons=comparisons)
+        found = compare_outcomes(
+            outcomes, problems, "oc-b", "oc-a", clusters=clusters, comparisons=comparisons
+        )
     except IsocostError:
         with pytest.raises(Exception, match="fewer than two problems"):
             connection.execute("FROM compare_outcomes('oc-b', 'oc-a')").fetchall()
         return
     row = connection.sql("FROM compare_outcomes('oc-b', 'oc-a')").pl().row(0, named=True)
-    assert (row["second_kind"], row["test_method"], row["comparison_family"]) == (kind, found.accuracy.method, found.others.family)
+    assert (row["second_kind"], row["test_method"], row["comparison_family"]) == (
+        kind,
+        found.accuracy.method,
+        found.others.family,
+    )
     for name, told_by_command in NUMBERS.items():
         wanted = told_by_command(found)
         assert row[name] == (None if wanted is None else pytest.approx(wanted, abs=1e-9)), name
@@ -214,8 +318,13 @@ def test_sql_gives_the_numbers_of_the_command(drawn, kind):
 
 def test_sql_names_what_cannot_be_compared():
     outcomes, problems = frames()
-    connection = database(outcomes, problems, None, pl.DataFrame(schema=empty("out_comparisons").schema))
-    for second, message in (("oc-zz", "there is no outcome oc-zz"), ("oc-dd", "outcomes of different tasks are not paired: sums, other")):
+    connection = database(
+        outcomes, problems, None, pl.DataFrame(schema=empty("out_comparisons").schema)
+    )
+    for second, message in (
+        ("oc-zz", "there is no outcome oc-zz"),
+        ("oc-dd", "outcomes of different tasks are not paired: sums, other"),
+    ):
         with pytest.raises(Exception, match=message):
             connection.execute(f"FROM compare_outcomes('oc-aa11', '{second}')").fetchall()
 
@@ -234,32 +343,55 @@ def test_students_distribution_in_sql_is_that_of_scipy():
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"), [("oracle", "needs a perfect verifier"), ("metric", "describes samples and is no way to answer"), ("policy", None)]
+    ("kind", "words"),
+    [
+        ("oracle", "needs a perfect verifier"),
+        ("metric", "describes samples and is no way to answer"),
+        ("policy", None),
+    ],
 )
 def test_what_cannot_be_run_is_said_beside_the_verdict(kind, words):
     outcomes, problems = frames()
     outcomes = outcomes.with_columns(
-        strategy_kind=pl.when(pl.col("outcome_id") == "oc-aa22").then(pl.lit(kind)).otherwise(pl.lit("policy"))
+        strategy_kind=pl.when(pl.col("outcome_id") == "oc-aa22")
+        .then(pl.lit(kind))
+        .otherwise(pl.lit("policy"))
     )
     text = "\n".join(comparison_lines(compare_outcomes(outcomes, problems, "oc-aa22", "oc-aa11")))
     assert "The first is more accurate." in text
     if words:
-        assert f"The first {words}" in text and f"[{kind}]" in text and "The second needs" not in text
+        assert (
+            f"The first {words}" in text and f"[{kind}]" in text and "The second needs" not in text
+        )
     else:
         assert "perfect verifier" not in text and "way to answer" not in text
 
 
 def test_other_pairs_are_counted_and_the_p_value_adjusted_for_them():
     outcomes, problems = frames()
-    found = compare_outcomes(outcomes.with_columns(accuracy=pl.lit(0.5)), problems, "oc-bb", "oc-aa11")
+    found = compare_outcomes(
+        outcomes.with_columns(accuracy=pl.lit(0.5)), problems, "oc-bb", "oc-aa11"
+    )
     assert found.others.n_task_pairs == 6 and found.others.family is None
     assert found.others.p_value_bonferroni == pytest.approx(min(1, 6 * found.accuracy.p_value))
     text = "\n".join(comparison_lines(found))
-    assert "Picked after a look at all 6 pairs of the task's outcomes" in text and "family" not in text
-    row = {"comparison_family": "frontier", "first_outcome_id": "oc-aa11", "second_outcome_id": "oc-bb", "n_comparisons": 3}
+    assert (
+        "Picked after a look at all 6 pairs of the task's outcomes" in text and "family" not in text
+    )
+    row = {
+        "comparison_family": "frontier",
+        "first_outcome_id": "oc-aa11",
+        "second_outcome_id": "oc-bb",
+        "n_comparisons": 3,
+    }
     held = pl.DataFrame([row | {"p_value_holm": 0.0312, "p_value_max_t": 0.0271}])
-    text = "\n".join(comparison_lines(compare_outcomes(outcomes, problems, "oc-bb", "oc-aa11", comparisons=held)))
-    assert "one of 3 pairs of the family frontier" in text and "p = 0.0312 (Holm), = 0.0271 (largest |t|)" in text
+    text = "\n".join(
+        comparison_lines(compare_outcomes(outcomes, problems, "oc-bb", "oc-aa11", comparisons=held))
+    )
+    assert (
+        "one of 3 pairs of the family frontier" in text
+        and "p = 0.0312 (Holm), = 0.0271 (largest |t|)" in text
+    )
 
 
 def test_two_configurations_that_differ_in_temperature_alone_have_two_names():

@@ -1,4 +1,7 @@
-"""Core tables from synthetic raw rows: counts add up, nothing is dropped, the order of rows is no matter."""
+"""Core tables from synthetic raw rows.
+
+Counts add up, nothing is dropped, the order of rows is no matter.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from isocost.costs import CardBook, forward_flops, load_book
 from isocost.errors import IsocostError
 from isocost.schema.frames import empty
 from isocost.sweep import plan_sessions, sample_id_of, sweep_from_text
-from isocost.tables.core import build_core
+from isocost.tables.core.samples import build_core
 from isocost.tasks import load_problems
 
 SWEEP = """
@@ -86,7 +89,13 @@ def frame(rows):
 
 
 def manifest(session, **changes):
-    return {"session_id": session.session_id, "run_id": "run-1", "attempt": 1, "status": "finished", "info": {}} | changes
+    return {
+        "session_id": session.session_id,
+        "run_id": "run-1",
+        "attempt": 1,
+        "status": "finished",
+        "info": {},
+    } | changes
 
 
 def only(table: pl.DataFrame, **equal):
@@ -98,7 +107,13 @@ def only(table: pl.DataFrame, **equal):
 def test_a_sample_carries_its_grade_means_and_times(session):
     built = build_core(frame([row(session)]), [session], [manifest(session)])
     sample = built["core_samples"].row(0, named=True)
-    assert (sample["correct"], sample["score"], sample["answer"], sample["answer_class"], sample["parse_status"]) == (
+    assert (
+        sample["correct"],
+        sample["score"],
+        sample["answer"],
+        sample["answer_class"],
+        sample["parse_status"],
+    ) == (
         True,
         1.0,
         "2",
@@ -108,12 +123,28 @@ def test_a_sample_carries_its_grade_means_and_times(session):
     assert sample["is_valid"] and sample["invalid_reasons"] == []
     assert sample["logprob_mean"] == pytest.approx(-0.4)
     assert (sample["entropy_mean_low"], sample["entropy_mean_high"]) == pytest.approx((0.2, 0.4))
-    assert (sample["queue_s"], sample["prefill_s"], sample["decode_s"], sample["latency_s"]) == (0.5, 0.5, 2.0, 2.5)
-    # As a load generator would have seen them: queue and prefill up to the first token, then the rest of the tokens evenly.
-    assert sample["ttft_s"] == 1.0 and sample["inter_token_s"] == pytest.approx(2.0 / (sample["output_tokens"] - 1))
+    assert (sample["queue_s"], sample["prefill_s"], sample["decode_s"], sample["latency_s"]) == (
+        0.5,
+        0.5,
+        2.0,
+        2.5,
+    )
+    # As a load generator would have seen them: queue and prefill up to the first token, then the
+    # rest of the tokens evenly.
+    assert sample["ttft_s"] == 1.0 and sample["inter_token_s"] == pytest.approx(
+        2.0 / (sample["output_tokens"] - 1)
+    )
     assert sample["is_truncated"] is False
-    assert sample["self_certainty_low"] is None and sample["flops"] is None and sample["cost_usd"] is None
-    assert (sample["energy_j"], sample["energy_method"], sample["energy_unknown_reason"]) == (None, None, "no_power_source")
+    assert (
+        sample["self_certainty_low"] is None
+        and sample["flops"] is None
+        and sample["cost_usd"] is None
+    )
+    assert (sample["energy_j"], sample["energy_method"], sample["energy_unknown_reason"]) == (
+        None,
+        None,
+        "no_power_source",
+    )
 
 
 @pytest.mark.slow
@@ -149,21 +180,34 @@ def test_every_raw_row_is_a_call_and_every_planned_or_banked_sample_is_counted(s
         row(session, sample=2, finish_reason="abort"),
         row(session, call_id="warm:0", sample_id="warm", sample_index=None, is_warmup=True),
     ]
-    built = build_core(frame(rows), [session], [manifest(session), manifest(session, run_id="run-2", attempt=2, status="died")])
+    built = build_core(
+        frame(rows),
+        [session],
+        [manifest(session), manifest(session, run_id="run-2", attempt=2, status="died")],
+    )
     calls, samples, runs = built["core_calls"], built["core_samples"], built["core_sessions"]
     assert calls.height == len(rows)
     assert calls.filter("is_used").height == samples.height == 3
     assert sorted(calls.filter(~pl.col("is_used"))["not_used_reason"]) == ["superseded", "warmup"]
     assert only(samples, sample_index=1)["attempt"] == 2
     aborted = only(samples, sample_index=2)
-    assert (aborted["is_valid"], aborted["invalid_reasons"], aborted["correct"]) == (False, ["aborted"], None)
+    assert (aborted["is_valid"], aborted["invalid_reasons"], aborted["correct"]) == (
+        False,
+        ["aborted"],
+        None,
+    )
     first, second = only(runs, run_id="run-1"), only(runs, run_id="run-2")
     assert (first["rows_total"], first["rows_warmup"], first["rows_superseded"]) == (4, 1, 1)
     assert (first["samples_total"], first["samples_valid"], first["samples_invalid"]) == (2, 1, 1)
     assert json.loads(first["invalid_counts"]) == {"aborted": 1}
     assert (second["samples_total"], second["invalid_reasons"]) == (1, ["run_died"])
     point = only(built["core_points"], prompt="direct")
-    assert (point["samples_planned"], point["samples_banked"], point["samples_valid"], point["samples_missing"]) == (12, 3, 2, 9)
+    assert (
+        point["samples_planned"],
+        point["samples_banked"],
+        point["samples_valid"],
+        point["samples_missing"],
+    ) == (12, 3, 2, 9)
     assert only(built["core_points"], prompt="steps")["samples_banked"] == 0
 
 
@@ -174,7 +218,10 @@ def test_a_good_attempt_is_kept_and_a_later_one_never_replaces_it(session):
 
 
 def test_not_a_number_becomes_null_with_a_reason(session):
-    rows = [row(session, sample=0, logprob_sum=math.nan), row(session, sample=1, entropy_low_sum=-math.inf)]
+    rows = [
+        row(session, sample=0, logprob_sum=math.nan),
+        row(session, sample=1, entropy_low_sum=-math.inf),
+    ]
     samples = build_core(frame(rows), [session], [])["core_samples"]
     assert only(samples, sample_index=0)["invalid_reasons"] == ["not_finite_logprob_sum"]
     assert only(samples, sample_index=0)["logprob_mean"] is None
@@ -186,7 +233,11 @@ def test_times_out_of_order_are_unknown_but_a_rounding_is_zero(session):
     rows = [row(session, sample=0, first_token_s=90.0), row(session, sample=1, scheduled_s=99.9999)]
     samples = build_core(frame(rows), [session], [])["core_samples"]
     broken, rounded = only(samples, sample_index=0), only(samples, sample_index=1)
-    assert broken["invalid_reasons"] == ["time_disorder"] and broken["latency_s"] is None and broken["prefill_s"] is None
+    assert (
+        broken["invalid_reasons"] == ["time_disorder"]
+        and broken["latency_s"] is None
+        and broken["prefill_s"] is None
+    )
     assert rounded["is_valid"] and rounded["queue_s"] == 0.0
 
 
@@ -198,33 +249,63 @@ def test_truncation_is_told_apart_from_being_wrong(session):
     ]
     samples = build_core(frame(rows), [session], [])["core_samples"]
     cut, answered, wrong = (only(samples, sample_index=i) for i in range(3))
-    assert (cut["is_truncated"], cut["parse_status"], cut["grade_reason"], cut["correct"], cut["answer_class"]) == (
+    assert (
+        cut["is_truncated"],
+        cut["parse_status"],
+        cut["grade_reason"],
+        cut["correct"],
+        cut["answer_class"],
+    ) == (
         True,
         "no_answer",
         "length",
         False,
         None,
     )
-    assert (answered["is_truncated"], answered["parse_status"], answered["correct"]) == (True, "parsed", True)
-    assert (wrong["is_truncated"], wrong["parse_status"], wrong["correct"]) == (False, "parsed", False)
+    assert (answered["is_truncated"], answered["parse_status"], answered["correct"]) == (
+        True,
+        "parsed",
+        True,
+    )
+    assert (wrong["is_truncated"], wrong["parse_status"], wrong["correct"]) == (
+        False,
+        "parsed",
+        False,
+    )
     assert all(row["is_valid"] for row in (cut, answered, wrong))
 
 
 def test_answer_classes_reach_over_points_of_one_problem(session):
     rows = [
-        row(session, p, 0, s, output_text=text) for p, s, text in [(0, 0, "7"), (0, 1, "2"), (1, 0, "2.0"), (1, 1, "none"), (1, 2, "7.")]
+        row(session, p, 0, s, output_text=text)
+        for p, s, text in [(0, 0, "7"), (0, 1, "2"), (1, 0, "2.0"), (1, 1, "none"), (1, 2, "7.")]
     ]
     samples = build_core(frame(rows), [session], [])["core_samples"]
-    classes = {(r["prompt"], r["sample_index"]): r["answer_class"] for r in samples.iter_rows(named=True)}
+    classes = {
+        (r["prompt"], r["sample_index"]): r["answer_class"] for r in samples.iter_rows(named=True)
+    }
     assert classes[("direct", 1)] == classes[("steps", 0)] == 0
     assert classes[("direct", 0)] == classes[("steps", 2)] == 1
     assert classes[("steps", 1)] is None
     problem = build_core(frame(rows), [session], [])["core_problems"].row(0, named=True)
-    assert (problem["n_samples"], problem["n_valid"], problem["n_correct"], problem["n_answer_classes"]) == (5, 5, 2, 2)
+    assert (
+        problem["n_samples"],
+        problem["n_valid"],
+        problem["n_correct"],
+        problem["n_answer_classes"],
+    ) == (5, 5, 2, 2)
 
 
 def test_strangers_are_kept_and_marked(session):
-    rows = [row(session, point_id="pt-gone", sample_id="pt-gone:x:0", call_id="pt-gone:x:0:0", problem_id="sums-gone")]
+    rows = [
+        row(
+            session,
+            point_id="pt-gone",
+            sample_id="pt-gone:x:0",
+            call_id="pt-gone:x:0:0",
+            problem_id="sums-gone",
+        )
+    ]
     built = build_core(frame(rows), [session], [])
     sample = built["core_samples"].row(0, named=True)
     assert sample["invalid_reasons"] == ["not_judged", "unknown_point", "unknown_problem"]
@@ -233,7 +314,9 @@ def test_strangers_are_kept_and_marked(session):
 
 
 def test_more_tokens_than_the_budget_are_a_defect(session):
-    sample = build_core(frame([row(session, output_tokens=33)]), [session], [])["core_samples"].row(0, named=True)
+    sample = build_core(frame([row(session, output_tokens=33)]), [session], [])["core_samples"].row(
+        0, named=True
+    )
     assert sample["invalid_reasons"] == ["over_budget"]
 
 
@@ -251,8 +334,16 @@ def test_a_sample_of_two_calls_is_one_row_with_sums_and_the_last_answer(session)
     second["call_id"] = second["sample_id"] + ":1"
     built = build_core(frame([second, first]), [session], [])
     sample = built["core_samples"].row(0, named=True)
-    assert (sample["n_calls"], sample["output_tokens"], sample["prompt_tokens"], sample["correct"]) == (2, 12, 30, True)
-    assert sample["ttft_s"] is None and "ttft_s: the sample is made of several calls" in sample["costs_unknown_reasons"]
+    assert (
+        sample["n_calls"],
+        sample["output_tokens"],
+        sample["prompt_tokens"],
+        sample["correct"],
+    ) == (2, 12, 30, True)
+    assert (
+        sample["ttft_s"] is None
+        and "ttft_s: the sample is made of several calls" in sample["costs_unknown_reasons"]
+    )
     assert sample["inter_token_s"] == pytest.approx(sample["decode_s"] / 10)
     assert sample["logprob_mean"] == pytest.approx(-3.0 / 12)
     assert built["core_calls"].height == 2
@@ -288,10 +379,20 @@ def test_energy_of_the_window_is_shared_by_tokens_and_adds_up(session):
 
 def test_flops_are_asked_for_by_card_and_stay_unknown_without_tokens():
     session = plan_sessions(sweep_from_text(SWEEP.replace("CARD", "some-card")))[0]
-    rows = [row(session, sample=0), row(session, sample=1, output_tokens=None), row(session, sample=2, cached_tokens=4)]
+    rows = [
+        row(session, sample=0),
+        row(session, sample=1, output_tokens=None),
+        row(session, sample=2, cached_tokens=4),
+    ]
     card = load_book().model("smollm2-135m-instruct")
-    samples = build_core(frame(rows), [session], [], book=CardBook(models={"some-card": card}))["core_samples"].sort("sample_index")
-    assert samples["flops"].to_list() == [forward_flops(card, 10, 5), None, forward_flops(card, 10, 5, cached_tokens=4)]
+    samples = build_core(frame(rows), [session], [], book=CardBook(models={"some-card": card}))[
+        "core_samples"
+    ].sort("sample_index")
+    assert samples["flops"].to_list() == [
+        forward_flops(card, 10, 5),
+        None,
+        forward_flops(card, 10, 5, cached_tokens=4),
+    ]
     assert "flops: the tokens are not known" in samples["costs_unknown_reasons"][1]
     assert not any(reason.startswith("flops") for reason in samples["costs_unknown_reasons"][0])
 
@@ -304,9 +405,26 @@ def test_a_card_nobody_has_is_told(session):
 
 def test_the_window_and_throughput_leave_warm_up_out(session):
     rows = [row(session, sample=0), row(session, sample=1)]
-    rows += [row(session, sample_id="warm", call_id="warm:0", sample_index=None, is_warmup=True, queued_s=1.0, last_token_s=2.0)]
-    told = {"versions": {"vllm": "1.0"}, "engine": {"device": "cpu"}, "clock_start": {"unix_s": 5.0}, "clock_end": {"unix_s": 9.0}}
-    run = build_core(frame(rows), [session], [manifest(session, info=told)])["core_sessions"].row(0, named=True)
+    rows += [
+        row(
+            session,
+            sample_id="warm",
+            call_id="warm:0",
+            sample_index=None,
+            is_warmup=True,
+            queued_s=1.0,
+            last_token_s=2.0,
+        )
+    ]
+    told = {
+        "versions": {"vllm": "1.0"},
+        "engine": {"device": "cpu"},
+        "clock_start": {"unix_s": 5.0},
+        "clock_end": {"unix_s": 9.0},
+    }
+    run = build_core(frame(rows), [session], [manifest(session, info=told)])["core_sessions"].row(
+        0, named=True
+    )
     assert run["window_s"] == pytest.approx(4.0)
     assert run["output_tokens_per_s"] == pytest.approx(10 / 4.0)
     assert (run["engine_version"], run["device"]) == ("1.0", "cpu")
@@ -314,8 +432,13 @@ def test_the_window_and_throughput_leave_warm_up_out(session):
 
 
 def test_an_accelerator_goes_by_the_name_its_power_source_gives(session):
-    told = {"engine": {"device": "cuda"}, "telemetry": {"description": {"devices": [{"name": "NVIDIA H200"}]}}}
-    run = build_core(frame([row(session)]), [session], [manifest(session, info=told)])["core_sessions"].row(0, named=True)
+    told = {
+        "engine": {"device": "cuda"},
+        "telemetry": {"description": {"devices": [{"name": "NVIDIA H200"}]}},
+    }
+    run = build_core(frame([row(session)]), [session], [manifest(session, info=told)])[
+        "core_sessions"
+    ].row(0, named=True)
     assert run["device"] == "NVIDIA H200"
 
 
@@ -326,7 +449,13 @@ def test_a_run_without_a_manifest_is_told(session):
 
 def test_an_empty_bank_gives_empty_tables_and_planned_points(session):
     built = build_core(empty("raw_generations"), [session], [])
-    assert built["core_samples"].height == built["core_calls"].height == built["core_problems"].height == built["core_sessions"].height == 0
+    assert (
+        built["core_samples"].height
+        == built["core_calls"].height
+        == built["core_problems"].height
+        == built["core_sessions"].height
+        == 0
+    )
     assert built["core_points"]["samples_missing"].to_list() == [12, 12]
 
 
@@ -338,8 +467,14 @@ def test_a_missing_raw_column_is_named(session):
 
 
 def test_calls_that_cannot_be_are_left_null_with_a_reason(session):
-    rows = [row(session, sample=0, cached_tokens=10**6), row(session, sample=1, logprob_sum=0.5), row(session, sample=2)]
-    samples = build_core(frame(rows), [session], [manifest(session)])["core_samples"].sort("sample_index")
+    rows = [
+        row(session, sample=0, cached_tokens=10**6),
+        row(session, sample=1, logprob_sum=0.5),
+        row(session, sample=2),
+    ]
+    samples = build_core(frame(rows), [session], [manifest(session)])["core_samples"].sort(
+        "sample_index"
+    )
     assert samples["cached_tokens"].is_null().to_list() == [True, False, False]
     assert samples["logprob_sum"].is_null().to_list() == [False, True, False]
     assert "cached_tokens: more_cached_than_prompt" in samples["costs_unknown_reasons"][0]

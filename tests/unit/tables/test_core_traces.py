@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from test_core import frame, manifest, only, row, session  # noqa: F401
 
-from isocost.tables.core import build_core
-from isocost.tables.core_traces import read_verdict
-from isocost.tables.outcomes import build_outcomes
+from isocost.tables.core.samples import build_core
+from isocost.tables.core.traces import read_verdict
+from isocost.tables.outcomes.outcomes import build_outcomes
 
 
 @pytest.mark.parametrize(
@@ -31,19 +31,40 @@ def test_the_last_word_of_judgement_counts(text, verdict):
 
 
 def test_records_of_a_trace_reach_its_sample(session):  # noqa: F811
-    banked = row(session, output_tokens=6, token_confidences=[2.0, 4.0, 6.0, 1.0, 1.0, 7.0], confidence_window=3)
+    banked = row(
+        session,
+        output_tokens=6,
+        token_confidences=[2.0, 4.0, 6.0, 1.0, 1.0, 7.0],
+        confidence_window=3,
+    )
     short = row(session, sample=1, token_confidences=[2.0, 4.0], confidence_window=3)
     none = row(session, sample=2)
-    odd = row(session, sample=3, token_confidences=[2.0, float("nan"), 1.0, 1.0], confidence_window=3)
-    samples = build_core(frame([banked, short, none, odd]), [session], [manifest(session)])["core_samples"]
+    odd = row(
+        session, sample=3, token_confidences=[2.0, float("nan"), 1.0, 1.0], confidence_window=3
+    )
+    samples = build_core(frame([banked, short, none, odd]), [session], [manifest(session)])[
+        "core_samples"
+    ]
     assert samples["confidence_record_tokens"].to_list() == [[3, 4, 5], [], None, None]
-    assert np.round(samples["confidence_record_values"].to_list()[0], 6).tolist() == [4.0, 3.666667, 2.666667]
+    assert np.round(samples["confidence_record_values"].to_list()[0], 6).tolist() == [
+        4.0,
+        3.666667,
+        2.666667,
+    ]
 
 
 def verify_call(session, index, text, **changes):  # noqa: F811
     solved = row(session)
-    own = {"call_id": f"{solved['sample_id']}:{index}", "call_index": index, "parent_call_id": solved["call_id"], "role": "verify"}
-    return row(session, **(own | {"output_text": text, "output_tokens": 30, "prompt_tokens": 100} | changes))
+    own = {
+        "call_id": f"{solved['sample_id']}:{index}",
+        "call_index": index,
+        "parent_call_id": solved["call_id"],
+        "role": "verify",
+    }
+    return row(
+        session,
+        **(own | {"output_text": text, "output_tokens": 30, "prompt_tokens": 100} | changes),
+    )
 
 
 def test_verifications_are_no_part_of_the_answer_nor_of_its_cost(session):  # noqa: F811
@@ -56,9 +77,13 @@ def test_verifications_are_no_part_of_the_answer_nor_of_its_cost(session):  # no
     ]
     built = build_core(frame(calls), [session], [manifest(session)])
     sample = built["core_samples"].row(0, named=True)
-    alone = build_core(frame(calls[:1]), [session], [manifest(session)])["core_samples"].row(0, named=True)
+    alone = build_core(frame(calls[:1]), [session], [manifest(session)])["core_samples"].row(
+        0, named=True
+    )
     apart = {name for name in sample if name.startswith(("verdict", "verification"))}
-    assert {k: v for k, v in sample.items() if k not in apart} == {k: v for k, v in alone.items() if k not in apart}
+    assert {k: v for k, v in sample.items() if k not in apart} == {
+        k: v for k, v in alone.items() if k not in apart
+    }
     assert sample["verdicts"] == [1.0, 0.0, None, None]
     assert (sample["verification_tokens"], sample["verification_prompt_tokens"]) == (120, 400)
     assert sample["verification_latency_s"] == pytest.approx(4 * 2.5)
@@ -84,21 +109,38 @@ def test_from_raw_calls_to_what_stopping_and_verifying_cost(session):  # noqa: F
     calls = []
     for sample in range(20):
         confidence = rng.uniform(1, 2, int(rng.integers(6, 30))).round(3)
-        own = {"output_tokens": len(confidence), "last_token_s": 101.0 + 0.1 * (len(confidence) - 1)}
+        own = {
+            "output_tokens": len(confidence),
+            "last_token_s": 101.0 + 0.1 * (len(confidence) - 1),
+        }
         lowest = np.convolve(confidence, np.full(4, 0.25), "valid").min()
         text = f"The answer is {2 if sample % 3 else 9}."
         calls.append(
-            row(session, sample=sample, output_text=text, token_confidences=list(confidence), confidence_window=4, **own)
+            row(
+                session,
+                sample=sample,
+                output_text=text,
+                token_confidences=list(confidence),
+                confidence_window=4,
+                **own,
+            )
             | {"confidence_lowest_group": lowest}
         )
         for index in (1, 2):
             said = "yes" if sample % 3 and index == 1 else "no"
             solved = calls[-1] if index == 1 else calls[-2]
-            call = {"call_id": f"{solved['sample_id']}:{index}", "call_index": index, "role": "verify", "output_tokens": 7}
+            call = {
+                "call_id": f"{solved['sample_id']}:{index}",
+                "call_index": index,
+                "role": "verify",
+                "output_tokens": 7,
+            }
             calls.append(row(session, sample=sample, output_text=said, **call))
     samples = build_core(frame(calls), [session], [manifest(session)])["core_samples"]
     assert samples["verdicts"].list.len().to_list() == [2] * 20
-    outcomes, _ = build_outcomes(samples, strategies=["deepconf_online_at_k", "generate_then_verify", "majority_at_k"])
+    outcomes, _ = build_outcomes(
+        samples, strategies=["deepconf_online_at_k", "generate_then_verify", "majority_at_k"]
+    )
     rows = {(r["strategy"], r["budget"]): r for r in outcomes.iter_rows(named=True)}
     tokens = samples["output_tokens"].sum()
     assert rows["majority_at_k", 20.0]["output_tokens_per_problem"] == tokens
@@ -110,5 +152,10 @@ def test_from_raw_calls_to_what_stopping_and_verifying_cost(session):  # noqa: F
     verified = rows["generate_then_verify_2", 20.0]
     assert (verified["accuracy"], verified["estimator"]) == (1.0, "exact")
     assert verified["output_tokens_per_problem"] == tokens + 20 * 2 * 7
-    assert rows["generate_then_verify_1", 4.0]["output_tokens_per_problem"] == pytest.approx(4 * (tokens / 20 + 7))
-    assert verified["latency_sequential_s_per_problem"] > rows["majority_at_k", 20.0]["latency_sequential_s_per_problem"]
+    assert rows["generate_then_verify_1", 4.0]["output_tokens_per_problem"] == pytest.approx(
+        4 * (tokens / 20 + 7)
+    )
+    assert (
+        verified["latency_sequential_s_per_problem"]
+        > rows["majority_at_k", 20.0]["latency_sequential_s_per_problem"]
+    )

@@ -1,4 +1,7 @@
-"""What stands below the line: the choice of the data root, applied to graded samples and through the whole way."""
+"""What stands below the line.
+
+The choice of the data root, applied to graded samples and through the whole way.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocost import refresh
+from isocost.build import refresh
 from isocost.errors import IsocostError
 from isocost.store import Store
-from isocost.tables.denominators import FAILURES, denominators
+from isocost.tables.core.denominators import FAILURES, denominators
 
-KNOWN = {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 1}}
-REASONS = st.lists(st.sampled_from([*FAILURES, "not_judged", "duplicate_in_source"]), unique=True, max_size=3)
+KNOWN = {
+    "model": "m",
+    "task": "t",
+    "task_version": "1",
+    "prompt": "p",
+    "sampling": {"temperature": 1},
+}
+REASONS = st.lists(
+    st.sampled_from([*FAILURES, "not_judged", "duplicate_in_source"]), unique=True, max_size=3
+)
 
 
 def frame(reasons: list[list[str]]) -> pl.DataFrame:
@@ -31,7 +42,12 @@ def frame(reasons: list[list[str]]) -> pl.DataFrame:
             "grade_reason": [None] * n,
             "finish_reason": ["stop"] * n,
         },
-        schema_overrides={"invalid_reasons": pl.List(pl.String), "grade_reason": pl.String, "correct": pl.Boolean, "score": pl.Float64},
+        schema_overrides={
+            "invalid_reasons": pl.List(pl.String),
+            "grade_reason": pl.String,
+            "correct": pl.Boolean,
+            "score": pl.Float64,
+        },
     )
 
 
@@ -54,23 +70,40 @@ def test_an_empty_completion_can_be_left_out_and_a_truncated_one_cannot() -> Non
         pl.Series("finish_reason", ["stop", "length", "stop"]),
     )
     found = denominators(empty, unanswered="undefined")
-    assert found["is_valid"].to_list() == [False, True, True] and found["correct"].to_list() == [None, False, False]
+    assert found["is_valid"].to_list() == [False, True, True] and found["correct"].to_list() == [
+        None,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.slow
 def test_both_ends_of_the_range_are_shown_and_one_can_be_chosen(tmp_path: Path) -> None:
     store, path, mapping = Store(tmp_path / "data"), tmp_path / "t.jsonl", tmp_path / "m.yaml"
     mapping.write_text("columns: {problem: id, output: text, correct: ok, error: e}\n")
-    rows = [{"id": "1", "text": "a", "ok": True}, {"id": "1", "e": "timeout"}, {"id": "2", "text": "b", "ok": True}]
-    path.write_text("".join(json.dumps({"text": None, "ok": None, "e": None} | row) + "\n" for row in rows))
-    refresh.bring_in(store, "import-t", format="generic", path=path, provenance=KNOWN, mapping=mapping)
+    rows = [
+        {"id": "1", "text": "a", "ok": True},
+        {"id": "1", "e": "timeout"},
+        {"id": "2", "text": "b", "ok": True},
+    ]
+    path.write_text(
+        "".join(json.dumps({"text": None, "ok": None, "e": None} | row) + "\n" for row in rows)
+    )
+    refresh.bring_in(
+        store, "import-t", format="generic", path=path, provenance=KNOWN, mapping=mapping
+    )
 
     def summary() -> dict:
         list(refresh.everything(store))
         return store.read("out_point_summary").row(0, named=True)
 
     row = summary()
-    assert (row["accuracy"], row["accuracy_failed_wrong"], row["samples_failed"], row["samples_valid"]) == (1.0, 0.75, 1, 2)
+    assert (
+        row["accuracy"],
+        row["accuracy_failed_wrong"],
+        row["samples_failed"],
+        row["samples_valid"],
+    ) == (1.0, 0.75, 1, 2)
     (store.root / "isocost.yaml").write_text("failed: wrong\n")
     row = summary()
     assert (row["accuracy"], row["accuracy_failed_wrong"], row["samples_valid"]) == (0.75, 0.75, 3)
@@ -85,15 +118,36 @@ def test_both_ends_of_the_range_are_shown_and_one_can_be_chosen(tmp_path: Path) 
 def test_a_failed_attempt_that_was_made_again_is_at_neither_end(
     tmp_path_factory: pytest.TempPathFactory, told: list[tuple[bool, bool]]
 ) -> None:
-    """told: of each problem, whether its first try failed, and whether the try that counts is right."""
+    """told.
+
+    Of each problem, whether its first try failed, and whether the try that counts is right.
+    """
     folder = tmp_path_factory.mktemp("again")
     store, path, mapping = Store(folder / "data"), folder / "t.jsonl", folder / "m.yaml"
-    mapping.write_text("columns: {problem: id, sample_index: k, output: text, correct: ok, error: e}\n")
-    rows = [{"id": str(i), "k": 0, "text": None, "ok": None, "e": "timeout"} for i, (has_failed, _) in enumerate(told) if has_failed]
-    rows += [{"id": str(i), "k": 0, "text": "a", "ok": right, "e": None} for i, (_, right) in enumerate(told)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"id": "last", "k": 0, "text": "a", "ok": True, "e": "late"}]))
-    refresh.bring_in(store, "import-t", format="generic", path=path, provenance=KNOWN, mapping=mapping)
+    mapping.write_text(
+        "columns: {problem: id, sample_index: k, output: text, correct: ok, error: e}\n"
+    )
+    rows = [
+        {"id": str(i), "k": 0, "text": None, "ok": None, "e": "timeout"}
+        for i, (has_failed, _) in enumerate(told)
+        if has_failed
+    ]
+    rows += [
+        {"id": str(i), "k": 0, "text": "a", "ok": right, "e": None}
+        for i, (_, right) in enumerate(told)
+    ]
+    path.write_text(
+        "".join(
+            json.dumps(row) + "\n"
+            for row in [*rows, {"id": "last", "k": 0, "text": "a", "ok": True, "e": "late"}]
+        )
+    )
+    refresh.bring_in(
+        store, "import-t", format="generic", path=path, provenance=KNOWN, mapping=mapping
+    )
     list(refresh.everything(store))
     row = store.read("out_point_summary").row(0, named=True)
     expected = (sum(right for _, right in told) + 1) / (len(told) + 1)
-    assert row["samples_failed"] == 0 and row["accuracy"] == row["accuracy_failed_wrong"] == pytest.approx(expected)
+    assert row["samples_failed"] == 0 and row["accuracy"] == row[
+        "accuracy_failed_wrong"
+    ] == pytest.approx(expected)

@@ -1,4 +1,6 @@
-"""Frontier tables are the same numbers however little memory there is, and however the problems come."""
+"""Frontier tables are the same numbers however little memory there is, and however the problems
+come.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,20 @@ from hypothesis import strategies as st
 from isocost.errors import IsocostError
 from isocost.frontier import replicates, replication, resample_counts, strip_replicates
 from isocost.memory import Workspace
-from isocost.tables.anytime import build_token_elasticity
-from isocost.tables.frontiers import MOST_COPIES, build_frontiers
-from isocost.tables.problem_rows import ProblemRows
+from isocost.tables.frontiers.frontiers import MOST_COPIES, build_frontiers
+from isocost.tables.outcomes.problem_rows import ProblemRows
+from isocost.tables.scaling.anytime import build_token_elasticity
 
 pytestmark = pytest.mark.slow
 AXES = ("output_tokens_per_problem", "prompt_tokens_per_problem", "latency_parallel_s_per_problem")
 
 
-def drawn_bank(seed: int, tasks: int, outcomes: int, problems: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Outcomes with repeated rows, unknown costs and accuracies, and odd problem sets, of tasks that share configurations."""
+def drawn_bank(
+    seed: int, tasks: int, outcomes: int, problems: int
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Outcomes with repeated rows, unknown costs and accuracies, and odd problem sets, of tasks
+    that share configurations.
+    """
     rng = np.random.default_rng(seed)
     heads, rows = [], []
     for task in range(tasks):
@@ -35,7 +41,10 @@ def drawn_bank(seed: int, tasks: int, outcomes: int, problems: int) -> tuple[pl.
                     "prompt": "p",
                     "point_id": f"pt-{task}-{number % 3}",
                 }
-                | {"strategy": "oracle" if number % 5 == 4 else "vote", "strategy_kind": "oracle" if number % 5 == 4 else "policy"}
+                | {
+                    "strategy": "oracle" if number % 5 == 4 else "vote",
+                    "strategy_kind": "oracle" if number % 5 == 4 else "policy",
+                }
                 | {"budget": float(number), "parameters": "{}"}
                 | {axis: 1.0 for axis in AXES}
             )
@@ -45,11 +54,23 @@ def drawn_bank(seed: int, tasks: int, outcomes: int, problems: int) -> tuple[pl.
                 accuracy = None if place == 0 and rng.random() < 0.05 else float(right[place])
                 rows.append(
                     {"outcome_id": name, "problem_id": f"q{task}-{place:02d}", "accuracy": accuracy}
-                    | {axis: float(costs[i, place]) if known[i] or place % 2 else None for i, axis in enumerate(AXES)}
+                    | {
+                        axis: float(costs[i, place]) if known[i] or place % 2 else None
+                        for i, axis in enumerate(AXES)
+                    }
                 )
-    schema = {"outcome_id": pl.String, "problem_id": pl.String, "accuracy": pl.Float64} | dict.fromkeys(AXES, pl.Float64)
+    schema = {
+        "outcome_id": pl.String,
+        "problem_id": pl.String,
+        "accuracy": pl.Float64,
+    } | dict.fromkeys(AXES, pl.Float64)
     problems_frame = pl.DataFrame(rows, schema=schema)
-    clusters = problems_frame.select("problem_id").unique().sort("problem_id").with_columns(cluster_id=pl.col("problem_id").str.slice(0, 4))
+    clusters = (
+        problems_frame.select("problem_id")
+        .unique()
+        .sort("problem_id")
+        .with_columns(cluster_id=pl.col("problem_id").str.slice(0, 4))
+    )
     return pl.DataFrame(heads), problems_frame, clusters
 
 
@@ -58,23 +79,37 @@ def in_pieces(problems: pl.DataFrame, seed: int, workspace: Workspace) -> Proble
     rng = np.random.default_rng(seed)
     ids = problems["outcome_id"].unique().sort().to_list()
     piece_of = dict(zip(ids, rng.integers(0, 4, len(ids)).tolist(), strict=True))
-    pieces = problems.with_columns(piece=pl.col("outcome_id").replace_strict(piece_of)).partition_by("piece")
-    readers = [part.drop("piece").sample(fraction=1, shuffle=True, seed=seed).select for part in pieces]
+    pieces = problems.with_columns(
+        piece=pl.col("outcome_id").replace_strict(piece_of)
+    ).partition_by("piece")
+    readers = [
+        part.drop("piece").sample(fraction=1, shuffle=True, seed=seed).select for part in pieces
+    ]
     return ProblemRows(readers, tuple(problems.columns), workspace)
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(2, 14), st.integers(2, 9), st.booleans())
-def test_no_memory_for_matrices_gives_the_same_tables_to_the_bit(seed, tasks, outcomes, problems, has_clusters):
+@given(
+    st.integers(0, 10_000), st.integers(1, 3), st.integers(2, 14), st.integers(2, 9), st.booleans()
+)
+def test_no_memory_for_matrices_gives_the_same_tables_to_the_bit(
+    seed, tasks, outcomes, problems, has_clusters
+):
     heads, rows, clusters = drawn_bank(seed, tasks, outcomes, problems)
     given_clusters = clusters if has_clusters else None
     whole = build_frontiers(heads, rows, draws=60, clusters=given_clusters)
     space = Workspace(memory=0)
-    chunked = build_frontiers(heads, in_pieces(rows, seed, space), draws=60, clusters=given_clusters)
+    chunked = build_frontiers(
+        heads, in_pieces(rows, seed, space), draws=60, clusters=given_clusters
+    )
     assert space.n_laid_aside
-    assert {name: frame.equals(chunked[name]) for name, frame in whole.items()} == dict.fromkeys(whole, True)
+    assert {name: frame.equals(chunked[name]) for name, frame in whole.items()} == dict.fromkeys(
+        whole, True
+    )
     elasticity = build_token_elasticity(heads, rows, draws=20)
-    assert elasticity.equals(build_token_elasticity(heads, in_pieces(rows, seed, Workspace(memory=0)), draws=20))
+    assert elasticity.equals(
+        build_token_elasticity(heads, in_pieces(rows, seed, Workspace(memory=0)), draws=20)
+    )
 
 
 def test_narrow_strips_give_the_same_numbers_up_to_rounding(monkeypatch):
@@ -86,7 +121,13 @@ def test_narrow_strips_give_the_same_numbers_up_to_rounding(monkeypatch):
         numbers = [column for column, kind in frame.schema.items() if kind.is_float()]
         assert frame.drop(numbers).equals(narrow[name].drop(numbers))
         for column in numbers:
-            assert np.allclose(frame[column].to_numpy(), narrow[name][column].to_numpy(), rtol=1e-9, atol=1e-12, equal_nan=True)
+            assert np.allclose(
+                frame[column].to_numpy(),
+                narrow[name][column].to_numpy(),
+                rtol=1e-9,
+                atol=1e-12,
+                equal_nan=True,
+            )
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,7 +136,9 @@ def test_means_strip_by_strip_are_those_of_the_whole(seed, outcomes, problems, s
     values = np.random.default_rng(seed).integers(0, 2, (outcomes, problems)).astype(float)
     counts, weights = resample_counts(problems, 30, seed), np.full(problems, 1 / problems)
     whole = replicates(values, counts)
-    strips = strip_replicates((values[at : at + step] for at in range(0, outcomes, step)), outcomes, counts, weights)
+    strips = strip_replicates(
+        (values[at : at + step] for at in range(0, outcomes, step)), outcomes, counts, weights
+    )
     assert strips.copy_of.tolist() == whole.copy_of.tolist()
     assert np.allclose(strips.means, whole.means, rtol=1e-13, atol=0)
     assert np.allclose(strips.center(None), whole.center(None), rtol=1e-13, atol=0)
@@ -103,23 +146,40 @@ def test_means_strip_by_strip_are_those_of_the_whole(seed, outcomes, problems, s
 
 def test_what_must_be_held_at_once_and_does_not_fit_is_refused_with_words():
     heads, rows, _ = drawn_bank(1, 1, 10, 6)
-    with pytest.raises(IsocostError, match=r"outcomes and 500 draws of task t0 on .* budget is .* --memory"):
+    with pytest.raises(
+        IsocostError, match=r"outcomes and 500 draws of task t0 on .* budget is .* --memory"
+    ):
         build_frontiers(heads, in_pieces(rows, 1, Workspace(memory=0, total=1000)), draws=500)
 
 
 def test_of_many_equal_outcomes_only_the_first_names_them():
     heads, rows, _ = drawn_bank(5, 1, 1, 4)
     names = [f"c{number:03d}" for number in range(MOST_COPIES + 9)]
-    many = pl.concat([heads.with_columns(outcome_id=pl.lit(name), budget=pl.lit(float(i))) for i, name in enumerate(names)])
+    many = pl.concat(
+        [
+            heads.with_columns(outcome_id=pl.lit(name), budget=pl.lit(float(i)))
+            for i, name in enumerate(names)
+        ]
+    )
     copies = pl.concat(
         [
-            rows.with_columns(pl.col("accuracy").fill_null(0.0), *(pl.col(a).fill_null(2.0) for a in AXES), outcome_id=pl.lit(n))
+            rows.with_columns(
+                pl.col("accuracy").fill_null(0.0),
+                *(pl.col(a).fill_null(2.0) for a in AXES),
+                outcome_id=pl.lit(n),
+            )
             for n in names
         ]
     )
-    points = build_frontiers(many, copies, draws=20)["out_frontier_points"].filter(pl.col("cost_axis") == AXES[0]).sort("outcome_id")
+    points = (
+        build_frontiers(many, copies, draws=20)["out_frontier_points"]
+        .filter(pl.col("cost_axis") == AXES[0])
+        .sort("outcome_id")
+    )
     assert points["duplicate_of_outcome_id"].unique().to_list() == ["c000"]
-    assert points["duplicate_outcome_ids"][0].to_list() == names and points["duplicate_outcome_ids"].list.len().sum() == len(names)
+    assert points["duplicate_outcome_ids"][0].to_list() == names and points[
+        "duplicate_outcome_ids"
+    ].list.len().sum() == len(names)
 
 
 def test_rows_of_an_outcome_in_two_pieces_are_named():

@@ -1,8 +1,9 @@
-"""Programs that try to be called right without solving, or to touch what is not theirs. All are to be judged against ``TESTS``.
+"""Programs that try to be called right without solving, or to touch what is not theirs. All are to
+be judged against ``TESTS``.
 
-Here: the programs. What must not have happened afterwards is checked in ``test_isolation``; {outside} is a folder of the user's.
+Here: the programs. What must not have happened afterwards is checked in ``test_isolation``;
+{outside} is a folder of the user's.
 """
-# ruff: noqa: E501 (a program a line)
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Programs with their tests: honest ones, which pass, and others, which do not."""
-# ruff: noqa: E501 (a program a line)
 
 from __future__ import annotations
 

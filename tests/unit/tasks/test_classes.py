@@ -1,4 +1,7 @@
-"""What votes together: two drawn answers are one class exactly when they mean the same, whatever their spelling."""
+"""What votes together.
+
+Two drawn answers are one class exactly when they mean the same, whatever their spelling.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,9 @@ def spelled(cents: int, way: int) -> str:
         f"${sign}{whole}.{part:02}",
         f"{sign}{whole}.{part:02} m^2",
         f"**{sign}{whole}.{part:02}**.",
-        f"{sign}{whole:,}.{part:02}".translate(str.maketrans(",.", ".,")) if whole >= 1_000 else f"{sign}{whole},{part:02} €",
+        f"{sign}{whole:,}.{part:02}".translate(str.maketrans(",.", ".,"))
+        if whole >= 1_000
+        else f"{sign}{whole},{part:02} €",
         f"{sign}{whole} {value - whole}" if whole and value != whole else f"{sign}{value}",
     ]
     return ways[way % len(ways)]
@@ -58,10 +63,17 @@ NUMBERS = st.tuples(st.integers(-10_000_000, 10_000_000), st.integers(0, 14))
 
 
 @QUICK
-@given(NUMBERS, NUMBERS, st.booleans(), st.sampled_from(["The answer is {}", "Answer: {}", "\\boxed{{{}}}", "#### {}"]))
+@given(
+    NUMBERS,
+    NUMBERS,
+    st.booleans(),
+    st.sampled_from(["The answer is {}", "Answer: {}", "\\boxed{{{}}}", "#### {}"]),
+)
 def test_numbers_merge_exactly_when_they_are_one_number(first, second, is_same, mark):
     cents = first[0] if is_same else second[0]
-    one, two = classes("numeric", [mark.format(spelled(*first)), mark.format(spelled(cents, second[1]))], "7")
+    one, two = classes(
+        "numeric", [mark.format(spelled(*first)), mark.format(spelled(cents, second[1]))], "7"
+    )
     assert (one == two) == (first[0] == cents)
 
 
@@ -78,7 +90,10 @@ def intervals(draw):
         return rf"(-\infty,{high}{closing}", lambda x: x < high or (closing == "]" and x == high)
     if kind == 1:
         return rf"{opening}{low},\infty)", lambda x: x > low or (opening == "[" and x == low)
-    return f"{opening}{low},{high}{closing}", lambda x: low < x < high or (opening == "[" and x == low) or (closing == "]" and x == high)
+    return (
+        f"{opening}{low},{high}{closing}",
+        lambda x: low < x < high or (opening == "[" and x == low) or (closing == "]" and x == high),
+    )
 
 
 @st.composite
@@ -99,7 +114,8 @@ def test_unions_of_intervals_merge_exactly_when_they_hold_the_same_numbers(first
     points = [Fraction(n, 2) for n in range(-12, 13)]
     same = all(first[1](x) == second[1](x) for x in points)
     if first[0][:1] == second[0][:1] == "(" and not (
-        {r"\cup", r"\setminus"} & {part for part in (r"\cup", r"\setminus") if part in first[0] + second[0]}
+        {r"\cup", r"\setminus"}
+        & {part for part in (r"\cup", r"\setminus") if part in first[0] + second[0]}
     ):
         same = first[0] == second[0]  # two pairs in round brackets may be points
     one, two = classes("symbolic", [rf"\boxed{{{first[0]}}}", rf"\boxed{{{second[0]}}}"], "7")
@@ -119,12 +135,30 @@ def test_dates_never_merge_with_other_dates_or_with_numbers(first, second, form)
         str(first.year - first.month - first.day),
         f"{first.month}/{first.day * first.year}",
     ]
-    one, two, difference, quotient = classes("symbolic", [rf"\boxed{{{text}}}" for text in texts], "7")
+    one, two, difference, quotient = classes(
+        "symbolic", [rf"\boxed{{{text}}}" for text in texts], "7"
+    )
     assert (one == two) == (first == second)
     assert one not in (difference, quotient)
 
 
-VOCABULARY = ("yes", "no", "on", "east", "seat", "even", "odd", "not", "Paris", "London", "circle", "square", "always", "the", "an")
+VOCABULARY = (
+    "yes",
+    "no",
+    "on",
+    "east",
+    "seat",
+    "even",
+    "odd",
+    "not",
+    "Paris",
+    "London",
+    "circle",
+    "square",
+    "always",
+    "the",
+    "an",
+)
 WORDS = st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=3)
 
 
@@ -134,18 +168,29 @@ def test_words_merge_only_with_the_same_words(first, second):
     """Case and an article in front aside."""
 
     def plain(words: list[str]) -> str:
-        kept = words[1:] if len(words) > 1 and words[0] in ("the", "an") and len(words[1]) > 2 else words
+        kept = (
+            words[1:]
+            if len(words) > 1 and words[0] in ("the", "an") and len(words[1]) > 2
+            else words
+        )
         return " ".join(kept).casefold()
 
     for verifier in ("exact", "symbolic"):
-        one, two = classes(verifier, [rf"\boxed{{\text{{{' '.join(words)}}}}}" for words in (first, second)], "7")
-        same = plain(first) == plain(second) if verifier == "symbolic" else " ".join(first).casefold() == " ".join(second).casefold()
+        one, two = classes(
+            verifier, [rf"\boxed{{\text{{{' '.join(words)}}}}}" for words in (first, second)], "7"
+        )
+        same = (
+            plain(first) == plain(second)
+            if verifier == "symbolic"
+            else " ".join(first).casefold() == " ".join(second).casefold()
+        )
         assert (one == two) == same
 
 
 @QUICK
 @given(
-    st.lists(st.integers(-30, 30), min_size=2, max_size=3, unique=True), st.lists(st.integers(-30, 30), min_size=2, max_size=3, unique=True)
+    st.lists(st.integers(-30, 30), min_size=2, max_size=3, unique=True),
+    st.lists(st.integers(-30, 30), min_size=2, max_size=3, unique=True),
 )
 def test_lists_of_roots_merge_in_any_order_and_way_of_joining(first, second):
     def ways(items: list[int]) -> list[str]:

@@ -1,4 +1,6 @@
-"""Answers are found where small chat models put them, judged as a person would, and classed alike whatever the order."""
+"""Answers are found where small chat models put them, judged as a person would, and classed alike
+whatever the order.
+"""
 
 from __future__ import annotations
 
@@ -124,14 +126,21 @@ def test_work_without_end_is_ended_and_stops_nobody():
     start = time.perf_counter()
     tree = ["call", "factorial", [["pow", ["num", "9/1"], ["pow", ["num", "9/1"], ["num", "9/1"]]]]]
     with pytest.raises(JudgeFailed, match=r"timeout|memory|judge_error"):
-        call("tree_values", {"tree": ["call", "binom", [tree, tree]], "digits": 10**6, "cpu_limit_s": 0.3}, wall_limit_s=1.5)
+        call(
+            "tree_values",
+            {"tree": ["call", "binom", [tree, tree]], "digits": 10**6, "cpu_limit_s": 0.3},
+            wall_limit_s=1.5,
+        )
     assert time.perf_counter() - start < 15
     assert call("alive", {})
     with pytest.raises(JudgeFailed, match="judge_error"):
         call("gym_score", {"description": {}, "answer": ""})
 
 
-@pytest.mark.parametrize("tower", ["9^{9^{9^{9}}}", "9999999!", r"2^{10^{12}}", r"e^{e^{e^{e^{e^{5}}}}}", r"\binom{10^9}{10^8}"])
+@pytest.mark.parametrize(
+    "tower",
+    ["9^{9^{9^{9}}}", "9999999!", r"2^{10^{12}}", r"e^{e^{e^{e^{e^{5}}}}}", r"\binom{10^9}{10^8}"],
+)
 def test_what_nobody_can_compute_is_wrong_and_not_undefined(tower):
     start = time.perf_counter()
     found = grade_text("symbolic", "3", rf"\boxed{{{tower}}}", "stop")
@@ -141,7 +150,9 @@ def test_what_nobody_can_compute_is_wrong_and_not_undefined(tower):
 
 
 def test_a_judge_that_fails_on_the_text_is_not_one_that_fails_on_the_reference(monkeypatch):
-    """The same failure is the model's fault in its text, and ours in the reference or where the judge answers nothing at all."""
+    """The same failure is the model's fault in its text, and ours in the reference or where the
+    judge answers nothing at all.
+    """
 
     def failing(work, arguments, **limits):
         if work == "alive":
@@ -154,21 +165,37 @@ def test_a_judge_that_fails_on_the_text_is_not_one_that_fails_on_the_reference(m
     monkeypatch.setattr("isocost.tasks.judging.call", failing)
     sameness._values.cache_clear()
     symbolic._same.cache_clear()
-    assert grade_text("symbolic", r"\pi", r"\boxed{\sin 7}") == Grade("parsed", r"\sin 7", False, 0.0, "judge_timeout")
-    assert grade_text("symbolic", r"\sin 7", r"\boxed{\pi}") == Grade("error", r"\pi", None, None, "reference_timeout")
+    assert grade_text("symbolic", r"\pi", r"\boxed{\sin 7}") == Grade(
+        "parsed", r"\sin 7", False, 0.0, "judge_timeout"
+    )
+    assert grade_text("symbolic", r"\sin 7", r"\boxed{\pi}") == Grade(
+        "error", r"\pi", None, None, "reference_timeout"
+    )
     monkeypatch.setattr("isocost.tasks.judging.is_working", lambda: False)
     symbolic._same.cache_clear()
-    assert grade_text("symbolic", r"\pi", r"\boxed{\sin 7}") == Grade("error", r"\sin 7", None, None, "judge_unavailable")
+    assert grade_text("symbolic", r"\pi", r"\boxed{\sin 7}") == Grade(
+        "error", r"\sin 7", None, None, "judge_unavailable"
+    )
 
 
 @pytest.mark.parametrize(
     ("verifier", "reference"),
-    [("numeric", "many"), ("multiple_choice", "Paris"), ("symbolic", "9^{9^{9^9}}"), ("code", "def ("), ("exact", "...")],
+    [
+        ("numeric", "many"),
+        ("multiple_choice", "Paris"),
+        ("symbolic", "9^{9^{9^9}}"),
+        ("code", "def ("),
+        ("exact", "..."),
+    ],
 )
 def test_a_reference_nobody_can_use_gives_no_verdict_and_is_told(monkeypatch, verifier, reference):
     monkeypatch.setenv("ISOCOST_RUN_CODE", "1")
     assert reference_fault(verifier, reference)
-    assert grade_text(verifier, reference, "```python\nx = 1\n```\nThe answer is B", "stop").correct is None or verifier == "numeric"
+    assert (
+        grade_text(verifier, reference, "```python\nx = 1\n```\nThe answer is B", "stop").correct
+        is None
+        or verifier == "numeric"
+    )
     assert all(reference_fault(verifier, empty) == "it is empty" for empty in (None, "", "  "))
 
 
@@ -179,11 +206,16 @@ def test_a_class_merges_what_is_equivalent_and_is_right_or_wrong_as_a_whole():
 
 
 def test_classes_do_not_depend_on_the_order_nor_on_transitivity(monkeypatch):
-    """Near numbers are called equal here: 1~2~3 but not 1~3. A class holds no two that differ, nor two verdicts."""
+    """Near numbers are called equal here.
+
+    1~2~3 but not 1~3. A class holds no two that differ, nor two verdicts.
+    """
     verifier = verifier_of("symbolic")
     monkeypatch.setattr(type(verifier), "equivalent", lambda self, a, b: abs(int(a) - int(b)) <= 1)
     monkeypatch.setattr(type(verifier), "bucket", lambda self, answer: None)
-    monkeypatch.setattr(type(verifier), "judge", lambda self, problem, answer: Verdict(answer == "3", 0.0))
+    monkeypatch.setattr(
+        type(verifier), "judge", lambda self, problem, answer: Verdict(answer == "3", 0.0)
+    )
     problem = make_problem("t", "q", "3", "symbolic")
     answers = ["1", "2", "3", "5", "6", "7", "2"]
     want = dict(zip(answers, answer_classes(problem, answers), strict=True))
@@ -192,7 +224,10 @@ def test_classes_do_not_depend_on_the_order_nor_on_transitivity(monkeypatch):
         assert answer_classes(problem, order) == [want[a] for a in order]
 
 
-@given(st.lists(st.one_of(st.none(), st.integers(-3, 3).map(str)), max_size=20), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.one_of(st.none(), st.integers(-3, 3).map(str)), max_size=20),
+    st.randoms(use_true_random=False),
+)
 @settings(max_examples=40, deadline=None)
 def test_numeric_classes_are_dense_and_match_equality(answers, rng):
     problem = make_problem("t", "q", "1", "numeric")
@@ -200,16 +235,24 @@ def test_numeric_classes_are_dense_and_match_equality(answers, rng):
     present = {c for c in classes if c is not None}
     assert present == set(range(len(present)))
     assert all((c is None) == (a is None) for a, c in zip(answers, classes, strict=True))
-    assert len({(a, c) for a, c in zip(answers, classes, strict=True) if a is not None}) == len(present)
+    assert len({(a, c) for a, c in zip(answers, classes, strict=True) if a is not None}) == len(
+        present
+    )
     order = list(range(len(answers)))
     rng.shuffle(order)
     assert answer_classes(problem, [answers[i] for i in order]) == [classes[i] for i in order]
 
 
-@given(st.text(max_size=200), st.sampled_from(["numeric", "exact", "multiple_choice"]), st.sampled_from(["stop", "length", None]))
+@given(
+    st.text(max_size=200),
+    st.sampled_from(["numeric", "exact", "multiple_choice"]),
+    st.sampled_from(["stop", "length", None]),
+)
 @settings(max_examples=60, deadline=None)
 def test_any_text_gets_a_consistent_grade(text, verifier, finish):
-    problem = make_problem("t", "q", {"numeric": "7", "exact": "seven", "multiple_choice": "C"}[verifier], verifier)
+    problem = make_problem(
+        "t", "q", {"numeric": "7", "exact": "seven", "multiple_choice": "C"}[verifier], verifier
+    )
     found = grade(problem, text, finish)
     assert found == grade(problem, text, finish)
     assert (found.parse_status == "parsed") == (found.answer is not None)

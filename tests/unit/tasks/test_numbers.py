@@ -1,4 +1,7 @@
-"""Numbers as models write them: found where they stand, one spelling for each value, nothing that can hang."""
+"""Numbers as models write them.
+
+Found where they stand, one spelling for each value, nothing that can hang.
+"""
 
 from __future__ import annotations
 
@@ -164,10 +167,16 @@ def test_a_spelling_reads_back(value):
     assert value_of(spell(value)) == value
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9))
+@given(
+    st.decimals(
+        allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9
+    )
+)
 @settings(max_examples=40, deadline=None)
 def test_a_decimal_is_found_in_a_sentence(value):
-    assert [value_of(n) for n in find_numbers(f"The answer is {value}, and that is all.")] == [Fraction(value)]
+    assert [value_of(n) for n in find_numbers(f"The answer is {value}, and that is all.")] == [
+        Fraction(value)
+    ]
 
 
 @given(st.text(max_size=300))

@@ -1,4 +1,8 @@
-"""What of a reply counts: no thoughts, nothing behind its end, of code blocks the one that is tested, of letters one that is offered."""
+"""What of a reply counts.
+
+No thoughts, nothing behind its end, of code blocks the one that is tested, of letters one that is
+offered.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,9 @@ from isocost.tasks.registry import verifier_of
 from isocost.tasks.run_on import cuts, turn
 from isocost.tasks.thoughts import THOUGHT_MARKS, Thoughts, said, thoughts_of
 
-PLAIN = st.text(st.characters(whitelist_categories=("L", "Nd", "Zs"), whitelist_characters=".,\n"), max_size=40).filter(
-    lambda t: "nalysis" not in t
-)
+PLAIN = st.text(
+    st.characters(whitelist_categories=("L", "Nd", "Zs"), whitelist_characters=".,\n"), max_size=40
+).filter(lambda t: "nalysis" not in t)
 
 
 @pytest.mark.parametrize("marks", THOUGHT_MARKS)
@@ -22,9 +26,14 @@ PLAIN = st.text(st.characters(whitelist_categories=("L", "Nd", "Zs"), whitelist_
 def test_every_known_mark_is_a_thought_that_counts_only_when_it_ended(marks, change):
     opening, closing = map(change, marks)
     assert grade_text("numeric", "9", f"{opening}the answer is 4{closing} 9").correct
-    assert grade_text("numeric", "9", f"the answer is 4{closing}\n9").correct or closing.lower() == "<|end|>"
+    assert (
+        grade_text("numeric", "9", f"the answer is 4{closing}\n9").correct
+        or closing.lower() == "<|end|>"
+    )
     for finish in ("stop", "length", None):
-        unfinished = grade_text("numeric", "9", f"{opening}so the answer is \\boxed{{9}}. #### 9", finish)
+        unfinished = grade_text(
+            "numeric", "9", f"{opening}so the answer is \\boxed{{9}}. #### 9", finish
+        )
         assert (unfinished.parse_status, unfinished.correct) == ("no_answer", False)
 
 
@@ -32,17 +41,28 @@ def test_every_known_mark_is_a_thought_that_counts_only_when_it_ended(marks, cha
 @settings(max_examples=25, deadline=None)
 def test_what_is_said_is_what_stands_outside_of_thoughts(before, thought, between, last, marks):
     opening, closing = marks
-    assert said(f"{before}{opening}{thought}{closing}{between}{opening}{thought}{closing}{last}") == (before + between + last, True)
-    assert said(f"{before}{opening}{thought}{closing}{between}{opening}{thought}") == (before + between, False)
+    assert said(
+        f"{before}{opening}{thought}{closing}{between}{opening}{thought}{closing}{last}"
+    ) == (before + between + last, True)
+    assert said(f"{before}{opening}{thought}{closing}{between}{opening}{thought}") == (
+        before + between,
+        False,
+    )
     assert said(before + last) == (before + last, True)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("<|channel|>analysis<|message|>4<|end|><|start|>assistant<|channel|>final<|message|>9<|return|>", ("9", True)),
+        (
+            "<|channel|>analysis<|message|>4<|end|><|start|>assistant<|channel|>final<|message|>9<|return|>",
+            ("9", True),
+        ),
         ("<|channel|>analysis<|message|>so 9", ("", False)),
-        ("<|channel|>commentary to=f <|constrain|>json<|message|>4<|call|><|channel|>final<|message|>9", ("9", True)),
+        (
+            "<|channel|>commentary to=f <|constrain|>json<|message|>4<|call|><|channel|>final<|message|>9",
+            ("9", True),
+        ),
         ("analysisWe see 4.assistantfinalIt is 9.", ("It is 9.", True)),
         ("analysisWe see 4", ("", False)),
         ("Analysis: 9", ("Analysis: 9", True)),
@@ -58,7 +78,15 @@ def test_channels_and_texts_without_marks(text, expected):
 def test_a_task_may_name_its_own_marks_and_an_open_thought():
     plan = {"marks": [["<plan>", "</plan>"]], "is_open": True}
     config = {"problems": [{"question": "3*3?", "reference": "9"}], "thoughts": plan}
-    task = TaskSpec(name="t", source="inline", dataset="d", config=config, n_problems=1, seed=0, verifier="numeric")
+    task = TaskSpec(
+        name="t",
+        source="inline",
+        dataset="d",
+        config=config,
+        n_problems=1,
+        seed=0,
+        verifier="numeric",
+    )
     (problem,) = load_problems(task)
     bare = load_problems(task.model_copy(update={"config": {"problems": config["problems"]}}))[0]
     assert problem.problem_id == bare.problem_id
@@ -66,7 +94,14 @@ def test_a_task_may_name_its_own_marks_and_an_open_thought():
     assert grade(problem, "The answer is 9", "stop").reason == "thought_unfinished"
     assert grade(problem, "The answer is 4</think>It is 9", "stop").correct
     assert grade(problem, "4</plan>It is <plan>4</plan>9", "stop").correct
-    for wrong in ({"mark": []}, {"marks": [["a"]]}, {"marks": "x"}, {"is_open": 1}, {"marks": [["<a>", "<A>"]]}, []):
+    for wrong in (
+        {"mark": []},
+        {"marks": [["a"]]},
+        {"marks": "x"},
+        {"is_open": 1},
+        {"marks": [["<a>", "<A>"]]},
+        [],
+    ):
         with pytest.raises(TaskMistake, match=r"thoughts|differ") as caught:
             load_problems(task.model_copy(update={"config": {**config, "thoughts": wrong}}))
         assert caught.value.key == ("config", "thoughts")
@@ -88,7 +123,9 @@ INVENTED = [
 ]
 
 
-@pytest.mark.parametrize("answer", ["#### 9", "The answer is 9.", r"\boxed{9}", "<answer>9</answer>", "9", "A: 9"])
+@pytest.mark.parametrize(
+    "answer", ["#### 9", "The answer is 9.", r"\boxed{9}", "<answer>9</answer>", "9", "A: 9"]
+)
 @pytest.mark.parametrize("invented", INVENTED)
 @pytest.mark.parametrize("finish", ["stop", "length"])
 def test_an_invented_question_behind_the_answer_is_not_read(answer, invented, finish):
@@ -97,7 +134,13 @@ def test_an_invented_question_behind_the_answer_is_not_read(answer, invented, fi
 
 @pytest.mark.parametrize(
     "question",
-    ["Question: Tom has 3 pens and buys 6. How many?", "Problem: 3 + 6", "Q: 3 + 6?", "**Problem**\n3 + 6", "Let me see.\nQuestion: 3+6?"],
+    [
+        "Question: Tom has 3 pens and buys 6. How many?",
+        "Problem: 3 + 6",
+        "Q: 3 + 6?",
+        "**Problem**\n3 + 6",
+        "Let me see.\nQuestion: 3+6?",
+    ],
 )
 def test_a_question_that_is_repeated_first_is_no_end(question):
     assert grade_text("numeric", "9", f"{question}\nAnswer: 9", "stop").correct
@@ -157,7 +200,11 @@ def test_all_letters_are_options_and_two_are_none(first, second):
 
 
 TESTS = "assert double(3) == 6\nassert double(0) == 0"
-GOOD, OTHER, USE = "def double(x):\n    return 2 * x", "def triple(x):\n    return 3 * x", "print(double(4))"
+GOOD, OTHER, USE = (
+    "def double(x):\n    return 2 * x",
+    "def triple(x):\n    return 3 * x",
+    "print(double(4))",
+)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +220,10 @@ GOOD, OTHER, USE = "def double(x):\n    return 2 * x", "def triple(x):\n    retu
     ],
 )
 def test_the_block_that_defines_what_is_tested_is_the_answer(blocks):
-    text = "Here:\n" + "\nand\n".join(block + "\n```" if block.startswith("```") else f"```python\n{block}\n```" for block in blocks)
+    text = "Here:\n" + "\nand\n".join(
+        block + "\n```" if block.startswith("```") else f"```python\n{block}\n```"
+        for block in blocks
+    )
     problem = make_problem("t", "q", TESTS, "code")
     code = verifier_of("code")
     assert code.extract_for(problem, text, False).strip() == GOOD

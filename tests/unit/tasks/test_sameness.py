@@ -1,4 +1,7 @@
-"""Numbers in whatever spelling are one answer exactly when they are one number; formulas when they mean the same; both ways round."""
+"""Numbers in whatever spelling are one answer exactly when they are one number.
+
+Formulas when they mean the same; both ways round.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,15 @@ from isocost.tasks.registry import verifier_of
 pytestmark = pytest.mark.slow
 
 SYMBOLIC = verifier_of("symbolic")
-POOL = sorted({text for verifier, *texts, _ in TABLE if verifier == "symbolic" for text in texts if len(text) < 60})
+POOL = sorted(
+    {
+        text
+        for verifier, *texts, _ in TABLE
+        if verifier == "symbolic"
+        for text in texts
+        if len(text) < 60
+    }
+)
 
 
 def is_terminating(value: Fraction) -> bool:
@@ -39,7 +50,11 @@ def decimal_of(value: Fraction) -> str:
 def spellings(value: Fraction) -> list[str]:
     """Ways in which people write one rational number, without per cent."""
     top, bottom, sign = abs(value.numerator), value.denominator, "-" if value < 0 else ""
-    found = [rf"{sign}\frac{{{top}}}{{{bottom}}}", rf"{sign}\dfrac{{{7 * top}}}{{{7 * bottom}}}", f"{sign}{top}/{bottom}"]
+    found = [
+        rf"{sign}\frac{{{top}}}{{{bottom}}}",
+        rf"{sign}\dfrac{{{7 * top}}}{{{7 * bottom}}}",
+        f"{sign}{top}/{bottom}",
+    ]
     whole, rest = divmod(top, bottom)
     if whole and rest:
         found += [rf"{sign}{whole}\frac{{{rest}}}{{{bottom}}}", f"{sign}{whole} {rest}/{bottom}"]
@@ -52,15 +67,26 @@ def spellings(value: Fraction) -> list[str]:
         found += [plain, rf"\text{{{plain}}}", f"${plain}$", plain.replace("-", "−")]
         if bottom == 1:
             grouped = f"{top:,}"
-            found += [sign + grouped.replace(",", mark) for mark in (",", "{,}", r"\,", " ", "'", "\u2009", "\u202f", r"\ ")]
+            found += [
+                sign + grouped.replace(",", mark)
+                for mark in (",", "{,}", r"\,", " ", "'", "\u2009", "\u202f", r"\ ")
+            ]
             found += [plain + ".0", rf"{sign}{top}\cdot 10^{{0}}"]
         found.append(rf"{decimal_of(value / 1000)} \times 10^{{3}}")
         found.append(f"{decimal_of(value * 10**5)}e-5")
     return found
 
 
-WHOLE = st.one_of(st.integers(-(10**6), 10**6), st.integers(-(10**40), 10**40), st.integers(-12, 12))
-RATIONAL = st.builds(Fraction, WHOLE, st.one_of(st.integers(1, 12), st.sampled_from([10**k for k in range(12)]), st.integers(1, 10**30)))
+WHOLE = st.one_of(
+    st.integers(-(10**6), 10**6), st.integers(-(10**40), 10**40), st.integers(-12, 12)
+)
+RATIONAL = st.builds(
+    Fraction,
+    WHOLE,
+    st.one_of(
+        st.integers(1, 12), st.sampled_from([10**k for k in range(12)]), st.integers(1, 10**30)
+    ),
+)
 
 
 @given(RATIONAL)
@@ -79,10 +105,17 @@ def test_every_spelling_of_a_number_is_one_answer(value):
 @settings(max_examples=80, deadline=None)
 def test_different_numbers_are_different_however_close_large_or_small(value, data):
     step = data.draw(
-        st.one_of(RATIONAL, st.integers(1, 380).map(lambda k: Fraction(1, 10**k)), st.integers(2, 300).map(lambda k: value / 10**k))
+        st.one_of(
+            RATIONAL,
+            st.integers(1, 380).map(lambda k: Fraction(1, 10**k)),
+            st.integers(2, 300).map(lambda k: value / 10**k),
+        )
     )
     assume(step)
-    first, second = data.draw(st.sampled_from(spellings(value))), data.draw(st.sampled_from(spellings(value + step)))
+    first, second = (
+        data.draw(st.sampled_from(spellings(value))),
+        data.draw(st.sampled_from(spellings(value + step))),
+    )
     assume(max(len(first), len(second)) < 900)
     for verifier in ("symbolic", "numeric"):
         assert grade_text(verifier, first, rf"\boxed{{{second}}}").correct is False, (first, second)
@@ -117,7 +150,10 @@ def test_sameness_is_symmetric_and_canonical_spelling_keeps_it(first, second):
 
 
 ATOM = st.one_of(
-    st.integers(1, 30).map(str), st.sampled_from(["x", "y", r"\pi", "e", r"\sqrt{2}", r"\sqrt[3]{5}", r"\ln 3", r"\sin x", r"\frac{2}{7}"])
+    st.integers(1, 30).map(str),
+    st.sampled_from(
+        ["x", "y", r"\pi", "e", r"\sqrt{2}", r"\sqrt[3]{5}", r"\ln 3", r"\sin x", r"\frac{2}{7}"]
+    ),
 )
 
 
@@ -128,7 +164,12 @@ def expressions(children: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrate
         two.map(lambda p: (f"({p[0][0]}) + ({p[1][0]})", f"({p[1][1]}) + ({p[0][1]})")),
         two.map(lambda p: (rf"({p[0][0]}) \cdot ({p[1][0]})", f"({p[1][1]})({p[0][1]})")),
         two.map(lambda p: (f"({p[0][0]}) - ({p[1][0]})", f"-({p[1][1]}) + ({p[0][1]})")),
-        two.map(lambda p: (rf"\frac{{{p[0][0]}}}{{({p[1][0]})^2 + 1}}", f"({p[0][1]})/(({p[1][1]})*({p[1][1]}) + 1)")),
+        two.map(
+            lambda p: (
+                rf"\frac{{{p[0][0]}}}{{({p[1][0]})^2 + 1}}",
+                f"({p[0][1]})/(({p[1][1]})*({p[1][1]}) + 1)",
+            )
+        ),
         children.map(lambda p: (f"({p[0]})^2", f"({p[1]})({p[1]})")),
     )
 
@@ -148,13 +189,20 @@ def test_an_expression_equals_itself_rewritten_and_not_itself_and_a_little_more(
 @settings(max_examples=40, deadline=None)
 def test_per_cent_is_a_hundredth_in_a_formula_and_a_unit_of_a_plain_number(percent):
     share = Fraction(percent) / 100
-    assert grade_text("symbolic", f"{share.numerator}/{share.denominator}", rf"\boxed{{{percent}\%}}").correct
+    assert grade_text(
+        "symbolic", f"{share.numerator}/{share.denominator}", rf"\boxed{{{percent}\%}}"
+    ).correct
     assert grade_text("numeric", str(percent), rf"The answer is {percent}%.").correct
-    assert not grade_text("numeric", f"{share.numerator}/{share.denominator}", f"The answer is {percent}%.").correct
+    assert not grade_text(
+        "numeric", f"{share.numerator}/{share.denominator}", f"The answer is {percent}%."
+    ).correct
 
 
 def test_what_equals_a_third_answer_does_not_merge_through_it():
-    """50% is 0.5, and 50 where per cent are asked for; 5 is 5 cm and 5 m. The classes hold no two that differ."""
+    """50% is 0.5, and 50 where per cent are asked for.
+
+    5 is 5 cm and 5 m. The classes hold no two that differ.
+    """
     problem = make_problem("t", "q", "7", "symbolic")
     half, fifty, _ = answer_classes(problem, ["0.5", "50", r"50\%"])
     assert half != fifty

@@ -9,7 +9,16 @@ import sys
 import pytest
 
 from isocost.sweep import PromptSpec, TaskSpec
-from isocost.tasks import TaskMistake, check_task, grade, load_problems, prompt_hash, render_messages, source_names, verifier_names
+from isocost.tasks import (
+    TaskMistake,
+    check_task,
+    grade,
+    load_problems,
+    prompt_hash,
+    render_messages,
+    source_names,
+    verifier_names,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -34,11 +43,16 @@ def inline(*pairs, **changes):
 
 def test_what_is_registered():
     assert {"reasoning_gym", "jsonl", "gsm8k", "inline"} <= set(source_names())
-    assert {"numeric", "symbolic", "exact", "multiple_choice", "reasoning_gym", "code"} <= set(verifier_names())
+    assert {"numeric", "symbolic", "exact", "multiple_choice", "reasoning_gym", "code"} <= set(
+        verifier_names()
+    )
 
 
 def test_problems_are_golden():
-    """Changed ids orphan banked samples: a new version of the library that changes them needs a note in the changelog."""
+    """Changed ids orphan banked samples.
+
+    A new version of the library that changes them needs a note in the changelog.
+    """
     problems = load_problems(task())
     assert [(p.problem_id, p.question, p.reference) for p in problems[:2]] == [
         ("sums-87b537ec3597", "Calculate ( 2 + -8 ).", "-6"),
@@ -54,7 +68,9 @@ def test_problems_are_different_and_more_of_them_keep_the_first():
 
 
 def test_another_seed_gives_other_problems():
-    assert {p.problem_id for p in load_problems(task())} != {p.problem_id for p in load_problems(task(seed=1000))}
+    assert {p.problem_id for p in load_problems(task())} != {
+        p.problem_id for p in load_problems(task(seed=1000))
+    }
 
 
 @pytest.mark.parametrize(
@@ -66,9 +82,17 @@ def test_another_seed_gives_other_problems():
         ({"config": {"min_term": 1}}, ("config", "min_term"), "Did you mean min_terms"),
         ({"config": {"seed": 1}}, ("config", "seed"), "the task's own key"),
         ({"config": {"min_terms": 9, "max_terms": 2}}, ("config",), "refuses its settings"),
-        ({"source": "jsonl", "dataset": "none.jsonl", "config": {}}, ("dataset",), "there is no file none.jsonl"),
+        (
+            {"source": "jsonl", "dataset": "none.jsonl", "config": {}},
+            ("dataset",),
+            "there is no file none.jsonl",
+        ),
         ({"source": "inline", "config": {}}, ("config",), "no problems are given"),
-        ({"source": "inline", "config": {"problems": [{"question": "q"}]}}, ("config", "problems", 0), "question and reference"),
+        (
+            {"source": "inline", "config": {"problems": [{"question": "q"}]}},
+            ("config", "problems", 0),
+            "question and reference",
+        ),
     ],
 )
 def test_a_wrong_task_is_told_with_its_key(changes, key, what):
@@ -79,7 +103,14 @@ def test_a_wrong_task_is_told_with_its_key(changes, key, what):
 
 def test_too_few_problems_are_told_with_their_number():
     with pytest.raises(TaskMistake, match="only 4 different problems") as caught:
-        load_problems(task(dataset="coin_flip", config={"min_trials": 1, "max_trials": 1}, n_problems=500, verifier="exact"))
+        load_problems(
+            task(
+                dataset="coin_flip",
+                config={"min_trials": 1, "max_trials": 1},
+                n_problems=500,
+                verifier="exact",
+            )
+        )
     assert caught.value.key == ("n_problems",)
     with pytest.raises(TaskMistake, match="1 different problems are given; 2"):
         load_problems(inline(("q", 1), ("q", 1)))
@@ -96,17 +127,25 @@ def test_a_jsonl_file_is_read_by_field_names(tmp_path):
     path.write_text("\n\n".join(map(json.dumps, rows)), encoding="utf-8")
     config = {"question": "q", "reference": "a", "cluster": "passage"}
     problems = load_problems(task(source="jsonl", dataset=str(path), config=config, n_problems=2))
-    assert [(p.question, p.reference, p.cluster_id) for p in problems] == [("1+1?", "2", "x"), ("2+2?", "4", "x")]
+    assert [(p.question, p.reference, p.cluster_id) for p in problems] == [
+        ("1+1?", "2", "x"),
+        ("2+2?", "4", "x"),
+    ]
     with pytest.raises(TaskMistake, match=r"line 1: field question .* Fields here: q, a, passage"):
         load_problems(task(source="jsonl", dataset=str(path), config={}, n_problems=2))
     path.write_text('{"question": "q", "reference": "1"}\n{oops\n', encoding="utf-8")
     with pytest.raises(TaskMistake, match="line 2: is not JSON"):
-        load_problems(task(source="jsonl", dataset=str(path), config={}, n_problems=2, name="other"))
+        load_problems(
+            task(source="jsonl", dataset=str(path), config={}, n_problems=2, name="other")
+        )
 
 
 def test_gsm8k_rows_need_no_settings(tmp_path):
     path = tmp_path / "g.jsonl"
-    path.write_text(json.dumps({"question": "How many?", "answer": "We add <<1+1=2>>2\n#### 1,002"}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"question": "How many?", "answer": "We add <<1+1=2>>2\n#### 1,002"}),
+        encoding="utf-8",
+    )
     (problem,) = load_problems(task(source="gsm8k", dataset=str(path), config={}, n_problems=1))
     assert grade(problem, "The answer is 1002.", "stop").correct
 
@@ -131,9 +170,10 @@ sys.meta_path.insert(0, Blocker())
 import importlib.util
 real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name == "pycosat" else real(name, package)
-from isocost.tasks.sources.reasoning_gym import SOURCE, has_pycosat
+from isocost.tasks.sources.reasoning_gym import ReasoningGym, has_pycosat
 from types import SimpleNamespace
 task = SimpleNamespace(name="t", source="reasoning_gym", dataset="letter_counting", config={}, n_problems=2, seed=1, verifier="numeric")
+SOURCE = ReasoningGym()
 assert len(SOURCE.load(task)) == 2 and not has_pycosat()
 task.dataset = "zebra_puzzles"
 try:
@@ -142,7 +182,11 @@ except ValueError as error:
     print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)}
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path)},
     )
     assert "needs the package pycosat" in done.stdout
 
@@ -151,7 +195,9 @@ def test_a_prompt_puts_the_question_in_and_leaves_other_braces():
     (problem,) = load_problems(inline(("What is {x} in {question}?", 1)))
     prompt = PromptSpec(name="p", system=None, template='{question} Answer as {"a": 1}.')
     messages = render_messages(prompt, problem)
-    assert messages == [{"role": "user", "content": 'What is {x} in {question}? Answer as {"a": 1}.'}]
+    assert messages == [
+        {"role": "user", "content": 'What is {x} in {question}? Answer as {"a": 1}.'}
+    ]
     spoken = render_messages(prompt.model_copy(update={"system": "Be brief."}), problem)
     assert spoken == [{"role": "system", "content": "Be brief."}, *messages]
     assert prompt_hash(messages) != prompt_hash(spoken)

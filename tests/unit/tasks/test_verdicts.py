@@ -26,7 +26,12 @@ def test_every_shared_verdict_comes_out(shared_cases):
         (row, found)
         for row in rows
         if (row["verifier"], row["reference"], row["text"]) not in DISPUTED
-        and told(found := grade_text(row["verifier"], row["reference"], row["text"], row["finish_reason"])) != row["expected"]
+        and told(
+            found := grade_text(
+                row["verifier"], row["reference"], row["text"], row["finish_reason"]
+            )
+        )
+        != row["expected"]
     ]
     assert rows and not wrong
 
@@ -39,10 +44,17 @@ def differing(verifier: str) -> list[tuple[str, str, str, Grade]]:
     ]
     assert found
     # A text that names no option is wrong either way.
-    return [row for row in found if told(row[3]) != row[2] and (row[2], told(row[3])) != (WRONG, NO_ANSWER)]
+    return [
+        row
+        for row in found
+        if told(row[3]) != row[2] and (row[2], told(row[3])) != (WRONG, NO_ANSWER)
+    ]
 
 
-@pytest.mark.parametrize("verifier", ["numeric", "multiple_choice", "exact", pytest.param("symbolic", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "verifier",
+    ["numeric", "multiple_choice", "exact", pytest.param("symbolic", marks=pytest.mark.slow)],
+)
 def test_our_own_verdicts_come_out(verifier):
     assert differing(verifier) == []
 
@@ -61,6 +73,14 @@ def test_a_right_text_is_right_after_finished_thoughts_and_before_an_invented_qu
         ):
             wrapped = f"<think>The answer is 987654321, or \\boxed{{Q}}. #### 5</think>\n\n{text}"
             assert told(grade_text(v, reference, wrapped, "stop")) == RIGHT, wrapped
-            assert told(grade_text(v, reference, f"{text}<|im_end|>\n<|im_start|>user\nThe answer is \\boxed{{77}}", "length")) == RIGHT, (
-                text
-            )
+            assert (
+                told(
+                    grade_text(
+                        v,
+                        reference,
+                        f"{text}<|im_end|>\n<|im_start|>user\nThe answer is \\boxed{{77}}",
+                        "length",
+                    )
+                )
+                == RIGHT
+            ), text

@@ -1,6 +1,8 @@
-"""Verdicts that a second person worked out by hand before looking at the graders; each row also says its kind.
+"""Verdicts that a second person worked out by hand before looking at the graders; each row also
+says its kind.
 
-The expectation "not_right" is for texts that give no usable answer: whether that is a wrong answer or none is not laid down.
+The expectation "not_right" is for texts that give no usable answer: whether that is a wrong answer
+or none is not laid down.
 """
 
 from __future__ import annotations
@@ -34,12 +36,17 @@ def differing(verifier: str) -> list[tuple[str, dict[str, str]]]:
             if grade.parse_status == "no_answer"
             else ("wrong", "right")[grade.correct]
         )
-        if told != row["expected"] and not (row["expected"] == "not_right" and told in ("wrong", "no_answer")):
+        if told != row["expected"] and not (
+            row["expected"] == "not_right" and told in ("wrong", "no_answer")
+        ):
             found.append((told, row))
     return found
 
 
-@pytest.mark.parametrize("verifier", ["numeric", "multiple_choice", "exact", pytest.param("symbolic", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "verifier",
+    ["numeric", "multiple_choice", "exact", pytest.param("symbolic", marks=pytest.mark.slow)],
+)
 def test_verdicts_by_hand_come_out(verifier):
     assert rows_of(verifier)
     assert differing(verifier) == []
@@ -48,7 +55,10 @@ def test_verdicts_by_hand_come_out(verifier):
 @pytest.mark.slow
 def test_verdicts_by_hand_on_programs_come_out(monkeypatch):
     if lacking := missing():
-        pytest.skip("this machine cannot build closed rooms for code: " + "; ".join(item.what for item in lacking))
+        pytest.skip(
+            "this machine cannot build closed rooms for code: "
+            + "; ".join(item.what for item in lacking)
+        )
     monkeypatch.setenv(SWITCH, "1")
     assert rows_of("code")
     assert differing("code") == []
@@ -56,13 +66,22 @@ def test_verdicts_by_hand_on_programs_come_out(monkeypatch):
 
 @pytest.mark.parametrize("verifier", ["numeric", "multiple_choice", "exact"])
 def test_an_answer_after_thoughts_that_say_something_else_keeps_its_verdict(verifier):
-    """Rows without marks of their own, told behind finished thoughts, and inside thoughts that never end."""
+    """Rows without marks of their own, told behind finished thoughts, and inside thoughts that
+    never end.
+    """
     for row in rows_of(verifier):
         text = row["text"]
-        if row["expected"] != "right" or any(mark in text for mark in ("<", "[", "◁", "Here ", "analysis", "think")) or not text.strip():
+        if (
+            row["expected"] != "right"
+            or any(mark in text for mark in ("<", "[", "◁", "Here ", "analysis", "think"))
+            or not text.strip()
+        ):
             continue
         behind = grade_text(
-            verifier, row["reference"], f"<think>No: \\boxed{{Z}}, the answer is 999.</think>\n\n{text}", row["finish_reason"]
+            verifier,
+            row["reference"],
+            f"<think>No: \\boxed{{Z}}, the answer is 999.</think>\n\n{text}",
+            row["finish_reason"],
         )
         assert behind.correct is True, row
         inside = grade_text(verifier, row["reference"], f"<think>Hm. {text}", row["finish_reason"])

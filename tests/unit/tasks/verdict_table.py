@@ -1,7 +1,7 @@
 """Verdicts worked out by hand: verifier, reference, text, and what a person says of it.
 
-A text that names no answer of its kind (no option, two options) is WRONG, whether the verifier finds no answer or a wrong one; NO_ANSWER is
-for thoughts that hold the only one.
+A text that names no answer of its kind (no option, two options) is WRONG, whether the verifier
+finds no answer or a wrong one; NO_ANSWER is for thoughts that hold the only one.
 """
 
 RIGHT, WRONG, NO_ANSWER = "right", "wrong", "no_answer"
@@ -99,8 +99,18 @@ TABLE = [
     ("symbolic", "\\text{none}", "\\boxed{0}", WRONG),
     ("symbolic", "11_2", "\\boxed{3}", WRONG),
     ("symbolic", "1010_2", "\\boxed{1010_{2}}", RIGHT),
-    ("symbolic", "\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\boxed{\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}}", RIGHT),
-    ("symbolic", "\\begin{pmatrix}1/2\\\\2\\end{pmatrix}", "\\boxed{\\begin{pmatrix} \\frac12 \\\\ 2 \\end{pmatrix}}", RIGHT),
+    (
+        "symbolic",
+        "\\begin{pmatrix}1\\\\2\\end{pmatrix}",
+        "\\boxed{\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}}",
+        RIGHT,
+    ),
+    (
+        "symbolic",
+        "\\begin{pmatrix}1/2\\\\2\\end{pmatrix}",
+        "\\boxed{\\begin{pmatrix} \\frac12 \\\\ 2 \\end{pmatrix}}",
+        RIGHT,
+    ),
     ("symbolic", "\\langle 1,2\\rangle", "\\boxed{(1,2)}", RIGHT),
     ("symbolic", "7", "\\boxed{\\text{seven}}", RIGHT),
     ("symbolic", "seven", "\\boxed{7}", RIGHT),
@@ -275,9 +285,24 @@ TABLE = [
     ("numeric", "9", "<think>a</think>The answer is 9.<think>but 4? The answer is 4", RIGHT),
     ("numeric", "9", "<THINK>4</THINK> 9", RIGHT),
     ("numeric", "9", "<thinking>the answer is 9", NO_ANSWER),
-    ("numeric", "9", "<|START_THINKING|>4<|END_THINKING|><|START_RESPONSE|>9<|END_RESPONSE|>", RIGHT),
-    ("numeric", "9", "<|begin_of_thought|>4<|end_of_thought|><|begin_of_solution|>The answer is 9<|end_of_solution|>", RIGHT),
-    ("numeric", "9", "<|channel|>commentary<|message|>8<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>9", RIGHT),
+    (
+        "numeric",
+        "9",
+        "<|START_THINKING|>4<|END_THINKING|><|START_RESPONSE|>9<|END_RESPONSE|>",
+        RIGHT,
+    ),
+    (
+        "numeric",
+        "9",
+        "<|begin_of_thought|>4<|end_of_thought|><|begin_of_solution|>The answer is 9<|end_of_solution|>",
+        RIGHT,
+    ),
+    (
+        "numeric",
+        "9",
+        "<|channel|>commentary<|message|>8<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>9",
+        RIGHT,
+    ),
     ("numeric", "9", "<think>\n\n</think>\n\n9", RIGHT),
     ("numeric", "9", "  <think>4</think>\n**9**", RIGHT),
     ("numeric", "9", "<thought>4</thought><answer>9</answer>", RIGHT),
@@ -292,7 +317,12 @@ TABLE = [
     ("numeric", "9", "A: 9\n\nProblem: next\nA: 4", RIGHT),
     ("numeric", "9", "The answer is 9.\n\nFrage: wie?\nAntwort: 4", RIGHT),
     ("numeric", "9", "答案是9。\n\n问题：下一个？\n答案是4。", RIGHT),
-    ("numeric", "9", "The answer is 9.\n\nHere is another problem:\nProblem: 3\nThe answer is 4", RIGHT),
+    (
+        "numeric",
+        "9",
+        "The answer is 9.\n\nHere is another problem:\nProblem: 3\nThe answer is 4",
+        RIGHT,
+    ),
     ("numeric", "9", "The answer is 9.[INST] again [/INST] The answer is 4", RIGHT),
     ("numeric", "9", "The answer is 9.\n\n---\n\nQuestion: b\nThe answer is 4", RIGHT),
     ("numeric", "9", "\\boxed{9}\n\nProblem 2\n\\boxed{4}", RIGHT),
@@ -520,7 +550,12 @@ TABLE = [
     ("symbolic", "[0,\\infty)", "\\boxed{[0, +\\infty)}", RIGHT),
     ("symbolic", "[-2,5)", "\\boxed{-2 \\leq x < 5}", RIGHT),
     ("symbolic", "[-2,5)", "\\boxed{-2 < x < 5}", WRONG),
-    ("symbolic", "x \\in (-\\infty, 2) \\cup (3, \\infty)", "\\boxed{(-\\infty,2)\\cup(3,\\infty)}", RIGHT),
+    (
+        "symbolic",
+        "x \\in (-\\infty, 2) \\cup (3, \\infty)",
+        "\\boxed{(-\\infty,2)\\cup(3,\\infty)}",
+        RIGHT,
+    ),
     ("symbolic", "y = x^2", "\\boxed{x^2}", RIGHT),
     ("symbolic", "x^2 - 4 = 0", "\\boxed{x^2 = 4}", RIGHT),
     ("symbolic", "x < 3", "\\boxed{3 > x}", RIGHT),
@@ -585,8 +620,18 @@ TABLE = [
         "\\boxed{\\left[\\begin{matrix}1 & 0\\\\0 & 1\\end{matrix}\\right]}",
         WRONG,
     ),
-    ("symbolic", "\\begin{bmatrix} x \\\\ 2y \\end{bmatrix}", "\\boxed{\\begin{bmatrix} x \\\\ y+y \\end{bmatrix}}", RIGHT),
-    ("symbolic", "\\begin{pmatrix}1&2\\end{pmatrix}", "\\boxed{\\begin{pmatrix}1\\\\2\\end{pmatrix}}", WRONG),
+    (
+        "symbolic",
+        "\\begin{bmatrix} x \\\\ 2y \\end{bmatrix}",
+        "\\boxed{\\begin{bmatrix} x \\\\ y+y \\end{bmatrix}}",
+        RIGHT,
+    ),
+    (
+        "symbolic",
+        "\\begin{pmatrix}1&2\\end{pmatrix}",
+        "\\boxed{\\begin{pmatrix}1\\\\2\\end{pmatrix}}",
+        WRONG,
+    ),
     ("symbolic", "\\mathrm{A}", "\\boxed{A}", RIGHT),
     ("symbolic", "\\text{A, B}", "\\boxed{\\text{A}}", WRONG),
     ("symbolic", "\\text{(B)}", "\\boxed{\\text{B}}", RIGHT),
@@ -648,7 +693,12 @@ TABLE = [
     ("symbolic", "\\pi\\cdot 10^{30}", "\\boxed{\\pi\\cdot10^{30}+1}", WRONG),
     ("numeric", "42", "**Step 1:** 6*7\n**Step 2:** = 42\n\n### Final Answer\n42", RIGHT),
     ("numeric", "42", "#### Step 1: 6\n6*7=42\n#### Final answer: 42", RIGHT),
-    ("numeric", "42", "Let's compute. 40+2=42. So, the answer is 42 apples, which is more than 40.", RIGHT),
+    (
+        "numeric",
+        "42",
+        "Let's compute. 40+2=42. So, the answer is 42 apples, which is more than 40.",
+        RIGHT,
+    ),
     ("numeric", "42", "The answer is 42. I hope it is correct.", RIGHT),
     ("numeric", "42", "Final Answer: The final answer is $42$. I hope it is correct.", RIGHT),
     ("numeric", "42", "The final answer is: $\\boxed{42}$", RIGHT),

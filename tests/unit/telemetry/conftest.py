@@ -8,7 +8,9 @@ import pytest
 @pytest.fixture(scope="session")
 def fake_nvml():
     """The module tests/unit/telemetry/fake_nvml.py, loaded by path."""
-    spec = importlib.util.spec_from_file_location("fake_nvml", Path(__file__).with_name("fake_nvml.py"))
+    spec = importlib.util.spec_from_file_location(
+        "fake_nvml", Path(__file__).with_name("fake_nvml.py")
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,7 @@
-"""A pynvml that answers from a script: the calls NvmlSource makes, with the real module's names and units."""
+"""A pynvml that answers from a script.
+
+The calls NvmlSource makes, with the real module's names and units.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,10 @@ class Board:
 def module(*boards, start=None):
     m = types.ModuleType("pynvml")
     m.NVMLError, m.NVMLError_NotSupported = NVMLError, NVMLError_NotSupported
-    m.NVMLError_FunctionNotFound, m.NVMLError_NoPermission = NVMLError_FunctionNotFound, NVMLError_NoPermission
+    m.NVMLError_FunctionNotFound, m.NVMLError_NoPermission = (
+        NVMLError_FunctionNotFound,
+        NVMLError_NoPermission,
+    )
     m.NVML_POWER_SCOPE_GPU, m.NVML_FI_DEV_POWER_AVERAGE, m.NVML_FI_DEV_POWER_INSTANT = 0, 185, 186
     m.NVML_SUCCESS, m.NVML_TEMPERATURE_GPU, m.NVML_CLOCK_SM, m.NVML_DEVICE_ARCH_AMPERE = 0, 0, 1, 7
     m.open_count = 0
@@ -61,7 +67,12 @@ def module(*boards, start=None):
             assert scope == 0
             value = board.get({185: "average_mw", 186: "instant_mw"}[field])
             code = 0 if value is not None else 3
-            out.append(types.SimpleNamespace(nvmlReturn=code, value=types.SimpleNamespace(uiVal=value if value is not None else 0xDEAD)))
+            out.append(
+                types.SimpleNamespace(
+                    nvmlReturn=code,
+                    value=types.SimpleNamespace(uiVal=value if value is not None else 0xDEAD),
+                )
+            )
         return out
 
     m.nvmlInit, m.nvmlShutdown = init, shutdown
@@ -77,7 +88,9 @@ def module(*boards, start=None):
     m.nvmlDeviceGetTemperatureV = lambda b, sensor: b.get("temperature")
     m.nvmlDeviceGetClockInfo = lambda b, kind: b.get("clock")
     m.nvmlDeviceGetUtilizationRates = lambda b: types.SimpleNamespace(gpu=b.get("busy"))
-    m.nvmlDeviceGetMemoryInfo = lambda b: types.SimpleNamespace(used=b.get("used"), total=b.get("total"))
+    m.nvmlDeviceGetMemoryInfo = lambda b: types.SimpleNamespace(
+        used=b.get("used"), total=b.get("total")
+    )
     m.nvmlDeviceGetComputeRunningProcesses = lambda b: b.get("processes")
     m.nvmlDeviceGetEnforcedPowerLimit = lambda b: b.get("limit_mw")
     m.nvmlDeviceGetArchitecture = lambda b: b.get("arch")

@@ -16,12 +16,16 @@ P = [100, 100, 400, 400, 400, 100]
 def test_worked_vectors():
     assert integrate_power(T, P, 0, 0.5) == pytest.approx(140, abs=1e-12)
     assert integrate_power([0, 0.2, 0.5], [100, 400, 100], 0, 0.5) == pytest.approx(125, abs=1e-12)
-    assert integrate_power([0, 0.2, 0.5], [100, 400, 100], 0, 0.5, hold=True) == pytest.approx(140, abs=1e-12)
+    assert integrate_power([0, 0.2, 0.5], [100, 400, 100], 0, 0.5, hold=True) == pytest.approx(
+        140, abs=1e-12
+    )
 
 
 def test_edges_are_interpolated():
     assert integrate_power([0, 10], [0, 100], 2.5, 7.5) == pytest.approx(250)
-    assert integrate_power([0, 10], [40, 100], 2.5, 12.5, hold=True) == pytest.approx(7.5 * 40 + 2.5 * 100)
+    assert integrate_power([0, 10], [40, 100], 2.5, 12.5, hold=True) == pytest.approx(
+        7.5 * 40 + 2.5 * 100
+    )
     assert integrate_power([0, 1], [3, 3], 0.4, 0.4) == 0.0
 
 
@@ -38,11 +42,17 @@ def test_additive_over_cuts_and_equal_to_quadrature(data, edges, cut, hold):
     low, high = sorted(times[0] + (times[-1] - times[0]) * e for e in edges)
     middle = low + (high - low) * cut
     whole = integrate_power(times, watts, low, high, hold)
-    parts = integrate_power(times, watts, low, middle, hold) + integrate_power(times, watts, middle, high, hold)
+    parts = integrate_power(times, watts, low, middle, hold) + integrate_power(
+        times, watts, middle, high, hold
+    )
     assert whole == pytest.approx(parts, rel=1e-9, abs=1e-6)
 
     def power(t):
-        return watts[np.searchsorted(times, t, side="right") - 1] if hold else np.interp(t, times, watts)
+        return (
+            watts[np.searchsorted(times, t, side="right") - 1]
+            if hold
+            else np.interp(t, times, watts)
+        )
 
     grid = np.unique(np.concatenate(([low, high], times[(times > low) & (times < high)])))
     expected = sum(quad(power, a, b - 1e-12 if hold else b)[0] for a, b in itertools.pairwise(grid))
@@ -50,22 +60,31 @@ def test_additive_over_cuts_and_equal_to_quadrature(data, edges, cut, hold):
 
 
 @settings(max_examples=40, deadline=None)
-@given(watts=st.floats(1, 1000), seconds=st.floats(0.5, 1e4), n=st.integers(2, 200), hold=st.booleans())
+@given(
+    watts=st.floats(1, 1000), seconds=st.floats(0.5, 1e4), n=st.integers(2, 200), hold=st.booleans()
+)
 def test_constant_power_is_exact(watts, seconds, n, hold):
     times = np.linspace(0, seconds, n)
-    assert integrate_power(times, np.full(n, watts), 0, seconds, hold) == pytest.approx(watts * seconds, rel=1e-9)
+    assert integrate_power(times, np.full(n, watts), 0, seconds, hold) == pytest.approx(
+        watts * seconds, rel=1e-9
+    )
 
 
 def test_ramp_is_exact_and_a_step_stays_in_its_bound():
     times = np.arange(0, 10.01, 0.1)
-    assert integrate_power(times, 100 + 30 * times, 0.05, 9.95) == pytest.approx(100 * 9.9 + 15 * (9.95**2 - 0.05**2), rel=1e-12)
+    assert integrate_power(times, 100 + 30 * times, 0.05, 9.95) == pytest.approx(
+        100 * 9.9 + 15 * (9.95**2 - 0.05**2), rel=1e-12
+    )
     step = np.where(times < 4.037, 100.0, 600.0)
     true = 100 * 4.037 + 600 * (10 - 4.037)
     assert abs(integrate_power(times, step, 0, 10) - true) <= 0.1 / 2 * 500 + 1e-9
 
 
 def test_duty_cycled_sensor_stays_in_its_bound():
-    """100 ms period, 400 W for 25 ms then 75 W: a sensor that sees 25 ms of each 100 ms reads 400 or 75 W, the truth is 156.25 W."""
+    """100 ms period, 400 W for 25 ms then 75 W.
+
+    A sensor that sees 25 ms of each 100 ms reads 400 or 75 W, the truth is 156.25 W.
+    """
     seconds, bound = 8.0, duty_cycle_error_w(0.25, 75, 400)
     times = np.arange(0, seconds + 0.05, 0.1)
     errors = []
@@ -74,7 +93,9 @@ def test_duty_cycled_sensor_stays_in_its_bound():
         seen = np.where(moments % 0.1 < 0.025, 400.0, 75.0).mean()
         energy = integrate_power(times, np.full(times.size, seen), 0, seconds)
         errors.append((energy - 156.25 * seconds) / seconds)
-    assert max(np.abs(errors)) == pytest.approx(bound, rel=1e-9)  # the bound is reached, never passed
+    assert max(np.abs(errors)) == pytest.approx(
+        bound, rel=1e-9
+    )  # the bound is reached, never passed
     assert min(errors) == pytest.approx(75 - 156.25)
     assert duty_cycle_error_w(1.0, 0, 500) == 0
 
@@ -87,7 +108,9 @@ def test_counter():
 
 def test_cumulative_energy_is_the_running_integral():
     moments = np.array([0.0, 0.05, 0.25, 0.5])
-    np.testing.assert_allclose(cumulative_energy(T, P, moments), [integrate_power(T, P, 0, m) for m in moments], rtol=1e-12)
+    np.testing.assert_allclose(
+        cumulative_energy(T, P, moments), [integrate_power(T, P, 0, m) for m in moments], rtol=1e-12
+    )
     assert cumulative_energy(T, P, []).shape == (0,)
 
 

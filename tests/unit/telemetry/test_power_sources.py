@@ -12,18 +12,34 @@ from isocost.telemetry.sources import PowerSource, Unavailable
 def test_nvml_units_and_fields(fake_nvml, with_boards):
     module = with_boards(fake_nvml.Board("GPU-a"))
     source = open_source("auto")
-    assert isinstance(source, PowerSource) and source.name == "nvml" and source.unknown_reason is None
+    assert (
+        isinstance(source, PowerSource) and source.name == "nvml" and source.unknown_reason is None
+    )
     (reading,) = source.read()
     assert reading.device_id == "GPU-a"
-    assert (reading.power_w, reading.power_average_w, reading.energy_counter_j) == (412.5, 400.0, 12345.678)
-    assert (reading.temperature_c, reading.sm_clock_mhz, reading.utilization_ratio, reading.compute_processes) == (55.0, 1980.0, 0.97, 1)
+    assert (reading.power_w, reading.power_average_w, reading.energy_counter_j) == (
+        412.5,
+        400.0,
+        12345.678,
+    )
+    assert (
+        reading.temperature_c,
+        reading.sm_clock_mhz,
+        reading.utilization_ratio,
+        reading.compute_processes,
+    ) == (55.0, 1980.0, 0.97, 1)
     assert reading.throttle_reasons == ("sw_power_cap",) and reading.memory_used_bytes == 70 * 2**30
     (fast,) = source.read(slow=False)
     assert fast.power_w == 412.5 and fast.temperature_c is None and fast.compute_processes is None
     described = source.describe()
     assert described["driver"] == "575.57.08"
     assert described["devices"] == [
-        {"device_id": "GPU-a", "name": "NVIDIA H100 80GB HBM3", "power_limit_w": 700.0, "memory_bytes": 80 * 2**30}
+        {
+            "device_id": "GPU-a",
+            "name": "NVIDIA H100 80GB HBM3",
+            "power_limit_w": 700.0,
+            "memory_bytes": 80 * 2**30,
+        }
     ]
     source.close()
     assert module.open_count == 0
@@ -38,10 +54,21 @@ def test_nvml_field_errors_do_not_become_watts(fake_nvml, with_boards):
 
 @pytest.mark.parametrize(
     ("name", "arch", "instant", "average"),
-    [("NVIDIA H100", 9, None, 300.0), ("NVIDIA A100", 7, 300.0, None), ("NVIDIA A40", 7, None, 300.0), ("Tesla V100", 5, 300.0, None)],
+    [
+        ("NVIDIA H100", 9, None, 300.0),
+        ("NVIDIA A100", 7, 300.0, None),
+        ("NVIDIA A40", 7, None, 300.0),
+        ("Tesla V100", 5, 300.0, None),
+    ],
 )
-def test_power_usage_means_different_things_by_board(fake_nvml, with_boards, name, arch, instant, average):
-    with_boards(fake_nvml.Board("GPU-a", name, instant_mw=None, average_mw=None, usage_mw=300_000, arch=arch))
+def test_power_usage_means_different_things_by_board(
+    fake_nvml, with_boards, name, arch, instant, average
+):
+    with_boards(
+        fake_nvml.Board(
+            "GPU-a", name, instant_mw=None, average_mw=None, usage_mw=300_000, arch=arch
+        )
+    )
     (reading,) = NvmlSource().read()
     assert (reading.power_w, reading.power_average_w) == (instant, average)
 
@@ -64,7 +91,10 @@ def test_nvml_transient_errors_are_not_swallowed(fake_nvml, with_boards):
 def test_throttle_bits(fake_nvml, with_boards):
     with_boards(fake_nvml.Board("GPU-a", reasons=0x60 | 0x400), fake_nvml.Board("GPU-b", reasons=0))
     first, second = NvmlSource().read()
-    assert first.throttle_reasons == ("sw_thermal_slowdown", "hw_thermal_slowdown", "bit_0x400") and second.throttle_reasons == ()
+    assert (
+        first.throttle_reasons == ("sw_thermal_slowdown", "hw_thermal_slowdown", "bit_0x400")
+        and second.throttle_reasons == ()
+    )
 
 
 def test_visible_devices_by_uuid_index_and_count(fake_nvml, with_boards, monkeypatch):
@@ -100,7 +130,11 @@ def test_mig_is_refused_and_nvml_given_back(fake_nvml, with_boards):
 
 def test_auto_falls_back_with_the_reasons(fake_nvml, with_boards, monkeypatch, tmp_path):
     with_boards(start=fake_nvml.NVMLError("NVML Shared Library Not Found"))
-    monkeypatch.setattr(rapl_module.RaplSource.__init__, "__defaults__", (tmp_path / "nowhere", rapl_module.time.monotonic))
+    monkeypatch.setattr(
+        rapl_module.RaplSource.__init__,
+        "__defaults__",
+        (tmp_path / "nowhere", rapl_module.time.monotonic),
+    )
     source = open_source("auto")
     assert source.name == "none" and source.read() == []
     assert "Library Not Found" in source.unknown_reason and "rapl: no " in source.unknown_reason
@@ -115,7 +149,9 @@ def test_auto_falls_back_with_the_reasons(fake_nvml, with_boards, monkeypatch, t
 def test_auto_never_takes_another_devices_joules(fake_nvml, with_boards, monkeypatch, tmp_path):
     with_boards(fake_nvml.Board("GPU-a"))
     zone(tmp_path, "intel-rapl:0", "package-0", 1)
-    monkeypatch.setattr(rapl_module.RaplSource.__init__, "__defaults__", (tmp_path, rapl_module.time.monotonic))
+    monkeypatch.setattr(
+        rapl_module.RaplSource.__init__, "__defaults__", (tmp_path, rapl_module.time.monotonic)
+    )
     assert open_source("auto").name == open_source("auto", device="cuda").name == "nvml"
     assert open_source("auto", device="cpu").name == "rapl"
     elsewhere = open_source("auto", device="tpu")
@@ -152,7 +188,10 @@ def test_rapl_sums_only_zones_that_do_not_overlap(tmp_path):
     dram.write_text("700000\n")
     first = {r.device_id: r for r in source.read()}
     assert set(first) == {"intel-rapl:0/package-0", "intel-rapl:0:2/dram"}
-    assert first["intel-rapl:0/package-0"].energy_counter_j == 8.0 and first["intel-rapl:0/package-0"].power_average_w == 4.0
+    assert (
+        first["intel-rapl:0/package-0"].energy_counter_j == 8.0
+        and first["intel-rapl:0/package-0"].power_average_w == 4.0
+    )
     package.write_text("500000\n")  # wrapped
     second = {r.device_id: r for r in source.read()}
     assert second["intel-rapl:0/package-0"].energy_counter_j == pytest.approx(9.5)
@@ -179,7 +218,9 @@ def test_rapl_says_why_not(tmp_path, monkeypatch):
 
 
 def test_trace_replays_its_moments(tmp_path):
-    frame = pl.DataFrame({"device_id": ["b", "a", "a"], "monotonic_s": [1.0, 1.0, 2.0], "power_w": [5.0, 7.0, 8.0]})
+    frame = pl.DataFrame(
+        {"device_id": ["b", "a", "a"], "monotonic_s": [1.0, 1.0, 2.0], "power_w": [5.0, 7.0, 8.0]}
+    )
     frame.write_parquet(tmp_path / "trace.parquet")
     source = TraceSource.from_file(tmp_path / "trace.parquet")
     assert isinstance(source, PowerSource)

@@ -23,7 +23,11 @@ class Steady:
         self.slow.append(slow)
         if self.calls in self.fail:
             raise RuntimeError("sensor busy")
-        return [DeviceReading("d", power_w=100.0, energy_counter_j=100 * time.monotonic(), throttle_reasons=())]
+        return [
+            DeviceReading(
+                "d", power_w=100.0, energy_counter_j=100 * time.monotonic(), throttle_reasons=()
+            )
+        ]
 
     def describe(self):
         return {}
@@ -45,9 +49,15 @@ def test_rows_fit_raw_telemetry_and_times_are_monotonic():
         wait_for(source, 8)
     rows = sampler.drain()
     after = time.monotonic()
-    frame = conform(pl.DataFrame(rows, schema=polars_schema(table("raw_telemetry"))), "raw_telemetry")
+    frame = conform(
+        pl.DataFrame(rows, schema=polars_schema(table("raw_telemetry"))), "raw_telemetry"
+    )
     times = frame["monotonic_s"].to_list()
-    assert 8 <= frame.height <= (after - before) / 0.01 + 2 and times == sorted(times) and before <= times[0] <= times[-1] <= after
+    assert (
+        8 <= frame.height <= (after - before) / 0.01 + 2
+        and times == sorted(times)
+        and before <= times[0] <= times[-1] <= after
+    )
     assert sampler.drain() == []
 
 
@@ -66,7 +76,19 @@ def test_slow_readings_are_thinned_and_overhead_is_counted():
     source = Steady()
     with PowerSampler(source, 0.005, slow_every=5) as sampler:
         wait_for(source, 11)
-    assert source.slow[:11] == [True, False, False, False, False, True, False, False, False, False, True]
+    assert source.slow[:11] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
     summary = sampler.summary()
     assert summary["reads"] == source.calls and 0 < summary["read_cpu_s"] < summary["elapsed_s"]
     assert summary["overhead_ratio"] == pytest.approx(summary["read_cpu_s"] / summary["elapsed_s"])
@@ -77,7 +99,11 @@ def test_a_failing_read_is_counted_not_fatal():
     with PowerSampler(source, 0.005) as sampler:
         wait_for(source, 6)
     summary = sampler.summary()
-    assert summary["read_errors"] == 2 and summary["last_error"] == "RuntimeError: sensor busy" and len(sampler.drain()) >= 3
+    assert (
+        summary["read_errors"] == 2
+        and summary["last_error"] == "RuntimeError: sensor busy"
+        and len(sampler.drain()) >= 3
+    )
 
 
 def test_a_dead_driver_ends_the_thread():
@@ -91,7 +117,9 @@ def test_a_dead_driver_ends_the_thread():
 def test_no_source_no_thread_no_rows():
     with PowerSampler(open_source("none"), 0.1) as sampler:
         assert sampler._thread is None
-    assert sampler.drain() == [] and sampler.summary()["unknown_reason"] == "telemetry is switched off"
+    assert (
+        sampler.drain() == [] and sampler.summary()["unknown_reason"] == "telemetry is switched off"
+    )
 
 
 def test_misuse():

@@ -16,7 +16,10 @@ def test_measured_window_leaves_warmup_out_and_counts_it():
 
 
 def test_steady_state_by_the_events_themselves():
-    """Walk the events: start when B first tokens were seen, end when n - B - 1 requests have finished."""
+    """Walk the events.
+
+    Start when B first tokens were seen, end when n - B - 1 requests have finished.
+    """
     generator = np.random.default_rng(5)
     n, batch = 40, 6
     first = np.sort(generator.uniform(0, 50, n))
@@ -29,13 +32,20 @@ def test_steady_state_by_the_events_themselves():
         end = time if end is None and finished == n - batch - 1 else end
     shuffled = generator.permutation(n)
     window = steady_state_window(first[shuffled], last[shuffled], batch, n_warmup=3)
-    assert (window.start_s, window.end_s, window.n_drain, window.n_warmup) == (start, end, batch + 1, 3)
+    assert (window.start_s, window.end_s, window.n_drain, window.n_warmup) == (
+        start,
+        end,
+        batch + 1,
+        3,
+    )
 
 
 def test_no_steady_state_without_enough_requests():
     assert steady_state_window(np.arange(9.0), np.arange(9.0) + 5, 4) is None
     assert steady_state_window(np.arange(10.0), np.arange(10.0) + 5, 4) is not None
-    assert steady_state_window([5.0] * 10, [5.0] * 10, 4) is None  # events coincide: an empty window is none
+    assert (
+        steady_state_window([5.0] * 10, [5.0] * 10, 4) is None
+    )  # events coincide: an empty window is none
     with pytest.raises(IsocostError, match="max_num_seqs"):
         steady_state_window([1.0], [2.0], 0)
 
@@ -48,7 +58,9 @@ def test_tokens_in_window_counts_each_token_time():
     window = Window("steady", 4.0, 11.0, 50, 0, 0)
     count = sum(
         int(((moments > 4.0) & (moments <= 11.0)).sum())
-        for moments in (np.linspace(a, b, int(n)) for a, b, n in zip(first, last, tokens, strict=True))
+        for moments in (
+            np.linspace(a, b, int(n)) for a, b, n in zip(first, last, tokens, strict=True)
+        )
     )
     assert tokens_in_window(first, last, tokens, window) == count
     everything = Window("steady", -1.0, 30.0, 50, 0, 0)

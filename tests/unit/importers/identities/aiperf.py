@@ -1,4 +1,7 @@
-"""AIPerf states its settings in the summary beside the records: endpoint, load, input, tokenizer."""
+"""AIPerf states its settings in the summary beside the records.
+
+Endpoint, load, input, tokenizer.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,16 @@ HARMLESS: dict[str, tuple[Any, Any]] = {
     "endpoint.url": ("localhost:8000", "127.0.0.1:9000"),
     "endpoint.timeout_seconds": (1.0, 2.0),
 }
-OPTIONS = {"provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}}
+OPTIONS = {
+    "provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
-    """One run of one request; on a machine that is named, so that two runs of one configuration are repeats."""
+    """One run of one request.
+
+    On a machine that is named, so that two runs of one configuration are repeats.
+    """
     config: dict[str, Any] = {"endpoint": {"model_names": ["m"]}, "hardware": "H100"}
     for name, value in settings.items():
         home = config
@@ -46,6 +54,10 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
         "request_latency": {"value": 300.0 + len(folder.name), "unit": "ms"},
         "output_sequence_length": {"value": 3, "unit": "tokens"},
     }
-    record = {"metadata": {"conversation_id": "c", "x_request_id": folder.name}, "metrics": metrics, "error": None}
+    record = {
+        "metadata": {"conversation_id": "c", "x_request_id": folder.name},
+        "metrics": metrics,
+        "error": None,
+    }
     (folder / "profile_export.jsonl").write_text(json.dumps(record) + "\n")
     return folder

@@ -16,8 +16,20 @@ STATED: dict[str, tuple[Any, Any]] = {
     "cloud_provider": ("aws", "gcp"),
     "pue": ("1.0", "1.2"),
 }
-HARMLESS: dict[str, tuple[Any, Any]] = {"run_id": ("a", "b"), "latitude": ("1", "2"), "country_name": ("a", "b")}
-OPTIONS = {"provenance": {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}}
+HARMLESS: dict[str, tuple[Any, Any]] = {
+    "run_id": ("a", "b"),
+    "latitude": ("1", "2"),
+    "country_name": ("a", "b"),
+}
+OPTIONS = {
+    "provenance": {
+        "model": "m",
+        "task": "t",
+        "task_version": "1",
+        "prompt": "p",
+        "sampling": {"temperature": 0},
+    }
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:

@@ -17,12 +17,16 @@ STATED: dict[str, tuple[Any, Any]] = {
 }
 HARMLESS: dict[str, tuple[Any, Any]] = {"source": ("AIME", "AMC")}
 STANDARD = {"model": "m", "task": "t"}
-OPTIONS: dict[str, Any] = {"provenance": {"task_version": "1", "prompt": "p", "sampling": {"temperature": 1}}}
+OPTIONS: dict[str, Any] = {
+    "provenance": {"task_version": "1", "prompt": "p", "sampling": {"temperature": 1}}
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
     """Two problems, with a difficulty that is each one's own."""
     path = folder / "t.jsonl"
-    rows = [{"id": f"q{i}", "c": i, "n": 3, "difficulty": i} | STANDARD | settings for i in range(2)]
+    rows = [
+        {"id": f"q{i}", "c": i, "n": 3, "difficulty": i} | STANDARD | settings for i in range(2)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

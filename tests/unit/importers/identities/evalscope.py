@@ -1,4 +1,7 @@
-"""evalscope states its settings in configs/task_config.yaml: model, generation, the data set's own, judge and provider."""
+"""evalscope states its settings in configs/task_config.yaml.
+
+Model, generation, the data set's own, judge and provider.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +64,21 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
     if "generation_config" in nested(settings):
         config["generation_config"] = {"top_p": 0.9, **config["generation_config"]}
     model = str(settings.get("model", "m"))
-    output = {"choices": [{"message": {"content": f"ANSWER: A {folder.name}"}, "stop_reason": "stop"}], "usage": {}}
-    prediction = {"index": 0, "model": model, "model_output": output, "messages": [{"role": "user", "content": "q"}]}
-    review = {"index": 0, "target": "A", "sample_score": {"score": {"value": {"acc": 1.0}}, "group_id": 0, "generation_index": 0}}
+    output = {
+        "choices": [{"message": {"content": f"ANSWER: A {folder.name}"}, "stop_reason": "stop"}],
+        "usage": {},
+    }
+    prediction = {
+        "index": 0,
+        "model": model,
+        "model_output": output,
+        "messages": [{"role": "user", "content": "q"}],
+    }
+    review = {
+        "index": 0,
+        "target": "A",
+        "sample_score": {"score": {"value": {"acc": 1.0}}, "group_id": 0, "generation_index": 0},
+    }
     for kind, line in (("predictions", prediction), ("reviews", review)):
         path = folder / kind / model / "toy_main.jsonl"
         path.parent.mkdir(parents=True)

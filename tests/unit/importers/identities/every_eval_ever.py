@@ -8,7 +8,10 @@ from typing import Any
 
 NAME = "every_eval_ever"
 OPTIONS: dict[str, Any] = {"provenance": {"task_version": "1", "prompt": "p"}}
-ARGUMENTS, METRIC = "evaluation_results/0/generation_config/generation_args", "evaluation_results/0/metric_config"
+ARGUMENTS, METRIC = (
+    "evaluation_results/0/generation_config/generation_args",
+    "evaluation_results/0/metric_config",
+)
 
 # Paths in the aggregate, by slashes.
 STATED: dict[str, tuple[Any, Any]] = {
@@ -16,10 +19,19 @@ STATED: dict[str, tuple[Any, Any]] = {
     "model_info/name": ("m of May", "m of June"),
     "model_info/inference_platform": ("together", "openai"),
     "model_info/inference_engine": ({"name": "vllm"}, {"name": "sglang"}),
-    "model_info/inference_engine/version": ({"name": "vllm", "version": "0.1"}, {"name": "vllm", "version": "0.2"}),
+    "model_info/inference_engine/version": (
+        {"name": "vllm", "version": "0.1"},
+        {"name": "vllm", "version": "0.2"},
+    ),
     "model_info/additional_details": ({"quantization": "fp8"}, {"quantization": "int4"}),
-    "eval_library": ({"name": "lm_eval", "version": "0.4.8"}, {"name": "lm_eval", "version": "0.4.9"}),
-    "evaluation_results/0/source_data": ({"dataset_name": "d", "hf_split": "test"}, {"dataset_name": "d", "hf_split": "val"}),
+    "eval_library": (
+        {"name": "lm_eval", "version": "0.4.8"},
+        {"name": "lm_eval", "version": "0.4.9"},
+    ),
+    "evaluation_results/0/source_data": (
+        {"dataset_name": "d", "hf_split": "test"},
+        {"dataset_name": "d", "hf_split": "val"},
+    ),
     f"{ARGUMENTS}/temperature": (0.5, 0.7),
     f"{ARGUMENTS}/top_p": (0.9, 1.0),
     f"{ARGUMENTS}/reasoning": (False, True),
@@ -29,8 +41,14 @@ STATED: dict[str, tuple[Any, Any]] = {
     f"{ARGUMENTS}/eval_limits": ({"token_limit": 1}, {"token_limit": 2}),
     f"{ARGUMENTS}/agentic_eval_config": (None, {"available_tools": [{"name": "bash"}]}),
     f"{ARGUMENTS}/a new one": (1, 2),
-    "evaluation_results/0/generation_config/additional_details": ({"num_fewshot": "0"}, {"num_fewshot": "5"}),
-    f"{METRIC}/llm_scoring": (None, {"judges": [{"model_info": {"id": "openai/gpt"}}], "input_prompt": "Grade."}),
+    "evaluation_results/0/generation_config/additional_details": (
+        {"num_fewshot": "0"},
+        {"num_fewshot": "5"},
+    ),
+    f"{METRIC}/llm_scoring": (
+        None,
+        {"judges": [{"model_info": {"id": "openai/gpt"}}], "input_prompt": "Grade."},
+    ),
     f"{METRIC}/metric_parameters": ({"ignore_case": True}, {"ignore_case": False}),
 }
 HARMLESS: dict[str, tuple[Any, Any]] = {
@@ -39,15 +57,24 @@ HARMLESS: dict[str, tuple[Any, Any]] = {
     "source_metadata": ({"source_organization_name": "a"}, {"source_organization_name": "b"}),
     "model_info/developer": (None, "org"),
     "model_info/name": ("m", "org/m"),
-    "evaluation_results/0/source_data": ({"dataset_name": "d", "samples_number": 1}, {"dataset_name": "d", "samples_number": 2}),
+    "evaluation_results/0/source_data": (
+        {"dataset_name": "d", "samples_number": 1},
+        {"dataset_name": "d", "samples_number": 2},
+    ),
     f"{METRIC}/evaluation_description": (None, "The share of right answers."),
     f"{METRIC}/metric_unit": (None, "proportion"),
-    "evaluation_results/0/score_details": ({"score": 1.0}, {"score": 1.0, "uncertainty": {"num_samples": 1}}),
+    "evaluation_results/0/score_details": (
+        {"score": 1.0},
+        {"score": 1.0, "uncertainty": {"num_samples": 1}},
+    ),
 }
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
-    """One evaluation of one sample; both runs bear the same id, so that only their folders tell them apart."""
+    """One evaluation of one sample.
+
+    Both runs bear the same id, so that only their folders tell them apart.
+    """
     document: dict[str, Any] = {
         "schema_version": "0.3.0",
         "evaluation_id": "t/m/1",

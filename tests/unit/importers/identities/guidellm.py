@@ -28,12 +28,21 @@ HARMLESS: dict[str, tuple[Any, Any]] = {
     "backend.target": ("http://localhost:8000", "http://127.0.0.1:9000"),
     "spec.seed.value": (1, 2),
 }
-OPTIONS = {"provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}}
+OPTIONS = {
+    "provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
-    """One benchmark of one request; on a machine that is named, so that two runs of one configuration are repeats."""
-    config: dict[str, Any] = {"strategy": {"type_": "constant"}, "backend": {"model": "m"}, "hardware": "H100"}
+    """One benchmark of one request.
+
+    On a machine that is named, so that two runs of one configuration are repeats.
+    """
+    config: dict[str, Any] = {
+        "strategy": {"type_": "constant"},
+        "backend": {"model": "m"},
+        "hardware": "H100",
+    }
     spec: dict[str, Any] = {}
     for name, value in settings.items():
         home = spec if name.startswith("spec.") else config
@@ -41,9 +50,23 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
         for parent in parents:
             home = home.setdefault(parent, {})
         home[last] = value
-    request = {"request_id": "r", "output": folder.name, "prompt_tokens": 3, "output_tokens": 3, "time_to_first_token_ms": 100.0}
+    request = {
+        "request_id": "r",
+        "output": folder.name,
+        "prompt_tokens": 3,
+        "output_tokens": 3,
+        "time_to_first_token_ms": 100.0,
+    }
     request |= {"inter_token_latency_ms": 100.0, "request_latency": 0.3}
-    benchmark = {"config": config, "metrics": {}, "requests": {"successful": [request], "errored": [], "incomplete": []}}
+    benchmark = {
+        "config": config,
+        "metrics": {},
+        "requests": {"successful": [request], "errored": [], "incomplete": []},
+    }
     path = folder / "report.json"
-    path.write_text(json.dumps({"metadata": {"version": 2}, "config": {"spec": spec}, "benchmarks": [benchmark]}))
+    path.write_text(
+        json.dumps(
+            {"metadata": {"version": 2}, "config": {"spec": spec}, "benchmarks": [benchmark]}
+        )
+    )
     return path

@@ -38,13 +38,19 @@ STATED: dict[str, tuple[Any, Any]] = {
 }
 HARMLESS: dict[str, tuple[Any, Any]] = {
     "groups": (["mmlu"], ["mmlu", "core"]),
-    "metric_specs": ([], [{"class_name": "helm.Basic", "args": {"names": ["exact_match", "f1_score"]}}]),
+    "metric_specs": (
+        [],
+        [{"class_name": "helm.Basic", "args": {"names": ["exact_match", "f1_score"]}}],
+    ),
     "name": ("mmlu:subject=x,model=m", "mmlu:subject=x,model=m,model_deployment=together_m"),
     "adapter_spec/max_eval_instances": (10, 100),
     "adapter_spec/eval_splits": (None, ["test"]),
     "adapter_spec/num_train_trials": (1, 3),
     "adapter_spec/random": (None, "2"),
-    "data_augmenter_spec/seeds_per_instance": (1, None),  # as versions write it that know of no seeds
+    "data_augmenter_spec/seeds_per_instance": (
+        1,
+        None,
+    ),  # as versions write it that know of no seeds
     "request/random": (None, "2"),
 }
 
@@ -54,7 +60,13 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
     spec: dict[str, Any] = {
         "name": "mmlu:subject=x,model=m",
         "scenario_spec": {"class_name": "helm.A", "args": {}},
-        "adapter_spec": {"method": "generation", "model": "org/m", "temperature": 0.0, "max_tokens": 5, "num_outputs": 1},
+        "adapter_spec": {
+            "method": "generation",
+            "model": "org/m",
+            "temperature": 0.0,
+            "max_tokens": 5,
+            "num_outputs": 1,
+        },
         "data_augmenter_spec": {"perturbation_specs": [], "seeds_per_instance": 1},
         "metric_specs": [],
         "groups": [],
@@ -68,7 +80,12 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
         },
         "train_trial_index": 0,
         "request": {"prompt": "1+1?"},
-        "result": {"success": True, "completions": [{"text": "2", "logprob": -1.0, "tokens": []}], "cached": False, "request_time": 1.0},
+        "result": {
+            "success": True,
+            "completions": [{"text": "2", "logprob": -1.0, "tokens": []}],
+            "cached": False,
+            "request_time": 1.0,
+        },
     }
     for path, value in settings.items():
         *places, last = path.split("/")
@@ -77,7 +94,16 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
             home = home[place]
         home[last] = value
     stats = [{"name": {"name": "exact_match"}, "count": 1, "mean": 1.0}]
-    entry = {"instance_id": "id1", "train_trial_index": 0, "stats": stats, "perturbation": state["instance"].get("perturbation")}
-    for name, document in {"run_spec": spec, "scenario_state": {"request_states": [state]}, "per_instance_stats": [entry]}.items():
+    entry = {
+        "instance_id": "id1",
+        "train_trial_index": 0,
+        "stats": stats,
+        "perturbation": state["instance"].get("perturbation"),
+    }
+    for name, document in {
+        "run_spec": spec,
+        "scenario_state": {"request_states": [state]},
+        "per_instance_stats": [entry],
+    }.items():
         (folder / f"{name}.json").write_text(json.dumps(document))
     return folder

@@ -1,4 +1,7 @@
-"""The published files state no settings; copies that people made with a model or a temperature in them do."""
+"""The published files state no settings.
+
+Copies that people made with a model or a temperature in them do.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,22 @@ STATED: dict[str, tuple[Any, Any]] = {
 }
 HARMLESS: dict[str, tuple[Any, Any]] = {}
 STANDARD = {"model": "m"}
-OPTIONS: dict[str, Any] = {"provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 1}}}
+OPTIONS: dict[str, Any] = {
+    "provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 1}}
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
     """JSON rows of two problems."""
     path = folder / "rows.json"
     rows = [
-        {"question": f"q{i}", "gt_answer": "4", "samples": ["4", folder.name], "is_corrects": [True, False], "orig_dset_idx": i}
+        {
+            "question": f"q{i}",
+            "gt_answer": "4",
+            "samples": ["4", folder.name],
+            "is_corrects": [True, False],
+            "orig_dset_idx": i,
+        }
         for i in range(2)
     ]
     path.write_text(json.dumps([row | STANDARD | settings for row in rows]))

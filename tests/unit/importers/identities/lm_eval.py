@@ -16,8 +16,14 @@ STATED: dict[str, tuple[Any, Any]] = {
     "config/model": ("hf", "vllm"),
     "config/model_args": ("pretrained=org/m,revision=step1", "pretrained=org/m,revision=step2"),
     "config/model_args/peft": ("pretrained=org/m", "pretrained=org/m,peft=org/adapter"),
-    "config/model_args/load_in_4bit": ({"pretrained": "org/m"}, {"pretrained": "org/m", "load_in_4bit": True}),
-    "config/model_args/dtype": ("pretrained=org/m,dtype=float16", "pretrained=org/m,dtype=bfloat16"),
+    "config/model_args/load_in_4bit": (
+        {"pretrained": "org/m"},
+        {"pretrained": "org/m", "load_in_4bit": True},
+    ),
+    "config/model_args/dtype": (
+        "pretrained=org/m,dtype=float16",
+        "pretrained=org/m,dtype=bfloat16",
+    ),
     "config/model_args/a new one": ("pretrained=org/m,what=1", "pretrained=org/m,what=2"),
     "config/model_revision": ("main", "dev"),
     "config/model_sha": ("82047f", "93158a"),
@@ -29,8 +35,14 @@ STATED: dict[str, tuple[Any, Any]] = {
     "config/a new setting": (1, 2),
     "lm_eval_version": ("0.4.8", "0.4.9"),
     "transformers_version": ("4.57", "5.0"),
-    "pretty_env_info": (ENVIRONMENT.format("2.9.0", "A100", "A100"), ENVIRONMENT.format("2.9.0", "H100", "H100")),
-    "pretty_env_info/torch": (ENVIRONMENT.format("2.9.0", "A100", "A100"), ENVIRONMENT.format("2.8.0", "A100", "A100")),
+    "pretty_env_info": (
+        ENVIRONMENT.format("2.9.0", "A100", "A100"),
+        ENVIRONMENT.format("2.9.0", "H100", "H100"),
+    ),
+    "pretty_env_info/torch": (
+        ENVIRONMENT.format("2.9.0", "A100", "A100"),
+        ENVIRONMENT.format("2.8.0", "A100", "A100"),
+    ),
     "max_length": (2048, 4096),
     "system_instruction": (None, "Think."),
     "chat_template": (None, "{{ messages }}"),
@@ -48,7 +60,10 @@ STATED: dict[str, tuple[Any, Any]] = {
     "configs/t/dataset_name": ("main", "hard"),
     "configs/t/dataset_kwargs": (None, {"revision": "x"}),
     "configs/t/test_split": ("test", "validation"),
-    "configs/t/metric_list": ([{"metric": "exact_match"}], [{"metric": "exact_match", "ignore_case": True}]),
+    "configs/t/metric_list": (
+        [{"metric": "exact_match"}],
+        [{"metric": "exact_match", "ignore_case": True}],
+    ),
     "configs/t/process_results": (None, "def process_results(doc, results): return {}"),
     "configs/t/filter_list": (
         [{"name": "none", "filter": [{"function": "regex", "regex_pattern": "a"}]}],
@@ -64,7 +79,10 @@ HARMLESS: dict[str, tuple[Any, Any]] = {
     "start_time": (1.0, 2.0),
     "total_evaluation_time_seconds": ("1.0", "2.0"),
     "task_hashes": ({"t": "a"}, {"t": "b"}),
-    "pretty_env_info": (ENVIRONMENT.format("2.9.0", "A100", "A100"), ENVIRONMENT.format("2.9.0", "A100", "A100") + "CPU max MHz: 3400\n"),
+    "pretty_env_info": (
+        ENVIRONMENT.format("2.9.0", "A100", "A100"),
+        ENVIRONMENT.format("2.9.0", "A100", "A100") + "CPU max MHz: 3400\n",
+    ),
     "config/batch_size": (1, "auto"),
     "config/limit": (None, 10),
     "config/bootstrap_iters": (0, 100000),
@@ -74,10 +92,22 @@ HARMLESS: dict[str, tuple[Any, Any]] = {
     "config/torch_seed": (1234, 1),
     "config/fewshot_seed": (1234, 1),  # of no examples: there are none
     "config/gen_kwargs": (None, "temperature=0.5"),  # stands in generation_kwargs, too
-    "config/model_args/base_url": ("model=org/m,base_url=http://a", "model=org/m,base_url=http://b"),
-    "config/model_args/api_key": ({"model": "org/m", "api_key": "one"}, {"model": "org/m", "api_key": "two"}),
-    "config/model_args/num_concurrent": ("model=org/m,num_concurrent=1", "model=org/m,num_concurrent=8"),
-    "config/model_args/a dict or a text": ("pretrained=org/m,revision=a", {"pretrained": "org/m", "revision": "a"}),
+    "config/model_args/base_url": (
+        "model=org/m,base_url=http://a",
+        "model=org/m,base_url=http://b",
+    ),
+    "config/model_args/api_key": (
+        {"model": "org/m", "api_key": "one"},
+        {"model": "org/m", "api_key": "two"},
+    ),
+    "config/model_args/num_concurrent": (
+        "model=org/m,num_concurrent=1",
+        "model=org/m,num_concurrent=8",
+    ),
+    "config/model_args/a dict or a text": (
+        "pretrained=org/m,revision=a",
+        {"pretrained": "org/m", "revision": "a"},
+    ),
     "configs/t/tag": (None, ["math"]),
     "configs/t/repeats": (1, 2),
     "configs/t/process_docs": ("<function f at 0x7f01>", "<function f at 0x7f02>"),
@@ -89,7 +119,14 @@ def write(folder: Path, settings: dict[str, Any]) -> Path:
     stamp = "2026-01-21T03-44-18.458309"
     document: dict[str, Any] = {
         "results": {"t": {"alias": "t", "exact_match,none": 1.0}},
-        "configs": {"t": {"task": "t", "output_type": "generate_until", "generation_kwargs": {"temperature": 0.5}, "doc_to_text": "{{q}}"}},
+        "configs": {
+            "t": {
+                "task": "t",
+                "output_type": "generate_until",
+                "generation_kwargs": {"temperature": 0.5},
+                "doc_to_text": "{{q}}",
+            }
+        },
         "versions": {"t": 1},
         "n-shot": {"t": 0},
         "model_name": "org/m",

@@ -20,13 +20,29 @@ STATED: dict[str, tuple[Any, Any]] = {
     "tensor_parallel_size": (1, 8),
 }
 HARMLESS: dict[str, tuple[Any, Any]] = {"date": ("a", "b"), "seed": (1, 2), "log_dir": ("a", "b")}
-OPTIONS = {"provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}}
+OPTIONS = {
+    "provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
     """One run of one request."""
-    request = {"prompt": "q", "output_text": folder.name, "input_len": 5, "output_len": 3, "latency": 0.3, "ttft": 0.1, "itl": [0.1, 0.1]}
-    value = {"model_id": "m", "gpu_model": "H100", "num_gpus": 1, "steady_state_energy": 5.0, **settings}
+    request = {
+        "prompt": "q",
+        "output_text": folder.name,
+        "input_len": 5,
+        "output_len": 3,
+        "latency": 0.3,
+        "ttft": 0.1,
+        "itl": [0.1, 0.1],
+    }
+    value = {
+        "model_id": "m",
+        "gpu_model": "H100",
+        "num_gpus": 1,
+        "steady_state_energy": 5.0,
+        **settings,
+    }
     path = folder / "results.json"
     path.write_text(json.dumps(value | {"results": [request | {"success": True, "energy": 1.0}]}))
     return path

@@ -21,13 +21,29 @@ HARMLESS: dict[str, tuple[Any, Any]] = {
     "effective_min_duration_ms": (1, 2),
     "effective_min_query_count": (1, 2),
 }
-OPTIONS = {"provenance": {"model": "m", "task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}}
+OPTIONS = {
+    "provenance": {
+        "model": "m",
+        "task": "t",
+        "task_version": "1",
+        "prompt": "p",
+        "sampling": {"temperature": 0},
+    }
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
     """One run of four seconds."""
-    (folder / "spl.txt").write_text("".join(f"Time,09-01-2025 10:00:0{second}.000,Watts,100.0,Mark,r\n" for second in range(9)))
-    events = {"power_begin": "09-01-2025 10:00:02.000", "power_end": "09-01-2025 10:00:06.000", **settings}
-    lines = [f":::MLLOG {json.dumps({'key': key, 'value': value})}" for key, value in events.items()]
+    (folder / "spl.txt").write_text(
+        "".join(f"Time,09-01-2025 10:00:0{second}.000,Watts,100.0,Mark,r\n" for second in range(9))
+    )
+    events = {
+        "power_begin": "09-01-2025 10:00:02.000",
+        "power_end": "09-01-2025 10:00:06.000",
+        **settings,
+    }
+    lines = [
+        f":::MLLOG {json.dumps({'key': key, 'value': value})}" for key, value in events.items()
+    ]
     (folder / "mlperf_log_detail.txt").write_text("\n".join(lines))
     return folder

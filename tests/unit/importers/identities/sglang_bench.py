@@ -1,4 +1,6 @@
-"""SGLang bench_serving states load, data set and lengths, and the whole configuration of the server where it described itself."""
+"""SGLang bench_serving states load, data set and lengths, and the whole configuration of the server
+where it described itself.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,46 @@ STATED: dict[str, tuple[Any, Any]] = {
     "server_info.dtype": ("auto", "half"),
     "hardware": ("H100", "A100"),
 }
-HARMLESS: dict[str, tuple[Any, Any]] = {"server_info.port": (1, 2), "server_info.random_seed": (1, 2), "server_info.log_level": ("a", "b")}
-OPTIONS = {"provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}}
+HARMLESS: dict[str, tuple[Any, Any]] = {
+    "server_info.port": (1, 2),
+    "server_info.random_seed": (1, 2),
+    "server_info.log_level": ("a", "b"),
+}
+OPTIONS = {
+    "provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
-    """One run of one request; on a machine that is named, so that two runs of one configuration are repeats."""
-    server = {"model_path": "m"} | {name.partition(".")[2]: value for name, value in settings.items() if name.startswith("server_info.")}
+    """One run of one request.
+
+    On a machine that is named, so that two runs of one configuration are repeats.
+    """
+    server = {"model_path": "m"} | {
+        name.partition(".")[2]: value
+        for name, value in settings.items()
+        if name.startswith("server_info.")
+    }
     told = {name: value for name, value in settings.items() if not name.startswith("server_info.")}
-    result = {"backend": "sglang", "dataset_name": "random", "request_rate": 2.0, "duration": 2.0, "hardware": "H100", **told}
-    detail = {"input_lens": [5], "output_lens": [3], "ttfts": [0.1], "itls": [[0.1, 0.1]], "errors": [""], "generated_texts": [folder.name]}
+    result = {
+        "backend": "sglang",
+        "dataset_name": "random",
+        "request_rate": 2.0,
+        "duration": 2.0,
+        "hardware": "H100",
+        **told,
+    }
+    detail = {
+        "input_lens": [5],
+        "output_lens": [3],
+        "ttfts": [0.1],
+        "itls": [[0.1, 0.1]],
+        "errors": [""],
+        "generated_texts": [folder.name],
+    }
     path = folder / "run.jsonl"
-    path.write_text(json.dumps(result | {"server_info": server, "completed": len(str(folder.name))} | detail) + "\n")
+    path.write_text(
+        json.dumps(result | {"server_info": server, "completed": len(str(folder.name))} | detail)
+        + "\n"
+    )
     return path

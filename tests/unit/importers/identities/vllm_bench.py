@@ -1,4 +1,7 @@
-"""vllm bench serve states load, backend, tokenizer and whatever --metadata says; a sweep names its settings in its folders."""
+"""vllm bench serve states load, backend, tokenizer and whatever --metadata says.
+
+A sweep names its settings in its folders.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,35 @@ STATED: dict[str, tuple[Any, Any]] = {
     "sweep": ("SERVE--max_num_seqs-8-", "SERVE--max_num_seqs-16-"),
 }
 HARMLESS: dict[str, tuple[Any, Any]] = {"date": ("20260101-000000", "20260102-000000")}
-OPTIONS = {"provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}}, "condition": ["host=h"]}
+OPTIONS = {
+    "provenance": {"task": "t", "task_version": "1", "prompt": "p", "sampling": {"temperature": 0}},
+    "condition": ["host=h"],
+}
 
 
 def write(folder: Path, settings: dict[str, Any]) -> Path:
-    """One run of one request; on a machine that is named, so that two runs of one configuration are repeats."""
+    """One run of one request.
+
+    On a machine that is named, so that two runs of one configuration are repeats.
+    """
     told = {name: value for name, value in settings.items() if name != "sweep"}
-    result = {"model_id": "m", "tokenizer_id": "m", "duration": 2.0, "completed": 1, "request_throughput": 0.5, "hardware": "H100", **told}
-    detail = {"input_lens": [5], "output_lens": [3], "ttfts": [0.1], "itls": [[0.1, 0.1]], "errors": [""], "start_times": [1.0]}
+    result = {
+        "model_id": "m",
+        "tokenizer_id": "m",
+        "duration": 2.0,
+        "completed": 1,
+        "request_throughput": 0.5,
+        "hardware": "H100",
+        **told,
+    }
+    detail = {
+        "input_lens": [5],
+        "output_lens": [3],
+        "ttfts": [0.1],
+        "itls": [[0.1, 0.1]],
+        "errors": [""],
+        "start_times": [1.0],
+    }
     detail["generated_texts"] = [folder.name]
     home = folder / settings["sweep"] if "sweep" in settings else folder
     home.mkdir(exist_ok=True)

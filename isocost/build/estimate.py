@@ -1,0 +1,204 @@
+"""What a refresh will need, from counts alone and before anything is read.
+
+Lives here: the counts of configurations, problems and samples by task, and the memory that they ask
+for. Not here: the budget (``isocost.memory``), the computations that keep to it.
+
+The terms follow what each step holds at once; ``python -m benchmarks.memory`` prints them beside
+what was measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from isocost.build.rules import FRONTIER_DRAWS
+from isocost.build.slices import Ledger
+from isocost.errors import IsocostError
+from isocost.importers.sealing import import_manifest
+from isocost.intake import known_sources, source_facts
+from isocost.memory import in_words
+from isocost.plain_files import stored_bytes
+from isocost.seals import unsealed_json
+from isocost.store import IMPORT_PREFIX, Store
+
+# Interpreter, libraries and compiled loops.
+BASE = 512 * 2**20
+# Bytes of one sample with the columns that a task's tables read, its copies while it is
+# deduplicated and put in order included.
+OF_SAMPLE = 1_200
+# The same with no copy at all: less than this nobody can do with.
+OF_SAMPLE_LEAST = 120
+# Bytes of a call with its text, its sample and its telemetry while one session is curated.
+OF_CALL = 6_000
+# Bytes of one row of frontier points, which are held until the task's are whole, and written.
+OF_POINT = 1_300
+# A replay that knows every cost has this many axes.
+AXES, KINDS = 9, 2
+# Outcomes of a configuration: so many strategies at one budget, and so many more at each further
+# one.
+AT_FIRST, AT_EACH = 30, 24
+# Means of values, means of costs, and margins.
+MATRICES = 3
+
+
+@dataclass
+class TaskCounts:
+    """What is known of one task.
+
+    Attributes:
+        points: its configurations.
+        problems: the most that one of them has.
+        samples: of all configurations and problems.
+        per_problem: the most samples of a problem.
+    """
+
+    points: set[str] = field(default_factory=set)
+    problems: int = 0
+    samples: int = 0
+    per_problem: int = 1
+
+    @property
+    def outcomes(self) -> int:
+        """Outcomes of all its configurations at the budgets that are replayed."""
+        most = max(self.per_problem, 1)
+        budgets = (
+            (most - 1).bit_length() + sum(k < most for k in (5, 10, 100)) + 1
+        )  # no fewer than `default_budgets`
+        return len(self.points) * (AT_FIRST + AT_EACH * (budgets - 1))
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a refresh needs at its peak.
+
+    Attributes:
+        peak_bytes: no less than it takes where memory is not short.
+        least_bytes: what it cannot do without, however small the chunks are.
+        step: which computation asks for most.
+        counts: in words, what the number comes from.
+    """
+
+    peak_bytes: int
+    least_bytes: int
+    step: str
+    counts: str
+
+    def line(self, budget: int) -> str:
+        """One sentence for people."""
+        more = (
+            ""
+            if self.peak_bytes <= budget
+            else "; what does not fit is worked on in chunks or laid aside on the disk"
+        )
+        return (
+            f"memory: at most {in_words(self.peak_bytes)} for {self.step} ({self.counts}); the"
+            f" budget is {in_words(budget)}{more}"
+        )
+
+    def refuse_beyond(self, budget: int) -> None:
+        """Refuses a budget that even the smallest chunks exceed.
+
+        Raises:
+            IsocostError: with what it takes.
+        """
+        if self.least_bytes > budget:
+            raise IsocostError(
+                f"{self.step} needs at least {in_words(self.least_bytes)} of memory"
+                f" ({self.counts}), and the budget is {in_words(budget)}",
+                remedy=(
+                    f"Give --memory {-(-self.least_bytes // 2**20)}MiB or more, or ask fewer"
+                    " configurations, problems or samples"
+                ),
+            )
+
+
+def needed(store: Store, ledger: Ledger | None = None) -> Need:
+    """What bringing everything up to date takes at most, from what is planned, imported and already
+    curated.
+
+    A source whose counts cannot be read asks for nothing here: the refresh says what is wrong with
+    it.
+    """
+    ledger = ledger or Ledger(store)
+    tasks: dict[str, TaskCounts] = {}
+    largest = 0
+    for source in known_sources(store):
+        try:
+            largest = max(
+                largest,
+                (
+                    _imported(store, source, tasks)
+                    if source.startswith(IMPORT_PREFIX)
+                    else _planned(store, source, tasks)
+                ),
+            )
+        except (OSError, ValueError, KeyError, TypeError, IsocostError):
+            continue
+    found = [
+        Need(
+            BASE + largest * OF_CALL,
+            BASE + largest * OF_SAMPLE_LEAST,
+            "the largest session",
+            f"{largest:,} samples",
+        )
+    ]
+    for task, counts in sorted(tasks.items()):
+        told = (
+            f"{len(counts.points):,} configurations, {counts.problems:,} problems,"
+            f" {counts.samples:,} samples"
+        )
+        least = BASE + counts.samples * OF_SAMPLE_LEAST
+        found.append(
+            Need(BASE + counts.samples * OF_SAMPLE, least, f"the tables of task {task}", told)
+        )
+        outcomes = counts.outcomes
+        drawn = (
+            outcomes * (counts.problems * 8 + FRONTIER_DRAWS * (8 * MATRICES + 1))
+            + outcomes * AXES * KINDS * OF_POINT
+        )
+        told = (
+            f"{len(counts.points):,} configurations, about {outcomes:,} outcomes,"
+            f" {counts.problems:,} problems, {FRONTIER_DRAWS:,} draws"
+        )
+        found.append(Need(BASE + drawn, least, f"the frontiers of task {task}", told))
+    most = max(found, key=lambda each: each.peak_bytes)
+    least = max(found, key=lambda each: each.least_bytes)
+    return (
+        most
+        if least.least_bytes <= most.least_bytes
+        else Need(most.peak_bytes, least.least_bytes, least.step, least.counts)
+    )
+
+
+def _planned(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int:
+    """Adds what a session was asked to do; its samples."""
+    path, total = store.session_file(session_id), 0
+    told = unsealed_json(stored_bytes(path), str(path))
+    for planned in told["points"]:
+        point, samples = planned["point"], int(planned["samples_per_problem"])
+        problems = int(point["task"]["n_problems"])
+        counts = tasks.setdefault(str(point["task"]["name"]), TaskCounts())
+        counts.points.add(str(point["point_id"]))
+        counts.problems, counts.per_problem = (
+            max(counts.problems, problems),
+            max(counts.per_problem, samples),
+        )
+        counts.samples += problems * samples
+        total += problems * samples
+    return total
+
+
+def _imported(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int:
+    """Adds the records of an imported source, as if all were samples of one configuration.
+
+    Their number.
+    """
+    facts = source_facts(store, session_id)
+    records = sum(
+        int(part["rows"])
+        for part in import_manifest(store.lake, facts["source_slug"], facts["import_id"])["parts"]
+    )
+    counts = tasks.setdefault(f"of {session_id}", TaskCounts())
+    counts.points.add(session_id)
+    counts.samples, counts.problems = counts.samples + records, max(counts.problems, records)
+    return records

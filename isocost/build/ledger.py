@@ -1,0 +1,319 @@
+"""Records of derived files: what each group of them was made from, what it wrote, and whether that
+still lies there.
+
+Lives here: the record of a piece (a group of files that one computation writes) and the proof of
+its files. Not here: which pieces there are, what one may read (``isocost.build.slices``) and how it
+is computed (``isocost.build.rules``).
+
+A record lies in ``core/_made`` or ``out/_made``, carries its own checksum, and says what its piece
+was made from (one fingerprint over the checksums of every file it read, the options and the code)
+and what it wrote. It is removed before the first file is written and comes back after the last one:
+a piece that was killed half way has none. A file counts as unchanged while its size, its times of
+change and its inode are those of the record, so that a refresh with nothing new reads no table;
+else its content decides. A reader of a table proves its file again by the checksum that the file
+itself carries (``isocost.seals``).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+
+from isocost.bank.files import open_lock
+from isocost.errors import MachineError
+from isocost.plain_files import stored_bytes
+from isocost.schema.runs import Runs
+from isocost.seals import Damaged, Identity, checksum, identity, sealed_json, unsealed_json
+from isocost.store import Store
+
+RECORD_SCHEMA = 2
+
+# Path relative to the store's root -> what tells whether it was touched, SHA-256.
+Files = dict[str, tuple[Identity, str]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a piece was made from, and what it wrote.
+
+    Attributes:
+        fingerprint: of everything that it was made from.
+        rows: rows by table.
+        files: what it wrote.
+        told: what others want to know of it without opening its files.
+    """
+
+    fingerprint: str
+    rows: dict[str, int]
+    files: Files
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+class Ledger:
+    """The records of one store's pieces.
+
+    Attributes:
+        store: the tables.
+        harmed: why a file that a record names could not be used any more, by its path; told to
+            people when it was built again.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Opens the records; nothing is read yet."""
+        self.store = store
+        self.harmed: dict[Path, str] = {}
+        self._sums: dict[Path, tuple[Identity, str]] = {}
+
+    def recall(self, layer: str, group: str, piece: str) -> Record | None:
+        """The record of a piece, whatever became of its files.
+
+        None where there is none, or it is damaged.
+        """
+        path = self._path(layer, group, piece)
+        try:
+            told = unsealed_json(stored_bytes(path), str(path))
+            if told["schema"] != RECORD_SCHEMA:
+                return None
+            files = {
+                name: ((sizes[0], sizes[1], sizes[2], sizes[3]), digest)
+                for name, (sizes, digest) in told["files"].items()
+            }
+            return Record(told["fingerprint"], told["rows"], files, told["told"])
+        except FileNotFoundError:
+            return None
+        except Damaged as error:
+            self.harmed[path] = error.what
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return None
+        return None
+
+    def find(self, layer: str, group: str, piece: str) -> Record | None:
+        """The record of a piece whose files are all there and unchanged; None otherwise."""
+        record = self.recall(layer, group, piece)
+        if record is None:
+            return None
+        touched: Files = {}
+        for name, (known, digest) in record.files.items():
+            file = self.store.root / name
+            try:
+                now = identity(file)
+                if now != known:
+                    if now[0] != known[0] or self.sum_of(file) != digest:
+                        self.harmed[file] = "was changed after it was written"
+                        return None
+                    touched[name] = (now, digest)
+            except OSError:
+                self.harmed[file] = "was missing"
+                return None
+            self._sums[file] = (now, digest)
+        if touched:  # a copied or restored data root is read once, not in every refresh
+            record = Record(
+                record.fingerprint, record.rows, {**record.files, **touched}, record.told
+            )
+            with suppress(MachineError), self._locked():
+                self._put(self._path(layer, group, piece), record)
+        return record
+
+    def sum_of(self, path: Path) -> str:
+        """Checksum of a file, computed once while the file stays as it is.
+
+        Empty for one that is not there.
+        """
+        try:
+            now = identity(path)
+        except FileNotFoundError:
+            return ""
+        known = self._sums.get(path)
+        if known is None or known[0] != now:
+            known = (now, checksum(path))
+            self._sums[path] = known
+        return known[1]
+
+    def write(
+        self,
+        layer: str,
+        group: str,
+        piece: str,
+        fingerprint: str,
+        frames: Mapping[str, pl.DataFrame | Runs],
+        *,
+        told: Mapping[str, Any] | None = None,
+    ) -> Record:
+        """Writes a piece's files and then its record.
+
+        Args:
+            layer: ``core`` or ``out``.
+            group: the computation's name.
+            piece: session id, task piece or ``all``; also the name of the files.
+            fingerprint: of what it was made from.
+            frames: rows by table; runs are closed when they are written.
+            told: kept in the record.
+
+        Raises:
+            IsocostError: a frame breaks its table, or the place cannot be written.
+        """
+        record_path = self._path(layer, group, piece)
+        with self._locked():
+            record_path.unlink(missing_ok=True)
+            files: Files = {}
+            for name, frame in frames.items():
+                path = self.store.write(frame, name, piece)
+                files[path.relative_to(self.store.root).as_posix()] = (
+                    identity(path),
+                    checksum(path),
+                )
+            record = Record(
+                fingerprint,
+                {name: frame.height for name, frame in frames.items()},
+                files,
+                dict(told or {}),
+            )
+            self._put(record_path, record)
+        for frame in frames.values():
+            if isinstance(frame, Runs):
+                frame.close()
+        self._sums |= {self.store.root / name: entry for name, entry in files.items()}
+        return record
+
+    def note(
+        self,
+        layer: str,
+        group: str,
+        piece: str,
+        fingerprint: str,
+        paths: Iterable[Path],
+        rows: Mapping[str, int],
+        *,
+        told: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Writes the record of files that others wrote."""
+        with self._locked():
+            files = {
+                path.relative_to(self.store.root).as_posix(): (identity(path), checksum(path))
+                for path in paths
+            }
+            self._put(
+                self._path(layer, group, piece),
+                Record(fingerprint, dict(rows), files, dict(told or {})),
+            )
+
+    def retell(
+        self, layer: str, group: str, piece: str, record: Record, told: Mapping[str, Any]
+    ) -> Record:
+        """Writes a record again with other things told, of the same files."""
+        found = Record(record.fingerprint, record.rows, record.files, dict(told))
+        with self._locked():
+            self._put(self._path(layer, group, piece), found)
+        return found
+
+    def drop(self, layer: str, group: str, piece: str, tables: tuple[str, ...]) -> None:
+        """Removes a piece: its record first, then its files."""
+        with self._locked():
+            self._path(layer, group, piece).unlink(missing_ok=True)
+            for name in tables:
+                self.store.path(name, piece).unlink(missing_ok=True)
+
+    def distrust(self, path: Path) -> bool:
+        """Forgets that a derived file fits, so that it is built again.
+
+        Whether a record named it.
+        """
+        try:
+            name = path.relative_to(self.store.root)
+        except ValueError:
+            return False
+        self._sums.pop(path, None)
+        found = False
+        for place in (self.store.root / name.parts[0] / "_made").glob(
+            f"*/{path.stem.removeprefix('session=')}.json"
+        ):
+            record = self.recall(name.parts[0], place.parent.name, place.stem)
+            if record is not None and name.as_posix() in record.files:
+                place.unlink(missing_ok=True)
+                found = True
+        return found
+
+    def clear_unfinished(self) -> None:
+        """Removes what writers that were killed left beside the tables and records.
+
+        Nobody writes one while this holds the lock.
+        """
+        with self._locked():
+            for layer in ("core", "out"):
+                for place in (
+                    (self.store.root / layer).glob("*/"),
+                    (self.store.root / layer / "_made").glob("*/"),
+                ):
+                    for folder in place:
+                        for path in folder.glob(".*.tmp"):
+                            path.unlink(missing_ok=True)
+
+    def pieces(self, layer: str, group: str) -> list[str]:
+        """Names of the pieces of a group that have a record, sorted."""
+        return sorted(
+            path.stem
+            for path in (self.store.root / layer / "_made" / group).glob("*.json")
+            if not path.name.startswith(".")
+        )
+
+    def groups(self, layer: str) -> list[str]:
+        """Names of the groups of a layer that have records, sorted."""
+        return sorted(
+            path.name for path in (self.store.root / layer / "_made").glob("*") if path.is_dir()
+        )
+
+    def _path(self, layer: str, group: str, piece: str) -> Path:
+        return self.store.root / layer / "_made" / group / f"{piece}.json"
+
+    def _put(self, path: Path, record: Record) -> None:
+        told = {
+            "schema": RECORD_SCHEMA,
+            "fingerprint": record.fingerprint,
+            "rows": record.rows,
+            "files": record.files,
+        }
+        _write(path, sealed_json({**told, "told": record.told}, sort_keys=True))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer of pieces at a time: no record describes another process's files."""
+        path = self.store.root / ".pieces.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MachineError(
+                f"cannot be written: {error.strerror}",
+                where=str(path),
+                remedy="Make it writable and run again",
+            ) from error
+        with open_lock(path) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise MachineError(
+            f"could not be written: {error.strerror}",
+            where=str(path),
+            remedy="Free space and run again",
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""The proof of everything that is stored outside the bank: session files and notes, derived tables,
+what is published.
+
+Lives here: reading every byte and naming what is not what was written; nothing is changed. Not
+here: the proof of the bank (``isocost.bank.verify``), building damaged files again
+(``isocost.build.refresh``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from isocost.build.ledger import Ledger
+from isocost.errors import IsocostError, one_source
+from isocost.intake import forgotten_sources, known_sources, source_facts
+from isocost.plain_files import stored_bytes
+from isocost.seals import checksum, prove_parquet, unsealed_json
+from isocost.store import IMPORT_PREFIX, Store
+from isocost.sweep import read_session
+
+_AGAIN = "`isocost refresh` builds it again"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFault:
+    """One stored file that is not what was written.
+
+    Attributes:
+        path: relative to the data root.
+        detail: what was found, and what to do.
+    """
+
+    path: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """The proof of a data root but for its bank.
+
+    Attributes:
+        faults: everything that is wrong, by path.
+        files: files that were read.
+    """
+
+    faults: tuple[StoreFault, ...]
+    files: int
+
+
+def verify_store(store: Store) -> StoreReport:
+    """Reads every session file, derived table and published file and compares it with what was
+    written.
+    """
+    checked: set[Path] = set()
+    faults = {
+        fault.path: fault
+        for fault in reversed(
+            [*_sources(store, checked), *_recorded(store, checked), *_others(store, checked)]
+        )
+    }
+    return StoreReport(tuple(faults[path] for path in sorted(faults)), len(checked))
+
+
+def _fault(store: Store, path: Path, detail: str) -> StoreFault:
+    return StoreFault(path.relative_to(store.root).as_posix(), detail)
+
+
+def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
+    """Session files, the notes of imports, and what sweeps asked for."""
+    for session_id in [*known_sources(store), *sorted(forgotten_sources(store))]:
+        is_import = session_id.startswith(IMPORT_PREFIX)
+        path = store.session_file(session_id).with_suffix(".source" if is_import else ".json")
+        if not path.exists():
+            continue
+        checked.add(path)
+        try:
+            with one_source(session_id):
+                source_facts(store, session_id) if is_import else read_session(
+                    path, named=session_id
+                )
+        except IsocostError as error:
+            yield _fault(store, path, str(error))
+    for path in [
+        *sorted((store.lake / "sessions").glob("*.asked")),
+        *sorted((store.root / "forgotten").glob("*.json")),
+    ]:
+        checked.add(path)
+        try:
+            unsealed_json(stored_bytes(path), "")
+        except IsocostError as error:
+            yield _fault(
+                store,
+                path,
+                f"{error.what}; remove it, then plan, import or forget its source again",
+            )
+
+
+def _recorded(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
+    """What the records of derived tables and of the publication name, byte by byte."""
+    ledger = Ledger(store)
+    for layer in ("core", "out"):
+        for group in ledger.groups(layer):
+            for piece in ledger.pieces(layer, group):
+                record = ledger.recall(layer, group, piece)
+                for name, (_, digest) in {} if record is None else sorted(record.files.items()):
+                    path = store.root / name
+                    checked.add(path)
+                    if not path.is_file():
+                        yield _fault(store, path, f"is missing; {_AGAIN}")
+                    elif checksum(path) != digest:
+                        yield _fault(
+                            store, path, f"its SHA-256 is not that of its record; {_AGAIN}"
+                        )
+    yield from (_fault(store, path, f"{what}; {_AGAIN}") for path, what in ledger.harmed.items())
+
+
+def _others(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
+    """Files that no record names.
+
+    Tables and verdicts by the checksum that they carry, exports by that in their descriptor.
+    """
+    for path in sorted(
+        {*(store.root / "core").rglob("*.parquet"), *(store.root / "out").rglob("*.parquet")}
+        - checked
+    ):
+        checked.add(path)
+        try:
+            if not prove_parquet(path):
+                yield _fault(
+                    store, path, f"carries no checksum, so that nothing can be said of it; {_AGAIN}"
+                )
+        except (IsocostError, OSError) as error:
+            yield _fault(store, path, error.what if isinstance(error, IsocostError) else str(error))
+    descriptor = store.exports / "datapackage.json"
+    if not descriptor.is_file():
+        return
+    checked.add(descriptor)
+    try:
+        listed = {
+            str(one["path"]): str(one["hash"])
+            for one in json.loads(stored_bytes(descriptor))["resources"]
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        yield _fault(
+            store, descriptor, f"cannot be read ({type(error).__name__}: {error}); {_AGAIN}"
+        )
+        return
+    for name, digest in sorted(listed.items()):
+        path = store.exports / name
+        if path in checked or path.parent != store.exports:
+            continue
+        checked.add(path)
+        if not path.is_file():
+            yield _fault(store, path, f"is missing; {_AGAIN}")
+        elif f"sha256:{checksum(path)}" != digest:
+            yield _fault(store, path, f"its SHA-256 is not that of the descriptor; {_AGAIN}")

@@ -1,0 +1,236 @@
+"""codecarbon's ``emissions.csv``: the energy of one tracked run a line.
+
+Traps: energies are in kWh; a run that is flushed has several lines, each with its totals so far;
+processor and memory are often modelled from a rated power, not measured; a line that is appended
+leaves out the columns that are empty in it, so that its cells stand under the wrong names; times
+are local and name no zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from isocost.errors import IsocostError
+from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.clock import unix_seconds
+from isocost.importers.formats.csv_log import csv_rows, quantity
+from isocost.importers.row import Row
+from isocost.importers.settings import stated_settings
+
+_PARTS = ("cpu_energy", "gpu_energy", "ram_energy")
+SLACK_RATIO = 0.01
+"""Parts and total may differ by this much: some versions round what they write."""
+_NEEDED = ("timestamp", "duration", "energy_consumed")
+_NUMBERS = {
+    "cpu_energy": "kWh",
+    "gpu_energy": "kWh",
+    "ram_energy": "kWh",
+    "cpu_power": "W",
+    "gpu_power": "W",
+    "ram_power": "W",
+    "emissions": None,
+    "emissions_rate": None,
+    "water_consumed": None,
+    "cpu_utilization_percent": "%",
+    "gpu_utilization_percent": "%",
+    "ram_utilization_percent": "%",
+    "ram_used_gb": None,
+}
+_UNITS = {
+    "emissions": "kg CO2eq",
+    "emissions_rate": "kg CO2eq/s",
+    "water_consumed": "l",
+    "ram_used_gb": "GB",
+}
+# Columns that are empty on a machine without a GPU: an appended line lacks them.
+_DROPPED = ("gpu_count", "gpu_model")
+
+
+@register
+class CodeCarbon(Importer):
+    """One emissions.csv, or a folder of such files."""
+
+    name = "codecarbon"
+    title = "codecarbon: emissions.csv"
+    harmless: ClassVar[Mapping[str, str]] = {
+        "timestamp": "when it ran",
+        "run_id": "a name",
+        "experiment_id": "a name",
+        "longitude": "where it ran: grams change with it, joules do not",
+        "latitude": "where it ran: grams change with it, joules do not",
+        "country_*": "where it ran: grams change with it, joules do not",
+        "region": "where it ran: grams change with it, joules do not",
+        "wue": "water for each kWh: no part of the energy",
+    }
+    heads = (r"^(?=.*\bduration\b)(?=.*\benergy_consumed\b)(?=.*\bemissions\b)",)
+    conventions = Conventions(
+        units={
+            "energy_j": "energy_consumed, kWh",
+            "latency_s": "duration, s",
+            "metric_value": "*_energy, kWh -> J; *_power, W",
+        },
+        energy_method="codecarbon",
+        energy_unknown_reason="a_part_of_the_window",
+        notes=(
+            (
+                "Energy of the processor and of memory is modelled by codecarbon from rated power"
+                " where the machine has no counter."
+            ),
+            (
+                "A line is a window: its energy is in core_energy_windows, processor, memory and"
+                " GPU apart in core_imported_metrics."
+            ),
+        ),
+    )
+
+    def files(self, path: Path) -> list[Path]:
+        """The file, or every emissions*.csv of a folder."""
+        return files_under(path, ("emissions*.csv",), "emissions.csv")
+
+    def records(self, source: Source) -> Iterator[Row]:
+        """The window of every line, and the numbers beside it."""
+        for file in source.files:
+            source.at = str(file)
+            lines = list(_lines(source, file))
+            # A tracker that is flushed writes its totals so far, again and again: the last line of
+            # a run holds all of it.
+            last = {_run_of(number, told): number for number, told in lines}
+            if len(last) < len(lines):
+                source.warnings.append(
+                    f"{source.relative(file)}: {len(lines) - len(last)} lines left out, whose run"
+                    " has a later total"
+                )
+            for number, told in lines:
+                if last[_run_of(number, told)] != number:
+                    continue
+                source.run = told.get("run_id") or f"{source.file_run(file)}:{number}"
+                if told.get("task_name"):
+                    source.run = f"{source.run}/{told['task_name']}"
+                yield from self._line(source, file, number, told)
+
+    def _line(self, source: Source, file: Path, number: int, told: dict[str, str]) -> Iterator[Row]:
+        settings = {name: text for name, text in told.items() if name not in (*_NUMBERS, *_NEEDED)}
+        condition = stated_settings(settings, self.harmless)
+        boards = told.get("gpu_count"), told.get("gpu_model")
+        condition["hardware"] = (
+            " x ".join(part for part in (_whole(boards[0]), boards[1]) if part)
+            if boards[1]
+            else told.get("cpu_model")
+        )
+        place = f"line {number}"
+        row = source.row("aggregate", file, place)
+        row.condition(condition)
+        _put_window(row, told, source)
+        row.text("metric_name", "window_energy")
+        row.text("metric_unit", "J")
+        value = quantity(told["energy_consumed"], "kWh", f"{row.where}, energy_consumed")
+        if value is None:
+            row.null("energy_j", "source_says_there_is_none")
+            row.text("energy_unknown_reason", "source_says_there_is_none")
+        elif _contradicts(told, value[0], row.where):
+            row.null("energy_j", "parts_are_not_the_total")
+            row.text("energy_unknown_reason", "parts_are_not_the_total")
+            row.number("metric_value", value[0], unit="kWh", low=0.0)
+        else:
+            row.number("energy_j", value[0], unit="kWh", low=0.0)
+            row.number("metric_value", value[0], unit="kWh", low=0.0)
+            row.text("energy_method", f"codecarbon_{told.get('tracking_mode') or 'unstated'}")
+        yield row
+        for name, unit in _NUMBERS.items():
+            found = quantity(told.get(name, ""), unit, f"{file}, {place}, {name}")
+            if found is None:
+                continue
+            part = source.row("aggregate", file, f"{place}, {name}")
+            part.condition(condition)
+            _put_window(part, told, source)
+            part.text("metric_name", name.removesuffix("_percent"))
+            part.number("metric_value", found[0], unit=unit)
+            part.text(
+                "metric_unit",
+                {"kWh": "J", "W": "W", "%": "ratio"}.get(unit or "", _UNITS.get(name)),
+            )
+            yield part
+
+
+def _contradicts(told: dict[str, str], total: float, where: str) -> bool:
+    """Whether the energies of processor, GPU and memory are not the total, which is their sum
+    wherever codecarbon wrote it.
+    """
+    found = [quantity(told.get(name, ""), "kWh", f"{where}, {name}") for name in _PARTS]
+    known = [part[0] for part in found if part is not None]
+    excess = sum(known) - total
+    return excess > total * SLACK_RATIO or (
+        len(known) == len(_PARTS) and -excess > total * SLACK_RATIO
+    )
+
+
+def _run_of(number: int, told: dict[str, str]) -> tuple[str, str]:
+    return (
+        (told["run_id"], told.get("task_name", ""))
+        if told.get("run_id")
+        else (f"line {number}", "")
+    )
+
+
+def _put_window(row: Row, told: dict[str, str], source: Source) -> None:
+    end, has_zone = unix_seconds(told["timestamp"], f"{row.where}, timestamp")
+    duration = quantity(told["duration"], None, f"{row.where}, duration")
+    row.number("ended_unix_s", end)
+    if duration is not None:
+        row.seconds("latency_s", duration[0])
+        row.text("latency_meaning", "from start to end of the tracker")
+        row.number("started_unix_s", end - duration[0])
+    note = (
+        f"{row.values['source_file']}: times name no zone and are read as UTC: their differences"
+        " hold, the hour may not"
+    )
+    if not has_zone and note not in source.warnings:
+        source.warnings.append(note)
+
+
+def _whole(text: str | None) -> str | None:
+    """A count that pandas may have written as 2.0."""
+    return text.removesuffix(".0") if text else None
+
+
+def _lines(source: Source, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    lines = csv_rows(file)
+    _, header = next(lines, (0, []))
+    if missing := [name for name in _NEEDED if name not in header]:
+        raise IsocostError(
+            f"has no column {', '.join(missing)}: it is no emissions.csv", where=f"{file}, line 1"
+        )
+    repaired = 0
+    short = [name for name in header if name not in _DROPPED]
+    for number, cells in lines:
+        names = header
+        if len(cells) != len(header):
+            names, repaired = short, repaired + 1
+        told: dict[str, Any] = dict(zip(names, cells, strict=False))
+        if len(cells) != len(names) or not _fits(told):
+            raise IsocostError(
+                f"has {len(cells)} cells for {len(header)} columns, and which are left out cannot"
+                " be told",
+                where=f"{file}, line {number}",
+                remedy=(
+                    "codecarbon leaves out empty columns when it appends: give each run a file of"
+                    " its own, or repair the line"
+                ),
+            )
+        yield number, {name: text for name, text in told.items() if name}
+    if repaired:
+        source.warnings.append(
+            f"{source.relative(file)}: {repaired} lines without {' and '.join(_DROPPED)}, as"
+            " codecarbon appends them"
+        )
+
+
+def _fits(told: dict[str, str]) -> bool:
+    """Whether the cells stand under their names.
+
+    The columns at the end say one of a few words or a number.
+    """
+    mode, cloud = told.get("tracking_mode", "machine"), told.get("on_cloud", "N")
+    return mode in ("machine", "process", "") and cloud in ("Y", "N", "")

@@ -1,0 +1,157 @@
+"""What makes numbers comparable: provenance that is given, that the source states, or that nobody
+knows.
+
+Lives here: checking what was given, filling it into records, and what becomes of a contradiction.
+Not here: reading of sources (the format modules) and the order of an import (``run``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Set
+from typing import Any
+
+from isocost.errors import IsocostError
+from isocost.hashing import canonical_json
+from isocost.importers.base import PROVENANCE, Source
+from isocost.importers.recognise import Unsaid
+from isocost.importers.row import Row
+
+
+def fill_provenance(
+    values: dict[str, Any], row: Row, given: Mapping[str, str], unknown: Set[str], source: Source
+) -> None:
+    """Fills what was given, and asks by name for what is neither in the source nor given nor
+    accepted as unknown.
+
+    Notes in the source which columns it leaves open and where; of several files, some may state
+    what others do not.
+
+    Args:
+        values: the record's values, changed in place.
+        row: the record, for messages.
+        given: what was given, by column.
+        unknown: columns accepted as unknown.
+        source: what is read.
+
+    Raises:
+        IsocostError: provenance is missing, or the one file there is says otherwise than the
+            importing person.
+    """
+    missing = []
+    for name, column in PROVENANCE.items():
+        found, told = values.get(column), given.get(column)
+        if found is None:
+            source.unsaid.add(column)
+            if told is not None:
+                values[column] = told
+                source.open_files.setdefault(column, set()).add(values["source_file"])
+            elif column not in unknown:
+                missing.append(name)
+        elif (
+            told is not None
+            and found != told
+            and values["source_file"] not in source.contradicted.setdefault(column, {})
+        ):
+            error = row.fail(
+                column,
+                f"the source says {found[:80]!r}, you say {told[:80]!r}",
+                f"Leave {name} out: the source knows it",
+            )
+            if len(source.files) == 1:
+                raise error
+            source.contradicted[column][values["source_file"]] = error
+    if missing:
+        raise ask_for(missing, row.where)
+
+
+def settle(source: Source, given: Mapping[str, str]) -> None:
+    """What becomes of contradictions, when all records are read: what was given is for the files
+    that do not say it.
+
+    A file that states something keeps it, and that it differs is told. Where no other file needs
+    what was given, or the file states it in some records only, it is a mistake.
+
+    Raises:
+        IsocostError: the first contradiction that is one.
+    """
+    for name, column in PROVENANCE.items():
+        stated = source.contradicted.get(column)
+        if not stated:
+            continue
+        open_files = source.open_files.get(column, set())
+        for file, error in stated.items():
+            if not open_files or file in open_files:
+                raise error
+        first = next(iter(stated))
+        source.warnings.append(
+            f"{len(stated)} of {len(source.files)} files state another {name} than"
+            f" {given[column][:80]!r}, first {first}: theirs counts there, yours in the"
+            f" {len(open_files)} that state none"
+        )
+
+
+def ask_for(missing: list[str], where: str) -> Unsaid:
+    """The error that asks for provenance by name."""
+    flags = " ".join(f"--unknown {name}" for name in missing)
+    options = " ".join(f"--{name.replace('_', '-')} ..." for name in missing)
+    return Unsaid(
+        f"the source does not say {', '.join(missing)}, without which its numbers compare with"
+        " nothing",
+        where=where,
+        remedy=(
+            f"Give {options} (elsewhere: as provenance), or accept what nobody knows with {flags}"
+        ),
+    )
+
+
+def checked_provenance(
+    given: Mapping[str, Any], unknown: Set[str]
+) -> tuple[dict[str, str], frozenset[str]]:
+    """What was given and what was accepted as unknown, by column.
+
+    Raises:
+        IsocostError: no such provenance, an empty one, or one that is both.
+    """
+    for name in [*given, *unknown]:
+        if name not in PROVENANCE:
+            raise IsocostError(f"{name!r} is no provenance", remedy=f"Use {', '.join(PROVENANCE)}")
+    both = sorted(set(given) & set(unknown))
+    if both:
+        raise IsocostError(
+            f"{', '.join(both)} is both given and unknown", remedy="Say one of the two"
+        )
+    values = {}
+    for name, value in given.items():
+        if value is None or value == "":
+            raise IsocostError(
+                f"provenance {name} is empty", remedy=f"Leave it out and say --unknown {name}"
+            )
+        values[PROVENANCE[name]] = sampling_text(value) if name == "sampling" else str(value)
+    return values, frozenset(PROVENANCE[name] for name in unknown)
+
+
+def sampling_text(value: Any) -> str:
+    """Sampling parameters as canonical JSON; a text that does not mean to be a JSON object is kept
+    as a description.
+
+    Raises:
+        IsocostError: it begins like a JSON object and is none: kept as words, its parameters would
+            be lost without a word.
+    """
+    if isinstance(value, str):
+        try:
+            parsed = json.loads(value)
+        except ValueError as error:
+            if value.lstrip().startswith("{"):
+                raise IsocostError(
+                    f"provenance sampling is no valid JSON ({error})",
+                    where=value[:80],
+                    remedy=(
+                        "Write it like '{\"temperature\": 0.7}', or in words that do not begin"
+                        " with {"
+                    ),
+                ) from None
+            parsed = None
+        value = parsed if isinstance(parsed, dict) else {"description": value}
+    return canonical_json(value)

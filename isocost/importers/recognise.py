@@ -1,0 +1,114 @@
+"""Whose file is this? What to tell somebody whose import failed because the path holds another
+format.
+
+Lives here: a look at the first bytes of a few files, for a better message. Not here: any decision:
+nobody's file is read as a format that its owner did not name.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from fnmatch import fnmatch
+from itertools import islice
+from pathlib import Path
+
+from isocost.errors import IsocostError
+from isocost.importers.base import Importer, registered
+
+HEAD_BYTES = 256 << 10
+# So many entries of a folder are looked at, so many files of it opened.
+MAX_ENTRIES, MAX_OPENED = 2_000, 40
+_TEXT = {".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".txt", ".csv", ".log", ""}
+# A text that the head cuts off, be it inside an escape, ends there: trying again from every quote
+# inside it would take minutes.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\(?:.|\Z))*+(?:"|\Z)|[{}\[\]:,]', re.DOTALL)
+_YAML_KEY = re.compile(r"^([A-Za-z_][\w.-]*):", re.MULTILINE)
+
+
+class Unsaid(IsocostError):
+    """Provenance that the source does not hold: the file was read, its format is the right one."""
+
+
+def hinted(error: IsocostError, reader: Importer, path: Path) -> IsocostError:
+    """The error, with the format that the path looks like where it is another one, or what this one
+    reads where it looks like none.
+
+    Args:
+        error: what the import stumbled over.
+        reader: the format that was asked for.
+        path: the path given.
+    """
+    if isinstance(error, Unsaid) or not path.exists():
+        return error
+    found = looks_like(path)
+    if reader.name in found:
+        return error
+    if found:
+        hint = (
+            f"It looks like {', or '.join(registered()[name].title for name in found)}: import it"
+            f" as {' or '.join(found)}"
+        )
+    elif reader.marks or reader.names or reader.heads:
+        hint = f"The importer {reader.name} reads {reader.title}"
+    else:
+        return error
+    remedy = f"{error.remedy.rstrip('.')}. {hint}" if error.remedy else hint
+    return IsocostError(error.what, where=error.where, remedy=remedy)
+
+
+def looks_like(path: Path) -> list[str]:
+    """Names of the formats whose marks a file shows, or some file of a folder; none where nothing
+    tells.
+
+    Args:
+        path: file or folder; only its names and the first bytes of a few files are looked at.
+    """
+    found: set[str] = set()
+    with suppress(OSError):
+        entries = list(islice(path.rglob("*"), MAX_ENTRIES)) if path.is_dir() else [path]
+        files = sorted(entry for entry in entries if entry.is_file() and not entry.is_symlink())
+        for reader in registered().values():
+            if any(fnmatch(file.name, name) for file in files for name in reader.names):
+                found.add(reader.name)
+        for file in [file for file in files if file.suffix.lower() in _TEXT][:MAX_OPENED]:
+            with file.open("rb") as handle:
+                head = handle.read(HEAD_BYTES).decode("utf-8", "replace")
+            keys, first = first_keys(head), head.lstrip("\ufeff\r\n").partition("\n")[0]
+            found.update(
+                reader.name
+                for reader in registered().values()
+                if any(mark <= keys for mark in reader.marks)
+            )
+            found.update(
+                reader.name
+                for reader in registered().values()
+                if any(re.search(told, first) for told in reader.heads)
+            )
+    return sorted(found)
+
+
+def first_keys(text: str) -> set[str]:
+    """Keys of the first object of a JSON text, JSON Lines or YAML mapping, as far as the text goes.
+
+    What is no such text has none.
+    """
+    text = text.removeprefix("\ufeff").lstrip()
+    if not text.startswith(("{", "[")):
+        return set(_YAML_KEY.findall(text))
+    keys: set[str] = set()
+    depth = level = 0
+    last = ""
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark in "{[":
+            depth += 1
+            level = level or (depth if mark == "{" else 0)
+        elif mark in "}]":
+            depth -= 1
+            if depth < level:
+                break
+        elif mark == ":" and depth == level:
+            keys.add(last)
+        last = mark[1:-1] if mark[0] == '"' else ""
+    return keys

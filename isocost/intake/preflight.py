@@ -1,0 +1,82 @@
+"""Everything that can be wrong with a sweep, found before anything starts.
+
+Lives here: the one check that needs more than one room: the sweep file, its tasks, its engine's
+options, its models and this machine. Not here: each room's own checks (isocost.sweep,
+isocost.tasks, isocost.engines), and what only a tokenizer or a running engine can tell (the
+payload).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from isocost.engines.protocol import engine_class
+from isocost.errors import IsocostError
+from isocost.payload.work import engine_settings, payload_options
+from isocost.sweep import SweepSpec, TaskSpec, load_sweep, plan_sessions
+from isocost.sweep.limits import check_models, machine_memory_bytes
+from isocost.tasks import TaskMistake, check_task, load_problems
+
+
+def preflight(path: str | Path, *, has_models: bool = True) -> SweepSpec:
+    """Reads a sweep file and checks all of it; starts nothing and writes nothing.
+
+    Args:
+        path: the sweep file.
+        has_models: whether model folders must be here; False to plan on another machine than the
+            one that runs.
+
+    Returns:
+        The sweep, ready to be expanded.
+
+    Raises:
+        IsocostError: the first mistake, with file, line, dotted key and what would be right.
+    """
+    spec = load_sweep(path)
+    check_tasks(spec)
+    check_options(spec)
+    if has_models:
+        check_models(spec, memory_bytes=machine_memory_bytes())
+    return spec
+
+
+def check_options(spec: SweepSpec) -> None:
+    """Hands every session's options to its engine and to the payload, which refuse what they do not
+    know; starts nothing.
+
+    Raises:
+        IsocostError: with the place in the sweep file.
+    """
+    for session in plan_sessions(spec):
+        try:
+            payload_options(session)
+            engine_class(session.engine.engine)(engine_settings(session, session.engine.seed))
+        except IsocostError as error:
+            if not (error.where or "").startswith("engine."):
+                raise
+            raise IsocostError(
+                error.what,
+                where=spec.source.where(*str(error.where).split(".")),
+                remedy=error.remedy,
+            ) from None
+
+
+def check_tasks(spec: SweepSpec) -> None:
+    """Loads every task's problems, so that an unknown data set, verifier or setting, or too few
+    problems, are told now.
+
+    Raises:
+        IsocostError: with the place in the sweep file.
+    """
+    for index, entry in enumerate(spec.tasks):
+        task = TaskSpec(**{name: getattr(entry, name) for name in TaskSpec.model_fields})
+        try:
+            check_task(task)
+            load_problems(task)
+        except TaskMistake as mistake:
+            inner = f" ({mistake.where})" if mistake.where else ""
+            raise IsocostError(
+                mistake.what + inner,
+                where=spec.source.where("tasks", index, *mistake.key),
+                remedy=mistake.remedy,
+            ) from None

@@ -1,0 +1,372 @@
+"""Sampling until the vote is settled: Adaptive-Consistency and sequential probability ratio
+stopping, replayed.
+
+Lives here: policies that look at the two largest vote counts after every sample. The expectation
+runs over all orders of the bank: exactly, by a dynamic programme over count vectors, where the
+state space allows, else over random orders, with the bound stated. Not here: windows
+(early_stopping.py), a verifier that ends the search (retry.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import betainc
+
+from isocost.errors import IsocostError
+from isocost.strategies.estimators.majority import read_classes
+from isocost.strategies.kernels.adaptive import run_orders, run_states
+from isocost.strategies.shapes import Bools, Floats, Ints, Shape, read_budgets, read_counts
+
+MOST_STATES = 200_000
+ORDERS = 1000
+MISS = 0.05  # chance with which a stated bound of a sampled value may be exceeded
+
+
+@dataclass(frozen=True)
+class AdaptiveResult:
+    """What a policy with a random number of samples achieves; arrays follow the problems and caps
+    of the call.
+
+    Attributes:
+        accuracy: expected correctness of the answer given, 0..1.
+        samples: expected number of samples drawn.
+        draws: expected number of samples drawn from each answer class and, last, from those without
+            an answer; one axis more than the others. Any cost that adds up over samples follows
+            from it and the class means, exactly.
+        is_exact: False where random orders were averaged.
+        orders: random orders averaged; 0 where exact.
+        error_bound: Hoeffding bound of the sampling error of accuracy, exceeded with a chance of at
+            most 0.05; 0 where exact.
+    """
+
+    accuracy: Floats
+    samples: Floats
+    draws: Floats
+    is_exact: Bools
+    orders: Ints
+    error_bound: Floats
+
+
+def beta_stop_table(threshold: float, most: int) -> Bools:
+    """stop[a, b] for the leading counts a >= b.
+
+    I_{1/2}(b+1, a+1) >= threshold (Aggarwal et al. 2023, Beta criterion).
+    """
+    if not 0 < threshold <= 1:
+        raise IsocostError(f"must lie in (0, 1], got {threshold}", where="threshold")
+    first, second = np.meshgrid(np.arange(most + 1), np.arange(most + 1), indexing="ij")
+    # (0, 0) is one half: no vote has been cast, and a threshold of at most one half must not stop
+    # before the first sample.
+    return (betainc(second + 1.0, first + 1.0, 0.5) >= threshold) & (first > 0)
+
+
+def leads_to_stop(stop: Callable[[Ints, Ints], Bools], most: int) -> Ints:
+    """For each runner-up count 0..most the smallest count of the leader at which a policy stops;
+    most + 1 where it goes on.
+
+    Both rules here stop at any larger lead, too, so that a bisection finds it: a table of all pairs
+    would grow with the square of the cap.
+    """
+    runner_up = np.arange(most + 1)
+    low, high = (
+        np.zeros(most + 1, dtype=np.int64),
+        np.full(most + 1, most + 1),
+    )  # stops at none of ..low; at high or nowhere
+    while np.any(high - low > 1):
+        middle = (low + high) // 2
+        stops = (middle > 0) & stop(middle, runner_up)  # nobody stops before the first vote
+        low, high = np.where(stops, low, middle), np.where(stops, middle, high)
+    return high
+
+
+def beta_leads(threshold: float, most: int) -> Ints:
+    """`beta_stop_table` as the leader's count at which it stops, (most + 1,).
+
+    See `leads_to_stop`.
+    """
+    if not 0 < threshold <= 1:
+        raise IsocostError(f"must lie in (0, 1], got {threshold}", where="threshold")
+    return leads_to_stop(
+        lambda first, second: betainc(second + 1.0, first + 1.0, 0.5) >= threshold, most
+    )
+
+
+def sprt_leads(share: float, alpha: float, beta: float, most: int) -> Ints:
+    """`sprt_stop_table` as the leader's count at which it stops, (most + 1,).
+
+    See `leads_to_stop`.
+    """
+    if not (0.5 < share < 1 and 0 < alpha < 1 and 0 < beta < 1):
+        raise IsocostError(
+            f"got share {share}, alpha {alpha}, beta {beta}",
+            where="sprt",
+            remedy="share in (0.5, 1), errors in (0, 1).",
+        )
+    scale, bound = np.log(share / (1 - share)), np.log((1 - beta) / alpha) - 1e-12
+    return leads_to_stop(lambda first, second: (first - second) * scale >= bound, most)
+
+
+def sprt_stop_table(share: float, alpha: float, beta: float, most: int) -> Bools:
+    """stop[a, b] by Wald's test of "the leader has this share of the top two" against the runner-up
+    having it.
+
+    The log-likelihood ratio is (a - b) ln(share / (1 - share)); sampling stops at ln((1 - beta) /
+    alpha) (Wald 1945).
+    """
+    if not (0.5 < share < 1 and 0 < alpha < 1 and 0 < beta < 1):
+        raise IsocostError(
+            f"got share {share}, alpha {alpha}, beta {beta}",
+            where="sprt",
+            remedy="share in (0.5, 1), errors in (0, 1).",
+        )
+    first, second = np.meshgrid(np.arange(most + 1), np.arange(most + 1), indexing="ij")
+    ratio = (first - second) * np.log(share / (1 - share))
+    return (ratio >= np.log((1 - beta) / alpha) - 1e-12) & (first > 0)
+
+
+def adaptive_consistency(
+    counts: ArrayLike,
+    correct: ArrayLike,
+    threshold: float = 0.95,
+    max_samples: ArrayLike = 40,
+    *,
+    abstained: ArrayLike = 0,
+    most_states: int = MOST_STATES,
+    orders: int = ORDERS,
+    seed: int = 0,
+) -> AdaptiveResult:
+    """Adaptive-Consistency (Aggarwal et al. 2023): sample until the Beta criterion holds or the cap
+    is reached, answer the mode.
+
+    Args:
+        counts: samples in each answer class, one row or (problems, classes).
+        correct: class number or value per class, as in `majority_at_k`.
+        threshold: the criterion's confidence, 0.95 in the paper; above 1 - 2^-(cap+1) it never
+            stops early.
+        max_samples: cap or caps; undefined (NaN) above the bank's samples.
+        abstained: samples without an answer: they cost a sample and cast no vote.
+        most_states: largest state space computed exactly; larger ones average random orders.
+        orders: random orders for those.
+        seed: of the random orders.
+
+    Returns:
+        `AdaptiveResult`; ties at the stop share the credit.
+
+    Examples:
+        >>> found = adaptive_consistency([6, 3, 1], [True, False, False], max_samples=10)
+        >>> found.samples.item(), found.accuracy.item()
+        (9.428571, 1.0)
+    """
+    caps, _ = read_budgets(max_samples)
+    leads = beta_leads(threshold, int(caps.max()))
+    return run_policy(
+        counts,
+        correct,
+        leads,
+        max_samples,
+        abstained=abstained,
+        most_states=most_states,
+        orders=orders,
+        seed=seed,
+    )
+
+
+def sequential_ratio_test(
+    counts: ArrayLike,
+    correct: ArrayLike,
+    share: float = 0.75,
+    alpha: float = 0.05,
+    beta: float = 0.05,
+    max_samples: ArrayLike = 40,
+    *,
+    abstained: ArrayLike = 0,
+    most_states: int = MOST_STATES,
+    orders: int = ORDERS,
+    seed: int = 0,
+) -> AdaptiveResult:
+    """Samples until Wald's sequential probability ratio test prefers the leader to the runner-up;
+    see `sprt_stop_table`.
+
+    Other arguments and the result as `adaptive_consistency`.
+
+    Examples:
+        >>> found = sequential_ratio_test([10, 0], [True, False], max_samples=10)
+        >>> found.samples.item(), found.accuracy.item()
+        (3.0, 1.0)
+    """
+    caps, _ = read_budgets(max_samples)
+    leads = sprt_leads(share, alpha, beta, int(caps.max()))
+    return run_policy(
+        counts,
+        correct,
+        leads,
+        max_samples,
+        abstained=abstained,
+        most_states=most_states,
+        orders=orders,
+        seed=seed,
+    )
+
+
+def run_policy(
+    counts: ArrayLike,
+    correct: ArrayLike,
+    leads: Ints,
+    max_samples: ArrayLike,
+    *,
+    abstained: ArrayLike,
+    most_states: int,
+    orders: int,
+    seed: int,
+    keys: Ints | None = None,
+) -> AdaptiveResult:
+    """Any policy that stops by the two largest counts; ``keys`` seed each problem apart from its
+    position.
+
+    ``leads`` is the leader's count at which it stops, by that of the runner-up; see
+    `leads_to_stop`.
+    """
+    votes, values, one_row = read_classes(counts, correct)
+    caps, one_cap = read_budgets(max_samples)
+    free = np.broadcast_to(read_counts("abstained", abstained), (len(votes),))
+    seeds = np.arange(len(votes)) if keys is None else keys
+    width = votes.shape[1] + 1
+    accuracy, samples = np.full((2, len(votes), len(caps)), np.nan)
+    draws = np.full((len(votes), len(caps), width), np.nan)
+    exact = np.ones(len(votes), dtype=np.bool_)
+    for row in range(len(votes)):
+        n = int(votes[row].sum() + free[row])
+        usable = np.flatnonzero(caps <= n)
+        if usable.size == 0:
+            continue
+        trace, exact[row] = _trace(
+            votes[row],
+            values[row],
+            int(free[row]),
+            leads,
+            caps[usable],
+            most_states,
+            orders,
+            start_state(seed, seeds[row]),
+        )
+        at = caps[usable]
+        accuracy[row, usable] = np.cumsum(trace.stopped)[at] + trace.forced[at]
+        samples[row, usable] = np.concatenate([[0.0], np.cumsum(trace.alive)])[at]
+        draws[row, usable] = trace.drawn
+    shape = Shape(one_row, one_cap)
+    flat = np.broadcast_to(exact[:, None], accuracy.shape)
+    spread = np.where(flat, 0.0, np.sqrt(np.log(2 / MISS) / (2 * orders)))
+    parts = (
+        np.clip(accuracy, 0.0, 1.0),
+        samples,
+        draws.transpose(2, 0, 1),
+        flat,
+        np.where(flat, 0, orders),
+        spread,
+    )
+    accuracy, samples, by_class, is_exact, used, bound = (
+        np.moveaxis(p, 0, -1) if p.ndim == 3 else p for p in parts
+    )
+    give = shape.give_back
+    return AdaptiveResult(
+        give(accuracy),
+        give(samples),
+        _drop(by_class, shape),
+        give(is_exact),
+        give(used),
+        give(bound),
+    )
+
+
+def _drop(values: Floats, shape: Shape) -> Floats:
+    """`Shape.give_back` for an array with a trailing class axis."""
+    values = values[:, 0] if shape.one_budget else values
+    return values[0] if shape.one_problem else values
+
+
+@dataclass
+class _Trace:
+    """What the kernels fill, see kernels_adaptive.
+
+    ``drawn`` summed up to each cap, (caps, classes + 1).
+    """
+
+    stopped: Floats
+    forced: Floats
+    alive: Floats
+    drawn: Floats
+
+
+def start_state(seed: int, problem: int) -> np.uint64:
+    """A starting state of its own for every seed and problem, scattered so that the streams do not
+    overlap.
+    """
+    return np.random.SeedSequence([seed, int(problem)]).generate_state(1, np.uint64)[0]
+
+
+def _trace(
+    votes: Ints,
+    values: Floats,
+    free: int,
+    leads: Ints,
+    caps: Ints,
+    most_states: int,
+    orders: int,
+    key: np.uint64,
+) -> tuple[_Trace, bool]:
+    """Runs one problem, exactly where its groups allow.
+
+    Traces are by class whichever way they were made.
+    """
+    most = int(caps.max())
+    lone = (votes == 1) & (values == 0)
+    own = np.flatnonzero((votes > 0) & ~lone)
+    sizes = np.concatenate([votes[own], [lone.sum()], [free]]).astype(np.int64)
+    kinds = np.concatenate([np.zeros(len(own)), [1], [2]]).astype(np.int64)
+    worth = np.concatenate([values[own], [0.0, 0.0]])
+    states = float(np.prod(np.minimum(sizes, most) + 1.0))
+    trace = _Trace(
+        np.zeros(most + 1),
+        np.zeros(most + 1),
+        np.zeros(most + 1),
+        np.zeros((len(caps), len(votes) + 1)),
+    )
+    if states <= most_states:
+        groups = np.zeros((most + 1, len(sizes)))
+        run_states(
+            sizes, kinds, worth, leads, most, trace.stopped, trace.forced, trace.alive, groups
+        )
+        groups[:, -2] /= max(int(lone.sum()), 1)
+        summed = np.concatenate([np.zeros((1, len(sizes))), np.cumsum(groups, axis=0)])[caps]
+        trace.drawn[:, own] = summed[:, : len(own)]
+        trace.drawn[:, np.flatnonzero(lone)] = summed[:, -2:-1]
+        trace.drawn[:, -1] = summed[:, -1]
+        return trace, True
+    sequence = np.concatenate([np.repeat(np.arange(len(votes)), votes), np.full(free, len(votes))])
+    rising = np.sort(caps)
+    drawn = np.zeros(trace.drawn.shape)
+    slots = np.searchsorted(
+        rising, np.arange(1, most + 1)
+    )  # the first cap that has room for each draw
+    run_orders(
+        sequence,
+        values,
+        leads,
+        most,
+        orders,
+        key,
+        trace.stopped,
+        trace.forced,
+        trace.alive,
+        slots,
+        drawn,
+    )
+    trace.drawn[np.argsort(caps, kind="stable")] = np.cumsum(drawn, axis=0)
+    return trace, False
+
+
+RESULT_FIELDS = tuple(f.name for f in fields(AdaptiveResult))

@@ -1,0 +1,26 @@
+"""Compiled inner loop of coverage: chances that k of n samples avoid all marked ones.
+
+Lives here: numba code only, called by coverage.py, which explains the method and checks the
+arguments.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+
+@njit(cache=True)
+def miss_products(n, few, many, out):
+    """Fills out[i] with prod_{j < few} (n - many - j) / (n - j); a product that has vanished is not
+    multiplied on.
+
+    Where ``few`` and ``many`` are both large the product vanishes after about sqrt(745 n) factors,
+    so that a cell costs at most that.
+    """
+    for i in range(n.shape[0]):
+        product = 1.0
+        for j in range(few[i]):
+            product *= max(n[i] - many[i] - j, 0) / max(n[i] - j, 1)
+            if product == 0.0:
+                break
+        out[i] = product

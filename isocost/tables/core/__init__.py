@@ -1,0 +1,1 @@
+"""Builders of the core tables, from raw generations and from imported records."""

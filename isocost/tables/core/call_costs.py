@@ -1,0 +1,328 @@
+"""What every call cost on the axes that follow from its tokens, its time and the cards.
+
+Lives here: FLOPs, eFLOPs, KV and weight traffic, device seconds and money of calls, each with its
+method and the reasons of those that are unknown. Not here: energy (``isocost.tables.energy.runs``),
+the formulas (``isocost.costs``), which calls make a sample (``core``).
+
+FLOPs, eFLOPs and traffic are modelled from the model card; device seconds are measured and shared
+out; money is a price on tokens or on device seconds. A missing model card is an error that prints
+the card to fill in; anything else that is missing is NULL with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isocost.costs import CardBook, device_usd, kinetics_shared_eflops, share_by_time
+from isocost.costs.axes import Cards, all_axes, cost_axes
+from isocost.costs.other_cards import DeviceCard, PriceCard
+from isocost.errors import IsocostError
+from isocost.sweep import PlannedPoint, Point
+
+AXES = ("flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes")
+"""Registered axes of `isocost.costs.axes` that are columns of core_samples."""
+
+BY_TOKENS, BY_DEVICE_TIME, BY_SOURCE = "tokens_x_price", "device_s_x_price", "reported_by_source"
+SUMMED = (*AXES, "kinetics_shared_eflops", "device_s", "cost_usd")
+SAME = ("kinetics_intensity", "traffic_method", "cost_method", "price_card")
+REASONS = "costs_unknown_reasons"
+
+Run = tuple[str, str]
+Runs = Mapping[Run, tuple[str | None, Mapping[str, Any]]]
+"""Device and manifest info of each run, as far as known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLoad:
+    """What a run's times tell, warm-up left out.
+
+    Attributes:
+        decoding_s: seconds in which at least one sequence decoded; None where no call has times.
+        decode_batch_mean: sequences that decoded at once in those seconds, on average; None where
+            nothing decoded.
+    """
+
+    decoding_s: float | None
+    decode_batch_mean: float | None
+
+
+def run_loads(calls: pl.DataFrame) -> dict[Run, RunLoad]:
+    """The decode load of every run.
+
+    Args:
+        calls: session_id, run_id, is_warmup, first_token_s, last_token_s, decode_s.
+    """
+    found = {}
+    for key, part in calls.group_by("session_id", "run_id", maintain_order=True):
+        timed = part.filter(~pl.col("is_warmup") & pl.col("decode_s").is_not_null()).sort(
+            "first_token_s"
+        )
+        start, end = timed["first_token_s"].to_numpy(), timed["last_token_s"].to_numpy()
+        before = (
+            np.concatenate(([-np.inf], np.maximum.accumulate(end)[:-1])) if timed.height else end
+        )
+        covered = (
+            float(np.maximum(end - np.maximum(start, before), 0).sum()) if timed.height else None
+        )
+        batch = float(timed["decode_s"].sum()) / covered if covered else None
+        found[(str(key[0]), str(key[1]))] = RunLoad(covered, batch)
+    return found
+
+
+def device_count(info: Mapping[str, Any]) -> int | None:
+    """Devices of an engine by what it resolved (tensor x pipeline x data parallel); None where it
+    does not tell.
+
+    Args:
+        info: a manifest's info, or the engine's resolved configuration.
+    """
+    sizes: dict[str, int] = {}
+
+    def walk(value: object) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                if name in (
+                    "tensor_parallel_size",
+                    "pipeline_parallel_size",
+                    "data_parallel_size",
+                ) and isinstance(inner, int):
+                    sizes[name] = inner
+                walk(inner)
+
+    walk(info.get("engine", info))
+    return int(np.prod(list(sizes.values()))) if "tensor_parallel_size" in sizes else None
+
+
+def resolved_dtype(info: Mapping[str, Any], asked: str | None) -> str:
+    """Number format that the weights were computed in.
+
+    The engine's where the sweep left it to the model (auto, or a server's).
+    """
+    told = ((((info.get("engine") or {}).get("resolved") or {}).get("model")) or {}).get("dtype")
+    return str(told).removeprefix("torch.") if asked in ("auto", None) and told else asked or ""
+
+
+def add_costs(
+    calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], runs: Runs, book: CardBook
+) -> pl.DataFrame:
+    """The calls with ``SUMMED``, ``SAME`` and ``REASONS``.
+
+    Args:
+        calls: raw calls with prefill_s and decode_s.
+        planned: planned points by point_id.
+        runs: device and manifest info of each run, as far as known.
+        book: the cards.
+
+    Raises:
+        IsocostError: a point names a model card that nobody has; the message holds the card to fill
+            in.
+    """
+    loads = run_loads(calls)
+    parts = []
+    for key, part in calls.with_row_index("row").group_by(
+        "session_id", "run_id", "point_id", maintain_order=True
+    ):
+        run = (str(key[0]), str(key[1]))
+        device, info = runs.get(run, (None, {}))
+        point = planned[str(key[2])].point if str(key[2]) in planned else None
+        parts.append(_modelled(part, point, device, info, loads[run].decode_batch_mean, book))
+    built = pl.concat(parts).sort("row").drop("row") if parts else _nothing(calls)
+    timed = _device_seconds(built, runs)
+    return _money(timed, planned, runs, book)
+
+
+def _nothing(calls: pl.DataFrame) -> pl.DataFrame:
+    return calls.with_columns(
+        *(
+            pl.lit(None, pl.Float64).alias(name)
+            for name in (*AXES, "kinetics_shared_eflops", "kinetics_intensity")
+        ),
+        pl.lit(None, pl.String).alias("traffic_method"),
+        pl.lit([], pl.List(pl.String)).alias(REASONS),
+    )
+
+
+def _modelled(
+    part: pl.DataFrame,
+    point: Point | None,
+    device: str | None,
+    info: Mapping[str, Any],
+    batch: float | None,
+    book: CardBook,
+) -> pl.DataFrame:
+    """Axes by the model card, for calls of one point in one run."""
+    model = book.model(point.model.card) if point is not None and point.model.card else None
+    card, why_no_device = _device_card(device, book)
+    dtype = resolved_dtype(info, point.model.dtype) if point is not None else ""
+    cards = Cards(
+        model=model,
+        device=card,
+        number_format=dtype,
+        decode_batch=None if batch is None else max(batch, 1.0),
+    )
+    columns, reasons = cost_axes(
+        part.select("prompt_tokens", "output_tokens", "cached_tokens"), cards, AXES
+    )
+    if model is None:
+        reasons = dict.fromkeys(AXES, "the point names no model card")
+    elif card is None:
+        reasons["kinetics_eflops"] = why_no_device
+    is_priced = "kinetics_eflops" not in reasons
+    intensity = card.intensity(dtype) if is_priced and card is not None else None
+    shared = pl.Series([None], dtype=pl.Float64).new_from_index(0, part.height)
+    if model is not None and intensity is not None:
+        tokens = (part[name].fill_null(0).to_numpy() for name in ("prompt_tokens", "output_tokens"))
+        shared = pl.Series(kinetics_shared_eflops(model, *tokens, intensity))
+    told = [
+        pl.when(pl.col(name).is_null())
+        .then(pl.lit(f"{name}: {reasons.get(name, 'the tokens are not known')}"))
+        .alias(name)
+        for name in AXES
+    ]
+    known = pl.col("kinetics_eflops").is_not_null()
+    return part.hstack(columns).with_columns(
+        pl.when(known).then(shared).alias("kinetics_shared_eflops"),
+        pl.when(known).then(pl.lit(intensity, pl.Float64)).alias("kinetics_intensity"),
+        pl.when(pl.col("weight_traffic_bytes").is_not_null())
+        .then(pl.lit(all_axes()["weight_traffic_bytes"].method))
+        .when(pl.col("kv_traffic_bytes").is_not_null())
+        .then(pl.lit(all_axes()["kv_traffic_bytes"].method))
+        .alias("traffic_method"),
+        pl.concat_list(told).list.drop_nulls().alias(REASONS),
+    )
+
+
+def _device_card(device: str | None, book: CardBook) -> tuple[DeviceCard | None, str]:
+    if device is None:
+        return None, "the device is not recorded"
+    try:
+        return book.device(device), ""
+    except IsocostError as error:
+        return None, error.what
+
+
+def _device_seconds(calls: pl.DataFrame, runs: Runs) -> pl.DataFrame:
+    """Device time of each run's window, in equal parts among the calls in the engine at each
+    moment.
+    """
+    seconds = np.full(calls.height, np.nan)
+    reasons = np.full(calls.height, None, dtype=object)
+    is_timed = pl.all_horizontal(
+        pl.col(name).is_not_null() for name in ("scheduled_s", "prefill_s", "decode_s")
+    )
+    marked = calls.select(
+        "session_id",
+        "run_id",
+        "scheduled_s",
+        "last_token_s",
+        "is_warmup",
+        is_timed.alias("is_timed"),
+    )
+    for key, part in marked.with_row_index("row").group_by(
+        "session_id", "run_id", maintain_order=True
+    ):
+        count = device_count(runs.get((str(key[0]), str(key[1])), (None, {}))[1])
+        reasons[part["row"].to_numpy()] = (
+            "the times of the call are not known"
+            if count
+            else "the number of devices is not recorded"
+        )
+        warm = part.filter("is_warmup")["row"].to_numpy()
+        reasons[warm] = "warm-up"
+        timed = part.filter(~pl.col("is_warmup") & pl.col("is_timed"))
+        if count is None or timed.is_empty():
+            continue
+        start, end = timed["scheduled_s"].to_numpy(), timed["last_token_s"].to_numpy()
+        edges = np.array([start.min(), end.max()])
+        try:
+            seconds[timed["row"].to_numpy()] = share_by_time(
+                start, end, edges, (edges - edges[0]) * count, (edges[1] - edges[0]) * count
+            )
+        except IsocostError:  # nothing took any time
+            reasons[timed["row"].to_numpy()] = "the run took no time"
+    column = pl.Series("device_s", seconds).fill_nan(None)
+    told = pl.Series("told", reasons, pl.String)
+    return calls.with_columns(column, told).pipe(_told, "device_s")
+
+
+def _told(calls: pl.DataFrame, axis: str) -> pl.DataFrame:
+    """Moves the reason in ``told`` to the list of reasons where the axis is NULL."""
+    reason = pl.when(pl.col(axis).is_null()).then(pl.concat_str(pl.lit(f"{axis}: "), "told"))
+    return calls.with_columns(
+        pl.concat_list(REASONS, reason).list.drop_nulls().alias(REASONS)
+    ).drop("told")
+
+
+def _money(
+    calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], runs: Runs, book: CardBook
+) -> pl.DataFrame:
+    parts = []
+    for key, part in calls.with_row_index("row").group_by(
+        "session_id", "run_id", "point_id", maintain_order=True
+    ):
+        device, _ = runs.get((str(key[0]), str(key[1])), (None, {}))
+        point = planned[str(key[2])].point if str(key[2]) in planned else None
+        usd, method, card, reason = _priced(part, point, device, book)
+        known = usd.is_not_null()
+        parts.append(
+            part.with_columns(
+                usd.alias("cost_usd"),
+                pl.when(known).then(pl.lit(method, pl.String)).alias("cost_method"),
+                pl.when(known).then(pl.lit(card, pl.String)).alias("price_card"),
+                pl.lit(reason).alias("told"),
+            ).pipe(_told, "cost_usd")
+        )
+    if not parts:
+        unknown = {"cost_usd": pl.Float64, "cost_method": pl.String, "price_card": pl.String}
+        return calls.with_columns(
+            pl.lit(None, dtype).alias(name) for name, dtype in unknown.items()
+        )
+    return pl.concat(parts).sort("row").drop("row")
+
+
+def _priced(
+    part: pl.DataFrame, point: Point | None, device: str | None, book: CardBook
+) -> tuple[pl.Series, str | None, str | None, str]:
+    """Dollars, method, price card, and the reason where dollars are NULL."""
+    nothing = pl.Series("cost_usd", [None], dtype=pl.Float64).new_from_index(0, part.height)
+    named = (
+        book.prices_naming({point.model.name, point.model.path, point.model.card or ""})
+        if point is not None
+        else []
+    )
+    if len(named) > 1:
+        return (
+            nothing,
+            None,
+            None,
+            f"several price cards name the model: {', '.join(card.name for card in named)}",
+        )
+    if named:
+        columns, _ = cost_axes(part, Cards(price=named[0]), ("token_price_usd",))
+        return columns["token_price_usd"], BY_TOKENS, named[0].name, "the tokens are not known"
+    price, why = _hourly(device, book)
+    if price is None:
+        return nothing, None, None, why
+    usd = pl.Series(device_usd(price, part["device_s"].fill_null(0).to_numpy()))
+    return (
+        pl.select(pl.when(part["device_s"].is_not_null()).then(usd)).to_series(),
+        BY_DEVICE_TIME,
+        price.name,
+        "device_s is not known",
+    )
+
+
+def _hourly(device: str | None, book: CardBook) -> tuple[PriceCard | None, str]:
+    card, why = _device_card(device, book)
+    if card is None:
+        return None, f"no price card names the model, and {why}"
+    price = book.price_of(card)
+    return (
+        price,
+        f"no price card names the model, and none or several sell hours of the device {card.name}",
+    )

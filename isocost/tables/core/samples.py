@@ -1,0 +1,429 @@
+"""From raw generations to the core tables: graded samples, their calls, points, problems and runs.
+
+Lives here: which calls make a sample, its times, tokens and validity. Not here: grades and answer
+classes (isocost.tables.core.grades), the tables of points, problems and runs
+(isocost.tables.core.context), files and orchestration.
+
+Nothing is dropped: every raw row is a row of core_calls, every sample a row of core_samples, and
+what is wrong with one is a code in invalid_reasons. NaN and infinity become NULL with the code
+"not_finite_<column>".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from isocost.costs import CardBook, load_book
+from isocost.errors import IsocostError
+from isocost.schema.frames import conform
+from isocost.schema.registry import table
+from isocost.schema.types import polars_type
+from isocost.sweep import PlannedPoint, Session
+from isocost.tables.core.call_costs import REASONS, SAME, SUMMED, add_costs
+from isocost.tables.core.context import (
+    device_of,
+    machine_of,
+    points_frame,
+    problems_frame,
+    sessions_frame,
+)
+from isocost.tables.core.denominators import denominators
+from isocost.tables.core.grades import grade_samples
+from isocost.tables.core.physics import REASONS as PHYSICS
+from isocost.tables.core.physics import calls_judged_by_physics
+from isocost.tables.core.traces import VERIFY, verifications, with_records
+from isocost.tasks import Problem, load_problems
+
+TIME_SLACK_S = 1e-3
+"""Two stamps of one request may be this far out of order.
+
+They are taken in different places of the engine. More is a defect.
+"""
+
+FAILED = {"error": "engine_error", "abort": "aborted"}
+
+_LAST = (
+    "finish_reason",
+    "output_text",
+    "is_truncated",
+    "confidence_tail",
+    "confidence_lowest_group",
+    "token_confidences",
+    "confidence_window",
+    "completion_hash",
+    "run_id",
+    "attempt",
+)
+_SUMMED = (
+    "prompt_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "logprob_sum",
+    "entropy_low_sum",
+    "entropy_high_sum",
+    "self_certainty_low_sum",
+    "confidence_sum",
+    "queue_s",
+    "prefill_s",
+    "decode_s",
+    *SUMMED,
+    "energy_j",
+)
+
+
+def build_core(
+    raw_generations: pl.DataFrame,
+    sessions: Sequence[Session],
+    manifests: Sequence[Any],
+    *,
+    book: CardBook | None = None,
+    energy: pl.DataFrame | None = None,
+    problems: Sequence[Problem] | None = None,
+    failed: str = "undefined",
+    unanswered: str = "wrong",
+    kept: Path | None = None,
+) -> dict[str, pl.DataFrame]:
+    """Builds core_samples, core_calls, core_points, core_problems and core_sessions. The order of
+    the rows given does not matter.
+
+    Args:
+        raw_generations: rows of that table, of any number of runs.
+        sessions: the sessions they belong to.
+        manifests: manifests of their runs (mappings, or objects with those attributes).
+        book: cards of models, devices and prices; the packaged ones when None.
+        energy: one row per run: session_id, run_id, energy_j (J, of the measured window),
+            energy_method, energy_unknown_reason. Attributed to the calls outside warm-up by their
+            share of generated tokens, so that shares sum to the window's energy. None: unknown.
+        problems: the problems asked; loaded from the sessions' tasks when None.
+        failed: what a sample is that failed, see ``denominators``.
+        unanswered: what an empty completion is, see ``denominators``.
+        kept: folder in which verdicts that took long are kept, see ``verdicts``.
+
+    Returns:
+        The five frames by table name, each conforming to its table. Only samples of the same task
+        and problem share answer classes, over
+        all points.
+
+    Raises:
+        IsocostError: a raw column is missing or of the wrong type, a task cannot be loaded any
+            more, or a key comes twice.
+    """
+    planned = {p.point.point_id: p for session in sessions for p in session.points}
+    known = {p.problem_id: p for p in (_load(planned) if problems is None else problems)}
+    raw = _raw(raw_generations)
+    calls = _mark_used(calls_judged_by_physics(_times(_finite(raw))))
+    runs = {
+        (str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {}
+        for m in manifests
+    }
+    calls = add_costs(
+        calls,
+        planned,
+        {run: (device_of(info), info) for run, info in runs.items()},
+        book or load_book(),
+    )
+    calls = _energy(calls, energy)
+    graded = grade_samples(_samples(calls, planned, _machines(runs)), known, kept=kept)
+    samples = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
+    frames = {
+        "core_samples": samples,
+        "core_calls": calls,
+        "core_points": points_frame(samples, sessions),
+        "core_problems": problems_frame(samples, known),
+        "core_sessions": sessions_frame(calls, samples, sessions, manifests, energy),
+    }
+    return {
+        name: conform(frame.select(c.name for c in table(name).columns), name)
+        for name, frame in frames.items()
+    }
+
+
+def _machines(runs: Mapping[tuple[str, str], Mapping[str, Any]]) -> pl.DataFrame:
+    rows = [(session_id, run_id, machine_of(info)) for (session_id, run_id), info in runs.items()]
+    return pl.DataFrame(
+        rows,
+        schema={"session_id": pl.String, "run_id": pl.String, "machine": pl.String},
+        orient="row",
+    )
+
+
+def _get(manifest: Any, name: str) -> Any:
+    return manifest.get(name) if isinstance(manifest, Mapping) else getattr(manifest, name, None)
+
+
+def _load(planned: Mapping[str, PlannedPoint]) -> list[Problem]:
+    return [problem for item in planned.values() for problem in load_problems(item.point.task)]
+
+
+def _raw(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with every column of raw_generations.
+
+    A nullable column that an older bank lacks is NULL.
+    """
+    columns = []
+    for column in table("raw_generations").columns:
+        wanted = polars_type(column)
+        if column.name not in frame.columns:
+            if not column.nullable or column.name in table("raw_generations").keys:
+                raise IsocostError(
+                    "is missing",
+                    where=f"raw_generations, column {column.name}",
+                    remedy="Give whole rows of the bank.",
+                )
+            columns.append(pl.lit(None, wanted).alias(column.name))
+            continue
+        try:
+            columns.append(frame[column.name].cast(wanted, strict=True))
+        except pl.exceptions.PolarsError as error:
+            raise IsocostError(
+                f"is {frame[column.name].dtype}, must be {wanted}: {str(error).splitlines()[0]}",
+                where=f"raw_generations, column {column.name}",
+                remedy="Give rows as the bank reads them.",
+            ) from None
+    return frame.select(columns).sort(
+        "session_id", "sample_id", "attempt", "run_id", "call_index", "call_id", nulls_last=True
+    )
+
+
+def _finite(raw: pl.DataFrame) -> pl.DataFrame:
+    floats = [name for name, dtype in raw.schema.items() if dtype.is_float()]
+    odd = {name: pl.col(name).is_nan() | pl.col(name).is_infinite() for name in floats}
+    codes = [
+        pl.when(expression).then(pl.lit(f"not_finite_{name}")) for name, expression in odd.items()
+    ]
+    codes += [
+        pl.when(pl.col("finish_reason") == word).then(pl.lit(code)) for word, code in FAILED.items()
+    ]
+    marked = raw.with_columns(pl.concat_list(codes).list.drop_nulls().alias("reasons"))
+    return marked.with_columns(
+        pl.when(~odd[name]).then(pl.col(name)).alias(name) for name in floats
+    )
+
+
+def _times(calls: pl.DataFrame) -> pl.DataFrame:
+    spans = {
+        "queue_s": ("queued_s", "scheduled_s"),
+        "prefill_s": ("scheduled_s", "first_token_s"),
+        "decode_s": ("first_token_s", "last_token_s"),
+    }
+    spent = calls.with_columns(
+        (pl.col(end) - pl.col(start)).alias(name) for name, (start, end) in spans.items()
+    )
+    disorder = pl.any_horizontal(pl.col(name) < -TIME_SLACK_S for name in spans).fill_null(False)
+    judged = spent.with_columns(
+        pl.concat_list("reasons", pl.when(disorder).then(pl.lit("time_disorder")))
+        .list.drop_nulls()
+        .alias("reasons"),
+        *(
+            pl.when(~disorder)
+            .then(pl.max_horizontal(name, pl.when(pl.col(name).is_not_null()).then(0.0)))
+            .alias(name)
+            for name in spans
+        ),
+    )
+    return judged.with_columns(
+        (pl.col("prefill_s") + pl.col("decode_s")).alias("latency_s"),
+        (pl.col("finish_reason") == "length").alias("is_truncated"),
+    )
+
+
+def _mark_used(calls: pl.DataFrame) -> pl.DataFrame:
+    """Chooses one attempt for each sample.
+
+    The first whose calls all came back, else the last one.
+    """
+    # A verification that failed leaves a verdict unknown; the answer it judges is there all the
+    # same.
+    failed = (
+        (pl.col("finish_reason").is_in(list(FAILED)) & (pl.col("role") != VERIFY))
+        .any()
+        .over("sample_id", "attempt", "run_id")
+    )
+    ranked = calls.with_columns(
+        failed.alias("has_failed"),
+        pl.when(failed).then(-pl.col("attempt")).otherwise(pl.col("attempt")).alias("attempt_rank"),
+    )
+    best = (
+        ranked.filter(~pl.col("is_warmup"))
+        .sort("sample_id", "has_failed", "attempt_rank", "run_id")
+        .unique("sample_id", keep="first", maintain_order=True)
+        .select(
+            "sample_id", pl.col("run_id").alias("used_run"), pl.col("attempt").alias("used_attempt")
+        )
+    )
+    joined = ranked.join(best, on="sample_id", how="left", maintain_order="left").with_columns(
+        (
+            ~pl.col("is_warmup")
+            & (pl.col("run_id") == pl.col("used_run"))
+            & (pl.col("attempt") == pl.col("used_attempt"))
+        )
+        .fill_null(False)
+        .alias("is_used")
+    )
+    reason = (
+        pl.when("is_used")
+        .then(None)
+        .when("is_warmup")
+        .then(pl.lit("warmup"))
+        .otherwise(pl.lit("superseded"))
+    )
+    return joined.with_columns(reason.alias("not_used_reason")).drop(
+        "has_failed", "attempt_rank", "used_run", "used_attempt"
+    )
+
+
+def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
+    if energy is None:
+        unknown = (
+            pl.lit(None, pl.Float64).alias("energy_j"),
+            pl.lit(None, pl.String).alias("energy_method"),
+        )
+        return calls.with_columns(
+            *unknown, pl.lit("no_power_source").alias("energy_unknown_reason")
+        )
+    windows = energy.select(
+        "session_id",
+        "run_id",
+        pl.col("energy_j").alias("window_j"),
+        "energy_method",
+        pl.col("energy_unknown_reason").alias("window_unknown"),
+    )
+    joined = calls.join(windows, on=["session_id", "run_id"], how="left", maintain_order="left")
+    counted = pl.when(~pl.col("is_warmup")).then(pl.col("output_tokens"))
+    share = counted / counted.sum().over("session_id", "run_id")
+    shared = joined.with_columns((pl.col("window_j") * share).alias("energy_j")).with_columns(
+        pl.col("energy_j").fill_nan(None)
+    )
+    is_known = pl.col("energy_j").is_not_null()
+    return shared.with_columns(
+        pl.when(is_known)
+        .then(pl.col("energy_method") + "/output_token_share")
+        .alias("energy_method"),
+        pl.when(~is_known)
+        .then(pl.coalesce("window_unknown", pl.lit("no_power_source")))
+        .alias("energy_unknown_reason"),
+    ).drop("window_j", "window_unknown")
+
+
+def _samples(
+    calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines: pl.DataFrame
+) -> pl.DataFrame:
+    """One row per sample, its used calls put together; tokens, times and sums over calls, the
+    answer from the last call.
+
+    Calls that verify the answer are no part of it: what they said and cost stands in columns of its
+    own.
+    """
+    ids = (
+        "point_id",
+        "problem_id",
+        "sample_index",
+        "session_id",
+        "task",
+        "model_variant",
+        "energy_method",
+        "energy_unknown_reason",
+    )
+    whole = [
+        pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()).alias(name)
+        for name in _SUMMED
+    ]
+    samples = (
+        calls.filter("is_used", pl.col("role") != VERIFY)
+        .sort("sample_id", "call_index")
+        .group_by("sample_id", maintain_order=True)
+        .agg(
+            *(pl.col(name).first() for name in ids),
+            pl.col("prompt_name").first().alias("prompt"),
+            *(pl.col(name).last() for name in _LAST),
+            *whole,
+            *(
+                pl.when(pl.col(name).n_unique() == 1).then(pl.col(name).first()).alias(name)
+                for name in SAME
+            ),
+            pl.concat_list(REASONS, PHYSICS)
+            .explode(empty_as_null=False)
+            .unique()
+            .sort()
+            .alias(REASONS),
+            pl.col("reasons").explode(empty_as_null=False).alias("reasons"),
+            pl.len().cast(pl.Int32).alias("n_calls"),
+        )
+    )
+    means = {
+        "logprob_mean": "logprob_sum",
+        "entropy_mean_low": "entropy_low_sum",
+        "entropy_mean_high": "entropy_high_sum",
+        "self_certainty_low": "self_certainty_low_sum",
+        "confidence_mean": "confidence_sum",
+    }
+    tokens = pl.when(pl.col("output_tokens") > 0).then(pl.col("output_tokens"))
+    verified = with_records(samples).join(
+        verifications(calls), on="sample_id", how="left", maintain_order="left"
+    )
+    judged = verified.join(machines, on=["session_id", "run_id"], how="left", maintain_order="left")
+    return judged.with_columns(
+        *((pl.col(total) / tokens).alias(mean) for mean, total in means.items()),
+        (pl.col("prefill_s") + pl.col("decode_s")).alias("latency_s"),
+        *_first_and_next_token(),
+        pl.lit("generated").alias("source"),
+        pl.lit(None, pl.Float64).alias("external_score"),
+        pl.lit(None, pl.Boolean).alias("label_correct"),
+        pl.Series(
+            "max_tokens",
+            [
+                p.point.budget.max_tokens if (p := planned.get(point)) else None
+                for point in samples["point_id"]
+            ],
+            pl.Int64,
+        ),
+    )
+
+
+def _first_and_next_token() -> list[pl.Expr]:
+    """ttft_s and inter_token_s as load generators mean them, and why one of them is NULL."""
+    is_single, gaps = pl.col("n_calls") == 1, pl.col("output_tokens") - pl.col("n_calls")
+    ttft = pl.when(is_single).then(pl.col("queue_s") + pl.col("prefill_s"))
+    gap = pl.when((gaps > 0) & (pl.col("decode_s") > 0)).then(pl.col("decode_s") / gaps)
+    why_ttft = (
+        pl.when(is_single)
+        .then(pl.lit("the times of the call are not known"))
+        .otherwise(pl.lit("the sample is made of several calls"))
+    )
+    why_gap = (
+        pl.when(gaps <= 0)
+        .then(pl.lit("fewer than two tokens"))
+        .when(pl.col("decode_s") == 0)
+        .then(pl.lit("all tokens came at once"))
+        .otherwise(pl.lit("the times or tokens of a call are not known"))
+    )
+    told = [
+        pl.when(value.is_null()).then(pl.concat_str(pl.lit(f"{name}: "), why))
+        for name, value, why in (("ttft_s", ttft, why_ttft), ("inter_token_s", gap, why_gap))
+    ]
+    return [
+        ttft.alias("ttft_s"),
+        gap.alias("inter_token_s"),
+        pl.concat_list(REASONS, *told).list.drop_nulls().alias(REASONS),
+    ]
+
+
+def _judge(
+    samples: pl.DataFrame, planned: Mapping[str, PlannedPoint], known: Mapping[str, Problem]
+) -> pl.DataFrame:
+    """Adds what only the whole sample tells, and closes the list of reasons."""
+    codes = [
+        pl.when(~pl.col("point_id").is_in(list(planned))).then(pl.lit("unknown_point")),
+        pl.when(~pl.col("problem_id").is_in(list(known))).then(pl.lit("unknown_problem")),
+        pl.when(pl.col("parse_status") == "error").then(pl.lit("not_judged")),
+        pl.when((pl.col("n_calls") == 1) & (pl.col("output_tokens") > pl.col("max_tokens"))).then(
+            pl.lit("over_budget")
+        ),
+    ]
+    reasons = pl.concat_list("reasons", *codes).list.drop_nulls().list.unique().list.sort()
+    judged = samples.with_columns(reasons.alias("invalid_reasons"))
+    return judged.with_columns((pl.col("invalid_reasons").list.len() == 0).alias("is_valid"))

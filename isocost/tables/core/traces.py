@@ -1,0 +1,102 @@
+"""What the core tables keep of a trace's token confidences, and of the calls that verify an answer.
+
+Lives here: records of the running window minimum by sample, the verdict that a verification's text
+gives, and the sums over a sample's verifications. Not here: the records' definition
+(``isocost.strategies.records``), which calls make a sample (core.py).
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import polars as pl
+
+from isocost.strategies.records import confidence_records
+
+VERIFY = "verify"
+"""Role of a call that judges an answer: no part of the answer, and no part of its cost."""
+
+_VERDICT = re.compile(r"\b(yes|no|true|false|correct|incorrect)\b", re.IGNORECASE)
+_MEANING = {"yes": 1.0, "true": 1.0, "correct": 1.0, "no": 0.0, "false": 0.0, "incorrect": 0.0}
+_SUMS = {
+    "verification_tokens": "output_tokens",
+    "verification_prompt_tokens": "prompt_tokens",
+    "verification_flops": "flops",
+    "verification_energy_j": "energy_j",
+    "verification_latency_s": "latency_s",
+}
+RECORDS = ("confidence_record_tokens", "confidence_record_values")
+
+
+def read_verdict(text: str | None) -> float | None:
+    """The last of yes, no, true, false, correct, incorrect in a verification's text as 1 or 0; None
+    where there is none of them.
+
+    "not correct" is no: a verifier that ends in it said no.
+    """
+    found = list(_VERDICT.finditer(text or ""))
+    if not found:
+        return None
+    last = found[-1]
+    value = _MEANING[last.group().lower()]
+    is_denied = bool(re.search(r"\bnot\s+$", (text or "")[: last.start()], re.IGNORECASE))
+    return 1.0 - value if is_denied else value
+
+
+def with_records(samples: pl.DataFrame) -> pl.DataFrame:
+    """Adds the record columns from token_confidences and confidence_window, which go.
+
+    A sample of several calls has none: its tokens are not one trace.
+    """
+    traces = samples["token_confidences"]
+    lengths = traces.list.len().fill_null(0).to_numpy()
+    flat = traces.filter(lengths > 0).explode().cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    ends = np.cumsum(lengths)
+    tokens: list[list[int] | None] = []
+    values: list[list[float] | None] = []
+    for is_banked, end, length, window, calls in zip(
+        traces.is_not_null(),
+        ends,
+        lengths,
+        samples["confidence_window"],
+        samples["n_calls"],
+        strict=True,
+    ):
+        trace = flat[end - length : end]
+        if not is_banked or window is None or calls != 1 or not np.isfinite(trace).all():
+            tokens.append(None)
+            values.append(None)
+            continue
+        at, low = confidence_records(trace, window)
+        tokens.append(at.tolist())
+        values.append(low.tolist())
+    added = (
+        pl.Series(RECORDS[0], tokens, pl.List(pl.Int32)),
+        pl.Series(RECORDS[1], values, pl.List(pl.Float32)),
+    )
+    return samples.drop("token_confidences", "confidence_window").with_columns(*added)
+
+
+def verifications(calls: pl.DataFrame) -> pl.DataFrame:
+    """One row per sample with verification calls: verdicts in the order of the calls, and what they
+    cost together.
+
+    A verification that failed or says neither yes nor no is a NULL among the verdicts; a cost that
+    one call lacks is NULL.
+    """
+    judged = calls.filter("is_used", pl.col("role") == VERIFY).sort("sample_id", "call_index")
+    failed = pl.col("finish_reason").is_in(["error", "abort"]).fill_null(False)
+    verdicts = [read_verdict(text) for text in judged["output_text"]]
+    return (
+        judged.with_columns(pl.Series("verdict", verdicts, pl.Float64))
+        .with_columns(pl.when(~failed).then(pl.col("verdict")).alias("verdict"))
+        .group_by("sample_id", maintain_order=True)
+        .agg(
+            pl.col("verdict").alias("verdicts"),
+            *(
+                pl.when(pl.col(own).null_count() == 0).then(pl.col(own).sum()).alias(name)
+                for name, own in _SUMS.items()
+            ),
+        )
+    )

@@ -1,0 +1,1 @@
+"""Builders of cost-of-pass, efficiency and runtime models."""

@@ -1,0 +1,1 @@
+"""Builders of coverage curves and of accuracy intervals."""

@@ -1,0 +1,1 @@
+"""Builders of frontiers, means over tasks and paired comparisons of outcomes."""

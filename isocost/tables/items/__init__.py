@@ -1,0 +1,1 @@
+"""Builders of item statistics, response features and repeated measurements."""

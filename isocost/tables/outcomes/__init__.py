@@ -1,0 +1,1 @@
+"""Builders of strategy outcomes: every strategy replayed from the core tables."""

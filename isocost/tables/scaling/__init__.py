@@ -1,0 +1,1 @@
+"""Builders of scaling curves, anytime measures and compute-optimal allocation."""
