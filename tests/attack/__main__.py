@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--only", metavar="TRY", help="repeats one try: KIND/TARGET/SEED")
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="attack-", dir=_fast()) as folder:
+    with tempfile.TemporaryDirectory(prefix="attack-", dir=fast_folder()) as folder:
         ground = Ground(Path(folder) / "ground")
         ground.build()
         if arguments.only:
@@ -104,7 +104,7 @@ def told(outcome: Outcome) -> str:
     return f"FAILED {outcome.name}: {outcome.result} after {outcome.seconds:.1f} s\n  {outcome.detail.strip()}\n  again: {again}"
 
 
-def _fast() -> str | None:
+def fast_folder() -> str | None:
     """Memory where there is room for it: an attack writes a thousand small roots that nobody needs after a power cut."""
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.attack import kinds
 from tests.attack.ground import Ground
-from tests.attack.outcomes import HANG, IMPOSSIBLE, TRACE, Broken, Impossible, Outcome
+from tests.attack.outcomes import HANG, IMPOSSIBLE, TRACE, Broken, Impossible, Outcome, busy
 
 MEMORY = 12 << 30
 """Address space of a worker: a try that fills the memory ends that worker, and no other process."""
@@ -90,7 +90,7 @@ class _Worker:
 
     def give(self, name: str) -> None:
         self.name = name
-        self.until = time.monotonic() + kinds.kind(name.partition("/")[0]).LIMIT_S
+        self.until = time.monotonic() + kinds.kind(name.partition("/")[0]).LIMIT_S * busy()
         self.pipe.send(name)
 
     def end(self) -> int | None:
