@@ -22,6 +22,8 @@ from pathlib import Path
 from isocost.errors import MachineError
 
 TEMPORARY_SUFFIX = ".tmp"
+# No writer takes longer for one file.
+ABANDONED_S = 3600.0
 _LONGEST_NAME = 255  # bytes, on every file system in use
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free space and run again",
@@ -105,14 +107,17 @@ def put(temporary: Path, path: Path) -> None:
         sync(temporary.parent)
 
 
-def remove_stale(path: Path, older_than_s: float) -> None:
-    """Removes what writers of a file that were killed left beside it.
+def remove_stale(path: Path, older_than_s: float = ABANDONED_S) -> None:
+    """Removes what writers of a file that were killed left beside it, also what was left of writing
+    such a leftover.
 
     Args:
         path: the file.
         older_than_s: age from which a temporary file is taken for abandoned.
     """
-    for left in path.parent.glob(f".{path.name}.*{TEMPORARY_SUFFIX}*"):
+    for left in path.parent.glob(f".*{TEMPORARY_SUFFIX}*"):
+        if not left.name.lstrip(".").startswith(f"{path.name}."):
+            continue
         with suppress(FileNotFoundError):  # its own writer was faster
             if time.time() - left.stat().st_mtime > older_than_s:
                 left.unlink()

@@ -1,6 +1,6 @@
 """Unit conversions, one function a unit, so that no factor is typed twice.
 
-Lives here: what power sources report (mJ, µJ, mW) into joules and watts. Everything inside the
+Lives here: what power sources report (mJ, µJ, mW, µW) into joules and watts. Everything inside the
 project is in SI units; a converter is called where data enters. Works on floats and on NumPy arrays
 alike. Not here: the units that other tools' files name (``isocost.importers.units``).
 """
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-Number = TypeVar("Number")
+import numpy as np
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", float, NDArray[np.float64])
 
 SECONDS_PER_HOUR = 3600.0
 TOKENS_PER_PRICE_UNIT = 1_000_000.0
@@ -28,3 +31,8 @@ def joules_from_uj(value: Number) -> Number:
 def watts_from_mw(value: Number) -> Number:
     """Milliwatts to watts."""
     return value / 1e3
+
+
+def watts_from_uw(value: Number) -> Number:
+    """Microwatts to watts."""
+    return value / 1e6

@@ -32,7 +32,7 @@ from isocost.schema.registry import all_tables
 from isocost.store import Store
 
 DESCRIPTOR = "datapackage.json"
-_STAGED, _STALE_S = ".staged-", 3600.0
+_STAGED = ".staged-"
 _TYPES = {
     "string": "string",
     "json": "string",
@@ -157,7 +157,7 @@ def _unwritable(folder: Path, error: OSError) -> MachineError:
 def _remove_stale(folder: Path) -> None:
     """Removes what exports that were killed left behind; one beside this is younger."""
     for path in folder.glob(f"{_STAGED}*"):
-        if time.time() - path.stat().st_mtime > _STALE_S:
+        if time.time() - path.stat().st_mtime > atomic.ABANDONED_S:
             shutil.rmtree(path, ignore_errors=True)
 
 

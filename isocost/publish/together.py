@@ -57,6 +57,7 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
     """
     share = (chosen_budget() if memory is None else memory) // 3
     handover = Handover(store.stored_tables())
+    atomic.remove_stale(store.report)
     page = atomic.temporary_beside(store.report)
     with ExitStack() as undo, ThreadPoolExecutor(max_workers=3) as pool:
         undo.callback(page.unlink, missing_ok=True)

@@ -31,7 +31,6 @@ from isocost.store import Store
 
 # Files of DuckDB 2 are unreadable by 1.x, which many notebooks and drivers still have.
 STORAGE_VERSION = "v1.4.0"
-_STALE_S = 3600.0
 
 CHECKS_SCHEMA = pl.Schema(
     {
@@ -158,7 +157,7 @@ def stage_warehouse(
     staged = StagedWarehouse(atomic.temporary_beside(target), target, ())
     try:
         atomic.make_folder(target.parent)
-        atomic.remove_stale(target, _STALE_S)
+        atomic.remove_stale(target)
         parts = _write(
             store,
             staged.path,

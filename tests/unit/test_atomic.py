@@ -133,11 +133,12 @@ def test_only_what_is_old_counts_as_left_behind(tmp_path: Path) -> None:
     old, young, other = (
         atomic.temporary_beside(each) for each in (path, path, tmp_path / "another")
     )
-    for each in (old, young, other):
+    nested = atomic.temporary_beside(old)
+    for each in (old, young, other, nested):
         each.write_bytes(b"half")
-    os.utime(old, (0, 0))
-    os.utime(other, (0, 0))
-    atomic.remove_stale(path, 60)
+    for each in (old, other, nested):
+        os.utime(each, (0, 0))
+    atomic.remove_stale(path)
     assert names(tmp_path) == sorted([young.name, other.name])
 
 

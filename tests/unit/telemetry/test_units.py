@@ -10,6 +10,7 @@ from isocost import units
         (units.joules_from_mj, 1500, 1.5),
         (units.joules_from_uj, 1_028_850, 1.02885),
         (units.watts_from_mw, 412_500, 412.5),
+        (units.watts_from_uw, 412_500, 0.4125),
     ],
 )
 def test_conversions(convert, given, expected):
