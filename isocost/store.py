@@ -37,6 +37,8 @@ SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
 WHOLE = "all"
 IMPORT_PREFIX = "import-"
+VALIDITY = "is_valid"
+"""Column of tables whose rows can be refused."""
 # Bytes of small files that are read together.
 TOGETHER = 1 << 22
 
@@ -147,7 +149,8 @@ class Store:
         """A table: one session's or piece's file, or all of them as one frame in key order.
 
         A sample or problem that two sessions hold under one key (two sweeps sharing a point) is
-        kept once, from the session that sorts first: the rows mean the same draw.
+        kept once, from the session that sorts first: the rows mean the same draw. A sample that is
+        not valid there is taken from the first session in which it is.
 
         Args:
             table_name: the table.
@@ -241,24 +244,35 @@ def _joined(
 ) -> pl.DataFrame:
     """The files of a table as one frame.
 
-    Every key once, from the first file that holds it, in the table's order.
+    Every key once, from the first file that holds it, of rows with a validity from the first one
+    in which it is valid, in the table's order.
     """
     if not paths:
         return empty(table_name) if columns is None else empty(table_name).select(columns)
     if len(paths) == 1:
         return read_table(paths[0], table_name, where, columns=columns)
     definition = table_of(table_name)
+    judged = [column.name for column in definition.columns if column.name == VALIDITY]
     # What tells rows apart and puts them in order is read, too, and left out at the end.
     needed = (
         None
         if columns is None
-        else list(dict.fromkeys((*columns, *definition.keys, *definition.sort_order)))
+        else list(dict.fromkeys((*columns, *definition.keys, *definition.sort_order, *judged)))
     )
     frame = read_tables(paths, table_name, where, columns=needed)
     if definition.layer == "core":  # no two pieces of an out table hold one row
-        frame = frame.unique(subset=definition.keys, keep="first", maintain_order=True)
+        frame = _once(frame, list(definition.keys), judged)
     frame = frame.sort(definition.sort_order, nulls_last=True, maintain_order=True)
     return frame if columns is None else frame.select(columns)
+
+
+def _once(frame: pl.DataFrame, keys: list[str], judged: list[str]) -> pl.DataFrame:
+    """Every key once: what a rule refused in one session does not hide a valid copy in another."""
+    once = frame.unique(subset=keys, keep="first", maintain_order=True)
+    if not judged or once.height == frame.height:
+        return once
+    preferred = frame.sort(~pl.col(judged[0]), nulls_last=True, maintain_order=True)
+    return preferred.unique(subset=keys, keep="first", maintain_order=True)
 
 
 def _checked(session_id: str) -> str:

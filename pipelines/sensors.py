@@ -8,6 +8,7 @@ importing in ``isocost.importers``.
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +21,8 @@ from isocost.errors import IsocostError, one_source
 from isocost.importers.reading import entries_of
 from isocost.intake import source_key
 from isocost.plain_files import load_plain, read_plain
+from isocost.seals import Identity, identity
+from isocost.store import Store
 from pipelines.jobs import import_job, sweep_job
 
 SWEEPS_VARIABLE = "ISOCOST_SWEEPS"
@@ -28,6 +31,10 @@ SIDECAR = ".import.yaml"
 AT_FAULT_TAG = "isocost/files_at_fault"
 """Tag of a run that was requested beside files with a mistake: what is wrong with them."""
 _TAG_LENGTH = 1000
+MOST_TOLD = 20
+"""Mistakes that a tick's message names one by one."""
+MOST_TICK_SECONDS = 20.0
+"""Planning in one tick takes no longer; Dagster ends a tick after a minute."""
 MOST_SECONDS = 1.0
 """Looking at what one sidecar names takes no longer: a tick looks at all of them."""
 
@@ -71,11 +78,16 @@ def sweep_folder(
     """
     place, requests, told = store.open(), [], []
     files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
-    for path in files:
+    if not _planned.keys() <= set(files):
+        _planned.clear()  # what one file asks of a session hangs on which others ask for it
+    latest = time.monotonic() + MOST_TICK_SECONDS
+    for number, path in enumerate(files):
+        if time.monotonic() > latest:
+            told.append(f"{len(files) - number} sweep files are looked at in the next tick")
+            break
         try:
             with one_source(str(path)):
-                digest = hashlib.sha256(read_plain(path)).hexdigest()[:16]
-                planned = refresh.plan_sweep(place, path)
+                digest, planned = _plan(place, path)
         except IsocostError as error:
             told.append(str(error))
             continue
@@ -85,6 +97,29 @@ def sweep_folder(
             for key in planned
         ]
     return _evaluated(context, requests, told, nothing=f"no sweep file in {sweeps_folder()}")
+
+
+_planned: dict[Path, tuple[str, list[str], list[Identity]]] = {}
+"""Sweep files that this process has planned: digest, sessions, and what tells that the files of
+these sessions lie there as they were written."""
+
+
+def _plan(store: Store, path: Path) -> tuple[str, list[str]]:
+    """Digest and sessions of a sweep file, which is planned unless nothing has changed since."""
+    digest = hashlib.sha256(read_plain(path)).hexdigest()[:16]
+    known = _planned.pop(path, None)
+    if known is None or known[0] != digest or known[2] != _written(store, known[1]):
+        planned = refresh.plan_sweep(store, path)
+        known = digest, planned, _written(store, planned)
+    _planned[path] = known
+    return digest, known[1]
+
+
+def _written(store: Store, planned: list[str]) -> list[Identity]:
+    try:
+        return [identity(store.session_file(session_id)) for session_id in planned]
+    except OSError:
+        return []
 
 
 @dg.sensor(
@@ -135,6 +170,9 @@ def _evaluated(
     """
     for mistake in told:
         context.log.error(mistake)
+    said = "; ".join(told[:MOST_TOLD])
+    if len(told) > MOST_TOLD:
+        said += f"; and {len(told) - MOST_TOLD} more, which the log names"
     before = set(json.loads(context.cursor)) if context.cursor else set()
     fresh = [request for request in requests if request.run_key not in before]
     if not fresh:
@@ -143,9 +181,9 @@ def _evaluated(
             if requests
             else nothing
         )
-        return dg.SkipReason("; ".join(told) or unchanged)
+        return dg.SkipReason(said or unchanged)
     if told:
-        beside = {AT_FAULT_TAG: "; ".join(told)[:_TAG_LENGTH]}
+        beside = {AT_FAULT_TAG: said[:_TAG_LENGTH]}
         fresh = [request.with_replaced_attrs(tags={**request.tags, **beside}) for request in fresh]
     keys = sorted({request.partition_key for request in fresh})
     return dg.SensorResult(

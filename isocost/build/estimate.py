@@ -32,6 +32,9 @@ OF_SAMPLE_LEAST = 120
 OF_CALL = 6_000
 # Bytes of one row of frontier points, which are held until the task's are whole, and written.
 OF_POINT = 1_300
+# Bytes of one outcome that cannot be done without: what is told of it, its means and margins in the
+# draws of a tile, its lowest and highest margins, and its points on one axis.
+OF_OUTCOME_LEAST = 6_000
 # A replay that knows every cost has this many axes.
 AXES, KINDS = 9, 2
 # Outcomes of a configuration: so many strategies at one budget, and so many more at each further
@@ -160,6 +163,7 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
             f"{len(counts.points):,} configurations, about {outcomes:,} outcomes,"
             f" {counts.problems:,} problems, {FRONTIER_DRAWS:,} draws"
         )
+        least = BASE + outcomes * OF_OUTCOME_LEAST
         found.append(Need(BASE + drawn, least, f"the frontiers of task {task}", told))
     most = max(found, key=lambda each: each.peak_bytes)
     least = max(found, key=lambda each: each.least_bytes)

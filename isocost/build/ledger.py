@@ -214,6 +214,25 @@ class Ledger:
             self._put(self._path(layer, group, piece), found)
         return found
 
+    def amend(
+        self, layer: str, group: str, piece: str, record: Record, frames: Mapping[str, pl.DataFrame]
+    ) -> None:
+        """Writes some files of a piece again, which cannot be made again now.
+
+        Its record fits nothing from then on, so that it is made as soon as that can be done.
+        """
+        path = self._path(layer, group, piece)
+        with self._locked():
+            path.unlink(missing_ok=True)
+            files, rows = dict(record.files), dict(record.rows)
+            for name, frame in frames.items():
+                file = self.store.write(frame, name, piece)
+                entry = (identity(file), checksum(file))
+                files[file.relative_to(self.store.root).as_posix()] = entry
+                self._sums[file], rows[name] = entry, frame.height
+            told = {key: value for key, value in record.told.items() if key != "seen"}
+            self._put(path, Record("", rows, files, told))
+
     def drop(self, layer: str, group: str, piece: str, tables: tuple[str, ...]) -> None:
         """Removes a piece: its record first, then its files."""
         with self._locked():

@@ -202,13 +202,13 @@ def derive_scaling(rows: Rows | Store) -> Frames:
 
 def derive_costs(rows: Rows | Store) -> Frames:
     """Cost of pass, intelligence per watt and joule: what compares the points of a task."""
-    from isocost.tables.costs.costs import COST_AXES, build_cost_of_pass
+    from isocost.tables.costs.costs import AXES, build_cost_of_pass
     from isocost.tables.costs.efficiency import build_intelligence_per_watt
     from isocost.tables.tallies import COLUMNS
 
     run = ("sample_id", "session_id", "run_id", "attempt", "sample_index")
     wanted = dict.fromkeys(
-        (*COLUMNS, *run, *COST_AXES, "latency_s", "energy_method", "energy_unknown_reason")
+        (*COLUMNS, *run, *AXES, "latency_s", "energy_method", "energy_unknown_reason")
     )
     samples, counts = rows.read("core_samples", columns=tuple(wanted)), rows.read("core_counts")
     return {
@@ -272,18 +272,18 @@ def derive_responses(rows: Rows | Store) -> Frames:
     """
     from isocost.tables.items.responses import build_response_features
 
-    wanted = ("sample_id", "call_index", "is_used", "output_text")
+    wanted = ("sample_id", "session_id", "call_index", "is_used", "output_text")
+    samples = rows.read("core_samples")
     used = (
         rows.read("core_calls", columns=wanted)
         .filter(pl.col("is_used"))
+        # Of a sample that two sessions hold, the text of that one whose copy counts.
+        .join(samples.select("sample_id", "session_id"), on=["sample_id", "session_id"], how="semi")
         .sort("sample_id", "call_index")
     )
     texts = used.unique("sample_id", keep="last", maintain_order=True)
-    return {
-        "out_response_features": build_response_features(
-            rows.read("core_samples"), texts.select("sample_id", "output_text")
-        )
-    }
+    texts = texts.select("sample_id", "output_text")
+    return {"out_response_features": build_response_features(samples, texts)}
 
 
 def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from isocost.costs.checks import numbers, token_counts
 from isocost.costs.other_cards import PriceCard
 from isocost.errors import IsocostError
-from isocost.schema.units import SECONDS_PER_HOUR, TOKENS_PER_PRICE_UNIT
+from isocost.units import SECONDS_PER_HOUR, TOKENS_PER_PRICE_UNIT
 
 
 def token_usd(

@@ -45,7 +45,7 @@ class _Run:
             assert self.frame is not None
             return self.frame
         self.file.seek(0)
-        return pl.read_ipc(self.file, memory_map=False)
+        return pl.read_ipc(self.file)
 
 
 class Runs:

@@ -31,7 +31,8 @@ class Replay:
     Attributes:
         budgets: in the strategy's unit, (budgets,).
         accuracy: expected correctness; NaN where undefined.
-        costs: expected cost by axis (see point_bank.COST_AXES); an axis left out is unknown.
+        costs: expected cost by name of the registered axis (isocost.axes); an axis left out is
+            unknown.
         undefined: reason -> problems (problems,) or cells (problems, budgets) that are undefined
             for it.
         is_exact: where no random draws were averaged; all of it when left out.

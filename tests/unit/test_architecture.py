@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
     "__init__",
+    "axes",
     "capabilities",
+    "costs",
     "credentials",
     "errors",
     "hashing",
@@ -27,16 +29,16 @@ GROUND = {
     "seals",
     "sql",
     "store",
+    "units",
 }
 FLOORS = (
-    {"sweep", "tasks", "telemetry", "bank", "strategies", "costs", "frontier", "curves", "items"}
-    | {"gates"},
+    {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
     {"engines"},
     {"importers", "payload"},
     {"tables", "intake"},
     {"publish"},
     {"build", "generate", "doctor"},
-    {"cli"},
+    {"api", "cli"},
     {"__main__"},
 )
 """From the ground up: a room imports the ground and rooms of lower floors, never its own floor."""

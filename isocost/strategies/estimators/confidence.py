@@ -230,7 +230,7 @@ class OnlinePlay:
     warmup: int
     later: Floats
 
-    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: float) -> Floats:
+    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: Floats) -> Floats:
         """Expected sum of a cost over all traces, (problems, budgets): whole for a trace that ran,
         base + slope b + curve b^2 at stop b.
 

@@ -29,9 +29,15 @@ from isocost.hashing import canonical_json, sha256_hex, text_hash
 from isocost.importers import registered
 from isocost.importers.finish import CUT_OFF, WITHHELD, finish_meaning
 from isocost.importers.row import INVALIDATED, NO_ANSWER, REPLACED, SCORE_NOISE
+from isocost.schema.axis_columns import reasoned_columns
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
+from isocost.tables.core.call_costs import (
+    FROM_COSTS,
+    NO_CARDS_IN_SOURCE,
+    derived_without_cards,
+)
 from isocost.tables.core.denominators import denominators
 from isocost.tables.core.grades import grade_samples
 from isocost.tables.core.imported_metrics import imported_metrics_frame
@@ -69,7 +75,12 @@ _SAMPLE_ID = pl.concat_str(
 )
 _LABEL_REASON = "imported_label"
 _SCORE_REASON = "imported_score"
-_MODELLED = ("flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes", "device_s")
+_OF_SOURCE = {column.name for column in table("raw_imports").columns}
+_NOT_OF_SOURCE = tuple(
+    name
+    for name in reasoned_columns()
+    if name not in _OF_SOURCE and name not in {axis.column for axis in FROM_COSTS}
+)
 
 
 def build_imported_core(
@@ -528,7 +539,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         ),
         "cost_method": pl.when(pl.col("cost_usd").is_not_null()).then(pl.lit("reported_by_source")),
         "costs_unknown_reasons": pl.concat_list(
-            *(pl.lit(f"{name}: an imported source names no card of ours") for name in _MODELLED),
+            *(pl.lit(f"{name}: {NO_CARDS_IN_SOURCE}") for name in _NOT_OF_SOURCE),
             pl.when(pl.col("cost_usd").is_null()).then(pl.lit("cost_usd: not in the source")),
             REASONS,
             *(
@@ -550,7 +561,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         for name, value in nothing.items()
         if name not in filled and name not in known.columns
     }
-    return known.with_columns(**unknown).with_columns(**filled)
+    return derived_without_cards(known.with_columns(**unknown).with_columns(**filled))
 
 
 def sampling_of(text: str | None) -> dict[str, Any]:

@@ -137,9 +137,9 @@ def frontier_frames(
 
     There is a frontier of policies and, where a task has strategies that need to know what is
     correct, one that includes them. Metrics are on none. All outcomes of a task share one bootstrap
-    of problems on all axes. A cost axis is a numeric ``*_per_problem`` column of both frames. Left
-    out and counted in out_frontiers: outcomes with an undefined accuracy, outcomes judged on other
-    problems than most of their task, and, per axis, outcomes with an unknown cost.
+    of problems on all registered axes whose column both frames have. Left out and counted in
+    out_frontiers: outcomes with an undefined accuracy, outcomes judged on other problems than most
+    of their task, and, per axis, outcomes with an unknown cost.
 
     Args:
         outcomes: out_strategy_outcomes; needs outcome_id, task, strategy and the cost columns.

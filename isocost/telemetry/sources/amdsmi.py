@@ -18,8 +18,8 @@ from io import StringIO
 from types import ModuleType
 from typing import Any, ClassVar
 
-from isocost.schema.units import joules_from_uj, watts_from_uw
 from isocost.telemetry.source import DeviceReading, PowerSource, Unavailable, register
+from isocost.units import joules_from_uj, watts_from_uw
 
 _VIOLATIONS = {
     "active_ppt_pwr": "package_power_limit",
