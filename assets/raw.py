@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
-from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
 import isocost
@@ -83,7 +82,7 @@ def _run(
                 command=[*command, "--told", str(told)],
                 env={"PYTHONPATH": _same_code()},
             )
-        except DagsterPipesExecutionError as error:
+        except Exception as error:  # Dagster names no class for a process that failed
             said = (
                 told.read_text(encoding="utf-8")
                 if told.exists()
