@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -16,6 +17,9 @@ from isocost.errors import IsocostError
 from isocost.schema.model import Column, Table
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import polars_schema, polars_type
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
 
 _SHOWN = 5
 
@@ -65,7 +69,7 @@ class TableError(IsocostError):
             remedy="See docs/data-dictionary.md for the table's columns",
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Keeps the faults when the error crosses a process boundary."""
         return (type(self), (self.table, self.faults))
 
@@ -157,7 +161,7 @@ def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fa
         return frame, [Fault("type", "", 0, str(error).splitlines()[0])]
 
 
-def _is_safe(have: pl.DataType, want: pl.DataType) -> bool:
+def _is_safe(have: PolarsDataType, want: PolarsDataType) -> bool:
     if have == pl.Null():
         return True
     if isinstance(have, pl.List) and isinstance(want, pl.List):
