@@ -61,8 +61,8 @@ coverage: setup  ## do the 95 % intervals contain the truth? (long)
 dictionary: setup  ## write docs/data-dictionary.md from the definitions
 	@"$(BIN)/python" -m isocost.schema.dictionary docs/data-dictionary.md
 
-lint: setup
-	@"$(BIN)/ruff" check . && "$(BIN)/ruff" format --check .
+lint: setup  ## style and types
+	@"$(BIN)/ruff" check --quiet . && "$(BIN)/ruff" format --check --quiet . && "$(BIN)/basedpyright" --level error
 
 # The CPU build of PyTorch is on no index that everybody has, so the locks name its version only; install.py finds the build.
 # Two packages have no wheel; both are pure Python. pip wants its options in this order: the first clears the second.

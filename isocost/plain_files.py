@@ -13,8 +13,9 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -27,7 +28,7 @@ MOST_DEPTH = 100
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def open_plain(path: str | Path) -> BinaryIO:
+def open_plain(path: str | Path) -> BufferedReader:
     """Opens a regular file for reading, without waiting for a writer as a pipe would.
 
     Raises:
@@ -127,7 +128,7 @@ def _refuse_depth(text: str, name: str) -> None:
 
     To find it by running out of stack takes seconds. Other mistakes are left to the composer.
     """
-    depth = 0
+    depth, place = 0, name
     with suppress(yaml.YAMLError, ValueError):
         for event in yaml.parse(text, Loader=_FAST):
             if isinstance(event, yaml.CollectionStartEvent):

@@ -7,6 +7,9 @@ over orders, trace by trace, how often it ran on, how often it was stopped, and 
 of the token it was stopped at; every cost that adds up follows from these.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np
