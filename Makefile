@@ -35,7 +35,7 @@ demo: model home  ## run the sweep `quickstart` through Dagster and show the fro
 	@"$(BIN)/python" -m pipelines.run "$(SWEEP)"
 
 ui: setup home  ## serve the Dagster UI on localhost
-	@"$(BIN)/dagster" dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+	@exec "$(BIN)/python" -m pipelines.ui --port $(PORT)
 
 tools:  # headless Chromium for the UI test, bubblewrap for model-written code, where apt and the rights for it are there
 	@command -v chromium >/dev/null && command -v bwrap >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \

@@ -197,5 +197,24 @@ def load_plain(path: str | Path, **bounds: Any) -> Any:
     except UnicodeDecodeError as error:
         what = f"is not valid YAML: not UTF-8 (byte {error.start})"
         raise IsocostError(what, where=str(path), remedy="Save the file as UTF-8.") from None
-    compose(text, str(path))
+    root = compose(text, str(path))
+    if root is not None:
+        _refuse_double(root, str(path))
     return construct(text, str(path))
+
+
+def _refuse_double(node: yaml.Node, name: str) -> None:
+    """Refuses a key that is given twice, of which YAML would keep the last without a word."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            word = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+            if word in seen and word not in ("", "<<"):
+                what = f"key {word[:200]} is given twice, first in line {seen[word]}"
+                raise IsocostError(what, where=f"{name} line {line}", remedy="Keep one.")
+            seen[word] = line
+            _refuse_double(value, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_double(item, name)

@@ -160,7 +160,10 @@ class Engine(Protocol):
         """
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
-        """Tokens of each prompt, known before `start`; None where only a server can tell."""
+        """Tokens of each prompt, known before `start`; None where only a server can tell.
+
+        Asked of engines that declare that they tell prompt lengths.
+        """
 
     def start(self) -> None:
         """Starts the engine; raises IsocostError when it cannot."""
@@ -169,10 +172,10 @@ class Engine(Protocol):
         """What is to be known of the running engine, JSON-ready, after `start`.
 
         Returns:
-            ``engine`` (its name), ``device``, ``resolved`` (the configuration as the engine
-            resolved it: a mapping whose ``model`` has
-            dtype and max_model_len where they are known) and ``version`` (of what generates) where
-            it is not that of a package here.
+            ``engine`` (its name), ``device`` and ``devices`` (the kind that it computes on, such
+            as ``cuda``, and how many) where it computes here, ``resolved`` (the configuration as
+            the engine resolved it: a mapping whose ``model`` has dtype and max_model_len where they
+            are known) and ``version`` (of what generates) where it is not that of a package here.
         """
 
     def add(self, request: Request) -> None:
@@ -196,7 +199,7 @@ class Engine(Protocol):
         """
 
     def drain_steps(self) -> list[dict[str, Any]]:
-        """Engine-step statistics since the last call.
+        """Engine-step statistics since the last call, asked of engines that declare steps.
 
         Columns of raw_steps from ``end_s`` to ``fully_accepted_drafts``.
         """

@@ -56,7 +56,14 @@ class ReplayEngine:
     # Nothing is resolved: what ran was another engine, whose configuration the recorded session
     # has.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        loads_model=False, tells_configuration=False, tells_version=True, packages=("isocost",)
+        loads_model=False,
+        computes_here=False,
+        has_steps=False,
+        counts_cached_tokens=False,  # as many as the recorded engine did
+        tells_prompt_lengths=False,
+        tells_configuration=False,
+        tells_version=True,
+        packages=("isocost",),
     )
 
     def __init__(self, settings: EngineSettings) -> None:

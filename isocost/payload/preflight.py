@@ -1,15 +1,17 @@
 """What is wrong with a session before its engine starts.
 
-Lives here: budgets against the model's length. Not here: what only the engine knows of itself
-(`Engine.check`), nor the sweep file (``isocost.sweep``).
+Lives here: budgets against the model's length, the power source that is asked for. Not here: what
+only the engine knows of itself (`Engine.check`), nor the sweep file (``isocost.sweep``).
 """
 
 from __future__ import annotations
 
+from isocost.capabilities import AUTO
 from isocost.engines.protocol import Engine
 from isocost.errors import IsocostError
 from isocost.payload.work import Work
 from isocost.sweep import Session
+from isocost.telemetry import open_source
 
 
 def check_budgets(session: Session) -> None:
@@ -34,6 +36,17 @@ def check_budgets(session: Session) -> None:
             )
 
 
+def check_power_source(session: Session) -> None:
+    """Refuses a power source that is asked for by name and cannot measure here, before an engine is
+    started for it.
+
+    Raises:
+        IsocostError: there is none of that name, or the reason why it cannot measure.
+    """
+    if session.telemetry != AUTO:
+        open_source(session.telemetry).close()
+
+
 def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int | None:
     """Refuses prompts that do not fit beside their budget.
 
@@ -48,6 +61,8 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
     Raises:
         IsocostError: names point, problem and the numbers.
     """
+    if not engine.capabilities.tells_prompt_lengths:
+        return None
     asked = work.asked()
     unique = {a.prompt_hash: a for _, a in asked}
     counted = engine.prompt_lengths([a.messages for a in unique.values()])

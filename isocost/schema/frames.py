@@ -8,6 +8,7 @@ Not here: reading and writing of files.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -182,9 +183,7 @@ def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
     found: list[Fault] = []
     if frame.is_empty():
         return found
-    rules = [
-        (column, *rule) for column in definition.columns for rule in _rules(column, definition)
-    ]
+    rules = _table_rules(definition)
     # All rules in one pass; only those that a row breaks are looked at again.
     broken = (
         frame.select(bad.any().alias(str(place)) for place, (_, _, bad, _) in enumerate(rules)).row(
@@ -212,6 +211,14 @@ def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
                 )
             )
     return found
+
+
+@lru_cache(maxsize=256)
+def _table_rules(definition: Table) -> tuple[tuple[Column, str, pl.Expr, str], ...]:
+    """The rules of all columns; made once, which counts with a dozen tables for every session."""
+    return tuple(
+        (column, *rule) for column in definition.columns for rule in _rules(column, definition)
+    )
 
 
 def _rules(column: Column, definition: Table) -> list[tuple[str, pl.Expr, str]]:

@@ -31,7 +31,8 @@ Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 EngineName = Name
 """Under which an engine is registered; whether there is one is checked when a sweep is read."""
-
+PowerSourceName = Name
+"""Under which a power source is registered, or "auto"; checked when a sweep is read, too."""
 
 _NESTED = ("model", "options")
 
@@ -177,7 +178,7 @@ class Session(Frozen):
     logprobs_k: Whole
     warmup_requests: Whole
     part_rows: Count
-    telemetry: Literal["auto", "none"]
+    telemetry: PowerSourceName
 
 
 def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:

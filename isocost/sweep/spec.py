@@ -7,16 +7,18 @@ Lives here: the types a sweep file is read into. Not here: reading and its error
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
+from isocost.capabilities import AUTO
 from isocost.sweep.models import (
     Count,
     Dtype,
     EngineName,
     Frozen,
     Name,
+    PowerSourceName,
     PromptSpec,
     Real,
     Seed,
@@ -159,7 +161,7 @@ class BankEntry(Frozen):
     logprobs_k: Annotated[Whole, Field(le=20)] = 5
     warmup_requests: Whole = 2
     part_rows: Count = 256
-    telemetry: Literal["auto", "none"] = "auto"
+    telemetry: PowerSourceName = AUTO
 
 
 class SweepSpec(Frozen):
