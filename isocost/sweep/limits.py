@@ -43,8 +43,8 @@ def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
     Args:
         spec: the sweep.
         memory_bytes: memory of this machine; a key-value cache that does not fit next to the
-            weights is rejected. None: not checked, as on a machine with an accelerator, which has
-            its own memory.
+            weights is rejected. If None, this is not checked, as on a machine with an
+            accelerator, which has its own memory.
 
     Raises:
         IsocostError: a missing folder, no config.json, no weights, a context longer than the

@@ -83,8 +83,8 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
 def _check_credentials(value: dict[str, Any], source: Source) -> None:
     """Check for credentials first, so that no other error message can show them."""
     remedy = (
-        "Take it out; keep the key in an environment variable and name that in"
-        " engine.options.api_key_variable."
+        "Remove it. Put the key in an environment variable, and name that in "
+        "engine.options.api_key_variable."
     )
     for part in ("engine", "models"):
         for key, error in refuse_credentials(value.get(part), remedy=remedy):

@@ -1,8 +1,8 @@
-"""Finds the registered sources and verifiers.
+"""Find the registered sources and verifiers.
 
-Lives here: discovery of the modules in sources/ and verifiers/ and look-up by name. A module there
-holds `SOURCE` or `VERIFIER`; adding one touches no other file. Not here: the protocols they follow
-(isocost.tasks.model).
+Lives here: discovery of the modules in sources/ and verifiers/ and lookup by name. A module there
+defines `SOURCE` or `VERIFIER`; adding one touches no other file. Not here: the protocols they
+implement (isocost.tasks.model).
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ def verifier_names() -> tuple[str, ...]:
 
 
 def source_of(name: str) -> TaskSource:
-    """A task source by name. Raises TaskMistake (key "source") for an unknown one."""
+    """A task source by name.
+
+    Raises TaskMistake (key "source") for an unknown one.
+    """
     found = _registered("sources", "SOURCE")
     if name not in found:
         raise TaskMistake(
@@ -68,7 +71,7 @@ def verifier_of(name: str) -> Verifier:
 
 
 def nearest(word: str, known: object, kind: str) -> str:
-    """Remedy for an unknown word: the nearest known one, and what is known."""
+    """Remedy for an unknown word: the nearest known word, and the list of known words."""
     names = sorted(str(name) for name in known)  # type: ignore[attr-defined]
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
     shown = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
