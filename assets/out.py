@@ -1,7 +1,8 @@
 """The out layer: strategies, frontiers, curves, derived costs and item statistics, from core.
 
 One body a group of tables that are computed together; each calls one step of
-``isocost.build.refresh``, which builds the pieces that do not fit their inputs any more.
+``isocost.build.refresh``, which builds the pieces that do not fit their inputs any more. A
+piece that cannot be built is in no table, and stops no other.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,12 @@ from assets.resources import StoreResource
 from assets.specs import result, table_spec
 from isocost.build import refresh
 from isocost.store import Store
+
+EVERY_PIECE = "every_piece_is_built"
+_EVERY_PIECE = (
+    "A task, point or session whose tables of this group cannot be built stops no other: it is in"
+    " none of them and named here."
+)
 
 
 def _reads(name: str) -> tuple[str, ...]:
@@ -49,14 +56,27 @@ def _group(name: str) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=name,
         specs=[table_spec(table, _reads(name), kinds=(language, "parquet")) for table in tables],
+        check_specs=[dg.AssetCheckSpec(EVERY_PIECE, asset=tables[0], description=_EVERY_PIECE)],
     )
-    def body(store: StoreResource) -> Iterator[dg.MaterializeResult]:
+    def body(
+        context: dg.AssetExecutionContext, store: StoreResource
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         place = store.existing()
         done = refresh.derive(place, name)
+        for error in done.failed:
+            context.log.error("left out %s", error)
         for table in tables:
             shown = _figure(name, place) if table == tables[0] else {}
             told = {"pieces_built": done.built, "pieces_unchanged": done.reused}
             yield result(table, done.rows[table], place.path(table).parent, **told, **shown)
+        left_out = {error.piece: str(error) for error in done.failed}
+        yield dg.AssetCheckResult(
+            passed=not left_out,
+            asset_key=tables[0],
+            check_name=EVERY_PIECE,
+            description="; ".join(left_out.values()) or None,
+            metadata={"left_out": dg.MetadataValue.json(left_out)},
+        )
 
     return body
 

@@ -23,8 +23,9 @@ import numpy as np
 import polars as pl
 
 from benchmarks.paired import play, ratio, timed
+from isocost.axes.compute import Cards, computed
+from isocost.axes.registry import all_axes, find
 from isocost.costs import load_book
-from isocost.costs.axes import Cards, cost_axes
 from isocost.telemetry import PowerSampler, PowerSource, open_source
 from isocost.telemetry.rapl import RaplSource
 
@@ -47,16 +48,17 @@ def bench_axes(samples: int = 1_000_000) -> None:
             "cached_tokens": generator.integers(0, 20, samples),
         }
     )
-    cost_axes(frame.head(10), cards)
+    axes = [axis for axis in all_axes().values() if axis.is_computed]
+    computed(frame.head(10), cards, axes)
     started = time.perf_counter()
-    _, reasons = cost_axes(frame, cards, ["flops"])
+    computed(frame, cards, [find("flops")])
     one = time.perf_counter() - started
     started = time.perf_counter()
-    columns, reasons = cost_axes(frame, cards)
+    _, reasons = computed(frame, cards, axes)
     every = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"cost axes: {columns.width} axes x {samples:,} samples in {every:.2f} s (limit"
+        f"cost axes: {len(axes)} axes x {samples:,} samples in {every:.2f} s (limit"
         f" {AXES_LIMIT_S:g} s: {'kept' if every <= AXES_LIMIT_S and not reasons else 'MISSED'}),"
         f" {every / one:.1f} x the FLOP axis alone, peak {peak:.0f} MB"
     )

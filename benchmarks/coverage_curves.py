@@ -102,7 +102,7 @@ def profile(name: str, parameters: tuple[float, ...], problems: int) -> Callable
     model, values = family(name), np.array([parameters])
     truth = model.predict(values, BUDGETS)[0]
 
-    def run(seed: int, draws: int) -> Found:
+    def run(seed: int, _draws: int) -> Found:
         observed = curve_bank(truth, problems, np.random.default_rng(seed))
         interval = profile_interval(fit(name, BUDGETS, observed.mean(axis=1)))
         yield "asymptote", float(model.asymptote(values)[0]), interval.low, interval.high

@@ -120,7 +120,7 @@ def tables(outcomes: int, problems: int, draws: int) -> list[str]:
     )
     rows = rows.with_columns(
         pl.Series("output_tokens_per_problem", costs.ravel()),
-        pl.Series("latency_s_per_problem", costs.ravel() / 100),
+        pl.Series("latency_sequential_s_per_problem", costs.ravel() / 100),
     )
     heads = pl.DataFrame(
         {

@@ -5,26 +5,39 @@ folder, refreshes each bank in a process of its own with the budget given, and p
 that the refresh made, the peak of every step and of the whole, and the seconds. A shape is
 SESSIONSxPROMPTSxPROBLEMSxSAMPLES: every session is one model under PROMPTS prompts on one task, so
 that SESSIONS x PROMPTS configurations are compared. ``--full`` takes 300 configurations on 1,000
-problems and 5,000 sessions of two problems.
+problems, 2,000 sessions and 5,000 sessions, which takes hours on two cores; ``--write`` keeps a row
+a shape in docs/results/memory.csv, in the place of an earlier one of the same shape and budget.
+
+The peak of a step is the process's own highest resident set; that of the whole counts the processes
+that it starts, too. The exit status is 1 where a peak is beyond the budget.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 from benchmarks.refresh import REPOSITORY, Layout, bank
 from isocost.build.estimate import needed
+from isocost.build.rules import STEPS
 from isocost.memory import chosen_budget
 from isocost.store import Store
 
 SMALL = ("20x1x50x4", "100x2x2x1")
-FULL = ("300x1x1000x4", "5000x2x2x1")
+FULL = ("300x1x1000x4", "2000x1x15x1", "5000x1x15x1")
+OUTPUT = REPOSITORY / "docs" / "results" / "memory.csv"
+SHOWN = ("core", "cards", *STEPS, "warehouse", "exports")
 
 
 def layout_of(shape: str) -> Layout:
@@ -35,11 +48,14 @@ def layout_of(shape: str) -> Layout:
 
 
 def banked(shape: str, folder: Path) -> Store:
-    """A store with the shape's sessions banked."""
+    """A store with the shape's sessions banked; not made durable, which would take most of the
+    time.
+    """
     layout, store, sources = layout_of(shape), Store(folder / "store"), folder / "sources"
     sources.mkdir(parents=True)
-    for number, tasks in layout.sessions():
-        bank(store, sources, layout, number, tasks)
+    with mock.patch("os.fsync"):
+        for number, tasks in layout.sessions():
+            bank(store, sources, layout, number, tasks)
     return store
 
 
@@ -64,10 +80,47 @@ def measured(root: Path, budget: str | None, *, publishes: bool = True) -> list[
         *(["--memory", budget] if budget else []),
     ]
     command += [] if publishes else ["--derived-only"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stdout + done.stderr)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    with tempfile.TemporaryFile("w+") as told:
+        options = {"cwd": REPOSITORY, "stdout": told, "stderr": told}
+        with subprocess.Popen(command, **options) as process, _watched(process.pid) as seen:
+            process.wait()
+        told.seek(0)
+        text = told.read()
+    if process.returncode:
+        raise SystemExit(text)
+    *steps, whole = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [*steps, {**whole, "peak_mib": max(whole["peak_mib"], seen[0] >> 20)}]
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[list[int]]:
+    """The most bytes that a process and all that it started held at once, looked at ten times a
+    second.
+    """
+    seen, is_over = [0], threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.1):
+            seen[0] = max(seen[0], _resident(pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _resident(pid: int) -> int:
+    """Bytes that a process and its descendants hold; 0 of one that has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        tasks = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [int(child) for task in tasks for child in task.read_text().split()]
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident(child) for child in children)
 
 
 def _peak_kib() -> int:
@@ -84,7 +137,7 @@ def _child(root: Path, budget: str | None, *, publishes: bool) -> int:
         peak = _peak_kib()
         highest = max(highest, peak)
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-        if done.built or done.name in ("warehouse", "exports"):
+        if done.name in SHOWN:
             told = {
                 "step": done.name,
                 "rows": sum(done.rows.values()),
@@ -121,25 +174,70 @@ def main() -> int:
     parser.add_argument(
         "--memory", default="4GiB", help="budget of the refresh (default: %(default)s)"
     )
+    parser.add_argument(
+        "--write", action="store_true", help=f"keep the rows in {OUTPUT.relative_to(REPOSITORY)}"
+    )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--derived-only", action="store_true", help="publish nothing")
     arguments = parser.parse_args()
     if arguments.child:
         return _child(arguments.child, arguments.memory, publishes=not arguments.derived_only)
+    is_within = True
     for shape in arguments.shapes or (FULL if arguments.full else SMALL):
-        with tempfile.TemporaryDirectory() as folder:
-            begun = time.monotonic()
-            store = banked(shape, Path(folder))
-            print(f"{shape}: banked in {time.monotonic() - begun:.0f} s", flush=True)
-            print(f"  {needed(store).line(chosen_budget(arguments.memory))}", flush=True)
-            for line in measured(
-                store.root, arguments.memory, publishes=not arguments.derived_only
-            ):
-                print(
-                    f"  {line['step']:<44}{line['peak_mib']:>7} MiB  {line['seconds']:7.1f} s",
-                    flush=True,
-                )
-    return 0
+        row = _measured_shape(shape, arguments.memory, publishes=not arguments.derived_only)
+        is_within &= row["is_within_budget"] == "true"
+        if arguments.write:
+            _keep(row)
+    return 0 if is_within else 1
+
+
+def _measured_shape(shape: str, budget: str, *, publishes: bool) -> dict[str, str]:
+    """Banks and refreshes one shape, prints what it takes, and gives its row of the results."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        store = banked(shape, Path(folder))
+        print(f"{shape}: banked in {time.monotonic() - begun:.0f} s", flush=True)
+        need, most = needed(store), chosen_budget(budget)
+        print(f"  {need.line(most)}", flush=True)
+        *steps, whole = measured(store.root, budget, publishes=publishes)
+        for line in (*steps, whole):
+            told = f"{line['peak_mib']:>7} MiB  {line['seconds']:7.1f} s"
+            print(f"  {line['step']:<44}{told}", flush=True)
+    is_within = whole["peak_mib"] <= most >> 20
+    fate = "within" if is_within else "BEYOND"
+    print(f"  peak {whole['peak_mib']} MiB, {fate} the budget of {most >> 20} MiB", flush=True)
+    sessions, prompts, problems, samples = (int(part) for part in shape.split("x"))
+    highest = max(steps, key=lambda line: line["peak_mib"])
+    row = {
+        "shape": shape,
+        "sessions": sessions,
+        "configurations": sessions * prompts,
+        "problems": problems,
+        "samples_per_problem": samples,
+        "budget_mib": most >> 20,
+        "told_before_mib": need.peak_bytes >> 20,
+        "peak_mib": whole["peak_mib"],
+        "is_within_budget": str(is_within).lower(),
+        "highest_step": highest["step"],
+        "rows": sum(line["rows"] for line in steps if line["step"] == "exports"),
+        "seconds": round(whole["seconds"]),
+        "command": f"python -m benchmarks.memory {shape} --memory {budget} --write",
+    }
+    return {name: str(value) for name, value in row.items()}
+
+
+def _keep(row: dict[str, str]) -> None:
+    """Writes a row into the results, in the place of the one of the same shape and budget."""
+    rows = []
+    if OUTPUT.exists():
+        with OUTPUT.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    key = ("shape", "budget_mib")
+    kept = [old for old in rows if any(old[name] != row[name] for name in key)]
+    with OUTPUT.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*kept, row])
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def measure(
 
     def run(name: str) -> tuple[int, float, float]:
         engine.settle()
-        made, wall, cpu = timed(lambda: ways[name]())
+        made, wall, cpu = timed(ways[name])
         assert made == len(requests) * tokens, f"{name} generated {made} tokens"
         return made, wall, cpu
 

@@ -2,12 +2,17 @@
 
 The instrument: plain Python that samples once and replays every inference-time strategy. Nothing
 here knows Dagster; the orchestration lives in the sibling packages ``assets`` and ``pipelines``.
+What other programs may call is in ``isocost.api`` (docs/stability.md).
 """
 
 import os as _os
+
+from isocost.errors import IsocostError
 
 # Polars' allocator keeps what was freed for ten seconds and more, which looks like need. It reads
 # this when Polars is first imported.
 _os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
 
-__version__ = "0.1.0"
+__all__ = ["IsocostError", "__version__"]
+
+__version__ = "0.2.0"

@@ -9,15 +9,12 @@ is registered under.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar, Protocol
 
-from isocost.errors import IsocostError
-
-_ENGINES = "isocost.engines"
+from isocost.registry import Registry
 
 
 class Role(StrEnum):
@@ -74,18 +71,25 @@ class Capabilities:
         return self.exempt[key].role if key in self.exempt else Role.IDENTITY
 
 
-_DECLARED: dict[str, Capabilities] = {}
+class Declares(Protocol):
+    """What an engine is, seen from the rooms that do not drive it.
+
+    Attributes:
+        name: what a sweep calls it.
+        capabilities: what it declares.
+    """
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
 
 
-def declare(engine: str, capabilities: Capabilities) -> None:
-    """Notes what an engine declares; called where it is registered."""
-    _DECLARED[engine] = capabilities
+ENGINES: Registry[type[Declares]] = Registry("engine", "isocost.engines")
+"""Every engine's class. No module of the engines' room imports anything heavy when it is found."""
 
 
 def engine_names() -> list[str]:
     """Every engine, sorted."""
-    _find_all()
-    return sorted(_DECLARED)
+    return list(ENGINES.names())
 
 
 def capabilities_of(engine: str) -> Capabilities:
@@ -94,22 +98,4 @@ def capabilities_of(engine: str) -> Capabilities:
     Raises:
         IsocostError: there is none.
     """
-    if engine not in _DECLARED:
-        _find_all()
-    if engine not in _DECLARED:
-        raise IsocostError(
-            f"unknown engine {engine!r}",
-            where="engine.engine",
-            remedy=f"Known: {', '.join(sorted(_DECLARED))}.",
-        )
-    return _DECLARED[engine]
-
-
-def _find_all() -> None:
-    """Imports every module of the engines' room by name.
-
-    Each registers what it holds. None of them imports anything heavy.
-    """
-    room = importlib.import_module(_ENGINES)
-    for module in sorted(found.name for found in pkgutil.iter_modules(room.__path__)):
-        importlib.import_module(f"{_ENGINES}.{module}")
+    return ENGINES.get(engine, where="engine.engine").capabilities

@@ -1,9 +1,9 @@
 """The one error type for messages to users.
 
 Lives here: the exception that every package raises for bad input or an impossible request, its
-variant for partial success, and the boundary around one source of several, which turns any failure
-into that exception. Not here: other library exceptions, which propagate if they indicate a bug in
-Isocost rather than a mistake that the user can correct.
+variant for partial success, and the boundary around one source or derived table of several, which
+turns any failure into that exception. Not here: other library exceptions, which propagate if they
+indicate a bug in Isocost rather than a mistake that the user can correct.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _rebuild(cls: type[IsocostError], what: str, where: str, remedy: str) -> Iso
 
 
 @contextmanager
-def one_source(name: str) -> Iterator[None]:
+def one_source(name: str, *, then: str = "import the source again after the fix") -> Iterator[None]:
     """Boundary around the work on one of several sources.
 
     Any failure inside is reported as a failure of that source.
@@ -86,7 +86,8 @@ def one_source(name: str) -> Iterator[None]:
     memory, an interrupt) propagate.
 
     Args:
-        name: the source, session, file or task at work.
+        name: the source, session, file or piece of a derived table at work.
+        then: what to do besides reporting it, as the end of a sentence.
 
     Raises:
         IsocostError: for anything else that was raised, with its position in the code.
@@ -104,7 +105,6 @@ def one_source(name: str) -> Iterator[None]:
             f"unexpected error ({type(error).__name__}: {detail})",
             where=name,
             remedy=(
-                f"The source was left out. Report this error with {at.name} (line {at.lineno}), "
-                f"and import the source again after the fix"
+                f"It was left out. Report this error with {at.name} (line {at.lineno}), and {then}"
             ),
         ) from error

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, MachineError
 
 VARIABLE = "ISOCOST_MEMORY"
 _UNITS = {
@@ -148,7 +149,7 @@ class LaidAside:
             folder: where there is room; the system's place for temporary files where None.
 
         Raises:
-            IsocostError: the folder cannot be written.
+            MachineError: the folder cannot be written.
         """
         self.shape, self._folder, self._width = shape, folder, shape[1] * 8
         try:
@@ -188,12 +189,67 @@ class LaidAside:
         """Frees the room on the disk."""
         self._file.close()
 
-    def _failed(self, error: OSError) -> IsocostError:
-        return IsocostError(
+    def _failed(self, error: OSError) -> MachineError:
+        return MachineError(
             f"what does not fit into memory cannot be laid aside: {error.strerror or error}",
             where=str(self._folder or tempfile.gettempdir()),
             remedy="Free space there, or give more memory with --memory",
         )
+
+
+class DrawsAside:
+    """Means of rows in many draws, in a file without a name as `LaidAside`: written by rows and
+    read by draws.
+    """
+
+    _WIDTH = 64
+
+    def __init__(self, shape: tuple[int, int], folder: Path | None) -> None:
+        """Opens the file.
+
+        Args:
+            shape: the most rows that there may be, and draws; float64.
+            folder: as in `LaidAside`.
+
+        Raises:
+            IsocostError: the folder cannot be written.
+        """
+        tiles = -(-shape[1] // self._WIDTH)
+        self._most, self._draws, self._rows = shape[0], shape[1], 0
+        self._file = LaidAside((tiles * shape[0], self._WIDTH), folder)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows that were written so far, and draws."""
+        return self._rows, self._draws
+
+    def __setitem__(self, rows: slice, values: Floats) -> None:
+        """Writes some rows in all draws."""
+        first, last, _ = rows.indices(self._most)
+        for number, start in enumerate(range(0, self._draws, self._WIDTH)):
+            some = values[:, start : start + self._WIDTH]
+            padded = np.pad(some, ((0, 0), (0, self._WIDTH - some.shape[1])))
+            self._file.put(np.arange(first, last) + number * self._most, padded)
+        self._rows = max(self._rows, last)
+
+    def tile(self, draws: slice) -> Floats:
+        """All rows that were written, in some draws that follow each other."""
+        first, last, _ = draws.indices(self._draws)
+        found = np.empty((self._rows, max(last - first, 0)))
+        for start in range(first - first % self._WIDTH, last, self._WIDTH):
+            at = start // self._WIDTH * self._most
+            low, high = max(first, start), min(last, start + self._WIDTH)
+            found[:, low - first : high - first] = self._file[at : at + self._rows][
+                :, low - start : high - start
+            ]
+        return found
+
+    def close(self) -> None:
+        """Frees the room on the disk."""
+        self._file.close()
 
 
 def _runs(rows: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
@@ -205,6 +261,9 @@ def _runs(rows: NDArray[np.integer]) -> Iterator[tuple[int, int]]:
     for last in ends:
         yield first, last
         first = last
+
+
+Aside = TypeVar("Aside", LaidAside, DrawsAside)
 
 
 @dataclass
@@ -239,6 +298,17 @@ class Workspace:
     @contextmanager
     def matrix(self, shape: tuple[int, int]) -> Iterator[Floats | LaidAside]:
         """Room for a matrix, in memory while the bound allows it."""
+        with self._room(shape, LaidAside) as room:
+            yield room
+
+    @contextmanager
+    def means(self, shape: tuple[int, int]) -> Iterator[Floats | DrawsAside]:
+        """Room for the means of outcomes in draws, in memory while the bound allows it."""
+        with self._room(shape, DrawsAside) as room:
+            yield room
+
+    @contextmanager
+    def _room(self, shape: tuple[int, int], kind: type[Aside]) -> Iterator[Floats | Aside]:
         size = shape[0] * shape[1] * 8
         if self.memory is None or self.open_bytes + size <= self.memory:
             self.open_bytes += size
@@ -248,7 +318,7 @@ class Workspace:
                 self.open_bytes -= size
             return
         self.n_laid_aside += 1
-        aside = LaidAside(shape, self.folder)
+        aside = kind(shape, self.folder)
         try:
             yield aside
         finally:

@@ -8,11 +8,12 @@ with bounded alias expansion. Not here: what the keys mean, the position of each
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -23,6 +24,31 @@ MOST_VALUES = 200_000
 """Maximum number of values in one file, with aliases expanded; more belong in a data file."""
 MOST_DEPTH = 100
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def open_plain(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading, without blocking as a pipe would.
+
+    Raises:
+        OSError: it does not exist, cannot be read, or is a folder, pipe, socket or device.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def stored_bytes(path: str | Path) -> bytes:
+    """All bytes of a regular file that this program wrote.
+
+    Raises:
+        OSError: as for ``open_plain``.
+    """
+    with open_plain(path) as file:
+        return file.read()
 
 
 def read_plain(
@@ -36,30 +62,16 @@ def read_plain(
     """
     where = str(path)[:300]
     try:
-        # Non-blocking: opening a pipe without a writer would hang forever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_plain(path) as file:
+            raw, size = file.read(most_bytes + 1), os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise IsocostError(
             f"cannot be read: {why}", where=where, remedy=f"Give the path of a {what}."
         ) from None
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
-            raise IsocostError(
-                f"cannot be read: it is {kind}, not a regular file",
-                where=where,
-                remedy=f"Give the path of a {what}.",
-            )
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            raw = file.read(most_bytes + 1)
-    finally:
-        os.close(handle)
     if len(raw) > most_bytes:
-        size = max(status.st_size, len(raw))
         raise IsocostError(
-            f"is {size:,} bytes, too large for a {what}",
+            f"is {max(size, len(raw)):,} bytes, too large for a {what}",
             where=where,
             remedy="Move long lists to a data file.",
         )
@@ -164,7 +176,7 @@ def construct(text: str, name: str) -> Any:
             a key.
     """
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_FAST)  # noqa: S506 - a safe loader, too
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         mark = getattr(error, "problem_mark", None)

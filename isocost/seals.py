@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from isocost.errors import IsocostError
+from isocost.plain_files import open_plain
 
 PARQUET_KEY = b"isocost.sha256"
 SEALED_KEY, SEALED = b"isocost.seal", b"sha256"
@@ -121,7 +122,7 @@ def identity(path: Path) -> Identity:
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file's content, hexadecimal."""
-    with path.open("rb") as handle:
+    with open_plain(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
@@ -133,7 +134,8 @@ def seal_parquet(path: Path) -> None:
         place = _digest_place(path)
         assert place is not None
         handle.seek(place)
-        assert handle.read(64) == BLANK
+        if handle.read(64) != BLANK:
+            raise ValueError(f"{path} is sealed already")
         handle.seek(0)
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
         handle.seek(place)
@@ -200,7 +202,7 @@ def prove_parquet(path: Path) -> bool:
 
 def _digest_place(path: Path) -> int | None:
     """Where in the file the digest stands."""
-    with path.open("rb") as handle:
+    with open_plain(path) as handle:
         size = handle.seek(0, os.SEEK_END)
         handle.seek(max(size - 8, 0))
         tail = handle.read(8)
@@ -223,7 +225,7 @@ def _digest_place(path: Path) -> int | None:
 
 def _digest_without(path: Path, place: int) -> bool:
     digest = hashlib.sha256()
-    with path.open("rb") as handle:
+    with open_plain(path) as handle:
         left = place
         while left:
             chunk = handle.read(min(left, _CHUNK))

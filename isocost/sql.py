@@ -10,20 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
+from isocost.axes.registry import all_axes
 from isocost.errors import IsocostError
+from isocost.schema.axis_columns import reasoned_columns
 from isocost.schema.model import Table
 from isocost.schema.parquet import read_stamp, read_table
 from isocost.schema.registry import all_tables
 from isocost.schema.types import duckdb_ddl
-from isocost.store import SHARED, Store
+from isocost.store import SHARED, VALIDITY, Store
 
 _HEADER = re.compile(r"^--\s?(.*)$", re.MULTILINE)
+_LIST = re.compile(r"\{\{ (\w+) \}\}")
 _MACRO = re.compile(r"\bMACRO\s+(\w+)\s*\(", re.IGNORECASE)
 _FILES = {"table_name": pl.String, "path": pl.String, "problem": pl.String}
 _AGAIN = "Run `isocost refresh`: it writes every derived table anew from the bank"
@@ -47,7 +51,7 @@ def sql_files(folder: str) -> list[Path]:
 
 def macro_files() -> list[Path]:
     """The files of macros, each after those whose macros it uses."""
-    texts = {path: path.read_text(encoding="utf-8") for path in sql_files("macros")}
+    texts = {path: text_of(path) for path in sql_files("macros")}
     home = {name: path for path, text in texts.items() for name in _MACRO.findall(text)}
     ordered: list[Path] = []
 
@@ -64,11 +68,46 @@ def macro_files() -> list[Path]:
     return ordered
 
 
+def text_of(path: Path) -> str:
+    """The SQL of a file, with the lists that it leaves to the registered cost axes filled in.
+
+    ``{{ core_costs }}`` are the columns of core_samples that axes bring, ``{{ reasoned_costs }}``
+    those of them whose unknowns ``costs_unknown_reasons`` explains, ``{{ reasoned_names }}`` the
+    same as text, ``{{ outcome_costs }}`` the axes' columns of out_strategy_outcomes.
+
+    Raises:
+        IsocostError: the file names another list.
+    """
+
+    def listed(found: re.Match[str]) -> str:
+        if found[1] not in lists:
+            raise IsocostError(
+                f"there is no list {found[1]!r}",
+                where=f"sql/{path.parent.name}/{path.name}",
+                remedy=f"Use one of {', '.join(lists)}.",
+            )
+        return ", ".join(lists[found[1]])
+
+    lists = _lists()
+    return _LIST.sub(listed, path.read_text(encoding="utf-8"))
+
+
+@cache
+def _lists() -> dict[str, tuple[str, ...]]:
+    axes = all_axes().values()
+    return {
+        "core_costs": tuple(axis.fields[0].name for axis in axes if axis.fields),
+        "reasoned_costs": reasoned_columns(),
+        "reasoned_names": tuple(f"'{name}'" for name in reasoned_columns()),
+        "outcome_costs": tuple(axis.per_problem for axis in axes),
+    }
+
+
 def describe(path: Path) -> str:
     """The comment at the head of a SQL file, as one text, without the line that names a check's
     key.
     """
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path)
     head = text.split("\n\n", 1)[0] if text.startswith("--") else ""
     lines = [m.group(1) for m in _HEADER.finditer(head)]
     return " ".join(line.strip() for line in lines if not line.startswith("Key: ")).strip()
@@ -128,7 +167,7 @@ def session(
                 connection.execute(duckdb_ddl(table))
         note_files(connection, known)
         for path in macro_files():
-            connection.execute(path.read_text(encoding="utf-8"))
+            connection.execute(text_of(path))
         yield connection
     finally:
         connection.close()
@@ -136,7 +175,7 @@ def session(
 
 def tables_of(path: Path) -> list[str]:
     """The core and out tables that a SQL file names, sorted."""
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path)
     return [
         name
         for name, table in sorted(all_tables().items())
@@ -149,7 +188,7 @@ def columns_of(path: Path, table_name: str) -> list[str]:
 
     Those whose names are in it, in the table's order.
     """
-    text = path.read_text(encoding="utf-8")
+    text = text_of(path)
     return [
         column.name
         for column in all_tables()[table_name].columns
@@ -171,7 +210,7 @@ def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnecti
             elif table.layer != "raw":  # a macro may name any table
                 connection.execute(duckdb_ddl(table))
         for path in macro_files():
-            connection.execute(path.read_text(encoding="utf-8"))
+            connection.execute(text_of(path))
         yield connection
     finally:
         connection.close()
@@ -231,7 +270,9 @@ def rows_of(table: Table, paths: list[Path]) -> str:
     if len(paths) == 1 or table.layer == "out":  # no two pieces of an out table hold one row
         return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
     keys = ", ".join(f'"{key}"' for key in table.keys)
-    once = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY _path) = 1"
+    is_judged = any(column.name == VALIDITY for column in table.columns)
+    first = f"{VALIDITY} DESC, _path" if is_judged else "_path"
+    once = f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {first}) = 1"
     return (
         f"SELECT * EXCLUDE (_path) FROM read_parquet([{listed}], hive_partitioning = false,"
         f" filename = '_path') {once}"
@@ -245,7 +286,7 @@ def run_file(connection: duckdb.DuckDBPyConnection, path: Path) -> pl.DataFrame:
         IsocostError: DuckDB refuses the file, or a table that it reads is damaged; the message
             names what is at fault.
     """
-    text, where = path.read_text(encoding="utf-8"), f"sql/{path.parent.name}/{path.name}"
+    text, where = text_of(path), f"sql/{path.parent.name}/{path.name}"
     try:
         return connection.sql(text).pl()
     except duckdb.Error as error:

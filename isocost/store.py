@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,15 +27,20 @@ import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.schema.frames import empty
-from isocost.schema.parquet import read_table, read_tables, write_table
+from isocost.schema.parquet import read_table, read_tables, write_batches, write_table
 from isocost.schema.registry import all_tables
 from isocost.schema.registry import table as table_of
+from isocost.schema.runs import Runs
 
 Reader = Callable[[list[str]], pl.DataFrame]
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
 WHOLE = "all"
 IMPORT_PREFIX = "import-"
+VALIDITY = "is_valid"
+"""Column of tables whose rows can be refused."""
+# Bytes of small files that are read together.
+TOGETHER = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +131,17 @@ class Store:
             )
         )
 
-    def write(self, frame: pl.DataFrame, table_name: str, piece: str | None = None) -> Path:
+    def write(self, frame: pl.DataFrame | Runs, table_name: str, piece: str | None = None) -> Path:
         """Writes one file of a table, atomically; see ``isocost.schema.parquet.write_table``."""
-        return write_table(frame, table_name, self.path(table_name, piece))
+        path = self.path(table_name, piece)
+        if isinstance(frame, Runs):
+            write_batches(
+                (batch for some in frame.frames() for batch in some.to_arrow().to_batches()),
+                table_name,
+                path,
+            )
+            return path
+        return write_table(frame, table_name, path)
 
     def read(
         self, table_name: str, piece: str | None = None, *, columns: Sequence[str] | None = None
@@ -136,7 +149,8 @@ class Store:
         """A table: one session's or piece's file, or all of them as one frame in key order.
 
         A sample or problem that two sessions hold under one key (two sweeps sharing a point) is
-        kept once, from the session that sorts first: the rows mean the same draw.
+        kept once, from the session that sorts first: the rows mean the same draw. A sample that is
+        not valid there is taken from the first session in which it is.
 
         Args:
             table_name: the table.
@@ -170,8 +184,10 @@ class Store:
         return _joined(table_name, [path for path in paths if path.exists()], where, columns)
 
     def readers(self, table_name: str, pieces: Iterable[str] | None = None) -> list[Reader]:
-        """One function a piece of an out table, which reads some of its columns: what is too large
-        is read piece by piece.
+        """Functions that read some columns of an out table's pieces: what is too large to be read
+        at once is read in parts.
+
+        Each reads one piece, or several small ones, which then takes a fraction of the time.
 
         Args:
             table_name: the table.
@@ -182,7 +198,10 @@ class Store:
             if pieces is None
             else [self.path(table_name, piece) for piece in sorted(pieces)]
         )
-        return [partial(_some_columns, path, table_name) for path in paths if path.exists()]
+        return [
+            partial(_some_columns, some, table_name)
+            for some in _together([path for path in paths if path.exists()])
+        ]
 
     def stored_tables(self) -> list[str]:
         """Names of the core and out tables that have at least one file."""
@@ -193,8 +212,23 @@ class Store:
         ]
 
 
-def _some_columns(path: Path, table_name: str, columns: Sequence[str]) -> pl.DataFrame:
-    return read_table(path, table_name, columns=columns)
+def _together(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Files in groups of at most ``TOGETHER`` bytes, or of one."""
+    group: list[Path] = []
+    held = 0
+    for path in paths:
+        size = path.stat().st_size
+        if group and held + size > TOGETHER:
+            yield group
+            group, held = [], 0
+        group.append(path)
+        held += size
+    if group:
+        yield group
+
+
+def _some_columns(paths: Sequence[Path], table_name: str, columns: Sequence[str]) -> pl.DataFrame:
+    return read_tables(paths, table_name, columns=columns)
 
 
 def _roots_in(folder: Path) -> list[str]:
@@ -210,24 +244,35 @@ def _joined(
 ) -> pl.DataFrame:
     """The files of a table as one frame.
 
-    Every key once, from the first file that holds it, in the table's order.
+    Every key once, from the first file that holds it, of rows with a validity from the first one
+    in which it is valid, in the table's order.
     """
     if not paths:
         return empty(table_name) if columns is None else empty(table_name).select(columns)
     if len(paths) == 1:
         return read_table(paths[0], table_name, where, columns=columns)
     definition = table_of(table_name)
+    judged = [column.name for column in definition.columns if column.name == VALIDITY]
     # What tells rows apart and puts them in order is read, too, and left out at the end.
     needed = (
         None
         if columns is None
-        else list(dict.fromkeys((*columns, *definition.keys, *definition.sort_order)))
+        else list(dict.fromkeys((*columns, *definition.keys, *definition.sort_order, *judged)))
     )
     frame = read_tables(paths, table_name, where, columns=needed)
     if definition.layer == "core":  # no two pieces of an out table hold one row
-        frame = frame.unique(subset=definition.keys, keep="first", maintain_order=True)
+        frame = _once(frame, list(definition.keys), judged)
     frame = frame.sort(definition.sort_order, nulls_last=True, maintain_order=True)
     return frame if columns is None else frame.select(columns)
+
+
+def _once(frame: pl.DataFrame, keys: list[str], judged: list[str]) -> pl.DataFrame:
+    """Every key once: what a rule refused in one session does not hide a valid copy in another."""
+    once = frame.unique(subset=keys, keep="first", maintain_order=True)
+    if not judged or once.height == frame.height:
+        return once
+    preferred = frame.sort(~pl.col(judged[0]), nulls_last=True, maintain_order=True)
+    return preferred.unique(subset=keys, keep="first", maintain_order=True)
 
 
 def _checked(session_id: str) -> str:

@@ -29,7 +29,7 @@ from dagster._core.execution import compute_logs
 from assets.partitions import sessions
 from assets.resources import default_root
 from isocost.build import refresh
-from isocost.errors import IsocostError
+from isocost.errors import IsocostError, PartialError
 from isocost.store import Store
 
 PROCESS_TAG = "isocost/process"
@@ -42,8 +42,10 @@ _INTERRUPTED = "interrupted; what was finished is sealed, run the same command a
 def main(argv: list[str] | None = None) -> int:
     """Runs one sweep.
 
-    0 when every session succeeded, 1 when one failed, 2 when the sweep file is at fault, 130 when
-    interrupted.
+    Returns:
+        0 when every session succeeded, 1 when one failed, 2 when the sweep file is at fault, 3 when
+        something was left out of the tables or refused by a rule and all else was done, 130 when
+        interrupted.
     """
     try:
         return _main(argv)
@@ -92,28 +94,35 @@ def _main(argv: list[str] | None) -> int:
     )  # after the sweep file is known to be good: loading takes seconds
 
     keep_interrupts_from_watchers()
-    started = time.monotonic()
+    started, is_whole = time.monotonic(), True
     with dg.DagsterInstance.get() as instance:
         close_dead_runs(instance)
         instance.add_dynamic_partitions(sessions.name, planned)
         for session_id in planned:
-            if not _run_session(defs, instance, session_id, is_last=session_id == planned[-1]):
+            done = _run_session(defs, instance, session_id, is_last=session_id == planned[-1])
+            if not done.success:
                 print(
                     "\nNothing already measured is lost; run the same command again to go on."
                     f" History: {home}",
                     file=sys.stderr,
                 )
                 return 1
+            is_whole &= not any(_is_fault(check) for check in done.get_asset_check_evaluations())
     print(f"\n{len(planned)} session(s) through Dagster in {time.monotonic() - started:.0f} s")
     from isocost.publish.terminal import show  # altair and rich are not needed before
 
     show(store, sessions=planned)
-    return 0
+    return 0 if is_whole else PartialError.exit_code
+
+
+def _is_fault(check: dg.AssetCheckEvaluation) -> bool:
+    """Whether a check that stopped nothing says that something is missing; a warning does not."""
+    return not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
 
 
 def _run_session(
     defs: dg.Definitions, instance: dg.DagsterInstance, session_id: str, *, is_last: bool
-) -> bool:
+) -> dg.ExecuteInProcessResult:
     """One run of the job; derived tables are built by the last session's run only, once for all."""
     run_id = str(uuid4())
     print(f"session {session_id}  (Dagster run {run_id[:8]})", flush=True)
@@ -140,7 +149,7 @@ def _run_session(
                 f" {check.asset_key.to_user_string()}/{check.check_name}: {check.description}",
                 file=sys.stderr,
             )
-    return done.success
+    return done
 
 
 def keep_interrupts_from_watchers() -> None:

@@ -18,8 +18,11 @@ from assets.raw import ImportConfig
 from assets.resources import StoreResource
 from isocost.build import refresh
 from isocost.errors import IsocostError, one_source
+from isocost.importers.reading import entries_of
 from isocost.intake import source_key
 from isocost.plain_files import load_plain, read_plain
+from isocost.seals import Identity, identity
+from isocost.store import Store
 from pipelines.jobs import import_job, sweep_job
 
 SWEEPS_VARIABLE = "ISOCOST_SWEEPS"
@@ -28,7 +31,10 @@ SIDECAR = ".import.yaml"
 AT_FAULT_TAG = "isocost/files_at_fault"
 """Tag of a run that was requested beside files with a mistake: what is wrong with them."""
 _TAG_LENGTH = 1000
-MOST_FILES = 100_000
+MOST_TOLD = 20
+"""Mistakes that a tick's message names one by one."""
+MOST_TICK_SECONDS = 20.0
+"""Planning in one tick takes no longer; Dagster ends a tick after a minute."""
 MOST_SECONDS = 1.0
 """Looking at what one sidecar names takes no longer: a tick looks at all of them."""
 
@@ -72,11 +78,16 @@ def sweep_folder(
     """
     place, requests, told = store.open(), [], []
     files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
-    for path in files:
+    if not _planned.keys() <= set(files):
+        _planned.clear()  # what one file asks of a session hangs on which others ask for it
+    latest = time.monotonic() + MOST_TICK_SECONDS
+    for number, path in enumerate(files):
+        if time.monotonic() > latest:
+            told.append(f"{len(files) - number} sweep files are looked at in the next tick")
+            break
         try:
             with one_source(str(path)):
-                digest = hashlib.sha256(read_plain(path)).hexdigest()[:16]
-                planned = refresh.plan_sweep(place, path)
+                digest, planned = _plan(place, path)
         except IsocostError as error:
             told.append(str(error))
             continue
@@ -86,6 +97,29 @@ def sweep_folder(
             for key in planned
         ]
     return _evaluated(context, requests, told, nothing=f"no sweep file in {sweeps_folder()}")
+
+
+_planned: dict[Path, tuple[str, list[str], list[Identity]]] = {}
+"""Sweep files that this process has planned: digest, sessions, and what tells that the files of
+these sessions lie there as they were written."""
+
+
+def _plan(store: Store, path: Path) -> tuple[str, list[str]]:
+    """Digest and sessions of a sweep file, which is planned unless nothing has changed since."""
+    digest = hashlib.sha256(read_plain(path)).hexdigest()[:16]
+    known = _planned.pop(path, None)
+    if known is None or known[0] != digest or known[2] != _written(store, known[1]):
+        planned = refresh.plan_sweep(store, path)
+        known = digest, planned, _written(store, planned)
+    _planned[path] = known
+    return digest, known[1]
+
+
+def _written(store: Store, planned: list[str]) -> list[Identity]:
+    try:
+        return [identity(store.session_file(session_id)) for session_id in planned]
+    except OSError:
+        return []
 
 
 @dg.sensor(
@@ -136,6 +170,9 @@ def _evaluated(
     """
     for mistake in told:
         context.log.error(mistake)
+    said = "; ".join(told[:MOST_TOLD])
+    if len(told) > MOST_TOLD:
+        said += f"; and {len(told) - MOST_TOLD} more, which the log names"
     before = set(json.loads(context.cursor)) if context.cursor else set()
     fresh = [request for request in requests if request.run_key not in before]
     if not fresh:
@@ -144,9 +181,9 @@ def _evaluated(
             if requests
             else nothing
         )
-        return dg.SkipReason("; ".join(told) or unchanged)
+        return dg.SkipReason(said or unchanged)
     if told:
-        beside = {AT_FAULT_TAG: "; ".join(told)[:_TAG_LENGTH]}
+        beside = {AT_FAULT_TAG: said[:_TAG_LENGTH]}
         fresh = [request.with_replaced_attrs(tags={**request.tags, **beside}) for request in fresh]
     keys = sorted({request.partition_key for request in fresh})
     return dg.SensorResult(
@@ -174,7 +211,7 @@ def _read_sidecar(sidecar: Path) -> tuple[ImportConfig, str]:
         ) from error
     data = _data(sidecar, config.path)
     digest = hashlib.sha256(read_plain(sidecar))
-    for file in watched_files(data, where=str(sidecar)):
+    for file in entries_of(data, where=str(sidecar), seconds=MOST_SECONDS):
         status = file.stat()
         digest.update(f"{file}:{status.st_size}:{status.st_mtime_ns}".encode())
     return config.model_copy(update={"path": str(data)}), digest.hexdigest()[:16]
@@ -196,42 +233,3 @@ def _data(sidecar: Path, path: str) -> Path:
             remedy="Name a file or folder beside the sidecar",
         ) from None
     return data
-
-
-def watched_files(data: Path, *, where: str) -> list[Path]:
-    """The files of what a sidecar names, sorted; those of a folder without following links.
-
-    Raises:
-        IsocostError: it is of the system (/proc, /sys, /dev), holds a pipe or device, or more files
-            than can be looked at every tick.
-    """
-    if (
-        data.is_relative_to("/proc")
-        or data.is_relative_to("/sys")
-        or data.is_relative_to("/dev")
-        or data == Path("/")
-    ):
-        raise IsocostError(
-            f"path names {data}, which holds no results",
-            where=where,
-            remedy="Name a file or folder of results",
-        )
-    found, begun = [], time.monotonic()
-    for folder, _, names in os.walk(data) if data.is_dir() else [(data.parent, (), (data.name,))]:
-        found += [Path(folder) / name for name in names]
-        if len(found) > MOST_FILES or time.monotonic() - begun > MOST_SECONDS:
-            remedy = "Name the folder of one tool's results, or put a copy of it beside the sidecar"
-            raise IsocostError(
-                f"path names {data}, which holds more files than can be watched",
-                where=where,
-                remedy=remedy,
-            )
-    found = sorted(path for path in found if path.exists())  # a link to nothing is no data
-    odd = next((path for path in found if not path.is_file()), None)
-    if odd is not None:
-        raise IsocostError(
-            f"{odd} is a pipe, socket or device, no file",
-            where=where,
-            remedy="Name a file or folder of results",
-        )
-    return found

@@ -19,6 +19,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from isocost.errors import IsocostError, MachineError
+from isocost.plain_files import stored_bytes
 
 TEMPORARY_SUFFIX = ".tmp"
 _REMEDIES = {
@@ -108,7 +109,7 @@ class Files:
         """
         try:
             return (
-                Path(self._base, path).read_bytes()
+                stored_bytes(Path(self._base, path))
                 if self.is_local
                 else self._fs.cat_file(f"{self._base}/{path}")
             )

@@ -28,9 +28,10 @@ from isocost.hashing import sha256_hex
 from isocost.importers.sealing import import_manifest, prove_import, set_aside_damaged
 from isocost.intake import card_book, raw_rows, source_facts
 from isocost.intake.settings import read_settings
+from isocost.plain_files import stored_bytes
 from isocost.schema.frames import empty
 from isocost.seals import Damaged, identity, unsealed_json
-from isocost.store import IMPORT_PREFIX, SHARED, Store
+from isocost.store import IMPORT_PREFIX, SESSION_ID, SHARED, Store
 from isocost.sweep import read_session
 
 Frames = dict[str, pl.DataFrame]
@@ -192,6 +193,8 @@ def leave_out(
 
     What is told of it in core_checks is the error, where there is one.
     """
+    if not SESSION_ID.fullmatch(session_id):
+        return  # a file of any name lies among the session files, and no table can be of it
     (ledger or Ledger(store)).drop("core", GROUP, session_id, CORE_OF_SESSION)
     if error is not None:
         store.write(gates.left_out(error, session_id), gates.CHECKS, session_id)
@@ -309,7 +312,7 @@ def _datasets(path: Path) -> set[str]:
     try:
         return {
             planned["point"]["task"]["dataset"]
-            for planned in unsealed_json(path.read_bytes(), str(path))["points"]
+            for planned in unsealed_json(stored_bytes(path), str(path))["points"]
         }
     except (ValueError, KeyError, TypeError):
         return {
@@ -342,7 +345,7 @@ def _data(dataset: str) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def _data_sum(path: Path, size: int, changed: int) -> str:
+def _data_sum(path: Path, _size: int, _changed: int) -> str:
     return checksum(path)
 
 
@@ -351,7 +354,7 @@ def cards_fingerprint(store: Store) -> str:
     folder, digest = store.root / "cards", hashlib.sha256()
     for path in _card_files(folder):
         digest.update(
-            f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0"
+            f"{path.relative_to(folder).as_posix()}\0".encode() + stored_bytes(path) + b"\0"
         )
     return digest.hexdigest()
 
@@ -365,6 +368,7 @@ def _card_files(folder: Path) -> Iterator[Path]:
 
 
 def _core_of_session(store: Store, session_id: str) -> Frames:
+    from isocost import telemetry as power
     from isocost.tables.core.samples import build_core
     from isocost.tables.core.speculation import build_speculation
     from isocost.tables.energy.attribution import build_energy_attribution
@@ -372,12 +376,12 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     from isocost.tables.energy.windows import build_energy_windows, idle_stretches, source_reasons
 
     session, manifests = (
-        read_session(store.session_file(session_id)),
+        read_session(store.session_file(session_id), named=session_id),
         read_manifests(store.lake, session_id),
     )
     calls, telemetry = (
         raw_rows(store, "raw_generations", session_id),
-        raw_rows(store, "raw_telemetry", session_id),
+        power.possible(raw_rows(store, "raw_telemetry", session_id)),
     )
     batch = {session_id: session.engine.max_num_seqs}
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}

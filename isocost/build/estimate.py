@@ -17,6 +17,7 @@ from isocost.errors import IsocostError
 from isocost.importers.sealing import import_manifest
 from isocost.intake import known_sources, source_facts
 from isocost.memory import in_words
+from isocost.plain_files import stored_bytes
 from isocost.seals import unsealed_json
 from isocost.store import IMPORT_PREFIX, Store
 
@@ -31,6 +32,9 @@ OF_SAMPLE_LEAST = 120
 OF_CALL = 6_000
 # Bytes of one row of frontier points, which are held until the task's are whole, and written.
 OF_POINT = 1_300
+# Bytes of one outcome that cannot be done without: what is told of it, its means and margins in the
+# draws of a tile, its lowest and highest margins, and its points on one axis.
+OF_OUTCOME_LEAST = 6_000
 # A replay that knows every cost has this many axes.
 AXES, KINDS = 9, 2
 # Outcomes of a configuration: so many strategies at one budget, and so many more at each further
@@ -159,6 +163,7 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
             f"{len(counts.points):,} configurations, about {outcomes:,} outcomes,"
             f" {counts.problems:,} problems, {FRONTIER_DRAWS:,} draws"
         )
+        least = BASE + outcomes * OF_OUTCOME_LEAST
         found.append(Need(BASE + drawn, least, f"the frontiers of task {task}", told))
     most = max(found, key=lambda each: each.peak_bytes)
     least = max(found, key=lambda each: each.least_bytes)
@@ -172,7 +177,7 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
 def _planned(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int:
     """Adds what a session was asked to do; its samples."""
     path, total = store.session_file(session_id), 0
-    told = unsealed_json(path.read_bytes(), str(path))
+    told = unsealed_json(stored_bytes(path), str(path))
     for planned in told["points"]:
         point, samples = planned["point"], int(planned["samples_per_problem"])
         problems = int(point["task"]["n_problems"])

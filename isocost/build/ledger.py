@@ -29,6 +29,8 @@ import polars as pl
 
 from isocost.bank.files import open_lock
 from isocost.errors import MachineError
+from isocost.plain_files import stored_bytes
+from isocost.schema.runs import Runs
 from isocost.seals import Damaged, Identity, checksum, identity, sealed_json, unsealed_json
 from isocost.store import Store
 
@@ -77,7 +79,7 @@ class Ledger:
         """
         path = self._path(layer, group, piece)
         try:
-            told = unsealed_json(path.read_bytes(), str(path))
+            told = unsealed_json(stored_bytes(path), str(path))
             if told["schema"] != RECORD_SCHEMA:
                 return None
             files = {
@@ -141,7 +143,7 @@ class Ledger:
         group: str,
         piece: str,
         fingerprint: str,
-        frames: Mapping[str, pl.DataFrame],
+        frames: Mapping[str, pl.DataFrame | Runs],
         *,
         told: Mapping[str, Any] | None = None,
     ) -> Record:
@@ -152,7 +154,7 @@ class Ledger:
             group: the computation's name.
             piece: session id, task piece or ``all``; also the name of the files.
             fingerprint: of what it was made from.
-            frames: rows by table.
+            frames: rows by table; runs are closed when they are written.
             told: kept in the record.
 
         Raises:
@@ -175,6 +177,9 @@ class Ledger:
                 dict(told or {}),
             )
             self._put(record_path, record)
+        for frame in frames.values():
+            if isinstance(frame, Runs):
+                frame.close()
         self._sums |= {self.store.root / name: entry for name, entry in files.items()}
         return record
 
@@ -208,6 +213,25 @@ class Ledger:
         with self._locked():
             self._put(self._path(layer, group, piece), found)
         return found
+
+    def amend(
+        self, layer: str, group: str, piece: str, record: Record, frames: Mapping[str, pl.DataFrame]
+    ) -> None:
+        """Writes some files of a piece again, which cannot be made again now.
+
+        Its record fits nothing from then on, so that it is made as soon as that can be done.
+        """
+        path = self._path(layer, group, piece)
+        with self._locked():
+            path.unlink(missing_ok=True)
+            files, rows = dict(record.files), dict(record.rows)
+            for name, frame in frames.items():
+                file = self.store.write(frame, name, piece)
+                entry = (identity(file), checksum(file))
+                files[file.relative_to(self.store.root).as_posix()] = entry
+                self._sums[file], rows[name] = entry, frame.height
+            told = {key: value for key, value in record.told.items() if key != "seen"}
+            self._put(path, Record("", rows, files, told))
 
     def drop(self, layer: str, group: str, piece: str, tables: tuple[str, ...]) -> None:
         """Removes a piece: its record first, then its files."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from isocost.build.ledger import Ledger
 from isocost.errors import IsocostError, one_source
 from isocost.intake import forgotten_sources, known_sources, source_facts
+from isocost.plain_files import stored_bytes
 from isocost.seals import checksum, prove_parquet, unsealed_json
 from isocost.store import IMPORT_PREFIX, Store
 from isocost.sweep import read_session
@@ -80,7 +81,9 @@ def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
         checked.add(path)
         try:
             with one_source(session_id):
-                source_facts(store, session_id) if is_import else read_session(path)
+                source_facts(store, session_id) if is_import else read_session(
+                    path, named=session_id
+                )
         except IsocostError as error:
             yield _fault(store, path, str(error))
     for path in [
@@ -89,7 +92,7 @@ def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
     ]:
         checked.add(path)
         try:
-            unsealed_json(path.read_bytes(), "")
+            unsealed_json(stored_bytes(path), "")
         except IsocostError as error:
             yield _fault(
                 store,
@@ -141,7 +144,7 @@ def _others(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
     try:
         listed = {
             str(one["path"]): str(one["hash"])
-            for one in json.loads(descriptor.read_bytes())["resources"]
+            for one in json.loads(stored_bytes(descriptor))["resources"]
         }
     except (ValueError, KeyError, TypeError) as error:
         yield _fault(

@@ -1,17 +1,16 @@
 """From what is banked to what people read, step by step, without an orchestrator; nothing that
 still fits is built again.
 
-Lives here: ``derive``, which builds the pieces of one group that no longer fit and writes them, and
-``everything``. The Dagster assets call the steps one by one; ``isocost refresh`` calls them in
-order. Not here: the groups and how to add a table (``isocost.build.rules``), planning and importing
-(``isocost.intake``), core tables (``isocost.build.curate``), records and checksums
-(``isocost.build.slices``). What others call is named here, too.
+Lives here: ``everything`` and the publishing. The Dagster assets call the steps one by one;
+``isocost refresh`` calls them in order. Not here: the work on one step (``isocost.build.derive``),
+the groups and how to add a table (``isocost.build.rules``), planning and importing
+(``isocost.intake``), core tables (``isocost.build.curate``). What others call is named here, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,20 +18,18 @@ from isocost.build.curate import (
     CARDS,
     CORE_OF_SESSION,
     Curated,
-    Held,
-    cards_fingerprint,
     curate_session,
     held_by_sessions,
     leave_out,
     write_cards,
 )
+from isocost.build.derive import Derived, NotBuilt, derive
 from isocost.build.estimate import needed
 from isocost.build.ledger import Ledger
 from isocost.build.losses import refuse_fewer_sources
 from isocost.build.rules import (
     PARTS,
     STEPS,
-    Frames,
     Part,
     derive_chains,
     derive_costs,
@@ -41,7 +38,7 @@ from isocost.build.rules import (
     derive_strategies,
     derive_summary,
 )
-from isocost.build.slices import Rows, code_fingerprint, point_piece, task_piece
+from isocost.build.slices import code_fingerprint
 from isocost.build.sources import curate_all, forget, keep_or_leave_out, sources_of
 from isocost.errors import IsocostError, PartialError
 from isocost.hashing import sha256_hex
@@ -54,7 +51,7 @@ from isocost.intake import (
     plan_sweep,
     raw_rows,
 )
-from isocost.intake.settings import read_settings, replay_options
+from isocost.intake.settings import read_settings
 from isocost.memory import chosen_budget
 from isocost.seals import Damaged, prove_parquet
 from isocost.store import WHOLE, Store
@@ -70,11 +67,14 @@ __all__ = [
     "PARTS",
     "STEPS",
     "Curated",
+    "Derived",
+    "NotBuilt",
     "Part",
     "bring_in",
     "card_book",
     "clashes",
     "curate_session",
+    "derive",
     "derive_chains",
     "derive_costs",
     "derive_items",
@@ -93,145 +93,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Derived:
-    """What became of one step.
-
-    Attributes:
-        name: of the step.
-        rows: rows by table, reused ones included.
-        built: pieces that were computed.
-        reused: pieces that stood already.
-        unit: what a piece is, in words.
-    """
-
-    name: str
-    rows: dict[str, int]
-    built: int
-    reused: int
-    unit: str = "pieces"
-
-
-def derive(
-    store: Store,
-    step: str,
-    *,
-    force: bool = False,
-    ledger: Ledger | None = None,
-    held: Mapping[str, Held] | None = None,
-    memory: int | None = None,
-) -> Derived:
-    """Builds the pieces of one step that do not fit their inputs any more, and removes those that
-    have none.
-
-    Args:
-        store: the tables.
-        step: a key of ``STEPS``.
-        force: build all of them.
-        ledger: records that were opened already.
-        held: what each session holds, where that is known already.
-        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
-
-    Raises:
-        IsocostError: an input is damaged, or a file cannot be written; pieces that were finished
-            stay.
-    """
-    memory = chosen_budget() if memory is None else memory
-    ledger = ledger or Ledger(store)
-    held = held_by_sessions(store, ledger) if held is None else held
-    rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
-    wanted: dict[str, set[str]] = {table: set() for table in STEPS[step]}
-    for part in (part for part in PARTS if part.step == step):
-        pieces = _pieces(store, part.per, held)
-        for name, slice_ in pieces.items():
-            fingerprint = _fingerprint(part, name, slice_, ledger)
-            record = None if force else ledger.find("out", part.name, name)
-            is_reused = record is not None and record.fingerprint == fingerprint
-            if record is None or not is_reused:
-                record = ledger.write(
-                    "out",
-                    part.name,
-                    name,
-                    fingerprint,
-                    _built(part, replace(slice_, memory=memory)),
-                )
-            counts[is_reused] += 1
-            for table, n in record.rows.items():
-                rows[table] += n
-                wanted[table].add(name)
-        for gone in set(ledger.pieces("out", part.name)) - set(pieces):
-            ledger.drop("out", part.name, gone, ())
-    _remove_strays(store, wanted)
-    return Derived(step, rows, counts[False], counts[True])
-
-
-def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]:
-    """Every piece of a kind by name, with what it may read."""
-    if per == "all":
-        return {WHOLE: Rows(store, per, tuple(held))}
-    if per == "session":
-        found = {}
-        for session_id, mine in held.items():
-            earlier = tuple(
-                other
-                for other, theirs in held.items()
-                if other < session_id and theirs.all_points & mine.all_points
-            )
-            found[session_id] = Rows(store, per, (session_id,), shadows=earlier)
-        return found
-    holders: dict[str, dict[str, list[str]]] = {}
-    for session_id, mine in held.items():
-        for task, points in mine.points.items():
-            for point in points:
-                holders.setdefault(task, {}).setdefault(point, []).append(session_id)
-    if per == "task":
-        return {
-            task_piece(task): Rows(
-                store,
-                per,
-                tuple(sorted({s for known in points.values() for s in known})),
-                task,
-                tuple(sorted(points)),
-            )
-            for task, points in sorted(holders.items())
-        }
-    return {
-        point_piece(point): Rows(store, per, tuple(sessions), task, (point,))
-        for task, points in sorted(holders.items())
-        for point, sessions in sorted(points.items())
-    }
-
-
-def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:
-    files = sorted({path for table in part.reads for path in rows.files(table)})
-    inputs = [[path.relative_to(rows.store.root).as_posix(), ledger.sum_of(path)] for path in files]
-    cards = cards_fingerprint(rows.store) if part.uses_cards else ""
-    replay = asdict(replay_options(rows.root, rows.task)) if part.uses_replay_settings else {}
-    told = {"part": part.name, "piece": piece, "inputs": inputs, "cards": cards, "replay": replay}
-    return sha256_hex({**told, "code": code_fingerprint()})
-
-
-def _built(part: Part, rows: Rows) -> Frames:
-    frames = part.build(replace(rows, allowed=part.reads))
-    if set(frames) != set(part.tables):
-        unlike = sorted(set(frames) ^ set(part.tables))
-        raise IsocostError(
-            f"returns other tables than it says: {', '.join(unlike)}",
-            where=f"isocost.build.rules.{part.build.__name__}",
-            remedy="Name every table that it returns in its Part of isocost.build.rules.PARTS",
-        )
-    return {name: frames[name] for name in part.tables}
-
-
-def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
-    """Removes pieces of what is there no more, and whole tables that an earlier version wrote."""
-    for table, names in wanted.items():
-        for path in store.files(table):
-            if path.stem not in names:
-                path.unlink(missing_ok=True)
-        (store.root / "out" / f"{table}.parquet").unlink(missing_ok=True)
-
-
 def everything(
     store: Store, *, force: bool = False, memory: int | None = None
 ) -> Iterator[Derived]:
@@ -241,8 +102,9 @@ def everything(
     A session or source that cannot be curated does not stop the others: its tables stay as they
     were where they are sound, else it is in none, and it is named. A damaged part of the bank is
     set aside and named; a derived file that is not what was written is built again and named. What
-    a critical rule refuses (``isocost.gates``) feeds no derived table and is told. Where nothing at
-    all can be read, what is published stays.
+    a critical rule refuses (``isocost.gates``) feeds no derived table and is told. A piece of a
+    derived table that cannot be built is in none, and it is named. Where nothing at all can be read
+    or derived, what is published stays.
 
     Args:
         store: the data root.
@@ -310,8 +172,18 @@ def _everything(
     cards = write_cards(store, force=force, ledger=ledger)
     yield Derived("cards", cards.rows, int(not cards.is_reused), int(cards.is_reused))
     held = held_by_sessions(store, ledger)
+    pieces = 0
     for step in STEPS:
-        yield derive(store, step, force=force, ledger=ledger, held=held, memory=memory)
+        found = derive(store, step, force=force, ledger=ledger, held=held, memory=memory)
+        yield found
+        yield from (Derived(f"{error.piece} LEFT OUT", {}, 0, 0) for error in found.failed)
+        met.derived += found.failed
+        pieces += found.built + found.reused
+    if met.derived and not pieces and store.warehouse.exists():
+        raise IsocostError(
+            "no derived table could be built; what was published before stays as it was",
+            remedy=met.lines(),
+        )
     yield from _published(store, ledger, force=force, memory=memory)
     for path, what in sorted(ledger.harmed.items()):
         yield _told(store, path, what)
@@ -328,6 +200,7 @@ class _Met:
         kept: how many of these keep the tables that they had.
         partly: what was set aside of each source that was curated without it.
         cards: why each card could not be read.
+        derived: why each piece of the derived tables could not be built.
         refused: what critical rules refused, by source.
         has_refused: sources of which something was refused.
     """
@@ -336,14 +209,14 @@ class _Met:
     kept: int = 0
     partly: list[IsocostError] = field(default_factory=list)
     cards: list[IsocostError] = field(default_factory=list)
+    derived: list[NotBuilt] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     has_refused: int = 0
 
     def lines(self) -> str:
         """All of it, a line each."""
-        return "\n".join(
-            f"  {each}" for each in (*self.failed, *self.partly, *self.cards, *self.refused)
-        )
+        met = (*self.failed, *self.partly, *self.cards, *self.derived, *self.refused)
+        return "\n".join(f"  {each}" for each in met)
 
     def tell(self, told: str) -> None:
         """Says what was left out of what is published, where something was.
@@ -358,6 +231,12 @@ class _Met:
         if self.cards:
             what.append(
                 f"{len(self.cards)} cards could not be read, and what hangs on them is unknown"
+            )
+        if self.derived:
+            n = len(self.derived)
+            what.append(
+                f"{n} piece{'s' if n > 1 else ''} of derived tables could not be built and"
+                f" {'are' if n > 1 else 'is'} in none"
             )
         if self.refused:
             what.append(
@@ -393,7 +272,7 @@ def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Ite
         )
         return
     before = ledger.recall("out", "published", WHOLE)
-    sources = {source: rows for source, rows in sources_of(store, ledger).items() if rows}
+    sources = {source: rows for source, rows in sources_of(ledger).items() if rows}
     refuse_fewer_sources(store, {} if before is None else before.told.get("sources", {}), sources)
     for path in paths:
         prove_parquet(path)

@@ -16,7 +16,7 @@ such as draws are constants of the code, and any change of the code builds every
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,12 +30,15 @@ from isocost.intake import card_book
 from isocost.intake.settings import replay_options
 from isocost.schema.frames import empty
 from isocost.schema.registry import table
+from isocost.schema.runs import Runs
 from isocost.store import Store
 
 if TYPE_CHECKING:
     from isocost.tables.outcomes.problem_rows import ProblemRows
 
 Frames = dict[str, pl.DataFrame]
+# A table that may be too large to be held comes in runs.
+Tables = Mapping[str, pl.DataFrame | Runs]
 
 # Bootstrap draws of problems: a probability of 0.5 has a standard error of 0.016 from the draws,
 # far below that from the problems.
@@ -73,32 +76,55 @@ def derive_chains(rows: Rows | Store) -> Frames:
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
 
-def derive_frontiers(rows: Rows | Store) -> Frames:
+def derive_frontiers(rows: Rows | Store) -> Tables:
     """Frontiers with one bootstrap over problems shared by all outcomes of a task."""
-    from isocost.tables.frontiers.frontiers import build_frontiers
+    from isocost.tables.frontiers.frontiers import frontier_frames
 
     points, problems = rows.read("core_points"), rows.read("core_problems", columns=_CLUSTERS)
-    found = build_frontiers(
+    found = frontier_frames(
         *_outcomes_by_piece(rows), draws=FRONTIER_DRAWS, points=points, clusters=problems
     )
-    return {name: frame for name, frame in found.items() if name != "out_task_means"}
+    return _in_runs(rows, (*_FRONTIERS, "out_comparisons"), found)
 
 
-def derive_frontiers_over_tasks(rows: Rows | Store) -> Frames:
+def derive_frontiers_over_tasks(rows: Rows | Store) -> Tables:
     """The same of means over tasks, and which tasks are in which."""
-    from isocost.tables.frontiers.frontiers import build_frontiers
+    from isocost.tables.frontiers.frontiers import frontier_frames
 
     points, problems = rows.read("core_points"), rows.read("core_problems", columns=_CLUSTERS)
-    found = build_frontiers(
+    found = frontier_frames(
         *_outcomes_by_piece(rows),
         draws=FRONTIER_DRAWS,
         points=points,
         clusters=problems,
         only_over_tasks=True,
     )
-    return {
-        name: _rounded(name, frame) for name, frame in found.items() if name != "out_comparisons"
+    return _in_runs(
+        rows,
+        (*_FRONTIERS, "out_task_means"),
+        ((name, _rounded(name, frame)) for name, frame in found),
+    )
+
+
+def _in_runs(
+    rows: Rows | Store, names: Sequence[str], found: Iterable[tuple[str, pl.DataFrame]]
+) -> Tables:
+    """Rows of some tables as they come; those of a table that takes more than a sixteenth of the
+    memory are laid aside.
+    """
+    memory = rows.memory if isinstance(rows, Rows) else None
+    runs = {
+        name: Runs(
+            name,
+            memory=None if memory is None else memory // 16,
+            folder=rows.root / "out" / ".aside",
+        )
+        for name in names
     }
+    for name, frame in found:
+        if name in runs:
+            runs[name].add(frame)
+    return {name: each if each.is_laid_aside else each.whole() for name, each in runs.items()}
 
 
 def _rounded(name: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -176,13 +202,13 @@ def derive_scaling(rows: Rows | Store) -> Frames:
 
 def derive_costs(rows: Rows | Store) -> Frames:
     """Cost of pass, intelligence per watt and joule: what compares the points of a task."""
-    from isocost.tables.costs.costs import COST_AXES, build_cost_of_pass
+    from isocost.tables.costs.costs import AXES, build_cost_of_pass
     from isocost.tables.costs.efficiency import build_intelligence_per_watt
     from isocost.tables.tallies import COLUMNS
 
     run = ("sample_id", "session_id", "run_id", "attempt", "sample_index")
     wanted = dict.fromkeys(
-        (*COLUMNS, *run, *COST_AXES, "latency_s", "energy_method", "energy_unknown_reason")
+        (*COLUMNS, *run, *AXES, "latency_s", "energy_method", "energy_unknown_reason")
     )
     samples, counts = rows.read("core_samples", columns=tuple(wanted)), rows.read("core_counts")
     return {
@@ -246,18 +272,18 @@ def derive_responses(rows: Rows | Store) -> Frames:
     """
     from isocost.tables.items.responses import build_response_features
 
-    wanted = ("sample_id", "call_index", "is_used", "output_text")
+    wanted = ("sample_id", "session_id", "call_index", "is_used", "output_text")
+    samples = rows.read("core_samples")
     used = (
         rows.read("core_calls", columns=wanted)
         .filter(pl.col("is_used"))
+        # Of a sample that two sessions hold, the text of that one whose copy counts.
+        .join(samples.select("sample_id", "session_id"), on=["sample_id", "session_id"], how="semi")
         .sort("sample_id", "call_index")
     )
     texts = used.unique("sample_id", keep="last", maintain_order=True)
-    return {
-        "out_response_features": build_response_features(
-            rows.read("core_samples"), texts.select("sample_id", "output_text")
-        )
-    }
+    texts = texts.select("sample_id", "output_text")
+    return {"out_response_features": build_response_features(samples, texts)}
 
 
 def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
@@ -362,7 +388,7 @@ class Part:
     per: str
     tables: tuple[str, ...]
     reads: tuple[str, ...]
-    build: Callable[[Rows], Frames]
+    build: Callable[[Rows], Tables]
     uses_cards: bool = False
     uses_replay_settings: bool = False
 

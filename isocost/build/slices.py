@@ -26,7 +26,7 @@ from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, slug
 from isocost.schema.registry import table as table_of
 from isocost.seals import checksum, prove_parquet
-from isocost.store import Reader, Store
+from isocost.store import VALIDITY, Reader, Store
 
 __all__ = ["Ledger", "Record", "Rows", "checksum", "code_fingerprint", "point_piece", "task_piece"]
 
@@ -211,7 +211,11 @@ class Rows:
         if "session_id" in definition.keys or not self.shadows:
             return self.store.read_only(table_name, self.sessions, columns=columns)
         mine = self.store.read_only(table_name, self.sessions)
-        first = self.store.read_only(table_name, self.shadows, columns=definition.keys)
+        judged = [VALIDITY] if VALIDITY in _columns(table_name) else []
+        told = [*definition.keys, *judged]
+        first = self.store.read_only(table_name, self.shadows, columns=told)
+        if judged:  # what a rule refused there hides nothing here
+            first = first.filter(pl.col(VALIDITY))
         mine = mine.join(first, on=list(definition.keys), how="anti", maintain_order="left")
         return mine if columns is None else mine.select(columns)
 

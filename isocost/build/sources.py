@@ -78,11 +78,21 @@ def keep_or_leave_out(store: Store, session_id: str, error: IsocostError, ledger
         try:
             for name in CORE_OF_SESSION:
                 store.read_only(name, [session_id], columns=[table_of(name).keys[0]])
+            _tell_kept(store, session_id, error, ledger)
             return True
         except IsocostError:
             pass
     leave_out(store, session_id, ledger, error=error)
     return False
+
+
+def _tell_kept(store: Store, session_id: str, error: IsocostError, ledger: Ledger) -> None:
+    """Says in core_checks that a source's tables are not of what is banked now."""
+    record = ledger.recall("core", GROUP, session_id)
+    earlier = store.read_only(gates.CHECKS, [session_id])
+    told = gates.kept(error, session_id, earlier)
+    if record is not None and not told.equals(earlier):
+        ledger.amend("core", GROUP, session_id, record, {gates.CHECKS: told})
 
 
 def vanished(store: Store, ledger: Ledger) -> list[Less]:
@@ -166,7 +176,7 @@ def judged_sources(store: Store) -> set[str]:
     return {path.stem.removeprefix("session=") for path in store.files(gates.CHECKS)}
 
 
-def sources_of(store: Store, ledger: Ledger) -> dict[str, int]:
+def sources_of(ledger: Ledger) -> dict[str, int]:
     """Rows of core_samples and core_counts by source, as their records say."""
     records = {
         session_id: ledger.recall("core", GROUP, session_id)

@@ -42,6 +42,10 @@ def share_by_weight(window_j: float, weights: ArrayLike) -> NDArray[np.float64]:
 
     Raises:
         IsocostError: no request, a negative weight, or only zeros: there is nobody to charge.
+
+    Examples:
+        >>> share_by_weight(60.0, [1, 2, 3]).tolist()
+        [10.0, 20.0, 30.0]
     """
     energy = float(numbers(window_j, "window_j"))
     parts = numbers(weights, "weights")
@@ -65,6 +69,10 @@ def share_by_tokens(window_j: float, output_tokens: ArrayLike) -> NDArray[np.flo
 
     Returns:
         Joules, shape (n,).
+
+    Examples:
+        >>> share_by_tokens(59.0, [3, 3, 3]).tolist()
+        [19.666667, 19.666667, 19.666667]
     """
     return share_by_weight(window_j, token_counts(output_tokens, "output_tokens"))
 
@@ -97,6 +105,13 @@ def share_by_time(
     Raises:
         IsocostError: requests outside ``moments_s``, an end before its start, no request that
             lasts.
+
+    Examples:
+        >>> # Five steps of 1 s and 10, 12, 15, 12, 10 J; requests run from step to step.
+        >>> share_by_time(
+        ...     [0, 1, 2], [3, 4, 5], [0, 1, 2, 3, 4, 5], [0, 10, 22, 37, 49, 59], 59.0
+        ... ).tolist()
+        [21.0, 17.0, 21.0]
     """
     start, end = numbers(start_s, "start_s", low=-np.inf), numbers(end_s, "end_s", low=-np.inf)
     moments, until = (

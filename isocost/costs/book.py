@@ -112,6 +112,11 @@ def load_book(*folders: str | Path, faults: list[IsocostError] | None = None) ->
         IsocostError: a folder or file that cannot be read, another ``cards_version``: nobody can
             say which cards are meant. An unknown or missing field (told with file, entry and
             field), where ``faults`` is not given.
+
+    Examples:
+        >>> book = load_book()
+        >>> book.model("qwen3-8b").layers
+        36
     """
     found: dict[str, dict[str, Any]] = {kind: dict(cards) for kind, cards in _packaged().items()}
     for folder in folders:

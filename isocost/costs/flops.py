@@ -101,6 +101,11 @@ def forward_flops(
     Raises:
         IsocostError: negative or fractional tokens, more cached than prompt tokens, unknown
             convention.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> forward_flops(load_book().model("llama-3-8b"), 2048, 100).item()
+        31284362764288.0
     """
     _check(convention)
     prompt, output = (
@@ -135,6 +140,11 @@ def prefill_flops(
     """FLOPs up to and including the first sampled token: `forward_flops` at one output token.
 
     Under ``parameters`` this is 2 N s + 4 L n_q d s(s+1)/2 for s prompt tokens.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> prefill_flops(load_book().model("llama-3-8b"), 2048).item()
+        29689492013056.0
     """
     return forward_flops(
         model, prompt_tokens, 1, cached_tokens=cached_tokens, convention=convention
@@ -154,6 +164,11 @@ def decode_flops(
 
     Returns:
         FLOPs, shape (...): 2 N + 4 L n_q d t.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> decode_flops(load_book().model("llama-3-8b"), 2048).item()
+        16083591168.0
     """
     _check(convention)
     positions = token_counts(context, "context")

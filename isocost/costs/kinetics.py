@@ -130,6 +130,12 @@ def kinetics_eflops(
 
     Returns:
         eFLOPs, shape (...).
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> model = load_book().model("qwen3-8b")
+        >>> (kinetics_eflops(model, 200, 10_000, [1, 8], 562.5) / 1e12).tolist()
+        [4507.573555, 34899.372442]
     """
     return kinetics_terms(model, prompt_tokens, output_tokens, trials, intensity).total
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from isocost.costs.checks import numbers, token_counts
 from isocost.costs.other_cards import PriceCard
 from isocost.errors import IsocostError
-from isocost.schema.units import SECONDS_PER_HOUR, TOKENS_PER_PRICE_UNIT
+from isocost.units import SECONDS_PER_HOUR, TOKENS_PER_PRICE_UNIT
 
 
 def token_usd(
@@ -35,6 +35,11 @@ def token_usd(
 
     Raises:
         IsocostError: the card has no token prices, or more cached than prompt tokens.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> token_usd(load_book().price("gpt-4o-mini"), 1000, 500).item()
+        0.00045
     """
     if (
         not price.is_by_token
@@ -93,6 +98,10 @@ def per_correct(amount: ArrayLike, correct: ArrayLike) -> float:
     Args:
         amount: device-seconds, joules, dollars or tokens of each sample, shape (n,).
         correct: score of each, shape (n,).
+
+    Examples:
+        >>> per_correct([120, 300, 80, 100], [1, 0, 1, 1])
+        200.0
     """
     spent, right = numbers(amount, "amount"), numbers(correct, "correct", high=1)
     if spent.shape != right.shape or spent.size == 0:

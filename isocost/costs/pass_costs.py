@@ -65,6 +65,14 @@ def cost_of_pass(
 
     Raises:
         IsocostError: shapes differ, a rate outside [0, 1], a negative cost, no problem.
+
+    Examples:
+        >>> costs = [[0.002] * 3, [0.02, 0.03, 0.05]]
+        >>> found = cost_of_pass(costs, [[6 / 8, 1 / 8, 0], [1, 4 / 8, 0]], 0.5)
+        >>> found.frontier.tolist(), found.value
+        ([0.002667, 0.016, 0.5], 0.172889)
+        >>> found.essentialness.tolist()
+        [0.105747, 0.0]
     """
     cost, rate = (
         np.atleast_2d(numbers(costs, "costs")),
@@ -100,6 +108,12 @@ def cost_of_pass_counts(
         attempts: attempts n >= 1, same shape.
         baseline: see `cost_of_pass`.
         estimator: which one.
+
+    Examples:
+        >>> cost_of_pass_counts(
+        ...     [[0.002] * 3, [0.02, 0.03, 0.05]], [[6, 1, 0], [8, 4, 0]], [[8] * 3] * 2, 0.5
+        ... ).value
+        0.172889
     """
     cost, c, n = (
         np.atleast_2d(a)
@@ -166,6 +180,13 @@ def group_essentialness(
 
     Raises:
         IsocostError: an index is of no model.
+
+    Examples:
+        >>> found = cost_of_pass(
+        ...     [[0.002] * 3, [0.02, 0.03, 0.05]], [[6 / 8, 1 / 8, 0], [1, 4 / 8, 0]], 0.5
+        ... )
+        >>> group_essentialness(found, {"small": [0], "large": [1]})
+        {'small': 0.105747, 'large': 0.0}
     """
     for name, members in groups.items():
         strange = [member for member in members if not 0 <= member < len(result.per_model)]

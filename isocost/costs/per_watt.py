@@ -53,6 +53,13 @@ def intelligence(correct: ArrayLike, energy_j: ArrayLike, seconds: ArrayLike) ->
     Raises:
         IsocostError: no query, unequal lengths, an energy or time that is not positive (unknown is
             left out, not 0).
+
+    Examples:
+        >>> found = intelligence([1, 0, 1, 1], [120, 300, 80, 100], [1, 2, 0.8, 0.9])
+        >>> found.per_joule, found.joules_per_correct
+        (0.005, 200.0)
+        >>> found.per_watt_mean, found.per_watt_pooled
+        (0.006236, 0.005875)
     """
     y, e, t = (
         numbers(correct, "correct", high=1),
@@ -94,6 +101,10 @@ def local_coverage(correct: ArrayLike, reference: ArrayLike | None = None) -> fl
         reference: the frontier model's score on each query, shape (queries,); given, a query is
             covered when the best local model at least matches it, otherwise when the best local
             model is right (score 1).
+
+    Examples:
+        >>> local_coverage([[1, 0, 0], [0, 1, 0]])
+        0.666667
     """
     scores = np.atleast_2d(numbers(correct, "correct", high=1))
     if scores.size == 0:

@@ -19,7 +19,12 @@ from isocost.errors import IsocostError
 def requests_per_second(
     tokens_per_s: ArrayLike, tokens_per_request: ArrayLike
 ) -> NDArray[np.float64]:
-    """Throughput in requests: (tokens/s) / (mean tokens per request), shape (...)."""
+    """Throughput in requests: (tokens/s) / (mean tokens per request), shape (...).
+
+    Examples:
+        >>> requests_per_second([1000, 1630], [800, 900]).tolist()
+        [1.25, 1.811111]
+    """
     mean = numbers(tokens_per_request, "tokens_per_request")
     if np.any(mean <= 0):
         raise IsocostError(
@@ -31,7 +36,12 @@ def requests_per_second(
 def correct_per_second(
     tokens_per_s: ArrayLike, tokens_per_request: ArrayLike, accuracy: ArrayLike
 ) -> NDArray[np.float64]:
-    """Goodput in correct answers: requests per second x accuracy, shape (...)."""
+    """Goodput in correct answers: requests per second x accuracy, shape (...).
+
+    Examples:
+        >>> correct_per_second([1000, 1630], [800, 900], [0.6, 0.61]).tolist()
+        [0.75, 1.104778]
+    """
     return requests_per_second(tokens_per_s, tokens_per_request) * numbers(
         accuracy, "accuracy", high=1
     )
@@ -57,6 +67,10 @@ def speedup_at_accuracy(
     Returns:
         B over A; NaN where one of them was not measured on both sides of that accuracy (nothing is
         extrapolated).
+
+    Examples:
+        >>> speedup_at_accuracy([1.25, 0.5], [0.6, 0.75], [1.811111, 0.626923], [0.61, 0.755], 0.7)
+        1.434797
     """
     rates = []
     for rate, level in ((requests_a, accuracy_a), (requests_b, accuracy_b)):
@@ -82,6 +96,10 @@ def latency_summary(seconds: ArrayLike) -> dict[str, float]:
     Returns:
         ``mean``, ``min``, ``max``, ``stddev`` (ddof 1; NaN for one request), ``p25``, ``p50``, ...
         by `QUANTILES`.
+
+    Examples:
+        >>> latency_summary([1.0, 2.0, 3.0, 4.0])["p90"]
+        3.7
     """
     values = numbers(seconds, "seconds")
     if values.size == 0:

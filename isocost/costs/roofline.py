@@ -112,6 +112,13 @@ def decode_step_seconds(
 
     Raises:
         IsocostError: the device's bandwidth or peak is unknown, or a batch below 1.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> book = load_book()
+        >>> model, device = book.model("llama-3-8b"), book.device("h200-sxm")
+        >>> (decode_step_seconds(model, device, [1, 64], 2048) * 1e3).tolist()
+        [3.182976, 6.706191]
     """
     sequences = token_counts(batch, "batch")
     if np.any(sequences < 1):
@@ -174,6 +181,12 @@ def request_seconds(
 
     Returns:
         Seconds, shape (...).
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> book = load_book()
+        >>> request_seconds(book.model("llama-3-8b"), book.device("h200-sxm"), 2048, 1000).item()
+        3.223437
     """
     prompt, output = np.broadcast_arrays(
         token_counts(prompt_tokens, "prompt_tokens"), token_counts(output_tokens, "output_tokens")
@@ -208,6 +221,11 @@ def kv_traffic_bytes(
 
     Returns:
         Bytes, shape (...); a request's own, whatever runs beside it.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> kv_traffic_bytes(load_book().model("llama-3-8b"), 2048, 1).item()
+        268435456.0
     """
     prompt, output = (
         token_counts(prompt_tokens, "prompt_tokens"),
@@ -278,6 +296,12 @@ def critical_batch(
     """Batch at which reading the weights takes as long as multiplying with them.
 
     Peak x bytes_per_weight / (2 bandwidth).
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> book = load_book()
+        >>> critical_batch(book.model("llama-3-8b"), book.device("h200-sxm"))
+        206.145833
     """
     return device.intensity(number_format) * model.bytes_per_weight / 2
 
@@ -294,6 +318,11 @@ def mfu(
 
     Model FLOPs over time x dense peak; recomputation and padding do not count (Chowdhery et al.
     2022).
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> mfu(1.7133741824e10, 0.005, load_book().device("h200-sxm")).item()
+        0.003463
     """
     return _per_second(flops, seconds) / (device.peak(number_format) * devices)
 
@@ -304,6 +333,11 @@ def mbu(
     """Model bandwidth utilisation.
 
     (weights + KV read) over time x bandwidth; for one step, time is the time per output token.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> mbu(1.6328e10, 0.005, load_book().device("h200-sxm")).item()
+        0.680333
     """
     return _per_second(byte_count, seconds) / (device.bandwidth() * devices)
 
@@ -343,6 +377,11 @@ def energy_cap_j(
 
     Raises:
         IsocostError: the card has no power limit.
+
+    Examples:
+        >>> from isocost.costs import load_book
+        >>> energy_cap_j(load_book().device("h200-sxm"), 2.0).item()
+        1400.0
     """
     if device.power_limit_w is None:
         raise IsocostError(

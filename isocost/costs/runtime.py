@@ -143,6 +143,12 @@ def fit_runtime_model(
     Raises:
         IsocostError: fewer than 2 rows, unequal lengths, a runtime that is not positive, an output
             of 0 tokens.
+
+    Examples:
+        >>> prompt, output = [100, 100, 100, 200, 200, 200], [1, 2, 3, 1, 2, 3]
+        >>> model = fit_runtime_model(prompt, output, [1.0, 1.1, 1.2, 2.0, 2.1, 2.2])
+        >>> model.prefill_s, model.seconds_per_output_token
+        ((1.0, 1.0, 2.0), (0.1,))
     """
     p, o = (
         token_counts(prompt_tokens, "prompt_tokens"),
@@ -240,6 +246,14 @@ def helm_idealized_runtime(
 
     Returns:
         Seconds, shape (...): F(p) + g max(o - 1, 0) + overhead.
+
+    Examples:
+        >>> table = {
+        ...     "runtime_per_output_token": 0.081,
+        ...     "runtime_for_prompt_tokens": {"1": 0.084, "256": 0.1, "512": 0.2},
+        ... }
+        >>> helm_idealized_runtime(table, 1, 1).item()
+        0.084
     """
     o = token_counts(output_tokens, "output_tokens")
     per_token = float(
@@ -275,7 +289,12 @@ def runtime_from_helm_table(table: Mapping[str, object]) -> RuntimeModel:
 def idealized_usd(
     seconds: ArrayLike, devices: int, usd_per_device_hour: float
 ) -> NDArray[np.float64]:
-    """Idealized dollars: T x devices x price of a device-hour."""
+    """Idealized dollars: T x devices x price of a device-hour.
+
+    Examples:
+        >>> idealized_usd(4.094625, 8, 2.0).round(7).item()
+        0.018198
+    """
     return numbers(seconds, "seconds") * devices * usd_per_device_hour / 3600.0
 
 
@@ -285,5 +304,9 @@ def idealized_energy_j(
     """Idealized joules.
 
     T x devices x watts of a device; a modelled joule, never pooled with measured ones.
+
+    Examples:
+        >>> idealized_energy_j(4.0, 8, 400.0).item()
+        12800.0
     """
     return numbers(seconds, "seconds") * devices * watts_per_device

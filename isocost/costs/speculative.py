@@ -29,6 +29,10 @@ def tokens_per_step(acceptance: ArrayLike, drafted: ArrayLike) -> NDArray[np.flo
 
     Returns:
         Tokens per step, shape (...); 1 for g = 0 or a = 0, g + 1 for a = 1.
+
+    Examples:
+        >>> tokens_per_step(0.8, [0, 4]).tolist()
+        [1.0, 3.3616]
     """
     a, g = np.broadcast_arrays(
         numbers(acceptance, "acceptance", high=1), token_counts(drafted, "drafted")
@@ -53,6 +57,10 @@ def estimate_acceptance(accepted: ArrayLike, drafted: int) -> float:
 
     Returns:
         The estimate; NaN where no step drafted anything.
+
+    Examples:
+        >>> estimate_acceptance([0, 1, 4, 4, 2, 4, 3, 0, 4, 4], 4)
+        0.83871
     """
     x = token_counts(accepted, "accepted")
     if np.any(x > drafted):
@@ -69,6 +77,10 @@ def speculative_speedup(
     """Speed-up where verifying g + 1 tokens costs as much as one.
 
     Tokens_per_step / (g rho + 1), shape (...).
+
+    Examples:
+        >>> speculative_speedup(0.8, 4, 0.05).item()
+        2.801333
     """
     return tokens_per_step(acceptance, drafted) / (
         token_counts(drafted, "drafted") * numbers(draft_cost_ratio, "draft_cost_ratio") + 1
@@ -112,6 +124,10 @@ def target_efficiency(
         verify_step_s: T_g, the same step with the drafted tokens.
         draft_step_s: T_D, one draft step.
         reject_s: T_rej, rejection sampling.
+
+    Examples:
+        >>> target_efficiency(0.8, 4, 0.020, 0.024, 0.0015, 0.0003)
+        TargetEfficiency(target_efficiency=0.833333, acceptance_fill=0.67232, speedup=2.218878)
     """
     if not (plain_step_s > 0 and verify_step_s > 0):
         raise IsocostError("step times must be positive", where="target_efficiency")
@@ -127,6 +143,10 @@ def goodput(acceptance: ArrayLike, drafted: ArrayLike, step_s: float) -> float:
     """Tokens generated and accepted per second by one batched step.
 
     Sum over requests of `tokens_per_step`, over its time.
+
+    Examples:
+        >>> goodput([0.8, 0.6, 0.9], [4, 2, 5], 0.03)
+        333.573
     """
     if not step_s > 0:
         raise IsocostError("a step takes a positive time", where="argument step_s")

@@ -35,6 +35,10 @@ def verification_budget(
 
     Returns:
         Solution equivalents, shape (...).
+
+    Examples:
+        >>> verification_budget([8, 8, 4], [16, 16, 32], [1, 2, 0.5]).tolist()
+        [136.0, 264.0, 68.0]
     """
     s, v = numbers(solutions, "solutions"), numbers(verifications, "verifications")
     return s * (
@@ -72,6 +76,10 @@ def fit_power_law(budgets: ArrayLike, best: ArrayLike) -> PowerLaw:
     Args:
         budgets: C, shape (n,), n >= 2, positive.
         best: best S or V at each, positive, shape (n,).
+
+    Examples:
+        >>> fit_power_law([64, 256, 1024, 4096], [4, 9, 20, 44])
+        PowerLaw(slope=0.576515, intercept=-1.005627)
     """
     x, y = numbers(budgets, "budgets"), numbers(best, "best")
     if x.shape != y.shape or x.size < 2 or np.any(x <= 0) or np.any(y <= 0) or np.ptp(x) == 0:

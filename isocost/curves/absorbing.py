@@ -95,6 +95,10 @@ def saturation_budget(f_max: float, p: float, epsilon: float) -> SaturationBudge
 
     Raises:
         IsocostError: when an argument lies outside its range.
+
+    Examples:
+        >>> saturation_budget(0.9, 0.2, 0.01)
+        SaturationBudget(n_star=13, raw=12.95297, status='saturates')
     """
     if not (0.0 <= f_max <= 1.0 and 0.0 <= p <= 1.0 and epsilon > 0.0):
         raise IsocostError(

@@ -1,22 +1,19 @@
 """What a curve family is, and where the families are found.
 
-Lives here: the ``Family`` base class and the registry, which imports every module of
-``isocost.curves.shapes``, so that a new family is one new file. Not here: any particular family,
+Lives here: the ``Family`` base class and the registry over ``isocost.curves.shapes``, where a new
+family is one new file. Not here: any particular family,
 and the fitting itself.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from functools import cache
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isocost.errors import IsocostError
+from isocost.registry import Registry
 
 Array = NDArray[np.float64]
 AsymptoteKind = Literal["fitted", "constructed", "none"]
@@ -98,27 +95,20 @@ class Family(ABC):
         """
 
 
-@cache
-def _registry() -> dict[str, Family]:
-    from isocost.curves import shapes as package
-
-    found: dict[str, Family] = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
-        loaded = importlib.import_module(f"{package.__name__}.{module}")
-        for item in vars(loaded).values():
-            if (
-                isinstance(item, type)
-                and issubclass(item, Family)
-                and item.__module__ == loaded.__name__
-                and "name" in vars(item)
-            ):
-                found[item.name] = item()
-    return found
+FAMILIES: Registry[Family] = Registry(
+    "curve family", "isocost.curves.shapes", plural="curve families"
+)
+register = FAMILIES.instance
 
 
 def families() -> tuple[str, ...]:
-    """Names of all registered families, sorted."""
-    return tuple(sorted(_registry()))
+    """Names of all registered families, sorted.
+
+    Examples:
+        >>> "saturating_power_law" in families()
+        True
+    """
+    return FAMILIES.names()
 
 
 def family(name: str | Family) -> Family:
@@ -128,13 +118,4 @@ def family(name: str | Family) -> Family:
     Raises:
         IsocostError: when no family has that name.
     """
-    if isinstance(name, Family):
-        return name
-    try:
-        return _registry()[name]
-    except KeyError:
-        raise IsocostError(
-            f"unknown curve family {name!r}",
-            where="family",
-            remedy=f"Choose one of: {', '.join(families())}.",
-        ) from None
+    return name if isinstance(name, Family) else FAMILIES.get(name, where="family")

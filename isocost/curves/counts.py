@@ -87,6 +87,11 @@ def beta_binomial_fit(n: ArrayLike, c: ArrayLike) -> Fit:
 
     Raises:
         IsocostError: when c > n or a count is negative or not whole.
+
+    Examples:
+        >>> found = beta_binomial_fit([20] * 8, [0, 0, 0, 1, 2, 5, 12, 20])
+        >>> found.parameters
+        {'alpha': 0.186906, 'beta': 0.443406}
     """
     return _fit_counts("beta_binomial", n, c)
 
@@ -96,6 +101,11 @@ def zero_inflated_beta_binomial_fit(n: ArrayLike, c: ArrayLike) -> Fit:
 
     L_i = pi 1[c_i = 0] + (1 - pi) BB(c_i; n_i, alpha, beta). Without it a Beta prior predicts that
     every problem is solved in the end. Where pi = 0 fits best the status is "at_bound".
+
+    Examples:
+        >>> found = zero_inflated_beta_binomial_fit([50] * 12, [0] * 8 + [30, 35, 40, 25])
+        >>> found.parameters
+        {'pi': 0.666667, 'alpha': 17.710806, 'beta': 9.530795}
     """
     return _fit_counts("zero_inflated_beta_binomial", n, c)
 
@@ -109,6 +119,11 @@ def coverage(fit: Fit, k: ArrayLike) -> Array:
 
     Returns:
         Coverage with the shape of ``k``; 0 at k = 0; NaN where the fit has no parameters.
+
+    Examples:
+        >>> found = beta_binomial_fit([20] * 8, [0, 0, 0, 1, 2, 5, 12, 20])
+        >>> coverage(found, [1, 100]).tolist()
+        [0.296529, 0.698681]
     """
     counts = np.asarray(k, dtype=np.float64)
     if not (counts >= 0).all():
@@ -134,6 +149,11 @@ def posterior_coverage(fit: Fit, n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Ar
 
     Raises:
         IsocostError: when c > n or a count is negative.
+
+    Examples:
+        >>> found = beta_binomial_fit([20] * 8, [0, 0, 0, 1, 2, 5, 12, 20])
+        >>> posterior_coverage(found, [20] * 4, [0, 1, 2, 5], 100).tolist()
+        [0.284365, 0.883507, 0.98186, 0.999949]
     """
     n, c, k = (np.asarray(v, dtype=np.float64) for v in (n, c, k))
     if not ((c >= 0) & (c <= n)).all() or not (k >= 0).all():

@@ -75,6 +75,14 @@ def extrapolation_score(
 
     Raises:
         IsocostError: when ``n_train`` leaves nothing to fit or nothing to score.
+
+    Examples:
+        >>> accuracy = [0.30, 0.545, 0.68, 0.735, 0.77, 0.782]
+        >>> budgets = [1, 4, 16, 64, 256, 1024]
+        >>> extrapolation_score("saturating_power_law", budgets, accuracy, n_train=4).rmse
+        0.002834
+        >>> extrapolation_score("log_linear", budgets, accuracy, n_train=4).rmse
+        0.230645
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     order = np.argsort(x, kind="stable")
@@ -148,6 +156,12 @@ def choose_family(
 
     A family that cannot be fitted at every cut is not scored. Ties go to fewer parameters, then to
     the name.
+
+    Examples:
+        >>> accuracy = [0.30, 0.545, 0.68, 0.735, 0.77, 0.782]
+        >>> budgets = [1, 4, 16, 64, 256, 1024]
+        >>> choose_family(["saturating_power_law", "log_linear"], budgets, accuracy).family
+        'saturating_power_law'
     """
     if not candidates:
         raise IsocostError(

@@ -227,6 +227,15 @@ def fit(family: str | Family, x: ArrayLike, y: ArrayLike, weights: ArrayLike | N
     Raises:
         IsocostError: when the family is unknown or the input is malformed (shapes, x <= 0, NaN,
             negative weights, y in per cent).
+
+    Examples:
+        >>> found = fit(
+        ...     "saturating_power_law",
+        ...     [1, 4, 16, 64, 256, 1024],
+        ...     [0.30, 0.545, 0.68, 0.735, 0.77, 0.782],
+        ... )
+        >>> found.parameters
+        {'y_inf': 0.799564, 'a': 0.500533, 'b': 0.500031}
     """
     values = np.atleast_1d(np.asarray(y, dtype=np.float64))
     beyond = values[np.isfinite(values) & (np.abs(values) > _MOST)]

@@ -194,6 +194,16 @@ def profile_interval(fit: Fit, level: float = 0.95) -> Interval:
     Returns:
         The interval; both ends None where the family's asymptote is not fitted, the fit is flat or
         failed, or n <= p.
+
+    Examples:
+        >>> from isocost.curves import fit
+        >>> found = fit(
+        ...     "saturating_power_law",
+        ...     [1, 4, 16, 64, 256, 1024],
+        ...     [0.30, 0.545, 0.68, 0.735, 0.77, 0.782],
+        ... )
+        >>> profile_interval(found)
+        Interval(low=0.78522, high=0.815428, level=0.95, method='profile')
     """
     _check_level(level, "profile_interval")
     model = fit.model or find_family(fit.family)
@@ -250,6 +260,17 @@ def compute_to_target(
 
     Raises:
         IsocostError: when the target or the level is not in 0..1.
+
+    Examples:
+        >>> from isocost.curves import fit
+        >>> found = fit(
+        ...     "saturating_power_law",
+        ...     [1, 4, 16, 64, 256, 1024],
+        ...     [0.30, 0.545, 0.68, 0.735, 0.77, 0.782],
+        ... )
+        >>> reached = compute_to_target(found, 0.75)
+        >>> reached.compute, reached.low, reached.high
+        (101.954, 78.386, 140.946)
     """
     _check_level(level, "compute_to_target")
     if not 0.0 <= target <= 1.0:

@@ -255,7 +255,7 @@ class Client:
             {"Authorization": f"Bearer {key}"} if key else {}
         )
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data=data, headers=headers)
+        request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - its server began with http(s)://
         request.limits = limits  # read by the handlers above
         try:
             response = self._opener.open(request, timeout=min(CONNECT_S, limits.timeout_s))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
-from isocost.capabilities import Capabilities, capabilities_of, declare
+from isocost.capabilities import ENGINES, Capabilities
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.errors import IsocostError
 
@@ -222,14 +222,7 @@ class EngineAway(IsocostError):
     """
 
 
-_ENGINES: dict[str, type[Engine]] = {}
-
-
-def register(engine: type[Engine]) -> type[Engine]:
-    """Class decorator: register an engine under its ``name``."""
-    _ENGINES[engine.name] = engine
-    declare(engine.name, engine.capabilities)
-    return engine
+register = ENGINES.add
 
 
 def engine_class(name: str) -> type[Engine]:
@@ -238,8 +231,7 @@ def engine_class(name: str) -> type[Engine]:
     Raises:
         IsocostError: there is none.
     """
-    capabilities_of(name)  # finds every engine, or reports which exist
-    return _ENGINES[name]
+    return cast(type[Engine], ENGINES.get(name, where="engine.engine"))
 
 
 def checked_options(

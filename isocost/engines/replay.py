@@ -205,29 +205,24 @@ class ReplayEngine:
 
 
 def _load(lake: str, session: str | None, point: str | None) -> list[dict[str, Any]]:
-    # The one place where a package reads another's files: through the lake's documented layout, not
-    # through its code.
+    # The one place where a package uses another's code: the content of a part is only known once it
+    # is verified, which the bank does.
     import polars as pl
 
-    where = f"{lake.rstrip('/')}/raw/generations/session={session or '*'}/part-*.parquet"
-    try:
-        frame = pl.scan_parquet(where, missing_columns="insert", extra_columns="ignore").filter(
-            ~pl.col("is_warmup"), pl.col("finish_reason") != "error"
-        )
-        frame = frame if point is None else frame.filter(pl.col("point_id") == point)
-        rows = frame.sort("session_id", "call_id", "attempt").collect().to_dicts()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        said = str(error).splitlines()[0]
-        raise IsocostError(
-            f"cannot be replayed: {said}",
-            where=where,
-            remedy="Give the folder of a lake that contains the session.",
-        ) from None
-    sessions = sorted({row["session_id"] for row in rows})
-    if len(sessions) > 1:
+    from isocost.bank.reader import read_manifests, read_raw
+
+    holding = {
+        manifest.session_id
+        for manifest in read_manifests(lake, session)
+        if any(part.table == "raw_generations" and part.rows for part in manifest.parts)
+    }
+    if len(holding) > 1:
         raise IsocostError(
             "contains several sessions",
             where=lake,
-            remedy=f"Name one in engine.options.session: {', '.join(sessions)}.",
+            remedy=f"Name one in engine.options.session: {', '.join(sorted(holding))}.",
         )
-    return rows
+    points = None if point is None else [point]
+    frame = read_raw(lake, "raw_generations", session, point_ids=points)
+    counted = frame.filter(~pl.col("is_warmup"), pl.col("finish_reason") != "error")
+    return counted.sort("session_id", "call_id", "attempt").to_dicts()

@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The server chooses its own log.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")
     set_environment(multiprocessing=True)
-    os.execv(words[0], words)
+    os.execv(words[0], words)  # noqa: S606 - becomes the server, and its process is the one to stop
 
 
 if __name__ == "__main__":

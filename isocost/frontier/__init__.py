@@ -28,6 +28,7 @@ from isocost.frontier.comparisons import (
 )
 from isocost.frontier.consistency import rate_faults
 from isocost.frontier.dominance import duplicate_groups, pareto_mask, snap
+from isocost.frontier.draws import tiles
 from isocost.frontier.geometry import (
     Gaps,
     dpfr,
@@ -116,6 +117,7 @@ __all__ = [
     "stratified_score_interval",
     "strip_replicates",
     "strip_rows",
+    "tiles",
     "upper_hull",
     "variance_split",
     "wilson",

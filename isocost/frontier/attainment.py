@@ -112,6 +112,10 @@ def attainment_probability(
 
     Returns:
         Probabilities, shape ``(g,)``.
+
+    Examples:
+        >>> attainment_probability([[1, 0, 1, 1]], [[1, 1, 1, 1]], [1.0], [0.5]).round(2).tolist()
+        [0.95]
     """
     limit, wanted = (
         finite_array(goal_cost, "goal_cost", (1,)),
@@ -150,10 +154,14 @@ def _best_at(pairs: Pairs, grid: FloatArray) -> Iterator[FloatArray]:
     """
     limit = grid + ROUNDING * np.abs(grid)
     step = max(1, CHUNK // len(pairs))
-    for start in range(0, pairs.draws, step):
-        price, grade = pairs.rows(slice(start, start + step))
-        order = np.argsort(price, axis=1)
-        price = np.take_along_axis(price, order, 1)
-        reached = np.maximum.accumulate(np.take_along_axis(grade, order, 1), axis=1)
-        place = np.stack([np.searchsorted(row, limit, side="right") for row in price]) - 1
-        yield np.where(place >= 0, np.take_along_axis(reached, np.maximum(place, 0), 1), -np.inf)
+    for draws in pairs.tiles():
+        prices, grades = pairs.rows(draws)
+        for start in range(0, len(prices), step):
+            price, grade = prices[start : start + step], grades[start : start + step]
+            order = np.argsort(price, axis=1)
+            price = np.take_along_axis(price, order, 1)
+            reached = np.maximum.accumulate(np.take_along_axis(grade, order, 1), axis=1)
+            place = np.stack([np.searchsorted(row, limit, side="right") for row in price]) - 1
+            yield np.where(
+                place >= 0, np.take_along_axis(reached, np.maximum(place, 0), 1), -np.inf
+            )

@@ -85,6 +85,11 @@ def simultaneous_band(
     Raises:
         IsocostError: shapes disagree, fewer than two problems (clusters), or a value is not finite
             (e.g. pass@k with k > n).
+
+    Examples:
+        >>> band = simultaneous_band([[1, 1, 1], [0, 0.5, 1], [0, 0, 0.5]])
+        >>> band.low.round(2).tolist(), band.high.round(2).tolist()
+        ([1.0, -0.0, -0.12], [1.0, 1.0, 0.46])
     """
     curve = _difference(values, against)
     if not 0 < confidence < 1:

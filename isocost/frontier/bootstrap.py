@@ -108,6 +108,12 @@ def problem_bootstrap(
     Raises:
         IsocostError: shapes disagree, a value or cost is NaN or infinite, fewer than two problems
             or clusters, or bad options.
+
+    Examples:
+        >>> a, b, c = [1, 0, 0], [1, 1, 0], [0, 1, 1]
+        >>> found = problem_bootstrap([a, b, c], [[1] * 3, [2] * 3, [3] * 3], draws=2000)
+        >>> found.membership.round(2).tolist()  # 27, 19 and 10 of 27 possible resamples
+        [1.0, 0.71, 0.37]
     """
     grades, spent = matrix_pair(values, costs)
     _check(draws, confidence, method)

@@ -61,6 +61,11 @@ def paired_comparison(
     Raises:
         IsocostError: shapes disagree, fewer than two problems or clusters, or a value is not
             finite.
+
+    Examples:
+        >>> found = paired_comparison([0.5, 0.75, 1, 0.25], [0.5, 0.5, 0.75, 0.25])
+        >>> found.difference.tolist(), found.se.tolist()
+        ([0.125], [0.072169])
     """
     left = np.atleast_2d(finite_array(first, "first", (1, 2)))
     right = np.atleast_2d(finite_array(second, "second", (1, 2)))
@@ -98,6 +103,10 @@ def holm(p_values: ArrayLike) -> FloatArray:
     """Adjusted p-values that control the chance of any false finding (Holm 1979).
 
     NaN stays NaN and is not counted.
+
+    Examples:
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
     """
     return _adjust(
         p_values,
@@ -109,6 +118,10 @@ def benjamini_hochberg(p_values: ArrayLike) -> FloatArray:
     """Adjusted p-values that control the share of false findings (Benjamini and Hochberg 1995).
 
     NaN stays NaN.
+
+    Examples:
+        >>> benjamini_hochberg([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.04, 0.04]
     """
 
     def stepwise(p: FloatArray) -> FloatArray:
@@ -155,6 +168,10 @@ def mcnemar(only_first: int, only_second: int) -> McNemar:
     Args:
         only_first: problems that only the first configuration solved.
         only_second: problems that only the second solved.
+
+    Examples:
+        >>> mcnemar(8, 2)
+        McNemar(exact=0.109375, mid_p=0.06543, statistic=2.5, p_value=0.113846)
     """
     if only_first < 0 or only_second < 0:
         raise IsocostError("a count is negative", remedy="Pass numbers of discordant problems.")
@@ -185,6 +202,10 @@ def problems_needed(
 
     Returns:
         (z_{1-a/2} + z_{power})^2 x variance / difference^2, rounded up.
+
+    Examples:
+        >>> problems_needed(0.1, 0.05)
+        314
     """
     if difference == 0 or variance < 0:
         raise IsocostError(
@@ -201,6 +222,10 @@ def comparison_power(
 ) -> float:
     """Probability that a paired comparison over that many problems finds the difference (normal
     approximation).
+
+    Examples:
+        >>> comparison_power(0.1, 0.05, 314)
+        0.800057
     """
     if variance <= 0 or problems < 1:
         raise IsocostError(
@@ -217,6 +242,10 @@ def detectable_difference(
 ) -> float:
     """Smallest difference that a paired comparison over that many problems finds with the given
     power.
+
+    Examples:
+        >>> detectable_difference(0.1, 314)
+        0.049996
     """
     if variance < 0 or problems < 1:
         raise IsocostError(

@@ -37,6 +37,10 @@ def rate_faults(
 
     Raises:
         IsocostError: lengths disagree, a value is not finite, or trials are not positive.
+
+    Examples:
+        >>> rate_faults([3, 3], [10, 10], [0.3, 0.34], decimals=2)
+        [(), ('rate_differs',)]
     """
     named = {"successes": successes, "trials": trials, "reported": reported}
     right, cases, rate = (finite_array(values, name, (1,)) for name, values in named.items())

@@ -52,6 +52,10 @@ def pareto_mask(
 
     Raises:
         IsocostError: shapes disagree, a value is NaN or infinite, or an option is unknown.
+
+    Examples:
+        >>> pareto_mask([1, 2, 4, 3, 2, 5], [0.5, 0.7, 0.8, 0.7, 0.6, 0.8]).tolist()
+        [True, True, True, False, False, False]
     """
     levels = objective_levels(
         cost,
@@ -91,6 +95,10 @@ def duplicate_groups(
 
     Returns:
         Group number per point, shape ``(n,)``, dense, in order of cost and then falling quality.
+
+    Examples:
+        >>> duplicate_groups([1, 2, 1], [0.5, 0.7, 0.5]).tolist()
+        [0, 1, 0]
     """
     levels = objective_levels(
         cost, quality, cost_direction="min", quality_direction="max", tolerance=tolerance

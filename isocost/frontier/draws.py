@@ -15,6 +15,7 @@ rules of ``frontier_rows``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +27,9 @@ from isocost.frontier.replication import ROUNDING, Replicates
 
 # Outcomes x draws below which sorting is as fast as the compiled sweep is to load.
 SMALL = 1 << 18
-# Draws read together.
-TILE = 256
+# Draws read together: no fewer than the first, no more than the second, and in between as many as
+# make so many numbers with all outcomes.
+TILE, MOST, NUMBERS = 64, 256, 1 << 23
 # Layers of the frontier of the means that are members from the start.
 LAYERS = 3
 # Numbers in flight per chunk of the plain version and of the last step.
@@ -58,11 +60,15 @@ class Pairs:
     @property
     def draws(self) -> int:
         """Number of draws."""
-        return self.quality.means.shape[1]
+        return self.quality.draws
 
     def rows(self, draws: slice) -> tuple[FloatArray, FloatArray]:
         """Costs and qualities of some draws, each of shape ``(draws, pairs)``."""
-        return self.cost.means[self.price_of, draws].T, self.quality.means[self.grade_of, draws].T
+        return self.cost.tile(draws)[self.price_of].T, self.quality.tile(draws)[self.grade_of].T
+
+    def tiles(self) -> Iterator[slice]:
+        """The draws, so many at a time that a matrix of pairs and these draws is small."""
+        return tiles(len(self), self.draws)
 
 
 def pair_up(quality: Replicates, cost: Replicates) -> Pairs:
@@ -77,6 +83,13 @@ def pair_up(quality: Replicates, cost: Replicates) -> Pairs:
     )
 
 
+def tiles(outcomes: int, draws: int) -> Iterator[slice]:
+    """The draws, some at a time; what is found must not depend on how many."""
+    width = max(TILE, min(MOST, NUMBERS // max(outcomes, 1)))
+    for start in range(0, draws, width):
+        yield slice(start, min(start + width, draws))
+
+
 def sweep(pairs: Pairs) -> tuple[FloatArray, NDArray[np.int64]]:
     """Margin of every pair in every draw, and the number of draws in which it is on the frontier.
 
@@ -84,31 +97,61 @@ def sweep(pairs: Pairs) -> tuple[FloatArray, NDArray[np.int64]]:
         Margins of shape ``(pairs, draws)`` as of `margin_rows` at `ROUNDING`; counts of shape
         ``(pairs,)`` as of ``frontier_rows``.
     """
-    if is_small(len(pairs) * pairs.draws) or (pairs.cost.means < 0).any():
-        return _plain_sweep(pairs)
+    margin, hits = np.empty((len(pairs), pairs.draws)), np.zeros(len(pairs), dtype=np.int64)
+    for draws, some, found in sweep_tiles(pairs):
+        margin[:, draws] = some
+        hits += found
+    return margin, hits
+
+
+def sweep_tiles(pairs: Pairs) -> Iterator[tuple[slice, FloatArray, NDArray[np.int64]]]:
+    """As `sweep`, some draws after the other: the draws, margins of shape ``(pairs, these draws)``,
+    and counts of these draws.
+    """
+    members = _layers(
+        pairs.cost.center(None)[pairs.price_of], pairs.quality.center(None)[pairs.grade_of]
+    )
+    used, is_few = np.zeros(len(pairs), dtype=bool), is_small(len(pairs) * pairs.draws)
+    for draws in pairs.tiles():
+        price, grade = pairs.cost.tile(draws), pairs.quality.tile(draws)
+        if is_few or (price < 0).any():
+            yield draws, *_plain_sweep(pairs, price, grade)
+        else:
+            margin, near = _compiled_sweep(pairs, price, grade, members, used)
+            members = np.flatnonzero(used)
+            yield draws, margin, _frontier_hits(pairs, price, grade, near)
+
+
+def _compiled_sweep(
+    pairs: Pairs,
+    price: FloatArray,
+    grade: FloatArray,
+    members: NDArray[np.int64],
+    used: NDArray[np.bool_],
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Margins in the draws of a tile, and who may be on the frontier; marks the members that made a
+    step.
+    """
     from isocost.frontier.kernels import build_staircases, sweep_margins
 
-    price, grade = pairs.cost.means, pairs.quality.means
-    margin = np.empty((len(pairs), pairs.draws))
+    margin = np.empty((len(pairs), price.shape[1]))
     near = np.empty(margin.shape, dtype=bool)
-    mean_cost, mean_grade = price.mean(axis=1)[pairs.price_of], grade.mean(axis=1)[pairs.grade_of]
-    sequence, members = np.lexsort((pairs.price_of, mean_cost)), _layers(mean_cost, mean_grade)
-    used = np.zeros(len(pairs), dtype=bool)
-    reach = chain_reach(len(pairs))
-    for start in range(0, pairs.draws, TILE):
-        todo = np.arange(start, min(start + TILE, pairs.draws))
-        while todo.size:
-            spent = price[pairs.price_of[members], todo[:, None]]
-            order = np.argsort(spent, axis=1)
-            staircases = build_staircases(
-                spent, grade[pairs.grade_of[members], todo[:, None]], order, members, used
-            )
-            fresh = np.zeros(len(pairs), dtype=bool)
-            told = (pairs.price_of, pairs.grade_of, sequence, todo, staircases)
-            dirty = sweep_margins(price, grade, *told, ROUNDING, reach, margin, near, fresh)
-            members, todo = np.concatenate([members, np.flatnonzero(fresh)]), todo[dirty]
-        members = np.flatnonzero(used)
-    return margin, _frontier_hits(pairs, near, reach)
+    # Any order will do; by rising cost the staircases are walked once.
+    sequence = np.lexsort((pairs.price_of, pairs.cost.center(None)[pairs.price_of]))
+    todo = np.arange(price.shape[1])
+    while todo.size:
+        spent = price[pairs.price_of[members], todo[:, None]]
+        order = np.argsort(spent, axis=1)
+        staircases = build_staircases(
+            spent, grade[pairs.grade_of[members], todo[:, None]], order, members, used
+        )
+        fresh = np.zeros(len(pairs), dtype=bool)
+        told = (pairs.price_of, pairs.grade_of, sequence, todo, staircases)
+        dirty = sweep_margins(
+            price, grade, *told, ROUNDING, chain_reach(len(pairs)), margin, near, fresh
+        )
+        members, todo = np.concatenate([members, np.flatnonzero(fresh)]), todo[dirty]
+    return margin, near
 
 
 def is_small(size: int) -> bool:
@@ -123,13 +166,18 @@ def chain_reach(size: int) -> float:
     return 2 * (size + 2) * ROUNDING
 
 
-def _plain_sweep(pairs: Pairs) -> tuple[FloatArray, NDArray[np.int64]]:
-    margin, hits = np.empty((len(pairs), pairs.draws)), np.zeros(len(pairs), dtype=np.int64)
+def _plain_sweep(
+    pairs: Pairs, price: FloatArray, grade: FloatArray
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    margin, hits = np.empty((len(pairs), price.shape[1])), np.zeros(len(pairs), dtype=np.int64)
     step = max(1, CHUNK // len(pairs))
-    for start in range(0, pairs.draws, step):
-        price, grade = pairs.rows(slice(start, start + step))
-        margin[:, start : start + step] = margin_rows(price, grade, rounding=ROUNDING).T
-        hits += np.count_nonzero(frontier_rows(price, grade, rounding=ROUNDING), axis=0)
+    for start in range(0, price.shape[1], step):
+        spent, level = (
+            price[pairs.price_of, start : start + step].T,
+            grade[pairs.grade_of, start : start + step].T,
+        )
+        margin[:, start : start + step] = margin_rows(spent, level, rounding=ROUNDING).T
+        hits += np.count_nonzero(frontier_rows(spent, level, rounding=ROUNDING), axis=0)
     return margin, hits
 
 
@@ -146,28 +194,30 @@ def _layers(cost: FloatArray, quality: FloatArray) -> NDArray[np.int64]:
     return np.concatenate(found)
 
 
-def _frontier_hits(pairs: Pairs, near: NDArray[np.bool_], reach: float) -> NDArray[np.int64]:
-    """Draws in which each pair is on the frontier, among those that are ``near`` it; all others are
-    dominated without any doubt.
+def _frontier_hits(
+    pairs: Pairs, price: FloatArray, grade: FloatArray, near: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Draws of a tile in which each pair is on the frontier, among those that are ``near`` it; all
+    others are dominated without any doubt.
 
     Leaving those out changes no comparison, with one exception: they may link two costs to a chain
     of equals. Where costs lie so close that this could be, the draw is judged in full.
     """
-    hits = np.zeros(len(pairs), dtype=np.int64)
+    hits, reach = np.zeros(len(pairs), dtype=np.int64), chain_reach(len(pairs))
     step = max(1, CHUNK // len(pairs))
-    for start in range(0, pairs.draws, step):
+    for start in range(0, near.shape[1], step):
         rows, sizes = listed(near[:, start : start + step])
         draws = start + np.arange(len(sizes))
-        price = pairs.cost.means[pairs.price_of[rows], draws[:, None]]
-        kept = frontier_rows(
-            price, pairs.quality.means[pairs.grade_of[rows], draws[:, None]], rounding=ROUNDING
-        )
+        spent = price[pairs.price_of[rows], draws[:, None]]
+        kept = frontier_rows(spent, grade[pairs.grade_of[rows], draws[:, None]], rounding=ROUNDING)
         kept &= np.arange(rows.shape[1]) < sizes[:, None]
-        doubtful = linked_in_doubt(price, reach) & (sizes < len(pairs))
+        doubtful = linked_in_doubt(spent, reach) & (sizes < len(pairs))
         kept[doubtful] = False
         hits += np.bincount(rows[kept], minlength=len(pairs))
         for d in draws[doubtful]:
-            hits += frontier_rows(*pairs.rows(slice(d, d + 1)), rounding=ROUNDING)[0]
+            hits += frontier_rows(
+                price[pairs.price_of, d][None], grade[pairs.grade_of, d][None], rounding=ROUNDING
+            )[0]
     return hits
 
 

@@ -57,6 +57,10 @@ def staircase(cost: ArrayLike, quality: ArrayLike) -> NDArray[np.intp]:
 
     Raises:
         IsocostError: no points, shapes disagree or a value is not finite.
+
+    Examples:
+        >>> staircase([1, 2, 4, 3, 2, 5], [0.5, 0.7, 0.8, 0.7, 0.6, 0.8]).tolist()
+        [0, 1, 2]
     """
     return _sorted_frontier(cost, quality)[2]
 
@@ -75,6 +79,10 @@ def upper_hull(cost: ArrayLike, quality: ArrayLike) -> NDArray[np.intp]:
     Returns:
         Indices of the vertices by rising cost, a subset of `staircase`; points on an edge are left
         out.
+
+    Examples:
+        >>> upper_hull([1, 2, 3, 4], [0.5, 0.6, 0.8, 0.8]).tolist()
+        [0, 2]
     """
     spent, grade, order = _sorted_frontier(cost, quality)
     hull: list[int] = []
@@ -94,6 +102,10 @@ def staircase_quality(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> Flo
     """Best quality at no more than each given cost.
 
     NaN below the cheapest point, where nothing can be bought.
+
+    Examples:
+        >>> staircase_quality([1, 2, 4], [0.5, 0.7, 0.8], [0.5, 3, 10]).tolist()
+        [nan, 0.7, 0.8]
     """
     spent, grade, order = _sorted_frontier(cost, quality)
     place = np.searchsorted(spent[order], np.asarray(at, dtype=np.float64), side="right") - 1
@@ -104,6 +116,10 @@ def hull_quality(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> FloatArr
     """Best expected quality of a random mixture at each mean cost.
 
     NaN below the cheapest point, flat beyond the dearest.
+
+    Examples:
+        >>> hull_quality([1, 3], [0.5, 0.8], [0.5, 2, 4]).tolist()
+        [nan, 0.65, 0.8]
     """
     spent, grade = finite_array(cost, "cost", (1,)), finite_array(quality, "quality", (1,))
     hull = upper_hull(spent, grade)
@@ -123,6 +139,11 @@ def gaps(cost: ArrayLike, quality: ArrayLike) -> Gaps:
 
     Raises:
         IsocostError: no points, a negative cost, shapes disagree or a value is not finite.
+
+    Examples:
+        >>> found = gaps([1, 2, 4], [0.5, 0.7, 0.6])
+        >>> found.cost_ratio.tolist(), found.quality_gap.tolist()
+        ([1.0, 1.0, 2.0], [0.0, 0.0, 0.1])
     """
     spent, grade, order = _sorted_frontier(cost, quality)
     if (spent < 0).any():
@@ -189,6 +210,11 @@ def dpfr(
 
     Raises:
         IsocostError: shapes disagree, a value is not finite, or alpha is out of range.
+
+    Examples:
+        >>> frontier = [[1, 0.2], [0.9, 0.5], [0.6, 0.8], [0.2, 1]]
+        >>> dpfr([[0.7, 0.5]], frontier=frontier).tolist()
+        [0.316228]
     """
     points = finite_array(measures, "measures", (2,))
     source = points if frontier is None else finite_array(frontier, "frontier", (2,))

@@ -52,6 +52,12 @@ def hypervolume(
     Raises:
         IsocostError: shapes disagree, a value is not finite, or the ideal is not better than the
             reference everywhere.
+
+    Examples:
+        >>> hypervolume([1, 2, 4], [0.5, 0.7, 0.8], [5, 0.4])
+        1.1
+        >>> hypervolume([1, 2, 4], [0.5, 0.7, 0.8], [5, 0.4], ideal=[0, 1])
+        0.366667
     """
     points, corner = _to_minimise(cost, quality, reference, cost_direction, quality_direction)
     volume = float(moocore.hypervolume(points, ref=corner)) if len(points) else 0.0
@@ -89,6 +95,10 @@ def exclusive_contributions(
 
     Returns:
         Shape ``(n,)``, units of the hypervolume, zero or positive.
+
+    Examples:
+        >>> exclusive_contributions([1, 2, 4], [0.5, 0.7, 0.8], [5, 0.4]).tolist()
+        [0.1, 0.4, 0.1]
     """
     points, corner = _to_minimise(cost, quality, reference, cost_direction, quality_direction)
     if len(points) == 0:

@@ -52,7 +52,13 @@ def _proportion(
 def wilson(
     successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95
 ) -> tuple[FloatArray, FloatArray]:
-    """Score interval of Wilson (1927): (low, high) of the shape of the inputs, inside [0, 1]."""
+    """Score interval of Wilson (1927): (low, high) of the shape of the inputs, inside [0, 1].
+
+    Examples:
+        >>> low, high = wilson(7, 10)
+        >>> low.item(), high.item()
+        (0.396778, 0.892209)
+    """
     x, n, tail = _proportion(successes, trials, confidence)
     z = float(-ndtri(tail))
     share, bend = x / n, z * z / n
@@ -68,6 +74,11 @@ def jeffreys(
 ) -> tuple[FloatArray, FloatArray]:
     """Equal-tailed interval of Beta(x + 1/2, n - x + 1/2), with 0 at x = 0 and 1 at x = n (Brown,
     Cai and DasGupta 2001).
+
+    Examples:
+        >>> low, high = jeffreys(7, 10)
+        >>> low.item(), high.item()
+        (0.394182, 0.907305)
     """
     x, n, tail = _proportion(successes, trials, confidence)
     low = np.where(x == 0, 0.0, betaincinv(x + 0.5, n - x + 0.5, tail))
@@ -80,6 +91,11 @@ def clopper_pearson(
     """Exact, conservative interval of Clopper and Pearson (1934).
 
     (low, high) of the shape of the inputs.
+
+    Examples:
+        >>> low, high = clopper_pearson(7, 10)
+        >>> low.item(), high.item()
+        (0.347547, 0.93326)
     """
     x, n, tail = _proportion(successes, trials, confidence)
     low = np.where(x == 0, 0.0, betaincinv(np.maximum(x, 0.5), n - x + 1, tail))
@@ -92,6 +108,11 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[FloatArr
 
     Raises:
         IsocostError: fewer than two problems, or a value is not finite.
+
+    Examples:
+        >>> low, high = mean_interval([1.0, 0.5, 0.0])
+        >>> low.item(), high.item()
+        (-0.742069, 1.742069)
     """
     data = finite_array(values, "values", (1, 2))
     if data.shape[-1] < 2:
@@ -129,6 +150,11 @@ def score_interval(
 
     Raises:
         IsocostError: fewer than two problems or clusters, or a value outside [0, 1].
+
+    Examples:
+        >>> low, high = score_interval([1.0, 0.5, 0.0, 0.25, 0.75])
+        >>> low.item(), high.item()
+        (0.149741, 0.850259)
     """
     rows = np.atleast_2d(finite_array(values, "values", (1, 2)))
     center, variance, units = _mean_variance(rows, clusters)
@@ -200,6 +226,11 @@ def stratified_score_interval(
     Raises:
         IsocostError: no stratum, a stratum with fewer than two problems or clusters, or a value
             outside [0, 1].
+
+    Examples:
+        >>> low, high = stratified_score_interval([[1, 0.5, 0], [0.25, 0.75]], [0.5, 0.5])
+        >>> low.item(), high.item()
+        (0.110317, 0.889683)
     """
     share = finite_array(weights, "weights", (1,))
     labels = [None] * len(strata) if clusters is None else list(clusters)
@@ -260,6 +291,14 @@ def clustered_se(scores: ArrayLike, clusters: ArrayLike, *, small_sample: bool =
 
     Raises:
         IsocostError: lengths disagree or a score is not finite.
+
+    Examples:
+        >>> scores, problem = (
+        ...     [1, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 0],
+        ...     [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2],
+        ... )
+        >>> clustered_se(scores, problem), clustered_se(scores, problem, small_sample=False)
+        (0.288675, 0.235702)
     """
     data = finite_array(scores, "scores", (1,))
     label = np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1)
@@ -286,6 +325,10 @@ def fixed_benchmark_se(correct: ArrayLike, samples: ArrayLike) -> float:
 
     Returns:
         sqrt(sum_i s_i^2 / n_i) / problems; NaN where a problem has a single sample.
+
+    Examples:
+        >>> fixed_benchmark_se([4, 2, 0], [4, 4, 4])
+        0.096225
     """
     c, n = np.broadcast_arrays(
         np.asarray(correct, dtype=np.float64), np.asarray(samples, dtype=np.float64)
@@ -320,7 +363,12 @@ class VarianceSplit:
 
 
 def variance_split(scores: ArrayLike) -> VarianceSplit:
-    """One-way random-effects split of ``scores`` (problems, samples), at least 2 x 2."""
+    """One-way random-effects split of ``scores`` (problems, samples), at least 2 x 2.
+
+    Examples:
+        >>> variance_split([[1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 0]])
+        VarianceSplit(between=0.222222, within=0.111111, intraclass=0.666667, design_effect=3.0)
+    """
     data = finite_array(scores, "scores", (2,))
     if min(data.shape) < 2:
         raise IsocostError(

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isocost.frontier.arrays import FloatArray
-from isocost.frontier.draws import CHUNK, chain_reach, is_small, linked_in_doubt, listed
+from isocost.frontier.draws import CHUNK, chain_reach, is_small, linked_in_doubt, listed, tiles
 from isocost.frontier.replication import ROUNDING, Replicates
 
 # Outcomes tried as dominators of each outcome.
 GUIDES = 8
+_SIGNS = (-1.0, 1.0, 1.0)
 
 
 def joint_membership(quality: Replicates, first: Replicates, second: Replicates) -> FloatArray:
@@ -45,26 +46,28 @@ def joint_membership(quality: Replicates, first: Replicates, second: Replicates)
         return_inverse=True,
     )
     places = [side.copy_of[chosen] for side in sides]
-    draws = quality.means.shape[1]
-    alive = np.ones((len(chosen), draws), dtype=bool)
-    if not is_small(alive.size) and not any((side.means < 0).any() for side in sides):
-        from isocost.frontier.kernels import strike_out
-
-        means = [side.means.mean(axis=1)[place] for side, place in zip(sides, places, strict=True)]
-        guides = _guides(np.column_stack([-means[0], means[1], means[2]]))
-        strike_out(
-            *(side.means for side in sides),
-            *places,
-            guides,
-            0.5 * ROUNDING,
-            chain_reach(len(chosen)),
-            alive,
+    is_few = is_small(len(chosen) * quality.draws)
+    guides = (
+        None
+        if is_few
+        else _guides(
+            np.column_stack(
+                [s * side.center(None)[p] for s, side, p in zip(_SIGNS, sides, places, strict=True)]
+            )
         )
+    )
     hits = np.zeros(len(chosen), dtype=np.int64)
     step = max(1, CHUNK // len(chosen))
-    for start in range(0, draws, step):
-        hits += _hits(sides, places, alive[:, start : start + step], start)
-    return hits[copy_of.reshape(-1)] / draws
+    for draws in tiles(len(chosen), quality.draws):
+        means = tuple(side.tile(draws) for side in sides)
+        alive = np.ones((len(chosen), means[0].shape[1]), dtype=bool)
+        if guides is not None and not any((some < 0).any() for some in means):
+            from isocost.frontier.kernels import strike_out
+
+            strike_out(*means, *places, guides, 0.5 * ROUNDING, chain_reach(len(chosen)), alive)
+        for start in range(0, alive.shape[1], step):
+            hits += _hits(means, places, alive[:, start : start + step], start)
+    return hits[copy_of.reshape(-1)] / quality.draws
 
 
 def _guides(means: FloatArray) -> NDArray[np.int64]:
@@ -92,7 +95,7 @@ def _guides(means: FloatArray) -> NDArray[np.int64]:
 
 
 def _hits(
-    sides: tuple[Replicates, ...],
+    sides: tuple[FloatArray, ...],
     places: list[NDArray[np.int64]],
     alive: NDArray[np.bool_],
     start: int,
@@ -102,10 +105,9 @@ def _hits(
     """
     rows, sizes = listed(alive)
     draws = start + np.arange(len(sizes))
-    signs = (-1.0, 1.0, 1.0)
     axes = [
-        sign * side.means[place[rows], draws[:, None]]
-        for sign, side, place in zip(signs, sides, places, strict=True)
+        sign * side[place[rows], draws[:, None]]
+        for sign, side, place in zip(_SIGNS, sides, places, strict=True)
     ]
     hits = np.zeros(len(alive), dtype=np.int64)
     in_doubt = np.logical_or.reduce(
@@ -115,8 +117,8 @@ def _hits(
     for line, size, each, doubtful, d in zip(rows, sizes, points, in_doubt, draws, strict=True):
         if doubtful:
             whole = [
-                snap_rows(sign * side.means[place, d][None])[0]
-                for sign, side, place in zip(signs, sides, places, strict=True)
+                snap_rows(sign * side[place, d][None])[0]
+                for sign, side, place in zip(_SIGNS, sides, places, strict=True)
             ]
             hits += moocore.is_nondominated(np.column_stack(whole), keep_weakly=True)
         else:

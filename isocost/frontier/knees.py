@@ -69,6 +69,10 @@ def knee(
 
     Raises:
         IsocostError: shapes disagree, a value is not finite, or the rule is unknown.
+
+    Examples:
+        >>> knee([1, 2, 4, 8, 16], [0.5, 0.7, 0.8, 0.83, 0.84])
+        Knee(index=2, cost=4.0, quality=0.8, strength=0.382353, rule='chord:ln:0', reason='')
     """
     spent, grade = finite_array(cost, "cost", (1,)), finite_array(quality, "quality", (1,))
     if rule not in ("chord", "marginal"):

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray, finite_array, matrix_pair
 from isocost.frontier.dominance import snap
-from isocost.frontier.draws import Pairs, is_small, margin_rows, pair_up, sweep
+from isocost.frontier.draws import Pairs, is_small, margin_rows, pair_up, sweep_tiles
 from isocost.frontier.replication import BLOCK, ROUNDING, Replicates, replicates
 
 # Share of the error probability that pays for leaving out rivals that cannot be the best.
@@ -35,6 +35,10 @@ def frontier_margin(cost: ArrayLike, quality: ArrayLike) -> FloatArray:
     Returns:
         Shape ``(n,)``; ``inf`` for a point that costs less than all others, which nothing can
         dominate.
+
+    Examples:
+        >>> frontier_margin([1, 2, 3], [0.5, 0.7, 0.6]).tolist()
+        [inf, 0.2, -0.1]
     """
     spent, grade = finite_array(cost, "cost", (1,)), finite_array(quality, "quality", (1,))
     if spent.shape != grade.shape:
@@ -135,15 +139,21 @@ def frontier_draws(
         quality.center(share)[pairs.grade_of],
         snap(cost.center(share)[pairs.price_of], ROUNDING),
     )
-    margin, hits = sweep(pairs)
-    last = pairs.draws - 1
+    last, hits = pairs.draws - 1, np.zeros(len(pairs), dtype=np.int64)
     # Order statistics, not interpolation: infinite margins must not mix with finite ones.
-    low = _order_statistics(margin, np.floor(levels * last).astype(np.int64))
-    plan = _rival_plan(
-        price, grade, reach=np.sort(_span(pairs, grade))[int(np.ceil((1 - SCREENING) * last))]
-    )
-    worst = _rival_errors(pairs, grade, plan, margin)
-    above = _order_statistics(worst, np.ceil((1 - levels + SCREENING) * last).astype(np.int64))
+    places = np.floor(levels * last).astype(np.int64)
+    lowest = _Lowest(len(pairs), int(places.max()) + 1)
+    for _, margin, found in sweep_tiles(pairs):
+        hits += found
+        lowest.take(margin)
+    low = lowest.at(places)
+    reach = np.sort(_span(pairs, grade))[int(np.ceil((1 - SCREENING) * last))]
+    plan = _rival_plan(price, grade, reach=reach)
+    from_top = last - np.ceil((1 - levels + SCREENING) * last).astype(np.int64)
+    highest = _Lowest(len(pairs), int(from_top.max()) + 1)
+    for draws in pairs.tiles():
+        highest.take(-_rival_errors(pairs, pairs.quality.tile(draws), grade, plan))
+    above = -highest.at(from_top)
     # Without rivals the error is -inf and the margin +inf: nothing can dominate, whatever the
     # draws.
     high = margin_rows(price[None], grade[None]) + np.where(np.isneginf(above), 0.0, above)
@@ -152,38 +162,52 @@ def frontier_draws(
     )
 
 
-def _order_statistics(values: FloatArray, places: NDArray[np.int64]) -> FloatArray:
-    """The numbers at some places of every sorted row, shape ``(places, rows)``.
+class _Lowest:
+    """The lowest numbers of every row of a matrix of which only some columns are seen at a time."""
 
-    Sorts the rows on the way.
-    """
-    step = max(1, BLOCK // values.shape[1])
-    for start in range(0, len(values), step):
-        values[start : start + step].sort(axis=1)
-    return values[:, places].T
+    def __init__(self, rows: int, size: int) -> None:
+        self._kept = np.full((rows, size), np.inf)
+
+    def take(self, values: FloatArray) -> None:
+        """Sees some more columns."""
+        rows, size = self._kept.shape
+        step = max(1, BLOCK // (size + values.shape[1]))
+        for start in range(0, rows, step):
+            both = np.concatenate(
+                [self._kept[start : start + step], values[start : start + step]], axis=1
+            )
+            both.partition(size - 1, axis=1)
+            self._kept[start : start + step] = both[:, :size]
+
+    def at(self, places: NDArray[np.int64]) -> FloatArray:
+        """The numbers at some places of every sorted row, shape ``(places, rows)``."""
+        self._kept.sort(axis=1)
+        return self._kept[:, places].T
 
 
 def _span(pairs: Pairs, quality: FloatArray) -> FloatArray:
     """Largest minus smallest error of any outcome in every draw."""
     rows, first = np.unique(pairs.grade_of, return_index=True)
-    low, high = np.full(pairs.draws, np.inf), np.full(pairs.draws, -np.inf)
-    step = max(1, BLOCK // pairs.draws)
-    for start in range(0, len(rows), step):
-        error = (
-            pairs.quality.means[rows[start : start + step]]
-            - quality[first[start : start + step], None]
-        )
-        low, high = np.minimum(low, error.min(axis=0)), np.maximum(high, error.max(axis=0))
-    return high - low
+    span = np.empty(pairs.draws)
+    for draws in pairs.tiles():
+        grade = pairs.quality.tile(draws)
+        low, high = np.full(grade.shape[1], np.inf), np.full(grade.shape[1], -np.inf)
+        step = max(1, BLOCK // grade.shape[1])
+        for start in range(0, len(rows), step):
+            error = grade[rows[start : start + step]] - quality[first[start : start + step], None]
+            low, high = np.minimum(low, error.min(axis=0)), np.maximum(high, error.max(axis=0))
+        span[draws] = high - low
+    return span
 
 
 def _rival_errors(
-    pairs: Pairs, quality: FloatArray, plan: list[_Step], out: FloatArray
+    pairs: Pairs, grade: FloatArray, quality: FloatArray, plan: list[_Step]
 ) -> FloatArray:
-    """`_rival_error` of all draws, outcomes x draws, written over ``out``."""
-    if is_small(out.size):
-        out[:] = _rival_error(pairs.quality.means[pairs.grade_of].T - quality, plan).T
-        return out
+    """`_rival_error` in the draws of a tile, outcomes x draws; ``grade`` are the means of the
+    distinct values in these.
+    """
+    if is_small(len(pairs) * pairs.draws):
+        return _rival_error(grade[pairs.grade_of].T - quality, plan).T
     from isocost.frontier.kernels import rival_errors
 
     none = np.array([], dtype=np.intp)
@@ -197,7 +221,8 @@ def _rival_errors(
     (members, member_ends), (rivals, rival_ends), (joining, joining_ends) = parts
     renewed = np.array([step.rivals is not None for step in plan])
     told = (members, member_ends, rivals, rival_ends, renewed, joining, joining_ends)
-    rival_errors(pairs.quality.means, pairs.grade_of, quality, *told, out)
+    out = np.empty((len(pairs), grade.shape[1]))
+    rival_errors(grade, pairs.grade_of, quality, *told, out)
     return out
 
 

@@ -8,7 +8,7 @@ about frontiers (draws.py, margins.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from isocost.errors import IsocostError
 from isocost.frontier.arrays import FloatArray
+from isocost.memory import DrawsAside
 
 # Means of the same numbers taken in another order differ in the last bits; differences below this
 # share are ties.
@@ -34,23 +35,36 @@ class Replicates:
     Attributes:
         rows: distinct rows in order of their first appearance, shape ``(distinct, problems)``; -0.0
             is 0.0. Without columns where only their centers are known.
-        means: shape ``(distinct, draws)``.
+        means: shape ``(distinct, draws)``; read tile by tile where they are laid aside.
         copy_of: the distinct row of every outcome, shape ``(outcomes,)``.
         centers: weighted mean of every distinct row, shape ``(distinct,)``; None where the rows are
             at hand.
+        spread: low and high end of the percentile interval and standard error of every distinct
+            row, shape ``(3, distinct)``; None where nobody asked for them.
     """
 
     rows: FloatArray
-    means: FloatArray
+    means: FloatArray | DrawsAside
     copy_of: NDArray[np.int64]
     centers: FloatArray | None = None
+    spread: FloatArray | None = None
+
+    @property
+    def draws(self) -> int:
+        """Number of draws."""
+        return self.means.shape[1]
+
+    def tile(self, draws: slice) -> FloatArray:
+        """The means of all distinct rows in some draws, rows by rows."""
+        if isinstance(self.means, DrawsAside):
+            return self.means.tile(draws)
+        return np.ascontiguousarray(self.means[:, draws])
 
     def take(self, outcomes: NDArray[np.integer]) -> Replicates:
-        """The same draws of some outcomes only.
-
-        Shares memory, so rows that no outcome has may remain.
+        """The same draws of some outcomes only; shares memory, so rows that no outcome has may
+        remain.
         """
-        return Replicates(self.rows, self.means, self.copy_of[outcomes], self.centers)
+        return Replicates(self.rows, self.means, self.copy_of[outcomes], self.centers, self.spread)
 
     def center(self, weights: FloatArray | None) -> FloatArray:
         """Weighted mean of every distinct row, equal weights where None.
@@ -96,7 +110,13 @@ def strip_rows(problems: int) -> int:
 
 
 def strip_replicates(
-    strips: Iterable[FloatArray], outcomes: int, counts: NDArray, weights: FloatArray
+    strips: Iterable[FloatArray],
+    outcomes: int,
+    counts: NDArray,
+    weights: FloatArray,
+    *,
+    room: FloatArray | DrawsAside | None = None,
+    confidence: float | None = None,
 ) -> Replicates:
     """As `replicates`, from strips of the matrix, one after the other, of which only the means and
     the centers are kept.
@@ -107,13 +127,16 @@ def strip_replicates(
         outcomes: the most rows that there may be.
         counts: as in `replicates`.
         weights: weight of each problem in the centers, summing to 1.
+        room: where the means are kept, of shape ``(outcomes, draws)``; memory where None.
+        confidence: level of the intervals in ``spread``; None for no intervals.
 
     Raises:
         IsocostError: a draw takes no problem at all.
     """
     weight, size = _weighed(counts)
     # What is never written to takes no memory: there may be fewer distinct rows than outcomes.
-    means, centers = np.empty((outcomes, len(counts))), np.empty(outcomes)
+    means, centers = np.empty((outcomes, len(counts))) if room is None else room, np.empty(outcomes)
+    spread = None if confidence is None else np.empty((3, outcomes))
     seen: dict[bytes, int] = {}
     copy_of: list[NDArray[np.int64]] = []
     for strip in strips:
@@ -124,16 +147,30 @@ def strip_replicates(
         copy_of.append(numbers)
         if len(seen) > known:
             fresh, first = np.unique(numbers, return_index=True)
-            new = plain[first[fresh >= known]]
-            means[known : len(seen)] = (new @ weight.T) / size
-            centers[known : len(seen)] = new @ weights
-    found, none = len(seen), np.array([], dtype=np.int64)
+            new, rows = plain[first[fresh >= known]], slice(known, len(seen))
+            for at, found in _means_of(new, weight, size):
+                means[known + at : known + at + len(found)] = found
+                if spread is not None and confidence is not None:
+                    spread[:2, known + at : known + at + len(found)] = percentile_interval(
+                        found, confidence
+                    )
+                    spread[2, known + at : known + at + len(found)] = standard_error(found)
+            centers[rows] = new @ weights
+    n, none = len(seen), np.array([], dtype=np.int64)
+    kept = means if isinstance(means, DrawsAside) else means[:n]
+    told = None if spread is None else spread[:, :n]
     return Replicates(
-        np.empty((found, 0)),
-        means[:found],
-        np.concatenate(copy_of) if copy_of else none,
-        centers[:found],
+        np.empty((n, 0)), kept, np.concatenate(copy_of) if copy_of else none, centers[:n], told
     )
+
+
+def _means_of(
+    rows: FloatArray, weight: FloatArray, size: FloatArray
+) -> Iterator[tuple[int, FloatArray]]:
+    """Means of some rows in every draw, a block of rows after the other: first row and means."""
+    step = max(1, STRIP // len(weight))
+    for at in range(0, len(rows), step):
+        yield at, (rows[at : at + step] @ weight.T) / size
 
 
 def _weighed(counts: NDArray) -> tuple[FloatArray, FloatArray]:

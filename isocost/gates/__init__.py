@@ -15,16 +15,18 @@ rules on foreign values where they enter (``isocost.importers.row``,
 ``isocost.tables.core.physics``), Dagster's checks (``pipelines.checks``).
 """
 
-from isocost.gates.gate import CHECKS, Judged, judge, left_out, refused, through
+from isocost.gates.gate import CHECKS, KEPT, Judged, judge, kept, left_out, refused, through
 from isocost.gates.model import Outcome, Rule, Where, rule
 
 __all__ = [
     "CHECKS",
+    "KEPT",
     "Judged",
     "Outcome",
     "Rule",
     "Where",
     "judge",
+    "kept",
     "left_out",
     "refused",
     "rule",

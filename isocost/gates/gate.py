@@ -21,6 +21,7 @@ from isocost.schema.frames import Fault, TableError, conform, empty, faults
 
 CHECKS = "core_checks"
 SOURCE = "source_can_be_curated"
+KEPT = "tables_are_of_what_is_banked"
 _SCHEMA_SAYS = (
     "the table has its columns, types, keys and vocabularies, and no NULL, NaN or duplicate where"
     " there must be none"
@@ -132,6 +133,26 @@ def left_out(error: IsocostError, source_key: str) -> pl.DataFrame:
     if isinstance(error, TableError):
         found.append(_schema(error.table, error.faults))
     return checks_frame(found, source_key, None)
+
+
+def kept(error: IsocostError, source_key: str, earlier: pl.DataFrame) -> pl.DataFrame:
+    """Rows of core_checks of a session that cannot be curated now and whose tables stay.
+
+    What was found when these were made, and that they are not of what is banked now.
+    """
+    told = Outcome(
+        KEPT,
+        "core_samples",
+        "source",
+        "warning",
+        "tables of a session that cannot be curated stay as they were made before",
+        1,
+        (),
+        error.what,
+    )
+    ids = earlier["session_id"].drop_nulls()
+    mine = checks_frame([told], source_key, ids[0] if len(ids) else None)
+    return conform(pl.concat([earlier.filter(pl.col("rule") != KEPT), mine]), CHECKS)
 
 
 def refused(outcomes: Sequence[Outcome]) -> list[str]:

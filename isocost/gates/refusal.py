@@ -71,7 +71,7 @@ def refuse(frames: Frames, outcomes: Sequence[Outcome]) -> Frames:
     return (
         changed
         | _counts(changed, lost, counted)
-        | _runs(changed, after, marked.filter(is_refused), lost, counted, broken)
+        | _runs(changed, marked.filter(is_refused), lost, counted, broken)
     )
 
 
@@ -138,7 +138,6 @@ def _counts(frames: Frames, lost: pl.DataFrame, counted: pl.DataFrame | None) ->
 
 def _runs(
     frames: Frames,
-    samples: pl.DataFrame,
     refused: pl.DataFrame,
     lost: pl.DataFrame,
     counted: pl.DataFrame | None,

@@ -1,25 +1,21 @@
 """What an importer is.
 
 Lives here: the ``Importer`` class, what it declares about its columns, the files it is given and
-the registry. Not here: the formats themselves (one module each, found by ``registered``) and what
-is done with their records (``sealing``, ``run``).
+the registry. Not here: the formats themselves (one module each in ``formats``) and what is done
+with their records (``sealing``, ``run``).
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-import isocost.importers.formats as package
 from isocost.errors import IsocostError
 from isocost.importers.reading import regular_file
 from isocost.importers.row import Row
+from isocost.registry import Registry
 
 PROVENANCE = {
     "model": "model_variant",
@@ -121,8 +117,9 @@ class Source:
 
 
 class Importer:
-    """One format. Subclasses are registered with ``@register`` in a module of their own in this
-    package.
+    """One format.
+
+    Subclasses are registered with ``@register`` in a module of their own in ``formats``.
 
     Attributes:
         name: what people write after ``isocost import``.
@@ -185,45 +182,22 @@ class Importer:
         return None
 
 
-T = TypeVar("T", bound=type[Importer])
-_REGISTRY: dict[str, Importer] = {}
+IMPORTERS: Registry[Importer] = Registry("importer", "isocost.importers.formats")
+register = IMPORTERS.instance
 
 
-def register(cls: T) -> T:
-    """Class decorator: makes a format known under its name."""
-    if cls.name in _REGISTRY:
-        raise IsocostError(f"two importers are called {cls.name}", where=cls.__module__)
-    _REGISTRY[cls.name] = cls()
-    return cls
-
-
-@cache
 def registered() -> dict[str, Importer]:
-    """Every importer by name.
-
-    A new format is a new module in this package; nothing else needs to know.
-    """
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    return dict(sorted(_REGISTRY.items()))
+    """Every importer by name."""
+    return IMPORTERS.all()
 
 
 def importer(name: str) -> Importer:
     """One importer by name.
 
     Raises:
-        IsocostError: no such format; the message has the nearest names.
+        IsocostError: no such format; the message has the nearest name.
     """
-    known = registered()
-    if name not in known:
-        near = [
-            other for other in known if name and other.startswith(name.lower())
-        ] or difflib.get_close_matches(name, known, n=2)
-        hint = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise IsocostError(
-            f"no importer is called {name!r}", remedy=f"{hint}Known: {', '.join(known)}"
-        )
-    return known[name]
+    return IMPORTERS.get(name)
 
 
 def files_under(folder: Path, patterns: tuple[str, ...], what: str) -> list[Path]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+import os
 import stat
+import time
 import zipfile
 import zlib
 from collections import Counter
@@ -83,6 +86,82 @@ def regular_file(path: Path) -> Path:
         kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise IsocostError(f"is {kind}", where=str(path), remedy="Give a regular file")
     return path
+
+
+MAX_ENTRIES = 100_000
+_OF_THE_SYSTEM = tuple(map(Path, ("/proc", "/sys", "/dev")))
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - compared with, never written to
+
+
+def entries_of(
+    path: Path, *, where: str, seconds: float = math.inf, skips_odd: bool = False
+) -> list[Path]:
+    """What is to be read for a path: the file itself, or all files under a folder, sorted.
+
+    Links are not followed, and nothing is opened. A folder is left as soon as it has too many
+    entries, for to list a million of them takes longer than anybody waits.
+
+    Args:
+        path: what somebody named as results.
+        where: who names it, for messages.
+        seconds: how long looking may take.
+        skips_odd: whether pipes and devices in a folder are passed over, for who reads a folder
+            judges each file that is meant.
+
+    Raises:
+        IsocostError: it is not there, leads in a circle, is of the system, is or holds a pipe,
+            socket or device, or holds more entries than can be one tool's results.
+    """
+    remedy = "Give the file or folder of one tool's results"
+    try:
+        place = path.resolve(strict=True)
+        mode = place.stat().st_mode
+    except (OSError, RuntimeError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else None
+        what = f"cannot be read: {told or 'it leads in a circle of links, or is no path'}"
+        raise IsocostError(what, where=where, remedy=remedy) from None
+    is_of_the_system = any(place.is_relative_to(one) for one in _OF_THE_SYSTEM)
+    if place == Path("/") or (is_of_the_system and not place.is_relative_to(_SHARED_MEMORY)):
+        what = f"{_named(place, where)}is of the system and holds no results"
+        raise IsocostError(what, where=where, remedy=remedy)
+    if not stat.S_ISDIR(mode):
+        _refuse_odd(place, mode, where)
+        return [place]
+    return sorted(_inside(place, where, time.monotonic() + seconds, skips_odd))
+
+
+def _inside(folder: Path, where: str, latest: float, skips_odd: bool) -> Iterator[Path]:
+    waiting, seen = [folder], 0
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                seen += 1
+                if seen > MAX_ENTRIES or time.monotonic() > latest:
+                    raise IsocostError(
+                        f"{_named(folder, where)}holds more files than can be looked at",
+                        where=where,
+                        remedy="Give its subfolders one by one, or a folder with the results alone",
+                    )
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path)
+                elif not skips_odd and not entry.is_symlink():
+                    _refuse_odd(Path(entry.path), entry.stat(follow_symlinks=False).st_mode, where)
+
+
+def _named(path: Path, where: str) -> str:
+    """The path as the beginning of a sentence, unless the place of the fault says it already."""
+    return "" if where == str(path) else f"{path} "
+
+
+def _refuse_odd(path: Path, mode: int, where: str) -> None:
+    if not stat.S_ISREG(mode):
+        raise IsocostError(
+            f"{_named(path, where)}is no regular file, but a pipe, socket or device",
+            where=where,
+            remedy="Give a regular file, or a folder of such files",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +392,8 @@ def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False)
                     raise yaml.YAMLError("it has aliases (*name), which are not read")
                 if number > MAX_YAML_EVENTS:
                     raise yaml.YAMLError(f"it has more than {MAX_YAML_EVENTS:,} values")
-        return yaml.load(text, Loader=_TextLoader if as_text else _StrictLoader)
+        loader = _TextLoader if as_text else _StrictLoader
+        return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders, made stricter
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise IsocostError(
             f"is not YAML that can be read: {' '.join(str(error).split())[:300]}", where=str(path)

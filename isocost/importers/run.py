@@ -28,6 +28,7 @@ from isocost.hashing import sha256_hex, slug
 from isocost.importers.base import PROVENANCE, Importer, Source, importer
 from isocost.importers.finish import unknown_words
 from isocost.importers.provenance import checked_provenance, fill_provenance, settle
+from isocost.importers.reading import entries_of
 from isocost.importers.recognise import hinted
 from isocost.importers.row import Row
 from isocost.importers.sealing import PartWriter, reactivate, seal, sealed_imports, staging
@@ -221,6 +222,7 @@ def _job(
     way.
     """
     given, accepted = provenance
+    entries_of(path, where=str(path), skips_odd=True)
     source = Source(
         path,
         tuple(_read(reader, path, path, lambda: reader.files(path))),

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from isocost.bank.files import open_lock
 from isocost.errors import IsocostError
 from isocost.importers.row import Row, columns
+from isocost.plain_files import stored_bytes
 from isocost.schema.frames import conform
 from isocost.schema.parquet import stamp, to_arrow
 from isocost.schema.registry import table
@@ -224,7 +225,7 @@ def _read_index(home: Path) -> dict[str, Any]:
     if not path.exists():
         return {"index_schema": 1, "active": None, "superseded_by": {}}
     try:
-        index = unsealed_json(path.read_bytes(), str(path))
+        index = unsealed_json(stored_bytes(path), str(path))
         if not isinstance(index["superseded_by"], dict):
             raise ValueError("superseded_by is no object")
         return index
@@ -286,7 +287,7 @@ def import_manifest(lake: Path, source_slug: str, import_id: str) -> dict[str, A
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     try:
-        manifest = unsealed_json(path.read_bytes(), str(path))
+        manifest = unsealed_json(stored_bytes(path), str(path))
         if not all(
             isinstance(part["name"], str) and isinstance(part["sha256"], str)
             for part in manifest["parts"]

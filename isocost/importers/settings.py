@@ -24,7 +24,7 @@ from isocost.hashing import text_hash
 _OWN_HOSTS = (
     "localhost",
     "127.",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104 - a place that is of no interest to others, read and not bound
     "10.",
     "192.168.",
     *(f"172.{block}." for block in range(16, 32)),

@@ -29,6 +29,7 @@ from isocost.importers import ImportReport, import_path, read_import
 from isocost.importers.sealing import source_names
 from isocost.intake.preflight import preflight
 from isocost.intake.settings import sweep_note
+from isocost.plain_files import stored_bytes
 from isocost.schema.frames import empty
 from isocost.schema.parquet import read_table
 from isocost.seals import Damaged, sealed_json, unsealed_json
@@ -95,7 +96,7 @@ def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, in
     if told.exists():
         try:
             asked = unsealed_json(
-                told.read_bytes(), str(told), "Remove it and plan the sweep again"
+                stored_bytes(told), str(told), "Remove it and plan the sweep again"
             )
             found = {name: dict(points) for name, points in asked.items() if Path(name).exists()}
         except (ValueError, AttributeError, TypeError) as error:
@@ -115,7 +116,10 @@ def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, in
 def _merged(store: Store, session: Session, asked: Mapping[str, Mapping[str, int]]) -> Session:
     path = store.session_file(session.session_id)
     before = (
-        {planned.point.point_id: planned for planned in read_session(path).points}
+        {
+            planned.point.point_id: planned
+            for planned in read_session(path, named=session.session_id).points
+        }
         if path.exists()
         else {}
     )
@@ -158,7 +162,7 @@ def _banked_points(store: Store, session_id: str) -> set[str]:
 def _write_session(store: Store, session: Session) -> None:
     path = store.session_file(session.session_id)
     data = session_json(session)
-    if path.exists() and path.read_bytes() == data:
+    if path.is_file() and path.read_bytes() == data:
         return
     _write(path, data)
 
@@ -517,7 +521,7 @@ def source_facts(store: Store, session_id: str) -> dict[str, Any]:
         raise IsocostError("was never imported here", where=f"source {session_id}", remedy=remedy)
     remedy = "Import its file or folder again under the same name"
     try:
-        facts = unsealed_json(path.read_bytes(), str(path), remedy)
+        facts = unsealed_json(stored_bytes(path), str(path), remedy)
         return {
             **facts,
             "import_id": str(facts["import_id"]),
@@ -525,6 +529,9 @@ def source_facts(store: Store, session_id: str) -> dict[str, Any]:
         }
     except Damaged as error:
         raise Damaged(f"{session_id}: {error.what}", where=str(path), remedy=remedy) from None
+    except OSError as error:
+        what = f"{session_id}: cannot be read: {error.strerror or error}"
+        raise IsocostError(what, where=str(path), remedy=remedy) from None
     except (ValueError, TypeError, KeyError) as error:
         raise Damaged(
             f"{session_id}: cannot be read ({type(error).__name__}: {error})",

@@ -12,13 +12,15 @@ say; lists of several sweeps of one task are joined.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
+from isocost.plain_files import stored_bytes
 from isocost.seals import unsealed_json
 from isocost.strategies.options import ReplayOptions
 from isocost.sweep import SweepSpec
@@ -115,20 +117,30 @@ def _folder(root: Path) -> Path:
     return root / "lake" / "sessions"
 
 
-def _of_sweeps(root: Path, task: str) -> ReplayFields:
-    """What planned sweeps ask for a task; their lists joined."""
-    joined: dict[str, list] = {}
+def broken_asks(root: Path) -> list[IsocostError]:
+    """Why what single sweeps ask of the replay is not followed: their files cannot be read."""
+    faults = []
     for path in sorted(_folder(root).glob(f"*{_SUFFIX}")):
         try:
-            told = unsealed_json(path.read_bytes(), path.name).get(task, {})
-            for name, values in (
-                ReplayFields.model_validate(told).model_dump(exclude_none=True).items()
-            ):
-                joined.setdefault(name, []).extend(values)
+            for told in _asks(path).values():
+                ReplayFields.model_validate(told)
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise IsocostError(
-                f"cannot be read: {error}",
-                where=str(path),
-                remedy="Remove it and plan the sweep again",
-            ) from error
+            said = " ".join(str(error).split())[:200]
+            remedy = "Remove it and plan the sweep again"
+            faults.append(IsocostError(f"cannot be read: {said}", where=str(path), remedy=remedy))
+    return faults
+
+
+def _asks(path: Path) -> dict[str, Any]:
+    return unsealed_json(stored_bytes(path), path.name)
+
+
+def _of_sweeps(root: Path, task: str) -> ReplayFields:
+    """What planned sweeps ask for a task; their lists joined. Without those of ``broken_asks``."""
+    joined: dict[str, list] = {}
+    for path in sorted(_folder(root).glob(f"*{_SUFFIX}")):
+        with suppress(OSError, ValueError, AttributeError, TypeError):
+            told = ReplayFields.model_validate(_asks(path).get(task, {}))
+            for name, values in told.model_dump(exclude_none=True).items():
+                joined.setdefault(name, []).extend(values)
     return ReplayFields(**{name: tuple(values) for name, values in joined.items()})

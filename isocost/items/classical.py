@@ -35,7 +35,20 @@ def read_matrix(responses: ArrayLike) -> FloatArray:
 
 
 def difficulty(responses: ArrayLike) -> FloatArray:
-    """Mean correctness of each item, shape (items,). High means easy."""
+    """Mean correctness of each item, shape (items,). High means easy.
+
+    Examples:
+        >>> R = [
+        ...     [1, 1, 1, 1, 0],
+        ...     [1, 1, 1, 0, 0],
+        ...     [1, 1, 0, 0, 1],
+        ...     [1, 0, 1, 0, 0],
+        ...     [1, 0, 0, 0, 0],
+        ...     [0, 0, 0, 0, 1],
+        ... ]
+        >>> difficulty(R).tolist()
+        [0.833333, 0.5, 0.5, 0.166667, 0.333333]
+    """
     return read_matrix(responses).mean(axis=0)
 
 
@@ -43,6 +56,18 @@ def point_biserial(responses: ArrayLike) -> FloatArray:
     """Pearson correlation of each item with the total score.
 
     NaN where an item or the total does not vary.
+
+    Examples:
+        >>> R = [
+        ...     [1, 1, 1, 1, 0],
+        ...     [1, 1, 1, 0, 0],
+        ...     [1, 1, 0, 0, 1],
+        ...     [1, 0, 1, 0, 0],
+        ...     [1, 0, 0, 0, 0],
+        ...     [0, 0, 0, 0, 1],
+        ... ]
+        >>> point_biserial(R).tolist()
+        [0.53936, 0.904534, 0.603023, 0.6742, -0.213201]
     """
     matrix = read_matrix(responses)
     return _correlation(matrix, np.broadcast_to(matrix.sum(axis=1)[:, None], matrix.shape))
@@ -52,6 +77,18 @@ def rest_correlation(responses: ArrayLike) -> FloatArray:
     """Correlation of each item with the total of the other items.
 
     Free of the part-whole inflation of `point_biserial`.
+
+    Examples:
+        >>> R = [
+        ...     [1, 1, 1, 1, 0],
+        ...     [1, 1, 1, 0, 0],
+        ...     [1, 1, 0, 0, 1],
+        ...     [1, 0, 1, 0, 0],
+        ...     [1, 0, 0, 0, 0],
+        ...     [0, 0, 0, 0, 1],
+        ... ]
+        >>> rest_correlation(R).tolist()
+        [0.23355, 0.727607, 0.185695, 0.415227, -0.547723]
     """
     matrix = read_matrix(responses)
     return _correlation(matrix, matrix.sum(axis=1)[:, None] - matrix)
@@ -72,6 +109,18 @@ def kr20(responses: ArrayLike) -> float:
         I / (I - 1) x (1 - sum of item variances / variance of totals); for fractional entries this
         is Cronbach's alpha. NaN with one
         item or equal totals.
+
+    Examples:
+        >>> R = [
+        ...     [1, 1, 1, 1, 0],
+        ...     [1, 1, 1, 0, 0],
+        ...     [1, 1, 0, 0, 1],
+        ...     [1, 0, 1, 0, 0],
+        ...     [1, 0, 0, 0, 0],
+        ...     [0, 0, 0, 0, 1],
+        ... ]
+        >>> kr20(R)
+        0.227273
     """
     matrix = read_matrix(responses)
     items = matrix.shape[1]

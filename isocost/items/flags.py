@@ -25,6 +25,10 @@ def blind_p_value(correct: ArrayLike, samples: ArrayLike, chance: float) -> Floa
 
     Returns:
         P(X >= correct) under chance, one entry per problem.
+
+    Examples:
+        >>> blind_p_value(9, 20, 0.25).item()
+        0.040925
     """
     x, n = np.broadcast_arrays(
         np.asarray(correct, dtype=np.float64), np.asarray(samples, dtype=np.float64)
@@ -38,7 +42,12 @@ def blind_p_value(correct: ArrayLike, samples: ArrayLike, chance: float) -> Floa
 
 
 def guess_corrected(accuracy: ArrayLike, chance: float) -> FloatArray:
-    """(accuracy - chance) / (1 - chance): 0 for guessing, 1 for perfect, negative below chance."""
+    """(accuracy - chance) / (1 - chance): 0 for guessing, 1 for perfect, negative below chance.
+
+    Examples:
+        >>> guess_corrected(0.4, 0.25).item()
+        0.2
+    """
     if not 0 <= chance < 1:
         raise IsocostError(f"chance is {chance}", remedy="It lies in [0, 1).")
     return (np.asarray(accuracy, dtype=np.float64) - chance) / (1 - chance)

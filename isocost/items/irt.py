@@ -44,7 +44,12 @@ class TwoPl:
 
 
 def success_probability(theta: ArrayLike, a: ArrayLike, b: ArrayLike) -> FloatArray:
-    """P(correct) at ability theta, broadcast over the arguments."""
+    """P(correct) at ability theta, broadcast over the arguments.
+
+    Examples:
+        >>> success_probability(0.0, 1.5, 0.5).item()
+        0.320821
+    """
     return expit(
         np.asarray(a, dtype=np.float64)
         * (np.asarray(theta, dtype=np.float64) - np.asarray(b, dtype=np.float64))
@@ -55,6 +60,10 @@ def item_information(theta: ArrayLike, a: ArrayLike, b: ArrayLike) -> FloatArray
     """Fisher information a^2 P (1 - P), at most a^2 / 4.
 
     The standard error of theta is 1 / sqrt of its sum over items.
+
+    Examples:
+        >>> item_information(0.0, [1.5, 1, 0.8], [0.5, -1, 0]).tolist()
+        [0.490264, 0.196612, 0.16]
     """
     p = success_probability(theta, a, b)
     return np.asarray(a, dtype=np.float64) ** 2 * p * (1 - p)
@@ -71,6 +80,10 @@ def ability(responses: ArrayLike, a: ArrayLike, b: ArrayLike, *, prior: bool = F
 
     Returns:
         The estimate; plus or minus infinity without prior where it has no finite maximum.
+
+    Examples:
+        >>> ability([1, 1, 0], [1.5, 1, 0.8], [0.5, -1, 0])
+        1.067397
     """
     y, slope = np.asarray(responses, dtype=np.float64), np.asarray(a, dtype=np.float64)
     if not prior and (y == y[0]).all() and y[0] in (0.0, 1.0):

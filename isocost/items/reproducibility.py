@@ -28,6 +28,10 @@ def divergence_index(responses: Sequence[Sequence[int] | np.ndarray]) -> int | N
 
     Raises:
         IsocostError: fewer than two responses.
+
+    Examples:
+        >>> divergence_index([[5, 7, 7, 2, 9], [5, 7, 7, 3, 9], [5, 7, 8]])
+        2
     """
     if len(responses) < 2:
         raise IsocostError(
@@ -47,6 +51,12 @@ def mean_spread(values: ArrayLike) -> float:
 
     Args:
         values: runs x problems, at least two runs.
+
+    Examples:
+        >>> mean_spread([[0.5], [0.5333], [0.4667]])
+        0.0333
+        >>> mean_spread([[100, 50], [120, 50], [90, 50]])
+        7.637626
     """
     data = np.asarray(values, dtype=np.float64)
     if data.ndim != 2 or data.shape[0] < 2 or data.shape[1] < 1:
@@ -68,6 +78,11 @@ def top1_spread(probabilities: ArrayLike, divergence: int | None) -> float:
 
     Returns:
         The mean; NaN where the runs diverge at once.
+
+    Examples:
+        >>> top1 = [[0.9, 0.8, 0.70, 0.51], [0.9, 0.81, 0.68, 0.49], [0.9, 0.79, 0.72, 0.50]]
+        >>> top1_spread(top1, 3)
+        0.01
     """
     data = np.asarray(probabilities, dtype=np.float64)
     if data.ndim != 2 or data.shape[0] < 2:

@@ -245,7 +245,7 @@ def _measure(
 def _power(
     session: Session, engine: Engine, writer: RunWriter, stop: Stop
 ) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    from isocost.telemetry import NoSource, PowerSampler, open_source
+    from isocost.telemetry import NoSource, PowerSampler, described, open_source
 
     if session.telemetry != "none" and not capabilities_of(engine.name).loads_model:
         source = NoSource(
@@ -266,7 +266,7 @@ def _power(
         telemetry={
             "source": source.name,
             "unknown_reason": source.unknown_reason,
-            "description": source.describe(),
+            "description": described(source),
         }
     )
     sampler = PowerSampler(source, SAMPLING_PERIOD_S)

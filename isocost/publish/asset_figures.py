@@ -17,6 +17,7 @@ import polars as pl
 from isocost.publish import facts as facts_module
 from isocost.publish import labels, theme
 from isocost.publish.frontier_figure import frontier_specification
+from isocost.publish.points_shown import thinned
 from isocost.publish.scaling_figure import scaling_specification
 
 _PANELS = 4
@@ -47,7 +48,7 @@ def frontier_pictures(frames: Mapping[str, pl.DataFrame]) -> str:
             (pl.col("cost_axis") == axis) & (pl.col("task") == task) & (pl.col("cost") > 0)
         )
         if axis is not None and mine.height:
-            mine = facts_module.thinned(mine.sort("cost", "accuracy", "outcome_id"))
+            mine = thinned(mine.sort("cost", "accuracy", "outcome_id"))
             drawn[task] = frontier_specification(
                 mine, axis, facts.bound_of(task, axis), height=380, width=_WIDTH, facet=False
             )

@@ -198,6 +198,9 @@ def _frames(
     """
     ahead: dict[str, pl.DataFrame | IsocostError] = {}
     for name in handover.awaited():
+        if is_large(store, name, memory):
+            handover.give_frame(name, None)  # the report reads what it shows of it
+            continue
         frame = _read(store, name)
         handover.give_frame(name, None if isinstance(frame, IsocostError) else frame)
         ahead[name] = frame

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from isocost.memory import chosen_budget
 from isocost.publish import labels, naming
+from isocost.publish.points_shown import counted, representatives
+from isocost.publish.shown import read_shown
 from isocost.schema.frames import empty
 from isocost.store import Store
 
@@ -29,7 +32,6 @@ TABLES = (
     "out_comparisons",
     "out_coverage_differences",
 )
-MOST_POINTS = 200
 # From this share of truncated samples on an accuracy says more about the token budget than about
 # the model: at a fifth it can be off by as much as the best strategies gain.
 MUCH_TRUNCATED = 0.2
@@ -41,7 +43,8 @@ class Facts:
 
     Attributes:
         frontier: out_frontier_points of policies, one row of each group of equal outcomes, with
-            ``configuration`` and ``label``.
+            ``configuration``, ``label`` and ``n_groups`` (such groups of the task on the axis). Of
+            a table too large to be held those on the frontier and their likeliest rivals.
         bound: the frontier with a perfect verifier: rows on the frontier of kind oracle.
         frontiers: out_frontiers of policies.
         means: out_task_means of policies.
@@ -146,54 +149,27 @@ def _axes(points: pl.DataFrame) -> tuple[str, ...]:
     return tuple(sorted(axes, key=lambda axis: axis != first))
 
 
-def representatives(points: pl.DataFrame) -> pl.DataFrame:
-    """One row of each group of equal outcomes.
-
-    The strategy that most people know, so that k = 1 is not called after an exotic one.
-    """
-    group = ["task", "frontier_kind", "quality_measure", "cost_axis", "duplicate_of_outcome_id"]
-    known = [
-        labels.ONE_SAMPLE,
-        *labels.ordered_strategies(points["strategy"].drop_nulls().to_list()),
-    ]
-    rank = {name: place for place, name in enumerate(dict.fromkeys(known))}
-    ranked = points.with_columns(strategy=naming.plain_strategy()).with_columns(
-        rank=pl.col("strategy").replace_strict(rank, default=len(rank), return_dtype=pl.Int32),
-        # The knee is marked on one of the group.
-        is_knee=pl.col("is_knee").any().over(group),
-    )
-    return (
-        ranked.sort(*group, "rank", "outcome_id")
-        .unique(group, keep="first", maintain_order=True)
-        .drop("rank")
-    )
-
-
-def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:
-    """At most so many rows a task.
-
-    The frontier and its likeliest rivals first, then the most accurate.
-    """
-    ranked = points.sort(
-        "is_on_frontier",
-        "frontier_probability",
-        "accuracy",
-        "outcome_id",
-        descending=[True, True, True, False],
-    )
-    return ranked.group_by("task", maintain_order=True).head(most)
-
-
-def gather(store: Store, frame: Callable[[str], pl.DataFrame | None] = lambda _: None) -> Facts:
+def gather(
+    store: Store,
+    frame: Callable[[str], pl.DataFrame | None] = lambda _: None,
+    *,
+    memory: int | None = None,
+) -> Facts:
     """Reads what is shown from the stored tables; tables that were not built yet count as empty.
 
     Args:
         store: the tables.
         frame: gives a table that was read already; None of one that was not.
+        memory: bytes that it may take: of larger tables only what can be shown is read; a third of
+            ``$ISOCOST_MEMORY`` or of half of what is free where None.
     """
+    most = chosen_budget() // 3 if memory is None else memory
     found = {name: frame(name) for name in TABLES}
     return from_frames(
-        {name: store.read(name) if held is None else held for name, held in found.items()}
+        {
+            name: read_shown(store, name, most) if held is None else held
+            for name, held in found.items()
+        }
     )
 
 
@@ -205,7 +181,7 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
     """
     tables = {name: frames[name] if name in frames else empty(name) for name in TABLES}
     names = naming.point_names(tables["core_points"], tables["out_frontier_points"])
-    distinct = representatives(tables["out_frontier_points"])
+    distinct = counted(representatives(tables["out_frontier_points"]))
     policy = pl.col("frontier_kind") == "policy"
     points, summary = distinct.filter(policy), tables["out_point_summary"]
     # Curves alone are enough for a figure of curves: their tasks count, too.

@@ -19,6 +19,7 @@ from isocost.errors import IsocostError
 from isocost.publish import facts as facts_module
 from isocost.publish import theme
 from isocost.publish.frontier_figure import frontier_chart
+from isocost.publish.points_shown import thinned
 from isocost.publish.scaling_figure import scaling_chart
 
 PNG_LIMIT_BYTES = 100_000
@@ -58,7 +59,7 @@ def frontier_figure(
     bound = facts.bound.filter(
         (pl.col("cost_axis") == axis) & pl.col("task").is_in(list(facts.tasks[:_PANELS]))
     )
-    return frontier_chart(facts_module.thinned(points), axis, bound)
+    return frontier_chart(thinned(points), axis, bound)
 
 
 def curves_figure(

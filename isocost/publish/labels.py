@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
+from isocost.axes.model import AxisLabel
+from isocost.axes.registry import all_axes, by_outcome_column, find
 from isocost.schema.tables.frontiers import MACRO_TASK, is_mean
 
 # Keeps a number and its unit on one line.
@@ -20,83 +21,12 @@ NBSP = "\u00a0"
 _SI = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
-@dataclass(frozen=True, slots=True)
-class AxisLabel:
-    """How a cost axis is called.
-
-    Attributes:
-        title: on an axis, with the unit.
-        noun: after an amount in a sentence.
-        short: in a table's head or a selector.
-        unit: after an amount in a table; empty for counted things.
-    """
-
-    title: str
-    noun: str
-    short: str
-    unit: str = ""
-
-    @property
-    def heading(self) -> str:
-        """At the head of a column or line."""
-        return self.short[:1].upper() + self.short[1:]
-
-    @property
-    def column(self) -> str:
-        """In the head of a narrow column."""
-        return self.short.removeprefix("generated ").split(",")[0]
-
-
-_AXES = {
-    "samples": AxisLabel("Samples a problem", "samples a problem", "samples"),
-    "output_tokens": AxisLabel(
-        "Generated tokens a problem", "generated tokens a problem", "generated tokens"
-    ),
-    "prompt_tokens": AxisLabel(
-        "Prompt tokens a problem (prefix shared)", "prompt tokens a problem", "prompt tokens"
-    ),
-    "prompt_tokens_unshared": AxisLabel(
-        "Prompt tokens a problem (prefix not shared)",
-        "prompt tokens a problem",
-        "prompt tokens, unshared",
-    ),
+# What is counted beside the cost axes: a column of samples, and the sum of two axes.
+_OTHER_LABELS = {
     "total_tokens": AxisLabel(
         "Prompt and generated tokens a problem", "tokens a problem", "all tokens"
     ),
-    "flops": AxisLabel("Compute a problem (FLOP, modelled)", "a problem", "FLOP", "FLOP"),
-    "kinetics_eflops": AxisLabel(
-        "Compute and memory traffic a problem (eFLOP, modelled)", "a problem", "eFLOP", "eFLOP"
-    ),
-    "kv_traffic_bytes": AxisLabel(
-        "KV cache traffic a problem (byte, modelled)",
-        "of KV cache traffic a problem",
-        "KV traffic",
-        "B",
-    ),
-    "weight_traffic_bytes": AxisLabel(
-        "Weight traffic a problem (byte, modelled)",
-        "of weight traffic a problem",
-        "weight traffic",
-        "B",
-    ),
-    "device_s": AxisLabel(
-        "Device seconds a problem", "of device time a problem", "device time", "s"
-    ),
-    "energy_j": AxisLabel("Energy a problem (joule)", "a problem", "energy", "J"),
-    "latency_sequential_s": AxisLabel(
-        "Seconds a problem, samples one after another",
-        "a problem in sequence",
-        "time in sequence",
-        "s",
-    ),
-    "latency_parallel_s": AxisLabel(
-        "Seconds a problem, samples side by side",
-        "a problem side by side",
-        "time side by side",
-        "s",
-    ),
     "latency_s": AxisLabel("Seconds a problem", "a problem", "time", "s"),
-    "cost_usd": AxisLabel("Price a problem (US dollar)", "a problem", "price", "$"),
 }
 PLAIN = "majority_at_k"
 ONE_SAMPLE = "one_sample"
@@ -108,29 +38,26 @@ _FIRST = ("majority", "best_of", "pass")
 FIRST_AXIS = "output_tokens"
 
 
-def axis_key(cost_axis: str) -> str:
-    """The axis without its denominator.
-
-    ``output_tokens_per_problem`` and ``output_tokens`` are one axis.
-    """
-    return cost_axis.removesuffix("_per_problem")
-
-
 def axis_label(cost_axis: str) -> AxisLabel:
-    """The words for a cost axis; an axis unknown here is shown under its own name."""
-    key = axis_key(cost_axis)
-    if key in _AXES:
-        return _AXES[key]
+    """The words for a cost axis, given its name or its column in out_strategy_outcomes; what is no
+    axis is shown under its own name.
+    """
+    axis = by_outcome_column().get(cost_axis) or all_axes().get(cost_axis)
+    if axis is not None:
+        return axis.label
+    key = cost_axis.removesuffix("_per_problem")
+    if key in _OTHER_LABELS:
+        return _OTHER_LABELS[key]
     words = key.replace("_", " ")
     return AxisLabel(f"{words[:1].upper()}{words[1:]} a problem", f"{words} a problem", words)
 
 
 def ordered_axes(axes: list[str]) -> list[str]:
-    """Cost axes in the order in which people meet them: as listed here, others by name."""
-    rank = {
-        key: place for place, key in enumerate([FIRST_AXIS, *(k for k in _AXES if k != FIRST_AXIS)])
-    }
-    return sorted(set(axes), key=lambda axis: (rank.get(axis_key(axis), len(rank)), axis))
+    """Cost axes in the order in which people meet them: as registered, others by name."""
+    first = find(FIRST_AXIS)
+    listed = [first, *(axis for axis in all_axes().values() if axis is not first)]
+    rank = {axis.per_problem: place for place, axis in enumerate(listed)}
+    return sorted(set(axes), key=lambda axis: (rank.get(axis, len(rank)), axis))
 
 
 def task_words(task: str) -> str:

@@ -25,6 +25,7 @@ from isocost.publish.compared import compared
 from isocost.publish.facts import Facts
 from isocost.publish.frontier_figure import frontier_specification
 from isocost.publish.handover import Handover
+from isocost.publish.points_shown import thinned
 from isocost.publish.rules_section import rules
 from isocost.publish.scaling_figure import axes_shown, curves_drawn, scaling_specification
 from isocost.store import Store
@@ -36,7 +37,11 @@ _PAGE = Path(__file__).parent / "page"
 
 
 def write_report(
-    store: Store, handover: Handover | None = None, target: Path | None = None
+    store: Store,
+    handover: Handover | None = None,
+    target: Path | None = None,
+    *,
+    memory: int | None = None,
 ) -> Path:
     """Writes the report of the stored tables, atomically.
 
@@ -44,6 +49,8 @@ def write_report(
         store: the tables; the page is ``store.report``.
         handover: from whom the tables come that are published in the same run.
         target: where the page is written instead.
+        memory: bytes that the tables may take: of larger ones only what can be shown is read; see
+            ``facts.gather``.
 
     Returns:
         The page's path.
@@ -53,7 +60,9 @@ def write_report(
             untouched then.
     """
     target = target or store.report
-    facts = facts_module.gather(store, handover.frame) if handover else facts_module.gather(store)
+    facts = facts_module.gather(
+        store, handover.frame if handover else lambda _: None, memory=memory
+    )
     _write(target, render(facts, drawing_library(target.parent)))
     return target
 
@@ -113,7 +122,7 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
     for place, task in enumerate(facts.tasks):
         found[f"frontier-{place}"] = {
             cost: frontier_specification(
-                facts_module.thinned(frontiers[task, cost].sort("cost", "accuracy", "outcome_id")),
+                thinned(frontiers[task, cost].sort("cost", "accuracy", "outcome_id")),
                 cost,
                 facts.bound_of(task, cost),
                 height=380,

@@ -13,6 +13,7 @@ import polars as pl
 
 from isocost.publish import labels
 from isocost.publish.facts import MUCH_TRUNCATED, Facts
+from isocost.publish.points_shown import RIVAL
 from isocost.schema.tables.frontiers import MACRO_TASK, is_mean
 
 _MOST_NAMED = 4
@@ -224,7 +225,7 @@ def _doubt(rows: pl.DataFrame, frontier: pl.DataFrame, top: dict[str, Any]) -> s
     Said where at least one is likelier than not to belong there too.
     """
     rivals = rows.filter(
-        ~pl.col("is_on_frontier") & (pl.col("frontier_probability") >= 0.25)
+        ~pl.col("is_on_frontier") & (pl.col("frontier_probability") >= RIVAL)
     ).height
     shaky = frontier.filter(pl.col("frontier_probability") < 0.5).height
     parts = []

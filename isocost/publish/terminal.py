@@ -146,11 +146,11 @@ def _caption(rows: pl.DataFrame) -> str:
     first = rows.row(0, named=True)
     level = labels.percent(first["confidence"], 0)
     text = (
-        f"{rows.filter('is_on_frontier').height} of {rows.height} configurations; {level} intervals"
-        " and the probability of being on the "
+        f"{rows.filter('is_on_frontier').height} of {first['n_groups']} configurations; {level}"
+        " intervals and the probability of being "
     )
     return (
-        text + f"frontier from {first['draws']:,} bootstrap draws over"
+        text + f"on the frontier from {first['draws']:,} bootstrap draws over"
         f" {labels.many(first['n_problems'], 'problem')}"
     )
 

@@ -63,7 +63,7 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
         making = (
             pool.submit(stage_exports, store, handover, memory=share),
             pool.submit(stage_warehouse, store, handover, memory=share),
-            pool.submit(write_report, store, handover, page),
+            pool.submit(write_report, store, handover, page, memory=share),
         )
         made = []
         for future in making[:2]:

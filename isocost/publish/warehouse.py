@@ -303,7 +303,7 @@ def _checked(
 
 
 def _statement(connection: duckdb.DuckDBPyConnection, path: Path, kind: str) -> Part:
-    text = path.read_text(encoding="utf-8")
+    text = sql.text_of(path)
     try:
         connection.execute(f'CREATE VIEW "{path.stem}" AS {text}' if kind == "view" else text)
         if kind == "view":

@@ -104,16 +104,16 @@ def faults(frame: pl.DataFrame, table_name: str) -> list[Fault]:
     """Every way in which a stored frame breaks its table; empty when it holds."""
     definition = table_of(table_name)
     found = _column_faults(frame, definition)
-    expected = polars_schema(definition)
-    present = [c for c in definition.columns if c.name in frame.columns]
+    expected, schema = polars_schema(definition), frame.schema
+    present = [c for c in definition.columns if c.name in schema]
     for column in present:
-        if frame.schema[column.name] != expected[column.name]:
+        if schema[column.name] != expected[column.name]:
             found.append(
                 Fault(
                     "type",
                     column.name,
                     0,
-                    f"is {frame.schema[column.name]}, must be {expected[column.name]}",
+                    f"is {schema[column.name]}, must be {expected[column.name]}",
                 )
             )
     if not any(f.rule in {"missing_column", "type"} for f in found):
@@ -123,23 +123,21 @@ def faults(frame: pl.DataFrame, table_name: str) -> list[Fault]:
 
 def _column_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
     wanted = [c.name for c in definition.columns]
-    found = [
-        Fault("missing_column", name, 0, "is missing")
-        for name in wanted
-        if name not in frame.columns
-    ]
+    have = frame.columns
+    if have == wanted:
+        return []
+    found = [Fault("missing_column", name, 0, "is missing") for name in wanted if name not in have]
     found += [
-        Fault("extra_column", name, 0, "is not in the table")
-        for name in frame.columns
-        if name not in wanted
+        Fault("extra_column", name, 0, "is not in the table") for name in have if name not in wanted
     ]
     return found
 
 
 def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fault]]:
     expressions, found = [], []
+    schema = frame.schema  # made anew whenever it is asked for
     for column in definition.columns:
-        have, want = frame.schema[column.name], polars_type(column)
+        have, want = schema[column.name], polars_type(column)
         if have == want:
             expressions.append(pl.col(column.name))
         elif _is_safe(have, want):
@@ -148,6 +146,8 @@ def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fa
             found.append(Fault("type", column.name, 0, f"is {have}, must be {want}"))
     if found:
         return frame, found
+    if schema == polars_schema(definition):
+        return frame, []
     try:
         return frame.select(expressions), []
     except pl.exceptions.InvalidOperationError as error:
@@ -176,6 +176,8 @@ def _is_safe(have: pl.DataType, want: pl.DataType) -> bool:
 
 def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
     found: list[Fault] = []
+    if frame.is_empty():
+        return found
     rules = [
         (column, *rule) for column in definition.columns for rule in _rules(column, definition)
     ]

@@ -5,13 +5,10 @@ A new table is a new entry in the ``TABLES`` of one module there; nothing else n
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from functools import cache
 
-import isocost.schema.tables as definitions
 from isocost.errors import IsocostError
+from isocost.registry import did_you_mean, modules_of
 from isocost.schema.model import Column, Table
 
 
@@ -23,8 +20,8 @@ def all_tables() -> dict[str, Table]:
         IsocostError: two modules define a table of one name, or one column name has two types.
     """
     found: dict[str, Table] = {}
-    for module_info in sorted(pkgutil.iter_modules(definitions.__path__), key=lambda m: m.name):
-        module = importlib.import_module(f"{definitions.__name__}.{module_info.name}")
+    # A module that cannot be imported is not left out: no build is right without its tables.
+    for module in modules_of("isocost.schema.tables"):
         for table in module.TABLES:
             if table.name in found:
                 raise IsocostError(f"table {table.name} is defined twice", where=module.__name__)
@@ -37,14 +34,13 @@ def table(name: str) -> Table:
     """One table by name.
 
     Raises:
-        IsocostError: no such table; the message has the nearest names.
+        IsocostError: no such table; the message has the nearest name.
     """
     tables = all_tables()
     if name not in tables:
-        near = difflib.get_close_matches(name, tables, n=3)
         raise IsocostError(
             f"no table is called {name!r}",
-            remedy=f"Did you mean {', '.join(near)}?" if near else "See docs/data-dictionary.md",
+            remedy=did_you_mean(name, tables, kind="tables"),
         )
     return tables[name]
 

@@ -19,21 +19,7 @@ from isocost.strategies.estimators.order import by_size, expected_extreme
 from isocost.strategies.estimators.subsets import class_means
 from isocost.strategies.records import Records
 from isocost.strategies.shapes import Bools, Floats, Ints
-
-# Axis -> bank column whose values add up over samples.
-LINEAR_AXES = {
-    "output_tokens": "output_tokens",
-    "prompt_tokens_unshared": "prompt_tokens",
-    "flops": "flops",
-    "kinetics_eflops": "kinetics_eflops",
-    "kv_traffic_bytes": "kv_traffic_bytes",
-    "weight_traffic_bytes": "weight_traffic_bytes",
-    "device_s": "device_s",
-    "energy_j": "energy_j",
-    "cost_usd": "cost_usd",
-    "latency_sequential_s": "latency_s",
-}
-COST_AXES = ("samples", "prompt_tokens", "latency_parallel_s", *LINEAR_AXES)
+from isocost.strategies.spending import spent_on_axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,22 +208,18 @@ class PointBank:
         """Expected cost of k samples drawn together, by axis, each (problems, budgets); NaN where
         unknown or k > n.
 
-        Sums are k times the mean; the parallel latency is the expected maximum of k; a shared
-        prompt is read once, and so is its KV cache in eFLOPs (Kinetics: the mean over samples of
-        the cost of k trials). Everything else is as it was run.
+        Sums are k times the mean; an order statistic is the expected maximum of k; what samples
+        share of a prefix is paid once (Kinetics: the mean over samples of the cost of k trials).
+        Everything else is as it was run.
         """
         allowed = np.where(ks[None, :] <= self.sizes[:, None], 1.0, np.nan)
-        costs = {
-            axis: allowed * ks * self.mean(name)[:, None] for axis, name in LINEAR_AXES.items()
-        }
-        costs["kinetics_eflops"] = (
-            costs["kinetics_eflops"]
-            - allowed * (ks - 1) * self.mean("kinetics_shared_eflops")[:, None]
+        return spent_on_axes(
+            samples=allowed * ks,
+            total=lambda name: allowed * ks * self.mean(name)[:, None],
+            once=lambda name: allowed * self.mean(name)[:, None],
+            slowest=lambda name: self.expected_extreme(name, ks, largest=True),
+            saved=lambda name: allowed * (ks - 1) * self.mean(name)[:, None],
         )
-        costs["samples"] = allowed * ks
-        costs["prompt_tokens"] = allowed * self.mean("prompt_tokens")[:, None]
-        costs["latency_parallel_s"] = self.expected_extreme("latency_s", ks, largest=True)
-        return costs
 
     def expected_extreme(self, name: str, ks: Ints, *, largest: bool) -> Floats:
         """Expected maximum or minimum of k values of a column, (problems, budgets)."""
@@ -252,15 +234,11 @@ class PointBank:
         Exact: given its class, a drawn sample is any of the class with equal chance. Parallel
         latency equals the sequential.
         """
-        costs = {}
-        for axis, name in LINEAR_AXES.items():
-            costs[axis] = self.drawn_sum(name, draws)
-        costs["samples"] = samples
-        costs["prompt_tokens"] = np.where(
-            np.isnan(samples), np.nan, self.mean("prompt_tokens")[:, None]
+        return spent_on_axes(
+            samples=samples,
+            total=lambda name: self.drawn_sum(name, draws),
+            once=lambda name: np.where(np.isnan(samples), np.nan, self.mean(name)[:, None]),
         )
-        costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
-        return costs
 
     def drawn_sum(self, name: str, draws: Floats) -> Floats:
         """Expected sum of a column over the draws of each class, (problems, budgets).

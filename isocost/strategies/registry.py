@@ -6,18 +6,16 @@ here: the strategies (one file each in policies/), their numerics, and the table
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from isocost.errors import IsocostError
+from isocost.registry import Registry
 from isocost.strategies.options import ReplayOptions
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.shapes import Bools, Floats, Ints
@@ -33,7 +31,8 @@ class Replay:
     Attributes:
         budgets: in the strategy's unit, (budgets,).
         accuracy: expected correctness; NaN where undefined.
-        costs: expected cost by axis (see point_bank.COST_AXES); an axis left out is unknown.
+        costs: expected cost by name of the registered axis (isocost.axes); an axis left out is
+            unknown.
         undefined: reason -> problems (problems,) or cells (problems, budgets) that are undefined
             for it.
         is_exact: where no random draws were averaged; all of it when left out.
@@ -149,29 +148,28 @@ class ChainStrategy(_Named):
         """Replays the strategy on problems that all banks share, row by row the same."""
 
 
-_CLASSES: list[type[Strategy] | type[ChainStrategy]] = []
+STRATEGIES: Registry[type[Strategy] | type[ChainStrategy]] = Registry(
+    "strategy", "isocost.strategies.policies", name="family", plural="strategies"
+)
+register = STRATEGIES.add
 
 
-def register(cls: type) -> type:
-    """Class decorator: puts a strategy into the registry."""
-    _CLASSES.append(cls)
-    return cls
-
-
-@cache
 def registered() -> tuple[type[Strategy] | type[ChainStrategy], ...]:
-    """All registered classes, by family name; imports every module of policies/."""
-    package = importlib.import_module("isocost.strategies.policies")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    return tuple(sorted(_CLASSES, key=lambda cls: cls.family))
+    """All registered classes, by family name."""
+    return tuple(STRATEGIES.all().values())
 
 
-@cache
 def all_variants() -> dict[str, Strategy | ChainStrategy]:
     """Every variant of every registered strategy by its name."""
+    return dict(_variants(registered()))
+
+
+@lru_cache(maxsize=1)
+def _variants(
+    classes: tuple[type[Strategy] | type[ChainStrategy], ...],
+) -> dict[str, Strategy | ChainStrategy]:
     found: dict[str, Strategy | ChainStrategy] = {}
-    for cls in registered():
+    for cls in classes:
         for variant in cls.variants():
             if variant.name in found:
                 raise IsocostError(
@@ -194,13 +192,11 @@ def find_strategies(names: Sequence[str] | None = None) -> tuple[Strategy | Chai
     for name in names:
         matching = {n: v for n, v in known.items() if name in (n, v.family)}
         if not matching:
-            near = difflib.get_close_matches(name, known, n=3)
-            remedy = (
-                f"Did you mean {', '.join(near)}?"
-                if near
-                else f"Known: {', '.join(sorted(known))}."
+            families = {variant.family for variant in known.values()}
+            raise IsocostError(
+                f"no strategy is called {name!r}",
+                remedy=STRATEGIES.remedy(name, known=families | set(known)),
             )
-            raise IsocostError(f"no strategy is called {name!r}", remedy=remedy)
         chosen.update(matching)
     return tuple(chosen.values())
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from isocost.capabilities import capabilities_of
 from isocost.errors import IsocostError
+from isocost.registry import did_you_mean
 from isocost.sweep.expand import engine_configs, model_variants
 from isocost.sweep.models import EngineConfig
 from isocost.sweep.paths import CACHE_PREFIX, model_folder
-from isocost.sweep.source import Key, did_you_mean
+from isocost.sweep.source import Key
 from isocost.sweep.spec import SweepSpec
 
 _KV_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ValidationError
 from isocost.capabilities import capabilities_of, engine_names
 from isocost.credentials import refuse_credentials
 from isocost.errors import IsocostError
+from isocost.registry import did_you_mean
 from isocost.sweep.expand import expand, model_variants
-from isocost.sweep.source import Key, Source, did_you_mean, dotted, parse_yaml, read_yaml
+from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec
 
 MOST_SAMPLES = 100_000_000

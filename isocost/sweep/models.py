@@ -15,13 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from isocost.capabilities import Role, capabilities_of
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
+from isocost.plain_files import read_plain
 from isocost.seals import sealed_text, unsealed_text
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
 """A name that becomes part of ids, file names and partition keys."""
 
-Count = Annotated[int, Field(strict=True, ge=1)]
-Whole = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1, le=2**53)]
+Whole = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+Many = Annotated[int, Field(strict=True, ge=1, le=10**9)]
+"""How many samples or problems: the product of both fits the tables' integers."""
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -104,7 +107,7 @@ class TaskSpec(Frozen):
     source: Annotated[str, Field(min_length=1)]
     dataset: Annotated[str, Field(min_length=1)]
     config: dict[str, Any]
-    n_problems: Count
+    n_problems: Many
     seed: Seed
     verifier: Annotated[str, Field(min_length=1)]
 
@@ -150,7 +153,11 @@ class PlannedPoint(Frozen):
     """
 
     point: Point
-    samples_per_problem: Count
+    samples_per_problem: Many
+
+
+_SESSION_ID = r"^[A-Za-z0-9][A-Za-z0-9_=.-]*$"
+MOST_SESSION_BYTES = 1 << 28
 
 
 class Session(Frozen):
@@ -164,7 +171,7 @@ class Session(Frozen):
     """
 
     session_schema: Literal[1]
-    session_id: str
+    session_id: Annotated[str, Field(pattern=_SESSION_ID, max_length=200)]
     sweep: Name
     engine: EngineConfig
     points: Annotated[tuple[PlannedPoint, ...], Field(min_length=1)]
@@ -269,14 +276,23 @@ def session_from_json(text: str | bytes, *, where: str = "session file") -> Sess
     return session
 
 
-def read_session(path: str | Path) -> Session:
-    """Read a session file. Errors name the file."""
-    try:
-        text = Path(path).read_bytes()
-    except OSError as error:
+def read_session(path: str | Path, *, named: str | None = None) -> Session:
+    """Read a session file.
+
+    Args:
+        path: the file.
+        named: the session that it must be, from the file's name in the lake; any if None.
+
+    Raises:
+        IsocostError: it cannot be read, is invalid, or belongs to another session; with file and
+            key.
+    """
+    raw = read_plain(path, most_bytes=MOST_SESSION_BYTES, what="session file")
+    session = session_from_json(raw, where=str(path))
+    if named is not None and session.session_id != named:
         raise IsocostError(
-            f"cannot be read: {error.strerror}",
-            where=str(path),
-            remedy="Give the path of a session file.",
-        ) from None
-    return session_from_json(text, where=str(path))
+            f"belongs to session {session.session_id}, under another name",
+            where=f"{path}: session_id",
+            remedy="Remove the copy, or rename it back.",
+        )
+    return session

@@ -6,7 +6,6 @@ what YAML would silently accept (duplicate keys). Not here: what the keys mean (
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,19 +54,6 @@ def dotted(key: Iterable[str | int]) -> str:
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
     return text
-
-
-def did_you_mean(word: str, known: Iterable[str], *, kind: str = "values") -> str:
-    """Remedy for an unknown word.
-
-    The nearest known word, if any, and the list of known words.
-    """
-    names = sorted({str(name) for name in known})
-    near = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
-    shown = ", ".join(names[:40]) + (", ..." if len(names) > 40 else "")
-    return (f"Did you mean {near[0]}? " if near else "") + (
-        f"Known {kind}: {shown}." if names else f"There are no {kind} to choose from."
-    )
 
 
 def read_yaml(path: str | Path) -> tuple[Any, Source]:

@@ -204,7 +204,7 @@ def _serve() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    def out_of_time(signum: int, frame: object) -> None:
+    def out_of_time(_signum: int, _frame: object) -> None:
         raise _OutOfTime
 
     import mpmath  # noqa: F401  (an import must not count as judging time)

@@ -1,78 +1,46 @@
-"""Find the registered sources and verifiers.
+"""Find the registered task sources and verifiers.
 
-Lives here: discovery of the modules in sources/ and verifiers/ and lookup by name. A module there
-defines `SOURCE` or `VERIFIER`; adding one touches no other file. Not here: the protocols they
-implement (isocost.tasks.model).
+Lives here: the two registries and lookup by name. A source is a class in a module of sources/, a
+verifier a class in a module of verifiers/; adding one touches no other file. Not here: the
+protocols they implement (isocost.tasks.model).
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
-from functools import cache
-from typing import cast
-
-from isocost.errors import IsocostError
+from isocost.registry import Registry
 from isocost.tasks.model import TaskMistake, TaskSource, Verifier
 
-
-@cache
-def _registered(package: str, attribute: str) -> dict[str, object]:
-    found: dict[str, object] = {}
-    home = importlib.import_module(f"isocost.tasks.{package}")
-    for info in sorted(pkgutil.iter_modules(home.__path__), key=lambda item: item.name):
-        variant = getattr(
-            importlib.import_module(f"isocost.tasks.{package}.{info.name}"), attribute, None
-        )
-        if variant is None:
-            continue
-        if variant.name in found:
-            raise IsocostError(
-                f"two modules register {variant.name}",
-                where=f"isocost.tasks.{package}.{info.name}",
-                remedy="Rename one.",
-            )
-        found[variant.name] = variant
-    return found
+SOURCES: Registry[TaskSource] = Registry("task source", "isocost.tasks.sources")
+VERIFIERS: Registry[Verifier] = Registry("verifier", "isocost.tasks.verifiers")
+register_source = SOURCES.instance
+register_verifier = VERIFIERS.instance
 
 
 def source_names() -> tuple[str, ...]:
     """Names of all registered task sources."""
-    return tuple(_registered("sources", "SOURCE"))
+    return SOURCES.names()
 
 
 def verifier_names() -> tuple[str, ...]:
     """Names of all registered verifiers."""
-    return tuple(_registered("verifiers", "VERIFIER"))
+    return VERIFIERS.names()
 
 
 def source_of(name: str) -> TaskSource:
-    """A task source by name.
-
-    Raises TaskMistake (key "source") for an unknown one.
-    """
-    found = _registered("sources", "SOURCE")
+    """A task source by name. Raises TaskMistake (key "source") for an unknown one."""
+    found = SOURCES.all()
     if name not in found:
         raise TaskMistake(
-            f"unknown task source {name}", remedy=nearest(name, found, "sources"), key=("source",)
+            f"unknown task source {name}", remedy=SOURCES.remedy(name), key=("source",)
         )
-    return cast(TaskSource, found[name])
+    return found[name]
 
 
 def verifier_of(name: str) -> Verifier:
     """A verifier by name. Raises TaskMistake (key "verifier") for an unknown one."""
-    found = _registered("verifiers", "VERIFIER")
+    found = VERIFIERS.all()
     if name not in found:
         raise TaskMistake(
-            f"unknown verifier {name}", remedy=nearest(name, found, "verifiers"), key=("verifier",)
+            f"unknown verifier {name}", remedy=VERIFIERS.remedy(name), key=("verifier",)
         )
-    return cast(Verifier, found[name])
-
-
-def nearest(word: str, known: object, kind: str) -> str:
-    """Remedy for an unknown word: the nearest known word, and the list of known words."""
-    names = sorted(str(name) for name in known)  # type: ignore[attr-defined]
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    shown = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
-    return (f"Did you mean {near[0]}? " if near else "") + f"Known {kind}: {shown}."
+    return found[name]

@@ -16,6 +16,7 @@ from isocost.telemetry.integrate import (
     duty_cycle_error_w,
     integrate_power,
 )
+from isocost.telemetry.judgement import described, possible
 from isocost.telemetry.measure import CODES, WindowEnergy, idle_power, measure_window
 from isocost.telemetry.none import NoSource
 from isocost.telemetry.sampler import PowerSampler
@@ -35,12 +36,14 @@ __all__ = [
     "WindowEnergy",
     "counter_energy",
     "cumulative_energy",
+    "described",
     "duty_cycle_error_w",
     "idle_power",
     "integrate_power",
     "measure_window",
     "measured_window",
     "open_source",
+    "possible",
     "steady_state_window",
     "tokens_in_window",
 ]

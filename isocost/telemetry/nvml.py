@@ -14,8 +14,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from isocost.schema.units import joules_from_mj, watts_from_mw
 from isocost.telemetry.sources import DeviceReading, PowerSource, Unavailable, register
+from isocost.units import joules_from_mj, watts_from_mw
 
 _REASONS = {
     0x1: "gpu_idle",

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isocost.errors import IsocostError
-from isocost.schema.units import joules_from_uj
 from isocost.telemetry.sources import DeviceReading, PowerSource, Unavailable, register
+from isocost.units import joules_from_uj
 
 POWERCAP = Path("/sys/class/powercap")
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from isocost.errors import IsocostError
+from isocost.telemetry.judgement import judged
 from isocost.telemetry.sources import DeviceReading, PowerSource
 
 _GIVE_UP_AFTER = 20
@@ -19,6 +20,8 @@ _GIVE_UP_AFTER = 20
 
 The driver is gone, and retrying would only cost time.
 """
+
+_LONGEST_ERROR = 500
 
 
 class PowerSampler:
@@ -30,6 +33,8 @@ class PowerSampler:
     Attributes:
         reads: moments read.
         read_errors: reads that failed and were left out.
+        values_refused: values that cannot be true and are NULL, and readings that were left out
+            (``judgement``).
         read_s: wall time inside the source.
         read_cpu_s: processor time of the sampling thread, the part that an engine on the same core
             can feel.
@@ -80,7 +85,8 @@ class PowerSampler:
         self._started_s: float | None = None
         self._stopped_s: float | None = None
         self._last_error: str | None = None
-        self.reads = self.read_errors = 0
+        self._first_refused: str | None = None
+        self.reads = self.read_errors = self.values_refused = 0
         self.read_s = self.read_cpu_s = 0.0
 
     def __enter__(self) -> PowerSampler:
@@ -134,6 +140,8 @@ class PowerSampler:
             "reads": self.reads,
             "read_errors": self.read_errors,
             "last_error": self._last_error,
+            "values_refused": self.values_refused,
+            "first_refused": self._first_refused,
             "read_s": self.read_s,
             "read_cpu_s": self.read_cpu_s,
             "elapsed_s": elapsed,
@@ -159,10 +167,12 @@ class PowerSampler:
     def _sample(self, *, slow: bool) -> bool:
         before = self._clock()
         try:
-            readings = self._source.read(slow)
+            readings = self._judged(self._source.read(slow))
         except Exception as error:
             self.read_errors += 1
-            self._last_error = f"{type(error).__name__}: {error}"
+            self._last_error = f"{type(error).__name__}: {error}".encode(
+                "utf-8", "backslashreplace"
+            ).decode()[:_LONGEST_ERROR]
             return False
         after = self._clock()
         rows = [self._row(reading, (before + after) / 2) for reading in readings]
@@ -171,6 +181,19 @@ class PowerSampler:
         self.reads += 1
         self.read_s += after - before
         return True
+
+    def _judged(self, readings: Iterable[object]) -> list[DeviceReading]:
+        """One reading of each device, with the values that can be true."""
+        found: dict[str, DeviceReading] = {}
+        for each in readings:
+            reading, faults = judged(each)
+            if reading is not None and reading.device_id in found:
+                reading, faults = None, [f"device_id {reading.device_id} comes twice in one read"]
+            if reading is not None:
+                found[reading.device_id] = reading
+            self.values_refused += len(faults)
+            self._first_refused = self._first_refused or next(iter(faults), None)
+        return list(found.values())
 
     def _row(self, reading: DeviceReading, moment_s: float) -> dict[str, object]:
         reasons = reading.throttle_reasons

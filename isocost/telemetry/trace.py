@@ -40,6 +40,7 @@ class TraceSource:
                     where=f"column {column}",
                     remedy="See raw_telemetry",
                 )
+        _refuse_no_moments(samples["monotonic_s"])
         self._samples = samples.sort("monotonic_s", "device_id")
         self._moments = self._samples.partition_by("monotonic_s", maintain_order=True)
         self._next = 0
@@ -52,7 +53,25 @@ class TraceSource:
             raise IsocostError(
                 "no recorded trace here", where=str(path), remedy="Give a Parquet or CSV file"
             )
-        return cls(pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path))
+        try:
+            if path.suffix == ".csv":
+                return cls(pl.read_csv(path))
+            return cls(pl.read_parquet(path, glob=False, hive_partitioning=False))
+        except IsocostError as error:
+            where = f"{path}, {error.where}"
+            raise IsocostError(error.what, where=where, remedy=error.remedy) from None
+        except (
+            pl.exceptions.PolarsError,
+            pl.exceptions.PanicException,
+            OSError,
+            UnicodeDecodeError,
+        ) as error:
+            said = " ".join(str(error).split())[:200]
+            raise IsocostError(
+                f"is no readable recording ({said})",
+                where=str(path),
+                remedy="Give a Parquet or CSV file",
+            ) from None
 
     def samples(self) -> pl.DataFrame:
         """The whole recording, by time and device."""
@@ -77,3 +96,17 @@ class TraceSource:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+def _refuse_no_moments(moments: pl.Series) -> None:
+    if moments.dtype.is_numeric():
+        are_moments = moments.is_finite().fill_null(False)
+    else:
+        are_moments = pl.Series([False] * len(moments), dtype=pl.Boolean)
+    if not are_moments.all():
+        row = int(are_moments.arg_min() or 0)
+        raise IsocostError(
+            f"{str(moments[row])[:40]!r} is no moment",
+            where=f"column monotonic_s, row {row + 1}",
+            remedy="Give seconds of one monotonic clock",
+        )

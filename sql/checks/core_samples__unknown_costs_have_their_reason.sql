@@ -4,8 +4,8 @@ SELECT sample_id, axis, reasons
 FROM (
     SELECT
         sample_id,
-        unnest(['flops', 'kinetics_eflops', 'kv_traffic_bytes', 'weight_traffic_bytes', 'device_s', 'cost_usd']) AS axis,
-        unnest([flops, kinetics_eflops, kv_traffic_bytes, weight_traffic_bytes, device_s, cost_usd]) AS cost,
+        unnest([{{ reasoned_names }}]) AS axis,
+        unnest([{{ reasoned_costs }}]) AS cost,
         coalesce(costs_unknown_reasons, []) AS reasons
     FROM core_samples
 )

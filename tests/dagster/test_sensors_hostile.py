@@ -11,6 +11,7 @@ import pytest
 
 from assets.resources import StoreResource
 from isocost.cli import source_id
+from isocost.store import Store
 from pipelines import sensors
 
 GOOD = "format: generic\npath: good.csv\nmapping: m.yaml\n"
@@ -92,3 +93,74 @@ def test_names_that_fold_to_one_readable_key_are_sources_of_their_own(inbox: Pat
     keys = {request.partition_key for request in found.run_requests} - {"import-agood"}
     assert len(keys) == len(names) and "import-same-one" in keys
     assert keys == {source_id(Path("x"), name) for name in names}
+
+
+@pytest.fixture
+def sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """A folder of sweep files that are planned without being read, and what was planned."""
+    folder, planned = tmp_path / "sweeps", []
+    folder.mkdir()
+    monkeypatch.setenv("ISOCOST_SWEEPS", str(folder))
+    sensors._planned.clear()
+
+    def plan(store: Store, path: Path) -> list[str]:
+        planned.append(path.stem)
+        if "bad" in path.read_text():
+            raise ValueError("not foreseen")
+        session = store.session_file(path.stem)
+        session.parent.mkdir(parents=True, exist_ok=True)
+        if not session.exists():
+            session.write_text("{}")
+        return [path.stem]
+
+    monkeypatch.setattr(sensors.refresh, "plan_sweep", plan)
+    return folder, planned
+
+
+def test_what_was_planned_is_not_planned_again_with_every_tick(
+    tmp_path: Path, sweeps: tuple[Path, list[str]]
+) -> None:
+    (folder, planned), root = sweeps, tmp_path / "data"
+    for number in range(500):
+        (folder / f"s{number}.yaml").write_text("bad" if number % 50 == 0 else "sound")
+    resource = StoreResource(root=str(root))
+
+    def again() -> dg.SensorResult:
+        planned.clear()
+        return tick(sensors.sweep_folder, store=resource)[0]
+
+    first = again()
+    assert len(first.run_requests) == 490 and len(planned) == 500
+    told = first.run_requests[0].tags[sensors.AT_FAULT_TAG]
+    assert "s0.yaml" in told and "not foreseen" in told
+    assert len(again().run_requests) == 490 and len(planned) == 10  # a bad one may be sound now
+    (folder / "s7.yaml").write_text("sound, and other")
+    (root / "lake" / "sessions" / "s9.json").unlink()
+    again()
+    assert {"s7", "s9"} <= set(planned) and len(planned) == 12
+    (folder / "s11.yaml").unlink()
+    again()
+    assert len(planned) == 499
+
+
+def test_a_tick_that_takes_too_long_goes_on_with_the_next(
+    tmp_path: Path, sweeps: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder, _), resource = sweeps, StoreResource(root=str(tmp_path / "data"))
+    for number in range(5):
+        (folder / f"s{number}.yaml").write_text("sound")
+    clock = iter(range(1000))
+    monkeypatch.setattr(sensors, "MOST_TICK_SECONDS", 2.5)
+    monkeypatch.setattr(sensors.time, "monotonic", lambda: next(clock))
+    first = tick(sensors.sweep_folder, store=resource)[0]
+    assert len(first.run_requests) == 2
+    assert "3 sweep files are looked at" in first.run_requests[0].tags[sensors.AT_FAULT_TAG]
+
+
+def test_a_tick_names_some_of_many_mistakes(tmp_path: Path, sweeps: tuple[Path, list[str]]) -> None:
+    folder, _ = sweeps
+    for number in range(50):
+        (folder / f"s{number}.yaml").write_text("bad")
+    found, _ = tick(sensors.sweep_folder, store=StoreResource(root=str(tmp_path / "data")))
+    assert found.skip_message.count("ValueError") == sensors.MOST_TOLD
+    assert "and 30 more" in found.skip_message

@@ -5,7 +5,6 @@ In other processes with other hash seeds and numbers of threads, and whatever st
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ import little_lab
 
 from benchmarks.refresh import Layout
 from benchmarks.refresh import bank as bank_session
+from benchmarks.same_bytes import digests, unlike
 from isocost.build import refresh
 from isocost.cli import main
 from isocost.store import Store
@@ -45,20 +45,6 @@ def bank(root: Path) -> Store:
     )
     refresh.bring_in(store, "import-counts", format="counts", path=source, provenance=KNOWN)
     return store
-
-
-def digests(root: Path) -> dict[str, str]:
-    files = [
-        path
-        for folder in ("core", "out", "exports")
-        for path in (root / folder).rglob("*")
-        if path.is_file()
-    ]
-    derived = [path for path in files if "_made" not in path.parts]
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in derived
-    }
 
 
 def command(root: Path) -> list[str]:
@@ -88,13 +74,9 @@ def killed_after(repo: Path, root: Path, line: str) -> None:
     process.wait()
 
 
-def unlike(one: dict[str, str], other: dict[str, str]) -> list[str]:
-    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
-
-
 def test_the_same_bank_gives_the_same_bytes(repo: Path, tmp_path: Path) -> None:
     first = bank(tmp_path / "a").root
-    second = shutil.copytree(first, tmp_path / "b")
+    second = shutil.copytree(first, tmp_path / "a folder of another name" / "b")
     once = refreshed(repo, first, seed=1, threads=1)
     assert {name.split("/")[1] for name in once if name.startswith("out/")} == {
         t for tables in refresh.STEPS.values() for t in tables

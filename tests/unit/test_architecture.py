@@ -15,26 +15,30 @@ pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
     "__init__",
+    "axes",
     "capabilities",
+    "costs",
     "credentials",
     "errors",
     "hashing",
     "memory",
     "plain_files",
     "progress",
+    "registry",
     "schema",
     "seals",
     "sql",
     "store",
+    "units",
 }
 FLOORS = (
-    {"sweep", "tasks", "engines", "telemetry", "bank", "strategies", "costs", "frontier", "curves"}
-    | {"items", "gates"},
+    {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
+    {"engines"},
     {"importers", "payload"},
     {"tables", "intake"},
     {"publish"},
     {"build", "generate", "doctor"},
-    {"cli"},
+    {"api", "cli"},
     {"__main__"},
 )
 """From the ground up: a room imports the ground and rooms of lower floors, never its own floor."""

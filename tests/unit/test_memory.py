@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from isocost import memory
 from isocost.build.estimate import BASE, Need, needed
 from isocost.errors import IsocostError
-from isocost.memory import LaidAside, Workspace, chosen_budget, free_memory, read_size
+from isocost.memory import DrawsAside, LaidAside, Workspace, chosen_budget, free_memory, read_size
 from isocost.store import Store
 
 
@@ -94,6 +94,20 @@ def test_what_is_laid_aside_is_read_as_from_an_array(data, rows, columns):
     assert np.array_equal(aside[wanted], values[wanted], equal_nan=True)
     piece = slice(data.draw(st.integers(0, rows)), data.draw(st.integers(0, rows + 5)))
     assert np.array_equal(aside[piece], values[piece], equal_nan=True)
+    aside.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(1, 20), st.integers(1, 200))
+def test_draws_that_are_laid_aside_are_read_as_from_an_array(data, rows, draws):
+    values = np.random.default_rng(draws).normal(size=(rows, draws))
+    aside, cut = DrawsAside((rows + 3, draws), None), data.draw(st.integers(0, rows))
+    aside[0:cut] = values[:cut]
+    aside[cut:rows] = values[cut:]
+    assert aside.shape == values.shape and len(aside) == rows
+    first = data.draw(st.integers(0, draws))
+    some = slice(first, data.draw(st.integers(first, draws + 5)))
+    assert np.array_equal(aside.tile(some), values[:, some])
     aside.close()
 
 

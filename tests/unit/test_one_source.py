@@ -10,8 +10,13 @@ import polars as pl
 import pytest
 
 import isocost.build.curate
+from isocost import gates
 from isocost.build import refresh
+from isocost.build.curate import curate_session
+from isocost.build.ledger import Ledger
+from isocost.build.sources import curate_all, keep_or_leave_out
 from isocost.errors import IsocostError, one_source
+from isocost.seals import identity
 from isocost.store import Store
 
 KNOWN = {
@@ -87,3 +92,40 @@ def test_a_refresh_leaves_out_the_one_and_publishes_the_others(
         list(refresh.everything(store))
     assert "import-bad" in str(caught.value) and store.warehouse.exists()
     assert [path.stem for path in store.files("core_samples")] == ["session=import-good"]
+
+
+def test_tables_that_are_kept_say_that_they_are_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "data")
+    path = tmp_path / "counts.jsonl"
+    path.write_text(json.dumps({"id": "a", "c": 1, "n": 2}) + "\n")
+    refresh.bring_in(store, "import-a", format="counts", path=path, provenance=KNOWN)
+    ledger = Ledger(store)
+
+    def curated() -> pl.DataFrame:
+        for source, done in curate_all(store, ledger, force=True):
+            if isinstance(done, IsocostError):
+                assert keep_or_leave_out(store, source, done, ledger)
+        return store.read(gates.CHECKS, "import-a")
+
+    sound, samples = curated(), store.read("core_counts")
+    with monkeypatch.context() as patch:
+
+        def broken(place: Store, session_id: str):
+            raise Panic("odd")
+
+        patch.setattr("isocost.build.curate._core_of_import", broken)
+        told = curated()
+        (row,) = told.filter(pl.col("rule") == gates.KEPT).to_dicts()
+        assert row["source_key"] == "import-a" and not row["is_passed"] and "odd" in row["detail"]
+        assert told.filter(pl.col("rule") != gates.KEPT).equals(sound)
+        assert store.read("core_counts").equals(samples)
+        record = ledger.find("core", "sessions", "import-a")  # all files are those of the record
+        assert record is not None and record.rows[gates.CHECKS] == told.height
+        changed = identity(store.path(gates.CHECKS, "import-a"))
+        assert curated().equals(told)  # nothing piles up, and nothing is published again
+        assert identity(store.path(gates.CHECKS, "import-a")) == changed
+    # Sound again, and banked as before: built again, although its files are those of the record.
+    assert not curate_session(store, "import-a", ledger=ledger).is_reused
+    assert store.read(gates.CHECKS, "import-a").equals(sound)

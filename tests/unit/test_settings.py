@@ -6,6 +6,7 @@ What is asked for is replayed, what is misspelt is told, what changed is built a
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +15,14 @@ import pytest
 from isocost.build import refresh
 from isocost.build.slices import Ledger
 from isocost.errors import IsocostError
-from isocost.intake.settings import NAME, read_settings, replay_options, sweep_note, unknown_tasks
+from isocost.intake.settings import (
+    NAME,
+    broken_asks,
+    read_settings,
+    replay_options,
+    sweep_note,
+    unknown_tasks,
+)
 from isocost.store import Store
 from isocost.strategies.options import ORDERS, TIES, ReplayOptions
 from isocost.sweep import sweep_from_text
@@ -142,3 +150,22 @@ def test_a_refresh_notices_changed_settings_of_the_tasks_they_are_about(tmp_path
     assert budgets("adding") == [3, 11]  # what is published stays
     (store.root / NAME).unlink()
     assert built() == 1 and budgets("adding") == budgets("sorting")
+
+
+def test_what_one_sweep_asks_cannot_stop_what_others_ask(tmp_path):
+    store = Store(tmp_path / "data")
+    notes = store.lake / "sessions"
+    notes.mkdir(parents=True)
+    (notes / "a.replay").write_text('{"t": {"budgets": [3, 11]}}')
+    (notes / "b.replay").write_text('{"t": {"budgets": ["many"]}}')
+    (notes / "c.replay").write_text('{"t"')
+    os.mkfifo(notes / "d.replay")
+    assert replay_options(store.root, "t").budgets == (3, 11)
+    assert [Path(fault.where).name for fault in broken_asks(store.root)] == [
+        "b.replay",
+        "c.replay",
+        "d.replay",
+    ]
+    told = [str(each) for each in refresh.derive(store, "strategies").failed]
+    assert len(told) == 3 and all("plan the sweep again" in each for each in told)
+    assert refresh.derive(store, "coverage").failed == ()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import duckdb
 import polars as pl
 import pytest
 
 from isocost import store as store_module
+from isocost.build.slices import Rows
 from isocost.errors import IsocostError
 from isocost.schema import registry
 from isocost.schema.model import Column, Table
+from isocost.sql import rows_of
 from isocost.store import Store
 
 CORE = Table(
@@ -71,6 +74,36 @@ def test_a_row_of_two_sessions_is_kept_once_from_the_first(store):
     store.write(frame(["a"], "s2", n=2), "core_probe", "s2")
     store.write(frame(["a", "b"], "s1", n=1), "core_probe", "s1")
     assert store.read("core_probe").rows() == [("a", "s1", 1), ("b", "s1", 1)]
+
+
+JUDGED = Table(
+    "core_judged",
+    "one thing that may be refused",
+    (*CORE.columns, Column("is_valid", "bool", "Whether it counts", nullable=False)),
+    keys=("probe_id",),
+)
+
+
+def judged(validity: dict[str, bool], session: str) -> pl.DataFrame:
+    told = pl.Series(validity.values(), dtype=pl.Boolean)
+    return frame(list(validity), session).with_columns(is_valid=told)
+
+
+def test_a_refused_row_hides_no_valid_copy(store):
+    registry.all_tables()[JUDGED.name] = JUDGED
+    store.write(judged({"a": False, "b": True, "c": False, "d": False}, "s1"), JUDGED.name, "s1")
+    store.write(judged({"a": True, "b": True, "c": False}, "s2"), JUDGED.name, "s2")
+    store.write(judged({"a": True, "d": True}, "s3"), JUDGED.name, "s3")
+    expected = [("a", "s2"), ("b", "s1"), ("c", "s1"), ("d", "s3")]
+    assert store.read(JUDGED.name, columns=["probe_id", "session_id"]).rows() == expected
+    assert store.read(JUDGED.name).select("probe_id", "session_id").rows() == expected
+    # Tables that do not fit into memory are read by DuckDB, which keeps the same rows.
+    query = f"SELECT probe_id, session_id FROM ({rows_of(JUDGED, store.files(JUDGED.name))})"
+    assert sorted(duckdb.sql(query).fetchall()) == expected
+    # What describes one session leaves out what counts of an earlier one, and nothing else.
+    for session, shadows, kept in (("s2", ("s1",), "a"), ("s3", ("s1", "s2"), "d")):
+        own = Rows(store, "session", (session,), shadows=shadows).read(JUDGED.name)
+        assert own.filter("is_valid")["probe_id"].to_list() == [kept]
 
 
 def test_some_columns_of_the_same_rows_in_the_same_order(store):

@@ -138,15 +138,15 @@ _SLOW = """
 import sys, time
 from pathlib import Path
 from isocost.tables.core import verdicts
-from isocost.tasks.verifiers import numeric
+from isocost.tasks.verifiers.numeric import Numeric
 verdicts.EVERY_S = 0.1
-judge, log = numeric.VERIFIER.judge, Path(sys.argv[2])
+judge, log = Numeric.judge, Path(sys.argv[2])
 def slow(problem, answer):
     time.sleep(0.02)
     with log.open("a") as handle:
         handle.write(answer + "\\n")
-    return judge(problem, answer)
-type(numeric.VERIFIER).judge = lambda self, problem, answer: slow(problem, answer)
+    return judge(Numeric(), problem, answer)
+Numeric.judge = lambda self, problem, answer: slow(problem, answer)
 from isocost.cli import main
 sys.exit(main(["--data", sys.argv[1], "import", "generic", sys.argv[3], "--mapping", sys.argv[4], "--verifier", "numeric", "--task", "t",
     "--task-version", "1", "--model", "m", "--prompt", "p", "--sampling", "{}", "--name", "slow"]))

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 from isocost.curves.beta import invert_failure, log_failure, log_failure_gradient
 
 # At the upper bound success rates differ by 0.005 at most, which no bank tells from equal ones;
@@ -31,6 +31,7 @@ def start_grid() -> Array:
     return np.log(np.stack([alpha, np.clip(alpha * (1.0 - mean) / mean, 2e-3, 9e3)], axis=1))
 
 
+@register
 class BetaBinomial(Family):
     """Coverage of k samples; internal parameters ln(alpha) and ln(beta)."""
 

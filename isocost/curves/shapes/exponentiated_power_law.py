@@ -11,11 +11,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 
 _EXPONENTS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5])
 
 
+@register
 class ExponentiatedPowerLaw(Family):
     """y = exp(a * x**b); internal parameters ln(-a) and -b."""
 

@@ -10,9 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 
 
+@register
 class LogLinear(Family):
     """y = alpha + beta ln x, beta of either sign; internal parameters are the public ones."""
 

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 from isocost.curves.linear import bounded_pair
 
 _EXPONENTS = np.geomspace(0.01, 10.0, 28)
 
 
+@register
 class SaturatingPowerLaw(Family):
     """y = y_inf - a * x**-b; internal parameters y_inf, ln(a) and ln(b)."""
 

@@ -11,12 +11,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 from isocost.curves.linear import bounded_scale
 
 _STEEPNESS = np.array([0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5, 4.0, 8.0])
 
 
+@register
 @dataclass(frozen=True)
 class SigmoidLogCompute(Family):
     """Three free parameters: A (asymptote), C_mid (compute at half the gain) and B (steepness).

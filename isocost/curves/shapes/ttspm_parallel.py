@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from isocost.curves.absorbing import AbsorbingCurve
+from isocost.curves.base import register
 
 
+@register
 class TtspmParallel(AbsorbingCurve):
     """x counts samples; p_sample is the chance that one sample succeeds."""
 

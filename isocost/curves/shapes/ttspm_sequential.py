@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from isocost.curves.absorbing import AbsorbingCurve
+from isocost.curves.base import register
 
 
+@register
 class TtspmSequential(AbsorbingCurve):
     """x counts rounds; p_rethink is the chance that one round repairs a wrong answer."""
 

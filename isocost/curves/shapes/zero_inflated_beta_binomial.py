@@ -11,12 +11,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from isocost.curves.base import Array, AsymptoteKind, Family
+from isocost.curves.base import Array, AsymptoteKind, Family, register
 from isocost.curves.beta import invert_failure, log_failure, log_failure_gradient
 from isocost.curves.linear import bounded_scale
 from isocost.curves.shapes.beta_binomial import LOWER, UPPER, start_grid
 
 
+@register
 class ZeroInflatedBetaBinomial(Family):
     """Coverage of k samples; internal parameters 1 - pi, ln(alpha) and ln(beta)."""
 

@@ -5,10 +5,11 @@ c correct of n samples a problem, the smallest thing pass@k can be computed from
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from isocost.errors import IsocostError
 from isocost.importers.base import Conventions, Importer, Source, register
 from isocost.importers.reading import iter_json_lines
 from isocost.importers.row import Row
@@ -19,6 +20,7 @@ MOST_SAMPLES = 20_000_000
 
 Each becomes a row of core_samples, so that a slip of the finger must not fill the memory.
 """
+IMPOSSIBLE = "impossible_counts"
 _OWN = frozenset({"id", "c", "n", "cluster", "model", "task"})
 _ALWAYS = frozenset(
     {
@@ -61,6 +63,9 @@ class Counts(Importer):
     repetitions of each other. What else every line says alike is a setting of the run, and so is a
     temperature, a revision and what else says how samples were drawn, line by line; whatever else
     differs from line to line belongs to the problem.
+
+    A line whose counts cannot be counts nothing: its problem is left out of the tables and named,
+    and the others are kept. Where that is more than half of the lines the file is none of counts.
     """
 
     name = "counts"
@@ -88,27 +93,18 @@ class Counts(Importer):
         """One counts record a line."""
         path = source.files[0]
         seen: set[tuple[Any, ...]] = set()
-        total = 0
+        total, lines, faults = 0, 0, list[IsocostError]()
         settings = stated_settings(_alike(path), self.harmless)
         for number, value in iter_json_lines(path):
             row = source.row("counts", path, f"line {number}")
             row.text("problem_source_id", value.get("id"))
-            row.integer("counts_correct", value.get("c"), sentinel=None, is_needed=True)
-            row.integer("counts_total", value.get("n"), sentinel=None, is_needed=True)
-            for column, key in (
-                ("problem_source_id", "id"),
-                ("counts_correct", "c"),
-                ("counts_total", "n"),
-            ):
-                if row.values.get(column) is None:
-                    raise row.fail(key, "is missing", "Every line needs id, c and n")
-            if row.values["counts_correct"] > row.values["counts_total"]:
-                raise row.fail(
-                    "c",
-                    f"{row.values['counts_correct']} correct of {row.values['counts_total']}"
-                    " cannot be",
-                )
-            total += row.values["counts_total"]
+            if row.values.get("problem_source_id") is None:
+                raise row.fail("id", "is missing", "Every line needs id, c and n")
+            fault = _count(row, value)
+            lines += 1
+            if fault is not None:
+                faults.append(fault)
+            total += row.values.get("counts_total", 0)
             if total > MOST_SAMPLES:
                 raise row.fail(
                     "n",
@@ -135,6 +131,49 @@ class Counts(Importer):
             seen.add(key)
             row.json("extra", {key: item for key, item in value.items() if key not in _OWN})
             yield row
+        if 2 * len(faults) > lines:
+            first = faults[0]
+            what = f"{len(faults)} of {lines} lines hold no counts that can be, so that this is no"
+            raise IsocostError(
+                f"{what} file of counts; the first: {first.what}",
+                where=first.where,
+                remedy="Give a file whose lines have id, c and n, with c of n attempts correct",
+            )
+        source.warnings += _told(faults)
+
+
+def _count(row: Row, value: Mapping[str, Any]) -> IsocostError | None:
+    """Fills in both counts, or neither where they cannot be; what is wrong with them then."""
+    try:
+        for column, key in (("counts_correct", "c"), ("counts_total", "n")):
+            row.integer(column, value.get(key), sentinel=None, is_needed=True)
+            if row.values.get(column) is None:
+                raise row.fail(key, "is missing")
+        correct, total = row.values["counts_correct"], row.values["counts_total"]
+        if correct > total:
+            raise row.fail("c", f"{correct} correct of {total} cannot be")
+        if total > MOST_SAMPLES:
+            raise row.fail("n", f"nobody has drawn {total:,} samples of one problem")
+    except IsocostError as fault:
+        for column in ("counts_correct", "counts_total"):
+            row.null(column, IMPOSSIBLE)
+        return fault
+    return None
+
+
+def _told(faults: Sequence[IsocostError]) -> list[str]:
+    """What the importing person should know of the lines that count nothing."""
+    if not faults:
+        return []
+    shown = "; ".join(
+        f"{fault.where.rpartition(', line ')[2]}: {fault.what}" for fault in faults[:5]
+    )
+    more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+    one = len(faults) == 1
+    return [
+        f"{len(faults)} {'problem is' if one else 'problems are'} left out, whose counts cannot be:"
+        f" line {shown}{more}"
+    ]
 
 
 def _alike(path: Path) -> dict[str, Any]:

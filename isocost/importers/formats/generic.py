@@ -112,7 +112,7 @@ class Generic(Importer):
                 yield _filled(row, one, values, mapping, found, tally, source)
             if not samples:
                 tally.empty.append(place)
-            tally.repeats.add(values, mapping, found)
+            tally.repeats.add(values, found)
         tally.finish(source)
 
 
@@ -138,7 +138,7 @@ def _filled(
             cover(row, rule, value, covers)
         elif rule.target.kind == "condition":
             if value not in (None, ""):
-                conditions[rule.name.removeprefix("condition.")] = setting(row, rule, value)
+                conditions[rule.name.removeprefix("condition.")] = setting(row, value)
         else:
             apply_rule(row, rule, value, source)
     row.condition(stated_settings(conditions))

@@ -9,6 +9,7 @@ joining of files (``lm_eval``).
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -288,7 +289,7 @@ def _likelihoods(filtered: Any) -> list[float] | None:
             for one in filtered
             if isinstance(one, list) and len(one) == 2 and str(one[1]).lower() in ("true", "false")
         ]
-        return found if len(found) == len(filtered) and all(one == one for one in found) else None
+        return found if len(found) == len(filtered) and not any(map(math.isnan, found)) else None
     except (TypeError, ValueError):
         return None
 

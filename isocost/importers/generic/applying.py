@@ -121,7 +121,7 @@ def _flag_by_words(row: Row, rule: Rule, word: str) -> bool:
     )
 
 
-def setting(row: Row, rule: Rule, value: Any) -> Any:
+def setting(row: Row, value: Any) -> Any:
     """A setting as text, so that 8 in one file and "8" in another are one.
 
     Objects and lists as they are.

@@ -64,7 +64,7 @@ def document_records(
                 if found is None
                 else f"{kind_of(found)} lies there, not records"
             )
-            remedy = _candidates_told(document, columns) or "Correct `records` in the mapping"
+            remedy = _candidates_told(document) or "Correct `records` in the mapping"
             raise IsocostError(
                 f"records is {records!r}, and {told}", where=str(path), remedy=remedy
             )
@@ -139,11 +139,11 @@ def _found(path: Path, document: Any, columns: list[str]) -> tuple[Any, str]:
     raise IsocostError(
         f"holds {len(chosen)} lists of records, and nobody says which is meant",
         where=str(path),
-        remedy=_candidates_told(document, columns),
+        remedy=_candidates_told(document),
     )
 
 
-def _candidates_told(document: Any, columns: list[str]) -> str:
+def _candidates_told(document: Any) -> str:
     found = [place for place, _ in _lists(document)] if isinstance(document, dict) else []
     return (
         f"Name one in the mapping, as `records: {found[0]}`; there are {', '.join(found[:10])}"

@@ -41,7 +41,7 @@ class Repeats:
         self._first: dict[tuple[str, ...], dict[str, str]] = {}
         self._varying: set[str] = set()
 
-    def add(self, record: dict[str, Any], mapping: dict[str, Any], rules: list[Rule]) -> None:
+    def add(self, record: dict[str, Any], rules: list[Rule]) -> None:
         """Takes one record."""
         if not self._values and not self._excluded:
             self._excluded = _mapped(rules)

@@ -7,6 +7,7 @@ out_request_efficiency. How they are computed: ``isocost.tables.costs.costs`` an
 
 from __future__ import annotations
 
+from isocost.axes.registry import all_axes
 from isocost.schema.model import Column, Table
 
 _SOURCE = Column("card_source", "string", "Where the card's numbers come from.", nullable=False)
@@ -634,7 +635,7 @@ COST_OF_PASS = Table(
             "string",
             "What an attempt costs.",
             nullable=False,
-            allowed=("output_tokens", "flops", "latency_s", "device_s", "energy_j", "cost_usd"),
+            allowed=tuple(axis.column for axis in all_axes().values() if axis.is_cost_of_pass),
         ),
         Column(
             "estimator",

@@ -6,6 +6,8 @@ Lives here: out_strategy_outcomes, out_strategy_problems. Not here: how they are
 
 from __future__ import annotations
 
+from isocost.axes.registry import all_axes
+from isocost.schema.axis_columns import method_columns, own_reason_columns
 from isocost.schema.model import Column, Table
 
 REASONS = (
@@ -14,86 +16,9 @@ REASONS = (
     " no_sample_has_the_score, missing_scores, too_few_verifications, too_few_problems_for_folds"
 )
 
-_PER_PROBLEM = (
-    Column("samples_per_problem", "float64", "Expected samples drawn.", unit="samples"),
-    Column(
-        "output_tokens_per_problem",
-        "float64",
-        "Expected tokens generated, over all samples.",
-        unit="tokens",
-    ),
-    Column(
-        "prompt_tokens_per_problem",
-        "float64",
-        "Expected prompt tokens computed when samples of one problem share the prompt's prefix: the"
-        " prompt once a model.",
-        unit="tokens",
-    ),
-    Column(
-        "prompt_tokens_unshared_per_problem",
-        "float64",
-        "Expected prompt tokens when every sample computes the prompt anew.",
-        unit="tokens",
-    ),
-    Column(
-        "flops_per_problem",
-        "float64",
-        "Expected sum of the samples' flops, as they were run.",
-        unit="FLOP",
-    ),
-    Column(
-        "kinetics_eflops_per_problem",
-        "float64",
-        "Expected eFLOPs at kinetics_intensity, modelled (Kinetics, arXiv 2506.05333): parallel"
-        " samples read the prompt's KV cache once, samples one after another each time.",
-        unit="FLOP",
-    ),
-    Column(
-        "kv_traffic_bytes_per_problem",
-        "float64",
-        "Expected sum of kv_traffic_bytes, as samples were run; modelled.",
-        unit="bytes",
-    ),
-    Column(
-        "weight_traffic_bytes_per_problem",
-        "float64",
-        "Expected sum of the samples' weight_traffic_bytes, in the batches they were run in;"
-        " modelled.",
-        unit="bytes",
-    ),
-    Column(
-        "device_s_per_problem",
-        "float64",
-        "Expected sum of device_s, in the batches that samples were run in; measured.",
-        unit="s",
-    ),
-    Column(
-        "energy_j_per_problem",
-        "float64",
-        "Expected sum of the samples' energy_j; see energy_method.",
-        unit="J",
-    ),
-    Column(
-        "cost_usd_per_problem",
-        "float64",
-        "Expected sum of the samples' cost_usd; see cost_method.",
-        unit="USD",
-    ),
-    Column(
-        "latency_sequential_s_per_problem",
-        "float64",
-        "Expected latency one sample after another: sum of latency_s.",
-        unit="s",
-    ),
-    Column(
-        "latency_parallel_s_per_problem",
-        "float64",
-        "Expected latency of samples that run side by side: expected maximum over the k drawn (an"
-        " order statistic), the first to end for shortest_of_k, the sum over opened windows of the"
-        " slowest for early stopping; equal to the sequential one for policies that wait for each"
-        " sample.",
-        unit="s",
-    ),
+_PER_PROBLEM = tuple(
+    Column(axis.per_problem, "float64", axis.meaning, unit=axis.unit)
+    for axis in all_axes().values()
 )
 
 OUTCOMES = Table(
@@ -240,26 +165,7 @@ OUTCOMES = Table(
             unit="ratio",
         ),
         *_PER_PROBLEM,
-        Column(
-            "energy_method",
-            "string",
-            "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never"
-            " pooled.",
-        ),
-        Column(
-            "energy_unknown_reason",
-            "string",
-            "Why energy_j_per_problem is NULL; NULL where it is known.",
-        ),
-        Column(
-            "cost_method", "string", "Method of the samples' cost_usd; NULL where unknown or mixed."
-        ),
-        Column(
-            "kinetics_intensity",
-            "float64",
-            "What a byte counts in kinetics_eflops_per_problem; NULL with it.",
-            unit="FLOP/byte",
-        ),
+        *method_columns(),
         Column(
             "costs_unknown_reasons",
             "list[string]",
@@ -355,12 +261,7 @@ PROBLEMS = Table(
         ),
         Column("undefined_reason", "string", "Why accuracy is NULL; NULL where it is known."),
         *_PER_PROBLEM,
-        Column(
-            "energy_unknown_reason",
-            "string",
-            "Why energy_j_per_problem is NULL; NULL where it is known. The other costs' reasons are"
-            " in out_strategy_outcomes.",
-        ),
+        *own_reason_columns(),
     ),
 )
 

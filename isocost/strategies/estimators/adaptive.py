@@ -155,6 +155,11 @@ def adaptive_consistency(
 
     Returns:
         `AdaptiveResult`; ties at the stop share the credit.
+
+    Examples:
+        >>> found = adaptive_consistency([6, 3, 1], [True, False, False], max_samples=10)
+        >>> found.samples.item(), found.accuracy.item()
+        (9.428571, 1.0)
     """
     caps, _ = read_budgets(max_samples)
     leads = beta_leads(threshold, int(caps.max()))
@@ -187,6 +192,11 @@ def sequential_ratio_test(
     see `sprt_stop_table`.
 
     Other arguments and the result as `adaptive_consistency`.
+
+    Examples:
+        >>> found = sequential_ratio_test([10, 0], [True, False], max_samples=10)
+        >>> found.samples.item(), found.accuracy.item()
+        (3.0, 1.0)
     """
     caps, _ = read_budgets(max_samples)
     leads = sprt_leads(share, alpha, beta, int(caps.max()))

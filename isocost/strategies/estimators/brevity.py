@@ -35,6 +35,11 @@ def shortest_of_k(
     lengths share the credit.
 
     Arguments as `best_of_k`, lengths in tokens.
+
+    Examples:
+        >>> found = shortest_of_k([10, 30, 20], [1, 0, 1], [1, 2, 3])
+        >>> found.accuracy.tolist(), found.tokens.tolist()
+        ([0.666667, 1.0, 1.0], [20.0, 26.666667, 30.0])
     """
     length = np.asarray(lengths, dtype=np.float64)
     tokens = expected_min(length, k, valid=valid) * np.asarray(k)
@@ -61,6 +66,10 @@ def surprisal_guided(
         values: what a chosen sample is worth (a graded score), same shape.
         k: budget or budgets.
         valid: mask of samples that exist.
+
+    Examples:
+        >>> surprisal_guided([-0.2, -0.9, -0.5], [1, 1, 0], [1, 0, 0], [1, 3]).tolist()
+        [0.333333, 0.0]
     """
     surprise, passed = (
         -np.asarray(mean_logprob, dtype=np.float64),

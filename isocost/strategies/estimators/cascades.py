@@ -176,6 +176,14 @@ def cascade(
     Raises:
         IsocostError: for shapes that differ, NaN among existing samples, or a problem without
             samples.
+
+    Examples:
+        >>> # Six problems; the second model costs ten times as much as the first.
+        >>> first, second = [[1], [1], [0], [0], [1], [0]], [[1], [1], [1], [1], [0], [0]]
+        >>> scores = [[0.95], [0.8], [0.6], [0.3], [0.7], [0.2]]
+        >>> found = cascade([first, second], [scores], [[[1]] * 6, [[10]] * 6], [0.65])
+        >>> found.accuracy.mean().item(), found.cost.mean().item()
+        (0.833333, 6.0)
     """
     stages = _stages(values, scores, costs, sizes)
     sets = np.asarray(thresholds, dtype=np.float64)
@@ -355,6 +363,11 @@ def oracle_cascade(accuracies: ArrayLike, costs: ArrayLike) -> CascadeResult:
     Returns:
         `CascadeResult` with (problems,) accuracy and cost: the cost of the path, not of the
         answering model alone.
+
+    Examples:
+        >>> found = oracle_cascade([[1, 1], [1, 1], [0, 1], [0, 1], [1, 0], [0, 0]], [[1, 10]] * 6)
+        >>> found.accuracy.mean().item(), found.cost.mean().item()
+        (0.833333, 4.333333)
     """
     p, _ = read_matrix("accuracies", accuracies)
     c, _ = read_matrix("costs", costs)

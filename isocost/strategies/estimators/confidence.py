@@ -48,6 +48,11 @@ def trace_confidence(
 
     A trace shorter than the window has one group: its plain mean. ``tail`` tokens (the window where
     not given) end the trace.
+
+    Examples:
+        >>> found = trace_confidence([2, 4, 6, 1, 1, 7], window=3, tail=2)
+        >>> found.mean, found.tail, found.lowest_group
+        (3.5, 4.0, 2.666667)
     """
     values = np.asarray(token_confidence, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or not np.all(np.isfinite(values)) or window < 1:
@@ -68,7 +73,14 @@ def trace_confidence(
 
 
 def confidence_threshold(confidences: ArrayLike, keep: float) -> float:
-    """Threshold that keeps about this share of traces: the linear percentile 100 (1 - keep)."""
+    """Threshold that keeps about this share of traces: the linear percentile 100 (1 - keep).
+
+    Examples:
+        >>> confidence_threshold(range(1, 11), keep=0.1)
+        9.1
+        >>> confidence_threshold(range(1, 11), keep=0.9)
+        1.9
+    """
     if not 0 < keep <= 1:
         raise IsocostError(f"the share kept must lie in (0, 1], got {keep}", where="keep")
     return float(np.percentile(np.asarray(confidences, dtype=np.float64), 100 * (1 - keep)))
@@ -133,6 +145,13 @@ def deepconf_online(
 
     Raises:
         IsocostError: for a budget below the warm-up, or NaN confidences.
+
+    Examples:
+        >>> found = deepconf_online(
+        ...     [0, 0, 1, 0], [2.0, 3.0, 1.0, 2.5], [True, False], [4], warmup=2
+        ... )
+        >>> found.accuracy.tolist()
+        [1.0]
     """
     groups, values, one_row = sample_classes(classes, correct)
     lowest = read_like("lowest_group", lowest_group, groups.shape)
@@ -211,7 +230,7 @@ class OnlinePlay:
     warmup: int
     later: Floats
 
-    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: float) -> Floats:
+    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: Floats) -> Floats:
         """Expected sum of a cost over all traces, (problems, budgets): whole for a trace that ran,
         base + slope b + curve b^2 at stop b.
 

@@ -80,6 +80,10 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
 
     Raises:
         IsocostError: for counts that are not whole, c > n, or k < 1.
+
+    Examples:
+        >>> pass_at_k(10, 3, [1, 2, 5, 8, 20]).tolist()
+        [0.3, 0.533333, 0.916667, 1.0, nan]
     """
     samples, right, budgets, shape, back = _read(n, c, k)
     return shape.give_back((1.0 - miss_rate(samples, right, budgets))[back])
@@ -89,6 +93,10 @@ def pass_hat_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
     """Chance that all k samples are correct, pass^k.
 
     C(c, k) / C(n, k) (Yao et al. 2024, tau-bench). Arguments as `pass_at_k`.
+
+    Examples:
+        >>> pass_hat_k(10, 3, [1, 2, 3, 4]).tolist()
+        [0.3, 0.066667, 0.008333, 0.0]
     """
     samples, right, budgets, shape, back = _read(n, c, k)
     return shape.give_back(miss_rate(samples, samples - right, budgets)[back])
@@ -98,6 +106,10 @@ def marginal_value(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
     """What the (k+1)-th sample adds: pass@(k+1) - pass@k = C(n-c, k) / C(n, k) * c / (n - k).
 
     Arguments as `pass_at_k`; NaN where k + 1 > n.
+
+    Examples:
+        >>> marginal_value(10, 3, 2).item()
+        0.175
     """
     samples, right, budgets, shape, back = _read(n, c, k)
     rest = samples - budgets
@@ -121,6 +133,10 @@ def sampling_shares(p: ArrayLike, k: float) -> Floats:
 
     Raises:
         IsocostError: a chance outside 0..1, or a budget below 1.
+
+    Examples:
+        >>> sampling_shares([0.5, 0.1, 0.01, 0.001], 100).tolist()
+        [1.20579e-29, 0.000135, 0.562306, 0.437559]
     """
     chance = np.asarray(p, dtype=np.float64)
     if chance.ndim != 1 or not np.all((chance >= 0) & (chance <= 1)) or not k >= 1:

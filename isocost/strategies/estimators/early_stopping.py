@@ -69,6 +69,11 @@ def early_stopping_consistency(
 
     Raises:
         IsocostError: window below 1, or a cap that is not a multiple of it.
+
+    Examples:
+        >>> found = early_stopping_consistency([8, 2], [True, False], window=2, max_samples=6)
+        >>> found.samples.item(), found.accuracy.item()
+        (2.888889, 0.977778)
     """
     votes, values, one_row = read_classes(counts, correct)
     caps, one_cap = read_budgets(max_samples)
@@ -148,6 +153,10 @@ def window_latency(
 
     Returns:
         Seconds, shaped by the arguments; NaN where a cap exceeds the samples.
+
+    Examples:
+        >>> window_latency([0, 0, 0, 0], [1.0, 2.0, 3.0, 4.0], window=2, max_samples=4).item()
+        3.333333
     """
     raw = np.asarray(classes)
     groups = np.atleast_2d(raw).astype(np.int64)

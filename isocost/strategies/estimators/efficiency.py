@@ -17,6 +17,10 @@ def hodges_lehmann(times: ArrayLike) -> float:
     """Location of repeated measurements.
 
     The median of (t_a + t_b) / 2 over all pairs a <= b, in the unit of ``times``.
+
+    Examples:
+        >>> hodges_lehmann([1, 2, 4])
+        2.25
     """
     values = np.asarray(times, dtype=np.float64)
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
@@ -46,6 +50,14 @@ def efficiency_score(
 
     Raises:
         IsocostError: a reference at or beyond the limit, or shapes that do not fit.
+
+    Examples:
+        >>> efficiency_score([2.5], [1.0], 4.0).item()
+        0.5
+        >>> efficiency_score([5.0], [1.0], 4.0).item()  # beyond the limit
+        0.0
+        >>> efficiency_score([0.5], [1.0], 4.0).item()  # faster than the reference
+        1.166667
     """
     raw, reference = np.asarray(times, dtype=np.float64), np.asarray(references, dtype=np.float64)
     spent = np.atleast_2d(raw)

@@ -107,6 +107,13 @@ def majority_at_k(
 
     Raises:
         IsocostError: for an unknown rule or arguments that do not fit together.
+
+    Examples:
+        >>> # Three samples say A, which is correct, two say B and one says C.
+        >>> majority_at_k([3, 2, 1], [True, False, False], [1, 2, 3, 4, 5, 6]).tolist()
+        [0.5, 0.5, 0.6, 0.7, 0.75, 1.0]
+        >>> majority_at_k([3, 2, 1], [True, False, False], [2, 4], ties="pessimistic").tolist()
+        [0.2, 0.6]
     """
     if ties not in MODES or abstentions not in ("ignored", "wrong"):
         rule = ties if ties not in MODES else abstentions

@@ -97,12 +97,23 @@ def expected_max(values: ArrayLike, k: ArrayLike, *, valid: ArrayLike | None = N
 
     Raises:
         IsocostError: for NaN among existing values, or a malformed argument.
+
+    Examples:
+        >>> expected_max([3, 5, 8, 13, 21, 34], [1, 2, 3, 6]).tolist()
+        [14.0, 20.933333, 25.65, 34.0]
+        >>> expected_max([0, 0.2, 0.5, 0.9], [1, 2, 3, 4]).tolist()  # eff@k
+        [0.4, 0.65, 0.8, 0.9]
     """
     return _extreme(values, k, valid, largest=True)
 
 
 def expected_min(values: ArrayLike, k: ArrayLike, *, valid: ArrayLike | None = None) -> Floats:
-    """Expected smallest of k values drawn without replacement; see `expected_max`."""
+    """Expected smallest of k values drawn without replacement; see `expected_max`.
+
+    Examples:
+        >>> expected_min([3, 5, 8, 13, 21, 34], [1, 2, 3, 6]).tolist()
+        [14.0, 7.066667, 4.85, 3.0]
+    """
     return _extreme(values, k, valid, largest=False)
 
 
@@ -168,6 +179,10 @@ def best_of_k(
 
     Raises:
         IsocostError: for NaN scores or values, or shapes that differ.
+
+    Examples:
+        >>> best_of_k([0.95, 0.9, 0.8, 0.7, 0.6, 0.1], [0, 1, 1, 0, 1, 0], [1, 2, 3]).tolist()
+        [0.5, 0.533333, 0.45]
     """
     score, one_row = read_matrix("scores", scores)
     value = read_like("values", values, score.shape)
@@ -188,6 +203,10 @@ def selection_efficiency(selected: ArrayLike, single: ArrayLike, coverage: Array
     elementwise.
 
     Below 0 the selector is worse than one sample. NaN where pass@k equals pass@1 (nothing to gain).
+
+    Examples:
+        >>> selection_efficiency(0.7, 0.5, 0.9).item()
+        0.5
     """
     chosen, one, best = np.broadcast_arrays(
         *(np.asarray(a, dtype=np.float64) for a in (selected, single, coverage))

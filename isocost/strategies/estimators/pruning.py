@@ -85,6 +85,14 @@ def fit_weibull_mixture(probabilities: ArrayLike) -> WeibullMixture:
 
     Raises:
         IsocostError: for values outside (0, 1], or fewer than two different ones.
+
+    Examples:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> drawn = np.concatenate([0.7 * rng.weibull(9, 40), 0.25 * rng.weibull(3, 24)])
+        >>> mixture = fit_weibull_mixture(drawn)
+        >>> round(mixture.weight, 3), round(mixture.shape_1, 1), round(mixture.scale_1, 3)
+        (0.593, 9.4, 0.717)
     """
     x = np.asarray(probabilities, dtype=np.float64)
     if x.ndim != 1 or not np.all((x > 0) & (x <= 1)) or len(np.unique(x)) < 2:
@@ -113,6 +121,11 @@ def kept_paths(probabilities: ArrayLike, mixture: WeibullMixture | None = None) 
     probability.
 
     With fewer than 8 paths, or all equal, nothing is pruned unless a mixture is given.
+
+    Examples:
+        >>> mixture = WeibullMixture(0.6, 8, 0.62, 3, 0.22)
+        >>> kept_paths([0.62, 0.58, 0.55, 0.20, 0.18, 0.60], mixture).tolist()
+        [True, True, True, False, False, True]
     """
     x = np.asarray(probabilities, dtype=np.float64)
     if mixture is None:
@@ -177,6 +190,12 @@ def rpc_at_k(
 
     Returns:
         Shaped by the arguments; NaN where k exceeds the row's samples.
+
+    Examples:
+        >>> rpc_at_k(
+        ...     [0, 0, 1, 1, 1, 2], [0.62, 0.58, 0.55, 0.20, 0.18, 0.60], [True, False, False], [6]
+        ... ).tolist()
+        [1.0]
     """
     groups, values, one_row = sample_classes(classes, correct)
     paths = read_like("probabilities", probabilities, groups.shape)

@@ -14,8 +14,9 @@ import numpy as np
 
 from isocost.errors import IsocostError
 from isocost.strategies.kernels.recorded import recorded_majority, recorded_stop
-from isocost.strategies.point_bank import LINEAR_AXES, PointBank
+from isocost.strategies.point_bank import PointBank
 from isocost.strategies.shapes import Floats, Ints
+from isocost.strategies.spending import spent_on_axes
 
 
 class RecordedStop(NamedTuple):
@@ -112,24 +113,23 @@ def recorded_costs(bank: PointBank, used: Ints, window: int = 0) -> dict[str, Fl
         total = np.cumsum(np.where(bank.present, bank.column(name), 0.0), axis=1)
         return np.where(used > 0, np.take_along_axis(total, at, axis=1), np.nan)
 
-    costs = {axis: spent(name) for axis, name in LINEAR_AXES.items()}
     # Samples that run together read the prompt's KV cache once: of their shared parts each group
     # pays one.
     groups = -(-used // window) if window else np.ones_like(used)
-    costs["kinetics_eflops"] = costs["kinetics_eflops"] - spent("kinetics_shared_eflops") * (
-        1 - groups / np.maximum(used, 1)
+    return spent_on_axes(
+        samples=np.where(used > 0, used.astype(np.float64), np.nan),
+        total=spent,
+        once=lambda name: np.where(used > 0, bank.mean(name)[:, None], np.nan),
+        slowest=lambda name: _waited(bank, name, used, window),
+        saved=lambda name: spent(name) * (1 - groups / np.maximum(used, 1)),
     )
-    costs["samples"] = np.where(used > 0, used.astype(np.float64), np.nan)
-    costs["prompt_tokens"] = np.where(used > 0, bank.mean("prompt_tokens")[:, None], np.nan)
-    costs["latency_parallel_s"] = _waited(bank, used, window)
-    return costs
 
 
-def _waited(bank: PointBank, used: Ints, window: int) -> Floats:
-    """The slowest of each window, one window after another."""
-    if not bank.known("latency_s"):
+def _waited(bank: PointBank, name: str, used: Ints, window: int) -> Floats:
+    """The slowest of each window by a column, one window after another."""
+    if not bank.known(name):
         return np.full(used.shape, np.nan)
-    times = np.where(bank.present, bank.column("latency_s"), 0.0)
+    times = np.where(bank.present, bank.column(name), 0.0)
     if not window:
         slowest = np.maximum.accumulate(times, axis=1)
         return np.where(

@@ -41,6 +41,11 @@ def retry_until_verified(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> RetryResul
 
     Returns:
         `RetryResult`, shaped by the arguments; NaN where k > n.
+
+    Examples:
+        >>> found = retry_until_verified(10, 3, 5)
+        >>> found.attempts.item(), found.success.item()
+        (2.625, 0.916667)
     """
     samples, right, caps, shape, back = _read(n, c, k)
     missed = miss_rate(samples, right, caps)
@@ -53,6 +58,10 @@ def uncapped_attempts(n: ArrayLike, c: ArrayLike) -> Floats:
     """Expected attempts until the first correct one when the whole bank may be drawn.
 
     (n+1) / (c+1); infinite for c = 0.
+
+    Examples:
+        >>> uncapped_attempts(10, 3).item()
+        2.75
     """
     samples, right = np.broadcast_arrays(
         np.asarray(n, dtype=np.float64), np.asarray(c, dtype=np.float64)

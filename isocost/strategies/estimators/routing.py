@@ -48,6 +48,11 @@ def route(
         accuracies: chance that a sample of each model is correct, (problems, models).
         costs: mean cost of a sample, same shape; only the chosen model is paid.
         thresholds: rising, one fewer than models.
+
+    Examples:
+        >>> found = route([0.9, 0.2], [[1, 1], [0, 1]], [[1, 10], [1, 10]], [0.5])
+        >>> found.accuracy.tolist(), found.cost.tolist()
+        ([1.0, 0.0], [10.0, 1.0])
     """
     p, c = _read(accuracies, costs)
     score = np.asarray(scores, dtype=np.float64)
@@ -114,6 +119,11 @@ def oracle_router(accuracies: ArrayLike, costs: ArrayLike) -> RouteResult:
     Args:
         accuracies: chance that a sample of each model is correct, (problems, models).
         costs: mean cost of a sample, same shape.
+
+    Examples:
+        >>> found = oracle_router([[1, 1], [1, 1], [0, 1], [0, 1], [1, 0], [0, 0]], [[1, 10]] * 6)
+        >>> found.accuracy.mean().item(), found.cost.mean().item()
+        (0.833333, 4.0)
     """
     p, c = _read(accuracies, costs)
     best = p.max(axis=1, keepdims=True)

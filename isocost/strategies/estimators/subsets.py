@@ -230,6 +230,13 @@ def weighted_majority_estimate(
 ) -> VoteEstimate:
     """As `weighted_majority_at_k`, together with exactness, number of random subsets and error
     bound.
+
+    Examples:
+        >>> classes, weights = [0, 1, 0, 1, 2, 0], [0.9, 0.8, 0.2, 0.7, 0.6, 0.1]
+        >>> weighted_majority_estimate(
+        ...     classes, weights, [True, False, False], [3]
+        ... ).accuracy.tolist()
+        [0.45]
     """
     unique = None if distinct is None else _dense(np.atleast_2d(np.asarray(distinct)))
     return _vote(classes, weights, correct, k, "weights", visits, rule=WEIGHTED, distinct=unique)
@@ -263,6 +270,16 @@ def weighted_majority_at_k(
 
     Raises:
         IsocostError: for NaN or negative weights, or arguments that do not fit together.
+
+    Examples:
+        >>> # Answers A, B, A, B, C, A, of which A is correct, and the weight of each vote.
+        >>> weighted_majority_at_k(
+        ...     [0, 1, 0, 1, 2, 0],
+        ...     [0.9, 0.8, 0.2, 0.7, 0.6, 0.1],
+        ...     [True, False, False],
+        ...     [1, 2, 3, 4, 5, 6],
+        ... ).tolist()
+        [0.5, 0.4, 0.45, 0.466667, 0.333333, 0.0]
     """
     return weighted_majority_estimate(
         classes, weights, correct, k, distinct=distinct, **visits
@@ -282,6 +299,15 @@ def perplexity_consistency_at_k(
 
     ``completions`` labels each sample's text. Other arguments and the result as
     `weighted_majority_at_k`.
+
+    Examples:
+        >>> import numpy as np
+        >>> logprobs = np.log([0.62, 0.58, 0.55, 0.20, 0.18, 0.60])
+        >>> # B has three votes of six; A has the larger sum of probabilities.
+        >>> perplexity_consistency_at_k(
+        ...     [0, 0, 1, 1, 1, 2], logprobs, list("abcdef"), [True, False, False], [6]
+        ... ).tolist()
+        [1.0]
     """
     weights = np.exp(np.asarray(mean_logprob, dtype=np.float64))
     return weighted_majority_at_k(classes, weights, correct, k, distinct=completions, **visits)
@@ -291,6 +317,10 @@ def borda_weights(n: int, power: float = 0.5) -> Floats:
     """Vote weights (n - rank + 1)^power for ranks 1..n (Kang et al.
 
     2025); power 0 is the plain majority.
+
+    Examples:
+        >>> borda_weights(5).tolist()
+        [2.236068, 2.0, 1.732051, 1.414214, 1.0]
     """
     return np.arange(n, 0, -1, dtype=np.float64) ** power
 
@@ -308,6 +338,12 @@ def borda_at_k(
 
     Other arguments and the result as `weighted_majority_at_k`; scores of any sign, minus infinity
     ranks last.
+
+    Examples:
+        >>> borda_at_k(
+        ...     [0, 1, 0, 1, 2, 0], [0.9, 0.8, 0.2, 0.7, 0.6, 0.1], [True, False, False], [1, 3, 6]
+        ... ).tolist()
+        [0.5, 0.6, 1.0]
     """
     return _vote(
         classes, scores, correct, k, "scores", visits, rule=BORDA, power=float(power)
@@ -327,6 +363,12 @@ def deepconf_offline_at_k(
 
     ``confidence`` is any trace confidence (mean, tail, lowest group); keep=1 is the weighted vote.
     Other arguments and the result as `weighted_majority_at_k`.
+
+    Examples:
+        >>> deepconf_offline_at_k(
+        ...     [0, 0, 1], [3.0, 1.0, 2.0], [True, False], [1, 3], keep=0.5
+        ... ).tolist()
+        [0.666667, 1.0]
     """
     if not 0 < keep <= 1:
         raise IsocostError(f"the share of traces kept must lie in (0, 1], got {keep}", where="keep")
@@ -347,6 +389,10 @@ def shortest_majority_at_k(
 
     The paper divides by log(length); 1 is added so that one-token answers are defined. Lengths in
     tokens, above 0. Other arguments and the result as `weighted_majority_at_k`.
+
+    Examples:
+        >>> shortest_majority_at_k([0, 0, 1], [10, 30, 50], [True, False], [1, 3]).tolist()
+        [0.666667, 1.0]
     """
     return _vote(classes, lengths, correct, k, "lengths", visits, rule=SHORTEST).accuracy
 

@@ -46,6 +46,15 @@ def truncate_at(
         tokens: generated tokens of each sample, same shape.
         budget: token budget or budgets.
         valid: mask of samples that exist.
+
+    Examples:
+        >>> found = truncate_at(
+        ...     [1, 0, 1, 1, 1], [500, 1500, 3000, 7000, 9000], [1000, 2000, 4000, 8000, 16000]
+        ... )
+        >>> found.accuracy.tolist()
+        [0.2, 0.2, 0.4, 0.6, 0.8]
+        >>> found.tokens.tolist()
+        [900.0, 1600.0, 2600.0, 4000.0, 4200.0]
     """
     grade, one_row = read_matrix("values", values)
     length = read_like("tokens", tokens, grade.shape)

@@ -46,6 +46,10 @@ def verification_cost(solutions: ArrayLike, verifications: ArrayLike, ratio: flo
 
     Where the verifier is another model, multiply the ratio by verifier parameters / generator
     parameters. Prompt tokens are not counted. V = 0 is voting.
+
+    Examples:
+        >>> verification_cost(8, [0, 16], ratio=2.0).tolist()
+        [8.0, 264.0]
     """
     return np.asarray(solutions, dtype=np.float64) * (
         1 + ratio * np.asarray(verifications, dtype=np.float64)
@@ -56,6 +60,10 @@ def mean_verdict(verdicts: ArrayLike) -> Floats:
     """Score of each solution.
 
     Mean of its verdicts (1 yes, 0 no, or P(yes)); NaN verdicts are dropped, none left gives 0.
+
+    Examples:
+        >>> mean_verdict([[1, 0, float("nan")], [float("nan")] * 3]).tolist()
+        [0.5, 0.0]
     """
     raw = np.asarray(verdicts, dtype=np.float64)
     known = ~np.isnan(raw)
@@ -86,6 +94,11 @@ def generate_then_verify(
         ratio: verification tokens / solution tokens, for the cost.
         draws: random subsets of verdicts.
         seed: of those.
+
+    Examples:
+        >>> found = generate_then_verify([[1.0, 1.0], [0.0, 0.0]], [1, 0], [1, 2], 2)
+        >>> found.accuracy.tolist()
+        [0.5, 1.0]
     """
     grade, one_row = read_matrix("values", values)
     votes = np.asarray(verdicts, dtype=np.float64)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isocost.strategies.point_bank import COST_AXES, LINEAR_AXES, PointBank
+from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, mask_undefined
 from isocost.strategies.shapes import Bools, Floats
+from isocost.strategies.spending import spent_on_axes
 
 
 def chain_result(
@@ -32,15 +33,18 @@ def chain_result(
         unscored: samples without the score the strategy ranks by.
     """
     share = reach if paid is None else paid
-    costs = {axis: np.zeros(len(accuracy)) for axis in COST_AXES}
-    for number, bank in enumerate(banks):
-        asked = share[:, number]
-        for axis, name in LINEAR_AXES.items():
-            # A model that is never asked costs nothing, whether or not its cost is known.
-            costs[axis] += np.where(asked > 0, asked * bank.mean(name), 0.0)
-        costs["prompt_tokens"] += np.where(asked > 0, asked * bank.mean("prompt_tokens"), 0.0)
-        costs["samples"] += asked
-    costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
+
+    def spent(name: str) -> Floats:
+        """A column's sum over the models; one that is never asked costs nothing, known or not."""
+        total = np.zeros(len(accuracy))
+        for asked, bank in zip(share.T, banks, strict=True):
+            total += np.where(asked > 0, asked * bank.mean(name), 0.0)
+        return total
+
+    asked = np.zeros(len(accuracy))
+    for one in share.T[: len(banks)]:
+        asked += one
+    costs = spent_on_axes(samples=asked, total=spent, once=spent)
     budget = np.array([len(banks)], dtype=np.int64)
     return mask_undefined(
         Replay(

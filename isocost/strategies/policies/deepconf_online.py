@@ -10,16 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isocost.axes.model import CostAxis, Count, Elapsed, Kept, Slowest, Total
+from isocost.axes.registry import all_axes
 from isocost.strategies.cuts import CutLaw, cut_law, reasons_of
 from isocost.strategies.estimators.adaptive import MISS
 from isocost.strategies.estimators.confidence import OnlinePlay, play_online
 from isocost.strategies.estimators.subsets import start_states
-from isocost.strategies.point_bank import LINEAR_AXES, PointBank
+from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Floats, Ints
+from isocost.strategies.spending import axes_of
 
 ORDERS = 64
-SHARED = {"kinetics_eflops": "what stopped traces read of a shared prompt is not modelled"}
+SHARING = "what stopped traces read of a shared prompt is not modelled"
 
 
 @register
@@ -73,38 +76,40 @@ class DeepConfOnline(Strategy):
         unknown = (np.isnan(lowest) & bank.present).any(axis=1)
         shape = (len(bank.sizes), len(ks))
         accuracy = np.full(shape, np.nan)
-        laws = {axis: SHARED.get(axis) or cut_law(bank, axis) for axis in LINEAR_AXES}
-        costs = {axis: np.full(shape, np.nan) for axis in (*LINEAR_AXES, "latency_parallel_s")}
+        added, side_by_side = axes_of(Total, Elapsed), axes_of(Slowest)
+        laws = {axis.name: _law(bank, axis) for axis in (*added, *side_by_side)}
+        costs = {name: np.full(shape, np.nan) for name in laws}
         for n, rows in bank.sizes_once():
             usable, fitting = rows[~unknown[rows]], np.flatnonzero(ks <= n)
             if not usable.size or not fitting.size:
                 continue
             part = np.s_[usable, :n]
-            times = _times(bank, laws["latency_sequential_s"], part)
-            play = play_online(
-                bank.classes[part], lowest[part], bank.class_values[usable], lengths[part],
-                None if bank.records is None else bank.records.part(part), ks[fitting],
-                self.warmup, self.keep, ORDERS, start_states(0, bank.keys[usable]), latency=times,
-            )  # fmt: skip
             place = np.ix_(usable, fitting)
+            for axis in side_by_side:
+                play = play_online(
+                    bank.classes[part], lowest[part], bank.class_values[usable], lengths[part],
+                    None if bank.records is None else bank.records.part(part), ks[fitting],
+                    self.warmup, self.keep, ORDERS, start_states(0, bank.keys[usable]),
+                    latency=_times(bank, axis.column, laws[axis.name], part),
+                )  # fmt: skip
+                warm = bank.expected_extreme(axis.column, np.array([self.warmup]), largest=True)
+                waited = np.where(play.unknown[:, None], np.nan, warm[usable] + play.waited)
+                costs[axis.name][place] = waited
             accuracy[place] = play.accuracy
-            for axis, name in LINEAR_AXES.items():
-                costs[axis][place] = _spent(play, bank.column(name)[part], laws[axis], part)
-            waited = (
-                bank.expected_extreme("latency_s", np.array([self.warmup]), largest=True)[usable]
-                + play.waited
-            )
-            costs["latency_parallel_s"][place] = np.where(play.unknown[:, None], np.nan, waited)
+            for axis in added:
+                whole = bank.column(axis.column)[part]
+                costs[axis.name][place] = _spent(play, whole, laws[axis.name], part)
         undefined = undefined_cells(bank, ks, answers=True) | (
             {"missing_scores": unknown} if unknown.any() else {}
         )
-        costs["samples"] = np.broadcast_to(ks.astype(np.float64), shape).copy()
+        whole = bank.parallel_costs(ks)
         costs |= {
-            axis: cost
-            for axis, cost in bank.parallel_costs(ks).items()
-            if axis.startswith("prompt_tokens")
+            name: np.broadcast_to(ks.astype(np.float64), shape).copy()
+            if isinstance(axis.adds, Count)
+            else whole[name]
+            for name, axis in all_axes().items()
+            if isinstance(axis.cut, Kept)
         }
-        laws["latency_parallel_s"] = laws["latency_sequential_s"]
         if bank.records is None:
             laws = dict.fromkeys(laws, "confidence_records_not_banked")
         bound = np.full(shape, np.sqrt(np.log(2 / MISS) / (2 * ORDERS)))
@@ -122,12 +127,21 @@ class DeepConfOnline(Strategy):
         )
 
 
-def _times(bank: PointBank, law: CutLaw | str, part: tuple) -> tuple[Floats, Floats, Floats]:
-    """Whole latency, base and slope of a stopped trace's.
+def _law(bank: PointBank, axis: CostAxis) -> CutLaw | str:
+    """What a stopped trace had cost, or why nobody knows."""
+    if isinstance(axis.adds, Total) and axis.adds.shared:
+        return SHARING
+    return cut_law(bank, axis)
+
+
+def _times(
+    bank: PointBank, name: str, law: CutLaw | str, part: tuple
+) -> tuple[Floats, Floats, Floats]:
+    """Whole time, base and slope of a stopped trace's.
 
     NaN where a stopped trace's time is unknown.
     """
-    whole = bank.column("latency_s")[part]
+    whole = bank.column(name)[part]
     if isinstance(law, str):
         return whole, np.full(whole.shape, np.nan), np.zeros(whole.shape)
     return whole, law.base[part], law.slope[part]
@@ -139,5 +153,6 @@ def _spent(play: OnlinePlay, whole: Floats, law: CutLaw | str, part: tuple) -> F
     NaN where a trace is stopped and no law says what it cost by then.
     """
     if isinstance(law, str):
-        return play.spend(whole, np.full(whole.shape, np.nan), np.zeros(whole.shape), 0.0)
-    return play.spend(whole, law.base[part], law.slope[part], law.curve)
+        nothing = np.zeros(whole.shape)
+        return play.spend(whole, np.full(whole.shape, np.nan), nothing, nothing)
+    return play.spend(whole, law.base[part], law.slope[part], law.curve[part])

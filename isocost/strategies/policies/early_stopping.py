@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isocost.axes.model import Slowest, Total
 from isocost.strategies.estimators.early_stopping import early_stopping_consistency, window_latency
 from isocost.strategies.estimators.recorded import early_stopping_recorded, recorded_costs
 from isocost.strategies.options import ReplayOptions
@@ -17,6 +18,7 @@ from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.adaptive import ORDERS, replay_adaptive, spread, votable
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Ints
+from isocost.strategies.spending import axes_of
 
 MOST_WORK = 5e4
 WINDOW = 4
@@ -109,18 +111,18 @@ class EarlyStopping(Strategy):
             keys=bank.keys[rows],
         )  # fmt: skip
         replay = replay_adaptive(bank, ks, result, rows)
-        if bank.known("latency_s"):
-            replay.costs["latency_parallel_s"] = np.full(replay.accuracy.shape, np.nan)
-            replay.costs["latency_parallel_s"][rows] = window_latency(
-                bank.classes[rows], bank.column("latency_s")[rows], self.window, ks,
-                valid=bank.present[rows], orders=ORDERS, keys=bank.keys[rows],
-            )  # fmt: skip
-        # Samples of a window read the prompt's KV cache together: of their shared parts each window
-        # pays one.
-        shared = bank.drawn_sum(
-            "kinetics_shared_eflops", spread(result, rows, len(bank.sizes)).draws
-        )
-        replay.costs["kinetics_eflops"] = (
-            replay.costs["kinetics_eflops"] - (1 - 1 / self.window) * shared
-        )
+        for axis in axes_of(Slowest):
+            if bank.known(axis.column):
+                replay.costs[axis.name] = np.full(replay.accuracy.shape, np.nan)
+                replay.costs[axis.name][rows] = window_latency(
+                    bank.classes[rows], bank.column(axis.column)[rows], self.window, ks,
+                    valid=bank.present[rows], orders=ORDERS, keys=bank.keys[rows],
+                )  # fmt: skip
+        # Samples of a window read a shared prefix together: of their shared parts each window pays
+        # one.
+        draws = spread(result, rows, len(bank.sizes)).draws
+        for axis in axes_of(Total):
+            if axis.adds.shared:
+                shared = bank.drawn_sum(axis.adds.shared, draws)
+                replay.costs[axis.name] = replay.costs[axis.name] - (1 - 1 / self.window) * shared
         return mask_undefined(replay)

@@ -10,22 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isocost.axes.model import Count, Once
+from isocost.axes.registry import all_axes
 from isocost.strategies.estimators.adaptive import MISS
 from isocost.strategies.estimators.order import best_of_rows
 from isocost.strategies.estimators.subsets import start_states
 from isocost.strategies.estimators.verification import DRAWS, mean_verdict, verified_rows
-from isocost.strategies.point_bank import LINEAR_AXES, PointBank
+from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Floats, Ints
 
 MOST = 32
-COSTS = {
-    "output_tokens": "verification_tokens",
-    "prompt_tokens_unshared": "verification_prompt_tokens",
-    "flops": "verification_flops",
-    "energy_j": "verification_energy_j",
-    "latency_sequential_s": "verification_latency_s",
-}
 
 
 @register
@@ -126,26 +121,20 @@ def _costs(
 
     Verifications are independent, so their means add up.
     """
-    costs = bank.parallel_costs(ks)
-    each = {name: _mean_each(bank, name, held, verifications) for name in COSTS.values()}
-    for axis in costs:
-        if axis in COSTS:
-            costs[axis] = costs[axis] + ks * each[COSTS[axis]][:, None]
-        elif axis not in ("samples", "prompt_tokens"):
-            costs[axis] = np.full(costs[axis].shape, np.nan)
-    # The verifications of one solution share their prompt, as samples of one problem do.
-    one = _mean_each(bank, COSTS["prompt_tokens_unshared"], held, 1)
-    costs["prompt_tokens"] = costs["prompt_tokens"] + ks * one[:, None]
-    banked = {axis: bank.known(name) for axis, name in LINEAR_AXES.items()}
-    banked |= {
-        "prompt_tokens": bank.known("prompt_tokens"),
-        "latency_parallel_s": bank.known("latency_s"),
-    }
-    return costs, {
-        axis: "what verifications cost there is not banked"
-        for axis, is_known in banked.items()
-        if is_known
-    }
+    costs, reasons = bank.parallel_costs(ks), {}
+    for axis in all_axes().values():
+        if isinstance(axis.adds, Count):
+            continue
+        if axis.verification is None:
+            costs[axis.name] = np.full(costs[axis.name].shape, np.nan)
+        else:
+            # The verifications of one solution share a prefix, as samples of one problem do.
+            asked = 1 if isinstance(axis.adds, Once) else verifications
+            each = _mean_each(bank, axis.verification.name, held, asked)
+            costs[axis.name] = costs[axis.name] + ks * each[:, None]
+        if bank.known(axis.column):
+            reasons[axis.name] = "what verifications cost there is not banked"
+    return costs, reasons
 
 
 def _mean_each(bank: PointBank, name: str, held: Floats, verifications: int) -> Floats:

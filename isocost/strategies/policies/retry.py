@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from isocost.strategies.estimators.retry import retry_until_verified
-from isocost.strategies.point_bank import LINEAR_AXES, PointBank
+from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.shapes import Floats, Ints
+from isocost.strategies.spending import spent_on_axes
 
 
 @register
@@ -28,12 +29,11 @@ class Retry(Strategy):
         The drawn samples are one correct one where it succeeds, and random wrong ones before it.
         """
         success, attempts = retry_until_verified(bank.sizes, bank.n_correct, ks)
-        costs = {axis: _spent(bank, name, success, attempts) for axis, name in LINEAR_AXES.items()}
-        costs["samples"] = attempts
-        costs["prompt_tokens"] = np.where(
-            np.isnan(attempts), np.nan, bank.mean("prompt_tokens")[:, None]
+        costs = spent_on_axes(
+            samples=attempts,
+            total=lambda name: _spent(bank, name, success, attempts),
+            once=lambda name: np.where(np.isnan(attempts), np.nan, bank.mean(name)[:, None]),
         )
-        costs["latency_parallel_s"] = costs["latency_sequential_s"].copy()
         return mask_undefined(
             Replay(ks, success, costs, undefined_cells(bank, ks, verdicts=self.reads_verdicts))
         )

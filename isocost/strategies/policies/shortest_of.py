@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from isocost.axes.model import CostAxis, Elapsed, Kept, PerToken, Slowest, Total
+from isocost.axes.registry import all_axes
 from isocost.strategies.cuts import CutLaw, cut_law, reasons_of
 from isocost.strategies.estimators.order import best_of_rows, rank_weights
-from isocost.strategies.point_bank import LINEAR_AXES, PointBank
+from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register, undefined_cells
 from isocost.strategies.scorers import SCORERS
 from isocost.strategies.shapes import Floats, Ints
+from isocost.strategies.spending import axes_of
 
-OWN_REASONS = {
-    "latency_sequential_s": "one after another nobody knows when to halt",
-    "kinetics_eflops": "what halted samples read of a shared prompt is not modelled",
-}
+ENDLESS = "one after another nobody knows when to halt"
+SHARING = "what halted samples read of a shared prompt is not modelled"
 
 
 @register
@@ -38,26 +39,24 @@ class ShortestOf(Strategy):
         scores, empty, unscored = SCORERS["shortest"].scores(bank)
         accuracy = best_of_rows(scores, bank.right, ks, bank.present)
         full = bank.parallel_costs(ks)
-        costs = {
-            axis: full[axis] for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")
+        laws = {
+            axis.name: _law(bank, axis)
+            for axis in axes_of(Total, Elapsed)
+            if not isinstance(axis.cut, Kept | PerToken)
         }
-        costs["output_tokens"] = ks * bank.expected_extreme("output_tokens", ks, largest=False)
-        laws: dict[str, CutLaw | str] = {
-            axis: OWN_REASONS.get(axis) or cut_law(bank, axis) for axis in LINEAR_AXES
-        }
-        told = [axis for axis in LINEAR_AXES if axis not in costs]
         halted = _lockstep(
-            bank, {axis: law for axis in told if isinstance(law := laws[axis], CutLaw)}, ks
+            bank, {name: law for name, law in laws.items() if isinstance(law, CutLaw)}, ks
         )
-        for axis in told:
-            costs[axis] = np.where(ks == 1, full[axis], halted.get(axis, np.nan))
-        # The shortest in tokens need not be the fastest; its own time is that of the chosen sample.
-        latency = bank.column("latency_s")
-        unknown = (np.isnan(latency) & bank.present).any(axis=1)
-        costs["latency_parallel_s"] = best_of_rows(
-            scores, np.where(bank.present, np.nan_to_num(latency), 0.0), ks, bank.present
-        )
-        costs["latency_parallel_s"][unknown] = np.nan
+        costs = {}
+        for name, axis in all_axes().items():
+            if isinstance(axis.adds, Slowest):
+                costs[name] = _of_the_chosen(bank, axis.column, scores, ks)
+            elif isinstance(axis.cut, PerToken):
+                costs[name] = ks * bank.expected_extreme(axis.column, ks, largest=False)
+            elif isinstance(axis.cut, Kept):
+                costs[name] = full[name]
+            else:
+                costs[name] = np.where(ks == 1, full[name], halted.get(name, np.nan))
         undefined = undefined_cells(bank, ks) | (
             {"no_sample_has_the_score": empty} if empty.any() else {}
         )
@@ -66,6 +65,25 @@ class ShortestOf(Strategy):
                 ks, accuracy, costs, undefined, unscored=unscored, unknown_costs=reasons_of(laws)
             )
         )
+
+
+def _law(bank: PointBank, axis: CostAxis) -> CutLaw | str:
+    """What a halted sample had cost, or why nobody knows."""
+    if isinstance(axis.adds, Elapsed):
+        return ENDLESS
+    if isinstance(axis.adds, Total) and axis.adds.shared:
+        return SHARING
+    return cut_law(bank, axis)
+
+
+def _of_the_chosen(bank: PointBank, name: str, scores: Floats, ks: Ints) -> Floats:
+    """Expected time of the chosen sample: the shortest in tokens need not be the fastest."""
+    times = bank.column(name)
+    found = best_of_rows(
+        scores, np.where(bank.present, np.nan_to_num(times), 0.0), ks, bank.present
+    )
+    found[(np.isnan(times) & bank.present).any(axis=1)] = np.nan
+    return found
 
 
 def _lockstep(bank: PointBank, laws: dict[str, CutLaw], ks: Ints) -> dict[str, Floats]:
@@ -83,15 +101,12 @@ def _lockstep(bank: PointBank, laws: dict[str, CutLaw], ks: Ints) -> dict[str, F
         order = np.argsort(length, axis=1, kind="stable")
         b = np.maximum(np.take_along_axis(length, order, axis=1), 1.0)
         weights = rank_weights(n, ks)
-        squares = (b * b) @ weights
+        after = np.maximum(n - 1 - np.arange(n), 1)
         for axis, law in laws.items():
-            slope = np.take_along_axis(law.slope[rows, :n], order, axis=1)
-            behind = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1] - slope
-            others = (b * (behind / np.maximum(n - 1 - np.arange(n), 1))) @ weights
-            out[axis][rows] = (
-                ks * law.base[rows, :n].mean(axis=1)[:, None]
-                + (b * slope) @ weights
-                + (ks - 1) * others
-                + ks * law.curve * squares
-            )
+            out[axis][rows] = ks * law.base[rows, :n].mean(axis=1)[:, None]
+            for rise, spent in ((law.slope, b), (law.curve, b * b)):
+                each = np.take_along_axis(rise[rows, :n], order, axis=1)
+                behind = np.cumsum(each[:, ::-1], axis=1)[:, ::-1] - each
+                others = (spent * (behind / after)) @ weights
+                out[axis][rows] += (spent * each) @ weights + (ks - 1) * others
     return out

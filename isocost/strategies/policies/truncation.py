@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from isocost.axes.model import Kept, PerToken
+from isocost.axes.registry import all_axes
 from isocost.strategies.cuts import CutLaw, cut_law, reasons_of
 from isocost.strategies.estimators.truncation import completion_curve
-from isocost.strategies.point_bank import LINEAR_AXES, PointBank
+from isocost.strategies.point_bank import PointBank
 from isocost.strategies.registry import Replay, Strategy, mask_undefined, register
 from isocost.strategies.shapes import Floats, Ints
 
@@ -40,24 +42,22 @@ class Truncation(Strategy):
         length = bank.column("output_tokens")
         unknown = (np.isnan(length) & bank.present).any(axis=1)
         accuracy, spent = completion_curve(bank.right, np.nan_to_num(length), ks, bank.present)
-        single = bank.parallel_costs(np.ones(1, dtype=np.int64))
-        costs = {
-            axis: np.broadcast_to(single[axis], accuracy.shape).copy()
-            for axis in ("samples", "prompt_tokens", "prompt_tokens_unshared")
+        costs, laws = {}, {}
+        for name, axis in all_axes().items():
+            if isinstance(axis.cut, Kept):
+                continue
+            laws[name] = cut_law(bank, axis)
+            if isinstance(axis.cut, PerToken):
+                costs[name] = np.where(unknown[:, None], np.nan, spent)
+            elif bank.known(axis.column):
+                costs[name] = _cut_means(bank, bank.column(axis.column), laws[name], ks)
+        # One sample alone: what is paid before its first token is what a whole one pays.
+        whole = bank.parallel_costs(np.ones(1, dtype=np.int64))
+        costs |= {
+            name: np.broadcast_to(whole[name], accuracy.shape).copy()
+            for name, axis in all_axes().items()
+            if isinstance(axis.cut, Kept)
         }
-        costs["output_tokens"] = np.where(unknown[:, None], np.nan, spent)
-        laws = {axis: cut_law(bank, axis) for axis in LINEAR_AXES}
-        for axis in (axis for axis in LINEAR_AXES if axis not in costs):
-            is_known = bank.known(LINEAR_AXES[axis])
-            costs[axis] = (
-                _cut_means(bank, bank.column(LINEAR_AXES[axis]), laws[axis], ks)
-                if is_known
-                else np.full(accuracy.shape, np.nan)
-            )
-        costs["latency_parallel_s"], laws["latency_parallel_s"] = (
-            costs["latency_sequential_s"].copy(),
-            laws["latency_sequential_s"],
-        )
         undefined = {"budget_exceeds_samples": bank.sizes == 0}
         undefined |= {"ungraded_samples": bank.ungraded} if bank.ungraded.any() else {}
         undefined |= {"missing_scores": unknown} if unknown.any() else {}

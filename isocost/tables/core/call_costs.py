@@ -18,18 +18,30 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from isocost.costs import CardBook, device_usd, kinetics_shared_eflops, share_by_time
-from isocost.costs.axes import Cards, all_axes, cost_axes
+from isocost.axes.compute import Cards, computed, unknown_reason
+from isocost.axes.model import TOKENS, CostAxis
+from isocost.axes.registry import all_axes, find
+from isocost.costs import CardBook, device_usd, share_by_time
 from isocost.costs.other_cards import DeviceCard, PriceCard
 from isocost.errors import IsocostError
 from isocost.sweep import PlannedPoint, Point
 
-AXES = ("flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes")
-"""Registered axes of `isocost.costs.axes` that are columns of core_samples."""
+PRICE = find("cost_usd")
+FROM_TOKENS = tuple(
+    axis
+    for axis in all_axes().values()
+    if axis.is_computed and axis is not PRICE and set(axis.needs_columns) <= set(TOKENS)
+)
+"""Axes that follow from the tokens of a call and the cards."""
+FROM_COSTS = tuple(
+    axis
+    for axis in all_axes().values()
+    if axis.is_computed and axis is not PRICE and axis not in FROM_TOKENS
+)
+"""Axes that need what other axes found, such as the energy."""
 
 BY_TOKENS, BY_DEVICE_TIME, BY_SOURCE = "tokens_x_price", "device_s_x_price", "reported_by_source"
-SUMMED = (*AXES, "kinetics_shared_eflops", "device_s", "cost_usd")
-SAME = ("kinetics_intensity", "traffic_method", "cost_method", "price_card")
+BY_KV, BY_KV_AND_WEIGHTS = "modelled", "modelled_decode_batch_mean"
 REASONS = "costs_unknown_reasons"
 
 Run = tuple[str, str]
@@ -110,7 +122,7 @@ def resolved_dtype(info: Mapping[str, Any], asked: str | None) -> str:
 def add_costs(
     calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], runs: Runs, book: CardBook
 ) -> pl.DataFrame:
-    """The calls with ``SUMMED``, ``SAME`` and ``REASONS``.
+    """The calls with the columns of every axis that tokens, times and cards tell, and ``REASONS``.
 
     Args:
         calls: raw calls with prefill_s and decode_s.
@@ -131,20 +143,63 @@ def add_costs(
         device, info = runs.get(run, (None, {}))
         point = planned[str(key[2])].point if str(key[2]) in planned else None
         parts.append(_modelled(part, point, device, info, loads[run].decode_batch_mean, book))
-    built = pl.concat(parts).sort("row").drop("row") if parts else _nothing(calls)
+    built = (
+        pl.concat(parts).sort("row").drop("row")
+        if parts
+        else _without_rows(calls, FROM_TOKENS).with_columns(
+            pl.lit([], pl.List(pl.String)).alias(REASONS)
+        )
+    )
     timed = _device_seconds(built, runs)
     return _money(timed, planned, runs, book)
 
 
-def _nothing(calls: pl.DataFrame) -> pl.DataFrame:
-    return calls.with_columns(
-        *(
-            pl.lit(None, pl.Float64).alias(name)
-            for name in (*AXES, "kinetics_shared_eflops", "kinetics_intensity")
-        ),
-        pl.lit(None, pl.String).alias("traffic_method"),
-        pl.lit([], pl.List(pl.String)).alias(REASONS),
-    )
+def add_derived_costs(
+    calls: pl.DataFrame,
+    planned: Mapping[str, PlannedPoint],
+    runs: Runs,
+    book: CardBook,
+    axes: tuple[CostAxis, ...] = FROM_COSTS,
+) -> pl.DataFrame:
+    """The calls with the axes that need what other axes found; arguments as ``add_costs``."""
+    if not axes:
+        return calls
+    loads = run_loads(calls)
+    parts = []
+    for key, part in calls.with_row_index("row").group_by(
+        "session_id", "run_id", "point_id", maintain_order=True
+    ):
+        run = (str(key[0]), str(key[1]))
+        device, info = runs.get(run, (None, {}))
+        point = planned[str(key[2])].point if str(key[2]) in planned else None
+        cards, lacking = _cards(point, device, info, loads[run].decode_batch_mean, book)
+        parts.append(_with_axes(part, cards, lacking, axes))
+    return pl.concat(parts).sort("row").drop("row") if parts else _without_rows(calls, axes)
+
+
+def derived_without_cards(
+    rows: pl.DataFrame, axes: tuple[CostAxis, ...] = FROM_COSTS
+) -> pl.DataFrame:
+    """Imported rows with the axes that need what other axes found; no source names cards of ours.
+
+    Args:
+        rows: rows with the columns of other axes and ``REASONS``.
+        axes: the axes.
+    """
+    lacking = {card: NO_CARDS_IN_SOURCE for card in ("model", "device", "price")}
+    return _with_axes(rows, Cards(), lacking, axes) if axes else rows
+
+
+NO_CARDS_IN_SOURCE = "an imported source names no card of ours"
+
+
+def _without_rows(calls: pl.DataFrame, axes: tuple[CostAxis, ...]) -> pl.DataFrame:
+    fields = [field for axis in axes for field in axis.columns]
+    nothing = [pl.lit(None, _TYPES[field.type]).alias(field.name) for field in fields]
+    return calls.with_columns(nothing)
+
+
+_TYPES = {"float64": pl.Float64, "string": pl.String, "int64": pl.Int64}
 
 
 def _modelled(
@@ -155,45 +210,63 @@ def _modelled(
     batch: float | None,
     book: CardBook,
 ) -> pl.DataFrame:
-    """Axes by the model card, for calls of one point in one run."""
+    """Axes by tokens and cards, for calls of one point in one run."""
+    cards, lacking = _cards(point, device, info, batch, book)
+    blank = part.with_columns(pl.lit([], pl.List(pl.String)).alias(REASONS))
+    priced = _with_axes(blank, cards, lacking, FROM_TOKENS)
+    return priced.with_columns(
+        pl.when(pl.col("weight_traffic_bytes").is_not_null())
+        .then(pl.lit(BY_KV_AND_WEIGHTS))
+        .when(pl.col("kv_traffic_bytes").is_not_null())
+        .then(pl.lit(BY_KV))
+        .alias("traffic_method")
+    )
+
+
+def _cards(
+    point: Point | None,
+    device: str | None,
+    info: Mapping[str, Any],
+    batch: float | None,
+    book: CardBook,
+) -> tuple[Cards, dict[str, str]]:
+    """The cards of one point in one run, and why those are lacking that are."""
     model = book.model(point.model.card) if point is not None and point.model.card else None
     card, why_no_device = _device_card(device, book)
-    dtype = resolved_dtype(info, point.model.dtype) if point is not None else ""
+    named = _priced_by_token(point, book)
+    lacking = {} if model is not None else {"model": "the point names no model card"}
+    lacking |= {} if card is not None else {"device": why_no_device}
+    lacking |= {} if len(named) == 1 else {"price": "not one price card names the model"}
     cards = Cards(
         model=model,
         device=card,
-        number_format=dtype,
+        price=named[0] if len(named) == 1 else None,
+        number_format=resolved_dtype(info, point.model.dtype) if point is not None else "",
         decode_batch=None if batch is None else max(batch, 1.0),
     )
-    columns, reasons = cost_axes(
-        part.select("prompt_tokens", "output_tokens", "cached_tokens"), cards, AXES
-    )
-    if model is None:
-        reasons = dict.fromkeys(AXES, "the point names no model card")
-    elif card is None:
-        reasons["kinetics_eflops"] = why_no_device
-    is_priced = "kinetics_eflops" not in reasons
-    intensity = card.intensity(dtype) if is_priced and card is not None else None
-    shared = pl.Series([None], dtype=pl.Float64).new_from_index(0, part.height)
-    if model is not None and intensity is not None:
-        tokens = (part[name].fill_null(0).to_numpy() for name in ("prompt_tokens", "output_tokens"))
-        shared = pl.Series(kinetics_shared_eflops(model, *tokens, intensity))
-    told = [
-        pl.when(pl.col(name).is_null())
-        .then(pl.lit(f"{name}: {reasons.get(name, 'the tokens are not known')}"))
-        .alias(name)
-        for name in AXES
+    return cards, lacking
+
+
+def _with_axes(
+    part: pl.DataFrame, cards: Cards, lacking: Mapping[str, str], axes: tuple[CostAxis, ...]
+) -> pl.DataFrame:
+    """The rows with the columns of computed axes, and with the reasons of those that are NULL."""
+    columns, found = computed(part, cards, axes)
+    told = []
+    for axis in axes:
+        card = next((lacking[kind] for kind in axis.needs_cards if kind in lacking), None)
+        reason = card or found.get(axis.name) or unknown_reason(axis)
+        told.append(pl.when(pl.col(axis.column).is_null()).then(pl.lit(f"{axis.column}: {reason}")))
+    words = [
+        pl.lit(None, pl.String).alias(field.name)
+        for axis in axes
+        for field in axis.columns
+        if field.type == "string"
     ]
-    known = pl.col("kinetics_eflops").is_not_null()
-    return part.hstack(columns).with_columns(
-        pl.when(known).then(shared).alias("kinetics_shared_eflops"),
-        pl.when(known).then(pl.lit(intensity, pl.Float64)).alias("kinetics_intensity"),
-        pl.when(pl.col("weight_traffic_bytes").is_not_null())
-        .then(pl.lit(all_axes()["weight_traffic_bytes"].method))
-        .when(pl.col("kv_traffic_bytes").is_not_null())
-        .then(pl.lit(all_axes()["kv_traffic_bytes"].method))
-        .alias("traffic_method"),
-        pl.concat_list(told).list.drop_nulls().alias(REASONS),
+    return (
+        part.drop(columns.columns, strict=False)
+        .hstack(columns)
+        .with_columns(*words, pl.concat_list(REASONS, *told).list.drop_nulls().alias(REASONS))
     )
 
 
@@ -268,53 +341,53 @@ def _money(
         device, _ = runs.get((str(key[0]), str(key[1])), (None, {}))
         point = planned[str(key[2])].point if str(key[2]) in planned else None
         usd, method, card, reason = _priced(part, point, device, book)
-        known = usd.is_not_null()
+        known = pl.col("cost_usd").is_not_null()
         parts.append(
-            part.with_columns(
-                usd.alias("cost_usd"),
+            part.hstack(usd)
+            .with_columns(
                 pl.when(known).then(pl.lit(method, pl.String)).alias("cost_method"),
                 pl.when(known).then(pl.lit(card, pl.String)).alias("price_card"),
                 pl.lit(reason).alias("told"),
-            ).pipe(_told, "cost_usd")
+            )
+            .pipe(_told, "cost_usd")
         )
     if not parts:
-        unknown = {"cost_usd": pl.Float64, "cost_method": pl.String, "price_card": pl.String}
-        return calls.with_columns(
-            pl.lit(None, dtype).alias(name) for name, dtype in unknown.items()
-        )
+        return _without_rows(calls, (PRICE,))
     return pl.concat(parts).sort("row").drop("row")
 
 
 def _priced(
     part: pl.DataFrame, point: Point | None, device: str | None, book: CardBook
-) -> tuple[pl.Series, str | None, str | None, str]:
-    """Dollars, method, price card, and the reason where dollars are NULL."""
-    nothing = pl.Series("cost_usd", [None], dtype=pl.Float64).new_from_index(0, part.height)
-    named = (
-        book.prices_naming({point.model.name, point.model.path, point.model.card or ""})
-        if point is not None
-        else []
-    )
+) -> tuple[pl.DataFrame, str | None, str | None, str]:
+    """Dollars and their rise, method, price card, and the reason where dollars are NULL."""
+    named = _priced_by_token(point, book)
     if len(named) > 1:
-        return (
-            nothing,
-            None,
-            None,
-            f"several price cards name the model: {', '.join(card.name for card in named)}",
-        )
+        cards = ", ".join(card.name for card in named)
+        return _dollars(part), None, None, f"several price cards name the model: {cards}"
     if named:
-        columns, _ = cost_axes(part, Cards(price=named[0]), ("token_price_usd",))
-        return columns["token_price_usd"], BY_TOKENS, named[0].name, "the tokens are not known"
+        columns, _ = computed(part, Cards(price=named[0]), (PRICE,))
+        return columns, BY_TOKENS, named[0].name, unknown_reason(PRICE)
     price, why = _hourly(device, book)
     if price is None:
-        return nothing, None, None, why
+        return _dollars(part), None, None, why
     usd = pl.Series(device_usd(price, part["device_s"].fill_null(0).to_numpy()))
-    return (
-        pl.select(pl.when(part["device_s"].is_not_null()).then(usd)).to_series(),
-        BY_DEVICE_TIME,
-        price.name,
-        "device_s is not known",
-    )
+    timed = pl.select(pl.when(part["device_s"].is_not_null()).then(usd)).to_series()
+    return _dollars(part, timed), BY_DEVICE_TIME, price.name, "device_s is not known"
+
+
+def _dollars(part: pl.DataFrame, usd: pl.Series | None = None) -> pl.DataFrame:
+    """Dollars that follow from no tokens, or nothing where they are unknown."""
+    numbers = [field.name for field in PRICE.columns if field.type == "float64"]
+    nothing = pl.Series([None], dtype=pl.Float64).new_from_index(0, part.height)
+    frame = pl.DataFrame({name: nothing for name in numbers})
+    return frame if usd is None else frame.with_columns(usd.alias(PRICE.column))
+
+
+def _priced_by_token(point: Point | None, book: CardBook) -> list[PriceCard]:
+    """The price cards that name the model of a point."""
+    if point is None:
+        return []
+    return book.prices_naming({point.model.name, point.model.path, point.model.card or ""})
 
 
 def _hourly(device: str | None, book: CardBook) -> tuple[PriceCard | None, str]:

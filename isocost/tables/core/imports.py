@@ -29,9 +29,15 @@ from isocost.hashing import canonical_json, sha256_hex, text_hash
 from isocost.importers import registered
 from isocost.importers.finish import CUT_OFF, WITHHELD, finish_meaning
 from isocost.importers.row import INVALIDATED, NO_ANSWER, REPLACED, SCORE_NOISE
+from isocost.schema.axis_columns import reasoned_columns
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
+from isocost.tables.core.call_costs import (
+    FROM_COSTS,
+    NO_CARDS_IN_SOURCE,
+    derived_without_cards,
+)
 from isocost.tables.core.denominators import denominators
 from isocost.tables.core.grades import grade_samples
 from isocost.tables.core.imported_metrics import imported_metrics_frame
@@ -69,7 +75,12 @@ _SAMPLE_ID = pl.concat_str(
 )
 _LABEL_REASON = "imported_label"
 _SCORE_REASON = "imported_score"
-_MODELLED = ("flops", "kinetics_eflops", "kv_traffic_bytes", "weight_traffic_bytes", "device_s")
+_OF_SOURCE = {column.name for column in table("raw_imports").columns}
+_NOT_OF_SOURCE = tuple(
+    name
+    for name in reasoned_columns()
+    if name not in _OF_SOURCE and name not in {axis.column for axis in FROM_COSTS}
+)
 
 
 def build_imported_core(
@@ -108,7 +119,7 @@ def build_imported_core(
             remedy=f"Use one of {', '.join(verifier_names())}",
         )
     raw = judged_by_physics(conform(raw_imports, "raw_imports"))
-    rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
+    rows = _numbered(_identified(_countable(raw), verifier))
     windows = imported_windows(raw)
     problems = _problems(rows, verifier)
     marked = _marked(rows)
@@ -143,10 +154,17 @@ def imported_texts(raw_imports: pl.DataFrame, *, verifier: str | None = None) ->
         verifier: the one given to ``build_imported_core``, which problem ids depend on.
     """
     raw = conform(raw_imports, "raw_imports")
-    rows = _numbered(_identified(raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS)), verifier))
+    rows = _numbered(_identified(_countable(raw), verifier))
     return rows.filter(pl.col("output_text").is_not_null()).select(
         _SAMPLE_ID.alias("sample_id"), "output_text"
     )
+
+
+def _countable(raw: pl.DataFrame) -> pl.DataFrame:
+    """Records of samples; counts that cannot be say not even of how many."""
+    has_counts = pl.col("counts_total").is_not_null() & pl.col("counts_correct").is_not_null()
+    is_counted = (pl.col("record_kind") != "counts") | has_counts
+    return raw.filter(pl.col("record_kind").is_in(SAMPLE_KINDS) & is_counted)
 
 
 def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
@@ -521,7 +539,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         ),
         "cost_method": pl.when(pl.col("cost_usd").is_not_null()).then(pl.lit("reported_by_source")),
         "costs_unknown_reasons": pl.concat_list(
-            *(pl.lit(f"{name}: an imported source names no card of ours") for name in _MODELLED),
+            *(pl.lit(f"{name}: {NO_CARDS_IN_SOURCE}") for name in _NOT_OF_SOURCE),
             pl.when(pl.col("cost_usd").is_null()).then(pl.lit("cost_usd: not in the source")),
             REASONS,
             *(
@@ -543,7 +561,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         for name, value in nothing.items()
         if name not in filled and name not in known.columns
     }
-    return known.with_columns(**unknown).with_columns(**filled)
+    return derived_without_cards(known.with_columns(**unknown).with_columns(**filled))
 
 
 def sampling_of(text: str | None) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from typing import Any
 
 import polars as pl
 
+from isocost.axes.registry import core_fields
 from isocost.costs import CardBook, load_book
 from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_type
 from isocost.sweep import PlannedPoint, Session
-from isocost.tables.core.call_costs import REASONS, SAME, SUMMED, add_costs
+from isocost.tables.core.call_costs import REASONS, add_costs, add_derived_costs
 from isocost.tables.core.context import (
     device_of,
     machine_of,
@@ -70,8 +71,6 @@ _SUMMED = (
     "queue_s",
     "prefill_s",
     "decode_s",
-    *SUMMED,
-    "energy_j",
 )
 
 
@@ -120,13 +119,10 @@ def build_core(
         (str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {}
         for m in manifests
     }
-    calls = add_costs(
-        calls,
-        planned,
-        {run: (device_of(info), info) for run, info in runs.items()},
-        book or load_book(),
-    )
-    calls = _energy(calls, energy)
+    devices = {run: (device_of(info), info) for run, info in runs.items()}
+    cards = book or load_book()
+    calls = _energy(add_costs(calls, planned, devices, cards), energy)
+    calls = add_derived_costs(calls, planned, devices, cards)
     graded = grade_samples(_samples(calls, planned, _machines(runs)), known, kept=kept)
     samples = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
     frames = {
@@ -325,13 +321,8 @@ def _samples(
         "session_id",
         "task",
         "model_variant",
-        "energy_method",
-        "energy_unknown_reason",
     )
-    whole = [
-        pl.when(pl.col(name).null_count() == 0).then(pl.col(name).sum()).alias(name)
-        for name in _SUMMED
-    ]
+    whole = [_over_calls(name, "sum") for name in _SUMMED]
     samples = (
         calls.filter("is_used", pl.col("role") != VERIFY)
         .sort("sample_id", "call_index")
@@ -341,10 +332,7 @@ def _samples(
             pl.col("prompt_name").first().alias("prompt"),
             *(pl.col(name).last() for name in _LAST),
             *whole,
-            *(
-                pl.when(pl.col(name).n_unique() == 1).then(pl.col(name).first()).alias(name)
-                for name in SAME
-            ),
+            *(_over_calls(field.name, field.over_calls) for field in core_fields()),
             pl.concat_list(REASONS, PHYSICS)
             .explode(empty_as_null=False)
             .unique()
@@ -382,6 +370,18 @@ def _samples(
             pl.Int64,
         ),
     )
+
+
+def _over_calls(name: str, rule: str) -> pl.Expr:
+    """What a sample has of a column of its calls, see ``isocost.axes.model.Field``."""
+    value = pl.col(name)
+    found = {
+        "sum": pl.when(value.null_count() == 0).then(value.sum()),
+        "same": pl.when(value.n_unique() == 1).then(value.first()),
+        "first": value.first(),
+        "single": pl.when(pl.len() == 1).then(value.first()),
+    }
+    return found[rule].alias(name)
 
 
 def _first_and_next_token() -> list[pl.Expr]:

@@ -12,6 +12,7 @@ import re
 import numpy as np
 import polars as pl
 
+from isocost.axes.registry import all_axes
 from isocost.strategies.records import confidence_records
 
 VERIFY = "verify"
@@ -20,11 +21,9 @@ VERIFY = "verify"
 _VERDICT = re.compile(r"\b(yes|no|true|false|correct|incorrect)\b", re.IGNORECASE)
 _MEANING = {"yes": 1.0, "true": 1.0, "correct": 1.0, "no": 0.0, "false": 0.0, "incorrect": 0.0}
 _SUMS = {
-    "verification_tokens": "output_tokens",
-    "verification_prompt_tokens": "prompt_tokens",
-    "verification_flops": "flops",
-    "verification_energy_j": "energy_j",
-    "verification_latency_s": "latency_s",
+    axis.verification.name: axis.column
+    for axis in all_axes().values()
+    if axis.verification is not None
 }
 RECORDS = ("confidence_record_tokens", "confidence_record_values")
 

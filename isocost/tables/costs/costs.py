@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from isocost.axes.model import CostAxis
+from isocost.axes.registry import all_axes
 from isocost.costs import CardBook, CostOfPass, cost_of_pass_counts, load_book
 from isocost.costs.pass_costs import ESTIMATORS, Estimator
 from isocost.schema.frames import conform
@@ -24,7 +26,8 @@ from isocost.tables.costs.runtimes import build_runtime_models
 from isocost.tables.costs.total_ratios import draws_of, mean_interval, ratio_interval
 from isocost.tables.tallies import NO_ENERGY, PARTIAL_CREDIT, graded
 
-COST_AXES = ("output_tokens", "flops", "latency_s", "device_s", "energy_j", "cost_usd")
+AXES = {axis.column: axis for axis in all_axes().values() if axis.is_cost_of_pass}
+"""Columns of core_samples that an answer is priced by, with their axes."""
 NO_COMMON_PROBLEMS = "the points of the task have no problem in common"
 UNSOLVED = "a problem was solved by no point and has no human baseline"
 COST_UNKNOWN = "the cost of some samples is unknown"
@@ -149,17 +152,17 @@ def build_cost_of_pass(
         "task", "point_id", "problem_id", "sample_index", maintain_order=True
     )
     for (task,), samples in ordered.group_by("task", maintain_order=True):
-        for axis in COST_AXES:
+        for axis in AXES:
             rows += _axis_rows(str(task), axis, samples, cards)
     if counts is not None:
         uncosted = counts.unique(("task", "point_id"), keep="first", maintain_order=True).iter_rows(
             named=True
         )
         for row in uncosted:
-            for axis in COST_AXES:
-                reason = NO_ENERGY if axis == "energy_j" else COST_UNKNOWN
+            for column, axis in AXES.items():
+                reason = COST_UNKNOWN if axis.own_reason is None else NO_ENERGY
                 rows += [
-                    _blank({**row, "cost_axis": axis}, estimator, reason)
+                    _blank({**row, "cost_axis": column}, estimator, reason)
                     for estimator in ESTIMATORS
                 ]
     return rows_to_table(rows, "out_cost_of_pass")
@@ -171,15 +174,14 @@ def _axis_rows(
     points = samples.group_by("point_id", maintain_order=True).agg(
         pl.col("model_variant").first(),
         pl.col(axis).null_count().alias("unknown"),
-        pl.col("energy_method").unique().sort().alias("methods"),
-        pl.col("energy_unknown_reason").drop_nulls().first().alias("energy_reason"),
         pl.col("is_partial").any(),
+        *_methods_and_reason(AXES[axis]),
     )
     # An answer of partial credit neither passes nor fails.
     known = points.filter((pl.col("unknown") == 0) & ~pl.col("is_partial"))
     methods = (
         known["methods"].explode(empty_as_null=False).unique().to_list()
-        if axis == "energy_j"
+        if AXES[axis].needs_method
         else []
     )
     heads = {
@@ -191,11 +193,7 @@ def _axis_rows(
     rows = []
     for point_id, head in heads.items():
         if point_id not in set(known["point_id"]):
-            reason = (
-                head["energy_reason"]
-                if axis == "energy_j" and head["energy_reason"]
-                else COST_UNKNOWN
-            )
+            reason = head.get("own_reason") or COST_UNKNOWN
             reason = (
                 "the task's joules stem from unlike methods"
                 if len(methods) > 1 and not head["unknown"]
@@ -207,6 +205,15 @@ def _axis_rows(
         part = samples.filter(pl.col("point_id").is_in(known["point_id"].to_list()))
         rows += _known_rows(task, axis, part, heads, methods[0] if methods else None, cards)
     return rows
+
+
+def _methods_and_reason(axis: CostAxis) -> list[pl.Expr]:
+    """By which methods a point's joules came about and why they are unknown; nothing for others."""
+    methods = [pl.col(axis.method).unique().sort().alias("methods")] if axis.needs_method else []
+    own = axis.own_reason
+    return methods + (
+        [] if own is None else [pl.col(own.name).drop_nulls().first().alias("own_reason")]
+    )
 
 
 def _blank(head: dict[str, Any], estimator: str, reason: str) -> dict[str, Any]:

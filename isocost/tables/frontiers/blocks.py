@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from isocost.axes.registry import by_outcome_column
 from isocost.errors import IsocostError
 from isocost.frontier import Replicates, resample_counts, strip_replicates
 from isocost.hashing import canonical_json
@@ -35,8 +37,6 @@ IDENTITY = (
     "parameters",
 )
 KINDS = {"policy": ("policy",), "oracle": ("policy", "oracle")}
-_UNITS = {"flops": "FLOP", "eflops": "FLOP", "j": "J", "s": "s", "usd": "USD"}
-_UNITS |= {word: word for word in ("tokens", "samples", "bytes", "calls", "rounds")}
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,17 @@ class Block:
         return bool((self.counts != self.counts[:1]).any())
 
 
-def known_replicates(block: Block, axis: str) -> tuple[np.ndarray, Replicates]:
+@contextmanager
+def known_replicates(
+    block: Block, axis: str, confidence: float | None = None
+) -> Iterator[tuple[np.ndarray, Replicates]]:
     """Outcomes whose cost on an axis is known on every problem, and the means of these costs in
-    every draw.
+    every draw; forgotten at the end.
+
+    Args:
+        block: the outcomes.
+        axis: the cost.
+        confidence: level of the intervals of the means; none are made where None.
     """
     size, known = block.costs[axis].shape, []
 
@@ -109,31 +117,31 @@ def known_replicates(block: Block, axis: str) -> tuple[np.ndarray, Replicates]:
             known.append(rows.start + np.flatnonzero(is_known))
             yield some[is_known]
 
-    with block.costs[axis].open() as costs:
-        found = strip_replicates(finite(), size[0], block.counts, block.weights)
-    return np.concatenate(known), found
+    with block.workspace.means((size[0], len(block.counts))) as room:
+        with block.costs[axis].open() as costs:
+            found = strip_replicates(
+                finite(), size[0], block.counts, block.weights, room=room, confidence=confidence
+            )
+        yield np.concatenate(known), found
 
 
 def cost_axes(outcomes: pl.DataFrame, problems: pl.DataFrame | ProblemRows) -> list[str]:
-    """The cost columns that both frames carry.
-
-    Numeric and named ``*_per_problem``, in alphabetical order.
-    """
-    numeric = [name for name, kind in outcomes.schema.items() if kind.is_numeric()]
+    """The columns of the registered cost axes that both frames carry, in alphabetical order."""
     return sorted(
-        name for name in numeric if name.endswith("_per_problem") and name in problems.columns
+        name
+        for name in by_outcome_column()
+        if name in outcomes.columns and name in problems.columns
     )
 
 
-def cost_unit(axis: str) -> str:
-    """Unit of a cost column, read off its name: ``energy_j_per_problem`` is in J."""
-    for part in reversed(axis.removesuffix("_per_problem").split("_")):
-        if part in _UNITS:
-            return _UNITS[part]
-    raise IsocostError(
-        f"the unit of cost axis {axis} cannot be read off its name",
-        remedy=f"End it in one of {', '.join(_UNITS)}.",
-    )
+def cost_unit(cost_axis: str) -> str:
+    """Unit of a cost axis by its column in out_strategy_outcomes."""
+    if cost_axis not in by_outcome_column():
+        raise IsocostError(
+            f"there is no cost axis {cost_axis!r}",
+            remedy="Register it in isocost/axes; docs/extending/cost-axis.md says how.",
+        )
+    return by_outcome_column()[cost_axis].unit
 
 
 def task_blocks(

@@ -37,6 +37,16 @@ CONSTANT = "the two differ by the same amount on every problem"
 Pairs = list[tuple[int, int]]
 
 
+def on_frontier(points: pl.DataFrame) -> pl.DataFrame:
+    """What is compared of rows of out_frontier_points: those on a frontier, one of each group of
+    equal outcomes.
+    """
+    standing = points.filter(
+        pl.col("is_on_frontier") & (pl.col("duplicate_of_outcome_id") == pl.col("outcome_id"))
+    )
+    return standing.select("outcome_id", "frontier_probability")
+
+
 def compare_frontier_outcomes(
     block: Block, points: pl.DataFrame, confidence: float
 ) -> pl.DataFrame:
@@ -45,17 +55,14 @@ def compare_frontier_outcomes(
 
     Args:
         block: values of the task's outcomes.
-        points: rows of out_frontier_points of the task, all cost axes.
+        points: what `on_frontier` gives of the task's rows of out_frontier_points, all cost axes.
         confidence: level of the intervals.
 
     Returns:
         Rows of out_comparisons, not yet conformed; none where there is nothing to compare.
     """
     standing = (
-        points.filter(
-            pl.col("is_on_frontier") & (pl.col("duplicate_of_outcome_id") == pl.col("outcome_id"))
-        )
-        .group_by("outcome_id")
+        points.group_by("outcome_id")
         .agg(pl.col("frontier_probability").max())
         .sort(["frontier_probability", "outcome_id"], descending=[True, False])
         .head(MOST_COMPARED)

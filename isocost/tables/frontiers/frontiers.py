@@ -27,14 +27,14 @@ from isocost.frontier import (
     hypervolume,
     knee,
     pareto_mask,
-    percentile_interval,
     score_interval,
     snap,
-    standard_error,
     stratified_score_interval,
     strip_replicates,
+    tiles,
     upper_hull,
 )
+from isocost.memory import DrawsAside, Floats
 from isocost.schema.frames import conform, empty
 from isocost.schema.tables.frontiers import is_mean
 from isocost.tables.frontiers.blocks import (
@@ -46,7 +46,11 @@ from isocost.tables.frontiers.blocks import (
     task_blocks,
     with_configuration,
 )
-from isocost.tables.frontiers.comparisons import compare_frontier_outcomes, compare_single_samples
+from isocost.tables.frontiers.comparisons import (
+    compare_frontier_outcomes,
+    compare_single_samples,
+    on_frontier,
+)
 from isocost.tables.frontiers.joint import TABLE_NAMES as JOINT
 from isocost.tables.frontiers.joint import joint_frames
 from isocost.tables.frontiers.task_means import task_means
@@ -98,13 +102,44 @@ def build_frontiers(
     clusters: pl.DataFrame | None = None,
     only_over_tasks: bool = False,
 ) -> dict[str, pl.DataFrame]:
+    """As `frontier_frames`, all rows of each table in one frame.
+
+    Returns:
+        Conforming frames by table name; without rows where there is nothing to compare.
+    """
+    found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLE_NAMES}
+    told = {
+        "draws": draws,
+        "seed": seed,
+        "points": points,
+        "clusters": clusters,
+        "only_over_tasks": only_over_tasks,
+    }
+    for name, frame in frontier_frames(outcomes, problems, **told):
+        found[name].append(frame)
+    return {
+        name: conform(pl.concat(frames, how="vertical_relaxed"), name) if frames else empty(name)
+        for name, frames in found.items()
+    }
+
+
+def frontier_frames(
+    outcomes: pl.DataFrame,
+    problems: pl.DataFrame | ProblemRows,
+    *,
+    draws: int = 2000,
+    seed: int = 0,
+    points: pl.DataFrame | None = None,
+    clusters: pl.DataFrame | None = None,
+    only_over_tasks: bool = False,
+) -> Iterator[tuple[str, pl.DataFrame]]:
     """Draws the frontier of every task, and of the means over tasks, on every cost axis.
 
     There is a frontier of policies and, where a task has strategies that need to know what is
     correct, one that includes them. Metrics are on none. All outcomes of a task share one bootstrap
-    of problems on all axes. A cost axis is a numeric ``*_per_problem`` column of both frames. Left
-    out and counted in out_frontiers: outcomes with an undefined accuracy, outcomes judged on other
-    problems than most of their task, and, per axis, outcomes with an unknown cost.
+    of problems on all registered axes whose column both frames have. Left out and counted in
+    out_frontiers: outcomes with an undefined accuracy, outcomes judged on other problems than most
+    of their task, and, per axis, outcomes with an unknown cost.
 
     Args:
         outcomes: out_strategy_outcomes; needs outcome_id, task, strategy and the cost columns.
@@ -120,8 +155,9 @@ def build_frontiers(
         only_over_tasks: leave the frontiers of single tasks out; their outcomes and problems are
             needed all the same.
 
-    Returns:
-        Conforming frames by table name; without rows where there is nothing to compare.
+    Yields:
+        A table's name and some of its rows, not yet conformed: those of one task, kind and axis
+        (two axes) where a table has these.
 
     Raises:
         IsocostError: a key repeats, a column is missing, an outcome has no problem rows, or a task
@@ -136,38 +172,41 @@ def build_frontiers(
     blocks = task_blocks(
         outcomes, problems, axes, draws=draws, seed=seed, clusters=clusters, places=places
     )
-    found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLE_NAMES}
     means, told = task_means(blocks, axes)
-    found["out_task_means"].append(told)
+    yield "out_task_means", told
     blocks = [] if only_over_tasks else blocks
     for block in (*blocks, *means):
-        quality = _Quality(block)
-        points = []
-        for axis in axes:  # one at a time: a picture holds what every outcome costs in every draw
-            picture = _picture(block, axis, quality)
-            if picture is None:
-                continue
-            points.append(_points_frame(block, picture))
-            found["out_frontiers"].append(_frontier_row(block, picture))
-            if picture.attained is not None:
-                found["out_frontier_attainment"].append(
-                    _attainment_frame(block, picture, *picture.attained)
-                )
-        found["out_frontier_points"] += points
-        for name, frames in zip(JOINT, joint_frames(block, quality.drawn), strict=True):
-            found[name] += frames
-        if block.has_uncertainty and points and block.kind == "policy" and not is_mean(block.task):
-            found["out_comparisons"].append(
-                compare_frontier_outcomes(block, pl.concat(points), CONFIDENCE)
-            )
+        yield from _block_frames(block, axes)
     # Where a task has oracles, that block also holds configurations whose answers nobody banked:
     # pass@1 is a single sample, too.
     for block in {block.task: block for block in blocks if block.has_uncertainty}.values():
-        found["out_comparisons"].append(compare_single_samples(block, CONFIDENCE))
-    return {
-        name: conform(pl.concat(frames, how="vertical_relaxed"), name) if frames else empty(name)
-        for name, frames in found.items()
-    }
+        yield "out_comparisons", compare_single_samples(block, CONFIDENCE)
+
+
+def _block_frames(block: Block, axes: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """All rows of one block."""
+    with block.workspace.means((block.values.shape[0], len(block.counts))) as room:
+        quality, standing = _Quality(block, room), []
+        for axis in axes:  # one at a time: a picture holds what every outcome costs in every draw
+            for name, frame in _axis_frames(block, axis, quality):
+                if name == "out_frontier_points":
+                    standing.append(on_frontier(frame))
+                yield name, frame
+        yield from joint_frames(block, quality.drawn)
+    if block.has_uncertainty and standing and block.kind == "policy" and not is_mean(block.task):
+        yield "out_comparisons", compare_frontier_outcomes(block, pl.concat(standing), CONFIDENCE)
+
+
+def _axis_frames(block: Block, axis: str, quality: _Quality) -> Iterator[tuple[str, pl.DataFrame]]:
+    """All rows of one block on one axis; none where no outcome has a cost there."""
+    with known_replicates(block, axis, CONFIDENCE) as (included, prices):
+        picture = _picture(block, axis, quality, included, prices) if included.size else None
+    if picture is None:
+        return
+    yield "out_frontier_points", _points_frame(block, picture)
+    yield "out_frontiers", _frontier_row(block, picture)
+    if picture.attained is not None:
+        yield "out_frontier_attainment", _attainment_frame(block, picture, *picture.attained)
 
 
 def _checked_places(outcomes: pl.DataFrame, problems: ProblemRows) -> pl.DataFrame:
@@ -238,17 +277,24 @@ class _Quality:
     Means of the values in every draw, and the intervals of accuracy.
     """
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, room: Floats | DrawsAside) -> None:
         self.block = block
         outcomes, problems = block.values.shape
         self._is_share = np.empty(outcomes, dtype=bool)
         self._score = np.empty((2, outcomes))
         with block.values.open() as values:
-            self.drawn = strip_replicates(
-                self._looked_at(strips(values, problems)), outcomes, block.counts, block.weights
+            looked_at, options = (
+                self._looked_at(strips(values, problems)),
+                {
+                    "room": room,
+                    "confidence": CONFIDENCE,
+                },
             )
-        self._percentile = percentile_interval(self.drawn.means, CONFIDENCE)
-        self.se = standard_error(self.drawn.means)
+            self.drawn = strip_replicates(
+                looked_at, outcomes, block.counts, block.weights, **options
+            )
+        assert self.drawn.spread is not None
+        self._percentile, self.se = self.drawn.spread[:2], self.drawn.spread[2]
 
     def _looked_at(self, found: Iterator[tuple[slice, np.ndarray]]) -> Iterator[np.ndarray]:
         """Strips of the values, with the score intervals taken on the way."""
@@ -286,14 +332,17 @@ class _Quality:
         return low, high, self.se[copy_of], "bootstrap_percentile"
 
 
-def _picture(block: Block, axis: str, quality: _Quality) -> _Picture | None:
-    included, prices = known_replicates(block, axis)
-    if included.size == 0:
-        return None
+def _picture(
+    block: Block, axis: str, quality: _Quality, included: np.ndarray, prices: Replicates
+) -> _Picture:
     drawn = quality.drawn.take(included)
-    # The means of both and the margin of every outcome, which is written over for the errors, are
-    # needed side by side.
-    size = (len(drawn.means) + len(prices.means) + included.size) * len(block.counts) * 8
+    # The means of both and the margins of every outcome in the draws of a tile are needed side by
+    # side, and a twentieth of all margins.
+    width = next(tiles(included.size, len(block.counts))).stop
+    size = (
+        (len(drawn.means) + len(prices.means) + 2 * included.size) * width
+        + included.size * len(block.counts) // 10
+    ) * 8
     block.workspace.refuse_beyond(
         size,
         f"{included.size:,} outcomes and {len(block.counts):,} draws of task {block.task} on"
@@ -308,7 +357,8 @@ def _picture(block: Block, axis: str, quality: _Quality) -> _Picture | None:
             where=f"out_strategy_problems, task {block.task}",
             remedy="Costs are 0 or more.",
         )
-    low, high = (each[prices.copy_of] for each in percentile_interval(prices.means, CONFIDENCE))
+    assert prices.spread is not None
+    low, high = prices.spread[:2, prices.copy_of]
     place = frontier_draws(drawn, prices, tails=TAILS, weights=block.weights)
     hull = np.zeros(len(cost), dtype=bool)
     hull[upper_hull(cost, accuracy)] = True

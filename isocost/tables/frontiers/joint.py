@@ -7,6 +7,7 @@ out_joint_frontiers of one block. Not here: frontiers of one cost
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,33 +86,38 @@ class _View:
         )
 
 
-def joint_frames(
-    block: Block, quality: Replicates
-) -> tuple[list[pl.DataFrame], list[pl.DataFrame]]:
+def joint_frames(block: Block, quality: Replicates) -> Iterator[tuple[str, pl.DataFrame]]:
     """Rows of out_joint_frontier_points and of out_joint_frontiers for every pair of costs that the
-    block knows.
+    block knows, with the table's name.
 
     Args:
         block: one task (or the mean over tasks) and kind.
         quality: means of its values in its draws.
     """
-    points, summaries = [], []
     for (
         first,
         second,
         reason,
     ) in COST_PAIRS:  # one at a time: a view holds the means of both costs in every draw
-        view = _view(block, (first, second), reason, quality)
-        if view is not None:
-            points.append(_points(block, view, quality))
-            summaries.append(_summary(block, view))
-    return points, summaries
+        if first in block.costs and second in block.costs:
+            with known_replicates(block, first) as one, known_replicates(block, second) as other:
+                view = _view(block, (first, second), reason, quality, (one, other))
+                if view is not None:
+                    yield "out_joint_frontier_points", _points(block, view, quality)
+                    yield "out_joint_frontiers", _summary(block, view)
 
 
-def _view(block: Block, axes: tuple[str, str], reason: str, quality: Replicates) -> _View | None:
-    if any(axis not in block.costs for axis in axes):
-        return None
-    (first_known, first), (second_known, second) = (known_replicates(block, axis) for axis in axes)
+_Known = tuple[np.ndarray, Replicates]
+
+
+def _view(
+    block: Block,
+    axes: tuple[str, str],
+    reason: str,
+    quality: Replicates,
+    known: tuple[_Known, _Known],
+) -> _View | None:
+    (first_known, first), (second_known, second) = known
     included = np.intersect1d(first_known, second_known, assume_unique=True)
     if included.size == 0:
         return None

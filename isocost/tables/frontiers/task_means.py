@@ -214,9 +214,7 @@ def _told(
     shared = sum(1 for key in keys if len(held.get(key, ())) > 1 and place in held[key])
     reason = None
     if MACRO_TASK not in mine:
-        reason = _reason(
-            block, [other for other in blocks if other is not block], shared, bool(named)
-        )
+        reason = _reason(block, [other for other in blocks if other is not block], shared)
     return {
         "frontier_kind": block.kind,
         "task": block.task,
@@ -227,7 +225,7 @@ def _told(
     }
 
 
-def _reason(block: Block, others: Sequence[Block], shared: int, is_any: bool) -> str:
+def _reason(block: Block, others: Sequence[Block], shared: int) -> str:
     """Why a task is not in the mean over the largest set of tasks."""
     if not others:
         return "it is the only task"

@@ -210,7 +210,7 @@ def _task_frame(
     frame = frame.join(_blind(blind, chance), on="problem_id", how="left").join(
         answers, on="problem_id", how="left"
     )
-    return _flagged(frame.with_columns(pl.col("n_blind_samples").fill_null(0)), chance)
+    return _flagged(frame.with_columns(pl.col("n_blind_samples").fill_null(0)))
 
 
 def _column(name: str, values: object) -> pl.Expr | pl.Series:
@@ -385,7 +385,7 @@ def _consensus(seeing: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _flagged(frame: pl.DataFrame, chance: float | None) -> pl.DataFrame:
+def _flagged(frame: pl.DataFrame) -> pl.DataFrame:
     negative = (pl.col("rest_correlation") <= SUSPECT_CORRELATION) & (
         pl.col("rest_correlation_p_negative") < SIGNIFICANCE
     )

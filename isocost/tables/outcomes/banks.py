@@ -12,58 +12,57 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from isocost.axes.model import CostAxis
+from isocost.axes.registry import all_axes, core_fields, find, verification_fields
 from isocost.errors import IsocostError
 from isocost.strategies import PointBank
 from isocost.strategies.point_bank import dense_rows
 from isocost.tables.outcomes.traces import LISTS, bank_records, bank_verdicts
 
 REQUIRED = ("task", "model_variant", "prompt", "point_id", "problem_id", "correct")
-NUMBERS = (
-    "score",
-    "output_tokens",
-    "prompt_tokens",
-    "flops",
-    "kinetics_eflops",
-    "kinetics_shared_eflops",
-    "kv_traffic_bytes",
-    "weight_traffic_bytes",
-    "device_s",
-    "energy_j",
-    "cost_usd",
-    "latency_s",
-    "logprob_mean",
-    "logprob_sum",
-    "self_certainty_low",
-    "entropy_mean_high",
-    "confidence_mean",
-    "confidence_tail",
-    "confidence_lowest_group",
-    "external_score",
-    "cached_tokens",
-    "prefill_s",
-    "decode_s",
-    "verification_tokens",
-    "verification_prompt_tokens",
-    "verification_flops",
-    "verification_energy_j",
-    "verification_latency_s",
+_AXES = tuple(all_axes().values())
+NUMBERS = tuple(
+    dict.fromkeys(
+        (
+            "score",
+            *(axis.column for axis in _AXES if axis.column),
+            *(
+                field.name
+                for field in core_fields()
+                if field.type == "float64" and field.over_calls != "same"
+            ),
+            *(field.name for field in verification_fields()),
+            "logprob_mean",
+            "logprob_sum",
+            "self_certainty_low",
+            "entropy_mean_high",
+            "confidence_mean",
+            "confidence_tail",
+            "confidence_lowest_group",
+            "external_score",
+            "cached_tokens",
+            "prefill_s",
+            "decode_s",
+        )
+    )
 )
-METHODS = {
-    "energy_j": "energy_method",
-    "cost_usd": "cost_method",
-    "kinetics_eflops": "kinetics_intensity",
-}
+METHODS = {axis.name: axis.method for axis in _AXES if axis.method}
 """Axis -> column that tells how it came about; values that differ in it are never added up."""
-ON_A_MACHINE = (
-    "latency_s",
-    "prefill_s",
-    "decode_s",
-    "device_s",
-    "energy_j",
-    "verification_latency_s",
-    "verification_energy_j",
+ON_A_MACHINE = tuple(
+    dict.fromkeys(
+        (
+            "prefill_s",
+            "decode_s",
+            *(axis.column for axis in _AXES if axis.is_of_machine),
+            *(
+                axis.verification.name
+                for axis in _AXES
+                if axis.is_of_machine and axis.verification is not None
+            ),
+        )
+    )
 )
-"""Axes that say as much of the machine as of the model.
+"""Columns that say as much of the machine as of the model.
 
 Values of unlike machines have no common mean.
 """
@@ -76,8 +75,8 @@ OTHERS = (
     "session_id",
     "completion_hash",
     "is_truncated",
-    *METHODS.values(),
-    "energy_unknown_reason",
+    *dict.fromkeys(METHODS.values()),
+    *(axis.own_reason.name for axis in _AXES if axis.own_reason is not None),
     "costs_unknown_reasons",
     "cluster_id",
 )
@@ -162,11 +161,12 @@ def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts
     columns = {
         name: grid.numbers(valid, name, point_id) for name in NUMBERS if name in valid.columns
     }
-    methods = {axis: _method(valid, axis) for axis in METHODS}
+    methods = {axis: _method(valid, find(axis)) for axis in METHODS}
     unlike = _unlike_machines(valid)
-    methods |= dict.fromkeys(methods.keys() & unlike, None)
-    for axis in (*unlike, *(axis for axis, method in methods.items() if method is None)):
-        columns.pop(axis, None)
+    methods |= {axis: None for axis in methods if find(axis).column in unlike}
+    without_method = (find(axis).column for axis, method in methods.items() if method is None)
+    for name in (*unlike, *without_method):
+        columns.pop(name, None)
     correct = grid.fill(valid["correct"].cast(pl.Float64).to_numpy(), np.nan)
     labels["energy_method"] = None if methods["energy_j"] is None else str(methods["energy_j"])
     verdicts, verified = bank_verdicts(valid, grid.fill)
@@ -250,17 +250,16 @@ def _completions(valid: pl.DataFrame, grid: _Grid) -> np.ndarray | None:
     return grid.fill(codes.to_numpy(), -1)
 
 
-def _method(valid: pl.DataFrame, axis: str) -> str | float | None:
+def _method(valid: pl.DataFrame, axis: CostAxis) -> str | float | None:
     """The one method of all known values of an axis.
 
     Joules without a column of methods cannot be told apart and stay unknown.
     """
-    column = METHODS[axis]
-    if axis not in valid.columns or valid[axis].null_count() == valid.height:
+    if axis.column not in valid.columns or valid[axis.column].null_count() == valid.height:
         return None
-    if column not in valid.columns:
-        return None if axis == "energy_j" else "unstated"
-    methods = valid.filter(pl.col(axis).is_not_null())[column].unique()
+    if axis.method not in valid.columns:
+        return None if axis.needs_method else "unstated"
+    methods = valid.filter(pl.col(axis.column).is_not_null())[axis.method].unique()
     return methods[0] if len(methods) == 1 else None
 
 
@@ -276,11 +275,13 @@ def _reasons(valid: pl.DataFrame, methods: Mapping[str, str | float | None]) -> 
         )
         for axis, _, reason in (str(text).partition(": ") for text in told):
             found.setdefault(axis, reason)
-    if "energy_unknown_reason" in valid.columns:
-        energy = valid["energy_unknown_reason"].drop_nulls().unique().sort()
-        found |= {"energy_j": energy[0]} if len(energy) else {}
+    for axis in (axis for axis in _AXES if axis.own_reason is not None):
+        if axis.own_reason.name in valid.columns:
+            own = valid[axis.own_reason.name].drop_nulls().unique().sort()
+            found |= {axis.name: own[0]} if len(own) else {}
     for axis, method in methods.items():
-        if method is None and axis in valid.columns and valid[axis].null_count() < valid.height:
+        column = find(axis).column
+        if method is None and column in valid.columns and valid[column].null_count() < valid.height:
             found[axis] = "values of unlike methods are not added up"
     return found
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from isocost.axes.registry import all_axes
 from isocost.strategies import PointBank
 from isocost.tables.outcomes.banks import METHODS, BankFacts
 from isocost.tables.tallies import NO_ENERGY
@@ -61,18 +62,11 @@ def _count_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts
         "n_problems_all_truncated": None,
         "n_problems_one_class": 0,
     }
-    reasons = dict.fromkeys(
-        (
-            "cost_usd",
-            "device_s",
-            "flops",
-            "kinetics_eflops",
-            "kv_traffic_bytes",
-            "weight_traffic_bytes",
-        ),
-        UNKNOWN_COST,
-    )
-    reasons["energy_j"] = NO_ENERGY
+    reasons = {
+        axis.name: UNKNOWN_COST if axis.own_reason is None else NO_ENERGY
+        for axis in all_axes().values()
+        if axis.fields
+    }
     return bank, BankFacts(
         dict.fromkeys(METHODS),
         dict(once.select("problem_id", "cluster_id").iter_rows()),

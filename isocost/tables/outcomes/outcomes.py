@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from isocost.axes.registry import all_axes, find
 from isocost.errors import IsocostError
 from isocost.frontier import resample_counts, score_interval
 from isocost.hashing import canonical_json, sha256_hex
@@ -28,7 +29,6 @@ from isocost.strategies import (
     selection_efficiency,
 )
 from isocost.strategies.options import ReplayOptions
-from isocost.strategies.point_bank import COST_AXES
 from isocost.strategies.registry import asked_strategies
 from isocost.tables.outcomes.banks import METHODS, BankFacts, needed, task_banks
 from isocost.tables.outcomes.chains import choose_chains
@@ -415,7 +415,7 @@ def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
     }
     known = {
         axis: _means(None if methods.get(axis, "one") is None else replay.costs.get(axis), defined)
-        for axis in COST_AXES
+        for axis in all_axes()
     }
     accuracy, marginal, score = (
         _means(values, defined) for values in (replay.accuracy, replay.marginal, replay.score)
@@ -426,7 +426,7 @@ def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
         exact = replay.is_exact is None or bool(replay.is_exact[defined[:, i], i].all())
         rows.append(
             shared
-            | {f"{axis}_per_problem": means[i] for axis, means in known.items()}
+            | {find(axis).per_problem: means[i] for axis, means in known.items()}
             | {
                 "outcome_id": outcome_id(point_ids, strategy.name, parameters, budget),
                 "budget": budget,
@@ -438,8 +438,11 @@ def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
                 "selection_efficiency": efficiency[i],
                 "expected_score": score[i],
                 **{
-                    column: methods[axis] if known[axis][i] is not None else None
-                    for axis, column in METHODS.items()
+                    axis.outcome_method.name: methods[axis.name]
+                    if known[axis.name][i] is not None
+                    else None
+                    for axis in all_axes().values()
+                    if axis.outcome_method is not None
                 },
                 **_cost_reasons(
                     one,
@@ -478,9 +481,12 @@ def _cost_reasons(
             if told
             else one.replay.unknown_costs.get(axis, own)
         )
-    energy = found.get("energy_j")
     return {
-        "energy_unknown_reason": energy,
+        **{
+            axis.own_reason.name: found.get(axis.name)
+            for axis in all_axes().values()
+            if axis.own_reason is not None
+        },
         "costs_unknown_reasons": [f"{axis}: {found[axis]}" for axis in sorted(found)],
     }
 

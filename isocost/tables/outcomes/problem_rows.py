@@ -71,10 +71,11 @@ class ProblemRows:
     def _places(self, piece: int, outcomes: pl.Series) -> pl.DataFrame:
         key = ["outcome_id", "problem_id"]
         rows = self.readers[piece]([*key, "accuracy"])
-        order = rows.select(pl.arg_sort_by(key)).to_series().to_numpy()
-        # Stored files are in this order.
-        self._orders[piece] = None if np.array_equal(order, np.arange(len(order))) else order
-        rows = rows if self._orders[piece] is None else rows[order]
+        order = (
+            None if _is_ordered(rows) else rows.select(pl.arg_sort_by(key)).to_series().to_numpy()
+        )
+        self._orders[piece] = order  # stored files are in order
+        rows = rows if order is None else rows[order]
         rows = rows.with_row_index("start").filter(pl.col("outcome_id").is_in(outcomes.implode()))
         doubled = rows.filter(
             pl.all_horizontal(
@@ -104,6 +105,17 @@ class ProblemRows:
         """One column of a piece in order of outcome and problem."""
         column, order = self.readers[piece]([name]).to_series(), self._orders[piece]
         return column if order is None else column[order]
+
+
+def _is_ordered(rows: pl.DataFrame) -> bool:
+    """Whether the rows of every outcome stand together, in order of the problem."""
+    is_first = (pl.col("outcome_id") != pl.col("outcome_id").shift(1)).fill_null(True)
+    rises = (pl.col("problem_id") >= pl.col("problem_id").shift(1)).fill_null(True)
+    return bool(
+        rows.select(
+            (is_first | rises).all() & (is_first.sum() == pl.col("outcome_id").n_unique())
+        ).item()
+    )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from isocost.axes.registry import all_axes
 from isocost.schema.frames import empty
 from isocost.strategies import ChainStrategy, PointBank, Replay, Strategy
-from isocost.strategies.point_bank import COST_AXES
 from isocost.tables.outcomes.banks import METHODS, BankFacts
 
 PROBLEMS = "out_strategy_problems"
@@ -67,18 +67,17 @@ def problem_rows(
             np.concatenate([one.replay.accuracy.T.ravel() for one in played]), nan_to_null=True
         ),
     }
-    for axis in COST_AXES:
-        columns[f"{axis}_per_problem"] = pl.Series(
-            np.concatenate([_taken(one, axis) for one in played]), nan_to_null=True
+    for axis in all_axes().values():
+        columns[axis.per_problem] = pl.Series(
+            np.concatenate([_taken(one, axis.name) for one in played]), nan_to_null=True
         )
-    unknown = columns["energy_j_per_problem"].is_null().to_numpy()
-    reasons = pl.Series(
-        [*(row["energy_unknown_reason"] or UNDEFINED_HERE for row in outcome_rows), None],
-        dtype=pl.String,
-    )
-    columns["energy_unknown_reason"] = reasons.gather(
-        np.where(unknown, outcome_of, len(outcome_rows))
-    )
+        if axis.own_reason is not None:
+            own = axis.own_reason.name
+            unknown = columns[axis.per_problem].is_null().to_numpy()
+            reasons = pl.Series(
+                [*(row[own] or UNDEFINED_HERE for row in outcome_rows), None], dtype=pl.String
+            )
+            columns[own] = reasons.gather(np.where(unknown, outcome_of, len(outcome_rows)))
     return pl.DataFrame(columns).select(empty(PROBLEMS).columns)
 
 

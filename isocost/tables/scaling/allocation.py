@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isocost.axes.registry import find
 from isocost.curves import allocation
 from isocost.curves.allocation import CrossFit
 from isocost.curves.base import Array
@@ -27,11 +28,7 @@ from isocost.tables.tallies import graded
 
 NAME = "out_compute_optimal"
 STRATEGIES = ("majority", "pass_at_k")
-AXES = {
-    "samples_per_problem": "samples",
-    "output_tokens_per_problem": "output_tokens",
-    "flops_per_problem": "flops",
-}
+AXES = {find(name).per_problem: name for name in ("samples", "output_tokens", "flops")}
 ALL_PROBLEMS = -1
 # A bin is split into two folds; with fewer than four problems a fold's choice rests on one.
 _SMALLEST_BIN = 4
@@ -309,7 +306,7 @@ def _task_rows(
 ) -> list[dict[str, Any]]:
     """Rows of one task and strategy, all models and axes."""
     rows = []
-    for axis in AXES:
+    for axis, column in AXES.items():
         priced = [bank for bank in banks if axis in bank.cost and strategy in bank.accuracy]
         priced.sort(
             key=lambda bank: (
@@ -323,7 +320,7 @@ def _task_rows(
         for i, (bank, (budgets, best, uniform)) in enumerate(zip(priced, solved, strict=True)):
             bins, splits = folds[bank.model_variant]
             larger = None
-            if axis == "flops_per_problem" and i + 1 < len(priced):
+            if column == "flops" and i + 1 < len(priced):
                 larger = (
                     priced[i + 1].model_variant,
                     [(fit.cost, fit.accuracy) for fit in solved[i + 1][2]],

@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isocost.axes.registry import find
 from isocost.curves import anytime
 from isocost.curves.base import Array
 from isocost.curves.intervals import percentile_bounds
 from isocost.frontier import pareto_mask
 from isocost.schema.frames import conform, empty
-from isocost.tables.frontiers.blocks import Block, cost_unit
+from isocost.tables.frontiers.blocks import Block
 from isocost.tables.outcomes.problem_rows import ProblemRows, strips
-from isocost.tables.scaling.curves import Curve, curve_blocks, number
+from isocost.tables.scaling.curves import Curve, curve_blocks, curve_unit, number
 from isocost.tables.tallies import graded, tallies
 
 # Outcomes whose draws are looked at together.
 _STRIP = 2048
-TOKEN_AXES = ("prompt_tokens_per_problem", "output_tokens_per_problem")
+TOKEN_AXES = tuple(find(name).per_problem for name in ("prompt_tokens", "output_tokens"))
 # The words of a quadrant, as the side of 0 on which the difference lies.
 _QUALITY = {"better": 1, "worse": -1, "equal": 0}
 _SPENDING = {"costlier": 1, "cheaper": -1, "equal": 0}
@@ -55,7 +56,7 @@ def anytime_rows(curves: list[Curve], confidence: float) -> list[dict[str, Any]]
                 **curve.key,
                 "cost_low_end": number(cost[0]),
                 "cost_high_end": number(cost[-1]),
-                "cost_unit": cost_unit(curve.key["cost_axis"]),
+                "cost_unit": curve_unit(curve.key["cost_axis"]),
                 "anytime_accuracy": number(area),
                 "anytime_accuracy_low": low,
                 "anytime_accuracy_high": high,

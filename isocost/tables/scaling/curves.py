@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from isocost.curves.base import Array
-from isocost.tables.frontiers.blocks import Block, task_blocks
+from isocost.tables.frontiers.blocks import Block, cost_unit, task_blocks
 from isocost.tables.outcomes.problem_rows import ProblemRows
 
 # Strategies that go on until something stops them: their budget is a number of rounds at most,
@@ -33,6 +33,11 @@ CURVE_COLUMNS = (
     "strategy_parameters",
     "cost_axis",
 )
+
+
+def curve_unit(cost_axis: str) -> str:
+    """Unit of what a curve's x counts."""
+    return "rounds" if cost_axis == ROUNDS_AXIS else cost_unit(cost_axis)
 
 
 @dataclass(frozen=True)

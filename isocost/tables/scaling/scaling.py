@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isocost.axes.registry import find
 from isocost.curves import BatchFit, Family, families, family, fit_many, saturation_budget
 from isocost.curves.base import Array
 from isocost.curves.extrapolation import decide, held_out_rmse, usable_criteria
 from isocost.curves.fitting import STATUSES
 from isocost.curves.intervals import percentile_bounds
 from isocost.schema.frames import conform, empty
-from isocost.tables.frontiers.blocks import cost_axes, cost_unit
+from isocost.tables.frontiers.blocks import cost_axes
 from isocost.tables.outcomes.problem_rows import ProblemRows
 from isocost.tables.scaling.anytime import anytime_rows
 from isocost.tables.scaling.curves import (
@@ -30,6 +31,7 @@ from isocost.tables.scaling.curves import (
     Padded,
     collect_curves,
     curve_blocks,
+    curve_unit,
     number,
     pad,
     same_shapes,
@@ -41,7 +43,7 @@ TARGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 # One sample more for one percentage point of accuracy: below it a further sample rarely pays on any
 # axis.
 SATURATION_EPSILON = 0.01
-SAMPLES_AXIS = "samples_per_problem"
+SAMPLES_AXIS = find("samples").per_problem
 # Strategies whose accuracy is the chance that at least one of k samples is right: the beta-binomial
 # families are models of nothing else.
 COVERAGE_STRATEGIES = ("pass_at_k", "coverage")
@@ -228,7 +230,7 @@ def _fit_all(
 def _shared(curve: Curve) -> dict[str, Any]:
     return {
         **curve.key,
-        "cost_unit": cost_unit(curve.key["cost_axis"]),
+        "cost_unit": curve_unit(curve.key["cost_axis"]),
         "n_problems": curve.n_problems,
         "draws": len(curve.accuracy_draws) if curve.has_uncertainty else 0,
         "seed": curve.seed,
@@ -323,7 +325,7 @@ def _saturation(one: _Judged, at: int, parameters: dict[str, float | None]) -> d
 
 
 def _measured_points(curve: Curve) -> list[dict[str, Any]]:
-    unit = cost_unit(curve.key["cost_axis"])
+    unit = curve_unit(curve.key["cost_axis"])
     ends = _all_bounds(curve.accuracy_draws.T, curve)
     rows = []
     for i, outcome in enumerate(curve.outcome_ids):
@@ -366,7 +368,7 @@ def _fitted_points(one: _Judged, at: int, curve: Curve) -> list[dict[str, Any]]:
                 "outcome_id": None,
                 "budget": None,
                 "cost": number(grid[i]),
-                "cost_unit": cost_unit(curve.key["cost_axis"]),
+                "cost_unit": curve_unit(curve.key["cost_axis"]),
                 "accuracy": number(np.clip(value[i], 0.0, 1.0)),
                 "accuracy_low": low,
                 "accuracy_high": high,

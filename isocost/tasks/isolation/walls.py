@@ -88,9 +88,11 @@ def missing() -> tuple[Missing, ...]:
 def _trial() -> str:
     """Build a sandbox that does nothing; return the reason for a failure, or an empty text."""
     with room_command("answerer", (1, 1 << 29, 1 << 20)) as (command, options):
-        command = [*command[: command.index("--") + 1], interpreter(), "-I", "-S", "-c", "print(7)"]
+        trial = [*command[: command.index("--") + 1], interpreter(), "-I", "-S", "-c", "print(7)"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30, **options)
+            done = subprocess.run(
+                trial, check=False, capture_output=True, text=True, timeout=30, **options
+            )
         except (OSError, subprocess.SubprocessError) as error:
             return str(error)[:200]
     return (

@@ -45,7 +45,7 @@ def read(stream):
     return json.loads(data)
 
 
-def encode(value, share):
+def encode(value, share):  # noqa: C901 - one branch for each type, and their order is the defence
     """A value as JSON data.
 
     ``share(value)`` numbers objects that are not plain data and returns (number, callable, kind).

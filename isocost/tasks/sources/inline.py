@@ -7,10 +7,12 @@ longer lists (source "jsonl"). `dataset` is a label.
 from __future__ import annotations
 
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
+from isocost.tasks.registry import register_source
 
 _KEYS = ("question", "reference", "cluster")
 
 
+@register_source
 class Inline:
     """The source "inline"."""
 
@@ -73,6 +75,3 @@ class Inline:
                 key=("n_problems",),
             )
         return tuple(problems.values())[: task.n_problems]
-
-
-SOURCE = Inline()

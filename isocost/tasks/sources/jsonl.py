@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from isocost.registry import did_you_mean
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
-from isocost.tasks.registry import nearest
+from isocost.tasks.registry import register_source
 
 _KEYS = {"question": "question", "reference": "reference", "cluster": None}
 
 
+@register_source
 class JsonLines:
     """The source "jsonl"."""
 
@@ -34,7 +36,7 @@ class JsonLines:
             if key not in _KEYS:
                 raise TaskMistake(
                     f"source {self.name} has no setting {key}",
-                    remedy=nearest(key, _KEYS, "settings"),
+                    remedy=did_you_mean(key, _KEYS, kind="settings"),
                     key=("config", key),
                 )
             if not isinstance(value, str):
@@ -129,6 +131,3 @@ class JsonLines:
             cluster_id=values.get("cluster"),
             metadata={"source": self.name, "file": Path(task.dataset).name, "line": number},
         )
-
-
-SOURCE = JsonLines()

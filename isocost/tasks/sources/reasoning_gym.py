@@ -16,8 +16,9 @@ from importlib import metadata
 from typing import Any
 
 from isocost.hashing import canonical_json
+from isocost.registry import did_you_mean
 from isocost.tasks.model import Problem, TaskLike, TaskMistake, make_problem
-from isocost.tasks.registry import nearest
+from isocost.tasks.registry import register_source
 
 _NEEDS_PYCOSAT = ("zebra_puzzles",)
 _DRAWS_PER_PROBLEM = 50
@@ -75,6 +76,7 @@ def entry_of(description: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return dataset, dataset[description["index"]]
 
 
+@register_source
 class ReasoningGym:
     """The source "reasoning_gym": `dataset` is one of its dataset names."""
 
@@ -88,7 +90,7 @@ class ReasoningGym:
         if task.dataset not in DATASETS:
             raise TaskMistake(
                 f"reasoning_gym has no dataset {task.dataset}",
-                remedy=nearest(task.dataset, DATASETS, "datasets"),
+                remedy=did_you_mean(task.dataset, DATASETS, kind="datasets"),
                 key=("dataset",),
             )
         if task.dataset in _NEEDS_PYCOSAT and not has_pycosat():
@@ -109,7 +111,7 @@ class ReasoningGym:
                     if key == "seed"
                     else "Use n_problems."
                     if key == "size"
-                    else nearest(key, known, "settings")
+                    else did_you_mean(key, known, kind="settings")
                 )
                 raise TaskMistake(
                     f"dataset {task.dataset} has no setting {key} here",
@@ -166,6 +168,3 @@ class ReasoningGym:
             remedy=f"Ask for at most {len(problems)}, or widen the settings.",
             key=("n_problems",),
         )
-
-
-SOURCE = ReasoningGym()

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from isocost.tasks import extract, isolation
 from isocost.tasks.model import Problem, Verdict
+from isocost.tasks.registry import register_verifier
 
 _FENCE = re.compile(
     r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[^\n`]*)\n(?P<code>.*?)(?P<end>^["
@@ -126,6 +127,7 @@ def _is_python(text: str) -> bool:
         return False
 
 
+@register_verifier
 class Code:
     """The last fenced block that defines what is tested.
 
@@ -200,6 +202,3 @@ class Code:
     def equivalent(self, first: str, second: str) -> bool:
         """Programs are the same only if their text is identical."""
         return False
-
-
-VERIFIER = Code()

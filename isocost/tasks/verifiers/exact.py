@@ -10,10 +10,12 @@ import re
 
 from isocost.tasks import extract
 from isocost.tasks.model import Problem, Verdict
+from isocost.tasks.registry import register_verifier
 
 _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
 
 
+@register_verifier
 class Exact:
     """Compare normalised texts.
 
@@ -48,6 +50,3 @@ class Exact:
     def equivalent(self, first: str, second: str) -> bool:
         """Canonical texts that differ are different."""
         return False
-
-
-VERIFIER = Exact()

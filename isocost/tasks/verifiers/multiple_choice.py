@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from isocost.tasks import extract
 from isocost.tasks.model import Problem, Verdict
+from isocost.tasks.registry import register_verifier
 
 ALL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _WRAPPERS = re.compile(
@@ -112,6 +113,7 @@ def latin(text: str) -> str:
     )
 
 
+@register_verifier
 class MultipleChoice:
     """A marked letter counts first.
 
@@ -355,6 +357,3 @@ def _bracketed(text: str, options: frozenset[str]) -> str | None:
         if m[1].isupper() and m[1] in options and not _REJECTED.match(text, m.end())
     ]
     return found[-1] if found else None
-
-
-VERIFIER = MultipleChoice()

@@ -14,6 +14,7 @@ from isocost.tasks.formulas.reader import read
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.number_words import value_of_words
 from isocost.tasks.numbers import has_decimal_comma, spell, value_of
+from isocost.tasks.registry import register_verifier
 
 _LONG = 100
 """Characters kept of an answer that is not a number; a hash distinguishes different ones."""
@@ -37,6 +38,7 @@ def _reference(reference: str) -> str | None:
     return None if value is None else spell(value)
 
 
+@register_verifier
 class Numeric:
     """A marked answer counts first; then, in a finished text, the last number."""
 
@@ -84,6 +86,3 @@ class Numeric:
     def equivalent(self, first: str, second: str) -> bool:
         """Equal values have the same spelling; other answers differ."""
         return False
-
-
-VERIFIER = Numeric()

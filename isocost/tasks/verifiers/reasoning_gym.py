@@ -14,6 +14,7 @@ from isocost.hashing import canonical_json
 from isocost.tasks import extract
 from isocost.tasks.judging import JudgeFailed, call, is_working
 from isocost.tasks.model import Problem, Verdict
+from isocost.tasks.registry import register_verifier
 
 FULL_SCORE = 1.0 - 1e-9
 """A score of 1 is correct.
@@ -42,6 +43,7 @@ def _unscored(description: str, reference: str, score: float | str) -> Verdict:
     return Verdict(False, 0.0, "judge_timeout" if reason == "timeout" else "not_comparable")
 
 
+@register_verifier
 class ReasoningGymScorer:
     """Reads the marked answer.
 
@@ -80,6 +82,3 @@ class ReasoningGymScorer:
         Scores of two answers do not show whether they are equal.
         """
         return False
-
-
-VERIFIER = ReasoningGymScorer()

@@ -19,6 +19,7 @@ from isocost.tasks.formulas.trees import contains
 from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.number_words import value_of_words
 from isocost.tasks.numbers import spell, value_of
+from isocost.tasks.registry import register_verifier
 
 _ENDS = re.compile(
     r"\.\s|\.$|\s*[,;(]?\s*\b(?:because|since|where|when|which|as|for|so|after|by|in"
@@ -58,6 +59,7 @@ def _same(first: str, second: str) -> bool:
     return wording(first) == wording(second) != ""
 
 
+@register_verifier
 class Symbolic:
     """A marked answer counts first.
 
@@ -284,6 +286,3 @@ def _last_side(formula: str) -> str:
 
 def _formulas(text: str) -> list[str]:
     return [next(group for group in match if group) for match in prose.DOLLARS.findall(text)]
-
-
-VERIFIER = Symbolic()

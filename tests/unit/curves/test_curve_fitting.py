@@ -108,7 +108,9 @@ def test_zero_weight_leaves_a_point_out():
 
 
 def test_malformed_input_is_refused():
-    with pytest.raises(IsocostError, match="unknown curve family"):
+    with pytest.raises(
+        IsocostError, match=r"no curve family is called .cubic.. Known curve families: beta"
+    ):
         fit("cubic", C, Y)
     with pytest.raises(IsocostError, match="positive"):
         fit("saturating_power_law", C - 1, Y)

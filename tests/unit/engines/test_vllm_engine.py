@@ -170,7 +170,9 @@ def test_arguments_of_vllm_are_known_without_importing_it(folder, monkeypatch):
 
 def test_engines_are_found_by_name():
     assert engine_class("vllm") is VllmEngine
-    with pytest.raises(IsocostError, match="Known: openai, replay, vllm"):
+    with pytest.raises(
+        IsocostError, match=r"Did you mean vllm. Known engines: openai, replay, vllm"
+    ):
         engine_class("llama")
 
 

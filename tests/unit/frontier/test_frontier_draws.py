@@ -87,6 +87,7 @@ def test_the_compiled_sweep_equals_the_plain_one(kind, seed, tile, layers, probl
     found = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "TILE", tile)
+        patch.setattr(module, "MOST", tile)
         patch.setattr(module, "LAYERS", layers)
         for small in (0, 1 << 40):
             patch.setattr(module, "SMALL", small)

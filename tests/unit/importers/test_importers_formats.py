@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import importer_samples as files
@@ -11,6 +12,7 @@ import pytest
 
 from isocost.errors import IsocostError
 from isocost.importers import import_path, read_imports, registered
+from isocost.tables.core.imports import build_imported_core
 
 _IMPORTED: dict[str, pl.DataFrame] = {}
 
@@ -72,22 +74,68 @@ def test_counts(tmp_path: Path) -> None:
     ).rows() == [("a", 1, 4, "s"), ("b", 0, 2, None)]
 
 
+IMPOSSIBLE = [
+    ('{"id":"x","c":5,"n":4}', "5 correct of 4"),
+    ('{"id":"x","c":-1,"n":4}', "outside 0"),
+    ('{"id":"x","n":4}', "is missing"),
+    ('{"id":"x","c":1,"n":null}', "is missing"),
+    ('{"id":"x","c":1.5,"n":4}', "not a whole number"),
+    ('{"id":"x","c":"many","n":4}', "is not a number"),
+    ('{"id":"x","c":[1],"n":4}', "a number was expected"),
+    ('{"id":"x","c":true,"n":4}', "a number was expected"),
+    ('{"id":"x","c":NaN,"n":4}', "is missing"),
+    ('{"id":"x","c":0,"n":1000000000000}', "nobody has drawn 1,000,000,000,000"),
+    (f'{{"id":"x","c":0,"n":1{"0" * 400}}}', "is outside 0"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), IMPOSSIBLE, ids=[m for _, m in IMPOSSIBLE])
+def test_counts_that_cannot_be_cost_their_own_problem(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    path, lake = tmp_path / "c.jsonl", tmp_path / "lake"
+    path.write_text(f'{{"id":"a","c":1,"n":4}}\n{line}\n{{"id":"b","c":0,"n":2}}\n')
+    report = files.import_sample("counts", path, lake)
+    (told,) = report.warnings
+    assert message in told and "line 2" in told and "1 problem is left out" in told
+    assert report.records == 3 and report.null_reasons["counts_total:impossible_counts"] == 1
+    raw = read_imports(lake).collect()
+    assert raw["counts_total"].to_list() == [4, None, 2]  # what was read is kept with its reason
+    core = build_imported_core(raw)
+    assert core["core_counts"].select("n_correct", "n_samples").sort("n_samples").rows() == [
+        (0, 2),
+        (1, 4),
+    ]
+    assert core["core_sessions"]["samples_total"].sum() == 6
+    assert core["core_problems"].height == 2
+
+
+@pytest.mark.parametrize(("line", "message"), IMPOSSIBLE, ids=[m for _, m in IMPOSSIBLE])
+def test_a_file_of_such_lines_is_none_of_counts(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text(f'{{"id":"a","c":1,"n":4}}\n{line}\n{line.replace("x", "y", 1)}\n')
+    with pytest.raises(IsocostError, match=f"2 of 3 lines .*{re.escape(message)}") as caught:
+        files.import_sample("counts", path, tmp_path / "lake")
+    assert "line 2" in caught.value.where and "c.jsonl" in caught.value.where
+    assert not list((tmp_path / "lake").rglob("part-*"))
+
+
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("lines", "message"),
     [
-        ('{"id":"a","c":5,"n":4}', "5 correct of 4"),
-        ('{"id":"a","c":-1,"n":4}', "outside 0"),
-        ('{"id":"a","n":4}', "is missing"),
-        ('{"id":"a","c":1.5,"n":4}', "not a whole number"),
         ('{"id":"a","c":1,"n":4}\n{"id":"a","c":1,"n":4}', "comes twice"),
+        ('{"id":"a","c":1,"n":4}\n{"c":1,"n":4}', "is missing"),
+        ('{"id":"a","c":1,"n":4}\n{"id":"b","c":1,', "is not JSON"),
     ],
 )
-def test_counts_that_cannot_be(tmp_path: Path, line: str, message: str) -> None:
+def test_a_file_that_says_not_what_it_counts_is_refused(
+    tmp_path: Path, lines: str, message: str
+) -> None:
     path = tmp_path / "c.jsonl"
-    path.write_text(line + "\n")
+    path.write_text(lines + "\n")
     with pytest.raises(IsocostError, match=message) as caught:
         files.import_sample("counts", path, tmp_path / "lake")
-    assert "line " in caught.value.where and "c.jsonl" in caught.value.where
+    assert "line 2" in caught.value.where and "c.jsonl" in caught.value.where
 
 
 def test_gsm8k_solutions(tmp_path: Path) -> None:

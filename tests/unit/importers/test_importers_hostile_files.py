@@ -185,7 +185,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 def test_a_count_of_samples_that_nobody_has_drawn(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     path.write_text(
-        '{"id": "a", "c": 1, "n": 2}\n{"id": "b", "c": 0, "n": 1000000000000}\n', encoding="utf-8"
+        '{"id": "a", "c": 1, "n": 2}\n{"id": "b", "c": 0, "n": 20000000}\n', encoding="utf-8"
     )
     error = refuse("counts", path, tmp_path / "lake", "more than 20,000,000 samples")
     assert "line 2" in error.where

@@ -14,7 +14,7 @@ import sessions
 
 from isocost.bank.reader import read_manifests, read_raw
 from isocost.bank.verify import verify_bank
-from isocost.engines import protocol
+from isocost.capabilities import ENGINES
 from isocost.engines.protocol import Completion
 from isocost.engines.replay import ReplayEngine
 from isocost.errors import IsocostError
@@ -153,7 +153,7 @@ class Failing(ReplayEngine):
 
 @pytest.fixture
 def failing(monkeypatch):
-    monkeypatch.setitem(protocol._ENGINES, "openai", Failing)
+    monkeypatch.setattr(ENGINES, "_items", ENGINES.all() | {"openai": Failing})
     monkeypatch.setattr(Failing, "die_after", 0)
     monkeypatch.setattr(Failing, "fail_index", -1)
     return Failing

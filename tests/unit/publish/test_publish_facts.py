@@ -8,8 +8,9 @@ from __future__ import annotations
 import polars as pl
 
 from isocost.publish import facts as facts_module
-from isocost.publish import naming, sentences
+from isocost.publish import naming, report, sentences
 from isocost.publish.labels import NBSP
+from isocost.publish.points_shown import MOST_POINTS, likeliest, thinned
 
 
 def gathered(lab):
@@ -94,7 +95,7 @@ def test_equal_outcomes_are_shown_once_under_the_best_known_name(lab):
 def test_thinning_keeps_the_frontier(lab):
     points = gathered(lab).frontier.filter(pl.col("cost_axis") == "output_tokens_per_problem")
     on = points.filter("is_on_frontier").group_by("task").len()["len"].max()
-    kept = facts_module.thinned(points, most=on)
+    kept = thinned(points, most=on)
     assert kept.group_by("task").len()["len"].max() == on
     assert kept.filter("is_on_frontier").height == points.filter("is_on_frontier").height
 
@@ -306,3 +307,38 @@ def mean_of(frame: pl.DataFrame) -> pl.DataFrame:
     return mine.with_columns(
         task=pl.lit("(macro)"), tasks=pl.lit(["adding", "sorting"], dtype=pl.List(pl.String))
     )
+
+
+def test_of_tables_too_large_to_be_held_the_same_is_shown(lab_store):
+    points = lab_store.read("out_scaling_points")
+    slower = points.with_columns(
+        curve_id=pl.lit("slow-") + pl.col("curve_id"), cost_axis=pl.lit("energy_j_per_problem")
+    )
+    lab_store.write(pl.concat([points, slower]), "out_scaling_points")
+    whole = facts_module.gather(lab_store, memory=1 << 40)
+    few = facts_module.gather(lab_store, memory=0)
+    assert few.axes == whole.axes and few.tasks == whole.tasks
+    for task in whole.tasks:
+        axis = whole.axis_of(task)
+        assert few.frontier_of(task, axis).equals(whole.frontier_of(task, axis))
+        assert few.bound_of(task, axis).equals(whole.bound_of(task, axis))
+        assert sentences.headline(few, task, axis) == sentences.headline(whole, task, axis)
+    assert few.scaling_points.height < whole.scaling_points.height
+    assert report.render(few, "") == report.render(whole, "")
+
+
+def test_of_many_outcomes_those_on_the_frontier_and_their_rivals_are_kept(lab):
+    first = lab["out_frontier_points"].row(0, named=True)
+    rows = [
+        first
+        | {"outcome_id": f"o{i:04d}", "duplicate_of_outcome_id": f"o{i:04d}"}
+        | {"is_on_frontier": i % 10 == 0, "frontier_probability": 0.9 if i % 10 == 1 else 0.0}
+        | {"accuracy": i / 2000}
+        for i in range(1000)
+    ]
+    kept = likeliest(pl.DataFrame(rows, schema=lab["out_frontier_points"].schema))
+    assert kept["n_groups"].unique().to_list() == [1000] and kept.height == MOST_POINTS + 200
+    assert kept.filter("is_on_frontier").height == 100
+    assert kept.filter(pl.col("frontier_probability") == 0.9).height == 100
+    others = kept.filter(~pl.col("is_on_frontier") & (pl.col("frontier_probability") == 0))
+    assert others["accuracy"].min() > 0.37

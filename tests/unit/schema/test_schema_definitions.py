@@ -51,9 +51,9 @@ def test_a_unit_in_the_name_is_the_unit_of_the_column(suffix):
 
 
 def _same_unit(found: str, wanted: str) -> bool:
-    return found.split("/")[0].strip().rstrip("s").lower() == wanted.rstrip("s").lower() or (
-        wanted == "s" and found == "s"
-    )
+    return found.split("/", maxsplit=1)[0].strip().rstrip("s").lower() == wanted.rstrip(
+        "s"
+    ).lower() or (wanted == "s" and found == "s")
 
 
 def test_no_percentages_and_verbs_on_flags():

@@ -1,15 +1,19 @@
 """What a cut sample had cost.
 
-The laws found back from a point's samples, against the laws themselves.
+The laws that follow from the columns of a bank, against the formulas themselves.
 """
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
+from isocost.axes.compute import Cards, computed
+from isocost.axes.registry import find
 from isocost.costs import forward_flops, load_book
 from isocost.strategies import PointBank, find_strategies
 from isocost.strategies.cuts import CutLaw, cut_law
@@ -31,12 +35,19 @@ def bank(problems=6, samples=5, *, seed=0, lengths=None, **labels):
         else np.broadcast_to(lengths, shape).astype(float)
     )
     prefill, pace = rng.uniform(0.01, 0.1, shape), rng.uniform(0.01, 0.02, shape)
+    tokens = {"prompt_tokens": prompt, "cached_tokens": cached, "output_tokens": length}
+    flops = computed(
+        pl.DataFrame({name: values.ravel() for name, values in tokens.items()}),
+        Cards(CARD),
+        (find("flops"),),
+    )[0]
     columns = {
+        **{name: flops[name].to_numpy().reshape(shape) for name in flops.columns},
         "prompt_tokens": prompt,
         "cached_tokens": cached,
         "output_tokens": length,
-        "flops": forward_flops(CARD, prompt, length, cached_tokens=cached),
         "cost_usd": 2e-6 * (prompt - cached) + 1e-6 * cached + 8e-6 * length,
+        "cost_usd_per_token": np.full(shape, 8e-6),
         "prefill_s": prefill,
         "decode_s": pace * (length - 1),
         "latency_s": prefill + pace * (length - 1),
@@ -72,23 +83,24 @@ def at(bank_, tokens):
     }
 
 
-def test_every_law_is_found_back_from_the_samples():
+def test_every_law_is_its_formula():
     own = bank()
     length = own.columns["output_tokens"]
     tokens = np.maximum(np.floor(length * np.random.default_rng(1).random(length.shape)), 1.0)
     for axis, expected in at(own, tokens).items():
-        law = cut_law(own, axis)
+        law = cut_law(own, find(axis))
         assert isinstance(law, CutLaw), axis
         assert np.allclose(law.at(tokens), expected, rtol=1e-9), axis
         assert np.allclose(law.at(length), at(own, length)[axis], rtol=1e-9), axis
 
 
 def test_what_follows_no_law_is_unknown_and_says_why():
-    assert cut_law(bank(), "device_s") == "costs_follow_no_law_of_tokens"
-    assert cut_law(bank(lengths=40), "flops") == "costs_follow_no_law_of_tokens"
-    assert cut_law(bank(2, 2), "flops") == "costs_follow_no_law_of_tokens"
-    assert cut_law(bank(energy_method="nvml/window"), "energy_j") == "energy_not_shared_by_tokens"
+    device_s, flops, energy_j = (find(name) for name in ("device_s", "flops", "energy_j"))
+    assert cut_law(bank(), device_s) == "costs_follow_no_law_of_tokens"
+    assert cut_law(bank(energy_method="nvml/window"), energy_j) == "energy_not_shared_by_tokens"
     silent = bank()
+    without_rise = silent.columns | {"flops_per_token": silent.correct * np.nan}
+    assert cut_law(replace(silent, columns=without_rise), flops) == "costs_follow_no_law_of_tokens"
     without = PointBank(
         "pt",
         silent.problem_ids,
@@ -97,8 +109,16 @@ def test_what_follows_no_law_is_unknown_and_says_why():
         silent.classes,
         {**silent.columns, "decode_s": silent.correct * np.nan},
     )
-    assert cut_law(without, "latency_sequential_s") == "decoding_time_not_banked"
-    assert cut_law(without, "kv_traffic_bytes") == "not_banked"
+    assert cut_law(without, find("latency_sequential_s")) == "decoding_time_not_banked"
+    assert cut_law(without, find("kv_traffic_bytes")) == "not_banked"
+
+
+def test_a_point_of_few_samples_of_one_length_has_its_laws():
+    """What the axis knows needs no samples to be found back from."""
+    for own in (bank(lengths=40), bank(1, 1)):
+        expected = at(own, np.full(own.columns["flops"].shape, 3.0))
+        for axis in ("flops", "cost_usd"):
+            assert np.allclose(cut_law(own, find(axis)).at(3.0), expected[axis], rtol=1e-9)
 
 
 def test_truncated_samples_cost_what_they_had_cost_by_then():

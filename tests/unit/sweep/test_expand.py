@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from isocost import capabilities
-from isocost.capabilities import Role, capabilities_of, engine_names
+from isocost.capabilities import ENGINES, Capabilities, Exempt, Role, capabilities_of, engine_names
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.payload.work import PAYLOAD_OPTIONS
@@ -214,18 +213,18 @@ def test_a_new_engine_is_known_by_what_it_declares(monkeypatch):
 
     A class that is registered in a file of its own is enough.
     """
-    monkeypatch.setattr(capabilities, "_DECLARED", dict(capabilities._DECLARED))
+    monkeypatch.setattr(ENGINES, "_items", ENGINES.all())
     text = SERVER.replace("engine: openai", "engine: mine")
     with pytest.raises(
         IsocostError,
         match=r"engine\.engine: unknown value \(got 'mine'\)\. Known values: openai, replay, vllm",
     ):
         sweep_from_text(text)
-    exempt = {"options.base_url": capabilities.Exempt(Role.NEITHER, "where it is")}
-    told = capabilities.Capabilities(
+    exempt = {"options.base_url": Exempt(Role.NEITHER, "where it is")}
+    told = Capabilities(
         loads_model=False, tells_configuration=False, tells_version=False, exempt=exempt
     )
-    capabilities.declare("mine", told)
+    mine = ENGINES.add(type("Mine", (), {"name": "mine", "capabilities": told}))
     (first, *_), (moved, *_) = (
         plan_sessions(sweep_from_text(text)),
         plan_sessions(sweep_from_text(text.replace("http://a", "http://b"))),
@@ -233,9 +232,8 @@ def test_a_new_engine_is_known_by_what_it_declares(monkeypatch):
     assert (
         first.session_id == moved.session_id and session_from_json(first.model_dump_json()) == first
     )
-    capabilities.declare(
-        "mine",
-        capabilities.Capabilities(loads_model=True, tells_configuration=False, tells_version=False),
+    mine.capabilities = Capabilities(
+        loads_model=True, tells_configuration=False, tells_version=False
     )
     with pytest.raises(IsocostError, match="key max_model_len is missing"):
         sweep_from_text(text)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from isocost.axes.registry import all_axes
 from isocost.costs import (
     kinetics_eflops,
     kv_traffic_bytes,
@@ -15,11 +16,9 @@ from isocost.costs import (
 )
 from isocost.costs.other_cards import PriceCard
 from isocost.schema.frames import empty
-from isocost.strategies.point_bank import COST_AXES
 from isocost.sweep import plan_sessions, sample_id_of, sweep_from_text
 from isocost.tables.core.call_costs import device_count, resolved_dtype
 from isocost.tables.core.samples import build_core
-from isocost.tables.frontiers.blocks import cost_unit
 from isocost.tables.outcomes.outcomes import Bootstrap, build_outcomes
 from isocost.tasks import load_problems
 
@@ -303,7 +302,7 @@ def test_every_null_cost_of_an_outcome_has_its_reason_and_no_other(outcomes):
         build_outcomes(outcomes[0].with_columns(cost_method=pl.Series(["a", "b"] * 4)))[0],
     ):
         for row in table.rows(named=True):
-            null = sorted(axis for axis in COST_AXES if row[f"{axis}_per_problem"] is None)
+            null = sorted(a.name for a in all_axes().values() if row[a.per_problem] is None)
             assert [reason.partition(": ")[0] for reason in row["costs_unknown_reasons"]] == null, (
                 row["strategy"]
             )
@@ -327,12 +326,3 @@ def test_dollars_and_eflops_of_unlike_methods_are_not_added_in_a_chain():
     )
     assert found.height and found["cost_usd_per_problem"].null_count() == found.height
     assert found["kinetics_eflops_per_problem"].null_count() == 0  # of one device both
-
-
-def test_units_of_the_axes_are_read_off_their_names():
-    units = {axis: cost_unit(f"{axis}_per_problem") for axis in COST_AXES}
-    assert (
-        units["kinetics_eflops"] == "FLOP"
-        and units["kv_traffic_bytes"] == "bytes"
-        and units["device_s"] == "s"
-    )

@@ -4,6 +4,8 @@ come.
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
+from isocost.frontier import draws as draws_module
 from isocost.frontier import replicates, replication, resample_counts, strip_replicates
 from isocost.memory import Workspace
-from isocost.tables.frontiers.frontiers import MOST_COPIES, build_frontiers
+from isocost.tables.frontiers.frontiers import MOST_COPIES, build_frontiers, frontier_frames
 from isocost.tables.outcomes.problem_rows import ProblemRows
 from isocost.tables.scaling.anytime import build_token_elasticity
 
@@ -88,28 +91,70 @@ def in_pieces(problems: pl.DataFrame, seed: int, workspace: Workspace) -> Proble
     return ProblemRows(readers, tuple(problems.columns), workspace)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(
-    st.integers(0, 10_000), st.integers(1, 3), st.integers(2, 14), st.integers(2, 9), st.booleans()
+    st.integers(0, 10_000),
+    st.integers(1, 3),
+    st.integers(2, 14),
+    st.integers(2, 9),
+    st.booleans(),
+    st.integers(1, 70),
+    st.sampled_from([0, 1 << 40]),
 )
 def test_no_memory_for_matrices_gives_the_same_tables_to_the_bit(
-    seed, tasks, outcomes, problems, has_clusters
+    seed, tasks, outcomes, problems, has_clusters, tile, small
 ):
     heads, rows, clusters = drawn_bank(seed, tasks, outcomes, problems)
     given_clusters = clusters if has_clusters else None
-    whole = build_frontiers(heads, rows, draws=60, clusters=given_clusters)
+    whole = build_frontiers(heads, rows, draws=140, clusters=given_clusters)
     space = Workspace(memory=0)
-    chunked = build_frontiers(
-        heads, in_pieces(rows, seed, space), draws=60, clusters=given_clusters
-    )
-    assert space.n_laid_aside
-    assert {name: frame.equals(chunked[name]) for name, frame in whole.items()} == dict.fromkeys(
-        whole, True
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("TILE", tile), ("MOST", tile), ("SMALL", small)):
+            patch.setattr(draws_module, name, value)
+        pieces = in_pieces(rows, seed, space)
+        chunked = build_frontiers(heads, pieces, draws=140, clusters=given_clusters)
+    assert space.n_laid_aside and not space.open_bytes
+    same = {name: frame.equals(chunked[name]) for name, frame in whole.items()}
+    assert same == dict.fromkeys(whole, True)
     elasticity = build_token_elasticity(heads, rows, draws=20)
-    assert elasticity.equals(
-        build_token_elasticity(heads, in_pieces(rows, seed, Workspace(memory=0)), draws=20)
+    aside = in_pieces(rows, seed, Workspace(memory=0))
+    assert elasticity.equals(build_token_elasticity(heads, aside, draws=20))
+
+
+def peak_of(outcomes: int, draws: int) -> int:
+    """Bytes at the peak of drawing the frontiers of one task with next to no memory for matrices."""
+    rng = np.random.default_rng(0)
+    ids, problems = [f"o{i:05d}" for i in range(outcomes)], [f"q{i}" for i in range(6)]
+    told = {"task": "t", "model_variant": "m", "prompt": "p", "point_id": "pt", "strategy": "vote"}
+    told |= {"strategy_kind": "policy", "parameters": "{}", AXES[0]: 1.0}
+    budgets = pl.Series(range(outcomes), dtype=pl.Float64)
+    heads = pl.DataFrame({"outcome_id": ids, "budget": budgets}).with_columns(
+        pl.lit(value).alias(name) for name, value in told.items()
     )
+    size = outcomes * len(problems)
+    rows = pl.DataFrame(
+        {
+            "outcome_id": np.repeat(ids, len(problems)),
+            "problem_id": problems * outcomes,
+            "accuracy": rng.random(size),
+            AXES[0]: rng.lognormal(size=size),
+        }
+    )
+    pieces = ProblemRows((rows.select,), tuple(rows.columns), Workspace(memory=0))
+    tracemalloc.start()
+    try:
+        for _ in frontier_frames(heads, pieces, draws=draws):
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_peak_does_not_grow_with_draws_times_outcomes():
+    peak_of(300, 1000)  # the compiled loops are loaded
+    few, many = peak_of(1500, 1000), peak_of(1500, 4000)
+    one_matrix = 1500 * 4000 * 8
+    assert many < one_matrix and many < 1.5 * few
 
 
 def test_narrow_strips_give_the_same_numbers_up_to_rounding(monkeypatch):

@@ -571,7 +571,7 @@ def test_bad_input_is_named():
         build_frontiers(outcomes, problems.with_columns(-pl.col(AXES[0])))
 
 
-def test_units_are_read_off_the_axis():
+def test_units_are_those_of_the_axes():
     names = (
         "latency_parallel_s_per_problem",
         "flops_per_problem",
@@ -579,5 +579,5 @@ def test_units_are_read_off_the_axis():
         "prompt_tokens_unshared_per_problem",
     )
     assert [cost_unit(name) for name in names] == ["s", "FLOP", "samples", "tokens"]
-    with pytest.raises(IsocostError, match="cannot be read off"):
+    with pytest.raises(IsocostError, match="no cost axis 'effort_per_problem'"):
         cost_unit("effort_per_problem")

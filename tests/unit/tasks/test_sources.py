@@ -170,9 +170,10 @@ sys.meta_path.insert(0, Blocker())
 import importlib.util
 real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name == "pycosat" else real(name, package)
-from isocost.tasks.sources.reasoning_gym import SOURCE, has_pycosat
+from isocost.tasks.sources.reasoning_gym import ReasoningGym, has_pycosat
 from types import SimpleNamespace
 task = SimpleNamespace(name="t", source="reasoning_gym", dataset="letter_counting", config={}, n_problems=2, seed=1, verifier="numeric")
+SOURCE = ReasoningGym()
 assert len(SOURCE.load(task)) == 2 and not has_pycosat()
 task.dataset = "zebra_puzzles"
 try:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isocost.schema import units
+from isocost import units
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""The axis of energy, measured or told by a source."""
+
+from __future__ import annotations
+
+from isocost.axes.model import AxisLabel, CostAxis, Field, TokenShare, Total
+from isocost.axes.registry import register
+
+
+@register
+class Energy(CostAxis):
+    """Joules, each with the method by which they came about."""
+
+    name, place, unit = "energy_j", 100, "J"
+    meaning = "Expected sum of the samples' energy_j; see energy_method."
+    label = AxisLabel("Energy a problem (joule)", "a problem", "energy", "J")
+    adds = Total("energy_j")
+    cut = TokenShare("energy_method", "output_token_share", "energy_not_shared_by_tokens")
+    fields = (
+        Field(
+            "energy_j",
+            "Energy attributed to the sample; NULL where no power source was read.",
+            "J",
+        ),
+        Field(
+            "energy_method",
+            "Power source and attribution rule of energy_j; NULL with it. Unlike methods are never"
+            " pooled.",
+            type="string",
+            over_calls="first",
+        ),
+        Field(
+            "energy_unknown_reason",
+            "Why energy_j is NULL; NULL where it is known.",
+            type="string",
+            over_calls="first",
+        ),
+    )
+    method = "energy_method"
+    needs_method = True
+    outcome_method = Field(
+        "energy_method",
+        "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never"
+        " pooled.",
+        type="string",
+    )
+    verification = Field(
+        "verification_energy_j",
+        "Energy attributed to the sample's verifications; NULL where unknown.",
+        "J",
+    )
+    is_of_machine = True
+    own_reason = Field(
+        "energy_unknown_reason",
+        "Why energy_j_per_problem is NULL; NULL where it is known.",
+        type="string",
+    )
+    is_cost_of_pass = True

@@ -1,0 +1,220 @@
+"""The pieces of the derived tables: which of them no longer fit their inputs, and the building of
+those.
+
+Lives here: ``derive``, the work on one step, and the boundary around each of its pieces. Not here:
+the groups and how to add a table (``isocost.build.rules``), what a piece may read
+(``isocost.build.slices``), the order of the steps (``isocost.build.refresh``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from isocost.build.curate import Held, cards_fingerprint, held_by_sessions
+from isocost.build.ledger import Ledger, Record
+from isocost.build.rules import PARTS, STEPS, Part, Tables
+from isocost.build.slices import Rows, code_fingerprint, point_piece, task_piece
+from isocost.errors import IsocostError, MachineError, one_source
+from isocost.hashing import sha256_hex
+from isocost.intake.settings import broken_asks, read_settings, replay_options
+from isocost.memory import chosen_budget
+from isocost.seals import Damaged
+from isocost.store import WHOLE, Store
+
+
+class NotBuilt(IsocostError):
+    """A piece of the derived tables is in none of them.
+
+    Attributes:
+        piece: which one, in words.
+    """
+
+    def __init__(self, piece: str, why: IsocostError) -> None:
+        """Says which piece and why."""
+        where = "" if why.where == piece else why.where
+        super().__init__(f"{piece}: {why.what}", where=where, remedy=why.remedy)
+        self.piece, self._why = piece, why
+
+    def __reduce__(self):
+        """Keeps its own arguments when it crosses a process boundary."""
+        return (NotBuilt, (self.piece, self._why))
+
+
+@dataclass(frozen=True)
+class Derived:
+    """What became of one step.
+
+    Attributes:
+        name: of the step.
+        rows: rows by table, reused ones included.
+        built: pieces that were computed.
+        reused: pieces that stood already.
+        unit: what a piece is, in words.
+        failed: why each piece that could not be built is in no table.
+    """
+
+    name: str
+    rows: dict[str, int]
+    built: int
+    reused: int
+    unit: str = "pieces"
+    failed: tuple[NotBuilt, ...] = ()
+
+
+def derive(
+    store: Store,
+    step: str,
+    *,
+    force: bool = False,
+    ledger: Ledger | None = None,
+    held: Mapping[str, Held] | None = None,
+    memory: int | None = None,
+) -> Derived:
+    """Builds the pieces of one step that do not fit their inputs any more, and removes those that
+    have none.
+
+    A piece that fails stops no other. It leaves the tables, also where an earlier one is sound:
+    that one was made from other inputs than what stands beside it, and nobody could tell. It is
+    tried again every time.
+
+    Args:
+        store: the tables.
+        step: a key of ``STEPS``.
+        force: build all of them.
+        ledger: records that were opened already.
+        held: what each session holds, where that is known already.
+        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
+
+    Raises:
+        Damaged: a derived table that is an input is damaged.
+        MachineError: a file cannot be written; pieces that were finished stay.
+        IsocostError: the settings are broken; nothing was touched then.
+    """
+    read_settings(store.root)  # a mistake in them is about every piece
+    memory = chosen_budget() if memory is None else memory
+    ledger = ledger or Ledger(store)
+    held = held_by_sessions(store, ledger) if held is None else held
+    rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
+    wanted: dict[str, set[str]] = {table: set() for table in STEPS[step]}
+    failed: list[NotBuilt] = []
+    if any(part.uses_replay_settings for part in PARTS if part.step == step):
+        failed += [NotBuilt(f"{step} as a sweep asks", fault) for fault in broken_asks(store.root)]
+    for part in (part for part in PARTS if part.step == step):
+        pieces = _pieces(store, part.per, held)
+        for name, slice_ in pieces.items():
+            mine = replace(slice_, memory=memory)
+            try:
+                record, is_reused = _up_to_date(part, name, mine, ledger, force=force)
+            except IsocostError as error:
+                if _stops_all(error, store):
+                    raise
+                ledger.drop("out", part.name, name, part.tables)
+                failed.append(NotBuilt(_shown(part, slice_), error))
+                continue
+            counts[is_reused] += 1
+            for table, n in record.rows.items():
+                rows[table] += n
+                wanted[table].add(name)
+        for gone in set(ledger.pieces("out", part.name)) - set(pieces):
+            ledger.drop("out", part.name, gone, ())
+    _remove_strays(store, wanted)
+    return Derived(step, rows, counts[False], counts[True], failed=tuple(failed))
+
+
+def _up_to_date(
+    part: Part, name: str, rows: Rows, ledger: Ledger, *, force: bool
+) -> tuple[Record, bool]:
+    """The record of a piece that fits its inputs, and whether it stood already."""
+    with one_source(_shown(part, rows), then="run `isocost refresh` again after the fix"):
+        fingerprint = _fingerprint(part, name, rows, ledger)
+        known = None if force else ledger.find("out", part.name, name)
+        if known is not None and known.fingerprint == fingerprint:
+            return known, True
+        return ledger.write("out", part.name, name, fingerprint, _built(part, rows)), False
+
+
+def _stops_all(error: IsocostError, store: Store) -> bool:
+    """Whether what stopped one piece is to stop the rest.
+
+    So does a machine that refuses, and a damaged derived table, which can be built again.
+    """
+    is_damaged = isinstance(error, Damaged) and error.path is not None
+    return isinstance(error, MachineError) or (
+        is_damaged and not error.path.is_relative_to(store.lake)
+    )
+
+
+def _shown(part: Part, rows: Rows) -> str:
+    """A piece in words."""
+    if part.per == "point":
+        return f"{part.step} of point {rows.points[0]}, task {rows.task}"
+    about = {"task": f"task {rows.task}", "session": f"session {''.join(rows.sessions)}"}
+    return f"{part.step} of {about.get(part.per, 'all tasks')}"
+
+
+def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]:
+    """Every piece of a kind by name, with what it may read."""
+    if per == "all":
+        return {WHOLE: Rows(store, per, tuple(held))}
+    if per == "session":
+        found = {}
+        for session_id, mine in held.items():
+            earlier = tuple(
+                other
+                for other, theirs in held.items()
+                if other < session_id and theirs.all_points & mine.all_points
+            )
+            found[session_id] = Rows(store, per, (session_id,), shadows=earlier)
+        return found
+    holders: dict[str, dict[str, list[str]]] = {}
+    for session_id, mine in held.items():
+        for task, points in mine.points.items():
+            for point in points:
+                holders.setdefault(task, {}).setdefault(point, []).append(session_id)
+    if per == "task":
+        return {
+            task_piece(task): Rows(
+                store,
+                per,
+                tuple(sorted({s for known in points.values() for s in known})),
+                task,
+                tuple(sorted(points)),
+            )
+            for task, points in sorted(holders.items())
+        }
+    return {
+        point_piece(point): Rows(store, per, tuple(sessions), task, (point,))
+        for task, points in sorted(holders.items())
+        for point, sessions in sorted(points.items())
+    }
+
+
+def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:
+    files = sorted({path for table in part.reads for path in rows.files(table)})
+    inputs = [[path.relative_to(rows.store.root).as_posix(), ledger.sum_of(path)] for path in files]
+    cards = cards_fingerprint(rows.store) if part.uses_cards else ""
+    replay = asdict(replay_options(rows.root, rows.task)) if part.uses_replay_settings else {}
+    told = {"part": part.name, "piece": piece, "inputs": inputs, "cards": cards, "replay": replay}
+    return sha256_hex({**told, "code": code_fingerprint()})
+
+
+def _built(part: Part, rows: Rows) -> Tables:
+    frames = part.build(replace(rows, allowed=part.reads))
+    if set(frames) != set(part.tables):
+        unlike = sorted(set(frames) ^ set(part.tables))
+        raise IsocostError(
+            f"returns other tables than it says: {', '.join(unlike)}",
+            where=f"isocost.build.rules.{part.build.__name__}",
+            remedy="Name every table that it returns in its Part of isocost.build.rules.PARTS",
+        )
+    return {name: frames[name] for name in part.tables}
+
+
+def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
+    """Removes pieces of what is there no more, and whole tables that an earlier version wrote."""
+    for table, names in wanted.items():
+        for path in store.files(table):
+            if path.stem not in names:
+                path.unlink(missing_ok=True)
+        (store.root / "out" / f"{table}.parquet").unlink(missing_ok=True)
