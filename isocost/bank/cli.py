@@ -1,6 +1,6 @@
 """Command line of the bank: ``isocost bank verify [LAKE]``.
 
-Lives here: arguments and printing. Not here: what is proven (`verify`).
+Lives here: arguments and printing. Not here: the verification (`verify`).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Runs a parsed bank command; 0 when the bank holds, 1 when something is wrong with it.
+    """Run a parsed bank command; return 0 if the bank is intact, 1 if it has faults.
 
     Raises:
-        IsocostError: there is no bank, or a live run holds a session that is to be repaired.
+        IsocostError: there is no bank, or a live run holds a session to be repaired.
     """
     lake = arguments.lake or str(_data_root(arguments) / "lake")
     if arguments.repair:

@@ -1,4 +1,4 @@
-"""Bytes on a disk or behind a URL: atomic, durable writes and plain reads.
+"""Bytes on a disk or at a URL: atomic, durable writes and plain reads.
 
 Lives here: `Files`, the few operations that the bank needs, on a local folder (fsync, rename, fsync
 of the folder, flock) or on any fsspec URL (one PUT). Not here: what the bytes mean (`manifest`,
@@ -29,14 +29,8 @@ _REMEDIES = {
         "A file-size limit is in force (`ulimit -f`): raise it or lower part_rows, then run again"
     ),
     errno.EROFS: "The file system is mounted read-only: choose another lake folder",
-    errno.EACCES: (
-        "The folder cannot be written by this user: mend its permissions or choose another lake"
-        " folder"
-    ),
-    errno.EPERM: (
-        "The folder cannot be written by this user: mend its permissions or choose another lake"
-        " folder"
-    ),
+    errno.EACCES: ("Make the folder writable for this user, or choose another lake folder"),
+    errno.EPERM: ("Make the folder writable for this user, or choose another lake folder"),
     errno.EMFILE: "Too many open files (`ulimit -n`): raise the limit and run again",
 }
 
@@ -44,7 +38,7 @@ _REMEDIES = {
 def _storage_error(error: OSError, where: str, doing: str) -> IsocostError:
     remedy = _REMEDIES.get(error.errno or 0, "Mend the storage and run again")
     if doing in ("read", "listed", "looked at") and error.errno in (errno.EACCES, errno.EPERM):
-        remedy = "This user may not read it: mend its permissions"
+        remedy = "Make it readable for this user"
     return MachineError(
         f"could not be {doing}: {error.strerror or error}",
         where=where,
@@ -57,8 +51,8 @@ class Files:
 
     Attributes:
         root: the folder or URL as it was given.
-        is_local: whether writes are fsynced and locks exist; behind a URL a write is one PUT and
-            there are no locks.
+        is_local: whether writes are fsynced and locks exist; at a URL a write is one PUT and there
+            are no locks.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -104,8 +98,8 @@ class Files:
         """All bytes of a file.
 
         Raises:
-            FileNotFoundError: there is none.
-            IsocostError: it is there and cannot be read.
+            FileNotFoundError: it does not exist.
+            IsocostError: it exists but cannot be read.
         """
         try:
             return (
@@ -119,7 +113,7 @@ class Files:
             raise _storage_error(error, self.full(path), "read") from error
 
     def size(self, path: str) -> int | None:
-        """Size of a file in bytes; None when there is none."""
+        """Size of a file in bytes; None if it does not exist."""
         try:
             return (
                 Path(self._base, path).stat().st_size
@@ -132,7 +126,7 @@ class Files:
             raise _storage_error(error, self.full(path), "looked at") from error
 
     def names(self, folder: str) -> list[str]:
-        """Names of the entries of a folder, sorted; empty when there is no such folder."""
+        """Names of the entries of a folder, sorted; empty if the folder does not exist."""
         try:
             if self.is_local:
                 return sorted(os.listdir(Path(self._base, folder)))  # noqa: PTH208 (names are wanted, not paths)
@@ -146,12 +140,10 @@ class Files:
             raise _storage_error(error, self.full(folder), "listed") from error
 
     def write(self, path: str, data: bytes) -> None:
-        """Puts a file in place whole or not at all: temporary name, fsync, rename, fsync of the
-        folder.
+        """Write a file atomically: temporary name, fsync, rename, fsync of the folder.
 
         Raises:
-            IsocostError: the disk is full, read-only or limited; nothing that stood there before
-                has changed.
+            IsocostError: the disk is full, read-only or limited; an existing file is unchanged.
         """
         if not self.is_local:
             try:
@@ -189,7 +181,7 @@ class Files:
             raise _storage_error(error, self.full(source), "moved") from error
 
     def remove(self, path: str) -> None:
-        """Removes a file; nothing happens when there is none."""
+        """Remove a file; do nothing if it does not exist."""
         try:
             if self.is_local:
                 Path(self._base, path).unlink(missing_ok=True)
@@ -200,12 +192,13 @@ class Files:
 
     @contextmanager
     def locked(self, paths: list[str], what: str) -> Iterator[None]:
-        """Holds exclusive locks on files while the block runs; released by the kernel when the
-        process dies.
+        """Hold exclusive locks on files while the block runs.
+
+        The kernel releases them when the process dies.
 
         Args:
-            paths: lock files, relative; made when missing. Taken in sorted order.
-            what: what is being locked, for the message.
+            paths: lock files, relative; created if missing. Locked in sorted order.
+            what: the locked resource, for the message.
 
         Raises:
             IsocostError: another process holds one of them; the message names that process.
@@ -266,10 +259,12 @@ class Files:
 
 
 def open_lock(path: Path) -> io.TextIOWrapper:
-    """Opens a lock file, made when missing, for reading and writing; nothing in it is changed.
+    """Open a lock file for reading and writing, creating it if missing.
 
-    Its holder's name is written into it, so that it must be a file of its own: never what a
-    symbolic or hard link leads to.
+    Its content is not changed.
+
+    Its holder's name is written into it, so it must be a file of its own, never the target of a
+    symbolic or hard link.
 
     Raises:
         IsocostError: it is a link, a folder or a device, or cannot be opened.
@@ -282,14 +277,16 @@ def open_lock(path: Path) -> io.TextIOWrapper:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise IsocostError(
-                "is no lock file but a link, a folder or a device", where=str(path), remedy=remedy
+                "is not a lock file but a link, a folder or a device",
+                where=str(path),
+                remedy=remedy,
             ) from error
         raise _storage_error(error, str(path), "locked") from error
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(handle)
         raise IsocostError(
-            "is no lock file but a link, a folder or a device", where=str(path), remedy=remedy
+            "is not a lock file but a link, a folder or a device", where=str(path), remedy=remedy
         )
     return os.fdopen(handle, "r+")
 

@@ -132,7 +132,12 @@ def test_no_points_no_frontier():
 @pytest.mark.parametrize(
     ("cost", "quality", "options", "message"),
     [
-        ([1, np.nan], [0.1, 0.2], {}, r"`cost` contains nan at \[1, 0\]|`cost` contains nan at \[1\]"),
+        (
+            [1, np.nan],
+            [0.1, 0.2],
+            {},
+            r"`cost` contains nan at \[1, 0\]|`cost` contains nan at \[1\]",
+        ),
         ([1, 2], [0.1, np.inf], {}, "`quality` contains inf"),
         (["much"], [0.1], {}, "`cost` is not an array of numbers"),
         ([1, 2], [0.1], {}, "2 costs for 1 qualities"),
