@@ -28,7 +28,9 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 SESSIONS, POINTS, PROBLEMS = 50, 4, 500
 PART_ROWS = 1_000
@@ -194,6 +196,20 @@ def isocost_read(lake: str, point: str) -> tuple[int, float]:
     return _answer(read_raw(lake, "raw_generations", point_ids=[point]))
 
 
+def isocost_unproven(lake: str, point: str) -> tuple[int, float]:
+    """The same with every proof of a part switched off: what proving costs."""
+    from isocost.bank import parts, reader
+
+    is_any = SimpleNamespace(hexdigest=lambda: mock.ANY)
+    unchecked = SimpleNamespace(ParquetFile=lambda data, **_: parts_parquet(data))
+    parts_parquet = parts.pq.ParquetFile
+    with (
+        mock.patch.object(reader, "hashlib", SimpleNamespace(sha256=lambda _: is_any)),
+        mock.patch.object(parts, "pq", unchecked),
+    ):
+        return isocost_read(lake, point)
+
+
 def duckdb_glob(lake: str, point: str) -> tuple[int, float]:
     """DuckDB over every part, filtered."""
     import duckdb
@@ -221,6 +237,7 @@ def _answer(frame: Any) -> tuple[int, float]:
 
 WAYS: dict[str, Callable[[str, str], tuple[int, float]]] = {
     "isocost read_raw": isocost_read,
+    "the same, unproven": isocost_unproven,
     "duckdb glob, filtered": duckdb_glob,
     "polars glob, filtered": polars_glob,
 }
@@ -392,6 +409,13 @@ def compare(total: int) -> bool:
             f"  {way:22} {seconds:9.2f} {opened:13,} {others:10,} {read / 1e6:9.1f}"
             f" {read / size:12.2%} {peak:9.2f}"
         )
+    proven, not_proven = (
+        statistics.median(r.seconds for r in readings[way])
+        for way in ("isocost read_raw", "the same, unproven")
+    )
+    print(
+        f"  reading proven parts / the same with the proof switched off: {proven / not_proven:.2f}"
+    )
     mine = readings["isocost read_raw"]
     only = all({n for n in r.opened if n.endswith(".parquet")} == wanted for r in mine)
     same = (

@@ -27,7 +27,7 @@ from isocost.axes.compute import Cards, computed
 from isocost.axes.registry import all_axes, find
 from isocost.costs import load_book
 from isocost.telemetry import PowerSampler, PowerSource, open_source
-from isocost.telemetry.rapl import RaplSource
+from isocost.telemetry.sources.rapl import RaplSource
 
 AXES_LIMIT_S = 5.0
 LEAST_RATIO = 0.99

@@ -238,10 +238,16 @@ def _rows(planned: PlannedPoint, model: int, layout: Layout, attempt: int) -> li
 
 def refresh(root: Path, *, is_shown: bool) -> tuple[float, float]:
     """Runs ``isocost refresh`` as a process of its own; seconds and peak GiB."""
+    seconds, memory, _ = _refreshed(root, is_shown=is_shown)
+    return seconds, memory
+
+
+def _refreshed(root: Path, *, is_shown: bool, before: str = "") -> tuple[float, float, float]:
+    """Seconds, peak GiB and processor seconds; ``before`` is code that runs first."""
     os.sync()  # what was written before is no part of what is measured
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURED, "--data", str(root), "refresh"],
+        [sys.executable, "-c", before + _MEASURED, "--data", str(root), "refresh"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -252,13 +258,38 @@ def refresh(root: Path, *, is_shown: bool) -> tuple[float, float]:
         raise SystemExit(done.stdout + done.stderr)
     if is_shown:
         print("\n".join(f"    {line}" for line in done.stdout.splitlines()[:-1]))
-    return seconds, float(done.stdout.splitlines()[-1])
+    memory, processor = map(float, done.stdout.splitlines()[-1].split())
+    return seconds, memory, processor
 
 
 _MEASURED = (
     "import resource, sys; from isocost.cli import main; code = main(); "
-    + "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20); sys.exit(code)"
+    "told = resource.getrusage(resource.RUSAGE_SELF); "
+    "print(told.ru_maxrss / 2**20, told.ru_utime + told.ru_stime); sys.exit(code)"
 )
+# Switched off before any module takes the functions by name: seals of derived files, checksums and
+# page checksums of the bank's parts.
+_UNPROVEN = (
+    "from types import SimpleNamespace as S; from unittest import mock; import isocost.seals as s; "
+    "s.is_what_was_sealed = s.prove_parquet = lambda *_: True; "
+    "from isocost.bank import parts, reader; found = parts.pq.ParquetFile; "
+    "reader.hashlib = S(sha256=lambda _: S(hexdigest=lambda: mock.ANY)); "
+    "read = parts.pq.read_schema; "
+    "parts.pq = S(ParquetFile=lambda data, **_: found(data), read_schema=read); "
+)
+
+
+def cost_of_proof(root: Path) -> str:
+    """Processor seconds of building everything from nothing, with and without any proof."""
+    seconds: dict[str, list[float]] = {"": [], _UNPROVEN: []}
+    for _ in range(TRIES):
+        for before, found in seconds.items():  # in turns: what else the machine does hits both
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(shutil.copytree(root / "lake", Path(folder) / "lake")).parent
+                found.append(_refreshed(copy, is_shown=False, before=before)[2])
+    proven, unproven = (statistics.median(found) for found in seconds.values())
+    ratio = f"{proven / unproven:.3f}, medians of {TRIES}"
+    return f"  proof: {proven:.1f} s of processor, {unproven:.1f} s with it off: ratio {ratio}"
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -276,7 +307,9 @@ def digests(root: Path) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in names.items()}
 
 
-def measure(layout: Layout, folder: Path, *, is_shown: bool, is_compared: bool) -> None:
+def measure(
+    layout: Layout, folder: Path, *, is_shown: bool, is_compared: bool, has_proof: bool = False
+) -> None:
     """Measures one layout and prints its lines."""
     store, sources = Store(folder / "store"), folder / "sources"
     sources.mkdir(parents=True)
@@ -312,6 +345,8 @@ def measure(layout: Layout, folder: Path, *, is_shown: bool, is_compared: bool) 
         f" {memory:.2f} GiB",
         flush=True,
     )
+    if has_proof:
+        print(cost_of_proof(store.root), flush=True)
     nothing, _ = refresh(store.root, is_shown=False)
     print(f"  refresh with nothing new: {nothing:.1f} s", flush=True)
     goal = (
@@ -351,6 +386,11 @@ def main() -> int:
         "--sessions", type=int, metavar="N", help="sessions of the layout shared, at least two"
     )
     parser.add_argument("--steps", action="store_true", help="show what every refresh prints")
+    parser.add_argument(
+        "--proof",
+        action="store_true",
+        help="build everything with and without proving what is read",
+    )
     parser.add_argument("--only", choices=("tasks", "shared"), help="one layout")
     arguments = parser.parse_args()
     sessions = arguments.sessions or (HUNDRED if arguments.full else 20)
@@ -373,7 +413,8 @@ def main() -> int:
     for layout in layouts:
         if arguments.only in (None, layout.name):
             with tempfile.TemporaryDirectory() as folder:
-                measure(layout, Path(folder), is_shown=arguments.steps, is_compared=arguments.full)
+                shown = {"is_shown": arguments.steps, "is_compared": arguments.full}
+                measure(layout, Path(folder), **shown, has_proof=arguments.proof)
     print(
         "peak memory of this process:"
         f" {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"

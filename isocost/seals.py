@@ -62,7 +62,8 @@ def sealed_json(value: dict[str, Any], **options: Any) -> bytes:
 
     Options are those of ``json.dumps``.
     """
-    return sealed_text(json.dumps(value, **{"indent": 1, "allow_nan": False, **options}))
+    chosen: dict[str, Any] = {"indent": 1, "allow_nan": False, **options}
+    return sealed_text(json.dumps(value, **chosen))
 
 
 def sealed_text(text: str) -> bytes:

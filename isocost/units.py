@@ -1,6 +1,6 @@
 """Unit conversions, one function a unit, so that no factor is typed twice.
 
-Lives here: what other tools report (kWh, Wh, mJ, µJ; ms, µs, ns; mW) into joules, seconds and
+Lives here: what other tools report (kWh, Wh, mJ, µJ; ms, µs, ns; mW, µW) into joules, seconds and
 watts. Everything inside the project is in SI units; a converter is called where data enters. Works
 on floats and on NumPy arrays alike.
 """
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-Number = TypeVar("Number")
+import numpy as np
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", float, NDArray[np.float64])
 
 JOULES_PER_WH = 3600.0
 JOULES_PER_KWH = 3_600_000.0
@@ -40,6 +43,11 @@ def joules_from_uj(value: Number) -> Number:
 def watts_from_mw(value: Number) -> Number:
     """Milliwatts to watts."""
     return value / 1e3
+
+
+def watts_from_uw(value: Number) -> Number:
+    """Microwatts to watts."""
+    return value / 1e6
 
 
 def seconds_from_ms(value: Number) -> Number:

@@ -12,7 +12,7 @@ class Energy(CostAxis):
 
     name, place, unit = "energy_j", 100, "J"
     meaning = "Expected sum of the samples' energy_j; see energy_method."
-    label = AxisLabel("Energy a problem (joule)", "a problem", "energy", "J")
+    label = AxisLabel("Energy per problem (J)", "per problem", "energy", "J")
     adds = Total("energy_j")
     cut = TokenShare("energy_method", "output_token_share", "energy_not_shared_by_tokens")
     fields = (

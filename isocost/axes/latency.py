@@ -13,8 +13,8 @@ class LatencySequential(CostAxis):
     name, place, unit = "latency_sequential_s", 120, "s"
     meaning = "Expected latency one sample after another: sum of latency_s."
     label = AxisLabel(
-        "Seconds a problem, samples one after another",
-        "a problem in sequence",
+        "Seconds per problem, samples one after another",
+        "per problem in sequence",
         "time in sequence",
         "s",
     )
@@ -41,8 +41,8 @@ class LatencyParallel(CostAxis):
         " sample."
     )
     label = AxisLabel(
-        "Seconds a problem, samples side by side",
-        "a problem side by side",
+        "Seconds per problem, samples side by side",
+        "per problem side by side",
         "time side by side",
         "s",
     )

@@ -14,7 +14,7 @@ class Price(CostAxis):
 
     name, place, unit = "cost_usd", 110, "USD"
     meaning = "Expected sum of the samples' cost_usd; see cost_method."
-    label = AxisLabel("Price a problem (US dollar)", "a problem", "price", "$")
+    label = AxisLabel("Price per problem (US dollars)", "per problem", "price", "$")
     adds = Total("cost_usd")
     cut = ByTokens(degree=1)
     fields = (

@@ -19,8 +19,8 @@ class WeightTraffic(CostAxis):
         " modelled."
     )
     label = AxisLabel(
-        "Weight traffic a problem (byte, modelled)",
-        "of weight traffic a problem",
+        "Weight traffic per problem (bytes, modelled)",
+        "of weight traffic per problem",
         "weight traffic",
         "B",
     )

@@ -132,7 +132,7 @@ def parse(data: bytes, where: str) -> Manifest:
         body = json.loads(data)
         found = body.pop("sha256")
         schema = body.pop("manifest_schema")
-        entries = {
+        entries: dict[str, Any] = {
             "parts": [PartEntry(**p) for p in body["parts"]],
             "quarantined": [QuarantineEntry(**q) for q in body["quarantined"]],
         }

@@ -159,13 +159,13 @@ def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]
         return {WHOLE: Rows(store, per, tuple(held))}
     if per == "session":
         found = {}
-        for session_id, mine in held.items():
-            earlier = tuple(
-                other
-                for other, theirs in held.items()
-                if other < session_id and theirs.all_points & mine.all_points
-            )
-            found[session_id] = Rows(store, per, (session_id,), shadows=earlier)
+        before: dict[str, list[str]] = {}  # the sessions so far that hold a point
+        for session_id, mine in sorted(held.items()):
+            points = mine.all_points
+            earlier = sorted({other for point in points for other in before.get(point, ())})
+            found[session_id] = Rows(store, per, (session_id,), shadows=tuple(earlier))
+            for point in points:
+                before.setdefault(point, []).append(session_id)
         return found
     holders: dict[str, dict[str, list[str]]] = {}
     for session_id, mine in held.items():

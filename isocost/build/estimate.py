@@ -21,8 +21,8 @@ from isocost.plain_files import stored_bytes
 from isocost.seals import unsealed_json
 from isocost.store import IMPORT_PREFIX, Store
 
-# Interpreter, libraries and compiled loops.
-BASE = 512 * 2**20
+# Interpreter, libraries and compiled loops; and the same with what draws the report's charts.
+BASE, BASE_OF_REPORT = 512 * 2**20, 768 * 2**20
 # Bytes of one sample with the columns that a task's tables read, its copies while it is
 # deduplicated and put in order included.
 OF_SAMPLE = 1_200
@@ -35,6 +35,9 @@ OF_POINT = 1_300
 # Bytes of one outcome that cannot be done without: what is told of it, its means and margins in the
 # draws of a tile, its lowest and highest margins, and its points on one axis.
 OF_OUTCOME_LEAST = 6_000
+# Bytes of one row of a problem's outcome and its copies while the tables are put in order to be
+# published, where there is room for all of them at once.
+OF_PUBLISHED = 600
 # A replay that knows every cost has this many axes.
 AXES, KINDS = 9, 2
 # Outcomes of a configuration: so many strategies at one budget, and so many more at each further
@@ -165,6 +168,11 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
         )
         least = BASE + outcomes * OF_OUTCOME_LEAST
         found.append(Need(BASE + drawn, least, f"the frontiers of task {task}", told))
+    rows = sum(counts.outcomes * counts.problems for counts in tasks.values())
+    points = sum(counts.outcomes for counts in tasks.values()) * AXES * KINDS
+    shown = BASE_OF_REPORT + rows * OF_PUBLISHED + points * OF_POINT
+    told = f"about {rows:,} outcomes of problems and {points:,} points of frontiers"
+    found.append(Need(shown, BASE, "publishing", told))
     most = max(found, key=lambda each: each.peak_bytes)
     least = max(found, key=lambda each: each.least_bytes)
     return (

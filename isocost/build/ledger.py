@@ -260,6 +260,21 @@ class Ledger:
                 found = True
         return found
 
+    def clear_unfinished(self) -> None:
+        """Removes what writers that were killed left beside the tables and records.
+
+        Nobody writes one while this holds the lock.
+        """
+        with self._locked():
+            for layer in ("core", "out"):
+                for place in (
+                    (self.store.root / layer).glob("*/"),
+                    (self.store.root / layer / "_made").glob("*/"),
+                ):
+                    for folder in place:
+                        for path in folder.glob(".*.tmp"):
+                            path.unlink(missing_ok=True)
+
     def pieces(self, layer: str, group: str) -> list[str]:
         """Names of the pieces of a group that have a record, sorted."""
         return sorted(

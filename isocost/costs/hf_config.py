@@ -106,7 +106,8 @@ def _mixtral(c: Mapping[str, Any], head: int) -> _Layers:
 
 def _qwen3_moe(c: Mapping[str, Any], head: int) -> _Layers:
     d, layers, experts = c["hidden_size"], c["num_hidden_layers"], c["num_experts"]
-    step, dense_only = c.get("decoder_sparse_step", 1), set(c.get("mlp_only_layers") or ())
+    step = c.get("decoder_sparse_step", 1)
+    dense_only: set[int] = set(c.get("mlp_only_layers") or ())
     sparse = sum(1 for i in range(layers) if i not in dense_only and (i + 1) % step == 0)
     bias = bool(c.get("attention_bias", False))
     shared = (

@@ -74,7 +74,11 @@ class ModelCard(BaseModel):
                 "experts_total, experts_active and parameters_experts are given together or not"
                 " at all"
             )
-        if self.experts_total is not None and not 0 < self.experts_active <= self.experts_total:
+        if (
+            self.experts_total is not None
+            and self.experts_active is not None
+            and not 0 < self.experts_active <= self.experts_total
+        ):
             raise ValueError("experts_active must be in 1..experts_total")
         if self.layers_windowed > self.layers or (self.layers_windowed > 0) != (
             self.window_tokens is not None

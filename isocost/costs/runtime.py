@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -118,7 +119,7 @@ def denoise(
     distinct, which = np.unique(keys, axis=0, return_inverse=True)
     order = np.lexsort((seconds, which))
     groups = np.split(seconds[order], np.flatnonzero(np.diff(which[order])) + 1)
-    return distinct, np.array([np.quantile(g, quantile) for g in groups])
+    return distinct, np.array([np.quantile(g, quantile) for g in groups], dtype=np.float64)
 
 
 def fit_runtime_model(
@@ -237,7 +238,7 @@ def helm_prefill_seconds(
 
 
 def helm_idealized_runtime(
-    table: Mapping[str, object], prompt_tokens: ArrayLike, output_tokens: ArrayLike
+    table: Mapping[str, Any], prompt_tokens: ArrayLike, output_tokens: ArrayLike
 ) -> NDArray[np.float64]:
     """Idealized (or, with an ``overhead`` entry, denoised) runtime exactly as HELM computes it.
 

@@ -155,8 +155,16 @@ def cross_fit(
         repetitions: splits to average over; two folds over few problems are noisy.
         seed: seed of the splits.
     """
-    options = {"folds": folds, "n_folds": n_folds, "repetitions": repetitions, "seed": seed}
-    return cross_fit_budgets(accuracy, cost, bins, [budget], **options)[0]
+    return cross_fit_budgets(
+        accuracy,
+        cost,
+        bins,
+        [budget],
+        folds=folds,
+        n_folds=n_folds,
+        repetitions=repetitions,
+        seed=seed,
+    )[0]
 
 
 def cross_fit_budgets(

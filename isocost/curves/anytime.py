@@ -89,7 +89,8 @@ def anytime_area(
         The mean accuracy, or None where the range has no width.
     """
     b, acc = _curve(budgets, accuracy)
-    low, high = b[0] if low is None else low, b[-1] if high is None else high
+    low = float(b[0]) if low is None else low
+    high = float(b[-1]) if high is None else high
     if not 0 < low < high:
         return None
     inner = b[(b > low) & (b < high)]

@@ -172,7 +172,7 @@ def posterior_coverage(fit: Fit, n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Ar
         )
     solved = -np.expm1(log_failure(alpha + c, beta + n - c, k))
     share = 1.0 - (fit.parameters.get("pi") or 0.0)
-    silent = share * np.exp(log_failure(alpha, beta, n))
+    silent = share * np.exp(log_failure(np.asarray(alpha), np.asarray(beta), n))
     return solved * np.where(c > 0, 1.0, silent / np.maximum(1.0 - share + silent, 1e-300))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -331,7 +331,7 @@ def _solved(
     first: Array,
     picked: tuple[Array, Array, Array],
     box: tuple[Array, Array],
-    **limits: float,
+    **limits: Any,
 ) -> Solution:
     """Fit from the given starts.
 
@@ -371,7 +371,7 @@ def _assembled(
     box: tuple[Array, Array],
 ) -> BatchFit:
     """Convert internal solutions to public results, and determine the status of each."""
-    has_theta = np.isfinite(theta).all(axis=1)
+    has_theta = np.asarray(np.isfinite(theta).all(axis=1))
     with np.errstate(invalid="ignore", over="ignore"):
         parameters = model.public(theta)
         predicted = model.evaluate(np.where(has_theta[:, None], theta, 0.0), np.log(x))[0]
@@ -430,7 +430,9 @@ def _checked(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Arr
     x = np.where(
         used,
         x,
-        np.where(used.any(axis=1)[:, None], np.take_along_axis(np.asarray(x), first, axis=1), 1.0),
+        np.where(
+            used.any(axis=1, keepdims=True), np.take_along_axis(np.asarray(x), first, axis=1), 1.0
+        ),
     )
     total = np.maximum(w.sum(axis=1, keepdims=True), 1e-300)
     return x, np.where(used, y, 0.0), w * used.sum(axis=1, keepdims=True) / total

@@ -10,6 +10,7 @@ problem bootstrap is the honest one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -212,6 +213,8 @@ def profile_interval(fit: Fit, level: float = 0.95) -> Interval:
         model.asymptote_kind != "fitted"
         or fit.status in ("flat", "too_few_points")
         or not fit.x
+        or fit.rss is None
+        or fit.asymptote is None
         or fit.n <= model.n_free
     ):
         return Interval(None, None, level, "profile")
@@ -321,10 +324,9 @@ def _profile_target(
 ) -> tuple[float | None, float | None]:
     """Profile interval of the compute, by adding the point (c, target) with a dominant weight."""
     model = fit.model or find_family(fit.family)
-    usable = (
-        compute is not None and np.isfinite(compute) and compute > 0 and fit.x and fit.level is None
-    )
-    if not usable or fit.n <= model.n_free:
+    if compute is None or not (np.isfinite(compute) and compute > 0):
+        return None, None
+    if not fit.x or fit.rss is None or fit.level is not None or fit.n <= model.n_free:
         return None, None
     limit = fit.rss * (
         1.0 + f_distribution.ppf(level, 1, fit.n - model.n_free) / (fit.n - model.n_free)
@@ -349,7 +351,7 @@ def _profile_target(
     return float(np.exp(low)), None if high >= far else float(np.exp(high))
 
 
-def _edge(inside, best: float, bound: float) -> float:
+def _edge(inside: Callable[[Array], np.ndarray], best: float, bound: float) -> float:
     """Last value from ``best`` towards ``bound`` that is inside, by zooming on a grid."""
     near, far = best, bound
     for _ in range(_ZOOMS):
@@ -365,9 +367,10 @@ def _edge(inside, best: float, bound: float) -> float:
 
 def _rows(fit: Fit, size: int) -> tuple[Array, Array, Array]:
     """The data of a fit, repeated for ``size`` refits."""
-    return tuple(
+    x, y, weights = (
         np.tile(np.array(values), (size, 1)) for values in (np.log(fit.x), fit.y, fit.weights)
     )
+    return x, y, weights
 
 
 def bootstrap_fits(

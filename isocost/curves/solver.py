@@ -155,7 +155,8 @@ def _step(
         np.where(held[i], 1.0, np.sqrt(np.maximum(diagonal[i], 1e-12 * largest + 1e-200)))
         for i in range(size)
     ]
-    matrix = [[None] * size for _ in range(size)]
+    nothing = np.zeros(0)
+    matrix: list[list[Array]] = [[nothing] * size for _ in range(size)]
     for i in range(size):
         matrix[i][i] = np.where(held[i], 1.0, 1.0 + damping)
         for j in range(i):

@@ -91,7 +91,14 @@ class OpenAiEngine:
 
     name: ClassVar[str] = "openai"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        loads_model=False, tells_configuration=False, tells_version=False, exempt=_EXEMPT
+        loads_model=False,
+        computes_here=False,
+        has_steps=False,
+        counts_cached_tokens=False,  # many servers leave it out
+        tells_prompt_lengths=False,
+        tells_configuration=False,
+        tells_version=False,
+        exempt=_EXEMPT,
     )
 
     def __init__(self, settings: EngineSettings) -> None:

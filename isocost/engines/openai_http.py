@@ -291,7 +291,7 @@ def _refusal(error: urllib.error.HTTPError, key: str | None) -> ExchangeFailed:
     if error.code in _NO_LONGER:
         return Shut(told, code=error.code)
     if 300 <= error.code < 400:
-        target = str(error.headers.get("Location") or "elsewhere").partition("?")[0]
+        target = str(error.headers.get("Location") or "elsewhere").partition("?")[0][:200]
         told = f"HTTP {error.code}: the server redirects to {target}, which is not followed"
         return Refused(
             told, code=error.code, remedy="Give the right address in engine.options.base_url."

@@ -163,7 +163,10 @@ class Engine(Protocol):
         """
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
-        """Tokens of each prompt, known before `start`; None if only a server can tell."""
+        """Tokens of each prompt, known before `start`; None if only a server can tell.
+
+        Used only for engines that declare that they report prompt lengths.
+        """
 
     def start(self) -> None:
         """Start the engine; raise IsocostError if it cannot start."""
@@ -172,10 +175,10 @@ class Engine(Protocol):
         """Properties of the running engine, JSON-ready, after `start`.
 
         Returns:
-            ``engine`` (its name), ``device``, ``resolved`` (the configuration as the engine
-            resolved it: a mapping whose ``model`` has
-            dtype and max_model_len if known) and ``version`` (of the generating software) if it is
-            not a package installed here.
+            ``engine`` (its name), ``device`` and ``devices`` (the kind that it computes on, such
+            as ``cuda``, and how many) if it computes here, ``resolved`` (the configuration as the
+            engine resolved it: a mapping whose ``model`` has dtype and max_model_len if known) and
+            ``version`` (of the generating software) if it is not a package installed here.
         """
 
     def add(self, request: Request) -> None:
@@ -198,7 +201,7 @@ class Engine(Protocol):
         """
 
     def drain_steps(self) -> list[dict[str, Any]]:
-        """Engine-step statistics since the last call.
+        """Engine-step statistics since the last call, asked of engines that declare steps.
 
         Columns of raw_steps from ``end_s`` to ``fully_accepted_drafts``.
         """

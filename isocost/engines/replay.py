@@ -55,7 +55,14 @@ class ReplayEngine:
     name: ClassVar[str] = "replay"
     # Nothing is resolved: another engine ran, and its configuration is in the recorded session.
     capabilities: ClassVar[Capabilities] = Capabilities(
-        loads_model=False, tells_configuration=False, tells_version=True, packages=("isocost",)
+        loads_model=False,
+        computes_here=False,
+        has_steps=False,
+        counts_cached_tokens=False,  # as many as the recorded engine did
+        tells_prompt_lengths=False,
+        tells_configuration=False,
+        tells_version=True,
+        packages=("isocost",),
     )
 
     def __init__(self, settings: EngineSettings) -> None:

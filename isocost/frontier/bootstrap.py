@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -185,7 +185,7 @@ def resample_counts(
 
 
 def replicate_means(
-    values: FloatArray, counts: NDArray, noise: FloatArray | None = None, seed: int = 0
+    values: FloatArray, counts: NDArray[Any], noise: FloatArray | None = None, seed: int = 0
 ) -> Iterator[tuple[int, FloatArray]]:
     """Yields ``(first draw, means)`` chunk by chunk; means are ``(draws in chunk, outcomes)``.
 
@@ -214,7 +214,7 @@ def replicate_means(
 def frontier_membership(
     values: FloatArray,
     costs: FloatArray,
-    counts: NDArray,
+    counts: NDArray[Any],
     noise: FloatArray | None = None,
     seed: int = 0,
 ) -> FloatArray:
@@ -236,7 +236,7 @@ def frontier_membership(
 
 def bootstrap_intervals(
     values: FloatArray,
-    counts: NDArray,
+    counts: NDArray[Any],
     confidence: float = 0.95,
     method: Interval = "percentile",
     clusters: ArrayLike | None = None,
@@ -272,7 +272,7 @@ def bootstrap_intervals(
 
 
 def _plain_intervals(
-    values: FloatArray, counts: NDArray, confidence: float
+    values: FloatArray, counts: NDArray[Any], confidence: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Percentile intervals and standard errors of distinct rows, spread to their copies."""
     rows, copy_of = distinct_rows(values)

@@ -6,6 +6,7 @@ Not here: which pairs are worth comparing, and tables.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,7 +133,7 @@ def benjamini_hochberg(p_values: ArrayLike) -> FloatArray:
     return _adjust(p_values, stepwise=stepwise)
 
 
-def _adjust(p_values: ArrayLike, *, stepwise) -> FloatArray:
+def _adjust(p_values: ArrayLike, *, stepwise: Callable[[FloatArray], FloatArray]) -> FloatArray:
     given = np.asarray(p_values, dtype=np.float64)
     known = np.flatnonzero(~np.isnan(given))
     if ((given[known] < 0) | (given[known] > 1)).any():

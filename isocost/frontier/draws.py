@@ -246,7 +246,7 @@ def linked_in_doubt(values: FloatArray, reach: float) -> NDArray[np.bool_]:
     ranked = np.sort(values, axis=1)
     gap, size = np.diff(ranked, axis=1), np.maximum(np.abs(ranked[:, 1:]), np.abs(ranked[:, :-1]))
     # Half of ROUNDING: closer numbers are linked in any case.
-    return ((gap > 0.5 * ROUNDING * size) & (gap <= reach * size)).any(axis=1)
+    return np.asarray(((gap > 0.5 * ROUNDING * size) & (gap <= reach * size)).any(axis=1))
 
 
 def margin_rows(cost: FloatArray, quality: FloatArray, *, rounding: float = 0.0) -> FloatArray:

@@ -5,6 +5,9 @@ plain versions that these must equal. All matrices are outcomes x draws; the inn
 over neighbouring draws.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,7 +52,7 @@ def frontier_margin(cost: ArrayLike, quality: ArrayLike) -> FloatArray:
 def margin_bounds(
     values: ArrayLike,
     costs: ArrayLike,
-    counts: NDArray,
+    counts: NDArray[Any],
     *,
     tails: Sequence[float] = (0.025, 0.05),
     weights: ArrayLike | None = None,

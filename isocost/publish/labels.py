@@ -24,9 +24,9 @@ _SI = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 # What is counted beside the cost axes: a column of samples, and the sum of two axes.
 _OTHER_LABELS = {
     "total_tokens": AxisLabel(
-        "Prompt and generated tokens a problem", "tokens a problem", "all tokens"
+        "Prompt and generated tokens per problem", "tokens per problem", "all tokens"
     ),
-    "latency_s": AxisLabel("Seconds a problem", "a problem", "time", "s"),
+    "latency_s": AxisLabel("Seconds per problem", "per problem", "time", "s"),
 }
 PLAIN = "majority_at_k"
 ONE_SAMPLE = "one_sample"
@@ -49,7 +49,7 @@ def axis_label(cost_axis: str) -> AxisLabel:
     if key in _OTHER_LABELS:
         return _OTHER_LABELS[key]
     words = key.replace("_", " ")
-    return AxisLabel(f"{words[:1].upper()}{words[1:]} a problem", f"{words} a problem", words)
+    return AxisLabel(f"{words[:1].upper()}{words[1:]} per problem", f"{words} per problem", words)
 
 
 def ordered_axes(axes: list[str]) -> list[str]:
@@ -214,10 +214,10 @@ def amount(value: float | None, cost_axis: str) -> str:
 
 
 def amount_phrase(value: float | None, cost_axis: str) -> str:
-    """A cost inside a sentence: ``812 generated tokens a problem``, ``2.31 TFLOP a problem``."""
+    """A cost inside a sentence: ``812 generated tokens per problem``, ``$ 0.31 per problem``."""
     text, noun = amount(value, cost_axis), axis_label(cost_axis).noun
     if text == "1":
-        noun = noun.replace("samples a", "sample a").replace("tokens a", "token a")
+        noun = noun.replace("samples per", "sample per").replace("tokens per", "token per")
     return f"{text} {noun}"
 
 

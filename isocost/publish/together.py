@@ -21,7 +21,7 @@ from isocost.memory import chosen_budget
 from isocost.publish.exports import DESCRIPTOR, ExportReport, stage_exports
 from isocost.publish.handover import Handover
 from isocost.publish.report import write_report
-from isocost.publish.warehouse import WarehouseReport, stage_warehouse
+from isocost.publish.warehouse import WarehouseReport, remove_stale, stage_warehouse
 from isocost.store import Store
 
 
@@ -57,6 +57,7 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
     """
     share = (chosen_budget() if memory is None else memory) // 3
     handover = Handover(store.stored_tables())
+    remove_stale(store.report)
     page = store.report.with_name(f".{store.report.name}.{uuid4().hex}.tmp")
     with ExitStack() as undo, ThreadPoolExecutor(max_workers=3) as pool:
         undo.callback(page.unlink, missing_ok=True)

@@ -161,7 +161,7 @@ def stage_warehouse(
     staged = StagedWarehouse(target.with_name(f".{target.name}.{uuid4().hex}.tmp"), target, ())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(target)
+        remove_stale(target)
         parts = _write(
             store,
             staged.path,
@@ -386,9 +386,9 @@ def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFram
     connection.unregister("incoming")
 
 
-def _remove_stale(target: Path) -> None:
+def remove_stale(target: Path) -> None:
     """Removes what builds that were killed left behind; a build beside this one is younger."""
-    for path in target.parent.glob(f".{target.name}.*.tmp*"):
+    for path in target.parent.glob(f".*{target.name}.*.tmp*"):
         if time.time() - path.stat().st_mtime > _STALE_S:
             path.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 from uuid import uuid4
 
 import polars as pl
@@ -213,7 +213,7 @@ def _by_task(arrow: pa.Table, table_name: str) -> list[pa.Table]:
     """
     if table_of(table_name).sort_order[:1] != ("task",) or arrow.num_rows == 0:
         return [arrow]
-    tasks = pl.from_arrow(arrow["task"])
+    tasks = cast(pl.Series, pl.from_arrow(arrow["task"]))
     starts = [
         0,
         *(tasks != tasks.shift(1)).arg_true().to_list(),
@@ -263,7 +263,8 @@ def _rows(path: Path, where: pl.Expr | None, columns: Sequence[str] | None) -> p
         return _scanned([path], where, columns)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
         # Arrow says better what is wrong with a damaged file, and has no panics.
-        frame = pl.from_arrow(pq.read_table(path, page_checksum_verification=True))
+        table = pq.read_table(path, page_checksum_verification=True)
+        frame = cast(pl.DataFrame, pl.from_arrow(table))
         return _cut(frame, where, columns)
 
 
@@ -271,7 +272,7 @@ def _scanned(
     paths: Sequence[Path], where: pl.Expr | None, columns: Sequence[str] | None
 ) -> pl.DataFrame:
     return _cut(
-        pl.scan_parquet(paths, hive_partitioning=False, glob=False), where, columns
+        pl.scan_parquet(list(paths), hive_partitioning=False, glob=False), where, columns
     ).collect()
 
 

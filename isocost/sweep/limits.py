@@ -169,7 +169,7 @@ def kv_bytes_per_token(config: Mapping[str, Any], dtype: str) -> int | None:
         or "kv_lora_rank" in config
     ):
         return None
-    return 2 * layers * kv_heads * head * size  # type: ignore[operator]
+    return int(2 * layers * kv_heads * head * (size or 0))
 
 
 def _check_cache(
@@ -180,10 +180,12 @@ def _check_cache(
     memory_bytes: int | None,
 ) -> None:
     where = spec.source.where("engine", "kv_cache_bytes")
+    # An engine that loads a model has both (SweepSpec).
+    assert engine.kv_cache_bytes is not None and engine.max_model_len is not None
     per_token = (
         None
         if "kv_cache_dtype" in engine.options
-        else kv_bytes_per_token(config, engine.model.dtype)
+        else kv_bytes_per_token(config, engine.model.dtype or "")
     )
     if per_token is not None:
         block = engine.block_size or _BLOCK[memory_bytes is not None]

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from isocost.capabilities import capabilities_of, engine_names
+from isocost.capabilities import AUTO, ENGINES, POWER_SOURCES, capabilities_of
 from isocost.credentials import refuse_credentials
 from isocost.errors import IsocostError
 from isocost.registry import did_you_mean
@@ -63,10 +63,11 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
         spec = SweepSpec.model_validate(value)
     except ValidationError as error:
         raise first_mistake(error, source) from None
-    spec._source = source
+    spec.read_from(source)
     _check_lists(spec)
     _check_names(spec)
     _check_engine(spec)
+    _check_power_source(spec)
     _check_budgets(spec)
     _check_samples(spec)
     total = sum(
@@ -255,11 +256,11 @@ def _check_known(
 
 def _check_engine(spec: SweepSpec) -> None:
     engine = spec.engine
-    if engine.engine not in engine_names():
+    if engine.engine not in ENGINES.names():
         raise IsocostError(
-            f"unknown value (got {engine.engine!r})",
+            f"no engine is called {engine.engine!r}",
             where=spec.source.where("engine", "engine"),
-            remedy=did_you_mean(engine.engine, engine_names()),
+            remedy=ENGINES.remedy(engine.engine),
         )
     if not capabilities_of(engine.engine).loads_model:
         return
@@ -274,6 +275,16 @@ def _check_engine(spec: SweepSpec) -> None:
             f" {max(engine.max_num_seqs)}: each running sequence needs one token per step",
             where=spec.source.where("engine", "max_num_batched_tokens"),
             remedy="Raise max_num_batched_tokens or lower max_num_seqs.",
+        )
+
+
+def _check_power_source(spec: SweepSpec) -> None:
+    known = (AUTO, *POWER_SOURCES.names())
+    if spec.bank.telemetry not in known:
+        raise IsocostError(
+            f"no power source is called {spec.bank.telemetry!r}",
+            where=spec.source.where("bank", "telemetry"),
+            remedy=POWER_SOURCES.remedy(spec.bank.telemetry, known=known),
         )
 
 

@@ -31,7 +31,8 @@ Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 EngineName = Name
 """The registered name of an engine; whether it exists is checked when a sweep is read."""
-
+PowerSourceName = Name
+"""The registered name of a power source, or "auto"; also checked when a sweep is read."""
 
 _NESTED = ("model", "options")
 
@@ -178,7 +179,7 @@ class Session(Frozen):
     logprobs_k: Whole
     warmup_requests: Whole
     part_rows: Count
-    telemetry: Literal["auto", "none"]
+    telemetry: PowerSourceName
 
 
 def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:

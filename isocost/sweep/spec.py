@@ -7,16 +7,18 @@ Lives here: the types a sweep file is parsed into. Not here: reading and its err
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr
 
+from isocost.capabilities import AUTO
 from isocost.sweep.models import (
     Count,
     Dtype,
     EngineName,
     Frozen,
     Name,
+    PowerSourceName,
     PromptSpec,
     Real,
     Seed,
@@ -159,7 +161,7 @@ class BankEntry(Frozen):
     logprobs_k: Annotated[Whole, Field(le=20)] = 5
     warmup_requests: Whole = 2
     part_rows: Count = 256
-    telemetry: Literal["auto", "none"] = "auto"
+    telemetry: PowerSourceName = AUTO
 
 
 class SweepSpec(Frozen):
@@ -178,6 +180,10 @@ class SweepSpec(Frozen):
     replay: ReplayEntry = ReplayEntry()
 
     _source: Source = PrivateAttr(default_factory=lambda: Source("sweep"))
+
+    def read_from(self, source: Source) -> None:
+        """Says where the sweep was read from."""
+        self._source = source
 
     @property
     def source(self) -> Source:

@@ -1,15 +1,10 @@
 """Power and energy: where they are read, how they are sampled, what a window of samples is worth.
 
-Lives here: power sources (NVML, RAPL, a recorded trace, none), the sampling thread, integration,
+Lives here: power sources (one file each in ``sources``), the sampling thread, integration,
 measured windows and their validity. Not here: attribution of energy to samples (`isocost.costs`)
 and storage (`isocost.bank`).
 """
 
-# The order of the imports is the order in which ``auto`` tries: the accelerator first, then the
-# processor.
-from isocost.telemetry import none as _none
-from isocost.telemetry import nvml as _nvml
-from isocost.telemetry import rapl as _rapl
 from isocost.telemetry.integrate import (
     counter_energy,
     cumulative_energy,
@@ -18,10 +13,16 @@ from isocost.telemetry.integrate import (
 )
 from isocost.telemetry.judgement import described, possible
 from isocost.telemetry.measure import CODES, WindowEnergy, idle_power, measure_window
-from isocost.telemetry.none import NoSource
 from isocost.telemetry.sampler import PowerSampler
-from isocost.telemetry.sources import DeviceReading, PowerSource, Unavailable, open_source
-from isocost.telemetry.trace import TraceSource
+from isocost.telemetry.source import (
+    DeviceReading,
+    PowerSource,
+    Unavailable,
+    open_source,
+    power_sources,
+    register,
+)
+from isocost.telemetry.sources.none import NoSource
 from isocost.telemetry.windows import Window, measured_window, steady_state_window, tokens_in_window
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
     "NoSource",
     "PowerSampler",
     "PowerSource",
-    "TraceSource",
     "Unavailable",
     "Window",
     "WindowEnergy",
@@ -44,8 +44,8 @@ __all__ = [
     "measured_window",
     "open_source",
     "possible",
+    "power_sources",
+    "register",
     "steady_state_window",
     "tokens_in_window",
 ]
-
-del _none, _nvml, _rapl

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from isocost.telemetry.sources import DeviceReading, PowerSource
+from isocost.telemetry.source import DeviceReading, PowerSource
 
 RANGES: dict[str, tuple[float, float]] = {
     "power_w": (0.0, 1e6),  # a megawatt is a hall of racks

@@ -15,6 +15,7 @@ import polars as pl
 
 from isocost.telemetry import thresholds as limits
 from isocost.telemetry.integrate import counter_energy, integrate_power
+from isocost.telemetry.source import declared, slowdowns_of
 
 NO_SOURCE = "no_power_source"
 MISSING = "missing_samples"
@@ -55,7 +56,8 @@ class WindowEnergy:
     Attributes:
         start_s: start of the window.
         end_s: end of the window.
-        source: ``nvml``, ``rapl``, ``trace`` or ``none``.
+        source: name of the power source, or of the tool that another one's samples came from;
+            ``none`` without samples.
         measure: ``counter`` or ``integral``; None while energy is unknown.
         energy_j: gross energy; None whenever ``invalid_reasons`` is not empty.
         energy_net_j: gross less idle power times duration; None without an idle baseline.
@@ -265,7 +267,8 @@ def _behaviour(inside: pl.DataFrame, expected_processes: int) -> set[str]:
     codes: set[str] = set()
     reasons = inside["throttle_reasons"].drop_nulls()
     if len(reasons):
-        slowed = reasons.list.eval(pl.element().is_in(list(limits.THROTTLE_REASONS))).list.any()
+        slowdowns = sorted(slowdowns_of(inside["source"][0]))
+        slowed = reasons.list.eval(pl.element().is_in(slowdowns)).list.any()
         if float(slowed.mean() or 0.0) > limits.MAX_THROTTLED_RATIO:
             codes.add(THROTTLED)
     processes = inside["compute_processes"].drop_nulls()
@@ -294,12 +297,13 @@ def _by_counter(rows: pl.DataFrame, start_s: float, end_s: float, codes: set[str
 def _by_power(
     rows: pl.DataFrame, inside: pl.DataFrame, start_s: float, end_s: float, hold: bool
 ) -> float | None:
-    """Integral of instantaneous power, else of NVML's average.
+    """Integral of instantaneous power, else of the averaged one.
 
-    RAPL's average stems from the counter and checks nothing.
+    An average that stems from the counter checks nothing.
     """
     column = "power_w" if inside["power_w"].is_not_null().any() else "power_average_w"
-    if column == "power_average_w" and rows["source"][0] == "rapl":
+    source = declared(rows["source"][0])
+    if column == "power_average_w" and source is not None and source.average_is_of_counter:
         return None
     known = rows.filter(pl.col(column).is_not_null())
     if not _enough(rows, known, column, start_s, end_s, hold=hold):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 from isocost.errors import IsocostError
 from isocost.telemetry.judgement import judged
-from isocost.telemetry.sources import DeviceReading, PowerSource
+from isocost.telemetry.source import DeviceReading, PowerSource
 
 _GIVE_UP_AFTER = 20
 """Consecutive failed reads after which the thread stops.

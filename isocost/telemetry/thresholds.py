@@ -32,20 +32,9 @@ More and the driver was not answering.
 """
 
 MAX_THROTTLED_RATIO = 0.01
-"""Share of samples with thermal or hardware slowdown.
+"""Share of samples with a slowdown that changes what is measured, which each source names.
 
 Below it a single reading at start-up does not spoil hours of work.
-"""
-
-THROTTLE_REASONS = (
-    "hw_slowdown",
-    "sw_thermal_slowdown",
-    "hw_thermal_slowdown",
-    "hw_power_brake_slowdown",
-)
-"""Slowdowns that change what is measured.
-
-Sw_power_cap is not one: a board at its power limit does what it was bought for.
 """
 
 MIN_IDLE_S = 10.0

@@ -18,7 +18,7 @@ TABLES = (
             Column(
                 "device_id",
                 "string",
-                "Device: NVML UUID, RAPL zone, or the name a recorded trace gives.",
+                "Device, by the name that its power source gives it: a board's UUID, a RAPL zone.",
                 nullable=False,
             ),
             Column(
@@ -38,8 +38,9 @@ TABLES = (
             Column(
                 "power_average_w",
                 "float64",
-                "Averaged power: NVML's own average (1 s on recent boards); for RAPL the counter's"
-                " increase since the previous sample over the time between.",
+                "Averaged power as the source defines it: NVML's own average (1 s on recent"
+                " boards); for RAPL the counter's increase since the previous sample over the time"
+                " between.",
                 "W",
             ),
             Column(
@@ -69,8 +70,8 @@ TABLES = (
             Column(
                 "throttle_reasons",
                 "list[string]",
-                "Reasons the driver gives for lowered clocks; empty = none, NULL = not read on this"
-                " sample.",
+                "Reasons the driver gives for lowered clocks, in the words of its power source;"
+                " empty = none, NULL = not read on this sample.",
             ),
             Column(
                 "utilization_ratio",
@@ -87,9 +88,9 @@ TABLES = (
             Column(
                 "source",
                 "string",
-                "Where the sample comes from.",
+                "Power source that took the sample, by the name it is registered under"
+                " (docs/guides/energy.md).",
                 nullable=False,
-                allowed=("nvml", "rapl", "trace"),
             ),
         ),
         warnings=(

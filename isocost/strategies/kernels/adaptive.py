@@ -11,6 +11,9 @@ and falls into group g. leads[b] is the leader's count at which the policy stops
 has b votes.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -4,6 +4,9 @@ Lives here: numba code only, called by coverage.py, which explains the method an
 arguments.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 from numba import njit

@@ -5,6 +5,9 @@ arguments. The polynomials have non-negative coefficients throughout, so nothing
 stays at a few units in the last place.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -8,6 +8,9 @@ over orders, trace by trace, how often it ran to its end, how often it was stopp
 two powers of the token it was stopped at; every cost that adds up follows from these.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

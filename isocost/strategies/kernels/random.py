@@ -6,6 +6,9 @@ Lives here: splitmix64 (Steele, Lea and Flood 2014) and one step of a Fisher-Yat
 here: its uses.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -4,6 +4,9 @@ Lives here: numba code only, called by recorded.py, which explains the method. `
 -1 for no answer.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -7,6 +7,9 @@ prefixes of random orders, so one order serves all budgets, and a problem's orde
 its key: all rules see the same subsets.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -5,6 +5,9 @@ One window after another until one is unanimous.
 Lives here: numba code only, called by early_stopping.py, which explains the method.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -3,6 +3,9 @@
 Lives here: numba code only, called by pruning.py, which explains the model.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -8,6 +8,9 @@ of a vote over m windows of which none was unanimous; alive[m] chance that none 
 m] expected samples of class g in window m + 1.
 """
 
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
+
 from __future__ import annotations
 
 import numpy as np

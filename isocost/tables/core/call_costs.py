@@ -87,12 +87,17 @@ def run_loads(calls: pl.DataFrame) -> dict[Run, RunLoad]:
 
 
 def device_count(info: Mapping[str, Any]) -> int | None:
-    """Devices of an engine by what it resolved (tensor x pipeline x data parallel); None where it
-    does not tell.
+    """Devices that an engine computed on; None where it does not tell.
+
+    Runs of before engines counted them tell it by what was resolved (tensor x pipeline x data
+    parallel).
 
     Args:
         info: a manifest's info, or the engine's resolved configuration.
     """
+    told = (info.get("engine") or {}).get("devices")
+    if isinstance(told, int):
+        return told
     sizes: dict[str, int] = {}
 
     def walk(value: object) -> None:

@@ -7,17 +7,19 @@ import types
 
 import pytest
 
+from isocost.capabilities import capabilities_of
 from isocost.payload import session as payload
 from isocost.payload.loop import Stop
 from isocost.telemetry import DeviceReading
 
 
 class Engine:
-    def __init__(self, name, device="cuda"):
-        self.name, self.device = name, device
+    def __init__(self, name, device="cuda", devices=1):
+        self.name, self.told = name, {"device": device, "devices": devices}
+        self.capabilities = capabilities_of(name)
 
     def describe(self):
-        return {"device": self.device}
+        return self.told
 
 
 class Writer:
@@ -57,15 +59,13 @@ def opened(monkeypatch):
     return calls
 
 
-def session(telemetry="auto", **options):
-    return types.SimpleNamespace(telemetry=telemetry, engine=types.SimpleNamespace(options=options))
+def session(telemetry="auto"):
+    return types.SimpleNamespace(telemetry=telemetry)
 
 
 def test_only_the_engines_own_devices_are_read(opened):
     writer = Writer()
-    with payload._power(
-        session(tensor_parallel_size=2, pipeline_parallel_size=2), Engine("vllm"), writer, Stop()
-    ):
+    with payload._power(session(), Engine("vllm", devices=4), writer, Stop()):
         pass
     assert opened == [("auto", {"count": 4, "device": "cuda"})]
     start, end = writer.manifest.info["telemetry"]["idle_s"]
@@ -82,6 +82,12 @@ def test_an_engine_elsewhere_is_not_charged_with_this_machines_power(opened):
         "openai does not compute on this machine"
         in writer.manifest.info["telemetry"]["unknown_reason"]
     )
+
+
+def test_who_names_a_source_has_it_read_beside_any_engine(opened):
+    with payload._power(session("nvml"), Engine("openai", None, None), Writer(), Stop()):
+        pass
+    assert opened == [("nvml", {"count": None, "device": None})]
 
 
 def test_a_stop_ends_the_rest(opened, monkeypatch):

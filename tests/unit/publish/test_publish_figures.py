@@ -110,7 +110,7 @@ def test_sure_marks_are_darker_and_the_axis_has_its_unit(facts):
     points = sorted(drawn(specification, "point"), key=lambda p: p["frontier_probability"])
     opacities = [p["mark_opacity"] for p in points]
     assert opacities == sorted(opacities) and opacities[0] < opacities[-1]
-    assert specification["encoding"]["x"]["axis"]["title"] == "Generated tokens a problem"
+    assert specification["encoding"]["x"]["axis"]["title"] == "Generated tokens per problem"
     assert specification["encoding"]["x"]["scale"]["type"] == "log"
 
 

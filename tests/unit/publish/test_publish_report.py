@@ -142,7 +142,7 @@ def test_curves_without_token_counts_are_drawn_against_samples(lab):
         ]["title"]
         for place in (0, 1)
     ]
-    assert titles == ["Generated tokens a problem", "Samples a problem"]
+    assert titles == ["Generated tokens per problem", "Samples per problem"]
     assert (
         "Samples instead of generated tokens, which nothing is known of: sorting."
         in Page(text).text

@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from isocost.capabilities import ENGINES, Capabilities, Exempt, Role, capabilities_of, engine_names
+from isocost.capabilities import ENGINES, Exempt, Role, capabilities_of, engine_names
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
 from isocost.payload.work import PAYLOAD_OPTIONS
@@ -217,13 +218,11 @@ def test_a_new_engine_is_known_by_what_it_declares(monkeypatch):
     text = SERVER.replace("engine: openai", "engine: mine")
     with pytest.raises(
         IsocostError,
-        match=r"engine\.engine: unknown value \(got 'mine'\)\. Known values: openai, replay, vllm",
+        match=r"engine\.engine: no engine is called 'mine'\. Known engines: openai, replay, vllm",
     ):
         sweep_from_text(text)
     exempt = {"options.base_url": Exempt(Role.NEITHER, "where it is")}
-    told = Capabilities(
-        loads_model=False, tells_configuration=False, tells_version=False, exempt=exempt
-    )
+    told = replace(capabilities_of("openai"), exempt=exempt)
     mine = ENGINES.add(type("Mine", (), {"name": "mine", "capabilities": told}))
     (first, *_), (moved, *_) = (
         plan_sessions(sweep_from_text(text)),
@@ -232,9 +231,7 @@ def test_a_new_engine_is_known_by_what_it_declares(monkeypatch):
     assert (
         first.session_id == moved.session_id and session_from_json(first.model_dump_json()) == first
     )
-    mine.capabilities = Capabilities(
-        loads_model=True, tells_configuration=False, tells_version=False
-    )
+    mine.capabilities = replace(told, loads_model=True)
     with pytest.raises(IsocostError, match="key max_model_len is missing"):
         sweep_from_text(text)
 

@@ -48,6 +48,13 @@ def fault(old, new):
         ("engine:", "engin:", "f.yaml line 4: engin", "unknown key engin", "Did you mean engine?"),
         (
             "samples_per_problem: 4",
+            "samples_per_problem: 4\nbank: {telemetry: amdsim}",
+            "f.yaml line 17: bank.telemetry",
+            "no power source is called 'amdsim'",
+            "Did you mean amdsmi? Known power sources: amdsmi, auto, none, nvml, rapl.",
+        ),
+        (
+            "samples_per_problem: 4",
             "",
             "f.yaml line 1: samples_per_problem",
             "is missing",

@@ -1,12 +1,15 @@
+import re
+
 import polars as pl
 import pytest
 
+from isocost.capabilities import POWER_SOURCES
 from isocost.errors import IsocostError
-from isocost.telemetry import TraceSource, open_source
-from isocost.telemetry import rapl as rapl_module
-from isocost.telemetry.nvml import NvmlSource
-from isocost.telemetry.rapl import RaplSource, counter_delta_uj
-from isocost.telemetry.sources import PowerSource, Unavailable
+from isocost.telemetry import PowerSource, Unavailable, measure_window, open_source, power_sources
+from isocost.telemetry.source import slowdowns_of
+from isocost.telemetry.sources import rapl as rapl_module
+from isocost.telemetry.sources.nvml import NvmlSource
+from isocost.telemetry.sources.rapl import RaplSource, counter_delta_uj
 
 
 def test_nvml_units_and_fields(fake_nvml, with_boards):
@@ -141,7 +144,7 @@ def test_auto_falls_back_with_the_reasons(fake_nvml, with_boards, monkeypatch, t
     assert source.describe()["unknown_reason"] == source.unknown_reason
     with pytest.raises(IsocostError, match="Library Not Found"):
         open_source("nvml")
-    with pytest.raises(IsocostError, match="auto, none, nvml, rapl"):
+    with pytest.raises(IsocostError, match="Known power sources: amdsmi, none, nvml, rapl"):
         open_source("wattmeter")
     assert open_source("none").unknown_reason == "telemetry is switched off"
 
@@ -217,17 +220,81 @@ def test_rapl_says_why_not(tmp_path, monkeypatch):
         RaplSource(tmp_path)
 
 
-def test_trace_replays_its_moments(tmp_path):
-    frame = pl.DataFrame(
-        {"device_id": ["b", "a", "a"], "monotonic_s": [1.0, 1.0, 2.0], "power_w": [5.0, 7.0, 8.0]}
-    )
-    frame.write_parquet(tmp_path / "trace.parquet")
-    source = TraceSource.from_file(tmp_path / "trace.parquet")
-    assert isinstance(source, PowerSource)
-    assert [(r.device_id, r.power_w) for r in source.read()] == [("a", 7.0), ("b", 5.0)]
-    assert [r.power_w for r in source.read()] == [8.0] and source.read() == []
-    assert source.samples()["monotonic_s"].to_list() == [1.0, 1.0, 2.0]
-    with pytest.raises(IsocostError, match="monotonic_s"):
-        TraceSource(frame.drop("monotonic_s"))
-    with pytest.raises(IsocostError, match="no recorded trace"):
-        TraceSource.from_file(tmp_path / "missing.csv")
+def test_every_source_declares_itself(repo):
+    """The order of ``auto`` is the order of their priorities, and the guide has each of them."""
+    found = power_sources()
+    tried = [cls.name for cls in found if cls.priority is not None]
+    assert tried == ["nvml", "amdsmi", "rapl"] and [c.name for c in found][3:] == ["none"]
+    assert len({cls.priority for cls in found if cls.priority is not None}) == len(tried)
+    guide = (repo / "docs" / "guides" / "energy.md").read_text()
+    assert [
+        row
+        for row in re.findall(
+            r"^\| `(\w+)` \| [^|]+\| [^|]+\|.*(?:root|ROCm|driver|reason)", guide, re.M
+        )
+    ] == [cls.name for cls in found]
+    for cls in found:
+        assert cls.covers and (cls.priority is None or cls.devices)
+
+
+class Stand(PowerSource):
+    """A source for which nothing is installed."""
+
+    covers, devices = "nothing", frozenset({"cuda"})
+
+    @classmethod
+    def open(cls, count):
+        return cls()
+
+    def describe(self):
+        return {"devices": []}
+
+    def read(self, slow=True):
+        return []
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    def add(**attributes):
+        monkeypatch.setattr(POWER_SOURCES, "_items", POWER_SOURCES.all())
+        return POWER_SOURCES.add(type(attributes["name"], (Stand,), attributes))
+
+    return add
+
+
+def test_priority_decides_and_a_source_that_breaks_costs_nothing(registered):
+    def broken(cls, count):
+        raise OSError("the driver\nis gone")
+
+    registered(name="first", priority=1000)
+    assert open_source("auto").name == "first"
+    registered(name="before", priority=1001, open=classmethod(broken))
+    registered(name="never", priority=None)
+    assert open_source("auto").name == "first" and open_source("never").name == "never"
+    with pytest.raises(
+        IsocostError, match=r"before cannot measure here: OSError: the driver is gone"
+    ):
+        open_source("before")
+
+
+def test_throttle_reasons_are_the_sources_own(registered):
+    registered(name="own", throttle_reasons={"too_hot": True, "capped": False})
+    assert slowdowns_of("own") == {"too_hot"} and "too_hot" not in slowdowns_of("nvml")
+    # Of samples whose source is gone, or was another tool, whatever any source calls one.
+    assert slowdowns_of("gone") >= {"too_hot", "hw_slowdown", "socket_thermal"}
+    assert "capped" not in slowdowns_of("gone") and "sw_power_cap" not in slowdowns_of("nvml")
+
+
+def test_an_average_made_of_the_counter_checks_nothing(registered):
+    rows = pl.DataFrame(
+        [
+            {"device_id": "d", "monotonic_s": float(t), "energy_counter_j": 10.0 * t, "power_average_w": 99.0, "power_w": None,
+             "throttle_reasons": None, "compute_processes": None, "utilization_ratio": None, "source": "own"}
+            for t in range(20)
+        ],
+        schema_overrides={"power_w": pl.Float64, "throttle_reasons": pl.List(pl.String), "compute_processes": pl.Int32},
+    )  # fmt: skip
+    registered(name="own")
+    assert measure_window(rows, 1.0, 18.0).invalid_reasons == ("counter_mismatch",)
+    registered(name="own", average_is_of_counter=True)
+    assert measure_window(rows, 1.0, 18.0).energy_j == pytest.approx(170.0)

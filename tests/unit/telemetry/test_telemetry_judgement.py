@@ -13,11 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.telemetry import DeviceReading, PowerSampler, TraceSource, described, possible
+from isocost.telemetry import DeviceReading, PowerSampler, described, possible
 from isocost.telemetry.judgement import RANGES, judged
 
 ODD: list[Any] = [
@@ -186,20 +185,3 @@ def test_an_account_of_itself_is_plain_json() -> None:
             raise RuntimeError("GPU is lost")
 
     assert "GPU is lost" in described(Gone())["error"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "device_id,monotonic_s\nd,x\n",
-        "device_id,monotonic_s\nd,1\nd,\n",
-        "device_id,monotonic_s\nd,inf\n",
-        "\0",
-    ],
-)
-def test_a_recording_with_odd_times_is_named(tmp_path: Any, text: str) -> None:
-    path = tmp_path / "trace.csv"
-    path.write_text(text)
-    with pytest.raises(IsocostError) as caught:
-        TraceSource.from_file(path)
-    assert str(path) in str(caught.value)

@@ -12,6 +12,7 @@ from isocost import units
         (units.joules_from_mj, 1500, 1.5),
         (units.joules_from_uj, 1_028_850, 1.02885),
         (units.watts_from_mw, 412_500, 412.5),
+        (units.watts_from_uw, 412_500, 0.4125),
         (units.seconds_from_ms, 45.0, 0.045),
         (units.seconds_from_us, 20, 2e-5),
         (units.seconds_from_ns, 3_000_000_000, 3.0),

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from isocost.telemetry.sources import DeviceReading, PowerSource, register
+from isocost.telemetry.source import DeviceReading, PowerSource, register
 
 
-class NoSource:
+@register
+class NoSource(PowerSource):
     """Reads nothing; ``unknown_reason`` goes into every energy_unknown_reason."""
 
     name = "none"
+    covers = "nothing"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str = "telemetry is switched off") -> None:
         """Keeps the reason why energy is unknown."""
-        self.unknown_reason: str | None = reason
+        self.unknown_reason = reason
+
+    @classmethod
+    def open(cls, count: int | None) -> NoSource:  # noqa: ARG003 - as every source
+        """Always there."""
+        return cls()
 
     def describe(self) -> dict[str, object]:
         """Name and reason."""
@@ -21,11 +28,3 @@ class NoSource:
     def read(self, slow: bool = True) -> list[DeviceReading]:
         """No readings."""
         return []
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-
-@register("none")
-def _open(count: int | None) -> PowerSource:
-    return NoSource("telemetry is switched off")

@@ -11,10 +11,10 @@ Two meanings of power are kept apart: the instantaneous field, and the averaged 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from isocost.telemetry.sources import DeviceReading, PowerSource, Unavailable, register
+from isocost.telemetry.source import DeviceReading, PowerSource, Unavailable, register
 from isocost.units import joules_from_mj, watts_from_mw
 
 _REASONS = {
@@ -28,13 +28,26 @@ _REASONS = {
     0x80: "hw_power_brake_slowdown",
     0x100: "display_clock_setting",
 }
+# A board at its power limit (sw_power_cap) does what it was bought for.
+_SLOWDOWNS = {
+    "hw_slowdown",
+    "sw_thermal_slowdown",
+    "hw_thermal_slowdown",
+    "hw_power_brake_slowdown",
+}
 
 
-class NvmlSource:
+@register
+class NvmlSource(PowerSource):
     """The NVIDIA boards this process may use."""
 
     name = "nvml"
-    unknown_reason: str | None = None
+    covers = "GPU boards with their memory; not processor, network, fans or supply"
+    devices = frozenset({"cuda"})
+    priority = 100
+    throttle_reasons: ClassVar[Mapping[str, bool]] = {
+        reason: reason in _SLOWDOWNS for reason in _REASONS.values()
+    }
 
     def __init__(self, count: int | None = None, visible: str | None = None) -> None:
         """Initialises NVML and picks boards.
@@ -64,6 +77,11 @@ class NvmlSource:
             pynvml.nvmlShutdown()
             raise
         self._unsupported: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, count: int | None) -> NvmlSource:
+        """The boards that CUDA shows this process."""
+        return cls(count)
 
     def _choose(self, visible: str | None, count: int | None) -> list[tuple[str, Any]]:
         boards = []
@@ -118,7 +136,7 @@ class NvmlSource:
             "driver": driver,
             "devices": devices,
             "unsupported": dict(self._unsupported),
-            "covers": "GPU boards with their memory; not processor, network, fans or supply",
+            "covers": self.covers,
         }
 
     def read(self, slow: bool = True) -> list[DeviceReading]:
@@ -262,8 +280,3 @@ def _visible(
     if not chosen:
         raise Unavailable(f"CUDA_VISIBLE_DEVICES={visible!r} names no board")
     return chosen
-
-
-@register("nvml", device="cuda")
-def _open(count: int | None) -> PowerSource:
-    return NvmlSource(count)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isocost.errors import IsocostError
-from isocost.telemetry.sources import DeviceReading, PowerSource, Unavailable, register
+from isocost.telemetry.source import DeviceReading, PowerSource, Unavailable, register
 from isocost.units import joules_from_uj
 
 POWERCAP = Path("/sys/class/powercap")
@@ -49,19 +49,28 @@ class _Zone:
     total_uj: int = 0
 
 
-class RaplSource:
+@register
+class RaplSource(PowerSource):
     """Package and DRAM zones of the machine.
 
     Needs read access to energy_uj (root on most kernels).
     """
 
     name = "rapl"
-    unknown_reason: str | None = None
+    covers = "processor packages and DRAM of the whole machine"
+    devices = frozenset({"cpu"})
+    priority = 10
+    average_is_of_counter = True
 
     def __init__(self, root: Path = POWERCAP, clock: Callable[[], float] = time.monotonic) -> None:
         """Finds the zones below ``root``; raises `Unavailable` where none can be read."""
         self._clock = clock
         self._zones = _find(root, clock)
+
+    @classmethod
+    def open(cls, count: int | None) -> RaplSource:  # noqa: ARG003 - as every source
+        """All zones: a processor is not shared out by devices."""
+        return cls()
 
     def describe(self) -> dict[str, object]:
         """Zones and their ranges."""
@@ -72,7 +81,7 @@ class RaplSource:
         return {
             "source": self.name,
             "devices": devices,
-            "covers": "processor packages and DRAM of the whole machine",
+            "covers": self.covers,
         }
 
     def read(self, slow: bool = True) -> list[DeviceReading]:
@@ -93,9 +102,6 @@ class RaplSource:
                 )
             )
         return readings
-
-    def close(self) -> None:
-        """Nothing to give back."""
 
 
 def _find(root: Path, clock: Callable[[], float]) -> list[_Zone]:
@@ -129,8 +135,3 @@ def _find(root: Path, clock: Callable[[], float]) -> list[_Zone]:
     if not zones:
         raise Unavailable(f"no RAPL zones under {root}")
     return zones
-
-
-@register("rapl", device="cpu")
-def _open(count: int | None) -> PowerSource:
-    return RaplSource()
