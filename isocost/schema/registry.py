@@ -46,7 +46,7 @@ def table(name: str) -> Table:
 
 
 def columns_of_one_name() -> dict[str, list[tuple[str, Column]]]:
-    """All uses of each column name, so that a test can hold one name to one type and unit."""
+    """All uses of each column name, so that a test can require one type and unit per name."""
     uses: dict[str, list[tuple[str, Column]]] = {}
     for owner in all_tables().values():
         for column in owner.columns:

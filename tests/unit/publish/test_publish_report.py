@@ -143,10 +143,7 @@ def test_curves_without_token_counts_are_drawn_against_samples(lab):
         for place in (0, 1)
     ]
     assert titles == ["Generated tokens per problem", "Samples per problem"]
-    assert (
-        "Samples instead of generated tokens, which is unknown: sorting."
-        in Page(text).text
-    )
+    assert "Samples instead of generated tokens, which is unknown: sorting." in Page(text).text
     assert "instead of" not in Page(rendered(lab)).text
 
 

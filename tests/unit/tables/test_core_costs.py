@@ -148,7 +148,7 @@ def test_device_seconds_add_up_to_the_window_times_the_devices(sizes):
     )
     core = built(session, frame, sizes=sizes)
     samples = core["core_samples"]
-    assert samples.height == 7  # the warm-up call is none of them, the failed one is charged
+    assert samples.height == 7  # the warm-up call is not one of them, the failed one is charged
     assert samples["device_s"].sum() == pytest.approx(
         np.prod(sizes) * (102.0 + 7.7 - 101.0), rel=1e-9
     )
