@@ -12,15 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
-from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
 import isocost
-from assets.partitions import is_import, sessions
+from assets.partitions import sessions
 from assets.resources import StoreResource
 from assets.specs import result, table_spec
 from isocost.bank.reader import read_manifests
 from isocost.build import refresh
+from isocost.intake import EngineSession, source_of
 from isocost.store import Store
 
 MEASUREMENT_POOL = "measurement"
@@ -38,13 +38,13 @@ def raw_session(
 ) -> Iterator[dg.MaterializeResult]:
     """Generate the samples that one engine session still lacks, and nothing else."""
     place, session_id = store.open(), context.partition_key
-    if is_import(session_id):
+    source = source_of(place, session_id)
+    if not isinstance(source, EngineSession):
         raise dg.Failure(
             f"{session_id} is an imported source: materialize raw_imports for it",
             allow_retries=False,
         )
-    session_file = place.session_file(session_id)
-    if not session_file.exists():
+    if not source.is_known:
         raise dg.Failure(
             f"no session file for partition {session_id}: plan its sweep first (`isocost plan"
             " SWEEP.yaml`, or the sweep sensor)",
@@ -56,7 +56,7 @@ def raw_session(
         "-m",
         "isocost.generate",
         "--session",
-        str(session_file),
+        str(source.file),
         "--lake",
         str(place.lake),
         "--run-id",
@@ -81,7 +81,7 @@ def _run(
                 command=[*command, "--told", str(told)],
                 env={"PYTHONPATH": _same_code()},
             )
-        except DagsterPipesExecutionError as error:
+        except Exception as error:  # Dagster names no class for a process that failed
             said = (
                 told.read_text(encoding="utf-8")
                 if told.exists()

@@ -1,4 +1,5 @@
-"""The command line: ``isocost plan | import | bank | compare | refresh | forget | doctor``.
+"""The command line: ``isocost plan | import | bank | export | compare | refresh | forget |
+doctor``.
 
 Lives here: arguments and printing. Not here: the work of the commands. Long computations import
 their packages inside the command, so that ``isocost --help`` responds at once. Running a sweep
@@ -82,7 +83,8 @@ def checkout_beside(folder: Path) -> str | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from isocost.bank import cli as bank_cli
+    from isocost.build import proof_command
+    from isocost.publish import export_command
 
     parser = argparse.ArgumentParser(
         prog="isocost", description="What accuracy does a unit of inference compute buy?"
@@ -149,9 +151,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     bring.set_defaults(run=_import, makes_root=True)
 
-    bank = commands.add_parser("bank", help="verify the raw lake and everything derived from it")
-    bank_cli.add_arguments(bank)
-    bank.set_defaults(run=_bank)
+    bank = commands.add_parser("bank", help="prove the raw lake, and all that is derived from it")
+    proof_command.add_arguments(bank)
+    bank.set_defaults(run=proof_command.run_command)
+
+    out = commands.add_parser("export", help="write samples in the format of another tool")
+    export_command.add_arguments(out)
+    out.set_defaults(run=export_command.run_command)
 
     pair = commands.add_parser("compare", help="compare two outcomes, problem by problem")
     pair.add_argument("first", help="outcome_id from out_strategy_outcomes; a prefix is enough")
@@ -354,24 +360,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
         if finding.remedy:
             print(f"      {'':<28}{finding.remedy}")
     return 0
-
-
-def _bank(arguments: argparse.Namespace) -> int:
-    from isocost.bank import cli as bank_cli
-    from isocost.build.proof import verify_store
-    from isocost.store import Store
-
-    code = bank_cli.run_command(arguments)
-    if arguments.lake or arguments.session:  # only a bank, or one session of it
-        return code
-    report = verify_store(Store(arguments.data.resolve()))
-    for fault in report.faults:
-        print(fault)
-    print(
-        f"{report.files} session files, derived tables and published files read:"
-        f" {len(report.faults) or 'no'} faults"
-    )
-    return 1 if report.faults else code
 
 
 def _forget(arguments: argparse.Namespace) -> int:

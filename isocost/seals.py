@@ -130,9 +130,8 @@ def checksum(path: Path) -> str:
 
 
 def seal_parquet(path: Path) -> None:
-    """Put the checksum into a new Parquet file, and make it durable.
-
-    The file was written with ``PARQUET_KEY`` as ``BLANK``.
+    """Puts the checksum into a Parquet file that was just written with ``PARQUET_KEY`` as
+    ``BLANK``.
     """
     with path.open("rb+") as handle:
         place = _digest_place(path)
@@ -144,8 +143,6 @@ def seal_parquet(path: Path) -> None:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
         handle.seek(place)
         handle.write(digest.encode())
-        handle.flush()
-        os.fsync(handle.fileno())
 
 
 _proven: dict[Path, tuple[Identity, str]] = {}
@@ -164,6 +161,30 @@ def is_what_was_sealed(path: Path, digest: str) -> bool:
         return False
     _remember(path, now, digest)
     return True
+
+
+def prove_sealed(path: Path, digest: str, *, what: str, remedy: str) -> None:
+    """Holds a sealed file to its checksum, once in a process while it stays as it is.
+
+    Args:
+        path: the file.
+        digest: SHA-256 in its manifest.
+        what: the file in words, as in "a sealed part".
+        remedy: what to do where it is missing or damaged.
+
+    Raises:
+        Damaged: it is not what was sealed.
+        IsocostError: it is missing or cannot be read.
+    """
+    try:
+        is_sound = is_what_was_sealed(path, digest)
+    except FileNotFoundError:
+        raise IsocostError(f"{what} is missing", where=str(path), remedy=remedy) from None
+    except OSError as error:
+        said = f"{what} cannot be read: {error.strerror or error}"
+        raise IsocostError(said, where=str(path), remedy=remedy) from error
+    if not is_sound:
+        raise Damaged.of(path, f"{what} is damaged: its SHA-256 is not the sealed one", remedy)
 
 
 def _remember(path: Path, now: Identity, digest: str) -> None:

@@ -36,7 +36,6 @@ Reader = Callable[[list[str]], pl.DataFrame]
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
 WHOLE = "all"
-IMPORT_PREFIX = "import-"
 VALIDITY = "is_valid"
 """Column of tables with rows that can be rejected."""
 # Bytes of small files that are read together.

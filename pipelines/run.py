@@ -10,21 +10,17 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import subprocess
+import signal
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.execution import compute_logs
 
 from assets.partitions import sessions
 from assets.resources import default_root
@@ -33,6 +29,7 @@ from isocost.errors import IsocostError, PartialError
 from isocost.store import Store
 
 PROCESS_TAG = "isocost/process"
+_WAKE = signal.SIGURG
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -49,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     try:
         return _main(argv)
-    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
         print(f"\n{_INTERRUPTED}", file=sys.stderr)
         return 130
 
@@ -152,15 +149,28 @@ def _run_session(
 
 
 def keep_interrupts_from_watchers() -> None:
-    """Puts the processes that show Dagster's logs at this terminal into process groups of their
-    own.
+    """Lets this process alone take Ctrl-C, of all that it starts.
 
-    Ctrl-C reaches the whole group of the terminal; they end with this process anyhow, and would
-    only print a stack trace each. Dagster has no setting for it.
+    Ctrl-C reaches the whole group of the terminal: the processes that show Dagster's logs here end
+    with this one anyhow, and would only print a stack trace each. A signal that is blocked stays
+    blocked in whatever a thread starts, so the main thread blocks SIGINT and another one takes it.
+    Python runs the handler in the main thread, which a second signal without an effect of its own
+    wakes where it waits. The payload unblocks SIGINT for itself.
     """
-    compute_logs.subprocess = SimpleNamespace(
-        **{**vars(subprocess), "Popen": partial(subprocess.Popen, process_group=0)}
-    )
+    main = threading.main_thread().ident
+    inbox, outbox = os.pipe()
+    os.set_blocking(outbox, False)
+    signal.signal(_WAKE, lambda *_: None)
+    signal.set_wakeup_fd(outbox, warn_on_full_buffer=False)
+
+    def take() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        while signals := os.read(inbox, 64):
+            if signal.SIGINT in signals:
+                signal.pthread_kill(main, _WAKE)
+
+    threading.Thread(target=take, name="interrupts", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def own_process() -> str:
@@ -218,7 +228,7 @@ def _is_interrupt(event: dg.DagsterEvent) -> bool:
         if (error := found.pop()) is not None:
             names.add(error.cls_name)
             found += [error.cause, error.context]
-    return DagsterExecutionInterruptedError.__name__ in names
+    return dg.DagsterExecutionInterruptedError.__name__ in names
 
 
 def _reason(event: dg.DagsterEvent) -> str:

@@ -21,9 +21,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from isocost.atomic import make_folder, refused
 from isocost.bank import layout
-from isocost.bank.files import Files, make_folder, open_lock
+from isocost.bank.files import Files
 from isocost.errors import IsocostError, MachineError
+from isocost.lock_files import open_lock
 
 _FLOCK = "hhqqi4x"  # type, whence, start, length, process: struct flock of 64-bit systems
 _PLACES = 1 << 60
@@ -53,11 +55,7 @@ def points_locked(files: Files, point_ids: Sequence[str], what: str) -> Iterator
     try:
         make_folder(folder)
     except OSError as error:
-        raise MachineError(
-            f"could not be made: {error.strerror}",
-            where=str(folder),
-            remedy="Make the lake writable",
-        ) from error
+        raise refused(error, folder, doing="made") from error
     with ExitStack() as stack:
         handles: dict[str, int] = {}
         for place, point in sorted(

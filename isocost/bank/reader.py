@@ -27,7 +27,7 @@ from isocost.schema.model import Table
 from isocost.schema.parquet import MIGRATIONS
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import polars_schema, polars_type
-from isocost.seals import Damaged, is_what_was_sealed
+from isocost.seals import Damaged, prove_sealed
 
 
 def read_manifests(lake: str | Path, session_id: str | None = None) -> list[Manifest]:
@@ -215,20 +215,16 @@ _REMEDY = (
 
 def _prove(files: Files, path: str, entry: PartEntry) -> None:
     full = files.full(path)
+    if files.is_local:
+        prove_sealed(Path(full), entry.sha256, what="a sealed part", remedy=_REMEDY)
+        return
     try:
-        if files.is_local:
-            is_sound = is_what_was_sealed(Path(full), entry.sha256)
-        else:
-            is_sound = hashlib.sha256(files.read(path)).hexdigest() == entry.sha256
+        data = files.read(path)
     except FileNotFoundError:
         raise IsocostError("a sealed part is missing", where=full, remedy=_REMEDY) from None
-    except OSError as error:
-        raise IsocostError(
-            f"a sealed part cannot be read: {error.strerror or error}", where=full, remedy=_REMEDY
-        ) from error
-    if not is_sound:
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise Damaged(
-            "a sealed part is damaged (checksum: its SHA-256 is not the sealed one)",
+            "a sealed part is damaged: its SHA-256 is not the sealed one",
             where=full,
             remedy=_REMEDY,
         )

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from isocost.atomic import TEMPORARY_SUFFIX
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
-from isocost.bank.files import TEMPORARY_SUFFIX, Files
+from isocost.bank.files import Files
 from isocost.bank.manifest import DamagedManifest, Manifest, QuarantineEntry
 from isocost.bank.parts import PartFault, adopted, check_part, manifest_from_stamp
 

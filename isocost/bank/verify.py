@@ -1,7 +1,8 @@
-"""Proves a whole bank and names each fault; changes nothing unless asked to.
+"""Proves what sessions banked and names each fault; changes nothing unless asked to.
 
 Lives here: `verify_bank` and `repair_bank`. Not here: how a part is proven (`parts.check_part`) or
-set aside (`recover`).
+set aside (`recover`), the same of imports (``isocost.importers.verify``), both together
+(``isocost.intake.proof``).
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from pathlib import Path
 
 import polars as pl
 
+from isocost.atomic import TEMPORARY_SUFFIX
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
-from isocost.bank.files import TEMPORARY_SUFFIX, Files
+from isocost.bank.files import Files
 from isocost.bank.manifest import DamagedManifest, Manifest, PartEntry
 from isocost.bank.parts import PartFault, check_part
 from isocost.bank.recover import recover
 from isocost.errors import IsocostError
-from isocost.importers.sealing import imports_root, set_aside_imports, verify_imports
 
 _KEYS = ("call_id", "attempt", "sample_id", "finish_reason", "is_warmup")
 
@@ -59,8 +60,7 @@ class BankReport:
         rows: their rows, by table.
         samples: samples among them that are neither warm-up nor errors.
         running: sessions that a live run is writing to; their temporary files and unlisted parts
-            are not faults.
-        imports: sealed imports checked, including superseded ones.
+            are no faults.
     """
 
     faults: tuple[BankFault, ...]
@@ -69,7 +69,6 @@ class BankReport:
     rows: dict[str, int]
     samples: int
     running: tuple[str, ...]
-    imports: int = 0
 
 
 def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
@@ -88,11 +87,8 @@ def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
     for session in sessions:
         proof.prove_session(session)
     samples, doubled = _samples(proof.keys)
-    imports, damaged = _imports(files) if session_id is None else (0, [])
-    faults = tuple(sorted([*proof.faults, *doubled, *damaged], key=str))
-    return BankReport(
-        faults, len(sessions), proof.parts, proof.rows, samples, tuple(proof.running), imports
-    )
+    faults = tuple(sorted([*proof.faults, *doubled], key=str))
+    return BankReport(faults, len(sessions), proof.parts, proof.rows, samples, tuple(proof.running))
 
 
 class _Proof:
@@ -186,21 +182,6 @@ class _Proof:
             )
 
 
-def _imports(files: Files) -> tuple[int, list[BankFault]]:
-    """The number of imports in the lake, and their faults.
-
-    Importing needs a folder, so there are none at a URL.
-    """
-    if not files.is_local:
-        return 0, []
-    lake = Path(files.full("."))
-    faults = [
-        BankFault(f.kind, f.path.relative_to(lake).as_posix(), f.detail, f.kind != "index")
-        for f in verify_imports(lake)
-    ]
-    return sum(1 for _ in imports_root(lake).glob("source=*/import=*")), faults
-
-
 def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
     """Quarantine faulty parts, list whole unlisted ones, remove leftovers.
 
@@ -215,8 +196,6 @@ def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
     for session in _sessions(files, session_id):
         with files.locked([layout.lock_path("session", session)], f"session {session}"):
             notes += [f"session {session}: {note}" for note in recover(files, session).notes]
-    if session_id is None and files.is_local:
-        notes += set_aside_imports(Path(files.full(".")))
     return notes
 
 

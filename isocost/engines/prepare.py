@@ -11,7 +11,6 @@ Run as ``python -m isocost.engines.prepare smollm2-135m-instruct``.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -21,12 +20,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from isocost import atomic
 from isocost.errors import IsocostError
+from isocost.lock_files import exclusive
 
 STAMP = "isocost-model.json"
 
@@ -104,7 +104,7 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
     cache = cache or model_cache()
     target = cache / name
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / f".{name}.lock"):
+    with exclusive(cache / f".{name}.lock"):
         if is_complete(target):
             return target
         if target.exists():
@@ -122,8 +122,7 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
                 source = asdict(PACKAGED[name])
             _stamp(work, source)
             work.chmod(0o755)
-            work.rename(target)
-            _sync_folder(cache)
+            atomic.put(work, target)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return target
@@ -316,8 +315,7 @@ def _stamp(folder: Path, source: dict[str, object]) -> None:
     files = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         path.chmod(0o644)
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
+        atomic.sync(path)
         files.append(
             {
                 "path": str(path.relative_to(folder)),
@@ -325,30 +323,12 @@ def _stamp(folder: Path, source: dict[str, object]) -> None:
                 "sha256": _sha256(path),
             }
         )
-    with (folder / STAMP).open("w") as handle:
-        json.dump({"source": source, "files": files}, handle, indent=1)
-        handle.flush()
-        os.fsync(handle.fileno())
+    atomic.write_text(folder / STAMP, json.dumps({"source": source, "files": files}, indent=1))
 
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -58,9 +58,11 @@ class Stop:
         before = {
             number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)
         }
+        mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, before)  # whoever started this may block
         try:
             yield self
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for number, handler in before.items():
                 signal.signal(number, handler)
 

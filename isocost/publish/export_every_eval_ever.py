@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any
 import polars as pl
 
 import isocost
+from isocost import atomic
 from isocost.errors import IsocostError
 from isocost.hashing import slug, text_hash
 from isocost.tables.tallies import graded
@@ -165,27 +165,18 @@ def _write_point(
     place = _place(point, evaluation_id)
     instances, aggregate = folder / f"{place}_samples.jsonl", folder / f"{place}.json"
     result_id = f"{point['task']}#pass@1"
-    try:
-        instances.parent.mkdir(parents=True, exist_ok=True)
-        rows = (
-            _instance(row, point, evaluation_id, result_id) for row in own.iter_rows(named=True)
-        )
-        checksum = _write_lines(instances, rows)
-        detail = {
-            "format": "jsonl",
-            "file_path": instances.relative_to(folder).as_posix(),
-            "hash_algorithm": "sha256",
-            "checksum": checksum,
-            "total_rows": own.height,
-        }
-        document = _aggregate(own, point, head, evaluation_id, result_id) | {
-            "detailed_evaluation_results": detail
-        }
-        _write_lines(aggregate, iter([document]), indent=2)
-    except OSError as error:
-        raise IsocostError(
-            f"cannot be written: {error.strerror or error}", where=str(error.filename or folder)
-        ) from error
+    rows = (_instance(row, point, evaluation_id, result_id) for row in own.iter_rows(named=True))
+    detail = {
+        "format": "jsonl",
+        "file_path": instances.relative_to(folder).as_posix(),
+        "hash_algorithm": "sha256",
+        "checksum": _write_lines(instances, rows),
+        "total_rows": own.height,
+    }
+    document = _aggregate(own, point, head, evaluation_id, result_id) | {
+        "detailed_evaluation_results": detail
+    }
+    _write_lines(aggregate, iter([document]), indent=2)
     return ExportedPoint(point["point_id"], aggregate, instances, own.height, left_out)
 
 
@@ -334,23 +325,15 @@ def _texts(values: dict[str, Any]) -> dict[str, str]:
 
 
 def _write_lines(path: Path, values: Iterator[dict[str, Any]], indent: int | None = None) -> str:
-    """Write JSON values line by line, under a temporary name first.
+    """Writes JSON values line by line.
 
     Returns the SHA-256 of the bytes.
     """
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     digest = hashlib.sha256()
-    try:
-        with temporary.open("wb") as handle:
-            for value in values:
-                line = (
-                    json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
-                ).encode()
-                digest.update(line)
-                handle.write(line)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic.replacing(path) as temporary, temporary.open("xb") as handle:
+        for value in values:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+            line = f"{text}\n".encode()
+            digest.update(line)
+            handle.write(line)
     return digest.hexdigest()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from uuid import uuid4
 import polars as pl
 
 import isocost
+from isocost import atomic
 from isocost.errors import IsocostError, MachineError
 from isocost.memory import chosen_budget
 from isocost.publish.handover import Handover, in_order
@@ -33,7 +33,7 @@ from isocost.schema.registry import all_tables
 from isocost.store import Store
 
 DESCRIPTOR = "datapackage.json"
-_STAGED, _STALE_S = ".staged-", 3600.0
+_STAGED = ".staged-"
 _TYPES = {
     "string": "string",
     "json": "string",
@@ -90,6 +90,7 @@ class StagedExports:
                 (self.folder / name).replace(self.target / name)
             for name in before - set(names):
                 (self.target / name).unlink(missing_ok=True)
+            atomic.sync(self.target)
         except OSError as error:
             raise _unwritable(self.target, error) from error
         finally:
@@ -158,7 +159,7 @@ def _unwritable(folder: Path, error: OSError) -> MachineError:
 def _remove_stale(folder: Path) -> None:
     """Remove leftovers of exports that were killed; a concurrent export is younger."""
     for path in folder.glob(f"{_STAGED}*"):
-        if time.time() - path.stat().st_mtime > _STALE_S:
+        if time.time() - path.stat().st_mtime > atomic.ABANDONED_S:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -274,10 +275,8 @@ def _write_descriptor(
         package["missing"] = [
             {"table": name, "problem": problem} for name, problem in sorted(failures.items())
         ]
-    with (folder / DESCRIPTOR).open("w", encoding="utf-8") as handle:
-        handle.write(json.dumps(package, indent=1, ensure_ascii=False) + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
+    text = json.dumps(package, indent=1, ensure_ascii=False) + "\n"
+    atomic.write_text(folder / DESCRIPTOR, text, intact="the earlier export is intact")
 
 
 def _listed(folder: Path) -> set[str]:

@@ -6,7 +6,6 @@ Lives here: theming, rendering, and the two figures of a set of tables. Not here
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +30,6 @@ __all__ = [
     "empty_chart",
     "frontier_chart",
     "frontier_figure",
-    "markdown_image",
     "scaling_chart",
     "themed",
     "to_png",
@@ -129,11 +127,6 @@ def to_png(
         f"the figure takes {len(image)} bytes, more than {limit_bytes}",
         remedy="Draw fewer tasks in one figure",
     )
-
-
-def markdown_image(chart: alt.TopLevelMixin, title: str = "figure") -> str:
-    """The chart as a self-contained Markdown image."""
-    return f"![{title}](data:image/png;base64,{base64.b64encode(to_png(chart)).decode()})"
 
 
 def empty_chart(text: str) -> alt.Chart:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from typing import Any
-from uuid import uuid4
 
 import polars as pl
 
-from isocost.errors import MachineError
+from isocost import atomic
 from isocost.publish import facts as facts_module
 from isocost.publish import sections, theme
 from isocost.publish.compared import compared
@@ -29,6 +27,8 @@ from isocost.publish.points_shown import thinned
 from isocost.publish.rules_section import rules
 from isocost.publish.scaling_figure import axes_shown, curves_drawn, scaling_specification
 from isocost.store import Store
+
+_INTACT = "what was published before is intact"
 
 TITLE = "Isocost: accuracy against inference compute"
 # As wide as the page allows; one task per chart.
@@ -63,7 +63,7 @@ def write_report(
     facts = facts_module.gather(
         store, handover.frame if handover else lambda _: None, memory=memory
     )
-    _write(target, render(facts, drawing_library(target.parent)))
+    atomic.write_text(target, render(facts, drawing_library(target.parent)), intact=_INTACT)
     return target
 
 
@@ -163,24 +163,6 @@ def drawing_library(folder: Path) -> str:
             return data.decode()
         kept.unlink(missing_ok=True)
     text = vl_convert.javascript_bundle().replace("</script", "<\\/script")
-    _write(folder / f"{name}{hashlib.sha256(text.encode()).hexdigest()[:16]}.js", text)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    atomic.write_text(folder / f"{name}{digest}.js", text, intact=_INTACT)
     return text
-
-
-def _write(target: Path, text: str) -> None:
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    except OSError as error:
-        remedy = (
-            "Free space or make the folder writable, then publish again; the previous publication "
-            "is intact"
-        )
-        raise MachineError(
-            f"could not be written: {error.strerror or error}", where=str(target), remedy=remedy
-        ) from error
-    finally:
-        with suppress(OSError):  # a file that could not be written need not be removed
-            temporary.unlink(missing_ok=True)

@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
+from isocost import atomic
 from isocost.errors import IsocostError
 from isocost.memory import chosen_budget
 from isocost.publish.exports import DESCRIPTOR, ExportReport, stage_exports
 from isocost.publish.handover import Handover
 from isocost.publish.report import write_report
-from isocost.publish.warehouse import WarehouseReport, remove_stale, stage_warehouse
+from isocost.publish.warehouse import WarehouseReport, stage_warehouse
 from isocost.store import Store
 
 
@@ -55,8 +55,8 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
     """
     share = (chosen_budget() if memory is None else memory) // 3
     handover = Handover(store.stored_tables())
-    remove_stale(store.report)
-    page = store.report.with_name(f".{store.report.name}.{uuid4().hex}.tmp")
+    atomic.remove_stale(store.report)
+    page = atomic.temporary_beside(store.report)
     with ExitStack() as undo, ThreadPoolExecutor(max_workers=3) as pool:
         undo.callback(page.unlink, missing_ok=True)
         making = (
@@ -75,7 +75,7 @@ def publish(store: Store, *, memory: int | None = None) -> Publication:
             raise next((error for error in errors if isinstance(error, IsocostError)), errors[0])
         exports, warehouse = made
         exported, built = exports.commit(), warehouse.commit()
-        page.replace(store.report)
+        atomic.put(page, store.report)
     tables = (store.exports / f"{name}.parquet" for name in exported.rows)
     return Publication(
         built,

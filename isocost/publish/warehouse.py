@@ -10,19 +10,16 @@ that it opened.
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from uuid import uuid4
 
 import duckdb
 import polars as pl
 
 import isocost
-from isocost import sql
+from isocost import atomic, sql
 from isocost.errors import IsocostError, MachineError
 from isocost.memory import chosen_budget
 from isocost.publish.handover import Handover, in_order
@@ -35,7 +32,6 @@ from isocost.store import Store
 
 # Files of DuckDB 2 are unreadable by 1.x, which many notebooks and drivers still use.
 STORAGE_VERSION = "v1.4.0"
-_STALE_S = 3600.0
 
 CHECKS_SCHEMA = pl.Schema(
     {
@@ -140,7 +136,7 @@ class StagedWarehouse:
             # A log left by a killed writer belongs to the old file; DuckDB would replay it into the
             # new one.
             self.target.with_name(f"{self.target.name}.wal").unlink(missing_ok=True)
-            self.path.replace(self.target)
+            atomic.put(self.path, self.target)
         except OSError as error:
             raise _unwritable(self.target, error) from error
         finally:
@@ -159,10 +155,10 @@ def stage_warehouse(
 ) -> StagedWarehouse:
     """Build the warehouse without moving it into place; see ``build_warehouse``."""
     target = store.warehouse
-    staged = StagedWarehouse(target.with_name(f".{target.name}.{uuid4().hex}.tmp"), target, ())
+    staged = StagedWarehouse(atomic.temporary_beside(target), target, ())
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_stale(target)
+        atomic.make_folder(target.parent)
+        atomic.remove_stale(target)
         parts = _write(
             store,
             staged.path,
@@ -170,8 +166,7 @@ def stage_warehouse(
             chosen_budget() if memory is None else memory,
         )
         staged = replace(staged, parts=parts)
-        with staged.path.open("rb+") as handle:
-            os.fsync(handle.fileno())
+        atomic.sync(staged.path)
     except BaseException as error:
         staged.discard()
         # DuckDB reports where a write failed, not why: everything except mistakes in SQL is about
@@ -382,13 +377,6 @@ def _insert(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFram
     connection.register("incoming", frame)
     connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM incoming')
     connection.unregister("incoming")
-
-
-def remove_stale(target: Path) -> None:
-    """Remove leftovers of builds that were killed; a concurrent build is younger."""
-    for path in target.parent.glob(f".*{target.name}.*.tmp*"):
-        if time.time() - path.stat().st_mtime > _STALE_S:
-            path.unlink(missing_ok=True)
 
 
 def _literal(text: str) -> str:

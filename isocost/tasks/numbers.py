@@ -133,14 +133,6 @@ def _fraction(match: re.Match[str]) -> str:
     return f"{before}{match['a'] or match['a1']}/{match['b'] or match['b1']}"
 
 
-def find_numbers(text: str) -> list[str]:
-    """Every number in a text as written, in order.
-
-    A minus counts as a sign only if no operand precedes it: "5-3" contains 5 and 3.
-    """
-    return [match[0] for match in NUMBER.finditer(tidy(text))]
-
-
 def has_decimal_comma(text: str) -> bool:
     """Whether a text is one number only if its comma is a decimal comma.
 

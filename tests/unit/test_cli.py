@@ -245,6 +245,7 @@ REST = {
     "compare": ["oc-1", "oc-2"],
     "forget": ["import-x"],
     "bank": ["verify"],
+    "export": ["every_eval_ever", "out", "--organization", "someone"],
     "plan": ["s.yaml"],
     "import": ["counts", "c.jsonl"],
 }

@@ -53,19 +53,6 @@ class AdaptiveResult:
     error_bound: Floats
 
 
-def beta_stop_table(threshold: float, most: int) -> Bools:
-    """stop[a, b] for the leading counts a >= b.
-
-    I_{1/2}(b+1, a+1) >= threshold (Aggarwal et al. 2023, Beta criterion).
-    """
-    if not 0 < threshold <= 1:
-        raise IsocostError(f"must be in (0, 1], got {threshold}", where="threshold")
-    first, second = np.meshgrid(np.arange(most + 1), np.arange(most + 1), indexing="ij")
-    # (0, 0) is one half: no vote has been cast, and a threshold of at most one half must not stop
-    # before the first sample.
-    return (betainc(second + 1.0, first + 1.0, 0.5) >= threshold) & (first > 0)
-
-
 def leads_to_stop(stop: Callable[[Ints, Ints], Bools], most: int) -> Ints:
     """For each runner-up count 0..most, the smallest leader count at which a policy stops.
 
@@ -87,9 +74,9 @@ def leads_to_stop(stop: Callable[[Ints, Ints], Bools], most: int) -> Ints:
 
 
 def beta_leads(threshold: float, most: int) -> Ints:
-    """`beta_stop_table` as the leader's count at which it stops, (most + 1,).
+    """The leader's count at which the Beta criterion stops, (most + 1,), for each runner-up's.
 
-    See `leads_to_stop`.
+    I_{1/2}(b+1, a+1) >= threshold (Aggarwal et al. 2023); see `leads_to_stop`.
     """
     if not 0 < threshold <= 1:
         raise IsocostError(f"must be in (0, 1], got {threshold}", where="threshold")
@@ -99,9 +86,11 @@ def beta_leads(threshold: float, most: int) -> Ints:
 
 
 def sprt_leads(share: float, alpha: float, beta: float, most: int) -> Ints:
-    """`sprt_stop_table` as the leader's count at which it stops, (most + 1,).
+    """The leader's count at which Wald's test of "the leader has this share of the top two" against
+    the runner-up having it stops, (most + 1,), for each runner-up's.
 
-    See `leads_to_stop`.
+    The log-likelihood ratio is (a - b) ln(share / (1 - share)); sampling stops at ln((1 - beta) /
+    alpha) (Wald 1945); see `leads_to_stop`.
     """
     if not (0.5 < share < 1 and 0 < alpha < 1 and 0 < beta < 1):
         raise IsocostError(
@@ -111,25 +100,6 @@ def sprt_leads(share: float, alpha: float, beta: float, most: int) -> Ints:
         )
     scale, bound = np.log(share / (1 - share)), np.log((1 - beta) / alpha) - 1e-12
     return leads_to_stop(lambda first, second: (first - second) * scale >= bound, most)
-
-
-def sprt_stop_table(share: float, alpha: float, beta: float, most: int) -> Bools:
-    """The stopping table stop[a, b] of Wald's test.
-
-    It tests "the leader has this share of the top two" against "the runner-up has it".
-
-    The log-likelihood ratio is (a - b) ln(share / (1 - share)); sampling stops at ln((1 - beta) /
-    alpha) (Wald 1945).
-    """
-    if not (0.5 < share < 1 and 0 < alpha < 1 and 0 < beta < 1):
-        raise IsocostError(
-            f"got share {share}, alpha {alpha}, beta {beta}",
-            where="sprt",
-            remedy="share in (0.5, 1), errors in (0, 1).",
-        )
-    first, second = np.meshgrid(np.arange(most + 1), np.arange(most + 1), indexing="ij")
-    ratio = (first - second) * np.log(share / (1 - share))
-    return (ratio >= np.log((1 - beta) / alpha) - 1e-12) & (first > 0)
 
 
 def adaptive_consistency(

@@ -189,11 +189,6 @@ def _exact_log(value: Fraction, base: Fraction) -> Tree | None:
     return num(found if value >= 1 else -found) if power_of_base == target else None
 
 
-def items_of(tree: Tree) -> tuple[Tree, ...]:
-    """The items of a list or set; a single tree is a list of one."""
-    return tree[1] if tree[0] in ("list", "set") else (tree,)
-
-
 def contains(tree: Any, kind: str) -> bool:
     """Whether a node of this kind is anywhere in a tree."""
     return isinstance(tree, tuple) and (

@@ -15,6 +15,7 @@ import isocost.build.curate
 from isocost.build import refresh
 from isocost.cli import main
 from isocost.errors import PartialError
+from isocost.intake import ImportedSource
 from isocost.store import Store
 
 pytestmark = pytest.mark.slow
@@ -55,11 +56,11 @@ def breaking(monkeypatch: pytest.MonkeyPatch, table: str, change: pl.Expr) -> No
     """Another builder with a defect: one source's table comes out wrong."""
     built = isocost.build.curate._core_of_import
 
-    def wrong(place: Store, session_id: str):
-        frames = built(place, session_id)
+    def wrong(source: ImportedSource):
+        frames = built(source)
         return (
             {**frames, table: frames[table].with_columns(change)}
-            if session_id == "import-bad"
+            if source.key == "import-bad"
             else frames
         )
 

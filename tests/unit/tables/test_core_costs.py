@@ -318,7 +318,9 @@ def test_every_null_cost_of_an_outcome_has_its_reason_and_no_other(outcomes):
             )
             assert (row["cost_method"] is None) == (row["cost_usd_per_problem"] is None)
     mixed = table.filter(strategy="majority_at_k").row(0, named=True)
-    assert "cost_usd: values from different methods are not added up" in mixed["costs_unknown_reasons"]
+    assert (
+        "cost_usd: values from different methods are not added up" in mixed["costs_unknown_reasons"]
+    )
     problems = outcomes[2]
     assert problems.filter(
         pl.col("energy_j_per_problem").is_null() != pl.col("energy_unknown_reason").is_not_null()
