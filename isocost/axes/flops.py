@@ -28,7 +28,7 @@ class Flops(CostAxis):
     is_of_calls = True
     needs_cards = ("model",)
     verification = Field(
-        "verification_flops", "FLOPs of the sample's verifications; NULL where not banked.", "FLOP"
+        "verification_flops", "FLOPs of the sample's verifications; NULL if not banked.", "FLOP"
     )
     is_cost_of_pass = True
 

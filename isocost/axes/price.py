@@ -39,7 +39,7 @@ class Price(CostAxis):
     method = "cost_method"
     outcome_method = Field(
         "cost_method",
-        "Method of the samples' cost_usd; NULL where unknown or mixed.",
+        "Method of the samples' cost_usd; NULL if unknown or mixed.",
         type="string",
     )
     is_cost_of_pass = True
