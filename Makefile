@@ -35,7 +35,7 @@ demo: model home  ## run the sweep `quickstart` through Dagster and show the fro
 	@"$(BIN)/python" -m pipelines.run "$(SWEEP)"
 
 ui: setup home  ## serve the Dagster UI on localhost
-	@"$(BIN)/dagster" dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
+	@exec "$(BIN)/python" -m pipelines.ui --port $(PORT)
 
 tools:  # headless Chromium for the UI test, bubblewrap for model-written code, where apt and the rights for it are there
 	@command -v chromium >/dev/null && command -v bwrap >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
@@ -61,8 +61,8 @@ coverage: setup  ## do the 95 % intervals contain the truth? (long)
 dictionary: setup  ## write docs/data-dictionary.md from the definitions
 	@"$(BIN)/python" -m isocost.schema.dictionary docs/data-dictionary.md
 
-lint: setup
-	@"$(BIN)/ruff" check . && "$(BIN)/ruff" format --check .
+lint: setup  ## style and types
+	@"$(BIN)/ruff" check --quiet . && "$(BIN)/ruff" format --check --quiet . && "$(BIN)/basedpyright" --level error
 
 # The CPU build of PyTorch is on no index that everybody has, so the locks name its version only; install.py finds the build.
 # Two packages have no wheel; both are pure Python. pip wants its options in this order: the first clears the second.

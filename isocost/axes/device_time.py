@@ -12,7 +12,9 @@ class DeviceTime(CostAxis):
 
     name, place, unit = "device_s", 90, "s"
     meaning = "Expected sum of device_s, in the batches that samples were run in; measured."
-    label = AxisLabel("Device seconds a problem", "of device time a problem", "device time", "s")
+    label = AxisLabel(
+        "Device time per problem (s)", "of device time per problem", "device time", "s"
+    )
     adds = Total("device_s")
     fields = (
         Field(

@@ -1,4 +1,4 @@
-"""The axis of energy, measured or told by a source."""
+"""The energy axis, measured or stated by a source."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from isocost.axes.registry import register
 
 @register
 class Energy(CostAxis):
-    """Joules, each with the method by which they came about."""
+    """Energy in joules, each value with the method by which it was obtained."""
 
     name, place, unit = "energy_j", 100, "J"
     meaning = "Expected sum of the samples' energy_j; see energy_method."
-    label = AxisLabel("Energy a problem (joule)", "a problem", "energy", "J")
+    label = AxisLabel("Energy per problem (J)", "per problem", "energy", "J")
     adds = Total("energy_j")
     cut = TokenShare("energy_method", "output_token_share", "energy_not_shared_by_tokens")
     fields = (
         Field(
             "energy_j",
-            "Energy attributed to the sample; NULL where no power source was read.",
+            "Energy attributed to the sample; NULL if no power source was read.",
             "J",
         ),
         Field(
@@ -39,8 +39,8 @@ class Energy(CostAxis):
     needs_method = True
     outcome_method = Field(
         "energy_method",
-        "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never"
-        " pooled.",
+        "Method of the samples' energy; NULL if unknown or mixed: different methods are never "
+        "pooled.",
         type="string",
     )
     verification = Field(

@@ -14,7 +14,7 @@ class Flops(CostAxis):
 
     name, place, unit = "flops", 50, "FLOP"
     meaning = "Expected sum of the samples' flops, as they were run."
-    label = AxisLabel("Compute a problem (FLOP, modelled)", "a problem", "FLOP", "FLOP")
+    label = AxisLabel("Compute per problem (FLOP, modelled)", "per problem", "FLOP", "FLOP")
     adds = Total("flops")
     cut = ByTokens(degree=2)
     fields = (

@@ -20,7 +20,7 @@ class KineticsEflops(CostAxis):
         " samples read the prompt's KV cache once, samples one after another each time."
     )
     label = AxisLabel(
-        "Compute and memory traffic a problem (eFLOP, modelled)", "a problem", "eFLOP", "eFLOP"
+        "Compute and memory traffic per problem (eFLOP, modelled)", "per problem", "eFLOP", "eFLOP"
     )
     adds = Total("kinetics_eflops", shared="kinetics_shared_eflops")
     cut = ByTokens(degree=2)

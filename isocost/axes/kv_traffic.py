@@ -15,8 +15,8 @@ class KvTraffic(CostAxis):
     name, place, unit = "kv_traffic_bytes", 70, "bytes"
     meaning = "Expected sum of kv_traffic_bytes, as samples were run; modelled."
     label = AxisLabel(
-        "KV cache traffic a problem (byte, modelled)",
-        "of KV cache traffic a problem",
+        "KV cache traffic per problem (bytes, modelled)",
+        "of KV cache traffic per problem",
         "KV traffic",
         "B",
     )

@@ -12,6 +12,6 @@ class Samples(CostAxis):
 
     name, place, unit = "samples", 10, "samples"
     meaning = "Expected samples drawn."
-    label = AxisLabel("Samples a problem", "samples a problem", "samples")
+    label = AxisLabel("Samples per problem", "samples per problem", "samples")
     adds = Count()
     cut = Kept()

@@ -20,7 +20,7 @@ class OutputTokens(CostAxis):
     name, place, unit = "output_tokens", 20, "tokens"
     meaning = "Expected tokens generated, over all samples."
     label = AxisLabel(
-        "Generated tokens a problem", "generated tokens a problem", "generated tokens"
+        "Generated tokens per problem", "generated tokens per problem", "generated tokens"
     )
     adds = Total("output_tokens")
     cut = PerToken()
@@ -36,7 +36,7 @@ class OutputTokens(CostAxis):
 
 @register
 class PromptTokens(CostAxis):
-    """Prompt tokens where the samples of a problem share the prompt's prefix."""
+    """Prompt tokens if the samples of a problem share the prompt's prefix."""
 
     name, place, unit = "prompt_tokens", 30, "tokens"
     meaning = (
@@ -44,7 +44,7 @@ class PromptTokens(CostAxis):
         " prompt once a model."
     )
     label = AxisLabel(
-        "Prompt tokens a problem (prefix shared)", "prompt tokens a problem", "prompt tokens"
+        "Prompt tokens per problem (prefix shared)", "prompt tokens per problem", "prompt tokens"
     )
     adds = Once("prompt_tokens")
     cut = Kept()
@@ -56,10 +56,10 @@ class PromptTokensUnshared(CostAxis):
     """Prompt tokens where every sample computes the prompt."""
 
     name, place, unit = "prompt_tokens_unshared", 40, "tokens"
-    meaning = "Expected prompt tokens when every sample computes the prompt anew."
+    meaning = "Expected prompt tokens when every sample computes the prompt again."
     label = AxisLabel(
-        "Prompt tokens a problem (prefix not shared)",
-        "prompt tokens a problem",
+        "Prompt tokens per problem (prefix not shared)",
+        "prompt tokens per problem",
         "prompt tokens, unshared",
     )
     adds = Total("prompt_tokens")

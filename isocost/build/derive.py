@@ -126,7 +126,7 @@ def _up_to_date(
     part: Part, name: str, rows: Rows, ledger: Ledger, *, force: bool
 ) -> tuple[Record, bool]:
     """The record of a piece that fits its inputs, and whether it stood already."""
-    with one_source(_shown(part, rows), then="run `isocost refresh` again once it is corrected"):
+    with one_source(_shown(part, rows), then="run `isocost refresh` again after the fix"):
         fingerprint = _fingerprint(part, name, rows, ledger)
         known = None if force else ledger.find("out", part.name, name)
         if known is not None and known.fingerprint == fingerprint:
@@ -159,13 +159,13 @@ def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]
         return {WHOLE: Rows(store, per, tuple(held))}
     if per == "session":
         found = {}
-        for session_id, mine in held.items():
-            earlier = tuple(
-                other
-                for other, theirs in held.items()
-                if other < session_id and theirs.all_points & mine.all_points
-            )
-            found[session_id] = Rows(store, per, (session_id,), shadows=earlier)
+        before: dict[str, list[str]] = {}  # the sessions so far that hold a point
+        for session_id, mine in sorted(held.items()):
+            points = mine.all_points
+            earlier = sorted({other for point in points for other in before.get(point, ())})
+            found[session_id] = Rows(store, per, (session_id,), shadows=tuple(earlier))
+            for point in points:
+                before.setdefault(point, []).append(session_id)
         return found
     holders: dict[str, dict[str, list[str]]] = {}
     for session_id, mine in held.items():

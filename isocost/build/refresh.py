@@ -127,6 +127,7 @@ def everything(
     memory = chosen_budget() if memory is None else memory
     needed(store).refuse_beyond(memory)
     ledger, met = Ledger(store), set()
+    ledger.clear_unfinished()
     while True:
         try:
             yield from _everything(store, ledger, force, memory, broken_cards)

@@ -106,7 +106,8 @@ def _mixtral(c: Mapping[str, Any], head: int) -> _Layers:
 
 def _qwen3_moe(c: Mapping[str, Any], head: int) -> _Layers:
     d, layers, experts = c["hidden_size"], c["num_hidden_layers"], c["num_experts"]
-    step, dense_only = c.get("decoder_sparse_step", 1), set(c.get("mlp_only_layers") or ())
+    step = c.get("decoder_sparse_step", 1)
+    dense_only: set[int] = set(c.get("mlp_only_layers") or ())
     sparse = sum(1 for i in range(layers) if i not in dense_only and (i + 1) % step == 0)
     bias = bool(c.get("attention_bias", False))
     shared = (
@@ -216,10 +217,10 @@ def model_card_from_hf_config(
     dtype: str | None = None,
     bytes_per_kv_element: float | None = None,
 ) -> ModelCard:
-    """Counts the weights that a Hugging Face configuration describes.
+    """Count the weights that a Hugging Face configuration describes.
 
     Args:
-        path: a ``config.json`` or the model folder that holds it.
+        path: a ``config.json`` or the model folder that contains it.
         name: the card's name; default the name of the folder.
         dtype: number format the weights are run in (``float32``, ``bfloat16``, ``fp8``, ...);
             default the configuration's.
@@ -230,7 +231,7 @@ def model_card_from_hf_config(
         `FAMILIES`.
 
     Raises:
-        IsocostError: unreadable file, missing key, unknown family (prints the card to fill in) or
+        IsocostError: unreadable file, missing key, unknown family (prints a template to fill in) or
             unknown number format.
     """
     path = Path(path)

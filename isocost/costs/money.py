@@ -1,7 +1,7 @@
 """Money: what tokens and device time cost by a price card.
 
-Lives here: dollars of requests, by the token or by the device-hour, and per correct answer. Not
-here: the cards (`other_cards`).
+Lives here: dollars of requests, by the token or by the device-hour, and per correct answer; the
+price of a token behind reported prices. Not here: the cards (`other_cards`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from isocost.costs.checks import numbers, token_counts
 from isocost.costs.other_cards import PriceCard
 from isocost.errors import IsocostError
 from isocost.units import SECONDS_PER_HOUR, TOKENS_PER_PRICE_UNIT
+
+_PRICE_LIST_RATIO = 1e-6
+"""Misfit, relative to the highest price, above which prices follow no price list."""
 
 
 def token_usd(
@@ -76,8 +79,9 @@ def token_usd(
 
 
 def device_usd(price: PriceCard, device_seconds: ArrayLike) -> NDArray[np.float64]:
-    """Dollars of device time: device-seconds (time x devices) x price of an hour / 3600, shape
-    (...).
+    """Dollars of device time: device-seconds x price per hour / 3600, shape (...).
+
+    Device-seconds are time x devices.
 
     Raises:
         IsocostError: the card has no price of a device-hour.
@@ -91,9 +95,42 @@ def device_usd(price: PriceCard, device_seconds: ArrayLike) -> NDArray[np.float6
     return numbers(device_seconds, "device_seconds") * price.usd_per_device_hour / SECONDS_PER_HOUR
 
 
+def price_per_output_token(
+    prompt_tokens: ArrayLike, output_tokens: ArrayLike, cached_tokens: ArrayLike, usd: ArrayLike
+) -> float | None:
+    """What a price list takes for a generated token, read off prices that somebody else reported.
+
+    A price list is a fee a request and a price for each kind of token. None where the prices follow
+    none to a part in a million, or where other lengths would be as good with another price.
+
+    Args:
+        prompt_tokens: of each request, shape (n,), cached ones included.
+        output_tokens: shape (n,).
+        cached_tokens: shape (n,).
+        usd: price of each request, shape (n,).
+    """
+    paid = numbers(usd, "usd")
+    kinds = (numbers(t, "tokens") for t in (prompt_tokens, cached_tokens, output_tokens))
+    centred = [kind - kind.mean() for kind in kinds]
+    spreads = [float(np.abs(kind).max(initial=0.0)) for kind in centred]
+    if spreads[2] == 0:
+        return None
+    varied = [kind / spread for kind, spread in zip(centred, spreads, strict=True) if spread > 0]
+    design = np.stack([np.ones(len(paid)), *varied], axis=1)
+    rank = np.linalg.matrix_rank(design)
+    # As many prices as requests fit anything: at least one request must be left to disagree.
+    if rank == np.linalg.matrix_rank(design[:, :-1]) or len(paid) <= rank:
+        return None
+    coefficients = np.linalg.lstsq(design, paid, rcond=None)[0]
+    if np.abs(design @ coefficients - paid).max() > _PRICE_LIST_RATIO * np.abs(paid).max():
+        return None
+    return float(coefficients[-1] / spreads[2])
+
+
 def per_correct(amount: ArrayLike, correct: ArrayLike) -> float:
-    """Anything spent per correct answer: sum of amounts over sum of scores, wrong answers' share
-    included; inf where none is correct.
+    """Anything spent per correct answer: sum of amounts over sum of scores.
+
+    Includes the share of wrong answers; inf if none is correct.
 
     Args:
         amount: device-seconds, joules, dollars or tokens of each sample, shape (n,).

@@ -1,4 +1,4 @@
-"""What quality a budget buys, and in what share of bootstrap draws.
+"""The quality that a budget buys, and in what share of bootstrap draws.
 
 Lives here: attainment of single goals and attainment curves over a grid of budgets. Not here:
 membership of single outcomes (bootstrap.py).
@@ -7,6 +7,7 @@ membership of single outcomes (bootstrap.py).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +28,7 @@ def attainment_curves(
     draws: int = 2000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
-    counts: NDArray | None = None,
+    counts: NDArray[Any] | None = None,
 ) -> FloatArray:
     """Level sets of the empirical attainment function (Grunert da Fonseca, Fonseca and Hall 2001).
 
@@ -94,10 +95,13 @@ def attainment_probability(
     draws: int = 2000,
     seed: int = 0,
     clusters: ArrayLike | None = None,
-    counts: NDArray | None = None,
+    counts: NDArray[Any] | None = None,
 ) -> FloatArray:
-    """Share of bootstrap draws whose frontier weakly dominates each goal: some outcome costs no
-    more and is no worse.
+    """Share of bootstrap draws whose frontier weakly dominates each goal.
+
+    That is, some outcome costs no more and is no worse.
+
+    That is, some outcome costs no more and is no worse.
 
     Args:
         values: quality per problem, shape ``(outcomes, problems)``.
@@ -139,7 +143,7 @@ def _means(
     draws: int,
     seed: int,
     clusters: ArrayLike | None,
-    counts: NDArray | None,
+    counts: NDArray[Any] | None,
 ) -> tuple[Replicates, Replicates]:
     grades, spent = matrix_pair(values, costs)
     if counts is None:
@@ -148,7 +152,7 @@ def _means(
 
 
 def _best_at(pairs: Pairs, grid: FloatArray) -> Iterator[FloatArray]:
-    """Best quality affordable at each budget, draws x budgets, -inf where nothing is.
+    """Best quality affordable at each budget, draws x budgets, -inf if there is none.
 
     Yielded chunk by chunk.
     """

@@ -1,7 +1,8 @@
 """Means of every outcome in every bootstrap draw, each distinct row computed once.
 
-Lives here: replicate means with copies of a row told apart from equals by chance, their percentile
-intervals and standard errors. Not here: the drawing of problems (bootstrap.py), what the means say
+Lives here: replicate means, which distinguish copies of a row from rows that are equal by chance,
+their percentile intervals and standard errors. Not here: the drawing of problems (bootstrap.py),
+what the means say
 about frontiers (draws.py, margins.py).
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +90,7 @@ def distinct_rows(values: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
     return plain[np.unique(copy_of, return_index=True)[1]], copy_of
 
 
-def replicates(values: FloatArray, counts: NDArray) -> Replicates:
+def replicates(values: FloatArray, counts: NDArray[Any]) -> Replicates:
     """Means in every draw.
 
     Args:
@@ -112,14 +114,15 @@ def strip_rows(problems: int) -> int:
 def strip_replicates(
     strips: Iterable[FloatArray],
     outcomes: int,
-    counts: NDArray,
+    counts: NDArray[Any],
     weights: FloatArray,
     *,
     room: FloatArray | DrawsAside | None = None,
     confidence: float | None = None,
 ) -> Replicates:
-    """As `replicates`, from strips of the matrix, one after the other, of which only the means and
-    the centers are kept.
+    """Like `replicates`, from strips of the matrix, one after the other.
+
+    Only the means and the centers are kept.
 
     Args:
         strips: rows of the matrix in their order, finite; one strip holds `strip_rows` outcomes or
@@ -173,7 +176,7 @@ def _means_of(
         yield at, (rows[at : at + step] @ weight.T) / size
 
 
-def _weighed(counts: NDArray) -> tuple[FloatArray, FloatArray]:
+def _weighed(counts: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
     weight = counts.astype(np.float64)
     size = weight.sum(axis=1)
     if not (size > 0).all():
@@ -185,8 +188,9 @@ def _weighed(counts: NDArray) -> tuple[FloatArray, FloatArray]:
 
 
 def percentile_interval(means: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """``(low, high)`` of every row: linear between order statistics, as ``numpy.quantile``, to the
-    bit.
+    """``(low, high)`` of every row: linear between order statistics.
+
+    As ``numpy.quantile``, to the bit.
 
     Args:
         means: shape ``(rows, draws)``.

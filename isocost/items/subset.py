@@ -7,6 +7,7 @@ problem costs to run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +19,7 @@ from isocost.items.classical import FloatArray, difficulty, read_matrix, rest_co
 
 @dataclass(frozen=True)
 class Subset:
-    """A chosen subset and how well it stands in for the whole.
+    """A chosen subset and how well it represents the whole set.
 
     Attributes:
         items: positions of the chosen items, ascending.
@@ -42,8 +43,7 @@ def discriminative_subset(
     share: float = 0.25,
     strata: int = 4,
 ) -> Subset:
-    """Takes the most discriminating items of every difficulty stratum and checks the ranking on
-    subjects that took no part.
+    """Choose the most discriminating items per difficulty stratum, and validate on other subjects.
 
     Choosing and checking on the same subjects would flatter the subset, so both are separate
     arguments. Items are ranked by rest-corrected correlation (own recipe, after DatBench 2026); a
@@ -94,4 +94,5 @@ def discriminative_subset(
 def _tau(left: FloatArray, right: FloatArray) -> float:
     if np.ptp(left) < 1e-12 or np.ptp(right) < 1e-12:
         return float("nan")
-    return float(stats.kendalltau(left, right).statistic)
+    found: Any = stats.kendalltau(left, right)
+    return float(found.statistic)

@@ -8,6 +8,8 @@ Not here: reading and writing of files.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -15,6 +17,9 @@ from isocost.errors import IsocostError
 from isocost.schema.model import Column, Table
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import polars_schema, polars_type
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
 
 _SHOWN = 5
 
@@ -64,7 +69,7 @@ class TableError(IsocostError):
             remedy="See docs/data-dictionary.md for the table's columns",
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Keeps the faults when the error crosses a process boundary."""
         return (type(self), (self.table, self.faults))
 
@@ -156,7 +161,7 @@ def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fa
         return frame, [Fault("type", "", 0, str(error).splitlines()[0])]
 
 
-def _is_safe(have: pl.DataType, want: pl.DataType) -> bool:
+def _is_safe(have: PolarsDataType, want: PolarsDataType) -> bool:
     if have == pl.Null():
         return True
     if isinstance(have, pl.List) and isinstance(want, pl.List):
@@ -178,9 +183,7 @@ def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
     found: list[Fault] = []
     if frame.is_empty():
         return found
-    rules = [
-        (column, *rule) for column in definition.columns for rule in _rules(column, definition)
-    ]
+    rules = _table_rules(definition)
     # All rules in one pass; only those that a row breaks are looked at again.
     broken = (
         frame.select(bad.any().alias(str(place)) for place, (_, _, bad, _) in enumerate(rules)).row(
@@ -208,6 +211,14 @@ def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
                 )
             )
     return found
+
+
+@lru_cache(maxsize=256)
+def _table_rules(definition: Table) -> tuple[tuple[Column, str, pl.Expr, str], ...]:
+    """The rules of all columns; made once, which counts with a dozen tables for every session."""
+    return tuple(
+        (column, *rule) for column in definition.columns for rule in _rules(column, definition)
+    )
 
 
 def _rules(column: Column, definition: Table) -> list[tuple[str, pl.Expr, str]]:

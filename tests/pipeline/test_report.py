@@ -44,7 +44,7 @@ def test_the_page_draws_every_choice_offline(built: tuple[Place, str]) -> None:
             page.locator("#frontier-0 .role-axis-title text", has_text=title).first.wait_for()
             titles.add(title)
             assert page.locator("[data-axis]:visible").count() >= 1
-        assert "Generated tokens a problem" in titles
+        assert "Generated tokens per problem" in titles
         for option in page.locator("#strategy option").all():
             page.select_option("#strategy", option.get_attribute("value"))
             assert page.locator("[data-strategy]:visible").count() == 1

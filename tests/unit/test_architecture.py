@@ -15,12 +15,14 @@ pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
     "__init__",
+    "atomic",
     "axes",
     "capabilities",
     "costs",
     "credentials",
     "errors",
     "hashing",
+    "lock_files",
     "memory",
     "plain_files",
     "progress",

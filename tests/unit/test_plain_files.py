@@ -90,3 +90,20 @@ def test_any_text_is_a_value_or_a_mistake(text: str) -> None:
         parse_yaml(text, "f.yaml")
     except IsocostError as error:
         assert "f.yaml" in str(error)
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3\n", "x:\n- {k: 1, k: 1}\n", '{"a": 1, "a": 1}'])
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(IsocostError, match=r"twice.yaml line \d+: key [ak] is given twice"):
+        load_plain(path)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/mem").exists(), reason="no file that opens and cannot be read"
+)
+def test_a_file_that_opens_and_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").symlink_to("/proc/self/mem")
+    with pytest.raises(IsocostError, match=r"a.yaml: cannot be read"):
+        load_plain(tmp_path / "a.yaml")

@@ -1,7 +1,10 @@
-"""Compiled likelihood of the two-component Weibull mixture: called some sixty times a problem.
+"""Compiled likelihood of the two-component Weibull mixture: called about sixty times per problem.
 
 Lives here: numba code only, called by pruning.py, which explains the model.
 """
+
+# Numba infers the types of what a kernel is called with, and reads no annotation.
+# pyright: reportMissingParameterType=false
 
 from __future__ import annotations
 

@@ -25,19 +25,14 @@ from typing import Any
 import polars as pl
 
 from isocost.errors import IsocostError
-from isocost.hashing import canonical_json, sha256_hex, text_hash
+from isocost.hashing import sha256_hex, text_hash
 from isocost.importers import registered
 from isocost.importers.finish import CUT_OFF, WITHHELD, finish_meaning
 from isocost.importers.row import INVALIDATED, NO_ANSWER, REPLACED, SCORE_NOISE
-from isocost.schema.axis_columns import reasoned_columns
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.tables.core.call_costs import (
-    FROM_COSTS,
-    NO_CARDS_IN_SOURCE,
-    derived_without_cards,
-)
+from isocost.tables.core.call_costs import NO_CARDS_IN_SOURCE
 from isocost.tables.core.denominators import denominators
 from isocost.tables.core.grades import grade_samples
 from isocost.tables.core.imported_metrics import imported_metrics_frame
@@ -47,6 +42,7 @@ from isocost.tables.core.imports_context import (
     problems_frame,
     sessions_frame,
 )
+from isocost.tables.core.imports_costs import NOT_OF_SOURCE, with_own_costs
 from isocost.tables.core.physics import REASONS, judged_by_physics, mean_gap
 from isocost.tables.energy.imported_windows import energy_of_imports, imported_windows
 from isocost.tasks import Problem, make_problem, verifier_names
@@ -75,12 +71,6 @@ _SAMPLE_ID = pl.concat_str(
 )
 _LABEL_REASON = "imported_label"
 _SCORE_REASON = "imported_score"
-_OF_SOURCE = {column.name for column in table("raw_imports").columns}
-_NOT_OF_SOURCE = tuple(
-    name
-    for name in reasoned_columns()
-    if name not in _OF_SOURCE and name not in {axis.column for axis in FROM_COSTS}
-)
 
 
 def build_imported_core(
@@ -539,7 +529,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         ),
         "cost_method": pl.when(pl.col("cost_usd").is_not_null()).then(pl.lit("reported_by_source")),
         "costs_unknown_reasons": pl.concat_list(
-            *(pl.lit(f"{name}: {NO_CARDS_IN_SOURCE}") for name in _NOT_OF_SOURCE),
+            *(pl.lit(f"{name}: {NO_CARDS_IN_SOURCE}") for name in NOT_OF_SOURCE),
             pl.when(pl.col("cost_usd").is_null()).then(pl.lit("cost_usd: not in the source")),
             REASONS,
             *(
@@ -561,15 +551,4 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         for name, value in nothing.items()
         if name not in filled and name not in known.columns
     }
-    return derived_without_cards(known.with_columns(**unknown).with_columns(**filled))
-
-
-def sampling_of(text: str | None) -> dict[str, Any]:
-    """Sampling parameters from the canonical JSON of raw_imports.
-
-    Empty where unknown or only described.
-    """
-    if text is None:
-        return {}
-    value = json.loads(text)
-    return value if isinstance(value, dict) else {"description": canonical_json(value)}
+    return with_own_costs(known.with_columns(**unknown).with_columns(**filled))

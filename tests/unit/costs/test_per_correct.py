@@ -21,6 +21,7 @@ from isocost.costs import (
     speedup_at_accuracy,
     token_usd,
 )
+from isocost.costs.money import price_per_output_token
 from isocost.errors import IsocostError
 
 COSTS, RATES = [[0.002] * 3, [0.02, 0.03, 0.05]], [[6 / 8, 1 / 8, 0], [1, 4 / 8, 0]]
@@ -182,3 +183,24 @@ def test_baselines_and_groups_that_do_not_fit_are_told():
         cost_of_pass([[1.0, 2.0, 3.0]], [[0.5, 0.5, 0.5]], [1.0, 2.0])
     with pytest.raises(IsocostError, match="group 'new': there is no model 7"):
         group_essentialness(cost_of_pass([[1.0, 2.0]], [[0.5, 0.5]], 9.0), {"new": [7]})
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    fee=st.floats(0, 1e-3),
+    price=st.floats(1e-8, 1e-4),
+    of_prompt=st.floats(0, 1e-4),
+    seed=st.integers(0, 99),
+)
+def test_a_price_list_is_read_off_the_prices_that_follow_it(fee, price, of_prompt, seed):
+    rng = np.random.default_rng(seed)
+    prompt, output = rng.integers(10, 500, 12), rng.integers(1, 900, 12)
+    cached = prompt // 2 * (rng.random(12) < 0.5)
+    paid = fee + of_prompt * (prompt - cached / 2) + price * output
+    assert price_per_output_token(prompt, output, cached, paid) == pytest.approx(price, rel=1e-6)
+    assert price_per_output_token(prompt[:2], output[:2], cached[:2], paid[:2]) is None
+    one_length = np.full(12, 7)
+    assert price_per_output_token(prompt, one_length, cached, fee + of_prompt * prompt) is None
+    assert price_per_output_token(output, output, cached * 0, paid) is None
+    paid[3] *= 1.01
+    assert price_per_output_token(prompt, output, cached, paid) is None

@@ -65,10 +65,10 @@ def test_one_of_something_is_no_plural():
         )
     ]
     assert said == [
-        "1 sample a problem",
-        "1 generated token a problem",
-        "1.02 samples a problem",
-        "10 samples a problem",
+        "1 sample per problem",
+        "1 generated token per problem",
+        "1.02 samples per problem",
+        "10 samples per problem",
     ]
 
 
@@ -106,7 +106,7 @@ def test_known_things_come_first():
         "flops_per_problem",
         "a_new_axis_per_problem",
     ]
-    assert labels.axis_label("a_new_axis_per_problem").title == "A new axis a problem"
+    assert labels.axis_label("a_new_axis_per_problem").title == "A new axis per problem"
     assert (
         labels.ordered_strategies(["pass_at_k", "zeta", "best_of_k_x", "majority_at_k"])[0]
         == "majority_at_k"

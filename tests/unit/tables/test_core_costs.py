@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from isocost.axes.model import AxisLabel, CostAxis, Field, Total
 from isocost.axes.registry import all_axes
 from isocost.costs import (
     kinetics_eflops,
@@ -17,7 +18,13 @@ from isocost.costs import (
 from isocost.costs.other_cards import PriceCard
 from isocost.schema.frames import empty
 from isocost.sweep import plan_sessions, sample_id_of, sweep_from_text
-from isocost.tables.core.call_costs import device_count, resolved_dtype
+from isocost.tables.core.call_costs import (
+    REASONS,
+    add_derived_costs,
+    derived_without_cards,
+    device_count,
+    resolved_dtype,
+)
 from isocost.tables.core.samples import build_core
 from isocost.tables.outcomes.outcomes import Bootstrap, build_outcomes
 from isocost.tasks import load_problems
@@ -326,3 +333,41 @@ def test_dollars_and_eflops_of_unlike_methods_are_not_added_in_a_chain():
     )
     assert found.height and found["cost_usd_per_problem"].null_count() == found.height
     assert found["kinetics_eflops_per_problem"].null_count() == 0  # of one device both
+
+
+class Litres(CostAxis):
+    """An axis that follows from another one's values; not registered."""
+
+    name, unit, meaning, label = "water_l", "L", "Litres.", AxisLabel("", "", "")
+    adds, needs_columns = Total("water_l"), ("energy_j",)
+    fields = (Field("water_l", "Litres.", "L"), Field("water_source", "Well.", type="string"))
+
+    def compute(self, calls):
+        return calls["energy_j"] / 2
+
+
+class LitresByCard(Litres):
+    needs_cards = ("model",)
+
+
+def test_an_axis_may_follow_from_what_another_one_found():
+    session = planned()
+    calls = pl.DataFrame(
+        {
+            "session_id": session.session_id, "run_id": "r",
+            "point_id": [session.points[0].point.point_id, "pt-unknown", "pt-unknown"],
+            "is_warmup": False, "first_token_s": 0.0, "last_token_s": 1.0, "decode_s": 1.0,
+            "energy_j": [6.0, None, 8.0], REASONS: [["a: b"], [], []],
+        },
+        schema_overrides={REASONS: pl.List(pl.String)},
+    )  # fmt: skip
+    known = {point.point.point_id: point for point in session.points}
+    found = add_derived_costs(calls, known, {}, load_book(), (Litres(),))
+    assert found["water_l"].to_list() == [3.0, None, 4.0]
+    assert found[REASONS].to_list() == [["a: b"], ["water_l: energy_j is not known"], []]
+    assert found["water_source"].dtype == pl.String
+    nothing = add_derived_costs(calls.head(0), known, {}, load_book(), (Litres(),))
+    assert nothing.schema == found.schema
+    imported = derived_without_cards(calls, (LitresByCard(),))
+    assert imported["water_l"].to_list() == [3.0, None, 4.0]
+    assert imported[REASONS][1].to_list() == ["water_l: an imported source names no card of ours"]

@@ -6,9 +6,8 @@ Lives here: one function per group of derived tables that reads its inputs, call
 it reads and what a piece of it is about. Not here: how a table is computed, and which pieces are
 built when (``isocost.build.refresh``).
 
-To add a table: define it in ``isocost.schema.tables``, return its frame from one of the functions
-below, and name it in ``tables`` of that function's ``Part``; what the function reads stands in
-``reads``. A function gets ``Rows``: its ``read(table)`` gives the rows of one point
+To add a table: a module of this package with a tuple ``PARTS`` of its own is found by itself
+(docs/extending/table.md). A function gets ``Rows``: its ``read(table)`` gives the rows of one point
 (``per="point"``), one task (``"task"``), one session (``"session"``) or all rows (``"all"``), and
 it must use nothing else, for only what it reads decides whether its piece is built again. Options
 such as draws are constants of the code, and any change of the code builds everything.
@@ -26,8 +25,10 @@ import polars as pl
 from isocost import sql
 from isocost.bank.reader import read_raw
 from isocost.build.slices import Rows
+from isocost.errors import IsocostError
 from isocost.intake import card_book
 from isocost.intake.settings import replay_options
+from isocost.registry import modules_of
 from isocost.schema.frames import empty
 from isocost.schema.registry import table
 from isocost.schema.runs import Runs
@@ -293,9 +294,7 @@ def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
     The bank is no input of the piece's own: core_samples has the hash of every sample's tokens.
     """
     wanted = ("sample_id", "output_token_ids", "token_logprobs")
-    greedy = points.filter(
-        (pl.col("temperature") == 0) & ~pl.col("session_id").str.starts_with("im-")
-    )
+    greedy = points.filter((pl.col("temperature") == 0) & (pl.col("source") == "generated"))
     frames = [
         read_raw(
             rows.lake,
@@ -411,7 +410,7 @@ _FRONTIERS = (
 _CURVES = ("out_scaling_fits", "out_scaling_points", "out_compute_targets", "out_anytime")
 
 # In the order in which they build on each other.
-PARTS = (
+_BUILT_IN = (
     Part(
         "strategies", "point", _STRATEGIES, _SAMPLES, derive_strategies, uses_replay_settings=True
     ),
@@ -481,6 +480,42 @@ PARTS = (
         derive_responses,
     ),
     Part("summary", "task", ("out_point_summary",), (*_SAMPLES, "core_points"), derive_summary),
+)
+
+
+def _in_order(known: Sequence[Part], found: Iterable[Part]) -> tuple[Part, ...]:
+    """The known ones as they are, then what was found, each after those whose tables it reads.
+
+    Raises:
+        IsocostError: a table has two origins that write the same pieces, or none.
+    """
+    ordered, waiting = list(known), list(found)
+    for part in waiting:
+        for other in (*known, *waiting):
+            if other is not part and other.name == part.name:
+                raise IsocostError(
+                    f"two parts of {part.name!r}",
+                    where=part.build.__module__,
+                    remedy="Give the step a name of its own",
+                )
+    while waiting:
+        made = {table for part in ordered for table in part.tables}
+        ready = [p for p in waiting if all(t in made or not t.startswith("out_") for t in p.reads)]
+        if not ready:
+            names = sorted({t for p in waiting for t in p.reads if t.startswith("out_")} - made)
+            raise IsocostError(
+                f"reads tables that nothing makes before it: {', '.join(names)}",
+                where=waiting[0].build.__module__,
+                remedy="Correct `reads`; parts must not wait for each other",
+            )
+        ordered += ready
+        waiting = [part for part in waiting if part not in ready]
+    return tuple(ordered)
+
+
+PARTS = _in_order(
+    _BUILT_IN,
+    [part for module in modules_of(__name__) for part in getattr(module, "PARTS", ())],
 )
 # Tables of each step, in order.
 STEPS: dict[str, tuple[str, ...]] = {

@@ -1,0 +1,71 @@
+"""Serves Dagster's UI until this process ends, however it ends: ``python -m pipelines.ui``.
+
+Lives here: starting ``dagster dev``, and ending all that it started when it, this process or what
+started this one is killed. Dagster by itself leaves webserver and daemon running then, which hold
+the port and go on launching runs that nobody watches. Not here: what is served.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+from isocost.payload.parent import end_with_parent
+
+GRACE_S = 15.0
+"""What was asked to end is killed after this time."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serves; the exit code of ``dagster dev``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.ui", description=(__doc__ or "").splitlines()[0].replace("``", "")
+    )
+    parser.add_argument("--port", default="3000")
+    arguments = parser.parse_args(argv)
+    end_with_parent()
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-w",
+        "workspace.yaml",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        arguments.port,
+    ]
+    # A session of its own, so that everything in it can be ended together. It gets SIGTERM when
+    # this process is gone, even by a kill -9.
+    process = subprocess.Popen(command, start_new_session=True, preexec_fn=end_with_parent)  # noqa: PLW1509 - no thread runs here
+
+    def passed_on(number: int, _: object) -> None:
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, passed_on)
+    code = process.wait()
+    _end_group(process.pid)
+    return code if code >= 0 else 128 - code
+
+
+def _end_group(group: int) -> None:
+    """Ends what is left of a process group."""
+    end = time.monotonic() + GRACE_S
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGTERM)
+        while time.monotonic() < end:
+            time.sleep(0.2)
+            os.killpg(group, 0)
+        os.killpg(group, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
