@@ -8,11 +8,4 @@ from __future__ import annotations
 
 import dagster as dg
 
-from isocost.store import IMPORT_PREFIX
-
 sessions = dg.DynamicPartitionsDefinition(name="session")
-
-
-def is_import(session_id: str) -> bool:
-    """Whether a partition key names an imported source rather than an engine session."""
-    return session_id.startswith(IMPORT_PREFIX)

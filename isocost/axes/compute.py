@@ -1,4 +1,4 @@
-"""From what is known of calls to their costs on the computed axes.
+"""Compute the costs of calls on the computed axes.
 
 Lives here: the calls and cards that an axis is given, its columns over a frame, and how a cost
 rises with the generated tokens. Not here: the axes, their formulas (``isocost.costs``), what is
@@ -24,7 +24,7 @@ from isocost.errors import IsocostError
 _LENGTHS = (1.0, 1009.0, 2017.0)
 """Generated tokens at which a cost is computed to learn how it rises: a square through three."""
 _MISFIT = 1e-9
-"""Relative distance of a whole call's cost from the square beyond which it is none."""
+"""Maximum relative distance of a whole call's cost from its quadratic function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Cards:
         price: price card.
         number_format: format whose dense peak bounds arithmetic.
         decode_batch: sequences that decode together, on average; they share each read of the
-            weights. 1 = a request alone.
+            weights. 1 = a single request.
     """
 
     model: ModelCard | None = None
@@ -58,11 +58,11 @@ class Cards:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls of one model on one device, all of whose needed columns are known.
+    """Calls of one model on one device with all needed columns known.
 
     Attributes:
         columns: float64 by name, shape (n,) each: those the axis needs, and cached_tokens.
-        cards: what is known of model, device and price.
+        cards: cards of model, device and price.
     """
 
     columns: Mapping[str, Floats]
@@ -84,7 +84,7 @@ class Calls:
 
     @property
     def cached(self) -> Floats:
-        """Prompt tokens taken from a cache, at most the prompt; 0 where nobody counted them."""
+        """Prompt tokens from a cache, at most the prompt; 0 if not counted."""
         return self.columns["cached_tokens"]
 
     def cut(self, tokens: Floats | float) -> Calls:
@@ -131,7 +131,7 @@ def computed(
 
 
 def unknown_reason(axis: CostAxis) -> str:
-    """Why a row has no value though the axis can be computed: a needed column is NULL there."""
+    """Why a row has no value although the axis can be computed: a needed column is NULL."""
     others = [name for name in axis.needs_columns if name not in TOKENS]
     words = [f"{name} is not known" for name in others]
     return " or ".join(words or ["the tokens are not known"])

@@ -36,7 +36,7 @@ class OutputTokens(CostAxis):
 
 @register
 class PromptTokens(CostAxis):
-    """Prompt tokens where the samples of a problem share the prompt's prefix."""
+    """Prompt tokens if the samples of a problem share the prompt's prefix."""
 
     name, place, unit = "prompt_tokens", 30, "tokens"
     meaning = (

@@ -1,4 +1,4 @@
-"""Bytes on a disk or behind a URL: atomic, durable writes and plain reads.
+"""Bytes on a disk or at a URL: atomic, durable writes and plain reads.
 
 Lives here: `Files`, the few operations that the bank needs, on a local folder (fsync, rename, fsync
 of the folder, flock) or on any fsspec URL (one PUT). Not here: what the bytes mean (`manifest`,
@@ -7,49 +7,24 @@ of the folder, flock) or on any fsspec URL (one PUT). Not here: what the bytes m
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import io
 import os
 import socket
-import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
-from isocost.errors import IsocostError, MachineError
+from isocost import atomic
+from isocost.atomic import make_folder, put, refused
+from isocost.errors import IsocostError
+from isocost.lock_files import exclusive
 from isocost.plain_files import stored_bytes
 
-TEMPORARY_SUFFIX = ".tmp"
-_REMEDIES = {
-    errno.ENOSPC: "The disk is full: free space and run again",
-    errno.EDQUOT: "The disk quota is used up: free space and run again",
-    errno.EFBIG: (
-        "A file-size limit is in force (`ulimit -f`): raise it or lower part_rows, then run again"
-    ),
-    errno.EROFS: "The file system is mounted read-only: choose another lake folder",
-    errno.EACCES: (
-        "The folder cannot be written by this user: mend its permissions or choose another lake"
-        " folder"
-    ),
-    errno.EPERM: (
-        "The folder cannot be written by this user: mend its permissions or choose another lake"
-        " folder"
-    ),
-    errno.EMFILE: "Too many open files (`ulimit -n`): raise the limit and run again",
-}
+_INTACT = "everything sealed before is intact"
 
 
 def _storage_error(error: OSError, where: str, doing: str) -> IsocostError:
-    remedy = _REMEDIES.get(error.errno or 0, "Mend the storage and run again")
-    if doing in ("read", "listed", "looked at") and error.errno in (errno.EACCES, errno.EPERM):
-        remedy = "This user may not read it: mend its permissions"
-    return MachineError(
-        f"could not be {doing}: {error.strerror or error}",
-        where=where,
-        remedy=f"{remedy}; everything sealed before is intact",
-    )
+    return refused(error, where, doing=doing, intact=_INTACT)
 
 
 class Files:
@@ -57,8 +32,8 @@ class Files:
 
     Attributes:
         root: the folder or URL as it was given.
-        is_local: whether writes are fsynced and locks exist; behind a URL a write is one PUT and
-            there are no locks.
+        is_local: whether writes are fsynced and locks exist; at a URL a write is one PUT and there
+            are no locks.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -104,8 +79,8 @@ class Files:
         """All bytes of a file.
 
         Raises:
-            FileNotFoundError: there is none.
-            IsocostError: it is there and cannot be read.
+            FileNotFoundError: it does not exist.
+            IsocostError: it exists but cannot be read.
         """
         try:
             return (
@@ -119,7 +94,7 @@ class Files:
             raise _storage_error(error, self.full(path), "read") from error
 
     def size(self, path: str) -> int | None:
-        """Size of a file in bytes; None when there is none."""
+        """Size of a file in bytes; None if it does not exist."""
         try:
             return (
                 Path(self._base, path).stat().st_size
@@ -132,7 +107,7 @@ class Files:
             raise _storage_error(error, self.full(path), "looked at") from error
 
     def names(self, folder: str) -> list[str]:
-        """Names of the entries of a folder, sorted; empty when there is no such folder."""
+        """Names of the entries of a folder, sorted; empty if the folder does not exist."""
         try:
             if self.is_local:
                 return sorted(os.listdir(Path(self._base, folder)))  # noqa: PTH208 (names are wanted, not paths)
@@ -146,12 +121,10 @@ class Files:
             raise _storage_error(error, self.full(folder), "listed") from error
 
     def write(self, path: str, data: bytes) -> None:
-        """Puts a file in place whole or not at all: temporary name, fsync, rename, fsync of the
-        folder.
+        """Write a file atomically: temporary name, fsync, rename, fsync of the folder.
 
         Raises:
-            IsocostError: the disk is full, read-only or limited; nothing that stood there before
-                has changed.
+            IsocostError: the disk is full, read-only or limited; an existing file is unchanged.
         """
         if not self.is_local:
             try:
@@ -159,37 +132,21 @@ class Files:
             except OSError as error:
                 raise _storage_error(error, self.full(path), "written") from error
             return
-        target = Path(self._base, path)
-        temporary = target.with_name(f".{target.name}.{uuid4().hex}{TEMPORARY_SUFFIX}")
-        try:
-            make_folder(target.parent)
-            with temporary.open("xb", buffering=0) as handle:
-                view = memoryview(data)
-                while view:
-                    view = view[handle.write(view) :]
-                os.fsync(handle.fileno())
-            temporary.replace(target)
-            sync_folder(target.parent)
-        except OSError as error:
-            with _ignored():
-                temporary.unlink(missing_ok=True)
-            raise _storage_error(error, str(target), "written") from error
+        atomic.write_bytes(Path(self._base, path), data, intact=_INTACT)
 
     def move(self, source: str, target: str) -> None:
         """Moves a file within the lake."""
         try:
             if self.is_local:
                 make_folder(Path(self._base, target).parent)
-                Path(self._base, source).replace(Path(self._base, target))
-                sync_folder(Path(self._base, target).parent)
-                sync_folder(Path(self._base, source).parent)
+                put(Path(self._base, source), Path(self._base, target))
             else:
                 self._fs.mv(f"{self._base}/{source}", f"{self._base}/{target}")
         except OSError as error:
             raise _storage_error(error, self.full(source), "moved") from error
 
     def remove(self, path: str) -> None:
-        """Removes a file; nothing happens when there is none."""
+        """Remove a file; do nothing if it does not exist."""
         try:
             if self.is_local:
                 Path(self._base, path).unlink(missing_ok=True)
@@ -200,34 +157,31 @@ class Files:
 
     @contextmanager
     def locked(self, paths: list[str], what: str) -> Iterator[None]:
-        """Holds exclusive locks on files while the block runs; released by the kernel when the
-        process dies.
+        """Hold exclusive locks on files while the block runs.
+
+        The kernel releases them when the process dies.
 
         Args:
-            paths: lock files, relative; made when missing. Taken in sorted order.
-            what: what is being locked, for the message.
+            paths: lock files, relative; created if missing. Locked in sorted order.
+            what: the locked resource, for the message.
 
         Raises:
             IsocostError: another process holds one of them; the message names that process.
         """
         with ExitStack() as stack:
             for path in sorted(paths) if self.is_local else ():
-                handle = stack.enter_context(self._lock_file(path))
                 try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    handle = stack.enter_context(exclusive(Path(self._base, path), waits=False))
                 except BlockingIOError:
-                    handle.seek(0)
-                    holder = handle.read(200).strip() or "an unknown process"
+                    told = self.read(path)[:200].decode(errors="replace").strip()
+                    holder = told or "an unknown process"
                     raise IsocostError(
                         f"{what} is being generated by another run ({holder})",
                         where=self.full(path),
                         remedy="Wait for it to end, or stop it",
                     ) from None
-                except OSError as error:  # e.g. a network file system without locks
-                    raise _storage_error(error, self.full(path), "locked") from error
-                with (
-                    _ignored()
-                ):  # the lock is held; its holder's name is a courtesy that a full disk may refuse
+                # The lock is held; its holder's name is a courtesy that a full disk may refuse.
+                with suppress(OSError):
                     os.ftruncate(handle.fileno(), 0)
                     os.write(
                         handle.fileno(),
@@ -255,71 +209,3 @@ class Files:
             return True
         except OSError as error:
             raise _storage_error(error, self.full(path), "looked at") from error
-
-    def _lock_file(self, path: str) -> io.TextIOWrapper:
-        target = Path(self._base, path)
-        try:
-            make_folder(target.parent)
-        except OSError as error:
-            raise _storage_error(error, str(target), "locked") from error
-        return open_lock(target)
-
-
-def open_lock(path: Path) -> io.TextIOWrapper:
-    """Opens a lock file, made when missing, for reading and writing; nothing in it is changed.
-
-    Its holder's name is written into it, so that it must be a file of its own: never what a
-    symbolic or hard link leads to.
-
-    Raises:
-        IsocostError: it is a link, a folder or a device, or cannot be opened.
-    """
-    remedy = "Remove it: a lock file is made again when it is needed"
-    try:
-        handle = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666
-        )
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise IsocostError(
-                "is no lock file but a link, a folder or a device", where=str(path), remedy=remedy
-            ) from error
-        raise _storage_error(error, str(path), "locked") from error
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        os.close(handle)
-        raise IsocostError(
-            "is no lock file but a link, a folder or a device", where=str(path), remedy=remedy
-        )
-    return os.fdopen(handle, "r+")
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder and its parents so that they survive a crash.
-
-    Each new name is fsynced in its parent.
-    """
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for new in reversed(missing):
-        new.mkdir(exist_ok=True)
-        sync_folder(new.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _ignored() -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        return

@@ -1,7 +1,8 @@
-"""Proves a whole bank and names each fault; changes nothing unless asked to.
+"""Proves what sessions banked and names each fault; changes nothing unless asked to.
 
 Lives here: `verify_bank` and `repair_bank`. Not here: how a part is proven (`parts.check_part`) or
-set aside (`recover`).
+set aside (`recover`), the same of imports (``isocost.importers.verify``), both together
+(``isocost.intake.proof``).
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from pathlib import Path
 
 import polars as pl
 
+from isocost.atomic import TEMPORARY_SUFFIX
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
-from isocost.bank.files import TEMPORARY_SUFFIX, Files
+from isocost.bank.files import Files
 from isocost.bank.manifest import DamagedManifest, Manifest, PartEntry
 from isocost.bank.parts import PartFault, check_part
 from isocost.bank.recover import recover
 from isocost.errors import IsocostError
-from isocost.importers.sealing import imports_root, set_aside_imports, verify_imports
 
 _KEYS = ("call_id", "attempt", "sample_id", "finish_reason", "is_warmup")
 
@@ -31,12 +32,12 @@ class BankFault:
     Attributes:
         kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows``,
             ``foreign_rows`` (of a part), ``unlisted``, ``leftover`` (temporary file), ``stray`` (a
-            Parquet file that is no part), ``manifest`` (damaged or lost), ``duplicate``,
-            ``unjudged`` (storage refuses to read it, or another version of isocost wrote it).
+            Parquet file that is not a part), ``manifest`` (damaged or lost), ``duplicate``,
+            ``unjudged`` (storage cannot read it, or another version of isocost wrote it).
         path: file at fault, relative to the lake.
         detail: what was found.
-        is_loss: whether something sealed is lost by it: samples, or what a manifest told of its
-            run; leftovers of a killed run are none.
+        is_loss: whether sealed data is lost: samples, or a manifest's information about its run;
+            not so for leftovers of a killed run.
     """
 
     kind: str
@@ -50,17 +51,16 @@ class BankFault:
 
 @dataclass(frozen=True, slots=True)
 class BankReport:
-    """The proof of a bank.
+    """The verification of a bank.
 
     Attributes:
-        faults: everything that is wrong, by path.
+        faults: all faults, by path.
         sessions: sessions looked at.
-        parts: parts proven sound.
+        parts: verified parts.
         rows: their rows, by table.
         samples: samples among them that are neither warm-up nor errors.
         running: sessions that a live run is writing to; their temporary files and unlisted parts
             are no faults.
-        imports: sealed imports looked at, those that were superseded included.
     """
 
     faults: tuple[BankFault, ...]
@@ -69,18 +69,17 @@ class BankReport:
     rows: dict[str, int]
     samples: int
     running: tuple[str, ...]
-    imports: int = 0
 
 
 def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
-    """Reads every byte of every part and compares it with what was sealed.
+    """Read every byte of every part and compare it with what was sealed.
 
     Args:
         lake: folder or fsspec URL of the lake.
         session_id: only this session.
 
     Raises:
-        IsocostError: there is no bank at this place, or no such session in it.
+        IsocostError: there is no bank here, or no such session in it.
     """
     files = Files(lake)
     sessions = _sessions(files, session_id)
@@ -88,11 +87,8 @@ def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
     for session in sessions:
         proof.prove_session(session)
     samples, doubled = _samples(proof.keys)
-    imports, damaged = _imports(files) if session_id is None else (0, [])
-    faults = tuple(sorted([*proof.faults, *doubled, *damaged], key=str))
-    return BankReport(
-        faults, len(sessions), proof.parts, proof.rows, samples, tuple(proof.running), imports
-    )
+    faults = tuple(sorted([*proof.faults, *doubled], key=str))
+    return BankReport(faults, len(sessions), proof.parts, proof.rows, samples, tuple(proof.running))
 
 
 class _Proof:
@@ -107,8 +103,9 @@ class _Proof:
         self.keys: list[pl.DataFrame] = []
 
     def prove_session(self, session: str) -> None:
-        """Proves the listed parts of a session and, where no run is writing to it, whatever else
-        lies in its folders.
+        """Verify the listed parts of a session.
+
+        If no run is writing to it, also everything else in its folders.
         """
         alive = self.files.is_locked(layout.lock_path("session", session))
         self.running += [session] if alive else []
@@ -179,32 +176,14 @@ class _Proof:
                         )
                     )
         for run_id, parts in lost.items():
-            detail = (
-                f"is lost; `isocost bank verify --repair` makes it anew from what its {parts} parts"
-                " tell"
-            )
+            detail = f"is lost; `isocost bank verify --repair` rebuilds it from its {parts} parts"
             self.faults.append(
                 BankFault("manifest", layout.manifest_path(session, run_id), detail, True)
             )
 
 
-def _imports(files: Files) -> tuple[int, list[BankFault]]:
-    """How many imports lie in the lake, and what is wrong with them.
-
-    Importing needs a folder, so there are none behind a URL.
-    """
-    if not files.is_local:
-        return 0, []
-    lake = Path(files.full("."))
-    faults = [
-        BankFault(f.kind, f.path.relative_to(lake).as_posix(), f.detail, f.kind != "index")
-        for f in verify_imports(lake)
-    ]
-    return sum(1 for _ in imports_root(lake).glob("source=*/import=*")), faults
-
-
 def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
-    """Sets aside what cannot be trusted, lists what is whole and unlisted, removes leftovers.
+    """Quarantine faulty parts, list whole unlisted ones, remove leftovers.
 
     Returns:
         One sentence for every change.
@@ -217,8 +196,6 @@ def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
     for session in _sessions(files, session_id):
         with files.locked([layout.lock_path("session", session)], f"session {session}"):
             notes += [f"session {session}: {note}" for note in recover(files, session).notes]
-    if session_id is None and files.is_local:
-        notes += set_aside_imports(Path(files.full(".")))
     return notes
 
 
@@ -226,13 +203,13 @@ def _sessions(files: Files, session_id: str | None) -> list[str]:
     found = manifests.session_ids(files)
     if session_id is not None and session_id not in found:
         raise IsocostError(
-            f"holds no session {session_id!r}",
+            f"has no session {session_id!r}",
             where=files.root,
             remedy=f"Sessions: {', '.join(found) or 'none'}",
         )
     if not found and not files.names("raw"):
         raise IsocostError(
-            "is no bank: it has no folder raw/",
+            "is not a bank: it has no folder raw/",
             where=files.root,
             remedy="Give the lake's folder, e.g. data/lake",
         )

@@ -10,29 +10,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from isocost import gates
-from isocost.bank.layout import FOLDERS, manifest_folder, part_folder
-from isocost.bank.reader import prove_session, read_manifests
-from isocost.bank.verify import repair_bank
 from isocost.build.ledger import Ledger, Record
-from isocost.build.losses import banked, refuse_less
-from isocost.build.slices import checksum, code_fingerprint
+from isocost.build.losses import refuse_less
+from isocost.build.slices import code_fingerprint
 from isocost.errors import IsocostError, one_source
 from isocost.hashing import sha256_hex
-from isocost.importers.sealing import import_manifest, prove_import, set_aside_damaged
-from isocost.intake import card_book, raw_rows, source_facts
+from isocost.intake import EngineSession, ImportedSource, Source, card_book, source_of
 from isocost.intake.settings import read_settings
 from isocost.plain_files import stored_bytes
 from isocost.schema.frames import empty
-from isocost.seals import Damaged, identity, unsealed_json
-from isocost.store import IMPORT_PREFIX, SESSION_ID, SHARED, Store
-from isocost.sweep import read_session
+from isocost.seals import Damaged
+from isocost.store import SESSION_ID, SHARED, Store
 
 Frames = dict[str, pl.DataFrame]
 
@@ -101,16 +95,16 @@ def curate_session(
         IsocostError: nothing is banked under this id, what is banked is damaged, or anything else
             in it cannot be worked on.
     """
-    ledger = ledger or Ledger(store)
+    ledger, source = ledger or Ledger(store), source_of(store, session_id)
     with one_source(session_id):
         try:
-            return _curated(store, session_id, force, ledger)
+            return _curated(source, force, ledger)
         except Damaged as damage:
-            notes = _set_aside(store, session_id)
+            notes = _set_aside(source)
             if not notes:
                 raise
             try:
-                return replace(_curated(store, session_id, force, ledger), set_aside=notes)
+                return replace(_curated(source, force, ledger), set_aside=notes)
             except IsocostError as error:
                 # A whole import is set aside at once: nothing of it is left to be curated.
                 told = f"{damage.what}; {'; '.join(notes)}"
@@ -125,54 +119,45 @@ class SetAside(IsocostError):
     exit_code = 1
 
 
-def _set_aside(store: Store, session_id: str) -> tuple[str, ...]:
+def _set_aside(source: Source) -> tuple[str, ...]:
     """Moves what is damaged of a source's bank to quarantine.
 
-    Nothing where that cannot be done now.
+    Nothing where that cannot be done now: a run is writing to it, the lake is read-only, or the
+    source's own file is what is damaged.
     """
     try:
-        if session_id.startswith(IMPORT_PREFIX):
-            facts = source_facts(store, session_id)
-            return tuple(set_aside_damaged(store.lake, facts["source_slug"], facts["import_id"]))
-        return tuple(note for note in repair_bank(store.lake, session_id) if "set aside" in note)
-    except (
-        IsocostError,
-        OSError,
-    ):  # a run is writing to it, the lake is read-only, or the source's own file is what is damaged
+        return source.set_aside_damaged()
+    except (IsocostError, OSError):
         return ()
 
 
-def _curated(store: Store, session_id: str, force: bool, ledger: Ledger) -> Curated:
-    rest, lying = _made_from(store, session_id)
+def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
+    key, rest, lying = source.key, _made_from(source), source.lying()
     seen = sha256_hex([rest, lying.listed])
-    remembered = ledger.recall("core", GROUP, session_id)
-    known = None if force or remembered is None else ledger.find("core", GROUP, session_id)
+    remembered = ledger.recall("core", GROUP, key)
+    known = None if force or remembered is None else ledger.find("core", GROUP, key)
     if known is not None and known.told.get("seen") == seen:
         return _reused(known)
-    refuse_less(store, session_id, remembered)
+    refuse_less(source, remembered)
     wanted = sha256_hex([rest, lying.content()])
     if known is not None and known.fingerprint == wanted:
         # Touched or copied, and the same by name, size and manifest: proven, it needs no grading
         # again.
-        _prove(store, session_id)
-        ledger.retell("core", GROUP, session_id, known, {**known.told, "seen": seen})
+        source.prove()
+        ledger.retell("core", GROUP, key, known, {**known.told, "seen": seen})
         return _reused(known)
-    frames = (
-        _core_of_import(store, session_id)
-        if session_id.startswith(IMPORT_PREFIX)
-        else _core_of_session(store, session_id)
-    )
+    frames = _core(source)
     judged = gates.through(
         {name: frames.get(name, empty(name)) for name in CORE_OF_SESSION if name != gates.CHECKS},
-        session_id,
+        key,
     )
     refused = gates.refused(judged.outcomes)
     told: dict[str, Any] = {
         "points": {task: sorted(points) for task, points in _held(judged.frames).points.items()}
     }
-    told |= {"refused": refused, "seen": seen, "banked": banked(store, session_id)}
+    told |= {"refused": refused, "seen": seen, "banked": source.banked()}
     return Curated(
-        ledger.write("core", GROUP, session_id, wanted, judged.frames, told=told).rows,
+        ledger.write("core", GROUP, key, wanted, judged.frames, told=told).rows,
         False,
         tuple(refused),
     )
@@ -232,121 +217,14 @@ def _held(frames: Frames) -> Held:
     )
 
 
-@dataclass(frozen=True)
-class Lying:
-    """The files in the lake that a source's core tables are made from.
-
-    Attributes:
-        root: the lake.
-        listed: path relative to the lake, and what changes when the file is touched.
-    """
-
-    root: Path
-    listed: list[list[str | int]]
-
-    def content(self) -> list[list[str | int]]:
-        """The same by what they hold.
-
-        Parts by name and size, for their manifests have their checksums; other files by their own.
-        """
-        return [
-            [
-                str(name),
-                int(size) if str(name).endswith(".parquet") else checksum(self.root / str(name)),
-            ]
-            for name, size, *_ in self.listed
-        ]
-
-
-def _made_from(store: Store, session_id: str) -> tuple[str, Lying]:
-    """Everything that a session's core tables are made from.
-
-    All but the lake's files in one checksum, and those.
-    """
-    if session_id.startswith(IMPORT_PREFIX):
-        facts = source_facts(store, session_id)
-        told: dict[str, Any] = {"source": facts}
-        folders = [f"raw/imports/source={facts['source_slug']}/import={facts['import_id']}"]
-    else:
-        path = store.session_file(session_id)
-        if not path.exists():
-            raise IsocostError(
-                "was never planned here",
-                where=f"session {session_id}",
-                remedy="Plan its sweep: `isocost plan SWEEP.yaml`",
-            )
-        data = _datasets(path)
-        told = {"session": checksum(path), "data": {name: _data(name) for name in sorted(data)}}
-        folders = [
-            manifest_folder(session_id),
-            *(part_folder(table, session_id) for table in FOLDERS),
-        ]
-    told |= {
+def _made_from(source: Source) -> str:
+    """Checksum of everything that a source's core tables are made from but for the lake's files."""
+    told = source.inputs() | {
         "code": code_fingerprint(),
-        "cards": cards_fingerprint(store),
-        "denominators": _denominators(store),
+        "cards": cards_fingerprint(source.store),
+        "denominators": _denominators(source.store),
     }
-    return sha256_hex(told), Lying(
-        store.lake, [entry for folder in folders for entry in _listed(store.lake, folder)]
-    )
-
-
-def _prove(store: Store, session_id: str) -> None:
-    """Holds every part that a source's core tables are made from to the checksum that was sealed.
-
-    Raises:
-        Damaged: one of them is not what was sealed.
-    """
-    if session_id.startswith(IMPORT_PREFIX):
-        facts = source_facts(store, session_id)
-        prove_import(store.lake, facts["source_slug"], facts["import_id"])
-    else:
-        prove_session(store.lake, session_id)
-
-
-def _datasets(path: Path) -> set[str]:
-    """What the tasks of a session file name as their data.
-
-    The file is held to its form when the session is curated.
-    """
-    try:
-        return {
-            planned["point"]["task"]["dataset"]
-            for planned in unsealed_json(stored_bytes(path), str(path))["points"]
-        }
-    except (ValueError, KeyError, TypeError):
-        return {
-            planned.point.task.dataset for planned in read_session(path).points
-        }  # says what is wrong
-
-
-def _listed(lake: Path, folder: str) -> list[list[str | int]]:
-    if not (lake / folder).is_dir():
-        return []
-    found = sorted(
-        path
-        for path in (lake / folder).rglob("*")
-        if path.is_file() and not path.name.startswith(".")
-    )
-    return [[path.relative_to(lake).as_posix(), *identity(path)] for path in found]
-
-
-def _data(dataset: str) -> str | None:
-    """Checksum of the file that a task's problems are read from.
-
-    None where they come from elsewhere.
-    """
-    path = Path(dataset).expanduser()
-    try:
-        status = path.stat()
-        return _data_sum(path, status.st_size, status.st_mtime_ns) if path.is_file() else None
-    except (OSError, ValueError):  # a name, or a text, and no file
-        return None
-
-
-@lru_cache(maxsize=1024)
-def _data_sum(path: Path, _size: int, _changed: int) -> str:
-    return checksum(path)
+    return sha256_hex(told)
 
 
 def cards_fingerprint(store: Store) -> str:
@@ -367,7 +245,15 @@ def _card_files(folder: Path) -> Iterator[Path]:
     )
 
 
-def _core_of_session(store: Store, session_id: str) -> Frames:
+def _core(source: Source) -> Frames:
+    """The core tables of a source, by what it is."""
+    if isinstance(source, EngineSession):
+        return _core_of_session(source)
+    assert isinstance(source, ImportedSource), source
+    return _core_of_import(source)
+
+
+def _core_of_session(source: EngineSession) -> Frames:
     from isocost import telemetry as power
     from isocost.tables.core.samples import build_core
     from isocost.tables.core.speculation import build_speculation
@@ -375,28 +261,23 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     from isocost.tables.energy.runs import build_run_energy
     from isocost.tables.energy.windows import build_energy_windows, idle_stretches, source_reasons
 
-    session, manifests = (
-        read_session(store.session_file(session_id), named=session_id),
-        read_manifests(store.lake, session_id),
-    )
-    calls, telemetry = (
-        raw_rows(store, "raw_generations", session_id),
-        power.possible(raw_rows(store, "raw_telemetry", session_id)),
-    )
-    batch = {session_id: session.engine.max_num_seqs}
+    session, manifests = source.session(), source.manifests()
+    calls = source.raw("raw_generations")
+    telemetry = power.possible(source.raw("raw_telemetry"))
+    batch = {source.key: session.engine.max_num_seqs}
     told = {"idle": idle_stretches(manifests), "reasons": source_reasons(manifests)}
     windows = build_energy_windows(calls, telemetry, max_num_seqs=batch, **told)
     core = build_core(
         calls,
         [session],
         manifests,
-        book=card_book(store),
+        book=card_book(source.store),
         energy=build_run_energy(windows, manifests),
-        kept=verdicts_folder(store, session_id),
-        **_denominators(store),
+        kept=verdicts_folder(source.store, source.key),
+        **_denominators(source.store),
     )
     shares = build_energy_attribution(calls, telemetry, windows)
-    drafted = build_speculation(raw_rows(store, "raw_steps", session_id))
+    drafted = build_speculation(source.raw("raw_steps"))
     return {
         **core,
         "core_energy_windows": windows,
@@ -405,20 +286,15 @@ def _core_of_session(store: Store, session_id: str) -> Frames:
     }
 
 
-def _core_of_import(store: Store, session_id: str) -> Frames:
+def _core_of_import(source: ImportedSource) -> Frames:
     from isocost.tables.core.imports import build_imported_core
 
-    told = source_facts(store, session_id)
-    raw = raw_rows(store, "raw_imports", session_id)
-    manifests = {
-        told["import_id"]: import_manifest(store.lake, told["source_slug"], told["import_id"])
-    }
     return build_imported_core(
-        raw,
-        verifier=told.get("verifier"),
-        manifests=manifests,
-        kept=verdicts_folder(store, session_id),
-        **_denominators(store),
+        source.raw("raw_imports"),
+        verifier=source.verifier,
+        manifests={source.import_id: source.manifest()},
+        kept=verdicts_folder(source.store, source.key),
+        **_denominators(source.store),
     )
 
 

@@ -126,7 +126,7 @@ def _up_to_date(
     part: Part, name: str, rows: Rows, ledger: Ledger, *, force: bool
 ) -> tuple[Record, bool]:
     """The record of a piece that fits its inputs, and whether it stood already."""
-    with one_source(_shown(part, rows), then="run `isocost refresh` again once it is corrected"):
+    with one_source(_shown(part, rows), then="run `isocost refresh` again after the fix"):
         fingerprint = _fingerprint(part, name, rows, ledger)
         known = None if force else ledger.find("out", part.name, name)
         if known is not None and known.fingerprint == fingerprint:

@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from isocost.build.rules import FRONTIER_DRAWS
 from isocost.build.slices import Ledger
 from isocost.errors import IsocostError
-from isocost.importers.sealing import import_manifest
-from isocost.intake import known_sources, source_facts
+from isocost.intake import Share, sources
 from isocost.memory import in_words
-from isocost.plain_files import stored_bytes
-from isocost.seals import unsealed_json
-from isocost.store import IMPORT_PREFIX, Store
+from isocost.store import Store
 
 # Interpreter, libraries and compiled loops; and the same with what draws the report's charts.
 BASE, BASE_OF_REPORT = 512 * 2**20, 768 * 2**20
@@ -62,6 +59,13 @@ class TaskCounts:
     problems: int = 0
     samples: int = 0
     per_problem: int = 1
+
+    def add(self, share: Share) -> None:
+        """Counts what a source brings to one configuration."""
+        self.points.add(share.point)
+        self.problems = max(self.problems, share.problems)
+        self.samples += share.samples
+        self.per_problem = max(self.per_problem, share.per_problem or 1)
 
     @property
     def outcomes(self) -> int:
@@ -128,18 +132,14 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
     ledger = ledger or Ledger(store)
     tasks: dict[str, TaskCounts] = {}
     largest = 0
-    for source in known_sources(store):
+    for source in sources(store):
         try:
-            largest = max(
-                largest,
-                (
-                    _imported(store, source, tasks)
-                    if source.startswith(IMPORT_PREFIX)
-                    else _planned(store, source, tasks)
-                ),
-            )
+            shares = list(source.shares())
         except (OSError, ValueError, KeyError, TypeError, IsocostError):
             continue
+        largest = max(largest, sum(share.samples for share in shares))
+        for share in shares:
+            tasks.setdefault(share.task, TaskCounts()).add(share)
     found = [
         Need(
             BASE + largest * OF_CALL,
@@ -180,37 +180,3 @@ def needed(store: Store, ledger: Ledger | None = None) -> Need:
         if least.least_bytes <= most.least_bytes
         else Need(most.peak_bytes, least.least_bytes, least.step, least.counts)
     )
-
-
-def _planned(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int:
-    """Adds what a session was asked to do; its samples."""
-    path, total = store.session_file(session_id), 0
-    told = unsealed_json(stored_bytes(path), str(path))
-    for planned in told["points"]:
-        point, samples = planned["point"], int(planned["samples_per_problem"])
-        problems = int(point["task"]["n_problems"])
-        counts = tasks.setdefault(str(point["task"]["name"]), TaskCounts())
-        counts.points.add(str(point["point_id"]))
-        counts.problems, counts.per_problem = (
-            max(counts.problems, problems),
-            max(counts.per_problem, samples),
-        )
-        counts.samples += problems * samples
-        total += problems * samples
-    return total
-
-
-def _imported(store: Store, session_id: str, tasks: dict[str, TaskCounts]) -> int:
-    """Adds the records of an imported source, as if all were samples of one configuration.
-
-    Their number.
-    """
-    facts = source_facts(store, session_id)
-    records = sum(
-        int(part["rows"])
-        for part in import_manifest(store.lake, facts["source_slug"], facts["import_id"])["parts"]
-    )
-    counts = tasks.setdefault(f"of {session_id}", TaskCounts())
-    counts.points.add(session_id)
-    counts.samples, counts.problems = counts.samples + records, max(counts.problems, records)
-    return records

@@ -16,19 +16,17 @@ itself carries (``isocost.seals``).
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import polars as pl
 
-from isocost.bank.files import open_lock
+from isocost import atomic
 from isocost.errors import MachineError
+from isocost.lock_files import exclusive
 from isocost.plain_files import stored_bytes
 from isocost.schema.runs import Runs
 from isocost.seals import Damaged, Identity, checksum, identity, sealed_json, unsealed_json
@@ -299,40 +297,10 @@ class Ledger:
             "rows": record.rows,
             "files": record.files,
         }
-        _write(path, sealed_json({**told, "told": record.told}, sort_keys=True))
+        atomic.write_bytes(path, sealed_json({**told, "told": record.told}, sort_keys=True))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One writer of pieces at a time: no record describes another process's files."""
-        path = self.store.root / ".pieces.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MachineError(
-                f"cannot be written: {error.strerror}",
-                where=str(path),
-                remedy="Make it writable and run again",
-            ) from error
-        with open_lock(path) as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with exclusive(self.store.root / ".pieces.lock"):
             yield
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise MachineError(
-            f"could not be written: {error.strerror}",
-            where=str(path),
-            remedy="Free space and run again",
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

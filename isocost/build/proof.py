@@ -15,11 +15,10 @@ from pathlib import Path
 
 from isocost.build.ledger import Ledger
 from isocost.errors import IsocostError, one_source
-from isocost.intake import forgotten_sources, known_sources, source_facts
+from isocost.intake import forgotten_sources, known_sources, source_of
 from isocost.plain_files import stored_bytes
 from isocost.seals import checksum, prove_parquet, unsealed_json
-from isocost.store import IMPORT_PREFIX, Store
-from isocost.sweep import read_session
+from isocost.store import Store
 
 _AGAIN = "`isocost refresh` builds it again"
 
@@ -73,17 +72,15 @@ def _fault(store: Store, path: Path, detail: str) -> StoreFault:
 
 def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
     """Session files, the notes of imports, and what sweeps asked for."""
-    for session_id in [*known_sources(store), *sorted(forgotten_sources(store))]:
-        is_import = session_id.startswith(IMPORT_PREFIX)
-        path = store.session_file(session_id).with_suffix(".source" if is_import else ".json")
-        if not path.exists():
-            continue
-        checked.add(path)
+    for key in [*known_sources(store), *sorted(forgotten_sources(store))]:
+        path = store.lake / "sessions" / key
         try:
-            with one_source(session_id):
-                source_facts(store, session_id) if is_import else read_session(
-                    path, named=session_id
-                )
+            with one_source(key):
+                source = source_of(store, key)
+                if source.is_known:
+                    path = source.file
+                    checked.add(path)
+                    source.check()
         except IsocostError as error:
             yield _fault(store, path, str(error))
     for path in [

@@ -23,9 +23,15 @@ from isocost.build.curate import (
     verdicts_folder,
 )
 from isocost.build.ledger import Ledger
-from isocost.build.losses import Less, is_in_quarantine, known_rows, refusal, remember_forgotten
+from isocost.build.losses import Less, known_rows, refusal
 from isocost.errors import IsocostError
-from isocost.intake import forgotten_sources, known_sources, lost_sources
+from isocost.intake import (
+    forgotten_sources,
+    known_sources,
+    lost_sources,
+    remember_forgotten,
+    source_of,
+)
 from isocost.schema.registry import table as table_of
 from isocost.store import Store
 
@@ -73,7 +79,7 @@ def keep_or_leave_out(store: Store, session_id: str, error: IsocostError, ledger
     """
     if isinstance(error, Less):
         return True  # nothing is touched before somebody says where the rows went
-    is_aside = isinstance(error, SetAside) or is_in_quarantine(store, session_id)
+    is_aside = isinstance(error, SetAside) or source_of(store, session_id).is_in_quarantine()
     if not is_aside and ledger.find("core", GROUP, session_id) is not None:
         try:
             for name in CORE_OF_SESSION:

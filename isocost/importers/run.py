@@ -31,8 +31,9 @@ from isocost.importers.provenance import checked_provenance, fill_provenance, se
 from isocost.importers.reading import entries_of
 from isocost.importers.recognise import hinted
 from isocost.importers.row import Row
-from isocost.importers.sealing import PartWriter, reactivate, seal, sealed_imports, staging
+from isocost.importers.sealing import PartWriter, reactivate, seal, staging
 from isocost.importers.settings import given_settings
+from isocost.importers.stored import sealed_imports
 
 _BLOCK_BYTES = 32 << 20
 # What a parser meets in a file that has not the shape its format promises. Anything else is a

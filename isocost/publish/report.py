@@ -1,24 +1,22 @@
 """The report: one page that opens from disk without a network.
 
 Lives here: putting the sections, the charts' specifications, the style, the script and the drawing
-library into one file. Not here: what the sections say (``sections``, ``compared``) and what the
-charts show (``frontier_figure``, ``scaling_figure``).
+library into one file. Not here: the content of the sections (``sections``, ``compared``) and of the
+charts (``frontier_figure``, ``scaling_figure``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from typing import Any
-from uuid import uuid4
 
 import polars as pl
 
-from isocost.errors import MachineError
+from isocost import atomic
 from isocost.publish import facts as facts_module
 from isocost.publish import sections, theme
 from isocost.publish.compared import compared
@@ -30,8 +28,10 @@ from isocost.publish.rules_section import rules
 from isocost.publish.scaling_figure import axes_shown, curves_drawn, scaling_specification
 from isocost.store import Store
 
+_INTACT = "what was published before is intact"
+
 TITLE = "Isocost: accuracy against inference compute"
-# As wide as the page lets it be; one task a chart.
+# As wide as the page allows; one task per chart.
 _FLUID: dict[str, Any] = {"width": "container", "facet": False}
 _PAGE = Path(__file__).parent / "page"
 
@@ -43,27 +43,27 @@ def write_report(
     *,
     memory: int | None = None,
 ) -> Path:
-    """Writes the report of the stored tables, atomically.
+    """Write the report of the stored tables, atomically.
 
     Args:
         store: the tables; the page is ``store.report``.
-        handover: from whom the tables come that are published in the same run.
-        target: where the page is written instead.
-        memory: bytes that the tables may take: of larger ones only what can be shown is read; see
+        handover: passes on the tables published in the same run.
+        target: alternative path of the page.
+        memory: budget in bytes for the tables: of larger ones only what can be shown is read; see
             ``facts.gather``.
 
     Returns:
         The page's path.
 
     Raises:
-        IsocostError: a table cannot be read, or the page cannot be written; an older page is
-            untouched then.
+        IsocostError: a table cannot be read, or the page cannot be written; an older page is then
+            unchanged.
     """
     target = target or store.report
     facts = facts_module.gather(
         store, handover.frame if handover else lambda _: None, memory=memory
     )
-    _write(target, render(facts, drawing_library(target.parent)))
+    atomic.write_text(target, render(facts, drawing_library(target.parent)), intact=_INTACT)
     return target
 
 
@@ -96,7 +96,7 @@ def render(facts: Facts, library: str) -> str:
         title=TITLE,
         style=(_PAGE / "report.css").read_text(encoding="utf-8"),
         body="\n".join(body),
-        # No "<" of a text may open or close an element here.
+        # No "<" in a text may open or close an element here.
         data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
         library=library,
         script=(_PAGE / "report.js").read_text(encoding="utf-8"),
@@ -110,8 +110,8 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     strategies, axes = facts.curve_strategies, axes_shown(facts.scaling_points)
-    # Cut once: filtering all curves for every task and strategy took half of a report over twenty
-    # tasks.
+    # Sliced once: filtering all curves for every task and strategy took half of a report over
+    # twenty tasks.
     points, fits = (
         _cut(frame) for frame in curves_drawn(facts.scaling_points, facts.scaling_fits, axes)
     )
@@ -149,11 +149,10 @@ def _cut(frame: pl.DataFrame, by: str = "strategy") -> dict[tuple[Any, ...], pl.
 
 
 def drawing_library(folder: Path) -> str:
-    """Vega, Vega-Lite and vega-embed as one script of nine hundred kilobytes, kept in a folder once
-    made.
+    """Vega, Vega-Lite and vega-embed as one script of 900 kB, cached in a folder.
 
-    The vl-convert wheel carries them; putting them together takes seconds, so that the script is
-    kept under the wheel's version and its own checksum.
+    The vl-convert wheel contains them; bundling takes seconds, so the script is cached under the
+    wheel's version and its own checksum.
     """
     import vl_convert
 
@@ -164,24 +163,6 @@ def drawing_library(folder: Path) -> str:
             return data.decode()
         kept.unlink(missing_ok=True)
     text = vl_convert.javascript_bundle().replace("</script", "<\\/script")
-    _write(folder / f"{name}{hashlib.sha256(text.encode()).hexdigest()[:16]}.js", text)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    atomic.write_text(folder / f"{name}{digest}.js", text, intact=_INTACT)
     return text
-
-
-def _write(target: Path, text: str) -> None:
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(target)
-    except OSError as error:
-        remedy = (
-            "Free space or make the folder writable, then publish again; what was published before"
-            " is intact"
-        )
-        raise MachineError(
-            f"could not be written: {error.strerror or error}", where=str(target), remedy=remedy
-        ) from error
-    finally:
-        with suppress(OSError):  # what could not be written need not be removed
-            temporary.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ before anything of it is read. Not here: the raw lake with its parts and manifes
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,14 +15,14 @@ from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import TypeVar, cast
-from uuid import uuid4
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import isocost
-from isocost.errors import IsocostError, MachineError
+from isocost import atomic
+from isocost.errors import IsocostError
 from isocost.schema.frames import conform, empty
 from isocost.schema.registry import table as table_of
 from isocost.schema.types import arrow_schema
@@ -89,7 +88,7 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
     """
     rows = frame if is_held else conform(frame, table_name)
     if rows.is_empty():
-        _put(path, lambda temporary: _write_bytes(_no_rows(table_name), temporary))
+        atomic.write_bytes(path, _no_rows(table_name))
     else:
         _write_groups(_groups(to_arrow(rows, table_name), table_name), path)
     return path
@@ -130,28 +129,8 @@ def write_batches(batches: Iterable[pa.RecordBatch], table_name: str, path: Path
 
 
 def _write_groups(groups: Iterable[pa.Table], path: Path) -> None:
-    _put(path, lambda temporary: write_sealed(groups, temporary))
-
-
-def _put(path: Path, write: Callable[[Path], None]) -> None:
-    """Writes under a temporary name first."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise MachineError(
-            f"could not be written: {error.strerror or error}",
-            where=str(path),
-            remedy=(
-                "Free space or mend the folder's permissions, then run again; the file that stood"
-                " there before is intact"
-            ),
-        ) from error
-    finally:
-        with suppress(OSError):  # what could not be written need not be removed
-            temporary.unlink(missing_ok=True)
+    with atomic.replacing(path) as temporary:
+        write_sealed(groups, temporary)
 
 
 @cache
@@ -163,13 +142,6 @@ def _no_rows(table_name: str) -> bytes:
         path = Path(folder, "rows.parquet")
         write_sealed(_groups(to_arrow(empty(table_name), table_name), table_name), path)
         return path.read_bytes()
-
-
-def _write_bytes(data: bytes, path: Path) -> None:
-    with path.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
 
 
 def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
@@ -184,7 +156,7 @@ def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
 
 def write_sealed(pieces: Iterable[pa.Table], path: Path) -> None:
     """Writes tables of one schema as a Parquet file that carries its own checksum and one for each
-    page; durable when this returns.
+    page.
 
     Args:
         pieces: at least one table; each begins a row group, and only one is held at a time.

@@ -9,7 +9,7 @@ from functools import cache
 
 from isocost.errors import IsocostError
 from isocost.registry import did_you_mean, modules_of
-from isocost.schema.model import Column, Table
+from isocost.schema.model import Table
 
 
 @cache
@@ -43,12 +43,3 @@ def table(name: str) -> Table:
             remedy=did_you_mean(name, tables, kind="tables"),
         )
     return tables[name]
-
-
-def columns_of_one_name() -> dict[str, list[tuple[str, Column]]]:
-    """All uses of each column name, so that a test can hold one name to one type and unit."""
-    uses: dict[str, list[tuple[str, Column]]] = {}
-    for owner in all_tables().values():
-        for column in owner.columns:
-            uses.setdefault(column.name, []).append((owner.name, column))
-    return uses

@@ -90,7 +90,7 @@ class _Worker:
 
     def give(self, name: str) -> None:
         self.name = name
-        self.until = time.monotonic() + kinds.kind(name.partition("/")[0]).LIMIT_S * busy()
+        self.until = time.monotonic() + kinds.kind(name.partition("/")[0]).LIMIT_S * min(4, busy())
         self.pipe.send(name)
 
     def end(self) -> int | None:

@@ -23,10 +23,11 @@ from isocost.build import refresh
 from isocost.capabilities import engine_names
 from isocost.cli import main
 from isocost.importers import registered
+from isocost.intake import source_key
 from isocost.payload.loop import Stop
 from isocost.payload.progress import Reporter
 from isocost.payload.session import generate
-from isocost.store import IMPORT_PREFIX, Store
+from isocost.store import Store
 from isocost.sweep import read_session
 from pipelines.build import build_defs
 
@@ -81,14 +82,14 @@ def root(built: tuple[Place, str], tmp_path_factory: pytest.TempPathFactory) -> 
         given = {"mapping": mapping} if name == "generic" else {}
         refresh.bring_in(
             store,
-            IMPORT_PREFIX + name,
+            source_key(name),
             format=name,
             path=path,
             provenance={},
             unknown=ALL_UNKNOWN,
             **given,
         )
-    return Root(store, sessions, [IMPORT_PREFIX + name for name in registered()])
+    return Root(store, sessions, [source_key(name) for name in registered()])
 
 
 def test_the_root_holds_every_engine_and_every_format(root: Root) -> None:

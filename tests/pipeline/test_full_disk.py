@@ -235,7 +235,7 @@ def test_a_lake_that_turns_read_only_is_named_and_can_be_read_and_proven(tmp_pat
         )
         assert (
             f"{lake}/raw/locks" in second.stderr
-            and "mounted read-only: choose another lake folder" in second.stderr
+            and "mounted read-only: choose another folder" in second.stderr
         )
         assert os.strerror(errno.EROFS) in second.stderr
         assert verify_bank(lake).samples == 10 == read_raw(lake, "raw_generations").height

@@ -15,12 +15,14 @@ pytestmark = pytest.mark.slow  # every file of the package is parsed
 
 GROUND = {
     "__init__",
+    "atomic",
     "axes",
     "capabilities",
     "costs",
     "credentials",
     "errors",
     "hashing",
+    "lock_files",
     "memory",
     "plain_files",
     "progress",
@@ -94,6 +96,17 @@ def test_isocost_knows_no_orchestrator(repo: Path) -> None:
         for p in modules(repo, "isocost")
         for n in imported(p)
         if n.split(".")[0] in ORCHESTRATION
+    ]
+    assert wrong == []
+
+
+def test_only_what_dagster_makes_public_is_used(repo: Path) -> None:
+    wrong = [
+        (str(p.relative_to(repo)), n)
+        for package in ("assets", "pipelines")
+        for p in modules(repo, package)
+        for n in imported(p)
+        if n.startswith("dagster.") and any(part.startswith("_") for part in n.split("."))
     ]
     assert wrong == []
 

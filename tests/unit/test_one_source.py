@@ -16,6 +16,7 @@ from isocost.build.curate import curate_session
 from isocost.build.ledger import Ledger
 from isocost.build.sources import curate_all, keep_or_leave_out
 from isocost.errors import IsocostError, one_source
+from isocost.intake import ImportedSource
 from isocost.seals import identity
 from isocost.store import Store
 
@@ -45,7 +46,7 @@ class Panic(BaseException):
     ],
 )
 def test_whatever_one_source_raises_is_its_own_fault(kind: type[BaseException]) -> None:
-    with pytest.raises(IsocostError, match=r"import-x.*not foreseen"), one_source("import-x"):
+    with pytest.raises(IsocostError, match=r"import-x.*unexpected error"), one_source("import-x"):
         raise kind("odd")
 
 
@@ -80,10 +81,10 @@ def test_a_refresh_leaves_out_the_one_and_publishes_the_others(
         )
     built = isocost.build.curate._core_of_import
 
-    def broken(place: Store, session_id: str):
-        if session_id == "import-bad":
+    def broken(source: ImportedSource):
+        if source.key == "import-bad":
             raise kind("odd")
-        return built(place, session_id)
+        return built(source)
 
     monkeypatch.setattr(isocost.build.curate, "_core_of_import", broken)
     with pytest.raises(
@@ -112,7 +113,7 @@ def test_tables_that_are_kept_say_that_they_are_of_before(
     sound, samples = curated(), store.read("core_counts")
     with monkeypatch.context() as patch:
 
-        def broken(place: Store, session_id: str):
+        def broken(_: ImportedSource):
             raise Panic("odd")
 
         patch.setattr("isocost.build.curate._core_of_import", broken)

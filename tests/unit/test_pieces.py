@@ -14,6 +14,7 @@ import pytest
 from isocost.build import curate, derive, refresh, sources
 from isocost.build import slices as pieces
 from isocost.build.slices import Ledger, Rows, task_piece
+from isocost.intake import ImportedSource
 from isocost.schema.registry import all_tables
 from isocost.store import Store
 
@@ -161,9 +162,9 @@ def test_a_copied_or_touched_file_counts_by_its_content(bank: Bank) -> None:
 def test_a_bank_that_was_touched_is_proven_again_and_changes_nothing(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proven, prove = [], curate._prove
+    proven, prove = [], ImportedSource.prove
     monkeypatch.setattr(
-        curate, "_prove", lambda store, source: (proven.append(source), prove(store, source))
+        ImportedSource, "prove", lambda source: (proven.append(source.key), prove(source))
     )
     assert bank.refresh().built == 0 and proven == ["import-a", "import-b"]  # they were copied
     proven.clear()

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from isocost import intake
 from isocost.build import refresh
 from isocost.store import Store
 from isocost.sweep import read_session
@@ -82,6 +81,6 @@ def test_a_banked_point_that_nobody_asks_for_stays_known_and_is_not_filled_up(
 ) -> None:
     plan("a.yaml", "old", 64)
     banked = SimpleNamespace(parts=[SimpleNamespace(points={plan.point_of("old"): 3})])
-    monkeypatch.setattr(intake, "read_manifests", lambda *_: [banked])
+    monkeypatch.setattr("isocost.intake.plan.read_manifests", lambda *_: [banked])
     assert plan("a.yaml", "new", 4) == {"old": 1, "new": 4}
     assert plan("a.yaml", "old", 64) == {"old": 64}

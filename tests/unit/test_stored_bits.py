@@ -113,7 +113,7 @@ READERS: dict[str, tuple[str, Callable[[Store, Path], object]]] = {
     "session file": ("lake/sessions/*.json", lambda s, path: read_session(path).model_dump_json()),
     "note of an import": (
         "lake/sessions/import-answers.source",
-        lambda s, _: intake.source_facts(s, "import-answers"),
+        lambda s, _: intake.source_of(s, "import-answers").inputs(),
     ),
     "import part": (
         "lake/raw/imports/*answers*/*/part-*",

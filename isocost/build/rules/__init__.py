@@ -294,9 +294,7 @@ def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
     The bank is no input of the piece's own: core_samples has the hash of every sample's tokens.
     """
     wanted = ("sample_id", "output_token_ids", "token_logprobs")
-    greedy = points.filter(
-        (pl.col("temperature") == 0) & ~pl.col("session_id").str.starts_with("im-")
-    )
+    greedy = points.filter((pl.col("temperature") == 0) & (pl.col("source") == "generated"))
     frames = [
         read_raw(
             rows.lake,

@@ -15,8 +15,9 @@ from isocost.strategies.shapes import Floats, Ints, Shape, read_budgets, read_co
 
 
 def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
-    """C(n-c, k) / C(n, k), elementwise after broadcasting: the chance that k of n samples avoid all
-    c marked ones.
+    """C(n-c, k) / C(n, k): the probability that k of n samples avoid all c marked ones.
+
+    Elementwise after broadcasting.
 
     A product of min(c, k) factors (the ratio is symmetric in c and k), so it neither overflows nor
     cancels; it ends where it has vanished, after O(sqrt(n)) factors at most. NaN where k > n.
@@ -34,15 +35,16 @@ def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
 def _read(
     n: ArrayLike, c: ArrayLike, k: ArrayLike
 ) -> tuple[Ints, Ints, Ints, Shape, tuple[Ints, ...]]:
-    """Reads (n, c, k) as unique (n, c) columns against a row of budgets, with the map back to all
-    problems.
+    """Read (n, c, k) as unique (n, c) columns against a row of budgets.
+
+    With the map back to all problems.
     """
     samples, right = read_counts("n", n), read_counts("c", c)
     if samples.shape != right.shape and samples.ndim and right.ndim:
         raise IsocostError(
             f"{samples.size} problems in n and {right.size} in c",
             where="n and c",
-            remedy="Give one of each a problem.",
+            remedy="Give one of each per problem.",
         )
     samples, right = np.broadcast_arrays(samples, right)
     if np.any(right > samples):
@@ -66,8 +68,9 @@ def _read(
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
-    """Chance that at least one of k samples is correct: 1 - C(n-c, k) / C(n, k) (Chen et al. 2021,
-    section 2.1).
+    """Probability that at least one of k samples is correct: 1 - C(n-c, k) / C(n, k).
+
+    Chen et al. 2021, section 2.1.
 
     Args:
         n: samples banked, one number or a vector (problems,).
@@ -118,8 +121,9 @@ def marginal_value(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
 
 
 def sampling_shares(p: ArrayLike, k: float) -> Floats:
-    """Shares of further samples by problem that make the estimate of pass@k sharpest: proportional
-    to sqrt(p (1 - p)^(2k - 1)).
+    """Shares of further samples per problem that make the estimate of pass@k most precise.
+
+    Proportional to sqrt(p (1 - p)^(2k - 1)).
 
     The plug-in rule of Kazdan et al. 2025 (arXiv 2510.05197): problems that are almost surely
     solved within k, or never, need none.

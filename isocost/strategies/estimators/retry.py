@@ -28,8 +28,9 @@ class RetryResult(NamedTuple):
 
 
 def retry_until_verified(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> RetryResult:
-    """Draws without replacement until correct or k attempts: E[attempts] = sum_{j<k} C(n-c, j) /
-    C(n, j).
+    """Draw without replacement until correct, or k attempts.
+
+    E[attempts] = sum_{j<k} C(n-c, j) / C(n, j).
 
     The sum is ((n+1) success + k (1 - success)) / (c+1), by C(n-c, j) / C(n, j) = C(n-j, c) / C(n,
     c) and the hockey-stick identity.

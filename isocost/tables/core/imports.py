@@ -25,7 +25,7 @@ from typing import Any
 import polars as pl
 
 from isocost.errors import IsocostError
-from isocost.hashing import canonical_json, sha256_hex, text_hash
+from isocost.hashing import sha256_hex, text_hash
 from isocost.importers import registered
 from isocost.importers.finish import CUT_OFF, WITHHELD, finish_meaning
 from isocost.importers.row import INVALIDATED, NO_ANSWER, REPLACED, SCORE_NOISE
@@ -552,14 +552,3 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         if name not in filled and name not in known.columns
     }
     return with_own_costs(known.with_columns(**unknown).with_columns(**filled))
-
-
-def sampling_of(text: str | None) -> dict[str, Any]:
-    """Sampling parameters from the canonical JSON of raw_imports.
-
-    Empty where unknown or only described.
-    """
-    if text is None:
-        return {}
-    value = json.loads(text)
-    return value if isinstance(value, dict) else {"description": canonical_json(value)}

@@ -28,6 +28,7 @@ from typing import Any
 
 import polars as pl
 
+from isocost import atomic
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json
 from isocost.schema.parquet import write_sealed
@@ -147,19 +148,14 @@ class Verdicts:
             self._sealed = time.monotonic()
 
     def _seal(self, home: Path, rows: list[dict[str, Any]]) -> Path:
-        home.mkdir(parents=True, exist_ok=True)
         path = home / f"piece-{os.urandom(8).hex()}.parquet"
-        temporary = path.with_suffix(".tmp")
-        try:
-            frame = pl.DataFrame(
-                [{name: row.get(name) for name in _SCHEMA} for row in rows],
-                schema=_SCHEMA,
-                orient="row",
-            )
+        frame = pl.DataFrame(
+            [{name: row.get(name) for name in _SCHEMA} for row in rows],
+            schema=_SCHEMA,
+            orient="row",
+        )
+        with atomic.replacing(path) as temporary:
             write_sealed([frame.to_arrow()], temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
     def close(self) -> None:

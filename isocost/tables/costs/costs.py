@@ -1,4 +1,4 @@
-"""The tables of cards and of cost-of-pass, and all derived cost tables together.
+"""The tables of cards and of cost-of-pass.
 
 Lives here: core_models, core_devices, core_prices, out_cost_of_pass. Not here: windows of energy
 (``energy_windows``), runtime, power and request efficiency (``cost_efficiency``), the formulas
@@ -21,8 +21,6 @@ from isocost.costs.pass_costs import ESTIMATORS, Estimator
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.tables.costs.efficiency import build_intelligence_per_watt, build_request_efficiency
-from isocost.tables.costs.runtimes import build_runtime_models
 from isocost.tables.costs.total_ratios import draws_of, mean_interval, ratio_interval
 from isocost.tables.tallies import NO_ENERGY, PARTIAL_CREDIT, graded
 
@@ -98,38 +96,6 @@ def _model_row(card: Any) -> dict[str, Any]:
 def rows_to_table(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
     """Rows as a frame that conforms to a table; columns a row lacks are NULL."""
     return conform(pl.DataFrame(rows, schema=polars_schema(table(name)), orient="row"), name)
-
-
-def build_cost_tables(
-    core_samples: pl.DataFrame,
-    core_sessions: pl.DataFrame,
-    core_points: pl.DataFrame,
-    book: CardBook | None = None,
-    *,
-    attribution: pl.DataFrame | None = None,
-) -> dict[str, pl.DataFrame]:
-    """The four derived cost tables.
-
-    Args:
-        core_samples: rows of that table.
-        core_sessions: rows of that table; throughput and devices.
-        core_points: rows of that table; model cards and number formats.
-        book: cards; the packaged ones when None.
-        attribution: rows of core_energy_attribution, for intelligence per joule under the other
-            rules; none when None.
-
-    Returns:
-        out_runtime_models, out_cost_of_pass, out_intelligence_per_watt, out_request_efficiency.
-    """
-    cards = book or load_book()
-    return {
-        "out_runtime_models": build_runtime_models(core_samples, core_sessions, cards),
-        "out_cost_of_pass": build_cost_of_pass(core_samples, cards),
-        "out_intelligence_per_watt": build_intelligence_per_watt(core_samples, attribution),
-        "out_request_efficiency": build_request_efficiency(
-            core_samples, core_sessions, core_points, cards
-        ),
-    }
 
 
 def build_cost_of_pass(

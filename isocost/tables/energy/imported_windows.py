@@ -17,6 +17,7 @@ from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
 from isocost.tables.core.imported_metrics import WINDOW
+from isocost.tables.energy.windows import energy_columns
 from isocost.telemetry import measure_window
 
 NO_WINDOW = "no_energy_window_in_source"
@@ -138,32 +139,15 @@ def _measured(telemetry: pl.DataFrame, requests: pl.DataFrame) -> dict[str, Any]
     measured = measure_window(readings, start, end)
     answered = requests.filter(pl.col("error").is_null())["output_tokens"]
     tokens = int(answered.sum()) if len(answered) and not answered.null_count() else None
-    seconds, energy = end - start, measured.energy_j
     return {
         "window_kind": "measured" if has_requests else "log",
         "start_s": start,
         "stop_s": end,
-        "window_s": seconds,
+        "window_s": end - start,
         "requests_measured": timed.height,
         "requests_warmup": 0,
         "requests_drain": 0,
-        "energy_source": measured.source,
-        "energy_measure": measured.measure,
-        "energy_j": energy,
-        "counter_j": measured.counter_j,
-        "integral_j": measured.integral_j,
-        "counter_to_integral_ratio": measured.counter_j / measured.integral_j
-        if measured.counter_j and measured.integral_j
-        else None,
-        "power_mean_w": measured.power_mean_w,
-        "power_samples": measured.n_samples,
-        "power_gap_s": measured.max_gap_s,
-        "is_energy_valid": measured.is_valid,
-        "invalid_reasons": list(measured.invalid_reasons),
-        "energy_unknown_reason": measured.unknown_reason,
-        "output_tokens_in_window": tokens,
-        "output_tokens_per_s": tokens / seconds if tokens is not None and seconds > 0 else None,
-        "energy_j_per_output_token": energy / tokens if energy is not None and tokens else None,
+        **energy_columns(measured, tokens, end - start),
         "fit_unknown_reason": "imports have no calls to fit to",
     }
 

@@ -137,7 +137,6 @@ def _row(window: Window, measured: WindowEnergy, ended: pl.DataFrame) -> dict[st
     tokens = tokens_in_window(
         *(work[c].to_numpy() for c in ("first_token_s", "last_token_s", "output_tokens")), window
     )
-    counter, integral = measured.counter_j, measured.integral_j
     return {
         "window_kind": window.kind,
         "start_s": window.start_s,
@@ -146,9 +145,23 @@ def _row(window: Window, measured: WindowEnergy, ended: pl.DataFrame) -> dict[st
         "requests_measured": window.n_requests,
         "requests_warmup": window.n_warmup,
         "requests_drain": window.n_drain,
+        **energy_columns(measured, tokens, window.duration_s),
+    }
+
+
+def energy_columns(measured: WindowEnergy, tokens: int | None, seconds: float) -> dict[str, Any]:
+    """What core_energy_windows says of the energy of a window, and of its tokens.
+
+    Args:
+        measured: the energy of the window.
+        tokens: output tokens in it; None where that is unknown.
+        seconds: its length.
+    """
+    energy, counter, integral = measured.energy_j, measured.counter_j, measured.integral_j
+    return {
         "energy_source": measured.source,
         "energy_measure": measured.measure,
-        "energy_j": measured.energy_j,
+        "energy_j": energy,
         "energy_net_j": measured.energy_net_j,
         "idle_power_w": measured.idle_power_w,
         "counter_j": counter,
@@ -163,10 +176,8 @@ def _row(window: Window, measured: WindowEnergy, ended: pl.DataFrame) -> dict[st
         "invalid_reasons": list(measured.invalid_reasons),
         "energy_unknown_reason": measured.unknown_reason,
         "output_tokens_in_window": tokens,
-        "output_tokens_per_s": tokens / window.duration_s if window.duration_s > 0 else None,
-        "energy_j_per_output_token": (
-            measured.energy_j / tokens if measured.energy_j is not None and tokens > 0 else None
-        ),
+        "output_tokens_per_s": tokens / seconds if tokens is not None and seconds > 0 else None,
+        "energy_j_per_output_token": energy / tokens if energy is not None and tokens else None,
     }
 
 

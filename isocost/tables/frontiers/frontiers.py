@@ -337,7 +337,7 @@ def _picture(
 ) -> _Picture:
     drawn = quality.drawn.take(included)
     # The means of both and the margins of every outcome in the draws of a tile are needed side by
-    # side, and a twentieth of all margins.
+    # side, and a tenth of all margins.
     width = next(tiles(included.size, len(block.counts))).stop
     size = (
         (len(drawn.means) + len(prices.means) + 2 * included.size) * width

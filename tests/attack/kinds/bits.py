@@ -58,7 +58,7 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
             and path.read_bytes() != (ground.home / SETTLED / path.relative_to(root)).read_bytes()
         ):
             raise Broken(WRONG, f"{what}: the page stays as it was harmed")
-    elif said.code == 3:
+    elif said.code == 3 or "the rest is published" in said.text:
         ground.must_be_part(root, SETTLED, f"{what}; {said.tail(300)}")
     elif target not in ("export", "warehouse", "descriptor", "report"):
         ground.must_be(root, SETTLED, f"{what}; refused, and yet changed; {said.tail(300)}")

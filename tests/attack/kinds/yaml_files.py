@@ -253,6 +253,6 @@ def _tick(ground: Ground, place: Path, path: Path) -> tuple[str, str]:
     told = str(requests)
     if len(requests) == 2:
         return SAME, told
-    if path.name not in told:
+    if path.name not in told + said.text:
         raise Broken(MUTE, f"the sidecar is neither asked for nor named: {told[:500]}")
     return REFUSED, told

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from isocost.bank.verify import repair_bank, verify_bank
 from isocost.importers import import_path, read_imports
+from isocost.intake.proof import repair_lake, verify_lake
 
 pytestmark = pytest.mark.slow
 
@@ -23,13 +23,13 @@ def again(tmp_path: Path, lake: Path):
     def bring() -> str:
         return import_path("counts", source, lake, unknown=unknown).status
 
-    assert bring() == "imported" and verify_bank(lake).faults == ()
+    assert bring() == "imported" and verify_lake(lake).faults == ()
     return bring
 
 
 def test_a_deleted_index_is_named_and_importing_again_mends_it(lake, again):
     next(lake.rglob("index.json")).unlink()
-    (fault,) = verify_bank(lake).faults
+    (fault,) = verify_lake(lake).faults
     assert (
         fault.kind == "index"
         and "import=" in fault.path
@@ -37,16 +37,16 @@ def test_a_deleted_index_is_named_and_importing_again_mends_it(lake, again):
         and not fault.is_loss
     )
     again()
-    assert verify_bank(lake).faults == () and read_imports(lake).collect().height == 2
+    assert verify_lake(lake).faults == () and read_imports(lake).collect().height == 2
 
 
 def test_a_damaged_index_is_named_and_repair_keeps_what_it_sets_aside(lake, again):
     index = next(lake.rglob("index.json"))
     index.write_text("{")
-    (fault,) = verify_bank(lake).faults
+    (fault,) = verify_lake(lake).faults
     assert fault.kind == "index" and fault.path.endswith("index.json")
-    assert "set aside" in repair_bank(lake)[0] and list(
+    assert "set aside" in repair_lake(lake)[0] and list(
         (lake / "raw/quarantine").rglob("part-*.parquet")
     )
     index.unlink()
-    assert again() == "imported" and verify_bank(lake).faults == ()
+    assert again() == "imported" and verify_lake(lake).faults == ()

@@ -20,13 +20,13 @@ from bank_rows import SESSION, call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isocost.bank.cli import main
 from isocost.bank.files import Files
 from isocost.bank.reader import raw_parts, read_manifests, read_raw, scan_raw
 from isocost.bank.recover import recover
 from isocost.bank.resume import done_elsewhere, missing_samples, planned_samples
 from isocost.bank.verify import repair_bank, verify_bank
 from isocost.bank.writer import open_run
+from isocost.cli import main
 from isocost.errors import IsocostError
 from isocost.schema.parquet import MIGRATIONS
 from isocost.schema.registry import all_tables, table
@@ -242,20 +242,22 @@ def test_a_lake_behind_a_url_is_written_read_and_proven():
 
 def test_the_command_line_names_faults_repairs_and_answers_with_its_exit_code(lake, bank, capsys):
     bank(range(4), range(4, 6))
-    assert main(["verify", str(lake)]) == 0 and "no faults" in capsys.readouterr().out
+    assert main(["bank", "verify", str(lake)]) == 0 and "no faults" in capsys.readouterr().out
     flip(part_files(lake)[1], 600)
-    assert main(["verify", str(lake)]) == 1
+    assert main(["bank", "verify", str(lake)]) == 1
     out = capsys.readouterr().out
     assert part_files(lake)[1].name in out and "1 faults, 1 of them a loss" in out
     assert (
-        main(["verify", str(lake), "--repair"]) == 0
+        main(["bank", "verify", str(lake), "--repair"]) == 0
         and "its samples are missing again" in capsys.readouterr().out
     )
     assert (
-        main(["verify", str(lake), "--session", "nope"]) == 2 and SESSION in capsys.readouterr().err
+        main(["bank", "verify", str(lake), "--session", "nope"]) == 2
+        and SESSION in capsys.readouterr().err
     )
     assert (
-        main(["verify", str(lake / "elsewhere")]) == 2 and "is no bank" in capsys.readouterr().err
+        main(["bank", "verify", str(lake / "elsewhere")]) == 2
+        and "is no bank" in capsys.readouterr().err
     )
 
 

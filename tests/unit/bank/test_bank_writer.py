@@ -238,7 +238,7 @@ def test_a_read_only_folder_is_named_before_anything_is_generated():
             folder.chmod(0o555)
         done = run_refusing(lake, "plain user")
         assert done.returncode == 7, done.stderr
-        assert "cannot be written by this user" in done.stdout
+        assert "Make the folder writable for this user" in done.stdout
         report = verify_bank(lake)
         assert report.samples == 2 and report.faults == ()
         for folder in folders:

@@ -1,4 +1,4 @@
-"""What the gate refuses feeds no derived table and is told, by name, whichever door is used."""
+"""What the gate refuses not used in derived tables and is told, by name, whichever door is used."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import isocost.build.curate
 from isocost.build import refresh
 from isocost.cli import main
 from isocost.errors import PartialError
+from isocost.intake import ImportedSource
 from isocost.store import Store
 
 pytestmark = pytest.mark.slow
@@ -55,11 +56,11 @@ def breaking(monkeypatch: pytest.MonkeyPatch, table: str, change: pl.Expr) -> No
     """Another builder with a defect: one source's table comes out wrong."""
     built = isocost.build.curate._core_of_import
 
-    def wrong(place: Store, session_id: str):
-        frames = built(place, session_id)
+    def wrong(source: ImportedSource):
+        frames = built(source)
         return (
             {**frames, table: frames[table].with_columns(change)}
-            if session_id == "import-bad"
+            if source.key == "import-bad"
             else frames
         )
 
@@ -114,9 +115,9 @@ def test_a_refused_row_is_kept_feeds_nothing_and_is_told_again(
         assert connection.execute(broken).fetchall() == [("core_samples", "costs_are_not_negative")]
     page = store.report.read_text(encoding="utf-8")
     assert (
-        "What the rules of validity say" in page
+        "Validity rules" in page
         and "costs are not negative" in page
-        and "feeds no derived table" in page
+        and "not used in derived tables" in page
     )
     assert (
         main(["--data", str(store.root), "refresh"]) == 3

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from isocost.errors import IsocostError
 from isocost.importers.row import Row
-from isocost.intake import bring_in, source_facts
+from isocost.intake import bring_in, source_of
 from isocost.schema.registry import table
 from isocost.schema.types import polars_type
 from isocost.store import Store
@@ -179,12 +179,12 @@ def test_a_verifier_is_never_dropped_without_a_word(tmp_path: Path) -> None:
         IsocostError, match=r"judged by numeric before.*--verifier numeric.*--verifier none"
     ):
         bring_in(store, "import-x", **told)
-    assert source_facts(store, "import-x")["verifier"] == "numeric"
+    assert source_of(store, "import-x").verifier == "numeric"
     assert bring_in(store, "import-x", verifier="numeric", **told).warnings == ()
     report = bring_in(store, "import-x", verifier="none", **told)
     assert (
         any("numeric before" in warning for warning in report.warnings)
-        and source_facts(store, "import-x")["verifier"] is None
+        and source_of(store, "import-x").verifier is None
     )
 
 
@@ -198,6 +198,6 @@ def test_nor_when_the_content_changed(tmp_path: Path) -> None:
 def test_labels_may_be_said_at_once(tmp_path: Path) -> None:
     store, told = store_with(tmp_path, "none")
     assert (
-        source_facts(store, "import-x")["verifier"] is None
+        source_of(store, "import-x").verifier is None
         and bring_in(store, "import-x", **told).status == "already"
     )

@@ -18,8 +18,9 @@ import pytest
 from isocost import intake
 from isocost.build import refresh
 from isocost.errors import IsocostError
-from isocost.importers import import_path, read_imports, sealed_imports, sealing
+from isocost.importers import import_path, read_imports, sealed_imports, set_aside_imports, stored
 from isocost.publish.export_every_eval_ever import export_every_eval_ever
+from isocost.seals import checksum
 from isocost.store import Store
 from isocost.tables.core.imports import build_imported_core, imported_texts
 
@@ -347,7 +348,7 @@ def test_parts_of_before_the_column_of_runs_are_read(tmp_path, monkeypatch):
     pl.read_parquet(part).drop("source_run").write_parquet(part)
     manifest = part.with_name("manifest.json")
     told = json.loads(manifest.read_bytes())
-    told["parts"][0]["sha256"] = sealing.file_sha256(part)
+    told["parts"][0]["sha256"] = checksum(part)
     del told["sha256"]  # as it was before manifests had a seal
     manifest.write_text(json.dumps(told), encoding="utf-8")
     raw = read_imports(lake).collect()
@@ -359,7 +360,7 @@ def two_sources(store: Store, folder: Path):
     bring(store, "import-good", table(folder / "1" / "a.jsonl", True, False))
     report = bring(store, "import-bad", table(folder / "2" / "b.jsonl", True, True, word="y"))
     return (
-        sealing.imports_root(store.lake)
+        stored.imports_root(store.lake)
         / f"source={report.source_slug}"
         / f"import={report.import_id}"
     )
@@ -371,7 +372,7 @@ def test_a_source_that_was_set_aside_does_not_stop_the_others(tmp_path, capsys):
     store = Store(tmp_path / "data")
     part = two_sources(store, tmp_path) / "part-00000.parquet"
     part.write_bytes(part.read_bytes()[:100])
-    assert sealing.set_aside_imports(store.lake)
+    assert set_aside_imports(store.lake)
     assert main(["--data", str(store.root), "refresh"]) == 3
     told = capsys.readouterr()
     assert (
@@ -405,13 +406,13 @@ def test_a_damaged_source_is_left_out_until_it_is_imported_again(tmp_path, monke
         ):
             list(refresh.everything(store))
         assert store.read("core_samples").height == 4
-        sealing.set_aside_imports(store.lake)
+        set_aside_imports(store.lake)
         with pytest.raises(IsocostError, match="1 of 2 sources"):
             list(refresh.everything(store))
     else:
         with pytest.raises(IsocostError, match=r"1 of 2 sources(.|\n)*import-bad(.|\n)*set aside"):
             list(refresh.everything(store))
-        assert sealing.set_aside_imports(store.lake) == []  # it was already
+        assert set_aside_imports(store.lake) == []  # it was already
     assert store.read("core_samples").height == 2
     bring(store, "import-bad", tmp_path / "2" / "b.jsonl")
     list(refresh.everything(store))
@@ -436,7 +437,7 @@ def test_the_same_run_as_two_configurations_is_told(tmp_path):
 def test_a_damaged_source_is_named_with_its_remedy(tmp_path):
     store = Store(tmp_path / "data")
     report = bring(store, "import-bad", table(tmp_path / "b.jsonl", True))
-    shutil.rmtree(sealing.imports_root(store.lake) / f"source={report.source_slug}")
+    shutil.rmtree(stored.imports_root(store.lake) / f"source={report.source_slug}")
     with pytest.raises(IsocostError, match=r"no longer in the lake.*under the same name"):
         intake.raw_rows(store, "raw_imports", "import-bad")
 

@@ -15,9 +15,11 @@ import sessions
 
 from isocost.bank.reader import read_raw
 from isocost.build import refresh
+from isocost.costs import load_book
 from isocost.payload import session as payload
 from isocost.store import Store
-from isocost.tables.costs.costs import build_cost_tables
+from isocost.tables.costs.costs import build_cost_of_pass
+from isocost.tables.costs.efficiency import build_intelligence_per_watt, build_request_efficiency
 from isocost.tables.energy import windows as energy_windows
 from isocost.tables.outcomes.outcomes import build_outcomes
 
@@ -54,8 +56,14 @@ def metered(tmp_path, run, monkeypatch):
     refresh.curate_session(store, session.session_id)
     tables = {name: store.read(name) for name in store.stored_tables()}
     tables["out_strategy_outcomes"], _ = build_outcomes(tables["core_samples"])
-    core = (tables[f"core_{name}"] for name in ("samples", "sessions", "points"))
-    tables |= build_cost_tables(*core, attribution=tables["core_energy_attribution"])
+    samples, runs, points = (tables[f"core_{name}"] for name in ("samples", "sessions", "points"))
+    tables |= {
+        "out_cost_of_pass": build_cost_of_pass(samples),
+        "out_intelligence_per_watt": build_intelligence_per_watt(
+            samples, tables["core_energy_attribution"]
+        ),
+        "out_request_efficiency": build_request_efficiency(samples, runs, points, load_book()),
+    }
     return tables | {
         name: read_raw(store.lake, name) for name in ("raw_telemetry", "raw_generations")
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -47,7 +48,12 @@ def test_what_fails_half_way_leaves_the_earlier_publication_whole(
         elif where == "descriptor":
             patch.setattr(exports, "_write_descriptor", full)
         elif where == "report":
-            patch.setattr("pathlib.Path.write_text", full)
+            opened = Path.open
+
+            def refuse_the_page(self, *args, **options):
+                return full() if ".index.html." in self.name else opened(self, *args, **options)
+
+            patch.setattr(Path, "open", refuse_the_page)
         else:
 
             def refused(*_args):

@@ -12,7 +12,7 @@ from isocost.errors import IsocostError
 from isocost.schema import registry
 from isocost.schema.dictionary import describe_column, render
 from isocost.schema.model import Column, Table
-from isocost.schema.registry import all_tables, columns_of_one_name, table
+from isocost.schema.registry import all_tables, table
 from isocost.schema.types import arrow_schema, duckdb_ddl, duckdb_type, polars_schema
 
 NUMBERS = {"float64", "float32", "int64", "int32"}
@@ -25,6 +25,15 @@ SUFFIXES = {
     "_flops": "FLOP",
     "_bytes": "byte",
 }
+
+
+def columns_of_one_name() -> dict[str, list[tuple[str, Column]]]:
+    """All uses of each column name, so that a test can hold one name to one type and unit."""
+    uses: dict[str, list[tuple[str, Column]]] = {}
+    for owner in all_tables().values():
+        for column in owner.columns:
+            uses.setdefault(column.name, []).append((owner.name, column))
+    return uses
 
 
 def test_one_name_is_one_type_and_one_unit():

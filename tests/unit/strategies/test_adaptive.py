@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate
 from scipy.special import betainc
+from stop_tables import beta_stop_table, sprt_stop_table
 
 from isocost.errors import IsocostError
 from isocost.strategies import adaptive_consistency, majority_at_k, sequential_ratio_test
-from isocost.strategies.estimators.adaptive import beta_stop_table, sprt_stop_table
 
 BANKS = st.tuples(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.integers(0, 1)).filter(
     lambda b: 2 <= sum(b[0]) + b[1] <= 10 and orders_of([*b[0], b[1]]) <= 1500

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stop_tables import beta_stop_table, sprt_stop_table
 
 from isocost.strategies import pass_at_k, retry_until_verified
 from isocost.strategies.estimators.adaptive import (
     beta_leads,
-    beta_stop_table,
     sprt_leads,
-    sprt_stop_table,
 )
 from isocost.strategies.estimators.coverage import miss_rate
 from isocost.strategies.estimators.majority import majority_of_rows

@@ -19,7 +19,9 @@ from isocost.costs import (
 from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_schema
-from isocost.tables.costs.costs import build_cards, build_cost_of_pass, build_cost_tables
+from isocost.tables.costs.costs import build_cards, build_cost_of_pass
+from isocost.tables.costs.efficiency import build_intelligence_per_watt, build_request_efficiency
+from isocost.tables.costs.runtimes import build_runtime_models
 from isocost.tables.costs.total_ratios import draws_of, mean_interval, ratio_interval
 
 SAMPLE = {
@@ -190,6 +192,16 @@ def test_unlike_joules_share_no_frontier():
 
 def points_of(grid):
     return frame([POINT | {"point_id": p} for p in grid], "core_points")
+
+
+def build_cost_tables(rows, sessions, points, book=None):
+    cards = book or load_book()
+    return {
+        "out_runtime_models": build_runtime_models(rows, sessions, cards),
+        "out_cost_of_pass": build_cost_of_pass(rows, cards),
+        "out_intelligence_per_watt": build_intelligence_per_watt(rows, None),
+        "out_request_efficiency": build_request_efficiency(rows, sessions, points, cards),
+    }
 
 
 def all_tables(rows, session=SESSION):

@@ -1,5 +1,0 @@
-"""``python -m isocost.bank``."""
-
-from isocost.bank.cli import main
-
-raise SystemExit(main())

@@ -1,0 +1,111 @@
+"""Which sources of data a store has: known, meant to be gone, lost.
+
+Lives here: finding every source, and the one behind a key. Not here: what a source is and can
+(``isocost.intake.source`` and the two kinds beside it), bringing one in (``plan``, ``imports``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+import polars as pl
+
+from isocost import atomic
+from isocost.errors import IsocostError
+from isocost.intake.imported import PREFIX, ImportedSource, lost_imports
+from isocost.intake.sessions import EngineSession
+from isocost.intake.source import Source
+from isocost.seals import sealed_json
+from isocost.store import SESSION_ID, Store
+
+
+def source_of(store: Store, key: str) -> Source:
+    """The source of a key, whether or not it is known here.
+
+    Its own file says what it is; where there is none, the form of the key does.
+    """
+    session, imported = EngineSession(store, key), ImportedSource(store, key)
+    if session.is_known or imported.is_known:
+        return session if session.is_known else imported
+    return imported if key.startswith(PREFIX) else session
+
+
+def sources(store: Store) -> list[Source]:
+    """Every session and import that is not meant to be gone, by key.
+
+    Not what only has the ending of their files: no source can have such a name.
+    """
+    return _sources_of(store, known_sources(store))
+
+
+def known_sources(store: Store) -> list[str]:
+    """Their keys, and the names of files that only look like theirs, for somebody has to say so."""
+    folder = store.lake / "sessions"
+    suffixes = (EngineSession.suffix, ImportedSource.suffix)
+    found = (path for suffix in suffixes for path in folder.glob(f"*{suffix}"))
+    return sorted({path.stem for path in found} - forgotten_sources(store))
+
+
+def imports(store: Store) -> list[ImportedSource]:
+    """Every import that is not meant to be gone, by key."""
+    return [source for source in sources(store) if isinstance(source, ImportedSource)]
+
+
+def forgotten_file(store: Store, key: str) -> Path:
+    """The note that a source is meant to be in no table."""
+    return store.root / "forgotten" / f"{key}.json"
+
+
+def forgotten_sources(store: Store) -> set[str]:
+    """Keys of sources that are meant to be in no table.
+
+    Planning or importing them again takes that back.
+    """
+    return {path.stem for path in (store.root / "forgotten").glob("*.json")}
+
+
+def remember_forgotten(store: Store, key: str, rows: int) -> Path:
+    """Writes down that a source is meant to be in no table any more.
+
+    Raises:
+        MachineError: the note cannot be written.
+    """
+    path = forgotten_file(store, key)
+    atomic.write_bytes(path, sealed_json({"source": key, "rows": rows, "at_unix_s": time.time()}))
+    return path
+
+
+def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, IsocostError]:
+    """Why nothing can be done with the sources of which the lake holds rows, but not the file that
+    makes them known; by key.
+
+    Args:
+        store: where the lake is.
+        curated: keys that have core tables; they tell the name of an import whose manifest is
+            damaged, too.
+    """
+    keys = {*known_sources(store), *forgotten_sources(store)}
+    known, had = (_sources_of(store, each) for each in (keys, curated))
+    lost = [session for session in EngineSession.in_lake(store) if session.key not in keys]
+    lost += lost_imports(
+        store,
+        [source for source in known if isinstance(source, ImportedSource)],
+        [source for source in had if isinstance(source, ImportedSource)],
+        keys,
+    )
+    return {source.key: source.lost() for source in sorted(lost, key=lambda each: each.key)}
+
+
+def _sources_of(store: Store, keys: Iterable[str]) -> list[Source]:
+    return [source_of(store, key) for key in keys if SESSION_ID.fullmatch(key)]
+
+
+def raw_rows(store: Store, table_name: str, key: str) -> pl.DataFrame:
+    """The rows of a raw table that a source holds.
+
+    Raises:
+        IsocostError: a part is missing or damaged.
+    """
+    return source_of(store, key).raw(table_name)

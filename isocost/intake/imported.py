@@ -1,0 +1,225 @@
+"""Imports as sources of data.
+
+Lives here: ``ImportedSource``, the note that makes an import known, and the keys that imports have.
+Not here: bringing one in (``isocost.intake.imports``), reading of other tools' files and the sealed
+parts (``isocost.importers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from isocost import atomic
+from isocost.errors import IsocostError
+from isocost.hashing import sha256_hex, slug
+from isocost.importers.stored import (
+    import_folder,
+    import_manifest,
+    prove_import,
+    read_import,
+    source_names,
+)
+from isocost.importers.verify import is_set_aside, set_aside_damaged
+from isocost.intake.source import Banked, Share, Source
+from isocost.plain_files import stored_bytes
+from isocost.schema.frames import empty
+from isocost.seals import Damaged, sealed_json, unsealed_json
+from isocost.store import Store
+
+PREFIX = "import-"
+"""Every key of an import starts with it, so that a folder of core tables says what it holds."""
+
+
+def source_key(name: str, *, shown: str | None = None) -> str:
+    """The key of an imported source: no two names have one key, also where they differ in case,
+    spaces or marks alone.
+
+    Args:
+        name: what tells the source from others.
+        shown: what its key is to look like; the name itself where None.
+    """
+    readable = slug(name if shown is None else shown, 50)
+    return PREFIX + (readable if readable == name else f"{readable}-{sha256_hex(name, 8)}")
+
+
+@dataclass(frozen=True)
+class ImportedSource(Source):
+    """Another tool's results under one name; which import of that name counts is in its note."""
+
+    suffix = ".source"
+
+    @property
+    def name(self) -> str:
+        """What people call it with ``--name``."""
+        return self.key.removeprefix(PREFIX)
+
+    @cached_property
+    def note(self) -> dict[str, Any]:
+        """What was written down when it was brought in: import, format, who judges.
+
+        Raises:
+            IsocostError: it was never imported here.
+            Damaged: the note is not what was written.
+        """
+        return _read_note(self.file, self.key)
+
+    def write_note(self, told: Mapping[str, Any]) -> None:
+        """Makes an import the one that counts for this source.
+
+        Raises:
+            MachineError: it cannot be written.
+        """
+        atomic.write_bytes(self.file, sealed_json(dict(told)))
+
+    @property
+    def import_id(self) -> str:
+        """The import that counts."""
+        return self.note["import_id"]
+
+    @property
+    def place(self) -> tuple[Path, str, str]:
+        """Where that import is: lake, slug of its source, id."""
+        return self.store.lake, self.note["source_slug"], self.import_id
+
+    @property
+    def verifier(self) -> str | None:
+        """Who judges its texts; None where the source's own labels do."""
+        return self.note.get("verifier")
+
+    def manifest(self) -> dict[str, Any]:
+        """What the import said of itself: format, version, what was given and what is unknown.
+
+        Raises:
+            IsocostError: it is missing or damaged.
+        """
+        return import_manifest(*self.place)
+
+    def check(self) -> None:
+        """Reads its note."""
+        _read_note(self.file, self.key)
+
+    def inputs(self) -> dict[str, Any]:
+        """Its note."""
+        return {"source": self.note}
+
+    def folders(self) -> tuple[str, ...]:
+        """The folder of the import that counts."""
+        return (import_folder(*self.place).relative_to(self.store.lake).as_posix(),)
+
+    def raw(self, table_name: str) -> pl.DataFrame:
+        """Rows of the import that counts here, also where another name's file superseded it."""
+        return read_import(*self.place) if table_name == "raw_imports" else empty(table_name)
+
+    def prove(self) -> None:
+        """Holds every part to the checksum in its manifest."""
+        prove_import(*self.place)
+
+    def banked(self) -> Banked:
+        """Rows of every part of the import that counts."""
+        rows = {part["name"]: int(part["rows"]) for part in self.manifest()["parts"]}
+        return {"raw_imports": {f"{self.import_id}/{name}": n for name, n in rows.items()}}
+
+    def gone(self, known: Mapping[str, Mapping[str, int]]) -> int:
+        """Rows of parts that are not in their folder; none where another import counts now, as
+        somebody said under the source's name, or the import is in quarantine.
+        """
+        own = f"{self.import_id}/"
+        folder = import_folder(*self.place)
+        if self.is_in_quarantine():
+            return 0
+        return sum(
+            rows
+            for name, rows in known.get("raw_imports", {}).items()
+            if name.startswith(own) and not (folder / name.removeprefix(own)).is_file()
+        )
+
+    def set_aside_damaged(self) -> tuple[str, ...]:
+        """Moves the whole import where its bytes were changed."""
+        return tuple(set_aside_damaged(*self.place))
+
+    def is_in_quarantine(self) -> bool:
+        """Whether the import that counts was set aside."""
+        try:
+            return not import_folder(*self.place).exists() and is_set_aside(*self.place)
+        except IsocostError:
+            return False
+
+    def was_set_aside(self) -> bool:
+        """Whether an import of this name was set aside."""
+        aside = self.store.lake / "raw" / "quarantine"
+        return any(self.is_held_by(home.name) for home in aside.glob("source=*"))
+
+    def is_held_by(self, home: str) -> bool:
+        """Whether a folder of imports is of this name, as far as the folder's own name says."""
+        return f"-{slug(self.key, 40)}-" in home
+
+    def shares(self) -> Iterator[Share]:
+        """Its records, as if all were samples of one configuration of a task of its own."""
+        records = sum(int(part["rows"]) for part in self.manifest()["parts"])
+        yield Share(f"of {self.key}", self.key, records, records)
+
+    def lost(self) -> IsocostError:
+        """It has to be imported again."""
+        remedy = f"Import it again under the same name, `--name {self.name}` writes the file again"
+        return IsocostError("its source file is lost", where=str(self.file), remedy=remedy)
+
+
+def lost_imports(
+    store: Store, known: list[ImportedSource], curated: list[ImportedSource], keys: set[str]
+) -> list[ImportedSource]:
+    """Imports of which the lake holds parts, but not the note that makes them known.
+
+    What a known source has left behind, such as an import that a corrected file superseded, is not
+    lost.
+
+    Args:
+        store: where the lake is.
+        known: imports with a note, and those that are meant to be gone.
+        curated: imports that have core tables; they tell the name of an import whose manifest is
+            damaged, too.
+        keys: keys that are not lost.
+    """
+    homes = source_names(store.lake)
+    if not homes:
+        return []
+    held, lost = {_home_of(each) for each in known}, []
+    for home, told in homes.items():
+        key = told or next((each.key for each in curated if each.is_held_by(home)), "")
+        if key.startswith(PREFIX) and key not in keys and home not in held:
+            lost.append(ImportedSource(store, key))
+    return lost
+
+
+def _home_of(source: ImportedSource) -> str | None:
+    try:
+        return source.note["source_slug"]
+    except IsocostError:
+        return None
+
+
+def _read_note(path: Path, key: str) -> dict[str, Any]:
+    if not path.exists():
+        remedy = "Use `isocost import`, or materialize raw_imports"
+        raise IsocostError("was never imported here", where=f"source {key}", remedy=remedy)
+    remedy = "Import its file or folder again under the same name"
+    try:
+        told = unsealed_json(stored_bytes(path), str(path), remedy)
+        own = {name: str(told[name]) for name in ("import_id", "source_slug")}
+        return {**told, **own}
+    except Damaged as error:
+        raise Damaged(f"{key}: {error.what}", where=str(path), remedy=remedy) from None
+    except OSError as error:
+        what = f"{key}: cannot be read: {error.strerror or error}"
+        raise IsocostError(what, where=str(path), remedy=remedy) from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise Damaged(
+            f"{key}: cannot be read ({type(error).__name__}: {error})",
+            where=str(path),
+            remedy=remedy,
+        ) from None

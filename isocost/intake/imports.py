@@ -1,0 +1,159 @@
+"""Another tool's results become a source of data.
+
+Lives here: bringing one in under a key, who judges it, and refusing what another source holds. Not
+here: parsing of other tools' files and sealing of their rows (``isocost.importers``), what the
+source is afterwards (``isocost.intake.imported``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from isocost.errors import IsocostError
+from isocost.importers import ImportReport, import_path
+from isocost.intake.catalog import forgotten_file, imports, source_of
+from isocost.intake.imported import PREFIX, ImportedSource
+from isocost.store import Store
+from isocost.tasks import verifier_names
+
+
+def bring_in(
+    store: Store,
+    session_id: str,
+    *,
+    format: str,
+    path: Path,
+    provenance: Mapping[str, Any],
+    unknown: Set[str] = frozenset(),
+    mapping: Path | None = None,
+    verifier: str | None = None,
+    condition: Mapping[str, Any] | Iterable[str] = (),
+    metric: str | None = None,
+) -> ImportReport:
+    """Imports another tool's results as the source ``session_id``.
+
+    Args:
+        store: where the lake lies.
+        session_id: the source's key; starts with ``import-``.
+        format: name of an importer.
+        path: file or folder.
+        provenance: what the source does not hold: model, task, task_version, prompt, sampling.
+        unknown: names of provenance that nobody knows.
+        mapping: mapping file of the generic importer.
+        verifier: verifier that judges every text; ``"none"`` where the source's own labels judge.
+            None says nothing: the labels judge what is new here, and what a verifier has judged
+            before is asked about.
+        condition: settings that the source does not state, such as the hardware; they enter every
+            record's identity.
+        metric: the metric whose score is the verdict, where the source has several; its usual one
+            where None.
+
+    Raises:
+        IsocostError: a wrong key, bad input, the same content is another source already, or it is
+            not said whether the verifier of before still judges; nothing was imported then.
+    """
+    source = source_of(store, session_id)
+    if not isinstance(source, ImportedSource):
+        raise IsocostError(
+            f"{session_id!r} cannot name an imported source",
+            remedy=f"Use a key that starts with {PREFIX} and that no session has",
+        )
+    before = _verifier_before(source)
+    judge = _judge(session_id, verifier, before)
+    report = import_path(
+        format,
+        path,
+        store.lake,
+        provenance=provenance,
+        unknown=unknown,
+        mapping=mapping,
+        name=session_id,
+        condition=condition,
+        metric=metric,
+    )
+    if report.status == "already":
+        _refuse_twin(source, report.import_id, path)
+    if source.is_known and judge != before:
+        told = (
+            f"judged by {judge or 'the labels of the source'} now, by"
+            f" {before or 'the labels of the source'} before"
+        )
+        report = replace(report, warnings=(*report.warnings, told))
+    source.write_note(
+        {
+            "import_id": report.import_id,
+            "source_slug": report.source_slug,
+            "format": report.format,
+            "verifier": judge,
+        }
+    )
+    forgotten_file(store, session_id).unlink(missing_ok=True)
+    return report
+
+
+LABELS = "none"
+"""What is said for a verifier where the source's own labels judge."""
+
+
+def _judge(session_id: str, verifier: str | None, before: str | None) -> str | None:
+    """The verifier that judges an import; None for the source's labels."""
+    if verifier is not None and verifier != LABELS and verifier not in verifier_names():
+        known = ", ".join((*verifier_names(), LABELS))
+        raise IsocostError(
+            f"no verifier is called {verifier!r}",
+            remedy=f"Use one of {known}; nothing was imported",
+        )
+    if verifier is None and before is not None:
+        raise IsocostError(
+            f"its texts were judged by {before} before, and now nobody says who judges them;"
+            " nothing was changed",
+            where=session_id,
+            remedy=(
+                f"Say --verifier {before} to keep it, or --verifier {LABELS} for the labels of the"
+                " source"
+            ),
+        )
+    return None if verifier == LABELS else verifier
+
+
+def _verifier_before(source: ImportedSource) -> str | None:
+    """The verifier that judged this source until now.
+
+    None where its labels did, it is new here, or its note cannot be read.
+    """
+    try:
+        return source.verifier
+    except IsocostError:
+        return None
+
+
+def _refuse_twin(source: ImportedSource, import_id: str, path: Path) -> None:
+    """Refuses content that another source holds.
+
+    One measurement under two names would be superseded under one of them only.
+    """
+    holders = [each.key for each in imports(source.store) if _import_id(each) == import_id]
+    if holders and source.key not in holders:
+        raise IsocostError(
+            f"the same content with the same provenance lies here already, as source {holders[0]};"
+            " nothing was imported",
+            where=f"{path} as {source.key}",
+            remedy=(
+                f"Use {holders[0]}, which is in every table; under that name it can also be"
+                " corrected or judged by another verifier"
+            ),
+        )
+
+
+def _import_id(source: ImportedSource) -> str | None:
+    """The import that a source says it is.
+
+    None where its note cannot be read: to import it again writes a new one.
+    """
+    try:
+        return source.import_id
+    except IsocostError:
+        return None
