@@ -43,7 +43,7 @@ tools:  # headless Chromium for the UI test, bubblewrap for model-written code, 
 	  || echo "no chromium or no bubblewrap: the tests that need them will be skipped"; }
 
 test: setup tools lint  ## all tests
-	@"$(BIN)/python" -m pytest --doctest-modules isocost/api.py isocost/costs isocost/curves isocost/frontier isocost/items isocost/strategies -q
+	@"$(BIN)/python" -m pytest --doctest-modules isocost/api.py isocost/registry.py isocost/costs isocost/curves isocost/frontier isocost/items isocost/strategies -q
 	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
 	@"$(BIN)/python" -m pytest tests/unit -m slow -n 2 -q
 	@"$(BIN)/python" -m pytest tests/real -n 2 -q
