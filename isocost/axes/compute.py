@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal, overload
 
 import numpy as np
 import polars as pl
@@ -46,6 +47,12 @@ class Cards:
     number_format: str = "bfloat16"
     decode_batch: float | None = 1.0
 
+    @overload
+    def need(self, kind: Literal["model"]) -> ModelCard: ...
+    @overload
+    def need(self, kind: Literal["device"]) -> DeviceCard: ...
+    @overload
+    def need(self, kind: Literal["price"]) -> PriceCard: ...
     def need(self, kind: str) -> ModelCard | DeviceCard | PriceCard:
         """The card of that kind; IsocostError where it was not given."""
         card = getattr(self, kind)
@@ -118,7 +125,7 @@ def computed(
         found: dict[str, Floats] = {}
         try:
             found[axis.column] = axis.compute(calls)
-            found |= axis.aside(calls) | _rise(axis, calls, found[axis.column])
+            found |= {**axis.aside(calls), **_rise(axis, calls, found[axis.column])}
         except IsocostError as error:
             reasons[axis.name] = error.what
             found = {}

@@ -230,7 +230,7 @@ class OnlinePlay:
     warmup: int
     later: Floats
 
-    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: Floats) -> Floats:
+    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: Floats | float) -> Floats:
         """Expected sum of a cost over all traces, (problems, budgets).
 
         Whole for a trace that ran, base + slope b + curve b^2 for a stop at b.
