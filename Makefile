@@ -16,7 +16,7 @@ export XDG_CACHE_HOME ?= $(CURDIR)/.cache
 export XDG_CONFIG_HOME ?= $(CURDIR)/.cache/config
 endif
 
-.PHONY: help setup home model demo test unit ui bench coverage dictionary lock lint clean tools
+.PHONY: help setup home model demo test unit ui bench attack coverage dictionary lock lint clean tools
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
@@ -47,6 +47,7 @@ test: setup tools lint  ## all tests
 	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
 	@"$(BIN)/python" -m pytest tests/unit -m slow -n 2 -q
 	@"$(BIN)/python" -m pytest tests/real -n 2 -q
+	@"$(BIN)/python" -m pytest tests/attack -q
 	@"$(BIN)/python" -m pytest tests/dagster tests/pipeline tests/gpu -q
 
 unit: setup  ## the fast tests
@@ -54,6 +55,9 @@ unit: setup  ## the fast tests
 
 bench: setup  ## ratios against named baselines, and peak memory
 	@"$(BIN)/python" -m benchmarks
+
+attack: setup tools  ## an hour of seeded attacks, and what it made of them (docs/results/attack.md)
+	@"$(BIN)/python" -m tests.attack --minutes 60 --least 2000 --before docs/results/attack_before.json --out docs/results/attack.md
 
 coverage: setup  ## do the 95 % intervals contain the truth? (long)
 	@"$(BIN)/python" -m benchmarks.coverage

@@ -1,5 +1,4 @@
-"""The pieces of the derived tables: which of them no longer fit their inputs, and the building of
-those.
+"""The pieces of the derived tables: which are out of date, and building them.
 
 Lives here: ``derive``, the work on one step, and the boundary around each of its pieces. Not here:
 the groups and how to add a table (``isocost.build.rules``), what a piece may read
@@ -43,15 +42,15 @@ class NotBuilt(IsocostError):
 
 @dataclass(frozen=True)
 class Derived:
-    """What became of one step.
+    """The result of one step.
 
     Attributes:
         name: of the step.
         rows: rows by table, reused ones included.
         built: pieces that were computed.
-        reused: pieces that stood already.
-        unit: what a piece is, in words.
-        failed: why each piece that could not be built is in no table.
+        reused: pieces that were up to date.
+        unit: the kind of piece, in words.
+        failed: reasons of pieces that could not be built.
     """
 
     name: str
@@ -71,25 +70,24 @@ def derive(
     held: Mapping[str, Held] | None = None,
     memory: int | None = None,
 ) -> Derived:
-    """Builds the pieces of one step that do not fit their inputs any more, and removes those that
-    have none.
+    """Build the out-of-date pieces of one step, and remove obsolete ones.
 
-    A piece that fails stops no other. It leaves the tables, also where an earlier one is sound:
-    that one was made from other inputs than what stands beside it, and nobody could tell. It is
-    tried again every time.
+    A piece that fails does not stop the others. It is removed from the tables, even if an earlier
+    version is intact: that version was built from different inputs than the other pieces, which
+    would not be visible. It is retried every time.
 
     Args:
         store: the tables.
         step: a key of ``STEPS``.
         force: build all of them.
-        ledger: records that were opened already.
-        held: what each session holds, where that is known already.
-        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
+        ledger: records that are already open.
+        held: contents of each session, if already known.
+        memory: budget in bytes; ``$ISOCOST_MEMORY`` or half of what is free if None.
 
     Raises:
         Damaged: a derived table that is an input is damaged.
-        MachineError: a file cannot be written; pieces that were finished stay.
-        IsocostError: the settings are broken; nothing was touched then.
+        MachineError: a file cannot be written; finished pieces stay.
+        IsocostError: the settings are invalid; nothing was changed.
     """
     read_settings(store.root)  # a mistake in them is about every piece
     memory = chosen_budget() if memory is None else memory
@@ -125,7 +123,7 @@ def derive(
 def _up_to_date(
     part: Part, name: str, rows: Rows, ledger: Ledger, *, force: bool
 ) -> tuple[Record, bool]:
-    """The record of a piece that fits its inputs, and whether it stood already."""
+    """The record of an up-to-date piece, and whether it already existed."""
     with one_source(_shown(part, rows), then="run `isocost refresh` again after the fix"):
         fingerprint = _fingerprint(part, name, rows, ledger)
         known = None if force else ledger.find("out", part.name, name)
@@ -135,9 +133,9 @@ def _up_to_date(
 
 
 def _stops_all(error: IsocostError, store: Store) -> bool:
-    """Whether what stopped one piece is to stop the rest.
+    """Whether the failure of one piece stops the rest.
 
-    So does a machine that refuses, and a damaged derived table, which can be built again.
+    True for a failure of the machine, and for a damaged derived table, which can be rebuilt.
     """
     is_damaged = isinstance(error, Damaged) and error.path is not None
     return isinstance(error, MachineError) or (
@@ -159,7 +157,7 @@ def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]
         return {WHOLE: Rows(store, per, tuple(held))}
     if per == "session":
         found = {}
-        before: dict[str, list[str]] = {}  # the sessions so far that hold a point
+        before: dict[str, list[str]] = {}  # the sessions so far that contain a point
         for session_id, mine in sorted(held.items()):
             points = mine.all_points
             earlier = sorted({other for point in points for other in before.get(point, ())})
@@ -204,7 +202,7 @@ def _built(part: Part, rows: Rows) -> Tables:
     if set(frames) != set(part.tables):
         unlike = sorted(set(frames) ^ set(part.tables))
         raise IsocostError(
-            f"returns other tables than it says: {', '.join(unlike)}",
+            f"returns other tables than declared: {', '.join(unlike)}",
             where=f"isocost.build.rules.{part.build.__name__}",
             remedy="Name every table that it returns in its Part of isocost.build.rules.PARTS",
         )
@@ -212,7 +210,7 @@ def _built(part: Part, rows: Rows) -> Tables:
 
 
 def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
-    """Removes pieces of what is there no more, and whole tables that an earlier version wrote."""
+    """Remove pieces of what no longer exists, and whole tables that an earlier version wrote."""
     for table, names in wanted.items():
         for path in store.files(table):
             if path.stem not in names:

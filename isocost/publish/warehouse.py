@@ -68,8 +68,8 @@ class WarehouseReport:
 
     Attributes:
         path: the file.
-        parts: every table, view and macro file, including failed ones. size_bytes: size of the
-            file.
+        parts: every table, view and macro file, including failed ones.
+        size_bytes: size of the file.
     """
 
     path: Path

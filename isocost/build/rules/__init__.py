@@ -1,16 +1,15 @@
-"""Which derived tables there are, how each group is computed from what it reads, and in which
-pieces.
+"""The derived tables, how each group is computed, and in which pieces.
 
 Lives here: one function per group of derived tables that reads its inputs, calls the builders in
-``isocost.tables`` and returns their frames; and ``PARTS``, which says of each what it writes, what
-it reads and what a piece of it is about. Not here: how a table is computed, and which pieces are
-built when (``isocost.build.refresh``).
+``isocost.tables`` and returns their frames; and ``PARTS``, which declares for each what it writes,
+what it reads and the granularity of its pieces. Not here: how a table is computed, and which pieces
+are built when (``isocost.build.refresh``).
 
-To add a table: a module of this package with a tuple ``PARTS`` of its own is found by itself
+To add a table: a module of this package with its own tuple ``PARTS`` is discovered automatically
 (docs/extending/table.md). A function gets ``Rows``: its ``read(table)`` gives the rows of one point
 (``per="point"``), one task (``"task"``), one session (``"session"``) or all rows (``"all"``), and
-it must use nothing else, for only what it reads decides whether its piece is built again. Options
-such as draws are constants of the code, and any change of the code builds everything.
+it must use nothing else, because only what it reads determines whether its piece is rebuilt.
+Options such as draws are constants of the code, and any change of the code builds everything.
 """
 
 from __future__ import annotations
@@ -47,8 +46,9 @@ FRONTIER_DRAWS = 1000
 
 
 def derive_strategies(rows: Rows | Store) -> Frames:
-    """Replays every registered strategy over all valid samples of single points, as the settings
-    ask for their tasks.
+    """Replay every registered strategy over all valid samples of single points.
+
+    With the requested settings of their tasks.
     """
     from isocost.tables.outcomes.outcomes import build_outcomes
 
@@ -65,7 +65,7 @@ def derive_chains(rows: Rows | Store) -> Frames:
     from isocost.tables.outcomes.banks import columns_read
     from isocost.tables.outcomes.outcomes import build_outcomes
 
-    # Lists are most of what is banked, and hardly any strategy reads one.
+    # Lists are most of the bank, and hardly any strategy reads one.
     lists = {
         name
         for chain in find_strategies()
@@ -110,8 +110,9 @@ def derive_frontiers_over_tasks(rows: Rows | Store) -> Tables:
 def _in_runs(
     rows: Rows | Store, names: Sequence[str], found: Iterable[tuple[str, pl.DataFrame]]
 ) -> Tables:
-    """Rows of some tables as they come; those of a table that takes more than a sixteenth of the
-    memory are laid aside.
+    """Rows of some tables as they arrive, large tables spilled.
+
+    Those of a table that takes more than a sixteenth of the memory.
     """
     memory = rows.memory if isinstance(rows, Rows) else None
     runs = {
@@ -143,9 +144,7 @@ def _rounded(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def derive_coverage(rows: Rows | Store) -> Frames:
-    """pass@k with its bands, the difference of every two curves, and the accuracy of one sample
-    with every interval.
-    """
+    """pass@k with its bands, pairwise differences, and intervals of single-sample accuracy."""
     from isocost.tables.coverage.accuracy_intervals import build_accuracy_intervals
     from isocost.tables.coverage.bands import build_coverage_bands
     from isocost.tables.tallies import COLUMNS
@@ -268,8 +267,7 @@ def derive_items(rows: Rows | Store) -> Frames:
 def derive_responses(rows: Rows | Store) -> Frames:
     """Response features.
 
-    Correct against wrong responses of one point. Texts are most of what is banked, so each is read
-    once.
+    Correct against wrong responses of one point. Texts are most of the bank, so each is read once.
     """
     from isocost.tables.items.responses import build_response_features
 
@@ -278,7 +276,7 @@ def derive_responses(rows: Rows | Store) -> Frames:
     used = (
         rows.read("core_calls", columns=wanted)
         .filter(pl.col("is_used"))
-        # Of a sample that two sessions hold, the text of that one whose copy counts.
+        # For a sample in two sessions, the text of the copy that counts.
         .join(samples.select("sample_id", "session_id"), on=["sample_id", "session_id"], how="semi")
         .sort("sample_id", "call_index")
     )
@@ -288,10 +286,12 @@ def derive_responses(rows: Rows | Store) -> Frames:
 
 
 def _greedy_tokens(rows: Rows | Store, points: pl.DataFrame) -> pl.DataFrame:
-    """Token ids of the samples of greedy points: what the divergence index compares. Only those
-    parts of the bank are opened.
+    """Token ids of the samples of greedy points, for the divergence index.
 
-    The bank is no input of the piece's own: core_samples has the hash of every sample's tokens.
+    Only those parts of the bank are opened.
+
+    The bank is not a separate input of the piece: core_samples has the hash of every sample's
+    tokens.
     """
     wanted = ("sample_id", "output_token_ids", "token_logprobs")
     greedy = points.filter((pl.col("temperature") == 0) & (pl.col("source") == "generated"))
@@ -360,8 +360,7 @@ def _outcomes_by_piece(rows: Rows | Store) -> tuple[pl.DataFrame, ProblemRows]:
         None if memory is None else memory // 4, rows.root / "out" / ".aside", memory
     )
     nothing = empty("out_strategy_problems")
-    # A root of power logs and summary numbers alone has no outcome of any problem, and no piece of
-    # them.
+    # A root with only power logs and summary numbers has no outcomes, and no pieces of them.
     readers = rows.readers("out_strategy_problems") or (nothing.select,)
     return rows.read("out_strategy_outcomes"), ProblemRows(
         readers, tuple(nothing.columns), workspace
@@ -370,17 +369,17 @@ def _outcomes_by_piece(rows: Rows | Store) -> tuple[pl.DataFrame, ProblemRows]:
 
 @dataclass(frozen=True)
 class Part:
-    """One computation, made once for each of its pieces.
+    """One computation, run once for each of its pieces.
 
     Attributes:
         step: the group of tables it belongs to.
-        per: what a piece is about: ``point``, ``task``, ``session`` or ``all``.
+        per: the granularity of a piece: ``point``, ``task``, ``session`` or ``all``.
         tables: what it returns.
         reads: what it reads.
         build: the function.
         uses_cards: whether cards of models, devices or prices are an input.
-        uses_replay_settings: whether what is asked of the replay of its task
-            (``isocost.intake.settings``) is an input.
+        uses_replay_settings: whether the replay settings of its task (``isocost.intake.settings``)
+            are an input.
     """
 
     step: str
@@ -484,7 +483,7 @@ _BUILT_IN = (
 
 
 def _in_order(known: Sequence[Part], found: Iterable[Part]) -> tuple[Part, ...]:
-    """The known ones as they are, then what was found, each after those whose tables it reads.
+    """The built-in steps in order, then discovered ones, each after the steps that it reads.
 
     Raises:
         IsocostError: a table has two origins that write the same pieces, or none.
@@ -496,7 +495,7 @@ def _in_order(known: Sequence[Part], found: Iterable[Part]) -> tuple[Part, ...]:
                 raise IsocostError(
                     f"two parts of {part.name!r}",
                     where=part.build.__module__,
-                    remedy="Give the step a name of its own",
+                    remedy="Give the step a unique name",
                 )
     while waiting:
         made = {table for part in ordered for table in part.tables}

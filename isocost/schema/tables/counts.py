@@ -1,4 +1,6 @@
-"""Counts of correct samples where a source tells nothing else: the core table beside core_samples.
+"""Counts of correct samples from sources that state nothing else.
+
+The core table next to core_samples.
 
 Lives here: core_counts. Not here: samples (core), and how both are read as one
 (``isocost.tables.tallies``).
@@ -18,9 +20,8 @@ COUNTS = Table(
     order=("task", "model_variant", "prompt", "point_id", "problem_id", "count_id"),
     warnings=(
         (
-            "These samples are no rows of core_samples: a source of counts tells no order, no"
-            " answer and no cost of any of them. Tables of accuracy, coverage and outcomes hold"
-            " both."
+            "These samples are not rows of core_samples: a source of counts has no order, answers "
+            "or costs. Tables of accuracy, coverage and outcomes include both."
         ),
     ),
     columns=(
@@ -35,14 +36,15 @@ COUNTS = Table(
         Column("session_id", "string", "Imported source.", nullable=False),
         Column("task", "string", "Task name.", nullable=False),
         Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("prompt", "string", "Prompt name; NULL where the source does not tell."),
+        Column("prompt", "string", "Prompt name; NULL if the source does not state it."),
         Column("source", "string", "Name of the importer.", nullable=False),
         Column("n_samples", "int64", "Attempts, n.", unit="samples", nullable=False),
         Column("n_correct", "int64", "Correct ones among them, c.", unit="samples", nullable=False),
         Column(
             "cluster_id",
             "string",
-            "Problems that share a passage or template share it; NULL where each stands alone.",
+            "Shared by problems with a common passage or template; NULL if problems are "
+            "independent.",
         ),
     ),
 )

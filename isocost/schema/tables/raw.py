@@ -28,8 +28,8 @@ GENERATIONS = Table(
     keys=("call_id", "attempt"),
     warnings=(
         (
-            "Rows with is_warmup and rows whose finish_reason is error are no samples; a sample"
-            " that ended in an error has a later attempt."
+            "Rows with is_warmup and rows whose finish_reason is error are not samples; a sample "
+            "that ended in an error has a later attempt."
         ),
         (
             "arrival_unix_s is wall clock, the other times are monotonic: never subtract one from"
@@ -46,7 +46,7 @@ GENERATIONS = Table(
             nullable=False,
         ),
         Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("problem_id", "string", "Problem that was asked.", nullable=False),
+        Column("problem_id", "string", "Problem of the call.", nullable=False),
         *_IDS,
         Column(
             "sample_index",
@@ -74,14 +74,14 @@ GENERATIONS = Table(
         Column(
             "seed",
             "int64",
-            "Seed of this request; NULL where the engine's own random stream was used (its seed is"
+            "Seed of this request; NULL if the engine's own random stream was used (its seed is"
             " in the manifest).",
         ),
         Column("output_text", "string", "Generated text without special tokens."),
         Column(
             "output_token_ids",
             "list[int32]",
-            "Generated tokens; NULL where the engine does not tell them.",
+            "Generated tokens; NULL if the engine does not report them.",
         ),
         Column(
             "finish_reason",
@@ -177,12 +177,14 @@ GENERATIONS = Table(
             unit="nats",
         ),
         Column("arrival_unix_s", "float64", "When the request was made, wall clock.", unit="s"),
-        Column("queued_s", "float64", "When the engine took the request" + _MONOTONIC, unit="s"),
+        Column(
+            "queued_s", "float64", "When the engine accepted the request" + _MONOTONIC, unit="s"
+        ),
         Column("scheduled_s", "float64", "When it was first scheduled" + _MONOTONIC, unit="s"),
         Column("first_token_s", "float64", "When its first token was there" + _MONOTONIC, unit="s"),
         Column("last_token_s", "float64", "When its last token was there" + _MONOTONIC, unit="s"),
         Column(
-            "num_preemptions", "int32", "Times the scheduler took its memory away and began again."
+            "num_preemptions", "int32", "Times that the scheduler preempted and restarted the call."
         ),
         Column(
             "num_retries",
@@ -208,7 +210,7 @@ STEPS = Table(
     name="raw_steps",
     grain="one step of the engine's loop",
     keys=("session_id", "run_id", "step_index"),
-    warnings=("Only engines with a step loop of ours write it (vllm).",),
+    warnings=("Only engines with our own step loop write it (vllm).",),
     columns=(
         *_IDS,
         Column("step_index", "int64", "Number of the step in its run, from 0.", nullable=False),
@@ -259,7 +261,7 @@ STEPS = Table(
         Column(
             "drafts",
             "int64",
-            "Sequences whose drafted tokens the step verified; NULL where there were none.",
+            "Sequences with drafted tokens that the step verified; NULL if there were none.",
             unit="drafts",
         ),
         Column(
@@ -271,8 +273,7 @@ STEPS = Table(
         Column(
             "fully_accepted_drafts",
             "int32",
-            "Drafts accepted whole; NULL with drafts, and where drafts of the step differ in"
-            " length.",
+            "Fully accepted drafts; NULL with drafts, and if drafts of the step differ in length.",
             unit="drafts",
         ),
         Column("is_warmup", "bool", "Whether the step belongs to the warm-up.", nullable=False),

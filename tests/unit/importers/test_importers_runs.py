@@ -430,7 +430,7 @@ def test_the_same_run_as_two_configurations_is_told(tmp_path):
     )
     bring(store, "import-c", table(tmp_path / "3" / "t.jsonl", True, False, True))
     (told,) = intake.clashes(store, "import-b")
-    assert "2 samples of the same run lie in import-a as another configuration" in told
+    assert "2 samples of the same run are in import-a as another configuration" in told
     assert intake.clashes(store, "import-c") == []
 
 
