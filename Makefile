@@ -66,7 +66,7 @@ dictionary: setup  ## write docs/data-dictionary.md from the definitions
 	@"$(BIN)/python" -m isocost.schema.dictionary docs/data-dictionary.md
 
 lint: setup  ## style and types
-	@"$(BIN)/ruff" check --quiet . && "$(BIN)/ruff" format --check --quiet . && "$(BIN)/basedpyright" --level error
+	@"$(BIN)/ruff" check --quiet . && "$(BIN)/ruff" format --check --quiet . && "$(BIN)/basedpyright" --pythonpath "$(BIN)/python" --level error
 
 # The CPU build of PyTorch is on no index that everybody has, so the locks name its version only; install.py finds the build.
 # Two packages have no wheel; both are pure Python. pip wants its options in this order: the first clears the second.
