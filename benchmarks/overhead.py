@@ -50,7 +50,7 @@ class KernelFile:
     that have no power source.
     """
 
-    name = "trace"
+    name = "kernel_file"
     unknown_reason = None
 
     def describe(self) -> dict[str, object]:
