@@ -30,7 +30,7 @@ class Energy(CostAxis):
         ),
         Field(
             "energy_unknown_reason",
-            "Why energy_j is NULL; NULL where it is known.",
+            "Why energy_j is NULL; NULL if it is known.",
             type="string",
             over_calls="first",
         ),
@@ -45,13 +45,13 @@ class Energy(CostAxis):
     )
     verification = Field(
         "verification_energy_j",
-        "Energy attributed to the sample's verifications; NULL where unknown.",
+        "Energy attributed to the sample's verifications; NULL if unknown.",
         "J",
     )
     is_of_machine = True
     own_reason = Field(
         "energy_unknown_reason",
-        "Why energy_j_per_problem is NULL; NULL where it is known.",
+        "Why energy_j_per_problem is NULL; NULL if it is known.",
         type="string",
     )
     is_cost_of_pass = True

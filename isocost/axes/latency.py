@@ -22,7 +22,7 @@ class LatencySequential(CostAxis):
     cut = DecodingShare()
     verification = Field(
         "verification_latency_s",
-        "Sum of the verifications' latency_s; NULL where not banked.",
+        "Sum of the verifications' latency_s; NULL if not banked.",
         "s",
     )
     is_of_machine = True

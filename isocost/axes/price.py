@@ -39,12 +39,11 @@ class Price(CostAxis):
     method = "cost_method"
     outcome_method = Field(
         "cost_method",
-        "Method of the samples' cost_usd; NULL where unknown or mixed.",
+        "Method of the samples' cost_usd; NULL if unknown or mixed.",
         type="string",
     )
     is_cost_of_pass = True
 
     def compute(self, calls: Calls) -> Floats:
         """Of tokens: see `isocost.costs.money.token_usd`."""
-        price = calls.cards.need("price")
-        return token_usd(price, calls.prompt, calls.output, cached_tokens=calls.cached)
+        return token_usd(calls.price, calls.prompt, calls.output, cached_tokens=calls.cached)

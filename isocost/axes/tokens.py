@@ -7,7 +7,7 @@ from isocost.axes.registry import register
 
 _PROMPTS_OF_VERIFICATIONS = Field(
     "verification_prompt_tokens",
-    "Prompt tokens of the sample's verifications; NULL where not banked.",
+    "Prompt tokens of the sample's verifications; NULL if not banked.",
     "tokens",
     "int64",
 )

@@ -104,6 +104,10 @@ def staircase_quality(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> Flo
     """Best quality at no more than each given cost.
 
     NaN below the cheapest point, where nothing is affordable.
+
+    Examples:
+        >>> staircase_quality([1, 2, 4], [0.5, 0.7, 0.8], [0.5, 3, 10]).tolist()
+        [nan, 0.7, 0.8]
     """
     spent, grade, order = _sorted_frontier(cost, quality)
     place = np.searchsorted(spent[order], np.asarray(at, dtype=np.float64), side="right") - 1
@@ -114,6 +118,10 @@ def hull_quality(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> FloatArr
     """Best expected quality of a random mixture at each mean cost.
 
     NaN below the cheapest point, flat beyond the most expensive.
+
+    Examples:
+        >>> hull_quality([1, 3], [0.5, 0.8], [0.5, 2, 4]).tolist()
+        [nan, 0.65, 0.8]
     """
     spent, grade = finite_array(cost, "cost", (1,)), finite_array(quality, "quality", (1,))
     hull = upper_hull(spent, grade)

@@ -46,14 +46,15 @@ class Facts:
     Attributes:
         frontier: out_frontier_points of policies, one row of each group of equal outcomes, with
             ``configuration``, ``label`` and ``n_groups`` (such groups of the task on the axis). For
-        a table too large for memory, those on the frontier and their likeliest rivals. bound: the
-        frontier with a perfect verifier: rows on the frontier of kind oracle. frontiers:
-        out_frontiers of policies. means: out_task_means of policies. summary: out_point_summary of
-        points with samples, with ``configuration``, in order of both. scaling_points:
-        out_scaling_points with ``configuration``. scaling_fits: out_scaling_fits with
-        ``configuration``. comparisons: out_comparisons of single samples, surest first, the more
-        accurate one first,
-            with the points and their names.
+            a table too large for memory, those on the frontier and their likeliest rivals.
+        bound: the frontier with a perfect verifier: rows on the frontier of kind oracle.
+        frontiers: out_frontiers of policies.
+        means: out_task_means of policies.
+        summary: out_point_summary of points with samples, with ``configuration``, in order of both.
+        scaling_points: out_scaling_points with ``configuration``.
+        scaling_fits: out_scaling_fits with ``configuration``.
+        comparisons: out_comparisons of single samples, most certain first, the more accurate one
+            first, with the points and their names.
         coverage: out_coverage_differences.
         sessions: core_sessions.
         checks: core_checks.

@@ -32,10 +32,10 @@ class PointBank:
         sizes: samples of each problem, (problems,).
         correct: 1, 0, or NaN where there is no verdict, (problems, samples); rows are padded at the
             end, see `present`. Without a verdict, a score strictly between 0 and 1 is the value of
-        the sample: partial credit. Zero samples wide for a bank of counts. classes: answer class,
-        dense from 0 in each row; -1 for no answer and for padding. columns: further per-sample
-        numbers by core column name, NaN where unknown. completions: number of the completion text,
-        equal texts equal numbers, -1 unknown; None when
+            the sample: partial credit. Zero samples wide for a bank of counts.
+        classes: answer class, dense from 0 in each row; -1 for no answer and for padding.
+        columns: further per-sample numbers by core column name, NaN where unknown.
+        completions: number of the completion text, equal texts equal numbers, -1 unknown; None if
             not banked.
         labels: what identifies the point to users (task, model_variant, prompt), and energy_method
             if all energies have one.

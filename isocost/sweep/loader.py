@@ -53,7 +53,7 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
             (
                 "the file is empty"
                 if value is None
-                else f"holds a {type(value).__name__} where a mapping of keys is needed"
+                else f"is a {type(value).__name__}, not a mapping of keys"
             ),
             where=source.name,
             remedy=f"A sweep file has the keys {', '.join(SweepSpec.model_fields)}.",

@@ -185,7 +185,8 @@ class Session(Frozen):
 def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:
     """The settings of an engine configuration, as JSON, that have one of the given roles.
 
-    Raises: IsocostError: the engine is unknown.
+    Raises:
+        IsocostError: the engine is unknown.
     """
     declared = capabilities_of(engine["engine"])
 

@@ -234,7 +234,7 @@ def test_what_the_budget_cut_off_is_said_with_names_and_shares(lab):
     top = sentences.headline(facts, "adding", facts.first_axis)
     assert top.best.split(" for ")[0].endswith(
         "think"
-    ) and "79 % of its samples were cut off" in top.doubt.replace(NBSP, " ")
+    ) and "79 % of its samples were truncated" in top.doubt.replace(NBSP, " ")
 
 
 def test_a_knee_at_a_single_sample_is_no_advice(lab):
@@ -244,7 +244,7 @@ def test_a_knee_at_a_single_sample_is_no_advice(lab):
     )
     facts = gathered(lab | {"out_frontier_points": points})
     said = sentences.headline(facts, "adding", facts.first_axis)
-    assert "which does not say that one sample is enough" in said.knee
+    assert "which does not mean that one sample is enough" in said.knee
     rows = [
         row
         for row in facts.frontier_of("adding", facts.first_axis).iter_rows(named=True)
