@@ -1,6 +1,6 @@
 """The tables as Dagster assets: thin bodies around ``isocost``.
 
 ``raw``, ``core``, ``out`` and ``publish`` hold one layer each; ``partitions`` and ``resources`` are
-what a body is handed; ``specs`` turns a table's definition into an asset's. How the assets run
+the inputs of a body; ``specs`` turns a table's definition into an asset's. How the assets run
 (jobs, schedules, sensors, checks) is in ``pipelines``.
 """

@@ -1,7 +1,8 @@
-"""The core layer: graded samples and what they hang on, one file a session; and the cards of
-models, devices and prices.
+"""The core layer: graded samples and their context, one file per session.
 
-How they are computed is in ``isocost.tables``; which rows its rules refuse in ``isocost.gates``;
+And the cards of models, devices and prices.
+
+How they are computed is in ``isocost.tables``; which rows its rules reject in ``isocost.gates``;
 ``pipelines.checks`` shows it.
 """
 
@@ -27,8 +28,8 @@ _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
             "every_bank_is_readable",
             asset="core_samples",
             description=(
-                "Of several sessions one with a damaged bank stops no other: it is left out of"
-                " every table and named here."
+                "A session with a damaged bank does not stop the others: it is left out of every "
+                "table and reported here."
             ),
         )
     ],
@@ -38,9 +39,9 @@ _RAW = ("raw_generations", "raw_telemetry", "raw_imports")
 def core_session(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    """Parses, verifies, classifies and judges the samples of each session of the run.
+    """Parse, verify, classify and check the samples of each session of the run.
 
-    Of several, those that do not fit the bank.
+    If there are several sessions, only those that are out of date.
     """
     place = store.existing()
     ledger = Ledger(place)
@@ -48,7 +49,7 @@ def core_session(
     damaged: dict[str, str] = {}
     for session_id in context.partition_keys:
         try:
-            # Who asks for one session by hand wants it computed.
+            # A single session requested by hand is always computed.
             one = refresh.curate_session(place, session_id, force=is_single, ledger=ledger)
         except IsocostError as error:
             is_kept = refresh.keep_or_leave_out(place, session_id, error, ledger)
@@ -56,7 +57,7 @@ def core_session(
                 raise
             damaged[session_id] = str(error)
             if is_kept:
-                context.log.error("kept %s as it was: %s", session_id, error)
+                context.log.error("kept %s unchanged: %s", session_id, error)
                 _tell(
                     context,
                     session_id,
@@ -103,7 +104,7 @@ def core_session(
 def _tell(
     context: dg.AssetExecutionContext, session_id: str, told: dict[str, dict[str, object]]
 ) -> None:
-    """What a session's page says of each table."""
+    """Report each table on the session's page."""
     for name in refresh.CORE_OF_SESSION:
         context.add_asset_metadata(told[name], asset_key=name, partition_key=session_id)
 

@@ -1,8 +1,8 @@
 """The out layer: strategies, frontiers, curves, derived costs and item statistics, from core.
 
-One body a group of tables that are computed together; each calls one step of
-``isocost.build.refresh``, which builds the pieces that do not fit their inputs any more. A
-piece that cannot be built is in no table, and stops no other.
+One body per group of tables that are computed together; each calls one step of
+``isocost.build.refresh``, which builds the pieces that are out of date. A piece that cannot be
+built is in no table, and does not stop the others.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from isocost.store import Store
 
 EVERY_PIECE = "every_piece_is_built"
 _EVERY_PIECE = (
-    "A task, point or session whose tables of this group cannot be built stops no other: it is in"
-    " none of them and named here."
+    "If the tables of this group cannot be built for a task, point or session, the others are not "
+    "affected: it is in none of them and reported here."
 )
 
 
@@ -25,15 +25,15 @@ def _reads(name: str) -> tuple[str, ...]:
     """The tables of other groups that a group reads."""
     read = (
         table
-        for part in refresh.PARTS
-        if part.step == name
-        for table in (*part.reads, *(refresh.CARDS if part.uses_cards else ()))
+        for rule in refresh.RULES
+        if rule.step == name
+        for table in (*rule.reads, *(refresh.CARDS if rule.uses_cards else ()))
     )
     return tuple(dict.fromkeys(table for table in read if table not in refresh.STEPS[name]))
 
 
 def _figure(name: str, store: Store) -> dict[str, dg.MetadataValue]:
-    """The pictures that the first table of a group shows on its page."""
+    """The figures that the first table of a group shows on its page."""
     from isocost.publish import asset_figures
 
     draw = {

@@ -1,4 +1,4 @@
-"""What people read: the warehouse file, the Parquet exports, the report.
+"""The published output: the warehouse file, the Parquet exports, the report.
 
 The work is done in ``isocost.publish``; a part that could not be published fails the asset with its
 name and reason.
@@ -15,13 +15,13 @@ _DEPS = [*ALL_OUT, *refresh.CORE_OF_SESSION, *refresh.CARDS]
 
 @dg.asset(group_name="publish", deps=_DEPS, kinds={"duckdb"})
 def warehouse(store: StoreResource) -> dg.MaterializeResult:
-    """One DuckDB file with every core and out table, built beside the old one and swapped in."""
+    """One DuckDB file with every core and out table, built separately and swapped in."""
     report = refresh.publish_warehouse(store.existing())
     if report.failures:
         raise dg.Failure("; ".join(f"{part.name}: {part.problem}" for part in report.failures))
     metadata = {
         "dagster/uri": str(report.path),
-        "tables": sum(part.kind == "table" for part in report.parts),
+        "tables": sum(entry.kind == "table" for entry in report.entries),
         "rows": report.rows,
         "size_bytes": report.size_bytes,
     }

@@ -1,5 +1,4 @@
-"""The raw layer: what an engine generated, what its steps and its power looked like, and what was
-imported.
+"""The raw layer: generated samples, engine steps, power samples, and imports.
 
 The generating body starts the payload (``python -m isocost.generate``) as a child process through
 Dagster Pipes, so that a crash or an out-of-memory kill of the engine never reaches the
@@ -13,7 +12,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
-from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import Field
 
 import isocost
@@ -38,7 +36,7 @@ _TABLES = ("raw_generations", "raw_steps", "raw_telemetry")
 def raw_session(
     context: dg.AssetExecutionContext, store: StoreResource, pipes: dg.PipesSubprocessClient
 ) -> Iterator[dg.MaterializeResult]:
-    """Generates the samples that one engine session still lacks, and nothing else."""
+    """Generate the samples that one engine session still lacks, and nothing else."""
     place, session_id = store.open(), context.partition_key
     source = source_of(place, session_id)
     if not isinstance(source, EngineSession):
@@ -54,7 +52,7 @@ def raw_session(
         )
     command = [
         sys.executable,
-        "-P",  # the code of this process, whatever checkout the working folder is
+        "-P",  # the code of this process, whatever checkout the working directory contains
         "-m",
         "isocost.generate",
         "--session",
@@ -74,7 +72,7 @@ def _run(
     command: list[str],
     place: Store,
 ) -> None:
-    """Runs the payload; its refusal becomes a failure whose first line is what the payload said."""
+    """Run the payload; its error becomes a failure with the payload's message as its first line."""
     with TemporaryDirectory(prefix="isocost-told-") as folder:
         told = Path(folder) / "told"
         try:
@@ -83,30 +81,30 @@ def _run(
                 command=[*command, "--told", str(told)],
                 env={"PYTHONPATH": _same_code()},
             )
-        except DagsterPipesExecutionError as error:
+        except Exception as error:  # Dagster names no class for a process that failed
             said = (
                 told.read_text(encoding="utf-8")
                 if told.exists()
                 else _recorded_error(place, context)
             )
-            # Without the cause: what Dagster says of exit codes would be shown below, as if it told
-            # more.
+            # Without the cause: Dagster's message about exit codes would be shown below, as if it
+            # added information.
             raise dg.Failure(
                 said or f"the payload stopped; its last lines are in the log ({error})"
             ) from None
 
 
 def _same_code() -> str:
-    """A search path on which the payload finds the very packages of this process.
+    """A search path on which the payload finds exactly the packages of this process.
 
-    An environment may hold another checkout's.
+    An environment may contain another checkout's.
     """
     own = Path(isocost.__file__).resolve().parents[1]
     return os.pathsep.join([str(own), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _recorded_error(place: Store, context: dg.AssetExecutionContext) -> str | None:
-    """What the run's manifest says, of a payload that could not leave a word."""
+    """The error in the run's manifest, for a payload that could not report one."""
     told = (
         m.info.get("error")
         for m in read_manifests(place.lake, context.partition_key)
@@ -116,7 +114,7 @@ def _recorded_error(place: Store, context: dg.AssetExecutionContext) -> str | No
 
 
 def _results(place: Store, session_id: str) -> Iterator[dg.MaterializeResult]:
-    """What is banked for the session now, this run's share included."""
+    """The samples banked for the session, including those of this run."""
     manifests = read_manifests(place.lake, session_id)
     for name in _TABLES:
         parts = [part for manifest in manifests for part in manifest.parts if part.table == name]
@@ -125,20 +123,20 @@ def _results(place: Store, session_id: str) -> Iterator[dg.MaterializeResult]:
 
 
 class ImportConfig(dg.Config):
-    """What is brought in.
+    """Configuration of an import.
 
     Attributes:
-        format: name of an importer, as `isocost import --help` lists them.
+        format: name of an importer, as listed by `isocost import --help`.
         path: file or folder.
         provenance: model, task, task_version, prompt and sampling, as far as the source does not
-            hold them.
-        unknown: names of provenance that nobody knows.
+            state them.
+        unknown: names of unknown provenance.
         mapping: mapping file for the generic importer; empty otherwise.
-        verifier: verifier that judges every text; "none" where the source's own labels judge, which
-            they also do where it is empty and no verifier judged this source before.
+        verifier: verifier that grades every text; "none" uses the source's own labels, as does an
+            empty value if no verifier graded this source before.
         condition: settings that the source does not state, such as the hardware.
-        metric: the metric whose score is the verdict, where the source has several; empty for its
-            usual one.
+        metric: the metric that provides the verdict, if the source has several; empty for its
+            default.
     """
 
     format: str
@@ -162,7 +160,7 @@ class ImportConfig(dg.Config):
 def raw_imports(
     context: dg.AssetExecutionContext, config: ImportConfig, store: StoreResource
 ) -> dg.MaterializeResult:
-    """Brings in another tool's results under a partition whose key starts with ``import-``."""
+    """Import another tool's results under a partition key that starts with ``import-``."""
     report = refresh.bring_in(
         store.open(),
         context.partition_key,

@@ -1,4 +1,4 @@
-"""What an asset body is handed: the store of tables.
+"""The input of asset bodies: the store of tables.
 
 Configuration only; the logic is in ``isocost.store``. Values come from the environment when a run
 starts, never at import.
@@ -16,7 +16,7 @@ from isocost.store import Store
 
 DATA_VARIABLE = "ISOCOST_DATA"
 MAKES_ROOT = "isocost/makes_data_root"
-"""Tag of the jobs that bring something in, and may make the data root that they bring it into."""
+"""Tag of the jobs that bring something in, and may create the data root for it."""
 
 
 def default_root() -> Path:
@@ -34,14 +34,14 @@ class StoreResource(dg.ConfigurableResource):
     root: str = ""
 
     def open(self) -> Store:
-        """The store at the configured root; the first to write makes it."""
+        """The store at the configured root; the first writer creates it."""
         return Store(Path(self.root).resolve() if self.root else default_root())
 
     def existing(self) -> Store:
-        """The store at the configured root, which plans, imports and runs have made.
+        """The store at the configured root, which plans, imports and runs have created.
 
         Raises:
-            dagster.Failure: there is no data root at this place; nothing was made.
+            dagster.Failure: there is no data root here; nothing was created.
         """
         try:
             return self.open().existing()

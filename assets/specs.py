@@ -1,5 +1,4 @@
-"""From a table's definition to its asset: name, group, description, column schema, metadata of a
-materialization.
+"""From a table's definition to its asset: name, group, description, column schema, metadata.
 
 Everything here derives from ``isocost.schema``; no asset writes its columns a second time.
 """
@@ -62,7 +61,7 @@ def table_spec(
 def result(
     name: str, rows: int, path: Path, **metadata: dg.MetadataValue | str | int | float | bool
 ) -> dg.MaterializeResult:
-    """What one materialization of a table tells: rows and place, and what the body adds."""
+    """The metadata of one materialization of a table: rows and path, and the body's own."""
     return dg.MaterializeResult(
         asset_key=name,
         metadata={"dagster/row_count": int(rows), "dagster/uri": str(path), **metadata},

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -59,7 +59,13 @@ def banked(shape: str, folder: Path) -> Store:
     return store
 
 
-def measured(root: Path, budget: str | None, *, publishes: bool = True) -> list[dict]:
+def measured(
+    root: Path,
+    budget: str | None,
+    *,
+    publishes: bool = True,
+    show: Callable[[dict], None] = lambda _: None,
+) -> list[dict]:
     """Refreshes a store in a process of its own: one entry a step with its peak in MiB and seconds,
     the whole last.
 
@@ -67,6 +73,7 @@ def measured(root: Path, budget: str | None, *, publishes: bool = True) -> list[
         root: the store's.
         budget: as of ``isocost refresh --memory``.
         publishes: whether warehouse, exports and report are made, too.
+        show: is told every entry when it comes.
 
     Raises:
         SystemExit: the refresh failed; with what it said.
@@ -80,15 +87,21 @@ def measured(root: Path, budget: str | None, *, publishes: bool = True) -> list[
         *(["--memory", budget] if budget else []),
     ]
     command += [] if publishes else ["--derived-only"]
-    with tempfile.TemporaryFile("w+") as told:
-        options = {"cwd": REPOSITORY, "stdout": told, "stderr": told}
-        with subprocess.Popen(command, **options) as process, _watched(process.pid) as seen:
-            process.wait()
-        told.seek(0)
-        text = told.read()
+    options = {"cwd": REPOSITORY, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    said, found = [], []
+    with (
+        subprocess.Popen(command, text=True, **options) as process,
+        _watched(process.pid) as seen,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("{"):
+                found.append(json.loads(line))
+                show(found[-1])
     if process.returncode:
-        raise SystemExit(text)
-    *steps, whole = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        raise SystemExit("".join(said))
+    *steps, whole = found
     return [*steps, {**whole, "peak_mib": max(whole["peak_mib"], seen[0] >> 20)}]
 
 
@@ -199,10 +212,7 @@ def _measured_shape(shape: str, budget: str, *, publishes: bool) -> dict[str, st
         print(f"{shape}: banked in {time.monotonic() - begun:.0f} s", flush=True)
         need, most = needed(store), chosen_budget(budget)
         print(f"  {need.line(most)}", flush=True)
-        *steps, whole = measured(store.root, budget, publishes=publishes)
-        for line in (*steps, whole):
-            told = f"{line['peak_mib']:>7} MiB  {line['seconds']:7.1f} s"
-            print(f"  {line['step']:<44}{told}", flush=True)
+        *steps, whole = measured(store.root, budget, publishes=publishes, show=_print_step)
     is_within = whole["peak_mib"] <= most >> 20
     fate = "within" if is_within else "BEYOND"
     print(f"  peak {whole['peak_mib']} MiB, {fate} the budget of {most >> 20} MiB", flush=True)
@@ -224,6 +234,11 @@ def _measured_shape(shape: str, budget: str, *, publishes: bool) -> dict[str, st
         "command": f"python -m benchmarks.memory {shape} --memory {budget} --write",
     }
     return {name: str(value) for name, value in row.items()}
+
+
+def _print_step(line: dict) -> None:
+    told = f"{line['peak_mib']:>7} MiB  {line['seconds']:7.1f} s"
+    print(f"  {line['step']:<44}{told}", flush=True)
 
 
 def _keep(row: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ import os as _os
 
 from isocost.errors import IsocostError
 
-# Polars' allocator keeps what was freed for ten seconds and more, which looks like need. It reads
+# Polars' allocator keeps freed memory for ten seconds or more, which looks like usage. It reads
 # this when Polars is first imported.
 _os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
 

@@ -338,19 +338,19 @@ def plan(sweep: str | Path, data: str | Path = "data") -> list[str]:
 def generate(
     session_id: str, data: str | Path = "data", *, max_samples: int | None = None
 ) -> Outcome:
-    """Generates the samples that a planned session still lacks, in this process.
+    """Generate the missing samples of a planned session, in this process.
 
     Args:
-        session_id: as `plan` returned it.
+        session_id: as returned by `plan`.
         data: the data root.
-        max_samples: generate at most so many samples now.
+        max_samples: maximum number of samples to generate now.
 
     Returns:
-        How many samples were generated, failed and are missing.
+        The numbers of generated, failed and missing samples.
 
     Raises:
-        IsocostError: bad input, the engine cannot start, or the storage refuses; what was sealed
-            before is intact.
+        IsocostError: bad input, the engine cannot start, or the storage fails; samples sealed
+            before are intact.
     """
     from isocost.payload.loop import Stop
     from isocost.payload.progress import Reporter
@@ -378,23 +378,22 @@ def import_results(
     verifier: str | None = None,
     metric: str | None = None,
 ) -> ImportReport:
-    """Brings in what another tool measured; `refresh` puts it into the tables.
+    """Import results of another tool; `refresh` adds them to the tables.
 
     Args:
         path: file or folder.
         format: name of an importer.
-        data: the data root; made where it is not there.
-        name: of the source; from its path when empty. The same name again supersedes.
-        provenance: what the source does not hold: model, task, task_version, prompt, sampling.
-        unknown: provenance that nobody knows.
+        data: the data root; created if missing.
+        name: of the source; derived from its path if empty. The same name again supersedes.
+        provenance: what the source does not state: model, task, task_version, prompt, sampling.
+        unknown: unknown provenance.
         condition: settings that the source does not state, such as the hardware.
         mapping: mapping file of the generic importer.
-        verifier: judges every text instead of the source's own labels.
-        metric: the metric whose score is the verdict, where the source has several.
+        verifier: grades every text instead of the source's own labels.
+        metric: the metric with the verdict, if the source has several.
 
     Raises:
-        IsocostError: bad input, or something that makes numbers comparable is not said; nothing
-            was imported.
+        IsocostError: bad input, or provenance is missing; nothing was imported.
     """
     from isocost.intake import bring_in, source_key
 
@@ -417,18 +416,18 @@ def import_results(
 def refresh(
     data: str | Path = "data", *, force: bool = False, memory: int | None = None
 ) -> list[Derived]:
-    """Brings every derived table up to date with what is banked, and publishes.
+    """Bring every derived table up to date with the bank, and publish.
 
     Args:
         data: the data root.
-        force: build everything again, also what still fits the bank.
-        memory: bytes that it may take; half of what is free when None.
+        force: rebuild everything, even if it is up to date.
+        memory: budget in bytes; half of what is free if None.
 
     Returns:
-        What became of each step: rows by table, pieces built and reused.
+        The result of each step: rows by table, pieces built and reused.
 
     Raises:
-        PartialError: all else is published; what was left out, and why.
+        PartialError: everything else is published; the error states what was left out, and why.
         IsocostError: nothing could be done.
     """
     from isocost.build.refresh import everything

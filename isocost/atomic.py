@@ -1,13 +1,13 @@
-"""Files put in place whole or not at all: under a temporary name, made durable, renamed.
+"""Atomic file writes: under a temporary name, made durable, renamed.
 
-Lives here: the one way in which this package writes a file that somebody may read: bytes, a text,
-or whatever writes to a path itself (Parquet, DuckDB), and the error where the machine refuses. Not
-here: checksums inside files (``isocost.seals``), storage behind a URL (``isocost.bank.files``),
+Lives here: the way in which this package writes files that others read: bytes, a text, or anything
+that writes to a path itself (Parquet, DuckDB), and the error if the machine fails. Not here:
+checksums inside files (``isocost.seals``), storage at a URL (``isocost.bank.files``),
 streams that are sealed part by part (``isocost.bank.writer``).
 
-A reader sees the file that was there before or the new one, also after a power failure: the
+A reader sees either the old or the new file, even after a power failure: the
 temporary file is synchronized before it is renamed, its folder after that. A process that is killed
-in between leaves a hidden ``.NAME.HEX.tmp`` beside the file, which no reader takes for the file.
+in between leaves a hidden ``.NAME.HEX.tmp`` next to the file, which readers ignore.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _REMEDIES = {
 
 
 def write_bytes(path: Path, data: bytes, *, intact: str = "") -> None:
-    """Puts bytes in place as a file; its folder is made.
+    """Write bytes to a file atomically, creating its folder.
 
     Args:
         path: the file.
         data: its content.
-        intact: what the error says is unharmed where the write fails; see ``refused``.
+        intact: what the error reports as intact if the write fails; see ``refused``.
 
     Raises:
-        MachineError: the disk is full, the folder cannot be written, or a limit is in force; a file
-            that was there before is unchanged.
+        MachineError: the disk is full, the folder cannot be written, or a limit is in force; an
+            existing file is unchanged.
     """
     with replacing(path, intact=intact) as temporary, temporary.open("xb", buffering=0) as handle:
         view = memoryview(data)
@@ -56,23 +56,23 @@ def write_bytes(path: Path, data: bytes, *, intact: str = "") -> None:
 
 
 def write_text(path: Path, text: str, *, intact: str = "") -> None:
-    """Puts a text in place as a file in UTF-8; see ``write_bytes``."""
+    """Write a text to a UTF-8 file atomically; see ``write_bytes``."""
     write_bytes(path, text.encode(), intact=intact)
 
 
 @contextmanager
 def replacing(path: Path, *, intact: str = "") -> Iterator[Path]:
-    """A temporary path beside a file, which takes the file's place when the block ends well.
+    """A temporary path next to a file, which replaces the file when the block succeeds.
 
-    The block creates it, by whatever writes to a path; so it gets the permissions that this user
-    gives to new files. Where the block fails, it is removed and the file is unchanged.
+    The block creates it, so it gets the user's default permissions for new files. If the block
+    fails, it is removed and the file is unchanged.
 
     Args:
-        path: the file; its folder is made.
-        intact: what the error says is unharmed where the write fails; see ``refused``.
+        path: the file; its folder is created.
+        intact: what the error reports as intact if the write fails; see ``refused``.
 
     Raises:
-        MachineError: an ``OSError`` of the block, or the file cannot be put in place.
+        MachineError: an ``OSError`` of the block, or the file cannot be moved into place.
     """
     temporary = temporary_beside(path)
     try:
@@ -83,12 +83,12 @@ def replacing(path: Path, *, intact: str = "") -> Iterator[Path]:
     except OSError as error:
         raise refused(error, path, intact=intact) from error
     finally:
-        with suppress(OSError):  # what could not be written need not be removed
+        with suppress(OSError):  # a file that could not be written need not be removed
             temporary.unlink(missing_ok=True)
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name in a file's folder that no other writer uses and that no reader takes for a file."""
+    """A unique hidden name in a file's folder that readers ignore."""
     end = f".{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
     room = _LONGEST_NAME - len(end) - 1
     name = path.name.encode("utf-8", "surrogateescape")[:room].decode("utf-8", "ignore")
@@ -96,7 +96,7 @@ def temporary_beside(path: Path) -> Path:
 
 
 def put(temporary: Path, path: Path) -> None:
-    """Renames what was written and synchronized, and makes the new name durable.
+    """Rename a written and synchronized file, and make the new name durable.
 
     Raises:
         OSError: the folder cannot be written.
@@ -108,12 +108,13 @@ def put(temporary: Path, path: Path) -> None:
 
 
 def remove_stale(path: Path, older_than_s: float = ABANDONED_S) -> None:
-    """Removes what writers of a file that were killed left beside it, also what was left of writing
-    such a leftover.
+    """Remove leftovers of killed writers of a file.
+
+    Including leftovers of writing such a leftover.
 
     Args:
         path: the file.
-        older_than_s: age from which a temporary file is taken for abandoned.
+        older_than_s: age from which a temporary file is considered abandoned.
     """
     for left in path.parent.glob(f".*{TEMPORARY_SUFFIX}*"):
         if not left.name.lstrip(".").startswith(f"{path.name}."):
@@ -124,10 +125,10 @@ def remove_stale(path: Path, older_than_s: float = ABANDONED_S) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and its parents so that they survive a power failure.
+    """Create a folder and its parents so that they survive a power failure.
 
     Raises:
-        OSError: it cannot be made, or there is a file of that name.
+        OSError: it cannot be created, or there is a file with that name.
     """
     missing = []
     while not folder.is_dir():
@@ -139,7 +140,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Makes the content of a file, or the names in a folder, durable."""
+    """Make the content of a file, or the names in a folder, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -150,13 +151,13 @@ def sync(path: Path) -> None:
 def refused(
     error: OSError, where: Path | str, *, doing: str = "written", intact: str = ""
 ) -> MachineError:
-    """The error for people where the machine refuses: what, where, and what to do about it.
+    """The error for a failure of the machine: what, where, and the remedy.
 
     Args:
-        error: what the system says.
+        error: the system's error.
         where: the file or folder.
         doing: what could not be done to it, as in "could not be written".
-        intact: what is unharmed; what was there before, where empty.
+        intact: what is intact; the previous content if empty.
     """
     remedy = _REMEDIES.get(error.errno or 0, "Free space or make the folder writable and run again")
     if doing in ("read", "listed", "looked at"):
@@ -168,5 +169,5 @@ def refused(
     return MachineError(
         f"could not be {doing}: {error.strerror or error}",
         where=str(where),
-        remedy=f"{remedy}; {intact or 'what was there before is intact'}",
+        remedy=f"{remedy}; {intact or 'the previous content is intact'}",
     )

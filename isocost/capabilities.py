@@ -1,11 +1,10 @@
-"""What an engine declares of itself: what it loads, what it can tell, and what each of its settings
-is to a measured point; and which engines and power sources there are.
+"""What an engine declares about itself: what it loads and reports, and its settings' roles.
 
-Lives here, on the ground, because rooms that do not know each other ask for it: the sweep (ids,
-which keys are needed, which names there are), the payload, the tables and the checks (what may be
-unknown). Not here: the engines, which declare it (``isocost.engines``), the power sources
-(``isocost.telemetry``), nor any of their names: one is found by the name that it is registered
-under.
+A role says how a setting relates to a measured point. Lives here, in the lowest layer, because
+packages that do not know each other use it: the sweep (ids, which keys are needed, which names
+exist), the payload, the tables and the checks (what may be unknown). Not here: the engines, which
+declare it (``isocost.engines``), the power sources (``isocost.telemetry``), nor any of their names:
+each is found by the name that it is registered under.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ class Role(StrEnum):
     """What a setting is to a point."""
 
     IDENTITY = "identity"
-    """It changes the answer or what is measured: another value is another point."""
+    """It changes the answer or the measurement: another value is another point."""
     CONDITION = "condition"
-    """It says how a session runs.
+    """It determines how a session runs.
 
-    Another value is another session that goes on with the same points.
+    Another value is another session that continues the same points.
     """
     NEITHER = "neither"
     """It changes neither, or has no effect on this engine: another value is the same session."""
@@ -34,7 +33,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Exempt:
-    """A setting that is no part of a point's identity, and why not.
+    """A setting that is not part of a point's identity, and the reason.
 
     Attributes:
         role: condition or neither.
@@ -62,6 +61,8 @@ class Capabilities:
         tells_configuration: whether `Engine.describe` always has the configuration that the engine
             resolved.
         tells_version: whether the version of what generated is always known.
+        needs_whole_seeded_prompts: whether a request with a seed of its own has to find room for
+            its whole prompt in one step.
         packages: distributions that the engine may come from; the version of the first one that is
             installed is the engine's.
         exempt: settings that are not identity, by dotted key ("model.card", "options.timeout_s").
@@ -75,6 +76,7 @@ class Capabilities:
     tells_prompt_lengths: bool
     tells_configuration: bool
     tells_version: bool
+    needs_whole_seeded_prompts: bool = False
     packages: tuple[str, ...] = ()
     exempt: Mapping[str, Exempt] = field(default_factory=dict)
 
@@ -84,10 +86,10 @@ class Capabilities:
 
 
 class Declares(Protocol):
-    """What an engine is, seen from the rooms that do not drive it.
+    """An engine, as seen by packages that do not drive it.
 
     Attributes:
-        name: what a sweep calls it.
+        name: its name in a sweep.
         capabilities: what it declares.
     """
 
@@ -121,9 +123,9 @@ def engine_names() -> list[str]:
 
 
 def capabilities_of(engine: str) -> Capabilities:
-    """What the engine of a name declares.
+    """What the engine with a name declares.
 
     Raises:
-        IsocostError: there is none.
+        IsocostError: there is no such engine.
     """
     return ENGINES.get(engine, where="engine.engine").capabilities

@@ -1,9 +1,9 @@
 """The command line: ``isocost plan | import | bank | export | compare | refresh | forget |
 doctor``.
 
-Lives here: arguments and printing. Not here: what the commands do. Long computations import their
-rooms inside the command, so that ``isocost --help`` answers at once. Running a sweep through
-Dagster is ``python -m pipelines.run``.
+Lives here: arguments and printing. Not here: the work of the commands. Long computations import
+their packages inside the command, so that ``isocost --help`` responds at once. Running a sweep
+through Dagster is ``python -m pipelines.run``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command.
+    """Run one command.
 
     Returns:
-        0 when it did what it says, 1 when it found faults or the machine refused, 2 for a mistake
-        in the input, 3 when it did all but what
-        it names.
+        0 on success, 1 if it found faults or the machine failed, 2 for a mistake in the input, 3 if
+        it did everything except what it reports.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -48,27 +47,28 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("interrupted; what was written is whole, run the same command again", file=sys.stderr)
+        print("interrupted; written files are intact, run the same command again", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of a pipe has seen enough
+    except BrokenPipeError:  # the reader of a pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         print(
-            f"error: {place}{error.strerror or error}. Mend the folder or free space, and run"
-            " again",
+            f"error: {place}{error.strerror or error}. Make the folder writable or free space, "
+            f"and retry",
             file=sys.stderr,
         )
         return 1
 
 
 def checkout_beside(folder: Path) -> str | None:
-    """What to tell where a folder belongs to another checkout of Isocost than the code that runs;
-    None where it does not.
+    """A warning if a folder belongs to a checkout of Isocost other than the running code.
 
-    The command of an environment runs the checkout that the environment was made for, ``python -m
-    isocost`` the one it stands in.
+    None otherwise.
+
+    The command of an environment runs the checkout that the environment was created for; ``python
+    -m isocost`` runs the one in the working directory.
     """
     running = Path(__file__).resolve().parents[1]
     for place in (folder, *folder.parents):
@@ -76,8 +76,8 @@ def checkout_beside(folder: Path) -> str | None:
             if place.resolve() == running:
                 return None
             return (
-                f"this runs the code in {running}, not the checkout {place}; there `make setup` or"
-                " `python -m isocost` runs its own"
+                f"this runs the code in {running}, not the checkout {place}; to run its own code, "
+                f"use `make setup` or `python -m isocost` there"
             )
     return None
 
@@ -98,37 +98,35 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(makes_root=False)
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    plan = commands.add_parser(
-        "plan", help="check a sweep file and write what each of its sessions has to do"
-    )
+    plan = commands.add_parser("plan", help="check a sweep file and write its session files")
     plan.add_argument("sweep", type=Path)
     plan.set_defaults(run=_plan, makes_root=True)
 
     bring = commands.add_parser(
-        "import", help="bring in another tool's results", description="Formats: " + _formats()
+        "import", help="import another tool's results", description="Formats: " + _formats()
     )
     bring.add_argument("format")
     bring.add_argument("path", type=Path)
     bring.add_argument(
         "--name",
         default="",
-        help="name of the source (default: from its path); the same name again supersedes",
+        help="name of the source (default: from its path); reusing a name supersedes the earlier "
+        "import",
     )
     bring.add_argument(
-        "--mapping", type=Path, help="mapping file of the generic format: which column means what"
+        "--mapping",
+        type=Path,
+        help="mapping file of the generic format: the meaning of each column",
     )
     for key in ("model", "task", "task-version", "prompt", "sampling"):
         form = "; JSON such as '{\"temperature\": 0.7}', or words" if key == "sampling" else ""
         bring.add_argument(
             f"--{key}",
-            help=f"provenance: {key.replace('-', ' ')}, where the source does not hold it{form}",
+            help=f"provenance: {key.replace('-', ' ')}, if the source does not state it{form}",
         )
     bring.add_argument(
         "--verifier",
-        help=(
-            "judge every text with this verifier instead of the source's own labels (which none"
-            " means)"
-        ),
+        help=("grade every text with this verifier; `none` uses the source's own labels"),
     )
     bring.add_argument(
         "--condition",
@@ -142,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bring.add_argument(
         "--metric",
-        help="the metric whose score is the verdict, where the source has several (lm_eval, helm)",
+        help="the metric that provides the verdict, if the source has several (lm_eval, helm)",
     )
     bring.add_argument(
         "--unknown",
@@ -161,50 +159,46 @@ def _parser() -> argparse.ArgumentParser:
     export_command.add_arguments(out)
     out.set_defaults(run=export_command.run_command)
 
-    pair = commands.add_parser("compare", help="say how two outcomes differ, problem by problem")
-    pair.add_argument(
-        "first", help="outcome_id, as in out_strategy_outcomes; its beginning is enough"
-    )
+    pair = commands.add_parser("compare", help="compare two outcomes, problem by problem")
+    pair.add_argument("first", help="outcome_id from out_strategy_outcomes; a prefix is enough")
     pair.add_argument("second", help="outcome_id of the same task")
     pair.set_defaults(run=_compare)
 
-    again = commands.add_parser(
-        "refresh", help="bring everything derived up to date with what is banked"
-    )
+    again = commands.add_parser("refresh", help="bring all derived tables up to date with the bank")
     again.add_argument(
-        "--all", action="store_true", help="build everything again, also what still fits the bank"
+        "--all", action="store_true", help="rebuild everything, even if it is up to date"
     )
     again.add_argument(
         "--memory",
         metavar="SIZE",
         help=(
-            "what it may take, such as 4GiB (default: $ISOCOST_MEMORY, else half of what is free);"
-            " what does not fit goes in chunks"
+            "memory budget, such as 4GiB (default: $ISOCOST_MEMORY, otherwise half of what is "
+            "free); larger data is processed in chunks"
         ),
     )
     again.set_defaults(run=_refresh)
 
     gone = commands.add_parser(
-        "forget", help="take a session or imported source out of every table for good"
+        "forget", help="remove a session or imported source from every table"
     )
     gone.add_argument(
         "source",
-        help="its name, as refresh prints it; planning or importing it again takes this back",
+        help="its name, as printed by refresh; to undo, plan or import it again",
     )
     gone.set_defaults(run=_forget)
 
-    look = commands.add_parser("doctor", help="say what this machine can do, and what it lacks")
-    look.set_defaults(run=_doctor, makes_root=True)  # asks nothing of a data root
+    look = commands.add_parser(
+        "doctor", help="report what this machine supports, and what it lacks"
+    )
+    look.set_defaults(run=_doctor, makes_root=True)  # needs no data root
     return parser
 
 
 def _refuse_no_root(arguments: argparse.Namespace) -> None:
-    """A mistyped data root is refused before a command could make an empty one of it."""
+    """Reject a mistyped data root before a command could create an empty one there."""
     from isocost.store import Store
 
-    if (
-        getattr(arguments, "lake", None) is None
-    ):  # a bank may lie anywhere, outside a data root, too
+    if getattr(arguments, "lake", None) is None:  # a bank may be anywhere, even outside a data root
         Store(arguments.data.resolve()).existing()
 
 
@@ -259,7 +253,7 @@ def _import(arguments: argparse.Namespace) -> int:
         counted += f", known as counts of {curated.rows['core_counts']} problems"
     print(f"{report.status}: {report.records} records, {counted}, source {session_id}")
     if report.supersedes:
-        print(f"  takes the place of {report.supersedes}, which stays in the lake")
+        print(f"  replaces {report.supersedes}, which stays in the lake")
     for reason, count in sorted(report.null_reasons.items()):
         print(f"  left NULL: {count} values of {reason}")
     unjudged = unjudged_line(
@@ -295,12 +289,12 @@ def samples_line(total: int, sessions: pl.DataFrame) -> str:
 
 
 def unjudged_line(samples: pl.DataFrame, problems: pl.DataFrame, verifier: str | None) -> list[str]:
-    """What is missing for a verdict where the source holds none: a verifier, a reference, or both.
+    """What is missing for a verdict if the source has none: a verifier, a reference, or both.
 
     Args:
         samples: rows of core_samples of one import.
         problems: rows of core_problems of the same import.
-        verifier: the one that was asked for.
+        verifier: the requested verifier.
     """
     if (
         verifier not in (None, "none")
@@ -312,20 +306,20 @@ def unjudged_line(samples: pl.DataFrame, problems: pl.DataFrame, verifier: str |
     number = int(samples["grade_reason"].eq_missing("no_verdict_in_source").sum())
     if problems["reference"].null_count() == problems.height:
         return [
-            f"{number} samples have neither a verdict nor a reference in the source, so that"
-            " nothing can judge them"
+            f"{number} samples have neither a verdict nor a reference in the source, so they "
+            f"cannot be graded"
         ]
     names = ", ".join(verifier_names())
     return [
-        f"{number} samples have a reference and no verdict in the source: --verifier is what is"
-        f" missing; choose one of {names}"
+        f"{number} samples have a reference and no verdict in the source. To grade them, give "
+        f"--verifier: one of {names}"
     ]
 
 
 def source_id(path: Path, name: str = "") -> str:
     """The key of an imported source.
 
-    Its name, or else its path, so that the results.json of two runs are two sources.
+    Its name, or otherwise its path, so that the results.json of two runs are two sources.
     """
     from isocost.intake import source_key
 
@@ -341,10 +335,10 @@ def _compare(arguments: argparse.Namespace) -> int:
     outcomes, problems = store.read("out_strategy_outcomes"), store.read("out_strategy_problems")
     if outcomes.is_empty():
         remedy = (
-            "Run `isocost refresh` (or `make demo`) first, or name another data root with --data"
+            "Run `isocost refresh` (or `make demo`) first, or give another data root with --data"
         )
         raise IsocostError(
-            "nothing is derived yet, so that there is no outcome to compare",
+            "nothing is derived yet, so there is no outcome to compare",
             where=str(store.root),
             remedy=remedy,
         )
@@ -374,8 +368,8 @@ def _forget(arguments: argparse.Namespace) -> int:
 
     rows = refresh.forget(Store(arguments.data.resolve()), arguments.source)
     print(
-        f"{arguments.source}: its {rows} rows leave every table with the next `isocost refresh`;"
-        " what lies in the lake stays there"
+        f"{arguments.source}: the next `isocost refresh` removes its {rows} rows from every "
+        f"table; its files stay in the lake"
     )
     return 0
 
@@ -398,11 +392,11 @@ def _refresh(arguments: argparse.Namespace) -> int:
             flush=True,
         )
     for task in unknown_tasks(store.root, set(store.read("core_points", columns=["task"])["task"])):
-        print(f"note: {store.root / NAME}, replay.tasks.{task}: nothing is banked of this task")
+        print(f"note: {store.root / NAME}, replay.tasks.{task}: this task has no banked samples")
     if not refresh.known_sources(store):
         print(
-            f"note: nothing is banked under {store.root}; run a sweep or import first, or name"
-            " another data root with --data"
+            f"note: nothing is banked under {store.root}; run a sweep or import first, or give "
+            f"another data root with --data"
         )
     print(f"warehouse {store.warehouse}\nreport    {store.report}")
     return 0

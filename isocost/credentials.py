@@ -1,7 +1,8 @@
-"""Keys and passwords: refused where they would be written down, and struck out of what is told.
+"""Keys and passwords: rejected where they would be written down, redacted from output.
 
-Lives here, on the ground, because sweeps (which refuse) and engines (which redact) do not know each
-other. Not here: where a key comes from, which is an environment variable that the engine reads.
+Lives here, in the lowest layer, because sweeps (which reject) and engines (which redact) do not
+know each other. Not here: the source of a key, which is an environment variable that the engine
+reads.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ REDACTED = "[redacted]"
 SHORTEST_SECRET = 6
 """A shorter key is a placeholder ("EMPTY", "none").
 
-To strike it out would spoil texts that happen to hold the word.
+Redacting it would spoil texts that happen to contain the word.
 """
 
 _NAMED = r"(?:[\w-]*[-_])?(?:api|access|auth|secret|private|subscription|hf|bearer|session|security)[-_]?(?:key|token|id)|api[-_]?key"
 _SECRET_KEY = re.compile(
     rf"(?:{_NAMED}|(?:x-)?api-key|authorization|password|passwd|secret|credentials?)", re.IGNORECASE
 )
-"""Names of settings that hold a credential."""
+"""Names of settings that contain a credential."""
 _SECRET_PARAMETER = re.compile(
     rf"(?:{_SECRET_KEY.pattern}|key|token|auth|code|pwd|pass|sig|signature|x-amz-(?:signature|credential|security-token))",
     re.IGNORECASE,
@@ -61,12 +62,13 @@ def url_credential(text: str) -> str | None:
 def refuse_credentials(
     value: Any, *, remedy: str
 ) -> Iterator[tuple[tuple[str | int, ...], IsocostError]]:
-    """Every place of nested settings that holds a credential, with the error to raise. The
-    credential is in none of the messages.
+    """Every credential in nested settings, with the error to raise.
+
+    No message contains the credential.
 
     Args:
         value: mappings, lists and plain values.
-        remedy: where the credential belongs instead.
+        remedy: where to put the credential instead.
     """
     for key, name, item in _leaves(value):
         if not isinstance(item, str):
@@ -117,11 +119,13 @@ def _leaves(
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text without secrets: those given, in the forms in which they are echoed, and whatever
-    looks like one by its place.
+    """Redact secrets from a text.
+
+    Those given, in the forms in which they are echoed, and anything that looks like a secret by its
+    position.
 
     Args:
-        text: what is to be told or written.
+        text: text to be shown or written.
         secrets: keys in use; those shorter than ``SHORTEST_SECRET`` characters are placeholders and
             stay.
     """
@@ -132,9 +136,9 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """A text without the secrets given and nothing else changed.
+    """Redact only the given secrets.
 
-    For generated text, in which an address is no leak.
+    For generated text, in which an address is not a leak.
     """
     for secret in secrets:
         if len(secret) < SHORTEST_SECRET:

@@ -1,7 +1,7 @@
-"""What this machine can do for Isocost, and what it lacks.
+"""What this machine supports, and what it lacks.
 
-Lives here: one finding a capability, each with what to do about it. Not here: the capabilities
-themselves; each room answers for its own.
+Lives here: one finding per capability, each with a remedy. Not here: the capabilities themselves;
+each package reports its own.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Finding:
     """One capability.
 
     Attributes:
-        name: what it is for.
+        name: its purpose.
         is_there: whether this machine has it.
         detail: what was found, or what is missing.
-        remedy: what to do where it is missing; empty where it is there.
+        remedy: what to do if it is missing; empty otherwise.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Finding:
 
 
 def examine(root: Path) -> Iterator[Finding]:
-    """Every capability, in the order in which people need them.
+    """Every capability, in the order in which users need them.
 
     Args:
-        root: the data root, for the room on its disk.
+        root: the data root, for the free space on its disk.
     """
     yield _found(_python)
     yield from _engines()
@@ -113,7 +113,7 @@ def _accelerator() -> Finding:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError as error:
         return Finding(
-            "NVIDIA GPU", False, f"none can be asked ({error}): models run on the processor"
+            "NVIDIA GPU", False, f"cannot be queried ({error}): models run on the processor"
         )
     return Finding("NVIDIA GPU", bool(boards), ", ".join(map(str, boards)) or "none")
 
@@ -149,7 +149,7 @@ def _code() -> Finding:
     return Finding(
         "running model-written code",
         True,
-        "allowed" if is_enabled() else f"can be shut in; off until {SWITCH}=1",
+        "allowed" if is_enabled() else f"can be isolated; off until {SWITCH}=1",
     )
 
 
@@ -160,5 +160,5 @@ def _disk(root: Path) -> Finding:
         "disk",
         free > 4,
         f"{free:.1f} GiB free at {place}",
-        "" if free > 4 else "Free some: an environment alone takes 3.5 GiB",
+        "" if free > 4 else "Free some space: an environment alone takes 3.5 GiB",
     )

@@ -1,9 +1,9 @@
-"""The one error type that is written for people.
+"""The one error type for messages to users.
 
-Lives here: the exception every room raises for bad input or an impossible request, its form where
-all else was done, and the boundary around one source or derived table of several, where whatever
-goes wrong becomes that exception. Not here: other library exceptions, which are left to bubble up
-when they mean a defect of ours rather than a mistake that the reader can correct.
+Lives here: the exception that every package raises for bad input or an impossible request, its
+variant for partial success, and the boundary around one source or derived table of several, which
+turns any failure into that exception. Not here: other library exceptions, which propagate if they
+indicate a bug in Isocost rather than a mistake that the user can correct.
 """
 
 from __future__ import annotations
@@ -26,20 +26,23 @@ _OF_THE_MACHINE = {
 
 
 class IsocostError(ValueError):
-    """A mistake in the input or the environment, told with its place and its remedy.
+    """A mistake in the input or the environment, with its location and remedy.
 
     Attributes:
         what: what is wrong, one sentence.
-        where: file, row, column or key at fault; empty where there is no such place.
-        remedy: what would be right, or what to do next.
+        where: the file, row, column or key at fault; empty if there is none.
+        remedy: what to do next.
     """
 
     exit_code = 2
-    """What a command that ends with it returns: 2 for a mistake in what was given, 1 for a fault of
-    the machine or of what is stored, 3 where all but what it names was done."""
+    """Exit code of a command that ends with it.
+
+    2 for a mistake in the input, 1 for a fault of the machine or of stored data, 3 if everything
+    except what it names was done.
+    """
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
-        """Builds the message ``where: what. remedy``."""
+        """Build the message ``where: what. remedy``."""
         self.what = what
         self.where = where
         self.remedy = remedy
@@ -47,23 +50,23 @@ class IsocostError(ValueError):
         super().__init__(f"{text.rstrip('.')}. {remedy}" if remedy else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Keeps the keyword arguments when the error crosses a process boundary."""
+        """Keep the keyword arguments when the error crosses a process boundary."""
         return (_rebuild, (type(self), self.what, self.where, self.remedy))
 
 
 class PartialError(IsocostError):
-    """Everything that could be done is done and published, and something was left out.
+    """Everything else is done and published, but something was left out.
 
-    Which, and why, is in the remedy.
+    The remedy says what, and why.
     """
 
     exit_code = 3
 
 
 class MachineError(IsocostError):
-    """The machine refuses.
+    """A limit of the machine, not a mistake in the request.
 
-    No space, a limit, a folder that cannot be written. Nothing is wrong with what was asked.
+    No space, a quota, a folder that is not writable.
     """
 
     exit_code = 1
@@ -74,22 +77,21 @@ def _rebuild(cls: type[IsocostError], what: str, where: str, remedy: str) -> Iso
 
 
 @contextmanager
-def one_source(
-    name: str, *, then: str = "bring the source in again once it is corrected"
-) -> Iterator[None]:
-    """The boundary around the work on one of several sources: what goes wrong inside is told as
-    that source's fault.
+def one_source(name: str, *, then: str = "import the source again after the fix") -> Iterator[None]:
+    """Boundary around the work on one of several sources.
 
-    A library may fail in ways that it does not document, and not always with an ``Exception`` (a
-    panic of Polars is none): the other sources must not pay for that. What would hit them all (no
-    space, no memory, an interrupt) passes through.
+    Any failure inside is reported as a failure of that source.
+
+    A library may fail in undocumented ways, and not always with an ``Exception`` (a Polars panic is
+    not one); the other sources must not be affected. Failures that affect all sources (no space, no
+    memory, an interrupt) propagate.
 
     Args:
         name: the source, session, file or piece of a derived table at work.
         then: what to do besides reporting it, as the end of a sentence.
 
     Raises:
-        IsocostError: whatever else was raised, with the place in this code where it came from.
+        IsocostError: for anything else that was raised, with its position in the code.
     """
     try:
         yield
@@ -101,7 +103,9 @@ def one_source(
         at = traceback.extract_tb(error.__traceback__)[-1]
         detail = " ".join(str(error).split())[:200]
         raise IsocostError(
-            f"something in it was not foreseen ({type(error).__name__}: {detail})",
+            f"unexpected error ({type(error).__name__}: {detail})",
             where=name,
-            remedy=(f"It was left out. Report this with {at.name} (line {at.lineno}), and {then}"),
+            remedy=(
+                f"It was left out. Report this error with {at.name} (line {at.lineno}), and {then}"
+            ),
         ) from error

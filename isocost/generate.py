@@ -1,13 +1,12 @@
 """The payload's command line: ``python -m isocost.generate --session FILE --lake FOLDER``.
 
-Lives here: arguments, exit codes, one line for every mistake. Not here: what is done
-(``isocost.payload``). Runs without Dagster; when Dagster started it, lines and numbers also go
+Lives here: arguments, exit codes, a one-line message for every error. Not here: the work
+(``isocost.payload``). Runs without Dagster; if Dagster started it, lines and numbers also go
 through Dagster Pipes.
 
-Exit codes: 0 every sample asked for is there; 1 the engine or the storage failed, or the engine's
-server stayed away; 2 bad input, nothing was touched; 3 finished, but some requests ended in an
-error and their samples are still missing; 128 + n stopped by signal n after sealing what was
-finished.
+Exit codes: 0 all requested samples are banked; 1 the engine or the storage failed, or the engine's
+server stayed unreachable; 2 bad input, nothing was changed; 3 finished, but some requests failed
+and their samples are still missing; 128 + n stopped by signal n after sealing finished samples.
 """
 
 from __future__ import annotations
@@ -27,24 +26,22 @@ FAILED, BAD_INPUT, SOME_ERRORS = 1, 2, 3
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Generates what a session still lacks; returns the exit code."""
+    """Generate the samples that a session still lacks; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m isocost.generate",
-        description="Generates the samples that a session still lacks, and seals them as it goes.",
+        description="Generate the missing samples of a session, sealing them along the way.",
         epilog="Exit codes" + (__doc__ or "").split("Exit codes")[-1].rstrip(),
     )
-    parser.add_argument(
-        "--session", required=True, help="session file, as `isocost plan` writes it"
-    )
+    parser.add_argument("--session", required=True, help="session file written by `isocost plan`")
     parser.add_argument("--lake", required=True, help="the lake: a folder, or an fsspec URL")
     parser.add_argument("--run-id", help="name of the run (default: a new UUID)")
     parser.add_argument(
         "--told",
         type=Path,
-        help="file that takes the reason where nothing or not everything was generated",
+        help="file to write the reason to if not everything was generated",
     )
     parser.add_argument(
-        "--max-samples", type=_positive, help="generate at most so many samples now"
+        "--max-samples", type=_positive, help="maximum number of samples to generate now"
     )
     arguments = parser.parse_args(argv)
     stop = Stop()
@@ -68,10 +65,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _complain(what: str, reporter: Reporter, told: Path | None) -> None:
-    """Says what went wrong, and leaves it for whoever started the payload."""
+    """Report an error, and leave the message for the process that started the payload."""
     reporter.complain(f"error: {what}")
     if told is not None:
-        with suppress(OSError):  # it was said already
+        with suppress(OSError):  # already reported
             told.write_text(what, encoding="utf-8")
 
 
@@ -93,8 +90,8 @@ def _closing(outcome: Outcome, reporter: Reporter, stop: Stop, told_file: Path |
         return FAILED
     if outcome.errors:
         said = (
-            f"{outcome.errors} requests ended in an error, the first: {outcome.first_error}. Run"
-            " once more to ask for these samples"
+            f"{outcome.errors} requests failed, the first: {outcome.first_error}. Run again to "
+            f"request these samples"
         )
         _complain(said, reporter, told_file)
         return SOME_ERRORS

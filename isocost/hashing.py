@@ -1,7 +1,7 @@
-"""Canonical JSON and the identifiers made from it.
+"""Canonical JSON and the identifiers derived from it.
 
 Lives here: the one way this project turns a value into bytes to be hashed, so that equal things
-have equal ids on every machine. Not here: what goes into which id (isocost.sweep.models,
+have equal ids on every machine. Not here: which values go into which id (isocost.sweep.models,
 isocost.tasks), nor checksums of files (isocost.bank).
 """
 
@@ -17,15 +17,16 @@ from isocost.errors import IsocostError
 
 
 def canonical_json(value: Any) -> str:
-    """Writes a value so that equal values give equal text: sorted keys, no spaces, shortest
-    round-trip floats, NFC strings.
+    """Canonical JSON of a value: equal values give equal text.
+
+    Sorted keys, no spaces, shortest round-trip floats, NFC strings.
 
     Args:
         value: anything made of dict (string keys), list, tuple, str, int, float, bool and None.
 
     Raises:
-        IsocostError: for NaN, infinity, a key that is not a string, or a value JSON has no form
-            for: none of them has one canonical text.
+        IsocostError: NaN, infinity, a key that is not a string, or a value that JSON cannot
+            represent: none of them has a canonical text.
     """
     try:
         return json.dumps(
@@ -74,16 +75,17 @@ def sha256_hex(value: Any, digits: int = 64) -> str:
 
 
 def text_hash(text: str, digits: int = 16) -> str:
-    """First `digits` hexadecimal digits of the SHA-256 of a text as it stands (UTF-8, lone
-    surrogates escaped).
+    """First `digits` hexadecimal digits of the SHA-256 of a text, unchanged.
+
+    UTF-8, lone surrogates escaped.
     """
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:digits]
 
 
 def slug(text: str, limit: int = 60) -> str:
-    """A readable id part.
+    """Turn a text into a readable part of an id.
 
-    Lower case letters, digits and single hyphens, at most `limit` characters; "x" when nothing is
+    Lower case letters, digits and single hyphens, at most `limit` characters; "x" if nothing is
     left.
     """
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:limit].strip("-") or "x"

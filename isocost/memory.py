@@ -1,8 +1,8 @@
-"""How much memory a computation may take, and where it puts what does not fit.
+"""The memory budget of a computation, and the files for what does not fit.
 
-Lives here: sizes in words, what is free on this machine, the budget of a refresh, and files for
-numbers that are laid aside. Not here: what a refresh will need (``isocost.build.estimate``), and
-the computations.
+Lives here: sizes in words, free memory of this machine, the budget of a refresh, and files for
+spilled arrays. Not here: what a refresh will need (``isocost.build.estimate``), and the
+computations.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ def read_size(text: str, where: str = "--memory") -> int:
 
     Args:
         text: the size; a unit is needed.
-        where: what to call it in an error.
+        where: its name in an error.
 
     Raises:
-        IsocostError: the text is no size, or the size is nothing.
+        IsocostError: the text is not a size, or the size is zero.
     """
     match = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([KMGT]iB|[kKMGT]?B)\s*", text, re.ASCII)
     if not match:
         raise IsocostError(
-            f"{text[:40]!r} is no size",
+            f"{text[:40]!r} is not a size",
             where=where,
             remedy='Give a number and a unit, such as "4GiB" or "512 MiB"',
         )
     size = int(float(match[1]) * _UNITS[match[2]])
     if size < 1:
         raise IsocostError(
-            f"{text[:40]!r} is no memory at all", where=where, remedy='Give a size such as "4GiB"'
+            f"{text[:40]!r} is zero", where=where, remedy='Give a size such as "4GiB"'
         )
     return size
 
@@ -72,9 +72,9 @@ def in_words(size: float) -> str:
 
 
 def free_memory() -> int | None:
-    """Bytes that this process could still take.
+    """Bytes that this process can still use.
 
-    What the machine, its control group and its own limit leave; None where nothing tells.
+    Limited by the machine, its control group and its own limit; None if unknown.
     """
     found = [
         size
@@ -85,11 +85,10 @@ def free_memory() -> int | None:
 
 
 def chosen_budget(given: str | None = None) -> int:
-    """The budget in bytes: what was given, else what ``$ISOCOST_MEMORY`` says, else half of what is
-    free.
+    """The budget in bytes: the given one, else ``$ISOCOST_MEMORY``, else half of what is free.
 
     Raises:
-        IsocostError: what was given is no size.
+        IsocostError: the given text is not a size.
     """
     if given:
         return read_size(given)
@@ -191,15 +190,17 @@ class LaidAside:
 
     def _failed(self, error: OSError) -> MachineError:
         return MachineError(
-            f"what does not fit into memory cannot be laid aside: {error.strerror or error}",
+            f"data that does not fit into memory cannot be written to disk: "
+            f"{error.strerror or error}",
             where=str(self._folder or tempfile.gettempdir()),
             remedy="Free space there, or give more memory with --memory",
         )
 
 
 class DrawsAside:
-    """Means of rows in many draws, in a file without a name as `LaidAside`: written by rows and
-    read by draws.
+    """Means of rows in many draws, in an unnamed file like `LaidAside`.
+
+    Written by rows and read by draws.
     """
 
     _WIDTH = 64
@@ -268,12 +269,12 @@ Aside = TypeVar("Aside", LaidAside, DrawsAside)
 
 @dataclass
 class Workspace:
-    """What the matrices of one computation may take together; what does not fit is laid aside.
+    """The memory that the matrices of one computation may use together; the rest is spilled.
 
     Attributes:
-        memory: bytes for all that is open at once; no bound where None.
-        total: bytes for these and for all that is made of them; no bound where None.
-        folder: where to lay matrices aside.
+        memory: bytes for everything open at once; no bound if None.
+        total: bytes for these and everything derived from them; no bound if None.
+        folder: where to spill matrices.
     """
 
     memory: int | None = None
@@ -283,10 +284,10 @@ class Workspace:
     n_laid_aside: int = 0
 
     def refuse_beyond(self, size: int, what: str) -> None:
-        """Refuses what must be held at once and is more than there is.
+        """Raise an error if more must be held at once than there is.
 
         Raises:
-            IsocostError: with what it takes.
+            IsocostError: states the required memory.
         """
         if self.total is not None and size > self.total:
             raise IsocostError(

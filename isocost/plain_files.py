@@ -1,10 +1,9 @@
-"""Small files that people write (sweeps, sidecars, cards, settings), read within bounds whatever
-lies there.
+"""Bounded reading of small hand-written files (sweeps, sidecars, cards, settings).
 
-Lives here, on the ground, because rooms that do not know each other read such files: the bytes of a
-plain file of bounded size (no pipe, no device, nothing that waits), and the one plain value of a
-YAML text whose aliases do not unfold without end. Not here: what the keys mean, where each stands
-in its file (``isocost.sweep.source``), data files of other tools (``isocost.importers.reading``).
+Lives here, in the lowest layer, because several packages read such files: the bytes of a regular
+file of bounded size (no pipe, no device, nothing that blocks), and the plain value of a YAML text
+with bounded alias expansion. Not here: what the keys mean, the position of each key
+(``isocost.sweep.source``), data files of other tools (``isocost.importers.reading``).
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ from isocost.errors import IsocostError
 
 MOST_BYTES = 4_000_000
 MOST_VALUES = 200_000
-"""Values of one file, with what its aliases unfold to; more belong into a file of data."""
+"""Maximum number of values in one file, with aliases expanded; more belong in a data file."""
 MOST_DEPTH = 100
 _FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def open_plain(path: str | Path) -> BufferedReader:
-    """Opens a regular file for reading, without waiting for a writer as a pipe would.
+    """Open a regular file for reading, without blocking as a pipe would.
 
     Raises:
-        OSError: it is not there, cannot be read, or is a folder, pipe, socket or device.
+        OSError: it does not exist, cannot be read, or is a folder, pipe, socket or device.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, socket or device"
-        raise OSError(errno.EINVAL, f"it is {kind}, no plain file", str(path))
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
     return os.fdopen(handle, "rb")
 
 
@@ -47,7 +46,7 @@ def stored_bytes(path: str | Path) -> bytes:
     """All bytes of a regular file that this program wrote.
 
     Raises:
-        OSError: as ``open_plain``.
+        OSError: as for ``open_plain``.
     """
     with open_plain(path) as file:
         return file.read()
@@ -59,8 +58,8 @@ def read_plain(
     """The bytes of a regular file.
 
     Raises:
-        IsocostError: it is not there, cannot be read, is a folder, pipe or device, leads in a
-            circle of links, or is too large.
+        IsocostError: it does not exist, cannot be read, is a folder, pipe or device, is a circular
+            link, or is too large.
     """
     where = str(path)[:300]
     try:
@@ -73,15 +72,15 @@ def read_plain(
         ) from None
     if len(raw) > most_bytes:
         raise IsocostError(
-            f"is {max(size, len(raw)):,} bytes, which is no {what}",
+            f"is {max(size, len(raw)):,} bytes, too large for a {what}",
             where=where,
-            remedy="Put long lists into a file of data.",
+            remedy="Move long lists to a data file.",
         )
     return raw
 
 
 def read_text(path: str | Path, **bounds: Any) -> str:
-    """The text of such a file, which is UTF-8; else as ``read_plain``."""
+    """The text of a UTF-8 file; errors as for ``read_plain``."""
     try:
         return read_plain(path, **bounds).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -91,11 +90,13 @@ def read_text(path: str | Path, **bounds: Any) -> str:
 
 
 def compose(text: str, name: str) -> yaml.Node | None:
-    """The nodes of the one YAML document of a text, None of an empty one; its aliases unfold to a
-    bounded number of values.
+    """The nodes of a single YAML document, or None if it is empty.
+
+    Its aliases expand to a bounded number of values.
 
     Raises:
-        IsocostError: no YAML, nested too deeply, an alias that contains itself, or too many values.
+        IsocostError: not YAML, nested too deeply, an alias that contains itself, or too many
+            values.
     """
     _refuse_depth(text, name)
     try:
@@ -124,9 +125,9 @@ def compose(text: str, name: str) -> yaml.Node | None:
 
 
 def _refuse_depth(text: str, name: str) -> None:
-    """Refuses deep nesting at once.
+    """Reject deep nesting early.
 
-    To find it by running out of stack takes seconds. Other mistakes are left to the composer.
+    Detecting it by exhausting the stack takes seconds. Other mistakes are left to the composer.
     """
     depth, place = 0, name
     with suppress(yaml.YAMLError, ValueError):
@@ -143,7 +144,7 @@ def _refuse_depth(text: str, name: str) -> None:
 
 
 def _size(node: yaml.Node, name: str, known: dict[int, int], above: frozenset[int]) -> int:
-    """How many values a node unfolds to."""
+    """The number of values that a node expands to."""
     where = f"{name} line {node.start_mark.line + 1}"
     if id(node) in above:
         raise IsocostError("an alias contains itself", where=where, remedy="Write the value out.")
@@ -160,20 +161,20 @@ def _size(node: yaml.Node, name: str, known: dict[int, int], above: frozenset[in
         size += 1 if isinstance(child, yaml.ScalarNode) else _size(child, name, known, inside)
     if size > MOST_VALUES:
         raise IsocostError(
-            f"holds more than {MOST_VALUES:,} values, or its aliases unfold to them",
+            f"has more than {MOST_VALUES:,} values, counting expanded aliases",
             where=where,
-            remedy="Put long lists into a file of data.",
+            remedy="Move long lists to a data file.",
         )
     known[id(node)] = size
     return size
 
 
 def construct(text: str, name: str) -> Any:
-    """The plain value of a text that ``compose`` has found sound.
+    """The plain value of a text that ``compose`` has accepted.
 
     Raises:
-        IsocostError: a value that cannot be one: a date that is none, a number of too many digits,
-            a key that is a list.
+        IsocostError: an invalid value: an impossible date, a number with too many digits, a list as
+            a key.
     """
     try:
         return yaml.load(text, Loader=_FAST)  # noqa: S506 - a safe loader, too
@@ -187,10 +188,10 @@ def construct(text: str, name: str) -> Any:
 
 
 def load_plain(path: str | Path, **bounds: Any) -> Any:
-    """The one value of a YAML file.
+    """The value of a YAML file.
 
     Raises:
-        IsocostError: whatever is wrong with the file, with its place.
+        IsocostError: any problem with the file, with its location.
     """
     try:
         text = read_plain(path, **bounds).decode("utf-8")

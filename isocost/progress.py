@@ -1,4 +1,4 @@
-"""How far a long piece of work is, on standard error.
+"""Progress of long work, on standard error.
 
 Lives here: a bar on a terminal, a line now and then elsewhere. Not here: the work.
 """
@@ -15,20 +15,23 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 QUIET_S = 2.0
-"""Seconds in which nothing is said: most work is done by then."""
+"""Seconds before the first report: most work is done by then."""
 LINE_S = 15.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines without a terminal."""
 
 
 class Progress:
-    """Counts up to a total. Use as a context; tell it by calling it with the number done."""
+    """Count up to a total.
+
+    Use it as a context manager, and call it with the number done.
+    """
 
     def __init__(self, what: str, total: int) -> None:
-        """Says nothing yet.
+        """Start silently.
 
         Args:
-            what: what is being done, as in "judging import-x with code".
-            total: how many things there are to do.
+            what: the work in progress, as in "judging import-x with code".
+            total: the total number.
         """
         self._what, self._total = what, total
         self._begun = time.monotonic()
@@ -49,7 +52,7 @@ class Progress:
             self._bar.stop()
 
     def __call__(self, done: int) -> None:
-        """Tells how many are done."""
+        """Report how many are done."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done)
             return

@@ -1,9 +1,10 @@
-"""One registry for every kind of thing that is a file of its own: strategies, importers, engines,
-power sources and so on.
+"""One registry class for every kind of plug-in module.
+
+Strategies, importers, engines, power sources and so on.
 
 Lives here: `Registry`, which registers by a decorator, finds the modules of a package, and answers
-by name; and `did_you_mean`, the remedy for a name that is not known. Not here: what is registered,
-nor what it must be able to do (each room says that of its own kind).
+by name; and `did_you_mean`, the remedy for an unknown name. Not here: what is registered, nor the
+required interface (each package defines that for its own kind).
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class Registry(Generic[T]):
-    """Every variant of one kind by its name.
+    """All variants of one kind, by name.
 
     A new variant is a new module in the package; no other file names it. The package is given by
     its name and imported when the registry is first asked, so that the modules in it can import the
-    registry. A module that cannot be imported leaves out what it holds and nothing else: a line is
-    logged, `broken` has the reason, and it follows the remedy for a name that is not known.
+    registry. If a module cannot be imported, only its own variants are missing: a line is logged,
+    `broken` has the reason, and it is appended to the remedy for an unknown name.
 
     Example:
         >>> from isocost.curves.base import FAMILIES
@@ -43,13 +44,13 @@ class Registry(Generic[T]):
     def __init__(
         self, kind: str, package: str, *, name: str = "name", plural: str | None = None
     ) -> None:
-        """Makes an empty registry.
+        """Create an empty registry.
 
         Args:
-            kind: what one variant is called in messages, such as "power source".
+            kind: the name of one variant in messages, such as "power source".
             package: dotted name of the package whose modules register the variants.
-            name: attribute that holds a variant's name.
-            plural: several of the kind; the kind with an "s" when left out.
+            name: attribute with a variant's name.
+            plural: plural of the kind; the kind with an "s" when left out.
         """
         self.kind = kind
         self.plural = plural or f"{kind}s"
@@ -62,10 +63,10 @@ class Registry(Generic[T]):
         self._lock = threading.RLock()
 
     def add(self, item: S) -> S:
-        """Registers a variant as it is; a decorator where classes themselves are the variants.
+        """Register a variant unchanged; usable as a class decorator.
 
-        It hands back what it is given, of its own type (`S`), so that a decorated class stays what
-        it is to a type checker.
+        It returns its argument with its own type (`S`), so that a type checker keeps the type of a
+        decorated class.
 
         Raises:
             Clash: another variant has the name.
@@ -77,7 +78,7 @@ class Registry(Generic[T]):
             raise IsocostError(
                 f"the {self.kind} has no name",
                 where=where,
-                remedy=f"Set its attribute `{self._name}` to a text of its own.",
+                remedy=f"Set its attribute `{self._name}` to a text.",
             )
         other = self._items.get(name)
         if other is not None and _home(other) != where:
@@ -98,7 +99,7 @@ class Registry(Generic[T]):
         """Every variant by name, sorted.
 
         Raises:
-            Clash: two have one name, so that nobody can say which one is meant.
+            Clash: two have the same name, so the name is ambiguous.
         """
         self._find()
         return dict(sorted(self._items.items()))
@@ -108,14 +109,14 @@ class Registry(Generic[T]):
         return tuple(self.all())
 
     def get(self, name: str, *, where: str = "") -> T:
-        """The variant of a name.
+        """The variant with a name.
 
         Args:
             name: its name.
             where: file and key at which the name was given, for the message.
 
         Raises:
-            IsocostError: there is none; the message has the nearest name and what is known.
+            IsocostError: there is none; the message has the nearest name and the known ones.
         """
         known = self.all()
         if name not in known:
@@ -141,7 +142,7 @@ class Registry(Generic[T]):
         return dict(self._broken)
 
     def discover(self) -> None:
-        """Looks for modules that were not there before; what is known stays."""
+        """Look for new modules; known variants are kept."""
         with self._lock:
             for module in _modules(self._package):
                 if module not in self._broken:
@@ -154,7 +155,7 @@ class Registry(Generic[T]):
         with self._lock:
             if self._importing is not None:  # the same thread, from within a module of the package
                 raise IsocostError(
-                    f"asks for all {self.plural} while it is being imported",
+                    f"requests all {self.plural} while it is being imported",
                     where=self._importing,
                     remedy="Ask inside a function, when all of them are known.",
                 )
@@ -166,8 +167,8 @@ class Registry(Generic[T]):
         try:
             importlib.import_module(module)
         except Exception as error:  # whatever a foreign module does wrong
-            # What it registered before it failed goes too: half of a module would be worse than
-            # none.
+            # Variants that it registered before it failed are removed too: half of a module would
+            # be worse than none.
             for name, item in list(self._items.items()):
                 if _class(item).__module__ == module:
                     del self._items[name]
@@ -184,13 +185,13 @@ class Clash(IsocostError):
 
 
 def modules_of(package: str) -> Iterator[ModuleType]:
-    """Imports every module of a package, by name; what goes wrong is not caught."""
+    """Import every module of a package, by name; errors propagate."""
     for module in _modules(package):
         yield importlib.import_module(module)
 
 
 def did_you_mean(word: str, known: Iterable[str], *, kind: str = "values") -> str:
-    """Remedy for a word that is not known: the nearest known one, and what is known."""
+    """Remedy for an unknown word: the nearest known word, and the list of known words."""
     names = sorted({str(name) for name in known})
     if not names:
         return f"There are no {kind} to choose from."

@@ -1,13 +1,14 @@
-"""Stored bytes that prove themselves: JSON whose last key is the checksum of all before it, Parquet
-that carries its own.
+"""Self-verifying files: JSON and Parquet with their own checksum.
 
-Lives here: writing and checking of both kinds of seal, and ``Damaged``, which says that stored
-bytes are not what was written. Not here: what the files mean, what becomes of a damaged one
-(``isocost.build.refresh`` builds a derived one again, ``isocost.bank`` sets a raw one aside).
+The last key of a JSON file is the checksum of everything before it.
+
+Lives here: writing and checking of both kinds of seal, and ``Damaged``, the error for stored bytes
+that are not what was written. Not here: what the files mean, what happens to a damaged one
+(``isocost.build.refresh`` rebuilds a derived one, ``isocost.bank`` quarantines a raw one).
 
 A Parquet file carries the SHA-256 of all its bytes in the key ``isocost.sha256`` of its key-value
-metadata, computed with 64 zeros in the place of the digest itself. Page checksums would leave the
-footer, and with it every column's place and type, unproven.
+metadata, computed with 64 zeros in place of the digest itself. Page checksums alone would leave the
+footer, and with it every column's position and type, unverified.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from isocost.plain_files import open_plain
 
 PARQUET_KEY = b"isocost.sha256"
 SEALED_KEY, SEALED = b"isocost.seal", b"sha256"
-"""Said in the schema's metadata, too.
+"""Also stored in the schema's metadata.
 
-A file that lost the one key to a fault is not taken for one of before there were seals.
+So a file that lost one key to a fault is not mistaken for a file from before there were seals.
 """
 BLANK = b"0" * 64
 _MAGIC = b"PAR1"
@@ -43,7 +44,7 @@ class Damaged(IsocostError):
     """Stored bytes are not what was written under this name.
 
     Attributes:
-        path: the file; None where it lies behind a URL.
+        path: the file; None if it is at a URL.
     """
 
     path: Path | None = None
@@ -72,7 +73,9 @@ def sealed_text(text: str) -> bytes:
 
 
 def unsealed_text(data: bytes, where: str, remedy: str = "") -> bytes:
-    """The JSON text without its seal; as it stands where it was written before there were seals.
+    """The JSON text without its seal.
+
+    Unchanged if it was written before there were seals.
 
     Raises:
         Damaged: its seal does not match.
@@ -98,7 +101,7 @@ def unsealed_json(data: bytes, where: str, remedy: str = "") -> Any:
     """The value of a sealed JSON text.
 
     Raises:
-        Damaged: its seal does not match, or it is no JSON.
+        Damaged: its seal does not match, or it is not JSON.
     """
     try:
         return json.loads(unsealed_text(data, where, remedy))
@@ -111,11 +114,10 @@ def unsealed_json(data: bytes, where: str, remedy: str = "") -> Any:
 
 
 def identity(path: Path) -> Identity:
-    """What changes whenever a file is written or replaced: size, time of change, time of change of
-    the inode, inode.
+    """Size, modification time, change time and inode: changes whenever a file is replaced.
 
-    The third cannot be set back, so that bytes changed under a time that was put back are looked
-    at, too.
+    The change time cannot be reset, so a modification with a reset modification time is detected
+    too.
     """
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
@@ -192,14 +194,14 @@ def _remember(path: Path, now: Identity, digest: str) -> None:
 
 
 def prove_parquet(path: Path) -> bool:
-    """Holds a Parquet file to its seal, once in a process while it stays as it is.
+    """Check a Parquet file against its seal, once per process while it is unchanged.
 
     Returns:
-        False where it carries no seal: a foreign file, or one of before there were seals.
+        False if it has no seal: a foreign file, or one from before there were seals.
 
     Raises:
-        Damaged: it is no Parquet file, or not the one that was written.
-        FileNotFoundError: there is none.
+        Damaged: it is not a Parquet file, or not the one that was written.
+        FileNotFoundError: it does not exist.
     """
     now = identity(path)
     if _proven.get(path) == (now, "own"):
@@ -224,7 +226,7 @@ def prove_parquet(path: Path) -> bool:
 
 
 def _digest_place(path: Path) -> int | None:
-    """Where in the file the digest stands."""
+    """The position of the digest in the file."""
     with open_plain(path) as handle:
         size = handle.seek(0, os.SEEK_END)
         handle.seek(max(size - 8, 0))
@@ -240,7 +242,7 @@ def _digest_place(path: Path) -> int | None:
         if SEALED_KEY in footer:
             raise Damaged.of(path, "is damaged: it has lost its own checksum")
         return None
-    place = at + len(PARQUET_KEY) + 2  # a field header and a length lie between
+    place = at + len(PARQUET_KEY) + 2  # a field header and a length are in between
     if place + 64 > length:
         raise Damaged.of(path, "is damaged: its own checksum is cut")
     return start + place

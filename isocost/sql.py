@@ -30,7 +30,7 @@ _HEADER = re.compile(r"^--\s?(.*)$", re.MULTILINE)
 _LIST = re.compile(r"\{\{ (\w+) \}\}")
 _MACRO = re.compile(r"\bMACRO\s+(\w+)\s*\(", re.IGNORECASE)
 _FILES = {"table_name": pl.String, "path": pl.String, "problem": pl.String}
-_AGAIN = "Run `isocost refresh`: it writes every derived table anew from the bank"
+_AGAIN = "Run `isocost refresh` to rebuild every derived table from the bank"
 
 
 def sql_root() -> Path:
@@ -104,8 +104,9 @@ def _lists() -> dict[str, tuple[str, ...]]:
 
 
 def describe(path: Path) -> str:
-    """The comment at the head of a SQL file, as one text, without the line that names a check's
-    key.
+    """The comment at the top of a SQL file, as one text.
+
+    Without the line that names a check's key.
     """
     text = text_of(path)
     head = text.split("\n\n", 1)[0] if text.startswith("--") else ""
@@ -121,7 +122,7 @@ def quoted(path: Path) -> str:
 def quoted_file(path: Path) -> str:
     """A path as a SQL string literal for functions that take patterns.
 
-    A folder named ``runs[1]`` is no pattern.
+    A folder named ``runs[1]`` is not a pattern.
     """
     return quoted(
         Path(
@@ -136,15 +137,15 @@ def quoted_file(path: Path) -> str:
 def session(
     store: Store, *, threads: int = 1, only: Collection[str] | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory DuckDB with one view a core or out table and the project's macros.
+    """An in-memory DuckDB with one view per core or out table and the project's macros.
 
-    With ``only``, core tables hold the rows of these sessions alone.
+    With ``only``, core tables contain only the rows of these sessions.
 
     A table that has no file yet is an empty table of the right columns, so that SQL runs on a new
-    machine too. A row that the files of several sessions hold is there once, from the first of
-    them, as in ``Store.read``. A table with a damaged file has no view: SQL that reads it fails in
-    ``run_file`` with the file's name, all other SQL runs. One thread, because floating-point sums
-    differ from run to run with more.
+    machine too. A row in the files of several sessions appears once, from the first of them, as in
+    ``Store.read``. A table with a damaged file has no view: SQL that reads it fails in ``run_file``
+    with the file's name, all other SQL runs. One thread, because floating-point sums differ from
+    run to run with more.
     """
     connection = duckdb.connect(
         ":memory:", config={"threads": threads, "autoinstall_known_extensions": False}
@@ -218,11 +219,12 @@ def over(frames: Mapping[str, pl.DataFrame]) -> Iterator[duckdb.DuckDBPyConnecti
 
 @contextmanager
 def bare(frames: Mapping[str, pl.DataFrame | None]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """As ``over``, with these tables alone and no macros: opening takes milliseconds, which counts
-    with one for every session.
+    """Like ``over``, with only these tables and no macros.
+
+    Opening takes milliseconds, which matters with one per session.
 
     Args:
-        frames: rows by table; a table of no rows where None.
+        frames: rows by table; an empty table if None.
     """
     connection = duckdb.connect(
         ":memory:", config={"threads": 1, "autoinstall_known_extensions": False}
@@ -241,8 +243,9 @@ def bare(frames: Mapping[str, pl.DataFrame | None]) -> Iterator[duckdb.DuckDBPyC
 def note_files(
     connection: duckdb.DuckDBPyConnection, known: Iterable[tuple[str, str, str | None]]
 ) -> None:
-    """Tells a connection, for ``run_file``, which file each table was read from and why it is not
-    there: name, path, problem.
+    """Record in a connection which file each table was read from, for ``run_file``.
+
+    And why a table is missing: name, path, problem.
     """
     connection.register("_noted", pl.DataFrame(list(known), schema=_FILES, orient="row"))
     connection.execute("CREATE TEMP TABLE _files AS SELECT * FROM _noted")
@@ -252,11 +255,11 @@ def note_files(
 def _view(
     connection: duckdb.DuckDBPyConnection, store: Store, table: Table, paths: list[Path]
 ) -> str | None:
-    """Gives a stored table its view, or tells why it has none."""
+    """Create the view of a stored table, or return why it has none."""
     try:
         if {read_stamp(path) for path in paths} == {(table.name, table.schema_version)}:
             connection.execute(f'CREATE VIEW "{table.name}" AS {rows_of(table, paths)}')
-        else:  # a foreign file, or one of an older meaning: refused or lifted, as everywhere
+        else:  # a foreign file, or one of an older version: rejected or migrated, as everywhere
             pieces = [path.stem.removeprefix("session=") for path in paths]
             connection.register(table.name, store.read_only(table.name, pieces))
     except IsocostError as error:
@@ -267,7 +270,7 @@ def _view(
 def rows_of(table: Table, paths: list[Path]) -> str:
     """A query for the rows of a table's files, each key once, in no order."""
     listed = ", ".join(quoted_file(path) for path in paths)
-    if len(paths) == 1 or table.layer == "out":  # no two pieces of an out table hold one row
+    if len(paths) == 1 or table.layer == "out":  # no two pieces of an out table have the same row
         return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"
     keys = ", ".join(f'"{key}"' for key in table.keys)
     is_judged = any(column.name == VALIDITY for column in table.columns)
@@ -280,11 +283,11 @@ def rows_of(table: Table, paths: list[Path]) -> str:
 
 
 def run_file(connection: duckdb.DuckDBPyConnection, path: Path) -> pl.DataFrame:
-    """The rows of one SQL file, which holds one SELECT.
+    """The rows of one SQL file, which contains one SELECT.
 
     Raises:
-        IsocostError: DuckDB refuses the file, or a table that it reads is damaged; the message
-            names what is at fault.
+        IsocostError: DuckDB rejects the file, or a table that it reads is damaged; the message
+            names the fault.
     """
     text, where = text_of(path), f"sql/{path.parent.name}/{path.name}"
     try:

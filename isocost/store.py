@@ -1,4 +1,4 @@
-"""Where tables lie, and how several sessions' files read as one table.
+"""The layout of stored tables, and reading several sessions' files as one table.
 
 Lives here: the folder layout under one data root, reading and writing of whole tables through
 ``isocost.schema.parquet``. Not here: the raw lake's parts and manifests (``isocost.bank``),
@@ -7,11 +7,11 @@ building of tables (``isocost.tables``).
 Layout under the root::
 
     lake/raw/...                         the bank (isocost.bank)
-    lake/sessions/<session_id>.json      what a session was asked to do
-    core/<table>/session=<id>.parquet    core tables, one file a session; session=_ for cards
+    lake/sessions/<session_id>.json      what a session is to measure
+    core/<table>/session=<id>.parquet    core tables, one file per session; session=_ for cards
     out/<table>/<piece>.parquet          derived tables, one file per piece (a task, a session, all)
-    core/_made/ out/_made/               what each piece was made from
-    warehouse.duckdb  exports/  report/  what people read (isocost.publish)
+    core/_made/ out/_made/               what each piece was built from
+    warehouse.duckdb  exports/  report/  published output (isocost.publish)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.-]*")
 SHARED = "_"
 WHOLE = "all"
 VALIDITY = "is_valid"
-"""Column of tables whose rows can be refused."""
+"""Column of tables with rows that can be rejected."""
 # Bytes of small files that are read together.
 TOGETHER = 1 << 22
 
@@ -74,35 +74,35 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """Whether the root is one: it holds a lake, or tables that came without theirs."""
+        """Whether the root is a data root: it has a lake, or tables copied without a lake."""
         return any((self.root / name).is_dir() for name in ("lake", "core", "out"))
 
     def existing(self) -> Store:
-        """This store, for whoever reads what others have made.
+        """This store, for readers of existing data.
 
         Raises:
-            IsocostError: there is no data root here; nothing was made.
+            IsocostError: there is no data root here; nothing was created.
         """
         if self.is_there:
             return self
         what = "there is no data root here"
         if self.root.is_dir():
-            what = "is no data root: it holds neither a lake nor tables"
+            what = "is not a data root: it has neither a lake nor tables"
         elif self.root.exists():
-            what = "is no folder"
+            what = "is not a folder"
         near = difflib.get_close_matches(self.root.name, _roots_in(self.root.parent), n=1)
         hint = f"Did you mean {self.root.parent / near[0]}? " if near else ""
         raise IsocostError(
             what,
             where=str(self.root),
             remedy=(
-                f"{hint}Name another one with --data or $ISOCOST_DATA; `isocost plan`, `isocost"
-                " import` and runs make a new one"
+                f"{hint}Give another one with --data or $ISOCOST_DATA; `isocost plan`, `isocost "
+                f"import` and runs create a new one"
             ),
         )
 
     def session_file(self, session_id: str) -> Path:
-        """The JSON file that says what a session was asked to do."""
+        """The JSON file that defines what a session is to measure."""
         return self.lake / "sessions" / f"{_checked(session_id)}.json"
 
     def session_ids(self) -> list[str]:
@@ -147,17 +147,17 @@ class Store:
     ) -> pl.DataFrame:
         """A table: one session's or piece's file, or all of them as one frame in key order.
 
-        A sample or problem that two sessions hold under one key (two sweeps sharing a point) is
-        kept once, from the session that sorts first: the rows mean the same draw. A sample that is
-        not valid there is taken from the first session in which it is.
+        A sample or problem with the same key in two sessions (two sweeps sharing a point) is kept
+        once, from the session that sorts first: the rows mean the same draw. A sample that is not
+        valid there is taken from the first session in which it is.
 
         Args:
             table_name: the table.
-            piece: the session or piece; all of them without.
+            piece: the session or piece; all if not given.
             columns: only these, in this order; the rows are the same, in the same order.
 
         Raises:
-            IsocostError: the one file asked for is missing, foreign, or of another schema version.
+            IsocostError: the requested file is missing, foreign, or has another schema version.
         """
         if piece is not None:
             return read_table(self.path(table_name, piece), table_name, columns=columns)
@@ -171,20 +171,21 @@ class Store:
         *,
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """As ``read`` without a piece, of some pieces and of the rows that a condition holds for.
+        """Like ``read`` without a piece, limited to some pieces and to rows that match a condition.
 
         Args:
             table_name: the table.
             pieces: sessions or pieces; one without a file has no rows.
-            where: the condition; all rows without.
+            where: the condition; all rows if not given.
             columns: only these, in this order.
         """
         paths = [self.path(table_name, piece) for piece in sorted(pieces)]
         return _joined(table_name, [path for path in paths if path.exists()], where, columns)
 
     def readers(self, table_name: str, pieces: Iterable[str] | None = None) -> list[Reader]:
-        """Functions that read some columns of an out table's pieces: what is too large to be read
-        at once is read in parts.
+        """Functions that read some columns of an out table's pieces, for reading in parts.
+
+        For tables that are too large to be read at once.
 
         Each reads one piece, or several small ones, which then takes a fraction of the time.
 
@@ -243,7 +244,7 @@ def _joined(
 ) -> pl.DataFrame:
     """The files of a table as one frame.
 
-    Every key once, from the first file that holds it, of rows with a validity from the first one
+    Every key once, from the first file that has it, or for rows with a validity from the first file
     in which it is valid, in the table's order.
     """
     if not paths:
@@ -252,21 +253,21 @@ def _joined(
         return read_table(paths[0], table_name, where, columns=columns)
     definition = table_of(table_name)
     judged = [column.name for column in definition.columns if column.name == VALIDITY]
-    # What tells rows apart and puts them in order is read, too, and left out at the end.
+    # Key and order columns are read, too, and removed at the end.
     needed = (
         None
         if columns is None
         else list(dict.fromkeys((*columns, *definition.keys, *definition.sort_order, *judged)))
     )
     frame = read_tables(paths, table_name, where, columns=needed)
-    if definition.layer == "core":  # no two pieces of an out table hold one row
+    if definition.layer == "core":  # no two pieces of an out table have the same row
         frame = _once(frame, list(definition.keys), judged)
     frame = frame.sort(definition.sort_order, nulls_last=True, maintain_order=True)
     return frame if columns is None else frame.select(columns)
 
 
 def _once(frame: pl.DataFrame, keys: list[str], judged: list[str]) -> pl.DataFrame:
-    """Every key once: what a rule refused in one session does not hide a valid copy in another."""
+    """Every key once: a row rejected in one session does not hide a valid copy in another."""
     once = frame.unique(subset=keys, keep="first", maintain_order=True)
     if not judged or once.height == frame.height:
         return once
@@ -277,6 +278,6 @@ def _once(frame: pl.DataFrame, keys: list[str], judged: list[str]) -> pl.DataFra
 def _checked(session_id: str) -> str:
     if session_id != SHARED and not SESSION_ID.fullmatch(session_id):
         raise IsocostError(
-            f"{session_id!r} is no session id", remedy="Use letters, digits and _=.- only"
+            f"{session_id!r} is not a session id", remedy="Use letters, digits and _=.- only"
         )
     return session_id

@@ -1,8 +1,9 @@
-"""When the derived tables refresh themselves: after any session's core is new and its blocking
-checks passed.
+"""When the derived tables are refreshed: after new core tables of a session pass their checks.
+
+Only blocking checks count.
 
 Measurements are never automated: a sweep is requested. The sensor that evaluates this is off until
-switched on in the UI.
+it is switched on in the UI.
 """
 
 from __future__ import annotations

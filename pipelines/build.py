@@ -1,7 +1,6 @@
-"""The one place where everything is put together.
+"""Assembles the code location.
 
-``build_defs`` is what ``definitions`` calls; tests call it with other resources instead of
-patching.
+``build_defs`` is called by ``definitions``; tests call it with other resources instead of patching.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _MODULES = (raw, core, out, publish)
 
 
 def default_resources() -> dict[str, Any]:
-    """What the assets are handed on one machine."""
+    """The resources of the assets on one machine."""
     return {"store": StoreResource(), "pipes": dg.PipesSubprocessClient()}
 
 
@@ -60,8 +59,8 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
             ),
         ],
         resources={**default_resources(), **(resource_overrides or {})},
-        # One process a run: a step's own process costs seconds of imports, and the engine already
-        # has a process of its own.
+        # One process per run: a process per step would spend seconds on imports, and the engine
+        # already has its own process.
         executor=dg.in_process_executor,
     )
 
@@ -69,7 +68,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
 def _table_checks(assets: list[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
     """The schema checks.
 
-    One definition for each asset body that writes core or out tables, one for the raw lake.
+    One definition per asset body that writes core or out tables, one for the raw lake.
     """
     checks = []
     for asset in assets:

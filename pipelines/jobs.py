@@ -1,4 +1,4 @@
-"""The jobs a person starts: measure a session, bring in a file, refresh what is derived.
+"""The jobs that users start: measure a session, import a file, refresh derived tables.
 
 Selections only; what a step does is in ``assets``.
 """
@@ -32,13 +32,13 @@ import_job = dg.define_asset_job(
 refresh_job = dg.define_asset_job(
     "refresh",
     selection=_CORE_AND_DOWN,
-    description="Everything derived, for every session, from what is banked. Starts no engine.",
+    description="All derived tables of every session, from the bank. Starts no engine.",
 )
 
 publish_job = dg.define_asset_job(
     "derive_and_publish",
     selection=dg.AssetSelection.groups("out", "publish"),
-    description="The derived and published tables from the core tables as they stand.",
+    description="The derived and published tables from the current core tables.",
 )
 
 JOBS = [sweep_job, import_job, refresh_job, publish_job]

@@ -1,8 +1,8 @@
-"""Runs a sweep file through Dagster from the terminal: ``python -m pipelines.run SWEEP.yaml``.
+"""Run a sweep file through Dagster from the terminal: ``python -m pipelines.run SWEEP.yaml``.
 
 Plans the sweep, registers its sessions, executes the job ``sweep`` for each in this process on the
-instance of ``DAGSTER_HOME``, tells every finished step, and ends with the frontier. What the steps
-do is in ``assets``.
+instance of ``DAGSTER_HOME``, reports every finished step, and ends with the frontier. What the
+steps do is in ``assets``.
 """
 
 from __future__ import annotations
@@ -10,21 +10,17 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import subprocess
+import signal
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.execution import compute_logs
 
 from assets.partitions import sessions
 from assets.resources import default_root
@@ -33,23 +29,24 @@ from isocost.errors import IsocostError, PartialError
 from isocost.store import Store
 
 PROCESS_TAG = "isocost/process"
+_WAKE = signal.SIGURG
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-_INTERRUPTED = "interrupted; what was finished is sealed, run the same command again to go on"
+_INTERRUPTED = "interrupted; finished samples are sealed, run the same command again to continue"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one sweep.
+    """Run one sweep.
 
     Returns:
-        0 when every session succeeded, 1 when one failed, 2 when the sweep file is at fault, 3 when
-        something was left out of the tables or refused by a rule and all else was done, 130 when
-        interrupted.
+        0 if every session succeeded, 1 if one failed, 2 if the sweep file is at fault, 3 if
+        something was left out of the tables or rejected by a rule and everything else was done, 130
+        if interrupted.
     """
     try:
         return _main(argv)
-    except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
         print(f"\n{_INTERRUPTED}", file=sys.stderr)
         return 130
 
@@ -70,8 +67,8 @@ def _main(argv: list[str] | None) -> int:
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         print(
-            "error: DAGSTER_HOME is not set. `make demo` sets it; else name an absolute folder for"
-            " runs and history",
+            "error: DAGSTER_HOME is not set. Use `make demo`, which sets it, or set it to an "
+            "absolute folder for runs and history",
             file=sys.stderr,
         )
         return 2
@@ -81,17 +78,16 @@ def _main(argv: list[str] | None) -> int:
         Path(home).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         print(
-            f"error: DAGSTER_HOME={home} cannot be used: {error.strerror}. Name a folder that can"
-            " be written",
+            f"error: DAGSTER_HOME={home} cannot be used: {error.strerror}. Set it to a writable "
+            f"folder",
             file=sys.stderr,
         )
         return 2
-    # Notes of Dagster's to its own developers (previews, supersessions) are not for the person at
-    # this terminal.
+    # Dagster's notes to developers (previews, supersessions) are not for the user at this terminal.
     warnings.filterwarnings("ignore", module="dagster")
     from pipelines.definitions import (
         defs,
-    )  # after the sweep file is known to be good: loading takes seconds
+    )  # after the sweep file has been validated: loading takes seconds
 
     keep_interrupts_from_watchers()
     started, is_whole = time.monotonic(), True
@@ -102,8 +98,8 @@ def _main(argv: list[str] | None) -> int:
             done = _run_session(defs, instance, session_id, is_last=session_id == planned[-1])
             if not done.success:
                 print(
-                    "\nNothing already measured is lost; run the same command again to go on."
-                    f" History: {home}",
+                    "\nNothing already measured is lost; run the same command again to continue. "
+                    f"History: {home}",
                     file=sys.stderr,
                 )
                 return 1
@@ -116,14 +112,14 @@ def _main(argv: list[str] | None) -> int:
 
 
 def _is_fault(check: dg.AssetCheckEvaluation) -> bool:
-    """Whether a check that stopped nothing says that something is missing; a warning does not."""
+    """Whether a non-blocking check reports that something is missing; a warning does not."""
     return not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
 
 
 def _run_session(
     defs: dg.Definitions, instance: dg.DagsterInstance, session_id: str, *, is_last: bool
 ) -> dg.ExecuteInProcessResult:
-    """One run of the job; derived tables are built by the last session's run only, once for all."""
+    """One run of the job; only the last session's run builds the derived tables, once for all."""
     run_id = str(uuid4())
     print(f"session {session_id}  (Dagster run {run_id[:8]})", flush=True)
     selection = None if is_last else _raw_and_core(defs)
@@ -153,15 +149,28 @@ def _run_session(
 
 
 def keep_interrupts_from_watchers() -> None:
-    """Puts the processes that show Dagster's logs at this terminal into process groups of their
-    own.
+    """Lets this process alone take Ctrl-C, of all that it starts.
 
-    Ctrl-C reaches the whole group of the terminal; they end with this process anyhow, and would
-    only print a stack trace each. Dagster has no setting for it.
+    Ctrl-C reaches the whole group of the terminal: the processes that show Dagster's logs here end
+    with this one anyhow, and would only print a stack trace each. A signal that is blocked stays
+    blocked in whatever a thread starts, so the main thread blocks SIGINT and another one takes it.
+    Python runs the handler in the main thread, which a second signal without an effect of its own
+    wakes where it waits. The payload unblocks SIGINT for itself.
     """
-    compute_logs.subprocess = SimpleNamespace(
-        **{**vars(subprocess), "Popen": partial(subprocess.Popen, process_group=0)}
-    )
+    main = threading.main_thread().ident
+    inbox, outbox = os.pipe()
+    os.set_blocking(outbox, False)
+    signal.signal(_WAKE, lambda *_: None)
+    signal.set_wakeup_fd(outbox, warn_on_full_buffer=False)
+
+    def take() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        while signals := os.read(inbox, 64):
+            if signal.SIGINT in signals:
+                signal.pthread_kill(main, _WAKE)
+
+    threading.Thread(target=take, name="interrupts", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def own_process() -> str:
@@ -219,7 +228,7 @@ def _is_interrupt(event: dg.DagsterEvent) -> bool:
         if (error := found.pop()) is not None:
             names.add(error.cls_name)
             found += [error.cause, error.context]
-    return DagsterExecutionInterruptedError.__name__ in names
+    return dg.DagsterExecutionInterruptedError.__name__ in names
 
 
 def _reason(event: dg.DagsterEvent) -> str:

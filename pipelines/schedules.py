@@ -1,13 +1,12 @@
 """The nightly refresh. Off until switched on in the UI."""
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 
 from assets.partitions import sessions
 from pipelines.jobs import refresh_job
+
+# The tags that Dagster's own UI puts on a run over a range of partitions.
+_FIRST, _LAST = (f"dagster/asset_partition_range_{end}" for end in ("start", "end"))
 
 
 @dg.schedule(
@@ -31,6 +30,4 @@ def nightly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg
         )
     # One run over the whole range: sessions and pieces that do not fit the bank any more are built,
     # publishing is done once.
-    return dg.RunRequest(
-        tags={ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]}
-    )
+    return dg.RunRequest(tags={_FIRST: keys[0], _LAST: keys[-1]})

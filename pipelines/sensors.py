@@ -29,14 +29,14 @@ SWEEPS_VARIABLE = "ISOCOST_SWEEPS"
 INBOX_VARIABLE = "ISOCOST_INBOX"
 SIDECAR = ".import.yaml"
 AT_FAULT_TAG = "isocost/files_at_fault"
-"""Tag of a run that was requested beside files with a mistake: what is wrong with them."""
+"""Tag of a run that was requested while other files had mistakes: their messages."""
 _TAG_LENGTH = 1000
 MOST_TOLD = 20
-"""Mistakes that a tick's message names one by one."""
+"""Number of mistakes that a tick's message lists individually."""
 MOST_TICK_SECONDS = 20.0
-"""Planning in one tick takes no longer; Dagster ends a tick after a minute."""
+"""Maximum planning time in one tick; Dagster ends a tick after a minute."""
 MOST_SECONDS = 1.0
-"""Looking at what one sidecar names takes no longer: a tick looks at all of them."""
+"""Maximum time to examine the files of one sidecar: a tick examines all of them."""
 
 
 def _folder(variable: str, name: str) -> Path:
@@ -63,27 +63,27 @@ def inbox_folder() -> Path:
     job=sweep_job,
     minimum_interval_seconds=30,
     description=(
-        f"Watches {sweeps_folder()} (${SWEEPS_VARIABLE}, else `sweeps` in the data root). A new or"
-        " changed sweep file is planned and measured, one run a session. A file with a mistake is"
-        " named in the tick, with its line, and holds up no other."
+        f"Watches {sweeps_folder()} (${SWEEPS_VARIABLE}, otherwise `sweeps` in the data root). A "
+        f"new or changed sweep file is planned and measured, one run per session. A file with a "
+        f"mistake is reported in the tick, with its line, and does not block the others."
     ),
 )
 def sweep_folder(
     context: dg.SensorEvaluationContext, store: StoreResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Plans every new or changed sweep file and requests one run a session.
+    """Plan every new or changed sweep file and request one run per session.
 
-    A file with a mistake is named in the tick and tried again when it changes; the other files are
-    not held up.
+    A file with a mistake is reported in the tick and retried when it changes; the other files are
+    not blocked.
     """
     place, requests, told = store.open(), [], []
     files = sorted([*sweeps_folder().glob("*.yaml"), *sweeps_folder().glob("*.yml")])
     if not _planned.keys() <= set(files):
-        _planned.clear()  # what one file asks of a session hangs on which others ask for it
+        _planned.clear()  # the sessions of a file depend on the other files with the same sweep
     latest = time.monotonic() + MOST_TICK_SECONDS
     for number, path in enumerate(files):
         if time.monotonic() > latest:
-            told.append(f"{len(files) - number} sweep files are looked at in the next tick")
+            told.append(f"{len(files) - number} sweep files are examined in the next tick")
             break
         try:
             with one_source(str(path)):
@@ -105,7 +105,7 @@ these sessions lie there as they were written."""
 
 
 def _plan(store: Store, path: Path) -> tuple[str, list[str]]:
-    """Digest and sessions of a sweep file, which is planned unless nothing has changed since."""
+    """Digest and sessions of a sweep file, which is planned unless nothing has changed."""
     digest = hashlib.sha256(read_plain(path)).hexdigest()[:16]
     known = _planned.pop(path, None)
     if known is None or known[0] != digest or known[2] != _written(store, known[1]):
@@ -127,16 +127,16 @@ def _written(store: Store, planned: list[str]) -> list[Identity]:
     job=import_job,
     minimum_interval_seconds=30,
     description=(
-        f"Watches {inbox_folder()} (${INBOX_VARIABLE}, else `inbox` in the data root) for"
-        f" NAME{SIDECAR}, which says what the results beside it are. They are imported when either"
-        " changes. A sidecar with a mistake is named in the tick and holds up no other."
+        f"Watches {inbox_folder()} (${INBOX_VARIABLE}, otherwise `inbox` in the data root) for "
+        f"NAME{SIDECAR}, which describes the results next to it. They are imported when either "
+        f"changes. A sidecar with a mistake is reported in the tick and does not block the others."
     ),
 )
 def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Requests an import for every ``NAME.import.yaml`` in the inbox.
+    """Request an import for every ``NAME.import.yaml`` in the inbox.
 
-    The sidecar says what the file beside it is: ``format``, ``path`` (relative to the sidecar), and
-    ``provenance``, ``unknown`` or ``mapping`` where the format needs them. Write the data first and
+    The sidecar describes the file next to it: ``format``, ``path`` (relative to the sidecar), and
+    ``provenance``, ``unknown`` or ``mapping`` if the format needs them. Write the data first and
     the sidecar last.
     """
     requests, told = [], []
@@ -162,17 +162,17 @@ def _evaluated(
     *,
     nothing: str,
 ) -> dg.SensorResult | dg.SkipReason:
-    """What a tick comes to: runs for what is new, and every mistake said.
+    """The result of a tick: runs for what is new, and every mistake reported.
 
     A tick that requests runs has no message in Dagster: mistakes are in its log and, as a tag, on
-    the runs that it requests. The next tick has nothing new to request, since the cursor knows what
-    was, and shows the mistakes as its message for as long as they are there.
+    the runs that it requests. The next tick has nothing new to request, because the cursor records
+    what was requested, and shows the mistakes as its message for as long as they exist.
     """
     for mistake in told:
         context.log.error(mistake)
     said = "; ".join(told[:MOST_TOLD])
     if len(told) > MOST_TOLD:
-        said += f"; and {len(told) - MOST_TOLD} more, which the log names"
+        said += f"; and {len(told) - MOST_TOLD} more, listed in the log"
     before = set(json.loads(context.cursor)) if context.cursor else set()
     fresh = [request for request in requests if request.run_key not in before]
     if not fresh:
@@ -223,13 +223,11 @@ def _data(sidecar: Path, path: str) -> Path:
         data = (sidecar.parent / path).resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as error:
         why = (
-            error.strerror
-            if isinstance(error, OSError)
-            else "it leads in a circle of links, or is no path"
+            error.strerror if isinstance(error, OSError) else "it is a circular link, or not a path"
         )
         raise IsocostError(
             f"{path[:200]} cannot be read: {why}",
             where=where,
-            remedy="Name a file or folder beside the sidecar",
+            remedy="Give a file or folder next to the sidecar",
         ) from None
     return data

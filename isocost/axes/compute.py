@@ -1,4 +1,4 @@
-"""From what is known of calls to their costs on the computed axes.
+"""Compute the costs of calls on the computed axes.
 
 Lives here: the calls and cards that an axis is given, its columns over a frame, and how a cost
 rises with the generated tokens. Not here: the axes, their formulas (``isocost.costs``), what is
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,10 @@ from isocost.errors import IsocostError
 _LENGTHS = (1.0, 1009.0, 2017.0)
 """Generated tokens at which a cost is computed to learn how it rises: a square through three."""
 _MISFIT = 1e-9
-"""Relative distance of a whole call's cost from the square beyond which it is none."""
+"""Maximum relative distance of a whole call's cost from its quadratic function."""
+
+
+Card = TypeVar("Card", ModelCard, DeviceCard, PriceCard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Cards:
         price: price card.
         number_format: format whose dense peak bounds arithmetic.
         decode_batch: sequences that decode together, on average; they share each read of the
-            weights. 1 = a request alone.
+            weights. 1 = a single request.
     """
 
     model: ModelCard | None = None
@@ -46,23 +50,14 @@ class Cards:
     number_format: str = "bfloat16"
     decode_batch: float | None = 1.0
 
-    def need(self, kind: str) -> ModelCard | DeviceCard | PriceCard:
-        """The card of that kind; IsocostError where it was not given."""
-        card = getattr(self, kind)
-        if card is None:
-            raise IsocostError(
-                f"no {kind} card is given", where="cost axes", remedy=f"Pass {kind}="
-            )
-        return card
-
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Calls of one model on one device, all of whose needed columns are known.
+    """Calls of one model on one device with all needed columns known.
 
     Attributes:
         columns: float64 by name, shape (n,) each: those the axis needs, and cached_tokens.
-        cards: what is known of model, device and price.
+        cards: cards of model, device and price.
     """
 
     columns: Mapping[str, Floats]
@@ -84,13 +79,34 @@ class Calls:
 
     @property
     def cached(self) -> Floats:
-        """Prompt tokens taken from a cache, at most the prompt; 0 where nobody counted them."""
+        """Prompt tokens from a cache, at most the prompt; 0 if not counted."""
         return self.columns["cached_tokens"]
+
+    @property
+    def model(self) -> ModelCard:
+        """The model card; IsocostError where there is none."""
+        return _given(self.cards.model, "model")
+
+    @property
+    def device(self) -> DeviceCard:
+        """The device card; IsocostError where there is none."""
+        return _given(self.cards.device, "device")
+
+    @property
+    def price(self) -> PriceCard:
+        """The price card; IsocostError where there is none."""
+        return _given(self.cards.price, "price")
 
     def cut(self, tokens: Floats | float) -> Calls:
         """The same calls with so many generated tokens, one number for all or one each."""
         lengths = np.broadcast_to(np.asarray(tokens, dtype=np.float64), self.output.shape)
         return replace(self, columns={**self.columns, "output_tokens": lengths})
+
+
+def _given(card: Card | None, kind: str) -> Card:
+    if card is None:
+        raise IsocostError(f"no {kind} card is given", where="cost axes", remedy=f"Pass {kind}=")
+    return card
 
 
 def computed(
@@ -118,7 +134,8 @@ def computed(
         found: dict[str, Floats] = {}
         try:
             found[axis.column] = axis.compute(calls)
-            found |= axis.aside(calls) | _rise(axis, calls, found[axis.column])
+            found |= axis.aside(calls)
+            found |= _rise(axis, calls, found[axis.column])
         except IsocostError as error:
             reasons[axis.name] = error.what
             found = {}
@@ -131,7 +148,7 @@ def computed(
 
 
 def unknown_reason(axis: CostAxis) -> str:
-    """Why a row has no value though the axis can be computed: a needed column is NULL there."""
+    """Why a row has no value although the axis can be computed: a needed column is NULL."""
     others = [name for name in axis.needs_columns if name not in TOKENS]
     words = [f"{name} is not known" for name in others]
     return " or ".join(words or ["the tokens are not known"])

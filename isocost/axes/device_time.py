@@ -13,7 +13,7 @@ class DeviceTime(CostAxis):
     name, place, unit = "device_s", 90, "s"
     meaning = "Expected sum of device_s, in the batches that samples were run in; measured."
     label = AxisLabel(
-        "Device seconds per problem", "of device time per problem", "device time", "s"
+        "Device time per problem (s)", "of device time per problem", "device time", "s"
     )
     adds = Total("device_s")
     fields = (

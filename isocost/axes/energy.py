@@ -1,4 +1,4 @@
-"""The axis of energy, measured or told by a source."""
+"""The energy axis, measured or stated by a source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from isocost.axes.registry import register
 
 @register
 class Energy(CostAxis):
-    """Joules, each with the method by which they came about."""
+    """Energy in joules, each value with the method by which it was obtained."""
 
     name, place, unit = "energy_j", 100, "J"
     meaning = "Expected sum of the samples' energy_j; see energy_method."
@@ -18,7 +18,7 @@ class Energy(CostAxis):
     fields = (
         Field(
             "energy_j",
-            "Energy attributed to the sample; NULL where no power source was read.",
+            "Energy attributed to the sample; NULL if no power source was read.",
             "J",
         ),
         Field(
@@ -30,7 +30,7 @@ class Energy(CostAxis):
         ),
         Field(
             "energy_unknown_reason",
-            "Why energy_j is NULL; NULL where it is known.",
+            "Why energy_j is NULL; NULL if it is known.",
             type="string",
             over_calls="first",
         ),
@@ -39,19 +39,19 @@ class Energy(CostAxis):
     needs_method = True
     outcome_method = Field(
         "energy_method",
-        "Method of the samples' energy; NULL where unknown or mixed: unlike methods are never"
-        " pooled.",
+        "Method of the samples' energy; NULL if unknown or mixed: different methods are never "
+        "pooled.",
         type="string",
     )
     verification = Field(
         "verification_energy_j",
-        "Energy attributed to the sample's verifications; NULL where unknown.",
+        "Energy attributed to the sample's verifications; NULL if unknown.",
         "J",
     )
     is_of_machine = True
     own_reason = Field(
         "energy_unknown_reason",
-        "Why energy_j_per_problem is NULL; NULL where it is known.",
+        "Why energy_j_per_problem is NULL; NULL if it is known.",
         type="string",
     )
     is_cost_of_pass = True

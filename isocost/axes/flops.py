@@ -28,11 +28,10 @@ class Flops(CostAxis):
     is_of_calls = True
     needs_cards = ("model",)
     verification = Field(
-        "verification_flops", "FLOPs of the sample's verifications; NULL where not banked.", "FLOP"
+        "verification_flops", "FLOPs of the sample's verifications; NULL if not banked.", "FLOP"
     )
     is_cost_of_pass = True
 
     def compute(self, calls: Calls) -> Floats:
         """See `isocost.costs.flops.forward_flops`."""
-        model = calls.cards.need("model")
-        return forward_flops(model, calls.prompt, calls.output, cached_tokens=calls.cached)
+        return forward_flops(calls.model, calls.prompt, calls.output, cached_tokens=calls.cached)

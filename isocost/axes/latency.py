@@ -8,12 +8,12 @@ from isocost.axes.registry import register
 
 @register
 class LatencySequential(CostAxis):
-    """How long somebody waits for samples one after another."""
+    """Time to draw samples one after another."""
 
     name, place, unit = "latency_sequential_s", 120, "s"
     meaning = "Expected latency one sample after another: sum of latency_s."
     label = AxisLabel(
-        "Seconds per problem, samples one after another",
+        "Latency per problem, samples in sequence (s)",
         "per problem in sequence",
         "time in sequence",
         "s",
@@ -22,7 +22,7 @@ class LatencySequential(CostAxis):
     cut = DecodingShare()
     verification = Field(
         "verification_latency_s",
-        "Sum of the verifications' latency_s; NULL where not banked.",
+        "Sum of the verifications' latency_s; NULL if not banked.",
         "s",
     )
     is_of_machine = True
@@ -31,7 +31,7 @@ class LatencySequential(CostAxis):
 
 @register
 class LatencyParallel(CostAxis):
-    """How long somebody waits for samples side by side."""
+    """Time to draw samples in parallel."""
 
     name, place, unit = "latency_parallel_s", 130, "s"
     meaning = (
@@ -41,9 +41,9 @@ class LatencyParallel(CostAxis):
         " sample."
     )
     label = AxisLabel(
-        "Seconds per problem, samples side by side",
-        "per problem side by side",
-        "time side by side",
+        "Latency per problem, samples in parallel (s)",
+        "per problem in parallel",
+        "time in parallel",
         "s",
     )
     adds = Slowest("latency_s")

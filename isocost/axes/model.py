@@ -1,7 +1,7 @@
-"""What a cost axis says of itself.
+"""The declaration of a cost axis.
 
 Lives here: the words of an axis, how its samples add up, what a cut sample has cost, the columns it
-brings, and the base class that holds them. Not here: the axes (one module each beside this one),
+brings, and the base class that holds them. Not here: the axes (one module each in this folder),
 finding them (``registry``), and computing their columns (``compute``).
 """
 
@@ -53,7 +53,7 @@ class AxisLabel:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column that an axis brings to a table.
+    """A column that an axis adds to a table.
 
     Attributes:
         name: snake_case, a quantity with its unit as suffix.
@@ -61,9 +61,9 @@ class Field:
         unit: unit; empty for words.
         type: type of the schema.
         allowed: the complete set of values, for closed vocabularies.
-        over_calls: what a sample of several calls has: their ``sum``; the value that all have in
-            common (``same``); that of the ``first``; or nothing but for a sample of a ``single``
-            call.
+        over_calls: the value for a sample of several calls: their ``sum``; the value that they have
+            in common (``same``); that of the ``first``; or only defined for a sample of a
+            ``single`` call.
     """
 
     name: str
@@ -87,9 +87,9 @@ class Total:
     """Additive: the sum over the samples, in whichever order they run.
 
     Attributes:
-        column: what one sample costs.
-        shared: the part of it that samples side by side pay once between them, because they read a
-            shared prefix together; empty where there is none.
+        column: the cost of one sample.
+        shared: the part of it that parallel samples pay only once, because they read a shared
+            prefix together; empty if there is none.
     """
 
     column: str
@@ -98,11 +98,10 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Elapsed:
-    """Time that passes when samples run one after another: the sum, and unknown for what must run
-    side by side.
+    """Elapsed time of samples in sequence: the sum; unknown for samples in parallel.
 
     Attributes:
-        column: what one sample takes.
+        column: the time of one sample.
     """
 
     column: str
@@ -110,11 +109,12 @@ class Elapsed:
 
 @dataclass(frozen=True, slots=True)
 class Slowest:
-    """An order statistic: samples side by side take as long as the slowest of them; groups that
-    wait for each other add up.
+    """An order statistic: parallel samples take as long as the slowest of them.
+
+    Groups that wait for each other add up.
 
     Attributes:
-        column: what one sample takes.
+        column: the time of one sample.
     """
 
     column: str
@@ -122,10 +122,10 @@ class Slowest:
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """A prefix that is computed once a model, however many samples go on from it.
+    """A prefix that is computed once per model, however many samples continue from it.
 
     Attributes:
-        column: what it costs.
+        column: its cost.
     """
 
     column: str
@@ -133,7 +133,7 @@ class Once:
 
 Adding = Count | Total | Elapsed | Slowest | Once
 
-# --- What a sample has cost when it is cut after b of its T generated tokens. -------------------
+# --- The cost of a sample cut after b of its T generated tokens. -------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,9 @@ class TokenShare:
 
 @dataclass(frozen=True, slots=True)
 class DecodingShare:
-    """Prefill, and decoding in proportion to the intervals between tokens: prefill_s + decode_s
-    (b - 1) / (T - 1).
+    """Prefill, plus decoding in proportion to the intervals between tokens.
+
+    prefill_s + decode_s (b - 1) / (T - 1).
     """
 
 
@@ -184,7 +185,7 @@ class ByTokens:
 
 @dataclass(frozen=True, slots=True)
 class NotTold:
-    """Nothing tells it.
+    """The cost cannot be determined.
 
     Attributes:
         reason: why, for ``costs_unknown_reasons``.
@@ -199,31 +200,31 @@ NO_LAW = "costs_follow_no_law_of_tokens"
 
 
 class CostAxis:
-    """One way to count what inference costs. A subclass is an axis; its attributes describe it.
+    """One way to count the cost of inference. A subclass is an axis; its attributes describe it.
 
     Class attributes:
         name: snake_case, with the unit as suffix.
-        place: where it is listed among the others; those without a place of their own come last.
+        place: its position among the others; axes without a position come last.
         unit: SI unit or counted thing.
-        meaning: what the column of out_strategy_outcomes holds, one sentence.
-        label: what people read.
+        meaning: the meaning of the column in out_strategy_outcomes, one sentence.
+        label: display label.
         adds: how the cost of a strategy follows from its samples.
-        cut: what a sample has cost when it is cut.
-        fields: columns of core_samples that it brings, its own first; empty where it counts a
-            column that samples have anyway.
+        cut: the cost of a sample that is cut.
+        fields: columns that it adds to core_samples, its own first; empty if it counts an existing
+            column.
         is_of_calls: whether core_calls has its own column, too.
         needs_cards: cards without which it cannot be computed: model, device, price.
-        needs_columns: columns of calls that ``compute`` reads; where one is NULL, so is the cost.
-        method: column of core_samples that says how a value came about; values that differ in it
-            are never added up. Empty where all come about in one way.
+        needs_columns: columns of calls that ``compute`` reads; if one is NULL, so is the cost.
+        method: column of core_samples with the method of a value; values with different methods are
+            never added up. Empty if there is only one method.
         needs_method: whether values without a method are unknown.
-        outcome_method: the same as a column of out_strategy_outcomes, where this axis brings it.
-        verification: column with what a sample's verifications cost on the axis; None where that is
+        outcome_method: the same as a column of out_strategy_outcomes, if this axis adds it.
+        verification: column with the cost of a sample's verifications on the axis; None if that is
             not banked.
-        is_of_machine: whether it says as much of the machine as of the model, so that values of
-            unlike machines have no common mean.
-        own_reason: column of core_samples and out_strategy_outcomes that says why it is unknown;
-            None for the others, which share ``costs_unknown_reasons``.
+        is_of_machine: whether it depends on the machine as much as on the model, so that values of
+            different machines have no common mean.
+        own_reason: column of core_samples and out_strategy_outcomes with the reason why it is
+            unknown; None for the others, which share ``costs_unknown_reasons``.
         is_cost_of_pass: whether out_cost_of_pass has it.
     """
 
@@ -275,7 +276,7 @@ class CostAxis:
 
     @property
     def rise(self) -> tuple[Field, ...]:
-        """The columns with what a token more costs; none unless it is computed from tokens."""
+        """The columns with the cost of one more token; none unless it is computed from tokens."""
         if not isinstance(self.cut, ByTokens):
             return ()
         own, unit, degree = self.column, self.unit, self.cut.degree
@@ -283,9 +284,9 @@ class CostAxis:
         lost += f" - {own}_per_token_squared (T^2 - b^2)" if degree == 2 else ""
         linear = Field(
             f"{own}_per_token",
-            f"Linear rise of {own} with generated tokens: cut after b of T of them the sample had"
-            f" cost {own} - {lost}. NULL where the cost does not follow from tokens, and for a"
-            " sample of several calls.",
+            f"Linear rise of {own} with generated tokens: cut after b of T tokens the sample "
+            f"costs {own} - {lost}. NULL if the cost does not follow from tokens, and for a "
+            f"sample of several calls.",
             f"{unit}/token",
             over_calls="single",
         )

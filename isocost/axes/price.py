@@ -22,15 +22,15 @@ class Price(CostAxis):
         Field(
             "cost_method",
             "tokens_x_price: tokens by the price card that names the model; device_s_x_price:"
-            " device_s by the price of a device-hour; reported_by_source: told by an imported"
-            " source.",
+            " device_s by the price of a device-hour; reported_by_source: stated by an imported "
+            "source.",
             type="string",
             allowed=("tokens_x_price", "device_s_x_price", "reported_by_source"),
             over_calls="same",
         ),
         Field(
             "price_card",
-            "Price card of cost_usd; NULL with it, and where a source told the price.",
+            "Price card of cost_usd; NULL if cost_usd is NULL or a source stated the price.",
             type="string",
             over_calls="same",
         ),
@@ -39,12 +39,11 @@ class Price(CostAxis):
     method = "cost_method"
     outcome_method = Field(
         "cost_method",
-        "Method of the samples' cost_usd; NULL where unknown or mixed.",
+        "Method of the samples' cost_usd; NULL if unknown or mixed.",
         type="string",
     )
     is_cost_of_pass = True
 
     def compute(self, calls: Calls) -> Floats:
         """Of tokens: see `isocost.costs.money.token_usd`."""
-        price = calls.cards.need("price")
-        return token_usd(price, calls.prompt, calls.output, cached_tokens=calls.cached)
+        return token_usd(calls.price, calls.prompt, calls.output, cached_tokens=calls.cached)

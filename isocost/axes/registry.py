@@ -48,15 +48,13 @@ def all_axes() -> dict[str, CostAxis]:
 
 
 def find(name: str) -> CostAxis:
-    """The axis of a name; IsocostError with the nearest one where there is none."""
+    """The axis with a name; otherwise IsocostError with the nearest name."""
     return AXES.get(name)
 
 
 @cache
 def by_outcome_column() -> dict[str, CostAxis]:
-    """Every axis by its column in out_strategy_outcomes, which names it in the tables made of
-    those.
-    """
+    """Every axis by its column in out_strategy_outcomes, which is its name in derived tables."""
     return {axis.per_problem: axis for axis in all_axes().values()}
 
 

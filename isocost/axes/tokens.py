@@ -7,7 +7,7 @@ from isocost.axes.registry import register
 
 _PROMPTS_OF_VERIFICATIONS = Field(
     "verification_prompt_tokens",
-    "Prompt tokens of the sample's verifications; NULL where not banked.",
+    "Prompt tokens of the sample's verifications; NULL if not banked.",
     "tokens",
     "int64",
 )
@@ -36,7 +36,7 @@ class OutputTokens(CostAxis):
 
 @register
 class PromptTokens(CostAxis):
-    """Prompt tokens where the samples of a problem share the prompt's prefix."""
+    """Prompt tokens if the samples of a problem share the prompt's prefix."""
 
     name, place, unit = "prompt_tokens", 30, "tokens"
     meaning = (

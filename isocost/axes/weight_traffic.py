@@ -50,10 +50,10 @@ class WeightTraffic(CostAxis):
             raise IsocostError(
                 "the mean decode batch is unknown",
                 where="cost axes",
-                remedy="Pass decode_batch=; 1 for a request alone",
+                remedy="Pass decode_batch=; 1 for a single request",
             )
         return weight_traffic_bytes(
-            calls.cards.need("model"),
+            calls.model,
             calls.prompt,
             calls.output,
             cached_tokens=calls.cached,

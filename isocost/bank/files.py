@@ -1,4 +1,4 @@
-"""Bytes on a disk or behind a URL: atomic, durable writes and plain reads.
+"""Bytes on a disk or at a URL: atomic, durable writes and plain reads.
 
 Lives here: `Files`, the few operations that the bank needs, on a local folder (fsync, rename, fsync
 of the folder, flock) or on any fsspec URL (one PUT). Not here: what the bytes mean (`manifest`,
@@ -32,8 +32,8 @@ class Files:
 
     Attributes:
         root: the folder or URL as it was given.
-        is_local: whether writes are fsynced and locks exist; behind a URL a write is one PUT and
-            there are no locks.
+        is_local: whether writes are fsynced and locks exist; at a URL a write is one PUT and there
+            are no locks.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -79,8 +79,8 @@ class Files:
         """All bytes of a file.
 
         Raises:
-            FileNotFoundError: there is none.
-            IsocostError: it is there and cannot be read.
+            FileNotFoundError: it does not exist.
+            IsocostError: it exists but cannot be read.
         """
         try:
             return (
@@ -94,7 +94,7 @@ class Files:
             raise _storage_error(error, self.full(path), "read") from error
 
     def size(self, path: str) -> int | None:
-        """Size of a file in bytes; None when there is none."""
+        """Size of a file in bytes; None if it does not exist."""
         try:
             return (
                 Path(self._base, path).stat().st_size
@@ -107,7 +107,7 @@ class Files:
             raise _storage_error(error, self.full(path), "looked at") from error
 
     def names(self, folder: str) -> list[str]:
-        """Names of the entries of a folder, sorted; empty when there is no such folder."""
+        """Names of the entries of a folder, sorted; empty if the folder does not exist."""
         try:
             if self.is_local:
                 return sorted(os.listdir(Path(self._base, folder)))  # noqa: PTH208 (names are wanted, not paths)
@@ -121,12 +121,10 @@ class Files:
             raise _storage_error(error, self.full(folder), "listed") from error
 
     def write(self, path: str, data: bytes) -> None:
-        """Puts a file in place whole or not at all: temporary name, fsync, rename, fsync of the
-        folder.
+        """Write a file atomically: temporary name, fsync, rename, fsync of the folder.
 
         Raises:
-            IsocostError: the disk is full, read-only or limited; nothing that stood there before
-                has changed.
+            IsocostError: the disk is full, read-only or limited; an existing file is unchanged.
         """
         if not self.is_local:
             try:
@@ -148,7 +146,7 @@ class Files:
             raise _storage_error(error, self.full(source), "moved") from error
 
     def remove(self, path: str) -> None:
-        """Removes a file; nothing happens when there is none."""
+        """Remove a file; do nothing if it does not exist."""
         try:
             if self.is_local:
                 Path(self._base, path).unlink(missing_ok=True)
@@ -159,12 +157,13 @@ class Files:
 
     @contextmanager
     def locked(self, paths: list[str], what: str) -> Iterator[None]:
-        """Holds exclusive locks on files while the block runs; released by the kernel when the
-        process dies.
+        """Hold exclusive locks on files while the block runs.
+
+        The kernel releases them when the process dies.
 
         Args:
-            paths: lock files, relative; made when missing. Taken in sorted order.
-            what: what is being locked, for the message.
+            paths: lock files, relative; created if missing. Locked in sorted order.
+            what: the locked resource, for the message.
 
         Raises:
             IsocostError: another process holds one of them; the message names that process.

@@ -1,4 +1,4 @@
-"""Where things lie in the raw lake, and how runs are named.
+"""The layout of the raw lake, and the names of runs.
 
 Lives here: paths relative to the lake, parsing of part names, `new_run_id`. Not here: reading or
 writing anything.
@@ -46,7 +46,7 @@ class PartName:
 
 
 def parse_part(name: str) -> PartName | None:
-    """The run and number of a part's file name; None when it is no part's name."""
+    """The run and number in a part's file name; None if it is not the name of a part."""
     found = _PART.fullmatch(name)
     return PartName(found["run"], int(found["number"])) if found else None
 
@@ -55,11 +55,11 @@ def checked_id(value: str, what: str) -> str:
     """A value that is safe as part of a file name.
 
     Raises:
-        IsocostError: it is empty, too long, or holds anything but letters, digits and ``_=.+-``.
+        IsocostError: it is empty, too long, or contains anything but letters, digits and ``_=.+-``.
     """
     if not _ID.fullmatch(value):
         raise IsocostError(
-            f"{value!r} is no {what}",
+            f"{value!r} is not a valid {what}",
             remedy="Use letters, digits and _=.+- only, starting with a letter or digit",
         )
     return value
@@ -101,11 +101,12 @@ def points_lock(number: int) -> str:
 
 
 def new_run_id(now_s: float | None = None) -> str:
-    """A UUID of version 7 (RFC 9562): milliseconds since 1970 in front, so that run ids sort by
-    time.
+    """A version 7 UUID (RFC 9562), so that run ids sort by time.
+
+    It starts with the milliseconds since 1970.
 
     Args:
-        now_s: wall clock in seconds since 1970; the present when None.
+        now_s: wall clock in seconds since 1970; the current time if None.
     """
     milliseconds = int((time.time() if now_s is None else now_s) * 1000)
     noise = int.from_bytes(os.urandom(10), "big")

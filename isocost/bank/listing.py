@@ -1,11 +1,11 @@
-"""Which parts of a lake count: those that manifests list, and whole parts that none of them names.
+"""The parts of a lake that count: listed in manifests, or whole but unlisted.
 
-Lives here: `load_complete`, what every reader goes by. A part is durable from its rename on and
-listed a moment later, so one that no manifest names was sealed by a run that is about to list it,
-by one that died or met a full disk in that moment, or its manifest is lost. In each case its rows
-were sealed and would be missing without a word, so it is proven by its own stamp and page checksums
-and counted; nothing is written. Not here: listing it for good and setting a bad one aside
-(`recover`), saying so (`verify`).
+Lives here: `load_complete`, which every reader uses. A part is durable from its rename on and
+listed a moment later, so an unlisted part was sealed by a run that is about to list it, by a run
+that died or hit a full disk in that moment, or its manifest is lost. In each case its rows were
+sealed and would be missing silently, so it is verified by its own stamp and page checksums and
+counted; nothing is written. Not here: listing it permanently and quarantining a bad one
+(`recover`), reporting it (`verify`).
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ def load_complete(
     *,
     skip_damaged: bool = False,
 ) -> list[Manifest]:
-    """Manifests of one session or of the whole lake, by session, then attempt, each with every
-    whole part of its run.
+    """Manifests with all whole parts, by session and attempt.
+
+    Of one session or of the whole lake.
 
     Args:
         files: the lake.
-        session_id: the session; all when None.
+        session_id: the session; all if None.
         tables: the raw tables whose folders are compared with the manifests.
-        skip_damaged: leaves damaged manifests out, proving their parts one by one, and damaged
-            parts that none lists.
+        skip_damaged: skip damaged manifests, verifying their parts one by one, and damaged unlisted
+            parts.
 
     Raises:
-        IsocostError: a manifest, or a part that none lists, is damaged; or such a part is of a
-            version that is not known here.
+        IsocostError: a manifest or an unlisted part is damaged; or an unlisted part has an unknown
+            version.
     """
     tables = list(tables)
     found = []
@@ -56,7 +57,7 @@ def load_complete(
 
 
 def part_names(files: Files, table: str, session_id: str) -> list[str]:
-    """Names of the parts that lie in a session's folder of a table, sorted."""
+    """Names of the parts in a session's folder of a table, sorted."""
     return [
         name
         for name in files.names(layout.part_folder(table, session_id))

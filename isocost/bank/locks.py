@@ -1,13 +1,13 @@
-"""Locks on points: two sweeps may share one, and only one run of it goes at a time.
+"""Locks on points: only one run at a time works on a point that two sweeps share.
 
-Lives here: the lock files for all points of a lake, in which each point has a byte of its own. A
-session of thousands of points needs a few open files for it, not one a point; one alone would do,
-but the kernel looks through all locks of a file for each new one. Not here: the lock of a session
+Lives here: the lock files for all points of a lake, in which each point has its own byte. A session
+of thousands of points needs only a few open files, not one per point; one would suffice, but the
+kernel searches all locks of a file for each new one. Not here: the lock of a session
 and how a lock file is opened (`files`).
 
 The locks are those of the open file (``F_OFD_SETLK``, Linux): the kernel releases them when the
-process dies, and no other use of the file within the process does. Where a system has none, each
-point has a file.
+process dies, and no other use of the file within the process does. On systems without them, each
+point has its own file.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _FILES = 64
 
 @contextmanager
 def points_locked(files: Files, point_ids: Sequence[str], what: str) -> Iterator[None]:
-    """Holds an exclusive lock on every point while the block runs.
+    """Hold an exclusive lock on every point while the block runs.
 
     Args:
-        files: the lake; behind a URL there are no locks.
+        files: the lake; at a URL there are no locks.
         point_ids: the points.
-        what: what is being locked, for the message.
+        what: the locked resource, for the message.
 
     Raises:
         IsocostError: another run holds one of them; the message names the runs that are alive.

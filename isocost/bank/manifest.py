@@ -1,7 +1,7 @@
 """The manifest of one run: what it was, what it sealed, how it ended.
 
 Lives here: `Manifest`, its JSON form with its own checksum, reading of one or all of a lake. Not
-here: the parts themselves (`writer`, `reader`) and the judgement on them (`verify`).
+here: the parts themselves (`writer`, `reader`) and their verification (`verify`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MANIFEST_SCHEMA = 2
 
 
 class DamagedManifest(Damaged):
-    """The bytes are there and are not what was written under this name.
+    """The file exists but does not contain what was written under this name.
 
-    Unlike storage that refuses, or a newer isocost.
+    Unlike a storage failure, or a file from a newer isocost.
     """
 
 
@@ -59,13 +59,13 @@ class PartEntry:
 
 @dataclass(frozen=True)
 class QuarantineEntry:
-    """A part that was set aside: its entry no longer counts.
+    """A part that was quarantined; its entry no longer counts.
 
     Attributes:
         table: raw table name.
         file: its file name.
         reason: what was wrong with it.
-        moved_to: where it lies now, relative to the lake; empty when the file was gone.
+        moved_to: its location now, relative to the lake; empty if the file was missing.
         at_unix_s: wall clock.
     """
 
@@ -110,8 +110,9 @@ class Manifest:
         return {"manifest_schema": MANIFEST_SCHEMA, **asdict(self)}
 
     def to_json(self) -> bytes:
-        """JSON whose last key is the SHA-256 of all bytes before it, so that proving it costs no
-        second pass over its values.
+        """JSON with the SHA-256 of all preceding bytes as its last key.
+
+        Verifying it needs no second pass over its values.
         """
         return sealed_json(self.as_dict())
 
@@ -124,7 +125,7 @@ def parse(data: bytes, where: str) -> Manifest:
     """A manifest from its bytes.
 
     Raises:
-        DamagedManifest: it is no JSON, or its checksum does not match.
+        DamagedManifest: it is not JSON, or its checksum does not match.
         IsocostError: a newer schema wrote it.
     """
     try:
@@ -185,10 +186,10 @@ def manifest_names(files: Files, session_id: str) -> list[str]:
 
 
 def read_manifest(files: Files, session_id: str, name: str) -> Manifest:
-    """The manifest that lies under a name in a session's folder.
+    """Read the manifest with a name in a session's folder.
 
     Raises:
-        DamagedManifest: see `parse`; or it is another session's or run's that was copied or
+        DamagedManifest: see `parse`; or it belongs to another session or run and was copied or
             renamed.
         IsocostError: it cannot be read, or a newer schema wrote it.
     """
@@ -205,11 +206,12 @@ def read_manifest(files: Files, session_id: str, name: str) -> Manifest:
 
 
 def load(files: Files, session_id: str, *, skip_damaged: bool = False) -> list[Manifest]:
-    """Manifests of one session as they lie there, by attempt; `listing.load_complete` adds what
-    none of them names.
+    """Manifests of one session as stored, by attempt.
+
+    `listing.load_complete` adds unlisted parts.
 
     Raises:
-        IsocostError: one cannot be read or is damaged, and those are not to be skipped; see
+        IsocostError: one cannot be read or is damaged, unless these are skipped; see
             `read_manifest`.
     """
     found = []

@@ -29,7 +29,7 @@ _STAMP = b"isocost.part"
 
 
 class PartFault(Exception):
-    """A part cannot be trusted. Internal: callers set the part aside or report it.
+    """A part failed verification. Internal: callers quarantine the part or report it.
 
     Attributes:
         kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows`` or
@@ -44,14 +44,16 @@ class PartFault(Exception):
 
 
 def encode(frame: pl.DataFrame, table: str, manifest: Manifest, part: layout.PartName) -> bytes:
-    """A frame as the bytes of a part: conforming, stamped with its own name and its run, every data
-    page with a CRC.
+    """Encode a frame as the bytes of a part.
 
-    What the manifest says of the run by now is in the stamp too: a manifest that is lost is made
-    anew from the parts alone.
+    It conforms to its table and is stamped with its own name and its run; every data page has a
+    CRC.
+
+    The stamp also contains the manifest's information about the run, so a lost manifest can be
+    rebuilt from the parts alone.
 
     Raises:
-        IsocostError: the frame breaks its table.
+        IsocostError: the frame does not conform to its table.
     """
     arrow = to_arrow(conform(frame, table), table)
     own = {
@@ -103,14 +105,15 @@ def adopted(data: bytes, frame: pl.DataFrame, table: str, part: layout.PartName)
 def manifest_from_stamp(
     data: bytes, session_id: str, part: layout.PartName, attempt: int
 ) -> Manifest:
-    """The manifest of a run as one of its parts remembers it, without any part listed; for a run
-    whose own is lost.
+    """Reconstruct the manifest of a run from the stamp of one of its parts.
+
+    Without listing any part; used if the run's manifest is lost.
 
     Args:
-        data: bytes of a part that was proven.
+        data: bytes of a verified part.
         session_id: its session.
         part: its name.
-        attempt: taken where the part is older than stamps that tell it.
+        attempt: used if the part is older than stamps that contain it.
     """
     stamp = json.loads((pq.read_schema(pa.BufferReader(data)).metadata or {}).get(_STAMP, b"{}"))
     info = {
@@ -134,24 +137,24 @@ def check_part(
     entry: PartEntry | None,
     columns: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, bytes]:
-    """Proves a part and reads it.
+    """Verify a part and read it.
 
     Args:
         files: the lake.
-        session_id: session in whose folder it lies.
+        session_id: session in whose folder it is.
         table: raw table.
         name: file name.
-        entry: what the manifest says of it; None for an unlisted part, which is then held to its
-            own stamp and page checksums.
-        columns: columns to return besides the ids that are checked.
+        entry: its manifest entry; None for an unlisted part, which is then checked against its own
+            stamp and page checksums.
+        columns: columns to return in addition to the checked ids.
 
     Returns:
-        The rows (checked ids and asked-for columns) and the file's bytes.
+        The rows (checked ids and requested columns) and the file's bytes.
 
     Raises:
         PartFault: it is not what was sealed.
-        IsocostError: it cannot be judged: storage refuses to read it, or a newer isocost wrote it.
-            No reason to set it aside.
+        IsocostError: it cannot be checked: storage cannot read it, or a newer isocost wrote it. Not
+            a reason to quarantine it.
     """
     path = f"{layout.part_folder(table, session_id)}/{name}"
     try:
@@ -164,10 +167,10 @@ def check_part(
         raise PartFault("checksum", "its SHA-256 is not the sealed one")
     part = layout.parse_part(name)
     if part is None:
-        raise PartFault("stamp", "its name is no part's name")
+        raise PartFault("stamp", "its name is not a valid part name")
     frame = _decode(data, session_id, part, table, columns)
     if entry is not None and frame.height != entry.rows:
-        raise PartFault("rows", f"holds {frame.height} rows, {entry.rows} were sealed")
+        raise PartFault("rows", f"has {frame.height} rows, {entry.rows} were sealed")
     return frame, data
 
 
@@ -191,17 +194,17 @@ def check_version(found: int, table: str, where: str) -> None:
             " meaning",
             where=where,
             remedy=(
-                "Read it with the isocost that wrote it (its version is in the manifest), or"
-                " generate the session anew"
+                "Read it with the isocost that wrote it (its version is in the manifest), or "
+                "generate the session again"
             ),
         )
 
 
 def read_columns(data: bytes, columns: Sequence[str] | None) -> pl.DataFrame:
-    """Columns of an encoded part, page checksums verified; all columns when None.
+    """Columns of an encoded part, page checksums verified; all columns if None.
 
     Raises:
-        PartFault: the bytes are no sound Parquet file.
+        PartFault: the bytes are not an intact Parquet file.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
@@ -230,7 +233,7 @@ def _decode(
             "its stamp names another table, session, run or number: it was copied or renamed",
         )
     if arrow.num_rows != stamp.get("rows"):
-        raise PartFault("rows", f"holds {arrow.num_rows} rows, its stamp says {stamp.get('rows')}")
+        raise PartFault("rows", f"has {arrow.num_rows} rows, its stamp says {stamp.get('rows')}")
     check_version(
         int(metadata.get(b"isocost.metric_schema_version", b"0")),
         table,

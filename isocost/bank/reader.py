@@ -1,9 +1,9 @@
-"""Reads the raw lake: manifests, sealed parts, one point's rows.
+"""Read the raw lake: manifests, sealed parts, the rows of one point.
 
-Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only sealed parts are read: those that a
-manifest lists and whole ones that none names (`listing`), so a part in the making, a torn one or
-one that was set aside never reaches a table, and none is missing without an error. `read_raw` and
-`scan_raw` hold every part to its checksum. Not here: the proof of a whole bank (`verify`).
+Lives here: `read_raw`, `scan_raw`, `read_manifests`. Only sealed parts are read: those listed in a
+manifest and whole unlisted ones (`listing`), so an unfinished, torn or quarantined part never
+reaches a table, and none is missing without an error. `read_raw` and `scan_raw` check every part
+against its checksum. Not here: verification of a whole bank (`verify`).
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from isocost.seals import Damaged, prove_sealed
 def read_manifests(lake: str | Path, session_id: str | None = None) -> list[Manifest]:
     """Manifests of one session, or of all, by session and attempt.
 
-    A run whose manifest is lost has one here that its parts' stamps tell: status ``died``, the loss
-    in ``info["error"]``.
+    A run with a lost manifest gets one reconstructed from its parts' stamps: status ``died``, the
+    loss in ``info["error"]``.
 
     Args:
         lake: folder or fsspec URL of the lake.
-        session_id: the session; all when None.
+        session_id: the session; all if None.
 
     Raises:
-        IsocostError: a manifest, or a part that none lists, is damaged; ``isocost bank verify
-            --repair`` mends both.
+        IsocostError: a manifest or an unlisted part is damaged; ``isocost bank verify --repair``
+            repairs both.
     """
     return load_complete(Files(lake), session_id)
 
@@ -54,18 +54,19 @@ def raw_parts(
     *,
     point_ids: Sequence[str] | None = None,
 ) -> list[tuple[str, PartEntry]]:
-    """Relative path and entry of every sealed part of a raw table, in order of session, attempt and
-    number.
+    """Relative path and entry of every sealed part of a raw table.
+
+    In order of session, attempt and number.
 
     Args:
         lake: folder or fsspec URL of the lake.
         table: raw table name.
         session_id: only this session's parts.
-        point_ids: only parts that hold rows of one of these points (known from the manifests; no
+        point_ids: only parts with rows of one of these points (known from the manifests; no
             part is opened).
 
     Raises:
-        IsocostError: there is no lake at this place, the table is none of it or has no points, or a
+        IsocostError: there is no lake here, the table is not part of it or has no points, or a
             manifest is damaged.
     """
     if table not in layout.FOLDERS:
@@ -73,7 +74,7 @@ def raw_parts(
             f"Tables of the lake: {', '.join(layout.FOLDERS)}; imported rows are read with"
             " isocost.importers.read_imports"
         )
-        raise IsocostError(f"{table!r} is no table that runs write", remedy=remedy)
+        raise IsocostError(f"{table!r} is not a table that runs write", remedy=remedy)
     if isinstance(point_ids, str):
         raise IsocostError(
             f"point_ids is the text {point_ids!r}", remedy="Give a list of point ids"
@@ -84,7 +85,7 @@ def raw_parts(
         )
     if not Files(lake).is_there():
         raise IsocostError(
-            "is no lake: there is no such folder",
+            "is not a lake: the folder does not exist",
             where=str(lake),
             remedy="Give the lake's folder, e.g. data/lake",
         )
@@ -105,7 +106,7 @@ def read_raw(
     point_ids: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Rows of a raw table; an empty frame of the right columns when there are none.
+    """Rows of a raw table; an empty frame with the right columns if there are none.
 
     Columns that a part was written without (it is older than the column) are NULL.
 
@@ -113,15 +114,15 @@ def read_raw(
         lake: folder or fsspec URL of the lake.
         table: ``raw_generations``, ``raw_steps`` or ``raw_telemetry``.
         session_id: only this session.
-        point_ids: only these points; opens only parts that hold them.
+        point_ids: only these points; opens only parts that contain them.
         columns: only these columns, in this order.
 
     Returns:
         Rows sorted by the table's order.
 
     Raises:
-        IsocostError: a part is missing or damaged, and the message says how to set it aside; or see
-            `raw_parts`.
+        IsocostError: a part is missing or damaged, and the message says how to quarantine it; or
+            see `raw_parts`.
     """
     files, parts, definition = (
         Files(lake),
@@ -154,11 +155,12 @@ def scan_raw(
     *,
     point_ids: Sequence[str] | None = None,
 ) -> pl.LazyFrame:
-    """Like `read_raw`, lazily: Polars opens the files itself, with projection and predicate
-    pushdown. Rows come in part order.
+    """Like `read_raw`, lazily, with projection and predicate pushdown.
 
-    Every part is held to its checksum here, before Polars sees it: once in a process while the file
-    stays as it is. Behind a URL that reads it once more.
+    Polars opens the files itself. Rows are in part order.
+
+    Every part is checked against its checksum here, before Polars reads it: once per process while
+    the file is unchanged. At a URL this reads it one more time.
 
     Raises:
         IsocostError: a part is missing, damaged, or of another schema version; or see `raw_parts`.
@@ -191,8 +193,9 @@ def scan_raw(
 
 
 def prove_session(lake: str | Path, session_id: str) -> None:
-    """Holds every part of a session to its sealed checksum; each is read once in a process while it
-    stays as it is.
+    """Check every part of a session against its sealed checksum.
+
+    Each is read once per process while it is unchanged.
 
     Raises:
         Damaged: a part or manifest is not what was sealed.

@@ -1,9 +1,9 @@
-"""Brings a session's folder back to a state in which every listed part is proven.
+"""Restore a session's folder to a state in which every listed part is verified.
 
 Lives here: what a new run does before it generates, and what ``isocost bank verify --repair`` does:
-remove the temporary files of dead runs, list whole parts that a crash left unlisted, set aside what
-cannot be trusted. The caller holds the session's lock. Not here: the report of faults without
-touching anything (`verify`).
+remove the temporary files of dead runs, list whole parts that a crash left unlisted, quarantine
+parts that fail verification. The caller holds the session's lock. Not here: reporting faults
+without changing anything (`verify`).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ DONE_SCHEMA = {"point_id": pl.String(), "problem_id": pl.String(), "sample_index
 
 @dataclass
 class Recovery:
-    """What recovery found.
+    """The result of a recovery.
 
     Attributes:
-        manifests: the session's manifests, by attempt, as they stand now.
-        done: samples in proven parts, warm-up and errors left out; columns of `DONE_SCHEMA`, one
+        manifests: the session's manifests, by attempt, after recovery.
+        done: samples in verified parts, warm-up and errors left out; columns of `DONE_SCHEMA`, one
             row per call.
-        notes: one sentence for every thing that was changed.
+        notes: one sentence for every change.
     """
 
     manifests: list[Manifest]
@@ -42,7 +42,7 @@ class Recovery:
 
 
 def recover(files: Files, session_id: str) -> Recovery:
-    """Proves every part of a session; adopts, sets aside and cleans as needed.
+    """Verify every part of a session; adopt, quarantine and clean up as needed.
 
     Args:
         files: the lake; the caller holds the session's lock.
@@ -133,7 +133,7 @@ def _sweep_folders(
                 if part.run_id not in found:
                     found[part.run_id] = manifest_from_stamp(data, session_id, part, attempt)
                     notes.append(
-                        f"the manifest of run {part.run_id} was lost; made anew from its parts"
+                        f"the manifest of run {part.run_id} was lost; rebuilt from its parts"
                     )
                 manifest = found[part.run_id]
                 manifest.parts.append(adopted(data, rows, table, part))

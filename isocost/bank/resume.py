@@ -1,5 +1,8 @@
 """Which samples are still to be generated.
 
+Lives here: the plan as a frame and its anti-join with verified samples. Not here: verification
+(`recover`), generation.
+
 Lives here: the plan as a frame and its anti-join with what is proven to be there. Not here: proving
 (`recover`), generating.
 """
@@ -53,11 +56,11 @@ def missing_samples(planned: pl.DataFrame, done: pl.DataFrame) -> pl.DataFrame:
 
 
 def done_elsewhere(files: Files, session_id: str, point_ids: Sequence[str]) -> pl.DataFrame:
-    """Proven samples of these points that other sessions banked (two sweeps may plan the same
-    point); columns of `DONE_SCHEMA`.
+    """Verified samples of these points that other sessions banked; columns of `DONE_SCHEMA`.
 
-    Parts of other sessions that cannot be trusted are left to their own session: their samples
-    simply do not count here.
+    Two sweeps may plan the same point.
+
+    Faulty parts of other sessions are left to those sessions: their samples do not count here.
     """
     wanted, frames = set(point_ids), []
     for other in manifests.session_ids(files):

@@ -32,12 +32,12 @@ class BankFault:
     Attributes:
         kind: ``missing``, ``size``, ``checksum``, ``unreadable``, ``stamp``, ``rows``,
             ``foreign_rows`` (of a part), ``unlisted``, ``leftover`` (temporary file), ``stray`` (a
-            Parquet file that is no part), ``manifest`` (damaged or lost), ``duplicate``,
-            ``unjudged`` (storage refuses to read it, or another version of isocost wrote it).
+            Parquet file that is not a part), ``manifest`` (damaged or lost), ``duplicate``,
+            ``unjudged`` (storage cannot read it, or another version of isocost wrote it).
         path: file at fault, relative to the lake.
         detail: what was found.
-        is_loss: whether something sealed is lost by it: samples, or what a manifest told of its
-            run; leftovers of a killed run are none.
+        is_loss: whether sealed data is lost: samples, or a manifest's information about its run;
+            not so for leftovers of a killed run.
     """
 
     kind: str
@@ -51,12 +51,12 @@ class BankFault:
 
 @dataclass(frozen=True, slots=True)
 class BankReport:
-    """The proof of a bank.
+    """The verification of a bank.
 
     Attributes:
-        faults: everything that is wrong, by path.
+        faults: all faults, by path.
         sessions: sessions looked at.
-        parts: parts proven sound.
+        parts: verified parts.
         rows: their rows, by table.
         samples: samples among them that are neither warm-up nor errors.
         running: sessions that a live run is writing to; their temporary files and unlisted parts
@@ -72,14 +72,14 @@ class BankReport:
 
 
 def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
-    """Reads every byte of every part and compares it with what was sealed.
+    """Read every byte of every part and compare it with what was sealed.
 
     Args:
         lake: folder or fsspec URL of the lake.
         session_id: only this session.
 
     Raises:
-        IsocostError: there is no bank at this place, or no such session in it.
+        IsocostError: there is no bank here, or no such session in it.
     """
     files = Files(lake)
     sessions = _sessions(files, session_id)
@@ -103,8 +103,9 @@ class _Proof:
         self.keys: list[pl.DataFrame] = []
 
     def prove_session(self, session: str) -> None:
-        """Proves the listed parts of a session and, where no run is writing to it, whatever else
-        lies in its folders.
+        """Verify the listed parts of a session.
+
+        If no run is writing to it, also everything else in its folders.
         """
         alive = self.files.is_locked(layout.lock_path("session", session))
         self.running += [session] if alive else []
@@ -175,17 +176,14 @@ class _Proof:
                         )
                     )
         for run_id, parts in lost.items():
-            detail = (
-                f"is lost; `isocost bank verify --repair` makes it anew from what its {parts} parts"
-                " tell"
-            )
+            detail = f"is lost; `isocost bank verify --repair` rebuilds it from its {parts} parts"
             self.faults.append(
                 BankFault("manifest", layout.manifest_path(session, run_id), detail, True)
             )
 
 
 def repair_bank(lake: str | Path, session_id: str | None = None) -> list[str]:
-    """Sets aside what cannot be trusted, lists what is whole and unlisted, removes leftovers.
+    """Quarantine faulty parts, list whole unlisted ones, remove leftovers.
 
     Returns:
         One sentence for every change.
@@ -205,13 +203,13 @@ def _sessions(files: Files, session_id: str | None) -> list[str]:
     found = manifests.session_ids(files)
     if session_id is not None and session_id not in found:
         raise IsocostError(
-            f"holds no session {session_id!r}",
+            f"has no session {session_id!r}",
             where=files.root,
             remedy=f"Sessions: {', '.join(found) or 'none'}",
         )
     if not found and not files.names("raw"):
         raise IsocostError(
-            "is no bank: it has no folder raw/",
+            "is not a bank: it has no folder raw/",
             where=files.root,
             remedy="Give the lake's folder, e.g. data/lake",
         )

@@ -36,8 +36,8 @@ hundred thousand parts."""
 class RunWriter:
     """The open end of one run's parts.
 
-    Rows of one `append` call always end up in one part: all calls of one sample belong in one call,
-    so that a sample is never torn. Nothing is durable before `seal` returns.
+    Rows of one `append` call always end up in one part: pass all calls of one sample in one call,
+    so that a sample is never split. Nothing is durable before `seal` returns.
     """
 
     def __init__(
@@ -62,8 +62,9 @@ class RunWriter:
         self._started = False
 
     def start(self, **info: Any) -> None:
-        """Writes the manifest of the run, so that its attempt is on record before anything is
-        generated.
+        """Write the manifest of the run.
+
+        Its attempt is recorded before anything is generated.
 
         Raises:
             IsocostError: the lake cannot be written.
@@ -90,14 +91,14 @@ class RunWriter:
         return full or (rows > 0 and elapsed >= self._part_seconds)
 
     def seal(self) -> list[PartEntry]:
-        """Makes everything appended so far durable.
+        """Make everything appended so far durable.
 
         Returns:
-            The new parts; empty when there was nothing to seal.
+            The new parts; empty if there was nothing to seal.
 
         Raises:
-            IsocostError: storage refused (full, read-only, limited), or rows break their table.
-                What was sealed before is intact.
+            IsocostError: storage failed (full, read-only, limited), or rows do not conform to their
+                table. What was sealed before is intact.
         """
         sealed: list[PartEntry] = []
         begun = time.monotonic()
@@ -173,13 +174,13 @@ def open_run(
     part_seconds: float = 60.0,
     info: dict[str, Any] | None = None,
 ) -> Iterator[tuple[RunWriter, Recovery]]:
-    """Opens a new run of a session: takes its locks and recovers what earlier runs left.
+    """Open a new run of a session: lock it and recover what earlier runs left.
 
     Args:
         files: the lake.
         session_id: the session.
-        run_id: name of the run; a new UUID when None. A name that was used before gets a counter
-            behind it (an orchestrator's retry keeps its run id).
+        run_id: name of the run; a new UUID if None. A name that was used before gets a counter
+            appended (an orchestrator's retry keeps its run id).
         point_ids: the session's points; each is locked too, since two sweeps may share one.
         part_rows: see `RunWriter`.
         part_seconds: see `RunWriter`.

@@ -1,6 +1,6 @@
-"""From what is banked to the core tables, session by session; and the cards as tables.
+"""From the bank to the core tables, session by session; and the cards as tables.
 
-Lives here: what a session's core tables are made from, and their building and writing. Not here:
+Lives here: the inputs of a session's core tables, and building and writing them. Not here:
 how a core table is computed (``isocost.tables``), what is known and banked (``isocost.intake``),
 the derived tables (``isocost.build.refresh``).
 """
@@ -50,14 +50,13 @@ GROUP = "sessions"
 
 @dataclass(frozen=True)
 class Curated:
-    """What became of one session, or of the cards.
+    """The result of curating one session, or the cards.
 
     Attributes:
         rows: rows by table.
-        is_reused: whether its core tables stood already and fit what is banked.
-        refused: what critical rules refused, a sentence for each rule (``isocost.gates``).
-        set_aside: one sentence for every damaged part or import that was moved to quarantine on the
-            way.
+        is_reused: whether its core tables existed and match the bank.
+        refused: what critical rules rejected, a sentence for each rule (``isocost.gates``).
+        set_aside: one sentence for every damaged part or import that was quarantined.
     """
 
     rows: dict[str, int]
@@ -68,7 +67,7 @@ class Curated:
 
 @dataclass(frozen=True)
 class Held:
-    """Which tasks a session's core tables hold, and which points of each."""
+    """The tasks in a session's core tables, and the points of each."""
 
     points: dict[str, frozenset[str]]
 
@@ -81,19 +80,18 @@ class Held:
 def curate_session(
     store: Store, session_id: str, *, force: bool = False, ledger: Ledger | None = None
 ) -> Curated:
-    """Builds and writes the core tables of one session or imported source, unless they stand and
-    fit what is banked.
+    """Build and write the core tables of one session or import, unless they are up to date.
 
     Args:
-        store: where everything lies.
+        store: the data root.
         session_id: the session or source.
-        force: build them whatever stands there.
-        ledger: records that were opened already.
+        force: rebuild them unconditionally.
+        ledger: records that are already open.
 
     Raises:
-        Less: fewer rows are banked than its core tables were made from, and nothing says why.
+        Less: fewer rows are banked than its core tables were built from, without explanation.
         IsocostError: nothing is banked under this id, what is banked is damaged, or anything else
-            in it cannot be worked on.
+            in it cannot be processed.
     """
     ledger, source = ledger or Ledger(store), source_of(store, session_id)
     with one_source(session_id):
@@ -114,16 +112,16 @@ def curate_session(
 
 
 class SetAside(IsocostError):
-    """All that a source holds was damaged and is in quarantine now."""
+    """Everything in a source was damaged and is now in quarantine."""
 
     exit_code = 1
 
 
 def _set_aside(source: Source) -> tuple[str, ...]:
-    """Moves what is damaged of a source's bank to quarantine.
+    """Quarantine the damaged parts of a source's bank.
 
-    Nothing where that cannot be done now: a run is writing to it, the lake is read-only, or the
-    source's own file is what is damaged.
+    Does nothing if that is impossible now: a run is writing to it, the lake is read-only, or the
+    source's own file is damaged.
     """
     try:
         return source.set_aside_damaged()
@@ -174,12 +172,12 @@ def leave_out(
     *,
     error: IsocostError | None = None,
 ) -> None:
-    """Takes a session out of the core tables.
+    """Remove a session from the core tables.
 
-    What is told of it in core_checks is the error, where there is one.
+    core_checks then contains the error, if there is one.
     """
     if not SESSION_ID.fullmatch(session_id):
-        return  # a file of any name lies among the session files, and no table can be of it
+        return  # a file with any name can be among the session files
     (ledger or Ledger(store)).drop("core", GROUP, session_id, CORE_OF_SESSION)
     if error is not None:
         store.write(gates.left_out(error, session_id), gates.CHECKS, session_id)
@@ -195,7 +193,7 @@ def held_by_sessions(store: Store, ledger: Ledger) -> dict[str, Held]:
             found[session_id] = Held(
                 {task: frozenset(points) for task, points in record.told["points"].items()}
             )
-        else:  # written by other hands, or by a run that was killed
+        else:  # written externally, or by a run that was killed
             found[session_id] = _held(
                 {
                     name: store.read_only(name, [session_id])
@@ -218,7 +216,7 @@ def _held(frames: Frames) -> Held:
 
 
 def _made_from(source: Source) -> str:
-    """Checksum of everything that a source's core tables are made from but for the lake's files."""
+    """Checksum of all inputs of a source's core tables except the lake's files."""
     told = source.inputs() | {
         "code": code_fingerprint(),
         "cards": cards_fingerprint(source.store),
@@ -246,7 +244,7 @@ def _card_files(folder: Path) -> Iterator[Path]:
 
 
 def _core(source: Source) -> Frames:
-    """The core tables of a source, by what it is."""
+    """The core tables of a source, by its kind."""
     if isinstance(source, EngineSession):
         return _core_of_session(source)
     assert isinstance(source, ImportedSource), source
@@ -304,14 +302,12 @@ def _denominators(store: Store) -> dict[str, str]:
 
 
 def verdicts_folder(store: Store, session_id: str) -> Path:
-    """Where verdicts that took long are kept, so that a refresh that was killed goes on."""
+    """The cache folder of slow verdicts, so that an interrupted refresh resumes."""
     return store.root / "core" / "_verdicts" / session_id
 
 
 def write_cards(store: Store, *, force: bool = False, ledger: Ledger | None = None) -> Curated:
-    """Writes the packaged cards and those of the data root as tables, unless they stand and are the
-    same.
-    """
+    """Write the packaged cards and those of the data root as tables, unless unchanged."""
     ledger = ledger or Ledger(store)
     wanted = sha256_hex({"code": code_fingerprint(), "cards": cards_fingerprint(store)})
     known = None if force else ledger.find("core", "cards", SHARED)

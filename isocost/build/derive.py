@@ -1,5 +1,4 @@
-"""The pieces of the derived tables: which of them no longer fit their inputs, and the building of
-those.
+"""The pieces of the derived tables: which are out of date, and building them.
 
 Lives here: ``derive``, the work on one step, and the boundary around each of its pieces. Not here:
 the groups and how to add a table (``isocost.build.rules``), what a piece may read
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 from isocost.build.curate import Held, cards_fingerprint, held_by_sessions
 from isocost.build.ledger import Ledger, Record
-from isocost.build.rules import PARTS, STEPS, Part, Tables
+from isocost.build.rules import RULES, STEPS, Rule, Tables
 from isocost.build.slices import Rows, code_fingerprint, point_piece, task_piece
 from isocost.errors import IsocostError, MachineError, one_source
 from isocost.hashing import sha256_hex
@@ -43,15 +42,15 @@ class NotBuilt(IsocostError):
 
 @dataclass(frozen=True)
 class Derived:
-    """What became of one step.
+    """The result of one step.
 
     Attributes:
         name: of the step.
         rows: rows by table, reused ones included.
         built: pieces that were computed.
-        reused: pieces that stood already.
-        unit: what a piece is, in words.
-        failed: why each piece that could not be built is in no table.
+        reused: pieces that were up to date.
+        unit: the kind of piece, in words.
+        failed: reasons of pieces that could not be built.
     """
 
     name: str
@@ -71,25 +70,24 @@ def derive(
     held: Mapping[str, Held] | None = None,
     memory: int | None = None,
 ) -> Derived:
-    """Builds the pieces of one step that do not fit their inputs any more, and removes those that
-    have none.
+    """Build the out-of-date pieces of one step, and remove obsolete ones.
 
-    A piece that fails stops no other. It leaves the tables, also where an earlier one is sound:
-    that one was made from other inputs than what stands beside it, and nobody could tell. It is
-    tried again every time.
+    A piece that fails does not stop the others. It is removed from the tables, even if an earlier
+    version is intact: that version was built from different inputs than the other pieces, which
+    would not be visible. It is retried every time.
 
     Args:
         store: the tables.
         step: a key of ``STEPS``.
         force: build all of them.
-        ledger: records that were opened already.
-        held: what each session holds, where that is known already.
-        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
+        ledger: records that are already open.
+        held: contents of each session, if already known.
+        memory: budget in bytes; ``$ISOCOST_MEMORY`` or half of what is free if None.
 
     Raises:
         Damaged: a derived table that is an input is damaged.
-        MachineError: a file cannot be written; pieces that were finished stay.
-        IsocostError: the settings are broken; nothing was touched then.
+        MachineError: a file cannot be written; finished pieces stay.
+        IsocostError: the settings are invalid; nothing was changed.
     """
     read_settings(store.root)  # a mistake in them is about every piece
     memory = chosen_budget() if memory is None else memory
@@ -98,46 +96,46 @@ def derive(
     rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
     wanted: dict[str, set[str]] = {table: set() for table in STEPS[step]}
     failed: list[NotBuilt] = []
-    if any(part.uses_replay_settings for part in PARTS if part.step == step):
+    if any(rule.uses_replay_settings for rule in RULES if rule.step == step):
         failed += [NotBuilt(f"{step} as a sweep asks", fault) for fault in broken_asks(store.root)]
-    for part in (part for part in PARTS if part.step == step):
-        pieces = _pieces(store, part.per, held)
+    for rule in (rule for rule in RULES if rule.step == step):
+        pieces = _pieces(store, rule.per, held)
         for name, slice_ in pieces.items():
             mine = replace(slice_, memory=memory)
             try:
-                record, is_reused = _up_to_date(part, name, mine, ledger, force=force)
+                record, is_reused = _up_to_date(rule, name, mine, ledger, force=force)
             except IsocostError as error:
                 if _stops_all(error, store):
                     raise
-                ledger.drop("out", part.name, name, part.tables)
-                failed.append(NotBuilt(_shown(part, slice_), error))
+                ledger.drop("out", rule.name, name, rule.tables)
+                failed.append(NotBuilt(_shown(rule, slice_), error))
                 continue
             counts[is_reused] += 1
             for table, n in record.rows.items():
                 rows[table] += n
                 wanted[table].add(name)
-        for gone in set(ledger.pieces("out", part.name)) - set(pieces):
-            ledger.drop("out", part.name, gone, ())
+        for gone in set(ledger.pieces("out", rule.name)) - set(pieces):
+            ledger.drop("out", rule.name, gone, ())
     _remove_strays(store, wanted)
     return Derived(step, rows, counts[False], counts[True], failed=tuple(failed))
 
 
 def _up_to_date(
-    part: Part, name: str, rows: Rows, ledger: Ledger, *, force: bool
+    rule: Rule, name: str, rows: Rows, ledger: Ledger, *, force: bool
 ) -> tuple[Record, bool]:
-    """The record of a piece that fits its inputs, and whether it stood already."""
-    with one_source(_shown(part, rows), then="run `isocost refresh` again once it is corrected"):
-        fingerprint = _fingerprint(part, name, rows, ledger)
-        known = None if force else ledger.find("out", part.name, name)
+    """The record of an up-to-date piece, and whether it already existed."""
+    with one_source(_shown(rule, rows), then="run `isocost refresh` again after the fix"):
+        fingerprint = _fingerprint(rule, name, rows, ledger)
+        known = None if force else ledger.find("out", rule.name, name)
         if known is not None and known.fingerprint == fingerprint:
             return known, True
-        return ledger.write("out", part.name, name, fingerprint, _built(part, rows)), False
+        return ledger.write("out", rule.name, name, fingerprint, _built(rule, rows)), False
 
 
 def _stops_all(error: IsocostError, store: Store) -> bool:
-    """Whether what stopped one piece is to stop the rest.
+    """Whether the failure of one piece stops the rest.
 
-    So does a machine that refuses, and a damaged derived table, which can be built again.
+    True for a failure of the machine, and for a damaged derived table, which can be rebuilt.
     """
     is_damaged = isinstance(error, Damaged) and error.path is not None
     return isinstance(error, MachineError) or (
@@ -145,12 +143,12 @@ def _stops_all(error: IsocostError, store: Store) -> bool:
     )
 
 
-def _shown(part: Part, rows: Rows) -> str:
+def _shown(rule: Rule, rows: Rows) -> str:
     """A piece in words."""
-    if part.per == "point":
-        return f"{part.step} of point {rows.points[0]}, task {rows.task}"
+    if rule.per == "point":
+        return f"{rule.step} of point {rows.points[0]}, task {rows.task}"
     about = {"task": f"task {rows.task}", "session": f"session {''.join(rows.sessions)}"}
-    return f"{part.step} of {about.get(part.per, 'all tasks')}"
+    return f"{rule.step} of {about.get(rule.per, 'all tasks')}"
 
 
 def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]:
@@ -159,7 +157,7 @@ def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]
         return {WHOLE: Rows(store, per, tuple(held))}
     if per == "session":
         found = {}
-        before: dict[str, list[str]] = {}  # the sessions so far that hold a point
+        before: dict[str, list[str]] = {}  # the sessions so far that contain a point
         for session_id, mine in sorted(held.items()):
             points = mine.all_points
             earlier = sorted({other for point in points for other in before.get(point, ())})
@@ -190,29 +188,29 @@ def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]
     }
 
 
-def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:
-    files = sorted({path for table in part.reads for path in rows.files(table)})
+def _fingerprint(rule: Rule, piece: str, rows: Rows, ledger: Ledger) -> str:
+    files = sorted({path for table in rule.reads for path in rows.files(table)})
     inputs = [[path.relative_to(rows.store.root).as_posix(), ledger.sum_of(path)] for path in files]
-    cards = cards_fingerprint(rows.store) if part.uses_cards else ""
-    replay = asdict(replay_options(rows.root, rows.task)) if part.uses_replay_settings else {}
-    told = {"part": part.name, "piece": piece, "inputs": inputs, "cards": cards, "replay": replay}
+    cards = cards_fingerprint(rows.store) if rule.uses_cards else ""
+    replay = asdict(replay_options(rows.root, rows.task)) if rule.uses_replay_settings else {}
+    told = {"rule": rule.name, "piece": piece, "inputs": inputs, "cards": cards, "replay": replay}
     return sha256_hex({**told, "code": code_fingerprint()})
 
 
-def _built(part: Part, rows: Rows) -> Tables:
-    frames = part.build(replace(rows, allowed=part.reads))
-    if set(frames) != set(part.tables):
-        unlike = sorted(set(frames) ^ set(part.tables))
+def _built(rule: Rule, rows: Rows) -> Tables:
+    frames = rule.build(replace(rows, allowed=rule.reads))
+    if set(frames) != set(rule.tables):
+        unlike = sorted(set(frames) ^ set(rule.tables))
         raise IsocostError(
-            f"returns other tables than it says: {', '.join(unlike)}",
-            where=f"isocost.build.rules.{part.build.__name__}",
-            remedy="Name every table that it returns in its Part of isocost.build.rules.PARTS",
+            f"returns other tables than declared: {', '.join(unlike)}",
+            where=f"isocost.build.rules.{rule.build.__name__}",
+            remedy="Name every table that it returns in its Rule of isocost.build.rules.RULES",
         )
-    return {name: frames[name] for name in part.tables}
+    return {name: frames[name] for name in rule.tables}
 
 
 def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:
-    """Removes pieces of what is there no more, and whole tables that an earlier version wrote."""
+    """Remove pieces of what no longer exists, and whole tables that an earlier version wrote."""
     for table, names in wanted.items():
         for path in store.files(table):
             if path.stem not in names:

@@ -1,43 +1,44 @@
-"""What a refresh will need, from counts alone and before anything is read.
+"""The requirements of a refresh, from counts alone and before anything is read.
 
-Lives here: the counts of configurations, problems and samples by task, and the memory that they ask
-for. Not here: the budget (``isocost.memory``), the computations that keep to it.
+Lives here: the counts of configurations, problems and samples by task, and the memory that they
+need. Not here: the budget (``isocost.memory``), the computations that respect it.
 
-The terms follow what each step holds at once; ``python -m benchmarks.memory`` prints them beside
-what was measured.
+The terms follow what each step has in memory at once; ``python -m benchmarks.memory`` prints them
+next to measurements.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from isocost.build.rules import FRONTIER_DRAWS
+from isocost.build.rules.frontiers import FRONTIER_DRAWS
 from isocost.build.slices import Ledger
 from isocost.errors import IsocostError
 from isocost.intake import Share, sources
 from isocost.memory import in_words
 from isocost.store import Store
 
-# Interpreter, libraries and compiled loops; and the same with what draws the report's charts.
+# Interpreter, libraries and compiled loops; and the same plus the libraries that draw the report's
+# charts.
 BASE, BASE_OF_REPORT = 512 * 2**20, 768 * 2**20
-# Bytes of one sample with the columns that a task's tables read, its copies while it is
-# deduplicated and put in order included.
+# Bytes of one sample with the columns that a task's tables read, including its copies during
+# deduplication and sorting.
 OF_SAMPLE = 1_200
-# The same with no copy at all: less than this nobody can do with.
+# The same without any copy: the minimum.
 OF_SAMPLE_LEAST = 120
 # Bytes of a call with its text, its sample and its telemetry while one session is curated.
 OF_CALL = 6_000
 # Bytes of one row of frontier points, which are held until the task's are whole, and written.
 OF_POINT = 1_300
-# Bytes of one outcome that cannot be done without: what is told of it, its means and margins in the
-# draws of a tile, its lowest and highest margins, and its points on one axis.
+# Minimum bytes of one outcome: its description, its means and margins in the draws of a tile, its
+# lowest and highest margins, and its points on one axis.
 OF_OUTCOME_LEAST = 6_000
-# Bytes of one row of a problem's outcome and its copies while the tables are put in order to be
-# published, where there is room for all of them at once.
+# Bytes of one row of a problem's outcome and its copies while the tables are sorted for
+# publication, if there is space for all at once.
 OF_PUBLISHED = 600
 # A replay that knows every cost has this many axes.
 AXES, KINDS = 9, 2
-# Outcomes of a configuration: so many strategies at one budget, and so many more at each further
+# Outcomes per configuration: this many strategies at one budget, and this many more at each further
 # one.
 AT_FIRST, AT_EACH = 30, 24
 # Means of values, means of costs, and margins.
@@ -46,13 +47,13 @@ MATRICES = 3
 
 @dataclass
 class TaskCounts:
-    """What is known of one task.
+    """The counts of one task.
 
     Attributes:
         points: its configurations.
-        problems: the most that one of them has.
+        problems: the maximum over them.
         samples: of all configurations and problems.
-        per_problem: the most samples of a problem.
+        per_problem: maximum number of samples per problem.
     """
 
     points: set[str] = field(default_factory=set)
@@ -61,7 +62,7 @@ class TaskCounts:
     per_problem: int = 1
 
     def add(self, share: Share) -> None:
-        """Counts what a source brings to one configuration."""
+        """Count what a source adds to one configuration."""
         self.points.add(share.point)
         self.problems = max(self.problems, share.problems)
         self.samples += share.samples
@@ -79,13 +80,13 @@ class TaskCounts:
 
 @dataclass(frozen=True)
 class Need:
-    """What a refresh needs at its peak.
+    """The memory that a refresh needs at its peak.
 
     Attributes:
-        peak_bytes: no less than it takes where memory is not short.
-        least_bytes: what it cannot do without, however small the chunks are.
-        step: which computation asks for most.
-        counts: in words, what the number comes from.
+        peak_bytes: at least what it uses if memory is plentiful.
+        least_bytes: the minimum, however small the chunks are.
+        step: the computation that needs the most.
+        counts: the basis of the number, in words.
     """
 
     peak_bytes: int
@@ -94,11 +95,11 @@ class Need:
     counts: str
 
     def line(self, budget: int) -> str:
-        """One sentence for people."""
+        """One sentence for the user."""
         more = (
             ""
             if self.peak_bytes <= budget
-            else "; what does not fit is worked on in chunks or laid aside on the disk"
+            else "; larger data is processed in chunks or written to disk"
         )
         return (
             f"memory: at most {in_words(self.peak_bytes)} for {self.step} ({self.counts}); the"
@@ -106,28 +107,26 @@ class Need:
         )
 
     def refuse_beyond(self, budget: int) -> None:
-        """Refuses a budget that even the smallest chunks exceed.
+        """Reject a budget that even the smallest chunks exceed.
 
         Raises:
-            IsocostError: with what it takes.
+            IsocostError: states the required memory.
         """
         if self.least_bytes > budget:
             raise IsocostError(
                 f"{self.step} needs at least {in_words(self.least_bytes)} of memory"
                 f" ({self.counts}), and the budget is {in_words(budget)}",
                 remedy=(
-                    f"Give --memory {-(-self.least_bytes // 2**20)}MiB or more, or ask fewer"
-                    " configurations, problems or samples"
+                    f"Give --memory {-(-self.least_bytes // 2**20)}MiB or more, or reduce "
+                    f"configurations, problems or samples"
                 ),
             )
 
 
 def needed(store: Store, ledger: Ledger | None = None) -> Need:
-    """What bringing everything up to date takes at most, from what is planned, imported and already
-    curated.
+    """The peak memory of a full refresh, from planned, imported and curated counts.
 
-    A source whose counts cannot be read asks for nothing here: the refresh says what is wrong with
-    it.
+    A source with unreadable counts is ignored here: the refresh reports it.
     """
     ledger = ledger or Ledger(store)
     tasks: dict[str, TaskCounts] = {}

@@ -1,17 +1,17 @@
-"""Records of derived files: what each group of them was made from, what it wrote, and whether that
-still lies there.
+"""Records of derived files: their inputs, their outputs, and whether those still exist.
 
-Lives here: the record of a piece (a group of files that one computation writes) and the proof of
-its files. Not here: which pieces there are, what one may read (``isocost.build.slices``) and how it
+Lives here: the record of a piece (a group of files that one computation writes) and the
+verification of its files. Not here: which pieces exist, what one may read
+(``isocost.build.slices``) and how it
 is computed (``isocost.build.rules``).
 
-A record lies in ``core/_made`` or ``out/_made``, carries its own checksum, and says what its piece
-was made from (one fingerprint over the checksums of every file it read, the options and the code)
-and what it wrote. It is removed before the first file is written and comes back after the last one:
-a piece that was killed half way has none. A file counts as unchanged while its size, its times of
+A record is stored in ``core/_made`` or ``out/_made``, has its own checksum, and states what its
+piece was built from (one fingerprint over the checksums of every file it read, the options and the
+code) and what it wrote. It is removed before the first file is written and written after the last
+one, so an interrupted piece has none. A file counts as unchanged while its size, its times of
 change and its inode are those of the record, so that a refresh with nothing new reads no table;
-else its content decides. A reader of a table proves its file again by the checksum that the file
-itself carries (``isocost.seals``).
+otherwise its content decides. A reader of a table verifies its file again by the checksum inside
+the file (``isocost.seals``).
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from isocost.store import Store
 
 RECORD_SCHEMA = 2
 
-# Path relative to the store's root -> what tells whether it was touched, SHA-256.
+# Path relative to the store's root -> identity for detecting changes, SHA-256.
 Files = dict[str, tuple[Identity, str]]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a piece was made from, and what it wrote.
+    """The inputs and outputs of a piece.
 
     Attributes:
-        fingerprint: of everything that it was made from.
+        fingerprint: of all inputs.
         rows: rows by table.
         files: what it wrote.
-        told: what others want to know of it without opening its files.
+        told: information for others without opening its files.
     """
 
     fingerprint: str
@@ -60,8 +60,7 @@ class Ledger:
 
     Attributes:
         store: the tables.
-        harmed: why a file that a record names could not be used any more, by its path; told to
-            people when it was built again.
+        harmed: why a file in a record is no longer usable, by path; reported when it was rebuilt.
     """
 
     def __init__(self, store: Store) -> None:
@@ -71,9 +70,9 @@ class Ledger:
         self._sums: dict[Path, tuple[Identity, str]] = {}
 
     def recall(self, layer: str, group: str, piece: str) -> Record | None:
-        """The record of a piece, whatever became of its files.
+        """The record of a piece, regardless of its files.
 
-        None where there is none, or it is damaged.
+        None if there is none, or it is damaged.
         """
         path = self._path(layer, group, piece)
         try:
@@ -121,9 +120,9 @@ class Ledger:
         return record
 
     def sum_of(self, path: Path) -> str:
-        """Checksum of a file, computed once while the file stays as it is.
+        """Checksum of a file, computed once while the file is unchanged.
 
-        Empty for one that is not there.
+        Empty if the file does not exist.
         """
         try:
             now = identity(path)
@@ -145,18 +144,18 @@ class Ledger:
         *,
         told: Mapping[str, Any] | None = None,
     ) -> Record:
-        """Writes a piece's files and then its record.
+        """Write a piece's files and then its record.
 
         Args:
             layer: ``core`` or ``out``.
             group: the computation's name.
             piece: session id, task piece or ``all``; also the name of the files.
-            fingerprint: of what it was made from.
+            fingerprint: of its inputs.
             frames: rows by table; runs are closed when they are written.
-            told: kept in the record.
+            told: stored in the record.
 
         Raises:
-            IsocostError: a frame breaks its table, or the place cannot be written.
+            IsocostError: a frame does not conform to its table, or the path cannot be written.
         """
         record_path = self._path(layer, group, piece)
         with self._locked():
@@ -206,7 +205,7 @@ class Ledger:
     def retell(
         self, layer: str, group: str, piece: str, record: Record, told: Mapping[str, Any]
     ) -> Record:
-        """Writes a record again with other things told, of the same files."""
+        """Rewrite a record with different information, for the same files."""
         found = Record(record.fingerprint, record.rows, record.files, dict(told))
         with self._locked():
             self._put(self._path(layer, group, piece), found)
@@ -215,9 +214,9 @@ class Ledger:
     def amend(
         self, layer: str, group: str, piece: str, record: Record, frames: Mapping[str, pl.DataFrame]
     ) -> None:
-        """Writes some files of a piece again, which cannot be made again now.
+        """Rewrite some files of a piece that cannot be rebuilt now.
 
-        Its record fits nothing from then on, so that it is made as soon as that can be done.
+        Its record then matches nothing, so the piece is rebuilt as soon as possible.
         """
         path = self._path(layer, group, piece)
         with self._locked():
@@ -259,9 +258,9 @@ class Ledger:
         return found
 
     def clear_unfinished(self) -> None:
-        """Removes what writers that were killed left beside the tables and records.
+        """Remove leftovers of killed writers next to tables and records.
 
-        Nobody writes one while this holds the lock.
+        No other writer is active while this holds the lock.
         """
         with self._locked():
             for layer in ("core", "out"):

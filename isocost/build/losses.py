@@ -1,13 +1,12 @@
-"""Less than was known before is a fault and never a smaller table: what the records know against
-what lies there now.
+"""Lost rows are an error, never a smaller table: compare the records with the lake.
 
 Lives here: the comparison of the rows that were banked when a source's core tables were made with
-what is banked now. Not here: making of core tables (``isocost.build.curate``), finding rows and
-setting them aside (``isocost.intake.source``).
+what is banked now. Not here: building core tables (``isocost.build.curate``), finding and
+quarantining rows (``isocost.intake.source``).
 
 A lake that is not mounted, a folder that was emptied or a part that was deleted all look like a
-bank with fewer rows. Rows may go in three ways: their part is in quarantine, their import was
-replaced by another one under the same name, or the source was forgotten on purpose.
+bank with fewer rows. Rows may disappear in three ways: their part is in quarantine, their import
+was replaced by another one under the same name, or the source was forgotten on purpose.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from isocost.store import Store
 
 
 class Less(IsocostError):
-    """A source holds fewer rows than are known of it.
+    """A source has fewer rows than are known.
 
     Attributes:
         source: the session or imported source.
-        known: rows that its core tables were made from.
-        found: how many of them lie there now.
+        known: rows that its core tables were built from.
+        found: how many of them exist now.
     """
 
     exit_code = 1
 
     def __init__(self, source: str, known: int, found: int, *, where: str) -> None:
-        """Says which source, how many rows and what to do."""
+        """State the source, the number of rows and the remedy."""
         what = (
-            f"{source} holds {found} of the {known} rows that are known of it, and nothing says"
-            " where the others went"
+            f"{source} has {found} of its {known} known rows, and the others are missing without "
+            f"explanation"
         )
         super().__init__(what, where=where, remedy=_REMEDY)
         self.source, self.known, self.found = source, known, found
@@ -46,9 +45,8 @@ class Less(IsocostError):
 
 
 _REMEDY = (
-    "Mount the lake or bring the files back. What is gone for good has to be said: `isocost bank"
-    " verify --repair` records the loss of single parts, `isocost forget SOURCE` that of a whole"
-    " source"
+    "Mount the lake or restore the files. To accept a permanent loss, use `isocost bank verify "
+    "--repair` for single parts, or `isocost forget SOURCE` for a whole source"
 )
 
 
@@ -67,23 +65,23 @@ def refusal(losses: Sequence[Less]) -> Refused:
     told = "\n".join(f"  {loss.source}: {loss.found} of {loss.known} rows" for loss in losses[:20])
     more = f"\n  and {len(losses) - 20} more sources" if len(losses) > 20 else ""
     who = (
-        "1 source holds fewer rows than are known of it"
+        "1 source has fewer rows than are known"
         if len(losses) == 1
-        else f"{len(losses)} sources hold fewer rows than are known"
+        else f"{len(losses)} sources have fewer rows than are known"
     )
-    what = f"{who}, so that nothing was published; what stood there is as it was"
+    what = f"{who}, so nothing was published; the previous publication is unchanged"
     return Refused(what, where=losses[0].where, remedy=f"{_REMEDY}\n{told}{more}")
 
 
 def refuse_less(source: Source, record: Record | None) -> None:
-    """Compares what a source's record knows with what lies in the lake.
+    """Compare a source's record with the lake.
 
     Args:
-        source: one that is known.
+        source: a known source.
         record: of its core tables; nothing is compared without.
 
     Raises:
-        Less: rows are gone that nothing accounts for.
+        Less: rows are missing without explanation.
         IsocostError: a manifest is damaged.
     """
     known: Mapping[str, Mapping[str, int]] = (
@@ -97,16 +95,17 @@ def refuse_less(source: Source, record: Record | None) -> None:
 
 
 def refuse_fewer_sources(store: Store, before: Mapping[str, int], now: Mapping[str, int]) -> None:
-    """Compares the sources of the last publication with those of the next, should the records of
-    the core tables be lost, too.
+    """Compare the sources of the last publication with the next.
+
+    In case the records of the core tables were lost, too.
 
     Args:
-        store: where everything lies.
+        store: the data root.
         before: rows of core tables by source.
         now: the same.
 
     Raises:
-        Refused: a source is gone that is neither forgotten nor in quarantine.
+        Refused: a source is missing that is neither forgotten nor in quarantine.
     """
     gone = before.keys() - now.keys() - forgotten_sources(store)
     losses = [

@@ -1,8 +1,7 @@
-"""The proof of everything that is stored outside the bank: session files and notes, derived tables,
-what is published.
+"""Verify everything outside the bank: session files, notes, derived tables, publication.
 
-Lives here: reading every byte and naming what is not what was written; nothing is changed. Not
-here: the proof of the bank (``isocost.bank.verify``), building damaged files again
+Lives here: reading every byte and reporting differences; nothing is changed. Not here: verification
+of the bank (``isocost.bank.verify``), rebuilding damaged files
 (``isocost.build.refresh``).
 """
 
@@ -25,7 +24,7 @@ _AGAIN = "`isocost refresh` builds it again"
 
 @dataclass(frozen=True, slots=True)
 class StoreFault:
-    """One stored file that is not what was written.
+    """A stored file that differs from what was written.
 
     Attributes:
         path: relative to the data root.
@@ -41,10 +40,10 @@ class StoreFault:
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """The proof of a data root but for its bank.
+    """The verification of a data root except its bank.
 
     Attributes:
-        faults: everything that is wrong, by path.
+        faults: all faults, by path.
         files: files that were read.
     """
 
@@ -53,9 +52,7 @@ class StoreReport:
 
 
 def verify_store(store: Store) -> StoreReport:
-    """Reads every session file, derived table and published file and compares it with what was
-    written.
-    """
+    """Check every session file, derived table and published file against its checksum."""
     checked: set[Path] = set()
     faults = {
         fault.path: fault
@@ -71,7 +68,7 @@ def _fault(store: Store, path: Path, detail: str) -> StoreFault:
 
 
 def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
-    """Session files, the notes of imports, and what sweeps asked for."""
+    """Session files, the notes of imports, and the requests of sweeps."""
     for key in [*known_sources(store), *sorted(forgotten_sources(store))]:
         path = store.lake / "sessions" / f"{key}{EngineSession.suffix}"
         try:
@@ -129,9 +126,7 @@ def _others(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
         checked.add(path)
         try:
             if not prove_parquet(path):
-                yield _fault(
-                    store, path, f"carries no checksum, so that nothing can be said of it; {_AGAIN}"
-                )
+                yield _fault(store, path, f"has no checksum, so it cannot be verified; {_AGAIN}")
         except (IsocostError, OSError) as error:
             yield _fault(store, path, error.what if isinstance(error, IsocostError) else str(error))
     descriptor = store.exports / "datapackage.json"

@@ -1,7 +1,7 @@
 """The command ``isocost bank verify [LAKE]``.
 
-Lives here: its arguments and printing. Not here: what is proven (``isocost.intake.proof`` for the
-lake, ``isocost.build.proof`` for all that is derived from it).
+Lives here: its arguments and printing. Not here: the verification (``isocost.intake.proof`` for the
+lake, ``isocost.build.proof`` for everything derived from it).
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.add_argument(
         "--repair",
         action="store_true",
-        help="set aside what cannot be trusted; its samples become missing",
+        help="quarantine faulty parts; their samples become missing",
     )
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """Runs a parsed command; 0 when everything holds, 1 when something is wrong with it.
+    """Run a parsed command; return 0 if everything is intact, 1 if there are faults.
 
     Raises:
-        IsocostError: there is no lake, or a live run holds a session that is to be repaired.
+        IsocostError: there is no lake, or a live run holds a session to be repaired.
     """
     from isocost.intake.proof import repair_lake, verify_lake  # rooms that take seconds to import
     from isocost.store import Store
@@ -72,7 +72,7 @@ def print_report(report: LakeReport) -> None:
 
 
 def _print_derived(store: Store) -> bool:
-    """Proves and prints what is derived from the lake; whether it holds."""
+    """Verify and print what is derived from the lake; return whether it is intact."""
     from isocost.build.proof import verify_store
 
     report = verify_store(store)

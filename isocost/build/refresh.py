@@ -1,10 +1,12 @@
-"""From what is banked to what people read, step by step, without an orchestrator; nothing that
-still fits is built again.
+"""From the bank to the publication, step by step, without an orchestrator.
+
+Nothing that is up to date is built again.
 
 Lives here: ``everything`` and the publishing. The Dagster assets call the steps one by one;
 ``isocost refresh`` calls them in order. Not here: the work on one step (``isocost.build.derive``),
 the groups and how to add a table (``isocost.build.rules``), planning and importing
-(``isocost.intake``), core tables (``isocost.build.curate``). What others call is named here, too.
+(``isocost.intake``), core tables (``isocost.build.curate``). Names used by other modules are also
+exported here.
 """
 
 from __future__ import annotations
@@ -27,17 +29,8 @@ from isocost.build.derive import Derived, NotBuilt, derive
 from isocost.build.estimate import needed
 from isocost.build.ledger import Ledger
 from isocost.build.losses import refuse_fewer_sources
-from isocost.build.rules import (
-    PARTS,
-    STEPS,
-    Part,
-    derive_chains,
-    derive_costs,
-    derive_items,
-    derive_session_costs,
-    derive_strategies,
-    derive_summary,
-)
+from isocost.build.rules import RULES, STEPS, Rule
+from isocost.build.rules.strategies import derive_strategies
 from isocost.build.slices import code_fingerprint
 from isocost.build.sources import curate_all, forget, keep_or_leave_out, sources_of
 from isocost.errors import IsocostError, PartialError
@@ -64,23 +57,18 @@ if TYPE_CHECKING:
 __all__ = [
     "CARDS",
     "CORE_OF_SESSION",
-    "PARTS",
+    "RULES",
     "STEPS",
     "Curated",
     "Derived",
     "NotBuilt",
-    "Part",
+    "Rule",
     "bring_in",
     "card_book",
     "clashes",
     "curate_session",
     "derive",
-    "derive_chains",
-    "derive_costs",
-    "derive_items",
-    "derive_session_costs",
     "derive_strategies",
-    "derive_summary",
     "forget",
     "keep_or_leave_out",
     "known_sources",
@@ -96,26 +84,25 @@ __all__ = [
 def everything(
     store: Store, *, force: bool = False, memory: int | None = None
 ) -> Iterator[Derived]:
-    """Brings every derived table up to date with what is banked, then publishes; yields each step
-    when it is done.
+    """Bring every derived table up to date, then publish; yield each step when it is done.
 
-    A session or source that cannot be curated does not stop the others: its tables stay as they
-    were where they are sound, else it is in none, and it is named. A damaged part of the bank is
-    set aside and named; a derived file that is not what was written is built again and named. What
-    a critical rule refuses (``isocost.gates``) feeds no derived table and is told. A piece of a
-    derived table that cannot be built is in none, and it is named. Where nothing at all can be read
-    or derived, what is published stays.
+    A session or source that cannot be curated does not stop the others: its tables stay unchanged
+    if they are intact, otherwise it is left out, and it is reported. A damaged part of the bank is
+    quarantined and reported; a damaged derived file is rebuilt and reported. Rows that a critical
+    rule rejects (``isocost.gates``) are not used in derived tables and are reported. A piece of a
+    derived table that cannot be built is left out and reported. If nothing at all can be read or
+    derived, the publication stays unchanged.
 
     Args:
         store: the data root.
-        force: build every piece, whether it fits or not.
-        memory: bytes that it may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
+        force: build every piece unconditionally.
+        memory: budget in bytes; ``$ISOCOST_MEMORY`` or half of what is free if None.
 
     Raises:
-        Refused: sources hold fewer rows than are known of them, and nothing accounts for that;
-            nothing is published then.
+        Refused: sources have fewer rows than are known, without explanation; nothing is published
+            then.
         IsocostError: the memory is too small even for the smallest chunks, or the settings are
-            broken; nothing was touched then.
+            invalid; nothing was changed.
         PartialError: at the end, when all else is published: what was left out, set aside or
             refused, and why.
     """
@@ -166,7 +153,7 @@ def _everything(
     )
     if met.failed and not store.files("core_samples") and store.warehouse.exists():
         raise IsocostError(
-            f"{told} and no other is banked; what was published before stays as it was",
+            f"{told} and no other is banked; the previous publication is unchanged",
             remedy=met.lines(),
         )
     yield Derived("core", {"core": rows}, counts[False], counts[True], "sessions")
@@ -182,7 +169,7 @@ def _everything(
         pieces += found.built + found.reused
     if met.derived and not pieces and store.warehouse.exists():
         raise IsocostError(
-            "no derived table could be built; what was published before stays as it was",
+            "no derived table could be built; the previous publication is unchanged",
             remedy=met.lines(),
         )
     yield from _published(store, ledger, force=force, memory=memory)
@@ -194,16 +181,16 @@ def _everything(
 
 @dataclass
 class _Met:
-    """What kept a refresh from being whole.
+    """What kept a refresh from being complete.
 
     Attributes:
         failed: why each source could not be curated.
-        kept: how many of these keep the tables that they had.
-        partly: what was set aside of each source that was curated without it.
+        kept: how many of these keep their tables.
+        partly: what was quarantined of each source that was curated without it.
         cards: why each card could not be read.
         derived: why each piece of the derived tables could not be built.
-        refused: what critical rules refused, by source.
-        has_refused: sources of which something was refused.
+        refused: what critical rules rejected, by source.
+        has_refused: number of sources with rejected rows.
     """
 
     failed: list[IsocostError] = field(default_factory=list)
@@ -215,15 +202,15 @@ class _Met:
     has_refused: int = 0
 
     def lines(self) -> str:
-        """All of it, a line each."""
+        """All of it, one line each."""
         met = (*self.failed, *self.partly, *self.cards, *self.derived, *self.refused)
         return "\n".join(f"  {each}" for each in met)
 
     def tell(self, told: str) -> None:
-        """Says what was left out of what is published, where something was.
+        """Report what was left out of the publication, if anything.
 
         Raises:
-            PartialError: with everything that was met.
+            PartialError: with everything that was left out.
         """
         fate = "are in no table or as they were before" if self.kept else "are in no table"
         what = [f"{told} and {fate}"] if self.failed else []
@@ -231,7 +218,8 @@ class _Met:
             what.append(f"{len(self.partly)} sources had damaged parts, which are in no table")
         if self.cards:
             what.append(
-                f"{len(self.cards)} cards could not be read, and what hangs on them is unknown"
+                f"{len(self.cards)} cards could not be read, and values that depend on them are "
+                f"unknown"
             )
         if self.derived:
             n = len(self.derived)
@@ -241,8 +229,8 @@ class _Met:
             )
         if self.refused:
             what.append(
-                f"critical rules refused rows of {self.has_refused} sources, which feed no derived"
-                " table"
+                f"critical rules rejected rows of {self.has_refused} sources, which are not used "
+                f"in derived tables"
             )
         if what:
             raise PartialError(f"{'; '.join(what)}; the rest is published", remedy=self.lines())
@@ -250,19 +238,17 @@ class _Met:
 
 def _failure(session_id: str, error: IsocostError, is_kept: bool) -> IsocostError:
     fate = "its tables stay as they were" if is_kept else "it is in no table"
-    what = f"{session_id}: {error.what}, {fate}; what it measured lies in the lake"
+    what = f"{session_id}: {error.what}, {fate}; its measurements are in the lake"
     return IsocostError(what, where=error.where, remedy=error.remedy)
 
 
 def _told(store: Store, path: Path, what: str) -> Derived:
     """That a derived file had to be written again."""
-    return Derived(f"{path.relative_to(store.root)} BUILT AGAIN, it {what}", {}, 0, 0)
+    return Derived(f"{path.relative_to(store.root)} REBUILT: it {what}", {}, 0, 0)
 
 
 def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Iterator[Derived]:
-    """Publishes, unless what is published was made from these very files and lies there as it was
-    written.
-    """
+    """Publish, unless the publication is up to date and intact."""
     paths = [path for name in store.stored_tables() for path in store.files(name)]
     inputs = [[path.relative_to(store.root).as_posix(), ledger.sum_of(path)] for path in paths]
     fingerprint = sha256_hex({"inputs": inputs, "code": code_fingerprint()})

@@ -1,7 +1,7 @@
 """What one piece of the derived tables may read, and the checksum of the code that computes it.
 
-Lives here: names of pieces, ``Rows``, the checksum of the code. Not here: which pieces there are
-and how one is computed (``isocost.build.rules``), the records of what each was made from
+Lives here: names of pieces, ``Rows``, the checksum of the code. Not here: which pieces exist and
+how one is computed (``isocost.build.rules``), the records of their inputs
 (``isocost.build.ledger``).
 
 A piece is a computation over one session, one task, one point or everything.
@@ -30,9 +30,9 @@ from isocost.store import VALIDITY, Reader, Store
 
 __all__ = ["Ledger", "Record", "Rows", "checksum", "code_fingerprint", "point_piece", "task_piece"]
 
-# Samples that one query looks at together, where the points of a task do not depend on each other.
+# Samples processed by one query, if the points of a task do not depend on each other.
 ROWS_AT_ONCE = 100_000
-# Libraries whose numbers go into tables: another version may give another last digit.
+# Libraries whose numbers go into tables: another version may change the last digit.
 _LIBRARIES = (
     "numpy",
     "scipy",
@@ -50,9 +50,7 @@ _CODE_SUFFIXES = {".py", ".sql", ".yaml", ".json"}
 
 @lru_cache(maxsize=1)
 def code_fingerprint() -> str:
-    """Checksum of this package's own files, of the project's SQL and of the versions of the
-    libraries that compute.
-    """
+    """Checksum of this package's files, of the SQL and of the versions of numeric libraries."""
     from isocost.sql import sql_root
 
     digest = hashlib.sha256()
@@ -70,12 +68,12 @@ def code_fingerprint() -> str:
 
 
 def task_piece(task: str) -> str:
-    """File name of a task's piece, which no other task shares."""
+    """Unique file name of a task's piece."""
     return f"task-{slug(task, 40)}-{sha256_hex(task, 8)}"
 
 
 def point_piece(point_id: str) -> str:
-    """File name of a point's piece, which no other point shares."""
+    """Unique file name of a point's piece."""
     return f"point-{slug(point_id, 40)}-{sha256_hex(point_id, 8)}"
 
 
@@ -84,14 +82,14 @@ class Rows:
     """What one piece may read: the store's tables, cut to the piece.
 
     Attributes:
-        store: where the tables lie.
+        store: the tables.
         per: ``point``, ``task``, ``session`` or ``all``.
-        sessions: the sessions that hold rows of it, sorted.
+        sessions: the sessions with rows of it, sorted.
         task: of a point or a task.
-        points: the points that it is about, for a point or a task.
-        shadows: for a session, the sessions whose rows count before its own where both hold them.
-        allowed: tables that may be read; any where None.
-        memory: bytes that the computation may take; no bound where None.
+        points: its points, for a point or a task.
+        shadows: for a session, the sessions with precedence for shared rows.
+        allowed: tables that may be read; any if None.
+        memory: budget in bytes of the computation; no bound if None.
     """
 
     store: Store
@@ -105,7 +103,7 @@ class Rows:
 
     @property
     def root(self) -> Path:
-        """The data root, for what lies beside the tables."""
+        """The data root, for files outside the tables."""
         return self.store.root
 
     @property
@@ -114,15 +112,14 @@ class Rows:
         return self.store.lake
 
     def read(self, table_name: str, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """The piece's rows of a table, as ``Store.read`` would give them of the whole.
+        """The piece's rows of a table, as ``Store.read`` would return them from the whole.
 
         Args:
             table_name: the table.
             columns: only these, in this order; the rows are the same, in the same order.
 
         Raises:
-            IsocostError: the table is none of those that may be read, or one of its files is
-                damaged.
+            IsocostError: the table may not be read, or one of its files is damaged.
         """
         self._refuse_unsaid(table_name)
         definition = table_of(table_name)
@@ -140,20 +137,18 @@ class Rows:
         )
 
     def readers(self, table_name: str) -> list[Reader]:
-        """The same of an out table piece by piece: one function each, which reads some columns.
+        """The same for an out table piece by piece: one function each, which reads some columns.
 
         Raises:
-            IsocostError: the table is none of those that may be read.
+            IsocostError: the table may not be read.
         """
         self._refuse_unsaid(table_name)
         return self.store.readers(table_name, None if self.per == "all" else self._pieces())
 
     def by_points(self, table_name: str, most: int = ROWS_AT_ONCE) -> list[Rows]:
-        """The rows of a task cut into groups of its points: as many groups as keep each near so
-        many rows of a table.
+        """The rows of a task in groups of its points, each near a given number of rows.
 
-        For computations that look at every point by itself; whatever else they read is cut to the
-        same points.
+        For computations on individual points; their other inputs are cut to the same points.
         """
         if self.per != "task" or len(self.points) < 2:
             return [self]
@@ -175,7 +170,7 @@ class Rows:
             raise IsocostError(
                 f"{table_name} is read by a computation that does not say so: it would not be built"
                 " again when that table changes",
-                remedy="Name it in `reads` of its Part in isocost.build.rules.PARTS",
+                remedy="Name it in `reads` of its Rule in isocost.build.rules.RULES",
             )
 
     def files(self, table_name: str) -> list[Path]:
@@ -214,7 +209,7 @@ class Rows:
         judged = [VALIDITY] if VALIDITY in _columns(table_name) else []
         told = [*definition.keys, *judged]
         first = self.store.read_only(table_name, self.shadows, columns=told)
-        if judged:  # what a rule refused there hides nothing here
+        if judged:  # a row that was rejected there does not hide one here
             first = first.filter(pl.col(VALIDITY))
         mine = mine.join(first, on=list(definition.keys), how="anti", maintain_order="left")
         return mine if columns is None else mine.select(columns)

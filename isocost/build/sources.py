@@ -1,9 +1,8 @@
-"""Every source of a store, brought to its core tables one after the other; and what becomes of one
-that cannot be.
+"""Bring every source of a store to its core tables, and handle those that fail.
 
-Lives here: the loop over sessions and imports, keeping or leaving out one that failed, forgetting
-one on purpose. Not here: how one is curated (``isocost.build.curate``), what counts as a loss
-(``isocost.build.losses``), which sources there are (``isocost.intake``).
+Lives here: the loop over sessions and imports, keeping or leaving out a failed one, forgetting one
+on purpose. Not here: how one is curated (``isocost.build.curate``), what counts as a loss
+(``isocost.build.losses``), which sources exist (``isocost.intake``).
 """
 
 from __future__ import annotations
@@ -39,16 +38,16 @@ from isocost.store import Store
 def curate_all(
     store: Store, ledger: Ledger, *, force: bool = False
 ) -> Iterator[tuple[str, Curated | IsocostError]]:
-    """Curates every source, and yields what became of each; one that fails stops no other.
+    """Curate every source and yield the results; a failure does not stop the others.
 
     Args:
-        store: where everything lies.
+        store: the data root.
         ledger: the records.
-        force: build all core tables, whether they fit or not.
+        force: build all core tables unconditionally.
 
     Raises:
-        Refused: sources hold fewer rows than are known of them and nothing accounts for that. Every
-            other source is curated then.
+        Refused: sources have fewer rows than are known, without explanation. Every other source is
+            curated then.
     """
     drop_forgotten(store, ledger)
     losses = vanished(store, ledger)
@@ -65,20 +64,19 @@ def curate_all(
 
 
 def keep_or_leave_out(store: Store, session_id: str, error: IsocostError, ledger: Ledger) -> bool:
-    """What becomes of a source that cannot be curated now: its core tables stay as they were where
-    they are sound.
+    """Handle a source that cannot be curated now: intact core tables stay unchanged.
 
     Args:
         store: the tables.
         session_id: the source.
-        error: why it cannot be curated. What is in quarantine leaves the tables.
+        error: why it cannot be curated. Quarantined rows are removed from the tables.
         ledger: the records.
 
     Returns:
         Whether its tables stayed.
     """
     if isinstance(error, Less):
-        return True  # nothing is touched before somebody says where the rows went
+        return True  # nothing is changed until the missing rows are explained
     is_aside = isinstance(error, SetAside) or source_of(store, session_id).is_in_quarantine()
     if not is_aside and ledger.find("core", GROUP, session_id) is not None:
         try:
@@ -93,7 +91,7 @@ def keep_or_leave_out(store: Store, session_id: str, error: IsocostError, ledger
 
 
 def _tell_kept(store: Store, session_id: str, error: IsocostError, ledger: Ledger) -> None:
-    """Says in core_checks that a source's tables are not of what is banked now."""
+    """Record in core_checks that a source's tables do not match the bank now."""
     record = ledger.recall("core", GROUP, session_id)
     earlier = store.read_only(gates.CHECKS, [session_id])
     told = gates.kept(error, session_id, earlier)
@@ -102,8 +100,9 @@ def _tell_kept(store: Store, session_id: str, error: IsocostError, ledger: Ledge
 
 
 def vanished(store: Store, ledger: Ledger) -> list[Less]:
-    """Sources that were curated here and of which the lake knows nothing any more, not even parts
-    without a session file.
+    """Sources that were curated here and are no longer in the lake.
+
+    Not even as parts without a session file.
     """
     unknown = (
         set(ledger.pieces("core", GROUP)) - set(known_sources(store)) - forgotten_sources(store)
@@ -119,15 +118,15 @@ def vanished(store: Store, ledger: Ledger) -> list[Less]:
 
 
 def forget(store: Store, session_id: str, ledger: Ledger | None = None) -> int:
-    """Takes a source out of every table for good; what lies in the lake stays there.
+    """Remove a source from every table permanently; its files in the lake stay there.
 
     Args:
         store: the tables.
-        session_id: a source that is known or was curated.
-        ledger: records that were opened already.
+        session_id: a known or curated source.
+        ledger: records that are already open.
 
     Returns:
-        Rows that were known of it.
+        Its known rows.
 
     Raises:
         IsocostError: there is no such source, or the note cannot be written.
@@ -151,11 +150,11 @@ def forget(store: Store, session_id: str, ledger: Ledger | None = None) -> int:
 
 
 def drop_forgotten(store: Store, ledger: Ledger) -> None:
-    """Takes out what came back into the core tables of a source that is meant to be gone, such as
-    by a restored folder.
+    """Remove rows that reappeared in core tables of a forgotten source.
 
-    What core_checks says of a source that was left out goes with it, too, once the source is known
-    no more.
+    For example from a restored folder.
+
+    Its rows in core_checks are removed too, once the source is unknown.
     """
     forgotten, curated, judged = (
         forgotten_sources(store),
@@ -166,7 +165,7 @@ def drop_forgotten(store: Store, ledger: Ledger) -> None:
         leave_out(store, session_id, ledger)
     if not (store.lake / "sessions").is_dir():
         return  # tables that came without their lake
-    # One that was left out is only judged, and measured nothing that a table could lose.
+    # A source that was left out only has checks, and no measurements that a table could lose.
     empty = {
         session_id
         for session_id in judged - curated
@@ -178,7 +177,7 @@ def drop_forgotten(store: Store, ledger: Ledger) -> None:
 
 
 def judged_sources(store: Store) -> set[str]:
-    """Sources with rows in core_checks; one that was left out has no other and no record."""
+    """Sources with rows in core_checks; one that was left out has no other rows and no record."""
     return {path.stem.removeprefix("session=") for path in store.files(gates.CHECKS)}
 
 

@@ -41,7 +41,7 @@ def share_by_weight(window_j: float, weights: ArrayLike) -> NDArray[np.float64]:
         Joules, shape (n,).
 
     Raises:
-        IsocostError: no request, a negative weight, or only zeros: there is nobody to charge.
+        IsocostError: no request, a negative weight, or only zeros: there is nothing to charge.
 
     Examples:
         >>> share_by_weight(60.0, [1, 2, 3]).tolist()
@@ -60,8 +60,9 @@ def share_by_weight(window_j: float, weights: ArrayLike) -> NDArray[np.float64]:
 
 
 def share_by_tokens(window_j: float, output_tokens: ArrayLike) -> NDArray[np.float64]:
-    """Energy by share of output tokens, E x T_i / sum T: the per-request energy of the ML.ENERGY
-    benchmark.
+    """Energy by share of output tokens, E x T_i / sum T.
+
+    The per-request energy of the ML.ENERGY benchmark.
 
     Args:
         window_j: energy of the window in J.
@@ -130,7 +131,7 @@ def share_by_time(
         )
     if start.size and (start.min() < moments[0] or end.max() > moments[-1]):
         raise IsocostError(
-            "a request lies outside the times at which energy is known",
+            "a request is outside the time range in which energy is known",
             where="arguments start_s and end_s",
         )
     events = np.unique(np.concatenate((start, end)))
@@ -148,8 +149,7 @@ def share_by_time(
 
 @dataclass(frozen=True, slots=True)
 class EnergyModel:
-    """Linear energy of a request: prompt tokens, output tokens, attended positions, and a static
-    part of the window.
+    """Linear energy of a request: prompt and output tokens, attended positions, static part.
 
     Attributes:
         joules_per_prompt_token: energy of prefilling one token.
@@ -237,7 +237,7 @@ def fit_energy_model(
         )
     from scipy.optimize import (
         nnls,
-    )  # half a second, which a refresh that fits nothing need not wait for
+    )  # takes half a second, which a refresh that fits nothing need not spend
 
     design = np.column_stack(columns) / energy[:, None]
     scale = np.where(design.max(axis=0) > 0, design.max(axis=0), 1.0)

@@ -56,25 +56,25 @@ class CardBook:
     baselines: dict[str, HumanBaseline] = field(default_factory=dict)
 
     def model(self, name: str) -> ModelCard:
-        """The model card of that name; IsocostError with the card to fill in when there is none."""
+        """The model card of that name; IsocostError with a template to fill in if there is none."""
         return _look_up(self.models, name, "model card", skeletons.model_skeleton)
 
     def device(self, name: str) -> DeviceCard:
         """The device card of that name or driver alias.
 
-        IsocostError with the card to fill in when there is none.
+        IsocostError with a template to fill in if there is none.
         """
         by_alias = {alias: card for card in self.devices.values() for alias in card.aliases}
         return _look_up(by_alias | self.devices, name, "device card", skeletons.device_skeleton)
 
     def price(self, name: str) -> PriceCard:
-        """The price card of that name; IsocostError with the card to fill in when there is none."""
+        """The price card of that name; IsocostError with a template to fill in if there is none."""
         return _look_up(self.prices, name, "price card", skeletons.price_skeleton)
 
     def price_of(self, device: DeviceCard) -> PriceCard | None:
         """The one price card that sells hours of a device.
 
-        None where there is none or several (which one applies is the reader's call).
+        None if there is none or several (only the user can decide which one applies).
         """
         found = [
             card
@@ -92,26 +92,27 @@ class CardBook:
     def baseline(self, task: str) -> HumanBaseline:
         """The human baseline of a task.
 
-        IsocostError with the entry to fill in when there is none.
+        IsocostError with a template to fill in if there is none.
         """
         return _look_up(self.baselines, task, "human baseline", skeletons.baseline_skeleton)
 
 
 def load_book(*folders: str | Path, faults: list[IsocostError] | None = None) -> CardBook:
-    """The packaged cards, then those of each folder; a later card replaces an earlier one of its
-    name.
+    """The packaged cards, overlaid with those of each folder.
+
+    A later card replaces an earlier one with the same name.
 
     Args:
-        folders: folders that hold any of the four files; a folder without one of them adds none of
+        folders: folders with any of the four files; a folder without one of them adds no cards of
             that kind.
-        faults: where given, what is wrong with a card is added to it and that card alone is left
-            out. A packaged card does not stand in for a broken one of its name, for its numbers are
-            others.
+        faults: if given, faults of cards are added to it, and only the faulty cards are left out. A
+            packaged card does not replace a faulty one with the same name, because its numbers are
+            different.
 
     Raises:
-        IsocostError: a folder or file that cannot be read, another ``cards_version``: nobody can
-            say which cards are meant. An unknown or missing field (told with file, entry and
-            field), where ``faults`` is not given.
+        IsocostError: a folder or file that cannot be read, or another ``cards_version``: the cards
+            are ambiguous. Without ``faults``, also an unknown or missing field; the error names
+            file, entry and field.
 
     Examples:
         >>> book = load_book()
@@ -124,7 +125,7 @@ def load_book(*folders: str | Path, faults: list[IsocostError] | None = None) ->
             raise IsocostError(
                 "no such folder of cards",
                 where=str(folder),
-                remedy="Give a folder that holds models.yaml or the like",
+                remedy="Give a folder that contains models.yaml or similar",
             )
         for kind, cards in _read_folder(Path(folder), faults).items():
             for name, card in cards.items():
@@ -160,7 +161,7 @@ def _read_file(path: Path, kind: str, faults: list[IsocostError] | None) -> dict
         or not isinstance(content.get(kind), list)
     ):
         raise IsocostError(
-            f"a card file holds cards_version: {CARDS_VERSION} and a list under {kind}:",
+            f"a card file contains cards_version: {CARDS_VERSION} and a list under {kind}:",
             where=str(path),
             remedy="Compare with the packaged cards",
         )
@@ -193,14 +194,14 @@ def _card(path: Path, kind: str, label: Any, entry: Any, cards: Mapping[str, Any
         )
         raise IsocostError(problems, where=where, remedy="Correct the fields named") from None
     for name, value in _numbers(card):
-        if not abs(value) < _MOST:  # also what is no number
+        if not abs(value) < _MOST:  # also not a number
             raise IsocostError(
                 f"{name}: {str(value)[:40]} cannot be",
                 where=where,
                 remedy="Correct the fields named",
             )
     if getattr(card, key) in cards:
-        raise IsocostError("the card comes twice", where=where, remedy="Keep one of them")
+        raise IsocostError("the card is duplicated", where=where, remedy="Keep one of them")
     return card
 
 

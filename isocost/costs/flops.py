@@ -154,8 +154,9 @@ def prefill_flops(
 def decode_flops(
     model: ModelCard, context: ArrayLike, *, convention: Convention = "engine"
 ) -> NDArray[np.float64]:
-    """FLOPs of one decode step of one sequence that attends to ``context`` positions, its own
-    included.
+    """FLOPs of one decode step of a sequence that attends to ``context`` positions.
+
+    Its own position is included.
 
     Args:
         model: the card.
@@ -188,8 +189,9 @@ def megatron_flops(
     *,
     logits_divisor: float = 12.0,
 ) -> NDArray[np.float64]:
-    """FLOPs of a forward pass by the formula of HELM's efficiency study: 24 s h^2 L (1 + s/(6h) +
-    V/(d L h)).
+    """FLOPs of a forward pass by the formula of HELM's efficiency study.
+
+    24 s h^2 L (1 + s/(6h) + V/(d L h)).
 
     For comparison with published numbers only: classic multi-head layers, no causal discount,
     logits at every position.

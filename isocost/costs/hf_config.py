@@ -217,10 +217,10 @@ def model_card_from_hf_config(
     dtype: str | None = None,
     bytes_per_kv_element: float | None = None,
 ) -> ModelCard:
-    """Counts the weights that a Hugging Face configuration describes.
+    """Count the weights that a Hugging Face configuration describes.
 
     Args:
-        path: a ``config.json`` or the model folder that holds it.
+        path: a ``config.json`` or the model folder that contains it.
         name: the card's name; default the name of the folder.
         dtype: number format the weights are run in (``float32``, ``bfloat16``, ``fp8``, ...);
             default the configuration's.
@@ -231,7 +231,7 @@ def model_card_from_hf_config(
         `FAMILIES`.
 
     Raises:
-        IsocostError: unreadable file, missing key, unknown family (prints the card to fill in) or
+        IsocostError: unreadable file, missing key, unknown family (prints a template to fill in) or
             unknown number format.
     """
     path = Path(path)

@@ -32,8 +32,8 @@ class KineticsTerms:
         linear: 2 N P L_out.
         attention: 2 r N L_in D L_out + r N D L_out^2.
         memory: intensity x bytes of KV cache read.
-        prefill: 2 P L_in + r D L_in^2, 0 unless asked for.
-        weights: intensity x bytes of weights read, 0 unless asked for.
+        prefill: 2 P L_in + r D L_in^2, 0 unless requested.
+        weights: intensity x bytes of weights read, 0 unless requested.
     """
 
     linear: NDArray[np.float64]
@@ -83,7 +83,7 @@ def kinetics_terms(
     weight = float(numbers(intensity, "intensity"))
     if decode_batch is not None and not decode_batch >= 1:
         raise IsocostError(
-            "a decode batch holds at least one sequence", where="argument decode_batch"
+            "a decode batch has at least one sequence", where="argument decode_batch"
         )
     elements, ratio, active = (
         float(model.kv_elements_per_token),
@@ -143,8 +143,9 @@ def kinetics_eflops(
 def kinetics_shared_eflops(
     model: ModelCard, prompt_tokens: ArrayLike, output_tokens: ArrayLike, intensity: float
 ) -> NDArray[np.float64]:
-    """The part of one trial's eFLOPs that N trials of one prompt pay together: reading the prompt's
-    KV cache, I x 2 L_in D L_out.
+    """The eFLOPs that N trials of one prompt share: reading the prompt's KV cache.
+
+    I x 2 L_in D L_out.
 
     With t = `kinetics_eflops` of one trial and s this part, N trials of mean cost E[t] cost N (E[t]
     - E[s]) + E[s]: the mean over a bank of the paper's cost of N trials.

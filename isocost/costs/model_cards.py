@@ -79,7 +79,7 @@ class ModelCard(BaseModel):
             and self.experts_active is not None
             and not 0 < self.experts_active <= self.experts_total
         ):
-            raise ValueError("experts_active must lie in 1..experts_total")
+            raise ValueError("experts_active must be in 1..experts_total")
         if self.layers_windowed > self.layers or (self.layers_windowed > 0) != (
             self.window_tokens is not None
         ):
@@ -120,9 +120,9 @@ class ModelCard(BaseModel):
 
     @property
     def parameters_looked_up(self) -> int:
-        """Weights of an input table of its own.
+        """Weights of a separate input table.
 
-        One row is read per token, nothing is multiplied. 0 when tied.
+        One row is read per token, nothing is multiplied. 0 if tied.
         """
         return 0 if self.is_embedding_tied else self.hidden_size * self.vocabulary
 

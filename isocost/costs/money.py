@@ -79,8 +79,9 @@ def token_usd(
 
 
 def device_usd(price: PriceCard, device_seconds: ArrayLike) -> NDArray[np.float64]:
-    """Dollars of device time: device-seconds (time x devices) x price of an hour / 3600, shape
-    (...).
+    """Dollars of device time: device-seconds x price per hour / 3600, shape (...).
+
+    Device-seconds are time x devices.
 
     Raises:
         IsocostError: the card has no price of a device-hour.
@@ -127,8 +128,9 @@ def price_per_output_token(
 
 
 def per_correct(amount: ArrayLike, correct: ArrayLike) -> float:
-    """Anything spent per correct answer: sum of amounts over sum of scores, wrong answers' share
-    included; inf where none is correct.
+    """Anything spent per correct answer: sum of amounts over sum of scores.
+
+    Includes the share of wrong answers; inf if none is correct.
 
     Args:
         amount: device-seconds, joules, dollars or tokens of each sample, shape (n,).

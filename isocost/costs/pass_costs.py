@@ -4,8 +4,8 @@ Lives here: Erol et al. 2025, "Cost-of-Pass: An Economic Framework for Evaluatin
 (arXiv 2504.13359). Not here: prices (`money`) and tables.
 
 Assumes free, perfect verification and independent retries; without a verifier the number is a lower
-bound. A problem nobody solves costs infinitely much, which arrays carry as inf and tables as NULL
-with a reason; a human baseline makes it finite.
+bound. An unsolved problem has infinite cost, represented as inf in arrays and as NULL with a reason
+in tables; a human baseline makes it finite.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _frontier(per_model: NDArray[np.float64], baseline: ArrayLike | None) -> Cos
     if given.shape not in ((), (1,), (problems,)):
         what = f"{given.size} baselines for {problems} problems"
         raise IsocostError(
-            what, where="argument baseline", remedy="Give one number, or one a problem"
+            what, where="argument baseline", remedy="Give one number, or one per problem"
         )
     human = np.broadcast_to(given, (problems,)).copy()
     frontier = np.minimum(per_model.min(axis=0), human)
@@ -171,15 +171,16 @@ def _essentialness(without: float, with_all: float) -> float:
 def group_essentialness(
     result: CostOfPass, groups: Mapping[str, Sequence[int]]
 ) -> dict[str, float]:
-    """Essentialness of groups of models (a family, a technique): (V without the group - V) / V
-    without it.
+    """Essentialness of groups of models (a family, a technique).
+
+    (V without the group - V) / V without it.
 
     Args:
         result: from `cost_of_pass`.
         groups: indexes into the models, by group name.
 
     Raises:
-        IsocostError: an index is of no model.
+        IsocostError: an index has no model.
 
     Examples:
         >>> found = cost_of_pass(

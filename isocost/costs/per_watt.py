@@ -1,8 +1,8 @@
 """Intelligence per watt and per joule, energy per correct answer, local coverage.
 
 Lives here: Saad-Falcon et al. 2025, "Intelligence per Watt" (arXiv 2511.07885), with both readings
-of mean power side by side. Not here: measuring energy. Joules of unlike methods must not be mixed;
-the caller groups by energy_method.
+of mean power side by side. Not here: measuring energy. Joules from different methods must not be
+mixed; the caller groups by energy_method.
 """
 
 from __future__ import annotations
@@ -93,8 +93,9 @@ def intelligence(correct: ArrayLike, energy_j: ArrayLike, seconds: ArrayLike) ->
 
 
 def local_coverage(correct: ArrayLike, reference: ArrayLike | None = None) -> float:
-    """Share of queries that at least one local model answers: what an oracle router would reach, an
-    upper bound.
+    """Share of queries that at least one local model answers.
+
+    An oracle router would reach this upper bound.
 
     Args:
         correct: score of each local model on each query, shape (models, queries).

@@ -54,8 +54,9 @@ def speedup_at_accuracy(
     accuracy_b: ArrayLike,
     accuracy: float,
 ) -> float:
-    """How many times more requests B serves than A at one accuracy, interpolated along each
-    variant's efforts.
+    """Ratio of requests that B and A serve at equal accuracy.
+
+    Interpolated along each variant's efforts.
 
     Args:
         requests_a: requests/s of A at each effort, shape (a,).
@@ -86,12 +87,13 @@ QUANTILES = (0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
 def latency_summary(seconds: ArrayLike) -> dict[str, float]:
-    """Mean, extremes, sample standard deviation and linear-interpolated quantiles, as serving
-    benchmarks report them.
+    """Summary of latencies as reported by serving benchmarks.
+
+    Mean, extremes, sample standard deviation and linear-interpolated quantiles.
 
     Args:
         seconds: latencies of requests that succeeded, shape (n,); a failed request has no latency,
-            least of all 0.
+            and not 0.
 
     Returns:
         ``mean``, ``min``, ``max``, ``stddev`` (ddof 1; NaN for one request), ``p25``, ``p50``, ...

@@ -25,8 +25,9 @@ from isocost.errors import IsocostError
 
 
 def active_experts(experts: float, chosen: float, tokens: ArrayLike) -> NDArray[np.float64]:
-    """Experts that at least one of ``tokens`` visits under uniform independent routing: E (1 - ((E
-    - K)/E)^t).
+    """Experts that at least one of ``tokens`` uses under uniform independent routing.
+
+    E (1 - ((E - K)/E)^t). MoESD, Huang et al. 2025 (arXiv 2505.19645).
 
     MoESD, Huang et al. 2025 (arXiv 2505.19645).
     """
@@ -142,8 +143,9 @@ def prefill_seconds(
     overlap: bool = True,
     convention: Convention = "engine",
 ) -> NDArray[np.float64]:
-    """Least time until the first token of one prompt: weights read once, its KV written once, its
-    FLOPs computed.
+    """Minimum time to the first token of one prompt.
+
+    Weights read once, its KV written once, its FLOPs computed.
 
     Args and errors as `decode_step_seconds`.
 
@@ -167,8 +169,9 @@ def request_seconds(
     number_format: str = "bfloat16",
     convention: Convention = "engine",
 ) -> NDArray[np.float64]:
-    """Least latency of requests: prefill, then one step per further token beside ``batch`` - 1 like
-    sequences.
+    """Minimum latency of requests: prefill, then one step per further token.
+
+    Each step runs together with ``batch`` - 1 equal sequences.
 
     Args:
         model: the model card.
@@ -208,8 +211,9 @@ def request_seconds(
 def kv_traffic_bytes(
     model: ModelCard, prompt_tokens: ArrayLike, output_tokens: ArrayLike
 ) -> NDArray[np.float64]:
-    """KV cache traffic of requests: each position's keys and values written once, and read anew by
-    every later decode step.
+    """KV cache traffic of requests.
+
+    Each position's keys and values are written once, and read by every later decode step.
 
     A cached prompt costs as much as a computed one: its keys and values are read once in prefill
     where they are not written.
@@ -220,7 +224,7 @@ def kv_traffic_bytes(
         output_tokens: shape (...).
 
     Returns:
-        Bytes, shape (...); a request's own, whatever runs beside it.
+        Bytes, shape (...); of the request itself, regardless of what runs concurrently.
 
     Examples:
         >>> from isocost.costs import load_book
@@ -250,8 +254,9 @@ def weight_traffic_bytes(
     cached_tokens: ArrayLike = 0,
     batch: float = 1.0,
 ) -> NDArray[np.float64]:
-    """A request's share of the weights read: all of its prefill's, and 1 / ``batch`` of each of its
-    decode steps'.
+    """A request's share of the weights read.
+
+    All of its prefill's, and 1 / ``batch`` of each of its decode steps'.
 
     Args:
         model: the model card.
@@ -262,9 +267,9 @@ def weight_traffic_bytes(
         batch: sequences that share a decode step, on average.
 
     Returns:
-        Bytes, shape (...). Summed over the requests of a batch they are what its decode steps read;
-        prefills that ran in one step
-        are counted apart, so the prefill's part is an upper bound.
+        Bytes, shape (...). Summed over the requests of a batch they equal what its decode steps
+        read; prefills that ran in one step are counted separately, so the prefill's part is an
+        upper bound.
     """
     prompt, output = (
         token_counts(prompt_tokens, "prompt_tokens"),

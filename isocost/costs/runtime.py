@@ -31,8 +31,9 @@ MAX_KNOTS = 12
 
 @dataclass(frozen=True, slots=True)
 class RuntimeModel:
-    """T(p, o, B) = F(p B) + (o - 1) G(B), F and G piecewise linear and never decreasing; T(p, 0) =
-    F.
+    """T(p, o, B) = F(p B) + (o - 1) G(B); F and G piecewise linear, never decreasing.
+
+    T(p, 0) = F.
 
     Attributes:
         prompt_knots: prompt tokens of a whole batch at which F has a corner, starting at 0.
@@ -54,7 +55,7 @@ class RuntimeModel:
 
     @property
     def overhead_s(self) -> float:
-        """Seconds a request takes whatever its length."""
+        """Seconds that a request takes regardless of its length."""
         return self.prefill_s[0]
 
     def predict(
@@ -62,7 +63,7 @@ class RuntimeModel:
     ) -> NDArray[np.float64]:
         """Seconds of a request (of a whole batch of like requests), shape (...).
 
-        Beyond the last knot the last slope goes on.
+        Beyond the last knot, the last slope continues.
         """
         p, o = (
             token_counts(prompt_tokens, "prompt_tokens"),
@@ -77,10 +78,11 @@ class RuntimeModel:
 
 
 def _ramps(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns whose non-negative sum is a non-decreasing piecewise-linear function: 1, then one
-    ramp per stretch between knots.
+    """Columns whose non-negative sum is a non-decreasing piecewise-linear function.
 
-    The last ramp is not cut off above, so that the function goes on with its last slope.
+    1, then one ramp per stretch between knots.
+
+    The last ramp is not cut off above, so that the function continues with its last slope.
     """
     columns = [np.ones_like(x)]
     for left, right in itertools.pairwise(knots):
@@ -102,8 +104,9 @@ def _knots(values: NDArray[np.float64], start: float) -> NDArray[np.float64]:
 def denoise(
     keys: NDArray[np.float64], seconds: NDArray[np.float64], quantile: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """One row per distinct key: the low quantile of its repeated runtimes, with which contention is
-    taken out.
+    """One row per distinct key: the low quantile of its repeated runtimes.
+
+    This removes contention.
 
     Args:
         keys: rows of (prompt, output, batch), shape (n, c).
@@ -197,7 +200,7 @@ def _nonnegative(design: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     from scipy.optimize import (
         nnls,
-    )  # half a second, which a refresh that fits nothing need not wait for
+    )  # takes half a second, which a refresh that fits nothing need not spend
 
     scale = np.abs(design).max(axis=0)
     scaled = design / np.where(scale > 0, scale, 1.0)
@@ -211,10 +214,11 @@ def _nonnegative(design: NDArray[np.float64]) -> NDArray[np.float64]:
 def helm_prefill_seconds(
     table: Mapping[str, object], prompt_tokens: ArrayLike
 ) -> NDArray[np.float64]:
-    """F(p) as HELM looks it up: the smallest key at or above p, scaled by p over key; above the
-    largest key scaled up likewise.
+    """F(p) as HELM looks it up: the smallest key at or above p, scaled by p over key.
 
-    Compatibility only: the curve is a saw-tooth, F(1) = .084 s but F(2) = .011 s for
+    Above the largest key, it is scaled up in the same way.
+
+    Compatibility only: the curve is a sawtooth, F(1) = .084 s but F(2) = .011 s for
     openai/davinci.
     """
     p = token_counts(prompt_tokens, "prompt_tokens")
@@ -265,10 +269,11 @@ def helm_idealized_runtime(
 
 
 def runtime_from_helm_table(table: Mapping[str, object]) -> RuntimeModel:
-    """Our monotone model through a HELM table: same entries, straight lines between them, no
-    saw-tooth.
+    """A monotone model through a HELM table: same entries, straight lines between them.
 
-    Entries that decrease are raised to the one before (published tables hold a few, measurement
+    Without the sawtooth.
+
+    Decreasing entries are raised to the previous one (published tables have a few, from measurement
     noise of a millisecond).
     """
     entries = table["runtime_for_prompt_tokens"]

@@ -20,8 +20,9 @@ from isocost.errors import IsocostError
 
 
 def tokens_per_step(acceptance: ArrayLike, drafted: ArrayLike) -> NDArray[np.float64]:
-    """Expected tokens of one verification step, the corrected or bonus token included: (1 -
-    a^(g+1)) / (1 - a).
+    """Expected tokens of one verification step: (1 - a^(g+1)) / (1 - a).
+
+    The corrected or bonus token is included.
 
     Args:
         acceptance: a, chance that one drafted token is accepted, in [0, 1], shape (...).
@@ -45,10 +46,11 @@ def tokens_per_step(acceptance: ArrayLike, drafted: ArrayLike) -> NDArray[np.flo
 
 
 def estimate_acceptance(accepted: ArrayLike, drafted: int) -> float:
-    """Maximum-likelihood acceptance from accepted counts per step: sum x / (sum x + number of steps
-    with x < g).
+    """Maximum-likelihood acceptance from accepted counts per step.
 
-    A step that accepts all g tokens says only that at least g would have passed; accepted over
+    sum x / (sum x + number of steps with x < g).
+
+    A step that accepts all g tokens only shows that at least g would have passed; accepted over
     drafted ignores that.
 
     Args:

@@ -1,4 +1,4 @@
-"""Scaling curves: accuracy as a function of compute, fitted, judged and inverted.
+"""Scaling curves: accuracy as a function of compute, fitted, evaluated and inverted.
 
 Lives here: the curve families, the batched solver that fits them, profile and bootstrap intervals,
 held-out extrapolation scores, the compute needed for a target, beta-binomial coverage models,

@@ -69,11 +69,11 @@ class AbsorbingCurve(Family):
 
 @dataclass(frozen=True)
 class SaturationBudget:
-    """Where more samples or rounds stop paying.
+    """The budget beyond which more samples or rounds no longer pay off.
 
     Attributes:
         n_star: smallest N with F(N + 1) - F(N) <= epsilon; 0 for a flat curve.
-        raw: the real-valued solution before rounding up; None where it does not exist (F_max p = 0,
+        raw: the real-valued solution before rounding up; None if it does not exist (F_max p = 0,
             or p = 1).
         status: "saturates", or "flat" when even the first unit gains at most epsilon: there is
             nothing to saturate.
@@ -85,16 +85,17 @@ class SaturationBudget:
 
 
 def saturation_budget(f_max: float, p: float, epsilon: float) -> SaturationBudget:
-    """N* = ceil(ln(epsilon / (F_max p)) / ln(1 - p)), the smallest N whose marginal gain is at most
-    epsilon.
+    """N*, the smallest N with a marginal gain of at most epsilon.
+
+    N* = ceil(ln(epsilon / (F_max p)) / ln(1 - p)).
 
     Args:
         f_max: accuracy for unbounded N, 0..1.
         p: chance per sample or round, 0..1.
-        epsilon: gain in accuracy per unit that is no longer worth having, positive.
+        epsilon: gain in accuracy per unit that is no longer worthwhile, positive.
 
     Raises:
-        IsocostError: when an argument lies outside its range.
+        IsocostError: an argument is out of range.
 
     Examples:
         >>> saturation_budget(0.9, 0.2, 0.01)
@@ -104,7 +105,7 @@ def saturation_budget(f_max: float, p: float, epsilon: float) -> SaturationBudge
         raise IsocostError(
             f"no saturation budget for F_max={f_max}, p={p}, epsilon={epsilon}",
             where="saturation_budget",
-            remedy="F_max and p lie in 0..1 and epsilon is positive.",
+            remedy="Use F_max and p in 0..1 and a positive epsilon.",
         )
     raw = None if f_max * p == 0 or p == 1 else float(np.log(epsilon / (f_max * p)) / np.log1p(-p))
     if epsilon >= f_max * p:

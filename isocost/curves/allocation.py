@@ -1,12 +1,11 @@
-"""Compute-optimal allocation: which configuration for which difficulty, judged on problems it was
-not chosen on.
+"""Compute-optimal allocation: the best configuration per difficulty, evaluated out of sample.
 
 Lives here: difficulty bins, the cross-fitted choice per bin, efficiency ratios and the exchange
 between model size and inference (Snell et al. 2024, arXiv 2408.03314). Not here: the accuracies of
 the configurations, which are replayed from a bank, and tables.
 
-Difficulty must come from samples that are not scored: bins made from the scored samples leak,
-because a problem that was lucky is called easy.
+Difficulty must come from samples that are not scored: bins from the scored samples leak, because a
+lucky problem looks easy.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from isocost.errors import IsocostError
 
 @dataclass(frozen=True)
 class CrossFit:
-    """A choice of arm per difficulty bin, made on one part of the problems and scored on the other.
+    """A choice of arm per difficulty bin, made on one part of the problems, scored on the other.
 
     Attributes:
         accuracy: mean held-out accuracy.
@@ -89,14 +88,14 @@ def choose_arms(
 ) -> np.ndarray:
     """Best arm per bin on the training problems among those whose mean cost there is within budget.
 
-    Ties go to the cheaper arm, then to the earlier one; a bin without training problems takes the
-    choice of all of them.
+    Ties go to the cheaper arm, then to the earlier one; a bin without training problems uses the
+    choice for all of them.
 
     Args:
         accuracy: (S, M) expected correctness of S arms on M problems.
         cost: (S, M) expected cost.
         bins: (M,) bin per problem.
-        train: (M,) True where the problem may be learned from.
+        train: (M,) True for training problems.
         n_bins: number of bins.
         budget: largest mean cost per problem allowed in a bin.
 
@@ -109,9 +108,7 @@ def choose_arms(
 def _means(
     accuracy: Array, cost: Array, bins: np.ndarray, train: np.ndarray, n_bins: int
 ) -> tuple[Array, Array]:
-    """Mean accuracy, rounded, and mean cost (S, K) of every arm on the training problems of every
-    bin.
-    """
+    """Mean accuracy, rounded, and mean cost (S, K) of every arm on each bin's training problems."""
     member = (bins == np.arange(n_bins)[:, None]) & train
     member = np.where(member.any(axis=1, keepdims=True), member, train).astype(np.float64)
     share = (member / np.maximum(member.sum(axis=1, keepdims=True), 1.0)).T
@@ -143,16 +140,17 @@ def cross_fit(
     repetitions: int = 20,
     seed: int = 0,
 ) -> CrossFit:
-    """Chooses an arm per bin on the other folds, scores it on the held-out one, and averages over
-    random splits.
+    """Choose an arm per bin on the training folds and score it on the held-out fold.
+
+    Averages over random splits.
 
     Args:
         accuracy: (S, M) expected correctness of S arms on M problems.
         cost: (S, M) expected cost.
         bins: (M,) difficulty bins from disjoint samples; all 0 gives the uniform baseline.
-        budget: largest mean cost per problem allowed in a bin, judged on the training problems.
-        folds: (M,) given folds, or a sequence of them, one a repetition; drawn at random within
-            bins when None.
+        budget: largest mean cost per problem allowed in a bin, on the training problems.
+        folds: (M,) given folds, or a sequence of them, one per repetition; drawn at random within
+            bins if None.
         n_folds: folds to draw.
         repetitions: splits to average over; two folds over few problems are noisy.
         seed: seed of the splits.
@@ -247,8 +245,11 @@ def _scored(choices: np.ndarray, right: Array, spent: Array) -> CrossFit:
 
 
 def compute_at_accuracy(compute: ArrayLike, accuracy: ArrayLike, target: float) -> float | None:
-    """Compute at which a measured curve reaches ``target``, by monotone interpolation in (ln
-    compute, accuracy).
+    """Compute at which a measured curve reaches ``target``.
+
+    Monotone interpolation in (ln compute, accuracy).
+
+    Monotone interpolation in (ln compute, accuracy).
 
     The curve is made non-decreasing by its running maximum. None outside its range: nothing is
     extrapolated.
@@ -283,8 +284,9 @@ def efficiency_ratio(
 
 
 def equal_flops_token_factor(size_ratio: float, inference_to_pretraining: float) -> float:
-    """Times as many inference tokens that a small model may spend at the total FLOPs of one
-    ``size_ratio`` times as large.
+    """Factor of inference tokens that a smaller model can spend at equal total FLOPs.
+
+    The larger model is ``size_ratio`` times as large.
 
     With pretraining X = 6 N D_pre, inference Y = 2 N D_inf and R = D_inf / D_pre: M (X + Y) = X + x
     Y gives x = M + (3 / R)(M - 1).

@@ -100,8 +100,9 @@ def anytime_area(
 
 
 def cumulative_regret(tokens: ArrayLike, accuracy: ArrayLike, horizon: float) -> float:
-    """Normalised regret 1 - (1/C) int_0^C y dx against an oracle that is right from the first token
-    (Qu et al. 2025, MRT).
+    """Normalised regret 1 - (1/C) int_0^C y dx relative to an oracle.
+
+    The oracle is right from the first token (Qu et al. 2025, MRT).
 
     Args:
         tokens: (B,) ascending cumulative tokens at which an answer could be forced.
@@ -128,13 +129,16 @@ def budget_control(spent: ArrayLike, minimum: float, maximum: float) -> float:
     """
     values = np.asarray(spent, dtype=np.float64)
     if not values.size:
-        raise IsocostError("no runs to judge", where="budget_control")
+        raise IsocostError("there are no runs", where="budget_control")
     return float(((values >= minimum) & (values <= maximum)).mean())
 
 
 def budget_scaling(budgets: ArrayLike, accuracy: ArrayLike) -> float | None:
-    """Scaling of s1: mean slope (f(b) - f(a)) / (b - a) over all pairs a < b; None with fewer than
-    two budgets.
+    """Scaling of s1: mean slope (f(b) - f(a)) / (b - a) over all pairs a < b.
+
+    None with fewer than two budgets.
+
+    None with fewer than two budgets.
 
     Short gaps dominate on an uneven grid, so state the grid with the number.
     """
@@ -204,8 +208,11 @@ def matched_accuracy_gain(
     accuracy_b: ArrayLike,
     target: float,
 ) -> float | None:
-    """Request-rate ratio B over A at equal accuracy along two accuracy-speed frontiers (one point
-    per reasoning effort).
+    """Request-rate ratio B over A at equal accuracy along two accuracy-speed frontiers.
+
+    One point per reasoning effort.
+
+    One point per reasoning effort.
 
     ln rate is interpolated in accuracy; None where ``target`` is outside either frontier's range.
     """
@@ -231,6 +238,6 @@ def _curve(budgets: ArrayLike, accuracy: ArrayLike) -> tuple[Array, Array]:
     order = np.argsort(b, kind="stable")
     if (np.diff(b[order]) == 0).any():
         raise IsocostError(
-            "a budget comes twice", where="budgets", remedy="Give one accuracy per budget."
+            "a budget occurs twice", where="budgets", remedy="Give one accuracy per budget."
         )
     return b[order], acc[order]

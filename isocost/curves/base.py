@@ -1,4 +1,4 @@
-"""What a curve family is, and where the families are found.
+"""The interface of curve families, and their discovery.
 
 Lives here: the ``Family`` base class and the registry over ``isocost.curves.shapes``, where a new
 family is one new file. Not here: any particular family,
@@ -23,9 +23,8 @@ class Family(ABC):
     """One shape of accuracy against compute.
 
     The solver works on *internal* parameters ``theta`` (B fits x P parameters, boxed, well
-    conditioned) over ``log_x = ln(x)``; people see *public* parameters named as in the paper the
-    family comes from. A fit of B curves is one call: every method is vectorised over the first
-    axis.
+    conditioned) over ``log_x = ln(x)``; users see *public* parameters named as in the family's
+    source paper. A fit of B curves is one call: every method is vectorised over the first axis.
 
     Attributes:
         name: key under which the family is registered.
@@ -54,8 +53,9 @@ class Family(ABC):
         """Returns start values (B, S, P); the solver refines the best one."""
 
     def constant(self, level: Array) -> Array | None:
-        """Internal parameters (B, P) of the constants ``level`` (B,): where a fit starts again that
-        ended worse than its mean.
+        """Internal parameters (B, P) of the constants ``level`` (B,).
+
+        A fit that ended worse than its mean starts again from there.
 
         None for a family that has no such constant, or whose own starts never do.
         """
@@ -63,17 +63,14 @@ class Family(ABC):
 
     @abstractmethod
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns predictions (B, N) and their derivatives, one array (B, N) for each of the P
-        columns of ``theta``.
-        """
+        """Predictions (B, N) and their derivatives, one array (B, N) per column of ``theta``."""
 
     @abstractmethod
     def public(self, theta: Array) -> Array:
         """Returns the public parameters (B, len(parameter_names))."""
 
     def rescale(self, theta: Array, log_factor: Array) -> Array | None:
-        """Internal parameters (B, P) of the same curves when every x is multiplied by
-        exp(log_factor) (B,).
+        """Internal parameters (B, P) of the same curves with every x times exp(log_factor) (B,).
 
         None for a family whose shape depends on the unit of x, such as those that count samples.
         """
@@ -112,8 +109,9 @@ def families() -> tuple[str, ...]:
 
 
 def family(name: str | Family) -> Family:
-    """Returns the family registered under ``name``; a ``Family`` instance is handed through (for
-    example with a set baseline).
+    """The family registered under ``name``.
+
+    A ``Family`` instance is returned unchanged (for example with a set baseline).
 
     Raises:
         IsocostError: when no family has that name.

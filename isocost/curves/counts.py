@@ -52,7 +52,7 @@ class _Cells:
         if bad.any():
             row = int(np.argmax(bad))
             raise IsocostError(
-                f"{c[row]} correct of {n[row]} samples is no count",
+                f"{c[row]} correct of {n[row]} samples is not a valid count",
                 where=f"problem {row}",
                 remedy="Give whole numbers with 0 <= c <= n.",
             )
@@ -81,9 +81,9 @@ def beta_binomial_fit(n: ArrayLike, c: ArrayLike) -> Fit:
     Returns:
         A fit of family "beta_binomial"; ``log_likelihood`` sums log pmf over problems, ``n`` counts
         problems. Problems that are all
-        solved always, or all never, give status "flat". One sample a problem tells only the mean of
-        the p_i, not how they spread, which
-        all coverage beyond k = 1 hangs on: "too_few_points".
+        solved always, or all never, give status "flat". One sample per problem determines only the
+        mean of the p_i, not their spread, on which all coverage beyond k = 1 depends:
+        "too_few_points".
 
     Raises:
         IsocostError: when c > n or a count is negative or not whole.
@@ -134,8 +134,9 @@ def coverage(fit: Fit, k: ArrayLike) -> Array:
 
 
 def posterior_coverage(fit: Fit, n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Array:
-    """Chance that k *further* samples solve each problem, given its c of n (empirical Bayes
-    posterior prediction).
+    """Probability that k *further* samples solve each problem, given its c of n.
+
+    Empirical Bayes posterior prediction.
 
     Args:
         fit: result of ``beta_binomial_fit`` or ``zero_inflated_beta_binomial_fit``.
@@ -183,8 +184,9 @@ def fit_counts_many(
     *,
     initial: Array | None = None,
 ) -> BatchFit:
-    """Fits the same problems under B sets of problem weights, for example the multiplicities of a
-    problem bootstrap.
+    """Fit the same problems under B sets of problem weights.
+
+    For example the multiplicities of a problem bootstrap.
 
     Args:
         family: "beta_binomial" or "zero_inflated_beta_binomial".
@@ -307,8 +309,9 @@ def _start(cells: _Cells, tally: Array, inflated: bool) -> Array:
 
 
 def _log_likelihood(theta: Array, cells: _Cells) -> Array:
-    """Log-likelihood of each cell under each row of theta, (B, U), without the binomial
-    coefficient.
+    """Log-likelihood (B, U) of each cell under each row of theta.
+
+    Without the binomial coefficient.
     """
     share, alpha, beta = theta[:, :1], np.exp(theta[:, 1:2]), np.exp(theta[:, 2:3])
     plain = betaln(alpha + cells.c, beta + cells.n - cells.c) - betaln(alpha, beta)
@@ -371,8 +374,9 @@ def _ascent(
 
 
 def _derivatives(theta: Array, cells: _Cells, tally: Array) -> tuple[Array, Array]:
-    """Gradient (B, 3) and Hessian (B, 3, 3) of the weighted log-likelihood in 1 - pi, ln(alpha),
-    ln(beta).
+    """Gradient (B, 3) and Hessian (B, 3, 3) of the weighted log-likelihood.
+
+    In 1 - pi, ln(alpha), ln(beta).
     """
     share, alpha, beta = theta[:, :1], np.exp(theta[:, 1:2]), np.exp(theta[:, 2:3])
     failed = cells.n - cells.c

@@ -1,9 +1,8 @@
-"""Held-out extrapolation: how well a family predicts budgets it has not seen, and the choice of a
-family by it.
+"""Held-out extrapolation: predict unseen budgets, and choose a family by the error.
 
 Lives here: scores and choice for one curve and for batches. Not here: fitting. Information criteria
-count budget points as independent and, with six to ten of them, mostly judge the number of
-parameters; a held-out budget asks the question that matters.
+count budget points as independent and, with six to ten of them, mostly measure the number of
+parameters; a held-out budget answers the question that matters.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class ExtrapolationScore:
             family cannot be fitted below the cut.
         signed_error: mean of predicted minus observed.
         log_ratio: mean of ln(predicted / observed); None where either is not positive.
-        factor: largest compute over the compute of the cut: how far the fit had to reach.
+        factor: largest compute over the compute of the cut: how far the fit extrapolates.
         n_train: budgets fitted.
         n_test: budgets predicted.
     """
@@ -70,11 +69,12 @@ def extrapolation_score(
     *,
     n_train: int | None = None,
 ) -> ExtrapolationScore:
-    """Fits the ``n_train`` smallest budgets and scores the rest; two thirds of the budgets, rounded
-    up, when None.
+    """Fit the ``n_train`` smallest budgets and score the rest.
+
+    Two thirds of the budgets, rounded up, if None.
 
     Raises:
-        IsocostError: when ``n_train`` leaves nothing to fit or nothing to score.
+        IsocostError: ``n_train`` leaves nothing to fit or nothing to score.
 
     Examples:
         >>> accuracy = [0.30, 0.545, 0.68, 0.735, 0.77, 0.782]
@@ -151,8 +151,9 @@ def default_cuts(n_points: int) -> tuple[int, ...]:
 def choose_family(
     candidates: Sequence[str | Family], x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None
 ) -> FamilyChoice:
-    """Chooses the family whose held-out errors, pooled over ``default_cuts``, have the smallest
-    root mean square.
+    """Choose the family with the smallest pooled held-out error.
+
+    Root mean square over ``default_cuts``.
 
     A family that cannot be fitted at every cut is not scored. Ties go to fewer parameters, then to
     the name.
@@ -207,8 +208,7 @@ def usable_criteria(fits: BatchFit) -> tuple[Array, Array, Array]:
 
 
 def held_out_rmse(family: str | Family, x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
-    """Held-out root mean squared error of B curves pooled over ``default_cuts`` (B,), and the
-    errors (B, N) at the last cut.
+    """Held-out RMSE of B curves pooled over ``default_cuts``, and errors at the last cut.
 
     Arguments as in ``held_out_errors``. NaN where a curve is too short or the family cannot be
     fitted at every cut.
@@ -224,15 +224,16 @@ def held_out_rmse(family: str | Family, x: Array, y: Array, weight: Array) -> tu
     with np.errstate(invalid="ignore", divide="ignore"):
         pooled = np.where((expected > 0) & (known == expected), np.sqrt(squares / expected), np.nan)
     last = np.full(x.shape, np.nan)
-    last[rows] = error  # cuts ascend, so that the last one stays
+    last[rows] = error  # cuts ascend, so the last one is kept
     return pooled, last
 
 
 def decide(
     models: Sequence[Family], scores: Array, bic: Array
 ) -> tuple[int | None, Literal["held_out_extrapolation", "bic", "none"]]:
-    """Index of the chosen family for one curve, from the columns of ``choose_many``, and the method
-    that chose it.
+    """Index of the chosen family for one curve, and the method that chose it.
+
+    From the columns of ``choose_many``.
     """
     rank = [(model.n_free, model.name) for model in models]
     if np.isfinite(scores).sum() >= min(2, len(models)):

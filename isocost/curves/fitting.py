@@ -23,8 +23,8 @@ Status = Literal["ok", "flat", "at_bound", "too_few_points", "not_converged"]
 # flat.
 _MOST = 1.5
 STATUSES: tuple[Status, ...] = ("ok", "flat", "at_bound", "too_few_points", "not_converged")
-# A rise below this over all observed compute is no gain: it is far below one problem in a benchmark
-# of 100,000.
+# A rise below this over all observed compute is not a gain: it is far below one problem in a
+# benchmark of 100,000.
 FLAT_GAIN = 1e-6
 # A perfect fit has no finite log-likelihood; the mean squared residual is floored at the rounding
 # error of an accuracy.
@@ -241,7 +241,7 @@ def fit(family: str | Family, x: ArrayLike, y: ArrayLike, weights: ArrayLike | N
     beyond = values[np.isfinite(values) & (np.abs(values) > _MOST)]
     if beyond.size:
         raise IsocostError(
-            f"{beyond[-1]:g} is no accuracy",
+            f"{beyond[-1]:g} is not an accuracy",
             where="fit: y",
             remedy="Give fractions in 0..1, not per cent.",
         )
@@ -264,8 +264,8 @@ def fit_many(
         family: name of a registered family, or a ``Family`` instance.
         x: (N,) or (B, N) compute, positive.
         y: (B, N) accuracy.
-        weights: (N,) or (B, N); a point of weight 0 is left out, so that curves with unlike numbers
-            of points can share a batch.
+        weights: (N,) or (B, N); a point of weight 0 is left out, so that curves with different
+            numbers of points can share a batch.
         initial: (B, P) start values in internal parameters (``BatchFit.theta``) that replace the
             family's own grid of starts; rows with NaN get the grid. Bootstrap draws start at the
             fit to the data, which is several times as fast.
@@ -313,8 +313,9 @@ def fit_many(
 def _started(
     model: Family, first: Array, picked: tuple[Array, Array, Array], box: tuple[Array, Array]
 ) -> Array:
-    """Fills the rows without start values from the family's grid, a chunk at a time because the
-    grid is large.
+    """Fill the rows without start values from the family's grid.
+
+    In chunks, because the grid is large.
     """
     cold = np.flatnonzero(np.isnan(first).any(axis=1))
     for begin in range(0, len(cold), _CHUNK):
@@ -332,9 +333,9 @@ def _solved(
     box: tuple[Array, Array],
     **limits: Any,
 ) -> Solution:
-    """Fits from the given starts.
+    """Fit from the given starts.
 
-    Those that end worse than the mean once more from the mean, which they can then only improve on.
+    Fits that end worse than the mean are repeated from the mean, which they can only improve on.
     """
     solution = solve(model.evaluate, first, *picked, *box, **limits)
     _, y, weight = picked
@@ -369,7 +370,7 @@ def _assembled(
     distinct: np.ndarray,
     box: tuple[Array, Array],
 ) -> BatchFit:
-    """Turns internal solutions into public results and decides the status of each."""
+    """Convert internal solutions to public results, and determine the status of each."""
     has_theta = np.asarray(np.isfinite(theta).all(axis=1))
     with np.errstate(invalid="ignore", over="ignore"):
         parameters = model.public(theta)
@@ -392,14 +393,12 @@ def _assembled(
 
 
 def _checked(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array, Array]:
-    """Broadcasts the input to (B, N), scales the weights and refuses what no curve can be fitted
-    to.
-    """
+    """Broadcast the input to (B, N), scale the weights and reject unusable input."""
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     w = np.ones(y.shape[-1:]) if weights is None else np.asarray(weights, dtype=np.float64)
     if y.ndim != 2 or x.shape[-1:] != y.shape[-1:] or w.shape[-1:] != y.shape[-1:]:
         raise IsocostError(
-            f"x, y and weights have unlike lengths: {x.shape}, {y.shape}, {w.shape}",
+            f"x, y and weights have different lengths: {x.shape}, {y.shape}, {w.shape}",
             where="fit",
             remedy="Give one y and weight for every x.",
         )
@@ -425,8 +424,8 @@ def _checked(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None) -> tuple[Arr
             where="fit: y",
             remedy="Give such points weight 0 or leave them out.",
         )
-    # Points of weight 0 may hold anything; they get harmless values so that no arithmetic on them
-    # can raise or spread NaN.
+    # Points of weight 0 may have any value; they get harmless values so that arithmetic on them
+    # cannot raise or spread NaN.
     first = np.argmax(used, axis=1)[:, None]
     x = np.where(
         used,
@@ -459,5 +458,5 @@ def _distinct(log_x: Array, weight: Array) -> np.ndarray:
 
 
 def _known(value: float) -> float | None:
-    """None in place of NaN or infinity."""
+    """None instead of NaN or infinity."""
     return float(value) if np.isfinite(value) else None

@@ -35,8 +35,8 @@ class Interval:
     """A two-sided interval.
 
     Attributes:
-        low: lower end; None where the data set none.
-        high: upper end; None where the data set none.
+        low: lower end; None if the data determine none.
+        high: upper end; None if the data determine none.
         level: nominal coverage.
         method: "profile" or "problem_bootstrap_percentile".
     """
@@ -52,7 +52,7 @@ class TargetCompute:
     """Compute needed to reach a target accuracy.
 
     Attributes:
-        target: the accuracy asked for.
+        target: the requested accuracy.
         compute: x at which the curve reaches it, in the unit of the fit's x; None where it never
             does.
         low: lower end of the interval; None where unknown.
@@ -86,7 +86,7 @@ def resampled_means(
         values: (N, M) expected correctness (or cost) of N points on M problems, without NaN.
         draws: number of resamples D.
         seed: seed of the generator.
-        clusters: (M,) labels; whole clusters are resampled where given.
+        clusters: (M,) labels; whole clusters are resampled if given.
 
     Returns:
         (D, N) means of the resampled problems.
@@ -131,10 +131,11 @@ def percentile_interval(
 def percentile_bounds(
     values: Array, level: float = 0.95, units: int | None = None
 ) -> tuple[Array, Array]:
-    """Lower and upper percentiles of each row of (B, D); NaN draws are left out, +inf counts as
-    larger than every number.
+    """Lower and upper percentiles of each row of (B, D).
 
-    The quantile p stands at place p (D + 1) of the sorted draws; between two numbers it is
+    NaN draws are left out, +inf counts as larger than every number.
+
+    The quantile p is at position p (D + 1) of the sorted draws; between two numbers it is
     interpolated, between a number and infinity it is the outer one, as there is nothing in between.
 
     Args:
@@ -143,8 +144,8 @@ def percentile_bounds(
         units: problems (clusters) that were resampled. The tail is then that of the expanded
             percentile interval (Hesterberg 2015): Phi(-sqrt(n / (n - 1)) t), t the quantile of
             Student's distribution with n - 1 degrees of freedom, because a bootstrap of few units
-            is too narrow by what the t interval is wider than the normal one. Plain percentiles
-            without it.
+            is too narrow by the factor by which the t interval is wider than the normal one. If
+            None, plain percentiles.
     """
     ordered = np.sort(values, axis=1)
     known = (~np.isnan(values)).sum(axis=1)
@@ -170,7 +171,7 @@ def percentile_bounds(
 def _tail(level: float, units: int | None) -> float:
     """Share of the draws below the lower end.
 
-    Student's quantile costs more than the sorting of a row of draws.
+    Cached: Student's quantile takes longer than sorting a row of draws.
     """
     tail = (1.0 - level) / 2.0
     if units is None or units <= 1:
@@ -321,9 +322,7 @@ def _target_status(
 def _profile_target(
     fit: Fit, target: float, compute: float | None, level: float
 ) -> tuple[float | None, float | None]:
-    """Profile interval of the compute, by adding the point (c, target) with a weight that the curve
-    cannot resist.
-    """
+    """Profile interval of the compute, by adding the point (c, target) with a dominant weight."""
     model = fit.model or find_family(fit.family)
     if compute is None or not (np.isfinite(compute) and compute > 0):
         return None, None

@@ -2,9 +2,9 @@
 
 Lives here: the iteration, vectorised over fits. ``scipy.optimize.least_squares`` solves one problem
 per call and costs milliseconds in overhead; a refit of every curve under hundreds of bootstrap
-draws needs tens of thousands of fits with two or three parameters each. Every array is held column
-by column (Fortran order), so that each operation runs over all fits at once. Not here: families,
-start values, statistics.
+draws needs tens of thousands of fits with two or three parameters each. Every array is stored
+column by column (Fortran order), so that each operation runs over all fits at once. Not here:
+families, start values, statistics.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _eliminate(matrix: list[list[Array]], right: list[Array]) -> list[Array]:
     """
     size = len(right)
     for k in range(size):
-        # The damping keeps every pivot above 1e-9 but for rounding.
+        # The damping keeps every pivot above 1e-9 except for rounding.
         pivot = np.maximum(matrix[k][k], 1e-12)
         for i in range(k + 1, size):
             ratio = matrix[i][k] / pivot

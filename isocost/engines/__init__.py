@@ -1,1 +1,1 @@
-"""Engines: what turns a prompt into tokens, and the models the project makes itself."""
+"""Engines, which turn prompts into tokens, and the models that the project builds itself."""

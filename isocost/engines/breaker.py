@@ -1,14 +1,13 @@
-"""Whether a server is there, as all requests in flight know it together: a circuit breaker with
-backoff and patience.
+"""A circuit breaker with backoff and patience, shared by all requests in flight.
 
-Lives here: `Breaker`, the backoff and the reading of ``Retry-After``. Not here: what counts as away
-(``openai_http``) and the requests.
+Lives here: `Breaker`, the backoff and the parsing of ``Retry-After``. Not here: which failures
+count as unreachable (``openai_http``), and the requests.
 
-While the server answers, the circuit is closed and requests pass. The first that finds it away
-opens the circuit: from then on one request at a time is let through as a probe, at growing
-intervals with jitter (Brooker 2015, "Exponential Backoff And Jitter"), the others wait. When an
-answer begins to come the next one may try, and the first whole answer closes the circuit. When the
-server has been away for longer than the patience, all are given up.
+While the server answers, the circuit is closed and requests pass. The first that finds it
+unreachable opens the circuit: from then on one request at a time is let through as a probe, at
+growing intervals with jitter (Brooker 2015, "Exponential Backoff And Jitter"), while the others
+wait. When an answer starts to arrive, the next one may try, and the first complete answer closes
+the circuit. If the server is unreachable for longer than the patience, all requests are given up.
 """
 
 from __future__ import annotations
@@ -23,25 +22,27 @@ from collections.abc import Callable
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 LONGEST_RETRY_AFTER_S = 300.0
-"""A server that asks for a longer pause is asked once in this time all the same."""
+"""Even if a server requests a longer pause, it is probed once in this time."""
 
 
 class GivenUp(Exception):
     """The request was not answered and will not be.
 
-    Patience ran out, or the engine was closed. It is no error of the request.
+    Patience ran out, or the engine was closed. This is not an error of the request.
     """
 
 
 class Turn:
-    """One request that was let through. What it learns of the server is said here; a probe that
-    learns nothing makes room at the end.
+    """One request that was let through.
+
+    It reports here what it learns about the server; a probe that learns nothing makes room at the
+    end.
 
     Attributes:
         sent_s: when it was let through, monotonic seconds.
-        is_probe: whether the others wait for what it learns.
-        is_trial: whether it was let through while the server was away.
-        is_answering: whether its answer has begun to come.
+        is_probe: whether the others wait for its result.
+        is_trial: whether it was let through while the server was unreachable.
+        is_answering: whether its answer has started to arrive.
     """
 
     def __init__(self, breaker: Breaker, sent_s: float, *, is_probe: bool) -> None:
@@ -60,20 +61,23 @@ class Turn:
         self._breaker._over(self)
 
     def answered(self, *, is_whole: bool = False) -> None:
-        """The server answers: it is there. Once more, with `is_whole`, when all has come."""
+        """The server answers, so it is reachable.
+
+        Call again with `is_whole` when everything arrived.
+        """
         self._breaker._answered(self, is_whole=is_whole)
 
     def away(self, reason: str, wait_s: float | None = None) -> None:
-        """The server was found away.
+        """The server was found unreachable.
 
-        `wait_s` is what it asked for. Only a trial makes the next wait longer.
+        `wait_s` is the pause it requested. Only a trial makes the next wait longer.
         """
         self._breaker._away(self, reason, wait_s)
 
     def busy(self, reason: str) -> None:
-        """The server is there and takes no more for the moment (429).
+        """The server is reachable but overloaded (429).
 
-        The others may go on, but patience runs.
+        The others may continue, but patience runs.
         """
         self._breaker._busy(self, reason)
 
@@ -82,7 +86,7 @@ class Breaker:
     """Shared by all requests of one engine; every method may be called from any thread.
 
     Attributes:
-        patience_s: seconds without one answer after which requests are given up.
+        patience_s: seconds without an answer after which requests are given up.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class Breaker:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Starts closed.
+        """Start closed.
 
         Args:
             patience_s: see the attribute.
@@ -111,7 +115,7 @@ class Breaker:
         self._notes: list[str] = []
 
     def admit(self) -> Turn:
-        """Waits until a request may be sent.
+        """Wait until a request may be sent.
 
         Returns:
             The request's turn, a context within which it is sent and answered.
@@ -144,10 +148,12 @@ class Breaker:
             if not self._is_open:
                 self._since = None
             elif is_whole:
-                # Sent before the outage: no proof that new ones are taken, but somebody is at work.
+                # Sent before the outage: no proof that new requests are accepted, but something is
+                # working.
                 self._since = now
             elif turn.is_probe:
-                # An answer that begins may still break off; meanwhile the next one may try, too.
+                # An answer that has started may still break off; meanwhile the next request may
+                # try, too.
                 self._next_probe = now
             self._release(turn)
 
@@ -159,8 +165,7 @@ class Breaker:
             if not self._is_open:
                 self._is_open, self._failures = True, 0
                 self._notes.append(
-                    f"the server is away ({reason}); waiting for it, at most"
-                    f" {self.patience_s:.0f} s"
+                    f"the server is unreachable ({reason}); waiting at most {self.patience_s:.0f} s"
                 )
                 self._next_probe = now + self._wait(wait_s)
             elif turn.is_trial:
@@ -188,7 +193,7 @@ class Breaker:
             self._changed.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Waits before a request is sent again.
+        """Wait before a request is sent again.
 
         Raises:
             GivenUp: as `admit`.
@@ -201,9 +206,9 @@ class Breaker:
                 raise GivenUp(self._given_up)
 
     def give_up(self, reason: str) -> None:
-        """Lets every request that waits, and every later one, end as given up.
+        """Give up every waiting and every later request.
 
-        The first reason stays.
+        The first reason is kept.
         """
         with self._changed:
             self._given_up = self._given_up if self._given_up is not None else reason
@@ -212,7 +217,7 @@ class Breaker:
     def given_up(self) -> str | None:
         """Why requests are given up.
 
-        None while they are not, or while answers still come. Looks whether patience has run out.
+        None while they are not, or while answers still arrive. Checks whether patience has run out.
         """
         with self._changed:
             if (
@@ -227,17 +232,17 @@ class Breaker:
             return None if self._answering else self._given_up
 
     def is_open(self) -> bool:
-        """Whether the server was found away and has answered nothing whole since."""
+        """Whether the server was found unreachable and has not answered completely since."""
         with self._changed:
             return self._is_open
 
     def answered_since(self, moment_s: float) -> bool:
-        """Whether a request that was sent after a moment (monotonic seconds) was answered whole."""
+        """Whether a request sent after a time (monotonic seconds) was answered completely."""
         with self._changed:
             return self._answered_sent > moment_s
 
     def drain_notes(self) -> list[str]:
-        """Lines about comings and goings since the last call."""
+        """Lines about outages and recoveries since the last call."""
         with self._changed:
             notes, self._notes = self._notes, []
             return notes
@@ -247,20 +252,21 @@ class Breaker:
 
 
 def backoff(failures: int, jitter: Callable[[], float] = random.random) -> float:
-    """Seconds to wait after so many failures.
+    """Seconds to wait after a number of failures.
 
-    Doubling from half a second to fifteen, the upper half of it drawn.
+    Doubling from half a second to fifteen, with the upper half randomised.
     """
     return min(FIRST_WAIT_S * 2.0 ** min(failures, 20), LONGEST_WAIT_S) * (0.5 + 0.5 * jitter())
 
 
 def retry_after(header: str | None, *, now_unix_s: float | None = None) -> float | None:
-    """Seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3): a number of seconds or a date; None
-    where it says neither.
+    """Seconds that ``Retry-After`` requests (RFC 9110, 10.2.3), or None.
+
+    The header is a number of seconds or a date; None if it is neither.
 
     Args:
         header: the header's value.
-        now_unix_s: wall clock; the time of the call when None.
+        now_unix_s: wall clock; the time of the call if None.
 
     Returns:
         From 0 to ``LONGEST_RETRY_AFTER_S``.

@@ -1,4 +1,4 @@
-"""What a completion's log-probabilities are boiled down to before they are banked.
+"""Statistics of a completion's log-probabilities, computed before they are banked.
 
 Lives here: sums, entropy bounds, the self-certainty bound and DeepConf's window confidences,
 vectorised over tokens. Not here: how an engine delivers them, and the strategies that vote with
@@ -30,7 +30,7 @@ class TokenLogprobs:
     Attributes:
         sampled: ln p of each generated token, shape (T,).
         top: ln p of the K most likely tokens of each position, shape (T, K); K may be 0.
-        vocabulary: number of tokens V the model chooses among; None where the engine does not tell.
+        vocabulary: vocabulary size V; None if the engine does not report it.
     """
 
     sampled: NDArray[np.float64]
@@ -40,7 +40,7 @@ class TokenLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class LogprobStatistics:
-    """The columns of raw_generations of the same names; None where they cannot be known."""
+    """The columns of raw_generations of the same names; None if unknown."""
 
     logprob_sum: float | None
     logprob_top1_mean: float | None
@@ -64,7 +64,7 @@ def statistics(logprobs: TokenLogprobs, *, window: int = DEEPCONF_WINDOW) -> Log
             window.
 
     Returns:
-        Sums over tokens in nats. Without tokens, or with K = 0, what needs them is None; so is a
+        Sums over tokens in nats. Statistics that need tokens or K > 0 are None otherwise; so is a
         value that is not finite.
     """
     tokens, k = logprobs.top.shape
@@ -98,12 +98,13 @@ def statistics(logprobs: TokenLogprobs, *, window: int = DEEPCONF_WINDOW) -> Log
 def entropy_bounds(
     top: NDArray[np.float64], vocabulary: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Bounds of each position's entropy from its top K: H_top - r ln r <= H <= H_top - r ln(r / (V
-    - K)).
+    """Bounds of each position's entropy from its top K.
+
+    H_top - r ln r <= H <= H_top - r ln(r / (V - K)).
 
     Args:
         top: ln p, shape (T, K).
-        vocabulary: V; without it there is no upper bound.
+        vocabulary: V; no upper bound without it.
 
     Returns:
         Lower bounds and upper bounds in nats, shape (T,).
@@ -125,11 +126,11 @@ def self_certainty_low(
     """Lower bound of each position's self-certainty KL(uniform || p) from its top K.
 
     -(1/V) [sum of top ln p + (V - K) ln(r / (V - K))] - ln V. An unseen mass below float32 rounding
-    is raised to it, which lowers the bound and so keeps it one.
+    is raised to it, which lowers the bound and so keeps it valid.
 
     Args:
         top: ln p, shape (T, K).
-        vocabulary: V; without it there is no bound.
+        vocabulary: V; no bound without it.
     """
     if vocabulary is None:
         return None
@@ -142,14 +143,14 @@ def self_certainty_low(
 
 
 def token_confidence(top: NDArray[np.float64]) -> NDArray[np.float64]:
-    """DeepConf's C of each position: minus the mean of ln p over exactly the top K; shape (T,)."""
+    """DeepConf's C of each position: minus the mean ln p of exactly the top K; shape (T,)."""
     return -top.mean(axis=1)
 
 
 def window_means(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     """Means of every full window of consecutive values, stride 1.
 
-    The mean of all where there are fewer than `window`.
+    The mean of all values if there are fewer than `window`.
     """
     if len(values) <= window:
         return values.mean(keepdims=True)

@@ -1,6 +1,6 @@
-"""A Hugging Face folder on disk, and whether it and a machine's memory can carry a session.
+"""A Hugging Face folder on disk, and whether it fits a session and the machine's memory.
 
-Lives here: `ModelFolder`, read without torch or vLLM. Not here: making such folders (`prepare`),
+Lives here: `ModelFolder`, read without torch or vLLM. Not here: building such folders (`prepare`),
 FLOPs of a model (``isocost.costs``).
 """
 
@@ -21,7 +21,7 @@ _MIB = 2**20
 
 
 class ModelFolder:
-    """One model's folder.
+    """A model folder.
 
     Attributes:
         path: the folder.
@@ -34,10 +34,10 @@ class ModelFolder:
         self._config: dict[str, Any] | None = None
 
     def config(self) -> dict[str, Any]:
-        """``config.json``; the text model's part where a model has several.
+        """``config.json``; the text model's part if there are several.
 
         Raises:
-            IsocostError: it is missing or no JSON.
+            IsocostError: it is missing or not JSON.
         """
         if self._config is None:
             file = self.path / "config.json"
@@ -45,7 +45,7 @@ class ModelFolder:
                 found = json.loads(file.read_text(encoding="utf-8"))
             except FileNotFoundError:
                 raise IsocostError(
-                    "there is no config.json",
+                    "config.json is missing",
                     where=str(self.path),
                     remedy="Give a Hugging Face model folder.",
                 ) from None
@@ -58,20 +58,20 @@ class ModelFolder:
         return self._config
 
     def check(self, *, needs_weights: bool = True) -> None:
-        """Refuses a folder that is not there or has no configuration, tokenizer or weights.
+        """Reject a folder that does not exist or lacks a configuration, tokenizer or weights.
 
         Raises:
-            IsocostError: says what is missing and how to get it.
+            IsocostError: states what is missing and how to get it.
         """
         where = f"model {self.name}"
         if not self.path.is_dir():
             remedy = "Give the path of a Hugging Face model folder."
             if self.path.parent.name == "models":
                 remedy = (
-                    f"Make it with `python -m isocost.engines.prepare {self.path.name}`, or give"
-                    " another folder."
+                    f"Create it with `python -m isocost.engines.prepare {self.path.name}`, or "
+                    f"give another folder."
                 )
-            raise IsocostError(f"there is no folder {self.path}", where=where, remedy=remedy)
+            raise IsocostError(f"the folder {self.path} does not exist", where=where, remedy=remedy)
         self.config()
         if not any(
             (self.path / name).is_file()
@@ -80,7 +80,7 @@ class ModelFolder:
             raise IsocostError(
                 f"{self.path} has no tokenizer",
                 where=where,
-                remedy="Copy the tokenizer's files beside config.json.",
+                remedy="Copy the tokenizer's files to the folder of config.json.",
             )
         if needs_weights and not self.weight_files():
             raise IsocostError(
@@ -90,7 +90,7 @@ class ModelFolder:
             )
 
     def check_length(self, max_model_len: int) -> None:
-        """Refuses a length beyond the model's positions.
+        """Reject a length beyond the model's positions.
 
         Raises:
             IsocostError: names both numbers.
@@ -102,16 +102,15 @@ class ModelFolder:
             and not self.config().get("rope_scaling")
         ):
             raise IsocostError(
-                f"max_model_len {max_model_len} is more than the {positions} positions of the"
-                " model",
+                f"max_model_len {max_model_len} exceeds the {positions} positions of the model",
                 where=f"model {self.name}",
                 remedy=f"Set max_model_len to at most {positions}.",
             )
 
     def kv_bytes_per_token(self, dtype: str, bytes_per_value: int | None = None) -> int | None:
-        """Bytes of keys and values of one token.
+        """Bytes of keys and values per token.
 
-        None for architectures whose cache is of another kind.
+        None for architectures with a different kind of cache.
         """
         config = self.config()
         if any(
@@ -140,7 +139,7 @@ class ModelFolder:
         dtype: str,
         bytes_per_value: int | None = None,
     ) -> None:
-        """Refuses a KV cache that cannot hold one sequence of full length.
+        """Reject a KV cache that cannot fit one sequence of full length.
 
         Raises:
             IsocostError: says how many tokens fit and how many bytes are needed.
@@ -148,7 +147,7 @@ class ModelFolder:
         per_token = self.kv_bytes_per_token(dtype, bytes_per_value)
         if per_token is not None and kv_cache_bytes < per_token * max_model_len:
             raise IsocostError(
-                f"kv_cache_bytes {kv_cache_bytes} holds {kv_cache_bytes // per_token} tokens, one"
+                f"kv_cache_bytes {kv_cache_bytes} fits {kv_cache_bytes // per_token} tokens, one"
                 f" sequence of max_model_len {max_model_len} needs {per_token * max_model_len}"
                 " bytes",
                 where=f"engine.kv_cache_bytes (model {self.name})",
@@ -156,8 +155,7 @@ class ModelFolder:
             )
 
     def check_memory(self, kv_cache_bytes: int, *, dtype: str) -> None:
-        """Refuses weights and KV cache that together exceed the memory that is free now (engines on
-        the CPU).
+        """Reject weights and KV cache that together exceed the free memory (CPU engines).
 
         Raises:
             IsocostError: says what is needed and what is there.
@@ -175,13 +173,13 @@ class ModelFolder:
             )
 
     def weight_files(self) -> list[Path]:
-        """Files with weights, sorted; of the first kind that is there."""
+        """Weight files, sorted; of the first kind that exists."""
         return next(
             (found for pattern in _WEIGHTS if (found := sorted(self.path.glob(pattern)))), []
         )
 
     def tokenizer(self) -> Any:
-        """The model's tokenizer, loaded without any network.
+        """The model's tokenizer, loaded without network access.
 
         Raises:
             IsocostError: transformers is missing or cannot load it.
@@ -196,13 +194,13 @@ class ModelFolder:
             raise IsocostError(
                 f"the tokenizer cannot be loaded: {said}",
                 where=f"model {self.name}",
-                remedy=f"Look at {self.path}.",
+                remedy=f"Check {self.path}.",
             ) from error
 
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the weights without reading them all.
+        """An identifier of the weights that does not require reading them all.
 
-        The configuration's hash, names and sizes of the weight files.
+        The configuration's hash, and names and sizes of the weight files.
         """
         config = hashlib.sha256((self.path / "config.json").read_bytes()).hexdigest()
         return {
@@ -218,7 +216,7 @@ class ModelFolder:
 def free_memory() -> int | None:
     """Bytes of memory that a process here may still take.
 
-    The kernel's estimate, or less where a control group says so.
+    The kernel's estimate, or less if a control group limits it.
     """
     found = None
     with suppress(OSError, ValueError, StopIteration):

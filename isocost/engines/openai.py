@@ -1,17 +1,16 @@
-"""Any HTTP server with OpenAI's completions interface: vLLM serve, SGLang, llama.cpp, hosted
-services.
+"""Any HTTP server with OpenAI's completions API: vLLM, SGLang, llama.cpp, hosted services.
 
 Lives here: `OpenAiEngine`, one thread per request in flight. Times are the client's: a request is
-"scheduled" when it is sent for the last time, its first token is there when the first piece of text
-arrives. Not here: the server's address (``openai_server``), the exchange and its limits
-(``openai_http``), what is streamed (``openai_stream``), when a request is sent again
-(``openai_tries``), whether the server is there (``breaker``), starting one.
+"scheduled" when it is sent for the last time, and its first token is the first piece of text to
+arrive. Not here: the server's address (``openai_server``), the exchange and its limits
+(``openai_http``), the stream (``openai_stream``), when a request is sent again (``openai_tries``),
+whether the server is reachable (``breaker``), starting one.
 
-Options: ``base_url`` (up to and with ``/v1``), ``api`` (``chat``, the default, or ``completions``),
-``api_key_variable`` (name of the environment variable that holds the key), ``timeout_s`` (longest
-silence, 600), ``deadline_s`` (longest request, six times that), ``patience_s`` (how long a server
-that is away is waited for, 900), ``retries`` (of one request whose answer broke off or that the
-server fails at, 3), ``extra_body`` (a mapping added to every request).
+Options: ``base_url`` (up to and including ``/v1``), ``api`` (``chat``, the default, or
+``completions``), ``api_key_variable`` (name of the environment variable with the key),
+``timeout_s`` (maximum silence, 600), ``deadline_s`` (maximum time of a request, six times that),
+``patience_s`` (how long to wait for an unreachable server, 900), ``retries`` (of one request whose
+answer broke off or that the server fails at, 3), ``extra_body`` (a mapping added to every request).
 """
 
 from __future__ import annotations
@@ -52,13 +51,13 @@ _OPTIONS = {
     "retries": int,
     "extra_body": dict,
 }
-_THE_SERVERS = Exempt(Role.NEITHER, "It is the server's own and not ours to set.")
+_THE_SERVERS = Exempt(Role.NEITHER, "Determined by the server; it cannot be set here.")
 _REACHED = Exempt(Role.NEITHER, "How the server is reached changes no answer.")
-_ORDER = Exempt(Role.CONDITION, "The order in which requests are handed over changes no answer.")
+_ORDER = Exempt(Role.CONDITION, "The order in which requests are submitted changes no answer.")
 _EXEMPT = {
     "seed": Exempt(
         Role.NEITHER,
-        "A server has one of its own; requests are seeded by the point's seed, or not at all.",
+        "A server has its own seed; requests are seeded by the point's seed, or not at all.",
     ),
     "max_model_len": _THE_SERVERS,
     "kv_cache_bytes": _THE_SERVERS,
@@ -66,7 +65,9 @@ _EXEMPT = {
     "block_size": _THE_SERVERS,
     "enable_prefix_caching": _THE_SERVERS,
     "enforce_eager": _THE_SERVERS,
-    "model.card": Exempt(Role.NEITHER, "It prices what was generated, at any later time."),
+    "model.card": Exempt(
+        Role.NEITHER, "It prices the output, and can be applied at any later time."
+    ),
     "options.base_url": _REACHED,
     "options.api_key_variable": _REACHED,
     "options.timeout_s": _REACHED,
@@ -81,7 +82,7 @@ _LONGEST_LIMIT_S = 10**7
 _SERVED = ("root", "max_model_len", "owned_by")
 _MOST_ANSWER_BYTES = 4 * 2**20
 _TOKEN_BYTES, _TOP_BYTES = 2048, 512
-"""What one token may take in a stream, its event included, and each of its alternatives."""
+"""Maximum bytes per token in a stream, including its event, and per alternative."""
 
 
 @register
@@ -121,7 +122,7 @@ class OpenAiEngine:
             )
         if options.get("api", "chat") not in ("chat", "completions"):
             raise IsocostError(
-                f"{options['api']!r} is no interface",
+                f"{options['api']!r} is not an API",
                 where="engine.options.api",
                 remedy="Use chat or completions.",
             )
@@ -151,7 +152,7 @@ class OpenAiEngine:
         self._models: list[dict[str, Any]] = []
 
     def check(self) -> None:
-        """See `Engine`: the key is there, the server answers and serves the model."""
+        """See `Engine`: the key is set, and the server answers and serves the model."""
         self._server.check_key()
         self._models = self._server.models()
         names = sorted(str(model.get("id")) for model in self._models)
@@ -176,7 +177,7 @@ class OpenAiEngine:
     def describe(self) -> dict[str, Any]:
         """See `Engine`.
 
-        What the server says of itself; the rest of its configuration is not ours to know.
+        What the server reports about itself; the rest of its configuration is unknown.
         """
         served = next((m for m in self._models if m.get("id") == self._settings.model_path), {})
         told = {name: served[name] for name in _SERVED if served.get(name) is not None}
@@ -205,12 +206,14 @@ class OpenAiEngine:
         except queue.Empty:
             self._flying -= len(done)
         if not done and self._flying and (reason := self._breaker.given_up()):
-            remedy = "Run once more when it is there again: what is sealed is not asked for again."
+            remedy = (
+                "Run again when the server is reachable: sealed samples are not requested again."
+            )
             raise EngineAway(reason, where=self._server.url, remedy=remedy)
         return done
 
     def drain_notes(self) -> list[str]:
-        """See `TellsNotes`: when the server went away and came back."""
+        """See `TellsNotes`: outages and recoveries of the server."""
         return self._breaker.drain_notes()
 
     def unfinished(self) -> int:
@@ -218,14 +221,14 @@ class OpenAiEngine:
         return self._flying
 
     def settle(self) -> None:
-        """See `Engine`; a server's cache is its own."""
+        """See `Engine`; a server manages its own cache."""
 
     def drain_steps(self) -> list[dict[str, Any]]:
-        """See `Engine`; a server does not tell its steps."""
+        """See `Engine`; a server does not report its steps."""
         return []
 
     def close(self) -> None:
-        """See `Engine`; threads are daemons, what they wait for is given up."""
+        """See `Engine`; threads are daemons, and waiting requests are given up."""
         self._breaker.give_up("the engine was closed")
         for _ in self._threads:
             self._requests.put(None)
@@ -257,8 +260,9 @@ class OpenAiEngine:
                 self._done.put(failed)
 
     def _ask(self, request: Request, arrival: float, queued: float, tries: Tries) -> Completion:
-        """Sends a request until it is answered or is to blame itself. A text that broke off is
-        thrown away and asked for again, whole.
+        """Send a request until it is answered or fails for good.
+
+        A text that broke off is discarded and requested again from the start.
 
         Raises:
             GivenUp: it was not answered and will not be.
@@ -278,7 +282,9 @@ class OpenAiEngine:
                         turn.away(self._server.told(str(error)), error.wait_s)
                 except Shut as error:
                     self._breaker.give_up(
-                        self._server.told(f"the server takes nothing more from this key: {error}")
+                        self._server.told(
+                            f"the server accepts no further requests with this key: {error}"
+                        )
                     )
                     raise GivenUp from None
                 except (Broken, ValueError, Unusable) as error:
@@ -296,9 +302,9 @@ class OpenAiEngine:
         """One exchange.
 
         Raises:
-            ExchangeFailed: there is no whole answer.
-            Unusable: what came is none.
-            ValueError: it is no JSON.
+            ExchangeFailed: there is no complete answer.
+            Unusable: the answer is invalid.
+            ValueError: it is not JSON.
         """
         answer, most = Answer(), _most_output(body) or 0
         size = _MOST_ANSWER_BYTES + most * (_TOKEN_BYTES + _TOP_BYTES * self._settings.logprobs_k)
@@ -365,7 +371,7 @@ class OpenAiEngine:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        # Not in OpenAI's own interface: sent only where they say something.
+        # Not in OpenAI's own API: sent only if set.
         body |= {"top_k": request.top_k} if request.top_k else {}
         body |= {"min_p": request.min_p} if request.min_p else {}
         body |= {"seed": request.seed} if request.seed is not None else {}
@@ -381,9 +387,9 @@ class OpenAiEngine:
 
 
 def _most_output(body: dict[str, Any]) -> int | None:
-    """Tokens that a request asks for at most.
+    """Maximum number of tokens that a request asks for.
 
-    The sweep's ``extra_body`` may have other words for it.
+    The sweep's ``extra_body`` may name it differently.
     """
     given = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
     return max((most for most in given if type(most) is int), default=None)

@@ -1,11 +1,11 @@
-"""HTTP for the engine of servers: one bounded exchange, and what its failure means.
+"""HTTP for server engines: one bounded exchange, and the meaning of its failures.
 
 Lives here: `Limits` (deadline, silence and size of one exchange), `Client` (standard library, no
-redirects) and the ways in which an exchange fails. Not here: when it is repeated (``breaker``,
-``openai``) and what the answer says (``openai_stream``).
+redirects) and the ways in which an exchange fails. Not here: retries (``breaker``, ``openai``) and
+the content of the answer (``openai_stream``).
 
-A socket's own timeout bounds one read; a server that sends a byte now and then would hold a request
-for ever. So every read of a response, headers included, is given what is left of the exchange's own
+A socket timeout bounds only one read; a server that sends a byte now and then would hold a request
+forever. So every read of a response, headers included, gets what is left of the exchange's own
 limits.
 """
 
@@ -31,43 +31,43 @@ from isocost.engines.breaker import retry_after
 
 CONNECT_S = 30.0
 _AWAY = frozenset((408, 425, 429, 502, 503, 504, *range(520, 525), 529, 530))
-"""Also what gateways say of a server behind them that is down, slow or overloaded (520 to 530)."""
+"""Includes the codes of gateways whose upstream is down, slow or overloaded (520 to 530)."""
 _COME_AGAIN = frozenset((408, 425, 429, 503, 529))
 _NO_LONGER = frozenset((401, 402))
 _SHOWN_BYTES = 20_000
 
 
 class ExchangeFailed(Exception):
-    """No whole answer came of an exchange; the reason in words."""
+    """An exchange gave no complete answer; the reason is the message."""
 
 
 class Away(ExchangeFailed):
-    """The server is not there, or takes nothing for the moment."""
+    """The server is unreachable, or temporarily accepts no requests."""
 
     def __init__(
         self, reason: str, *, code: int | None = None, wait_s: float | None = None
     ) -> None:
-        """`code` is the HTTP status where there was one, `wait_s` what the server asked for."""
+        """`code` is the HTTP status, if any; `wait_s` is the pause that the server requested."""
         super().__init__(reason)
         self.wait_s = wait_s
         self.is_busy = code == 429
         self.is_told = code in _COME_AGAIN
 
     is_busy: bool
-    """It answers others: too many requests."""
+    """It answers other requests: too many requests."""
     is_told: bool
-    """It says itself that the request may come again, which therefore is not to blame."""
+    """The server itself invites a retry, so the request is not at fault."""
 
 
 class Broken(ExchangeFailed):
-    """The exchange began and broke off, or what came cannot be read.
+    """The exchange started and broke off, or the answer cannot be parsed.
 
-    Worth another try, but not for ever.
+    Worth retrying, but not forever.
     """
 
 
 class Refused(ExchangeFailed):
-    """The server refuses this request."""
+    """The server rejects this request."""
 
     def __init__(self, reason: str, *, code: int, remedy: str = "") -> None:
         """`code` is the HTTP status."""
@@ -76,31 +76,31 @@ class Refused(ExchangeFailed):
 
 
 class Shut(Refused):
-    """The server takes nothing more from this key.
+    """The server accepts no further requests with this key.
 
     Every further request would end in the same way.
     """
 
 
 class DeadlineExceeded(ExchangeFailed):
-    """The exchange took longer than it may as a whole."""
+    """The exchange exceeded its deadline."""
 
 
 class TooLong(ExchangeFailed):
-    """More bytes came than the answer can need."""
+    """More bytes arrived than the answer can need."""
 
 
 @dataclass
 class Limits:
-    """What one exchange may take.
+    """Limits of one exchange.
 
     Attributes:
-        timeout_s: longest silence: seconds without a piece of the answer.
+        timeout_s: maximum silence: seconds without a part of the answer.
         deadline_s: seconds for the whole exchange.
-        most_bytes: largest response, headers included.
+        most_bytes: maximum response size, including headers.
         began: monotonic seconds.
-        heard: last sign of life, monotonic seconds; `piece` sets it. Bytes alone (comments, half
-            lines) are none.
+        heard: last sign of life, monotonic seconds; set by `piece`. Other bytes (comments, partial
+            lines) do not count.
         received: bytes so far.
     """
 
@@ -116,41 +116,43 @@ class Limits:
         self.heard = self.began
 
     def piece(self) -> None:
-        """A piece of the answer came."""
+        """A part of the answer arrived."""
         self.heard = time.monotonic()
 
     def left(self) -> float:
         """Seconds that the next read may take.
 
         Raises:
-            DeadlineExceeded: none is left of the whole.
-            TimeoutError: none is left of the silence.
+            DeadlineExceeded: the deadline has passed.
+            TimeoutError: the maximum silence has passed.
         """
         now = time.monotonic()
         if now - self.began >= self.deadline_s:
             raise DeadlineExceeded(
-                f"the answer was not whole after {self.deadline_s:g} s (deadline_s)"
+                f"the answer was not complete after {self.deadline_s:g} s (deadline_s)"
             )
         if now - self.heard >= self.timeout_s:
-            raise TimeoutError(f"nothing of the answer came for {self.timeout_s:g} s (timeout_s)")
+            raise TimeoutError(
+                f"no part of the answer arrived for {self.timeout_s:g} s (timeout_s)"
+            )
         return min(self.began + self.deadline_s, self.heard + self.timeout_s) - now
 
     def count(self, number: int) -> None:
-        """Bytes arrived.
+        """Count received bytes.
 
         Raises:
-            TooLong: they are too many.
+            TooLong: there are too many.
         """
         self.received += number
         if self.received > self.most_bytes:
             raise TooLong(
-                f"the server sent more than {self.most_bytes:,} bytes, which is more than the"
-                " answer can need"
+                f"the server sent more than {self.most_bytes:,} bytes, more than the answer can "
+                f"need"
             )
 
 
 class _Wire(io.RawIOBase):
-    """The reading end of a socket within limits."""
+    """The reading end of a socket, with limits."""
 
     def __init__(self, stream: Any, sock: socket.socket, limits: Limits) -> None:
         self._stream, self._sock, self._limits = stream, sock, limits
@@ -163,7 +165,7 @@ class _Wire(io.RawIOBase):
         try:
             number = self._stream.raw.readinto(buffer)
         except TimeoutError:
-            self._limits.left()  # says which limit it was
+            self._limits.left()  # states which limit it was
             raise
         self._limits.count(number or 0)
         return number
@@ -181,7 +183,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Limited:
-    """Mixed into a connection: its responses keep the limits."""
+    """Mixed into a connection: its responses respect the limits."""
 
     def __init__(self, host: str, *, limits: Limits, **named: Any) -> None:
         super().__init__(host, **named)
@@ -215,9 +217,10 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nothing.
+    """Follow no redirects.
 
-    A key must not go where the sweep does not send it, and a redirected POST would lose its body.
+    A key must not be sent anywhere but where the sweep says, and a redirected POST would lose its
+    body.
     """
 
     def redirect_request(self, *_: Any) -> None:
@@ -225,10 +228,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Client:
-    """Sends requests. Proxies are those of the environment."""
+    """Send requests. Proxies are those of the environment."""
 
     def __init__(self) -> None:
-        """Loads the certificates that are trusted here; connects to nothing."""
+        """Load the trusted certificates; connect to nothing."""
         self._opener = urllib.request.build_opener(
             _Http, _Https(context=ssl.create_default_context()), _NoRedirect
         )
@@ -237,12 +240,12 @@ class Client:
     def exchange(
         self, url: str, body: Mapping[str, Any] | None, *, key: str | None, limits: Limits
     ) -> Iterator[http.client.HTTPResponse]:
-        """One request and its response, closed at the end; a POST where there is a body.
+        """One request and its response, closed at the end; a POST if there is a body.
 
         Args:
             url: address and path.
             body: sent as JSON; None for a GET.
-            key: sent as a bearer token; none where it is empty.
+            key: sent as a bearer token; not sent if empty.
             limits: of the exchange, reading included.
 
         Raises:
@@ -262,10 +265,10 @@ class Client:
             raise Away(_why(error.reason)) from None
         except (
             OSError
-        ) as error:  # the connection was closed, or nothing came, before there was a status
+        ) as error:  # the connection was closed, or nothing arrived, before there was a status
             raise Away(_why(error)) from None
         except (http.client.HTTPException, ValueError) as error:
-            raise Broken(f"what answers does not speak HTTP as it should ({_why(error)})") from None
+            raise Broken(f"the response is not valid HTTP ({_why(error)})") from None
         with response:
             try:
                 yield response
@@ -274,7 +277,7 @@ class Client:
 
 
 def _refusal(error: urllib.error.HTTPError, key: str | None) -> ExchangeFailed:
-    """What a status that is no success means."""
+    """The exception for an error status."""
     try:
         with error:
             said = told_by(error.read(_SHOWN_BYTES).decode("utf-8", "replace"), key)
@@ -297,18 +300,19 @@ def _refusal(error: urllib.error.HTTPError, key: str | None) -> ExchangeFailed:
 
 
 def _why(error: object) -> str:
-    """The reason of a failed connection in a few words."""
+    """A short reason for a failed connection."""
     strerror = getattr(error, "strerror", None)
     return str(strerror or error or type(error).__name__)[:200]
 
 
 def told_by(body: str, key: str | None = None) -> str:
-    """What a refusal says, in one line: the message of OpenAI's error object where it is one, else
-    its text without markup.
+    """The message of an error response, in one line.
+
+    The message of OpenAI's error object if there is one, otherwise its text without markup.
 
     Args:
         body: of the response.
-        key: struck out before the line is cut, so that no half of it stays.
+        key: redacted before the line is cut, so that no part of it remains.
     """
     try:
         told = json.loads(body)

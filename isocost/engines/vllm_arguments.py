@@ -1,7 +1,7 @@
 """The names of vLLM's own engine arguments, read from its source without importing it.
 
-Lives here: `known_arguments` and `check_arguments`. Not here: their values, which vLLM judges when
-it starts. Importing vLLM takes many seconds and torch with it; a sweep is checked in one.
+Lives here: `known_arguments` and `check_arguments`. Not here: their values, which vLLM checks when
+it starts. Importing vLLM (and torch) takes many seconds; checking a sweep takes one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOWN = 3
 
 @cache
 def known_arguments() -> frozenset[str] | None:
-    """Fields of vLLM's EngineArgs; None where vLLM is not installed or has moved them."""
+    """Fields of vLLM's EngineArgs; None if vLLM is not installed or has moved them."""
     try:
         found = importlib.util.find_spec("vllm")
     except (ImportError, ValueError):
@@ -45,7 +45,7 @@ def known_arguments() -> frozenset[str] | None:
 
 
 def check_arguments(names: Iterable[str]) -> None:
-    """Refuses an argument that vLLM does not have, as far as vLLM is here to tell.
+    """Reject an argument that vLLM does not have, if vLLM is installed.
 
     Args:
         names: keys of ``engine.options.engine_args``.

@@ -1,4 +1,4 @@
-"""Frontiers and the uncertainty of what stands on them.
+"""Frontiers and the uncertainty of the outcomes on them.
 
 Lives here: dominance, hypervolume, knees, gaps to the frontier, the shared problem bootstrap,
 intervals and paired comparisons. Arrays in, arrays out. Not here: tables (isocost.tables), scaling

@@ -1,7 +1,7 @@
-"""Reading and refusing the arrays that enter this room.
+"""Validate the arrays that enter this package.
 
-Lives here: conversion to float arrays, shape checks, the refusal of unknown (NaN) and infinite
-values, and orientation of axes so that the rest of the room always minimises cost and maximises
+Lives here: conversion to float arrays, shape checks, the rejection of unknown (NaN) and infinite
+values, and orientation of axes so that the rest of the package always minimises cost and maximises
 quality. Not here: any statistic.
 """
 
@@ -21,7 +21,7 @@ BoolArray = NDArray[np.bool_]
 
 
 def finite_array(values: ArrayLike, name: str, ndim: tuple[int, ...]) -> FloatArray:
-    """Returns ``values`` as a float64 array after checking its rank and that every entry is finite.
+    """``values`` as a float64 array, with rank and finiteness checked.
 
     Args:
         values: anything numpy reads as an array.
@@ -29,14 +29,15 @@ def finite_array(values: ArrayLike, name: str, ndim: tuple[int, ...]) -> FloatAr
         ndim: the ranks that are allowed.
 
     Raises:
-        IsocostError: no numbers, wrong rank, or an entry is NaN or infinite (the first one is
-            named).
+        IsocostError: not numbers, wrong rank, or an entry is NaN or infinite (the error names the
+            first one).
     """
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise IsocostError(
-            f"`{name}` is no array of numbers ({error})", remedy="Pass numbers, rows of one length."
+            f"`{name}` is not an array of numbers ({error})",
+            remedy="Pass numbers, rows of one length.",
         ) from error
     if array.ndim not in ndim:
         raise IsocostError(
@@ -46,7 +47,7 @@ def finite_array(values: ArrayLike, name: str, ndim: tuple[int, ...]) -> FloatAr
     if not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise IsocostError(
-            f"`{name}` holds {array[place]} at {list(place)}",
+            f"`{name}` contains {array[place]} at {list(place)}",
             remedy=(
                 "An unknown value cannot be compared or averaged: leave such rows out and count"
                 " them."
@@ -96,7 +97,7 @@ def oriented(
         )
     for direction in (*directions, quality_direction):
         if direction not in ("min", "max"):
-            raise IsocostError(f"`{direction}` is no direction", remedy='Use "min" or "max".')
+            raise IsocostError(f"`{direction}` is not a direction", remedy='Use "min" or "max".')
     signs = np.array([1.0 if direction == "min" else -1.0 for direction in directions])
     return costs * signs, grades if quality_direction == "max" else -grades
 

@@ -1,4 +1,4 @@
-"""What quality a budget buys, and in what share of bootstrap draws.
+"""The quality that a budget buys, and in what share of bootstrap draws.
 
 Lives here: attainment of single goals and attainment curves over a grid of budgets. Not here:
 membership of single outcomes (bootstrap.py).
@@ -97,8 +97,11 @@ def attainment_probability(
     clusters: ArrayLike | None = None,
     counts: NDArray[Any] | None = None,
 ) -> FloatArray:
-    """Share of bootstrap draws whose frontier weakly dominates each goal: some outcome costs no
-    more and is no worse.
+    """Share of bootstrap draws whose frontier weakly dominates each goal.
+
+    That is, some outcome costs no more and is no worse.
+
+    That is, some outcome costs no more and is no worse.
 
     Args:
         values: quality per problem, shape ``(outcomes, problems)``.
@@ -149,7 +152,7 @@ def _means(
 
 
 def _best_at(pairs: Pairs, grid: FloatArray) -> Iterator[FloatArray]:
-    """Best quality affordable at each budget, draws x budgets, -inf where nothing is.
+    """Best quality affordable at each budget, draws x budgets, -inf if there is none.
 
     Yielded chunk by chunk.
     """

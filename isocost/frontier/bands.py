@@ -51,7 +51,7 @@ class Band:
 
     @property
     def sign(self) -> NDArray[np.int8]:
-        """1 where the whole band lies above zero, -1 where below, 0 where it is inconclusive."""
+        """1 if the whole band is above zero, -1 if it is below, 0 if it is inconclusive."""
         return ((self.low > 0).astype(np.int8) - (self.high < 0)).astype(np.int8)
 
 
@@ -94,7 +94,7 @@ def simultaneous_band(
     curve = _difference(values, against)
     if not 0 < confidence < 1:
         raise IsocostError(
-            f"the confidence is {confidence}", remedy="It lies between 0 and 1, e.g. 0.95."
+            f"the confidence is {confidence}", remedy="Use a value between 0 and 1, e.g. 0.95."
         )
     mean = curve.mean(axis=1)
     sums = _unit_sums(curve - mean[:, None], clusters)

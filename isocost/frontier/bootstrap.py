@@ -5,9 +5,9 @@ percentile and BCa intervals, frontier membership. Not here: means of all draws 
 (replication.py), who is on each draw's frontier (draws.py), intervals for single proportions
 (intervals.py), paired tests (comparisons.py).
 
-The problem is the unit that is resampled and carries all outcomes with it, so that any two outcomes
-are compared on the same draw. The spread over samples of one problem is not uncertainty about the
-accuracy and is never resampled in its place.
+The unit of resampling is the problem, with all its outcomes, so any two outcomes are compared on
+the same draw. The spread over samples of one problem is not uncertainty about the accuracy and is
+never resampled instead.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CHUNK = 1 << 21
 
 @dataclass(frozen=True)
 class ProblemBootstrap:
-    """What one shared bootstrap of problems says; every array has one entry per outcome.
+    """Result of one shared bootstrap of problems; every array has one entry per outcome.
 
     Attributes:
         quality: mean of the values over problems.
@@ -83,8 +83,9 @@ def problem_bootstrap(
     clusters: ArrayLike | None = None,
     noise_variance: ArrayLike | None = None,
 ) -> ProblemBootstrap:
-    """Resamples problems once and reads every outcome off the same draws (Efron 1979; BCa: Efron
-    1987).
+    """Resample problems once and evaluate every outcome on the same draws.
+
+    Efron 1979; BCa: Efron 1987.
 
     Args:
         values: quality per problem, shape ``(outcomes, problems)``, e.g. expected correctness in
@@ -242,8 +243,9 @@ def bootstrap_intervals(
     noise: FloatArray | None = None,
     seed: int = 0,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Low end, high end and standard error per outcome, a block of outcomes at a time so that
-    memory stays bounded.
+    """Low end, high end and standard error per outcome.
+
+    A block of outcomes at a time, so that memory stays bounded.
 
     Arguments as in `problem_bootstrap` and `replicate_means`; ``clusters`` are those that the
     counts were drawn with.
@@ -277,7 +279,7 @@ def _plain_intervals(
     found = np.empty((3, len(rows)))
     width = max(1, 4 * CHUNK // len(counts))
     for start in range(0, len(rows), width):
-        means = replicates(rows[start : start + width], counts).means
+        means = replicates(rows[start : start + width], counts).tile(slice(None))
         found[:2, start : start + width] = percentile_interval(means, confidence)
         found[2, start : start + width] = standard_error(means)
     low, high, se = found[:, copy_of]
@@ -309,9 +311,7 @@ def _bca_levels(
 
 
 def _quantile_at(ranked: FloatArray, level: FloatArray) -> FloatArray:
-    """Linear-interpolation quantile with a level of its own for every column of an already sorted
-    matrix.
-    """
+    """Linear-interpolation quantile with a separate level for every column of a sorted matrix."""
     place = level * (len(ranked) - 1)
     lower = np.clip(np.floor(place).astype(np.int64), 0, len(ranked) - 1)
     upper = np.minimum(lower + 1, len(ranked) - 1)
@@ -326,9 +326,9 @@ def _check(draws: int, confidence: float, method: str) -> None:
         )
     if not 0 < confidence < 1:
         raise IsocostError(
-            f"the confidence is {confidence}", remedy="It lies between 0 and 1, e.g. 0.95."
+            f"the confidence is {confidence}", remedy="Use a value between 0 and 1, e.g. 0.95."
         )
     if method not in ("percentile", "bca"):
         raise IsocostError(
-            f"`{method}` is no bootstrap interval", remedy='Use "percentile" or "bca".'
+            f"`{method}` is not a bootstrap interval", remedy='Use "percentile" or "bca".'
         )

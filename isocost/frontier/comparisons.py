@@ -28,7 +28,7 @@ class Paired:
         low: lower end of the t interval.
         high: upper end of the t interval.
         p_value: two-sided; 1 where the two never differ, NaN where they differ by one constant (no
-            spread to judge by).
+            spread to estimate).
         units: problems, or clusters, that the test rests on.
     """
 
@@ -180,7 +180,7 @@ def mcnemar(only_first: int, only_second: int) -> McNemar:
         remedy = (
             "Pass numbers of discordant problems; compare mean scores with `paired_comparison`."
         )
-        raise IsocostError(f"{only_first} and {only_second} are no counts", remedy=remedy)
+        raise IsocostError(f"{only_first} and {only_second} are not counts", remedy=remedy)
     total, fewer = only_first + only_second, min(only_first, only_second)
     if total == 0:
         return McNemar(1.0, 1.0, 0.0, 1.0)
@@ -221,8 +221,9 @@ def problems_needed(
 def comparison_power(
     variance: float, difference: float, problems: int, *, significance: float = 0.05
 ) -> float:
-    """Probability that a paired comparison over that many problems finds the difference (normal
-    approximation).
+    """Probability that a paired comparison over that many problems finds the difference.
+
+    Normal approximation.
 
     Examples:
         >>> comparison_power(0.1, 0.05, 314)
@@ -241,8 +242,9 @@ def comparison_power(
 def detectable_difference(
     variance: float, problems: int, *, power: float = 0.8, significance: float = 0.05
 ) -> float:
-    """Smallest difference that a paired comparison over that many problems finds with the given
-    power.
+    """Smallest difference that a paired comparison over that many problems detects.
+
+    With the given power.
 
     Examples:
         >>> detectable_difference(0.1, 314)

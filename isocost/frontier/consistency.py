@@ -21,7 +21,7 @@ def rate_faults(
     decimals: int,
     other_trials: ArrayLike | None = None,
 ) -> list[tuple[str, ...]]:
-    """Names what does not add up in each row of reported rates.
+    """Name the inconsistencies in each row of reported rates.
 
     Args:
         successes: correct cases per row, shape ``(n,)``.
@@ -49,7 +49,7 @@ def rate_faults(
             "successes, trials and rates do not fit",
             remedy="Give one of each per row, trials positive.",
         )
-    # Half a unit in the last place: rounding may go either way at the boundary.
+    # Half a unit in the last place: either rounding direction is possible at the boundary.
     differs = np.abs(right / cases - rate) > 0.5 * 10.0**-decimals + 1e-9
     disagree = (
         np.zeros(len(right), dtype=bool)

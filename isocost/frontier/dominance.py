@@ -1,11 +1,11 @@
-"""Who dominates whom: frontiers of points with declared direction, tolerance and duplicate policy.
+"""Dominance: frontiers of points with declared direction, tolerance and duplicate policy.
 
 Lives here: the non-dominated mask for two, three or more objectives, its many-draws kernel, and
 grouping of duplicates. Not here: volumes (hypervolume.py), shapes and distances (geometry.py),
 uncertainty (bootstrap.py).
 
 A point dominates another when it is no worse in any objective and strictly better in at least one.
-A point that is equally good but dearer is therefore dominated and leaves the frontier; exact
+A point that is equally good but more expensive is therefore dominated; exact
 duplicates do not dominate each other.
 """
 
@@ -65,7 +65,9 @@ def pareto_mask(
         tolerance=tolerance,
     )
     if duplicates not in ("all", "first"):
-        raise IsocostError(f"`{duplicates}` is no duplicate policy", remedy='Use "all" or "first".')
+        raise IsocostError(
+            f"`{duplicates}` is not a duplicate policy", remedy='Use "all" or "first".'
+        )
     if len(levels) == 0:
         return np.zeros(0, dtype=bool)
     if levels.shape[1] > 2:
@@ -86,7 +88,7 @@ def pareto_mask(
 def duplicate_groups(
     cost: ArrayLike, quality: ArrayLike, *, tolerance: float | Sequence[float] = 0.0
 ) -> NDArray[np.int64]:
-    """Numbers the distinct points, so that duplicates can be shown as one with all their keys.
+    """Number the distinct points, so that duplicates can be shown once with all their keys.
 
     Args:
         cost: shape ``(n,)`` or ``(n, d)``.
@@ -116,8 +118,9 @@ def objective_levels(
     quality_direction: Direction = "max",
     tolerance: float | Sequence[float] = 0.0,
 ) -> FloatArray:
-    """Replaces every objective by numbers to minimise in which values within the tolerance are
-    exactly equal.
+    """Replace every objective by numbers to minimise.
+
+    Values within the tolerance become exactly equal.
 
     Returns:
         Shape ``(n, d + 1)``: the values themselves at tolerance 0 (quality negated), else level
@@ -147,9 +150,9 @@ def objective_levels(
 
 
 def _levels(values: FloatArray, step: float) -> FloatArray:
-    """Ranks values after merging sorted neighbours that lie at most ``step`` apart.
+    """Rank values after merging sorted neighbours at most ``step`` apart.
 
-    Order-free, hence deterministic.
+    Independent of order, hence deterministic.
     """
     if step == 0:
         return values + 0.0  # -0.0 and 0.0 become one value
@@ -160,7 +163,7 @@ def _levels(values: FloatArray, step: float) -> FloatArray:
 
 
 def snap(values: FloatArray, rounding: float) -> FloatArray:
-    """Gives values that differ by rounding alone one value, so that exact comparison may follow.
+    """Replace values that differ only by rounding with one value, for exact comparison.
 
     Args:
         values: shape ``(n,)``.

@@ -1,5 +1,4 @@
-"""Frontiers of many draws at once: who is on each, and by how much each outcome beats or misses the
-best of the others.
+"""Frontiers of many draws at once: membership and margins of every outcome.
 
 Lives here: the sweep over all draws, its plain version for few outcomes, and the pairing of
 distinct values with distinct costs. Not here: the means themselves (replication.py), the frontier
@@ -7,9 +6,9 @@ of a single row of points (dominance.py), bounds (margins.py).
 
 Sorting every outcome in every draw would cost most of the time, though a few outcomes decide who is
 on the frontier. The sweep keeps the best and the second best quality at every cost among some
-members, and reads every outcome off that staircase. An outcome better than the second best that is
-no member shows that the staircase is incomplete: it becomes a member, and the draw is read again.
-An outcome may be on the frontier unless a member is surely better; only those few meet the rounding
+members, and reads every outcome off that staircase. A non-member that is better than the second
+best shows that the staircase is incomplete: it becomes a member, and the draw is read again. An
+outcome may be on the frontier unless a member is certainly better; only those few need the rounding
 rules of ``frontier_rows``.
 """
 
@@ -25,7 +24,7 @@ from isocost.frontier.arrays import FloatArray
 from isocost.frontier.dominance import frontier_rows
 from isocost.frontier.replication import ROUNDING, Replicates
 
-# Outcomes x draws below which sorting is as fast as the compiled sweep is to load.
+# Outcomes x draws below which sorting takes less time than loading the compiled sweep.
 SMALL = 1 << 18
 # Draws read together: no fewer than the first, no more than the second, and in between as many as
 # make so many numbers with all outcomes.
@@ -38,7 +37,7 @@ CHUNK = 1 << 21
 
 @dataclass(frozen=True)
 class Pairs:
-    """Outcomes told apart by their values and costs together.
+    """Outcomes distinguished by values and costs together.
 
     Attributes:
         quality: means of the values.
@@ -160,8 +159,9 @@ def is_small(size: int) -> bool:
 
 
 def chain_reach(size: int) -> float:
-    """Share of a number within which a chain of ``size`` numbers, each equal to the next up to
-    rounding, surely ends.
+    """Relative distance within which a chain of ``size`` numbers must end.
+
+    Each number of a chain equals the next up to rounding.
     """
     return 2 * (size + 2) * ROUNDING
 
@@ -201,7 +201,7 @@ def _frontier_hits(
     others are dominated without any doubt.
 
     Leaving those out changes no comparison, with one exception: they may link two costs to a chain
-    of equals. Where costs lie so close that this could be, the draw is judged in full.
+    of equals. If costs are that close, the draw is evaluated in full.
     """
     hits, reach = np.zeros(len(pairs), dtype=np.int64), chain_reach(len(pairs))
     step = max(1, CHUNK // len(pairs))
@@ -239,23 +239,24 @@ def listed(mask: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def linked_in_doubt(values: FloatArray, reach: float) -> NDArray[np.bool_]:
-    """Rows in which two neighbouring numbers differ, yet by so little that numbers between them may
-    link them to one chain.
+    """Rows in which two neighbouring numbers differ, but so little that they may be linked.
+
+    Numbers between them may link them to one chain.
     """
     ranked = np.sort(values, axis=1)
     gap, size = np.diff(ranked, axis=1), np.maximum(np.abs(ranked[:, 1:]), np.abs(ranked[:, :-1]))
-    # Half of ROUNDING: what is closer is linked in any case.
+    # Half of ROUNDING: closer numbers are linked in any case.
     return np.asarray(((gap > 0.5 * ROUNDING * size) & (gap <= reach * size)).any(axis=1))
 
 
 def margin_rows(cost: FloatArray, quality: FloatArray, *, rounding: float = 0.0) -> FloatArray:
-    """Own quality minus the best of any other at no more than the own cost, within each row.
+    """Own quality minus the best of the others at the same or lower cost, within each row.
 
     Args:
         cost: shape ``(rows, n)``.
         quality: same shape.
-        rounding: a rival may cost more by this share of the own cost, which is then rounding and no
-            difference.
+        rounding: a rival may cost more by this share of the own cost, which then counts as
+            rounding, not as a difference.
 
     Returns:
         Shape ``(rows, n)``; ``inf`` without rivals, 0 where the margin is rounding.

@@ -44,8 +44,9 @@ def _sorted_frontier(
 
 
 def staircase(cost: ArrayLike, quality: ArrayLike) -> NDArray[np.intp]:
-    """Indices of the distinct frontier points by rising cost: what deterministic choice among
-    configurations achieves.
+    """Indices of the distinct frontier points by rising cost.
+
+    What a deterministic choice among configurations achieves.
 
     Args:
         cost: shape ``(n,)``, lower is better.
@@ -66,8 +67,9 @@ def staircase(cost: ArrayLike, quality: ArrayLike) -> NDArray[np.intp]:
 
 
 def upper_hull(cost: ArrayLike, quality: ArrayLike) -> NDArray[np.intp]:
-    """Indices of the upper concave hull: what choosing between two configurations at random per
-    request achieves.
+    """Indices of the upper concave hull.
+
+    What choosing between two configurations at random per request achieves.
 
     Mixing is linear in raw cost and quality, so never pass logarithms of cost (Provost and Fawcett
     2001; Andrew 1979).
@@ -101,7 +103,7 @@ def upper_hull(cost: ArrayLike, quality: ArrayLike) -> NDArray[np.intp]:
 def staircase_quality(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> FloatArray:
     """Best quality at no more than each given cost.
 
-    NaN below the cheapest point, where nothing can be bought.
+    NaN below the cheapest point, where nothing is affordable.
 
     Examples:
         >>> staircase_quality([1, 2, 4], [0.5, 0.7, 0.8], [0.5, 3, 10]).tolist()
@@ -115,7 +117,7 @@ def staircase_quality(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> Flo
 def hull_quality(cost: ArrayLike, quality: ArrayLike, at: ArrayLike) -> FloatArray:
     """Best expected quality of a random mixture at each mean cost.
 
-    NaN below the cheapest point, flat beyond the dearest.
+    NaN below the cheapest point, flat beyond the most expensive.
 
     Examples:
         >>> hull_quality([1, 3], [0.5, 0.8], [0.5, 2, 4]).tolist()
@@ -202,7 +204,7 @@ def dpfr(
         measures: shape ``(n, 2)``, both higher is better.
         frontier: points that define the frontier, shape ``(m, 2)``; those of ``measures`` when left
             out.
-        alpha: share of the arc length at which the target lies, 0 to 1.
+        alpha: share of the arc length at which the target is, 0 to 1.
         interpolated: see above.
 
     Returns:

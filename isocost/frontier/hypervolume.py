@@ -1,9 +1,9 @@
-"""How much of the cost-quality plane a set of configurations covers.
+"""The share of the cost-quality plane that a set of configurations covers.
 
-Lives here: hypervolume against a recorded reference point, its normalised form and exclusive
+Lives here: hypervolume relative to a recorded reference point, its normalised form and exclusive
 contributions. Not here: the frontier itself (dominance.py). Volumes come from moocore;
-contributions in two objectives are our own, because those that count dominated points as stand-ins
-must be exact and fast at once.
+contributions in two objectives are our own, because contributions that count dominated points as
+replacements must be both exact and fast.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ def hypervolume(
     cost_direction: Direction | Sequence[Direction] = "min",
     quality_direction: Direction = "max",
 ) -> float:
-    """Measure of the region that the points dominate, bounded by a reference point (Zitzler and
-    Thiele 1999).
+    """Measure of the region that the points dominate, bounded by a reference point.
+
+    Zitzler and Thiele 1999.
+
+    Zitzler and Thiele 1999.
 
     The value depends on the scaling of the axes and on the reference: record both. Points that are
     not strictly better than the reference in every objective add nothing. For cost over decades
@@ -80,8 +83,9 @@ def exclusive_contributions(
     cost_direction: Direction | Sequence[Direction] = "min",
     quality_direction: Direction = "max",
 ) -> FloatArray:
-    """What each point alone adds: HV(S) - HV(S without it), dominated points standing in for a
-    removed one.
+    """The contribution of each point alone: HV(S) - HV(S without it).
+
+    Dominated points replace a removed one.
 
     A duplicate adds nothing by this definition; deduplicate first (see `duplicate_groups`) to
     credit the group.
@@ -115,7 +119,7 @@ def _contributions_2d(
 ) -> FloatArray:
     """Exact exclusive areas.
 
-    The step of a frontier point, less what dominated points inside that step would still cover.
+    The step of a frontier point, minus what dominated points inside that step would still cover.
     """
     gain = np.zeros(len(spent))
     inside = np.flatnonzero((spent < most) & (grade > least))

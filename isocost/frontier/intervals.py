@@ -35,7 +35,7 @@ def _proportion(
     except ValueError as error:
         raise IsocostError(
             f"successes and trials do not fit each other: {error}",
-            remedy="Give one count of each a row.",
+            remedy="Give one count of each per row.",
         ) from None
     if not ((n > 0) & (x >= 0) & (x <= n)).all():
         raise IsocostError(
@@ -44,7 +44,7 @@ def _proportion(
         )
     if not 0 < confidence < 1:
         raise IsocostError(
-            f"the confidence is {confidence}", remedy="It lies between 0 and 1, e.g. 0.95."
+            f"the confidence is {confidence}", remedy="Use a value between 0 and 1, e.g. 0.95."
         )
     return x, n, (1 - confidence) / 2
 
@@ -72,8 +72,9 @@ def wilson(
 def jeffreys(
     successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95
 ) -> tuple[FloatArray, FloatArray]:
-    """Equal-tailed interval of Beta(x + 1/2, n - x + 1/2), with 0 at x = 0 and 1 at x = n (Brown,
-    Cai and DasGupta 2001).
+    """Equal-tailed interval of Beta(x + 1/2, n - x + 1/2), with 0 at x = 0 and 1 at x = n.
+
+    Brown, Cai and DasGupta 2001.
 
     Examples:
         >>> low, high = jeffreys(7, 10)
@@ -103,8 +104,9 @@ def clopper_pearson(
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[FloatArray, FloatArray]:
-    """Student-t interval of the mean over the last axis (problems), with problems - 1 degrees of
-    freedom.
+    """Student-t interval of the mean over the last axis (problems).
+
+    With problems - 1 degrees of freedom.
 
     Raises:
         IsocostError: fewer than two problems, or a value is not finite.
@@ -130,15 +132,16 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[FloatArr
 def score_interval(
     values: ArrayLike, confidence: float = 0.95, *, clusters: ArrayLike | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Wilson's interval at the effective number of trials, for mean accuracies whose per-problem
-    values lie in [0, 1].
+    """Wilson interval at the effective number of trials, for mean accuracies.
 
-    The effective number m (1 - m) / SE^2 carries what repeated samples and clusters do to the
-    variance, and is shrunk by (z / t)^2 for the estimated SE (Korn and Graubard 1998, with Wilson's
-    interval as in Dean and Pagano 2015). Stays inside [0, 1] and, unlike bootstrap and t intervals,
-    keeps its level near 0 and 1. Without spread between problems the trials are the problems
-    (clusters) themselves; so they are where every problem is all right or all wrong, as with one
-    sample each, and the interval is then Wilson's own.
+    Per-problem values are in [0, 1].
+
+    The effective number m (1 - m) / SE^2 reflects the effect of repeated samples and clusters on
+    the variance, and is shrunk by (z / t)^2 for the estimated SE (Korn and Graubard 1998, with
+    Wilson's interval as in Dean and Pagano 2015). Stays inside [0, 1] and, unlike bootstrap and t
+    intervals, keeps its level near 0 and 1. Without spread between problems the trials are the
+    problems (clusters) themselves; so they are where every problem is all right or all wrong, as
+    with one sample each, and the interval is then Wilson's own.
 
     Args:
         values: mean score per problem, shape ``(problems,)`` or ``(outcomes, problems)``.
@@ -176,14 +179,12 @@ def score_interval(
 def _mean_variance(
     values: ArrayLike, clusters: ArrayLike | None
 ) -> tuple[FloatArray, FloatArray, int]:
-    """Means over the last axis, the variances of these means over problems (clusters), and the
-    number of units.
-    """
+    """Means over the last axis, their variances over problems or clusters, number of units."""
     data = finite_array(values, "values", (1, 2))
     if ((data < 0) | (data > 1)).any():
         raise IsocostError(
             "a value lies outside [0, 1]",
-            remedy="Use mean_interval for quantities that are no shares.",
+            remedy="Use mean_interval for quantities that are not shares.",
         )
     center = data.mean(axis=-1)
     sums, units = data - center[..., None], data.shape[-1]
@@ -205,8 +206,9 @@ def stratified_score_interval(
     *,
     clusters: Sequence[ArrayLike | None] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Wilson's interval for a weighted mean of mean accuracies, each over problems of its own, e.g.
-    the mean over tasks.
+    """Wilson interval for a weighted mean of mean accuracies, e.g. over tasks.
+
+    Each accuracy is a mean over its own problems.
 
     As `score_interval`, at the effective number of trials m (1 - m) / SE^2 with SE^2 = sum_t w_t^2
     SE_t^2, shrunk for Satterthwaite's degrees of freedom. A stratum without spread, where a
@@ -214,11 +216,11 @@ def stratified_score_interval(
     estimate warrants at its number of problems (clusters).
 
     Args:
-        strata: one array of values in [0, 1] a stratum, each ``(problems,)`` or ``(outcomes,
+        strata: one array of values in [0, 1] per stratum, each ``(problems,)`` or ``(outcomes,
             problems)``.
         weights: weight of each stratum, summing to 1.
         confidence: level.
-        clusters: optional labels per stratum, None where each problem stands alone.
+        clusters: optional labels per stratum, None if each problem is independent.
 
     Returns:
         ``(low, high)``, one entry per outcome (scalars for one), inside [0, 1].
@@ -272,13 +274,14 @@ def _stratum(
     pulled = (center * units + z * z / 2) / (units + z * z)
     variance = np.where(is_plain, center * (1 - center) / units, variance)
     variance = np.where(variance > _DUST, variance, pulled * (1 - pulled) / (units + z * z))
-    # The variance of independent trials follows from their mean: nothing is estimated beside it.
+    # The variance of independent trials follows from their mean: nothing else is estimated.
     return center, variance, np.where(is_plain, np.inf, units - 1.0)
 
 
 def clustered_se(scores: ArrayLike, clusters: ArrayLike, *, small_sample: bool = True) -> float:
-    """Cluster-robust standard error of a mean (Liang and Zeger 1986; Miller 2024 without the
-    factor).
+    """Cluster-robust standard error of a mean.
+
+    Liang and Zeger 1986; Miller 2024 without the factor.
 
     Args:
         scores: shape ``(n,)``, one per sample (or problem).

@@ -3,9 +3,8 @@
 Lives here: the share of draws in which each outcome is on that frontier. Not here: frontiers of one
 cost (draws.py), which two costs belong together (isocost.tables.frontiers.joint).
 
-Most outcomes are dominated in nearly every draw by one of a few outcomes that dominate them in the
-means with room to spare. These are tried first; only what is left meets the rounding rules and
-moocore.
+Most outcomes are dominated in nearly every draw by one of a few outcomes that clearly dominate them
+in the means. These are tried first; only the rest needs the rounding rules and moocore.
 """
 
 from __future__ import annotations
@@ -24,8 +23,9 @@ _SIGNS = (-1.0, 1.0, 1.0)
 
 
 def joint_membership(quality: Replicates, first: Replicates, second: Replicates) -> FloatArray:
-    """Share of draws in which no other outcome is as accurate for no more of either cost and better
-    in one; duplicates all count.
+    """Share of draws in which no other outcome dominates in accuracy and two costs.
+
+    Duplicates all count.
 
     Numbers of a draw that a chain of neighbours links, each within `ROUNDING` of the next, are
     equal.
@@ -64,20 +64,25 @@ def joint_membership(quality: Replicates, first: Replicates, second: Replicates)
         if guides is not None and not any((some < 0).any() for some in means):
             from isocost.frontier.kernels import strike_out
 
-            strike_out(*means, *places, guides, 0.5 * ROUNDING, chain_reach(len(chosen)), alive)
+            mean, place, reach = means, places, chain_reach(len(chosen))
+            strike_out(
+                mean[0], mean[1], mean[2], place[0], place[1], place[2],
+                guides, 0.5 * ROUNDING, reach, alive,
+            )  # fmt: skip
         for start in range(0, alive.shape[1], step):
             hits += _hits(means, places, alive[:, start : start + step], start)
     return hits[copy_of.reshape(-1)] / quality.draws
 
 
 def _guides(means: FloatArray) -> NDArray[np.int64]:
-    """Outcomes that dominate each outcome in the means, those with most room, -1 where there are
-    fewer.
+    """Outcomes that dominate each outcome in the means, the clearest first.
+
+    -1 if there are fewer.
 
     Args:
         means: three numbers to minimise, shape ``(outcomes, 3)``.
     """
-    # Ranks make the room in all three comparable, whatever their units.
+    # Ranks make the distances in all three comparable, whatever their units.
     ranks = np.column_stack([np.searchsorted(np.sort(column), column) for column in means.T]) / len(
         means
     )

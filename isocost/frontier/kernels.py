@@ -16,8 +16,11 @@ from numba import njit
 
 @njit(cache=True)
 def build_staircases(price, grade, order, members, used):
-    """Best and second best quality at no more than each cost, row by row: step costs, both, owner
-    of the best, number of steps.
+    """Best and second best quality at no more than each cost, row by row.
+
+    Step costs, both qualities, owner of the best, number of steps.
+
+    Step costs, both qualities, owner of the best, number of steps.
 
     price, grade: draws x members. order: the members of every draw by rising cost. Sets ``used``
     for members that make a step.
@@ -65,22 +68,25 @@ def sweep_margins(
     near,
     fresh,
 ):
-    """Margins of all outcomes in some draws, against the best and second best of some members at
-    every cost.
+    """Margins of all outcomes in some draws, against the best and second best members.
+
+    At every cost.
+
+    At every cost.
 
     price, grade: distinct costs and values x draws. price_of, grade_of: their row for every
     outcome. sequence: outcomes by rising mean cost, those of one cost row together. staircases:
     from `build_staircases`. rounding: numbers that differ by this share are equal. reach: share of
     a cost within which a chain of equals may end. Fills margin and near (may be on the frontier),
-    and fresh for outcomes that are better than the second best, so that the members do not tell the
-    truth; returns the draws that have such.
+    and fresh for outcomes that are better than the second best, so that the members are incomplete;
+    returns the draws with such outcomes.
     """
     step, first, second, owner, steps = staircases
     width = draws.shape[0]
     place = np.zeros(width, dtype=np.int64)
     dirty = np.zeros(width, dtype=np.bool_)
-    # What the staircase says at the cost up to rounding, at the cost itself, and below any chain of
-    # its equals.
+    # The staircase at the cost up to rounding, at the cost itself, and below any chain of its
+    # equals.
     best, next_best, who = np.empty(width), np.empty(width), np.empty(width, dtype=np.int64)
     known, known_who, below = np.empty(width), np.empty(width, dtype=np.int64), np.empty(width)
     row = -1
@@ -147,8 +153,11 @@ def rival_errors(
     joining_ends,
     out,
 ):
-    """Largest error of any rival at no more cost, minus the own error, outcomes x draws; -inf
-    without rivals.
+    """Largest error of any rival at no more cost, minus the own error, outcomes x draws.
+
+    -inf without rivals.
+
+    -inf without rivals.
 
     Steps of one cost each: members[member_ends[s] : member_ends[s + 1]], likewise their rivals
     (read where renewed) and joining.
@@ -203,7 +212,7 @@ def rival_errors(
 
 @njit(cache=True)
 def raise_to(highest, line, center):
-    """Raises ``highest`` to the errors of one outcome where these are larger."""
+    """Raise ``highest`` to the errors of one outcome if these are larger."""
     for t in range(line.shape[0]):
         e, h = line[t] - center, highest[t]
         highest[t] = e if e > h else h
@@ -211,8 +220,9 @@ def raise_to(highest, line, center):
 
 @njit(cache=True)
 def strike_out(grade, first, second, grade_of, first_of, second_of, guides, rounding, reach, alive):
-    """Clears alive (outcomes x draws) where a guide surely dominates: no worse in all three up to
-    rounding, better beyond any chain.
+    """Clear alive (outcomes x draws) where a guide certainly dominates.
+
+    No worse in all three up to rounding, better beyond any chain.
 
     guides: outcomes x few, outcomes that are likely to dominate, -1 for none; the one that did so
     last is tried first.

@@ -76,7 +76,7 @@ def knee(
     """
     spent, grade = finite_array(cost, "cost", (1,)), finite_array(quality, "quality", (1,))
     if rule not in ("chord", "marginal"):
-        raise IsocostError(f"`{rule}` is no knee rule", remedy='Use "chord" or "marginal".')
+        raise IsocostError(f"`{rule}` is not a knee rule", remedy='Use "chord" or "marginal".')
     name = f"{rule}:{'ln' if log_cost else 'linear'}:{threshold:g}"
     kept = np.flatnonzero(pareto_mask(spent, grade, duplicates="first"))
     kept = kept[np.argsort(spent[kept], kind="stable")]

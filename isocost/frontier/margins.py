@@ -24,7 +24,7 @@ SCREENING = 0.005
 
 
 def frontier_margin(cost: ArrayLike, quality: ArrayLike) -> FloatArray:
-    """Own quality minus the best quality that any other point offers at no more than the own cost.
+    """Own quality minus the best quality of any other point at no more than the own cost.
 
     Positive: on the frontier, and the frontier loses that much quality at this cost without the
     point. Zero: matched. Negative: dominated, by that much.
@@ -60,9 +60,9 @@ def margin_bounds(
     """One-sided bounds of every margin under the shared problem bootstrap.
 
     The margin is a lead over the best of many, and that best is partly luck. Its plain bootstrap
-    interval therefore sits too low wherever outcomes are nearly tied. The upper bound here adds to
-    the margin the quantile of the largest error over all rivals at once, as in comparisons with the
-    best (Hsu 1984). Rivals that are surely below the best cheaper one do not count, which costs
+    interval is therefore too low if outcomes are nearly tied. The upper bound here adds to the
+    margin the quantile of the largest error over all rivals at once, as in comparisons with the
+    best (Hsu 1984). Rivals that are certainly below the best cheaper one do not count, which costs
     `SCREENING` of the error probability (two steps after Romano, Shaikh and Wolf 2014). It holds
     its level with any number of near ties. The lower bound is the plain percentile, which errs on
     the low side. Rivals of the upper bound are those at no more mean cost; the order of costs is
@@ -96,7 +96,7 @@ def margin_bounds(
 
 @dataclass(frozen=True)
 class FrontierDraws:
-    """What the draws say of every outcome's place.
+    """The draws' results for every outcome.
 
     Attributes:
         membership: share of draws on the frontier, shape ``(outcomes,)``, as of
@@ -155,8 +155,7 @@ def frontier_draws(
     for draws in pairs.tiles():
         highest.take(-_rival_errors(pairs, pairs.quality.tile(draws), grade, plan))
     above = -highest.at(from_top)
-    # Without rivals the error is -inf and the margin +inf: nothing can dominate, whatever the
-    # draws.
+    # Without rivals the error is -inf and the margin +inf: nothing can dominate, in any draw.
     high = margin_rows(price[None], grade[None]) + np.where(np.isneginf(above), 0.0, above)
     return FrontierDraws(
         hits[pairs.copy_of] / pairs.draws, low[:, pairs.copy_of], high[:, pairs.copy_of]
@@ -233,9 +232,10 @@ class _Step:
 
     Attributes:
         members: their positions.
-        rivals: all cheaper rivals that may be the best, where the best has changed; None where the
-            last ones still stand.
-        joining: members that become rivals of what is dearer, while the best stays the same.
+        rivals: all cheaper rivals that may be the best, where the best has changed; None if the
+            previous ones still apply.
+        joining: members that become rivals of more expensive outcomes, while the best stays the
+            same.
     """
 
     members: NDArray[np.intp]

@@ -1,7 +1,8 @@
 """Means of every outcome in every bootstrap draw, each distinct row computed once.
 
-Lives here: replicate means with copies of a row told apart from equals by chance, their percentile
-intervals and standard errors. Not here: the drawing of problems (bootstrap.py), what the means say
+Lives here: replicate means, which distinguish copies of a row from rows that are equal by chance,
+their percentile intervals and standard errors. Not here: the drawing of problems (bootstrap.py),
+what the means say
 about frontiers (draws.py, margins.py).
 """
 
@@ -119,8 +120,9 @@ def strip_replicates(
     room: FloatArray | DrawsAside | None = None,
     confidence: float | None = None,
 ) -> Replicates:
-    """As `replicates`, from strips of the matrix, one after the other, of which only the means and
-    the centers are kept.
+    """Like `replicates`, from strips of the matrix, one after the other.
+
+    Only the means and the centers are kept.
 
     Args:
         strips: rows of the matrix in their order, finite; one strip holds `strip_rows` outcomes or
@@ -186,8 +188,9 @@ def _weighed(counts: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
 
 
 def percentile_interval(means: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    """``(low, high)`` of every row: linear between order statistics, as ``numpy.quantile``, to the
-    bit.
+    """``(low, high)`` of every row: linear between order statistics.
+
+    As ``numpy.quantile``, to the bit.
 
     Args:
         means: shape ``(rows, draws)``.

@@ -1,4 +1,4 @@
-"""The judge of expectations: the statements of ``suites`` on a Polars frame, in milliseconds.
+"""Evaluate the expectations of ``suites`` on a Polars frame, in milliseconds.
 
 Lives here: what each expectation means for a row, as Great Expectations documents it. Not here: the
 statements (``suites``), Great Expectations itself (``great``), which takes seconds to import; a
@@ -19,7 +19,7 @@ import polars as pl
 from isocost.errors import IsocostError
 from isocost.gates.model import Outcome, Rule, first_keys
 
-NO_VALUE = "no value is known: nothing to judge"
+NO_VALUE = "no value is known: nothing to check"
 
 
 def _between(told: Mapping[str, Any], value: pl.Expr) -> pl.Expr:
@@ -53,7 +53,7 @@ _MEAN = "ExpectColumnMeanToBeBetween"
 def judged(
     frame: pl.DataFrame, rules: Sequence[Rule], table: str, keys: Sequence[str]
 ) -> list[Outcome]:
-    """What became of each rule, in the order given.
+    """The outcome of each rule, in the given order.
 
     Args:
         frame: the rows, with the columns that the suite adds.
@@ -62,8 +62,8 @@ def judged(
         keys: columns that identify a row.
 
     Raises:
-        IsocostError: an expectation that nobody has given a meaning here, or a column that is not
-            there: a defect of the rule.
+        IsocostError: an expectation that is not implemented here, or a missing column: a defect of
+            the rule.
     """
     try:
         return [
@@ -74,7 +74,7 @@ def judged(
         ]
     except pl.exceptions.PolarsError as error:
         raise IsocostError(
-            f"a rule cannot be judged ({str(error).splitlines()[0]})",
+            f"a rule cannot be evaluated ({str(error).splitlines()[0]})",
             where=f"isocost.gates.suites, {table}",
         ) from error
 

@@ -1,8 +1,9 @@
-"""The gate between core and out: every rule on the core tables of one session, and what its
-failures do.
+"""The gate between core and out: all rules on the core tables of one session.
 
-Lives here: the order of judging, and the rows of core_checks. Not here: the judges, the refusal,
-who calls (``isocost.build.curate``).
+And what their failures do.
+
+Lives here: the order of evaluation, and the rows of core_checks. Not here: the evaluators, the
+rejection, the caller (``isocost.build.curate``).
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ class Judged:
 
 
 def through(frames: Mapping[str, pl.DataFrame], source_key: str) -> Judged:
-    """Judges the core tables of one session and refuses what critical rules refuse.
+    """Check the core tables of one session, and reject what critical rules reject.
 
     Args:
         frames: its core tables by name.
         source_key: the session, or the name of the imported source.
 
     Raises:
-        IsocostError: a table breaks its definition (``TableError``), or a rule cannot be judged:
-            then nothing of the session is used.
+        IsocostError: a table violates its definition (``TableError``), or a rule cannot be
+            evaluated: then nothing of the session is used.
     """
     outcomes = judge(frames)
     for outcome in outcomes:
@@ -68,8 +69,9 @@ def through(frames: Mapping[str, pl.DataFrame], source_key: str) -> Judged:
 
 
 def judge(frames: Mapping[str, pl.DataFrame]) -> list[Outcome]:
-    """What became of every rule: first the tables' definitions, and where these hold the suites and
-    the SQL checks.
+    """The outcome of every rule.
+
+    First the tables' definitions, and if these hold, the suites and the SQL checks.
 
     Args:
         frames: core tables of one session by name.
@@ -116,7 +118,7 @@ def checks_frame(
 def left_out(error: IsocostError, source_key: str) -> pl.DataFrame:
     """Rows of core_checks of a session that could not be curated.
 
-    Why, and what its tables break.
+    The reason, and the rules that its tables fail.
     """
     found = [
         Outcome(
@@ -136,16 +138,16 @@ def left_out(error: IsocostError, source_key: str) -> pl.DataFrame:
 
 
 def kept(error: IsocostError, source_key: str, earlier: pl.DataFrame) -> pl.DataFrame:
-    """Rows of core_checks of a session that cannot be curated now and whose tables stay.
+    """Rows of core_checks of a session that cannot be curated now but keeps its tables.
 
-    What was found when these were made, and that they are not of what is banked now.
+    What was found when they were built, and that they do not match the bank now.
     """
     told = Outcome(
         KEPT,
         "core_samples",
         "source",
         "warning",
-        "tables of a session that cannot be curated stay as they were made before",
+        "tables of a session that cannot be curated stay as they were built before",
         1,
         (),
         error.what,
@@ -156,5 +158,5 @@ def kept(error: IsocostError, source_key: str, earlier: pl.DataFrame) -> pl.Data
 
 
 def refused(outcomes: Sequence[Outcome]) -> list[str]:
-    """A sentence for each rule that refused something."""
+    """A sentence for each rule that rejected something."""
     return [outcome.sentence() for outcome in outcomes if outcome.refuses]

@@ -1,8 +1,7 @@
-"""The only place that touches Great Expectations: a Polars frame and a list of statements in, plain
-readings out.
+"""The only module that uses Great Expectations: a Polars frame and rules in, readings out.
 
-It is the second reading of the statements that ``expectations`` judges: Dagster shows it beside the
-gate's own results, and both must agree.
+It cross-checks the rules that ``expectations`` evaluates: Dagster shows it next to the gate's own
+results, and both must agree.
 
 Great Expectations takes five seconds to import, so it is imported inside the function. It has no
 Polars engine: the frame goes over as Arrow-backed pandas without list columns. No GX type leaves
@@ -23,19 +22,19 @@ from isocost.errors import IsocostError
 from isocost.gates.model import SHOWN, Rule
 
 _MEAN = "ExpectColumnMeanToBeBetween"
-_NO_VALUE = "no value is known: nothing to judge"
+_NO_VALUE = "no value is known: nothing to check"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What became of one rule.
+    """The outcome of one rule.
 
     Attributes:
         rule: the rule.
-        is_passed: whether the data hold it.
+        is_passed: whether the data satisfy it.
         is_broken: whether it could not be evaluated at all: a defect of the check, not of the data.
-        unexpected_count: rows against the rule, where it is a rule about rows.
-        keys: the keys of the first rows against it.
+        unexpected_count: failing rows, if it is a rule about rows.
+        keys: the keys of the first failing rows.
         detail: the observed value, or what broke.
     """
 
@@ -48,7 +47,7 @@ class Reading:
 
 
 def read(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> list[Reading]:
-    """Evaluates rules on a frame.
+    """Evaluate rules on a frame.
 
     Args:
         frame: the rows; list columns are left out.
@@ -56,7 +55,7 @@ def read(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> lis
         keys: columns that identify a row in a failure.
 
     Returns:
-        One reading a rule, in the order given.
+        One reading per rule, in the given order.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx  # measured: 5 s, 40 times the evaluation of these suites
@@ -69,7 +68,7 @@ def read(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> lis
         if _has_no_value(flat, r)
     }
     data = flat.to_pandas(use_pyarrow_extension_array=True)
-    context = gx.get_context(mode="ephemeral")
+    context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("frame").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
@@ -85,13 +84,15 @@ def read(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> lis
     found = {
         r.expectation_config.meta["rule"]: r
         for r in batch.validate(suite, result_format=form).results
+        if r.expectation_config is not None
     }
     return [unknown.get(i) or _outcome(r, found[i], keys) for i, r in enumerate(rules)]
 
 
 def _has_no_value(frame: pl.DataFrame, rule_: Rule) -> bool:
-    """Whether the rule is about the mean of nothing known, as of an imported column that its source
-    does not have.
+    """Whether the rule is about a mean without any known value.
+
+    For example, an imported column that its source does not have.
     """
     column = dict(rule_.arguments).get("column")
     return (
@@ -132,7 +133,7 @@ def _outcome(rule_: Rule, result: Any, keys: Sequence[str]) -> Reading:
 
 
 def _raised(info: Any) -> str:
-    """The message of an evaluation that raised; Great Expectations tells it in two shapes."""
+    """The message of an evaluation that raised; Great Expectations reports it in two formats."""
     if not isinstance(info, dict):
         return ""
     if "raised_exception" in info:

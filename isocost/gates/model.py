@@ -1,7 +1,7 @@
-"""What a rule is and what became of it, for every kind of rule.
+"""Rules and their outcomes, for every kind of rule.
 
-Lives here: the classes that the judges share. Not here: the rules (``suites``, ``sql/checks``) and
-the judges.
+Lives here: the classes that the evaluators share. Not here: the rules (``suites``, ``sql/checks``)
+and the evaluators.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which rows a rule is about.
+    """The rows that a rule is about.
 
     Attributes:
-        column: the column that tells.
+        column: the column that decides.
         relation: ``known``, ``unknown``, ``is`` or ``is_not``.
         value: text or flag to compare with; without meaning for the first two.
     """
@@ -47,15 +47,15 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One statement in the words of Great Expectations, told without naming its classes.
+    """One rule in the vocabulary of Great Expectations, without using its classes.
 
     Attributes:
-        code: name of the rule, what stands in invalid_reasons and in core_checks.
+        code: name of the rule, as in invalid_reasons and in core_checks.
         expectation: class name in ``great_expectations.expectations``.
-        severity: ``critical`` refuses rows, ``warning`` is shown, ``info`` is recorded.
+        severity: ``critical`` rejects rows, ``warning`` is shown, ``info`` is recorded.
         reason: why the rule exists, for the reader of a failure.
         arguments: the expectation's own arguments.
-        where: the rows that it is about; all where None.
+        where: the rows that it is about; all if None.
     """
 
     code: str
@@ -86,18 +86,18 @@ def rule(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one rule on the core tables of one session.
+    """The outcome of one rule on the core tables of one session.
 
     Attributes:
         code: of the rule.
         table: the table that the rule is about.
         kind: ``schema``, ``expectation``, ``sql`` or ``source``.
         severity: ``critical``, ``warning`` or ``info``.
-        reason: what the rule says, or why it exists.
-        n_failing: rows against it; 1 where all rows together are.
-        keys: keys of the first rows against it, each joined by slashes.
-        detail: what was found; empty where it holds.
-        failing: key columns of every row against it; None for a rule about all rows together.
+        reason: what the rule states, or why it exists.
+        n_failing: failing rows; 1 for a rule about all rows together.
+        keys: keys of the first failing rows, each joined by slashes.
+        detail: what was found; empty if it passes.
+        failing: key columns of every failing row; None for a rule about all rows together.
     """
 
     code: str
@@ -112,12 +112,12 @@ class Outcome:
 
     @property
     def is_passed(self) -> bool:
-        """Whether nothing stands against the rule."""
+        """Whether no row fails the rule."""
         return self.n_failing == 0
 
     @property
     def refuses(self) -> bool:
-        """Whether what breaks it is kept out of every derived table."""
+        """Whether failing rows are kept out of every derived table."""
         return self.severity == "critical" and not self.is_passed
 
     def sentence(self) -> str:

@@ -1,11 +1,11 @@
-"""The judge of SQL checks: each file of ``sql/checks`` returns the rows that break its rule.
+"""Evaluate the SQL checks: each file of ``sql/checks`` returns the rows that fail its rule.
 
 Lives here: running those about core tables on the tables of one session. Not here: the files, those
 about derived tables (``isocost.publish.warehouse``, ``pipelines.checks.sql``).
 
-A file is named ``<table>__<rule>.sql``; the comment at its head says the rule. Its first columns
-are the table's key, or what a line ``-- Key: column, column`` at its head names: every row of the
-table with those values is against the rule.
+A file is named ``<table>__<rule>.sql``; the comment at its top states the rule. Its first columns
+are the table's key, or what a line ``-- Key: column, column`` at its top names: every row of the
+table with those values fails the rule.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def _reads() -> tuple[str, ...]:
 
 
 def judged(frames: Mapping[str, pl.DataFrame]) -> list[Outcome]:
-    """What became of each file's rule on the core tables of one session.
+    """The outcome of each file's rule on the core tables of one session.
 
     Args:
-        frames: the tables by name; one that is missing has no rows.
+        frames: the tables by name; a missing one has no rows.
 
     Raises:
         IsocostError: a query cannot run: a defect of the file.

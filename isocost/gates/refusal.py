@@ -1,8 +1,9 @@
-"""What a failed rule does to the core tables: refused samples become invalid with the rule's code,
-and every count follows.
+"""What a failed rule does to the core tables.
 
-Lives here: finding the samples that a failure is about, and the changes. Not here: the judging
-(``expectations``, ``queries``), nor which failures refuse
+Rejected samples become invalid with the rule's code, and every count is updated.
+
+Lives here: finding the samples that a failure is about, and the changes. Not here: the evaluation
+(``expectations``, ``queries``), nor which failures reject
 (``isocost.gates.model.Outcome.refuses``).
 """
 
@@ -26,9 +27,10 @@ _RUN = ("session_id", "run_id")
 def refuse(frames: Frames, outcomes: Sequence[Outcome]) -> Frames:
     """The core tables of one session after its critical failures.
 
-    A rule about samples refuses the samples that break it, one about runs the samples of those
-    runs, any other all samples of the session: sums that do not add up say nothing of which row is
-    wrong. Counts of attempts have no validity of their own and go with the session.
+    A rule about samples rejects the samples that fail it, a rule about runs rejects the samples of
+    those runs, and any other rule rejects all samples of the session: sums that do not add up do
+    not show which row is wrong. Counts of attempts have no validity of their own; the session's
+    applies.
 
     Args:
         frames: core tables by name, at least core_samples.
@@ -37,8 +39,8 @@ def refuse(frames: Frames, outcomes: Sequence[Outcome]) -> Frames:
     Returns:
         The same tables; core_samples with ``is_valid`` and ``invalid_reasons``, the valid and
         invalid samples of core_sessions,
-        core_points and core_problems, and the validity of runs, brought in line. The very frames
-        where nothing is refused.
+        core_points and core_problems, and the validity of runs, updated. The same frames if nothing
+        is rejected.
     """
     broken = [outcome for outcome in outcomes if outcome.refuses]
     if not broken:
@@ -100,7 +102,7 @@ def _marks(samples: pl.DataFrame, outcome: Outcome) -> pl.DataFrame:
 
 
 def _counts(frames: Frames, lost: pl.DataFrame, counted: pl.DataFrame | None) -> Frames:
-    """core_points and core_problems with what was valid and is no more taken off."""
+    """Update core_points and core_problems after samples became invalid."""
     changed: Frames = {}
     told = (
         ("core_points", "point_id", {"samples_valid": pl.len()}),

@@ -1,10 +1,11 @@
-"""Statements about samples and runs in the words of Great Expectations, each with its code and its
-reason.
+"""Rules about samples and runs in the vocabulary of Great Expectations.
+
+Each with its code and reason.
 
 Rules about columns' types, NULLs, keys and vocabularies are in the tables' definitions
-(``isocost.schema``), relations between tables and sums in ``sql/checks``; nothing is said twice. A
-rule about what an engine may leave open asks what the engine declares (``isocost.capabilities``),
-never its name. Thresholds come from ``thresholds``.
+(``isocost.schema``), relations between tables and sums are in ``sql/checks``; no rule is
+duplicated. A rule about what an engine may leave open depends on what the engine declares
+(``isocost.capabilities``), never its name. Thresholds come from ``thresholds``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""What comes in: a sweep file becomes sessions, another tool's results become an imported source;
-and which sources there are.
+"""Incoming data: sweep files become sessions, other tools' results become imports.
 
-Lives here, a module each: planning (``plan``), bringing in (``imports``), what a source is
-(``source``, ``sessions``, ``imported``), which there are (``catalog``), what two of them say
-differently (``clashes``), the checks before a measurement (``preflight``), the settings of a data
+And which sources exist.
+
+Lives here, a module each: planning (``plan``), importing (``imports``), the interface of a source
+(``source``, ``sessions``, ``imported``), the existing sources (``catalog``), contradictions between
+two of them (``clashes``), the checks before a measurement (``preflight``), the settings of a data
 root (``settings``) and its cards (``cards``). Not here: what is derived from sources
 (``isocost.build``), parsing of sweep files (``isocost.sweep``) and of other tools' files
 (``isocost.importers``).

@@ -1,6 +1,6 @@
-"""The cards of models, devices and prices that count under a data root.
+"""The cards of models, devices and prices in effect for a data root.
 
-Lives here: joining the packaged cards with the root's own. Not here: what a card says
+Lives here: joining the packaged cards with the root's own. Not here: the contents of a card
 (``isocost.costs``).
 """
 
@@ -20,12 +20,12 @@ class _Rooted(Protocol):
 
 
 def card_book(store: _Rooted, faults: list[IsocostError] | None = None) -> CardBook:
-    """The packaged cards and those under ``cards/`` of the data root, which win.
+    """The packaged cards, overridden by those under ``cards/`` of the data root.
 
     Args:
         store: has the data root.
-        faults: gets what is wrong with cards that were left out; a broken card never stops the work
-            on what does not need it.
+        faults: receives the faults of cards that were left out; a faulty card never stops work that
+            does not need it.
     """
     own = store.root / "cards"
     return load_book(own, faults=[] if faults is None else faults) if own.is_dir() else load_book()

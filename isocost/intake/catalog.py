@@ -1,7 +1,7 @@
-"""Which sources of data a store has: known, meant to be gone, lost.
+"""The sources of data in a store: known, forgotten, lost.
 
-Lives here: finding every source, and the one behind a key. Not here: what a source is and can
-(``isocost.intake.source`` and the two kinds beside it), bringing one in (``plan``, ``imports``).
+Lives here: finding every source, and the one with a key. Not here: the interface of a source
+(``isocost.intake.source`` and its two kinds), bringing one in (``plan``, ``imports``).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from isocost.store import SESSION_ID, Store
 
 
 def source_of(store: Store, key: str) -> Source:
-    """The source of a key, whether or not it is known here.
+    """The source with a key, whether or not it is known here.
 
-    Its own file says what it is; where there is none, the form of the key does.
+    Its own file determines its kind; without it, the form of the key does.
     """
     session, imported = EngineSession(store, key), ImportedSource(store, key)
     if session.is_known or imported.is_known:
@@ -33,15 +33,15 @@ def source_of(store: Store, key: str) -> Source:
 
 
 def sources(store: Store) -> list[Source]:
-    """Every session and import that is not meant to be gone, by key.
+    """Every session and import that is not forgotten, by key.
 
-    Not what only has the ending of their files: no source can have such a name.
+    Excludes files that only share the ending: no source can have such a name.
     """
     return _sources_of(store, known_sources(store))
 
 
 def known_sources(store: Store) -> list[str]:
-    """Their keys, and the names of files that only look like theirs, for somebody has to say so."""
+    """Their keys, and the names of files that only look like theirs, for reporting."""
     folder = store.lake / "sessions"
     suffixes = (EngineSession.suffix, ImportedSource.suffix)
     found = (path for suffix in suffixes for path in folder.glob(f"*{suffix}"))
@@ -78,13 +78,12 @@ def remember_forgotten(store: Store, key: str, rows: int) -> Path:
 
 
 def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, IsocostError]:
-    """Why nothing can be done with the sources of which the lake holds rows, but not the file that
-    makes them known; by key.
+    """Why the sources without their own file in the lake cannot be used; by key.
 
     Args:
-        store: where the lake is.
-        curated: keys that have core tables; they tell the name of an import whose manifest is
-            damaged, too.
+        store: the lake.
+        curated: keys that have core tables; they also give the name of an import with a damaged
+            manifest.
     """
     keys = {*known_sources(store), *forgotten_sources(store)}
     known, had = (_sources_of(store, each) for each in (keys, curated))
@@ -104,7 +103,7 @@ def _sources_of(store: Store, keys: Iterable[str]) -> list[Source]:
 
 
 def raw_rows(store: Store, table_name: str, key: str) -> pl.DataFrame:
-    """The rows of a raw table that a source holds.
+    """The rows of a raw table of a source.
 
     Raises:
         IsocostError: a part is missing or damaged.

@@ -15,13 +15,12 @@ from isocost.store import Store
 
 
 def clashes(store: Store, session_id: str) -> list[str]:
-    """What to tell about an imported source that holds the same samples of the same run as another
-    source, with other results.
+    """Report samples of an import that another source has with different results.
 
-    A sample is kept once (``Store.read``): of two states of one run only the first source counts.
-    Other runs of the same configuration are further samples of it and clash with none. Also told is
-    a run that lies here as another configuration, too: what was said of the model, task, prompt or
-    sampling differs, and both count. One sentence for each; none for a session of an engine.
+    A sample is kept once (``Store.read``): of two versions of one run only the first source counts.
+    Other runs of the same configuration add samples and do not clash. Also reported is a run that
+    also exists as another configuration: the stated model, task, prompt or sampling differs, and
+    both count. One sentence for each; none for a session of an engine.
     """
     return [
         *_clashes(store, session_id, "core_samples", _SAMPLE_RESULTS),
@@ -50,9 +49,9 @@ def _clashes(store: Store, session_id: str, table_name: str, what: tuple[str, ..
         n = _same_run_elsewhere(mine, everything, key)
         if n:
             told.append(
-                f"{n} {noun} of the same run lie in {other} as another configuration, and both"
-                " count: what is said of their model, task, prompt or sampling differs. Import one"
-                " of them again under its name with what the other says"
+                f"{n} {noun} of the same run are in {other} as another configuration, and both "
+                f"count: their stated model, task, prompt or sampling differs. Import one of them "
+                f"again under its name with the other's values"
             )
         theirs = everything.join(mine, on=key, how="semi")
         n = theirs.height - theirs.join(mine, on=what, how="semi", nulls_equal=True).height
@@ -67,8 +66,9 @@ def _clashes(store: Store, session_id: str, table_name: str, what: tuple[str, ..
 
 
 def _same_run_elsewhere(mine: pl.DataFrame, theirs: pl.DataFrame, key: str) -> int:
-    """Rows that are the same number of the same run on the same problem under another point
-    (``POINT:PROBLEM:RUN#number``).
+    """Rows with the same number of the same run and problem under another point.
+
+    Ids are ``POINT:PROBLEM:RUN#number``.
     """
     rest = pl.col(key).str.replace(r"^[^:]*:", "").alias("rest")
     others = theirs.join(mine, on=key, how="anti").select(rest)

@@ -34,16 +34,17 @@ from isocost.seals import Damaged, sealed_json, unsealed_json
 from isocost.store import Store
 
 PREFIX = "import-"
-"""Every key of an import starts with it, so that a folder of core tables says what it holds."""
+"""Prefix of all keys of imports, so that a folder of core tables shows its contents."""
 
 
 def source_key(name: str, *, shown: str | None = None) -> str:
-    """The key of an imported source: no two names have one key, also where they differ in case,
-    spaces or marks alone.
+    """The key of an imported source: different names always have different keys.
+
+    Even if they differ only in case, spaces or punctuation.
 
     Args:
-        name: what tells the source from others.
-        shown: what its key is to look like; the name itself where None.
+        name: what distinguishes the source.
+        shown: the readable part of its key; the name itself if None.
     """
     readable = slug(name if shown is None else shown, 50)
     return PREFIX + (readable if readable == name else f"{readable}-{sha256_hex(name, 8)}")
@@ -57,12 +58,12 @@ class ImportedSource(Source):
 
     @property
     def name(self) -> str:
-        """What people call it with ``--name``."""
+        """Its name for ``--name``."""
         return self.key.removeprefix(PREFIX)
 
     @cached_property
     def note(self) -> dict[str, Any]:
-        """What was written down when it was brought in: import, format, who judges.
+        """The note from when it was imported: import, format, verifier.
 
         Raises:
             IsocostError: it was never imported here.
@@ -90,11 +91,11 @@ class ImportedSource(Source):
 
     @property
     def verifier(self) -> str | None:
-        """Who judges its texts; None where the source's own labels do."""
+        """The verifier of its texts; None if the source's own labels are the verdicts."""
         return self.note.get("verifier")
 
     def manifest(self) -> dict[str, Any]:
-        """What the import said of itself: format, version, what was given and what is unknown.
+        """The import's description of itself: format, version, given and unknown provenance.
 
         Raises:
             IsocostError: it is missing or damaged.
@@ -114,7 +115,7 @@ class ImportedSource(Source):
         return (import_folder(*self.place).relative_to(self.store.lake).as_posix(),)
 
     def raw(self, table_name: str) -> pl.DataFrame:
-        """Rows of the import that counts here, also where another name's file superseded it."""
+        """Rows of the import that counts here, even if another name's file superseded it."""
         return read_import(*self.place) if table_name == "raw_imports" else empty(table_name)
 
     def prove(self) -> None:
@@ -127,8 +128,9 @@ class ImportedSource(Source):
         return {"raw_imports": {f"{self.import_id}/{name}": n for name, n in rows.items()}}
 
     def gone(self, known: Mapping[str, Mapping[str, int]]) -> int:
-        """Rows of parts that are not in their folder; none where another import counts now, as
-        somebody said under the source's name, or the import is in quarantine.
+        """Rows of parts that are not in their folder.
+
+        None if another import counts now, or the import is in quarantine.
         """
         own = f"{self.import_id}/"
         folder = import_folder(*self.place)
@@ -157,11 +159,11 @@ class ImportedSource(Source):
         return any(self.is_held_by(home.name) for home in aside.glob("source=*"))
 
     def is_held_by(self, home: str) -> bool:
-        """Whether a folder of imports is of this name, as far as the folder's own name says."""
+        """Whether a folder of imports has this name, according to the folder's name."""
         return f"-{slug(self.key, 40)}-" in home
 
     def shares(self) -> Iterator[Share]:
-        """Its records, as if all were samples of one configuration of a task of its own."""
+        """Its records, as if all were samples of one configuration of a separate task."""
         records = sum(int(part["rows"]) for part in self.manifest()["parts"])
         yield Share(f"of {self.key}", self.key, records, records)
 
@@ -174,10 +176,9 @@ class ImportedSource(Source):
 def lost_imports(
     store: Store, known: list[ImportedSource], curated: list[ImportedSource], keys: set[str]
 ) -> list[ImportedSource]:
-    """Imports of which the lake holds parts, but not the note that makes them known.
+    """Imports with parts in the lake but without the note that makes them known.
 
-    What a known source has left behind, such as an import that a corrected file superseded, is not
-    lost.
+    Leftovers of a known source, such as an import that a corrected file superseded, are not lost.
 
     Args:
         store: where the lake is.

@@ -1,8 +1,9 @@
-"""Another tool's results become a source of data.
+"""Import another tool's results as a source of data.
 
-Lives here: bringing one in under a key, who judges it, and refusing what another source holds. Not
-here: parsing of other tools' files and sealing of their rows (``isocost.importers``), what the
-source is afterwards (``isocost.intake.imported``).
+Lives here: importing under a key, the choice of verifier, and rejecting content of another source.
+Not
+here: parsing of other tools' files and sealing of their rows (``isocost.importers``), the resulting
+    source (``isocost.intake.imported``).
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ def bring_in(
     condition: Mapping[str, Any] | Iterable[str] = (),
     metric: str | None = None,
 ) -> ImportReport:
-    """Imports another tool's results as the source ``session_id``.
+    """Import another tool's results as the source ``session_id``.
 
     Args:
-        store: where the lake lies.
+        store: the data root.
         session_id: the source's key; starts with ``import-``.
         format: name of an importer.
         path: file or folder.
-        provenance: what the source does not hold: model, task, task_version, prompt, sampling.
-        unknown: names of provenance that nobody knows.
+        provenance: what the source does not state: model, task, task_version, prompt, sampling.
+        unknown: names of unknown provenance.
         mapping: mapping file of the generic importer.
-        verifier: verifier that judges every text; ``"none"`` where the source's own labels judge.
-            None says nothing: the labels judge what is new here, and what a verifier has judged
+        verifier: verifier that grades every text; ``"none"`` uses the source's own labels. None
+            means unspecified: the labels judge what is new here, and what a verifier has judged
             before is asked about.
         condition: settings that the source does not state, such as the hardware; they enter every
             record's identity.
@@ -78,7 +79,7 @@ def bring_in(
         _refuse_twin(source, report.import_id, path)
     if source.is_known and judge != before:
         told = (
-            f"judged by {judge or 'the labels of the source'} now, by"
+            f"graded by {judge or 'the labels of the source'} now, by"
             f" {before or 'the labels of the source'} before"
         )
         report = replace(report, warnings=(*report.warnings, told))
@@ -95,11 +96,11 @@ def bring_in(
 
 
 LABELS = "none"
-"""What is said for a verifier where the source's own labels judge."""
+"""The value that selects the source's own labels instead of a verifier."""
 
 
 def _judge(session_id: str, verifier: str | None, before: str | None) -> str | None:
-    """The verifier that judges an import; None for the source's labels."""
+    """The verifier of an import; None for the source's labels."""
     if verifier is not None and verifier != LABELS and verifier not in verifier_names():
         known = ", ".join((*verifier_names(), LABELS))
         raise IsocostError(
@@ -108,8 +109,8 @@ def _judge(session_id: str, verifier: str | None, before: str | None) -> str | N
         )
     if verifier is None and before is not None:
         raise IsocostError(
-            f"its texts were judged by {before} before, and now nobody says who judges them;"
-            " nothing was changed",
+            f"its texts were graded by {before} before, and no verifier is specified now; nothing "
+            f"was changed",
             where=session_id,
             remedy=(
                 f"Say --verifier {before} to keep it, or --verifier {LABELS} for the labels of the"
@@ -120,9 +121,9 @@ def _judge(session_id: str, verifier: str | None, before: str | None) -> str | N
 
 
 def _verifier_before(source: ImportedSource) -> str | None:
-    """The verifier that judged this source until now.
+    """The verifier of this source until now.
 
-    None where its labels did, it is new here, or its note cannot be read.
+    None if its labels were used, it is new here, or its note cannot be read.
     """
     try:
         return source.verifier
@@ -131,27 +132,27 @@ def _verifier_before(source: ImportedSource) -> str | None:
 
 
 def _refuse_twin(source: ImportedSource, import_id: str, path: Path) -> None:
-    """Refuses content that another source holds.
+    """Reject content that another source has.
 
-    One measurement under two names would be superseded under one of them only.
+    One measurement under two names would be superseded under only one of them.
     """
     holders = [each.key for each in imports(source.store) if _import_id(each) == import_id]
     if holders and source.key not in holders:
         raise IsocostError(
-            f"the same content with the same provenance lies here already, as source {holders[0]};"
+            f"the same content with the same provenance already exists as source {holders[0]};"
             " nothing was imported",
             where=f"{path} as {source.key}",
             remedy=(
-                f"Use {holders[0]}, which is in every table; under that name it can also be"
-                " corrected or judged by another verifier"
+                f"Use {holders[0]}, which is in every table; use that name to correct it or to "
+                f"grade it with another verifier"
             ),
         )
 
 
 def _import_id(source: ImportedSource) -> str | None:
-    """The import that a source says it is.
+    """The import that a source states.
 
-    None where its note cannot be read: to import it again writes a new one.
+    None if its note cannot be read: importing it again writes a new one.
     """
     try:
         return source.import_id

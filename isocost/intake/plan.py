@@ -1,7 +1,7 @@
-"""A sweep file becomes session files.
+"""Turn a sweep file into session files.
 
-Lives here: planning a sweep into a store, and what several sweep files of one session ask for
-together. Not here: parsing and expanding of sweep files (``isocost.sweep``), what can be wrong with
+Lives here: planning a sweep into a store, and the combined requests of several sweep files of one
+session. Not here: parsing and expanding of sweep files (``isocost.sweep``), what can be wrong with
 one (``isocost.intake.preflight``).
 """
 
@@ -24,12 +24,12 @@ from isocost.sweep import Point, Session, plan_sessions, read_session, session_j
 
 
 def plan_sweep(store: Store, path: Path) -> list[str]:
-    """Validates a sweep file and writes what each of its sessions has to do.
+    """Validate a sweep file and write its session files.
 
-    What is asked for is what the sweep files of this session's name say now, as they were planned
-    last: a mended typing error is gone, two files of one name add up. A point that none of them
-    asks for any more stays known if anything of it is banked, and gets no more samples than one a
-    problem. Nothing is generated here.
+    The request is the union of the current sweep files with this session's name, as last planned: a
+    corrected typing error is gone, two files with the same name add up. A point that none of them
+    requests any more stays known if it has banked samples, and gets at most one sample per problem.
+    Nothing is generated here.
 
     Args:
         store: where session files go.
@@ -53,7 +53,7 @@ def plan_sweep(store: Store, path: Path) -> list[str]:
         for model in (session.engine.model for session in planned)
         if model.card is not None
     }:
-        book.model(card)  # refuses an unknown card now, not after the measurement
+        book.model(card)  # rejects an unknown card now, not after the measurement
     for session in planned:
         asked = _asked(store, session, path)
         _write_session(store, _merged(store, session, asked))
@@ -74,9 +74,9 @@ def _asked_file(store: Store, session_id: str) -> Path:
 
 
 def _asked(store: Store, session: Session, path: Path) -> dict[str, dict[str, int]]:
-    """Samples a problem by sweep file and point.
+    """Samples per problem by sweep file and point.
 
-    What each file that is still there asked for when it was planned last.
+    As last planned by each file that still exists.
     """
     found: dict[str, dict[str, int]] = {}
     told = _asked_file(store, session.session_id)
@@ -130,9 +130,9 @@ def _merged(store: Store, session: Session, asked: Mapping[str, Mapping[str, int
 
 
 def _asked_of(session: Session, point: Point) -> Point:
-    """A point that was planned earlier, under the settings of now.
+    """A point that was planned earlier, with the current settings.
 
-    What is no part of a point may have changed, as an address may.
+    Settings that are not part of a point, such as an address, may have changed.
     """
     return point.model_copy(update={"engine": session.engine, "model": session.engine.model})
 

@@ -1,9 +1,8 @@
-"""Everything that can be wrong with a sweep, found before anything starts.
+"""All checks of a sweep before anything starts.
 
-Lives here: the one check that needs more than one room: the sweep file, its tasks, its engine's
-options, its models and this machine. Not here: each room's own checks (isocost.sweep,
-isocost.tasks, isocost.engines), and what only a tokenizer or a running engine can tell (the
-payload).
+Lives here: the check that combines several packages: the sweep file, its tasks, its engine's
+options, its models and this machine. Not here: each package's own checks (isocost.sweep,
+isocost.tasks, isocost.engines), and checks that need a tokenizer or a running engine (the payload).
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from isocost.tasks import TaskMistake, check_task, load_problems
 
 
 def preflight(path: str | Path, *, has_models: bool = True) -> SweepSpec:
-    """Reads a sweep file and checks all of it; starts nothing and writes nothing.
+    """Read a sweep file and check all of it; start nothing and write nothing.
 
     Args:
         path: the sweep file.
-        has_models: whether model folders must be here; False to plan on another machine than the
-            one that runs.
+        has_models: whether model folders must exist here; False to plan on a different machine than
+            the one that runs.
 
     Returns:
         The sweep, ready to be expanded.
@@ -41,11 +40,10 @@ def preflight(path: str | Path, *, has_models: bool = True) -> SweepSpec:
 
 
 def check_options(spec: SweepSpec) -> None:
-    """Hands every session's options to its engine and to the payload, which refuse what they do not
-    know; starts nothing.
+    """Pass every session's options to its engine and the payload, which reject unknown ones.
 
     Raises:
-        IsocostError: with the place in the sweep file.
+        IsocostError: with the position in the sweep file.
     """
     for session in plan_sessions(spec):
         try:
@@ -62,11 +60,12 @@ def check_options(spec: SweepSpec) -> None:
 
 
 def check_tasks(spec: SweepSpec) -> None:
-    """Loads every task's problems, so that an unknown data set, verifier or setting, or too few
-    problems, are told now.
+    """Load every task's problems, so that mistakes are reported now.
+
+    An unknown data set, verifier or setting, or too few problems.
 
     Raises:
-        IsocostError: with the place in the sweep file.
+        IsocostError: with the position in the sweep file.
     """
     for index, entry in enumerate(spec.tasks):
         task = TaskSpec(**{name: getattr(entry, name) for name in TaskSpec.model_fields})

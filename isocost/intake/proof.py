@@ -1,7 +1,8 @@
-"""The proof of a whole lake: what sessions banked and what was imported.
+"""Verify a whole lake: the banked sessions and the imports.
 
-Lives here: both proofs in one report, both repairs. Not here: how each is done
-(``isocost.bank.verify``, ``isocost.importers.verify``), the proof of what is derived from the lake
+Lives here: both verifications in one report, both repairs. Not here: how each is done
+(``isocost.bank.verify``, ``isocost.importers.verify``), verification of what is derived from the
+lake
 (``isocost.build.proof``).
 """
 
@@ -17,12 +18,12 @@ from isocost.importers.verify import count_imports, set_aside_imports, verify_im
 
 @dataclass(frozen=True, slots=True)
 class LakeReport:
-    """The proof of a lake.
+    """The verification of a lake.
 
     Attributes:
-        bank: what sessions banked.
-        imports: sealed imports looked at, those that were superseded included.
-        faults: everything that is wrong with either, by path.
+        bank: the sessions.
+        imports: sealed imports checked, including superseded ones.
+        faults: all faults in either, by path.
     """
 
     bank: BankReport
@@ -31,14 +32,14 @@ class LakeReport:
 
 
 def verify_lake(lake: str | Path, session_id: str | None = None) -> LakeReport:
-    """Reads every byte of every part and compares it with what was sealed.
+    """Read every byte of every part and compare it with what was sealed.
 
     Args:
         lake: folder or fsspec URL of the lake.
         session_id: only this session, and no import.
 
     Raises:
-        IsocostError: there is no lake at this place, or no such session in it.
+        IsocostError: there is no lake here, or no such session in it.
     """
     bank, folder = verify_bank(lake, session_id), _imports_in(lake, session_id)
     if folder is None:
@@ -51,7 +52,7 @@ def verify_lake(lake: str | Path, session_id: str | None = None) -> LakeReport:
 
 
 def repair_lake(lake: str | Path, session_id: str | None = None) -> list[str]:
-    """Sets aside what cannot be trusted, lists what is whole and unlisted, removes leftovers.
+    """Quarantine faulty parts, list whole unlisted ones, remove leftovers.
 
     Args:
         lake: folder or fsspec URL of the lake.
@@ -68,6 +69,6 @@ def repair_lake(lake: str | Path, session_id: str | None = None) -> list[str]:
 
 
 def _imports_in(lake: str | Path, session_id: str | None) -> Path | None:
-    """The folder to look for imports in; importing needs one, so there are none behind a URL."""
+    """The folder to look for imports in; importing needs one, so there are none at a URL."""
     files = Files(lake)
     return Path(files.full(".")) if session_id is None and files.is_local else None

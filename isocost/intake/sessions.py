@@ -37,7 +37,7 @@ class EngineSession(Source):
 
     @classmethod
     def in_lake(cls, store: Store) -> list[EngineSession]:
-        """Every session of which the lake holds parts or manifests, whether or not it is known."""
+        """Every session with parts or manifests in the lake, whether or not it is known."""
         files = Files(store.lake)
         return [
             cls(store, key)
@@ -47,7 +47,7 @@ class EngineSession(Source):
         ]
 
     def session(self) -> Session:
-        """What it was asked to do.
+        """The session's definition.
 
         Raises:
             IsocostError: its file is damaged or missing.
@@ -55,7 +55,7 @@ class EngineSession(Source):
         return read_session(self.file, named=self.key)
 
     def manifests(self) -> list[Manifest]:
-        """What its runs said of themselves, by attempt.
+        """The manifests of its runs, by attempt.
 
         Raises:
             IsocostError: one is damaged.
@@ -138,7 +138,7 @@ class EngineSession(Source):
         return (self.store.lake / layout.quarantine_folder(self.key)).is_dir()
 
     def shares(self) -> Iterator[Share]:
-        """What it was asked for, point by point."""
+        """Its requests, point by point."""
         for planned in unsealed_json(stored_bytes(self.file), str(self.file))["points"]:
             point, each = planned["point"], int(planned["samples_per_problem"])
             task, problems = point["task"], int(point["task"]["n_problems"])
@@ -154,20 +154,20 @@ class EngineSession(Source):
         try:
             told = unsealed_json(stored_bytes(self.file), str(self.file))
             return {planned["point"]["task"]["dataset"] for planned in told["points"]}
-        except (ValueError, KeyError, TypeError):  # reading it says what is wrong
+        except (ValueError, KeyError, TypeError):  # reading it reports the fault
             return {planned.point.task.dataset for planned in self.session().points}
 
 
 def _data(dataset: str) -> str | None:
-    """Checksum of the file that a task's problems are read from.
+    """Checksum of the file with a task's problems.
 
-    None where they come from elsewhere.
+    None if they come from elsewhere.
     """
     path = Path(dataset).expanduser()
     try:
         status = path.stat()
         return _data_sum(path, status.st_size, status.st_mtime_ns) if path.is_file() else None
-    except (OSError, ValueError):  # a name, or a text, and no file
+    except (OSError, ValueError):  # a name or a text, not a file
         return None
 
 

@@ -1,12 +1,12 @@
-"""The settings of a data root: one file, ``isocost.yaml``, and what planned sweeps ask of the
-replay of their tasks.
+"""The settings of a data root: ``isocost.yaml``, and the replay requests of planned sweeps.
 
-Lives here: reading and checking of that file, what is asked for a task, and where a planned sweep's
-wishes lie. Not here: what a setting does (``isocost.strategies``, ``isocost.tables``). A new
+Lives here: reading and checking of that file, the settings of a task, and the location of planned
+sweeps' requests. Not here: the effect of a setting (``isocost.strategies``, ``isocost.tables``). A
+new
 setting is one more field of ``Settings``.
 
-What ``isocost.yaml`` says of a task comes first, then what it says of all tasks, then what sweeps
-say; lists of several sweeps of one task are joined.
+Settings for a task in ``isocost.yaml`` take precedence, then its settings for all tasks, then those
+of sweeps; lists of several sweeps of one task are joined.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class Settings(Frozen):
 
 
 def read_settings(root: Path) -> Settings:
-    """The settings of a data root; the defaults where it has no file.
+    """The settings of a data root; the defaults if it has no file.
 
     Raises:
-        IsocostError: the file is no YAML, has an unknown key or a value out of range; file, line,
-            key and the nearest name are told.
+        IsocostError: the file is not YAML, has an unknown key or a value out of range; the error
+            gives file, line, key and the nearest name.
     """
     path = root / NAME
     if not path.exists():
@@ -61,7 +61,7 @@ def read_settings(root: Path) -> Settings:
     if value is not None and not isinstance(value, dict):
         remedy = f"A settings file has the keys {', '.join(Settings.model_fields)}"
         raise IsocostError(
-            f"holds a {type(value).__name__} where a mapping of keys is needed",
+            f"is a {type(value).__name__}, not a mapping of keys",
             where=str(path),
             remedy=remedy,
         )
@@ -94,9 +94,9 @@ def replay_options(root: Path, task: str) -> ReplayOptions:
 
 
 def sweep_note(root: Path, spec: SweepSpec, path: Path) -> tuple[Path, str | None]:
-    """The note of what a planned sweep asks of the replay of its tasks.
+    """The note of a planned sweep's replay requests.
 
-    Its place and its text; no text where it asks for nothing.
+    Its path and its text; no text if it requests nothing.
     """
     place = _folder(root) / f"{spec.sweep}-{sha256_hex(str(path.resolve()), 8)}{_SUFFIX}"
     if spec.replay == ReplayEntry():
@@ -118,7 +118,7 @@ def _folder(root: Path) -> Path:
 
 
 def broken_asks(root: Path) -> list[IsocostError]:
-    """Why what single sweeps ask of the replay is not followed: their files cannot be read."""
+    """Why the replay requests of single sweeps are ignored: their files cannot be read."""
     faults = []
     for path in sorted(_folder(root).glob(f"*{_SUFFIX}")):
         try:
@@ -136,7 +136,10 @@ def _asks(path: Path) -> dict[str, Any]:
 
 
 def _of_sweeps(root: Path, task: str) -> ReplayFields:
-    """What planned sweeps ask for a task; their lists joined. Without those of ``broken_asks``."""
+    """The requests of planned sweeps for a task; their lists joined.
+
+    Without those of ``broken_asks``.
+    """
     joined: dict[str, list] = {}
     for path in sorted(_folder(root).glob(f"*{_SUFFIX}")):
         with suppress(OSError, ValueError, AttributeError, TypeError):

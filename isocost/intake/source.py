@@ -1,8 +1,9 @@
-"""One source of data: what it is, whichever way its rows came about.
+"""One source of data, regardless of how its rows were obtained.
 
-Lives here: ``Source``, what every step asks of an engine session or an import. Not here: the two
-kinds (``isocost.intake.sessions``, ``isocost.intake.imported``), which sources there are
-(``isocost.intake.catalog``), how core tables are made from one (``isocost.build.curate``).
+Lives here: ``Source``, the interface of engine sessions and imports for all steps. Not here: the
+two
+kinds (``isocost.intake.sessions``, ``isocost.intake.imported``), which sources exist
+(``isocost.intake.catalog``), how core tables are built from one (``isocost.build.curate``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.seals import checksum, identity
-from isocost.store import Store
+from isocost.store import SESSION_ID, Store
 
 Banked = dict[str, dict[str, int]]
 """Rows by part, by raw table."""
@@ -25,14 +26,14 @@ Banked = dict[str, dict[str, int]]
 
 @dataclass(frozen=True)
 class Share:
-    """What a source brings at most to one configuration of a task, known before a row is read.
+    """What a source adds at most to one configuration of a task, known before reading rows.
 
     Attributes:
         task: the task.
         point: the configuration.
         problems: its problems.
         samples: its samples of all problems.
-        per_problem: its samples of each problem; None where the source does not say.
+        per_problem: its samples of each problem; None if the source does not state it.
     """
 
     task: str
@@ -44,20 +45,21 @@ class Share:
 
 @dataclass(frozen=True)
 class Lying:
-    """The files in the lake that a source's core tables are made from.
+    """The files in the lake that a source's core tables are built from.
 
     Attributes:
         root: the lake.
-        listed: path relative to the lake, and what changes when the file is touched.
+        listed: path relative to the lake, and an identity that changes when the file is touched.
     """
 
     root: Path
     listed: list[list[str | int]]
 
     def content(self) -> list[list[str | int]]:
-        """The same by what they hold.
+        """The same by content.
 
-        Parts by name and size, for their manifests have their checksums; other files by their own.
+        Parts by name and size, because their manifests have their checksums; other files by their
+        own checksum.
         """
         return [
             [
@@ -72,7 +74,7 @@ class Lying:
 class Source(ABC):
     """An engine session or an import, by its key: the name of its partition and of its core files.
 
-    Making one reads nothing; each method says what it reads.
+    Creating one reads nothing; each method states what it reads.
 
     Attributes:
         store: where everything is.
@@ -87,13 +89,13 @@ class Source(ABC):
 
     @property
     def file(self) -> Path:
-        """The file that makes it known; without it, what the lake holds of it is lost."""
+        """The file that makes it known; without it, its data in the lake is lost."""
         return self.store.session_file(self.key).with_suffix(self.suffix)
 
     @property
     def is_known(self) -> bool:
-        """Whether its file is there."""
-        return self.file.exists()
+        """Whether its file is there; never for a name that no source can have."""
+        return SESSION_ID.fullmatch(self.key) is not None and self.file.exists()
 
     @abstractmethod
     def check(self) -> None:
@@ -105,7 +107,7 @@ class Source(ABC):
 
     @abstractmethod
     def inputs(self) -> dict[str, Any]:
-        """What its core tables are made from beside files of the lake, as values to be hashed.
+        """Inputs of its core tables other than files of the lake, as values to be hashed.
 
         Raises:
             IsocostError: it is not known here, or its file is damaged.
@@ -113,7 +115,7 @@ class Source(ABC):
 
     @abstractmethod
     def folders(self) -> tuple[str, ...]:
-        """The folders of the lake that its core tables are made from."""
+        """The folders of the lake that its core tables are built from."""
 
     def lying(self) -> Lying:
         """The files in those folders, by path."""
@@ -122,8 +124,9 @@ class Source(ABC):
 
     @abstractmethod
     def raw(self, table_name: str) -> pl.DataFrame:
-        """Its rows of a raw table, each part held to its checksum; none of a table that this kind
-        of source does not have.
+        """Its rows of a raw table, with every part checked against its checksum.
+
+        Empty for a table that this kind of source does not have.
 
         Raises:
             Damaged: a part is not what was sealed.
@@ -132,8 +135,9 @@ class Source(ABC):
 
     @abstractmethod
     def prove(self) -> None:
-        """Holds every part to the checksum that was sealed; each is read once in a process while it
-        stays as it is.
+        """Check every part against its sealed checksum.
+
+        Each is read once per process while it is unchanged.
 
         Raises:
             Damaged: a part or manifest is not what was sealed.
@@ -150,21 +154,21 @@ class Source(ABC):
 
     @abstractmethod
     def gone(self, known: Mapping[str, Mapping[str, int]]) -> int:
-        """Rows that were banked once, are in the lake no more, and that nothing accounts for.
+        """Rows that were banked, are no longer in the lake, and are not accounted for.
 
         Args:
-            known: what ``banked`` said once.
+            known: an earlier result of ``banked``.
         """
 
     @abstractmethod
     def set_aside_damaged(self) -> tuple[str, ...]:
-        """Moves what is damaged of it to quarantine.
+        """Quarantine its damaged parts.
 
         Returns:
             A sentence for everything that was moved.
 
         Raises:
-            IsocostError: that cannot be done now.
+            IsocostError: that is impossible now.
         """
 
     @abstractmethod
@@ -185,7 +189,7 @@ class Source(ABC):
 
     @abstractmethod
     def lost(self) -> IsocostError:
-        """Why it cannot be curated where the lake holds rows of it and its file is gone."""
+        """Why it cannot be curated if the lake has rows of it but its file is missing."""
 
 
 def _listed(lake: Path, folder: str) -> list[list[str | int]]:

@@ -1,4 +1,4 @@
-"""What single problems, answers and repeated runs tell.
+"""Statistics of individual problems, answers and repeated runs.
 
 Lives here: item statistics (difficulty, discrimination, 2PL), flags and subsets of problems,
 response features against correctness, reproducibility of greedy decoding. Arrays and texts in,

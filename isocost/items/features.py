@@ -1,7 +1,7 @@
 """Features of a response that may go with its correctness.
 
 Lives here: word lists and the Polars expressions that count them, the within-problem AUC. Not here:
-the join with samples and the tests (isocost.tables). The lists are English; a count says that a
+the join with samples and the tests (isocost.tables). The lists are English; a count means that a
 word occurs, not that the model hedged.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from isocost.errors import IsocostError
 
 # Short lists of unambiguous words; each feature is a rate per 100 words, so that length does not
-# decide it.
+# determine it.
 HEDGES = (
     "maybe",
     "perhaps",
@@ -93,10 +93,11 @@ def feature_expressions(column: str = "output_text") -> list[pl.Expr]:
 
 
 def within_problem_auc(values: ArrayLike, correct: ArrayLike, problems: ArrayLike) -> float:
-    """Chance that a correct response has the larger value than a wrong one of the same problem;
-    ties count half.
+    """Probability that a correct response has a larger value than a wrong one of the same problem.
 
-    Problems weigh the same; those without both kinds do not take part. Difficulty cannot drive it,
+    Ties count half.
+
+    Problems have equal weight; those without both kinds are ignored. Difficulty cannot drive it,
     as it would a pooled AUC.
 
     Args:

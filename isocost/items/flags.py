@@ -15,8 +15,9 @@ from isocost.items.classical import FloatArray
 
 
 def blind_p_value(correct: ArrayLike, samples: ArrayLike, chance: float) -> FloatArray:
-    """One-sided binomial p-value that a problem asked without its essential input is solved more
-    often than by chance.
+    """One-sided binomial p-value of a problem asked without its essential input.
+
+    It is solved more often than by chance.
 
     Args:
         correct: correct blind answers per problem.
@@ -49,13 +50,14 @@ def guess_corrected(accuracy: ArrayLike, chance: float) -> FloatArray:
         0.2
     """
     if not 0 <= chance < 1:
-        raise IsocostError(f"chance is {chance}", remedy="It lies in [0, 1).")
+        raise IsocostError(f"chance is {chance}", remedy="Use a value in [0, 1).")
     return (np.asarray(accuracy, dtype=np.float64) - chance) / (1 - chance)
 
 
 def negative_discrimination_p(correlation: ArrayLike, subjects: int) -> FloatArray:
-    """One-sided p-value that better subjects really do worse on an item: t test of a correlation
-    below 0.
+    """One-sided p-value that better subjects do worse on an item.
+
+    A t test of a correlation below 0.
 
     Args:
         correlation: rest-corrected correlation per item; NaN stays NaN.

@@ -100,17 +100,16 @@ def ability(responses: ArrayLike, a: ArrayLike, b: ArrayLike, *, prior: bool = F
 
 
 def normalised_discrimination(theta: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
-    """Share of the items' greatest possible information that they give at these abilities, 0 to 1
-    (own measure).
-    """
+    """Share of the items' maximum possible information at these abilities, 0 to 1 (own measure)."""
     slope = np.asarray(a, dtype=np.float64)
     found = item_information(np.asarray(theta, dtype=np.float64)[:, None], slope, b)
     return float(found.mean(axis=0).sum() / (slope**2 / 4).sum())
 
 
 def fit_two_pl(responses: ArrayLike, *, steps: int = 200, tolerance: float = 1e-5) -> TwoPl:
-    """Fits a and b by penalised marginal likelihood, EM over a fixed normal grid (Bock and Aitkin
-    1981).
+    """Fit a and b by penalised marginal likelihood.
+
+    EM over a fixed normal grid (Bock and Aitkin 1981).
 
     Args:
         responses: subjects x items, mean correctness in [0, 1]; fractional entries enter as
@@ -119,7 +118,7 @@ def fit_two_pl(responses: ArrayLike, *, steps: int = 200, tolerance: float = 1e-
         tolerance: largest parameter change that counts as converged.
 
     Returns:
-        The fit. With few subjects (below about 20) the priors decide more than the data.
+        The fit. With few subjects (below about 20) the priors dominate the data.
 
     Raises:
         IsocostError: fewer than two subjects or items, or an entry outside [0, 1].
@@ -162,8 +161,9 @@ def _posterior(
 def _maximise(
     weight: FloatArray, right: FloatArray, nodes: FloatArray, log_a: FloatArray, b: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """A few damped Newton steps for all items at once on (log a, b), given expected counts per grid
-    ability.
+    """A few damped Newton steps for all items at once on (log a, b).
+
+    Given expected counts per grid ability.
     """
     for _ in range(5):
         a = np.exp(log_a)

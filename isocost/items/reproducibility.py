@@ -67,8 +67,7 @@ def mean_spread(values: ArrayLike) -> float:
 
 
 def top1_spread(probabilities: ArrayLike, divergence: int | None) -> float:
-    """Mean over positions before divergence of the standard deviation over runs of the top-1
-    probability.
+    """Mean standard deviation over runs of the top-1 probability, before divergence.
 
     Strictly before: at the divergent position the runs' probabilities belong to different tokens.
 

@@ -19,7 +19,7 @@ from isocost.items.classical import FloatArray, difficulty, read_matrix, rest_co
 
 @dataclass(frozen=True)
 class Subset:
-    """A chosen subset and how well it stands in for the whole.
+    """A chosen subset and how well it represents the whole set.
 
     Attributes:
         items: positions of the chosen items, ascending.
@@ -43,8 +43,7 @@ def discriminative_subset(
     share: float = 0.25,
     strata: int = 4,
 ) -> Subset:
-    """Takes the most discriminating items of every difficulty stratum and checks the ranking on
-    subjects that took no part.
+    """Choose the most discriminating items per difficulty stratum, and validate on other subjects.
 
     Choosing and checking on the same subjects would flatter the subset, so both are separate
     arguments. Items are ranked by rest-corrected correlation (own recipe, after DatBench 2026); a

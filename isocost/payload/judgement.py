@@ -1,13 +1,13 @@
-"""What an engine returns is judged here, once for all engines, before it becomes a row.
+"""Validate engine output, for all engines alike, before it becomes a row.
 
-Lives here: `judged` (types, ranges and sense of a row's values) and `judged_logprobs`. Not here:
-the form in which one engine gets them (``isocost.engines``), nor whether a sample counts
+Lives here: `judged` (types, ranges and plausibility of a row's values) and `judged_logprobs`. Not
+here: the format in which an engine receives them (``isocost.engines``), nor whether a sample counts
 (``isocost.tables``).
 
-One value that a part cannot hold, such as half of a surrogate pair, would cost every row that is
-sealed with it. So a row leaves here as the table takes it: what makes the sample (text, tokens,
-reason of its end) is whole or the row is an error with its reason; any other value that cannot be
-true is NULL, with its reason in ``error`` beside the reason of the end, which stays.
+One value that a part cannot store, such as half of a surrogate pair, would cost every row that is
+sealed with it. So every row leaves here in a form that the table accepts: the essentials of a
+sample (text, tokens, finish reason) are intact or the row is an error with its reason; any other
+impossible value is NULL, with its reason in ``error``, and the finish reason is kept.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from isocost.schema.model import Column
 from isocost.schema.registry import table
 
 MOST_TOKENS = 10**8
-"""No context is a hundred million tokens long; a larger count is a slip or an attack."""
+"""No context has a hundred million tokens; a larger count is a mistake or an attack."""
 HIGHEST_LOGPROB = 1e-3
-"""ln p may come out a little above zero by rounding, in half precision too."""
+"""Rounding can make ln p slightly positive, also in half precision."""
 LOWEST_LOGPROB = -1e4
 FINISHES = ("stop", "length", "abort", "error", "repetition")
 
@@ -59,16 +59,15 @@ _MOST_REASON = 500
 
 
 def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """A row of raw_generations whose values the table takes and that do not contradict each other.
+    """A row of raw_generations with values that are valid and do not contradict each other.
 
     Args:
-        row: as an engine's completion gives it; changed in place and returned.
-        notes: faults found before, added to ``error``.
+        row: from an engine's completion; changed in place and returned.
+        notes: faults found earlier, added to ``error``.
 
     Returns:
-        The row. ``finish_reason`` is "error" where text, tokens or reason of the end were at fault;
-        all that the engine said is then NULL
-        except times and counts of tries.
+        The row. ``finish_reason`` is "error" if text, tokens or finish reason are invalid;
+        everything from the engine is then NULL except times and retry counts.
     """
     fatal, notes = [], list(notes)
     for column in table("raw_generations").columns:
@@ -83,7 +82,7 @@ def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
         fatal.append(
             "finish_reason is missing"
             if finish is None
-            else f"finish_reason {finish[:40]!r} is none of {', '.join(FINISHES)}"
+            else f"finish_reason {finish[:40]!r} is not one of {', '.join(FINISHES)}"
         )
     if (
         not fatal
@@ -91,7 +90,7 @@ def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
         and row.get("output_text") is None
         and row.get("output_token_ids") is None
     ):
-        fatal.append("it ended without a fault, but there is neither text nor tokens")
+        fatal.append("it ended normally, but there is neither text nor tokens")
     notes += _senseless(row)
     if fatal:
         for name in (
@@ -110,7 +109,7 @@ def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _typed(column: Column, value: Any) -> tuple[Any, str | None]:
-    """The value as its column takes it, or None and what is wrong with it."""
+    """The value as its column stores it, or None and a description of the fault."""
     if column.type == "string":
         return _text(value)
     if column.type in _LIMITS:
@@ -131,8 +130,8 @@ def _text(value: Any) -> tuple[str | None, str | None]:
         return (
             None,
             (
-                f"holds half of a surrogate pair (U+{ord(value[error.start]):04X}) at character"
-                f" {error.start + 1}, which is no text"
+                f"contains half of a surrogate pair (U+{ord(value[error.start]):04X}) at "
+                f"character {error.start + 1}, which is not valid text"
             ),
         )
     return value, None
@@ -168,26 +167,30 @@ def _list(value: Any, kind: str) -> tuple[list[Any] | None, str | None]:
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError):
-        return None, "is no list of numbers"
+        return None, "is not a list of numbers"
     if array.ndim != 1 or array.dtype.kind not in ("iu" if kind == "int32" else "iuf"):
-        return None, "is no list of whole numbers" if kind == "int32" else "is no list of numbers"
+        return (
+            None,
+            "is not a list of whole numbers" if kind == "int32" else "is not a list of numbers",
+        )
     if bool in set(map(type, value)):
-        return None, "is no list of numbers"
+        return None, "is not a list of numbers"
     if kind == "int32":
         fits = int(array.min()) >= 0 and int(array.max()) <= _LIMITS["int32"]
-        return (list(value), None) if fits else (None, "holds a number that is no token id")
+        return (list(value), None) if fits else (None, "contains a number that is not a token id")
     fits = bool((np.abs(array.astype(np.float64)) <= np.finfo(np.float32).max).all())
-    return (list(value), None) if fits else (None, "holds a number that is not finite")
+    return (list(value), None) if fits else (None, "contains a number that is not finite")
 
 
 def _senseless(row: dict[str, Any]) -> list[str]:
-    """Takes out numbers that cannot be true together, or at all; what was wrong with them."""
+    """Remove impossible or contradictory numbers; return what was wrong with them."""
     notes = []
     for name in _COUNTS:
         value = row.get(name)
         if value is not None and not 0 <= value <= MOST_TOKENS:
             notes.append(
-                f"{name} is {'negative' if value < 0 else f'{value:.3g}'}, which no count can be"
+                f"{name} is {'negative' if value < 0 else f'{value:.3g}'}, which is impossible "
+                f"for a count"
             )
             row[name] = None
     prompt, output, cached, ids = (
@@ -209,20 +212,21 @@ def _senseless(row: dict[str, Any]) -> list[str]:
     if (total := row.get("logprob_sum")) is not None and total > HIGHEST_LOGPROB * max(
         output or 1, 1
     ):
-        notes.append(f"logprob_sum is {total:.3g}, which no sum of logarithms of probabilities is")
+        notes.append(
+            f"logprob_sum is {total:.3g}, which is impossible for a sum of log-probabilities"
+        )
         row["logprob_sum"] = None
     for name in ("arrival_unix_s", "queued_s", "scheduled_s", "first_token_s", "last_token_s"):
         if (moment := row.get(name)) is not None and not 0 <= moment < 1e11:
-            notes.append(f"{name} is no moment ({moment:.3g} s)")
+            notes.append(f"{name} is not a valid time ({moment:.3g} s)")
             row[name] = None
     return notes
 
 
 def judged_logprobs(logprobs: TokenLogprobs | None) -> tuple[TokenLogprobs | None, str | None]:
-    """Log-probabilities that can be ones, else None and what is wrong with them.
+    """Valid log-probabilities, or None and a description of the fault.
 
-    A most likely token may have probability zero (it was masked); a token that was generated may
-    not.
+    A most likely token may have probability zero (it was masked); a generated token may not.
     """
     if logprobs is None or not len(logprobs.sampled):
         return logprobs, None
@@ -230,7 +234,7 @@ def judged_logprobs(logprobs: TokenLogprobs | None) -> tuple[TokenLogprobs | Non
     if not np.isfinite(sampled).all():
         return None, "a token's log-probability is not finite"
     if sampled.max() > HIGHEST_LOGPROB or (top.size and not (top <= HIGHEST_LOGPROB).all()):
-        return None, "a log-probability is positive or no number"
+        return None, "a log-probability is positive or not a number"
     if sampled.min() < LOWEST_LOGPROB or (
         top.size and top[np.isfinite(top)].min(initial=0.0) < LOWEST_LOGPROB
     ):

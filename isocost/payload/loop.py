@@ -1,6 +1,6 @@
-"""The loop that keeps an engine busy and the bank fed.
+"""The loop that keeps the engine busy and writes to the bank.
 
-Lives here: `Stop`, `Sink` (completions into rows, rows into parts), `drive` (add, step, sink). Not
+Lives here: `Stop`, `Sink` (completions to rows, rows to parts), `drive` (add, step, sink). Not
 here: how a session is prepared and closed (`session`).
 """
 
@@ -22,9 +22,9 @@ from isocost.payload.work import Sample, request_of
 
 
 class Interrupted(BaseException):
-    """A signal came while there was nothing to seal.
+    """A signal arrived while there was nothing to seal.
 
-    No Exception, so that no library takes it for a fault of its own.
+    Not an Exception, so that no library mistakes it for an error of its own.
     """
 
 
@@ -32,11 +32,11 @@ class Stop:
     """Remembers that the process was asked to end.
 
     Attributes:
-        signal_number: the first signal received; None while there was none.
+        signal_number: the first signal received; None if there was none.
     """
 
     SAME_WISH_S = 2.0
-    """A signal so soon after the first is the same wish twice.
+    """A signal this soon after the first is a duplicate.
 
     Ctrl-C reaches the whole process group, and Dagster forwards it.
     """
@@ -51,24 +51,26 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
-        """Takes SIGTERM and SIGINT while the block runs.
+        """Handle SIGTERM and SIGINT while the block runs.
 
-        A second one, after a moment, has its usual effect.
+        A second one, after a moment, has its default effect.
         """
         before = {
             number: signal.signal(number, self._take) for number in (signal.SIGTERM, signal.SIGINT)
         }
+        mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, before)  # whoever started this may block
         try:
             yield self
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raises `Interrupted` at a signal, or for one that came before, while the block runs.
+        """Raise `Interrupted` at a signal, or for an earlier one, while the block runs.
 
-        An engine's start may take minutes.
+        Starting an engine may take minutes.
         """
         self._ends_at_once = True
         try:
@@ -90,7 +92,7 @@ class Stop:
 
 @dataclass
 class Counts:
-    """What a stretch of generation came to.
+    """Totals of a stretch of generation.
 
     Tokens are counts; times are seconds on the monotonic clock.
     """
@@ -105,7 +107,7 @@ class Counts:
     first_error: str | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Counts one row of raw_generations: what was judged, not what an engine said."""
+        """Count one row of raw_generations: validated values, not the engine's claims."""
         self.finish_reasons[row["finish_reason"]] += 1
         self.output_tokens += row["output_tokens"] or 0
         self.prompt_tokens += row["prompt_tokens"] or 0
@@ -119,12 +121,12 @@ class Counts:
 
 
 class Sink:
-    """Turns completions into rows and seals them when it is time.
+    """Turn completions into rows, and seal them when due.
 
     Attributes:
         counts: measured samples.
         warmup: warm-up requests.
-        drain_start_s: when the last request was handed over; None before.
+        drain_start_s: when the last request was submitted; None before.
     """
 
     def __init__(
@@ -136,12 +138,12 @@ class Sink:
         window: int,
         drain_telemetry: Callable[[], list[dict[str, Any]]],
     ) -> None:
-        """Connects writer, engine and power sampler.
+        """Connect writer, engine and power sampler.
 
         Args:
             writer: of the run.
             engine: whose steps are banked.
-            logprobs_k: top log-probabilities asked for.
+            logprobs_k: top log-probabilities requested.
             window: tokens of DeepConf's window.
             drain_telemetry: rows of raw_telemetry since the last call.
         """
@@ -154,7 +156,7 @@ class Sink:
     def take(
         self, sample: Sample, request: Request, completion: Completion, *, is_warmup: bool
     ) -> dict[str, Any]:
-        """One completion; returns its row as it was judged."""
+        """Take one completion; return its validated row."""
         lacks_count = (
             self._engine.capabilities.counts_cached_tokens
             and completion.cached_tokens is None
@@ -175,7 +177,7 @@ class Sink:
         return row
 
     def take_steps(self, *, is_warmup: bool = False) -> None:
-        """Moves the engine's step statistics and the power samples to the writer."""
+        """Move the engine's step statistics and the power samples to the writer."""
         rows = self._engine.drain_steps() if self._engine.capabilities.has_steps else []
         for row in rows:
             drains = (
@@ -194,7 +196,7 @@ class Sink:
         self._writer.append("raw_telemetry", self._drain_telemetry())
 
     def seal(self, *, force: bool = False) -> None:
-        """Seals when it is time, or anyway."""
+        """Seal if due, or unconditionally."""
         if force or self._writer.due():
             self.take_steps()
             self._writer.seal()
@@ -203,14 +205,15 @@ class Sink:
 def warm_up(
     engine: Engine, samples: Iterable[Sample], sink: Sink, *, max_tokens: int, stop: Stop
 ) -> None:
-    """Generates a few requests that are banked as warm-up, then lets the engine forget their
-    prompts.
+    """Generate a few requests as warm-up, then let the engine forget their prompts.
+
+    They are banked, marked as warm-up.
 
     Args:
         engine: started.
-        samples: the requests' models; each is asked once.
-        sink: takes the rows.
-        max_tokens: most tokens of a warm-up request; enough steps to trigger what is done once.
+        samples: the requests' models; each is requested once.
+        sink: receives the rows.
+        max_tokens: maximum tokens of a warm-up request; enough steps to trigger one-time work.
         stop: ends the warm-up early.
     """
     flying: dict[str, tuple[Sample, Request]] = {}
@@ -243,8 +246,9 @@ def drive(
     options: dict[str, Any],
     stop: Stop,
 ) -> None:
-    """Generates samples until there are no more, or until asked to stop; what is in flight then is
-    given up.
+    """Generate samples until there are no more, or until asked to stop.
+
+    Requests in flight at a stop are abandoned.
 
     Args:
         engine: started.
@@ -255,7 +259,7 @@ def drive(
         stop: ends the loop after the current step.
 
     Raises:
-        EngineAway: the engine cannot be reached any more; what has finished was taken.
+        EngineAway: the engine is no longer reachable; finished completions were taken.
     """
     flying: dict[str, tuple[Sample, Request]] = {}
     in_flight, isolate, seeded = (

@@ -1,8 +1,8 @@
-"""Ends the payload when the process that started it is gone.
+"""End the payload when the process that started it is gone.
 
-Lives here: one system call. A killed orchestrator would otherwise leave an engine running that
-nobody waits for and that holds the session's lock and the device. SIGTERM, not SIGKILL: what is
-finished gets sealed first. Not here: handling of that signal (``loop.Stop``).
+Lives here: one system call. Otherwise, a killed orchestrator would leave behind an engine that
+nobody waits for and that holds the session's lock and the device. SIGTERM, not SIGKILL: finished
+samples are sealed first. Not here: handling of that signal (``loop.Stop``).
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> bool:
-    """Asks the kernel for SIGTERM when the parent dies; returns whether it will (Linux only).
+    """Ask the kernel for SIGTERM when the parent dies; return whether it will (Linux only).
 
-    A parent that died before this call is noticed too: the process has been handed to another
-    parent by then.
+    A parent that died before this call is detected too: the process then has a new parent.
     """
     if not sys.platform.startswith("linux"):
         return False

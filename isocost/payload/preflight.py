@@ -1,7 +1,7 @@
-"""What is wrong with a session before its engine starts.
+"""Checks of a session before its engine starts.
 
-Lives here: budgets against the model's length, the power source that is asked for. Not here: what
-only the engine knows of itself (`Engine.check`), nor the sweep file (``isocost.sweep``).
+Lives here: budgets versus the model's context length, the requested power source. Not here: checks
+that only the engine can make (`Engine.check`), nor the sweep file (``isocost.sweep``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from isocost.telemetry import open_source
 
 
 def check_budgets(session: Session) -> None:
-    """Refuses a token budget that leaves no room for a prompt.
+    """Reject a token budget that leaves no room for a prompt.
 
     Raises:
         IsocostError: names the point and both numbers.
@@ -37,26 +37,25 @@ def check_budgets(session: Session) -> None:
 
 
 def check_power_source(session: Session) -> None:
-    """Refuses a power source that is asked for by name and cannot measure here, before an engine is
-    started for it.
+    """Reject a requested power source that cannot measure here, before an engine starts.
 
     Raises:
-        IsocostError: there is none of that name, or the reason why it cannot measure.
+        IsocostError: there is none with that name, or the reason why it cannot measure.
     """
     if session.telemetry != AUTO:
         open_source(session.telemetry).close()
 
 
 def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int | None:
-    """Refuses prompts that do not fit beside their budget.
+    """Reject prompts that do not fit together with their budget.
 
     Args:
         work: the session's prompts.
         engine: not started yet.
-        per_request_seed: whether requests carry seeds of their own.
+        per_request_seed: whether requests have their own seeds.
 
     Returns:
-        Tokens of the longest prompt; None where the engine cannot tell.
+        Tokens of the longest prompt; None if the engine cannot tell.
 
     Raises:
         IsocostError: names point, problem and the numbers.
@@ -76,8 +75,8 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
             and tokens[item.prompt_hash] + point.budget.max_tokens > config.max_model_len
         ):
             raise IsocostError(
-                f"the prompt has {tokens[item.prompt_hash]} tokens; with max_tokens"
-                f" {point.budget.max_tokens} that is more than max_model_len"
+                f"the prompt has {tokens[item.prompt_hash]} tokens; with max_tokens "
+                f"{point.budget.max_tokens} that exceeds max_model_len"
                 f" {config.max_model_len}",
                 where=(
                     f"point {point.point_id} (task {point.task.name}, prompt {point.prompt.name}),"
@@ -89,8 +88,11 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
                 ),
             )
     longest = max(counted)
-    if per_request_seed and longest * config.max_num_seqs > config.max_num_batched_tokens:
-        # A seeded request whose prompt is split over steps crashes vLLM's CPU sampler.
+    if (
+        per_request_seed
+        and engine.capabilities.needs_whole_seeded_prompts
+        and longest * config.max_num_seqs > config.max_num_batched_tokens
+    ):
         raise IsocostError(
             f"per_request_seed needs room for whole prompts in a step: {config.max_num_seqs}"
             f" prompts of up to {longest} tokens do not fit into max_num_batched_tokens"

@@ -1,7 +1,7 @@
-"""What people and Dagster are told while a session runs.
+"""Progress reports while a session runs.
 
-Lives here: `Progress` (samples done of how many, tokens/s, time left) and `Reporter` (plain lines;
-Dagster Pipes when Dagster started the process). Not here: anything that is banked.
+Lives here: `Progress` (samples done and total, tokens/s, time left) and `Reporter` (plain lines;
+Dagster Pipes if Dagster started the process). Not here: anything that is banked.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _RECENT_S = 20.0
 
 
 class Reporter:
-    """Sends lines to the terminal, or to Dagster's log and messages when Pipes is there.
+    """Send lines to the terminal, or to Dagster's log and messages if Pipes is available.
 
-    Usage: as a context manager.
+    Use it as a context manager.
     """
 
     def __init__(self, *, stream: Any = None) -> None:
-        """`stream` takes the plain lines; standard output when None."""
+        """`stream` receives the plain lines; standard output if None."""
         self._stream = stream
         self._pipes: Any = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Reporter:
-        """Opens Dagster Pipes where its environment variable is set."""
+        """Open Dagster Pipes if its environment variable is set."""
         if os.environ.get(PIPES_VARIABLE):
             from dagster_pipes import open_dagster_pipes
 
@@ -39,31 +39,31 @@ class Reporter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Closes Pipes.
+        """Close Pipes.
 
-        Exceptions are not reported through it: the exit code and the manifest tell.
+        It does not report exceptions: the exit code and the manifest do.
         """
         self._stack.close()
 
     @property
     def is_piped(self) -> bool:
-        """Whether an orchestrator listens."""
+        """Whether an orchestrator is listening."""
         return self._pipes is not None
 
     def say(self, line: str) -> None:
-        """One plain line."""
+        """Print one plain line."""
         if self._pipes is not None:
             self._pipes.log.info(line)
         print(line, file=self._stream or sys.stdout, flush=True)
 
     def complain(self, line: str) -> None:
-        """One line about what went wrong, on standard error."""
+        """Print one error line to standard error."""
         if self._pipes is not None:
             self._pipes.log.error(line)
         print(line, file=sys.stderr, flush=True)
 
     def message(self, kind: str, **payload: Any) -> None:
-        """A structured message, read by the asset through ``get_custom_messages``.
+        """Send a structured message, which the asset reads with ``get_custom_messages``.
 
         Nothing without Pipes.
         """
@@ -72,7 +72,7 @@ class Reporter:
 
 
 class Progress:
-    """Counts samples and tokens and prints a line now and then."""
+    """Count samples and tokens, and print a line now and then."""
 
     def __init__(
         self,
@@ -83,12 +83,12 @@ class Progress:
         every_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Starts counting.
+        """Start counting.
 
         Args:
-            reporter: where lines go.
-            total: samples this run is to generate.
-            banked: samples that were there before, for the line.
+            reporter: destination of the lines.
+            total: samples that this run generates.
+            banked: samples banked before, shown in the line.
             every_s: seconds between lines.
             clock: monotonic clock.
         """
@@ -104,17 +104,17 @@ class Progress:
         self.samples = self.tokens = 0
 
     def add(self, tokens: int) -> None:
-        """One sample more."""
+        """Count one sample."""
         self.samples += 1
         self.tokens += tokens
         self._recent.append((self._clock(), tokens))
 
     def say(self, line: str) -> None:
-        """A line between those of `tick`."""
+        """Print a line between those of `tick`."""
         self._reporter.say(line)
 
     def tick(self, *, force: bool = False) -> None:
-        """Prints a line when it is time."""
+        """Print a line when due."""
         now = self._clock()
         if force or now - self._last_line >= self._every:
             self._last_line = now
@@ -122,7 +122,7 @@ class Progress:
             self._reporter.message("progress", **self.as_dict())
 
     def tokens_per_s(self) -> float | None:
-        """Rate of the last seconds; None before the first sample."""
+        """Rate over the last seconds; None before the first sample."""
         now = self._clock()
         while self._recent and now - self._recent[0][0] > _RECENT_S:
             self._recent.popleft()
@@ -148,8 +148,8 @@ class Progress:
         }
 
     def line(self) -> str:
-        """``samples 128 of 640 (512 were there), 153 tokens/s, 2 min 10 s left``."""
-        before = f" ({self._banked} were there)" if self._banked else ""
+        """``samples 128 of 640 (512 already banked), 153 tokens/s, 2 min 10 s left``."""
+        before = f" ({self._banked} already banked)" if self._banked else ""
         rate, left = self.tokens_per_s(), self.left_s()
         pace = f", {rate:.0f} tokens/s" if rate is not None else ""
         end = f", {duration(left)} left" if left is not None and self.samples < self._total else ""
@@ -157,7 +157,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``45 s``, ``2 min 10 s``, ``3 h 5 min``."""
+    """Seconds in readable form: ``45 s``, ``2 min 10 s``, ``3 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,6 +1,6 @@
 """A completion as a row of raw_generations.
 
-Not here: what the columns mean (``isocost.schema.tables.raw``), and which values a row may have
+Not here: what the columns mean (``isocost.schema.tables.raw``), and which values are valid
 (``judgement``).
 """
 
@@ -59,17 +59,17 @@ def generation_row(
     is_warmup: bool,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """One row of raw_generations, judged, without the ids that the writer adds.
+    """One validated row of raw_generations, without the ids that the writer adds.
 
     Args:
-        sample: what was asked.
+        sample: the requested sample.
         request: how it was sent.
-        completion: what came of it.
+        completion: its result.
         attempt: number of the run.
-        logprobs_k: top log-probabilities that were asked for.
+        logprobs_k: top log-probabilities requested.
         window: tokens of DeepConf's window.
-        is_warmup: whether it only warmed the engine up; such a row has no sample_index.
-        notes: faults found before, added to ``error``.
+        is_warmup: whether it only warmed up the engine; such a row has no sample_index.
+        notes: faults found earlier, added to ``error``.
     """
     point, problem = sample.point, sample.asked.problem
     sample_id = (
@@ -109,8 +109,9 @@ def generation_row(
 
 
 def completion_hash(token_ids: Sequence[int] | None, text: str | None) -> str | None:
-    """First 16 hexadecimal digits of the SHA-256 of the token ids (int32, little endian), else of
-    the text; None without either.
+    """First 16 hexadecimal digits of a hash of the token ids, otherwise of the text.
+
+    SHA-256 of int32 little-endian ids; None without ids and text.
     """
     if token_ids is not None:
         return hashlib.sha256(np.asarray(token_ids, dtype="<i4").tobytes()).hexdigest()[:16]

@@ -1,6 +1,6 @@
 """One session from its file to its sealed parts.
 
-Lives here: the order of things (refuse, lock, recover, subtract, start, warm up, generate, seal,
+Lives here: the order of steps (check, lock, recover, subtract, start, warm up, generate, seal,
 record) and the manifest's info. Not here: the loop itself (`loop`), the bank's files
 (``isocost.bank``).
 """
@@ -37,14 +37,14 @@ PART_SECONDS = 60.0
 WARMUP_TOKENS = 16
 SAMPLING_PERIOD_S = 0.1
 IDLE_S = 10.5
-"""Rest between engine start and warm-up for the idle baseline, where power is measured.
+"""Idle time between engine start and warm-up for the idle baseline, if power is measured.
 
 The baseline needs 10 s.
 """
 
 
 class RunFailed(IsocostError):
-    """The engine or the storage failed after the run was begun; the manifest says so too."""
+    """The engine or the storage failed after the run had started; the manifest records it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,12 @@ class Outcome:
 
     Attributes:
         status: ``complete`` (nothing was missing), ``finished`` or ``stopped``.
-        run_id: the run; None when nothing was missing.
+        run_id: the run; None if nothing was missing.
         generated: samples generated.
-        errors: requests that ended in an error; their samples stay missing.
+        errors: failed requests; their samples stay missing.
         missing: samples still missing, errors included.
         first_error: text of the first error.
-        away: why the run ended before all was asked for, where the engine could not be reached any
-            more.
+        away: why the run ended early, if the engine became unreachable.
     """
 
     status: str
@@ -80,19 +79,19 @@ def generate(
     run_id: str | None = None,
     max_samples: int | None = None,
 ) -> Outcome:
-    """Generates exactly the samples of a session that the lake lacks.
+    """Generate exactly the samples of a session that are missing from the lake.
 
     Args:
         session: what to measure.
         lake: folder of the lake, or an fsspec URL.
-        reporter: takes progress.
-        stop: asked to end when true.
-        run_id: name of the run; a new UUID when None.
-        max_samples: at most so many samples in this run.
+        reporter: receives progress.
+        stop: ends the run when true.
+        run_id: name of the run; a new UUID if None.
+        max_samples: maximum number of samples in this run.
 
     Raises:
-        IsocostError: bad input; nothing is touched.
-        RunFailed: the engine cannot start, or storage refuses; everything sealed before is intact.
+        IsocostError: bad input; nothing is changed.
+        RunFailed: the engine cannot start, or storage fails; everything sealed before is intact.
     """
     check_budgets(session)
     options = payload_options(session)
@@ -118,14 +117,14 @@ def generate(
         missing = missing_samples(work.plan, done)
         if missing.is_empty():
             reporter.say(
-                f"session {session.session_id}: all {work.plan.height} samples are there, nothing"
-                " to generate"
+                f"session {session.session_id}: all {work.plan.height} samples are banked, "
+                f"nothing to generate"
             )
             return Outcome("complete", None, 0, 0, 0)
         _keep_session_file(files, session)
         todo = missing if max_samples is None else missing.head(max_samples)
-        # A later run must not draw the numbers of an earlier one again: with one seed it would
-        # repeat its samples.
+        # A later run must not reuse the random numbers of an earlier one: with the same seed it
+        # would repeat its samples.
         fresh = done.is_empty() and writer.manifest.attempt == 1
         seed = (
             session.engine.seed
@@ -230,8 +229,8 @@ def _measure(
         )
         return sink.counts, status, away
     except BaseException as error:
-        # What has finished is worth sealing whatever went wrong; if storage is what went wrong,
-        # this fails again, silently.
+        # Finished samples are worth sealing whatever went wrong; if storage failed, this fails
+        # again, silently.
         with suppress(IsocostError):
             writer.seal()
         writer.fail(error, clock_end=_clock())
@@ -250,12 +249,12 @@ def _power(
 
     if session.telemetry == AUTO and not engine.capabilities.computes_here:
         source = NoSource(
-            f"the engine {engine.name} does not compute on this machine, whose power says nothing"
-            " about it"
+            f"the engine {engine.name} does not compute on this machine, so this machine's power "
+            f"is not measured"
         )
     else:
-        # Only the devices the engine computes on: another board's idle power, or a processor's, is
-        # not the engine's. Who names a source says that it reads what the engine computes on.
+        # Only the devices that the engine uses: idle power of another board or of the processor is
+        # not the engine's. Naming a source declares that it reads what the engine uses.
         told = engine.describe()
         source = open_source(
             session.telemetry, count=told.get("devices"), device=told.get("device")
@@ -281,7 +280,7 @@ def _power(
 
 
 def _rest(stop: Stop) -> list[float]:
-    """Waits with the model loaded and nothing to do; start and end on the monotonic clock."""
+    """Wait with the model loaded and idle; return start and end on the monotonic clock."""
     start = time.monotonic()
     while time.monotonic() < start + IDLE_S and not stop:
         time.sleep(0.1)
@@ -330,7 +329,7 @@ def _counts(counts: Counts) -> dict[str, Any]:
 
 
 def host() -> dict[str, Any]:
-    """The machine as it presents itself: platform, processor, usable cores."""
+    """The machine: platform, processor, usable cores."""
     model = None
     with (
         suppress(OSError),
@@ -350,7 +349,7 @@ def host() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on, as far as it is installed."""
+    """Versions of installed packages that affect the numbers."""
     found = {"isocost": isocost.__version__, "python": platform.python_version()}
     engines = (name for engine in ENGINES.names() for name in capabilities_of(engine).packages)
     for name in (*engines, "torch", "transformers", "numpy", "polars", "pyarrow"):

@@ -1,5 +1,4 @@
-"""What a session asks of the engine: problems, prompts, and the requests of the samples that are
-missing.
+"""What a session requests: problems, prompts, and the requests of missing samples.
 
 Not here: which samples are missing (``isocost.bank.resume``).
 """
@@ -25,12 +24,12 @@ PAYLOAD_OPTIONS = {
     "per_request_seed": bool,
     "confidence_window": int,
 }
-"""Engine options that the payload itself reads; the engine sees the others."""
+"""Engine options that the payload itself reads; the engine receives the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One problem under one prompt, ready to be sent.
+    """One problem with one prompt, ready to be sent.
 
     Attributes:
         problem: the problem.
@@ -45,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample that is to be generated."""
+    """One sample to be generated."""
 
     point: Point
     asked: Asked
@@ -58,7 +57,7 @@ class Sample:
 
 
 class Work:
-    """Everything a session asks, loaded once.
+    """Everything that a session requests, loaded once.
 
     Attributes:
         session: the session.
@@ -68,7 +67,7 @@ class Work:
     """
 
     def __init__(self, session: Session) -> None:
-        """Loads the problems of every task and renders every prompt.
+        """Load the problems of every task and render every prompt.
 
         Raises:
             IsocostError: a task cannot be loaded.
@@ -132,9 +131,7 @@ def request_of(sample: Sample, *, per_request_seed: bool) -> Request:
 
 
 def derived_seed(seed: int, *what: object) -> int:
-    """A seed of 31 bits that depends on a seed and on what it is for (SHA-256), the same on every
-    machine.
-    """
+    """A 31-bit seed derived from a seed and its purpose (SHA-256), the same on every machine."""
     text = ":".join(str(item) for item in (seed, *what))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
@@ -142,13 +139,14 @@ def derived_seed(seed: int, *what: object) -> int:
 def payload_options(session: Session) -> dict[str, int | bool]:
     """The payload's own options with their defaults.
 
-    in_flight: requests handed to the engine at once, twice ``max_num_seqs``: enough that a place
-    never stays empty for want of work, few enough that queueing does not dominate. isolate_points:
-    let one point finish before the next begins. per_request_seed: seed each request by itself.
+    in_flight: requests in flight, by default twice ``max_num_seqs``: enough that a slot is never
+        empty for lack of work, few enough that queueing does not dominate.
+    isolate_points: finish one point before the next starts.
+    per_request_seed: seed each request separately.
     confidence_window: tokens of DeepConf's window.
 
     Raises:
-        IsocostError: an option has another type or an impossible value.
+        IsocostError: an option has the wrong type or an impossible value.
     """
     found: dict[str, int | bool] = {
         "in_flight": 2 * session.engine.max_num_seqs,

@@ -1,5 +1,4 @@
-"""What people look at: the warehouse file, the Parquet exports, the report, the figures, the table
-on the terminal.
+"""Published output: warehouse file, Parquet exports, report, figures, terminal table.
 
 Lives here: everything that turns finished tables into something to read, and writers for other
 projects' file formats. Not here: any number that is not already in a table; a figure or a sentence

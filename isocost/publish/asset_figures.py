@@ -1,4 +1,4 @@
-"""The report's charts as Markdown pictures, for the pages of the assets that they are drawn from.
+"""The report's charts as Markdown images, for the pages of the assets that they show.
 
 Lives here: which charts a page shows, and their form. Not here: the charts (``frontier_figure``,
 ``scaling_figure``), which are drawn with the report's own arguments, so that a colour means the
@@ -21,23 +21,23 @@ from isocost.publish.points_shown import thinned
 from isocost.publish.scaling_figure import scaling_specification
 
 _PANELS = 4
-"""More pictures than this make a page of metadata that nobody scrolls.
+"""More images than this make a metadata page too long.
 
 The report has a chart for each task.
 """
 _WIDTH = 720
 _SCREEN_READER = re.compile(r' (?:aria-[a-z]+|role)="[^"]*"')
 _DIGITS = re.compile(r"(\.\d\d)\d+")
-# Arial and what stands in for it are equally wide everywhere: legends are laid out here and drawn
-# in the reader's browser.
+# Arial and its metric-compatible substitutes are equally wide everywhere: legends are laid out here
+# and drawn in the reader's browser.
 _FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 
 
 def frontier_pictures(frames: Mapping[str, pl.DataFrame]) -> str:
-    """The frontier of the first tasks on the first cost axis, one picture a task.
+    """The frontier of the first tasks on the first cost axis, one image per task.
 
     Args:
-        frames: out_frontier_points, and what else is at hand (core_points names the
+        frames: out_frontier_points, and other available tables (core_points names the
             configurations), by table name.
     """
     facts = facts_module.from_frames(frames)
@@ -56,11 +56,12 @@ def frontier_pictures(frames: Mapping[str, pl.DataFrame]) -> str:
 
 
 def curve_pictures(frames: Mapping[str, pl.DataFrame]) -> str:
-    """The scaling curves of the first tasks: the first strategy on the first cost axis, one picture
-    a task.
+    """The scaling curves of the first tasks, one image per task.
+
+    The first strategy on the first cost axis.
 
     Args:
-        frames: out_scaling_points and out_scaling_fits, and what else is at hand, by table name.
+        frames: out_scaling_points and out_scaling_fits, and other available tables, by table name.
     """
     facts = facts_module.from_frames(frames)
     if not facts.curve_axes:
@@ -89,11 +90,11 @@ def _pictures(drawn: Mapping[str, dict[str, Any]], otherwise: str) -> str:
 
 
 def picture(specification: Mapping[str, Any], title: str) -> str:
-    """A chart as a Markdown image that carries itself.
+    """A chart as a self-contained Markdown image.
 
     A drawing in exactly its colours, narrower than the dialog that shows it.
     """
-    import vl_convert  # 0.1 s and 60 MB: not for everyone who imports a figure
+    import vl_convert  # 0.1 s and 60 MB: not for every import of a figure
 
     svg = vl_convert.vegalite_to_svg(
         {**specification, "config": {**theme.config("light"), "font": _FONT}}

@@ -1,6 +1,6 @@
-"""The section of the report that says which configurations really differ.
+"""The report's section on which configurations really differ.
 
-Lives here: measured configurations side by side, at one sample a problem and as more samples are
+Lives here: pairs of measured configurations, at one sample per problem and as more samples are
 drawn. Not here: other sections (``sections``), the comparisons themselves (out_comparisons,
 out_coverage_differences).
 """
@@ -68,9 +68,9 @@ def compared(facts: Facts) -> str:
         for row in rows.head(MOST_ROWS).iter_rows(named=True)
     ]
     note = (
-        "Percentage points at one sample a problem, over the same problems; intervals and p-values"
-        f" (Holm) answer for all pairs of a task together: {_counted(rows)}. Last column: pass@k,"
-        " judged by a band for all k at once."
+        "Percentage points at one sample per problem, over the same problems; intervals and "
+        f"p-values (Holm) are simultaneous for all pairs of a task: {_counted(rows)}. Last column: "
+        "pass@k, with a simultaneous band over k."
     )
     if rows.height > MOST_ROWS:
         note += f" {labels.count(rows.height - MOST_ROWS)} more pairs are in out_comparisons."
@@ -89,7 +89,7 @@ def _counted(rows: pl.DataFrame) -> str:
 
 
 def p_words(value: float | None) -> str:
-    """A p-value as a reader wants it: two digits, never zero."""
+    """A p-value for readers: two digits, never zero."""
     if value is None:
         return "–"
     return "<\u00a00.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
@@ -98,7 +98,7 @@ def p_words(value: float | None) -> str:
 def verdict_words(curve: pl.DataFrame) -> str:
     """Who is ahead along k.
 
-    ``first ahead for k 1–10, open 11–60, second ahead 61–128``; a dash where nothing is known.
+    ``first ahead for k 1–10, open 11–60, second ahead 61–128``; a dash if unknown.
     """
     if curve.is_empty():
         return "–"

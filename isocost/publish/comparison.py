@@ -1,7 +1,7 @@
-"""What `isocost compare` prints: two outcomes side by side.
+"""The output of `isocost compare`: two outcomes side by side.
 
-Lives here: the lines. Not here: the comparison (``isocost.tables.frontiers.compare``) and how
-numbers are spelt (``labels``).
+Lives here: the lines. Not here: the comparison (``isocost.tables.frontiers.compare``) and the
+formatting of numbers (``labels``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from isocost.tables.frontiers.compare import Comparison, Difference
 _VERDICTS = {
     "first_better": "The first is more accurate.",
     "second_better": "The second is more accurate.",
-    "no_difference_shown": "No difference in accuracy is shown.",
+    "no_difference_shown": "The data show no difference in accuracy.",
 }
 _TESTS = {
     "paired_t": "paired t test over problems",
@@ -24,7 +24,7 @@ _TESTS = {
 def comparison_lines(found: Comparison) -> list[str]:
     """The comparison in lines of text.
 
-    Who, difference with interval and p-value, what it costs, how sure that is.
+    The outcomes, difference with interval and p-value, costs, and certainty.
     """
     one, level = found.accuracy, labels.percent(found.confidence, 0)
     lines = [
@@ -46,41 +46,42 @@ def comparison_lines(found: Comparison) -> list[str]:
 
 
 def _kinds(found: Comparison) -> list[str]:
-    """What one of the two needs that nobody has when it is run."""
+    """What one of the two needs that is not available at run time."""
     lines = []
     for which, row in (("first", found.first), ("second", found.second)):
         if row.get("strategy_kind") == "oracle" and not _is_one_sample(row):
             lines.append(
-                f"The {which} needs a perfect verifier, which knows the right answer: it is a bound"
-                " on what choosing can reach, no way to answer."
+                f"The {which} needs a perfect verifier, which knows the right answer: it bounds "
+                f"what selection can achieve, and cannot be run."
             )
         elif row.get("strategy_kind") == "metric":
-            lines.append(f"The {which} describes samples and is no way to answer.")
+            lines.append(f"The {which} describes samples and is not a way to answer.")
     return lines
 
 
 def _is_one_sample(row: dict[str, object]) -> bool:
     """pass@1 is the mean of single samples.
 
-    Where nothing is chosen nobody has to know the right answer.
+    Without a selection, knowledge of the right answer is not needed.
     """
     return row.get("strategy") == "pass_at_k" and row.get("budget") == 1
 
 
 def _others(found: Comparison) -> list[str]:
-    """What the p-value is worth where this pair was not the only one looked at."""
+    """The p-value's meaning if other pairs were looked at, too."""
     others, lines = found.others, []
     if others.family is not None and others.n_comparisons is not None and others.n_comparisons > 1:
         lines.append(
-            f"It is one of {labels.many(others.n_comparisons, 'pair')} of the family"
-            f" {others.family} in out_comparisons; for all of them together p"
+            f"It is one of {labels.many(others.n_comparisons, 'pair')} of the family "
+            f"{others.family} in out_comparisons; adjusted for all of them, p"
             f" {_p_value(others.p_value_holm)} (Holm), {_p_value(others.p_value_max_t)} (largest"
             " |t|)."
         )
     if others.n_task_pairs > 1:
         lines.append(
-            "The p-value answers for this one question. Picked after a look at all"
-            f" {labels.many(others.n_task_pairs, 'pair')} of the task's outcomes, p"
+            "The p-value applies to this single question. If the pair was picked after looking at "
+            "all"
+            f" {labels.many(others.n_task_pairs, 'pair')} of the task's outcomes, p is"
             f" {_p_value(others.p_value_bonferroni)} (Bonferroni)."
         )
     return lines
@@ -117,6 +118,6 @@ def _power(found: Comparison) -> str:
     if found.verdict != "no_difference_shown" or needed is None:
         return ""
     return (
-        " To find one of this size with a chance of 80 % takes about"
+        " Detecting one of this size with a probability of 80 % takes about"
         f" {labels.many(needed, 'problem')}."
     )

@@ -1,5 +1,4 @@
-"""What both figures share: axes, domains, rounding, and the way from a Vega-Lite specification to
-an Altair chart.
+"""Common parts of both figures: axes, domains, rounding, and conversion to an Altair chart.
 
 Lives here: the logarithmic cost axis and the accuracy axis. Not here: marks (``frontier_figure``,
 ``scaling_figure``).
@@ -21,9 +20,9 @@ from isocost.publish import labels
 Specification = dict[str, Any]
 # Width of a letter in a legend, and of a mark with the gaps around an entry, in pixels.
 _LETTER, _MARK = 6.7, 46
-# The mark with what keeps its label from the next column.
+# The mark with the gap between its label and the next column.
 _SYMBOL = 36
-# Pixels beside the plot: the axis with its labels and title, and the padding.
+# Pixels outside the plot: the axis with its labels and title, and the padding.
 _AXIS = 90
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
@@ -55,7 +54,7 @@ def panels(specification: Specification, field: str, names: list[str]) -> Specif
 def layered(
     rows: list[dict[str, Any]], layers: list[Specification], *, width: int | str, height: int
 ) -> Specification:
-    """Layers over rows that the specification carries."""
+    """Layers over rows embedded in the specification."""
     return {
         "$schema": _SCHEMA,
         "data": {"values": rows},
@@ -73,15 +72,15 @@ def where(test: str) -> list[dict[str, str]]:
 def rounded(value: Any) -> Any:
     """Five significant digits are more than a pixel.
 
-    The page stays small and its bytes do not hang on the last bit.
+    The page stays small and its bytes do not depend on the last bit.
     """
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def forget_panel(rows: list[dict[str, Any]]) -> None:
-    """Takes the panel out of the rows of a figure that has one.
+    """Remove the panel field from the rows of a single-panel figure.
 
-    A page holds hundreds of figures.
+    A page has hundreds of figures.
     """
     for row in rows:
         row.pop("panel", None)
@@ -95,7 +94,7 @@ def drawable(points: pl.DataFrame) -> pl.DataFrame:
 
 
 def log_domain(*costs: pl.Series) -> list[float]:
-    """Smallest and largest cost with a margin that looks equal on a logarithmic axis."""
+    """Smallest and largest cost with a visually equal margin on a logarithmic axis."""
     known = [values for values in costs if len(values)]
     low, high = (
         min(float(values.min()) for values in known),
@@ -108,7 +107,7 @@ def log_domain(*costs: pl.Series) -> list[float]:
 def cost_encoding(cost_axis: str, domain: list[float]) -> Specification:
     """The cost axis.
 
-    Logarithmic, labels at 1, 2 and 5 of every decade, at even steps where it is too short for
+    Logarithmic, labels at 1, 2 and 5 of every decade, or at even steps if it is too short for
     these.
     """
     axis = {"title": labels.axis_label(cost_axis).title, "format": "~s", "values": _ticks(*domain)}
@@ -122,14 +121,14 @@ def accuracy_encoding(domain: list[float]) -> Specification:
 
 
 def accuracy_domain(drawn: pl.DataFrame, further: pl.Series | None = None) -> list[float]:
-    """From zero, unless all that is drawn lies high; what lies above one is cut."""
+    """From zero, unless everything drawn is high; values above one are cut."""
     lows = [v for v in (drawn["accuracy_low"].min(), drawn["accuracy"].min()) if v is not None]
     highs = [v for v in (drawn["accuracy_high"].max(), drawn["accuracy"].max()) if v is not None]
     if further is not None and further.drop_nulls().len():
         highs.append(min(1.0, float(further.max())))
     low, high = min(lows), max(highs)
     bottom = 0.0 if low < 0.5 * high else max(0.0, low - 0.1 * (high - low))
-    # A picture of nothing but zeros still needs an axis.
+    # A chart of only zeros still needs an axis.
     return [rounded(bottom), rounded(max(min(1.0, high + 0.06 * (high - bottom)), bottom + 0.02))]
 
 
@@ -146,13 +145,13 @@ def name(field: str, **more: Any) -> Specification:
 def legend(names: list[str], *, is_panel: bool) -> Specification:
     """As many entries side by side as whole names fit.
 
-    Of one panel among several the width of all is not known, and the theme decides.
+    For one panel of several, the total width is unknown, and the theme decides.
     """
     if is_panel:
         return {}
     entry = max(len(name) for name in names) * _LETTER + _MARK
-    # Not from the plot's width: it shrinks when the axis is laid out, and the rows that are then
-    # added would be cut off.
+    # Not from the plot's width: it shrinks when the axis is laid out, and the additional rows would
+    # be cut off.
     room = f"(containerSize()[0] > 0 ? containerSize()[0] - {_AXIS} : width)"
     columns = f"max(1, min(4, floor({room} / {entry:.0f})))"
     return {
@@ -162,9 +161,9 @@ def legend(names: list[str], *, is_panel: bool) -> Specification:
 
 
 def told(row: dict[str, Any]) -> str:
-    """Accuracy with its interval in the words of the tables.
+    """Accuracy with its interval, formatted as in the tables.
 
-    A format of the drawing library's own rounds halves another way.
+    The drawing library's own format rounds halves differently.
     """
     accuracy, spread = (
         labels.percent(row["accuracy"]),
@@ -174,7 +173,7 @@ def told(row: dict[str, Any]) -> str:
 
 
 def outcome_tooltip(cost_axis: str) -> list[Specification]:
-    """What a reader sees on pointing at a mark."""
+    """The tooltip of a mark."""
     return [
         name("label", title="Strategy"),
         name("configuration", title="Configuration"),
@@ -194,7 +193,7 @@ def _ticks(low: float, high: float) -> list[float]:
 def _even_ticks(low: float, high: float) -> list[float]:
     """A handful of round values at even steps.
 
-    For a stretch that 1, 2 and 5 of a decade miss, such as 12 to 17.
+    For a range without 1, 2 or 5 of a decade, such as 12 to 17.
     """
     power = 10.0 ** math.floor(math.log10((high - low) / 4))
     step = next(step * power for step in (1, 2, 5, 10) if step * power * 4 >= high - low)

@@ -4,8 +4,8 @@ Lives here: one aggregate JSON and one instance-level JSON Lines file for each p
 or not at all. Not here: the import of the same format (isocost.importers.formats.every_eval_ever),
 which reads these files back.
 
-The format has no place for a repeat index, energy, cost or FLOPs: they go into each instance's
-metadata, as text, with our names.
+The format does not cover repeat index, energy, cost or FLOPs: they go into each instance's
+metadata, as text, under our names.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ _DRAWN = ("temperature", "top_p", "top_k", "max_tokens")
 
 @dataclass(frozen=True, slots=True)
 class ExportedPoint:
-    """What was written for one point.
+    """The files written for one point.
 
     Attributes:
         point_id: the point.
         aggregate: the aggregate JSON file.
         instances: the instance-level JSON Lines file.
         rows: instances written.
-        left_out: samples left out because they are invalid or nobody judged them; the format has no
-            place for an unknown verdict.
+        left_out: samples left out because they are invalid or ungraded; the format has no unknown
+            verdict.
     """
 
     point_id: str
@@ -80,30 +80,31 @@ def export_every_eval_ever(
     relationship: str = "other",
     texts: pl.DataFrame | None = None,
 ) -> list[ExportedPoint]:
-    """Writes every point that has at least one judged sample.
+    """Write every point that has at least one graded sample.
 
     Args:
         samples: rows of core_samples.
         points: rows of core_points.
         problems: rows of core_problems.
-        folder: where the files go; made when missing.
+        folder: destination folder; created if missing.
         organization: who provides the numbers (source_organization_name).
         retrieved_unix_s: time of the export, Unix seconds; also part of evaluation_id.
-        relationship: how the evaluating organization stands to the model's, one of
+        relationship: relationship of the evaluating organization to the model's, one of
             ``RELATIONSHIPS``.
-        texts: sample_id and output_text; outputs are left empty where None.
+        texts: sample_id and output_text; outputs are left empty if None.
 
     Raises:
-        IsocostError: an unknown relationship, no judged sample, or a folder that cannot be written.
+        IsocostError: an unknown relationship, no graded sample, or a folder that cannot be written.
     """
     if relationship not in RELATIONSHIPS:
         raise IsocostError(
-            f"{relationship!r} is no relationship", remedy=f"Use one of {', '.join(RELATIONSHIPS)}"
+            f"{relationship!r} is not a relationship",
+            remedy=f"Use one of {', '.join(RELATIONSHIPS)}",
         )
     judged = graded(samples)
     if judged.is_empty():
         raise IsocostError(
-            "no sample is judged, there is nothing to export",
+            "no sample is graded, so there is nothing to export",
             where="core_samples",
             remedy="Grade the samples first",
         )
@@ -143,8 +144,8 @@ def export_every_eval_ever(
 def _numbered(samples: pl.DataFrame) -> pl.DataFrame:
     """Samples in order.
 
-    Where several imported runs numbered theirs apart, they are numbered on, as one evaluation needs
-    it.
+    If several imported runs numbered theirs separately, the numbers are continued, as one
+    evaluation requires.
     """
     attempts = ("point_id", "problem_id")
     ordered = samples.sort(*attempts, "sample_index", "sample_id")
@@ -249,8 +250,8 @@ def _aggregate(
                     "min_score": 0.0,
                     "max_score": 1.0,
                     "evaluation_description": (
-                        "Mean over problems of the share of correct samples; of the score where it"
-                        " is partial."
+                        "Mean over problems of the share of correct samples; of the score if it "
+                        "is partial."
                     ),
                 },
                 "score_details": {"score": per_problem.mean(), "uncertainty": uncertainty},
@@ -280,7 +281,7 @@ def _instance(
         "input": {"raw": question, "reference": [] if reference is None else [reference]},
         "output": {"raw": [] if text is None else [text]},
         "answer_attribution": [],
-        # The schema demands a verdict: an answer of partial credit is not the right one.
+        # The schema requires a verdict: an answer with partial credit is not the right one.
         "evaluation": {
             "score": row["worth"] if row["score"] is None else row["score"],
             "is_correct": bool(row["correct"]),
@@ -314,7 +315,7 @@ def _task_version(point: dict[str, Any]) -> str | None:
 def _texts(values: dict[str, Any]) -> dict[str, str]:
     """Known values as text.
 
-    The format's free fields hold nothing else. repr keeps a float's last digit.
+    The format's free fields allow nothing else. repr keeps a float's last digit.
     """
     return {
         name: repr(value) if isinstance(value, float) else str(value)

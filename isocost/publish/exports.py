@@ -1,5 +1,6 @@
-"""The same tables as Parquet files with a Frictionless ``datapackage.json``: for people who use
-neither DuckDB nor this project.
+"""The same tables as Parquet files with a Frictionless ``datapackage.json``.
+
+For users of neither DuckDB nor this project.
 
 Lives here: writing of the export folder. Not here: the warehouse file (``warehouse``). Identical
 inputs give identical bytes: no time, host or path is written.
@@ -48,7 +49,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was exported.
+    """The result of an export.
 
     Attributes:
         folder: the export folder.
@@ -63,12 +64,12 @@ class ExportReport:
 
 @dataclass(frozen=True, slots=True)
 class StagedExports:
-    """Exports that were made in a hidden folder beside those that stand.
+    """Exports in a hidden folder next to the published ones.
 
     Attributes:
         folder: that folder.
         target: the export folder.
-        report: what they are.
+        report: their description.
     """
 
     folder: Path
@@ -76,8 +77,9 @@ class StagedExports:
     report: ExportReport
 
     def commit(self) -> ExportReport:
-        """Puts them in place, the descriptor last, and removes those of an earlier export that are
-        no longer part of it.
+        """Move the exports into place, the descriptor last.
+
+        Removes files of an earlier export that are no longer part of it.
 
         Raises:
             IsocostError: the folder cannot be written.
@@ -96,25 +98,25 @@ class StagedExports:
         return self.report
 
     def discard(self) -> None:
-        """Removes what was not put in place."""
+        """Remove everything that was not moved into place."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def write_exports(
     store: Store, handover: Handover | None = None, *, memory: int | None = None
 ) -> ExportReport:
-    """Writes every stored core and out table as one Parquet file, and the descriptor last.
+    """Write every stored core and out table as one Parquet file, and the descriptor last.
 
-    A table that was never built is left out; one that cannot be read is left out and told in the
-    report and in the descriptor. Files of an earlier export that are no longer part of it are
-    removed, others in the folder are left alone. All are made before the first is put in place:
-    what fails before leaves the earlier export whole.
+    A table that was never built is left out; a table that cannot be read is left out and listed in
+    the report and in the descriptor. Files of an earlier export that are no longer part of it are
+    removed; other files in the folder are left alone. All files are built before the first is moved
+    into place, so a failure leaves the earlier export intact.
 
     Args:
         store: the tables; the folder is ``store.exports``.
-        handover: who else publishes the same tables now; closed in the end.
-        memory: bytes that it may take: tables beyond it are put in order on the disk;
-            ``$ISOCOST_MEMORY`` or half of what is free where None.
+        handover: others that publish the same tables in this run; closed at the end.
+        memory: budget in bytes: larger tables are sorted on disk; ``$ISOCOST_MEMORY`` or half of
+            what is free if None.
 
     Raises:
         IsocostError: the folder cannot be written.
@@ -125,7 +127,7 @@ def write_exports(
 def stage_exports(
     store: Store, handover: Handover | None = None, *, memory: int | None = None
 ) -> StagedExports:
-    """Makes the exports without putting them in place; see ``write_exports``."""
+    """Build the exports without moving them into place; see ``write_exports``."""
     handover = handover or Handover(())
     folder = store.exports / f"{_STAGED}{uuid4().hex}"
     try:
@@ -155,7 +157,7 @@ def _unwritable(folder: Path, error: OSError) -> MachineError:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Removes what exports that were killed left behind; one beside this is younger."""
+    """Remove leftovers of exports that were killed; a concurrent export is younger."""
     for path in folder.glob(f"{_STAGED}*"):
         if time.time() - path.stat().st_mtime > atomic.ABANDONED_S:
             shutil.rmtree(path, ignore_errors=True)
@@ -176,7 +178,7 @@ def _write_all(store: Store, handover: Handover, folder: Path, memory: int) -> E
                 height = write_table(frame, name, path, is_held=True) and frame.height
         except IsocostError as error:
             if isinstance(error, MachineError):
-                raise  # the folder cannot be written, or there is no room to put a table in order
+                raise  # the folder cannot be written, or there is no space to sort a table
             failures[name] = str(error)
             handover.give_file(name, None)
             continue
@@ -192,15 +194,16 @@ def _write_all(store: Store, handover: Handover, folder: Path, memory: int) -> E
 def _frames(
     store: Store, names: list[str], handover: Handover, memory: int
 ) -> Iterator[tuple[str, pl.DataFrame | IsocostError | None]]:
-    """Every table or why it cannot be read, one after the other; but what the report waits for is
-    read before anything is written.
+    """Every table, or why it cannot be read, one after the other.
 
-    None of a table that is too large to be read at once.
+    Tables that the report waits for are read before anything is written.
+
+    None for a table that is too large to be read at once.
     """
     ahead: dict[str, pl.DataFrame | IsocostError] = {}
     for name in handover.awaited():
         if is_large(store, name, memory):
-            handover.give_frame(name, None)  # the report reads what it shows of it
+            handover.give_frame(name, None)  # the report reads what it shows of it itself
             continue
         frame = _read(store, name)
         handover.give_frame(name, None if isinstance(frame, IsocostError) else frame)
@@ -277,9 +280,9 @@ def _write_descriptor(
 
 
 def _listed(folder: Path) -> set[str]:
-    """Plain file names in the descriptor of the export before.
+    """Plain file names in the descriptor of the previous export.
 
-    None where there is none or it is not ours to read.
+    None if there is none or it is not ours.
     """
     try:
         resources = json.loads((folder / DESCRIPTOR).read_text(encoding="utf-8"))["resources"]

@@ -1,4 +1,6 @@
-"""What is shown, gathered once from the tables: figures, report and terminal all show these frames.
+"""The displayed facts, gathered once from the tables.
+
+Figures, report and terminal all show these frames.
 
 Lives here: choosing and naming of rows. Not here: any new number, drawing (``figures``), wording
 (``sentences``).
@@ -32,8 +34,8 @@ TABLES = (
     "out_comparisons",
     "out_coverage_differences",
 )
-# From this share of truncated samples on an accuracy says more about the token budget than about
-# the model: at a fifth it can be off by as much as the best strategies gain.
+# From this share of truncated samples on, an accuracy reflects the token budget more than the
+# model: at a fifth it can be off by as much as the best strategies gain.
 MUCH_TRUNCATED = 0.2
 
 
@@ -43,21 +45,21 @@ class Facts:
 
     Attributes:
         frontier: out_frontier_points of policies, one row of each group of equal outcomes, with
-            ``configuration``, ``label`` and ``n_groups`` (such groups of the task on the axis). Of
-            a table too large to be held those on the frontier and their likeliest rivals.
+            ``configuration``, ``label`` and ``n_groups`` (such groups of the task on the axis). For
+            a table too large for memory, those on the frontier and their likeliest rivals.
         bound: the frontier with a perfect verifier: rows on the frontier of kind oracle.
         frontiers: out_frontiers of policies.
         means: out_task_means of policies.
-        summary: out_point_summary of what has a sample, with ``configuration``, in order of both.
+        summary: out_point_summary of points with samples, with ``configuration``, in order of both.
         scaling_points: out_scaling_points with ``configuration``.
         scaling_fits: out_scaling_fits with ``configuration``.
-        comparisons: out_comparisons of single samples, surest first, the more accurate one first,
-            with the points and their names.
+        comparisons: out_comparisons of single samples, most certain first, the more accurate one
+            first, with the points and their names.
         coverage: out_coverage_differences.
         sessions: core_sessions.
         checks: core_checks.
         kinds: policy, oracle or metric, by strategy.
-        planned: samples that were planned, where known.
+        planned: planned samples, if known.
         missing: of these, samples that are not banked yet.
         tasks: every task, in order of name, the means over tasks last.
         axes: cost axes that have a frontier, the first one first.
@@ -87,7 +89,7 @@ class Facts:
 
     @property
     def curve_strategies(self) -> tuple[str, ...]:
-        """Strategies that have a scaling curve, those that most people know first."""
+        """Strategies that have a scaling curve, the best-known first."""
         return tuple(labels.ordered_strategies(self.scaling_points["strategy"].unique().to_list()))
 
     def curves_of(self, strategy: str, axis: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -104,19 +106,19 @@ class Facts:
 
     @property
     def truncated(self) -> pl.DataFrame:
-        """Configurations of whose samples the token budget ended many, most first."""
+        """Configurations with many samples ended by the token budget, most first."""
         return self.summary.filter(pl.col("truncated_ratio") >= MUCH_TRUNCATED).sort(
             "truncated_ratio", "task", "configuration", descending=[True, False, False]
         )
 
     def tasks_of_mean(self, mean: str) -> list[str]:
-        """The tasks that a mean is over; none where it has no frontier."""
+        """The tasks that a mean covers; none if it has no frontier."""
         rows = self.frontiers.filter(pl.col("task") == mean)
         return rows["tasks"][0].to_list() if rows.height else []
 
     @property
     def first_axis(self) -> str | None:
-        """The cost axis that is shown first; None where nothing was priced yet."""
+        """The cost axis that is shown first; None if nothing has a price yet."""
         return self.axes[0] if self.axes else None
 
     def frontier_of(self, task: str, axis: str) -> pl.DataFrame:
@@ -126,12 +128,12 @@ class Facts:
         )
 
     def axis_of(self, task: str) -> str | None:
-        """The axis on which a task is shown first: the first one that has a frontier of it."""
+        """The axis on which a task is shown first: the first one with a frontier for it."""
         known = set(self.frontier.filter(pl.col("task") == task)["cost_axis"])
         return next((axis for axis in self.axes if axis in known), None)
 
     def bound_of(self, task: str, axis: str) -> pl.DataFrame:
-        """The steps of what a perfect verifier could reach at most, cheapest first."""
+        """The steps of the frontier with a perfect verifier, cheapest first."""
         return self.bound.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis)).sort(
             "cost", "accuracy"
         )
@@ -140,7 +142,7 @@ class Facts:
 def _axes(points: pl.DataFrame) -> tuple[str, ...]:
     """Every cost axis once, in the usual order.
 
-    First of all the first one that half of the tasks have, or the most.
+    First the first one that half of the tasks have, or the most.
     """
     axes = labels.ordered_axes(points["cost_axis"].unique().to_list())
     tasks = dict(points.group_by("cost_axis").agg(pl.col("task").n_unique()).iter_rows())
@@ -155,13 +157,13 @@ def gather(
     *,
     memory: int | None = None,
 ) -> Facts:
-    """Reads what is shown from the stored tables; tables that were not built yet count as empty.
+    """Read the displayed facts from the stored tables; tables that were not built count as empty.
 
     Args:
         store: the tables.
-        frame: gives a table that was read already; None of one that was not.
-        memory: bytes that it may take: of larger tables only what can be shown is read; a third of
-            ``$ISOCOST_MEMORY`` or of half of what is free where None.
+        frame: gives a table that was already read, otherwise None.
+        memory: budget in bytes: of larger tables only what can be shown is read; a third of
+            ``$ISOCOST_MEMORY`` or of half of what is free if None.
     """
     most = chosen_budget() // 3 if memory is None else memory
     found = {name: frame(name) for name in TABLES}
@@ -184,7 +186,7 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
     distinct = counted(representatives(tables["out_frontier_points"]))
     policy = pl.col("frontier_kind") == "policy"
     points, summary = distinct.filter(policy), tables["out_point_summary"]
-    # Curves alone are enough for a figure of curves: their tasks count, too.
+    # Curves alone are enough for a figure of curves, so their tasks count too.
     named = (points, summary, tables["out_scaling_points"])
     tasks = labels.ordered_tasks([task for frame in named for task in frame["task"]])
     return Facts(
@@ -220,8 +222,9 @@ def from_frames(frames: Mapping[str, pl.DataFrame]) -> Facts:
 def _compared(
     comparisons: pl.DataFrame, outcomes: pl.DataFrame, names: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Comparisons of single samples, by rising p-value, the more accurate first, with the points
-    and their names.
+    """Comparisons of single samples, by rising p-value, with the points and their names.
+
+    The more accurate one is first.
     """
     points = dict(outcomes.select("outcome_id", "point_id").iter_rows())
     rows = comparisons.filter(pl.col("comparison_family") == "single_sample")

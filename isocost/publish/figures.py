@@ -1,5 +1,4 @@
-"""Figures as specifications, PNG bytes and Markdown: what the report, the Dagster UI and a notebook
-take.
+"""Figures as specifications, PNG bytes and Markdown, for the report, Dagster and notebooks.
 
 Lives here: theming, rendering, and the two figures of a set of tables. Not here: their layers
 (``frontier_figure``, ``scaling_figure``).
@@ -22,7 +21,7 @@ from isocost.publish.points_shown import thinned
 from isocost.publish.scaling_figure import scaling_chart
 
 PNG_LIMIT_BYTES = 100_000
-# More panels than this make an illegible picture; the report has a chart for each.
+# More panels than this are illegible; the report has a chart for each.
 _PANELS = 4
 _SCALES = (2.0, 1.5, 1.0, 0.75)
 
@@ -40,11 +39,12 @@ __all__ = [
 def frontier_figure(
     frames: Mapping[str, pl.DataFrame], cost_axis: str | None = None
 ) -> alt.TopLevelMixin:
-    """The frontier of the tasks of some tables on one cost axis; the first axis unless one is
-    given.
+    """The frontier of the tasks of some tables on one cost axis.
+
+    The first axis by default.
 
     Args:
-        frames: out_frontier_points, and what else is at hand, by table name.
+        frames: out_frontier_points, and other available tables, by table name.
         cost_axis: a cost axis of these.
     """
     facts = facts_module.from_frames(frames)
@@ -63,11 +63,12 @@ def frontier_figure(
 def curves_figure(
     frames: Mapping[str, pl.DataFrame], cost_axis: str | None = None, strategy: str | None = None
 ) -> alt.TopLevelMixin:
-    """The scaling curves of the tasks of some tables: one strategy on one cost axis, the first of
-    each unless given.
+    """The scaling curves of the tasks of some tables: one strategy on one cost axis.
+
+    The first of each by default.
 
     Args:
-        frames: out_scaling_points and out_scaling_fits, and what else is at hand, by table name.
+        frames: out_scaling_points and out_scaling_fits, and other available tables, by table name.
         cost_axis: a cost axis of these.
         strategy: a strategy of these.
     """
@@ -99,14 +100,14 @@ def to_png(
     """The chart as PNG bytes, small enough for asset metadata.
 
     Args:
-        chart: a chart of this room.
+        chart: a chart of this package.
         mode: light or dark.
         limit_bytes: size not to exceed; the resolution is lowered until the image fits.
 
     Raises:
         IsocostError: even the coarsest rendering is larger.
     """
-    import vl_convert  # 0.1 s and 60 MB: not for everyone who imports a figure
+    import vl_convert  # 0.1 s and 60 MB: not for every import of a figure
     from PIL import Image
 
     specification = themed(chart, mode)
@@ -116,8 +117,8 @@ def to_png(
             io.BytesIO(vl_convert.vegalite_to_png(specification, scale=scale))
         ).convert("RGB")
         buffer = io.BytesIO()
-        # A palette: what vl-convert writes is hardly compressed, ten times the size for the same
-        # picture.
+        # A palette: vl-convert's output is hardly compressed, ten times the size for the same
+        # image.
         drawn.quantize(192).save(buffer, "PNG", optimize=True)
         image = buffer.getvalue()
         if len(image) <= limit_bytes:
@@ -129,7 +130,7 @@ def to_png(
 
 
 def empty_chart(text: str) -> alt.Chart:
-    """A chart that says why there is nothing to see."""
+    """A chart that states why there is nothing to see."""
     return (
         alt.Chart(alt.Data(values=[{"text": text}]))
         .mark_text()

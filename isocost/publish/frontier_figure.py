@@ -53,7 +53,7 @@ def frontier_specification(
     """Accuracy with its interval against cost on a logarithmic axis, the frontier as a staircase.
 
     Colour is the strategy, shape the configuration, size and opacity the probability of being on
-    the frontier. Where there are more configurations than marks, those that matter most for the
+    the frontier. If there are more configurations than marks, those that matter most for the
     frontier have one each and the others share a dash.
 
     Args:
@@ -64,7 +64,7 @@ def frontier_specification(
             dotted staircase.
         width: of one panel in pixels, or "container" (one task only).
         height: of one panel in pixels.
-        facet: one panel a task, side by side; False where all rows are of one task.
+        facet: one panel per task, side by side; False if all rows are from one task.
 
     Returns:
         A Vega-Lite specification without configuration; ``figures.themed`` adds it.
@@ -102,7 +102,7 @@ def frontier_specification(
     ]
     specification = drawing.layered(rows, layers, width=width, height=height)
     if _OTHER_CONFIGURATIONS in marked:
-        # Here and not in every row: a page holds tens of thousands of them.
+        # Here and not in every row: a page has tens of thousands of them.
         own = json.dumps(
             [name for name in marked if name != _OTHER_CONFIGURATIONS], ensure_ascii=False
         )
@@ -155,9 +155,9 @@ def _rows(
 def _place(
     note: str, row: dict[str, Any], domain: list[float], y_domain: list[float]
 ) -> dict[str, Any]:
-    """Where a label stands beside its mark.
+    """The position of a label relative to its mark.
 
-    The first step's below right, the last one's above left, both inside the picture.
+    The first step's below right, the last one's above left, both inside the chart.
     """
     across = math.log(row["cost"] / domain[0]) / math.log(domain[1] / domain[0])
     height = (row["accuracy"] - y_domain[0]) / (y_domain[1] - y_domain[0])
@@ -174,7 +174,7 @@ def _place(
 def _noted(drawn: pl.DataFrame) -> dict[tuple[str, str], str]:
     """First and last step of each staircase.
 
-    The two that a reader names first and whose labels never collide.
+    The two most useful labels, which never collide.
     """
     noted: dict[tuple[str, str], str] = {}
     for (task,), group in (
@@ -186,7 +186,7 @@ def _noted(drawn: pl.DataFrame) -> dict[tuple[str, str], str]:
 
 
 def _stairs(steps: pl.DataFrame, right: float, kind: str) -> list[dict[str, Any]]:
-    """The corners of each task's staircase, drawn out to the right edge."""
+    """The corners of each task's staircase, extended to the right edge."""
     rows = []
     for (task,), group in steps.sort("cost").group_by("task", maintain_order=True):
         corners = group.select("cost", "accuracy").rows()
@@ -204,7 +204,7 @@ def _stairs(steps: pl.DataFrame, right: float, kind: str) -> list[dict[str, Any]
 
 
 def _bound(drawn: pl.DataFrame, steps: pl.DataFrame, right: float) -> list[dict[str, Any]]:
-    """The dotted staircase; named where it ends clear of the frontier."""
+    """The dotted staircase; labelled where its end is clear of the frontier."""
     rows = _stairs(steps, right, "bound")
     reached = drawn.filter("is_on_frontier").group_by("task").agg(pl.col("accuracy").max())
     best = {labels.task_words(task): accuracy for task, accuracy in reached.iter_rows()}
@@ -215,7 +215,7 @@ def _bound(drawn: pl.DataFrame, steps: pl.DataFrame, right: float) -> list[dict[
 
 
 def _named_strategies(drawn: pl.DataFrame) -> list[str]:
-    """The strategies that get a colour of their own.
+    """The strategies with their own colour.
 
     Those that may matter on the frontier, few enough for a legend.
     """
@@ -245,7 +245,7 @@ def _colour(named: list[str], drawn: pl.DataFrame, facet: bool) -> Specification
 def _marked(drawn: pl.DataFrame) -> dict[str, str]:
     """A mark for each configuration.
 
-    Where there are too many, for those that are surest of a step, and one for all the others.
+    If there are too many, one for each of the likeliest, and one for all the others.
     """
     names = sorted(set(drawn["configuration"]))
     if len(names) <= len(theme.SHAPES):
@@ -283,8 +283,8 @@ def _shape(marked: dict[str, str], facet: bool) -> Specification:
 
 
 def _opacity(field: str) -> Specification:
-    # Computed here and not by a scale: a second channel on the probability would swallow the legend
-    # of the sizes.
+    # Computed here and not by a scale: a second channel on the probability would hide the legend of
+    # the sizes.
     return quantity(field, scale=None, legend=None)
 
 

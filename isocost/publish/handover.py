@@ -1,8 +1,8 @@
-"""One reading of every table for all who publish it.
+"""Read every table once for all publishers.
 
 Lives here: how the exports, which read each stored table from its many files and write it as one,
-hand it on in the same run: the frame to the report, the file to the warehouse. Not here: what each
-of them does with it; whoever is handed nothing reads the store.
+pass it on in the same run: the frame to the report, the file to the warehouse. Not here: what each
+of them does with it; without a handover they read the store.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Value = TypeVar("Value")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Names of tables in the order in which they are published.
+    """Names of tables in order of publication.
 
-    First what the report shows, which are the large ones.
+    First those that the report shows, which are the large ones.
     """
     known = list(names)
     shown = [name for name in SHOWN if name in known]
@@ -30,17 +30,16 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 class Handover:
-    """Tables on their way from the exports to the warehouse and the report, each of them in a
-    thread of its own.
+    """Tables passed from the exports to the warehouse and the report, in their threads.
 
-    Both wait for what is announced. A frame is held until the report took it; of other tables only
-    the file is handed on.
+    Both wait for announced tables. A frame is kept until the report takes it; for other tables only
+    the file is passed on.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Announces stored tables.
+        """Announce stored tables.
 
-        Those that fail or never come read as nothing once ``close`` was called.
+        Those that fail or never arrive read as nothing once ``close`` was called.
         """
         self._files: dict[str, Future[Path | None]] = {name: Future() for name in names}
         self._frames: dict[str, Future[pl.DataFrame | None]] = {
@@ -48,27 +47,27 @@ class Handover:
         }
 
     def awaited(self) -> list[str]:
-        """Tables whose frames the report waits for."""
+        """Tables with frames that the report waits for."""
         return list(self._frames)
 
     def give_frame(self, name: str, frame: pl.DataFrame | None) -> None:
-        """Hands a frame to the report; None where it cannot be read."""
+        """Pass a frame to the report; None if it cannot be read."""
         _settle(self._frames.get(name), frame)
 
     def give_file(self, name: str, path: Path | None) -> None:
-        """Hands an exported file to the warehouse; None where there is none."""
+        """Pass an exported file to the warehouse; None if there is none."""
         _settle(self._files.get(name), path)
 
     def frame(self, name: str) -> pl.DataFrame | None:
-        """The frame of a table, once; None where the store has to be read."""
+        """The frame of a table, once; None if the store has to be read."""
         return _taken(self._frames, name)
 
     def file(self, name: str) -> Path | None:
-        """The exported file of a table, once; None where the store has to be read."""
+        """The exported file of a table, once; None if the store has to be read."""
         return _taken(self._files, name)
 
     def close(self) -> None:
-        """Lets nobody wait for what does not come any more."""
+        """Stop all waiting for tables that will not arrive."""
         for future in (*list(self._frames.values()), *list(self._files.values())):
             _settle(future, None)
 
@@ -82,5 +81,5 @@ def _taken(futures: dict[str, Future[Value | None]], name: str) -> Value | None:
     if name not in futures:
         return None
     value = futures[name].result()
-    del futures[name]  # not before: who settles it has to find it
+    del futures[name]  # not before: the thread that settles it has to find it
     return value

@@ -1,6 +1,6 @@
 """Small pieces of HTML: text is escaped, tables have aligned numbers.
 
-Lives here: markup. Not here: what a page says (``report``, ``sections``).
+Lives here: markup. Not here: the content of a page (``report``, ``sections``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-# After these a long name may break; none of them stands in an escaped character.
+# A long name may break after these; none of them occurs in an escaped character.
 _MARKS = re.compile(r"[_,:=/](?=\w)")
 
 
@@ -23,7 +23,7 @@ class Cell:
         is_number: aligned right.
         wraps: may be broken into lines.
         markup: HTML before the text, already safe.
-        is_problem: a reader has to mind it.
+        is_problem: needs attention.
     """
 
     text: str
@@ -44,9 +44,7 @@ def long(text: str) -> Cell:
 
 
 def breakable(text: str) -> str:
-    """Escaped text that may break after the marks inside long names, before it breaks inside a
-    word.
-    """
+    """Escaped text that may break after punctuation inside long names before inside a word."""
     return _MARKS.sub(r"\g<0><wbr>", escape(text))
 
 
@@ -71,16 +69,15 @@ def table(
     name: str,
     marked: frozenset[int] = frozenset(),
 ) -> str:
-    """A table whose rows become blocks on a telephone, each value under the head of its column, so
-    that none is off the screen.
+    """A table whose rows become blocks on a phone, each value under its column heading.
 
     Args:
         head: heads of the columns.
         rows: cells.
-        name: what it holds, for those who do not see where it stands.
-        marked: places of rows that stand out.
+        name: description for screen readers.
+        marked: positions of highlighted rows.
     """
-    # Once a table and not once a cell: the style sheet hands each cell the head of its column.
+    # Once per table and not once per cell: the style sheet passes the column heading to each cell.
     heads = ";".join(
         f"--h{place}:{_quoted(cell if isinstance(cell, str) else cell.text)}"
         for place, cell in enumerate(head, start=1)
@@ -105,7 +102,7 @@ def definitions(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def share_bar(ratio: float | None) -> str:
-    """A small bar for a ratio; nothing where it is unknown."""
+    """A small bar for a ratio; nothing if it is unknown."""
     if ratio is None:
         return ""
     return f'<span class=bar aria-hidden=true><i style="width:{100 * ratio:.0f}%"></i></span>'

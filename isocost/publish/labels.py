@@ -1,8 +1,7 @@
-"""Words and numbers as people read them: names of cost axes and strategies, percentages, amounts
-with their unit.
+"""Readable words and numbers: names of cost axes and strategies, percentages, amounts with unit.
 
-Lives here: everything that is spelt out on a figure, in the report and on the terminal, so that the
-three agree. Not here: colours and sizes (``theme``).
+Lives here: all text for values in figures, the report and the terminal, so that the three agree.
+Not here: colours and sizes (``theme``).
 """
 
 from __future__ import annotations
@@ -21,26 +20,27 @@ NBSP = "\u00a0"
 _SI = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"))
 
 
-# What is counted beside the cost axes: a column of samples, and the sum of two axes.
+# Counted in addition to the cost axes: a column of samples, and the sum of two axes.
 _OTHER_LABELS = {
     "total_tokens": AxisLabel(
         "Prompt and generated tokens per problem", "tokens per problem", "all tokens"
     ),
-    "latency_s": AxisLabel("Seconds per problem", "per problem", "time", "s"),
+    "latency_s": AxisLabel("Latency per problem (s)", "per problem", "time", "s"),
 }
 PLAIN = "majority_at_k"
 ONE_SAMPLE = "one_sample"
-# Names of what takes up to k samples and chooses or votes among them; the SQL macro plain_strategy
-# has the same.
+# Strategies that take up to k samples and choose or vote among them; the SQL macro plain_strategy
+# has the same list.
 CHOOSING = r"_(at|of)_k(_|$)|^(adaptive|early_stopping)_consistency$"
 _FIRST = ("majority", "best_of", "pass")
-# The axis that a reader sees first: what was generated is always measured, on every machine.
+# The axis that a reader sees first: generated tokens are always measured, on every machine.
 FIRST_AXIS = "output_tokens"
 
 
 def axis_label(cost_axis: str) -> AxisLabel:
-    """The words for a cost axis, given its name or its column in out_strategy_outcomes; what is no
-    axis is shown under its own name.
+    """The label of a cost axis, given its name or its column in out_strategy_outcomes.
+
+    Anything else is shown under its own name.
     """
     axis = by_outcome_column().get(cost_axis) or all_axes().get(cost_axis)
     if axis is not None:
@@ -53,7 +53,7 @@ def axis_label(cost_axis: str) -> AxisLabel:
 
 
 def ordered_axes(axes: list[str]) -> list[str]:
-    """Cost axes in the order in which people meet them: as registered, others by name."""
+    """Cost axes in display order: as registered, others by name."""
     first = find(FIRST_AXIS)
     listed = [first, *(axis for axis in all_axes().values() if axis is not first)]
     rank = {axis.per_problem: place for place, axis in enumerate(listed)}
@@ -61,14 +61,14 @@ def ordered_axes(axes: list[str]) -> list[str]:
 
 
 def task_words(task: str) -> str:
-    """A task's name; a mean over tasks is called that."""
+    """A task's name, or "mean over tasks"."""
     if task == MACRO_TASK:
         return "mean over tasks"
     return f"mean over {task.removeprefix('(macro: ').removesuffix(')')}" if is_mean(task) else task
 
 
 def ordered_tasks(tasks: list[str]) -> list[str]:
-    """Every task once, in order of name, the means over tasks last."""
+    """Every task once, by name, means over tasks last."""
     return sorted(
         set(tasks), key=lambda task: (is_mean(task), task != MACRO_TASK and is_mean(task), task)
     )
@@ -83,7 +83,7 @@ def strategy_words(strategy: str) -> str:
     return f"{head} ({detail})" if detail else head
 
 
-@lru_cache(maxsize=4096)  # asked for every mark of every chart
+@lru_cache(maxsize=4096)  # called for every mark of every chart
 def _parts(strategy: str) -> tuple[str, str]:
     found = re.fullmatch(r"(.+?)_(at|of)_k(?:_(.+))?", strategy)
     if not found:
@@ -95,7 +95,7 @@ def _parts(strategy: str) -> tuple[str, str]:
 
 
 def ordered_strategies(strategies: list[str]) -> list[str]:
-    """Strategies in the order in which people meet them.
+    """Strategies in display order.
 
     Voting, choosing the best, coverage; then by name.
     """
@@ -106,7 +106,7 @@ def ordered_strategies(strategies: list[str]) -> list[str]:
 
 
 def budget_words(budget: float | int | str | None) -> str:
-    """A budget without a needless decimal point."""
+    """A budget without an unnecessary decimal point."""
     if budget is None:
         return ""
     if isinstance(budget, float):
@@ -127,26 +127,25 @@ def outcome(
     if strategy == ONE_SAMPLE or (tail == "1" and re.search(CHOOSING, strategy)):
         text = strategy_words(
             ONE_SAMPLE
-        )  # nothing is chosen from and nothing voted on, whatever the strategy would do with more
+        )  # nothing is chosen and there is no vote, whatever the strategy would do with more
     return " · ".join(part for part in (text, configuration) if part)
 
 
 @lru_cache(maxsize=65536)
 def hundredfold(ratio: float, digits: int = 1) -> str:
-    """A ratio times a hundred, halves away from zero: the one rounding of everything that is shown
-    as a percentage.
+    """A ratio times a hundred, halves away from zero: the rounding of all percentages shown.
 
-    The last bits of a sum differ with its order; twelve digits are what two tables agree on, so
-    that 0.26249999999999996 is 26.3 as 0.2625 is. SQL's ``round`` goes the same way.
+    The last bits of a sum depend on its order; two tables agree to twelve digits, so
+    0.26249999999999996 is shown as 26.3, like 0.2625. SQL's ``round`` does the same.
     """
     shown = (Decimal(f"{ratio:.12g}") * 100).quantize(
         Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP
     )
-    return f"{shown or abs(shown):f}"  # no minus before a zero
+    return f"{shown or abs(shown):f}"  # no minus sign on zero
 
 
 def percent(ratio: float | None, digits: int = 1) -> str:
-    """A ratio as a percentage; a dash where it is unknown."""
+    """A ratio as a percentage; a dash if unknown."""
     return "–" if ratio is None else f"{hundredfold(ratio, digits)}{NBSP}%"
 
 
@@ -173,9 +172,7 @@ def points_interval(low: float | None, high: float | None) -> str:
 
 
 def probability(ratio: float | None) -> str:
-    """A probability as a whole percentage that never claims certainty which bootstrap draws cannot
-    give.
-    """
+    """A probability as a whole percentage, without the certainty that draws cannot give."""
     if ratio is None:
         return "–"
     if 0 < ratio < 0.01:
@@ -186,9 +183,9 @@ def probability(ratio: float | None) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, thousands separated, SI prefixes from a million on.
+    """Three significant digits, thousands separators, SI prefixes from a million on.
 
-    Counts as whole; a dash where it is unknown.
+    Counts as whole numbers; a dash if unknown.
     """
     if value is None:
         return "–"
@@ -222,7 +219,7 @@ def amount_phrase(value: float | None, cost_axis: str) -> str:
 
 
 def count(value: int | None) -> str:
-    """A whole number, thousands separated."""
+    """A whole number with thousands separators."""
     return "–" if value is None else f"{value:,}"
 
 

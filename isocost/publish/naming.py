@@ -1,8 +1,7 @@
-"""Names of what is shown: measured configurations, means over tasks, and outcomes that would else
-share one.
+"""Names of what is shown: configurations, means over tasks, and ambiguous outcomes.
 
-Lives here: putting ``configuration`` and ``label`` beside the rows of tables. Not here: how a
-configuration's settings make a name (``isocost.tables.configurations``), how a strategy is spelt
+Lives here: adding ``configuration`` and ``label`` to the rows of tables. Not here: how a
+configuration's settings make a name (``isocost.tables.configurations``), the words for a strategy
 (``labels``).
 """
 
@@ -20,12 +19,11 @@ _KNOWN = ("point_id", "task", "model_variant", "prompt")
 
 
 def point_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame) -> dict[str, str]:
-    """The shortest name by which a reader can tell measured configurations of one task apart, by
-    point_id.
+    """The shortest distinguishing name of each measured configuration of a task, by point_id.
 
-    The prompt always; the model where there are several in all; other settings only where two
-    configurations of the task would else share a name, so that what is measured or imported beside
-    them for another task lengthens none.
+    Always the prompt; the model if there are several overall; other settings only if two
+    configurations of the task would otherwise share a name, so measurements or imports for another
+    task never lengthen a name.
     """
     points = core_points
     if points.is_empty():
@@ -41,7 +39,7 @@ def point_names(core_points: pl.DataFrame, frontier_points: pl.DataFrame) -> dic
 def named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     """The frame with ``configuration``.
 
-    Of a chain the names of its points, of a mean over tasks what its points share.
+    For a chain the names of its points, for a mean over tasks what its points share.
     """
     if "point_id" not in frame.columns:
         return frame
@@ -49,7 +47,7 @@ def named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     found = {point: chain_name(point.split("+"), names) for point in ids}
     given = pl.col("configuration") if "configuration" in frame.columns else pl.lit(None, pl.String)
     models = frame["model_variant"].drop_nulls().unique()
-    if len(models) == 1:  # said once at the top
+    if len(models) == 1:  # shown once at the top
         only = models[0]
         given = given.str.strip_suffix(f" · {only}").str.replace(
             f" · {only} · ", " · ", literal=True
@@ -65,7 +63,7 @@ def named(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
 def plain_strategy() -> pl.Expr:
     """The strategy.
 
-    What chooses among samples and gets one chooses nothing: that is one sample, whatever its name.
+    Choosing from a single sample is one sample, whatever the strategy.
     """
     takes_one = (pl.col("budget").cast(pl.Float64) == 1) & pl.col("strategy").str.contains(
         labels.CHOOSING
@@ -76,7 +74,8 @@ def plain_strategy() -> pl.Expr:
 def labelled(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with ``label``.
 
-    Strategy and budget, and parameters where two outcomes of a configuration would else share them.
+    Strategy and budget, plus parameters if two outcomes of a configuration would otherwise share
+    them.
     """
     key = ["task", "configuration", "strategy", "budget"]
     wanted = [*key, "outcome_id", *(c for c in ("parameters",) if c in frame.columns)]
@@ -110,7 +109,7 @@ def labelled(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _unlike(parameters: list[dict[str, object]]) -> list[str]:
-    """Of each mapping what the others do not have like it."""
+    """For each mapping, the entries that differ from the others."""
     names = sorted({name for each in parameters for name in each})
     differing = [name for name in names if len({repr(each.get(name)) for each in parameters}) > 1]
     return [

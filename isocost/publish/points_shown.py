@@ -1,5 +1,6 @@
-"""Which rows of out_frontier_points are shown: one of each group of equal outcomes, and of many the
-likeliest.
+"""Which rows of out_frontier_points are shown.
+
+One of each group of equal outcomes, and of many the likeliest.
 
 Lives here: choosing of rows. Not here: reading (``shown``), naming (``naming``), drawing
 (``frontier_figure``).
@@ -12,14 +13,16 @@ import polars as pl
 from isocost.publish import labels, naming
 
 MOST_POINTS = 200
-# A rival that is on the frontier in so many draws is counted where the frontier is described.
+# A rival that is on the frontier in at least this share of draws is counted in the description of
+# the frontier.
 RIVAL = 0.25
 _GROUPS = "n_groups"
 
 
 def representatives(points: pl.DataFrame) -> pl.DataFrame:
-    """One row of each group of equal outcomes: the strategy that most people know, so that k = 1 is
-    not called after an exotic one.
+    """One row of each group of equal outcomes: the best-known strategy.
+
+    So k = 1 is not named after an exotic one.
     """
     group = ["task", "frontier_kind", "quality_measure", "cost_axis", "duplicate_of_outcome_id"]
     known = [
@@ -40,8 +43,9 @@ def representatives(points: pl.DataFrame) -> pl.DataFrame:
 
 
 def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:
-    """At most so many rows a task: the frontier and its likeliest rivals first, then the most
-    accurate.
+    """At most the given number of rows per task.
+
+    The frontier and its likeliest rivals first, then the most accurate.
     """
     ranked = points.sort(
         "is_on_frontier",
@@ -54,8 +58,9 @@ def thinned(points: pl.DataFrame, most: int = MOST_POINTS) -> pl.DataFrame:
 
 
 def counted(points: pl.DataFrame) -> pl.DataFrame:
-    """Adds ``n_groups``, the number of rows of each task, kind and axis, unless they were counted
-    before some were left out.
+    """Add ``n_groups``, the number of rows of each task, kind and axis.
+
+    Unless it was computed before rows were left out.
     """
     if _GROUPS in points.columns:
         return points
@@ -63,8 +68,9 @@ def counted(points: pl.DataFrame) -> pl.DataFrame:
 
 
 def likeliest(points: pl.DataFrame) -> pl.DataFrame:
-    """What can be shown of the rows of one task, kind and axis: all that are on the frontier or
-    often are, and the most accurate.
+    """The rows of one task, kind and axis that can be shown.
+
+    All that are on the frontier or often are, and the most accurate.
     """
     distinct = counted(representatives(points))
     often = distinct.select(

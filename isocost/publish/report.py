@@ -1,8 +1,8 @@
 """The report: one page that opens from disk without a network.
 
 Lives here: putting the sections, the charts' specifications, the style, the script and the drawing
-library into one file. Not here: what the sections say (``sections``, ``compared``) and what the
-charts show (``frontier_figure``, ``scaling_figure``).
+library into one file. Not here: the content of the sections (``sections``, ``compared``) and of the
+charts (``frontier_figure``, ``scaling_figure``).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from isocost.store import Store
 _INTACT = "what was published before is intact"
 
 TITLE = "Isocost: accuracy against inference compute"
-# As wide as the page lets it be; one task a chart.
+# As wide as the page allows; one task per chart.
 _FLUID: dict[str, Any] = {"width": "container", "facet": False}
 _PAGE = Path(__file__).parent / "page"
 
@@ -43,21 +43,21 @@ def write_report(
     *,
     memory: int | None = None,
 ) -> Path:
-    """Writes the report of the stored tables, atomically.
+    """Write the report of the stored tables, atomically.
 
     Args:
         store: the tables; the page is ``store.report``.
-        handover: from whom the tables come that are published in the same run.
-        target: where the page is written instead.
-        memory: bytes that the tables may take: of larger ones only what can be shown is read; see
+        handover: passes on the tables published in the same run.
+        target: alternative path of the page.
+        memory: budget in bytes for the tables: of larger ones only what can be shown is read; see
             ``facts.gather``.
 
     Returns:
         The page's path.
 
     Raises:
-        IsocostError: a table cannot be read, or the page cannot be written; an older page is
-            untouched then.
+        IsocostError: a table cannot be read, or the page cannot be written; an older page is then
+            unchanged.
     """
     target = target or store.report
     facts = facts_module.gather(
@@ -96,7 +96,7 @@ def render(facts: Facts, library: str) -> str:
         title=TITLE,
         style=(_PAGE / "report.css").read_text(encoding="utf-8"),
         body="\n".join(body),
-        # No "<" of a text may open or close an element here.
+        # No "<" in a text may open or close an element here.
         data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
         library=library,
         script=(_PAGE / "report.js").read_text(encoding="utf-8"),
@@ -110,8 +110,8 @@ def charts(facts: Facts) -> dict[str, dict[str, dict[str, Any]]]:
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     strategies, axes = facts.curve_strategies, axes_shown(facts.scaling_points)
-    # Cut once: filtering all curves for every task and strategy took half of a report over twenty
-    # tasks.
+    # Sliced once: filtering all curves for every task and strategy took half of a report over
+    # twenty tasks.
     points, fits = (
         _cut(frame) for frame in curves_drawn(facts.scaling_points, facts.scaling_fits, axes)
     )
@@ -149,11 +149,10 @@ def _cut(frame: pl.DataFrame, by: str = "strategy") -> dict[tuple[Any, ...], pl.
 
 
 def drawing_library(folder: Path) -> str:
-    """Vega, Vega-Lite and vega-embed as one script of nine hundred kilobytes, kept in a folder once
-    made.
+    """Vega, Vega-Lite and vega-embed as one script of 900 kB, cached in a folder.
 
-    The vl-convert wheel carries them; putting them together takes seconds, so that the script is
-    kept under the wheel's version and its own checksum.
+    The vl-convert wheel contains them; bundling takes seconds, so the script is cached under the
+    wheel's version and its own checksum.
     """
     import vl_convert
 

@@ -1,4 +1,4 @@
-"""The report's section on the rules of validity: what they refused, and what they warn of.
+"""The report's section on validity rules: what they rejected, and their warnings.
 
 Lives here: that section, from gathered facts to HTML. Not here: the rules (``isocost.gates``), the
 other sections (``sections``).
@@ -16,21 +16,19 @@ _MOST = 200
 
 
 def rules(facts: Facts) -> str:
-    """Every rule that broke, the critical ones first.
+    """Every rule that failed, critical ones first.
 
-    One line where none did, nothing where nothing was judged.
+    One line if none did, nothing if nothing was checked.
     """
     if facts.checks.is_empty():
         return ""
     broken = facts.checks.filter(~pl.col("is_passed")).sort(
         "severity", "source_key", "table_name", "rule"
     )
-    title = html.tag("h2", "What the rules of validity say")
-    judged = f"{labels.many(facts.checks['source_key'].n_unique(), 'source')} judged"
+    title = html.tag("h2", "Validity rules")
+    judged = f"{labels.many(facts.checks['source_key'].n_unique(), 'source')} checked"
     if broken.is_empty():
-        return title + html.tag(
-            "p", f"{judged}, and nothing stands against any of them.", class_="hint"
-        )
+        return title + html.tag("p", f"{judged}; no rule failed.", class_="hint")
     head = [
         "Session or import",
         "Rule",
@@ -40,7 +38,7 @@ def rules(facts: Facts) -> str:
         "What was found",
         "What follows",
     ]
-    fate = {"critical": "feeds no derived table"}
+    fate = {"critical": "not used in derived tables"}
     body = [
         (
             html.long(row["source_key"]),
@@ -59,11 +57,9 @@ def rules(facts: Facts) -> str:
         else ""
     )
     note = (
-        f"{judged}. Refused samples stay in core_samples with the rule as their reason; every"
+        f"{judged}. Rejected samples stay in core_samples with the rule as their reason; every"
         f" result is in core_checks.{more}"
     )
     return (
-        title
-        + html.table(head, body, name="What the rules of validity say")
-        + html.tag("p", note, class_="hint")
+        title + html.table(head, body, name="Validity rules") + html.tag("p", note, class_="hint")
     )

@@ -1,5 +1,4 @@
-"""The scaling figure: measured accuracy against cost, the chosen family's curve, and the band in
-which its asymptote lies.
+"""The scaling figure: measured accuracy against cost, fitted curve, asymptote band.
 
 Lives here: its layers. Not here: fitting (``isocost.curves``), which rows are shown (``facts``).
 """
@@ -19,7 +18,7 @@ from isocost.publish.drawing import Specification, name, quantity, rounded, wher
 
 _SHARED = ("task", "strategy", "configuration")
 _NUMBERS = ("cost", "accuracy", "accuracy_low", "accuracy_high")
-# Colours that can be told apart, and curves that can be followed, in one panel.
+# Distinguishable colours, and readable curves, in one panel.
 MOST_CURVES = 10
 
 
@@ -47,8 +46,9 @@ def scaling_specification(
     height: int = 320,
     facet: bool = True,
 ) -> Specification:
-    """Measured points with intervals, the fitted curve, and the band of its asymptote beyond the
-    last point.
+    """Measured points with intervals, the fitted curve, and the asymptote band.
+
+    The band is beyond the last point.
 
     Args:
         points: out_scaling_points of one cost axis with ``configuration``; measured and fitted
@@ -58,7 +58,7 @@ def scaling_specification(
         cost_axis: the axis that ``cost`` counts.
         width: of one panel in pixels, or "container" (one panel only).
         height: of one panel in pixels.
-        facet: one panel a task and strategy; False where all rows belong to one panel.
+        facet: one panel per task and strategy; False if all rows belong to one panel.
 
     Returns:
         A Vega-Lite specification without configuration; ``figures.themed`` adds it.
@@ -94,8 +94,7 @@ def scaling_specification(
 
 
 def axes_shown(points: pl.DataFrame) -> dict[str, str]:
-    """The cost axis that each task's curves are drawn against: the first one that people meet and
-    that a measured point of it is on.
+    """The cost axis of each task's curves: the first in display order with a measured point.
 
     Args:
         points: out_scaling_points.
@@ -113,7 +112,7 @@ def axes_shown(points: pl.DataFrame) -> dict[str, str]:
 
 
 def on_axes(frame: pl.DataFrame, axes: Mapping[str, str]) -> pl.DataFrame:
-    """The rows of each task that are on the axis it is drawn against."""
+    """The rows of each task that are on its cost axis."""
     schema = {"task": pl.String, "cost_axis": pl.String}
     wanted = pl.DataFrame({"task": list(axes), "cost_axis": list(axes.values())}, schema=schema)
     return frame.join(wanted, on=("task", "cost_axis"), how="semi", maintain_order="left")
@@ -122,8 +121,9 @@ def on_axes(frame: pl.DataFrame, axes: Mapping[str, str]) -> pl.DataFrame:
 def curves_drawn(
     points: pl.DataFrame, fits: pl.DataFrame, axes: Mapping[str, str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Points and chosen fits on each task's axis, of the configurations whose measured accuracy
-    gets highest with a strategy.
+    """Points and chosen fits on each task's axis, of the configurations with the highest accuracy.
+
+    Per strategy.
 
     Args:
         points: out_scaling_points with ``configuration``.
@@ -153,17 +153,18 @@ def curves_drawn(
 
 
 def decided() -> pl.Expr:
-    """Fits whose asymptote the data decided.
+    """Fits with an asymptote determined by the data.
 
-    Fitted without hitting a bound, on a curve that rises.
+    Fitted without reaching a bound, on a rising curve.
     """
     is_fitted = (pl.col("asymptote_kind") == "fitted") & pl.col("asymptote").is_not_null()
     return is_fitted & (pl.col("status") == "ok") & (pl.col("trend") == "rising")
 
 
 def _joined(fitted: pl.DataFrame) -> pl.DataFrame:
-    """The last point inside the data once more as the first one beyond, so that the dashed line
-    begins where the solid one ends.
+    """Repeat the last point inside the data as the first beyond it.
+
+    So that the dashed line starts where the solid one ends.
     """
     inside = fitted.filter(~pl.col("is_extrapolated")).sort("cost")
     ends = inside.unique("curve_id", keep="last", maintain_order=True).with_columns(
@@ -201,7 +202,7 @@ def _rows(frame: pl.DataFrame, kind: str) -> list[dict[str, Any]]:
 def _bands(fits: pl.DataFrame, right: float) -> list[dict[str, Any]]:
     """From a curve's last measured cost to the right edge.
 
-    The asymptote speaks of what lies beyond.
+    The asymptote is about the region beyond it.
     """
     rows = []
     for row in fits.sort(*_SHARED).iter_rows(named=True):

@@ -20,42 +20,42 @@ from isocost.publish.html import Cell, number
 from isocost.publish.scaling_figure import MOST_CURVES, axes_shown, curves_drawn, decided, on_axes
 from isocost.schema.tables.frontiers import is_mean
 
-_KINDS = {"oracle": ", needs a perfect verifier", "metric": ", no way to answer"}
+_KINDS = {"oracle": ", needs a perfect verifier", "metric": ", not a way to answer"}
 READING = (
     (
         "Frontier",
         (
-            "No other configuration costs no more and is at least as accurate. The staircase is"
-            " what each budget buys at best."
+            "No other configuration is at least as accurate at the same or lower cost. The "
+            "staircase shows the best accuracy for each budget."
         ),
     ),
     (
         "Probability",
         (
-            "The share of bootstrap draws of problems in which a configuration stays on the"
-            " frontier: large, dark marks are safe choices."
+            "The share of bootstrap draws of problems in which a configuration is on the "
+            "frontier: large, dark marks are safe choices."
         ),
     ),
     (
         "Interval",
         (
-            "Where the accuracy on new problems of the same kind plausibly lies; it says nothing"
-            " about other tasks."
+            "The plausible range of the accuracy on new problems of the same kind; it says "
+            "nothing about other tasks."
         ),
     ),
     (
         "Perfect verifier",
         (
-            "The dotted staircase is what could be reached if somebody always picked a right sample"
-            " where there is one: a bound, not a choice."
+            "The dotted staircase is the accuracy if a correct sample were always picked where "
+            "there is one: a bound, not an option."
         ),
     ),
     (
         "Knee",
         (
-            "The step at which the frontier bends most, against the logarithm of the cost. It"
-            " describes a shape and is no advice: whether the accuracy beyond it is worth its cost"
-            " depends on what an error costs."
+            "The step at which the frontier bends most, against the logarithm of the cost. It "
+            "describes a shape and is not a recommendation: whether more accuracy is worth its "
+            "cost depends on the cost of an error."
         ),
     ),
 )
@@ -87,7 +87,7 @@ def header(facts: Facts) -> str:
 
 
 def cards(facts: Facts) -> str:
-    """One card a task: the best that was reached, at what cost, how surely."""
+    """One card per task: the best accuracy, its cost, and its certainty."""
     made = []
     for task in facts.tasks:
         axis = facts.axis_of(task)
@@ -105,7 +105,7 @@ def cards(facts: Facts) -> str:
 
 
 def frontier(facts: Facts) -> str:
-    """A chart and a table a task; the table of each cost axis is there, the script shows one."""
+    """A chart and a table per task; the tables of all cost axes are there, the script shows one."""
     parts = [
         html.tag("h2", "The frontier"),
         _selector("cost-axis", "Cost axis", {a: labels.axis_label(a).title for a in facts.axes}),
@@ -139,7 +139,7 @@ def frontier(facts: Facts) -> str:
 
 
 def lacking(facts: Facts) -> str:
-    """The tasks that have no frontier, and why."""
+    """The tasks without a frontier, and why."""
     text = sentences.without_frontier(facts)
     return html.tag("p", text, class_="hint") if text else ""
 
@@ -150,11 +150,11 @@ def _frontier_block(facts: Facts, task: str, axis: str) -> str:
     if rows.is_empty():
         known = facts.axis_of(task)
         text = (
-            f"Nothing is known of {labels.axis_label(axis).short} for"
+            f"{labels.axis_label(axis).short} is unknown for"
             f" {'all of these tasks' if is_mean(task) else 'this task'}"
         )
         text += (
-            f"; choose another cost axis, such as {labels.axis_label(known).short}."
+            f"; select another cost axis, such as {labels.axis_label(known).short}."
             if known
             else "."
         )
@@ -200,7 +200,7 @@ def _left_out(facts: Facts, task: str, axis: str) -> str:
         "n_excluded_unknown_cost": "cost unknown",
         "n_excluded_unknown_accuracy": "accuracy undefined",
         "n_excluded_other_problems": (
-            "not measured in all of these tasks" if is_mean(task) else "judged on other problems"
+            "not measured in all of these tasks" if is_mean(task) else "graded on other problems"
         ),
     }
     told = [
@@ -210,17 +210,17 @@ def _left_out(facts: Facts, task: str, axis: str) -> str:
 
 
 def curves(facts: Facts) -> str:
-    """A chart a task and a table of asymptotes a strategy."""
+    """A chart per task and a table of asymptotes per strategy."""
     axes = axes_shown(facts.scaling_points)
     if not axes:
         return ""
     points, chosen = curves_drawn(facts.scaling_points, facts.scaling_fits, axes)
     parts = [
-        html.tag("h2", "Where more samples stop paying"),
+        html.tag("h2", "Where more samples stop paying off"),
         html.tag(
             "p",
-            "Dots are measured, lines are the family that predicted held-out budgets best, dashed"
-            " where extrapolated; the band beyond the last dot is where its asymptote lies.",
+            "Dots are measured, lines are the family that predicted held-out budgets best, dashed "
+            "where extrapolated; the band beyond the last dot is the interval of the asymptote.",
             class_="hint",
         ),
         _selector(
@@ -237,8 +237,8 @@ def curves(facts: Facts) -> str:
     parts.append("</div>")
     if points.height < on_axes(facts.scaling_points, axes).height:
         told = (
-            f"Shown are {MOST_CURVES} configurations a task and strategy, those that get furthest;"
-            " all are in out_scaling_fits."
+            f"The chart shows the {MOST_CURVES} most accurate configurations per task and "
+            f"strategy; all are in out_scaling_fits."
         )
         parts.append(html.tag("p", told, class_="hint"))
     drawn = set(points["strategy"])
@@ -248,7 +248,7 @@ def curves(facts: Facts) -> str:
         why = (
             "No family could be fitted to these curves."
             if strategy in drawn
-            else "No curve against the costs drawn here."
+            else "No curve for the costs shown here."
         )
         parts.append(html.element("div", _asymptotes(rows, why), data_strategy=strategy, **hidden))
     parts.append(_other_axes(axes))
@@ -256,7 +256,7 @@ def curves(facts: Facts) -> str:
 
 
 def _other_axes(axes: dict[str, str]) -> str:
-    """The tasks whose curves are against another cost than those of the others, and why."""
+    """The tasks with curves against a different cost, and why."""
     usual = labels.ordered_axes(list(axes.values()))[0]
     parts = []
     for axis in labels.ordered_axes(list(axes.values()))[1:]:
@@ -265,8 +265,8 @@ def _other_axes(axes: dict[str, str]) -> str:
             for task in labels.ordered_tasks([task for task, own in axes.items() if own == axis])
         )
         parts.append(
-            f"{labels.axis_label(axis).heading} instead of {labels.axis_label(usual).short}, which"
-            f" nothing is known of: {tasks}."
+            f"{labels.axis_label(axis).heading} instead of {labels.axis_label(usual).short}, "
+            f"which is unknown: {tasks}."
         )
     return html.element("p", html.breakable(" ".join(parts)), class_="hint") if parts else ""
 
@@ -306,14 +306,14 @@ def _asymptotes(rows: pl.DataFrame, without: str) -> str:
     if not body:
         return html.tag("p", without, class_="hint")
     note = (
-        "Gain: percentage points from the smallest to the largest measured budget. An asymptote is"
-        " given where accuracy rises and the data decide it."
+        "Gain: percentage points from the smallest to the largest measured budget. An asymptote "
+        "is given if accuracy rises and the data determine it."
     )
     return html.table(head, body, name="Asymptotes") + html.tag("p", note, class_="hint")
 
 
 def accounting(facts: Facts) -> str:
-    """What was generated, what counts, what does not and why."""
+    """What was generated, what counts, what does not, and why."""
     if facts.summary.is_empty():
         return ""
     head = [
@@ -321,7 +321,7 @@ def accounting(facts: Facts) -> str:
         "Configuration",
         *(
             number(n)
-            for n in ("Problems", "Samples", "Valid", "Truncated", "No answer", "Tokens a sample")
+            for n in ("Problems", "Samples", "Valid", "Truncated", "No answer", "Tokens per sample")
         ),
     ]
     head.append("Left out because of")
@@ -349,9 +349,9 @@ def accounting(facts: Facts) -> str:
             )
         )
     note = (
-        "A truncated sample ran into its token budget: without an answer it counts as not correct,"
-        " and it is never dropped. Left out are samples that the engine or the verifier failed on,"
-        " that nobody judged, or that stand in an imported source twice."
+        "A truncated sample reached its token budget: without an answer it counts as not correct, "
+        "and it is never dropped. Samples are left out if the engine or the verifier failed, if "
+        "they are ungraded, or if they are duplicates in an imported source."
     )
     return (
         html.tag("h2", "What was counted")
@@ -361,7 +361,7 @@ def accounting(facts: Facts) -> str:
 
 
 def unknowns(facts: Facts) -> str:
-    """Costs that nobody knows, each with its reason: unknown is never shown as zero."""
+    """Unknown costs, each with its reason: unknown is never shown as zero."""
     lines = []
     summary = facts.summary
     if summary.height:
@@ -395,7 +395,7 @@ def unknowns(facts: Facts) -> str:
 
 
 def provenance(facts: Facts) -> str:
-    """Which runs and which code the numbers come from."""
+    """The runs and the code behind the numbers."""
     head = [
         "Session or import",
         "Engine",
@@ -425,8 +425,8 @@ def provenance(facts: Facts) -> str:
         else html.tag("p", "No session is on record.", class_="hint")
     )
     text = (
-        f"Written by Isocost {isocost.__version__}. The same tables lie beside this page in"
-        " warehouse.duckdb and as Parquet in exports/."
+        f"Written by Isocost {isocost.__version__}. The same tables are in warehouse.duckdb and "
+        f"as Parquet files in exports/."
     )
     return (
         html.tag("h2", "Where it comes from")
@@ -438,7 +438,7 @@ def provenance(facts: Facts) -> str:
 def _session_words(row: dict[str, Any]) -> str:
     """A session by its readable key.
 
-    An import, whose key is a hash and which has no engine, by its format and its one model, too.
+    An import, which has a hash as key and no engine, by its format and its single model.
     """
     if row["engine"] is not None:
         return f"{row['session_id']}, attempt {row['attempt']}"
@@ -448,13 +448,13 @@ def _session_words(row: dict[str, Any]) -> str:
 
 
 def _figure(name: str, label: str, before: str = "") -> str:
-    """The place of a figure: the script draws there; the label is for those who do not see it."""
+    """The container of a figure: the script draws there; the label is for screen readers."""
     return html.element("figure", f'{before}<div class=chart id="{name}"></div>', aria_label=label)
 
 
 def _selector(name: str, label: str, options: dict[str, str]) -> str:
     if len(options) < 2:
-        # One option is no choice, but the script reads it.
+        # A single option is not a choice, but the script reads it.
         style: dict[str, Any] = {"hidden": ""}
     else:
         style = {}

@@ -1,7 +1,7 @@
-"""What the frontier says in words: the headline of the report, computed from the rows it stands
-above.
+"""The frontier in words: the headline of the report, computed from the rows below it.
 
-Lives here: one short text a task. Not here: HTML (``report``) and numbers that are not in a table.
+Lives here: one short text per task. Not here: HTML (``report``) and numbers that are not in a
+table.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ _MOST_NAMED = 4
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What a reader should take away about one task.
+    """The main message about one task.
 
     Attributes:
         task: the task.
         accuracy: the best accuracy on the frontier, as a percentage.
         interval: its interval.
-        best: which configuration reaches it, at what cost, how surely it belongs to the frontier.
-        knee: where more compute stops paying, or why that cannot be said.
-        doubt: what limits the reading; empty where nothing does.
+        best: the configuration that reaches it, its cost, and how certain its place on the frontier
+            is.
+        knee: where more compute stops paying off, or why that is unknown.
+        doubt: limitations; empty if there are none.
     """
 
     task: str
@@ -41,7 +42,7 @@ class Headline:
 
 
 def headline(facts: Facts, task: str, axis: str) -> Headline | None:
-    """The headline of one task on one cost axis; None where the task has no frontier on it."""
+    """The headline of one task on one cost axis; None if the task has no frontier on it."""
     rows = facts.frontier_of(task, axis)
     frontier = rows.filter("is_on_frontier").sort("cost")
     if frontier.is_empty():
@@ -63,17 +64,17 @@ def headline(facts: Facts, task: str, axis: str) -> Headline | None:
 
 
 def unfinished(facts: Facts) -> str:
-    """How much of what was planned is not measured yet."""
+    """How much of the plan is not measured yet."""
     share = labels.percent(facts.missing / facts.planned, 0) if facts.planned else "some"
     return (
         f"Not finished: {labels.count(facts.missing)} of {labels.count(facts.planned)} planned"
-        f" samples ({share}) are not banked yet. What follows rests on the others; run the sweep"
-        " again and it goes on where it stopped."
+        f" samples ({share}) are not banked yet. The results below are based on the others; run "
+        f"the sweep again to resume it."
     )
 
 
 def cut_off(facts: Facts) -> str:
-    """Which configurations the token budget ended many samples of; empty where that is none."""
+    """Configurations with many samples ended by the token budget; empty if there are none."""
     rows = facts.truncated
     if rows.is_empty():
         return ""
@@ -88,42 +89,39 @@ def cut_off(facts: Facts) -> str:
         else ""
     )
     return (
-        f"Cut off: in {labels.count(rows.height)} of"
+        f"Truncated: in {labels.count(rows.height)} of"
         f" {labels.many(facts.summary.height, 'configuration')} the token budget ended at least"
-        f" {labels.percent(MUCH_TRUNCATED, 0)} of the samples: {named}{more}. Their accuracy tells"
-        " about that budget, not about what the model can do with more tokens."
+        f" {labels.percent(MUCH_TRUNCATED, 0)} of the samples: {named}{more}. Their accuracy "
+        f"reflects that budget, not what the model can do with more tokens."
     )
 
 
 def _cut_short(facts: Facts, top: dict[str, Any]) -> str:
     rows = facts.truncated.filter(pl.col("point_id").is_in([top["point_id"]]))
     return (
-        f" {labels.percent(rows['truncated_ratio'][0], 0)} of its samples were cut off by their"
-        " token budget."
+        f" {labels.percent(rows['truncated_ratio'][0], 0)} of its samples were truncated by their "
+        f"token budget."
         if rows.height
         else ""
     )
 
 
 def over_tasks(facts: Facts, mean: str) -> str:
-    """Over which tasks a mean is, and why others are not in it."""
+    """The tasks that a mean covers, and why others are left out."""
     inside = facts.tasks_of_mean(mean)
-    text = f"Over {_listed(inside)}; every task weighs the same." if inside else ""
+    text = f"Over {_listed(inside)}; all tasks have the same weight." if inside else ""
     return f"{text} {_left_out(facts)}".strip() if mean == MACRO_TASK else text
 
 
 def without_mean(facts: Facts) -> str:
-    """Why there is no mean over tasks; empty where there is one, or a single task."""
+    """Why there is no mean over tasks; empty if there is one, or a single task."""
     if facts.means.height < 2 or MACRO_TASK in facts.tasks:
         return ""
     return f"No mean over tasks. {_left_out(facts)}".strip()
 
 
 def _left_out(facts: Facts) -> str:
-    """The tasks that are not in the mean over the largest set, each with its reason.
-
-    Those with the same reason together.
-    """
+    """The tasks outside the mean over the largest set, grouped by reason."""
     rows = facts.means.filter(pl.col("left_out_reason").is_not_null())
     by_reason: dict[str, list[str]] = {}
     for task, reason in rows.select("task", "left_out_reason").iter_rows():
@@ -143,7 +141,7 @@ def _listed(words: list[str]) -> str:
 
 
 def without_frontier(facts: Facts) -> str:
-    """The tasks that no policy was replayed for, and why that is; empty where there are none."""
+    """The tasks without a replayed policy, and why; empty if there are none."""
     known = set(facts.frontier["task"])
     lacking = [task for task in facts.tasks if task not in known and not is_mean(task)]
     counted = facts.summary.group_by("task").agg(pl.col("samples_graded").sum())
@@ -152,13 +150,13 @@ def without_frontier(facts: Facts) -> str:
         (
             [task for task in lacking if task not in unjudged],
             (
-                "nothing there says how to choose an answer (verdicts without answers cannot be"
-                " voted on). Coverage, pass@k, is in out_strategy_outcomes."
+                "its data do not allow choosing an answer (there is no vote over verdicts without "
+                "answers). Coverage, pass@k, is in out_strategy_outcomes."
             ),
         ),
         (
             [task for task in lacking if task in unjudged],
-            "no sample there has a verdict, so that accuracy is unknown.",
+            "no sample has a verdict, so accuracy is unknown.",
         ),
     )
     return " ".join(
@@ -169,7 +167,7 @@ def without_frontier(facts: Facts) -> str:
 
 
 def generated_tokens(facts: Facts) -> str:
-    """How many tokens were generated; what imported samples do not tell is unknown, not none."""
+    """The number of generated tokens; for imported samples it may be unknown, not zero."""
     sums = facts.summary["output_tokens_sum"]
     if sums.null_count() == sums.len():
         return "number of generated tokens unknown"
@@ -185,7 +183,7 @@ def name(row: dict[str, Any]) -> str:
 def marks_knee(row: dict[str, Any]) -> bool:
     """Whether a table marks a step as the knee.
 
-    Not a single sample, beside which the mark reads as advice to draw no more.
+    Not a single sample, where the mark would read as advice to draw no more.
     """
     return bool(row["is_knee"]) and row["strategy"] != labels.ONE_SAMPLE
 
@@ -194,7 +192,7 @@ def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
     top = frontier.row(-1, named=True)
     knees = frontier.filter("is_knee")
     if frontier.height == 1:
-        return "Nothing that costs more is more accurate."
+        return "No more expensive outcome is more accurate."
     if knees.is_empty():
         row = facts.frontiers.filter((pl.col("task") == task) & (pl.col("cost_axis") == axis))
         reason = row["knee_reason"][0] if row.height else None
@@ -206,7 +204,7 @@ def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
     )
     text = f"Bends most at {at}."
     if knee["strategy"] == labels.ONE_SAMPLE:
-        text = f"Bends most at {at}, which does not say that one sample is enough."
+        text = f"Bends most at {at}, which does not mean that one sample is enough."
     if knee["outcome_id"] != top["outcome_id"]:
         gained = top["accuracy"] - knee["accuracy"]
         more = (
@@ -220,9 +218,9 @@ def _knee(facts: Facts, frontier: pl.DataFrame, task: str, axis: str) -> str:
 
 
 def _doubt(rows: pl.DataFrame, frontier: pl.DataFrame, top: dict[str, Any]) -> str:
-    """Rivals that the data cannot tell from the frontier.
+    """Rivals that are statistically indistinguishable from the frontier.
 
-    Said where at least one is likelier than not to belong there too.
+    Mentioned if at least one is likelier than not to belong there too.
     """
     rivals = rows.filter(
         ~pl.col("is_on_frontier") & (pl.col("frontier_probability") >= RIVAL)
@@ -231,13 +229,13 @@ def _doubt(rows: pl.DataFrame, frontier: pl.DataFrame, top: dict[str, Any]) -> s
     parts = []
     if shaky:
         parts.append(
-            f"{shaky} of {frontier.height} steps of the frontier hold in fewer than half of the"
-            " draws"
+            f"{shaky} of {frontier.height} steps are on the frontier in fewer than half of the "
+            f"draws"
         )
     if rivals:
         parts.append(
-            f"{rivals} configuration{'s' if rivals > 1 else ''} beside it may belong there"
-            " (probability of at least 25 %)"
+            f"{rivals} configuration{'s' if rivals > 1 else ''} next to it may belong there "
+            f"(probability of at least 25 %)"
         )
     text = "; ".join(parts)
     basis = f"Based on {labels.many(top['n_problems'], 'problem')}."

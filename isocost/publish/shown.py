@@ -1,7 +1,7 @@
-"""Reading of what the report and the terminal show, of tables that may be too large to be held.
+"""Read what the report and the terminal show of tables that may be too large for memory.
 
-Lives here: which rows of a large table can be shown at all. Not here: what is made of them
-(``facts``), when a table is large (``streams``).
+Lives here: which rows of a large table can be shown at all. Not here: their use (``facts``), when a
+table is large (``streams``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FRONTIER = ("task", "frontier_kind", "quality_measure", "cost_axis")
 
 
 def read_shown(store: Store, name: str, memory: int) -> pl.DataFrame:
-    """A table, or the rows of it that can be shown where all of them would take more than a budget.
+    """A table, or the rows of it that can be shown if all would exceed a budget.
 
     Args:
         store: the tables.
@@ -40,7 +40,7 @@ def read_shown(store: Store, name: str, memory: int) -> pl.DataFrame:
 
 
 def _frontiers(store: Store) -> Iterator[pl.DataFrame]:
-    """What can be shown of each task, kind and axis; only the rows of one are held at a time."""
+    """The rows to show for each task, kind and axis; only one at a time is in memory."""
     for path in store.files("out_frontier_points"):
         keys = store.read("out_frontier_points", path.stem, columns=_FRONTIER).unique(
             maintain_order=True
@@ -53,7 +53,7 @@ def _frontiers(store: Store) -> Iterator[pl.DataFrame]:
 
 
 def _curves(store: Store, name: str) -> pl.DataFrame:
-    """The rows of each task that are on the axis which its curves are drawn against."""
+    """The rows of each task that are on the axis of its curves."""
     told = ("task", "cost_axis", "point_kind", "cost")
     axes = axes_shown(store.read("out_scaling_points", columns=told))
     pieces = [path.stem for path in store.files(name)]

@@ -22,23 +22,23 @@ from isocost.schema.parquet import ROW_GROUP_ROWS, read_stamp, read_table
 from isocost.schema.registry import table as table_of
 from isocost.store import Store
 
-# What joining, deduplicating and ordering in memory takes, as a multiple of the rows themselves.
+# Memory for joining, deduplicating and sorting, as a multiple of the rows themselves.
 COPIES = 4
-# Bytes of a value in memory. What a Parquet file says of its size is after dictionaries, a tenth of
-# it or less.
+# Bytes per value in memory. The size stated in a Parquet file is after dictionary encoding, a tenth
+# of it or less.
 WIDTHS = {"string": 40, "json": 80}
 OF_LIST, OF_NUMBER = 80, 8
 
 
 def is_large(store: Store, table_name: str, memory: int | None) -> bool:
-    """Whether the rows of a table and the copies that ordering them takes go beyond a budget."""
+    """Whether the rows of a table and the copies needed for sorting exceed a budget."""
     if memory is None:
         return False
     rows = 0
     for path in store.files(table_name):
         try:
             if read_stamp(path) != (table_name, table_of(table_name).schema_version):
-                return False  # lifted or refused where tables are read
+                return False  # migrated or rejected where tables are read
             rows += pq.read_metadata(path).num_rows
         except (IsocostError, pa.ArrowException, OSError):
             return False
@@ -50,16 +50,16 @@ def is_large(store: Store, table_name: str, memory: int | None) -> bool:
 
 
 def batches(store: Store, table_name: str, memory: int) -> Iterator[pa.RecordBatch]:
-    """All rows of a stored table as ``Store.read`` would give them.
+    """All rows of a stored table, as ``Store.read`` would return them.
 
     Args:
         store: the tables.
-        table_name: the table, whose files are of today's version.
-        memory: bytes that DuckDB may take.
+        table_name: the table, with files of the current version.
+        memory: budget in bytes for DuckDB.
 
     Raises:
         IsocostError: a file is damaged.
-        MachineError: there is no room to spill to.
+        MachineError: there is no space to spill to.
     """
     paths, table = store.files(table_name), table_of(table_name)
     order = ", ".join(f'"{name}" ASC NULLS LAST' for name in table.sort_order)
@@ -70,9 +70,9 @@ def batches(store: Store, table_name: str, memory: int) -> Iterator[pa.RecordBat
             yield from connection.sql(query).to_arrow_reader(ROW_GROUP_ROWS)
         except duckdb.Error as error:
             for path in paths:
-                read_table(path, table_name)  # says which is damaged
+                read_table(path, table_name)  # reports which one is damaged
             raise MachineError(
-                f"could not be put in order: {str(error).splitlines()[0]}",
+                f"could not be sorted: {str(error).splitlines()[0]}",
                 where=table_name,
                 remedy="Free space or give more --memory",
             ) from error
@@ -80,9 +80,7 @@ def batches(store: Store, table_name: str, memory: int) -> Iterator[pa.RecordBat
 
 @contextmanager
 def limited(beside: Path, memory: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB that takes no more than a budget and spills into a folder beside a path, which is
-    gone at the end.
-    """
+    """A DuckDB with a memory budget that spills into a temporary folder next to a path."""
     beside.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix=".spill-", dir=beside.parent, ignore_cleanup_errors=True
@@ -99,7 +97,7 @@ def limited(beside: Path, memory: int) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def limit(connection: duckdb.DuckDBPyConnection, memory: int, spill: Path) -> None:
-    """Holds a connection to a budget; it spills into a folder."""
+    """Limit a connection to a budget; it spills into a folder."""
     # Below a hundred megabytes DuckDB cannot even sort.
     connection.execute(f"SET memory_limit = '{max(memory // 2**20, 128)}MiB'")
     connection.execute(f"SET temp_directory = {sql.quoted(spill)}")

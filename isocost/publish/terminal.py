@@ -1,6 +1,6 @@
-"""The table that a run ends with: the frontier of every task, and where to go on.
+"""The table at the end of a run: the frontier of every task, and next steps.
 
-Lives here: what is printed. Not here: which rows (``facts``) and how numbers are spelt
+Lives here: the output. Not here: the choice of rows (``facts``) and the formatting of numbers
 (``labels``).
 """
 
@@ -31,14 +31,14 @@ def show(
     cost_axis: str | None = None,
     sessions: Collection[str] = (),
 ) -> None:
-    """Prints the frontier of every task, the accounting of samples, and the three places to go.
+    """Print the frontier of every task, the accounting of samples, and three places to go.
 
     Args:
         store: the tables.
         console: where to print; standard output unless given.
         cost_axis: the axis to show; generated tokens unless given.
-        sessions: those that were run just now: only their tasks are shown, and means that they are
-            in; the others are named.
+        sessions: the sessions of this run: only their tasks are shown, and means that include them;
+            the others are listed.
     """
     console = console or Console()
     facts = facts_module.gather(store)
@@ -54,7 +54,7 @@ def show(
         console.print(without, highlight=False, markup=False)
     if others:
         console.print(
-            f"In the report besides: {', '.join(map(labels.task_words, others))}.",
+            f"Also in the report: {', '.join(map(labels.task_words, others))}.",
             highlight=False,
             markup=False,
         )
@@ -71,9 +71,9 @@ def show(
 
 
 def _chosen(facts: Facts, store: Store, sessions: Collection[str]) -> tuple[list[str], list[str]]:
-    """Tasks to show, and tasks that are there besides.
+    """Tasks to show, and other tasks.
 
-    All are shown where none of them was run just now.
+    All are shown if none of them belongs to this run.
     """
     points = store.read("core_points", columns=["session_id", "task"])
     run = set(points.filter(pl.col("session_id").is_in(list(sessions)))["task"])
@@ -128,7 +128,7 @@ def accounting_line(facts: Facts) -> str:
     """One line: samples banked, valid, truncated, invalid."""
     summary = facts.summary
     if summary.is_empty():
-        return "No sample is banked yet."
+        return "No samples are banked yet."
     total, valid = (int(summary[c].sum()) for c in ("samples_total", "samples_valid"))
     cut = summary["samples_truncated"]
     truncated = "an unknown number" if cut.null_count() else labels.count(int(cut.sum()))
@@ -166,7 +166,7 @@ def _places(store: Store) -> Table:
 
 
 def _shown(path: Path) -> str:
-    """A path as short as a reader can use it from where they stand."""
+    """A path, as short as possible relative to the working directory."""
     try:
         text = str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

@@ -63,18 +63,18 @@ _INK = {
 
 
 def colour(place: int) -> str:
-    """The colour of the n-th of several names."""
+    """The n-th colour of several names."""
     return PALETTE[place % len(PALETTE)]
 
 
 def colours(strategies: list[str]) -> dict[str, str]:
-    """One colour a strategy, in the order in which people meet them."""
+    """One colour per strategy, in display order."""
     ordered = labels.ordered_strategies(strategies)
     return {name: colour(place) for place, name in enumerate(ordered)}
 
 
 def shapes(configurations: list[str]) -> dict[str, str]:
-    """One mark shape a configuration (prompt and model), in order of name."""
+    """One mark shape per configuration (prompt and model), by name."""
     return {
         name: SHAPES[place % len(SHAPES)] for place, name in enumerate(sorted(set(configurations)))
     }
@@ -89,7 +89,7 @@ def config(mode: Mode = "light") -> dict[str, Any]:
     ink = _INK[mode]
     return {
         "background": ink["ground"],
-        # The page gives the whole figure one text; hundreds of marks without one are noise to a
+        # The page gives the whole figure one text; hundreds of marks without text are noise to a
         # screen reader.
         "aria": False,
         "font": FONT,
@@ -132,7 +132,7 @@ def config(mode: Mode = "light") -> dict[str, Any]:
             "offset": 12,
             "labelLimit": 260,
             "titleLimit": 320,
-            # One legend under the other: strategies have long names.
+            # Legends stacked vertically: strategies have long names.
             "columns": 4,
             "layout": {"bottom": {"direction": "vertical", "anchor": "start", "margin": 6}},
         },

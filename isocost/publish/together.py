@@ -1,11 +1,10 @@
-"""Exports, warehouse and report as one publication: all of them made beside what stands there, then
-put in its place.
+"""Exports, warehouse and report as one publication, built separately and then swapped in.
 
-Lives here: the order of making and of putting in place. Not here: what each of them is
-(``exports``, ``warehouse``, ``report``).
+Lives here: the order of building and of moving into place. Not here: their contents (``exports``,
+``warehouse``, ``report``).
 
-A full disk, a limit or a fault while they are made leaves the previous publication as it was,
-whole. What is left to do then is renaming, which needs no space.
+A full disk, a limit or a fault during the build leaves the previous publication intact. Only
+renaming remains after that, which needs no space.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from isocost.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What was published together.
+    """The files of a publication.
 
     Attributes:
         warehouse: the DuckDB file.
@@ -41,19 +40,18 @@ class Publication:
 
 
 def publish(store: Store, *, memory: int | None = None) -> Publication:
-    """Publishes all stored tables.
+    """Publish all stored tables.
 
-    The exports read every table and hand it to the other two; Polars and DuckDB leave the
-    interpreter free meanwhile.
+    The exports read every table and pass it to the other two; Polars and DuckDB release the
+    interpreter meanwhile.
 
     Args:
         store: the tables.
-        memory: bytes that all three may take together; ``$ISOCOST_MEMORY`` or half of what is free
-            where None.
+        memory: budget in bytes for all three together; ``$ISOCOST_MEMORY`` or half of what is free
+            if None.
 
     Raises:
-        IsocostError: one of the three cannot be made; nothing of what was published before has
-            changed then.
+        IsocostError: one of the three cannot be built; the previous publication is then unchanged.
     """
     share = (chosen_budget() if memory is None else memory) // 3
     handover = Handover(store.stored_tables())

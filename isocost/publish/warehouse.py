@@ -1,10 +1,11 @@
-"""The published DuckDB file: every core and out table with its dictionary, built beside the old
-file and swapped in.
+"""The published DuckDB file: every core and out table with its dictionary.
+
+Built next to the old file and swapped in.
 
 Lives here: building of ``warehouse.duckdb`` from stored Parquet tables. Not here: the tables
 themselves and the SQL of views and macros (``sql/``). Nothing ever opens the published file for
-writing, so it can be read while sweeps run and while the next one is built: a reader that has it
-open keeps the file that it opened.
+writing, so it can be read while sweeps run and while the next one is built: a reader keeps the file
+that it opened.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from isocost.schema.registry import all_tables
 from isocost.schema.types import duckdb_ddl, duckdb_type
 from isocost.store import Store
 
-# Files of DuckDB 2 are unreadable by 1.x, which many notebooks and drivers still have.
+# Files of DuckDB 2 are unreadable by 1.x, which many notebooks and drivers still use.
 STORAGE_VERSION = "v1.4.0"
 
 CHECKS_SCHEMA = pl.Schema(
@@ -45,14 +46,14 @@ CHECKS_SCHEMA = pl.Schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Entry:
     """One table, view or macro file of the warehouse.
 
     Attributes:
         name: of the table or view; the file's name for macros.
         kind: ``table``, ``view`` or ``macro``.
         rows: rows of a table; None for the others and for a table that failed.
-        problem: why it is not in the warehouse; empty where it is.
+        problem: why it is not in the warehouse; otherwise empty.
     """
 
     name: str
@@ -63,87 +64,87 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class WarehouseReport:
-    """What was published.
+    """The result of building a warehouse.
 
     Attributes:
         path: the file.
-        parts: every table, view and macro file, those that failed included.
+        entries: every table, view and macro file, including failed ones.
         size_bytes: size of the file.
     """
 
     path: Path
-    parts: tuple[Part, ...]
+    entries: tuple[Entry, ...]
     size_bytes: int
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Adds up the rows of all tables."""
-        object.__setattr__(self, "rows", sum(part.rows or 0 for part in self.parts))
+        """Add up the rows of all tables."""
+        object.__setattr__(self, "rows", sum(entry.rows or 0 for entry in self.entries))
 
     @property
-    def failures(self) -> tuple[Part, ...]:
-        """The parts that are missing from the warehouse."""
-        return tuple(part for part in self.parts if part.problem)
+    def failures(self) -> tuple[Entry, ...]:
+        """The entries that are missing from the warehouse."""
+        return tuple(entry for entry in self.entries if entry.problem)
 
 
 def build_warehouse(
     store: Store, handover: Handover | None = None, *, memory: int | None = None
 ) -> WarehouseReport:
-    """Builds the warehouse from the stored tables and puts it in place of the old one.
+    """Build the warehouse from the stored tables and swap it in.
 
-    Every core and out table is there, in key order, without rows where it was not built yet; one
-    that cannot be read is left out and told in the report and in the table ``_tables``. Besides:
-    ``_columns`` (the data dictionary), ``_about``, and ``_checks`` with the outcome of every SQL
-    check over the very rows that are published.
+    It contains every core and out table, in key order, without rows if it was not built yet; a
+    table that cannot be read is left out and listed in the report and in the table ``_tables``. In
+    addition: ``_columns`` (the data dictionary), ``_about``, and ``_checks`` with the outcome of
+    every SQL check over the very rows that are published.
 
     Args:
         store: the tables; the file is ``store.warehouse``.
-        handover: from whom the tables come that are exported in the same run; they are read from
-            the store without.
-        memory: bytes that DuckDB may take; ``$ISOCOST_MEMORY`` or half of what is free where None.
+        handover: passes on the tables exported in the same run; without it they are read from the
+            store.
+        memory: budget in bytes for DuckDB; ``$ISOCOST_MEMORY`` or half of what is free if None.
 
     Returns:
         What was published and what failed.
 
     Raises:
-        IsocostError: the file cannot be written; the one that stood there before is intact then.
+        IsocostError: the file cannot be written; the previous file is then intact.
     """
     return stage_warehouse(store, handover, memory=memory).commit()
 
 
 @dataclass(frozen=True, slots=True)
 class StagedWarehouse:
-    """A warehouse that was built beside the one that stands.
+    """A warehouse that was built next to the published one.
 
     Attributes:
         path: where it was built.
         target: the published file.
-        parts: every table, view and macro file, those that failed included.
+        entries: every table, view and macro file, including failed ones.
     """
 
     path: Path
     target: Path
-    parts: tuple[Part, ...]
+    entries: tuple[Entry, ...]
 
     def commit(self) -> WarehouseReport:
-        """Puts it in place.
+        """Move it into place.
 
         Raises:
             IsocostError: the folder cannot be written.
         """
         try:
-            # A log left by a writer that was killed belongs to the old file; DuckDB would replay it
-            # into the new one.
+            # A log left by a killed writer belongs to the old file; DuckDB would replay it into the
+            # new one.
             self.target.with_name(f"{self.target.name}.wal").unlink(missing_ok=True)
             atomic.put(self.path, self.target)
         except OSError as error:
             raise _unwritable(self.target, error) from error
         finally:
             self.discard()
-        return WarehouseReport(self.target, self.parts, self.target.stat().st_size)
+        return WarehouseReport(self.target, self.entries, self.target.stat().st_size)
 
     def discard(self) -> None:
-        """Removes what was not put in place."""
+        """Remove what was not moved into place."""
         for leftover in (self.path, self.path.with_name(f"{self.path.name}.wal")):
             with suppress(OSError):
                 leftover.unlink(missing_ok=True)
@@ -152,24 +153,24 @@ class StagedWarehouse:
 def stage_warehouse(
     store: Store, handover: Handover | None = None, *, memory: int | None = None
 ) -> StagedWarehouse:
-    """Builds the warehouse without putting it in place; see ``build_warehouse``."""
+    """Build the warehouse without moving it into place; see ``build_warehouse``."""
     target = store.warehouse
     staged = StagedWarehouse(atomic.temporary_beside(target), target, ())
     try:
         atomic.make_folder(target.parent)
         atomic.remove_stale(target)
-        parts = _write(
+        entries = _write(
             store,
             staged.path,
             handover or Handover(()),
             chosen_budget() if memory is None else memory,
         )
-        staged = replace(staged, parts=parts)
+        staged = replace(staged, entries=entries)
         atomic.sync(staged.path)
     except BaseException as error:
         staged.discard()
-        # DuckDB says of a write that failed what the moment was, not what the reason was: all but
-        # mistakes in SQL are of the disk.
+        # DuckDB reports where a write failed, not why: everything except mistakes in SQL is about
+        # the disk.
         if isinstance(
             error,
             OSError
@@ -186,15 +187,15 @@ def stage_warehouse(
 def _unwritable(target: Path, error: BaseException) -> MachineError:
     said = " ".join(str(error).split())[:300]
     remedy = (
-        "Free space or make the folder writable, then publish again; the warehouse that stood there"
-        " before is intact"
+        "Free space or make the folder writable, then publish again; the previous warehouse is "
+        "intact"
     )
     return MachineError(f"could not be written: {said}", where=str(target), remedy=remedy)
 
 
-def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[Part, ...]:
-    # One thread and one insertion a table: the same rows in the same order whenever the inputs are
-    # the same.
+def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[Entry, ...]:
+    # One thread and one insertion per table: the same rows in the same order whenever the inputs
+    # are the same.
     with limited(path, memory) as connection:
         connection.execute(
             f"ATTACH {sql.quoted(path)} AS warehouse (STORAGE_VERSION '{STORAGE_VERSION}')"
@@ -203,28 +204,27 @@ def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[P
         tables = {name: table for name, table in all_tables().items() if table.layer != "raw"}
         connection.execute(
             "BEGIN"
-        )  # once for all: a comment on every column is a thousand statements
+        )  # all at once: a comment on every column is a thousand statements
         for table in tables.values():
             _create(connection, table)
         connection.execute("COMMIT")
-        # Each by itself: what is inserted is compressed when it is committed, while the next table
-        # is still on its way.
+        # One by one: inserted data is compressed at commit, while the next table is still arriving.
         filled = {
             name: _fill(connection, store, tables[name], handover, memory)
             for name in in_order(tables)
         }
-        parts = [filled[name] for name in tables]
-        parts += [_statement(connection, file, "macro") for file in sql.macro_files()]
-        parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
-        _describe(connection, list(tables.values()), parts)
-        _insert(connection, "_checks", _checks(connection, parts))
+        entries = [filled[name] for name in tables]
+        entries += [_statement(connection, file, "macro") for file in sql.macro_files()]
+        entries += [_statement(connection, file, "view") for file in sql.sql_files("views")]
+        _describe(connection, list(tables.values()), entries)
+        _insert(connection, "_checks", _checks(connection, entries))
         connection.execute(
             "COMMENT ON TABLE _checks IS 'Every SQL check with its outcome when the warehouse was"
             " built.'"
         )
         connection.execute("USE memory")
         connection.execute("DETACH warehouse")
-    return tuple(parts)
+    return tuple(entries)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -245,10 +245,8 @@ def _fill(
     table: Table,
     handover: Handover,
     memory: int,
-) -> Part:
-    """Inserts a table's rows from its export of this run, which is one file in order, or else from
-    the store.
-    """
+) -> Entry:
+    """Insert a table's rows from its sorted export of this run, or otherwise from the store."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     exported = handover.file(table.name)
     if exported is not None:
@@ -261,26 +259,31 @@ def _fill(
             frame = store.read(table.name)
         except IsocostError as error:
             connection.execute(f'DROP TABLE "{table.name}"')
-            return Part(table.name, "table", problem=str(error))
+            return Entry(table.name, "table", problem=str(error))
         connection.register("incoming", frame)
         incoming = "incoming"
     inserted = connection.execute(
         f'INSERT INTO "{table.name}" SELECT {names} FROM {incoming}'
     ).fetchone()
     connection.unregister("incoming")
-    return Part(table.name, "table", rows=int(inserted[0]) if inserted else 0)
+    return Entry(table.name, "table", rows=int(inserted[0]) if inserted else 0)
 
 
-def _checks(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> pl.DataFrame:
-    """Runs every SQL check over the tables that were just filled: one row a check, in the columns
-    of ``CHECKS_SCHEMA``.
+def _checks(connection: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> pl.DataFrame:
+    """Run every SQL check over the tables just filled: one row per check.
+
+    In the columns of ``CHECKS_SCHEMA``.
 
     A check that cannot run, because a table that it reads is damaged, has neither passed nor
-    failed: NULL, and says why in ``problem``.
+    failed: it is NULL, with the reason in ``problem``.
     """
     sql.note_files(
         connection,
-        [(part.name, "", part.problem) for part in parts if part.kind == "table" and part.problem],
+        [
+            (entry.name, "", entry.problem)
+            for entry in entries
+            if entry.kind == "table" and entry.problem
+        ],
     )
     rows = [_checked(connection, path) for path in sql.sql_files("checks")]
     return pl.DataFrame(rows, schema=CHECKS_SCHEMA, orient="row").sort("table_name", "check_name")
@@ -297,21 +300,21 @@ def _checked(
     return (table_name, check_name, failing == 0, failing, sql.describe(path), None)
 
 
-def _statement(connection: duckdb.DuckDBPyConnection, path: Path, kind: str) -> Part:
+def _statement(connection: duckdb.DuckDBPyConnection, path: Path, kind: str) -> Entry:
     text = sql.text_of(path)
     try:
         connection.execute(f'CREATE VIEW "{path.stem}" AS {text}' if kind == "view" else text)
         if kind == "view":
             connection.execute(f'COMMENT ON VIEW "{path.stem}" IS {_literal(sql.describe(path))}')
     except duckdb.Error as error:
-        return Part(path.stem, kind, problem=str(error).splitlines()[0])
-    return Part(path.stem, kind)
+        return Entry(path.stem, kind, problem=str(error).splitlines()[0])
+    return Entry(path.stem, kind)
 
 
 def _describe(
-    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], parts: Sequence[Part]
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], entries: Sequence[Entry]
 ) -> None:
-    by_name = {part.name: part for part in parts if part.kind == "table"}
+    by_name = {entry.name: entry for entry in entries if entry.kind == "table"}
     rows = [
         {
             "table_name": table.name,
@@ -337,8 +340,7 @@ def _describe(
     }
     _insert(connection, "_tables", pl.DataFrame(rows, schema=types))
     connection.execute(
-        "COMMENT ON TABLE _tables IS 'Every table: what a row is, what to know before using it, why"
-        " it is missing.'"
+        "COMMENT ON TABLE _tables IS 'Every table: what a row is, usage notes, why it is missing.'"
     )
     _insert(connection, "_columns", dictionary(tables))
     connection.execute("COMMENT ON TABLE _columns IS 'Every column: type, unit, meaning.'")
@@ -349,7 +351,7 @@ def _describe(
 
 
 def dictionary(tables: Sequence[Table]) -> pl.DataFrame:
-    """The data dictionary of some tables as rows: one a column."""
+    """The data dictionary of some tables as rows: one per column."""
     rows = [
         (
             table.name,

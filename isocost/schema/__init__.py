@@ -1,6 +1,7 @@
-"""The ground floor: every column and table is defined here once.
+"""The lowest layer: every column and table is defined here once.
 
 ``model`` has the two classes, ``tables/`` the definitions, ``registry`` finds them, ``types``
-derives Polars, Arrow and DuckDB types, ``frames`` holds a frame to its table, ``dictionary`` writes
-the data dictionary. No data is read or written here and nothing else of Isocost is imported.
+derives Polars, Arrow and DuckDB types, ``frames`` validates a frame against its table,
+``dictionary`` writes the data dictionary. No data is read or written here and nothing else of
+Isocost is imported.
 """

@@ -1,6 +1,6 @@
 """Columns of tables that follow from the cost axes.
 
-Lives here: from what an axis says of its columns to definitions of the schema. Not here: the axes
+Lives here: turning an axis's declaration of its columns into schema definitions. Not here: the axes
 (``isocost.axes``) and the tables that have such columns.
 """
 
@@ -22,7 +22,7 @@ def axis_columns(fields: Iterable[Field]) -> tuple[Column, ...]:
 
 
 def reasoned_columns() -> tuple[str, ...]:
-    """The costs of a sample that are NULL for a reason in ``costs_unknown_reasons``."""
+    """The costs of a sample whose reason for being NULL is in ``costs_unknown_reasons``."""
     return tuple(
         axis.fields[0].name
         for axis in all_axes().values()
@@ -31,7 +31,7 @@ def reasoned_columns() -> tuple[str, ...]:
 
 
 def method_columns() -> tuple[Column, ...]:
-    """How the costs of an outcome came about, and why one with a reason of its own is unknown."""
+    """The methods of an outcome's costs, and the reasons of axes with their own reason column."""
     told = (
         field
         for axis in all_axes().values()

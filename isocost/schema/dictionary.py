@@ -16,9 +16,9 @@ from isocost.schema.types import duckdb_type
 _LAYER_TEXT = {
     "raw": "As measured or imported: append-only, never changed.",
     "core": (
-        "Graded, joined and judged: one meaning a column, validity on the row, nothing dropped."
+        "Graded, joined and checked: one meaning per column, validity on the row, nothing dropped."
     ),
-    "out": "Derived from core and rebuilt whole: what people read.",
+    "out": "Derived from core: the published results.",
 }
 
 

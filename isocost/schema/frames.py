@@ -1,5 +1,4 @@
-"""Holds a Polars frame to its table: casts what is safe, refuses the rest with the place of the
-fault.
+"""Validate a Polars frame against its table: cast what is safe, reject the rest.
 
 Lives here: ``conform`` (used by every writer), ``faults`` (used by the schema check) and ``empty``.
 Not here: reading and writing of files.
@@ -26,13 +25,13 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way in which a frame breaks its table.
+    """One violation of a table's definition by a frame.
 
     Attributes:
         rule: ``missing_column``, ``extra_column``, ``type``, ``null``, ``not_finite``,
             ``not_allowed`` or ``duplicate_key``.
         column: the column at fault; the joined key columns for ``duplicate_key``.
-        count: rows at fault; 0 where the whole column is.
+        count: rows at fault; 0 if the whole column is at fault.
         detail: what was found.
         keys: the keys of the first rows at fault.
     """
@@ -82,7 +81,7 @@ def empty(table_name: str) -> pl.DataFrame:
 def conform(frame: pl.DataFrame, table_name: str) -> pl.DataFrame:
     """The frame with the table's columns, types and row order.
 
-    Integers are widened, integers become floats where the table says so; nothing is narrowed,
+    Integers are widened, integers become floats if the table requires it; nothing is narrowed,
     parsed or rounded.
 
     Args:
@@ -91,8 +90,8 @@ def conform(frame: pl.DataFrame, table_name: str) -> pl.DataFrame:
 
     Raises:
         IsocostError: a column is missing, extra or of another type; a required value is NULL; a
-            float is NaN or infinite; a value is outside a closed vocabulary; a key comes twice. The
-            message lists every fault with the first keys.
+            float is NaN or infinite; a value is outside a closed vocabulary; a key is duplicated.
+            The message lists every fault with the first keys.
     """
     definition = table_of(table_name)
     missing_or_extra = _column_faults(frame, definition)
@@ -106,7 +105,7 @@ def conform(frame: pl.DataFrame, table_name: str) -> pl.DataFrame:
 
 
 def faults(frame: pl.DataFrame, table_name: str) -> list[Fault]:
-    """Every way in which a stored frame breaks its table; empty when it holds."""
+    """All violations of its table by a stored frame; empty if there are none."""
     definition = table_of(table_name)
     found = _column_faults(frame, definition)
     expected, schema = polars_schema(definition), frame.schema
@@ -140,7 +139,7 @@ def _column_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
 
 def _cast(frame: pl.DataFrame, definition: Table) -> tuple[pl.DataFrame, list[Fault]]:
     expressions, found = [], []
-    schema = frame.schema  # made anew whenever it is asked for
+    schema = frame.schema  # rebuilt on every access
     for column in definition.columns:
         have, want = schema[column.name], polars_type(column)
         if have == want:
@@ -184,7 +183,7 @@ def _value_faults(frame: pl.DataFrame, definition: Table) -> list[Fault]:
     if frame.is_empty():
         return found
     rules = _table_rules(definition)
-    # All rules in one pass; only those that a row breaks are looked at again.
+    # All rules in one pass; only rules that some row fails are examined again.
     broken = (
         frame.select(bad.any().alias(str(place)) for place, (_, _, bad, _) in enumerate(rules)).row(
             0
@@ -239,7 +238,7 @@ def _rules(column: Column, definition: Table) -> list[tuple[str, pl.Expr, str]]:
             (
                 "not_finite",
                 value.list.eval(~pl.element().is_finite()).list.any(),
-                "holds NaN or infinity",
+                "contains NaN or infinity",
             )
         )
     if column.allowed:
@@ -247,7 +246,7 @@ def _rules(column: Column, definition: Table) -> list[tuple[str, pl.Expr, str]]:
             (
                 "not_allowed",
                 value.is_not_null() & ~value.is_in(list(column.allowed)),
-                f"is none of {', '.join(column.allowed)}",
+                f"is not one of {', '.join(column.allowed)}",
             )
         )
     return rules

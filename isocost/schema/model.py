@@ -1,6 +1,6 @@
-"""What a column and a table are.
+"""Columns and tables.
 
-Lives here: the two frozen classes that every definition is made of. Not here: the definitions
+Lives here: the two frozen classes that every definition uses. Not here: the definitions
 (``tables/``) and what is derived from them (``types``, ``frames``, ``dictionary``).
 """
 
@@ -36,11 +36,11 @@ class Column:
 
     Attributes:
         name: snake_case; a quantity carries its unit as suffix.
-        type: one of ``TYPES``; ``json`` is text holding one JSON value.
-        meaning: one sentence for the data dictionary, with the formula where there is one.
+        type: one of ``TYPES``; ``json`` is text with one JSON value.
+        meaning: one sentence for the data dictionary, with the formula if there is one.
         unit: SI unit or counted thing; empty for ids, labels and flags.
-        source: where the value comes from, when the meaning does not say it.
-        nullable: False where a NULL is a defect.
+        source: where the value comes from, if the meaning does not state it.
+        nullable: False if a NULL is a defect.
         allowed: the complete set of values, for closed vocabularies.
     """
 
@@ -73,10 +73,10 @@ class Table:
     Attributes:
         name: ``{layer}_{noun}``, the name of asset, folder and SQL table alike.
         grain: what one row is.
-        columns: in the order in which they are stored.
+        columns: in storage order.
         keys: columns that identify a row; together unique and never NULL.
-        order: sort order on disk; the keys where not given.
-        warnings: what a reader must know before using the numbers.
+        order: sort order on disk; the keys if not given.
+        warnings: what to know before using the numbers.
         schema_version: raised when a column changes its meaning or type (the
             ``metric_schema_version`` of stored parts).
     """
@@ -93,7 +93,7 @@ class Table:
     )
 
     def __post_init__(self) -> None:
-        """Checks that keys and order name columns of the table and that no column comes twice."""
+        """Check that keys and order name columns of the table and that no column is duplicated."""
         if self.name.split("_", 1)[0] not in LAYERS:
             raise IsocostError(f"table {self.name!r} starts with none of {', '.join(LAYERS)}")
         for column in self.columns:

@@ -1,8 +1,8 @@
 """Tables as Parquet files: stamped, atomic, the same bytes for the same rows.
 
 Lives here: writing and reading of one table's file, the stamp in the file's key-value metadata and
-the rule for older stamps. Every file carries its own checksum (``isocost.seals``), which is proven
-before anything of it is read. Not here: the raw lake with its parts and manifests
+the rule for older stamps. Every file carries its own checksum (``isocost.seals``), which is
+verified before any of it is read. Not here: the raw lake with its parts and manifests
 (``isocost.bank``) and the published warehouse (``isocost.publish``).
 """
 
@@ -48,8 +48,8 @@ _TABLE, _VERSION, _CODE = (
     b"isocost.code_version",
 )
 
-# (table, version found) -> function that lifts a frame by one version. A changed meaning either
-# gets an entry or is refused.
+# (table, version found) -> function that migrates a frame by one version. A changed meaning either
+# gets an entry or is rejected.
 MIGRATIONS: dict[tuple[str, int], Callable[[pl.DataFrame], pl.DataFrame]] = {}
 
 
@@ -70,21 +70,21 @@ def to_arrow(frame: pl.DataFrame, table_name: str) -> pa.Table:
 
 
 def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bool = False) -> Path:
-    """Writes a frame as one table's file: conformed, stamped, under a temporary name first.
+    """Write a frame as one table's file: conformed, stamped, under a temporary name first.
 
     Args:
-        frame: rows of the table; see ``frames.conform`` for what is refused.
+        frame: rows of the table; see ``frames.conform`` for what is rejected.
         table_name: the table.
-        path: the file; its folder is made.
-        is_held: whether the frame was read from the table's own files, which were held to the table
-            when they were written.
+        path: the file; its folder is created.
+        is_held: whether the frame was read from the table's own files, which were validated when
+            they were written.
 
     Returns:
         The path written.
 
     Raises:
-        IsocostError: the frame breaks its table, or the place cannot be written; an older file at
-            ``path`` is untouched then.
+        IsocostError: the frame does not conform to its table, or the path cannot be written; an
+            older file at ``path`` is then unchanged.
     """
     rows = frame if is_held else conform(frame, table_name)
     if rows.is_empty():
@@ -95,20 +95,19 @@ def write_table(frame: pl.DataFrame, table_name: str, path: Path, *, is_held: bo
 
 
 def write_batches(batches: Iterable[pa.RecordBatch], table_name: str, path: Path) -> int:
-    """Writes rows that are too many to hold: the same bytes as ``write_table`` gives for the same
-    rows.
+    """Write more rows than fit into memory, with the same bytes as ``write_table``.
 
     Args:
         batches: rows as they were read from the table's own files, in the table's order, any number
             at a time.
         table_name: the table.
-        path: the file; its folder is made.
+        path: the file; its folder is created.
 
     Returns:
         The number of rows.
 
     Raises:
-        IsocostError: as ``write_table``; also what reading the rows raises.
+        IsocostError: as ``write_table``; also any error from reading the rows.
     """
     schema, written = arrow_schema(table_of(table_name)).with_metadata(stamp(table_name)), 0
 
@@ -135,8 +134,9 @@ def _write_groups(groups: Iterable[pa.Table], path: Path) -> None:
 
 @cache
 def _no_rows(table_name: str) -> bytes:
-    """The file of a table without rows: half of the files of thousands of small sessions, and
-    always the same.
+    """The file of a table without rows.
+
+    Half of the files of thousands of small sessions, and always the same.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "rows.parquet")
@@ -147,7 +147,7 @@ def _no_rows(table_name: str) -> bytes:
 def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
     """Row groups.
 
-    The rows of each task, where a table is in order of its tasks, so many at a time.
+    For a table sorted by task, the rows of each task, in limited chunks.
     """
     for piece in _by_task(arrow, table_name):
         for start in range(0, max(piece.num_rows, 1), ROW_GROUP_ROWS):
@@ -155,15 +155,16 @@ def _groups(arrow: pa.Table, table_name: str) -> Iterator[pa.Table]:
 
 
 def write_sealed(pieces: Iterable[pa.Table], path: Path) -> None:
-    """Writes tables of one schema as a Parquet file that carries its own checksum and one for each
-    page.
+    """Write tables of one schema as a Parquet file with its own checksum.
+
+    And a checksum for each page.
 
     Args:
         pieces: at least one table; each begins a row group, and only one is held at a time.
         path: the file.
 
     Raises:
-        OSError: the place cannot be written.
+        OSError: the path cannot be written.
     """
     rest = iter(pieces)
     first = next(rest)
@@ -179,7 +180,7 @@ def write_sealed(pieces: Iterable[pa.Table], path: Path) -> None:
 
 
 def _by_task(arrow: pa.Table, table_name: str) -> list[pa.Table]:
-    """The rows of each task, where a table is in order of its tasks.
+    """The rows of each task of a table sorted by task.
 
     A row group of one task is found without reading the others.
     """
@@ -198,10 +199,10 @@ _stamps: dict[Path, tuple[Identity, tuple[str, int]]] = {}
 
 
 def read_stamp(path: Path) -> tuple[str, int]:
-    """Table name and schema version that a file carries.
+    """Read the table name and schema version of a file.
 
     Raises:
-        IsocostError: the file is missing, is no Parquet file, or was not written by Isocost.
+        IsocostError: the file is missing, is not a Parquet file, or was not written by Isocost.
         Damaged: it is not what was written.
     """
     try:
@@ -213,7 +214,7 @@ def read_stamp(path: Path) -> tuple[str, int]:
         metadata = pl.read_parquet_metadata(path)
     except FileNotFoundError as error:
         raise IsocostError(
-            "there is no such file", where=str(path), remedy="Materialize the table first"
+            "the file does not exist", where=str(path), remedy="Materialize the table first"
         ) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise Damaged.of(path, f"is not a readable Parquet file ({error})") from error
@@ -221,7 +222,7 @@ def read_stamp(path: Path) -> tuple[str, int]:
         raise IsocostError(
             "carries no isocost stamp",
             where=str(path),
-            remedy="Bring other people's files in with `isocost import`",
+            remedy="Use `isocost import` for files of other tools",
         )
     found = metadata[_TABLE.decode()], int(metadata[_VERSION.decode()])
     if len(_stamps) >= _STAMPS_AT_MOST:
@@ -234,7 +235,7 @@ def _rows(path: Path, where: pl.Expr | None, columns: Sequence[str] | None) -> p
     try:
         return _scanned([path], where, columns)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
-        # Arrow says better what is wrong with a damaged file, and has no panics.
+        # Arrow describes a damaged file better, and does not panic.
         table = pq.read_table(path, page_checksum_verification=True)
         frame = cast(pl.DataFrame, pl.from_arrow(table))
         return _cut(frame, where, columns)
@@ -260,12 +261,13 @@ def read_tables(
     *,
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Several files of one table, at least one, as ``read_table`` gives each: all rows in the order
-    of the files.
+    """Several files of one table, as ``read_table`` gives each: all rows in file order.
 
-    Files of today's version are opened together, which takes half the time; one that is not, or
-    that cannot be read, sends all of them through ``read_table``, which lifts it or says what is
-    wrong with it.
+    At least one file.
+
+    Files of the current version are opened together, which takes half the time; if one has another
+    version or cannot be read, all of them go through ``read_table``, which migrates it or reports
+    the fault.
     """
     if len(paths) > 1 and _are_current(paths, table_name):
         with suppress(
@@ -291,13 +293,13 @@ def read_table(
     *,
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """One table's file, in today's meaning of its columns.
+    """Read one table's file, in the current meaning of its columns.
 
     Args:
         path: the file.
-        table_name: the table that it must hold.
-        where: only the rows that this holds for.
-        columns: only these, in this order; all where None.
+        table_name: the table that it must contain.
+        where: only rows that match this condition.
+        columns: only these, in this order; all if None.
 
     Raises:
         IsocostError: missing, damaged or foreign file, another table, a newer version, or an older
@@ -306,7 +308,7 @@ def read_table(
     found, version = read_stamp(path)
     wanted = table_of(table_name).schema_version
     if found != table_name:
-        raise IsocostError(f"holds table {found}, not {table_name}", where=str(path))
+        raise IsocostError(f"contains table {found}, not {table_name}", where=str(path))
     if version > wanted:
         raise IsocostError(
             f"has schema version {version}, this code knows {wanted}",
@@ -330,8 +332,8 @@ def read_table(
     while version < wanted:
         if (table_name, version) not in MIGRATIONS:
             raise IsocostError(
-                f"has schema version {version} of {table_name}; version {wanted} gives its columns"
-                " another meaning",
+                f"has schema version {version} of {table_name}; in version {wanted} its columns "
+                f"have a different meaning",
                 where=str(path),
                 remedy=(
                     f"Materialize {table_name} again: it is derived from the raw lake, which keeps"

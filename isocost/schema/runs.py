@@ -1,8 +1,8 @@
-"""Rows of a table that come in runs, each of which may be laid aside until all are written.
+"""Rows of a table that arrive in runs and may be spilled until all are written.
 
-Lives here: ``Runs``, which holds what fits into its memory and puts the rest into files without a
-name. Not here: the writing of the table's own file (``isocost.schema.parquet``), sorting of what is
-stored already (``isocost.publish.streams``).
+Lives here: ``Runs``, which keeps what fits into its memory and spills the rest into unnamed files.
+Not here: the writing of the table's own file (``isocost.schema.parquet``), sorting of stored tables
+(``isocost.publish.streams``).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class _Run:
     """Some rows: in memory or in a file.
 
     Attributes:
-        first: what orders the first of them.
-        last: what orders the last of them.
+        first: sort key of the first row.
+        last: sort key of the last row.
         height: number of rows.
-        frame: the rows; None where they are in the file.
-        file: the file; None where they are in memory.
+        frame: the rows; None if they are in the file.
+        file: the file; None if they are in memory.
     """
 
     first: tuple[Any, ...]
@@ -49,20 +49,20 @@ class _Run:
 
 
 class Runs:
-    """The rows of one table, in runs that follow each other in the table's order and come in any
-    order.
+    """The rows of one table, in runs that do not overlap in the table's order.
+
+    The runs may arrive in any order.
     """
 
     def __init__(
         self, table_name: str, *, memory: int | None = None, folder: Path | None = None
     ) -> None:
-        """Begins without rows.
+        """Start without rows.
 
         Args:
             table_name: the table.
-            memory: bytes that its rows may take; what goes beyond is laid aside. No bound where
-                None.
-            folder: where to lay rows aside; the system's place for temporary files where None.
+            memory: budget in bytes for its rows; the rest is spilled. No bound if None.
+            folder: where to spill rows; the system's folder for temporary files if None.
         """
         self.table_name = table_name
         self._memory, self._folder, self._held = memory, folder, 0
@@ -79,10 +79,10 @@ class Runs:
         return any(run.file is not None for run in self._runs)
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Adds a run, conformed.
+        """Add a run, conformed.
 
         Raises:
-            IsocostError: the rows break the table, or there is no room to lay them aside.
+            IsocostError: the rows do not conform to the table, or there is no space to spill them.
         """
         rows = conform(frame, self.table_name)
         if rows.is_empty():
@@ -119,7 +119,7 @@ class Runs:
         return conform(pl.concat(frames), self.table_name) if frames else empty(self.table_name)
 
     def close(self) -> None:
-        """Frees memory and disk; there are no rows any more."""
+        """Free memory and disk; no rows remain."""
         for run in self._runs:
             if run.file is not None:
                 run.file.close()
@@ -134,7 +134,7 @@ class Runs:
             file.flush()
         except OSError as error:
             raise MachineError(
-                f"rows of {self.table_name} that do not fit into memory cannot be laid aside:"
+                f"rows of {self.table_name} that do not fit into memory cannot be written to disk:"
                 f" {error.strerror or error}",
                 where=str(self._folder or tempfile.gettempdir()),
                 remedy="Free space there, or give more memory with --memory",

@@ -1,5 +1,4 @@
-"""Replayed strategies: what a policy would have answered, and spent, had it been run on the banked
-samples.
+"""Replayed strategies: answers and costs of a policy, had it run on the banked samples.
 
 Lives here: exact estimators as plain vectorised functions, and the registry of strategies that the
 outcome tables are built from. Not here: reading the bank (tables), pricing a sample (costs),

@@ -1,8 +1,9 @@
-"""What a sample would have cost had it been cut after b tokens, for strategies that cut:
-truncation, DeepConf online, shortest-of-k.
+"""The cost of a sample cut after b tokens, for strategies that cut samples.
 
-Lives here: from the way in which an axis says that a cut changes it (``isocost.axes.model``) to
-the cost of each cut sample, as far as the bank has what that takes. Not here: which samples are
+Truncation, DeepConf online, shortest-of-k.
+
+Lives here: from the way in which an axis says that a cut changes it (``isocost.axes.model``) to the
+cost of each cut sample, as far as the bank has the necessary data. Not here: which samples are
 cut, and where.
 """
 
@@ -31,13 +32,14 @@ NOT_BANKED = "not_banked"
 
 @dataclass(frozen=True)
 class CutLaw:
-    """Cost of a sample cut after b tokens, 1 <= b <= its length: base + slope b + curve b^2; NaN
-    where unknown.
+    """Cost of a sample cut after b tokens: base + slope b + curve b^2; NaN if unknown.
+
+    1 <= b <= its length.
 
     Attributes:
         base: (problems, samples), in the unit of the axis.
-        slope: a token, same shape.
-        curve: a token squared, same shape.
+        slope: per token, same shape.
+        curve: per token squared, same shape.
     """
 
     base: Floats
@@ -56,7 +58,7 @@ def reasons_of(laws: Mapping[str, CutLaw | str]) -> dict[str, str]:
 
 
 def cut_law(bank: PointBank, axis: CostAxis) -> CutLaw | str:
-    """The law of an axis that samples have a column of; the reason where there is none."""
+    """The law of an axis with a sample column; the reason if there is none."""
     if not bank.known(axis.column) or not bank.known("output_tokens"):
         return NOT_BANKED
     length, whole = bank.column("output_tokens"), bank.column(axis.column)

@@ -1,7 +1,6 @@
-"""How a bank is replayed where somebody asked for it: budgets, windows, tie rules and the order of
-the samples.
+"""Requested replay options: budgets, windows, tie rules and the order of the samples.
 
-Lives here: the options as strategies read them. Not here: the files they stand in
+Lives here: the options as strategies read them. Not here: the files that contain them
 (``isocost.intake.settings``, ``isocost.sweep``).
 """
 
@@ -15,12 +14,12 @@ ORDERS = ("exchangeable", "as_recorded")
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """What is asked for; nothing asked for is what is replayed every day.
+    """Requested options; without any, the default replay.
 
     Attributes:
-        budgets: samples; the default set where empty.
-        windows: of early stopping, samples; the strategy's own where empty.
-        ties: rules of `TIES` for the plain majority; its usual ones where empty.
+        budgets: samples; the default set if empty.
+        windows: of early stopping, samples; the strategy's own if empty.
+        ties: rules of `TIES` for the plain majority; its default ones if empty.
         orders: of `ORDERS`: the mean over all orders, and the samples as they were recorded.
     """
 

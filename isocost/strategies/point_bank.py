@@ -28,22 +28,22 @@ class PointBank:
 
     Attributes:
         point_id: the point.
-        problem_ids: one id a row, sorted.
+        problem_ids: one id per row, sorted.
         sizes: samples of each problem, (problems,).
         correct: 1, 0, or NaN where there is no verdict, (problems, samples); rows are padded at the
-            end, see `present`. Without a verdict a score strictly between 0 and 1 is what the
-            sample is worth: partial credit. No samples wide for a bank of counts.
+            end, see `present`. Without a verdict, a score strictly between 0 and 1 is the value of
+            the sample: partial credit. Zero samples wide for a bank of counts.
         classes: answer class, dense from 0 in each row; -1 for no answer and for padding.
         columns: further per-sample numbers by core column name, NaN where unknown.
-        completions: number of the completion text, equal texts equal numbers, -1 unknown; None when
+        completions: number of the completion text, equal texts equal numbers, -1 unknown; None if
             not banked.
-        labels: what identifies the point to people (task, model_variant, prompt), and energy_method
-            where all energies have one.
+        labels: what identifies the point to users (task, model_variant, prompt), and energy_method
+            if all energies have one.
         records: where each trace's window confidence reached new lows; None when not banked.
-        verdicts: what each verification of a sample said, (problems, samples, verifications), NaN
-            where it said nothing or does not exist; None when no sample was verified. The column
-            n_verdicts counts those that exist.
-        tallies: correct samples of each problem where nothing but counts is known, (problems,);
+        verdicts: the verdict of each verification of a sample, (problems, samples, verifications),
+            NaN if there is none or the verification does not exist; None when no sample was
+            verified. The column n_verdicts counts those that exist.
+        tallies: correct samples of each problem if only counts are known, (problems,);
             None otherwise.
     """
 
@@ -66,9 +66,9 @@ class PointBank:
 
     @cached_property
     def worth(self) -> Floats:
-        """What each sample is worth.
+        """The value of each sample.
 
-        Its verdict, or its score strictly between 0 and 1 without one; NaN where nobody judged it.
+        Its verdict, or without one its score strictly between 0 and 1; NaN if ungraded.
         """
         if "score" not in self.columns or not np.isnan(self.correct).any():
             return self.correct
@@ -77,21 +77,22 @@ class PointBank:
 
     @cached_property
     def ungraded(self) -> Bools:
-        """Problems with a sample that nobody judged: any accuracy of theirs is unknown."""
+        """Problems with an ungraded sample, whose accuracy is unknown."""
         return (np.isnan(self.worth) & self.present).any(axis=1)
 
     @cached_property
     def partial(self) -> Bools:
         """Problems with a sample of partial credit.
 
-        What needs a verdict is undefined for them, means are not.
+        Quantities that need a verdict are undefined for them, means are not.
         """
         return (np.isnan(self.correct) & ~np.isnan(self.worth) & self.present).any(axis=1)
 
     @cached_property
     def right(self) -> Floats:
-        """What each sample is worth, 0 in place of padding and of ungraded samples (whose problems
-        are marked `ungraded`).
+        """The value of each sample, 0 for padding and ungraded samples.
+
+        Problems with ungraded samples are marked `ungraded`.
         """
         return np.where(self.present, np.nan_to_num(self.worth), 0.0)
 
@@ -104,14 +105,15 @@ class PointBank:
 
     @cached_property
     def total_worth(self) -> Floats:
-        """Sum of the worth of each problem's samples, (problems,), unknown ones counted as 0 (see
-        `ungraded`).
+        """Sum of the value of each problem's samples, (problems,).
+
+        Unknown ones count as 0 (see `ungraded`).
         """
         return self.right.sum(axis=1) if self.tallies is None else self.tallies.astype(np.float64)
 
     @cached_property
     def mean_worth(self) -> Floats:
-        """Mean worth of a problem's samples, (problems,); 0 where it has none."""
+        """Mean value of a problem's samples, (problems,); 0 if it has none."""
         return self.total_worth / np.maximum(self.sizes, 1)
 
     @cached_property
@@ -142,12 +144,13 @@ class PointBank:
 
     @cached_property
     def unclassed(self) -> Bools:
-        """Problems whose answers were not banked, so that no vote can be replayed: a correct sample
-        has no answer class.
+        """Problems whose answers were not banked, so that no vote can be replayed.
 
-        Beside such problems, those without any answer class are of the same kind: only that nothing
-        is correct there hides it, and to keep them alone would be a mean over the problems that are
-        always wrong.
+        A correct sample has no answer class.
+
+        In such a bank, problems without any answer class are of the same kind, although nothing
+        correct shows it: keeping only them would give a mean over the problems that are always
+        wrong.
         """
         if self.tallies is not None:
             return np.ones(len(self.sizes), dtype=np.bool_)
@@ -156,14 +159,12 @@ class PointBank:
 
     @cached_property
     def keys(self) -> Ints:
-        """A number for each problem that seeds its random draws, whatever other problems the bank
-        holds.
-        """
+        """A seed for each problem's random draws, independent of the other problems."""
         return np.array([zlib.crc32(p.encode()) for p in self.problem_ids], dtype=np.int64)
 
     @cached_property
     def _seen(self) -> dict[tuple[str, str], Any]:
-        """What was computed once of a column: strategies ask for the same ones over and over."""
+        """Cache of computations on a column: strategies request the same ones repeatedly."""
         return {}
 
     def known(self, name: str) -> bool:
@@ -205,8 +206,9 @@ class PointBank:
         return means
 
     def parallel_costs(self, ks: Ints) -> dict[str, Floats]:
-        """Expected cost of k samples drawn together, by axis, each (problems, budgets); NaN where
-        unknown or k > n.
+        """Expected cost of k samples drawn together, by axis, each (problems, budgets).
+
+        NaN where unknown or k > n.
 
         Sums are k times the mean; an order statistic is the expected maximum of k; what samples
         share of a prefix is paid once (Kinetics: the mean over samples of the cost of k trials).
@@ -228,7 +230,8 @@ class PointBank:
         return expected_extreme(self.column(name), ks, self.present, largest=largest)
 
     def drawn_costs(self, draws: Floats, samples: Floats) -> dict[str, Floats]:
-        """Expected cost of a one-after-another policy from the expected draws of each class,
+        """Expected cost of a sequential policy from the expected draws of each class.
+
         (problems, budgets, classes + 1).
 
         Exact: given its class, a drawn sample is any of the class with equal chance. Parallel

@@ -1,15 +1,13 @@
-"""Where in a trace its window confidence reaches a new low: all that an early stop at any threshold
-needs.
+"""The new lows of a trace's window confidence: all that an early stop at any threshold needs.
 
 Lives here: records of one trace from its token confidences, records of a whole bank in a compact
 form, and the token at which a threshold stops a trace. Not here: the policy that sets thresholds
-(confidence.py) and what a stopped trace costs (cuts.py).
+(confidence.py) and the cost of a stopped trace (cuts.py).
 
 A trace is stopped as soon as the mean confidence of a full window falls below a threshold
 (DeepConf, Fu et al. 2025). That happens at the first window that is lower than the threshold, which
 is a window lower than all before it: a record. Records are few (their number grows with the
-logarithm of the length for windows in random order), so they stand in for the confidences of all
-tokens.
+logarithm of the length for windows in random order), so they replace the confidences of all tokens.
 """
 
 from __future__ import annotations
@@ -25,8 +23,9 @@ from isocost.strategies.shapes import Floats, Ints
 
 
 def confidence_records(token_confidence: ArrayLike, window: int = 2048) -> tuple[Ints, Floats]:
-    """Tokens after which the mean of the last ``window`` confidences was lower than ever before,
-    and those means.
+    """Tokens after which the mean of the last ``window`` confidences reached a new low.
+
+    And those means.
 
     Args:
         token_confidence: C_t of each generated token, flat and finite, nats.
@@ -60,7 +59,7 @@ class Records:
 
     Attributes:
         start: where a sample's records begin, (problems, samples).
-        count: how many it has, (problems, samples); -1 where they were not banked.
+        count: how many it has, (problems, samples); -1 if they were not banked.
         tokens: tokens generated at each record, flat.
         values: window means at each record, flat, nats.
     """

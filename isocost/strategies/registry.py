@@ -25,8 +25,9 @@ Kind = Literal["policy", "oracle", "metric"]
 
 @dataclass
 class Replay:
-    """What one strategy achieves and spends on each problem at each budget; matrices are (problems,
-    budgets).
+    """What one strategy achieves and spends on each problem at each budget.
+
+    Matrices are (problems, budgets).
 
     Attributes:
         budgets: in the strategy's unit, (budgets,).
@@ -35,13 +36,13 @@ class Replay:
             unknown.
         undefined: reason -> problems (problems,) or cells (problems, budgets) that are undefined
             for it.
-        is_exact: where no random draws were averaged; all of it when left out.
-        draws: random draws averaged a problem where not exact.
-        error_bound: bound of a cell's sampling error, exceeded with a chance of at most 0.05.
+        is_exact: where no random draws were averaged; all if left out.
+        draws: random draws averaged per problem if not exact.
+        error_bound: bound of a cell's sampling error, exceeded with a probability of at most 0.05.
         score: expected grade of the answer given, where graded in 0..1 beyond right and wrong.
         unscored: samples without the score the strategy ranks by (they rank last).
-        marginal: what one sample more would add, where known in closed form.
-        unknown_costs: why an axis is unknown though its column is banked, by axis.
+        marginal: what one more sample would add, if known in closed form.
+        unknown_costs: why an axis is unknown although its column is banked, by axis.
     """
 
     budgets: Ints
@@ -58,24 +59,24 @@ class Replay:
 
 
 class _Named(ABC):
-    """What every way to spend inference compute says of itself.
+    """The declaration common to all strategies.
 
     Class attributes:
         family: name of the registered class.
         summary: one sentence.
         kind: policy (can be run as it is), oracle (needs to know what is correct), metric
             (describes samples).
-        needs: bank columns without which it cannot be replayed; a point that banked none of one has
-            no rows.
+        needs: bank columns without which it cannot be replayed; a point without any value in one of
+            them has no rows.
         exactness: in words, when its value is exact.
         budget_unit: what the budget counts.
         tie_rule: how ties are broken.
         reads_answers: whether it needs answer classes.
-        reads_verdicts: whether it needs to know of every sample that it is right or wrong, so that
-            partial credit leaves it undefined.
+        reads_verdicts: whether it needs a verdict on every sample, so that partial credit leaves it
+            undefined.
         is_selector: whether it picks among k samples, so that pass@k is its ceiling and selection
             efficiency is defined.
-        is_default: whether it is replayed when nothing is asked for by name.
+        is_default: whether it is replayed when no strategy is requested by name.
         reads_lists: list columns of core_samples that it reads; others need not be loaded.
     """
 
@@ -104,7 +105,7 @@ class _Named(ABC):
 
     @classmethod
     def variants(cls) -> tuple[Self, ...]:
-        """The instances that are replayed when nothing else is asked for."""
+        """The instances that are replayed by default."""
         return (cls(),)
 
     @classmethod
@@ -126,7 +127,7 @@ class Strategy(_Named):
         return all(bank.known(name) for name in self.needs)
 
     def budgets(self, bank: PointBank, ks: Ints) -> Ints:
-        """The budgets to replay, from the ones asked for in samples."""
+        """The budgets to replay, from the requested numbers of samples."""
         return ks
 
     @abstractmethod
@@ -135,7 +136,7 @@ class Strategy(_Named):
 
 
 class ChainStrategy(_Named):
-    """A strategy over several points of one task, ordered from cheap to dear."""
+    """A strategy over several points of one task, ordered from cheap to expensive."""
 
     budget_unit: ClassVar[str] = "models"
 
@@ -202,7 +203,7 @@ def find_strategies(names: Sequence[str] | None = None) -> tuple[Strategy | Chai
 
 
 def asked_strategies(options: ReplayOptions) -> tuple[Strategy | ChainStrategy, ...]:
-    """The default strategies with the windows, tie rules and orders that are asked for."""
+    """The default strategies with the requested windows, tie rules and orders."""
     return tuple(
         variant for cls in registered() for variant in cls.asked(options) if variant.is_default
     )
@@ -228,8 +229,8 @@ def undefined_cells(
     if bank.ungraded.any():
         reasons["ungraded_samples"] = bank.ungraded
     if verdicts and bank.partial.any():
-        # Of all problems: those without partial credit are no sample of them, and their mean would
-        # say what nobody measured.
+        # Over all problems: those without partial credit are not a sample of them, and their mean
+        # would be meaningless.
         reasons["partial_credit"] = np.ones_like(bank.partial)
     if answers and bank.unclassed.any():
         reasons["answers_not_banked"] = bank.unclassed

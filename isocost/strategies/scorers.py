@@ -1,7 +1,7 @@
-"""The scores by which strategies rank or weigh samples, from what a bank holds.
+"""The scores by which strategies rank or weigh samples, from the columns of a bank.
 
-Lives here: name, bank columns and formula of each scorer; higher is always better. Not here: what
-is done with a score.
+Lives here: name, bank columns and formula of each scorer; higher is always better. Not here: the
+use of a score.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Scorer:
     is_weight: bool = False
 
     def scores(self, bank: PointBank) -> tuple[Floats, Bools, int]:
-        """Scores with minus infinity for samples without one, the problems that have none at all,
-        and how many samples lack it.
+        """Scores with minus infinity for samples without one.
+
+        Also the problems that have none at all, and how many samples lack it.
         """
         raw = self.compute(bank.column(self.needs))
         missing = np.isnan(raw) & bank.present

@@ -1,13 +1,13 @@
-"""How arguments of the estimators are read: budgets, rows, masks, and the shape of what is
-returned.
+"""Argument parsing of the estimators: budgets, rows, masks, and the shape of the result.
 
 Lives here: turning "a number or a sequence" and "one row or a matrix" into one internal form and
-back, with errors for people. Not here: any statistics.
+back, with errors for users. Not here: any statistics.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from isocost.errors import IsocostError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Values = TypeVar("Values", Floats, Ints, Bools)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Shape:
     one_problem: bool
     one_budget: bool
 
-    def give_back(self, values: Floats) -> Floats:
+    def give_back(self, values: Values) -> Values:
         """Drops the axes that the caller did not have from a (problems, budgets) matrix.
 
         A 0-d result is a plain number.
@@ -39,8 +40,9 @@ class Shape:
 
 
 def read_budgets(k: ArrayLike) -> tuple[Ints, bool]:
-    """Reads budgets as a vector of whole numbers of at least 1, and whether the caller gave a
-    single one.
+    """Read budgets as a vector of whole numbers of at least 1.
+
+    Also whether the caller gave a single one.
     """
     raw = np.asarray(k)
     if raw.ndim > 1 or raw.size == 0:
@@ -86,8 +88,9 @@ def read_matrix(name: str, values: ArrayLike) -> tuple[Floats, bool]:
 
 
 def read_like(name: str, values: ArrayLike, shape: tuple[int, int]) -> Floats:
-    """Reads a float matrix that must have exactly the given shape (one row broadcasts over
-    nothing).
+    """Read a float matrix that must have exactly the given shape.
+
+    No broadcasting.
     """
     matrix, _ = read_matrix(name, values)
     if matrix.shape != shape:

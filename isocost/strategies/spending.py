@@ -1,4 +1,4 @@
-"""What a policy spends on every cost axis, from what it draws.
+"""The cost of a policy on every cost axis, from what it draws.
 
 Lives here: the way from the few quantities that a policy knows of its draws (sums, slowest, shared
 parts) to a cost on each registered axis, by the axis's way of adding up. Not here: the axes

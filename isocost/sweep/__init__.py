@@ -1,8 +1,8 @@
-"""Sweeps: what is to be measured, written down, checked, and expanded.
+"""Sweeps: the definition of what to measure, its validation and its expansion.
 
 Lives here: the sweep file (spec, loader), the frozen points and sessions it becomes (models,
-expand), and what a machine and a model allow (limits, paths). Not here: problems and verifiers
-(isocost.tasks), the measuring itself (isocost.generate).
+expand), and the limits of machine and model (limits, paths). Not here: problems and verifiers
+(isocost.tasks), the measurement itself (isocost.generate).
 """
 
 from isocost.sweep.expand import expand, plan_sessions

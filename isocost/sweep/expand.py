@@ -1,8 +1,8 @@
-"""From a sweep to its points, and from points to engine sessions.
+"""Expand a sweep to points, and group points into engine sessions.
 
 Lives here: the pure expansion (same spec, same result, on every machine) and the grouping by engine
-configuration. Not here: reading of files (isocost.sweep.loader), nor what depends on the machine
-(isocost.sweep.limits).
+configuration. Not here: reading files (isocost.sweep.loader), or anything that depends on the
+machine (isocost.sweep.limits).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from isocost.sweep.models import (
 from isocost.sweep.spec import Exclusion, Grid, ModelEntry, SweepSpec
 
 MAX_POINTS = 100_000
-"""More points than this is a slip of the grid rather than a wish.
+"""More points than this are a mistake in the grid rather than intended.
 
-The partitions and the page would not bear them.
+Dagster's partitions and pages could not handle them.
 """
 
 
@@ -53,9 +53,7 @@ def model_variants(entry: ModelEntry) -> tuple[ModelVariant, ...]:
 
 
 def engine_configs(spec: SweepSpec) -> tuple[EngineConfig, ...]:
-    """One engine configuration for each model variant and each value of the engine's listed
-    settings.
-    """
+    """One engine configuration per model variant and value of the engine's listed settings."""
     engine = spec.engine
     fixed = {
         key: getattr(engine, key)
@@ -88,8 +86,9 @@ def engine_configs(spec: SweepSpec) -> tuple[EngineConfig, ...]:
 
 
 def expand(spec: SweepSpec) -> tuple[PlannedPoint, ...]:
-    """Every point of a sweep, in the order of the file: engine, task, prompt, sampling, budget,
-    seed. Pure: reads nothing but its argument.
+    """Every point of a sweep, in file order: engine, task, prompt, sampling, budget, seed.
+
+    Pure: reads nothing but its argument.
 
     Raises:
         IsocostError: zero points, more than 100,000, or two entries that come out as the same
@@ -102,11 +101,11 @@ def expand(spec: SweepSpec) -> tuple[PlannedPoint, ...]:
         label = f"{point.model.name} / {point.task.name} / {point.prompt.name}"
         if point.point_id in places:
             raise IsocostError(
-                f"the same point comes twice ({places[point.point_id]}; {label})",
+                f"the same point occurs twice ({places[point.point_id]}; {label})",
                 where=spec.source.where("grid"),
                 remedy=(
-                    "Remove the repeated value or entry; more samples of a point are asked for with"
-                    " samples_per_problem."
+                    "Remove the repeated value or entry. To get more samples of a point, raise "
+                    "samples_per_problem."
                 ),
             )
         places[point.point_id] = label
@@ -200,8 +199,10 @@ def _matches(rule: Exclusion, point: Point) -> bool:
 
 
 def session_id_of(sweep: str, engine: EngineConfig) -> str:
-    """Id of a session: sweep, model variant and engine, readable, then 10 hexadecimal digits over
-    sweep and engine configuration.
+    """Id of a session: its readable parts, then 10 hexadecimal digits.
+
+    The readable parts are sweep, model variant and engine; the digits hash sweep and engine
+    configuration.
 
     It does not depend on the points, so a sweep that grows keeps its partitions, nor on settings
     that change neither answers nor the way a session runs (a server's address).
@@ -212,9 +213,9 @@ def session_id_of(sweep: str, engine: EngineConfig) -> str:
 
 
 def plan_sessions(spec: SweepSpec) -> tuple[Session, ...]:
-    """Groups the points of a sweep by engine configuration.
+    """Group the points of a sweep by engine configuration.
 
-    One engine start each, in the order of the file.
+    Each group is one engine start, in the order of the file.
     """
     groups: dict[str, list[PlannedPoint]] = {}
     for planned in expand(spec):

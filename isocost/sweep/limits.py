@@ -1,13 +1,15 @@
-"""What a model folder and a machine allow, checked before an engine starts.
+"""Limits of the model folder and the machine, checked before an engine starts.
 
-Lives here: the folder is there and is a model, its context is long enough, and its key-value cache
-holds at least one whole sequence. Not here: counts of real prompts, which need the engine's
-tokenizer (the payload checks them), nor anything about the sweep file alone (isocost.sweep.loader).
+Lives here: checks that the folder exists and is a model, that its context is long enough, and that
+its key-value cache fits at least one whole sequence. Not here: counts of real prompts, which need
+the engine's tokenizer (the payload checks them), nor anything about the sweep file alone
+(isocost.sweep.loader).
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,18 +38,19 @@ _TOKENIZERS = (
 
 
 def check_models(spec: SweepSpec, *, memory_bytes: int | None = None) -> None:
-    """Checks every model of a sweep that its engine will load here; none where the engine declares
-    that it loads no model.
+    """Check every model of a sweep that its engine loads on this machine.
+
+    Checks nothing if the engine declares that it loads no model.
 
     Args:
         spec: the sweep.
-        memory_bytes: memory of this machine; a key-value cache that does not fit beside the weights
-            is refused. None: not checked, as on a machine with an accelerator, whose memory is
-            another.
+        memory_bytes: memory of this machine; a key-value cache that does not fit next to the
+            weights is rejected. If None, this is not checked, as on a machine with an
+            accelerator, which has its own memory.
 
     Raises:
-        IsocostError: a missing folder, no config.json, no weights, a context the model does not
-            have, a cache too small for one sequence or larger than the machine; with file, line,
+        IsocostError: a missing folder, no config.json, no weights, a context longer than the
+            model's, a cache too small for one sequence or larger than the machine; with file, line,
             key and the number that would be right.
     """
     if not capabilities_of(spec.engine.engine).loads_model:
@@ -82,7 +85,7 @@ def _folder(spec: SweepSpec, engine: EngineConfig, key: Key) -> Path:
     )
     hint = "Prepare it with `make model`, or give" if prefix == CACHE_PREFIX else "Give"
     raise IsocostError(
-        f"there is no model folder {folder}",
+        f"the model folder {folder} does not exist",
         where=spec.source.where(*key),
         remedy=(
             f"{remedy} {hint} the path of a local Hugging Face folder (config.json, tokenizer,"
@@ -97,7 +100,7 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except OSError:
         raise IsocostError(
-            f"{folder} holds no config.json",
+            f"{folder} has no config.json",
             where=where,
             remedy="Give a Hugging Face model folder.",
         ) from None
@@ -109,7 +112,7 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
         ) from None
     if not isinstance(config, dict):
         raise IsocostError(
-            f"{folder / 'config.json'} holds no JSON object",
+            f"{folder / 'config.json'} is not a JSON object",
             where=where,
             remedy="Fetch the model again.",
         )
@@ -119,7 +122,7 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
         and not any(folder.glob("*.bin"))
     ):
         raise IsocostError(
-            f"{folder} holds no weights (*.safetensors)",
+            f"{folder} has no weights (*.safetensors)",
             where=where,
             remedy="Fetch the model again, or finish its conversion.",
         )
@@ -128,7 +131,7 @@ def _config(spec: SweepSpec, folder: Path, key: Key) -> Mapping[str, Any]:
         any(folder.glob(name)) for name in _TOKENIZERS
     ):
         raise IsocostError(
-            f"{folder} holds no tokenizer ({', '.join(_TOKENIZERS)})",
+            f"{folder} has no tokenizer ({', '.join(_TOKENIZERS)})",
             where=where,
             remedy="Fetch the model again, with its tokenizer.",
         )
@@ -143,18 +146,17 @@ def _check_context(spec: SweepSpec, engine: EngineConfig, config: Mapping[str, A
         and engine.max_model_len > longest
     ):
         raise IsocostError(
-            f"{engine.max_model_len} tokens are more than the context of {longest} that"
-            f" {engine.model.name} was made for",
+            f"{engine.max_model_len} tokens exceed the context length of {engine.model.name}, "
+            f"which is {longest}",
             where=spec.source.where("engine", "max_model_len"),
             remedy=f"Use at most {longest}.",
         )
 
 
 def kv_bytes_per_token(config: Mapping[str, Any], dtype: str) -> int | None:
-    """Key-value bytes of one token: 2 x layers x key-value heads x head size x bytes of an element.
+    """Key-value bytes per token: 2 x layers x key-value heads x head size x bytes per element.
 
-    None where the configuration has other keys than the usual ones (state-space or latent attention
-    models).
+    None if the configuration has unusual keys (state-space or latent attention models).
     """
     heads = config.get("num_attention_heads")
     layers, kv_heads = config.get("num_hidden_layers"), config.get("num_key_value_heads", heads)
@@ -163,12 +165,10 @@ def kv_bytes_per_token(config: Mapping[str, Any], dtype: str) -> int | None:
     )
     name = (config.get("dtype") or config.get("torch_dtype")) if dtype == "auto" else dtype
     size = _KV_BYTES.get(str(name))
-    if (
-        not all(isinstance(value, int) and value > 0 for value in (layers, kv_heads, head, size))
-        or "kv_lora_rank" in config
-    ):
+    factors = [n for n in (layers, kv_heads, head, size) if isinstance(n, int) and n > 0]
+    if len(factors) < 4 or "kv_lora_rank" in config:
         return None
-    return int(2 * layers * kv_heads * head * (size or 0))
+    return 2 * math.prod(factors)
 
 
 def _check_cache(
@@ -200,8 +200,8 @@ def _check_cache(
     weights = sum(item.stat().st_size for item in folder.glob("*.safetensors"))
     if memory_bytes is not None and engine.kv_cache_bytes + weights > memory_bytes:
         raise IsocostError(
-            f"{engine.kv_cache_bytes:,} bytes of cache beside {weights:,} bytes of weights are more"
-            f" than this machine's memory of {memory_bytes:,}",
+            f"{engine.kv_cache_bytes:,} bytes of cache plus {weights:,} bytes of weights exceed "
+            f"this machine's memory of {memory_bytes:,} bytes",
             where=where,
             remedy=(
                 f"Give at most {max(memory_bytes - weights, 0) // 2**21} MiB, which leaves half of"
@@ -213,7 +213,7 @@ def _check_cache(
 def machine_memory_bytes() -> int | None:
     """Memory of this machine in bytes.
 
-    None where an NVIDIA driver is loaded (the model goes elsewhere) or the system does not tell.
+    None if an NVIDIA driver is loaded (the model goes elsewhere) or the system does not report it.
     """
     if Path("/proc/driver/nvidia/version").exists():
         return None

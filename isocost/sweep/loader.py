@@ -1,7 +1,7 @@
-"""Reads a sweep file and tells every mistake by file, line and key.
+"""Read a sweep file and report mistakes with file, line and key.
 
-Lives here: YAML -> SweepSpec, the wording of its errors, and the checks that need nothing but the
-file. Not here: what depends on the machine (isocost.sweep.limits) or on the registered tasks
+Lives here: YAML -> SweepSpec, the wording of its errors, and the checks that need only the file.
+Not here: checks that depend on the machine (isocost.sweep.limits) or on the registered tasks
 (isocost.intake.preflight).
 """
 
@@ -27,7 +27,7 @@ MOST_SAMPLES = 100_000_000
 
 
 def load_sweep(path: str | Path) -> SweepSpec:
-    """Reads and checks a sweep file; starts nothing and writes nothing.
+    """Read and check a sweep file; start nothing and write nothing.
 
     Checked here: YAML, keys, types and ranges, names that refer to each other, a grid of at least
     one and at most 100,000 points, budgets that fit the context, and samples that could differ.
@@ -42,18 +42,18 @@ def load_sweep(path: str | Path) -> SweepSpec:
 
 
 def sweep_from_text(text: str, name: str = "sweep") -> SweepSpec:
-    """Like `load_sweep` for text at hand; `name` is what errors call the file."""
+    """Like `load_sweep`, for a text; `name` is the file name shown in errors."""
     return spec_of(*parse_yaml(text, name))
 
 
 def spec_of(value: Any, source: Source) -> SweepSpec:
-    """Checks the plain value of a sweep file. Errors as in `load_sweep`."""
+    """Check the parsed value of a sweep file. Errors as in `load_sweep`."""
     if not isinstance(value, dict):
         raise IsocostError(
             (
                 "the file is empty"
                 if value is None
-                else f"holds a {type(value).__name__} where a mapping of keys is needed"
+                else f"is a {type(value).__name__}, not a mapping of keys"
             ),
             where=source.name,
             remedy=f"A sweep file has the keys {', '.join(SweepSpec.model_fields)}.",
@@ -83,10 +83,10 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
 
 
 def _check_credentials(value: dict[str, Any], source: Source) -> None:
-    """Before anything else: no other mistake may show them."""
+    """Check for credentials first, so that no other error message can show them."""
     remedy = (
-        "Take it out; keep the key in an environment variable and name that in"
-        " engine.options.api_key_variable."
+        "Remove it. Put the key in an environment variable, and name that in "
+        "engine.options.api_key_variable."
     )
     for part in ("engine", "models"):
         for key, error in refuse_credentials(value.get(part), remedy=remedy):
@@ -96,7 +96,7 @@ def _check_credentials(value: dict[str, Any], source: Source) -> None:
 def first_mistake(
     error: ValidationError, source: Source, root: type[BaseModel] = SweepSpec
 ) -> IsocostError:
-    """The first mistake in the order of the file as an error for people.
+    """The first mistake in the order of the file, as an IsocostError.
 
     Args:
         error: what validation found.
@@ -105,7 +105,7 @@ def first_mistake(
     """
     told = {_key(item["loc"]): item for item in reversed(error.errors())}
     ordered = sorted(told, key=lambda key: (source.line(key), dotted(key)))
-    # A misspelt key is also a missing one: the misspelling is the mistake to tell.
+    # A misspelt key is also a missing key; report the misspelling.
     first = next((key for key in ordered if told[key]["type"] == "extra_forbidden"), ordered[0])
     what, remedy = _wording(first, told[first], root)
     meant = remedy.removeprefix("Did you mean ").split("?")[0]
@@ -153,7 +153,7 @@ def _shown(value: Any) -> str:
 
 
 def _model_at(key: Key, root: type[BaseModel]) -> type[BaseModel] | None:
-    """The model whose keys are allowed at a place of the file."""
+    """The model whose keys are allowed at a position in the file."""
     current: Any = root
     for part in key:
         if isinstance(part, int):
@@ -248,7 +248,7 @@ def _check_known(
     for name in given or ():
         if name not in known:
             raise IsocostError(
-                f"{name!r} is in no list of this sweep",
+                f"{name!r} is not in any list of this sweep",
                 where=spec.source.where(*key),
                 remedy=did_you_mean(str(name), map(str, known)),
             )
@@ -272,7 +272,7 @@ def _check_engine(spec: SweepSpec) -> None:
     ):
         raise IsocostError(
             f"max_num_batched_tokens {min(engine.max_num_batched_tokens)} is below max_num_seqs"
-            f" {max(engine.max_num_seqs)}: each running sequence needs one token a step",
+            f" {max(engine.max_num_seqs)}: each running sequence needs one token per step",
             where=spec.source.where("engine", "max_num_batched_tokens"),
             remedy="Raise max_num_batched_tokens or lower max_num_seqs.",
         )
@@ -289,9 +289,7 @@ def _check_power_source(spec: SweepSpec) -> None:
 
 
 def _check_what_a_model_needs(spec: SweepSpec) -> None:
-    """Number format, context and cache, which an engine that loads a model is told and a server
-    has.
-    """
+    """Check number format, context and cache: required to load a model, unknown for a server."""
     lacking: list[Key] = []
     for index, entry in enumerate(spec.models):
         if any(variant.dtype is None for variant in model_variants(entry)):
@@ -340,12 +338,12 @@ def _check_budgets(spec: SweepSpec) -> None:
 def _check_samples(spec: SweepSpec) -> None:
     if spec.samples_per_problem > 1 and 0.0 in spec.grid.temperature:
         raise IsocostError(
-            f"temperature 0 is greedy: {spec.samples_per_problem} samples of a problem would be"
-            " copies of one",
+            f"temperature 0 is greedy: {spec.samples_per_problem} samples per problem would be "
+            f"identical copies",
             where=spec.source.where("grid", "temperature", spec.grid.temperature.index(0.0)),
             remedy=(
-                "Use a temperature above 0, or a sweep of its own with samples_per_problem: 1 for"
-                " greedy decoding."
+                "Use a temperature above 0, or a separate sweep with samples_per_problem: 1 for "
+                "greedy decoding."
             ),
         )
     if 0.0 in spec.grid.temperature and len(spec.grid.seed) > 1:

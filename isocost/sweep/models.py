@@ -1,8 +1,8 @@
-"""What one measured configuration is, with nothing left to a default.
+"""A measured configuration with every default made explicit.
 
-Lives here: the frozen types that an expanded sweep is made of (points and sessions), their ids, and
-their JSON form. The payload, the tables and the orchestration read these. Not here: the sweep file
-with its defaults and lists (isocost.sweep.spec), nor the expansion (isocost.sweep.expand).
+Lives here: the frozen types of an expanded sweep (points and sessions), their ids, and their JSON
+form. The payload, the tables and the orchestration read these. Not here: the sweep file with its
+defaults and lists (isocost.sweep.spec), nor the expansion (isocost.sweep.expand).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from isocost.plain_files import read_plain
 from isocost.seals import sealed_text, unsealed_text
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
-"""A name that ends up in ids, file names and partition keys."""
+"""A name that becomes part of ids, file names and partition keys."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=2**53)]
 Whole = Annotated[int, Field(strict=True, ge=0, le=2**53)]
@@ -30,15 +30,15 @@ Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 EngineName = Name
-"""Under which an engine is registered; whether there is one is checked when a sweep is read."""
+"""The registered name of an engine; whether it exists is checked when a sweep is read."""
 PowerSourceName = Name
-"""Under which a power source is registered, or "auto"; checked when a sweep is read, too."""
+"""The registered name of a power source, or "auto"; also checked when a sweep is read."""
 
 _NESTED = ("model", "options")
 
 
 class Frozen(BaseModel):
-    """Immutable, and an unknown key is an error rather than ignored."""
+    """Immutable; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -46,8 +46,9 @@ class Frozen(BaseModel):
 class ModelVariant(Frozen):
     """One set of weights in one numeric form.
 
-    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache. Of
-    an engine that loads no model it is what the server calls its model, and `dtype` may be unknown.
+    `path` is a local Hugging Face folder; "cache:NAME" names one in the project's model cache. For
+    an engine that loads no model, it is the server's name for the model, and `dtype` may be
+    unknown.
     """
 
     name: Name
@@ -59,11 +60,10 @@ class ModelVariant(Frozen):
 
 
 class EngineConfig(Frozen):
-    """An engine's settings. Sizes in bytes, lengths in tokens; None where an engine that loads no
-    model has its own.
+    """An engine's settings, with sizes in bytes and lengths in tokens.
 
-    Which of them are part of a point, the engine declares (`isocost.capabilities`); whatever it
-    does not exempt is.
+    None if an engine that loads no model determines the value itself. The engine declares which
+    settings are part of a point (`isocost.capabilities`): all that it does not exempt.
     """
 
     engine: EngineName
@@ -80,10 +80,10 @@ class EngineConfig(Frozen):
 
 
 class PromptSpec(Frozen):
-    """A way of asking.
+    """A prompt: how a question is asked.
 
-    `template` holds the marker {question} exactly where the problem's text goes; every other brace
-    is literal.
+    `template` contains the marker {question} exactly where the problem's text goes; every other
+    brace is literal.
     """
 
     name: Name
@@ -99,9 +99,9 @@ class PromptSpec(Frozen):
 
 
 class TaskSpec(Frozen):
-    """Which problems, and how an answer is judged.
+    """A set of problems, and how answers are graded.
 
-    `dataset` is a name or a file, as the source understands it.
+    `dataset` is a name or a file, depending on the source.
     """
 
     name: Name
@@ -123,7 +123,7 @@ class Sampling(Frozen):
 
 
 class Budget(Frozen):
-    """What one sample may spend: generated tokens."""
+    """The limit of one sample: generated tokens."""
 
     max_tokens: Count
 
@@ -131,7 +131,7 @@ class Budget(Frozen):
 class Point(Frozen):
     """One measured configuration.
 
-    `point_id` hashes everything but the sweep's name, so two sweeps that measure the same thing
+    `point_id` hashes everything except the sweep's name, so two sweeps that measure the same thing
     share samples.
     """
 
@@ -148,9 +148,9 @@ class Point(Frozen):
 
 
 class PlannedPoint(Frozen):
-    """A point and how many samples of each problem are wanted.
+    """A point and the number of samples wanted per problem.
 
-    The count is no part of the point's identity: more may be added later.
+    The count is not part of the point's identity: more samples may be added later.
     """
 
     point: Point
@@ -162,8 +162,9 @@ MOST_SESSION_BYTES = 1 << 28
 
 
 class Session(Frozen):
-    """One engine start and all the points it measures: the payload's whole input, and one Dagster
-    partition.
+    """One engine start and all the points it measures.
+
+    This is the payload's whole input, and one Dagster partition.
 
     `logprobs_k` is the number of top log-probabilities banked per token (0: of the sampled token
     only); `part_rows` the rows after which a raw part is sealed; `warmup_requests` are generated,
@@ -182,11 +183,10 @@ class Session(Frozen):
 
 
 def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:
-    """The settings of an engine configuration, in its JSON form, that have one of some roles for
-    that engine.
+    """The settings of an engine configuration, as JSON, that have one of the given roles.
 
     Raises:
-        IsocostError: there is no such engine.
+        IsocostError: the engine is unknown.
     """
     declared = capabilities_of(engine["engine"])
 
@@ -204,7 +204,7 @@ def engine_settings_of(engine: dict[str, Any], *roles: Role) -> dict[str, Any]:
 
 
 def point_id_of(fields: dict[str, Any]) -> str:
-    """Id of a point: "pt-" and 16 hexadecimal digits of the SHA-256 over its canonical JSON.
+    """Id of a point: "pt-" and 16 hexadecimal digits of a hash of its canonical JSON.
 
     Without `sweep` and `point_id`, and without the settings that its engine exempts.
     """
@@ -222,7 +222,7 @@ def _hashed(fields: dict[str, Any]) -> str:
 
 
 def make_point(**fields: Any) -> Point:
-    """Builds a point from all its fields but `point_id`, and gives it its id."""
+    """Build a point from all its fields except `point_id`, and set its id."""
     draft = Point(point_id="", **fields)
     return draft.model_copy(update={"point_id": point_id_of(draft.model_dump(mode="json"))})
 
@@ -233,18 +233,18 @@ def sample_id_of(point_id: str, problem_id: str, sample_index: int) -> str:
 
 
 def session_json(session: Session) -> bytes:
-    """A session as the bytes of its file, with their checksum."""
+    """A session as the bytes of its file, with checksum."""
     return sealed_text(session.model_dump_json(indent=1))
 
 
 def session_from_json(text: str | bytes, *, where: str = "session file") -> Session:
-    """Reads a session back from `session_json`, or from `Session.model_dump_json()` as it stands.
+    """Read a session from `session_json` or `Session.model_dump_json()`.
 
     Raises:
-        IsocostError: when the text is no JSON, misses or adds a key, holds a value out of range, or
-            a point's id does not match its content (somebody edited the file).
+        IsocostError: the text is not JSON, has a missing or extra key, a value is out of range, or
+            a point's id does not match its content (the file was edited).
     """
-    remedy = "Write it again with `isocost plan`; a session file is not edited."
+    remedy = "Write it again with `isocost plan`; do not edit session files."
     try:
         session = Session.model_validate_json(
             unsealed_text(text if isinstance(text, bytes) else text.encode(), where, remedy)
@@ -260,14 +260,14 @@ def session_from_json(text: str | bytes, *, where: str = "session file") -> Sess
     for planned in session.points:
         fields = planned.point.model_dump(mode="json")
         expected = point_id_of(fields)
-        # Until engines could exempt settings, all of them were hashed: what was banked under such
-        # an id stays readable.
+        # Before engines could exempt settings, all settings were hashed; samples banked under such
+        # ids stay readable.
         if planned.point.point_id not in (expected, _hashed(fields)):
             raise IsocostError(
                 f"point {planned.point.point_id} does not match its content (which has the id"
                 f" {expected})",
                 where=where,
-                remedy="Change the sweep file and plan again; a session file is not edited.",
+                remedy="Change the sweep file and plan again; do not edit session files.",
             )
         if planned.point.engine != session.engine:
             raise IsocostError(
@@ -279,21 +279,22 @@ def session_from_json(text: str | bytes, *, where: str = "session file") -> Sess
 
 
 def read_session(path: str | Path, *, named: str | None = None) -> Session:
-    """Reads a session file.
+    """Read a session file.
 
     Args:
         path: the file.
-        named: the session that it must be, as the name of a file in a lake says; any where None.
+        named: the session that it must be, from the file's name in the lake; any if None.
 
     Raises:
-        IsocostError: it cannot be read, is none, or is another session's; with file and key.
+        IsocostError: it cannot be read, is invalid, or belongs to another session; with file and
+            key.
     """
     raw = read_plain(path, most_bytes=MOST_SESSION_BYTES, what="session file")
     session = session_from_json(raw, where=str(path))
     if named is not None and session.session_id != named:
         raise IsocostError(
-            f"is the file of session {session.session_id}, under another name",
+            f"belongs to session {session.session_id}, under another name",
             where=f"{path}: session_id",
-            remedy="Remove the copy, or give it its name back.",
+            remedy="Remove the copy, or rename it back.",
         )
     return session

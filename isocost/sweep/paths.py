@@ -1,7 +1,7 @@
-"""Where models lie.
+"""Model folders.
 
 Lives here: the meaning of "cache:NAME". Not here: how a model gets there (the demo's conversion),
-nor what is checked about it (isocost.sweep.limits).
+nor how it is checked (isocost.sweep.limits).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ CACHE_VARIABLE = "ISOCOST_CACHE"
 def cache_root() -> Path:
     """The project's cache folder.
 
-    $ISOCOST_CACHE, else `.cache` of the checkout, else `~/.cache/isocost` for an installed package.
+    $ISOCOST_CACHE, otherwise `.cache` of the checkout, otherwise `~/.cache/isocost` for an
+    installed package.
     """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
@@ -30,7 +31,7 @@ def cache_root() -> Path:
 
 
 def model_folder(path: str) -> Path:
-    """The folder a model's `path` names.
+    """The folder that a model's `path` refers to.
 
     "cache:NAME" is NAME in the model cache, "~" is the home folder. The folder need not exist.
     """

@@ -1,7 +1,7 @@
-"""How banked samples are replayed, as a sweep file or the settings of a data root say it.
+"""Replay settings, from a sweep file or the settings of a data root.
 
-Lives here: the keys of ``replay`` and their checks. Not here: the files they stand in, and what
-strategies make of them (``isocost.strategies.options``).
+Lives here: the keys of ``replay`` and their validation. Not here: the files that contain them, and
+how strategies use them (``isocost.strategies.options``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from isocost.sweep.models import Count, Frozen
 
 
 def _listed(value: Any) -> Any:
-    """A single value stands for a list of one; a key given without a value is no list."""
+    """A single value is a list of one; a key without a value is not a list."""
     return value if isinstance(value, list | tuple) or value is None else (value,)
 
 
@@ -24,11 +24,11 @@ Order = Literal["exchangeable", "as_recorded"]
 
 
 class ReplayFields(Frozen):
-    """What is asked for; a key that is left out asks for nothing.
+    """Requested replay settings; a key that is left out requests nothing.
 
     Attributes:
-        budgets: numbers of samples, in place of the default set.
-        windows: samples in a window of early stopping, in place of the usual 4.
+        budgets: numbers of samples, instead of the default set.
+        windows: samples in a window of early stopping, instead of the default 4.
         ties: how the plain majority breaks ties.
         orders: the mean over all orders, the samples as recorded, or both.
     """
@@ -45,7 +45,7 @@ class ReplayFields(Frozen):
     )
 
     def over(self, other: ReplayFields) -> ReplayFields:
-        """These, and where they ask for nothing the other's."""
+        """These settings, filled up with the other's where they request nothing."""
         return ReplayFields(
             **{
                 name: getattr(other, name) if getattr(self, name) is None else getattr(self, name)
@@ -58,10 +58,10 @@ FIELDS = tuple(ReplayFields.model_fields)
 
 
 class ReplayEntry(ReplayFields):
-    """For every task, and under ``tasks`` what single tasks ask for in place of it."""
+    """Settings for all tasks, and overrides for individual tasks under ``tasks``."""
 
     tasks: dict[str, ReplayFields] = Field(default_factory=dict)
 
     def of(self, task: str) -> ReplayFields:
-        """What is asked for a task."""
+        """The settings requested for a task."""
         return self.tasks.get(task, ReplayFields()).over(self)

@@ -1,7 +1,7 @@
-"""Where each key of a YAML file stands, so that a mistake can be shown to the person who made it.
+"""The position of each key in a YAML file, so that errors can point to it.
 
-Lives here: reading a YAML file into plain values plus the line of every key, and the refusal of
-what YAML would swallow (a key given twice). Not here: what the keys mean (isocost.sweep.spec).
+Lives here: reading a YAML file into plain values plus the line of every key, and the rejection of
+what YAML would silently accept (duplicate keys). Not here: what the keys mean (isocost.sweep.spec).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Source:
     lines: dict[Key, int] = field(default_factory=dict)
 
     def where(self, *key: str | int) -> str:
-        """Place of a key.
+        """Position of a key.
 
-        "sweep.yaml line 7: grid.temperature[1]". An unknown key gets the line of its nearest
-        parent.
+        For example "sweep.yaml line 7: grid.temperature[1]". An unknown key gets the line of its
+        nearest parent.
         """
         known = key
         while known and known not in self.lines:
@@ -42,7 +42,7 @@ class Source:
         return f"{self.name}{line}: {dotted(key)}" if key else f"{self.name}{line}"
 
     def line(self, key: Key) -> int:
-        """Line of a key or of its nearest parent that has one; 0 for none."""
+        """Line of a key or of its nearest parent that has one; 0 if there is none."""
         while key and key not in self.lines:
             key = key[:-1]
         return self.lines.get(key, 0)
@@ -57,20 +57,20 @@ def dotted(key: Iterable[str | int]) -> str:
 
 
 def read_yaml(path: str | Path) -> tuple[Any, Source]:
-    """Reads a YAML file.
+    """Read a YAML file.
 
     Returns:
-        The plain value and the place of its keys.
+        The plain value and the position of its keys.
 
     Raises:
-        IsocostError: the file is missing, unreadable, larger than 4 MB, no UTF-8, no YAML, or gives
-            a key twice; names file and line.
+        IsocostError: the file is missing, unreadable, larger than 4 MB, not UTF-8, not YAML, or has
+            a duplicate key; the error names file and line.
     """
     return parse_yaml(read_text(path), str(path))
 
 
 def parse_yaml(text: str, name: str) -> tuple[Any, Source]:
-    """Like `read_yaml`, for text at hand."""
+    """Like `read_yaml`, for a text."""
     root = compose(text, name)
     lines: dict[Key, int] = {}
     if root is not None:

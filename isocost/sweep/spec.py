@@ -1,6 +1,6 @@
-"""What a sweep file may say: the written form, with its defaults and its lists.
+"""The contents of a sweep file, as written: with defaults and lists.
 
-Lives here: the types a sweep file is read into. Not here: reading and its error messages
+Lives here: the types a sweep file is parsed into. Not here: reading and its error messages
 (isocost.sweep.loader), and the expanded form without defaults (isocost.sweep.models).
 """
 
@@ -42,7 +42,7 @@ _UNITS = {
 
 
 def _listed(value: Any) -> Any:
-    """A single value stands for a list of one."""
+    """A single value is a list of one."""
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
@@ -51,7 +51,7 @@ def _bytes(value: Any) -> Any:
         return value
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]iB|[kKMGT]?B)\s*", value)
     if not match:
-        raise ValueError('a size is a number of bytes or a text such as "512 MiB" or "2 GiB"')
+        raise ValueError('a size must be a number of bytes or a text such as "512 MiB" or "2 GiB"')
     return int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -66,7 +66,7 @@ Floor = Annotated[Real, Field(ge=0, le=1)]
 
 
 class VariantEntry(Frozen):
-    """What a variant of a model changes; a key left out is the model's."""
+    """A variant of a model; keys that are left out are those of the model."""
 
     name: Name
     path: str | None = None
@@ -77,9 +77,9 @@ class VariantEntry(Frozen):
 
 
 class ModelEntry(Frozen):
-    """A model folder and the numeric forms it is measured in.
+    """A model folder and the numeric forms in which it is measured.
 
-    With `variants`, only they are measured.
+    With `variants`, only the variants are measured.
     """
 
     name: Name
@@ -92,10 +92,10 @@ class ModelEntry(Frozen):
 
 
 class EngineEntry(Frozen):
-    """Engine settings. A list makes one engine start for each value.
+    """Engine settings. Each value of a list is a separate engine start.
 
-    An engine that loads a model needs `max_model_len` and `kv_cache_bytes`, and its models a
-    `dtype`; a server has its own.
+    An engine that loads a model needs `max_model_len` and `kv_cache_bytes`, and its models need a
+    `dtype`; a server determines these itself.
     """
 
     engine: EngineName = "vllm"
@@ -123,7 +123,7 @@ class TaskEntry(Frozen):
 
 
 class PromptEntry(PromptSpec):
-    """A way of asking.
+    """A prompt: how a question is asked.
 
     `max_tokens` replaces the grid's for this prompt, `tasks` limits it to some tasks.
     """
@@ -134,7 +134,7 @@ class PromptEntry(PromptSpec):
 
 
 class Grid(Frozen):
-    """The axes of the product. A single value stands for a list of one."""
+    """The axes of the product. A single value is a list of one."""
 
     temperature: Annotated[tuple[Temperature, ...], BeforeValidator(_listed)]
     top_p: Annotated[tuple[Share, ...], BeforeValidator(_listed)] = (1.0,)
@@ -145,7 +145,7 @@ class Grid(Frozen):
 
 
 class Exclusion(Frozen):
-    """Points to leave out: those that match every key given, by any of its values."""
+    """Points to leave out: those that match any value of every given key."""
 
     model: Names | None = None
     task: Names | None = None
@@ -156,7 +156,7 @@ class Exclusion(Frozen):
 
 
 class BankEntry(Frozen):
-    """What is banked beside the text."""
+    """What is banked in addition to the text."""
 
     logprobs_k: Annotated[Whole, Field(le=20)] = 5
     warmup_requests: Whole = 2
@@ -165,7 +165,7 @@ class BankEntry(Frozen):
 
 
 class SweepSpec(Frozen):
-    """A sweep file as read. `source` knows the place of every key."""
+    """A parsed sweep file. `source` has the position of every key."""
 
     sweep: Name
     description: str = ""
@@ -187,5 +187,5 @@ class SweepSpec(Frozen):
 
     @property
     def source(self) -> Source:
-        """Where each key stands in the file."""
+        """The position of each key in the file."""
         return self._source

@@ -1,5 +1,5 @@
 """Builders of the core and out tables: frames in, frames out.
 
-They join what several rooms compute. No reading or writing of files here (``isocost.build.refresh``
-does that) and no Dagster.
+They combine several packages. No reading or writing of files here (``isocost.build.refresh`` does
+that) and no Dagster.
 """

@@ -1,9 +1,8 @@
-"""What tells measured configurations apart: their settings, and the shortest names that no two of a
-task share.
+"""What distinguishes measured configurations: their settings and shortest unique names.
 
 Lives here: the settings of a point as one mapping, names for tables, report and terminal, and the
-key by which a configuration is found again in another task. Not here: what a point's identity is
-made of (``isocost.sweep``, ``isocost.importers``).
+key that matches a configuration across tasks. Not here: the identity of a point (``isocost.sweep``,
+``isocost.importers``).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _TELLING = (
     "engine",
     "seed",
 )
-# What describes a row or counts something and is no setting.
+# Columns that describe a row or count something and are not settings.
 _COUNTS = (
     "samples_planned_per_problem",
     "samples_planned",
@@ -64,13 +63,13 @@ _SPELT = {
     "engine_seed": "engine seed {}",
     "model_revision": "revision {}",
 }
-# Of an import a count and no setting: it names a configuration where nothing else does.
+# For an import a count, not a setting: part of a name only if nothing else distinguishes it.
 _LAST = "n_problems"
 _BARE = frozenset({"prompt", "model_variant", "quantization", "dtype", "engine", "method"})
-# What a mean over tasks must not mix, where a source states it; other conditions count where a task
-# has several values of them.
+# What a mean over tasks must not mix, if a source states it; other conditions count if a task has
+# several values of them.
 _STRICT = ("hardware", "provider", "engine")
-# The same configuration in another task has the same of these.
+# The same configuration has the same values of these in every task.
 CONFIGURATION = (
     *(
         "model_variant",
@@ -90,11 +89,12 @@ Settings = dict[str, Any]
 
 
 def point_settings(points: pl.DataFrame) -> dict[str, Settings]:
-    """All settings of each point by point_id; JSON columns opened into dotted names, what is NULL
-    left out.
+    """All settings of each point by point_id.
+
+    JSON columns expanded into dotted names, NULL values left out.
 
     Args:
-        points: core_points; of a point that several sessions hold the first row counts.
+        points: core_points; for a point in several sessions, the first row counts.
     """
     columns = [name for name in points.columns if name not in _NO_SETTINGS or name == "point_id"]
     once = points.select(columns).unique("point_id", keep="first", maintain_order=True)
@@ -131,12 +131,11 @@ def _leaves(value: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, An
 
 
 def shortest_names(settings: Mapping[str, Settings], always: Collection[str]) -> dict[str, str]:
-    """The shortest name of each that no other has, in the order of the mapping.
+    """The shortest unique name of each, in the order of the mapping.
 
     Args:
         settings: settings by id; all of one task.
-        always: settings that stand in every name; others come in only where names would else be
-            shared.
+        always: settings in every name; others are added only if names would otherwise be shared.
     """
     ids = list(settings)
     chosen = [name for name in _TELLING if name in always]
@@ -181,7 +180,7 @@ def _spelt(name: str, value: Any) -> str:
 
 
 def _endings(ids: Sequence[str]) -> dict[str, str]:
-    """As many last characters of each id as tell all of them apart, six at least."""
+    """The shortest endings that make all ids unique, at least six characters."""
     for length in range(6, max(map(len, ids))):
         ends = [point[-length:] for point in ids]
         if len(set(ends)) == len(ids):
@@ -192,11 +191,11 @@ def _endings(ids: Sequence[str]) -> dict[str, str]:
 def configuration_names(
     points: pl.DataFrame, *, always: Collection[str] = ("model_variant", "prompt")
 ) -> dict[str, str]:
-    """Names by point_id by which measured configurations of one task are told apart.
+    """Names by point_id that distinguish the measured configurations of one task.
 
     Args:
         points: core_points of any number of tasks.
-        always: settings that stand in every name.
+        always: settings in every name.
     """
     settings = point_settings(points)
     names: dict[str, str] = {}
@@ -207,20 +206,20 @@ def configuration_names(
 
 
 def chain_name(point_ids: Iterable[str], names: Mapping[str, str]) -> str | None:
-    """The name of what joins several points, in the order in which they are asked.
+    """The name of a chain of points, in the order in which they are used.
 
-    None where one is unknown.
+    None if one is unknown.
     """
     found = [names.get(point) for point in point_ids]
     return None if not found or None in found else " → ".join(str(name) for name in found)
 
 
 def shared_settings(points: pl.DataFrame) -> dict[str, Settings]:
-    """Of each point what has to agree for it to be the same configuration in another task.
+    """For each point, the values that identify its configuration across tasks.
 
-    Model, prompt, sampling, token budget, number format, engine and method always, and the machine
-    where it is stated; what else a source states only where one task has several values of it,
-    because it tells configurations of that task apart (a task's own number of examples does not).
+    Always model, prompt, sampling, token budget, number format, engine and method, and the machine
+    if it is stated; other settings of a source only if one task has several values of them, because
+    they distinguish configurations of that task (a task's own number of examples does not).
     """
     settings = point_settings(points)
     tasks = dict(

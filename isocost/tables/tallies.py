@@ -1,12 +1,11 @@
-"""Graded samples and imported counts, summed problem by problem: what every table of accuracy
-starts from.
+"""Graded samples and imported counts, summed per problem: the input of accuracy tables.
 
-Lives here: what a sample is worth, and the sums over the samples of a point at a problem. Not here:
-what is made of them.
+Lives here: the value of a sample, and the sums over the samples of a point at a problem. Not here:
+their use.
 
-A sample is worth 1 or 0 by its verdict. One with partial credit has no verdict (``correct`` is
-NULL) and is worth its ``score``, an expected share of right: means take it as it is, what needs a
-verdict (coverage, cost of a pass) is undefined for its problem.
+The value of a sample is 1 or 0 by its verdict. A sample with partial credit has no verdict
+(``correct`` is NULL), and its value is its ``score``, an expected correctness: means use it as it
+is, and quantities that need a verdict (coverage, cost of a pass) are undefined for its problem.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ import polars as pl
 
 KEY = ("task", "point_id", "problem_id")
 COLUMNS = (*KEY, "model_variant", "prompt", "is_valid", "correct", "score")
-"""Columns of core_samples that the sums are made from."""
+"""Columns of core_samples that the sums use."""
 PARTIAL_CREDIT = "partial_credit"
-NO_ENERGY = "not_in_source"  # as every importer says of rows without energy
+NO_ENERGY = "not_in_source"  # as all importers state for rows without energy
 IS_PARTIAL = pl.col("correct").is_null() & pl.col("score").is_between(
     0, 1, closed="none"
 ).fill_null(False)
 """Whether a sample has partial credit and so no verdict.
 
-A full score without a verdict is none: nobody called it right.
+A full score without a verdict is not partial credit: the source did not call it right.
 """
 WORTH = pl.when(IS_PARTIAL).then(pl.col("score")).otherwise(pl.col("correct").cast(pl.Float64))
-"""What a sample is worth, 0 to 1; NULL where nobody judged it."""
+"""Value of a sample, 0 to 1; NULL if ungraded."""
 
 
 def scored(samples: pl.DataFrame) -> pl.DataFrame:
@@ -39,17 +38,17 @@ def scored(samples: pl.DataFrame) -> pl.DataFrame:
 
 
 def graded(samples: pl.DataFrame) -> pl.DataFrame:
-    """Valid samples that somebody judged, with ``worth`` and ``is_partial``, in the order given."""
+    """Valid graded samples, with ``worth`` and ``is_partial``, in the given order."""
     judged = scored(samples).filter(pl.col("is_valid") & WORTH.is_not_null())
     return judged.with_columns(WORTH.alias("worth"), IS_PARTIAL.alias("is_partial"))
 
 
 def tallies(samples: pl.DataFrame, counts: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Sums over the valid graded samples of each point at each problem, imported counts included.
+    """Sums over the valid graded samples of each point and problem, including imported counts.
 
     Args:
         samples: core_samples, in any order.
-        counts: core_counts; none where None.
+        counts: core_counts; none if None.
 
     Returns:
         task, point_id, problem_id, model_variant, prompt, n (samples), c (correct ones), worth (sum

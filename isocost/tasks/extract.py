@@ -1,9 +1,8 @@
-"""Finding the answer inside what a chat model said.
+"""Find the answer in a chat model's reply.
 
-Lives here: the marks by which models say "this is my answer" (a box, a tag, "####", "answer:" in
-the usual languages), and plain helpers for lines and spelling. Not here: thoughts and invented next
-questions, which are gone before (``thoughts``, ``run_on``), nor what an answer of a certain kind
-looks like (the verifiers).
+Lives here: the markers of answers (a box, a tag, "####", "answer:" in common languages), and
+helpers for lines and spelling. Not here: reasoning and invented next questions, which are removed
+before (``thoughts``, ``run_on``), nor what an answer of a certain kind looks like (the verifiers).
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from typing import Literal
 MAX_TEXT = 200_000
 """Characters looked at, from the end.
 
-An answer stands at the end, and a text of megabytes must not take minutes.
+Answers are at the end, and a text of megabytes must not take minutes.
 """
 
 MAX_LINE = 2000
-"""Characters looked at behind a mark."""
+"""Characters examined after a marker."""
 _EMPTY = " \t\r*_`\"'.:：$"
 _TAG = re.compile(r"<(?:(/)?(?:answer|final_answer)>|\|(?:begin|(end))_of_box\|>)", re.IGNORECASE)
 _HASHES = re.compile(r"(?<!#)####[ \t]*([^\s#][^\n]*)")
@@ -32,8 +31,7 @@ _JOINED = re.compile(
 )
 _BOX_BARE = re.compile(r"\\f?boxed\s*([0-9]+(?:\.[0-9]+)?|[A-Za-z])(?![A-Za-z])")
 
-# Words for "answer" and "result", and what links them with the answer, by the scripts in which they
-# stand.
+# Words for "answer" and "result", and words that link them to the answer, by script.
 _WORDS = (
     "answer|answers|result|correct option|right option|best option|correct choice|best choice|right"
     " choice|my choice|final choice|chosen option|correct"
@@ -58,7 +56,7 @@ _FAR = (
 _FAR_LINKS = "应该是|應該是|选择|选|選|就是|是|为|為|は|が|이|은|는|है|هي|هو|היא|คือ|হল"
 _LETTER_MARK = r"^[ \t]{0,10}\*{0,2}(?:A|R|Ans|Sol)\*{0,2}[:：][ \t*_]{0,10}"
 _ALL_NEAR, _ALL_FAR = _WORDS.split("|"), _FAR.split("|")
-# "this answer is the best one" speaks of an answer; it does not give one.
+# "this answer is the best one" is about an answer; it does not give one.
 _SPOKEN_OF = re.compile(
     r"(?:\b(?:this|that|your|every|each|an|no|whose|which|previous|above|wrong|incorrect|other|first))["
     r" \t]+\Z",
@@ -68,9 +66,9 @@ _SPOKEN_OF = re.compile(
 
 @lru_cache(maxsize=256)
 def _pattern(near: tuple[str, ...], far: tuple[str, ...]) -> re.Pattern[str]:
-    """The marks by phrase, of the words that a text holds.
+    """The phrase markers, limited to words that occur in the text.
 
-    Looking for all of them everywhere would take most of the time of grading.
+    Searching for all of them everywhere would take most of the grading time.
     """
     found = [_LETTER_MARK]
     if near:
@@ -98,7 +96,7 @@ def _phrases(text: str) -> list[re.Match[str]]:
     return list(_pattern(near, far).finditer(text))
 
 
-# "The answer is not A" says what it is not.
+# "The answer is not A" states what the answer is not.
 _DENIED = re.compile(
     r"(?:not|never|n't|neither|nicht|kein\w*|pas|no es|não|non è|не|不是|并非)\b(?![ \t]+only)",
     re.IGNORECASE,
@@ -109,10 +107,10 @@ _TALK = re.compile(
     r"calculated|derived|determined|based|because|in the form|of the form|expressed|written)\b",
     re.IGNORECASE,
 )
-"""What follows "the answer is" where nothing is answered yet."""
+"""Continuations of "the answer is" that do not give an answer."""
 
-# "Wait, I forgot two. So 7.": what is said after a phrase may take it back; only a conclusion
-# behind that does.
+# "Wait, I forgot two. So 7.": the text after a phrase may retract it; only a conclusion after that
+# does.
 _TAKEN_BACK = re.compile(
     r"(?:(?:\A|[.!?\n,;—–-])[ \t]*(?:but |oh,? |no,? |hmm,? )*(?:wait|hold"
     r" on|actually|oops|correction|scratch that)\b"
@@ -134,7 +132,7 @@ _REGRETS = (
     "mistake",
     "error",
 )
-"""One of these is in everything that _TAKEN_BACK finds."""
+"""Everything that _TAKEN_BACK finds contains one of these."""
 _CONCLUDED = re.compile(
     r"(?:(?:\A|[.!?:;,\n])[ \t]*(?:so|thus|therefore|hence)\b,?|\b(?:it|that)(?:'s|’s| is| should"
     r" be| must be| gives| makes)"
@@ -150,7 +148,7 @@ MarkKind = Literal["box", "tag", "hashes", "phrase"]
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """An answer that a text itself calls one, and by which kind of mark."""
+    """An answer that the text itself marks, and the kind of marker."""
 
     text: str
     kind: MarkKind
@@ -164,7 +162,7 @@ def tail(text: str) -> str:
 def tagged(text: str) -> str | None:
     """The content of the last complete <answer>...</answer> or <|begin_of_box|>...<|end_of_box|>.
 
-    None without one.
+    None if there is none.
     """
     start: int | None = None
     last: str | None = None
@@ -180,14 +178,15 @@ def tagged(text: str) -> str | None:
 
 
 def boxed(text: str) -> str | None:
-    r"""The content of the last complete \boxed{...} (or \fbox), braces matched, and of those joined
-    to it by "and"; None without one.
+    r"""The content of the last complete \boxed{...} or \fbox{...}, with matched braces.
+
+    Boxes joined to it by "and" are included. None if there is no box.
     """
     searched = tail(text)
     if "box" not in searched:
         return None
     opened: list[tuple[int, int] | None] = []
-    joined: list[str] = []  # the last box, and those joined to it: \boxed{3} and \boxed{5}
+    joined: list[str] = []  # the last box, and boxes joined to it: \boxed{3} and \boxed{5}
     end = 0
     for match in _BRACE.finditer(searched):
         if match[0] != "}":
@@ -207,16 +206,15 @@ def boxed(text: str) -> str | None:
 
 
 def find_marked(text: str, *, may_deny: bool = False) -> Marked | None:
-    """The answer a text itself calls one: by box, by <answer> tag, by "####", or by "answer:" /
-    "answer is" in the usual languages.
+    """The answer that a text marks: by box, <answer> tag, "####", "answer:" or "answer is".
 
-    Kinds are tried in this order; of one kind the last counts. The last kind gives the rest of its
-    line, or the next line when nothing follows the mark. "The answer is not A" and "this answer is
-    right" are no marks; of "the answer is 5. Wait, ... So 7." 7 counts.
+    Kinds are tried in this order; within a kind, the last match counts. The last kind gives the
+    rest of its line, or the next line if nothing follows the marker. "The answer is not A" and
+    "this answer is right" are not markers; in "the answer is 5. Wait, ... So 7.", 7 counts.
 
     Args:
-        text: a reply without its thoughts.
-        may_deny: whether "the answer is not ..." is a mark, too: where answers are words, "not
+        text: a reply without its reasoning.
+        may_deny: whether "the answer is not ..." is also a marker: if answers are words, "not
             plausible" is one.
     """
     box = boxed(text)
@@ -228,7 +226,7 @@ def find_marked(text: str, *, may_deny: bool = False) -> Marked | None:
         return inner or Marked(tag, "tag")
     searched = tail(text)
     for match in reversed(list(_HASHES.finditer(searched)) if "####" in searched else []):
-        # A heading of the fourth level has words, and something under it.
+        # A level-four heading has words, and content below it.
         if match[1].strip(_EMPTY) and not (
             _HEADING.match(match[1]) and searched[match.end() :].strip()
         ):
@@ -262,9 +260,9 @@ def _after(searched: str, match: re.Match[str], may_deny: bool) -> str | None:
 
 
 def _corrected(rest: str) -> str | None:
-    """The conclusion by which a text takes an answer back and gives another one.
+    """The conclusion by which a text retracts an answer and gives another one.
 
-    None where it does not.
+    None if it does not.
     """
     lower = rest.lower()
     back = _TAKEN_BACK.search(rest) if any(word in lower for word in _REGRETS) else None
@@ -281,18 +279,18 @@ def _corrected(rest: str) -> str | None:
 
 
 def marked(text: str, *, may_deny: bool = False) -> str | None:
-    """The text of ``find_marked``; None without a mark."""
+    """The text of ``find_marked``; None without a marker."""
     found = find_marked(text, may_deny=may_deny)
     return None if found is None else found.text
 
 
 def last_line(text: str) -> str | None:
-    """The last line that is not empty; None for a blank text."""
+    """The last non-empty line; None for a blank text."""
     lines = [line.strip() for line in tail(text).splitlines() if line.strip()]
     return lines[-1] if lines else None
 
 
 def plain(text: str) -> str:
-    """NFKC, case folded, single spaces, without markdown, quotes and end punctuation around it."""
+    """NFKC, case-folded, single spaces, without surrounding markdown, quotes and punctuation."""
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     return text.strip(" *_`\"'“”‘’.,;:!?。！？，、")

@@ -1,8 +1,8 @@
-"""Grading: from what a model wrote to an answer, a verdict and a class of equal answers.
+"""Grade model output: answer, verdict and class of equal answers.
 
-Lives here: the steps all verifiers share, for generated and for imported text alike. Not here: any
-particular verifier (verifiers/). A grade depends on the problem, the text and whether it was cut
-off; on nothing else: not on other samples, their order, or the time of day.
+Lives here: the steps that all verifiers share, for generated and imported text alike. Not here: any
+particular verifier (verifiers/). A grade depends only on the problem, the text and whether it was
+truncated: not on other samples, their order, or the time of day.
 """
 
 from __future__ import annotations
@@ -17,28 +17,26 @@ from isocost.tasks.thoughts import said, thoughts_of
 TRUNCATED = "length"
 _UNFINISHED = ("error", "abort")
 _BARE_WORDS = 3
-"""An answer without a mark in front of an invented next question has at most this many words."""
+"""Maximum number of words of an unmarked answer before an invented next question."""
 
 
 def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grade:
-    """Grades one output.
+    """Grade one output.
 
     Args:
         problem: the problem it answers.
         text: what the model wrote; None is an empty text.
-        finish_reason: "stop", "length", "abort", "error" or another engine's word; None when
-            unknown (taken as finished).
+        finish_reason: "stop", "length", "abort", "error" or an engine-specific value; None if
+            unknown (treated as finished).
 
     Returns:
-        A grade. An output of a failed call ("error", "abort") is not judged: correct is None. A
+        A grade. An output of a failed call ("error", "abort") is not graded: correct is None. A
         finished or truncated output without an
         answer is not correct, with the reason: "empty", "no_match", "thought_unfinished", or
-            "length" when it was cut off before it gave
-        an answer. What the model wrote and nobody can judge is not correct either
-        ("not_comparable", "judge_timeout"). Only our own
-        failures give parse_status "error" and correct None: a reference that the verifier cannot
-        use ("bad_reference"), code that may not
-        be run, a judge that does not start.
+        "length" if it was truncated before it gave an answer. Output that cannot be compared is not
+        correct either ("not_comparable", "judge_timeout"). Only failures on our side give
+        parse_status "error" and correct None: a reference that the verifier cannot use
+        ("bad_reference"), code that must not be run, a grader that does not start.
     """
     if finish_reason in _UNFINISHED:
         return Grade("no_answer", None, None, None, finish_reason)
@@ -63,9 +61,9 @@ def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grad
 
 
 def _reply(verifier: Verifier, spoken: str, truncated: bool) -> tuple[str, bool]:
-    """What was said before another turn or an invented next question, and whether that was cut off.
+    """The reply before another turn or an invented next question, and whether text was cut.
 
-    Questions cut only where an answer stands before them: a model may repeat the question first.
+    Questions cut only if there is an answer before them: a model may repeat the question first.
     """
     is_whole = getattr(verifier, "is_whole_text", False)
     reply = run_on.turn(spoken, speakers=not is_whole)
@@ -88,7 +86,7 @@ def _extracted(verifier: Verifier, problem: Problem, reply: str, truncated: bool
 def grade_text(
     verifier: str, reference: str, text: str | None, finish_reason: str | None = None
 ) -> Grade:
-    """Grades imported text against a reference answer, with the same verifiers.
+    """Grade imported text against a reference answer, with the same verifiers.
 
     Raises:
         TaskMistake: an unknown verifier.
@@ -98,10 +96,9 @@ def grade_text(
 
 
 def reference_fault(verifier: str, reference: str | None) -> str | None:
-    """What is wrong with a reference answer for a verifier, in words; None when it can be used.
+    """The fault in a reference answer for a verifier; None if it can be used.
 
-    For whoever takes in references: a problem whose reference is at fault cannot be judged by
-    anybody.
+    For code that accepts references: a problem with a faulty reference cannot be graded.
 
     Raises:
         TaskMistake: an unknown verifier.
@@ -113,12 +110,13 @@ def reference_fault(verifier: str, reference: str | None) -> str | None:
 
 
 def answer_classes(problem: Problem, answers: Sequence[str | None]) -> list[int | None]:
-    """Numbers the classes of equal answers of one problem, densely from 0; None stays None.
+    """Number the classes of equal answers of one problem, densely from 0; None stays None.
 
-    Any two answers of a class are equivalent to the verifier, which judged both alike: what is not
-    equal never merges through a third (50% equals 0.5, and 50 to a question for per cent; 0.5 and
-    50 stay apart). Answers join, in text order, the first class that they fit whole; classes are
-    numbered by their first answers. The numbers depend on the set of answers only, not on their
+    Any two answers in a class are equivalent according to the verifier and have the same verdict:
+    answers that are not equal never merge through a third (50% equals 0.5, and 50 for a question
+    about percent; 0.5 and 50 stay separate). Answers, in text order, join the first class in which
+    they equal every member; classes are numbered by their first answers. The numbers depend on the
+    set of answers only, not on their
     order.
 
     Args:
@@ -133,7 +131,7 @@ def answer_classes(problem: Problem, answers: Sequence[str | None]) -> list[int 
     verdicts = {answer: verifier.judge(problem, answer).correct for answer in different}
     bucket_of = getattr(verifier, "bucket", lambda answer: None)
     classes: list[list[str]] = []
-    of_bucket: dict[str, list[int]] = {}  # classes by what their members cannot differ in
+    of_bucket: dict[str, list[int]] = {}  # group by what members of a class must have in common
     numbers = {}
     for answer in different:
         bucket = bucket_of(answer)

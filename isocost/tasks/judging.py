@@ -1,13 +1,13 @@
-"""Runs other people's judging code in a helper process that may be killed.
+"""Run third-party grading code in a helper process that can be killed.
 
 Lives here: the helper's two ends (parent: `call`; child: `python -m isocost.tasks.judging`) and
 what it can do: compute values of formulas (mpmath, sympy), and score with reasoning-gym. Not here:
-execution of code a model wrote (isocost.tasks.isolation).
+running model-written code (isocost.tasks.isolation).
 
-Why a process: model output handed to these libraries can run for ever and take all memory
-("9**9**9**9"), and a time limit by signal is not noticed by a long integer operation. Here the
-child counts processor seconds, so that a busy machine does not change a verdict, and the parent
-kills it where that does not help.
+Why a process: model output passed to these libraries can run forever and take all memory
+("9**9**9**9"), and a long integer operation does not notice a signal-based time limit. The child
+counts processor seconds, so that a busy machine does not change a verdict, and the parent kills it
+if that does not help.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from typing import Any
 from isocost.tasks.formulas import values
 
 CPU_LIMIT_S = 5.0
-"""Processor seconds for one judgement. Ordinary ones take milliseconds."""
+"""Processor seconds for one grading. Typical ones take milliseconds."""
 WALL_LIMIT_S = 60.0
 """Seconds until the child is killed.
 
-Far above CPU_LIMIT_S plus the libraries' import, so that it decides only about a stuck child.
+Far above CPU_LIMIT_S plus the libraries' import time, so it only applies to a stuck child.
 """
 MEMORY_LIMIT_BYTES = 4 * 2**30
 """Address space of the child. sympy and reasoning-gym need about 1 GiB of it."""
 
 
 class JudgeFailed(Exception):
-    """A judgement that did not come.
+    """A grading that produced no result.
 
     `reason` is "timeout", "memory", "judge_died", "judge_error" or "judge_unavailable".
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
-        """Keeps the reason code and the library's own words."""
+        """Keep the reason code and the library's own message."""
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
 
 
 class _Child:
-    """The helper process, started at the first call and again after it was killed.
+    """The helper process, started at the first call and restarted after it was killed.
 
     One call at a time.
     """
@@ -130,7 +130,7 @@ atexit.register(_CHILD.close)
 
 
 def call(work: str, arguments: dict[str, Any], *, wall_limit_s: float = WALL_LIMIT_S) -> Any:
-    """Has the helper process do one piece of work, by its name in _WORK.
+    """Run one piece of work in the helper process, by its name in _WORK.
 
     Raises:
         JudgeFailed: it took too long, took too much memory, died, or the library raised.
@@ -139,9 +139,9 @@ def call(work: str, arguments: dict[str, Any], *, wall_limit_s: float = WALL_LIM
 
 
 def is_working() -> bool:
-    """Whether the helper process answers at all.
+    """Whether the helper process responds at all.
 
-    Tells a text that broke a judgement from a broken environment.
+    Distinguishes a text that broke the grader from a broken environment.
     """
     try:
         return bool(call("alive", {}))
@@ -150,7 +150,7 @@ def is_working() -> bool:
 
 
 class _OutOfTime(BaseException):
-    """Raised by the timer. No Exception, because the libraries catch those."""
+    """Raised by the timer. Not an Exception, because the libraries catch those."""
 
 
 def _gym_score(description: dict[str, Any], answer: str) -> float:
@@ -176,7 +176,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         try:
             signal.alarm(
                 int(2 * WALL_LIMIT_S)
-            )  # unhandled: ends a stuck child whose parent was killed and can kill it no more
+            )  # unhandled: ends a stuck child whose parent was killed and can no longer kill it
             signal.setitimer(
                 signal.ITIMER_PROF, float(request["arguments"].pop("cpu_limit_s", CPU_LIMIT_S))
             )
@@ -188,9 +188,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"reason": "timeout"}
     except (MemoryError, RecursionError):
         return {"reason": "memory"}
-    except (
-        Exception
-    ) as error:  # whatever a library raises on odd text is one reason code, not our failure
+    except Exception as error:  # a library's exception on odd text is a reason code
         return {"reason": "judge_error", "detail": f"{type(error).__name__}: {error}"[:300]}
 
 

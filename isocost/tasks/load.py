@@ -1,7 +1,7 @@
-"""Loads a task's problems.
+"""Load a task's problems.
 
-Lives here: the way from a task to its problems, with the checks all sources share. Not here: any
-particular source.
+Lives here: the path from a task to its problems, with the checks that all sources share. Not here:
+any particular source.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ _FIELDS = ("name", "source", "dataset", "config", "n_problems", "seed", "verifie
 
 
 def check_task(task: TaskLike) -> None:
-    """Raises TaskMistake for an unknown source, dataset or verifier, or settings the source
-    refuses. Generates nothing.
+    """Check a task without generating anything.
+
+    Raises TaskMistake for an unknown source, dataset or verifier, or settings that the source
+    rejects.
     """
     verifier_of(task.verifier)
     source_of(task.source).check(_of_source(task)[0])
 
 
 def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
-    """The task as its source sees it, and its setting `config.thoughts`, which every source has.
+    """The task as its source sees it, and its setting `config.thoughts`, common to all sources.
 
-    How its models mark their thoughts.
+    That setting describes how its models mark their reasoning.
     """
     fields = {name: getattr(task, name) for name in _FIELDS}
     config = dict(task.config)
@@ -48,12 +50,13 @@ def _of_source(task: TaskLike) -> tuple[TaskLike, Any]:
 
 
 def load_problems(task: TaskLike) -> tuple[Problem, ...]:
-    """The problems of a task, in its source's order; the same for the same task and library
-    version.
+    """The problems of a task, in its source's order.
+
+    They are the same for the same task and library version.
 
     Raises:
-        TaskMistake: as `check_task`; also when the source has fewer different problems than asked
-            for, or a reference answer that the verifier cannot use.
+        TaskMistake: as `check_task`; also if the source has fewer distinct problems than requested,
+            or a reference answer that the verifier cannot use.
     """
     fields = {name: getattr(task, name) for name in _FIELDS}
     return _load(canonical_json(fields))
@@ -75,7 +78,7 @@ def _load(text: str) -> tuple[Problem, ...]:
             raise TaskMistake(
                 f"task {task.name}: the reference answer of problem {index} does not suit verifier"
                 f" {task.verifier}: {fault}",
-                remedy="Choose the verifier that suits the answers.",
+                remedy="Choose a verifier that suits the answers.",
                 key=("verifier",),
             )
     return problems

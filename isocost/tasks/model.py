@@ -1,8 +1,8 @@
-"""What a problem and a grade are, and what a source and a verifier must offer.
+"""Types of problems and grades, and the protocols of sources and verifiers.
 
 Lives here: the frozen types and the two protocols. Not here: any particular source (sources/) or
-verifier (verifiers/), nor the sweep's own types: a task and a prompt are known here only by their
-fields, so that this room stands without the sweep room.
+verifier (verifiers/), nor the sweep's own types: tasks and prompts are known here only by their
+fields, so that this package does not depend on the sweep package.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ParseStatus = Literal["parsed", "no_answer", "error"]
 
 
 class TaskLike(Protocol):
-    """The fields of a task that this room reads (isocost.sweep.models.TaskSpec has them)."""
+    """The fields of a task that this package reads (isocost.sweep.models.TaskSpec has them)."""
 
     name: str
     source: str
@@ -30,7 +30,7 @@ class TaskLike(Protocol):
 
 
 class PromptLike(Protocol):
-    """The fields of a prompt that this room reads (isocost.sweep.models.PromptSpec has them)."""
+    """The fields of a prompt that this package reads (isocost.sweep.models.PromptSpec has them)."""
 
     name: str
     system: str | None
@@ -40,14 +40,14 @@ class PromptLike(Protocol):
 class TaskMistake(IsocostError):
     """A mistake in a task.
 
-    `key` is the key at fault inside the task's entry, so that a sweep file can be shown with its
-    line.
+    `key` is the key at fault within the task's entry, so that an error can show the line in the
+    sweep file.
     """
 
     def __init__(
         self, what: str, *, where: str = "", remedy: str = "", key: tuple[str | int, ...] = ()
     ) -> None:
-        """Builds the message; see IsocostError."""
+        """Build the message; see IsocostError."""
         super().__init__(what, where=where, remedy=remedy)
         self.key = key
 
@@ -60,10 +60,9 @@ class Problem:
         problem_id: task name and 12 hexadecimal digits over question, reference and verifier.
         task: name of the task.
         question: what the model is asked, without the prompt's framing.
-        reference: the right answer (or the tests, for code) as the verifier reads it.
+        reference: the correct answer (or the tests, for code) as the verifier reads it.
         verifier: registered name of the verifier.
-        cluster_id: problems that share a passage or template share it; None where each stands
-            alone.
+        cluster_id: problems that share a passage or template share it; None if each is independent.
         metadata: where the problem came from; JSON values only.
     """
 
@@ -85,7 +84,7 @@ def make_problem(
     cluster_id: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Problem:
-    """Builds a problem and its id."""
+    """Build a problem and its id."""
     digits = sha256_hex({"question": question, "reference": reference, "verifier": verifier}, 12)
     return Problem(
         f"{task}-{digits}", task, question, reference, verifier, cluster_id, dict(metadata or {})
@@ -98,11 +97,11 @@ class Grade:
 
     Attributes:
         parse_status: "parsed" (an answer was found), "no_answer", or "error" (the verifier could
-            not judge).
+            not grade).
         answer: canonical answer; None when none was found.
-        correct: None when it could not be judged; an output without an answer is not correct.
-        score: 0 to 1; None when it could not be judged.
-        reason: why there is no answer or no judgement ("empty", "length", "no_match", "timeout",
+        correct: None if it could not be graded; an output without an answer is not correct.
+        score: 0 to 1; None if it could not be graded.
+        reason: why there is no answer or no verdict ("empty", "length", "no_match", "timeout",
             ...); None for a parsed answer.
     """
 
@@ -115,9 +114,9 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A verifier's judgement of one canonical answer.
+    """A verifier's verdict on one canonical answer.
 
-    `correct` is None, with a reason, when there is none.
+    `correct` is None, with a reason, if there is no verdict.
     """
 
     correct: bool | None
@@ -126,48 +125,46 @@ class Verdict:
 
 
 class TaskSource(Protocol):
-    """A place problems come from. Registered by its `name`; one file in sources/ each."""
+    """A source of problems. Registered by its `name`; one file in sources/ each."""
 
     name: str
 
     def check(self, task: TaskLike) -> None:
-        """Raises TaskMistake when the task cannot be loaded; cheap, reads no more than it must."""
+        """Raise TaskMistake if the task cannot be loaded; cheap, reads as little as possible."""
 
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
-        """The first `n_problems` different problems, the same ones for the same task on every
-        machine.
-        """
+        """The first `n_problems` distinct problems, the same on every machine."""
 
 
 class Verifier(Protocol):
-    """A way to find and judge an answer. Registered by its `name`; one file in verifiers/ each.
+    """A way to find and grade an answer. Registered by its `name`; one file in verifiers/ each.
 
-    A verifier may also have: `extract_for(problem, text, truncated)`, used instead of `extract`
-    where the answer depends on the problem; `merges` (true where different canonical answers can be
-    equivalent), with `bucket(answer)` (answers of two different buckets are never equivalent; None
-    where that is not known beforehand), so that thousands of answers are classed quickly;
-    `is_whole_text` (true where a reply is not cut at an invented next question).
+    A verifier may also have: `extract_for(problem, text, truncated)`, used instead of `extract` if
+    the answer depends on the problem; `merges` (true where different canonical answers can be
+    equivalent), with `bucket(answer)` (answers in different buckets are never equivalent; None if
+    that is not known in advance), so that thousands of answers are classified quickly;
+    `is_whole_text` (true if a reply is not cut at an invented next question).
     """
 
     name: str
 
     def check_reference(self, reference: str) -> str | None:
-        """What is wrong with a reference answer; None when it can be used."""
+        """The fault in a reference answer; None if it can be used."""
 
     def extract(self, text: str, truncated: bool) -> str | None:
         """The answer as written.
 
-        None when there is none. A truncated text counts only with an answer that says it is one.
+        None if there is none. A truncated text counts only with an explicitly marked answer.
         """
 
     def canonical(self, answer: str) -> str:
         """One spelling for answers that are obviously the same."""
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """Whether a canonical answer is right. A function of problem and answer alone.
+        """Whether a canonical answer is correct. A function of problem and answer alone.
 
-        What cannot be judged because of the answer is not correct, with a reason; None is for a
-        failure that is not the model's.
+        If the answer makes grading impossible, it is not correct, with a reason; None is for
+        failures that are not the model's.
         """
 
     def equivalent(self, first: str, second: str) -> bool:

@@ -1,6 +1,6 @@
 """Numbers in English words.
 
-Lives here: reading "minus five", "one hundred and twenty-three", "two and a half million", "three
+Lives here: parsing "minus five", "one hundred and twenty-three", "two and a half million", "three
 quarters", "three point one". Not here: digits (``numbers``).
 """
 
@@ -52,7 +52,7 @@ def find_words(text: str) -> list[str]:
 
 
 def value_of_words(text: str) -> Fraction | None:
-    """The value of a text that is one number in words from end to end; None otherwise."""
+    """The value of a text that consists of one number in words; None otherwise."""
     words = re.sub(
         r"(?:(?<=thousand)|(?<=illion)),|[-\u2010\u2011\s]+", " ", text.strip().casefold()
     ).split()
@@ -85,7 +85,7 @@ def _read(words: list[str]) -> Fraction | None:
 
 
 def _decimal(words: list[str]) -> Fraction | None:
-    """Words with a point: "three point one four"."""
+    """Words with a decimal point: "three point one four"."""
     split = words.index("point")
     whole = _whole(words[:split]) if split else Fraction(0)
     digits = [_SMALL.get(word, 10) for word in words[split + 1 :]]
@@ -95,7 +95,7 @@ def _decimal(words: list[str]) -> Fraction | None:
 
 
 def _with_part(words: list[str], part: int) -> Fraction | None:
-    """Words that end in a part: "two and a half", "three quarters", "a third"."""
+    """Words that end in a fraction: "two and a half", "three quarters", "a third"."""
     if "and" in words:
         split = len(words) - 1 - words[::-1].index("and")
         whole, count = _whole(words[:split]), _count(words[split + 1 :])

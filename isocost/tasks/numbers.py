@@ -13,8 +13,8 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 MAX_DIGITS = 400
-"""Longer numbers, and exponents beyond it, are no answers to any problem; without a limit a text
-could ask for gigabytes ("1e999999999").
+"""Longer numbers, and larger exponents, are never answers; without a limit a text could require
+gigabytes ("1e999999999").
 """
 
 SCALES = {
@@ -30,15 +30,15 @@ SCALES = {
 }
 
 _SIGN = r"(?:(?<![0-9A-Za-z_)\]}.])[-+][ ]?(?=[$€£¥₹0-9.]))?"
-# Thousands in threes by one and the same mark: 1,234,567; 1 234; 1'234; 1_234; or the Indian way:
+# Groups of three with the same separator: 1,234,567; 1 234; 1'234; 1_234; or Indian grouping:
 # 12,34,567.
 _GROUPED = (
     r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?![0-9])|[0-9]{1,3}(?:'[0-9]{3})+(?![0-9])"
     r"|[0-9]{1,3}(?:_[0-9]{3})+(?![0-9_])|[1-9][0-9]{0,2}(?:[ ][0-9]{3})+(?![0-9/])"
 )
-# A decimal comma, where no other reading is left: 3,5 and 0,125 and 1.234,5 and 1 234,56, not
-# 1,234. Points are thousands where there are several (1.234.567) or a comma follows; 1.234 alone is
-# a little more than one. In brackets, or beside another comma, it is a list.
+# A decimal comma, if no other reading is possible: 3,5 and 0,125 and 1.234,5 and 1 234,56, not
+# 1,234. Points are thousands separators if there are several (1.234.567) or a comma follows; 1.234
+# alone is a bit over one. In brackets, or next to another comma, it is a list.
 _COMMA_DECIMAL = (
     r"[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}(?:,[0-9]+)?(?![0-9]|[.,][0-9])|[1-9][0-9]{0,2}(?:\.[0-9]{3}),(?:[0-9]{1,2}|[0-9]{4,})(?![0-9]|[.,][0-9])"
     r"|[1-9][0-9]{0,2}(?:[ ][0-9]{3})+,(?:[0-9]{1,2}|[0-9]{4,})(?![0-9]|[.,][0-9])"
@@ -93,8 +93,9 @@ _AND_A_PART = re.compile(
 
 
 def tidy(text: str) -> str:
-    """Minus signs, fractions, raised digits, thin spaces and LaTeX spellings made plain, so that
-    numbers can be found.
+    """Normalise minus signs, fractions, superscripts, thin spaces and LaTeX spellings.
+
+    Numbers can then be found.
     """
     if not text.isascii():
         text = text.replace("−", "-").replace("–", "-").replace("’", "'").replace("\u2044", "/")
@@ -133,23 +134,23 @@ def _fraction(match: re.Match[str]) -> str:
 
 
 def has_decimal_comma(text: str) -> bool:
-    """Whether a text is one number only if its comma is a decimal one.
+    """Whether a text is one number only if its comma is a decimal comma.
 
-    "3,5" of one person is a list of another.
+    "3,5" may also be a list.
     """
     match = NUMBER.fullmatch(tidy(text).strip())
     return match is not None and bool(match["comma"]) and "," in match["comma"]
 
 
 def value_of(text: str) -> Fraction | None:
-    """The exact value of a text that is one number from end to end; None otherwise.
+    """The exact value of a text that is a single number; None otherwise.
 
-    Read: thousands marks (1,000; 1 000; 1'000; 10{,}000; 1_000; 1.234.567), a decimal comma where
-    nothing else can be meant (3,5; 1.234,5; 1,234 is a thousand and more), currency before it, a
-    per cent sign behind it (left out: 25% is 25), fractions (also "3 over 4"), mixed numbers with a
-    proper fraction (2 2/3, 3½, 3 and a half), digits of other scripts, powers (10^6), 1.5e3, 1.5 x
-    10^3, and the words hundred to trillion behind it. None also for a division by zero, more than
-    MAX_DIGITS digits, or a larger exponent.
+    Supported: thousands separators (1,000; 1 000; 1'000; 10{,}000; 1_000; 1.234.567), a decimal
+    comma if nothing else can be meant (3,5; 1.234,5; 1,234 is over a thousand), a currency sign
+    before it, a percent sign after it (ignored: 25% is 25), fractions (also "3 over 4"), mixed
+    numbers with a proper fraction (2 2/3, 3½, 3 and a half), digits of other scripts, powers
+    (10^6), 1.5e3, 1.5 x 10^3, and the words hundred to trillion after it. Also None for a division
+    by zero, more than MAX_DIGITS digits, or a larger exponent.
     """
     if len(text) > 4 * MAX_DIGITS:
         return None
@@ -163,7 +164,7 @@ def value_of(text: str) -> Fraction | None:
 def value_in(match: re.Match[str]) -> Fraction | None:
     """The exact value of a match of NUMBER.
 
-    None for one that has none (division by zero, too long, improper mixed fraction).
+    None if it has no value (division by zero, too long, improper mixed fraction).
     """
     value = _mixed(match) if match["whole"] else _plain(match)
     if value is None:
@@ -218,7 +219,7 @@ def _decimal(text: str) -> Fraction | None:
 def spell(value: Fraction) -> str:
     """One spelling for each value.
 
-    An integer, else a terminating decimal, else a reduced fraction. "-0" is "0".
+    An integer, otherwise a terminating decimal, otherwise a reduced fraction. "-0" is "0".
     """
     if value.denominator == 1:
         return str(value.numerator)

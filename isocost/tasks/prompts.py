@@ -1,7 +1,7 @@
-"""From a problem to the messages a chat model is sent.
+"""Render a problem as the messages sent to a chat model.
 
-Lives here: the filling of a prompt's template, and its hash. Not here: chat templates and token
-counts, which are the engine's.
+Lives here: filling a prompt's template, and its hash. Not here: chat templates and token counts,
+which belong to the engine.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from isocost.tasks.model import Problem, PromptLike
 
 
 def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]]:
-    """Chat messages for one problem: the system text where the prompt has one, then the template
-    with the question in place of {question}.
+    """Chat messages for one problem.
+
+    The system text, if the prompt has one, then the template with the question in place of
+    {question}.
 
     Only the exact marker {question} is replaced; other braces in template or question stay as they
     are.
@@ -25,5 +27,5 @@ def render_messages(prompt: PromptLike, problem: Problem) -> list[dict[str, str]
 
 
 def prompt_hash(messages: list[dict[str, str]]) -> str:
-    """16 hexadecimal digits over rendered messages: the same text asked is the same hash."""
+    """16 hexadecimal digits of a hash of rendered messages: equal messages have equal hashes."""
     return sha256_hex(messages, 16)

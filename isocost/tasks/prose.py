@@ -1,8 +1,8 @@
-"""The one number that a piece of prose gives.
+"""The single number that a piece of prose gives.
 
-Lives here: which number of "40 + 2 = 42 apples", "between 17 and 19, so 18" or "$x = 5$" is meant,
-and when none is: a list, a range, a clock time or a formula holds numbers but is no number. Not
-here: marks of answers (``extract``), reading of numbers (``numbers``).
+Lives here: which number is meant in "40 + 2 = 42 apples", "between 17 and 19, so 18" or "$x = 5$",
+and when none is: a list, a range, a clock time or a formula contains numbers but is not a number.
+Not here: markers of answers (``extract``), parsing of numbers (``numbers``).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _MORE_UNITS = (
     " cL dL unit units sq"
 )
 _SYMBOLS = _LETTER_UNITS | units.KNOWN | set(_MORE_UNITS.split())
-"""Units as symbols: behind a number they are no variables, which in a formula they would be."""
+"""Units as symbols: after a number they are not variables, unlike in a formula."""
 _LONGEST_QUANTITY = 80
 _UNIT = r"[^\W\d_]+(?:\^\{?-?[0-9]\}?)?"
 _QUANTITY = re.compile(
@@ -117,7 +117,7 @@ _BEFORE = re.compile(
 def number_of_tree(tree: Tree | None) -> Fraction | None:
     """The number that a formula gives, without its name and unit.
 
-    Per cent stay as they are (25% is 25). None for any other formula.
+    Percentages stay as they are (25% is 25). None for any other formula.
     """
     while tree is not None and tree[0] in ("named", "unit", "percent"):
         tree = tree[2] if tree[0] == "named" else tree[1]
@@ -125,17 +125,16 @@ def number_of_tree(tree: Tree | None) -> Fraction | None:
 
 
 def number_in(text: str, *, is_bare: bool) -> str | None:
-    """The number of a marked answer.
+    """The number in a marked answer.
 
     Args:
-        text: what stands in or behind the mark.
-        is_bare: whether the mark encloses its answer (box, tag, "####"), so that the text is
-            nothing but the answer.
+        text: the text inside or after the marker.
+        is_bare: whether the marker encloses its answer (box, tag, "####"), so that the text is only
+            the answer.
 
     Returns:
-        The number in a spelling that ``value_of`` reads; the text itself where it holds numbers, or
-        is bare, but is not one number; None
-        for prose without a number.
+        The number in a spelling that ``value_of`` reads; the text itself if it contains numbers, or
+        is bare, but is not one number; None for prose without a number.
     """
     plain = text.rstrip(_NOISE).lstrip(_NOISE.replace(".", "").replace("$", ""))
     is_factorial = (is_bare or DOLLARS.fullmatch(text.rstrip(" .")) is not None) and text.rstrip(
@@ -182,7 +181,7 @@ def number_in(text: str, *, is_bare: bool) -> str | None:
 
 
 def _before_unit(plain: str) -> str | None:
-    """The number of a quantity whose unit is written in symbols.
+    """The number of a quantity with a symbolic unit.
 
     42 m^2, 1.6e-19 C, 42GB, 9.8 m/s^2.
     """
@@ -230,7 +229,7 @@ def _in_prose(text: str) -> str | None:
 def _checked(text: str, match: re.Match[str]) -> str:
     """A number of a text as found.
 
-    The text around it where the number is only a part of something else.
+    The surrounding text if the number is only part of something else.
     """
     before, after = text[: match.start()], text[match.end() :]
     whole = text.strip(_NOISE)
@@ -251,7 +250,7 @@ def _checked(text: str, match: re.Match[str]) -> str:
 
 
 def _computed(text: str, match: re.Match[str], whole: str) -> str:
-    """A calculation that was left standing: 6 * 7."""
+    """A calculation that was not carried out: 6 * 7."""
     end = match.start()
     while found := _EXPRESSION.match(text, end):
         end = found.end()
@@ -265,7 +264,7 @@ def _computed(text: str, match: re.Match[str], whole: str) -> str:
 
 
 def is_attached(after: str) -> bool:
-    r"""Whether what stands behind a number makes it a part of something else.
+    r"""Whether the text after a number makes it part of something else.
 
     5x, 4\sqrt{2}, 12:30, 1.2.3.
     """
@@ -288,9 +287,9 @@ def is_attached(after: str) -> bool:
 
 
 def last_number(text: str) -> str | None:
-    """The last number of a text without a mark.
+    """The last number of an unmarked text.
 
-    The formula or word around it where it is only a part of that. None without numbers.
+    The surrounding formula or word if it is only part of that. None without numbers.
     """
     short = text.strip(_NOISE.replace("$", "").replace(".", "")) if len(text) < 60 else ""
     if short and short[-1] != "!" and (value := value_of(short)) is not None:
@@ -300,7 +299,7 @@ def last_number(text: str) -> str | None:
         first
         and value_of(first["first"].strip(_NOISE.replace("$", "").replace(".", ""))) is not None
     ):
-        return number_in(first["first"], is_bare=False)  # the answer, then why
+        return number_in(first["first"], is_bare=False)  # the answer, then the reason
     formulas = list(DOLLARS.finditer(text))
     if formulas and not re.search(r"[0-9]", re.sub(r"\s", "", text[formulas[-1].end() :])):
         inner = next(group for group in formulas[-1].groups() if group)
@@ -332,7 +331,7 @@ def last_number(text: str) -> str | None:
 
 
 def _is_power_of_unit(before: str) -> bool:
-    """Whether a number stands behind "42 m^" or "9.8 m/s^"."""
+    """Whether a number follows "42 m^" or "9.8 m/s^"."""
     if not before.endswith(("^", "^{", "^-", "^{-")):
         return False
     found = _POWER_OF_UNIT.search(before)
@@ -342,7 +341,7 @@ def _is_power_of_unit(before: str) -> bool:
 
 
 def _in_few_words(text: str) -> str | None:
-    """The number of a reply that is little more than one in words.
+    """The number of a reply that consists of little more than number words.
 
     "Eleven.", "Forty-two apples".
     """

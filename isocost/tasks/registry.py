@@ -1,8 +1,8 @@
-"""Finds the registered task sources and verifiers.
+"""Find the registered task sources and verifiers.
 
-Lives here: the two registries and look-up by name. A source is a class in a module of sources/, a
-verifier one in a module of verifiers/; adding one touches no other file. Not here: the protocols
-they follow (isocost.tasks.model).
+Lives here: the two registries and lookup by name. A source is a class in a module of sources/, a
+verifier a class in a module of verifiers/; adding one touches no other file. Not here: the
+protocols they implement (isocost.tasks.model).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where a reply ends although the text goes on: an invented next question, or the marks of a chat
-template.
+"""Where a reply ends although the text continues.
 
-Lives here: the places at which a text may be cut. Not here: whether an answer stands before one
-(``grading``): a model that repeats the question first has not answered yet.
+An invented next question, or the markers of a chat template. Lives here: the places at which a text
+may be cut. Not here: whether there is an answer before one (``grading``): a model that repeats the
+question first has not answered yet.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-# Marks by which chat templates end a turn or begin another one.
+# Markers by which chat templates end a turn or start another one.
 _TURN = (
     r"<\|(?:im_end|im_start|eot_id|eom_id|end_of_text|endoftext|end|user|assistant|system|start_header_id|begin_of_text|return|start"
     r"|END_OF_TURN_TOKEN|START_OF_TURN_TOKEN|im_sep)\|>|</s>|<(?:end|start)_of_turn>|<eos>|\[/?INST\]|<｜(?:end▁of▁sentence|User|Assistant)｜>"
 )
-# Another person speaks.
+# Another speaker.
 _SPEAKER = r"^[ \t]*(?:\*\*|#{1,6}[ \t]*)?(?:Human|User)[ \t]*(?:\*\*)?[ \t]*:"
 _MARKS = re.compile(_TURN)
 _MARKS_AND_SPEAKERS = re.compile(f"(?:{_TURN})|(?:{_SPEAKER})", re.MULTILINE)
@@ -36,15 +36,15 @@ _WEAK = re.compile(
 )
 _HEAD = re.compile(rf"\A(?:\s*(?:{_TURN})(?:assistant\b)?)+")
 MAX_CUTS = 50
-"""Places tried in one text; a text with more of them goes on inventing."""
+"""Places tried in one text; a text with more just keeps inventing questions."""
 
 
 def turn(text: str, *, speakers: bool = True) -> str:
-    """The text up to the first mark of another turn; marks at the very start are left out.
+    """The text up to the first marker of another turn; markers at the very start are skipped.
 
     Args:
-        text: what was said.
-        speakers: whether a line that begins with "Human:" or "User:" is such a mark.
+        text: the reply.
+        speakers: whether a line that starts with "Human:" or "User:" is such a marker.
     """
     if "<" not in text and "[" not in text and "Human" not in text and "User" not in text:
         return text
@@ -56,7 +56,7 @@ def turn(text: str, *, speakers: bool = True) -> str:
 
 
 def cuts(text: str) -> Iterator[str]:
-    """What stands before each place at which a next question may begin, the shortest first.
+    """The text before each place at which a next question may start, the shortest first.
 
     Blank ones are left out.
     """

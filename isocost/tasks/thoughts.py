@@ -1,11 +1,11 @@
-"""What of a reply is thought and what is said: the marks of the usual model families, in one table.
+"""Separate reasoning from the reply: the markers of common model families, in one table.
 
-Lives here: the marks around thoughts, and their removal. Not here: where the answer stands in what
-is said (``extract``).
+Lives here: the markers around reasoning, and its removal. Not here: the position of the answer in
+the reply (``extract``).
 
-A thought that did not end is no answer, whatever it holds. A closing mark without an opening one
-ends a thought that began in the prompt (DeepSeek-R1, QwQ and Qwen3 templates put the opening mark
-there).
+Unfinished reasoning is not an answer, whatever it contains. A closing marker without an opening one
+ends reasoning that started in the prompt (DeepSeek-R1, QwQ and Qwen3 templates put the opening
+marker there).
 """
 
 from __future__ import annotations
@@ -44,34 +44,33 @@ THOUGHT_MARKS: tuple[tuple[str, str], ...] = (
     ("Here is my thought process:", "Here is my response:"),  # Granite 3.2
     ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),  # Apriel
 )
-"""Opening and closing mark, compared without regard to case."""
+"""Opening and closing marker, compared ignoring case."""
 
-# gpt-oss (harmony): only the channel "final" is said to the user; "analysis" and "commentary" are
-# not.
+# gpt-oss (harmony): only the channel "final" is for the user; "analysis" and "commentary" are not.
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
-# The same where the decoder dropped the special tokens and left their words: "analysisWe need
+# The same if the decoder dropped the special tokens and left their words: "analysisWe need
 # ...assistantfinalIt is 9".
 _BARE_ANALYSIS = re.compile(r"\A\s*analysis(?=[A-Z\"'(<0-9\\$])")
 _BARE_FINAL = "assistantfinal"
 
 
 _BEGINNINGS = frozenset("<[◁")
-"""What a mark begins with, but for those that are sentences.
+"""The first characters of markers, except for those that are sentences.
 
-Most replies hold none of either and are done at once.
+Most replies contain neither and need no further work.
 """
 _SENTENCES = ("ere is my", "ere are my", "HERE ")
 
 
 @dataclass(frozen=True, slots=True)
 class Thoughts:
-    """How a task's models mark their thoughts.
+    """How a task's models mark their reasoning.
 
     Attributes:
-        marks: pairs of an opening and a closing mark, beside those of THOUGHT_MARKS.
-        is_open: whether the prompt's template opens a thought, so that a reply without a closing
-            mark is thought only.
+        marks: pairs of an opening and a closing mark, in addition to THOUGHT_MARKS.
+        is_open: whether the prompt's template opens the reasoning, so that a reply without a
+            closing marker is only reasoning.
     """
 
     marks: tuple[tuple[str, str], ...] = ()
@@ -82,11 +81,12 @@ USUAL = Thoughts()
 
 
 def thoughts_of(settings: Any) -> Thoughts:
-    """Reads the setting `thoughts` of a task: {"marks": [[open, close], ...], "is_open": true};
-    both keys may be left out.
+    """Read the setting `thoughts` of a task.
+
+    For example {"marks": [[open, close], ...], "is_open": true}; both keys are optional.
 
     Raises:
-        ValueError: what is wrong with it, in words.
+        ValueError: a description of the mistake.
     """
     if settings is None:
         return USUAL
@@ -94,7 +94,7 @@ def thoughts_of(settings: Any) -> Thoughts:
         raise ValueError("thoughts has the keys marks and is_open")
     marks, is_open = settings.get("marks", []), settings.get("is_open", False)
     if not isinstance(is_open, bool):
-        raise ValueError("thoughts.is_open is true or false")
+        raise ValueError("thoughts.is_open must be true or false")
     if not isinstance(marks, list | tuple) or not all(
         isinstance(pair, list | tuple)
         and len(pair) == 2
@@ -119,15 +119,15 @@ def _marks(
 
 
 def said(text: str, thoughts: Thoughts = USUAL) -> tuple[str, bool]:
-    """What a reply says, without its thoughts.
+    """The reply without its reasoning.
 
     Args:
         text: the reply as generated.
         thoughts: a task's own settings.
 
     Returns:
-        The text outside thoughts, and whether the last thought ended. Where it did not, the text is
-        what stands before it.
+        The text outside reasoning, and whether the last reasoning ended. If it did not, the text is
+        what precedes it.
     """
     if (
         not thoughts.marks
@@ -170,7 +170,7 @@ def _outside(text: str, thoughts: Thoughts) -> tuple[str, bool]:
         elif mark in closing and inside in (closing[mark], -2):
             inside, position = -1, match.end()
         elif inside == -1 and mark in closing and mark != "<|end|>":
-            pieces.clear()  # the thought began in the prompt
+            pieces.clear()  # the reasoning started in the prompt
             position = match.end()
     if inside == -1:
         pieces.append(text[position:])

@@ -1,4 +1,4 @@
-"""Power and energy: where they are read, how they are sampled, what a window of samples is worth.
+"""Power and energy: sources, sampling, and the energy of a window of samples.
 
 Lives here: power sources (one file each in ``sources``), the sampling thread, integration,
 measured windows and their validity. Not here: attribution of energy to samples (`isocost.costs`)

@@ -161,18 +161,18 @@ def counter_energy(times_s: ArrayLike, joules: ArrayLike, start_s: float, end_s:
 
 
 def duty_cycle_error_w(sensed_ratio: float, power_low_w: float, power_high_w: float) -> float:
-    """Largest error of the mean power that a sensor makes which sees only a share of each period.
+    """Largest error of the mean power of a sensor that observes only a share of each period.
 
     Power between ``power_low_w`` and ``power_high_w`` that happens to follow the sensor's own
-    period is misread by at most (1 - sensed_ratio) x (high - low). A100 and H100 boards see 25 ms
-    of each 100 ms (Yang, Adamek, Armour, SC24).
+    period is misread by at most (1 - sensed_ratio) x (high - low). A100 and H100 boards observe 25
+    ms of each 100 ms (Yang, Adamek, Armour, SC24).
 
     Returns:
         Watts.
     """
     if not 0 <= sensed_ratio <= 1 or power_high_w < power_low_w:
         raise IsocostError(
-            "sensed_ratio lies in [0, 1] and power_low_w is at most power_high_w",
+            "Use sensed_ratio in [0, 1] and power_low_w of at most power_high_w",
             where="duty_cycle_error_w",
         )
     return (1 - sensed_ratio) * (power_high_w - power_low_w)

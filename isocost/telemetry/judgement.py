@@ -1,12 +1,12 @@
-"""What a device or its driver says is judged here, once for all sources, before it becomes a row.
+"""Validate the values of a device or its driver, for all sources, before they become rows.
 
-Lives here: the range of every reading, `judged` (one reading as the table takes it), `possible`
-(the same of rows that were banked before) and `described` (a source's account of itself as plain
-JSON). Not here: whether a window of samples is worth anything (`measure`).
+Lives here: the range of every reading, `judged` (one reading in the table's form), `possible` (the
+same for rows that were banked before) and `described` (a source's description as plain JSON). Not
+here: whether a window of samples is valid (`measure`).
 
-One value that a part cannot hold, such as a name with half of a surrogate pair, would cost every
-row that is sealed with it. So a value that cannot be true is NULL and counted with its reason; a
-reading without a usable name is left out and counted.
+One value that a part cannot store, such as a name with half of a surrogate pair, would cost every
+row that is sealed with it. So an impossible value is NULL and counted with its reason; a reading
+without a usable name is left out and counted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Lowest and highest value that a reading can have.
 
-Generous: a bound that is too narrow takes away what was measured.
+Generous: a bound that is too narrow would discard measurements.
 """
 _WHOLE = ("memory_used_bytes", "compute_processes")
 _LONGEST_NAME = 500
@@ -42,14 +42,14 @@ _MOST_SHOWN = 200
 
 
 def judged(reading: Any) -> tuple[DeviceReading | None, list[str]]:
-    """A reading whose values the table takes.
+    """A reading with valid values.
 
     Args:
-        reading: as a source gives it.
+        reading: from a source.
 
     Returns:
-        The reading with NULL for every value that cannot be true, or None where it is no reading of
-        a named device; and what was wrong, one text for each value.
+        The reading with NULL for every impossible value, or None if it is not a reading of a named
+        device; and the faults, one text for each value.
     """
     if not isinstance(reading, DeviceReading):
         return None, [f"a reading is {type(reading).__name__}, not DeviceReading"]
@@ -79,7 +79,7 @@ def _name_fault(value: Any) -> str | None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        return f"holds half of a surrogate pair at character {error.start + 1}"
+        return f"contains half of a surrogate pair at character {error.start + 1}"
     return None
 
 
@@ -123,7 +123,7 @@ def possible(telemetry: pl.DataFrame) -> pl.DataFrame:
 
 
 def described(source: PowerSource) -> dict[str, Any]:
-    """What a source says of itself, as a manifest takes it.
+    """A source's description of itself, for a manifest.
 
     Plain JSON, whatever a driver calls its boards.
     """

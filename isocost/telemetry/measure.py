@@ -44,25 +44,25 @@ CODES: dict[str, str] = {
     ),
     ZERO: "a device that is on takes more than no energy",
 }
-"""Validity codes and what they say to a reader."""
+"""Validity codes and their descriptions."""
 
 Measure = Literal["counter", "integral"]
 
 
 @dataclass(frozen=True, slots=True)
 class WindowEnergy:
-    """What a window's power samples are worth, summed over devices.
+    """The energy of a window's power samples, summed over devices.
 
     Attributes:
         start_s: start of the window.
         end_s: end of the window.
-        source: name of the power source, or of the tool that another one's samples came from;
+        source: name of the power source, or of the tool that the samples came from;
             ``none`` without samples.
         measure: ``counter`` or ``integral``; None while energy is unknown.
         energy_j: gross energy; None whenever ``invalid_reasons`` is not empty.
         energy_net_j: gross less idle power times duration; None without an idle baseline.
-        idle_power_w: the idle baseline handed in.
-        counter_j: energy by the counter, also where it is not used; None where there is none.
+        idle_power_w: the given idle baseline.
+        counter_j: energy by the counter, even if it is not used; None if there is none.
         integral_j: energy by integrated power, likewise.
         n_samples: samples inside the window, all devices.
         max_gap_s: longest time between two samples that touches the window; None without samples.
@@ -123,7 +123,7 @@ def measure_window(
 ) -> WindowEnergy:
     """Energy of one window of one run from rows of raw_telemetry.
 
-    The counter is preferred and checked against integrated power where a device has both; one
+    The counter is preferred and checked against integrated power if a device has both; one
     invalid device makes the window invalid, because a sum over some devices would be too small.
 
     Args:
@@ -137,7 +137,7 @@ def measure_window(
             trace).
 
     Returns:
-        The energy with its method, or the codes that speak against it.
+        The energy with its method, or the codes that invalidate it.
     """
     if telemetry.is_empty():
         return WindowEnergy(
@@ -201,8 +201,9 @@ def measure_window(
 
 
 def idle_power(telemetry: pl.DataFrame, start_s: float, end_s: float) -> float | None:
-    """Idle baseline: each device's median power over a stretch without requests (model loaded),
-    summed.
+    """Idle baseline: each device's median power over a stretch without requests, summed.
+
+    The model is loaded.
 
     Args:
         telemetry: rows of raw_telemetry of the same run.
@@ -210,8 +211,8 @@ def idle_power(telemetry: pl.DataFrame, start_s: float, end_s: float) -> float |
         end_s: its end.
 
     Returns:
-        Watts; None where the stretch is shorter than ``MIN_IDLE_S``, a device has no power reading
-        in it, or something computed.
+        Watts; None if the stretch is shorter than ``MIN_IDLE_S``, a device has no power reading in
+        it, or something computed.
     """
     inside = telemetry.filter(pl.col("monotonic_s").is_between(start_s, end_s))
     if end_s - start_s < limits.MIN_IDLE_S or inside.is_empty():
@@ -252,7 +253,7 @@ def _device(
     if found.counter_j is None and found.integral_j is None and RESET not in found.codes:
         found.codes.add(MISSING)
     if found.counter_j is not None and found.integral_j is not None:
-        # The larger of the two as reference: a dead counter (0 J) beside real power is a mismatch
+        # The larger of the two as reference: a dead counter (0 J) next to real power is a mismatch
         # too.
         reference = max(found.counter_j, found.integral_j)
         if (

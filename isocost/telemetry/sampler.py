@@ -1,7 +1,7 @@
-"""The thread that samples a power source beside the engine.
+"""The thread that samples a power source while the engine runs.
 
 Lives here: `PowerSampler`. It reads on the monotonic clock at a fixed period, never blocks the
-engine, counts what it costs, and hands out rows of raw_telemetry. Not here: the meaning of the rows
+engine, measures its own cost, and returns rows of raw_telemetry. Not here: the meaning of the rows
 (`measure`).
 """
 
@@ -126,9 +126,9 @@ class PowerSampler:
         return rows
 
     def summary(self) -> dict[str, object]:
-        """What was sampled and what that cost, JSON-ready, for the run's manifest.
+        """What was sampled and its cost, JSON-ready, for the run's manifest.
 
-        ``overhead_ratio`` is the sampling thread's processor time over the time it ran; None before
+        ``overhead_ratio`` is the sampling thread's processor time over its run time; None before
         the start.
         """
         end = self._stopped_s if self._stopped_s is not None else self._clock()
@@ -183,12 +183,12 @@ class PowerSampler:
         return True
 
     def _judged(self, readings: Iterable[object]) -> list[DeviceReading]:
-        """One reading of each device, with the values that can be true."""
+        """One reading of each device, with possible values only."""
         found: dict[str, DeviceReading] = {}
         for each in readings:
             reading, faults = judged(each)
             if reading is not None and reading.device_id in found:
-                reading, faults = None, [f"device_id {reading.device_id} comes twice in one read"]
+                reading, faults = None, [f"device_id {reading.device_id} is duplicated in one read"]
             if reading is not None:
                 found[reading.device_id] = reading
             self.values_refused += len(faults)

@@ -1,4 +1,4 @@
-"""What a power source is, and how to open one.
+"""The interface of power sources, and opening one.
 
 Lives here: the `PowerSource` base class, one reading, what a source declares, and `open_source`.
 Not here: the sources themselves (one file each in ``sources``), the sampling thread (`sampler`)
@@ -46,22 +46,22 @@ class DeviceReading:
 
 
 class PowerSource(ABC):
-    """Something that can say how much power devices draw.
+    """A source of power readings of devices.
 
-    Subclasses are registered with ``@register`` in a module of their own in ``sources``.
+    Subclasses are registered with ``@register`` in a separate module in ``sources``.
 
     Attributes:
-        name: what a sweep calls it, the value of the column ``source``, and the first part of every
-            ``energy_method`` that comes of it.
-        covers: what its joules are the joules of, in words.
-        devices: kinds of device whose power it reads (``cuda``, ``cpu``), as an engine names the
-            one that it computes on. ROCm calls its devices ``cuda``, too.
+        name: its name in a sweep, the value of the column ``source``, and the first part of every
+            ``energy_method`` derived from it.
+        covers: what its joules include, in words.
+        devices: kinds of device that it reads (``cuda``, ``cpu``), as named by engines. ROCm calls
+            its devices ``cuda``, too.
         priority: ``auto`` tries the source of the highest priority first. None: the source is used
-            only where it is asked for by name.
-        throttle_reasons: every reason for lowered clocks that it knows by name -> whether that
-            changes what is measured, so that a window with it has no energy.
+            only if requested by name.
+        throttle_reasons: every known reason for lowered clocks -> whether that affects the
+            measurement, so that a window with it has no energy.
         average_is_of_counter: whether its averaged power is computed from its energy counter, and
-            so says nothing about whether the counter is right.
+            so cannot confirm the counter.
         unknown_reason: why energy is unknown; None when the source measures.
     """
 
@@ -89,8 +89,8 @@ class PowerSource(ABC):
     def describe(self) -> dict[str, object]:
         """Devices, driver, limits: JSON-ready, for the run's manifest.
 
-        ``devices`` is a list with the ``device_id`` of each and, where it has one, the ``name``
-        that device cards go by.
+        ``devices`` is a list with the ``device_id`` of each and, if it has one, the ``name`` used
+        by device cards.
         """
 
     @abstractmethod
@@ -119,16 +119,17 @@ def power_sources() -> list[type[PowerSource]]:
 
 
 def declared(source: str) -> type[PowerSource] | None:
-    """The source of a name; None where there is none of that name any more, or rows of another tool
-    carry that tool's name.
+    """The source with a name, or None.
+
+    None if the name no longer exists, or is the name of another tool.
     """
     return cast("type[PowerSource] | None", POWER_SOURCES.all().get(source))
 
 
 def slowdowns_of(source: str) -> frozenset[str]:
-    """Throttle reasons that change what is measured, by the source of the samples.
+    """Throttle reasons that affect the measurement, by the source of the samples.
 
-    Of samples whose source is not known, what any source counts as one.
+    For samples of an unknown source, those of any source.
     """
     own = declared(source)
     return frozenset(
@@ -142,23 +143,22 @@ def slowdowns_of(source: str) -> frozenset[str]:
 def open_source(
     kind: str = AUTO, *, count: int | None = None, device: str | None = None
 ) -> PowerSource:
-    """Opens a power source.
+    """Open a power source.
 
     Args:
         kind: ``auto`` or one source by name. ``auto`` tries the sources by their priority and never
-            fails: where nothing can be measured it returns the source ``none`` whose
-            ``unknown_reason`` says what was tried.
+            fails: if nothing can be measured, it returns the source ``none`` with an
+                ``unknown_reason`` that lists what was tried.
         count: devices the engine uses (tensor times pipeline parallel); the first that many visible
             ones. None = all visible.
-        device: what the engine computes on, ``cuda`` or ``cpu``; given, ``auto`` tries only sources
-            that read that device, because the joules of a processor are not those of the GPU beside
-            it. None = any.
+        device: the device that the engine uses, ``cuda`` or ``cpu``; if given, ``auto`` tries only
+            sources for that device, because processor energy is not GPU energy. None = any.
 
     Returns:
         An open source.
 
     Raises:
-        IsocostError: an unknown kind, or a source asked for by name that cannot measure here.
+        IsocostError: an unknown kind, or a named source that cannot measure here.
     """
     if kind != AUTO:
         return _open_named(kind, count)
@@ -187,7 +187,8 @@ def _open_named(name: str, count: int | None) -> PowerSource:
         raise IsocostError(
             f"the power source {name} cannot measure here: {_reason(error)}",
             where="telemetry",
-            remedy=f"Write `telemetry: {AUTO}` for what this machine has, or `telemetry: none`.",
+            remedy=f"Write `telemetry: {AUTO}` for what this machine supports, or `telemetry: "
+            f"none`.",
         ) from None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 MAX_GAP_S = 3.0
 """Longest gap between power samples.
 
-InferenceX refuses longer ones: a whole prefill fits unseen into more.
+InferenceX rejects longer ones: a whole prefill could be missed.
 """
 
 COUNTER_TOLERANCE_RATIO = 0.05
@@ -32,7 +32,7 @@ More and the driver was not answering.
 """
 
 MAX_THROTTLED_RATIO = 0.01
-"""Share of samples with a slowdown that changes what is measured, which each source names.
+"""Share of samples with a slowdown that affects the measurement, as declared by each source.
 
 Below it a single reading at start-up does not spoil hours of work.
 """
@@ -40,5 +40,5 @@ Below it a single reading at start-up does not spoil hours of work.
 MIN_IDLE_S = 10.0
 """Shortest idle baseline.
 
-A hundred readings at 10 Hz. Sixty seconds are better where a session can spare them.
+A hundred readings at 10 Hz. Sixty seconds are better if a session can spare them.
 """

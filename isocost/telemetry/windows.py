@@ -1,4 +1,4 @@
-"""Which stretch of time a number is about.
+"""The stretch of time that a number covers.
 
 Lives here: the measured window of a run and its steady state. Not here: energy inside it
 (`measure`). All times are on the engine's monotonic clock.
@@ -93,15 +93,14 @@ def steady_state_window(
     - 1 have finished.
 
     Args:
-        first_token_s: first token of each request, warm-up left out, shape (n,).
+        first_token_s: first token of each request, warm-up excluded, shape (n,).
         last_token_s: last token of each request, shape (n,).
         max_num_seqs: requests the engine runs at once.
         n_warmup: carried into the window for the record.
 
     Returns:
-        The window; None where there are too few requests (n <= 2B + 1) or the two events come in
-        the wrong order, so that the
-        engine never was in steady state.
+        The window; None if there are too few requests (n <= 2B + 1) or the two events are in the
+        wrong order, so the engine never was in steady state.
     """
     first, last = (
         np.sort(_times(first_token_s, "first_token_s")),
@@ -124,8 +123,9 @@ def steady_state_window(
 def tokens_in_window(
     first_token_s: ArrayLike, last_token_s: ArrayLike, output_tokens: ArrayLike, window: Window
 ) -> float:
-    """Output tokens emitted inside a window, each request's tokens evenly spaced from first to
-    last.
+    """Output tokens emitted inside a window.
+
+    Each request's tokens are evenly spaced from first to last.
 
     Args:
         first_token_s: time of the first token, shape (n,).
@@ -146,7 +146,7 @@ def tokens_in_window(
             (until - first) / np.where(spacing > 0, spacing, 1.0),
             np.where(until >= first, np.inf, -1.0),
         )
-        # 1e-9 of a step: a token exactly at the edge must not fall out by rounding.
+        # 1e-9 of a step: a token exactly at the edge must not be lost by rounding.
         return np.clip(np.floor(steps + 1e-9) + 1, 0, tokens)
 
     return float((emitted(window.end_s) - emitted(window.start_s)).sum())

@@ -1,7 +1,7 @@
-"""What must hold before anybody builds on a table, as Dagster shows it.
+"""What must be true before a table is used, as shown by Dagster.
 
-``gate`` shows what the rules of validity found where core tables were curated (``isocost.gates``),
-``expectations`` lets Great Expectations read the same statements, ``schema`` holds each stored
-table to its definition, ``sql`` runs the queries of ``sql/checks`` about derived tables, which must
-return no row. No rule lives here.
+``gate`` shows the results of the validity rules from when core tables were curated
+(``isocost.gates``), ``expectations`` evaluates the same rules with Great Expectations, ``schema``
+checks each stored table against its definition, and ``sql`` runs the queries of ``sql/checks``
+about derived tables, which must return no rows. No rule is defined here.
 """

@@ -1,10 +1,9 @@
-"""The second reading: Great Expectations judges the statements of the gate's suites on what is
-stored.
+"""The cross-check: Great Expectations evaluates the rules of the gate's suites on stored tables.
 
-The gate (``isocost.gates``) has refused what breaks them before anything was derived, whichever
-door was used; ``gate`` shows that. Here the library itself reads the same statements on the same
-rows: the check shows its table of results and fails where one breaks, or where the two do not find
-the same number of rows.
+The gate (``isocost.gates``) has rejected failing rows before anything was derived, from the command
+line and from Dagster; ``gate`` shows that. Here the library itself evaluates the same rules on the
+same rows: the check shows its table of results and fails if a rule fails, or if the two find
+different numbers of rows.
 """
 
 from collections.abc import Sequence
@@ -25,13 +24,15 @@ CHECK_NAME = "expectations"
 def reading_result(
     asset: str, readings: Sequence[Reading], judged: dict[str, int]
 ) -> dg.AssetCheckResult:
-    """ERROR when a critical statement breaks, cannot be read, or the gate found other rows; WARN
-    when only warnings break.
+    """The check result of Great Expectations' readings.
+
+    ERROR if a critical rule fails, cannot be evaluated, or the gate found other rows; WARN if only
+    warnings fail.
 
     Args:
         asset: the table.
         readings: of Great Expectations.
-        judged: rows that the gate found against each rule, by code.
+        judged: failing rows that the gate found for each rule, by code.
     """
     failed = [one for one in readings if not one.is_passed]
     unlike = [
@@ -84,16 +85,16 @@ def _record(one: Reading) -> dg.TableRecord:
 
 
 def suite_checks() -> list[dg.AssetChecksDefinition]:
-    """One check a table that has a suite.
+    """One check per table that has a suite.
 
-    None blocks: what is refused feeds nothing, and the rest is sound.
+    None blocks: rejected rows are not used, and the rest is valid.
     """
     return [_check_of(asset) for asset in SUITES]
 
 
 def _check_of(asset: str) -> dg.AssetChecksDefinition:
     suite, keys, prepare = SUITES[asset]
-    # A mean is a statement about one session; rows of several can be read together.
+    # A mean is a property of one session; rows of several can be checked together.
     rules = [rule for rule in suite if rule.is_about_rows]
 
     @dg.asset_check(
@@ -121,7 +122,7 @@ def _check_of(asset: str) -> dg.AssetChecksDefinition:
 
 
 def _judged(place: Store, asset: str, wanted: Sequence[str], whole: pl.DataFrame) -> dict[str, int]:
-    """Rows that the gate found, by rule, of sessions that hold a row of their own."""
+    """Rows that the gate found, by rule, of sessions with rows of their own."""
     mine = (pl.col("table_name") == asset) & (pl.col("kind") == "expectation")
     held = place.read_only("core_checks", wanted, mine).filter(
         pl.col("session_id").is_in(whole["session_id"].unique().to_list())

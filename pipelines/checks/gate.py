@@ -1,9 +1,10 @@
-"""What the gate found, as Dagster shows it: one check a core table and rule of ``sql/checks``, and
-one for the suites and the means.
+"""The gate's results in Dagster: one check per core table and rule of ``sql/checks``.
 
-The judging is done where core tables are curated (``isocost.gates``); here its rows of core_checks
-are read. None of these checks blocks: what a critical rule refuses feeds no derived table already,
-and one session at fault holds up no other.
+And one for the suites and the means.
+
+The rules are evaluated where core tables are curated (``isocost.gates``); here its rows of
+core_checks are read. None of these checks blocks: rows that a critical rule rejects are already not
+used in derived tables, and one faulty session does not block the others.
 """
 
 from itertools import groupby
@@ -22,7 +23,7 @@ CHECK_NAME = "gate"
 
 
 def gate_checks() -> list[dg.AssetChecksDefinition]:
-    """One definition a core table that any rule is about."""
+    """One definition per core table that any rule is about."""
     told = {
         table: {names(path)[1]: sql.describe(path) for path in paths}
         for table, paths in groupby(core_checks(), lambda p: names(p)[0])
@@ -31,7 +32,7 @@ def gate_checks() -> list[dg.AssetChecksDefinition]:
 
 
 def _checks_of(table: str, queries: dict[str, str]) -> dg.AssetChecksDefinition:
-    said = "What the statements of the suite and the table's definition refuse, session by session."
+    said = "Rows rejected by the rules of the suite and the table's definition, session by session."
     specs = [
         dg.AssetCheckSpec(rule, asset=table, description=text) for rule, text in queries.items()
     ]
@@ -54,15 +55,16 @@ def _checks_of(table: str, queries: dict[str, str]) -> dg.AssetChecksDefinition:
 
 
 def _found(place: Store, table: str, keys: list[str]) -> pl.DataFrame:
-    """Rows of core_checks; what could not be curated at all is told by every_bank_is_readable."""
+    """Rows of core_checks; every_bank_is_readable reports sessions that could not be curated."""
     return place.read_only(
         "core_checks", keys, (pl.col("table_name") == table) & (pl.col("kind") != "source")
     )
 
 
 def gate_result(table: str, name: str, found: pl.DataFrame) -> dg.AssetCheckResult:
-    """What rows of core_checks come to: ERROR where a critical rule refused anything, WARN where
-    only a warning broke.
+    """The check result of core_checks rows.
+
+    ERROR if a critical rule rejected anything, WARN if only a warning failed.
 
     Args:
         table: the asset.

@@ -1,5 +1,4 @@
-"""One blocking check a table: it has its columns, types, keys and vocabularies, and no NULL, NaN or
-duplicate where there must be none.
+"""One blocking check per table: columns, types, keys, vocabularies, no NULL, NaN or duplicates.
 
 The rules are the tables' definitions (``isocost.schema``); here is only their Dagster form.
 """
@@ -19,8 +18,9 @@ CHECK_NAME = "schema"
 
 
 def schema_checks(names: list[str]) -> dg.AssetChecksDefinition:
-    """One check definition that evaluates all the tables of one asset, so that a run of twenty
-    tables is not forty steps.
+    """One check definition that evaluates all the tables of one asset.
+
+    So that a run of twenty tables is not forty steps.
     """
     is_whole = table_of(names[0]).layer == "out" or names[0] in refresh.CARDS
 
@@ -44,7 +44,7 @@ def schema_checks(names: list[str]) -> dg.AssetChecksDefinition:
 
 
 def schema_result(name: str, frames: dict[str, pl.DataFrame]) -> dg.AssetCheckResult:
-    """Passes when no frame breaks the table.
+    """Pass if every frame conforms to the table.
 
     The metadata has rule, column, rows and first keys of every fault.
     """
@@ -61,8 +61,8 @@ def schema_result(name: str, frames: dict[str, pl.DataFrame]) -> dg.AssetCheckRe
         asset_key=name,
         check_name=CHECK_NAME,
         passed=not found,
-        # A derived table is one thing however many pieces it lies in; of core tables a file is one
-        # session.
+        # A derived table is one thing regardless of its number of pieces; a file of a core table is
+        # one session.
         severity=(
             dg.AssetCheckSeverity.ERROR
             if table_of(name).layer == "out"

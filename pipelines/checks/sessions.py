@@ -1,8 +1,8 @@
-"""Which sessions a check run is about, and what a fault of some of them means for the others.
+"""The sessions of a check run, and what a fault in some of them means for the others.
 
-One bad source stops one source: a run over one session is stopped by its fault; of several sessions
-those at fault are named in a warning and the others go on, as in ``isocost refresh``. Where every
-session is at fault, or no single one is, the run is stopped.
+One bad source stops only itself: a run over one session is stopped by its fault; with several
+sessions, the faulty ones are reported in a warning and the others continue, as in ``isocost
+refresh``. If every session is at fault, or no single one is, the run is stopped.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def partition_keys(context: dg.AssetCheckExecutionContext) -> list[str]:
 
 
 def severity(at_fault: Collection[str], judged: Collection[str]) -> dg.AssetCheckSeverity:
-    """How bad a fault is.
+    """The severity of a fault.
 
     Args:
-        at_fault: sessions that break a rule by themselves.
+        at_fault: sessions that fail a rule by themselves.
         judged: all sessions of the run.
     """
     return (
@@ -39,9 +39,7 @@ def severity(at_fault: Collection[str], judged: Collection[str]) -> dg.AssetChec
 def naming(
     description: str | None, at_fault: Collection[str], judged: Collection[str]
 ) -> str | None:
-    """A fault's description, beginning with the sessions at fault where others are judged with
-    them.
-    """
+    """A fault's description, prefixed with the faulty sessions if there are others."""
     return (
         f"{', '.join(sorted(at_fault))}: {description}"
         if 0 < len(at_fault) < len(judged)

@@ -1,8 +1,9 @@
-"""The SQL checks of derived tables: each file of ``sql/checks`` returns the rows that break its
-rule; no row means that it holds.
+"""The SQL checks of derived tables: each file of ``sql/checks`` returns the failing rows.
 
-A file is named ``<table>__<rule>.sql``; its comment says the rule. The check hangs on that table's
-asset. Those about core tables are part of the gate (``isocost.gates``), which
+No rows means that the rule passes.
+
+A file is named ``<table>__<rule>.sql``; its comment states the rule. The check belongs to that
+table's asset. Those about core tables are part of the gate (``isocost.gates``), which
 ``pipelines.checks.gate`` shows.
 """
 
@@ -20,7 +21,7 @@ _SHOWN = 10
 
 
 def sql_checks() -> list[dg.AssetChecksDefinition]:
-    """One definition a derived table, so that its rules share one DuckDB connection."""
+    """One definition per derived table, so that its rules share one DuckDB connection."""
     derived = [path for path in sql.sql_files("checks") if table_of(names(path)[0]).layer == "out"]
     return [
         _checks_of(name, list(paths))
@@ -55,7 +56,7 @@ def _checks_of(table: str, paths: list[Path]) -> dg.AssetChecksDefinition:
                     severity=dg.AssetCheckSeverity.ERROR,
                     description=None
                     if rows.is_empty()
-                    else f"{rows.height} rows break the rule: {sql.describe(path)}",
+                    else f"{rows.height} rows fail the rule: {sql.describe(path)}",
                     metadata={
                         "failing_rows": rows.height,
                         **({"first_rows": dg.MetadataValue.table(shown)} if shown else {}),

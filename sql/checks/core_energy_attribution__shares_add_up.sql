@@ -1,4 +1,4 @@
--- What a rule charges the calls of a run adds up to the energy of the run's measured window.
+-- The energy that an attribution rule assigns to the calls of a run adds up to the energy of the run's measured window.
 -- Key: session_id, run_id, attribution.
 
 SELECT session_id, run_id, attribution, charged_j, energy_j

@@ -1,5 +1,6 @@
--- The counts of a point are those of its samples: banked and valid. A sample that several sessions hold is there once, so that a point
--- of several sessions has at least as many samples as the largest of them says and at most as many as all say together. A sample of no known point may be missing here: point_is_known tells of it.
+-- The counts of a point are those of its samples: banked and valid. A sample in several sessions counts once, so a point of several
+-- sessions has at least as many samples as the largest of them states and at most as many as all of them together. A sample of no known
+-- point may be missing here: point_is_known tells of it.
 -- Key: point_id.
 
 WITH told AS (

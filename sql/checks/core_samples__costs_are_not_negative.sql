@@ -1,4 +1,4 @@
--- No sample costs less than nothing, on any axis.
+-- No sample has a negative cost, on any axis.
 
 SELECT sample_id, prompt_tokens, output_tokens, cached_tokens, queue_s, prefill_s, decode_s, latency_s, {{ core_costs }}
 FROM core_samples

@@ -1,4 +1,4 @@
--- A sample from which no answer could be read is never correct.
+-- A sample without an extracted answer is never correct.
 
 SELECT sample_id, parse_status, correct
 FROM core_samples

@@ -1,4 +1,4 @@
--- A sample counts as truncated exactly where the token budget ended it.
+-- A sample counts as truncated if and only if the token budget ended it.
 
 SELECT sample_id, finish_reason, is_truncated
 FROM core_samples

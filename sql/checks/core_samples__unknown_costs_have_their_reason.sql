@@ -1,4 +1,4 @@
--- Every cost of a sample is known, or a reason says why it is not; never both.
+-- Every cost of a sample is either known or has a reason; never both.
 
 SELECT sample_id, axis, reasons
 FROM (

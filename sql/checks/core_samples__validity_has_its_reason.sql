@@ -1,4 +1,4 @@
--- A sample is valid exactly where no reason speaks against it.
+-- A sample is valid if and only if it has no reason for being invalid.
 
 SELECT sample_id, is_valid, invalid_reasons
 FROM core_samples

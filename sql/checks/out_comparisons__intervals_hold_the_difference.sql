@@ -1,4 +1,4 @@
--- A difference lies within its interval, that within the simultaneous one, and both outcomes are known.
+-- A difference is within its interval, which is within the simultaneous one, and both outcomes are known.
 
 SELECT task, comparison_family, first_outcome_id, second_outcome_id
 FROM out_comparisons AS pair

@@ -1,4 +1,4 @@
--- pass@k lies within its interval, that within the band, and never falls with k.
+-- pass@k is within its interval, which is within the band, and never falls with k.
 
 SELECT task, point_id, k, pass_at_k
 FROM (

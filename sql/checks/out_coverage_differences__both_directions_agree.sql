@@ -1,4 +1,4 @@
--- Every pair of configurations stands in both directions, with the signs turned.
+-- Every pair of configurations occurs in both directions, with opposite signs.
 
 SELECT one.task, one.point_id, one.other_point_id, one.k
 FROM out_coverage_differences AS one

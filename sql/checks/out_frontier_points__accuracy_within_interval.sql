@@ -1,4 +1,4 @@
--- An accuracy lies within its own interval, a probability within 0 and 1.
+-- An accuracy is within its own interval, a probability within 0 and 1.
 
 SELECT task, frontier_kind, cost_axis, outcome_id, accuracy_low, accuracy, accuracy_high, frontier_probability
 FROM out_frontier_points

@@ -1,4 +1,4 @@
--- Every point of a frontier is made of outcomes in out_strategy_outcomes.
+-- Every point of a frontier consists of outcomes in out_strategy_outcomes.
 
 SELECT DISTINCT task, outcome_id, member_id
 FROM (SELECT task, outcome_id, unnest(member_outcome_ids) AS member_id FROM out_frontier_points)

@@ -1,4 +1,4 @@
--- A knee is a point of its frontier; a frontier without one says why.
+-- A knee is a point of its frontier; a frontier without a knee has a reason.
 
 SELECT task, frontier_kind, quality_measure, cost_axis, knee_outcome_id, knee_reason
 FROM out_frontiers AS frontiers

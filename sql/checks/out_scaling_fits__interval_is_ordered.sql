@@ -1,4 +1,4 @@
--- An interval of an asymptote has its lower end first and lies within 0 and 1.
+-- An interval of an asymptote has its lower end first and is within 0 and 1.
 
 SELECT curve_id, family, asymptote_low, asymptote_high
 FROM out_scaling_fits

@@ -1,4 +1,4 @@
--- An accuracy lies within its own interval, and both within 0 and 1.
+-- An accuracy is within its own interval, and both are within 0 and 1.
 
 SELECT outcome_id, accuracy_low, accuracy, accuracy_high
 FROM out_strategy_outcomes

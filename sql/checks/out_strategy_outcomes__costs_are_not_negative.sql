@@ -1,4 +1,4 @@
--- No outcome costs less than nothing, on any axis.
+-- No outcome has a negative cost, on any axis.
 
 SELECT outcome_id
 FROM out_strategy_outcomes

@@ -1,4 +1,4 @@
--- An accuracy is NULL exactly where a reason says why.
+-- An accuracy is NULL if and only if there is a reason.
 
 SELECT outcome_id, problem_id, accuracy, undefined_reason
 FROM out_strategy_problems

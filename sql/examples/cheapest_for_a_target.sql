@@ -1,5 +1,5 @@
--- What is the cheapest way to reach 50 % accuracy? For every task the cheapest policy that reaches it, once as measured and once
--- with a chance of at least 90 %, in generated tokens a problem.
+-- What is the cheapest way to reach 50 % accuracy? For each task, the cheapest policy that reaches it, as measured and with a probability
+-- of at least 90 %, in generated tokens per problem.
 
 WITH candidates AS (
     SELECT

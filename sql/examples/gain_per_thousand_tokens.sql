@@ -1,5 +1,5 @@
--- What do the next 1,000 generated tokens buy? Majority voting from one budget to the next: percentage points gained, in all and
--- per 1,000 more tokens a problem.
+-- What do the next 1,000 generated tokens buy? Majority voting from one budget to the next: percentage points gained, in total and per
+-- 1,000 more tokens per problem.
 
 SELECT
     task,

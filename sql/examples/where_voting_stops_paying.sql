@@ -1,5 +1,5 @@
--- Where does majority voting stop paying? For every configuration the number of votes after which no larger one adds a percentage
--- point, and what a correct answer costs there and with a single sample.
+-- Where does majority voting stop paying off? For each configuration, the number of votes beyond which more votes add less than a
+-- percentage point, and the cost per correct answer there and with a single sample.
 
 WITH votes AS (
     SELECT

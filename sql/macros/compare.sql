@@ -1,10 +1,10 @@
 -- Comparison of any two outcomes, problem by problem: the numbers that `isocost compare` prints.
 
--- Accuracy of two outcomes of a task over the problems that both answered: difference (first minus second) with its standard error and 95 %
--- t interval over problems, or over clusters of problems that share a source; the p-value is that of the t test, or of McNemar's exact test
--- where each problem is plainly right or wrong for both. *_kind oracle needs a perfect verifier, metric is no way to answer. A p-value
--- answers for this one question: p_value_holm and p_value_max_t answer for all n_comparisons pairs of the largest family of out_comparisons
--- that holds the pair, p_value_bonferroni for all n_task_pairs pairs of the task's outcomes of these kinds.
+-- Accuracy of two outcomes of a task over the problems graded for both: difference (first minus second) with its standard error and 95 % t
+-- interval over problems, or over clusters of problems that share a source; the p-value is that of the t test, or of McNemar's exact test
+-- if each problem is simply right or wrong for both. *_kind: an oracle needs a perfect verifier, a metric is not a way to answer. A p-value
+-- applies to this single question: p_value_holm and p_value_max_t apply to all n_comparisons pairs of the largest family of out_comparisons
+-- that contains the pair, p_value_bonferroni to all n_task_pairs pairs of the task's outcomes of these kinds.
 CREATE OR REPLACE MACRO compare_outcomes(first_id, second_id) AS TABLE
     WITH named AS (
         SELECT
@@ -16,7 +16,7 @@ CREATE OR REPLACE MACRO compare_outcomes(first_id, second_id) AS TABLE
         WHERE outcome_id IN (first_id, second_id)
     ),
     sources AS (
-        -- Of several sessions that name different clusters, the first in order of its name.
+        -- If several sessions name different clusters, the first by session name.
         SELECT problem_id, min(cluster_id) AS cluster_id
         FROM core_problems
         WHERE cluster_id IS NOT NULL
@@ -59,7 +59,7 @@ CREATE OR REPLACE MACRO compare_outcomes(first_id, second_id) AS TABLE
     tested AS (
         SELECT
             * EXCLUDE (raw_se, largest, is_plain),
-            -- Sums of equal differences leave rounding dust; without this it would look like evidence.
+            -- Sums of equal differences leave rounding errors, which would otherwise look like evidence.
             CASE WHEN raw_se > 1e-14 * largest THEN raw_se ELSE 0 END AS difference_se,
             CASE WHEN n_units < n_problems THEN 'paired_t_clustered' WHEN is_plain THEN 'mcnemar_exact' ELSE 'paired_t' END AS test_method
         FROM spread

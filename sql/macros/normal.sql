@@ -1,4 +1,4 @@
--- Chances from an interval: the normal distribution function and what follows from a 95 % interval.
+-- Probabilities from an interval: the normal distribution function and its use on a 95 % interval.
 
 -- Distribution function of the standard normal, by the error function's rational approximation 7.1.26 of Abramowitz and Stegun
 -- (1964); off by at most 1e-7.
@@ -13,7 +13,7 @@ CREATE OR REPLACE MACRO normal_cdf(z) AS
         + (1 / (1 + 0.3275911 * abs(z) / sqrt(2))) * (-1.453152027
         + (1 / (1 + 0.3275911 * abs(z) / sqrt(2))) * 1.061405429))));
 
--- Chance that the true accuracy is at least the target, read from a 95 % interval as if its error were normal.
+-- Probability that the true accuracy is at least the target, from a 95 % interval, assuming a normal error.
 CREATE OR REPLACE MACRO chance_of_reaching(accuracy, accuracy_low, accuracy_high, target) AS
     CASE
         WHEN accuracy_high > accuracy_low THEN normal_cdf((accuracy - target) / ((accuracy_high - accuracy_low) / (2 * 1.959964)))

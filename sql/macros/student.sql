@@ -1,7 +1,7 @@
--- Student's t distribution and McNemar's exact test, so that SQL gives the numbers that `isocost compare` gives.
+-- Student's t distribution and McNemar's exact test, so that SQL gives the same numbers as `isocost compare`.
 
 -- The continued fraction of the incomplete beta function (Abramowitz and Stegun 1964, 26.5.8) without its factor, from its n-th term back
--- to the first: it takes about the square root of the larger parameter to settle.
+-- to the first: it converges after about the square root of the larger parameter.
 CREATE OR REPLACE MACRO beta_fraction(a, b, x, n) AS
     list_reduce(
         range(n::BIGINT, 0, -1)::DOUBLE[],
@@ -12,7 +12,7 @@ CREATE OR REPLACE MACRO beta_fraction(a, b, x, n) AS
         1.0::DOUBLE
     );
 
--- ln gamma(z + 1/2) - ln gamma(z): by Stirling's series from 30 on, where the difference of two logarithms would lose its digits.
+-- ln gamma(z + 1/2) - ln gamma(z): by Stirling's series from 30 on, where the difference of two logarithms would lose precision.
 CREATE OR REPLACE MACRO log_gamma_half_step(z) AS
     CASE
         WHEN z < 30 THEN lgamma(z + 0.5) - lgamma(z)
@@ -23,8 +23,8 @@ CREATE OR REPLACE MACRO log_gamma_half_step(z) AS
 CREATE OR REPLACE MACRO student_density(t, df) AS
     exp(log_gamma_half_step(df / 2.0) - 0.5 * ln(df * pi()) - (df + 1) / 2.0 * ln(1 + t * t / df));
 
--- Chance of a value as far from 0 as t, on either side: the regularized incomplete beta function at df / (df + t^2) with parameters df / 2
--- and 1 / 2 (Abramowitz and Stegun 26.7.1), by whichever of its two fractions settles fast; both have the factor t times the density.
+-- Probability of a value as far from 0 as t, on either side: the regularized incomplete beta function at df / (df + t^2) with parameters df
+-- / 2 and 1 / 2 (Abramowitz and Stegun 26.7.1), by whichever of its two fractions converges fast; both have the factor t times the density.
 CREATE OR REPLACE MACRO student_p_value(t, df) AS
     CASE
         WHEN t = 0 THEN 1.0
@@ -33,7 +33,7 @@ CREATE OR REPLACE MACRO student_p_value(t, df) AS
         ELSE 1 - 2 * abs(t) * student_density(t, df) / beta_fraction(0.5, df / 2.0, t * t / (df + t * t), 60 + 4 * sqrt(df))
     END;
 
--- The t beyond which lies a share p on both sides together: Newton's steps from the normal distribution's 1.96, which for p up to 0.05 is
+-- The t with probability p beyond it on both sides together: Newton's steps from the normal distribution's 1.96, which for p up to 0.05 is
 -- below it, so that they rise towards it.
 CREATE OR REPLACE MACRO student_quantile(p, df) AS
     list_reduce(
@@ -42,7 +42,7 @@ CREATE OR REPLACE MACRO student_quantile(p, df) AS
         1.959963984540054::DOUBLE
     );
 
--- McNemar's exact test: two-sided binomial chance of problems that only one of two single samples solves (McNemar 1947).
+-- McNemar's exact test: two-sided binomial probability for problems that only one of two single samples solves (McNemar 1947).
 CREATE OR REPLACE MACRO mcnemar_p_value(only_first, only_second) AS
     least(
         1.0,

@@ -1,10 +1,10 @@
--- What was planned and banked, point by point: counts, validity and means of valid samples, before any strategy.
+-- Planned and banked samples per point: counts, validity and means of valid samples, before any strategy.
 
 WITH samples AS (
-    -- A sample that two sessions hold is one draw; it is counted once, as everywhere else.
+    -- A sample in two sessions is one draw; it is counted once, as everywhere else.
     SELECT
         DISTINCT ON (sample_id) *,
-        -- Partial credit is worth its score: it has no verdict.
+        -- Partial credit counts with its score: it has no verdict.
         coalesce(correct::INTEGER::DOUBLE, CASE WHEN score > 0 AND score < 1 THEN score END) AS worth
     FROM core_samples
     ORDER BY sample_id, session_id
@@ -18,7 +18,7 @@ problems AS (
         avg(worth) FILTER (is_valid) AS correct_share,
         sum(worth) FILTER (is_valid) AS credit,
         count(worth) FILTER (is_valid) AS n_graded,
-        -- A failed attempt that a later one stands for is none: nothing else may speak against the sample.
+        -- A failed attempt that was replaced by a later one does not count, unless there is another reason against the sample.
         count(*) FILTER (
             NOT is_valid AND list_has_all(['failed_in_source', 'engine_error', 'aborted'], invalid_reasons)
         ) AS n_failed
@@ -45,13 +45,13 @@ by_problem AS (
         max(n_valid)::INTEGER AS samples_per_problem_max,
         avg(correct_share ORDER BY problem_id) AS accuracy,
         sum(n_failed)::BIGINT AS samples_failed,
-        -- What failed was not answered: the other end of what the accuracy may be called.
+        -- Failed samples were not answered: the lower bound of the accuracy.
         avg(coalesce(credit, 0) / (n_graded + n_failed) ORDER BY problem_id) FILTER (n_graded + n_failed > 0) AS accuracy_failed_wrong
     FROM problems
     GROUP BY point_id
 ),
 asked AS (
-    -- The same point in several sessions is one wish: whoever asks for most decides, and a sample counts for all who ask for it.
+    -- The same point in several sessions is one request: the largest number applies, and a sample counts for all sessions that request it.
     SELECT
         asking.point_id,
         asking.session_id,
@@ -104,7 +104,7 @@ by_point AS (
         count(worth) FILTER (is_valid) AS samples_graded,
         count(*) FILTER (is_valid AND correct) AS samples_correct,
         count(worth) FILTER (is_valid AND correct IS NULL) AS samples_partial,
-        -- What an imported source does not tell is unknown, not none.
+        -- What an imported source does not state is unknown, not zero.
         CASE WHEN count(*) FILTER (is_valid AND is_truncated IS NULL) = 0
             THEN count(*) FILTER (is_valid AND is_truncated) END AS samples_truncated,
         CASE WHEN count(*) FILTER (is_valid AND parse_status = 'error') = 0
@@ -113,7 +113,7 @@ by_point AS (
         avg(output_tokens) FILTER (is_valid) AS output_tokens_per_sample,
         quantile_cont(output_tokens, 0.95) FILTER (is_valid) AS output_tokens_per_sample_p95,
         sum(output_tokens)::BIGINT AS output_tokens_sum,
-        -- Seconds and joules of unlike machines, and joules of unlike methods, have no common mean.
+        -- Seconds and joules from different machines, and joules from different methods, have no common mean.
         CASE WHEN count(DISTINCT coalesce(machine, '')) FILTER (is_valid AND latency_s IS NOT NULL) = 1
             THEN avg(latency_s ORDER BY sample_id) FILTER (is_valid) END AS latency_s_per_sample,
         sum(output_tokens - 1) FILTER (is_valid AND decode_s > 0)
@@ -128,7 +128,7 @@ by_point AS (
     FROM samples
     GROUP BY point_id
     UNION ALL BY NAME
-    -- Counts tell nothing of any one sample.
+    -- Counts have no information on individual samples.
     SELECT
         point_id,
         min(task) AS task,
@@ -150,7 +150,7 @@ SELECT
     coalesce(by_point.task, told.task) AS task,
     coalesce(by_point.model_variant, told.model_variant) AS model_variant,
     coalesce(by_point.prompt, told.prompt) AS prompt,
-    -- Given by `isocost.build.rules.derive_summary`: it takes all settings of all configurations of the task.
+    -- Given by `isocost.build.rules.derive_summary`: it needs all settings of all configurations of the task.
     NULL::VARCHAR AS configuration,
     coalesce(sweeps, []) AS sweeps,
     coalesce(n_sessions, 0) AS n_sessions,

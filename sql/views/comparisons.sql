@@ -1,5 +1,5 @@
--- out_comparisons in both directions, with the names of the outcomes: filter by first_outcome_id to see all that one outcome was
--- compared with. p_value answers for the pair alone, p_value_holm and p_value_max_t for all n_comparisons pairs of the family and task.
+-- out_comparisons in both directions, with the names of the outcomes: filter by first_outcome_id to see everything that one outcome was
+-- compared with. p_value applies to the pair alone, p_value_holm and p_value_max_t to all n_comparisons pairs of the family and task.
 
 WITH told AS (
     SELECT outcome_id, configuration_of(point_ids) AS configuration, model_variant, prompt, strategy, strategy_kind, budget, parameters

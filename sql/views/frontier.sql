@@ -1,6 +1,6 @@
--- The frontier of every task, of every mean over tasks and cost axis among what can be run as it is, cheapest first, without the columns
--- that only an auditor needs. Task, cost axis, configuration, strategy, budget and parameters together name a row: configuration is as
--- short as tells those of a task apart, all settings of a point are in the view points.
+-- The policy frontier of every task, mean over tasks and cost axis, cheapest first, without columns for auditing. Task, cost axis,
+-- configuration, strategy, budget and parameters together identify a row: configuration is the shortest unique name within a task, all
+-- settings of a point are in the view points.
 
 WITH named AS (
     SELECT *, plain_strategy(strategy, budget) AS plain_name
@@ -29,7 +29,7 @@ SELECT
     outcome_id
 FROM named
 WINDOW equal AS (PARTITION BY task, quality_measure, cost_axis, duplicate_of_outcome_id)
--- Equal outcomes, such as every strategy of one sample, are one step, called after the strategy that most people know.
+-- Equal outcomes, such as every strategy of one sample, are one step, named after the best-known strategy.
 QUALIFY row_number() OVER (
     PARTITION BY task, quality_measure, cost_axis, duplicate_of_outcome_id
     ORDER BY

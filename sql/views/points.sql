@@ -1,5 +1,5 @@
--- One row a configuration, whichever sessions asked for it: all settings of core_points beside the counts of out_point_summary. Engine
--- settings that are no part of its identity are those of the first session.
+-- One row per configuration, regardless of how many sessions requested it: all settings of core_points with the counts of
+-- out_point_summary. Engine settings that are not part of its identity are those of the first session.
 
 SELECT
     configuration,

@@ -29,8 +29,8 @@ STATED = ("--model", "m", "--task", "t", "--task-version", "1", "--prompt", "p",
 MAPPING = "columns: {problem: id, output: text, correct: ok, output_tokens: n, prompt_tokens: p, latency: s}\nlatency_meaning: whole\n"
 SWEEP = """
 sweep: full
-models: {name: a, path: a}
-engine: {engine: openai, options: {base_url: "http://127.0.0.1:9/v1"}}
+models: {name: a, path: none, dtype: float32}
+engine: {engine: replay, max_model_len: 512, kv_cache_bytes: 64 MiB, max_num_seqs: 4, max_num_batched_tokens: 512, options: {bank: nowhere}}
 tasks: [{name: sums, source: inline, dataset: sums, config: {problems: [{question: "1 + 2", reference: "3"}]}, n_problems: 1, verifier: numeric}]
 prompts: [{name: direct, template: "{question}"}]
 grid: {temperature: 0.7, max_tokens: 16}

@@ -71,7 +71,10 @@ def one(name: str, ground: Ground) -> Outcome:
 
 
 def _work(home: Path, pipe: Connection) -> None:
+    from isocost.payload.parent import end_with_parent
+
     faulthandler.enable()
+    end_with_parent()
     os.environ["PYTHONWARNINGS"] = "ignore"
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     ground = Ground(home)
@@ -90,7 +93,7 @@ class _Worker:
 
     def give(self, name: str) -> None:
         self.name = name
-        self.until = time.monotonic() + kinds.kind(name.partition("/")[0]).LIMIT_S * busy()
+        self.until = time.monotonic() + kinds.kind(name.partition("/")[0]).LIMIT_S * min(4, busy())
         self.pipe.send(name)
 
     def end(self) -> int | None:

@@ -229,7 +229,7 @@ def test_requests_that_a_server_refused_are_told_and_asked_for_again(lab: Lab) -
         server.refused = {7, 8}
         done = lab.run(session_id)
         assert not done.success
-        assert "2 requests ended in an error, the first: HTTP 400: Error response" in why(done)[0]
+        assert "2 requests failed, the first: HTTP 400: Error response" in why(done)[0]
         assert lab.run(session_id).success
         assert server.asked == 32 + 1 + 2 + 1
     assert lab.store.read("core_samples").height == 32

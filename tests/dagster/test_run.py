@@ -66,7 +66,7 @@ def test_a_living_run_and_the_daemons_runs_are_left_alone(instance: dg.DagsterIn
 
 
 WATCHED = """
-import signal, sys, time
+import signal, subprocess, sys
 from dagster._core.execution.compute_logs import execute_posix_tail
 from pipelines.run import keep_interrupts_from_watchers
 # Ignored where a shell started the tests in the background; Dagster gives SIGTERM what SIGINT has.
@@ -74,11 +74,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 keep_interrupts_from_watchers()
 with execute_posix_tail(sys.argv[1], sys.stdout):
+    child = subprocess.Popen(["sleep", "60"])  # as the payload, which the run waits for
     print("ready", flush=True)
     try:
-        time.sleep(60)
+        child.wait()
     except KeyboardInterrupt:
-        print("interrupted", flush=True)
+        print("interrupted", "child lives" if child.poll() is None else "", flush=True)
+    child.kill()
 """
 
 
@@ -98,5 +100,5 @@ def test_an_interrupt_at_the_terminal_prints_no_trace_of_a_watcher(
     time.sleep(1.5)  # until the watcher's own interpreter is up
     os.killpg(process.pid, signal.SIGINT)
     told, errors = process.communicate(timeout=60)
-    assert told == "interrupted\n" and process.returncode == 0
+    assert told == "interrupted child lives\n" and process.returncode == 0
     assert "watch_orphans" not in errors

@@ -100,6 +100,17 @@ def test_isocost_knows_no_orchestrator(repo: Path) -> None:
     assert wrong == []
 
 
+def test_only_what_dagster_makes_public_is_used(repo: Path) -> None:
+    wrong = [
+        (str(p.relative_to(repo)), n)
+        for package in ("assets", "pipelines")
+        for p in modules(repo, package)
+        for n in imported(p)
+        if n.startswith("dagster.") and any(part.startswith("_") for part in n.split("."))
+    ]
+    assert wrong == []
+
+
 def test_heavy_libraries_are_not_imported_at_module_level(repo: Path) -> None:
     packages = ("isocost", "assets", "pipelines")
     wrong = [

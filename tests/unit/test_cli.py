@@ -59,7 +59,7 @@ def test_the_same_path_and_the_same_name_supersede_and_say_so(tmp_path: Path, ca
     assert bring(store, counts(path, 1)) == 0
     assert "takes the place" not in capsys.readouterr().out
     assert bring(store, counts(path, 2)) == 0
-    assert "takes the place of im-" in capsys.readouterr().out
+    assert "replaces im-" in capsys.readouterr().out
     assert len(refresh.known_sources(store)) == 1
     assert source_id(tmp_path / "a", "mine") == source_id(tmp_path / "b", "mine") == "import-mine"
 

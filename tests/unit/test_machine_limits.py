@@ -167,6 +167,8 @@ def test_a_link_in_the_place_of_a_lock_file_harms_nothing(tmp_path: Path, kind: 
         lambda: points_locked(Files(store.lake), ["p"], "session t").__enter__(),
     )
     for attempt in attempts:
-        with pytest.raises(IsocostError, match="is no lock file but a link, a folder or a device"):
+        with pytest.raises(
+            IsocostError, match="is not a lock file but a link, a folder or a device"
+        ):
             attempt()
     assert precious.read_text() == "kept" and not (tmp_path / "not there").exists()

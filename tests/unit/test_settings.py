@@ -105,7 +105,7 @@ def test_a_mistake_is_told_by_file_line_key_and_nearest_name(tmp_path, text, whe
 
 
 def test_a_sweep_asks_for_its_own_tasks_only():
-    with pytest.raises(IsocostError, match="'v' is in no list of this sweep") as told:
+    with pytest.raises(IsocostError, match="'v' is not in any list of this sweep") as told:
         sweep_from_text(SWEEP + "replay: {tasks: {v: {windows: 5}}}\n")
     assert "replay.tasks.v" in told.value.where
     with pytest.raises(IsocostError, match="unknown key budget"):

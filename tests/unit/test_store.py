@@ -1,4 +1,4 @@
-"""The table store: where files lie, and how the files of several sessions read as one table."""
+"""The table store: path of files, and how the files of several sessions read as one table."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_paths_are_one_a_session_for_core_and_one_a_piece_for_out(store):
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b"])
 def test_a_session_id_cannot_leave_the_folder(store, name):
-    with pytest.raises(IsocostError, match="no session id"):
+    with pytest.raises(IsocostError, match="not a session id"):
         store.session_file(name)
 
 

@@ -125,12 +125,12 @@ def test_quick_judging_writes_and_says_nothing(tmp_path: Path, capsys) -> None:
 def test_long_work_tells_how_far_it_is(monkeypatch, capsys) -> None:
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.Progress("judging texts with code", 4_000) as tell:
+    with progress.Progress("grading texts with code", 4_000) as tell:
         for done in range(1, 41):
             now[0] += 1.0
             tell(done)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "judging texts with code: 2 of 4,000 (0%), about 67 min left"
+    assert lines[0] == "grading texts with code: 2 of 4,000 (0%), about 67 min left"
     assert len(lines) == 3
 
 

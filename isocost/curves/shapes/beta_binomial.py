@@ -3,7 +3,7 @@
 Lives here: the curve that follows when problems' success rates are Beta distributed (Schaeffer et
 al. 2025, arXiv 2502.17578; Kazdan et al. 2025, arXiv 2510.05197), fitted to coverage points by
 least squares. Its ceiling is 1 by construction. Not here: the maximum likelihood fit to counts,
-which is better wherever counts are at hand (``isocost.curves.counts``).
+which is better if counts are available (``isocost.curves.counts``).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from isocost.curves.base import Array, AsymptoteKind, Family, register
 from isocost.curves.beta import invert_failure, log_failure, log_failure_gradient
 
-# At the upper bound success rates differ by 0.005 at most, which no bank tells from equal ones;
-# beyond it lnB loses digits.
+# At the upper bound success rates differ by 0.005 at most, which no bank can distinguish from equal
+# ones; beyond it lnB loses digits.
 LOWER, UPPER = np.log(1e-3), np.log(1e4)
 _SHAPES = np.array([0.02, 0.06, 0.15, 0.4, 1.0, 3.0, 20.0])
 _MEANS = np.array([0.003, 0.02, 0.08, 0.2, 0.45, 0.8])

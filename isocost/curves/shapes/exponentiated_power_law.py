@@ -1,7 +1,7 @@
 """Exponentiated power law: y = exp(a * x**b) with a < 0 and b < 0.
 
 Lives here: the coverage law of Brown et al. 2024, "Large Language Monkeys" (section 3.1). Its
-ceiling is 1 by construction, which is wrong wherever some problems cannot be solved at all. Not
+ceiling is 1 by construction, which is wrong if some problems cannot be solved at all. Not
 here: fitting.
 """
 
@@ -26,8 +26,9 @@ class ExponentiatedPowerLaw(Family):
     asymptote_kind: ClassVar[AsymptoteKind] = "constructed"
 
     def bounds(self, log_x: Array, y: Array) -> tuple[Array, Array]:
-        """ln(-a) is bounded so that every observed y in (1e-12, 1 - 1e-12) stays reachable at any
-        exponent up to 20.
+        """Bounds; ln(-a) keeps every observed y in (1e-12, 1 - 1e-12) reachable.
+
+        At any exponent up to 20.
         """
         reach = 20.0 * np.maximum(np.abs(log_x).max(axis=1), 1.0)
         lower = np.stack([-30.0 - reach, np.zeros_like(reach)], axis=1)
@@ -35,8 +36,9 @@ class ExponentiatedPowerLaw(Family):
         return lower, upper
 
     def starts(self, log_x: Array, y: Array, weight: Array) -> Array:
-        """Ordinary least squares of ln(-ln y) on ln x, then a grid over b with the best ln(-a) for
-        each.
+        """Ordinary least squares of ln(-ln y) on ln x, then a grid over b.
+
+        With the best ln(-a) for each.
 
         Linearising turns the error of y into an error of ln(-ln y) that is 1/(y ln y) times as
         large: hence the weights.

@@ -24,8 +24,8 @@ class SigmoidLogCompute(Family):
 
     Attributes:
         baseline: R_0, the accuracy without compute. It is measured or known (0 without an answer,
-            the guessing rate for multiple choice), never fitted: with it free the lower tail and
-            the steepness cannot be told apart.
+            the guessing rate for multiple choice), never fitted: with it free, the lower tail and
+            the steepness are not separately identified.
     """
 
     name: ClassVar[str] = "sigmoid_log_compute"

@@ -13,7 +13,7 @@ CHECKS = Table(
     keys=("source_key", "table_name", "rule"),
     warnings=(
         (
-            "A sample that a critical rule refuses is in core_samples with is_valid false and the"
+            "A sample that a critical rule rejects is in core_samples with is_valid false and the"
             " rule's code in invalid_reasons. A session that could not be curated at all has the"
             " one row of source_can_be_curated, and no rows in any other table."
         ),
@@ -28,31 +28,31 @@ CHECKS = Table(
         Column(
             "session_id",
             "string",
-            "session_id of the other core tables; NULL where the session has no row in"
-            " core_sessions.",
+            "session_id of the other core tables; NULL if the session has no row in core_sessions.",
         ),
         Column("table_name", "string", "Table that the rule is about.", nullable=False),
         Column("rule", "string", "Code of the rule.", nullable=False),
         Column(
             "kind",
             "string",
-            "schema: the table's definition; expectation: a statement of the suites; sql: a file of"
-            " sql/checks; source: whether there is anything to judge.",
+            "schema: the table's definition; expectation: a rule of the suites; sql: a file of "
+            "sql/checks; source: whether there is anything to check.",
             nullable=False,
             allowed=("schema", "expectation", "sql", "source"),
         ),
         Column(
             "severity",
             "string",
-            "critical: what breaks it feeds no derived table; warning and info: it is told.",
+            "critical: failing rows are not used in derived tables; warning and info: reported "
+            "only.",
             nullable=False,
             allowed=("critical", "warning", "info"),
         ),
-        Column("is_passed", "bool", "Whether nothing stands against the rule.", nullable=False),
+        Column("is_passed", "bool", "Whether no row fails the rule.", nullable=False),
         Column(
             "n_failing",
             "int64",
-            "Rows against it; 1 where all rows together are.",
+            "Failing rows; 1 for a rule about all rows together.",
             unit="rows",
             nullable=False,
         ),
@@ -62,8 +62,8 @@ CHECKS = Table(
             "Keys of the first rows against it, each joined by slashes; empty when none is.",
             nullable=False,
         ),
-        Column("detail", "string", "What was found; NULL where it holds."),
-        Column("reason", "string", "What the rule says, or why it exists.", nullable=False),
+        Column("detail", "string", "What was found; NULL if it passes."),
+        Column("reason", "string", "What the rule states, or why it exists.", nullable=False),
     ),
 )
 

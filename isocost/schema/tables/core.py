@@ -1,4 +1,4 @@
-"""Core tables: graded samples and what they hang on.
+"""Core tables: graded samples and their context.
 
 Lives here: core_samples, core_calls, core_points, core_problems, core_sessions. Not here: the cards
 of models, devices and prices, and how the tables are computed (``isocost.tables``).
@@ -7,12 +7,13 @@ of models, devices and prices, and how the tables are computed (``isocost.tables
 from __future__ import annotations
 
 from isocost.axes.registry import all_axes, core_fields, verification_fields
+from isocost.schema import columns
 from isocost.schema.axis_columns import axis_columns, reasoned_columns
 from isocost.schema.model import Column, Table
 
 FINISH = (
-    "Why generation ended: stop, length (the token budget), abort, error, or the engine's own word;"
-    " NULL where a source does not tell."
+    "Why generation ended: stop, length (the token budget), abort, error, or the engine's own "
+    "value; NULL if a source does not state it."
 )
 
 _SHARES = (
@@ -72,15 +73,15 @@ SAMPLES = Table(
         ),
         (
             "A truncated sample without an answer has parse_status no_answer and is not correct;"
-            " correct is NULL only where nobody judged."
+            " correct is NULL only for ungraded samples."
         ),
         (
             "answer_class numbers are equal only within one task, one problem and one session's"
             " curation; compare answer across sessions."
         ),
         (
-            "latency_s was measured beside the other requests of the batch; it is no single-stream"
-            " latency."
+            "latency_s was measured together with the other requests of the batch; it is not a "
+            "single-stream latency."
         ),
     ),
     columns=(
@@ -91,8 +92,8 @@ SAMPLES = Table(
             " the number is RUN#NUMBER, a hash of the other tool's run and the number within it.",
             nullable=False,
         ),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
+        columns.POINT_ID,
+        columns.PROBLEM_ID,
         Column(
             "sample_index",
             "int32",
@@ -108,9 +109,9 @@ SAMPLES = Table(
         ),
         Column("run_id", "string", "Run of the session, or import, that made the row."),
         Column("attempt", "int32", "Number of that run among the session's runs, from 1."),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
+        columns.TASK,
+        columns.MODEL_VARIANT,
+        columns.PROMPT_OF_SOURCE,
         Column(
             "source",
             "string",
@@ -120,20 +121,20 @@ SAMPLES = Table(
         Column(
             "is_valid",
             "bool",
-            "Whether the sample may be used: true exactly where invalid_reasons is empty.",
+            "Whether the sample may be used: true if and only if invalid_reasons is empty.",
             nullable=False,
         ),
         Column(
             "invalid_reasons",
             "list[string]",
-            "Codes of what is wrong with the sample, sorted; empty when nothing is.",
+            "Codes of the sample's faults, sorted; empty if there are none.",
             nullable=False,
         ),
         Column(
             "correct",
             "bool",
-            "Whether the answer is right; false also where there is no answer; NULL where it was"
-            " not judged.",
+            "Whether the answer is right; also false if there is no answer; NULL if it was not "
+            "graded.",
         ),
         Column(
             "score",
@@ -145,28 +146,28 @@ SAMPLES = Table(
         Column(
             "answer_class",
             "int32",
-            "Class of equal answers, dense from 0 per task and problem; NULL where parse_status is"
+            "Class of equal answers, dense from 0 per task and problem; NULL if parse_status is"
             " not parsed.",
         ),
         Column(
             "parse_status",
             "string",
-            "parsed: an answer was found and judged; no_answer: none was found; error: it could not"
-            " be judged.",
+            "parsed: an answer was found and graded; no_answer: none was found; error: it could "
+            "not be graded.",
             nullable=False,
             allowed=("parsed", "no_answer", "error"),
         ),
         Column(
             "grade_reason",
             "string",
-            "Why there is no answer or no judgement: empty, no_match, length, timeout, and so on;"
+            "Why there is no answer or no verdict: empty, no_match, length, timeout, and so on;"
             " NULL otherwise.",
         ),
         Column("finish_reason", "string", FINISH),
         Column(
             "is_truncated",
             "bool",
-            "Whether the token budget ended it (finish_reason length); NULL where unknown.",
+            "Whether the token budget ended the text (finish_reason length); NULL if unknown.",
         ),
         *_SHARES,
         Column("logprob_mean", "float64", "logprob_sum / output_tokens.", unit="nats"),
@@ -212,8 +213,8 @@ SAMPLES = Table(
         Column(
             "confidence_record_tokens",
             "list[int32]",
-            "Tokens generated when the mean C of the last confidence_window tokens was lower than"
-            " ever before (DeepConf): where a threshold stops the trace. Empty for a trace shorter"
+            "Tokens generated when the mean C of the last confidence_window tokens reached a new "
+            "low (DeepConf): where a threshold stops the trace. Empty for a trace shorter"
             " than the window; NULL when not banked.",
             unit="tokens",
         ),
@@ -231,8 +232,8 @@ SAMPLES = Table(
         Column(
             "verdicts",
             "list[float64]",
-            "What each verification of the answer said, in their order: 1 yes, 0 no, or the chance"
-            " of yes; NULL inside for one that says neither; NULL where nothing verified. From"
+            "Verdict of each verification of the answer, in order: 1 yes, 0 no, or the "
+            "probability of yes; NULL inside for neither; NULL if there was no verification. From"
             " calls with role verify, or imported.",
         ),
         *axis_columns(verification_fields()),
@@ -240,16 +241,16 @@ SAMPLES = Table(
         Column(
             "ttft_s",
             "float64",
-            "Time to first token: queue_s + prefill_s of a sample of one call; for imported rows"
-            " the source's own, measured at its client.",
+            "Time to first token: queue_s + prefill_s of a sample of one call; for imported rows "
+            "the source's own value, measured at its client.",
             unit="s",
         ),
         Column(
             "inter_token_s",
             "float64",
             "Mean time between two generated tokens: decode_s / (output_tokens - n_calls); for"
-            " imported rows (latency - ttft) / (tokens - 1), or the source's own where one of these"
-            " is unknown.",
+            " imported rows (latency - ttft) / (tokens - 1), or the source's own value if one of "
+            "these is unknown.",
             unit="s",
         ),
         *axis_columns(core_fields()),
@@ -263,25 +264,21 @@ SAMPLES = Table(
         Column(
             "completion_hash",
             "string",
-            "First 16 hexadecimal digits of the SHA-256 of the token ids (of the text where there"
-            " are none).",
+            "First 16 hexadecimal digits of the SHA-256 of the token ids (of the text if there "
+            "are none).",
         ),
-        Column(
-            "cluster_id",
-            "string",
-            "Problems that share a passage or template share it; NULL where each stands alone.",
-        ),
+        columns.CLUSTER_ID,
         Column(
             "label_correct",
             "bool",
-            "Verdict an imported source gave; NULL where there is none. Never mixed with correct.",
+            "Verdict of an imported source; NULL if there is none. Never mixed with correct.",
         ),
         Column(
             "machine",
             "string",
-            "What the sample ran on: accelerators and their number, processor and cores, or a"
-            " server's address; of imports the hardware that the source states, else its run. Times"
-            " and joules of unlike machines are never averaged.",
+            "Machine of the sample: accelerators and their number, processor and cores, or a "
+            "server's address; for imports the hardware that the source states, otherwise its "
+            "run. Times and joules from different machines are never averaged.",
         ),
         Column(
             "n_calls",
@@ -304,16 +301,12 @@ CALLS = Table(
         ),
     ),
     columns=(
-        Column("call_id", "string", "sample_id and call_index joined by a colon.", nullable=False),
-        Column("sample_id", "string", "Sample the call belongs to.", nullable=False),
-        Column(
-            "parent_call_id",
-            "string",
-            "Call whose output this call's prompt contains; NULL for the first.",
-        ),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
-        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        columns.CALL_ID,
+        columns.SAMPLE_ID,
+        columns.PARENT_CALL_ID,
+        columns.POINT_ID,
+        columns.PROBLEM_ID,
+        columns.SESSION_ID,
         Column("run_id", "string", "Run of the session, or import, that made the row."),
         Column(
             "attempt",
@@ -326,13 +319,11 @@ CALLS = Table(
             "int32",
             "Number of the attempt at the problem under the point; NULL for warm-up.",
         ),
-        Column(
-            "call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False
-        ),
+        columns.CALL_INDEX,
         Column(
             "role",
             "string",
-            "What the call is for: solve, or verify for one that judges the answer.",
+            "Purpose of the call: solve, or verify for a call that grades the answer.",
             nullable=False,
         ),
         Column(
@@ -342,7 +333,7 @@ CALLS = Table(
             "not_used_reason",
             "string",
             "Why it is not: warmup, or superseded (another attempt of the same sample is used);"
-            " NULL where it is.",
+            " NULL if it is.",
             allowed=("warmup", "superseded"),
         ),
         Column("output_text", "string", "Generated text."),
@@ -351,15 +342,13 @@ CALLS = Table(
         Column(
             "seed",
             "int64",
-            "Seed of the request; NULL where the engine's own random stream was used.",
+            "Seed of the request; NULL if the engine's own random stream was used.",
         ),
-        Column("prompt_hash", "string", "Hash of the messages asked."),
+        Column("prompt_hash", "string", "Hash of the messages sent."),
         *_SHARES,
         *_TIMES,
         *axis_columns(axis.fields[0] for axis in all_axes().values() if axis.is_of_calls),
-        Column(
-            "num_preemptions", "int32", "Times the scheduler took its memory away and began again."
-        ),
+        columns.NUM_PREEMPTIONS,
     ),
 )
 
@@ -369,23 +358,19 @@ POINTS = Table(
     keys=("point_id", "session_id"),
     warnings=(
         (
-            "A point that two sweeps share has one row for each session: joined on point_id alone,"
-            " samples double, and samples_missing summed over sessions counts what another session"
-            " banked. One row a point: out_point_summary, with all settings the view points."
+            "A point that two sweeps share has one row for each session: a join on point_id alone "
+            "duplicates samples, and samples_missing summed over sessions counts samples that "
+            "another session banked. One row per point: out_point_summary; with all settings: the "
+            "view points."
         ),
     ),
     columns=(
         Column("point_id", "string", "Hash of the fully expanded configuration.", nullable=False),
-        Column("session_id", "string", "Engine session or imported source.", nullable=False),
-        Column("sweep", "string", "Sweep that asked for it; NULL for imports."),
-        Column(
-            "source",
-            "string",
-            'How it came here: "generated", or the name of the importer.',
-            nullable=False,
-        ),
+        columns.SESSION_ID,
+        Column("sweep", "string", "Sweep that requested it; NULL for imports."),
+        columns.SOURCE,
         Column("method", "string", "How a sample is made: sample (one call).", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column("task_source", "string", "Registered source of the problems."),
         Column("task_dataset", "string", "Data set of that source."),
         Column("task_config", "json", "Settings of the source, canonical JSON."),
@@ -394,21 +379,21 @@ POINTS = Table(
         Column(
             "condition",
             "json",
-            "Settings that an imported source states of the point beside its sampling; NULL for"
-            " generated points.",
+            "Settings other than sampling that an imported source states about the point; NULL "
+            "for generated points.",
         ),
         Column("n_problems", "int32", "Problems asked.", unit="problems"),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("model_path", "string", "Where the weights lie, as the sweep says it."),
+        columns.MODEL_VARIANT,
+        Column("model_path", "string", "Path of the weights, as given in the sweep."),
         Column("model_revision", "string", "Revision of the weights."),
         Column(
             "model_card",
             "string",
-            "Card that FLOPs and memory traffic are computed from; NULL where none is named.",
+            "Card that FLOPs and memory traffic are computed from; NULL if none is named.",
         ),
         Column("dtype", "string", "Number format of weights and activations."),
         Column("quantization", "string", "Quantization method; NULL for none."),
-        Column("prompt", "string", "Prompt name."),
+        columns.PROMPT,
         Column("prompt_system", "string", "System text; NULL for none."),
         Column("prompt_template", "string", "Template with {question} where the problem goes."),
         Column("temperature", "float64", "Sampling temperature; 0 is greedy."),
@@ -417,13 +402,13 @@ POINTS = Table(
         Column(
             "min_p", "float64", "Smallest probability kept, relative to the largest.", unit="ratio"
         ),
-        Column("max_tokens", "int32", "Token budget of a sample.", unit="tokens"),
+        Column("max_tokens", "int32", "Token budget per sample.", unit="tokens"),
         Column("seed", "int64", "Sampling seed of the point."),
         Column("engine", "string", "Engine."),
         Column("engine_seed", "int64", "Seed of the engine."),
         Column("max_model_len", "int32", "Context length.", unit="tokens"),
-        Column("kv_cache_bytes", "int64", "Memory asked for keys and values.", unit="bytes"),
-        Column("max_num_seqs", "int32", "Largest batch.", unit="sequences"),
+        Column("kv_cache_bytes", "int64", "Memory requested for keys and values.", unit="bytes"),
+        columns.MAX_NUM_SEQS,
         Column("max_num_batched_tokens", "int32", "Most tokens of one step.", unit="tokens"),
         Column(
             "block_size",
@@ -437,14 +422,14 @@ POINTS = Table(
         Column(
             "samples_planned_per_problem",
             "int32",
-            "Samples asked for each problem.",
+            "Samples requested per problem.",
             unit="samples",
         ),
         Column(
             "samples_planned", "int64", "n_problems * samples_planned_per_problem.", unit="samples"
         ),
         Column("samples_banked", "int64", "Rows of core_samples.", unit="samples", nullable=False),
-        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
+        columns.SAMPLES_VALID,
         Column(
             "samples_missing",
             "int64",
@@ -456,12 +441,12 @@ POINTS = Table(
 
 PROBLEMS = Table(
     name="core_problems",
-    grain="one problem as asked in one session",
+    grain="one problem as used in one session",
     keys=("problem_id", "session_id"),
     warnings=(
         (
-            "A problem that several sessions asked has one row for each: joined on problem_id"
-            " alone, rows double. View: problems."
+            "A problem used in several sessions has one row for each: a join on problem_id alone "
+            "duplicates rows. View: problems."
         ),
     ),
     columns=(
@@ -471,32 +456,25 @@ PROBLEMS = Table(
             "Task and content hash of question, reference and verifier.",
             nullable=False,
         ),
-        Column("session_id", "string", "Engine session or imported source.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column(
-            "source",
-            "string",
-            'How it came here: "generated", or the name of the importer.',
-            nullable=False,
-        ),
+        columns.SESSION_ID,
+        columns.TASK,
+        columns.SOURCE,
         Column(
             "question",
             "string",
-            "What was asked, without the prompt's framing; NULL where an imported source does not"
-            " hold it.",
+            "The question, without the prompt's framing; NULL if an imported source does not "
+            "contain it.",
         ),
         Column(
             "reference",
             "string",
-            "The right answer as the verifier reads it; NULL where an imported source does not"
-            " hold it.",
+            "The correct answer as the verifier reads it; NULL if an imported source does not "
+            "contain it.",
         ),
-        Column("verifier", "string", "Registered verifier; NULL where only imported labels judge."),
         Column(
-            "cluster_id",
-            "string",
-            "Problems that share a passage or template share it; NULL where each stands alone.",
+            "verifier", "string", "Registered verifier; NULL if imported labels are the verdicts."
         ),
+        columns.CLUSTER_ID,
         Column("metadata", "json", "Where the problem came from, canonical JSON."),
         Column("n_samples", "int64", "Rows of core_samples.", unit="samples", nullable=False),
         Column("n_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
@@ -520,30 +498,18 @@ SESSIONS = Table(
     order=("session_id", "attempt", "run_id"),
     warnings=(
         "Throughput is measured inside the window: warm-up before it is left out and counted.",
-        "The resolved engine configuration is what ran; core_points has what was asked for.",
+        "The resolved engine configuration is what ran; core_points has what was requested.",
     ),
     columns=(
-        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        columns.SESSION_ID,
         Column(
             "run_id", "string", "One execution of it; the import id for imports.", nullable=False
         ),
-        Column(
-            "attempt",
-            "int32",
-            "Number of the run among the session's runs, from 1.",
-            nullable=False,
-        ),
+        columns.ATTEMPT,
         Column("sweep", "string", "Sweep; NULL for imports."),
-        Column(
-            "source",
-            "string",
-            'How it came here: "generated", or the name of the importer.',
-            nullable=False,
-        ),
+        columns.SOURCE,
         Column("engine", "string", "Engine."),
-        Column(
-            "model_variant", "string", "Model variant name; NULL where an import holds several."
-        ),
+        Column("model_variant", "string", "Model variant name; NULL if an import has several."),
         Column(
             "status",
             "string",
@@ -553,17 +519,17 @@ SESSIONS = Table(
         Column(
             "is_valid",
             "bool",
-            "Whether the run ended well and made usable samples: true exactly where invalid_reasons"
-            " is empty.",
+            "Whether the run ended normally and produced usable samples: true if and only if "
+            "invalid_reasons is empty.",
             nullable=False,
         ),
         Column(
             "invalid_reasons",
             "list[string]",
-            "Codes of what is wrong with the run as a whole, sorted; empty when nothing is.",
+            "Codes of faults of the run as a whole, sorted; empty if there are none.",
             nullable=False,
         ),
-        Column("error", "string", "What the run said when it failed."),
+        Column("error", "string", "Error message of a failed run."),
         Column("started_unix_s", "float64", "Wall clock at start.", unit="s"),
         Column("ended_unix_s", "float64", "Wall clock at the end.", unit="s"),
         Column("engine_start_s", "float64", "Seconds until the engine was ready.", unit="s"),
@@ -574,11 +540,11 @@ SESSIONS = Table(
             " result.",
             unit="s",
         ),
-        Column("device", "string", "Device the model ran on."),
+        columns.DEVICE,
         Column(
             "device_count",
             "int32",
-            "Devices of the engine, by its resolved configuration; NULL where unknown.",
+            "Number of devices of the engine, from its resolved configuration; NULL if unknown.",
             unit="devices",
         ),
         Column(
@@ -604,11 +570,11 @@ SESSIONS = Table(
         Column(
             "energy_j",
             "float64",
-            "Energy of the window; NULL where no power source was read.",
+            "Energy of the window; NULL if no power source was read.",
             unit="J",
         ),
         Column("energy_method", "string", "Power source of energy_j; NULL with it."),
-        Column("energy_unknown_reason", "string", "Why energy_j is NULL; NULL where it is known."),
+        Column("energy_unknown_reason", "string", "Why energy_j is NULL; NULL if it is known."),
         Column(
             "rows_total",
             "int64",
@@ -620,7 +586,7 @@ SESSIONS = Table(
         Column(
             "rows_superseded",
             "int64",
-            "Of these, replaced by another attempt at the same sample.",
+            "Of these, samples replaced by another attempt.",
             unit="rows",
             nullable=False,
         ),
@@ -631,18 +597,13 @@ SESSIONS = Table(
             unit="samples",
             nullable=False,
         ),
-        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
-        Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
-        Column(
-            "invalid_counts",
-            "json",
-            "Invalid samples by reason code; a sample with two reasons counts under both.",
-            nullable=False,
-        ),
+        columns.SAMPLES_VALID,
+        columns.SAMPLES_INVALID,
+        columns.INVALID_COUNTS,
         Column(
             "samples_truncated",
             "int64",
-            "Samples that the token budget ended; NULL where an imported source does not tell.",
+            "Samples that the token budget ended; NULL if an imported source does not state it.",
             unit="samples",
         ),
         Column("prompt_tokens", "int64", "Prompt tokens of all samples.", unit="tokens"),

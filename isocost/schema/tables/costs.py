@@ -1,22 +1,23 @@
-"""Tables of cards and of what follows from costs.
+"""Tables of cards and of derived costs.
 
 Lives here: core_models, core_devices, core_prices, core_energy_windows, core_energy_attribution,
 core_speculation, out_runtime_models, out_cost_of_pass, out_intelligence_per_watt,
-out_request_efficiency. How they are computed: ``isocost.tables.costs.costs`` and its neighbours.
+out_request_efficiency. How they are computed: ``isocost.tables.costs``.
 """
 
 from __future__ import annotations
 
 from isocost.axes.registry import all_axes
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 _SOURCE = Column("card_source", "string", "Where the card's numbers come from.", nullable=False)
-_TASK = Column("task", "string", "Task name.", nullable=False)
-_POINT = Column("point_id", "string", "Measured configuration.", nullable=False)
-_SESSION = Column("session_id", "string", "Engine session or imported source.", nullable=False)
-_MODEL = Column("model_variant", "string", "Model variant name; NULL where a source holds several.")
+_TASK = columns.TASK
+_POINT = columns.POINT_ID
+_SESSION = columns.SESSION_ID
+_MODEL = columns.MODEL_VARIANT_OF_SOURCE
 _ENERGY_UNKNOWN = Column(
-    "energy_unknown_reason", "string", "Why energy is NULL; NULL where it is known."
+    "energy_unknown_reason", "string", "Why energy is NULL; NULL if it is known."
 )
 
 MODELS = Table(
@@ -73,7 +74,7 @@ MODELS = Table(
             nullable=False,
         ),
         Column("experts_total", "int32", "Routed experts of a layer; NULL in a dense model."),
-        Column("experts_active", "int32", "Routed experts a token visits; NULL in a dense model."),
+        Column("experts_active", "int32", "Routed experts per token; NULL for a dense model."),
         Column("layers_windowed", "int32", "Layers with windowed attention.", nullable=False),
         Column(
             "window_tokens",
@@ -182,13 +183,13 @@ PRICES = Table(
         Column(
             "device_card",
             "string",
-            "Device whose hour that is; NULL = not sold by the hour, or not said.",
+            "Device priced by the hour; NULL = not sold by the hour, or not stated.",
         ),
         Column(
             "priced_model",
             "string",
-            "Model whose tokens these are, as sweeps name it; NULL = not sold by the token, or not"
-            " said.",
+            "Model priced by the token, as named in sweeps; NULL = not sold by the token, or not "
+            "stated.",
         ),
     ),
 )
@@ -215,23 +216,23 @@ ENERGY_WINDOWS = Table(
         Column(
             "run_id",
             "string",
-            "Run of the session; IMPORT:RUN for an import that holds windows of several runs.",
+            "Run of the session; IMPORT:RUN for an import with windows of several runs.",
             nullable=False,
         ),
         Column(
             "window_kind",
             "string",
-            "measured: first scheduling to last token, warm-up left out; steady: from the first"
+            "measured: first scheduling to last token, warm-up excluded; steady: from the first"
             " token of the max_num_seqs-th request to the end of the (n - max_num_seqs - 1)-th, the"
-            " ML.ENERGY rule. Of an import: what the source says, else first request to last; log:"
-            " all of a power log that has no requests beside it.",
+            " ML.ENERGY rule. For an import: as stated by the source, otherwise first request to "
+            "last; log: all of a power log without requests.",
             nullable=False,
             allowed=("measured", "steady", "log"),
         ),
         Column(
             "start_s",
             "float64",
-            "Start of the window, monotonic clock; of an import Unix time, NULL where unknown.",
+            "Start of the window, monotonic clock; for an import Unix time, NULL if unknown.",
             unit="s",
         ),
         Column("stop_s", "float64", "End of the window, on the same clock.", unit="s"),
@@ -262,19 +263,19 @@ ENERGY_WINDOWS = Table(
             unit="requests",
             nullable=False,
         ),
-        Column("max_num_seqs", "int32", "Largest batch.", unit="sequences"),
+        columns.MAX_NUM_SEQS,
         Column(
             "energy_source",
             "string",
-            "Power source; none where nothing was sampled; for imports what the importer declares,"
+            "Power source; none if nothing was sampled; for imports as declared by the importer,"
             " such as wall_power_trapezoid.",
             nullable=False,
         ),
         Column(
             "energy_measure",
             "string",
-            "counter or integral; stated where an imported source gives the joules themselves; NULL"
-            " while energy is unknown.",
+            "counter or integral; stated if an imported source gives the joules themselves; NULL "
+            "if energy is unknown.",
             allowed=("counter", "integral", "stated"),
         ),
         Column("energy_j", "float64", "Gross energy of the window; NULL while unknown.", unit="J"),
@@ -310,13 +311,13 @@ ENERGY_WINDOWS = Table(
         Column(
             "is_energy_valid",
             "bool",
-            "Whether energy_j may be used: true exactly where invalid_reasons is empty.",
+            "Whether energy_j may be used: true if and only if invalid_reasons is empty.",
             nullable=False,
         ),
         Column(
             "invalid_reasons",
             "list[string]",
-            "Codes of what is wrong, sorted; empty when nothing is.",
+            "Codes of faults, sorted; empty if there are none.",
             nullable=False,
         ),
         _ENERGY_UNKNOWN,
@@ -371,9 +372,7 @@ ENERGY_WINDOWS = Table(
             "Median over them of |fitted - measured| / measured.",
             unit="ratio",
         ),
-        Column(
-            "fit_unknown_reason", "string", "Why there is no such model; NULL where there is one."
-        ),
+        Column("fit_unknown_reason", "string", "Why there is no such model; NULL if there is one."),
     ),
 )
 
@@ -390,17 +389,12 @@ ENERGY_ATTRIBUTION = Table(
             "What is known of one run and rule adds up to energy_j of its measured window in"
             " core_energy_windows, failed calls included."
         ),
-        "A run whose energy is unknown has no rows; core_sessions says why.",
+        "A run with unknown energy has no rows; core_sessions has the reason.",
     ),
     columns=(
         Column("call_id", "string", "Call; not of the warm-up.", nullable=False),
-        Column(
-            "attempt",
-            "int32",
-            "Number of the run among the session's runs, from 1.",
-            nullable=False,
-        ),
-        Column("sample_id", "string", "Sample the call belongs to.", nullable=False),
+        columns.ATTEMPT,
+        columns.SAMPLE_ID,
         _SESSION,
         Column("run_id", "string", "Run of the session.", nullable=False),
         Column(
@@ -418,7 +412,7 @@ ENERGY_ATTRIBUTION = Table(
         Column(
             "energy_j",
             "float64",
-            "The call's share; NULL where the rule cannot be applied.",
+            "The call's share; NULL if the rule cannot be applied.",
             unit="J",
         ),
         Column("energy_method", "string", "Power source and rule; NULL with energy_j."),
@@ -432,12 +426,12 @@ SPECULATION = Table(
     keys=("session_id", "run_id"),
     warnings=(
         (
-            "tokens_per_step needs no model; acceptance and what follows from it take every drafted"
-            " token as accepted with one chance."
+            "tokens_per_step needs no model; acceptance and values derived from it assume that "
+            "every drafted token is accepted with the same probability."
         ),
         (
-            "speedup_ratio is over plain steps of the same run and batch, drafting included;"
-            " unknown where every step drafts."
+            "speedup_ratio is relative to plain steps of the same run and batch, including "
+            "drafting; unknown if every step drafts."
         ),
     ),
     columns=(
@@ -470,7 +464,8 @@ SPECULATION = Table(
         Column(
             "acceptance_ratio",
             "float64",
-            "Maximum-likelihood chance that a drafted token is accepted: accepted / (accepted +"
+            "Maximum-likelihood probability that a drafted token is accepted: accepted / "
+            "(accepted +"
             " drafts not accepted whole); even_drafts.",
             unit="ratio",
         ),
@@ -509,7 +504,7 @@ SPECULATION = Table(
         Column(
             "speedup_ratio", "float64", "tokens_per_step * target_efficiency_ratio.", unit="ratio"
         ),
-        Column("unknown_reason", "string", "Why a value is NULL; NULL where all are known."),
+        Column("unknown_reason", "string", "Why a value is NULL; NULL if all are known."),
     ),
 )
 
@@ -519,14 +514,14 @@ RUNTIME_MODELS = Table(
     keys=("session_id", "model_variant", "method"),
     warnings=(
         (
-            "Runtimes were measured beside the other requests of the batch: T(p, o) holds for the"
-            " session's load, not for a lone request."
+            "Runtimes were measured together with the other requests of the batch: T(p, o) "
+            "applies to the session's load, not to a single request."
         ),
         "Nothing outside the ranges of tokens that were measured is supported.",
     ),
     columns=(
         _SESSION,
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.MODEL_VARIANT,
         Column(
             "method",
             "string",
@@ -536,12 +531,15 @@ RUNTIME_MODELS = Table(
             nullable=False,
             allowed=("fitted", "fitted_denoised", "helm_look_up"),
         ),
-        Column("device", "string", "Device the model ran on."),
+        columns.DEVICE,
         Column(
             "fit_rows", "int64", "Rows fitted; after denoising fewer than samples.", unit="rows"
         ),
         Column(
-            "overhead_s", "float64", "F(0): seconds of a request whatever its length.", unit="s"
+            "overhead_s",
+            "float64",
+            "F(0): seconds of a request regardless of its length.",
+            unit="s",
         ),
         Column(
             "seconds_per_prompt_token",
@@ -598,8 +596,7 @@ RUNTIME_MODELS = Table(
         Column(
             "price_card",
             "string",
-            "The one price card that sells hours of the device; NULL where there is none or"
-            " several.",
+            "The price card that sells hours of the device; NULL if there is none or several.",
         ),
         Column(
             "idealized_usd_per_sample",
@@ -607,11 +604,11 @@ RUNTIME_MODELS = Table(
             "idealized_device_s_per_sample * price of a device-second.",
             unit="USD/sample",
         ),
-        Column("unknown_reason", "string", "Why there is no model; NULL where there is one."),
+        Column("unknown_reason", "string", "Why there is no model; NULL if there is one."),
         Column(
             "price_unknown_reason",
             "string",
-            "Why device time or dollars are NULL where there is a model.",
+            "Why device time or dollars are NULL although there is a model.",
         ),
     ),
 )
@@ -623,8 +620,8 @@ COST_OF_PASS = Table(
     warnings=(
         "Assumes retries until a free, perfect verifier accepts: a lower bound without one.",
         (
-            "plug_in is infinite where a problem was never solved, its minimum over points biased"
-            " low; smoothed is finite and biased low."
+            "plug_in is infinite if a problem was never solved, and its minimum over points is "
+            "biased low; smoothed is finite and biased low."
         ),
         "Over the problems that every point of the task attempted.",
     ),
@@ -646,7 +643,7 @@ COST_OF_PASS = Table(
             allowed=("plug_in", "smoothed"),
         ),
         _POINT,
-        Column("model_variant", "string", "Model variant name; NULL where a source holds several."),
+        columns.MODEL_VARIANT_OF_SOURCE,
         Column("n_problems", "int32", "Problems compared.", unit="problems"),
         Column(
             "problems_solved",
@@ -661,7 +658,7 @@ COST_OF_PASS = Table(
         Column(
             "cost_of_pass",
             "float64",
-            "Mean over problems of the point's own cost per correct answer; NULL where infinite.",
+            "Mean over problems of the point's own cost per correct answer; NULL if infinite.",
         ),
         Column(
             "cost_of_pass_low",
@@ -672,19 +669,18 @@ COST_OF_PASS = Table(
         Column(
             "cost_per_correct",
             "float64",
-            "Total cost over number of correct answers; NULL where none is correct.",
+            "Total cost over number of correct answers; NULL if none is correct.",
         ),
         Column(
             "cost_per_correct_low",
             "float64",
             "2.5th percentile of cost_per_correct over resampled problems, both totals together.",
         ),
-        Column("cost_per_correct_high", "float64", "97.5th percentile; NULL where infinite."),
+        Column("cost_per_correct_high", "float64", "97.5th percentile; NULL if infinite."),
         Column(
             "frontier_value",
             "float64",
-            "V: mean over problems of the least cost of any point or the human; NULL where"
-            " infinite.",
+            "V: mean over problems of the lowest cost of any point or the human; NULL if infinite.",
         ),
         Column(
             "frontier_value_low",
@@ -710,20 +706,20 @@ COST_OF_PASS = Table(
         Column(
             "essentialness_ratio",
             "float64",
-            "(V without the point - V) / V without it; NULL where V is infinite.",
+            "(V without the point - V) / V without it; NULL if V is infinite.",
             unit="ratio",
         ),
         Column(
             "human_baseline_usd",
             "float64",
-            "What an expert costs a problem; NULL off the axis cost_usd or where unknown.",
+            "Cost of an expert per problem; NULL for axes other than cost_usd or if unknown.",
             unit="USD",
         ),
         Column("gain_usd", "float64", "human_baseline_usd - frontier_value.", unit="USD"),
         Column(
             "energy_method", "string", "Method of the joules on the axis energy_j; NULL on others."
         ),
-        Column("unknown_reason", "string", "Why values are NULL; NULL where all are known."),
+        Column("unknown_reason", "string", "Why values are NULL; NULL if all are known."),
     ),
 )
 
@@ -733,7 +729,8 @@ INTELLIGENCE = Table(
     keys=("task", "point_id", "energy_basis"),
     warnings=(
         (
-            "Joules of unlike methods are never pooled: one row each. Attributed joules depend on"
+            "Joules from different methods are never pooled: one row each. Attributed joules "
+            "depend on"
             " the attribution rule: each rule has a row."
         ),
         (
@@ -741,7 +738,7 @@ INTELLIGENCE = Table(
             " tools do; the two are n apart)."
         ),
         (
-            "coverage_ratio is what an oracle router would reach: an upper bound for the set of"
+            "coverage_ratio is what an oracle router would achieve: an upper bound for the set of"
             " points, not one model's accuracy."
         ),
     ),
@@ -751,10 +748,10 @@ INTELLIGENCE = Table(
         Column(
             "energy_basis",
             "string",
-            "The energy_method of the rows; none where their energy is unknown.",
+            "The energy_method of the rows; none if their energy is unknown.",
             nullable=False,
         ),
-        Column("model_variant", "string", "Model variant name; NULL where a source holds several."),
+        columns.MODEL_VARIANT_OF_SOURCE,
         Column(
             "samples_measured",
             "int64",
@@ -768,7 +765,7 @@ INTELLIGENCE = Table(
             "Mean of correct over them; every sample alike.",
             unit="ratio",
         ),
-        Column("energy_j_per_query", "float64", "Mean energy of a sample.", unit="J/query"),
+        Column("energy_j_per_query", "float64", "Mean energy per sample.", unit="J/query"),
         Column(
             "query_power_mean_w", "float64", "Mean over samples of energy_j / latency_s.", unit="W"
         ),
@@ -808,14 +805,14 @@ INTELLIGENCE = Table(
         Column(
             "energy_j_per_correct_high",
             "float64",
-            "97.5th percentile; NULL where infinite.",
+            "97.5th percentile; NULL if infinite.",
             unit="J/answer",
         ),
         Column(
             "coverage_ratio",
             "float64",
-            "Mean over the task's problems of the best point's share of correct: what an oracle"
-            " router over all points reaches.",
+            "Mean over the task's problems of the best point's share of correct samples: what an "
+            "oracle router over all points achieves.",
             unit="ratio",
         ),
         _ENERGY_UNKNOWN,
@@ -828,8 +825,8 @@ REQUESTS = Table(
     keys=("session_id", "point_id"),
     warnings=(
         (
-            "Throughput is the session's, shared by its points: requests/s says how many requests"
-            " of this point's length it would serve."
+            "Throughput is the session's, shared by its points: requests/s is the rate of "
+            "requests of this point's length that it would serve."
         ),
         "Compare only sessions of the same device count, batch and context regime.",
     ),
@@ -838,7 +835,7 @@ REQUESTS = Table(
         _POINT,
         _TASK,
         _MODEL,
-        Column("device", "string", "Device the model ran on."),
+        columns.DEVICE,
         Column("samples_measured", "int64", "Valid samples.", unit="samples", nullable=False),
         Column(
             "accuracy_of_samples",
@@ -886,8 +883,7 @@ REQUESTS = Table(
         Column(
             "price_card",
             "string",
-            "The one price card that sells hours of the device; NULL where there is none or"
-            " several.",
+            "The price card that sells hours of the device; NULL if there is none or several.",
         ),
         Column(
             "device_usd_per_sample",
@@ -912,9 +908,7 @@ REQUESTS = Table(
             "Sum of decode_s over sum of output_tokens - 1.",
             unit="s",
         ),
-        Column(
-            "flops_per_s", "float64", "requests_per_s * mean FLOPs of a request.", unit="FLOP/s"
-        ),
+        Column("flops_per_s", "float64", "requests_per_s * mean FLOPs per request.", unit="FLOP/s"),
         Column(
             "mfu_ratio",
             "float64",
@@ -938,14 +932,14 @@ REQUESTS = Table(
         Column(
             "roofline_s_per_sample",
             "float64",
-            "Mean least latency of a sample at batch 1 by the roofline, modelled.",
+            "Mean minimum latency per sample at batch 1 by the roofline, modelled.",
             unit="s/sample",
         ),
         Column(
             "energy_cap_j_per_sample",
             "float64",
-            "device_count / requests_per_s * the device card's power limit: most energy a sample"
-            " can have taken, modelled.",
+            "device_count / requests_per_s * the device card's power limit: maximum energy that a "
+            "sample can have used, modelled.",
             unit="J/sample",
         ),
         Column(
@@ -957,7 +951,7 @@ REQUESTS = Table(
         Column(
             "energy_j_per_sample",
             "float64",
-            "Mean energy of a sample; NULL where any is unknown or methods differ.",
+            "Mean energy per sample; NULL if any is unknown or methods differ.",
             unit="J/sample",
         ),
         Column("energy_method", "string", "Method of that energy; NULL with it."),
@@ -965,7 +959,7 @@ REQUESTS = Table(
         Column(
             "unknown_reason",
             "string",
-            "Why throughput or utilisation is NULL; NULL where all is known.",
+            "Why throughput or utilisation is NULL; NULL if all is known.",
         ),
     ),
 )

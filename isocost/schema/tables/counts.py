@@ -1,4 +1,6 @@
-"""Counts of correct samples where a source tells nothing else: the core table beside core_samples.
+"""Counts of correct samples from sources that state nothing else.
+
+The core table next to core_samples.
 
 Lives here: core_counts. Not here: samples (core), and how both are read as one
 (``isocost.tables.tallies``).
@@ -6,6 +8,7 @@ Lives here: core_counts. Not here: samples (core), and how both are read as one
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 COUNTS = Table(
@@ -18,9 +21,8 @@ COUNTS = Table(
     order=("task", "model_variant", "prompt", "point_id", "problem_id", "count_id"),
     warnings=(
         (
-            "These samples are no rows of core_samples: a source of counts tells no order, no"
-            " answer and no cost of any of them. Tables of accuracy, coverage and outcomes hold"
-            " both."
+            "These samples are not rows of core_samples: a source of counts has no order, answers "
+            "or costs. Tables of accuracy, coverage and outcomes include both."
         ),
     ),
     columns=(
@@ -30,20 +32,16 @@ COUNTS = Table(
             "point_id, problem_id and RUN#NUMBER of the record joined by colons.",
             nullable=False,
         ),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
+        columns.POINT_ID,
+        columns.PROBLEM_ID,
         Column("session_id", "string", "Imported source.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("prompt", "string", "Prompt name; NULL where the source does not tell."),
-        Column("source", "string", "Name of the importer.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT,
+        Column("prompt", "string", "Prompt name; NULL if the source does not state it."),
+        columns.IMPORTER,
         Column("n_samples", "int64", "Attempts, n.", unit="samples", nullable=False),
         Column("n_correct", "int64", "Correct ones among them, c.", unit="samples", nullable=False),
-        Column(
-            "cluster_id",
-            "string",
-            "Problems that share a passage or template share it; NULL where each stands alone.",
-        ),
+        columns.CLUSTER_ID,
     ),
 )
 

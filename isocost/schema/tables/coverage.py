@@ -7,6 +7,7 @@ the coverage of strategies (out_strategy_outcomes).
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 _DRAWS = (
@@ -24,7 +25,7 @@ _DRAWS = (
         nullable=False,
     ),
     Column("draws", "int32", "Gaussian multiplier draws of the simultaneous band.", nullable=False),
-    Column("seed", "int64", "Seed of these draws.", nullable=False),
+    columns.SEED,
     Column(
         "confidence",
         "float64",
@@ -45,8 +46,8 @@ COVERAGE_BANDS = Table(
     order=("task", "model_variant", "prompt", "point_id", "k"),
     warnings=(
         (
-            "pass@k needs somebody who knows what is correct: a bound on what k samples can give,"
-            " not a way to answer."
+            "pass@k requires knowledge of the correct answer: a bound on what k samples can "
+            "achieve, not a way to answer."
         ),
         (
             "Read a single budget by its pointwise interval, the shape of the curve and 'at some k'"
@@ -55,11 +56,11 @@ COVERAGE_BANDS = Table(
         _BUDGETS,
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name."),
-        Column("prompt", "string", "Prompt name."),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("k", "int32", "Samples a problem.", unit="samples", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT,
+        columns.POINT_ID,
+        Column("k", "int32", "Samples per problem.", unit="samples", nullable=False),
         Column(
             "pass_at_k",
             "float64",
@@ -79,15 +80,15 @@ COVERAGE_BANDS = Table(
         Column(
             "band_low",
             "float64",
-            "Lower edge of the band that holds the whole curve with probability confidence: mean -"
-            " band_multiplier standard errors, or pass_at_k_low where that is lower. Not cut at 0"
-            " or 1: a band beyond them says that problems are few.",
+            "Lower edge of the band that contains the whole curve with probability confidence: "
+            "mean - band_multiplier standard errors, or pass_at_k_low if that is lower. Not cut "
+            "at 0 or 1: a band beyond them means that there are few problems.",
             unit="ratio",
         ),
         Column(
             "band_high",
             "float64",
-            "Upper edge of that band, or pass_at_k_high where that is higher.",
+            "Upper edge of that band, or pass_at_k_high if that is higher.",
             unit="ratio",
         ),
         Column(
@@ -108,22 +109,22 @@ COVERAGE_DIFFERENCES = Table(
     keys=("task", "point_id", "other_point_id", "k"),
     warnings=(
         "Both directions of a pair are here: swapping point_id and other_point_id turns the sign.",
-        "The band answers for all budgets of a pair at once, not for all pairs of a task.",
-        "At most 24 configurations a task are paired: those with the most samples.",
+        "The band is simultaneous for all budgets of a pair, not for all pairs of a task.",
+        "At most 24 configurations per task are paired: those with the most samples.",
         _BUDGETS,
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("point_id", "string", "Configuration that is judged.", nullable=False),
+        columns.TASK,
+        Column("point_id", "string", "Configuration being compared.", nullable=False),
         Column(
             "other_point_id",
             "string",
-            "Configuration it is compared with, on the problems that both were asked.",
+            "Configuration that it is compared with, on the problems common to both.",
             nullable=False,
         ),
         Column("model_variant", "string", "Model variant of point_id."),
         Column("other_model_variant", "string", "Model variant of other_point_id."),
-        Column("k", "int32", "Samples a problem.", unit="samples", nullable=False),
+        Column("k", "int32", "Samples per problem.", unit="samples", nullable=False),
         Column(
             "pass_at_k",
             "float64",
@@ -166,8 +167,8 @@ COVERAGE_DIFFERENCES = Table(
         Column(
             "band_low",
             "float64",
-            "Lower edge of the band that holds all differences of the pair at once, never above"
-            " pass_at_k_difference_low; NULL where all problems differ by the same amount.",
+            "Lower edge of the simultaneous band of all differences of the pair, never above"
+            " pass_at_k_difference_low; NULL if all problems differ by the same amount.",
             unit="ratio",
         ),
         Column("band_high", "float64", "Upper edge of that band.", unit="ratio"),
@@ -175,8 +176,8 @@ COVERAGE_DIFFERENCES = Table(
         Column(
             "verdict",
             "string",
-            "better where the band lies above 0, worse where below, else inconclusive; unknown"
-            " without a band.",
+            "better if the band is above 0, worse if it is below, otherwise inconclusive; unknown "
+            "without a band.",
             nullable=False,
             allowed=("better", "inconclusive", "worse", "unknown"),
         ),
@@ -191,26 +192,26 @@ ACCURACY_INTERVALS = Table(
     order=("task", "model_variant", "prompt", "point_id", "interval_method"),
     warnings=(
         (
-            "Use the row with is_recommended; the others are there for comparison with other"
-            " people's numbers. Their measured coverage is in docs/results/coverage_frontier.csv."
+            "Use the row with is_recommended; the others are for comparison with published "
+            "numbers. Their measured coverage is in docs/results/coverage_frontier.csv."
         ),
         (
-            "fixed_benchmark speaks of these very problems asked again, all others of new problems"
-            " of the same kind."
+            "fixed_benchmark is about asking exactly these problems again, all others are about "
+            "new problems of the same kind."
         ),
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name."),
-        Column("prompt", "string", "Prompt name."),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT,
+        columns.POINT_ID,
         Column(
             "interval_method",
             "string",
             "score: Wilson's at the effective number of trials; student_t over problems, not cut at"
             " 0 or 1; bootstrap_percentile, bootstrap_bca: of problems (clusters); wilson,"
-            " jeffreys, clopper_pearson: one sample a problem only; fixed_benchmark: normal,"
-            " sampling noise alone.",
+            " jeffreys, clopper_pearson: only for one sample per problem; fixed_benchmark: "
+            "normal, sampling noise only.",
             nullable=False,
             allowed=(
                 "score",
@@ -224,13 +225,7 @@ ACCURACY_INTERVALS = Table(
             ),
         ),
         Column("is_recommended", "bool", "The method that the other tables use.", nullable=False),
-        Column(
-            "accuracy",
-            "float64",
-            "Mean over problems of the share of correct samples.",
-            unit="ratio",
-            nullable=False,
-        ),
+        columns.ACCURACY,
         Column("accuracy_low", "float64", "Lower end; NULL with undefined_reason.", unit="ratio"),
         Column("accuracy_high", "float64", "Upper end; NULL with undefined_reason.", unit="ratio"),
         Column(
@@ -239,7 +234,7 @@ ACCURACY_INTERVALS = Table(
             "Standard error that the method rests on; NULL for binomial intervals.",
             unit="ratio",
         ),
-        Column("undefined_reason", "string", "Why there is no interval; NULL where there is one."),
+        Column("undefined_reason", "string", "Why there is no interval; NULL if there is one."),
         Column(
             "between_variance",
             "float64",
@@ -249,7 +244,7 @@ ACCURACY_INTERVALS = Table(
         Column(
             "within_variance",
             "float64",
-            "Mean variance of samples inside a problem; NULL as before.",
+            "Mean variance of samples within a problem; NULL as before.",
         ),
         Column(
             "intraclass_ratio",
@@ -260,13 +255,14 @@ ACCURACY_INTERVALS = Table(
         Column(
             "design_effect",
             "float64",
-            "1 + (n - 1) intraclass: by what pooling samples understates the variance; NULL as"
+            "1 + (n - 1) intraclass: factor by which pooling samples understates the variance; "
+            "NULL as"
             " before.",
         ),
-        Column("n_problems", "int32", "Problems.", unit="problems", nullable=False),
+        columns.N_PROBLEMS,
         Column("n_units", "int32", "Problems, or clusters of them.", nullable=False),
         Column("n_samples", "int64", "Valid graded samples.", unit="samples", nullable=False),
-        Column("draws", "int32", "Bootstrap draws; NULL where the method has none."),
+        Column("draws", "int32", "Bootstrap draws; NULL if the method has none."),
         Column("confidence", "float64", "Level.", unit="ratio", nullable=False),
     ),
 )

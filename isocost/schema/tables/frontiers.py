@@ -1,4 +1,4 @@
-"""Frontier tables: which outcome buys how much accuracy for what, and how sure that is.
+"""Frontier tables: which outcome buys how much accuracy at what cost, and how certain that is.
 
 Lives here: out_frontier_points, out_frontiers, out_frontier_attainment, out_joint_frontier_points,
 out_joint_frontiers, out_comparisons, out_task_means. Not here: how they are computed
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 MACRO_TASK = "(macro)"
@@ -23,7 +24,7 @@ def is_mean(task: str) -> bool:
 
 
 def mean_name(tasks: Sequence[str], largest: Sequence[str]) -> str:
-    """What stands in the column ``task`` for the mean over some tasks.
+    """The value of the column ``task`` for the mean over some tasks.
 
     Args:
         tasks: in order of name.
@@ -57,8 +58,9 @@ _SCOPE = (
     Column(
         "frontier_kind",
         "string",
-        "policy: outcomes that can be run as they are; oracle: these and strategies that need to"
-        " know what is correct, as with a perfect verifier: a bound. Draws are the same for both.",
+        "policy: outcomes that can be run as they are; oracle: these and strategies that need to "
+        "know the correct answer, as with a perfect verifier: a bound. Draws are the same for "
+        "both.",
         nullable=False,
         allowed=("policy", "oracle"),
     ),
@@ -80,8 +82,8 @@ _SCOPE = (
 CONFIGURATION = Column(
     "configuration",
     "string",
-    "Shortest name that no other configuration of the task has: model, prompt, and what else tells"
-    " them apart; steps of a chain joined by arrows.",
+    "Shortest name that is unique within the task: model, prompt, and other distinguishing "
+    "settings; steps of a chain joined by arrows.",
 )
 _DRAWS = (
     Column(
@@ -94,7 +96,7 @@ _DRAWS = (
     Column(
         "n_units",
         "int32",
-        "Units that were resampled: clusters where problems share a source, else problems.",
+        "Units that were resampled: clusters if problems share a source, otherwise problems.",
         nullable=False,
     ),
     Column(
@@ -103,8 +105,8 @@ _DRAWS = (
         "Bootstrap draws of problems, shared by all outcomes of the task and all cost axes.",
         nullable=False,
     ),
-    Column("seed", "int64", "Seed of these draws.", nullable=False),
-    Column("confidence", "float64", "Level of the intervals.", unit="ratio", nullable=False),
+    columns.SEED,
+    columns.CONFIDENCE,
 )
 
 FRONTIER_POINTS = Table(
@@ -114,16 +116,16 @@ FRONTIER_POINTS = Table(
     order=("task", "frontier_kind", "quality_measure", "cost_axis", "cost", "outcome_id"),
     warnings=(
         (
-            "Filter by frontier_kind: a policy has a row under policy and, where the task has"
-            " oracles, another under oracle."
+            "Filter by frontier_kind: a policy has a row under policy and, if the task has "
+            "oracles, another under oracle."
         ),
         (
             "An outcome whose cost on the axis is unknown has no row here; out_frontiers counts it."
             " Unknown is never free."
         ),
         (
-            "is_on_frontier is the frontier of the point estimates: among nearly equal outcomes the"
-            " lucky one stands on it."
+            "is_on_frontier is the frontier of the point estimates: among nearly equal outcomes "
+            "the lucky one is on it."
         ),
         (
             "frontier_probability is a share of draws, no test: among many nearly tied outcomes a"
@@ -132,11 +134,11 @@ FRONTIER_POINTS = Table(
             " (docs/results/coverage_frontier.csv)."
         ),
         (
-            "frontier_margin is the lead over the best of many others and therefore biased down"
-            " where several are nearly tied."
+            "frontier_margin is the lead over the best of many others and therefore biased "
+            "downwards if several are nearly tied."
         ),
         (
-            "Intervals, probabilities and the conservative and optimistic frontier are NULL where"
+            "Intervals, probabilities and the conservative and optimistic frontier are NULL if"
             " n_units is 1: one unit shows no spread."
         ),
         (
@@ -155,11 +157,11 @@ FRONTIER_POINTS = Table(
         Column(
             "member_outcome_ids",
             "list[string]",
-            "Outcomes that were averaged, one a task; the outcome itself otherwise.",
+            "Averaged outcomes, one per task; otherwise the outcome itself.",
             nullable=False,
         ),
-        Column("model_variant", "string", "Model variant name."),
-        Column("prompt", "string", "Prompt name."),
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT,
         Column(
             "point_id",
             "string",
@@ -173,17 +175,10 @@ FRONTIER_POINTS = Table(
             "policy or oracle, from out_strategy_outcomes.",
             nullable=False,
         ),
-        Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
+        columns.BUDGET,
         Column("parameters", "json", "Further parameters of the strategy, canonical JSON."),
-        Column(
-            "cost",
-            "float64",
-            "Mean over problems of the expected cost, in cost_unit.",
-            nullable=False,
-        ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST,
+        columns.COST_UNIT,
         Column(
             "cost_low", "float64", "Lower end of its percentile bootstrap interval, in cost_unit."
         ),
@@ -197,8 +192,8 @@ FRONTIER_POINTS = Table(
             unit="ratio",
             nullable=False,
         ),
-        Column("accuracy_low", "float64", "Lower end of the accuracy's interval.", unit="ratio"),
-        Column("accuracy_high", "float64", "Upper end of the accuracy's interval.", unit="ratio"),
+        columns.ACCURACY_LOW,
+        columns.ACCURACY_HIGH,
         Column(
             "accuracy_se",
             "float64",
@@ -208,16 +203,18 @@ FRONTIER_POINTS = Table(
         Column(
             "interval_method",
             "string",
-            "How accuracy_low and accuracy_high were made: score_effective = Wilson at m(1-m)/SE^2"
+            "Method of accuracy_low and accuracy_high: score_effective = Wilson at m(1-m)/SE^2"
             " trials (Korn and Graubard 1998); score_stratified = the same for the mean over tasks;"
-            " bootstrap_percentile = quantiles of the replicate means (what is no share).",
+            " bootstrap_percentile = quantiles of the replicate means (for quantities that are "
+            "not shares).",
             allowed=("score_effective", "score_stratified", "bootstrap_percentile"),
         ),
         *_DRAWS,
         Column(
             "is_on_frontier",
             "bool",
-            "No other outcome costs no more, is no less accurate and is better in one.",
+            "No other outcome is at most as expensive, at least as accurate and better in one of "
+            "the two.",
             nullable=False,
         ),
         Column(
@@ -256,7 +253,7 @@ FRONTIER_POINTS = Table(
         Column(
             "frontier_margin_low",
             "float64",
-            "Lower end of its 95 % percentile interval; NULL where nothing is cheaper.",
+            "Lower end of its 95 % percentile interval; NULL if no outcome is cheaper.",
             unit="ratio",
         ),
         Column(
@@ -269,7 +266,7 @@ FRONTIER_POINTS = Table(
         Column(
             "cost_over_frontier",
             "float64",
-            "cost / cheapest frontier cost that reaches the accuracy, at least 1; NULL where that"
+            "cost / cheapest frontier cost that reaches the accuracy, at least 1; NULL if that"
             " cost is 0.",
         ),
         Column(
@@ -346,9 +343,7 @@ FRONTIERS = Table(
     ),
     columns=(
         *_SCOPE,
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         *_DRAWS,
         Column(
             "n_outcomes",
@@ -360,7 +355,7 @@ FRONTIERS = Table(
         Column(
             "n_excluded_other_kind",
             "int32",
-            "Left out: metrics, which are no way to answer, and under policy also oracles. Not"
+            "Left out: metrics, which are not a way to answer, and under policy also oracles. Not"
             " counted for a mean over tasks.",
             unit="outcomes",
         ),
@@ -381,7 +376,8 @@ FRONTIERS = Table(
         Column(
             "n_excluded_other_problems",
             "int32",
-            "Left out: judged on other problems than most outcomes of the task, so not comparable"
+            "Left out: graded on different problems than most outcomes of the task, so not "
+            "comparable"
             " draw by draw; for a mean over tasks: not measured exactly once in each of them.",
             unit="outcomes",
             nullable=False,
@@ -427,7 +423,7 @@ FRONTIERS = Table(
         Column(
             "hypervolume_cost_scale",
             "string",
-            "log10, or linear where a cost is 0.",
+            "log10, or linear if a cost is 0.",
             nullable=False,
             allowed=("log10", "linear"),
         ),
@@ -460,7 +456,7 @@ FRONTIERS = Table(
         Column(
             "knee_outcome_id",
             "string",
-            "Outcome at the knee; NULL where there is none, see knee_reason.",
+            "Outcome at the knee; NULL if there is none, see knee_reason.",
         ),
         Column("knee_cost", "float64", "Cost at the knee in cost_unit."),
         Column("knee_accuracy", "float64", "Accuracy at the knee.", unit="ratio"),
@@ -470,7 +466,7 @@ FRONTIERS = Table(
             "Height above the chord, ln(cost) and accuracy scaled to 0..1 over the frontier.",
         ),
         Column("knee_rule", "string", "Rule, scale of cost and threshold.", nullable=False),
-        Column("knee_reason", "string", "Why there is no knee; NULL where there is one."),
+        Column("knee_reason", "string", "Why there is no knee; NULL if there is one."),
     ),
 )
 
@@ -498,8 +494,8 @@ FRONTIER_ATTAINMENT = Table(
         Column(
             "accuracy",
             "float64",
-            "Best accuracy that at least this share of the draws buys for no more than the budget;"
-            " NULL where fewer can buy anything.",
+            "Best accuracy that at least this share of the draws attains within the budget; NULL "
+            "if fewer can afford any outcome.",
             unit="ratio",
         ),
         Column(
@@ -508,7 +504,7 @@ FRONTIER_ATTAINMENT = Table(
             "Bootstrap draws of problems, shared by all outcomes of the task and all cost axes.",
             nullable=False,
         ),
-        Column("seed", "int64", "Seed of these draws.", nullable=False),
+        columns.SEED,
     ),
 )
 
@@ -518,7 +514,7 @@ COMPARISONS = Table(
     keys=("task", "comparison_family", "first_outcome_id", "second_outcome_id"),
     warnings=(
         (
-            "Each pair stands here once. The other direction has every difference negated, low and"
+            "Each pair occurs once. The other direction has every difference negated, low and"
             " high swapped, and the same p-values; the view comparisons has both. Any other two"
             " outcomes: isocost compare FIRST SECOND."
         ),
@@ -537,13 +533,14 @@ COMPARISONS = Table(
         ),
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column(
             "comparison_family",
             "string",
-            "frontier: the policies on a frontier of any cost axis, each against each;"
-            " frontier_against_single: each of them against the most accurate configuration at one"
-            " sample a problem; single_sample: every two configurations at one sample a problem.",
+            "frontier: all pairs of policies on a frontier of any cost axis; "
+            "frontier_against_single: each of them against the most accurate configuration at one "
+            "sample per problem; single_sample: all pairs of configurations at one sample per "
+            "problem.",
             nullable=False,
             allowed=("frontier", "frontier_against_single", "single_sample"),
         ),
@@ -606,7 +603,7 @@ COMPARISONS = Table(
         Column(
             "p_value_holm",
             "float64",
-            "Holm's adjusted p-value over the family: chance of any false finding.",
+            "Holm's adjusted p-value over the family: probability of any false finding.",
             unit="ratio",
         ),
         Column(
@@ -634,7 +631,7 @@ COMPARISONS = Table(
             "Problems that only the second solves; NULL as before.",
             unit="problems",
         ),
-        Column("undefined_reason", "string", "Why there is no p-value; NULL where there is one."),
+        columns.NO_P_VALUE_REASON,
         Column(
             "verdict",
             "string",
@@ -649,31 +646,32 @@ COMPARISONS = Table(
             unit="pairs",
             nullable=False,
         ),
-        Column("n_problems", "int32", "Problems.", unit="problems", nullable=False),
+        columns.N_PROBLEMS,
         Column(
             "n_units",
             "int32",
-            "Units that the test rests on: clusters where problems share a source, else problems.",
+            "Units of the test: clusters if problems share a source, otherwise problems.",
             nullable=False,
         ),
         Column(
             "problems_needed",
             "int64",
-            "Problems to find this difference with probability 0.8 at level 0.05; NULL where the"
+            "Problems required to detect this difference with probability 0.8 at level 0.05; NULL "
+            "if the"
             " outcomes do not differ or never vary.",
             unit="problems",
         ),
         Column(
             "test_method",
             "string",
-            "paired_t over problems; mcnemar_exact where both are plainly right or wrong on every"
-            " problem, as with one sample each.",
+            "paired_t over problems; mcnemar_exact if both are simply right or wrong on every "
+            "problem, as with one sample each.",
             nullable=False,
             allowed=("paired_t", "paired_t_clustered", "mcnemar_exact"),
         ),
-        Column("confidence", "float64", "Level of the intervals.", unit="ratio", nullable=False),
+        columns.CONFIDENCE,
         Column("draws", "int32", "Multiplier draws of the simultaneous interval.", nullable=False),
-        Column("seed", "int64", "Seed of these draws.", nullable=False),
+        columns.SEED,
     ),
 )
 
@@ -714,8 +712,8 @@ JOINT_FRONTIER_POINTS = Table(
             "Key of out_strategy_outcomes; for a mean over tasks a hash of their outcomes.",
             nullable=False,
         ),
-        Column("model_variant", "string", "Model variant name."),
-        Column("prompt", "string", "Prompt name."),
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT,
         Column(
             "point_id",
             "string",
@@ -723,7 +721,7 @@ JOINT_FRONTIER_POINTS = Table(
         ),
         CONFIGURATION,
         Column("strategy", "string", "Inference-time strategy."),
-        Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
+        columns.BUDGET,
         Column("parameters", "json", "Further parameters of the strategy, canonical JSON."),
         Column(
             "accuracy",
@@ -749,15 +747,15 @@ JOINT_FRONTIER_POINTS = Table(
         Column(
             "is_on_frontier",
             "bool",
-            "No other outcome costs no more of either, is no less accurate and is better in one of"
-            " the three; duplicates all kept.",
+            "No other outcome is at most as expensive in both costs, at least as accurate and "
+            "better in one of the three; duplicates are all kept.",
             nullable=False,
         ),
         Column(
             "frontier_probability",
             "float64",
             "Share of bootstrap draws of problems in which no other outcome dominates this one;"
-            " NULL where n_units is 1.",
+            " NULL if n_units is 1.",
             unit="ratio",
         ),
         Column(
@@ -820,8 +818,8 @@ JOINT_FRONTIERS = Table(
         Column(
             "n_excluded_unknown_cost",
             "int32",
-            "Left out because a cost is unknown for a problem; what else is left out is counted in"
-            " out_frontiers.",
+            "Left out because a cost is unknown for a problem; outcomes left out for other "
+            "reasons are counted in out_frontiers.",
             unit="outcomes",
             nullable=False,
         ),
@@ -844,14 +842,14 @@ JOINT_FRONTIERS = Table(
         Column(
             "first_cost_scale",
             "string",
-            "log10, or linear where a cost is 0.",
+            "log10, or linear if a cost is 0.",
             nullable=False,
             allowed=("log10", "linear"),
         ),
         Column(
             "second_cost_scale",
             "string",
-            "log10, or linear where a cost is 0.",
+            "log10, or linear if a cost is 0.",
             nullable=False,
             allowed=("log10", "linear"),
         ),
@@ -902,9 +900,9 @@ TASK_MEANS = Table(
     keys=("frontier_kind", "task"),
     warnings=(
         (
-            "An outcome is in a mean over the tasks that hold its model, prompt, settings, strategy"
-            " and budget exactly once; what else an imported source states counts where it tells"
-            " configurations of a task apart."
+            "An outcome is part of a mean over the tasks that have its model, prompt, settings, "
+            "strategy and budget exactly once; other settings of an imported source count if they "
+            "distinguish configurations of a task."
         ),
     ),
     columns=(
@@ -915,7 +913,7 @@ TASK_MEANS = Table(
             nullable=False,
             allowed=("policy", "oracle"),
         ),
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column(
             "n_outcomes",
             "int32",
@@ -926,7 +924,7 @@ TASK_MEANS = Table(
         Column(
             "n_shared",
             "int32",
-            "Of these, outcomes that another task has, too.",
+            "Of these, outcomes that another task also has.",
             unit="outcomes",
             nullable=False,
         ),
@@ -939,7 +937,7 @@ TASK_MEANS = Table(
         Column(
             "left_out_reason",
             "string",
-            f"Why the task is not in the mean {MACRO_TASK}; NULL where it is.",
+            f"Why the task is not in the mean {MACRO_TASK}; NULL if it is.",
         ),
     ),
 )

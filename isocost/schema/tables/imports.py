@@ -1,12 +1,13 @@
-"""The tables of imports: what other tools measured, as they wrote it, in this project's units.
+"""The tables of imports: measurements of other tools, in this project's units.
 
 Lives here: ``raw_imports``, ``core_imported_metrics`` and ``core_label_agreement``. Not here: the
-importers (``isocost.importers``) and the way into the core tables
+importers (``isocost.importers``) and their path to the core tables
 (``isocost.tables.core.imports``).
 """
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 RECORD_KINDS = ("sample", "request", "counts", "aggregate", "telemetry")
@@ -44,8 +45,8 @@ _IDENTITY = (
     Column(
         "source_run",
         "string",
-        "Run of the other tool that made the record: the run's own id, else a hash of the run's"
-        " file; NULL where the source is one run in several files.",
+        "Run of the other tool that produced the record: the run's own id, otherwise a hash of "
+        "the run's file; NULL if the source is one run in several files.",
     ),
 )
 
@@ -53,18 +54,18 @@ _PROVENANCE = (
     Column(
         "model_variant",
         "string",
-        "Model as the source or the importing person names it; NULL where accepted as unknown.",
+        "Model as named by the source or by the importing user; NULL if accepted as unknown.",
     ),
     Column(
         "task",
         "string",
-        "Task as the source or the importing person names it; NULL where accepted as unknown.",
+        "Task as named by the source or by the importing user; NULL if accepted as unknown.",
     ),
-    Column("task_version", "string", "Version of the task; NULL where accepted as unknown."),
-    Column("prompt", "string", "Name of the prompt; NULL where accepted as unknown."),
-    Column("prompt_hash", "string", "Hash of the prompt template, where the source holds one."),
+    Column("task_version", "string", "Version of the task; NULL if accepted as unknown."),
+    Column("prompt", "string", "Name of the prompt; NULL if accepted as unknown."),
+    Column("prompt_hash", "string", "Hash of the prompt template, if the source has one."),
     Column(
-        "sampling", "json", "Sampling parameters as canonical JSON; NULL where accepted as unknown."
+        "sampling", "json", "Sampling parameters as canonical JSON; NULL if accepted as unknown."
     ),
     Column(
         "condition",
@@ -76,11 +77,11 @@ _PROVENANCE = (
 
 _PROBLEM = (
     Column("problem_source_id", "string", "The source's own id of the problem."),
-    Column("problem_text", "string", "The question as the source holds it."),
+    Column("problem_text", "string", "The question as in the source."),
     Column(
         "reference",
         "string",
-        "The right answer as the source holds it; JSON text where there are several.",
+        "The correct answer as in the source; JSON text if there are several.",
     ),
     Column(
         "cluster_id", "string", "Problems sharing a passage or a source, for clustered intervals."
@@ -88,7 +89,7 @@ _PROBLEM = (
     Column(
         "sample_index",
         "int32",
-        "Which attempt at the problem, from 0; NULL where the source does not number its attempts.",
+        "Which attempt at the problem, from 0; NULL if the source does not number its attempts.",
     ),
 )
 
@@ -98,7 +99,7 @@ _OUTCOME = (
     Column(
         "label_correct",
         "bool",
-        "The source's own verdict; NULL where it has none or none for this attempt.",
+        "The source's own verdict; NULL if it has none or none for this attempt.",
     ),
     Column("label_score", "float64", "The source's own score, 0..1.", unit="ratio"),
     Column("label_name", "string", "Metric or scorer that the label comes from."),
@@ -111,8 +112,8 @@ _OUTCOME = (
     Column(
         "verdicts",
         "list[float64]",
-        "What each verification of the answer said: 1 yes, 0 no, or the chance of yes; NULL inside"
-        " for one that said nothing.",
+        "Verdict of each verification of the answer: 1 yes, 0 no, or the probability of yes; NULL "
+        "inside for none.",
     ),
     Column(
         "verification_tokens",
@@ -146,7 +147,7 @@ _COST = (
     Column(
         "total_tokens",
         "int64",
-        "Prompt and generated tokens together, where the source states their sum itself.",
+        "Prompt and generated tokens together, if the source states their sum.",
         unit="tokens",
     ),
     Column(
@@ -161,23 +162,28 @@ _COST = (
         "inter_token_s", "float64", "Mean gap between generated tokens of the record.", unit="s"
     ),
     Column(
-        "latency_s", "float64", "Duration of the record; latency_meaning says of what.", unit="s"
+        "latency_s",
+        "float64",
+        "Duration of the record; latency_meaning states what it covers.",
+        unit="s",
     ),
     Column("latency_meaning", "string", "What latency_s covers in this source."),
     Column(
         "started_unix_s",
         "float64",
-        "Wall-clock start, Unix time; NULL where the source's clock has no epoch.",
+        "Wall-clock start, Unix time; NULL if the source's clock has no epoch.",
         unit="s",
     ),
     Column(
         "ended_unix_s",
         "float64",
-        "Wall-clock end, Unix time; NULL where the source's clock has no epoch.",
+        "Wall-clock end, Unix time; NULL if the source's clock has no epoch.",
         unit="s",
     ),
     Column("energy_j", "float64", "Energy of the record.", unit="J"),
-    Column("energy_method", "string", "How energy_j came about; unlike methods are never pooled."),
+    Column(
+        "energy_method", "string", "How energy_j was obtained; different methods are never pooled."
+    ),
     Column("energy_unknown_reason", "string", "Why energy_j is NULL."),
     Column("cost_usd", "float64", "Price of the record in US dollars.", unit="USD"),
 )
@@ -190,7 +196,7 @@ _OTHER = (
     Column(
         "metric_unit",
         "string",
-        "Unit of metric_value after conversion to s, J, W, USD, tokens or ratio; NULL where the"
+        "Unit of metric_value after conversion to s, J, W, USD, tokens or ratio; NULL if the"
         " source has none.",
     ),
     Column(
@@ -202,7 +208,7 @@ _OTHER = (
     Column(
         "extra",
         "json",
-        "What else the source holds about the record, with the source's names and units.",
+        "Other data of the source about the record, with the source's names and units.",
     ),
 )
 
@@ -213,7 +219,8 @@ RAW_IMPORTS = Table(
     keys=("import_id", "record_index"),
     warnings=(
         (
-            "latency_s and energy_j mean what latency_meaning and energy_method say; group by both"
+            "The meaning of latency_s and energy_j is given by latency_meaning and energy_method; "
+            "group by both"
             " before comparing sources."
         ),
         (
@@ -227,11 +234,11 @@ LABEL_AGREEMENT = Table(
     name="core_label_agreement",
     grain="one task and model of one import: our verdicts against the source's",
     keys=("session_id", "task", "model_variant"),
-    warnings=("Where n_judged is 0 the import was judged by its labels: nothing was compared.",),
+    warnings=("If n_judged is 0, the import was graded by its labels: nothing was compared.",),
     columns=(
         Column("session_id", "string", "The import.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT,
         Column(
             "n_labelled",
             "int64",
@@ -242,7 +249,7 @@ LABEL_AGREEMENT = Table(
         Column(
             "n_judged",
             "int64",
-            "Of these, judged by our verifier too.",
+            "Of these, also graded by our verifier.",
             unit="samples",
             nullable=False,
         ),
@@ -272,12 +279,12 @@ IMPORTED_METRICS = Table(
     keys=("session_id", "metric_index"),
     warnings=(
         (
-            "A number is what the source computed, over the requests or samples it chose; nothing"
-            " of it is recomputed here."
+            "A number is the source's own, over the requests or samples that it chose; it is not "
+            "recomputed here."
         ),
         (
-            "Where value is NULL, unknown_reason says why; 0.0 of a group without requests is no"
-            " value."
+            "If value is NULL, unknown_reason has the reason; the 0.0 of a group without requests "
+            "is not a value."
         ),
     ),
     columns=(
@@ -288,21 +295,21 @@ IMPORTED_METRICS = Table(
             "Number of the metric in the import, from 0, in the order of the source files.",
             nullable=False,
         ),
-        Column("source", "string", "Name of the importer.", nullable=False),
+        columns.IMPORTER,
         Column(
             "source_run",
             "string",
-            "Run of the other tool that the number is of; NULL where the source is one run in"
+            "Run of the other tool that the number describes; NULL if the source is one run in"
             " several files.",
         ),
         Column(
             "point_id",
             "string",
-            "Point of core_points that the number is of; NULL where the import has no sample"
-            " of it.",
+            "Point of core_points that the number describes; NULL if the import has no sample of "
+            "it.",
         ),
         Column("task", "string", "Task name."),
-        Column("model_variant", "string", "Model variant name."),
+        columns.MODEL_VARIANT_OR_NULL,
         Column("condition", "json", "Settings of the point, canonical JSON."),
         Column(
             "metric",
@@ -314,35 +321,37 @@ IMPORTED_METRICS = Table(
             "statistic",
             "string",
             "How it was summarized: mean, median, stddev, stderr, min, max, p99 and other"
-            " percentiles; value where the number is no summary of several.",
+            " percentiles; value if the number does not summarize several.",
             nullable=False,
         ),
         Column(
-            "value", "float64", "The number, in unit; NULL where the source says that it has none."
+            "value", "float64", "The number, in unit; NULL if the source states that it has none."
         ),
         Column(
             "unit",
             "string",
-            "Unit of value: s, J, W, USD, tokens, ratio or a rate of them; NULL where the source"
-            " tells none.",
+            "Unit of value: s, J, W, USD, tokens, ratio or a rate of them; NULL if the source "
+            "states none.",
         ),
-        Column("unknown_reason", "string", "Why value is NULL; NULL where it is known."),
+        Column("unknown_reason", "string", "Why value is NULL; NULL if it is known."),
         Column(
             "window_start_unix_s",
             "float64",
-            "Start of what the number covers, Unix time; NULL where the source does not tell.",
+            "Start of the period that the number covers, Unix time; NULL if the source does not "
+            "state it.",
             unit="s",
         ),
         Column(
             "window_end_unix_s",
             "float64",
-            "End of what the number covers, Unix time; NULL where the source does not tell.",
+            "End of the period that the number covers, Unix time; NULL if the source does not "
+            "state it.",
             unit="s",
         ),
         Column(
             "window_s",
             "float64",
-            "Length of what the number covers; NULL where the source does not tell.",
+            "Length of the period that the number covers; NULL if the source does not state it.",
             unit="s",
         ),
         Column(
@@ -352,7 +361,7 @@ IMPORTED_METRICS = Table(
             nullable=False,
         ),
         Column("source_place", "string", "Place in the file."),
-        Column("extra", "json", "What else the source holds about the number."),
+        Column("extra", "json", "Other data of the source about the number."),
     ),
 )
 

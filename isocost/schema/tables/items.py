@@ -7,12 +7,13 @@ here: how they are computed (``isocost.tables.items.items``, ``isocost.tables.it
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 _POINT = (
-    Column("task", "string", "Task name.", nullable=False),
-    Column("model_variant", "string", "Model variant name."),
-    Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
+    columns.TASK,
+    columns.MODEL_VARIANT_OR_NULL,
+    columns.PROMPT_OF_SOURCE,
 )
 
 ITEM_STATISTICS = Table(
@@ -21,22 +22,22 @@ ITEM_STATISTICS = Table(
     keys=("task", "problem_id"),
     warnings=(
         (
-            "Subjects are measured configurations that were asked every problem; those of one model"
-            " are alike and count for less."
+            "Subjects are measured configurations with all problems; those of one model are "
+            "similar and carry less information."
         ),
         "A flag is a reason to read the problem, not a verdict on it.",
         (
-            "The subset was chosen on one half of the subjects and checked on the other;"
-            " subset_split says whether the halves share models."
+            "The subset was chosen on one half of the subjects and checked on the other; "
+            "subset_split states whether the halves share models."
         ),
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
+        columns.TASK,
+        columns.PROBLEM_ID,
         Column(
             "n_subjects",
             "int32",
-            "Configurations that were asked all problems of the task.",
+            "Configurations with all problems of the task.",
             unit="configurations",
             nullable=False,
         ),
@@ -64,8 +65,7 @@ ITEM_STATISTICS = Table(
         Column(
             "point_biserial",
             "float64",
-            "Correlation of the problem with the subjects' total score; NULL where one does not"
-            " vary.",
+            "Correlation of the problem with the subjects' total score; NULL if one does not vary.",
         ),
         Column(
             "rest_correlation",
@@ -82,7 +82,7 @@ ITEM_STATISTICS = Table(
         Column(
             "undefined_reason",
             "string",
-            "Why the correlations are NULL; NULL where they are known.",
+            "Why the correlations are NULL; NULL if they are known.",
         ),
         Column(
             "irt_discrimination",
@@ -99,11 +99,11 @@ ITEM_STATISTICS = Table(
             "float64",
             "Mean over subjects of a^2 P (1 - P) at their ability; NULL with irt_reason.",
         ),
-        Column("irt_reason", "string", "Why there is no 2PL fit; NULL where there is."),
+        Column("irt_reason", "string", "Why there is no 2PL fit; NULL if there is."),
         Column(
             "task_kr20",
             "float64",
-            "Reliability of the task's total score: KR-20 (alpha for fractions); NULL where totals"
+            "Reliability of the task's total score: KR-20 (alpha for fractions); NULL if totals"
             " do not vary.",
             unit="ratio",
         ),
@@ -137,13 +137,13 @@ ITEM_STATISTICS = Table(
         Column(
             "is_blind_solvable",
             "bool",
-            "blind_p_value below 0.05, or without a known chance most models solve it blind; NULL"
-            " when untested.",
+            "blind_p_value below 0.05, or, without a known guessing rate, most models solve it "
+            "blind; NULL if untested.",
         ),
         Column(
             "consensus_answer",
             "string",
-            "Most frequent answer over all models; NULL where nothing was answered.",
+            "Most frequent answer over all models; NULL if there are no answers.",
         ),
         Column("consensus_ratio", "float64", "Share of the answers that give it.", unit="ratio"),
         Column("is_label_suspect", "bool", "Whether suspect_reasons is not empty.", nullable=False),
@@ -186,10 +186,11 @@ ITEM_STATISTICS = Table(
         Column(
             "subset_split",
             "string",
-            "How subjects were halved: by model, or by configuration where models are too few.",
+            "How subjects were split in halves: by model, or by configuration if there are too "
+            "few models.",
             allowed=("models", "configurations"),
         ),
-        Column("subset_reason", "string", "Why there is no subset; NULL where there is."),
+        Column("subset_reason", "string", "Why there is no subset; NULL if there is."),
     ),
 )
 
@@ -207,7 +208,7 @@ RESPONSE_FEATURES = Table(
     ),
     columns=(
         *_POINT,
-        Column("point_id", "string", "Measured configuration.", nullable=False),
+        columns.POINT_ID,
         Column("feature", "string", "Feature of a response.", nullable=False),
         Column("feature_meaning", "string", "How it is counted.", nullable=False),
         Column(
@@ -236,7 +237,7 @@ RESPONSE_FEATURES = Table(
         Column(
             "pooled_correlation",
             "float64",
-            "Point-biserial correlation over all samples; NULL where one side does not vary.",
+            "Point-biserial correlation over all samples; NULL if one side does not vary.",
         ),
         Column(
             "n_mixed_problems",
@@ -263,13 +264,13 @@ RESPONSE_FEATURES = Table(
         Column(
             "within_auc",
             "float64",
-            "Mean over mixed problems of P(correct > wrong) + P(equal) / 2; 0.5 is no relation.",
+            "Mean over mixed problems of P(correct > wrong) + P(equal) / 2; 0.5 means no relation.",
             unit="ratio",
         ),
         Column(
             "p_value",
             "float64",
-            "Paired t test of within_difference over problems; NULL where undefined.",
+            "Paired t test of within_difference over problems; NULL if undefined.",
             unit="ratio",
         ),
         Column(
@@ -292,25 +293,25 @@ REPRODUCIBILITY = Table(
             " only hashes are compared."
         ),
         (
-            "A problem that never diverges is censored: it is no part of the divergence index,"
-            " diverging_ratio tells their share."
+            "A problem that never diverges is censored: it is not part of the divergence index; "
+            "diverging_ratio is the share of the others."
         ),
     ),
     columns=(
         Column(
             "group_id",
             "string",
-            "Hash of task, model, prompt, what varies and what is fixed.",
+            "Hash of task, model, prompt, the varying setting and the fixed settings.",
             nullable=False,
         ),
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column(
             "model",
             "string",
-            "Weights: path and revision, or the variant's name where no path is known.",
+            "Weights: path and revision, or the variant's name if the path is unknown.",
             nullable=False,
         ),
-        Column("prompt", "string", "Prompt name."),
+        columns.PROMPT,
         Column(
             "varied",
             "string",
@@ -322,7 +323,7 @@ REPRODUCIBILITY = Table(
         Column(
             "varied_values",
             "list[string]",
-            "The values compared, one a run; sample ids' indices for repeats.",
+            "The compared values, one per run; indices of sample ids for repeats.",
             nullable=False,
         ),
         Column("fixed", "json", "What all runs share, canonical JSON.", nullable=False),
@@ -336,13 +337,12 @@ REPRODUCIBILITY = Table(
             unit="problems",
             nullable=False,
         ),
-        Column("accuracy_min", "float64", "Lowest accuracy of a run.", unit="ratio"),
-        Column("accuracy_max", "float64", "Highest accuracy of a run.", unit="ratio"),
+        Column("accuracy_min", "float64", "Lowest accuracy of any run.", unit="ratio"),
+        Column("accuracy_max", "float64", "Highest accuracy of any run.", unit="ratio"),
         Column(
             "accuracy_std",
             "float64",
-            "Std@Acc: sample standard deviation (n - 1) of accuracy over runs; NULL where"
-            " ungraded.",
+            "Std@Acc: sample standard deviation (n - 1) of accuracy over runs; NULL if ungraded.",
             unit="ratio",
         ),
         Column(
@@ -354,7 +354,7 @@ REPRODUCIBILITY = Table(
         Column(
             "n_diverging",
             "int32",
-            "Problems whose responses are not all the same; NULL where nothing tells.",
+            "Problems with differing responses; NULL if unknown.",
             unit="problems",
         ),
         Column("diverging_ratio", "float64", "n_diverging / n_problems.", unit="ratio"),
@@ -377,14 +377,14 @@ REPRODUCIBILITY = Table(
             "top1_probability_std",
             "float64",
             "Avg_Std@top1_prob: standard deviation (n - 1) over runs of the generated token's"
-            " probability, mean over positions before divergence, then over problems; NULL without"
-            " banked log-probabilities or where all diverge at once.",
+            " probability, mean over positions before divergence, then over problems; NULL "
+            "without banked log-probabilities or if all diverge at once.",
             unit="ratio",
         ),
         Column(
             "divergence_method",
             "string",
-            "What the responses were compared by; NULL where nothing tells.",
+            "What the responses were compared by; NULL if unknown.",
             allowed=("token_ids", "completion_hash"),
         ),
     ),
@@ -406,8 +406,8 @@ REGRESSIONS = Table(
     ),
     warnings=(
         (
-            "The same configuration means task, model variant, prompt and sampling; what else"
-            " changed is in changed."
+            "The same configuration means task, model variant, prompt and sampling; other changes "
+            "are in changed."
         ),
         (
             "Latency and energy move with batch and machine: read changed before calling it a"
@@ -451,12 +451,12 @@ REGRESSIONS = Table(
         Column(
             "baseline_mean",
             "float64",
-            "Mean over these problems, in metric_unit; NULL where unknown.",
+            "Mean over these problems, in metric_unit; NULL if unknown.",
         ),
         Column(
             "candidate_mean",
             "float64",
-            "Mean over these problems, in metric_unit; NULL where unknown.",
+            "Mean over these problems, in metric_unit; NULL if unknown.",
         ),
         Column("difference", "float64", "candidate_mean - baseline_mean, in metric_unit."),
         Column("difference_low", "float64", "Lower end of its 95 % paired t interval."),
@@ -473,7 +473,7 @@ REGRESSIONS = Table(
             "Benjamini and Hochberg's adjusted p-value over all rows of the task.",
             unit="ratio",
         ),
-        Column("undefined_reason", "string", "Why there is no p-value; NULL where there is one."),
+        columns.NO_P_VALUE_REASON,
         Column(
             "verdict",
             "string",

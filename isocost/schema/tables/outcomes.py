@@ -7,12 +7,13 @@ Lives here: out_strategy_outcomes, out_strategy_problems. Not here: how they are
 from __future__ import annotations
 
 from isocost.axes.registry import all_axes
+from isocost.schema import columns
 from isocost.schema.axis_columns import method_columns, own_reason_columns
 from isocost.schema.model import Column, Table
 
 REASONS = (
-    "budget_exceeds_samples (k > n: undefined, not 1), budget_below_samples, ungraded_samples"
-    " (nobody judged one), answers_not_banked (correct samples without an answer class),"
+    "budget_exceeds_samples (k > n: undefined, not 1), budget_below_samples, ungraded_samples "
+    "(one is ungraded), answers_not_banked (correct samples without an answer class),"
     " no_sample_has_the_score, missing_scores, too_few_verifications, too_few_problems_for_folds"
 )
 
@@ -28,14 +29,14 @@ OUTCOMES = Table(
     order=("task", "point_id", "strategy", "budget", "outcome_id"),
     warnings=(
         (
-            "strategy_kind oracle needs to know what is correct, metric is no way to answer:"
-            " compare policies with policies."
+            "strategy_kind oracle needs to know the correct answer, metric is not a way to "
+            "answer: compare policies with policies."
         ),
         (
             "Where n_problems_undefined is above 0 the mean is over fewer problems than in other"
             " rows of the point; do not compare them."
         ),
-        "A strategy whose inputs a point never banked has no rows there.",
+        "A strategy has no rows for a point without the inputs that it needs.",
         (
             "Cascades and routers are tried on every pair and triple of models under one prompt"
             " while there are at most 64 of them; else each model is tried with the point that has"
@@ -43,12 +44,12 @@ OUTCOMES = Table(
             " accuracy of one sample."
         ),
         (
-            "Intervals speak of new problems of the same kind; error_bound speaks of the random"
-            " draws of sampled estimators alone."
+            "Intervals are about new problems of the same kind; error_bound is only about the "
+            "random draws of sampled estimators."
         ),
         (
-            "A cost is NULL where it is unknown for any problem of the row: unknown is never free"
-            " and never averaged around."
+            "A cost is NULL if it is unknown for any problem of the row: unknown is never free "
+            "and never skipped in a mean."
         ),
     ),
     columns=(
@@ -58,13 +59,14 @@ OUTCOMES = Table(
             "Hash of point, strategy, parameters and budget.",
             nullable=False,
         ),
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column(
             "model_variant",
             "string",
-            "Model variant; for a chain of points their variants joined by ' + ', cheap to dear.",
+            "Model variant; for a chain of points their variants joined by ' + ', from cheap to "
+            "expensive.",
         ),
-        Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
+        columns.PROMPT_OF_SOURCE,
         Column(
             "point_id",
             "string",
@@ -74,7 +76,7 @@ OUTCOMES = Table(
         Column(
             "point_ids",
             "list[string]",
-            "The points replayed, in the order in which they are asked.",
+            "The replayed points, in the order in which they are used.",
             nullable=False,
         ),
         Column("strategy", "string", "Registered strategy and variant.", nullable=False),
@@ -82,8 +84,8 @@ OUTCOMES = Table(
         Column(
             "strategy_kind",
             "string",
-            "policy: can be run as it is; oracle: needs to know what is correct; metric: describes"
-            " samples.",
+            "policy: can be run as it is; oracle: needs to know the correct answer; metric: "
+            "describes samples.",
             nullable=False,
             allowed=("policy", "oracle", "metric"),
         ),
@@ -124,17 +126,17 @@ OUTCOMES = Table(
         Column(
             "accuracy",
             "float64",
-            "Mean over problems of the expected correctness; NULL where undefined for all.",
+            "Mean over problems of the expected correctness; NULL if undefined for all.",
             unit="ratio",
         ),
-        Column("accuracy_low", "float64", "Lower end of the accuracy's interval.", unit="ratio"),
-        Column("accuracy_high", "float64", "Upper end of the accuracy's interval.", unit="ratio"),
+        columns.ACCURACY_LOW,
+        columns.ACCURACY_HIGH,
         Column(
             "interval_method",
             "string",
-            "How the interval came about: score (Wilson's, at the effective number of trials over"
-            " problems) or percentile (bootstrap of problems); -clustered where whole clusters are"
-            " the units.",
+            "Method of the interval: score (Wilson's, at the effective number of trials over"
+            " problems) or percentile (bootstrap of problems); -clustered if whole clusters are "
+            "the units.",
         ),
         Column(
             "interval_draws",
@@ -153,14 +155,14 @@ OUTCOMES = Table(
         Column(
             "selection_efficiency",
             "float64",
-            "(accuracy - pass@1) / (pass@k - pass@1) over the same problems; NULL where nothing can"
+            "(accuracy - pass@1) / (pass@k - pass@1) over the same problems; NULL if nothing can"
             " be gained or nothing is selected.",
             unit="ratio",
         ),
         Column(
             "expected_score",
             "float64",
-            "Mean over problems of the expected grade, 0 to 1, of the chosen sample; NULL where no"
+            "Mean over problems of the expected grade, 0 to 1, of the chosen sample; NULL if no"
             " single sample is chosen.",
             unit="ratio",
         ),
@@ -183,20 +185,20 @@ OUTCOMES = Table(
         Column(
             "sampling_draws",
             "int32",
-            "Random subsets or orders a problem where sampled; NULL where exact.",
+            "Random subsets or orders per problem if sampled; NULL if exact.",
             unit="draws",
         ),
         Column(
             "error_bound",
             "float64",
-            "Hoeffding bound of the sampling error of accuracy, exceeded with a chance of at most"
-            " 0.05; 0 where exact.",
+            "Hoeffding bound of the sampling error of accuracy, exceeded with a probability of at "
+            "most 0.05; 0 if exact.",
             unit="ratio",
         ),
         Column(
             "tie_rule",
             "string",
-            "How equal scores or votes are broken; NULL where there are none to break.",
+            "How equal scores or votes are broken; NULL if there are none to break.",
         ),
         Column("n_samples", "int64", "Valid samples replayed.", unit="samples", nullable=False),
         Column(
@@ -216,7 +218,7 @@ OUTCOMES = Table(
         Column(
             "n_samples_truncated",
             "int64",
-            "Valid samples that the token budget ended; NULL where unknown.",
+            "Valid samples that the token budget ended; NULL if unknown.",
             unit="samples",
         ),
         Column(
@@ -235,7 +237,7 @@ OUTCOMES = Table(
         Column(
             "n_problems_all_truncated",
             "int32",
-            "Problems whose samples were all truncated; NULL where unknown.",
+            "Problems whose samples were all truncated; NULL if unknown.",
             unit="problems",
         ),
         Column(
@@ -254,12 +256,12 @@ PROBLEMS = Table(
     keys=("outcome_id", "problem_id"),
     warnings=("A NULL accuracy is undefined for the reason given; it is neither 0 nor left out.",),
     columns=(
-        Column("outcome_id", "string", "Key of out_strategy_outcomes.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
+        columns.OUTCOME_ID,
+        columns.PROBLEM_ID,
         Column(
             "accuracy", "float64", "Expected correctness of the strategy's answer.", unit="ratio"
         ),
-        Column("undefined_reason", "string", "Why accuracy is NULL; NULL where it is known."),
+        Column("undefined_reason", "string", "Why accuracy is NULL; NULL if it is known."),
         *_PER_PROBLEM,
         *own_reason_columns(),
     ),

@@ -5,6 +5,7 @@ Not here: raw_telemetry (``telemetry``) and raw_imports (``imports``).
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 _MONOTONIC = (
@@ -28,8 +29,8 @@ GENERATIONS = Table(
     keys=("call_id", "attempt"),
     warnings=(
         (
-            "Rows with is_warmup and rows whose finish_reason is error are no samples; a sample"
-            " that ended in an error has a later attempt."
+            "Rows with is_warmup and rows whose finish_reason is error are not samples; a sample "
+            "that ended in an error has a later attempt."
         ),
         (
             "arrival_unix_s is wall clock, the other times are monotonic: never subtract one from"
@@ -38,32 +39,26 @@ GENERATIONS = Table(
         "Log-probabilities are raw: before temperature, top-k and top-p.",
     ),
     columns=(
-        Column("call_id", "string", "sample_id and call_index joined by a colon.", nullable=False),
+        columns.CALL_ID,
         Column(
             "sample_id",
             "string",
             "point_id, problem_id and sample_index joined by colons.",
             nullable=False,
         ),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("problem_id", "string", "Problem that was asked.", nullable=False),
+        columns.POINT_ID,
+        Column("problem_id", "string", "Problem of the call.", nullable=False),
         *_IDS,
         Column(
             "sample_index",
             "int32",
             "Number of the attempt at the problem under the point, from 0; NULL for warm-up.",
         ),
-        Column(
-            "call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False
-        ),
-        Column(
-            "parent_call_id",
-            "string",
-            "Call whose output this call's prompt contains; NULL for the first.",
-        ),
+        columns.CALL_INDEX,
+        columns.PARENT_CALL_ID,
         Column("role", "string", "What the call is for, e.g. solve.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT,
         Column("prompt_name", "string", "Prompt name.", nullable=False),
         Column(
             "prompt_hash",
@@ -74,14 +69,14 @@ GENERATIONS = Table(
         Column(
             "seed",
             "int64",
-            "Seed of this request; NULL where the engine's own random stream was used (its seed is"
+            "Seed of this request; NULL if the engine's own random stream was used (its seed is"
             " in the manifest).",
         ),
         Column("output_text", "string", "Generated text without special tokens."),
         Column(
             "output_token_ids",
             "list[int32]",
-            "Generated tokens; NULL where the engine does not tell them.",
+            "Generated tokens; NULL if the engine does not report them.",
         ),
         Column(
             "finish_reason",
@@ -177,13 +172,13 @@ GENERATIONS = Table(
             unit="nats",
         ),
         Column("arrival_unix_s", "float64", "When the request was made, wall clock.", unit="s"),
-        Column("queued_s", "float64", "When the engine took the request" + _MONOTONIC, unit="s"),
+        Column(
+            "queued_s", "float64", "When the engine accepted the request" + _MONOTONIC, unit="s"
+        ),
         Column("scheduled_s", "float64", "When it was first scheduled" + _MONOTONIC, unit="s"),
         Column("first_token_s", "float64", "When its first token was there" + _MONOTONIC, unit="s"),
         Column("last_token_s", "float64", "When its last token was there" + _MONOTONIC, unit="s"),
-        Column(
-            "num_preemptions", "int32", "Times the scheduler took its memory away and began again."
-        ),
+        columns.NUM_PREEMPTIONS,
         Column(
             "num_retries",
             "int32",
@@ -208,7 +203,7 @@ STEPS = Table(
     name="raw_steps",
     grain="one step of the engine's loop",
     keys=("session_id", "run_id", "step_index"),
-    warnings=("Only engines with a step loop of ours write it (vllm).",),
+    warnings=("Only engines with our own step loop write it (vllm).",),
     columns=(
         *_IDS,
         Column("step_index", "int64", "Number of the step in its run, from 0.", nullable=False),
@@ -259,7 +254,7 @@ STEPS = Table(
         Column(
             "drafts",
             "int64",
-            "Sequences whose drafted tokens the step verified; NULL where there were none.",
+            "Sequences with drafted tokens that the step verified; NULL if there were none.",
             unit="drafts",
         ),
         Column(
@@ -271,8 +266,7 @@ STEPS = Table(
         Column(
             "fully_accepted_drafts",
             "int32",
-            "Drafts accepted whole; NULL with drafts, and where drafts of the step differ in"
-            " length.",
+            "Fully accepted drafts; NULL with drafts, and if drafts of the step differ in length.",
             unit="drafts",
         ),
         Column("is_warmup", "bool", "Whether the step belongs to the warm-up.", nullable=False),

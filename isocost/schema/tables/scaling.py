@@ -1,4 +1,4 @@
-"""Scaling tables: how accuracy grows with compute, and where more stops paying.
+"""Scaling tables: how accuracy grows with compute, and where more stops paying off.
 
 Lives here: out_scaling_points, out_scaling_fits, out_compute_targets, out_anytime,
 out_token_elasticity, out_compute_optimal. Not here: how they are computed (``isocost.tables``,
@@ -7,6 +7,7 @@ out_token_elasticity, out_compute_optimal. Not here: how they are computed (``is
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 CURVE_KEY = ("curve_id",)
@@ -25,10 +26,10 @@ _CURVE = (
         "Hash of everything that names the curve: the columns up to cost_axis.",
         nullable=False,
     ),
-    Column("task", "string", "Task name.", nullable=False),
-    Column("model_variant", "string", "Model variant name."),
+    columns.TASK,
+    columns.MODEL_VARIANT_OR_NULL,
     Column("point_id", "string", "Measured configuration."),
-    Column("prompt", "string", "Prompt name."),
+    columns.PROMPT,
     Column(
         "strategy",
         "string",
@@ -48,10 +49,8 @@ _CURVE = (
         nullable=False,
     ),
 )
-_CONFIDENCE = Column(
-    "confidence", "float64", "Level of the intervals.", unit="ratio", nullable=False
-)
-_SEED = Column("seed", "int64", "Seed of these draws.", nullable=False)
+_CONFIDENCE = columns.CONFIDENCE
+_SEED = columns.SEED
 _DRAWS = (
     Column("n_problems", "int32", "Problems the curve rests on.", unit="problems", nullable=False),
     Column(
@@ -90,15 +89,8 @@ SCALING_POINTS = Table(
             "float64",
             "Budget of the strategy, in the strategy's own unit; NULL for a fitted point.",
         ),
-        Column(
-            "cost",
-            "float64",
-            "Mean over problems of the expected cost, in cost_unit.",
-            nullable=False,
-        ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST,
+        columns.COST_UNIT,
         Column(
             "accuracy",
             "float64",
@@ -122,7 +114,7 @@ SCALING_POINTS = Table(
         Column(
             "is_extrapolated",
             "bool",
-            "Whether the cost lies beyond every measured point of the curve.",
+            "Whether the cost is beyond every measured point of the curve.",
             nullable=False,
         ),
     ),
@@ -134,7 +126,7 @@ SCALING_FITS = Table(
     keys=("curve_id", "family"),
     warnings=(
         (
-            "A strategy has a curve only where it was measured at two budgets of different cost;"
+            "A strategy has a curve only if it was measured at two budgets of different cost;"
             " strategies of kind metric have none."
         ),
         (
@@ -153,7 +145,7 @@ SCALING_FITS = Table(
             "asymptote_kind constructed means that the formula fixes the asymptote at 1, whatever"
             " the data: it has no interval."
         ),
-        "Read trend first: where accuracy does not rise with cost, a fitted asymptote says little.",
+        "Read trend first: if accuracy does not rise with cost, a fitted asymptote says little.",
         (
             "Intervals speak of new problems of the same kind; that the family is right is assumed."
             " docs/results/coverage_curves.csv has the measured coverage."
@@ -172,7 +164,7 @@ SCALING_FITS = Table(
         Column(
             "parameters",
             "json",
-            "Fitted parameters by name, NULL where the data do not identify one.",
+            "Fitted parameters by name, NULL if the data do not identify one.",
             nullable=False,
         ),
         Column(
@@ -186,7 +178,7 @@ SCALING_FITS = Table(
         Column(
             "asymptote",
             "float64",
-            "Accuracy for unbounded cost; NULL where the family has none. A flat curve's level.",
+            "Accuracy for unbounded cost; NULL if the family has none. A flat curve's level.",
             unit="ratio",
         ),
         Column(
@@ -232,9 +224,7 @@ SCALING_FITS = Table(
         ),
         Column("cost_min", "float64", "Smallest cost of the points, in cost_unit.", nullable=False),
         Column("cost_max", "float64", "Largest cost of the points, in cost_unit.", nullable=False),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         Column(
             "held_out_rmse",
             "float64",
@@ -246,14 +236,14 @@ SCALING_FITS = Table(
             "held_out_error",
             "float64",
             "Signed: mean of predicted minus observed accuracy at the budgets above the smaller two"
-            " thirds, which were fitted; negative where too little was predicted. How large the"
-            " errors are says held_out_rmse.",
+            " thirds, which were fitted; negative if predictions were too low. The size of the "
+            "errors is in held_out_rmse.",
             unit="ratio",
         ),
         Column(
             "held_out_log_ratio",
             "float64",
-            "Mean of ln(predicted / observed) there; NULL where either is not positive.",
+            "Mean of ln(predicted / observed) there; NULL if either is not positive.",
         ),
         Column(
             "held_out_factor",
@@ -263,7 +253,7 @@ SCALING_FITS = Table(
         Column(
             "chosen_family",
             "string",
-            "Family chosen for the curve; NULL where none could be fitted and judged.",
+            "Family chosen for the curve; NULL if none could be fitted and evaluated.",
         ),
         Column("is_chosen", "bool", "Whether this row is the chosen family.", nullable=False),
         Column(
@@ -296,28 +286,28 @@ SCALING_FITS = Table(
         Column(
             "trend",
             "string",
-            "Sign of gain, flat where its interval holds 0.",
+            "Sign of gain, flat if its interval contains 0.",
             nullable=False,
             allowed=TRENDS,
         ),
         Column(
             "saturation_budget",
             "int64",
-            "TTSPM only: smallest N after which one sample more gains at most saturation_epsilon; 0"
-            " where not even the first does.",
+            "TTSPM only: smallest N after which one more sample gains at most saturation_epsilon; "
+            "0 if the first already gains no more.",
             unit="samples",
         ),
         Column(
             "saturation_epsilon",
             "float64",
-            "Gain in accuracy a sample that counts as none.",
+            "Gain in accuracy per sample that counts as zero.",
             unit="ratio",
         ),
         Column(
             "interval_method",
             "string",
-            "How the intervals were made: percentiles of the problem bootstrap, expanded to what"
-            " Student's distribution asks of so few units (Hesterberg 2015); NULL without a"
+            "Method of the intervals: percentiles of the problem bootstrap, expanded according to "
+            "Student's distribution for few units (Hesterberg 2015); NULL without a"
             " spread.",
             allowed=("problem_bootstrap_expanded_percentile",),
         ),
@@ -332,8 +322,8 @@ COMPUTE_TARGETS = Table(
     keys=("curve_id", "target_accuracy"),
     warnings=(
         (
-            "A target above the asymptote is unreachable on this curve; where only some draws reach"
-            " it, the interval has no upper end."
+            "A target above the asymptote is unreachable on this curve; if only some draws reach "
+            "it, the interval has no upper end."
         ),
         "extrapolated costs rest on the shape of the family.",
     ),
@@ -344,23 +334,21 @@ COMPUTE_TARGETS = Table(
         Column(
             "cost",
             "float64",
-            "Cost at which the curve reaches it, in cost_unit; NULL where it never does.",
+            "Cost at which the curve reaches it, in cost_unit; NULL if it never does.",
         ),
         Column(
             "cost_low",
             "float64",
-            "Lower end of its expanded percentile bootstrap interval, in cost_unit; NULL where"
+            "Lower end of its expanded percentile bootstrap interval, in cost_unit; NULL if"
             " unbounded.",
         ),
         Column(
             "cost_high",
             "float64",
-            "Upper end of its expanded percentile bootstrap interval, in cost_unit; NULL where"
+            "Upper end of its expanded percentile bootstrap interval, in cost_unit; NULL if"
             " unbounded.",
         ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         Column(
             "reached_ratio",
             "float64",
@@ -407,9 +395,7 @@ ANYTIME = Table(
             "Largest measured cost, in cost_unit: end of the area and horizon of the regret.",
             nullable=False,
         ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         Column(
             "anytime_accuracy",
             "float64",
@@ -480,24 +466,24 @@ TOKEN_ELASTICITY = Table(
             " as costlier and better."
         ),
         (
-            "Outcomes without known tokens, and those judged on other problems than most of their"
-            " task, have no row."
+            "Outcomes without known tokens, and outcomes graded on different problems than most "
+            "of their task, have no row."
         ),
     ),
     columns=(
-        Column("outcome_id", "string", "Key of out_strategy_outcomes.", nullable=False),
+        columns.OUTCOME_ID,
         Column(
             "baseline_outcome_id",
             "string",
             "Outcome of the same task and model with the fewest tokens; ties by id.",
             nullable=False,
         ),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name."),
+        columns.TASK,
+        columns.MODEL_VARIANT_OR_NULL,
         Column("point_id", "string", "Measured configuration."),
-        Column("prompt", "string", "Prompt name."),
+        columns.PROMPT,
         Column("strategy", "string", "Inference-time strategy.", nullable=False),
-        Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
+        columns.BUDGET,
         Column(
             "tokens_per_problem",
             "float64",
@@ -528,18 +514,18 @@ TOKEN_ELASTICITY = Table(
         Column(
             "token_elasticity",
             "float64",
-            "(accuracy_gain / baseline accuracy) / (token gain / baseline tokens); NULL where a"
+            "(accuracy_gain / baseline accuracy) / (token gain / baseline tokens); NULL if a"
             " base is 0 or the tokens are equal (TEP).",
         ),
         Column(
             "token_elasticity_low",
             "float64",
-            "Lower end of its expanded percentile bootstrap interval, where draws define it.",
+            "Lower end of its expanded percentile bootstrap interval, if draws define it.",
         ),
         Column(
             "token_elasticity_high",
             "float64",
-            "Upper end of its expanded percentile bootstrap interval, where draws define it.",
+            "Upper end of its expanded percentile bootstrap interval, if draws define it.",
         ),
         Column(
             "arc_elasticity",
@@ -566,43 +552,37 @@ TOKEN_ELASTICITY = Table(
 EFFORT_FRONTIER = Table(
     name="out_effort_frontier",
     grain=(
-        "one measured configuration (an effort: prompt, token budget, sampling) of a model on a"
-        " task, one sample a problem"
+        "one measured configuration (an effort: prompt, token budget, sampling) of a model on a "
+        "task, one sample per problem"
     ),
     keys=("task", "point_id"),
     order=("task", "model_variant", "point_id"),
     warnings=(
         (
-            "sequential_requests_per_s is of requests one after another, 1 / latency; for"
+            "sequential_requests_per_s is for requests in sequence, 1 / latency; for"
             " throughput under load see out_request_efficiency."
         ),
         (
-            "Tokens a second cannot compare efforts that answer at different lengths; requests a"
-            " second can."
+            "Tokens per second cannot compare efforts with different answer lengths; requests per "
+            "second can."
         ),
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("prompt", "string", "Prompt name."),
-        Column(
-            "accuracy",
-            "float64",
-            "Mean over problems of the share of correct samples.",
-            unit="ratio",
-            nullable=False,
-        ),
+        columns.TASK,
+        columns.MODEL_VARIANT,
+        columns.POINT_ID,
+        columns.PROMPT,
+        columns.ACCURACY,
         Column(
             "output_tokens_per_request",
             "float64",
-            "Mean generated tokens of a sample.",
+            "Mean generated tokens per sample.",
             unit="tokens/request",
         ),
         Column(
             "sequential_requests_per_s",
             "float64",
-            "1 / mean latency_s of a sample.",
+            "1 / mean latency_s per sample.",
             unit="requests/s",
         ),
         Column(
@@ -658,8 +638,8 @@ COMPUTE_OPTIMAL = Table(
         "With few problems in a bin the cross-fitted choice is noisy: read accuracy_spread.",
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT,
         Column(
             "strategy",
             "string",
@@ -671,7 +651,7 @@ COMPUTE_OPTIMAL = Table(
         Column(
             "budget_cost",
             "float64",
-            "Largest mean cost of a problem, in cost_unit, allowed in every bin.",
+            "Largest mean cost per problem, in cost_unit, allowed in every bin.",
             nullable=False,
         ),
         Column(
@@ -680,9 +660,7 @@ COMPUTE_OPTIMAL = Table(
             "0 = hardest quantile; -1 = all problems, each with the choice of its bin.",
             nullable=False,
         ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         Column("accuracy", "float64", "Cross-fitted accuracy of the choice per bin.", unit="ratio"),
         Column(
             "accuracy_spread",
@@ -690,14 +668,16 @@ COMPUTE_OPTIMAL = Table(
             "Standard deviation of accuracy over random splits.",
             unit="ratio",
         ),
-        Column("cost", "float64", "Mean cost of a problem it spent, in cost_unit."),
+        Column("cost", "float64", "Mean cost per problem that it spent, in cost_unit."),
         Column(
             "uniform_accuracy",
             "float64",
             "Cross-fitted accuracy of the best single arm for all problems.",
             unit="ratio",
         ),
-        Column("uniform_cost", "float64", "Mean cost of a problem that arm spent, in cost_unit."),
+        Column(
+            "uniform_cost", "float64", "Mean cost per problem that the arm spent, in cost_unit."
+        ),
         Column("accuracy_gain", "float64", "accuracy - uniform_accuracy.", unit="ratio"),
         Column(
             "efficiency_ratio",
@@ -709,7 +689,7 @@ COMPUTE_OPTIMAL = Table(
         Column(
             "larger_model_variant",
             "string",
-            "Next model variant of the task with more FLOPs a sample; FLOPs axis and all problems"
+            "Next model variant of the task with more FLOPs per sample; FLOPs axis and all problems"
             " only.",
         ),
         Column(
@@ -727,7 +707,7 @@ COMPUTE_OPTIMAL = Table(
         Column(
             "chosen_k",
             "int32",
-            "Most frequent choice of the bin: samples a problem; NULL for all problems.",
+            "Most frequent choice of the bin: samples per problem; NULL for all problems.",
             unit="samples",
         ),
         Column(

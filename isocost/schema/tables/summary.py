@@ -5,19 +5,17 @@ Lives here: out_point_summary. How it is computed: ``sql/out/out_point_summary.s
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 POINT_SUMMARY = Table(
     name="out_point_summary",
-    grain="one configuration, whichever sessions asked for it, measured or not yet",
+    grain="one configuration, regardless of how many sessions requested it, measured or not yet",
     keys=("point_id",),
     order=("task", "model_variant", "prompt", "point_id"),
     warnings=(
-        "What is planned and not banked at all has samples_total 0 and no means.",
-        (
-            "All settings of a configuration stand beside these counts in the view points of the"
-            " warehouse."
-        ),
+        "Configurations that are planned but not banked have samples_total 0 and no means.",
+        ("The view points of the warehouse has these counts with all settings of a configuration."),
         (
             "Means are over valid samples and weigh every sample alike; accuracy weighs every"
             " problem alike and carries no interval here: see out_strategy_outcomes."
@@ -25,30 +23,30 @@ POINT_SUMMARY = Table(
         "A ratio whose denominator is zero is NULL.",
     ),
     columns=(
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("prompt", "string", "Prompt name; NULL where an imported source does not tell."),
+        columns.POINT_ID,
+        columns.TASK,
+        columns.MODEL_VARIANT,
+        columns.PROMPT_OF_SOURCE,
         Column(
             "configuration", "string", "Shortest name that no other configuration of the task has."
         ),
         Column(
             "sweeps",
             "list[string]",
-            "Sweeps that asked for it, sorted; empty for imports.",
+            "Sweeps that requested it, sorted; empty for imports.",
             nullable=False,
         ),
         Column(
             "n_sessions",
             "int32",
-            "Engine sessions and imported sources that hold it.",
+            "Engine sessions and imported sources that contain it.",
             unit="sessions",
             nullable=False,
         ),
         Column(
             "samples_planned",
             "int64",
-            "Samples that the session which wants most asks for; NULL for imports.",
+            "Largest number of samples that any session requests; NULL for imports.",
             unit="samples",
         ),
         Column(
@@ -61,8 +59,8 @@ POINT_SUMMARY = Table(
             "n_problems", "int32", "Problems with a banked sample.", unit="problems", nullable=False
         ),
         Column("samples_total", "int64", "Banked samples.", unit="samples", nullable=False),
-        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
-        Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
+        columns.SAMPLES_VALID,
+        columns.SAMPLES_INVALID,
         Column(
             "samples_graded",
             "int64",
@@ -80,28 +78,29 @@ POINT_SUMMARY = Table(
         Column(
             "samples_truncated",
             "int64",
-            "Valid samples that the token budget ended; NULL where an imported source does not"
-            " tell.",
+            "Valid samples that the token budget ended; NULL if an imported source does not state "
+            "it.",
             unit="samples",
         ),
         Column(
             "samples_without_answer",
             "int64",
-            "Valid samples from which no answer could be read; NULL where an imported source has"
+            "Valid samples from which no answer could be read; NULL if an imported source has"
             " verdicts and no answers.",
             unit="samples",
         ),
+        columns.INVALID_COUNTS,
         Column(
-            "invalid_counts",
-            "json",
-            "Invalid samples by reason code; a sample with two reasons counts under both.",
-            nullable=False,
+            "samples_per_problem_min",
+            "int32",
+            "Minimum number of valid samples per problem.",
+            unit="samples",
         ),
         Column(
-            "samples_per_problem_min", "int32", "Fewest valid samples of a problem.", unit="samples"
-        ),
-        Column(
-            "samples_per_problem_max", "int32", "Most valid samples of a problem.", unit="samples"
+            "samples_per_problem_max",
+            "int32",
+            "Maximum number of valid samples per problem.",
+            unit="samples",
         ),
         Column(
             "accuracy",
@@ -180,18 +179,18 @@ POINT_SUMMARY = Table(
         Column(
             "energy_j_per_sample",
             "float64",
-            "Mean energy of the valid samples whose energy is known; NULL where methods differ.",
+            "Mean energy of valid samples with known energy; NULL if methods differ.",
             unit="J/sample",
         ),
         Column(
             "energy_method",
             "string",
-            "How that energy was obtained; NULL where methods differ or none is known.",
+            "How that energy was obtained; NULL if methods differ or none is known.",
         ),
         Column(
             "energy_unknown_reason",
             "string",
-            "The commonest reason for unknown energy; NULL where all is known.",
+            "The commonest reason for unknown energy; NULL if all is known.",
         ),
     ),
 )

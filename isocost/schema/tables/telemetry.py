@@ -13,7 +13,12 @@ TABLES = (
         grain="device sample",
         keys=("session_id", "run_id", "device_id", "monotonic_s"),
         columns=(
-            Column("session_id", "string", "Session that ran beside the sampler.", nullable=False),
+            Column(
+                "session_id",
+                "string",
+                "Session that ran while the sampler was active.",
+                nullable=False,
+            ),
             Column("run_id", "string", "Execution of that session.", nullable=False),
             Column(
                 "device_id",
@@ -31,7 +36,7 @@ TABLES = (
             Column(
                 "power_w",
                 "float64",
-                "Instantaneous power as the sensor reports it; NULL where the device has no such"
+                "Instantaneous power as the sensor reports it; NULL if the device has no such"
                 " reading.",
                 "W",
             ),

@@ -1,9 +1,10 @@
-"""Sampling until the vote is settled: Adaptive-Consistency and sequential probability ratio
-stopping, replayed.
+"""Sampling until the vote is settled: Adaptive-Consistency and sequential ratio tests.
+
+Replayed from the bank.
 
 Lives here: policies that look at the two largest vote counts after every sample. The expectation
-runs over all orders of the bank: exactly, by a dynamic programme over count vectors, where the
-state space allows, else over random orders, with the bound stated. Not here: windows
+runs over all orders of the bank: exactly, by dynamic programming over count vectors, if the state
+space allows, otherwise over random orders, with a stated bound. Not here: windows
 (early_stopping.py), a verifier that ends the search (retry.py).
 """
 
@@ -28,8 +29,9 @@ MISS = 0.05  # chance with which a stated bound of a sampled value may be exceed
 
 @dataclass(frozen=True)
 class AdaptiveResult:
-    """What a policy with a random number of samples achieves; arrays follow the problems and caps
-    of the call.
+    """Result of a policy with a random number of samples.
+
+    Arrays have the shape of the problems and caps of the call.
 
     Attributes:
         accuracy: expected correctness of the answer given, 0..1.
@@ -39,8 +41,8 @@ class AdaptiveResult:
             from it and the class means, exactly.
         is_exact: False where random orders were averaged.
         orders: random orders averaged; 0 where exact.
-        error_bound: Hoeffding bound of the sampling error of accuracy, exceeded with a chance of at
-            most 0.05; 0 where exact.
+        error_bound: Hoeffding bound of the sampling error of accuracy, exceeded with a probability
+            of at most 0.05; 0 where exact.
     """
 
     accuracy: Floats
@@ -52,10 +54,11 @@ class AdaptiveResult:
 
 
 def leads_to_stop(stop: Callable[[Ints, Ints], Bools], most: int) -> Ints:
-    """For each runner-up count 0..most the smallest count of the leader at which a policy stops;
-    most + 1 where it goes on.
+    """For each runner-up count 0..most, the smallest leader count at which a policy stops.
 
-    Both rules here stop at any larger lead, too, so that a bisection finds it: a table of all pairs
+    most + 1 if it continues.
+
+    Both rules here also stop at any larger lead, so bisection finds it: a table of all pairs
     would grow with the square of the cap.
     """
     runner_up = np.arange(most + 1)
@@ -65,7 +68,7 @@ def leads_to_stop(stop: Callable[[Ints, Ints], Bools], most: int) -> Ints:
     )  # stops at none of ..low; at high or nowhere
     while np.any(high - low > 1):
         middle = (low + high) // 2
-        stops = (middle > 0) & stop(middle, runner_up)  # nobody stops before the first vote
+        stops = (middle > 0) & stop(middle, runner_up)  # no policy stops before the first vote
         low, high = np.where(stops, low, middle), np.where(stops, middle, high)
     return high
 
@@ -76,7 +79,7 @@ def beta_leads(threshold: float, most: int) -> Ints:
     I_{1/2}(b+1, a+1) >= threshold (Aggarwal et al. 2023); see `leads_to_stop`.
     """
     if not 0 < threshold <= 1:
-        raise IsocostError(f"must lie in (0, 1], got {threshold}", where="threshold")
+        raise IsocostError(f"must be in (0, 1], got {threshold}", where="threshold")
     return leads_to_stop(
         lambda first, second: betainc(second + 1.0, first + 1.0, 0.5) >= threshold, most
     )
@@ -110,8 +113,9 @@ def adaptive_consistency(
     orders: int = ORDERS,
     seed: int = 0,
 ) -> AdaptiveResult:
-    """Adaptive-Consistency (Aggarwal et al. 2023): sample until the Beta criterion holds or the cap
-    is reached, answer the mode.
+    """Adaptive-Consistency: sample until the Beta criterion holds or the cap is reached.
+
+    Answers the mode (Aggarwal et al. 2023).
 
     Args:
         counts: samples in each answer class, one row or (problems, classes).
@@ -159,8 +163,9 @@ def sequential_ratio_test(
     orders: int = ORDERS,
     seed: int = 0,
 ) -> AdaptiveResult:
-    """Samples until Wald's sequential probability ratio test prefers the leader to the runner-up;
-    see `sprt_stop_table`.
+    """Sample until Wald's sequential probability ratio test prefers the leader.
+
+    See `sprt_stop_table`.
 
     Other arguments and the result as `adaptive_consistency`.
 
@@ -195,8 +200,9 @@ def run_policy(
     seed: int,
     keys: Ints | None = None,
 ) -> AdaptiveResult:
-    """Any policy that stops by the two largest counts; ``keys`` seed each problem apart from its
-    position.
+    """Any policy that stops by the two largest counts.
+
+    ``keys`` seed each problem independently of its position.
 
     ``leads`` is the leader's count at which it stops, by that of the runner-up; see
     `leads_to_stop`.
@@ -231,29 +237,18 @@ def run_policy(
     shape = Shape(one_row, one_cap)
     flat = np.broadcast_to(exact[:, None], accuracy.shape)
     spread = np.where(flat, 0.0, np.sqrt(np.log(2 / MISS) / (2 * orders)))
-    parts = (
-        np.clip(accuracy, 0.0, 1.0),
-        samples,
-        draws.transpose(2, 0, 1),
-        flat,
-        np.where(flat, 0, orders),
-        spread,
-    )
-    accuracy, samples, by_class, is_exact, used, bound = (
-        np.moveaxis(p, 0, -1) if p.ndim == 3 else p for p in parts
-    )
     give = shape.give_back
     return AdaptiveResult(
-        give(accuracy),
+        give(np.clip(accuracy, 0.0, 1.0)),
         give(samples),
-        _drop(by_class, shape),
-        give(is_exact),
-        give(used),
-        give(bound),
+        drop_axes(draws, shape),
+        give(flat),
+        give(np.where(flat, 0, orders)),
+        give(spread),
     )
 
 
-def _drop(values: Floats, shape: Shape) -> Floats:
+def drop_axes(values: Floats, shape: Shape) -> Floats:
     """`Shape.give_back` for an array with a trailing class axis."""
     values = values[:, 0] if shape.one_budget else values
     return values[0] if shape.one_problem else values
@@ -273,9 +268,7 @@ class _Trace:
 
 
 def start_state(seed: int, problem: int) -> np.uint64:
-    """A starting state of its own for every seed and problem, scattered so that the streams do not
-    overlap.
-    """
+    """A separate starting state for every seed and problem, scattered to avoid overlap."""
     return np.random.SeedSequence([seed, int(problem)]).generate_state(1, np.uint64)[0]
 
 

@@ -1,5 +1,6 @@
-"""Selection by length and by surprise: shortest-of-k, and surprisal-guided choice among verified
-samples.
+"""Selection by length and by surprise.
+
+Shortest-of-k, and surprisal-guided choice among verified samples.
 
 Lives here: best-of-k under these two orders. Not here: the shortest majority vote (subsets.py),
 other scores (order.py).
@@ -31,8 +32,9 @@ class ShortestResult(NamedTuple):
 def shortest_of_k(
     lengths: ArrayLike, values: ArrayLike, k: ArrayLike, *, valid: ArrayLike | None = None
 ) -> ShortestResult:
-    """Starts k samples together and takes the first to end (Hassid et al. 2025, short-1@k); equal
-    lengths share the credit.
+    """Start k samples together and take the first to finish; equal lengths share the credit.
+
+    Hassid et al. 2025, short-1@k.
 
     Arguments as `best_of_k`, lengths in tokens.
 
@@ -54,16 +56,16 @@ def surprisal_guided(
     *,
     valid: ArrayLike | None = None,
 ) -> Floats:
-    """Expected value of the most surprising verified sample among k (lowest mean log-probability);
-    0 where none is verified.
+    """Expected value of the most surprising verified sample among k; 0 if none is verified.
 
-    Only sound where a verifier has filtered already: among unverified samples surprise favours
-    garbage.
+    The most surprising sample has the lowest mean log-probability.
+
+    Only valid after a verifier has filtered: among unverified samples, surprise favours garbage.
 
     Args:
         mean_logprob: mean token log-probability, one row or (problems, samples).
         verified: mask of samples that passed, same shape.
-        values: what a chosen sample is worth (a graded score), same shape.
+        values: the value of a chosen sample (a graded score), same shape.
         k: budget or budgets.
         valid: mask of samples that exist.
 

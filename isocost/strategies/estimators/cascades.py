@@ -1,13 +1,14 @@
-"""Cascades of two or more models, replayed from one bank a model, with thresholds found on other
-problems.
+"""Cascades of two or more models, replayed from one bank per model.
+
+Thresholds are chosen on other problems.
 
 Lives here: threshold cascades (Chen, Zaharia and Zou 2023) in closed form, cross-fitting of the
 thresholds, the oracle bound of a cascade. Not here: routers, which choose before anything is
 generated (routing.py).
 
 Given the problem, samples of different models are independent, so the expectation factorises stage
-by stage: no pairs of samples are drawn. Cost is cumulative along the chain and one answer a problem
-is accepted.
+by stage: no pairs of samples are drawn. Cost is cumulative along the chain, and one answer per
+problem is accepted.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def _stages(
             or (stages and len(grade) != len(stages[0].values))
         ):
             raise IsocostError(
-                "values, scores and costs must have one shape a model, and one row a problem",
+                "values, scores and costs must have one shape per model, and one row per problem",
                 where=where,
             )
         held = (
@@ -159,16 +160,17 @@ def cascade(
     *,
     sizes: Sequence[ArrayLike] | None = None,
 ) -> CascadeResult:
-    """Accepts a model's answer when its score is at least the model's threshold, else asks the
-    next; the last is accepted.
+    """Accept a model's answer if its score reaches the threshold, else ask the next model.
+
+    The last answer is always accepted.
 
     Args:
         values: correctness for each model, (problems, samples of that model).
-        scores: the score the acceptance rests on, same shapes; not needed for the last model.
+        scores: the score that decides acceptance, same shapes; not needed for the last model.
         costs: cost of each sample, same shapes.
-        thresholds: one a model but the last; minus infinity always accepts, infinity never. Or
+        thresholds: one per model except the last; minus infinity always accepts, infinity never. Or
             (sets, models - 1).
-        sizes: for each model, how many leading samples of each row exist; all where not given.
+        sizes: for each model, how many leading samples of each row exist; all if not given.
 
     Returns:
         `CascadeResult`, exact.
@@ -252,8 +254,9 @@ def cross_fit_cascade(
     seed: int = 0,
     sizes: Sequence[ArrayLike] | None = None,
 ) -> CrossFit:
-    """Evaluates on each fold of problems the thresholds found on the others, so that accuracy is
-    not inflated by the search.
+    """Evaluate on each fold the thresholds found on the others.
+
+    So accuracy is not inflated by the search.
 
     Give one of: ``cost_budget``, then thresholds maximise mean accuracy subject to mean cost at
     most the budget (brute force over quantile grids); or ``escalate``, then each threshold is that
@@ -263,10 +266,10 @@ def cross_fit_cascade(
         values: correctness for each model, (problems, samples of that model).
         scores: acceptance scores of all models but the last.
         costs: cost of each sample.
-        cost_budget: largest mean cost a problem.
+        cost_budget: largest mean cost per problem.
         escalate: share passed on at each stage, 0..1.
         folds: number of folds.
-        grid: candidate thresholds a stage.
+        grid: candidate thresholds per stage.
         seed: of the split into folds.
         sizes: as in `cascade`.
 
@@ -287,7 +290,7 @@ def cross_fit_cascade(
         train = [stage.rows(fold != number) for stage in stages]
         if escalate is not None:
             thresholds[number] = [_quantile(stage.known_scores(), escalate) for stage in train[:-1]]
-        else:
+        elif cost_budget is not None:
             thresholds[number] = _search(train, float(cost_budget), grid)
         test = fold == number
         held = _run([stage.rows(test) for stage in stages], thresholds[number : number + 1])
@@ -296,7 +299,7 @@ def cross_fit_cascade(
 
 
 def _quantile(mark: Floats, share: float) -> float:
-    """Threshold below which about this share of scores lies.
+    """Threshold below which about this share of scores falls.
 
     Minus infinity and infinity at the ends.
     """
@@ -316,13 +319,14 @@ def best_thresholds(
     grid: int = GRID,
     sizes: Sequence[ArrayLike] | None = None,
 ) -> Floats:
-    """Thresholds of the highest mean accuracy at a mean cost of at most the budget, the cheaper of
-    equals.
+    """Thresholds with the highest mean accuracy within the cost budget.
+
+    Ties go to the cheaper.
 
     Accuracy on the same problems is inflated by the search; `cross_fit_cascade` is not.
 
     Raises:
-        IsocostError: when the first model alone costs more.
+        IsocostError: the first model alone costs more.
     """
     return _search(_stages(values, scores, costs, sizes), cost_budget, grid)
 
@@ -346,15 +350,16 @@ def _search(stages: Sequence[_Stage], cost_budget: float, grid: int) -> Floats:
                 best, found = (mean_accuracy[i], mean_cost[i]), sets[i]
     if found is None:
         raise IsocostError(
-            f"no cascade costs at most {cost_budget} a problem: the first model alone costs more",
+            f"no cascade costs at most {cost_budget} per problem: the first model alone costs more",
             where="cost_budget",
         )
     return found
 
 
 def oracle_cascade(accuracies: ArrayLike, costs: ArrayLike) -> CascadeResult:
-    """Bound of every cascade in this order: a perfect verifier accepts, and no model is asked when
-    none ahead can succeed.
+    """Bound of every cascade in this order: a perfect verifier accepts.
+
+    No model is asked if none ahead can succeed.
 
     Args:
         accuracies: chance that one sample of each model is correct, (problems, models).

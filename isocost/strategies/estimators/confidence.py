@@ -2,13 +2,13 @@
 
 Lives here: group confidence over a sliding window and what is derived from it (Fu et al. 2025), the
 threshold from warm-up traces, the online replay. Not here: the offline filtered vote (subsets.py)
-and the scores' place in a bank (the tables).
+and where the scores are stored (the tables).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,11 +43,12 @@ class TraceConfidence(NamedTuple):
 def trace_confidence(
     token_confidence: ArrayLike, window: int = 2048, tail: int | None = None
 ) -> TraceConfidence:
-    """Sliding-window means (stride 1) of the token confidences C_t, and mean, tail, bottom 10 % and
-    lowest group.
+    """Sliding-window means (stride 1) of the token confidences C_t, and their summaries.
 
-    A trace shorter than the window has one group: its plain mean. ``tail`` tokens (the window where
-    not given) end the trace.
+    Mean, tail, bottom 10 % and lowest group.
+
+    A trace shorter than the window has one group: its plain mean. The tail is the last ``tail``
+    tokens (the window if not given).
 
     Examples:
         >>> found = trace_confidence([2, 4, 6, 1, 1, 7], window=3, tail=2)
@@ -82,7 +83,7 @@ def confidence_threshold(confidences: ArrayLike, keep: float) -> float:
         1.9
     """
     if not 0 < keep <= 1:
-        raise IsocostError(f"the share kept must lie in (0, 1], got {keep}", where="keep")
+        raise IsocostError(f"the share kept must be in (0, 1], got {keep}", where="keep")
     return float(np.percentile(np.asarray(confidences, dtype=np.float64), 100 * (1 - keep)))
 
 
@@ -118,18 +119,17 @@ def deepconf_online(
     seed: int = 0,
     keys: ArrayLike | None = None,
 ) -> OnlineResult:
-    """DeepConf online: a threshold from warm-up traces, later traces are stopped once a full window
-    falls below it, the rest vote.
+    """DeepConf online: stop later traces below a threshold from warm-up traces, then vote.
 
     Warm-up traces run to their end; of all traces only those at or above the threshold vote,
-    weighted by their lowest group confidence. Random orders of the bank stand for the order of
+    weighted by their lowest group confidence. Random orders of the bank represent the order of
     generation. A trace that never fills a window is never stopped.
 
     Args:
         classes: class number of each sample, one row or (problems, samples); -1 for no answer.
         lowest_group: lowest full-window confidence of each sample (its mean when shorter than the
             window), same shape.
-        correct: class number a problem, or mask or value a sample or a class.
+        correct: class number per problem, or mask or value per sample or per class.
         budget: traces started, warm-up included; a number or a sequence.
         warmup: traces that set the threshold, 16 in the paper.
         keep: share of warm-ups at or above the threshold, 0.9 (0.1 for the aggressive variant).
@@ -138,7 +138,7 @@ def deepconf_online(
             threshold stops it.
         orders: random orders.
         seed: of the orders.
-        keys: seed each problem apart from its position.
+        keys: seed each problem independently of its position.
 
     Returns:
         `OnlineResult`; NaN where the bank has fewer than ``budget`` samples.
@@ -204,11 +204,11 @@ def deepconf_online(
 
 @dataclass(frozen=True)
 class OnlinePlay:
-    """What random orders of the bank came to; see kernels_online.
+    """Averages over random orders of the bank; see kernels_online.
 
     Attributes:
         accuracy: (problems, budgets).
-        waited: expected time until the last trace after the warm-up ends, all of them side by side,
+        waited: expected time until the last trace after the warm-up ends, all running in parallel,
             (problems, budgets).
         ran: share of orders in which a sample came after the warm-up and ran to its end, (problems,
             samples).
@@ -217,7 +217,7 @@ class OnlinePlay:
         squared: of that token's square.
         unknown: problems with a stop at a token that was not banked.
         warmup: warm-up traces.
-        later: for each budget, the chance that a sample after the warm-up is drawn at all.
+        later: for each budget, the probability that a sample after the warm-up is drawn at all.
     """
 
     accuracy: Floats
@@ -230,9 +230,10 @@ class OnlinePlay:
     warmup: int
     later: Floats
 
-    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: Floats) -> Floats:
-        """Expected sum of a cost over all traces, (problems, budgets): whole for a trace that ran,
-        base + slope b + curve b^2 at stop b.
+    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: Floats | float) -> Floats:
+        """Expected sum of a cost over all traces, (problems, budgets).
+
+        Whole for a trace that ran, base + slope b + curve b^2 for a stop at b.
 
         All arrays (problems, samples). Given the threshold any later trace is drawn with equal
         chance, so the sum over all of them, times that chance, is the expectation; warm-up traces
@@ -263,14 +264,15 @@ def play_online(
     *,
     latency: tuple[Floats, Floats, Floats] | None = None,
 ) -> OnlinePlay:
-    """The computation behind `deepconf_online` on checked matrices; budgets rise and are at least
-    the warm-up, at most the samples.
+    """The computation behind `deepconf_online` on checked matrices.
+
+    Budgets rise, and are at least the warm-up and at most the samples.
 
     ``latency`` holds whole time, base and slope of a stopped trace's time, (problems, samples)
     each.
     """
     if not 0 < keep <= 1:
-        raise IsocostError(f"the share kept must lie in (0, 1], got {keep}", where="keep")
+        raise IsocostError(f"the share kept must be in (0, 1], got {keep}", where="keep")
     shape, n = classes.shape, classes.shape[1]
     none = np.zeros(shape, dtype=np.int64)
     start, count = (none, none - 1) if records is None else (records.start, records.count)
@@ -282,19 +284,21 @@ def play_online(
     times = latency or (np.zeros(shape), np.zeros(shape), np.zeros(shape))
     weights = np.zeros((n - warmup, len(ks)))
     weights[:, ks > warmup] = rank_weights(n - warmup, ks[ks > warmup] - warmup)
-    result = (
-        np.zeros((2, len(classes), len(ks))),
-        np.zeros((4, *shape)),
-        np.zeros(len(classes), dtype=np.bool_),
-    )
-    online_rows(
-        *map(np.ascontiguousarray, (classes, lowest, values, lengths, start, count, *flat, *times)),
-        ks, warmup, keep, orders, starts, weights, result[0][0], *result[1], result[0][1],
-        result[2],
+    right, waited = np.zeros((2, len(classes), len(ks)))
+    ran, halted, stopped, squared = np.zeros((4, *shape))
+    unknown = np.zeros(len(classes), dtype=np.bool_)
+    banked: list[Any] = [
+        np.ascontiguousarray(each)
+        for each in (classes, lowest, values, lengths, start, count, *flat, *times)
+    ]
+    play: Any = online_rows  # Numba takes what it is given
+    play(
+        *banked, ks, warmup, keep, orders, starts, weights, right, ran, halted, stopped, squared,
+        waited, unknown,
     )  # fmt: skip
-    for sums in result[:2]:
+    for sums in (right, waited, ran, halted, stopped, squared):
         sums /= orders
     later = np.divide(ks - warmup, n - warmup, out=np.zeros(len(ks)), where=ks > warmup)
     return OnlinePlay(
-        np.clip(result[0][0], 0.0, 1.0), result[0][1], *result[1], result[2], warmup, later
+        np.clip(right, 0.0, 1.0), waited, ran, halted, stopped, squared, unknown, warmup, later
     )

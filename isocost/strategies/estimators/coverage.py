@@ -15,34 +15,36 @@ from isocost.strategies.shapes import Floats, Ints, Shape, read_budgets, read_co
 
 
 def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
-    """C(n-c, k) / C(n, k), elementwise after broadcasting: the chance that k of n samples avoid all
-    c marked ones.
+    """C(n-c, k) / C(n, k): the probability that k of n samples avoid all c marked ones.
+
+    Elementwise after broadcasting.
 
     A product of min(c, k) factors (the ratio is symmetric in c and k), so it neither overflows nor
     cancels; it ends where it has vanished, after O(sqrt(n)) factors at most. NaN where k > n.
     """
     n, c, k = np.broadcast_arrays(n, c, k)
     product = np.empty(n.size)
-    flat = (
+    sizes, small, large = (
         np.ascontiguousarray(a, dtype=np.int64).ravel()
         for a in (n, np.minimum(c, k), np.maximum(c, k))
     )
-    miss_products(*flat, product)
+    miss_products(sizes, small, large, product)
     return np.where(k > n, np.nan, product.reshape(n.shape))
 
 
-def _read(
+def read_draws(
     n: ArrayLike, c: ArrayLike, k: ArrayLike
 ) -> tuple[Ints, Ints, Ints, Shape, tuple[Ints, ...]]:
-    """Reads (n, c, k) as unique (n, c) columns against a row of budgets, with the map back to all
-    problems.
+    """Read (n, c, k) as unique (n, c) columns against a row of budgets.
+
+    With the map back to all problems.
     """
     samples, right = read_counts("n", n), read_counts("c", c)
     if samples.shape != right.shape and samples.ndim and right.ndim:
         raise IsocostError(
             f"{samples.size} problems in n and {right.size} in c",
             where="n and c",
-            remedy="Give one of each a problem.",
+            remedy="Give one of each per problem.",
         )
     samples, right = np.broadcast_arrays(samples, right)
     if np.any(right > samples):
@@ -66,8 +68,9 @@ def _read(
 
 
 def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
-    """Chance that at least one of k samples is correct: 1 - C(n-c, k) / C(n, k) (Chen et al. 2021,
-    section 2.1).
+    """Probability that at least one of k samples is correct: 1 - C(n-c, k) / C(n, k).
+
+    Chen et al. 2021, section 2.1.
 
     Args:
         n: samples banked, one number or a vector (problems,).
@@ -85,7 +88,7 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
         >>> pass_at_k(10, 3, [1, 2, 5, 8, 20]).tolist()
         [0.3, 0.533333, 0.916667, 1.0, nan]
     """
-    samples, right, budgets, shape, back = _read(n, c, k)
+    samples, right, budgets, shape, back = read_draws(n, c, k)
     return shape.give_back((1.0 - miss_rate(samples, right, budgets))[back])
 
 
@@ -98,7 +101,7 @@ def pass_hat_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
         >>> pass_hat_k(10, 3, [1, 2, 3, 4]).tolist()
         [0.3, 0.066667, 0.008333, 0.0]
     """
-    samples, right, budgets, shape, back = _read(n, c, k)
+    samples, right, budgets, shape, back = read_draws(n, c, k)
     return shape.give_back(miss_rate(samples, samples - right, budgets)[back])
 
 
@@ -111,15 +114,16 @@ def marginal_value(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
         >>> marginal_value(10, 3, 2).item()
         0.175
     """
-    samples, right, budgets, shape, back = _read(n, c, k)
+    samples, right, budgets, shape, back = read_draws(n, c, k)
     rest = samples - budgets
     value = miss_rate(samples, right, budgets) * right / np.maximum(rest, 1)
     return shape.give_back(np.where(rest < 1, np.nan, value)[back])
 
 
 def sampling_shares(p: ArrayLike, k: float) -> Floats:
-    """Shares of further samples by problem that make the estimate of pass@k sharpest: proportional
-    to sqrt(p (1 - p)^(2k - 1)).
+    """Shares of further samples per problem that make the estimate of pass@k most precise.
+
+    Proportional to sqrt(p (1 - p)^(2k - 1)).
 
     The plug-in rule of Kazdan et al. 2025 (arXiv 2510.05197): problems that are almost surely
     solved within k, or never, need none.

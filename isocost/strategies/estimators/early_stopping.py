@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
-from isocost.strategies.estimators.adaptive import MISS, ORDERS, AdaptiveResult, _drop, start_state
+from isocost.strategies.estimators.adaptive import (
+    MISS,
+    ORDERS,
+    AdaptiveResult,
+    drop_axes,
+    start_state,
+)
 from isocost.strategies.estimators.majority import (
     LARGEST_TABLE,
     binomials,
@@ -32,7 +38,7 @@ from isocost.strategies.shapes import (
 )
 
 MOST_WINDOWS = 16  # C(16, 8) = 12,870: the alternating sums keep 12 digits
-MOST_WORK = 3e7  # multiplications a problem
+MOST_WORK = 3e7  # multiplications per problem
 
 
 def early_stopping_consistency(
@@ -47,8 +53,9 @@ def early_stopping_consistency(
     seed: int = 0,
     keys: Ints | None = None,
 ) -> AdaptiveResult:
-    """ESC (Li et al. 2024): answer with the first unanimous window, else with the majority over all
-    samples.
+    """ESC: answer with the first unanimous window, else with the majority over all samples.
+
+    Li et al. 2024.
 
     The cost counts whole windows. Samples without an answer share one sentinel, as in the authors'
     code: they can be unanimous, and are one more (wrong) class in the vote.
@@ -59,10 +66,10 @@ def early_stopping_consistency(
         window: samples in a window.
         max_samples: cap or caps, multiples of the window; undefined (NaN) above the bank's samples.
         abstained: samples without an answer.
-        most_work: largest exact computation of the final vote, in multiplications a problem.
+        most_work: largest exact computation of the final vote, in multiplications per problem.
         orders: random orders averaged where that is exceeded.
         seed: of the random orders.
-        keys: seed each problem apart from its position.
+        keys: seed each problem independently of its position.
 
     Returns:
         `AdaptiveResult`; ties in the final vote share the credit.
@@ -115,7 +122,7 @@ def early_stopping_consistency(
     return AdaptiveResult(
         give(np.clip(accuracy, 0.0, 1.0)),
         give(samples),
-        _drop(draws, shape),
+        drop_axes(draws, shape),
         give(flat),
         give(np.where(flat, 0, orders)),
         give(bound),
@@ -133,12 +140,11 @@ def window_latency(
     seed: int = 0,
     keys: Ints | None = None,
 ) -> Floats:
-    """Expected latency of ESC when the samples of a window run side by side and windows one after
-    another.
+    """Expected latency of ESC with parallel samples in a window, windows in sequence.
 
-    The sum over windows of the expected slowest of the window, where it is opened: exact up to 16
-    windows, by inclusion-exclusion over the unanimous windows before it, else over the same random
-    orders as the samples drawn.
+    The sum over opened windows of the expected slowest sample: exact up to 16 windows, by
+    inclusion-exclusion over the unanimous windows before it, otherwise over the same random orders
+    as the samples drawn.
 
     Args:
         classes: class number of each sample, one row or (problems, samples); -1 for no answer, one
@@ -149,7 +155,7 @@ def window_latency(
         valid: mask of samples that exist.
         orders: random orders where there are more than 16 windows.
         seed: of the random orders.
-        keys: seed each problem apart from its position.
+        keys: seed each problem independently of its position.
 
     Returns:
         Seconds, shaped by the arguments; NaN where a cap exceeds the samples.

@@ -32,18 +32,19 @@ def hodges_lehmann(times: ArrayLike) -> float:
 def efficiency_score(
     times: ArrayLike, references: ArrayLike, limit: float, hardness: ArrayLike | None = None
 ) -> Floats:
-    """Score of each sample: the mean over levels of max(0, limit - t) / (limit - reference),
-    weighted by hardness.
+    """Score of each sample: mean over levels of max(0, limit - t) / (limit - reference).
 
-    A time at or beyond the limit is right-censored and scores 0; once a level is censored the
-    levels behind it score 0, too, as the authors run no further. A sample faster than the reference
-    scores above 1. A wrong output is told as NaN at its level: the sample scores 0.
+    Weighted by hardness.
+
+    A time at or beyond the limit is right-censored and scores 0; once a level is censored, later
+    levels score 0 too, because the authors do not run them. A sample faster than the reference
+    scores above 1. A wrong output is given as NaN at its level: the sample scores 0.
 
     Args:
         times: (samples, levels) or one sample's levels, each the largest over the level's tests.
         references: the reference solution's time of each level, (levels,), below the limit.
         limit: time limit, in the same unit.
-        hardness: weight of each level; equal where not given.
+        hardness: weight of each level; equal if not given.
 
     Returns:
         (samples,) or a number.
@@ -72,7 +73,7 @@ def efficiency_score(
         )
     if np.any(reference >= limit) or np.any(weights < 0) or weights.sum() == 0:
         raise IsocostError(
-            "references must lie below the limit and weights must not be negative",
+            "references must be below the limit, and weights must not be negative",
             where="references",
         )
     reached = np.cumprod(spent < limit, axis=1).astype(np.bool_)

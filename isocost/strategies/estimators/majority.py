@@ -34,8 +34,9 @@ LARGEST_TABLE = 1000  # C(n, n/2) still fits a float64 up to n = 1029
 
 
 def read_classes(counts: ArrayLike, correct: ArrayLike) -> tuple[Ints, Floats, bool]:
-    """Reads class counts (problems, classes) and what each class is worth, 0..1, and whether it was
-    one row.
+    """Read class counts (problems, classes) and class values 0..1.
+
+    Also whether it was one row.
     """
     votes = read_counts("counts", counts)
     if votes.ndim not in (1, 2):
@@ -52,12 +53,12 @@ def read_classes(counts: ArrayLike, correct: ArrayLike) -> tuple[Ints, Floats, b
         values = np.broadcast_to(raw.astype(np.float64), votes.shape)
     else:
         raise IsocostError(
-            f"expected a class index a problem, or a mask like counts {votes.shape}, got shape"
+            f"expected a class index per problem, or a mask like counts {votes.shape}, got shape"
             f" {raw.shape} of {raw.dtype}",
             where="correct",
         )
     if not np.all((values >= 0) & (values <= 1)):
-        raise IsocostError("what a class is worth must lie in 0..1", where="correct")
+        raise IsocostError("class values must be in 0..1", where="correct")
     return votes, values, one_row
 
 
@@ -65,7 +66,7 @@ def _from_index(index: Ints, shape: tuple[int, int]) -> Floats:
     """One-hot rows from class numbers; -1 means that no class is correct."""
     if np.any((index < -1) | (index >= shape[1])):
         raise IsocostError(
-            f"class numbers must lie in -1..{shape[1] - 1}",
+            f"class numbers must be in -1..{shape[1] - 1}",
             where="correct",
             remedy="Use -1 where no class is correct.",
         )
@@ -85,19 +86,20 @@ def majority_at_k(
     abstentions: str = "ignored",
     order: ArrayLike | None = None,
 ) -> Floats:
-    """Exact expected correctness of the majority answer among k samples (Wang et al. 2022, averaged
-    over all subsets).
+    """Exact expected correctness of the majority answer among k samples.
+
+    Wang et al. 2022, averaged over all subsets.
 
     Args:
         counts: samples in each answer class, one row or (problems, classes); pad with 0.
-        correct: the correct class as a number a problem (-1: none), or a mask or value in 0..1 for
-            every class.
+        correct: the correct class as a number per problem (-1: none), or a mask or value in 0..1
+            for every class.
         k: budget or budgets.
         ties: "uniform" (credit shared), "pessimistic" (the worst tied class wins), "optimistic"
             (the best), or "first" (the class seen first; with ``order`` in bank order, without it
             averaged over all orders, which equals "uniform").
         abstained: samples without an answer, one number or (problems,).
-        abstentions: "ignored" (they cost a sample and cast no vote; nobody voting is wrong) or
+        abstentions: "ignored" (they cost a sample and cast no vote; no votes at all is wrong) or
             "wrong" (one more wrong class).
         order: class numbers in bank order, (problems, samples), -1 for no answer; only for
             ties="first".
@@ -135,8 +137,9 @@ def majority_at_k(
 
 
 def abstentions_as_class(votes: Ints, values: Floats, free: Ints) -> tuple[Ints, Floats, Ints]:
-    """Counts, class values and abstentions with the samples without an answer as one more class,
-    which is wrong.
+    """Add the samples without an answer as one more class, which is wrong.
+
+    To counts, class values and abstentions.
     """
     values = np.concatenate([values, np.zeros((len(votes), 1))], axis=1)
     return np.concatenate([votes, free[:, None]], axis=1), values, np.zeros_like(free)
@@ -188,8 +191,9 @@ def majority_of_rows(
 def _run(
     votes: Ints, values: Floats, free: Ints, ks: Ints, mode: int, out: Floats, share: float
 ) -> None:
-    """Calls the kernel, with a table of binomials (share 0) or with log-factorials tilted to the
-    share k/n that is drawn.
+    """Call the kernel, with a table of binomials (share 0) or with log-factorials.
+
+    Log-factorials are tilted to the share k/n that is drawn.
     """
     largest = int((votes.sum(axis=1) + free).max(initial=0))
     budgets = ks[ks < max(largest, 1)]
@@ -231,7 +235,7 @@ def _first_seen(
     sizes = votes.sum(axis=1) + free
     if len(sequences) != len(votes) or (sizes > LARGEST_TABLE).any():
         raise IsocostError(
-            f"needs one order a problem and at most {LARGEST_TABLE} samples", where="order"
+            f"needs one order per problem and at most {LARGEST_TABLE} samples", where="order"
         )
     out = np.full((len(votes), len(ks)), np.nan)
     table = binomials(int(sizes.max(initial=1)))
@@ -241,7 +245,7 @@ def _first_seen(
         seen = np.bincount(sequence[sequence >= 0], minlength=width)
         if len(sequence) != n or not np.array_equal(seen, votes[row]):
             raise IsocostError(
-                "the order does not hold the counted samples", where=f"order, problem row {row}"
+                "the order does not contain the counted samples", where=f"order, problem row {row}"
             )
         first_seen_row(sequence, np.ascontiguousarray(values[row]), width, ks, table, out[row])
     return out
@@ -251,7 +255,7 @@ def _first_seen(
 def binomials(n: int) -> Floats:
     """Pascal's triangle as float64, (n+1, n+1).
 
-    n at most 1000. At least two rows, so that it cannot be taken for empty.
+    n at most 1000. At least two rows, so that it cannot be mistaken for empty.
     """
     size = max(n, 1) + 1
     table = np.zeros((size, size))
@@ -263,9 +267,9 @@ def binomials(n: int) -> Floats:
 
 @lru_cache(maxsize=4)
 def gauss_rules(most: int) -> tuple[Floats, Floats]:
-    """Gauss-Legendre nodes and weights on 0..1 for 1 ..
+    """Gauss-Legendre nodes and weights on 0..1 for 1..most nodes.
 
-    Most nodes; row q holds the rule with q nodes.
+    Row q has the rule with q nodes.
     """
     nodes, weights = np.zeros((most + 1, most + 1)), np.zeros((most + 1, most + 1))
     for q in range(1, most + 1):

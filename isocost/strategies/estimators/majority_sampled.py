@@ -1,10 +1,11 @@
-"""Majority voting of large banks: exact where that is affordable, else over random orders, with the
-bound stated.
+"""Majority voting of large banks: exact if affordable, else over random orders.
+
+With a stated error bound.
 
 Lives here: what an exact vote would cost, the choice between it and random orders, and the orders'
 mean. Not here: the exact vote (majority.py). The exact polynomials take about k^2 multiplications
-for each answer that can win and each of its rivals; a random order takes one step a sample and
-serves every budget, so that the cost is at most that of ``orders`` times the samples.
+for each answer that can win and each of its rivals; a random order takes one step per sample and
+serves every budget, so the cost is at most ``orders`` times the samples.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from isocost.strategies.estimators.subsets import VoteEstimate
 from isocost.strategies.kernels.majority import majority_orders
 from isocost.strategies.shapes import Bools, Floats, Ints
 
-MOST_WORK = 1e7  # multiplications of a problem and budget: some 10 ms
+MOST_WORK = 1e7  # multiplications per problem and budget: about 10 ms
 ORDERS = 256
 
 
@@ -37,14 +38,14 @@ def estimate_majority(
 
     Args:
         votes: samples in each answer class, (problems, classes).
-        values: what each class is worth, 0..1, same shape.
+        values: value of each class, 0..1, same shape.
         free: samples without an answer, (problems,).
         ks: budgets.
         ties: as in `majority_at_k`, without a recorded order.
         most_work: largest exact vote of a problem and budget, in multiplications.
         orders: random orders averaged above that.
         seed: of the orders.
-        keys: seed each problem apart from its position.
+        keys: seed each problem independently of its position.
     """
     sizes = votes.sum(axis=1) + free
     is_exact = affordable(votes, values, sizes, ks, most_work)
@@ -70,7 +71,7 @@ def estimate_majority(
             ks[at],
             MODES[ties],
             orders,
-            start_state(seed, seeds[row]),
+            start_state(seed, int(seeds[row])),
             means,
         )
         accuracy[row, at] = np.clip(means, 0.0, 1.0)
@@ -107,7 +108,7 @@ def affordable(votes: Ints, values: Floats, sizes: Ints, ks: Ints, most_work: fl
 def _work(winners: Ints, held: Ints, budget: int) -> float:
     """Multiplications of the exact votes for k = ``budget``.
 
-    For each winner and its votes v, rivals times v times what is left.
+    For each winner and its votes v, rivals times v times the rest.
     """
     most = min(int(winners.max()), budget)
     v = np.arange(1, most + 1)

@@ -26,8 +26,9 @@ from isocost.strategies.shapes import (
 
 
 def rank_weights(n: int, ks: Ints) -> Floats:
-    """Weights (n, budgets): the chance that rank r (1 = first) is the best of a random k-subset of
-    n.
+    """Weights (n, budgets): the probability that rank r is the best of a random k-subset of n.
+
+    Rank 1 is first.
 
     By the recursion w_1 = k/n, w_{r+1} = w_r (n-r-k+1) / (n-r): no overflow. A budget above n gives
     a column of NaN.
@@ -62,8 +63,9 @@ def by_size(valid: Bools) -> list[tuple[int, Ints]]:
 
 
 def expected_extreme(values: Floats, ks: Ints, valid: Bools, *, largest: bool) -> Floats:
-    """Expected maximum (or minimum) of k values for each row, (problems, budgets); NaN where k
-    exceeds the row's samples.
+    """Expected maximum (or minimum) of k values for each row, (problems, budgets).
+
+    NaN where k exceeds the row's samples.
 
     An existing sample whose value is NaN (unknown) makes the whole row NaN.
     """
@@ -81,11 +83,12 @@ def expected_extreme(values: Floats, ks: Ints, valid: Bools, *, largest: bool) -
 
 
 def expected_max(values: ArrayLike, k: ArrayLike, *, valid: ArrayLike | None = None) -> Floats:
-    """Expected largest of k values drawn without replacement: sum over ranks of C(r-1, k-1) / C(n,
-    k) * v_(r).
+    """Expected largest of k values drawn without replacement.
 
-    The unbiased estimator of E[max] (eff@k of Qiu et al. 2025); on 0/1 values it is pass@k. For
-    parallel latency, too.
+    sum over ranks of C(r-1, k-1) / C(n, k) * v_(r).
+
+    The unbiased estimator of E[max] (eff@k of Qiu et al. 2025); on 0/1 values it is pass@k. Also
+    used for parallel latency.
 
     Args:
         values: one row or (problems, samples), any unit.
@@ -135,8 +138,8 @@ def best_of_rows(scores: Floats, values: Floats, ks: Ints, valid: Bools) -> Floa
         if n == 0:
             continue
         mask = valid[rows]
-        # Absent samples sort behind everything, samples scored minus infinity included: rank by
-        # (absent, -score).
+        # Absent samples sort last, even after samples scored minus infinity: rank by (absent,
+        # -score).
         ranking = np.lexsort((-scores[rows], ~mask), axis=1)[:, :n]
         ordered = np.take_along_axis(scores[rows], ranking, axis=1)
         value = np.take_along_axis(values[rows], ranking, axis=1)
@@ -145,8 +148,9 @@ def best_of_rows(scores: Floats, values: Floats, ks: Ints, valid: Bools) -> Floa
 
 
 def _share_ties(ordered: Floats, value: Floats) -> Floats:
-    """Gives every member of a block of equal scores the block's mean value (a uniform tie-break,
-    exactly).
+    """Give every member of a block of equal scores the block's mean value.
+
+    A uniform tie-break, exactly.
     """
     starts = np.ones(ordered.shape, dtype=np.bool_)
     starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
@@ -161,8 +165,9 @@ def _share_ties(ordered: Floats, value: Floats) -> Floats:
 def best_of_k(
     scores: ArrayLike, values: ArrayLike, k: ArrayLike, *, valid: ArrayLike | None = None
 ) -> Floats:
-    """Expected value of the top-scored among k samples: sum over ranks of C(n-r, k-1) / C(n, k) *
-    value_(r).
+    """Expected value of the top-scored among k samples.
+
+    sum over ranks of C(n-r, k-1) / C(n, k) * value_(r).
 
     ``values`` may be correctness, or any per-sample quantity of the chosen sample (its tokens, its
     energy). Equal scores break uniformly at random, exactly (the block's weights times the block's
@@ -170,7 +175,7 @@ def best_of_k(
 
     Args:
         scores: one row or (problems, samples); higher is chosen; minus infinity for "no answer".
-        values: what the chosen sample is worth, same shape.
+        values: value of the chosen sample, same shape.
         k: budget or budgets.
         valid: mask of samples that exist, for rows of unequal length.
 
@@ -199,8 +204,9 @@ def best_of_k(
 
 
 def selection_efficiency(selected: ArrayLike, single: ArrayLike, coverage: ArrayLike) -> Floats:
-    """How much of the attainable gain a selector realises: (selected - pass@1) / (pass@k - pass@1),
-    elementwise.
+    """Share of the attainable gain that a selector realises, elementwise.
+
+    (selected - pass@1) / (pass@k - pass@1).
 
     Below 0 the selector is worse than one sample. NaN where pass@k equals pass@1 (nothing to gain).
 
@@ -212,7 +218,7 @@ def selection_efficiency(selected: ArrayLike, single: ArrayLike, coverage: Array
         *(np.asarray(a, dtype=np.float64) for a in (selected, single, coverage))
     )
     if np.any((one < -1e-12) | (best > 1 + 1e-12)):
-        raise IsocostError("accuracies must lie in 0..1", where="selection_efficiency")
+        raise IsocostError("accuracies must be in 0..1", where="selection_efficiency")
     room = best - one
     out = np.full(chosen.shape, np.nan)
     np.divide(chosen - one, room, out=out, where=np.abs(room) > 1e-15)

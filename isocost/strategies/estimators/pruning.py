@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, gamma
 
 from isocost.errors import IsocostError
-from isocost.strategies.estimators.subsets import _dense, sample_classes
+from isocost.strategies.estimators.subsets import dense_labels, sample_classes
 from isocost.strategies.kernels.weibull import STEEP, mixture_likelihood
 from isocost.strategies.shapes import (
     Bools,
@@ -77,14 +77,15 @@ def _negative_log_likelihood(theta: Floats, log_x: Floats) -> tuple[float, Float
 
 
 def fit_weibull_mixture(probabilities: ArrayLike) -> WeibullMixture:
-    """Maximum-likelihood fit with the authors' start and bounds, by a truncated Newton method with
-    the analytic gradient.
+    """Maximum-likelihood fit with the authors' start and bounds.
 
-    The authors' own L-BFGS-B ends in the same optima, but calls threaded linear algebra on five
-    numbers: on a busy machine a fit then takes a hundred times as long.
+    A truncated Newton method with the analytic gradient.
+
+    The authors' own L-BFGS-B finds the same optima, but calls threaded linear algebra on five
+    numbers, which makes a fit a hundred times slower on a busy machine.
 
     Raises:
-        IsocostError: for values outside (0, 1], or fewer than two different ones.
+        IsocostError: values outside (0, 1], or fewer than two different ones.
 
     Examples:
         >>> import numpy as np
@@ -117,8 +118,7 @@ def fit_weibull_mixture(probabilities: ArrayLike) -> WeibullMixture:
 
 
 def kept_paths(probabilities: ArrayLike, mixture: WeibullMixture | None = None) -> Bools:
-    """Reasoning pruning: False for paths that the low component claims AND that lie below the mean
-    probability.
+    """Reasoning pruning: False for paths of the low component below the mean probability.
 
     With fewer than 8 paths, or all equal, nothing is pruned unless a mixture is given.
 
@@ -172,21 +172,21 @@ def rpc_at_k(
     seed: int = 0,
     keys: ArrayLike | None = None,
 ) -> Floats:
-    """Expected correctness of RPC's answer among k samples; exact at k = n (one subset), else
-    refitted on random subsets.
+    """Expected correctness of RPC's answer among k samples.
+
+    Exact at k = n (one subset), otherwise refitted on random subsets.
 
     Args:
         classes: class number of each sample, one row or (problems, samples); -1 for no answer.
         probabilities: exp(mean token log-probability) of each sample, in (0, 1].
-        correct: class number a problem, or mask or value a sample or a class.
+        correct: class number per problem, or mask or value per sample or per class.
         k: budget or budgets.
-        distinct: a label for each completion; equal completions count once. All count when not
-            given.
+        distinct: a label for each completion; equal completions count once. All count if not given.
         valid: mask of samples that exist.
-        draws: random subsets where k < n; the sampling error is at most 0.5 / sqrt(draws) a problem
-            (one standard error).
+        draws: random subsets where k < n; the sampling error is at most 0.5 / sqrt(draws) per
+            problem (one standard error).
         seed: of the random subsets.
-        keys: seed each problem apart from its position.
+        keys: seed each problem independently of its position.
 
     Returns:
         Shaped by the arguments; NaN where k exceeds the row's samples.
@@ -207,7 +207,7 @@ def rpc_at_k(
     labels = (
         np.tile(np.arange(groups.shape[1]), (len(groups), 1))
         if distinct is None
-        else _dense(np.atleast_2d(np.asarray(distinct)))
+        else dense_labels(np.atleast_2d(np.asarray(distinct)))
     )
     out = np.full((len(groups), len(ks)), np.nan)
     seeds = np.arange(len(groups)) if keys is None else np.asarray(keys)

@@ -1,5 +1,6 @@
-"""Strategies in the order in which samples were recorded: the first k of each problem, as published
-figures often take them.
+"""Strategies in the recorded order of samples: the first k of each problem.
+
+Published figures are often computed this way.
 
 Lives here: the vote, coverage and early stopping over the first k recorded samples, and what they
 cost. Not here: the expectation over all subsets or orders, which the other modules give and which
@@ -32,12 +33,13 @@ class RecordedStop(NamedTuple):
 def majority_recorded(
     classes: Ints, values: Floats, sizes: Ints, ks: Ints, ties: str = "first"
 ) -> Floats:
-    """Value of the majority answer of the first k samples, (problems, budgets); NaN where a problem
-    has fewer.
+    """Value of the majority answer of the first k samples, (problems, budgets).
+
+    NaN where a problem has fewer.
 
     Args:
         classes: class of each sample in recorded order, -1 for no answer, (problems, samples).
-        values: what each class is worth, (problems, classes).
+        values: value of each class, (problems, classes).
         sizes: samples of each problem.
         ks: budgets.
         ties: "first" (the class whose first vote came first) or "uniform" (credit shared).
@@ -76,8 +78,9 @@ def coverage_recorded(right: Floats, sizes: Ints, ks: Ints) -> Floats:
 def early_stopping_recorded(
     classes: Ints, values: Floats, sizes: Ints, window: int, caps: Ints
 ) -> RecordedStop:
-    """Windows of recorded samples until one is unanimous, else the vote over all up to the cap,
-    ties to the class seen first.
+    """Windows of recorded samples until one is unanimous, else the vote over all up to the cap.
+
+    Ties go to the class seen first.
 
     Samples without an answer share one class, which is wrong, as in `early_stopping_consistency`.
     Arguments as `majority_recorded`.
@@ -97,13 +100,14 @@ def early_stopping_recorded(
 
 
 def recorded_costs(bank: PointBank, used: Ints, window: int = 0) -> dict[str, Floats]:
-    """Cost of the first ``used`` samples of each problem by axis, (problems, budgets); NaN where
-    unknown or nothing is used.
+    """Cost of the first ``used`` samples of each problem by axis, (problems, budgets).
+
+    NaN where unknown or nothing is used.
 
     Args:
         bank: the point.
         used: samples, (problems, budgets).
-        window: samples that run side by side, windows one after another; all of them where 0.
+        window: samples that run in parallel, windows in sequence; all of them if 0.
     """
     at = np.maximum(used, 1) - 1
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isocost.strategies.estimators.coverage import _read, miss_rate
+from isocost.strategies.estimators.coverage import miss_rate, read_draws
 from isocost.strategies.shapes import Floats
 
 
@@ -28,8 +28,9 @@ class RetryResult(NamedTuple):
 
 
 def retry_until_verified(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> RetryResult:
-    """Draws without replacement until correct or k attempts: E[attempts] = sum_{j<k} C(n-c, j) /
-    C(n, j).
+    """Draw without replacement until correct, or k attempts.
+
+    E[attempts] = sum_{j<k} C(n-c, j) / C(n, j).
 
     The sum is ((n+1) success + k (1 - success)) / (c+1), by C(n-c, j) / C(n, j) = C(n-j, c) / C(n,
     c) and the hockey-stick identity.
@@ -47,7 +48,7 @@ def retry_until_verified(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> RetryResul
         >>> found.attempts.item(), found.success.item()
         (2.625, 0.916667)
     """
-    samples, right, caps, shape, back = _read(n, c, k)
+    samples, right, caps, shape, back = read_draws(n, c, k)
     missed = miss_rate(samples, right, caps)
     success = 1.0 - missed
     attempts = ((samples + 1) * success + caps * missed) / (right + 1)

@@ -40,8 +40,9 @@ def _read(accuracies: ArrayLike, costs: ArrayLike) -> tuple[Floats, Floats]:
 def route(
     scores: ArrayLike, accuracies: ArrayLike, costs: ArrayLike, thresholds: ArrayLike
 ) -> RouteResult:
-    """Sends a problem to model m when its score lies in the m-th interval between the thresholds; a
-    score at one goes up.
+    """Send a problem to model m if its score is in the m-th interval between thresholds.
+
+    A score equal to a threshold goes up.
 
     Args:
         scores: difficulty or any other score known before generation, (problems,).
@@ -64,7 +65,7 @@ def route(
         or np.any(np.diff(bars) < 0)
     ):
         raise IsocostError(
-            "expected a known score a problem and rising thresholds, one fewer than models",
+            "expected a known score per problem and rising thresholds, one fewer than models",
             where="route",
         )
     choice = np.searchsorted(bars, score, side="right")
@@ -81,8 +82,9 @@ def cross_fit_route(
     folds: int = 5,
     seed: int = 0,
 ) -> RouteResult:
-    """`route` with thresholds at quantiles of the other folds' scores, so that about ``shares`` of
-    problems go to each model.
+    """`route` with thresholds at quantiles of the other folds' scores.
+
+    About ``shares`` of problems go to each model.
 
     Args:
         scores: as `route`.
@@ -110,8 +112,9 @@ def cross_fit_route(
 
 
 def oracle_router(accuracies: ArrayLike, costs: ArrayLike) -> RouteResult:
-    """The best router: for each problem the cheapest of the models most likely to be right, the
-    cheapest where none can be.
+    """The best router: for each problem the cheapest of the models most likely to be right.
+
+    The cheapest model if none can be.
 
     With stochastic answers the chance c/n is maximised, not a drawn outcome: the maximum over drawn
     outcomes would select on noise. Only the chosen model is paid.

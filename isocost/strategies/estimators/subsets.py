@@ -1,5 +1,6 @@
-"""Votes without a closed form, replayed over subsets: weighted, Borda, confidence-filtered,
-shortest majority, perplexity.
+"""Votes without a closed form, replayed over subsets.
+
+Weighted, Borda, confidence-filtered, shortest majority, perplexity.
 
 Lives here: rules that need to know which samples were drawn, not only how many of each class. Every
 subset is visited where there are at most ``most_subsets``; otherwise random subsets are averaged,
@@ -10,7 +11,7 @@ the same ones for all rules, and the error bound is stated. Not here: the plain 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,13 +35,13 @@ DRAWS = 1000
 
 
 class Visits(TypedDict, total=False):
-    """What all votes over subsets can be told.
+    """Options of all votes over subsets.
 
     Attributes:
-        valid: mask of samples that exist, shape of the classes; all of them where not given.
-        draws: random subsets where there are more than ``most_subsets``, 1000 where not given.
-        most_subsets: visit every subset up to this many, 200,000 where not given.
-        seed: of the random subsets, 0 where not given.
+        valid: mask of samples that exist, shape of the classes; all of them if not given.
+        draws: random subsets where there are more than ``most_subsets``, 1000 if not given.
+        most_subsets: visit every subset up to this many, 200,000 if not given.
+        seed: of the random subsets, 0 if not given.
     """
 
     valid: ArrayLike | None
@@ -51,15 +52,16 @@ class Visits(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class VoteEstimate:
-    """Accuracy of a vote with how it was obtained; arrays follow the problems and budgets of the
-    call.
+    """Accuracy of a vote with how it was obtained.
+
+    Arrays have the shape of the problems and budgets of the call.
 
     Attributes:
         accuracy: expected correctness of the winner, 0..1; NaN where the budget exceeds the bank.
         is_exact: True where all subsets were visited.
         draws: random subsets averaged; 0 where exact.
-        error_bound: Hoeffding bound of the sampling error, exceeded with a chance of at most 0.05;
-            0 where exact.
+        error_bound: Hoeffding bound of the sampling error, exceeded with a probability of at most
+            0.05; 0 where exact.
     """
 
     accuracy: Floats
@@ -69,11 +71,10 @@ class VoteEstimate:
 
 
 def sample_classes(classes: ArrayLike, correct: ArrayLike) -> tuple[Ints, Floats, bool]:
-    """Reads classes (problems, samples; -1: no answer) and what each class is worth (problems,
-    classes).
+    """Read classes (problems, samples; -1: no answer) and class values (problems, classes).
 
-    ``correct`` is a class number a problem, a mask or value a sample (same shape as classes), or a
-    mask or value a class.
+    ``correct`` is a class number per problem, a mask or value per sample (same shape as classes),
+    or a mask or value per class.
     """
     raw = np.asarray(classes)
     if raw.ndim not in (1, 2) or raw.dtype.kind not in "iu":
@@ -100,7 +101,7 @@ def sample_classes(classes: ArrayLike, correct: ArrayLike) -> tuple[Ints, Floats
             where="correct",
         )
     if not np.all((values >= 0) & (values <= 1)):
-        raise IsocostError("what a class is worth must lie in 0..1", where="correct")
+        raise IsocostError("class values must be in 0..1", where="correct")
     return groups, values, one_row
 
 
@@ -118,9 +119,7 @@ def class_means(classes: Ints, per_sample: Floats, width: int) -> Floats:
 
 
 def start_states(seed: int, keys: Ints) -> np.ndarray:
-    """A starting state of its own for every seed and problem, scattered so that the streams do not
-    overlap, uint64.
-    """
+    """A separate starting state (uint64) for every seed and problem, scattered to avoid overlap."""
     return np.array([start_state(seed, key) for key in keys], dtype=np.uint64)
 
 
@@ -141,7 +140,7 @@ def estimate_votes(
 ) -> VoteEstimate:
     """The computation behind the public votes, on checked matrices.
 
-    ``weights`` is what the rule ranks or weighs by.
+    ``weights`` are what the rule ranks or weighs by.
     """
     # In rank order: existing before absent, higher first. The plain weighted vote keeps the bank's
     # order of the samples.
@@ -187,14 +186,14 @@ def _vote(
     visits: Visits,
     *,
     rule: int,
-    **options,
+    **options: Any,
 ) -> VoteEstimate:
     """Checks the arguments of a public vote and shapes its result."""
-    visits = dict(visits)
-    unknown = set(visits) - set(Visits.__annotations__)
+    asked: dict[str, Any] = dict(visits)
+    unknown = set(asked) - set(Visits.__annotations__)
     if unknown:
         raise TypeError(f"unexpected keyword argument {sorted(unknown)[0]!r}")
-    valid = visits.pop("valid", None)
+    valid = asked.pop("valid", None)
     groups, values, one_row = sample_classes(classes, correct)
     amounts = read_like(name, weights, groups.shape)
     mask = read_valid(valid, groups.shape)
@@ -209,7 +208,7 @@ def _vote(
     amounts = np.where(
         mask & ~np.isneginf(amounts), amounts, np.finfo(np.float64).min if rule == BORDA else 0.0
     )
-    estimate = estimate_votes(groups, amounts, values, ks, mask, rule=rule, **options, **visits)
+    estimate = estimate_votes(groups, amounts, values, ks, mask, rule=rule, **options, **asked)
     give = Shape(one_row, one_budget).give_back
     return VoteEstimate(
         give(estimate.accuracy),
@@ -228,8 +227,7 @@ def weighted_majority_estimate(
     distinct: ArrayLike | None = None,
     **visits: Unpack[Visits],
 ) -> VoteEstimate:
-    """As `weighted_majority_at_k`, together with exactness, number of random subsets and error
-    bound.
+    """Like `weighted_majority_at_k`, with exactness, number of random subsets and error bound.
 
     Examples:
         >>> classes, weights = [0, 1, 0, 1, 2, 0], [0.9, 0.8, 0.2, 0.7, 0.6, 0.1]
@@ -238,7 +236,7 @@ def weighted_majority_estimate(
         ... ).accuracy.tolist()
         [0.45]
     """
-    unique = None if distinct is None else _dense(np.atleast_2d(np.asarray(distinct)))
+    unique = None if distinct is None else dense_labels(np.atleast_2d(np.asarray(distinct)))
     return _vote(classes, weights, correct, k, "weights", visits, rule=WEIGHTED, distinct=unique)
 
 
@@ -258,10 +256,11 @@ def weighted_majority_at_k(
             which never wins.
         weights: weight of each sample, at least 0; equal sums share the credit (tolerance 1e-9 of
             the heaviest).
-        correct: class number a problem, or mask or value a sample (shape of classes) or a class.
+        correct: class number per problem, or mask or value per sample (shape of classes) or per
+            class.
         k: budget or budgets.
-        distinct: a label a sample; within a subset each label counts once (perplexity consistency
-            over distinct paths).
+        distinct: one label per sample; within a subset, each label counts once (perplexity
+            consistency over distinct paths).
         visits: which samples exist and how subsets are visited, see `Visits`.
 
     Returns:
@@ -294,8 +293,9 @@ def perplexity_consistency_at_k(
     k: ArrayLike,
     **visits: Unpack[Visits],
 ) -> Floats:
-    """Perplexity consistency (Zhou et al. 2025): votes weigh exp(mean log-probability), equal
-    completions count once.
+    """Perplexity consistency: votes weigh exp(mean log-probability).
+
+    Equal completions count once (Zhou et al. 2025).
 
     ``completions`` labels each sample's text. Other arguments and the result as
     `weighted_majority_at_k`.
@@ -333,8 +333,9 @@ def borda_at_k(
     power: float = 0.5,
     **visits: Unpack[Visits],
 ) -> Floats:
-    """Vote weighted by the rank of the score among the k drawn, `borda_weights`; equal scores rank
-    in bank order.
+    """Vote weighted by the rank of the score among the k drawn, `borda_weights`.
+
+    Equal scores rank in bank order.
 
     Other arguments and the result as `weighted_majority_at_k`; scores of any sign, minus infinity
     ranks last.
@@ -358,8 +359,9 @@ def deepconf_offline_at_k(
     keep: float = 0.1,
     **visits: Unpack[Visits],
 ) -> Floats:
-    """DeepConf offline (Fu et al. 2025): keep traces at or above the percentile 100 (1 - keep),
-    then vote by confidence.
+    """DeepConf offline: keep traces above a confidence percentile, then vote by confidence.
+
+    At or above the percentile 100 (1 - keep) (Fu et al. 2025).
 
     ``confidence`` is any trace confidence (mean, tail, lowest group); keep=1 is the weighted vote.
     Other arguments and the result as `weighted_majority_at_k`.
@@ -371,7 +373,7 @@ def deepconf_offline_at_k(
         [0.666667, 1.0]
     """
     if not 0 < keep <= 1:
-        raise IsocostError(f"the share of traces kept must lie in (0, 1], got {keep}", where="keep")
+        raise IsocostError(f"the share of traces kept must be in (0, 1], got {keep}", where="keep")
     return _vote(
         classes, confidence, correct, k, "confidence", visits, rule=FILTERED, power=float(keep)
     ).accuracy
@@ -384,8 +386,9 @@ def shortest_majority_at_k(
     k: ArrayLike,
     **visits: Unpack[Visits],
 ) -> Floats:
-    """Shortest majority vote (Zeng et al. 2025): the class with the largest count / ln(1 + mean
-    length) wins.
+    """Shortest majority vote: the class with the largest count / ln(1 + mean length) wins.
+
+    Zeng et al. 2025.
 
     The paper divides by log(length); 1 is added so that one-token answers are defined. Lengths in
     tokens, above 0. Other arguments and the result as `weighted_majority_at_k`.
@@ -397,8 +400,8 @@ def shortest_majority_at_k(
     return _vote(classes, lengths, correct, k, "lengths", visits, rule=SHORTEST).accuracy
 
 
-def _dense(labels: np.ndarray) -> Ints:
-    """Labels of each row as numbers from 0, so that a row of flags can hold them."""
+def dense_labels(labels: np.ndarray) -> Ints:
+    """Labels of each row as numbers from 0, so that a row of flags can represent them."""
     out = np.empty(labels.shape, dtype=np.int64)
     for row, values in enumerate(labels):
         out[row] = np.unique(values, return_inverse=True)[1]

@@ -36,10 +36,11 @@ class TruncationResult(NamedTuple):
 def truncate_at(
     values: ArrayLike, tokens: ArrayLike, budget: ArrayLike, *, valid: ArrayLike | None = None
 ) -> TruncationResult:
-    """Strict completion curve: mean of value where the sample ends within b tokens, and mean of
-    min(tokens, b).
+    """Strict completion curve: mean of value for samples that end within b tokens.
 
-    A lower bound for protocols that force an answer after the cut.
+    And the mean of min(tokens, b).
+
+    This is a lower bound for protocols that force an answer after the cut.
 
     Args:
         values: correctness, one row or (problems, samples).

@@ -1,8 +1,10 @@
-"""Generate, then verify: S solutions, V verifications each, and what that costs in units of one
-solution.
+"""Generate, then verify: S solutions, V verifications each, and their cost.
+
+Costs are in units of one solution.
 
 Lives here: the accounting of Singhi et al. 2025 and the replay where several verifications of each
-solution are banked. Not here: perfect verifiers (retry.py) and one given score a sample (order.py).
+solution are banked. Not here: perfect verifiers (retry.py) and one given score per sample
+(order.py).
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from isocost.strategies.estimators.subsets import start_states
 from isocost.strategies.kernels.verified import choose_rows
 from isocost.strategies.shapes import Bools, Floats, Ints, read_budgets, read_matrix
 
-# Multiplications a problem in closed form: some 0.1 s, up to 256 solutions of 4 verifications each.
+# Multiplications per problem in closed form: about 0.1 s, up to 256 solutions with 4 verifications
+# each.
 MOST_WORK = 5e7
 DRAWS = 256
 
@@ -32,7 +35,7 @@ class VerifiedResult(NamedTuple):
     Attributes:
         accuracy: (problems, budgets), shaped by the arguments.
         cost: in units of one solution, S (1 + ratio V), (budgets,) or a number.
-        error_bound: Hoeffding bound a problem; 0 where exact.
+        error_bound: Hoeffding bound per problem; 0 where exact.
     """
 
     accuracy: Floats
@@ -44,7 +47,7 @@ def verification_cost(solutions: ArrayLike, verifications: ArrayLike, ratio: flo
     """Compute in units of one solution: S (1 + ratio V), ratio = verification tokens / solution
     tokens.
 
-    Where the verifier is another model, multiply the ratio by verifier parameters / generator
+    If the verifier is another model, multiply the ratio by verifier parameters / generator
     parameters. Prompt tokens are not counted. V = 0 is voting.
 
     Examples:
@@ -80,8 +83,9 @@ def generate_then_verify(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> VerifiedResult:
-    """Expected correctness of the best of S solutions by the mean of V verdicts, averaged over
-    subsets of the bank.
+    """Expected correctness of the best of S solutions by the mean of V verdicts.
+
+    Averaged over subsets of the bank.
 
     Args:
         verdicts: (solutions, verifications) of one problem or (problems, solutions, verifications);
@@ -137,18 +141,19 @@ def verified_rows(
     draws: int,
     starts: np.ndarray,
 ) -> tuple[Floats, Bools]:
-    """The computation behind `generate_then_verify` on checked matrices, and which problems are
-    exact.
+    """The computation behind `generate_then_verify` on checked matrices.
+
+    Also reports which problems are exact.
 
     Args:
-        verdicts: (problems, solutions, verifications), NaN for unparsable ones and behind the last.
+        verdicts: (problems, solutions, verifications), NaN for unparsable ones and after the last.
         counts: verifications of each solution, unparsable ones included, at least
             ``verifications``.
         values: worth of each solution.
-        present: solutions that exist; they lead their rows.
+        present: solutions that exist, at the start of their rows.
         ks: numbers of solutions.
         verifications: V.
-        draws: random subsets of verdicts where no closed form is at hand.
+        draws: random subsets of verdicts if there is no closed form.
         starts: seed of each problem.
     """
     known = ~np.isnan(verdicts)
@@ -209,11 +214,10 @@ def _work(sizes: Ints, ks: Ints, verifications: int) -> Floats:
 
 
 def _score_chances(yes: Ints, no: Ints, counts: Ints, verifications: int, parsable: bool) -> Floats:
-    """Chance of each mean verdict from V of a solution's verifications, drawn without replacement,
-    lowest first.
+    """Probability of each mean verdict from V of a solution's verifications, lowest first.
 
-    (problems, solutions, levels); hypergeometric in yes, no and unparsable ones. Means are i / (i +
-    d) for i yes and d no, 0 for none.
+    Drawn without replacement. (problems, solutions, levels); hypergeometric in yes, no and
+    unparsable ones. Means are i / (i + d) for i yes and d no, 0 for none.
     """
     least = verifications if parsable else 0
     parts: dict[Fraction, Floats] = {}

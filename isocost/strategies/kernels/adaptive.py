@@ -1,12 +1,14 @@
-"""Compiled inner loops of policies that draw one sample at a time and stop by the two largest vote
-counts.
+"""Compiled inner loops of policies that stop by the two largest vote counts.
+
+They draw one sample at a time.
 
 Lives here: numba code only, called by adaptive.py, which explains the method. Both loops fill the
-same traces by number of samples t, from which every cap on the samples is read off: stopped[t]
+same traces by number of samples t, from which the result for every cap on the samples follows:
+stopped[t]
 correctness gained by stopping at t; forced[t] correctness if a vote were taken at t among paths
 still running; alive[t] chance of still running after t; drawn[t, g] chance that sample t+1 is drawn
-and falls into group g. leads[b] is the leader's count at which the policy stops beside a runner-up
-of b votes.
+and falls into group g. leads[b] is the leader's count at which the policy stops if the runner-up
+has b votes.
 """
 
 # Numba infers the types of what a kernel is called with, and reads no annotation.
@@ -80,11 +82,12 @@ def run_states(sizes, kinds, values, leads, most, stopped, forced, alive, drawn)
 
 @njit(cache=True)
 def run_orders(sequence, values, leads, most, orders, key, stopped, forced, alive, slots, drawn):
-    """The same traces averaged over random orders of one problem; ``sequence`` holds classes, the
-    last group abstains.
+    """The same traces averaged over random orders of one problem.
 
-    drawn[slots[t], g] sums what would be drawn[t, g] over the draws between two caps: a row a draw
-    would grow with the square of n.
+    ``sequence`` contains classes, the last group abstains.
+
+    drawn[slots[t], g] sums what would be drawn[t, g] over the draws between two caps: one row per
+    draw would grow with the square of n.
     """
     n = sequence.shape[0]
     groups = drawn.shape[1]

@@ -14,11 +14,12 @@ from numba import njit
 
 @njit(cache=True)
 def miss_products(n, few, many, out):
-    """Fills out[i] with prod_{j < few} (n - many - j) / (n - j); a product that has vanished is not
-    multiplied on.
+    """Fill out[i] with prod_{j < few} (n - many - j) / (n - j).
 
-    Where ``few`` and ``many`` are both large the product vanishes after about sqrt(745 n) factors,
-    so that a cell costs at most that.
+    A product that has vanished is not multiplied further.
+
+    If ``few`` and ``many`` are both large, the product vanishes after about sqrt(745 n) factors,
+    which bounds the cost of a cell.
     """
     for i in range(n.shape[0]):
         product = 1.0

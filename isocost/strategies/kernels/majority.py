@@ -20,8 +20,9 @@ UNIFORM, PESSIMISTIC, OPTIMISTIC = 0, 1, 2
 
 @njit(cache=True)
 def _choose(n, x, table, logs, tilt_in, tilt_out):
-    """C(n, x), or C(n, x) t^x s^(n-x) in log space for banks whose binomials would overflow (table
-    is then empty).
+    """C(n, x), or C(n, x) t^x s^(n-x) in log space if the binomials would overflow.
+
+    The table is then empty.
     """
     if table.shape[0] > 1:
         return table[n, x]
@@ -30,8 +31,9 @@ def _choose(n, x, table, logs, tilt_in, tilt_out):
 
 @njit(cache=True)
 def _multiply(poly, other, weights, size, top, u_last):
-    """Multiplies poly by sum_{x<=top} weights[x] z^x, the last term times u_last, truncated to
-    ``size`` coefficients.
+    """Multiply poly by sum_{x<=top} weights[x] z^x, truncated to ``size`` coefficients.
+
+    The last term is multiplied by u_last.
     """
     for j in range(size):
         other[j] = 0.0
@@ -49,8 +51,9 @@ def _multiply(poly, other, weights, size, top, u_last):
 def _add_class(
     g, value, counts, free, budget, mode, weights, choices, nodes, node_weights, work, out
 ):
-    """Adds to out[k] ``value`` times the ways in which class g wins a vote of k, ties credited by
-    mode, for every k up to budget.
+    """Add to out[k] ``value`` times the ways in which class g wins a vote of k.
+
+    Ties are credited by mode, for every k up to budget.
 
     weights[h, x] are the binomial coefficients of class h; choices[i, j] those of i pooled samples;
     ``free`` abstain.
@@ -107,8 +110,9 @@ def _add_class(
 def majority_rows(
     counts, values, free, ks, mode, table, logs, nodes, node_weights, tilt_in, tilt_out, result
 ):
-    """Fills result[row, budget] with the exact expected value of the winner; rows sorted by falling
-    class value.
+    """Fill result[row, budget] with the exact expected value of the winner.
+
+    Rows are sorted by falling class value.
 
     Budgets here are all below the row's number of samples and above 0; others are left to the
     caller.
@@ -161,7 +165,7 @@ def majority_rows(
 def first_seen_row(sequence, values, width, ks, table, result):
     """Majority with ties to the class seen first in bank order, one problem.
 
-    ``sequence`` holds classes, -1 abstains.
+    ``sequence`` contains classes, -1 abstains.
     """
     n = sequence.shape[0]
     budget = 0
@@ -207,11 +211,12 @@ def first_seen_row(sequence, values, width, ks, table, result):
 
 @njit(cache=True)
 def majority_orders(sequence, values, ks, mode, orders, key, means):
-    """Adds to means[b] the value of the majority answer of the first ks[b] samples, averaged over
-    random orders of one problem.
+    """Add to means[b] the value of the majority answer of the first ks[b] samples.
 
-    ``sequence`` holds classes, -1 abstains; ``ks`` rise. Counts grow along an order, so that every
-    budget is read off the same one.
+    Averaged over random orders of one problem.
+
+    ``sequence`` holds classes, -1 abstains; ``ks`` rise. Counts grow along an order, so the same
+    order serves every budget.
     """
     votes = np.zeros(values.shape[0], dtype=np.int64)
     touched = np.zeros(min(values.shape[0], ks[-1]), dtype=np.int64)

@@ -1,10 +1,11 @@
-"""Compiled inner loop of DeepConf online: warm-up traces set a threshold, later traces are stopped
-below it.
+"""Compiled inner loop of DeepConf online.
+
+Warm-up traces set a threshold, later traces are stopped below it.
 
 Lives here: numba code only, called by confidence.py, which explains the method. One random order
-serves all budgets. What a stopped trace costs depends on where it stops alone, so the loop sums
-over orders, trace by trace, how often it ran on, how often it was stopped, and the first two powers
-of the token it was stopped at; every cost that adds up follows from these.
+serves all budgets. The cost of a stopped trace depends only on where it stops, so the loop sums
+over orders, trace by trace, how often it ran to its end, how often it was stopped, and the first
+two powers of the token it was stopped at; every cost that adds up follows from these.
 """
 
 # Numba infers the types of what a kernel is called with, and reads no annotation.
@@ -74,8 +75,9 @@ def online_rows(
     ks, warmup, keep, orders, keys, weights, accuracy, ran, halted, stopped, squared, waited,
     unknown,
 ):  # fmt: skip
-    """Adds to the arrays of results, sums over random orders; rows have one number of samples,
-    budgets rise.
+    """Add to the arrays of results: sums over random orders.
+
+    Rows have the same number of samples, budgets rise.
 
     accuracy, waited: (problems, budgets); ran, halted, stopped, squared: (problems, samples) orders
     in which a trace after the warm-up ran to its end or was stopped, and sums of the stop's token

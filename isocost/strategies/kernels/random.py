@@ -1,8 +1,9 @@
-"""A counter-based random stream for compiled loops, the same on every machine and for every number
-of threads.
+"""A counter-based random stream for compiled loops.
+
+The same on every machine and for every number of threads.
 
 Lives here: splitmix64 (Steele, Lea and Flood 2014) and one step of a Fisher-Yates shuffle. Not
-here: who draws what.
+here: its uses.
 """
 
 # Numba infers the types of what a kernel is called with, and reads no annotation.

@@ -1,7 +1,7 @@
-"""Compiled inner loops of votes in the order in which samples were recorded.
+"""Compiled inner loops of votes in the recorded order of samples.
 
-Lives here: numba code only, called by recorded.py, which explains the method. ``classes`` hold -1
-for no answer.
+Lives here: numba code only, called by recorded.py, which explains the method. ``classes`` contain
+-1 for no answer.
 """
 
 # Numba infers the types of what a kernel is called with, and reads no annotation.
@@ -15,11 +15,12 @@ from numba import njit
 
 @njit(cache=True)
 def recorded_majority(classes, values, sizes, ks, first, result):
-    """Fills result[row, b] with the value of the majority answer of the first ks[b] samples; ``ks``
-    rise.
+    """Fill result[row, b] with the value of the majority answer of the first ks[b] samples.
 
-    A tie goes to the class whose first vote came first where ``first``, else the tied share the
-    credit. Nobody voting is worth 0.
+    ``ks`` rise.
+
+    With ``first``, a tie goes to the class with the earliest vote, otherwise tied classes share the
+    credit. No votes at all count as 0.
     """
     for row in range(classes.shape[0]):
         votes = np.zeros(values.shape[1], dtype=np.int64)
@@ -49,8 +50,9 @@ def recorded_majority(classes, values, sizes, ks, first, result):
 
 @njit(cache=True)
 def recorded_stop(classes, sizes, window, stop):
-    """Fills stop[row] with the samples after which a window is unanimous, or a number above all
-    where none is.
+    """Fill stop[row] with the samples after which a window is unanimous.
+
+    A number above all if there is none.
     """
     for row in range(classes.shape[0]):
         stop[row] = classes.shape[1] + window

@@ -14,8 +14,9 @@ from numba import njit
 
 @njit(cache=True)
 def choose_rows(chances, values, sizes, ks, nodes, node_weights, result):
-    """Fills result[row, budget]: value of the best of k solutions, scores independent with
-    chances[row, solution, level], ties uniform.
+    """Fill result[row, budget] with the value of the best of k solutions, ties uniform.
+
+    Scores are independent with chances[row, solution, level].
 
     For each level v that may win and each node u of the rule that integrates the tie-break over
     0..1: ``whole`` and ``marked`` are means over the k-subsets of the first solutions of

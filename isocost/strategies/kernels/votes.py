@@ -1,9 +1,10 @@
-"""Compiled inner loops of votes that have no closed form: every subset where they are few, random
-subsets where they are many.
+"""Compiled inner loops of votes without a closed form.
+
+Every subset if there are few, random subsets if there are many.
 
 Lives here: numba code only, called by subsets.py, which explains the rules. Random subsets are
-prefixes of random orders, so one order serves all budgets, and a problem's orders depend on its key
-alone: all rules see the same subsets.
+prefixes of random orders, so one order serves all budgets, and a problem's orders depend only on
+its key: all rules see the same subsets.
 """
 
 # Numba infers the types of what a kernel is called with, and reads no annotation.

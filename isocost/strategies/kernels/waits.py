@@ -1,5 +1,6 @@
-"""Compiled inner loops of the time that windows of parallel samples take, one window after another
-until one is unanimous.
+"""Compiled inner loops of the time taken by windows of parallel samples.
+
+One window after another until one is unanimous.
 
 Lives here: numba code only, called by early_stopping.py, which explains the method.
 """
@@ -13,13 +14,14 @@ import numpy as np
 from numba import njit
 
 from isocost.strategies.kernels.random import draw_next
-from isocost.strategies.kernels.windows import _alternate
+from isocost.strategies.kernels.windows import alternate
 
 
 @njit(cache=True)
 def _slowest(groups, times, counts, window, windows, poly, other, slow):
-    """slow[r] = E[slowest of one window, while r given other windows are unanimous]; samples in
-    rising order of time.
+    """slow[r] = E[slowest of one window, while r given other windows are unanimous].
+
+    Samples in rising order of time.
 
     The slowest of the window is at most the i-th time where all its draws are among the first i
     samples. With x of them from a class of c, the others' chance of r unanimous windows is a
@@ -75,15 +77,15 @@ def _slowest(groups, times, counts, window, windows, poly, other, slow):
 
 @njit(cache=True)
 def window_waits(groups, times, counts, window, windows, waited):
-    """Exactly.
+    """The exact computation.
 
-    Adds to waited[m] the expected slowest of window m, counted where no window before it was
-    unanimous; m = 1..windows.
+    Add to waited[m] the expected slowest of window m, counted if no window before it was unanimous;
+    m = 1..windows.
     """
     poly, other = np.zeros((window + 1, windows)), np.zeros((window + 1, windows))
     slow = np.zeros(windows)
     _slowest(groups, times, counts, window, windows, poly, other, slow)
-    _alternate(slow, windows, 1.0, 1, waited)
+    alternate(slow, windows, 1.0, 1, waited)
 
 
 @njit(cache=True)

@@ -1,4 +1,4 @@
-"""Compiled likelihood of the two-component Weibull mixture: called some sixty times a problem.
+"""Compiled likelihood of the two-component Weibull mixture: called about sixty times per problem.
 
 Lives here: numba code only, called by pruning.py, which explains the model.
 """

@@ -1,5 +1,6 @@
-"""Compiled inner loops of early-stopping self-consistency: windows of w samples, stop at the first
-unanimous one.
+"""Compiled inner loops of early-stopping self-consistency.
+
+Windows of w samples, stop at the first unanimous one.
 
 Lives here: numba code only, called by early_stopping.py, which explains the method. Traces by
 number of windows m: stopped[m] correctness gained by stopping with window m; forced[m] correctness
@@ -19,7 +20,7 @@ from isocost.strategies.kernels.random import draw_next
 
 
 @njit(cache=True)
-def _alternate(terms, windows, scale, shift, out):
+def alternate(terms, windows, scale, shift, out):
     """Inclusion-exclusion: out[m + shift] += scale * sum_r (-1)^r C(m, r) terms[r]."""
     for m in range(windows + 1 - shift):
         choose, sign = scale, 1.0
@@ -31,8 +32,9 @@ def _alternate(terms, windows, scale, shift, out):
 
 @njit(cache=True)
 def _joint(counts, n, skip, extra, window, windows, factor, poly):
-    """P(r given windows are unanimous and ``extra`` more given draws are of class ``skip``), r =
-    0..windows; -1: no class.
+    """P(r given windows unanimous, ``extra`` more given draws of class ``skip``), r = 0..windows.
+
+    -1: no class.
     """
     for r in range(windows + 1):
         poly[r] = 1.0 if r == 0 else 0.0
@@ -64,16 +66,17 @@ def _joint(counts, n, skip, extra, window, windows, factor, poly):
 
 @njit(cache=True)
 def stop_traces(counts, values, window, windows, stopped, alive, drawn):
-    """Exact chances of stopping, of running on and of drawing each class, by inclusion-exclusion
-    over unanimous windows.
+    """Exact chances of stopping, of continuing and of drawing each class.
+
+    By inclusion-exclusion over unanimous windows.
     """
     n = 0
     for g in range(counts.shape[0]):
         n += counts[g]
     classes = counts.shape[0]
     factor, poly = np.zeros(windows + 1), np.zeros(windows + 1)
-    # One call in a loop over (nobody; one more draw of each class; one more window of each class):
-    # compiled once, not thrice.
+    # One call in a loop over (none; one more draw of each class; one more window of each class):
+    # compiled once, not three times.
     for step in range(1 + 2 * classes):
         g = (step - 1) // 2
         extra = 0 if step == 0 else (1 if step % 2 == 1 else window)
@@ -87,13 +90,14 @@ def stop_traces(counts, values, window, windows, stopped, alive, drawn):
             scale, out = float(window), drawn[g]
         elif step > 0:
             scale, shift, out = values[g], 1, stopped
-        _alternate(poly, windows, scale, shift, out)
+        alternate(poly, windows, scale, shift, out)
 
 
 @njit(cache=True)
 def forced_trace(counts, values, window, windows, table, falls, nodes, node_weights, forced):
-    """Exact chance that no window was unanimous and the vote over all of them is won by each class,
-    by its value.
+    """Exact chance that no window was unanimous and the vote is won by each class, by value.
+
+    The vote is over all windows.
 
     falls[x, r] = (x)_{wr} / (r! L^{wr}) with L = windows * window; polynomials in s (unanimous
     windows) and z (votes).
@@ -159,7 +163,7 @@ def forced_trace(counts, values, window, windows, table, falls, nodes, node_weig
 def run_window_orders(
     sequence, values, window, windows, orders, key, stopped, forced, alive, drawn
 ):
-    """The same traces averaged over random orders of one problem; ``sequence`` holds classes."""
+    """The same traces averaged over random orders of one problem; ``sequence`` contains classes."""
     votes = np.zeros(values.shape[0], dtype=np.int64)
     order = np.arange(sequence.shape[0])
     state = np.zeros(1, dtype=np.uint64)

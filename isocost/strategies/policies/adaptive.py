@@ -1,4 +1,4 @@
-"""What adaptive policies share. Not a strategy; the registered ones are beside it."""
+"""Common code of adaptive policies. Not a strategy; the registered ones are in this folder."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ from isocost.strategies.shapes import Ints
 @register
 @dataclass(frozen=True)
 class AdaptiveConsistency(Strategy):
-    """Samples one by one until the Beta criterion calls the leader safe, or the cap is reached
-    (Aggarwal et al. 2023).
+    """Draw samples one by one until the Beta criterion holds, or the cap is reached.
+
+    Aggarwal et al. 2023.
     """
 
     family = "adaptive_consistency"

@@ -1,4 +1,4 @@
-"""Best-of-k under every scorer a bank may hold.
+"""Best-of-k under every scorer that a bank may have.
 
 Registered; numerics in order.py, scores in scorers.py.
 """
@@ -45,10 +45,10 @@ class BestOf(Strategy):
 
     @classmethod
     def variants(cls) -> tuple[BestOf, ...]:
-        """One a scorer.
+        """One variant per scorer.
 
-        Exp(mean log-probability) ranks as mean log-probability does, and shortest is a strategy of
-        its own.
+        Exp(mean log-probability) ranks like mean log-probability, and shortest is a separate
+        strategy.
         """
         return tuple(
             cls(scorer=name) for name in SCORERS if name not in ("probability", "shortest")

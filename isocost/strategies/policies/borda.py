@@ -18,9 +18,9 @@ from isocost.strategies.shapes import Ints
 @register
 @dataclass(frozen=True)
 class Borda(Strategy):
-    """Votes weighted by (k - rank + 1)^power (Kang et al.
+    """Votes weighted by (k - rank + 1)^power (Kang et al. 2025).
 
-    2025); samples without an answer hold a rank and cast no vote.
+    Samples without an answer have a rank and cast no vote.
     """
 
     family = "borda_at_k"

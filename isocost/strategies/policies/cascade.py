@@ -22,8 +22,9 @@ FOLDS = 5
 @register
 @dataclass(frozen=True)
 class Cascade(ChainStrategy):
-    """Asks the cheapest model first and passes on the samples it scores lowest (Chen, Zaharia and
-    Zou 2023).
+    """Ask the cheapest model first and pass on the samples that it scores lowest.
+
+    Chen, Zaharia and Zou 2023.
 
     Thresholds are quantiles of the other folds' scores, so that about the given share is passed on
     at each stage.

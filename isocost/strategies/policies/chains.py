@@ -1,4 +1,7 @@
-"""What strategies over several points share. Not a strategy; the registered ones are beside it."""
+"""Common code of strategies over several points.
+
+Not a strategy; the registered ones are in this folder.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,14 @@ def chain_result(
     paid: Floats | None = None,
     unscored: int = 0,
 ) -> Replay:
-    """One operating point: costs are the means of one sample of each model, weighted by the chance
-    that it is asked.
+    """One operating point: mean costs of one sample per model, weighted by its probability.
 
     Args:
-        banks: one a model, the same problems row by row.
+        banks: one per model, the same problems row by row.
         accuracy: (problems,).
         reach: (problems, models).
         undefined: reason -> problems.
-        paid: chance that each model is paid for, where that is not ``reach``.
+        paid: probability that each model is paid for, if that is not ``reach``.
         unscored: samples without the score the strategy ranks by.
     """
     share = reach if paid is None else paid
@@ -77,7 +79,7 @@ def usable_rows(undefined: dict[str, Bools]) -> Bools:
 
 
 def chances(banks: Sequence[PointBank]) -> Floats:
-    """Mean worth of a sample, (problems, models); 0 where a model has no samples."""
+    """Mean value of a sample, (problems, models); 0 where a model has no samples."""
     return np.stack([bank.mean_worth for bank in banks], axis=1)
 
 

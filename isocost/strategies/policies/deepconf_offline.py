@@ -19,8 +19,9 @@ from isocost.strategies.shapes import Ints
 @register
 @dataclass(frozen=True)
 class DeepConfOffline(Strategy):
-    """Keeps the most confident share of k finished samples and votes among them by confidence (Fu
-    et al. 2025).
+    """Keep the most confident share of k finished samples and vote among them by confidence.
+
+    Fu et al. 2025.
     """
 
     family = "deepconf_offline_at_k"

@@ -30,10 +30,10 @@ SHARING = "what stopped traces read of a shared prompt is not modelled"
 class DeepConfOnline(Strategy):
     """A threshold from warm-up traces; later traces are stopped below it (Fu et al. 2025).
 
-    Warm-up traces run side by side and to their end, then the others side by side. A trace is
-    stopped with the token that completes the first window below the threshold; what it cost by then
-    is said in cuts.py. Costs are means over the same random orders as the answer. Where the records
-    of window confidence were not banked, the answer is replayed and the costs stay unknown.
+    Warm-up traces run in parallel to their end, then the others run in parallel. A trace is
+    stopped with the token that completes the first window below the threshold; its cost by then is
+    defined in cuts.py. Costs are means over the same random orders as the answer. If the records of
+    window confidence were not banked, the answer is replayed and the costs stay unknown.
     """
 
     family = "deepconf_online_at_k"
@@ -128,7 +128,7 @@ class DeepConfOnline(Strategy):
 
 
 def _law(bank: PointBank, axis: CostAxis) -> CutLaw | str:
-    """What a stopped trace had cost, or why nobody knows."""
+    """The cost of a stopped trace, or why it is unknown."""
     if isinstance(axis.adds, Total) and axis.adds.shared:
         return SHARING
     return cut_law(bank, axis)
@@ -150,7 +150,7 @@ def _times(
 def _spent(play: OnlinePlay, whole: Floats, law: CutLaw | str, part: tuple) -> Floats:
     """Expected cost on one axis, (problems, budgets).
 
-    NaN where a trace is stopped and no law says what it cost by then.
+    NaN where a trace is stopped and no law gives its cost.
     """
     if isinstance(law, str):
         nothing = np.zeros(whole.shape)

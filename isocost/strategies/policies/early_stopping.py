@@ -45,9 +45,7 @@ class EarlyStopping(Strategy):
 
     @property
     def name(self) -> str:
-        """early_stopping_consistency, with a window or an order behind it that is not the usual
-        one.
-        """
+        """early_stopping_consistency, with a suffix for a non-default window or order."""
         window = "" if self.window == WINDOW else f"_window_{self.window}"
         return f"{self.family}{window}{'' if self.order == 'exchangeable' else f'_{self.order}'}"
 
@@ -85,7 +83,7 @@ class EarlyStopping(Strategy):
     def budgets(self, bank: PointBank, ks: Ints) -> Ints:
         """Multiples of the window.
 
-        Those of the budgets, and for a window of its own the next below each budget.
+        Those among the budgets, and for a non-default window the next one below each budget.
         """
         whole = ks if self.window == WINDOW else np.unique(ks // self.window * self.window)
         return whole[(whole % self.window == 0) & (whole > 0)]

@@ -26,12 +26,13 @@ MOST = 32
 @register
 @dataclass(frozen=True)
 class GenerateThenVerify(Strategy):
-    """Draws S solutions, asks for V verdicts on each and takes the one with the highest mean
-    (Singhi et al. 2025, GenRM best-of-N).
+    """Draw S solutions, get V verdicts on each and take the one with the highest mean.
+
+    Singhi et al. 2025, GenRM best-of-N.
 
     The budget is S. Costs are those of S solutions and S V verifications: in tokens S T (1 + lambda
-    V), where lambda, the tokens of a verification over those of a solution, is what was measured. A
-    verdict that says nothing is dropped; a solution with none left scores 0.
+    V), where lambda, the tokens of a verification over those of a solution, is measured. An
+    unparsable verdict is dropped; a solution with none left scores 0.
     """
 
     family = "generate_then_verify"
@@ -39,8 +40,8 @@ class GenerateThenVerify(Strategy):
     is_selector = True
     needs = ("verdicts",)
     exactness = (
-        "exact where all verdicts are used or yes and no for up to some 256 solutions; else random"
-        " verdicts with a bound"
+        "exact if all verdicts are used, or for yes/no verdicts up to about 256 solutions; "
+        "otherwise random verdicts with a bound"
     )
     tie_rule = "uniform"
     reads_lists = ("verdicts",)
@@ -62,9 +63,9 @@ class GenerateThenVerify(Strategy):
         return (cls(), *(cls(2**i) for i in range(MOST.bit_length())))
 
     def applies(self, bank: PointBank) -> bool:
-        """Up to the most verdicts of a sample.
+        """Up to the maximum number of verdicts per sample.
 
-        All of them together only where that is not one of the powers of two.
+        All of them together only if that is not one of the powers of two.
         """
         if bank.verdicts is None:
             return False
@@ -117,7 +118,7 @@ class GenerateThenVerify(Strategy):
 def _costs(
     bank: PointBank, ks: Ints, held: Floats, verifications: int
 ) -> tuple[dict[str, Floats], dict[str, str]]:
-    """Solutions and their verifications on every axis that tells both.
+    """Solutions and their verifications on every axis that is known for both.
 
     Verifications are independent, so their means add up.
     """

@@ -28,8 +28,8 @@ class Majority(Strategy):
     summary = "The most frequent answer among k samples."
     is_selector = True
     exactness = (
-        "exact up to 1e7 multiplications a problem (some 500 samples), else random orders with a"
-        " bound"
+        "exact up to 1e7 multiplications per problem (about 500 samples), otherwise random orders "
+        "with a bound"
     )
     reads_answers = True
     ties: str = "uniform"
@@ -38,7 +38,7 @@ class Majority(Strategy):
 
     @property
     def kind(self) -> str:  # type: ignore[override]
-        """A vote, or a bound on it: nobody can break ties knowing what is right."""
+        """A vote, or a bound on it: ties cannot be broken with knowledge of the right answer."""
         return "metric" if self.ties in ("optimistic", "pessimistic") else "policy"
 
     @property
@@ -48,7 +48,7 @@ class Majority(Strategy):
 
     @property
     def name(self) -> str:
-        """majority_at_k, with what departs from uniform ties and ignored abstentions behind it."""
+        """majority_at_k, with a suffix for anything but uniform ties and ignored abstentions."""
         tail = "" if self.ties == "uniform" else f"_{self.ties}"
         recorded = "" if self.order == "exchangeable" else f"_{self.order}"
         abstentions = "" if self.abstentions == "ignored" else "_no_answer_votes"
@@ -70,9 +70,9 @@ class Majority(Strategy):
 
     @classmethod
     def asked(cls, options: ReplayOptions) -> tuple[Majority, ...]:
-        """A vote for each tie rule and order.
+        """One vote for each tie rule and order.
 
-        Without tie rules of its own the recorded order breaks ties by the first seen.
+        Without an explicit tie rule, the recorded order breaks ties by the first seen.
         """
         ties = options.ties or ("uniform", "pessimistic", "optimistic")
         mixed = (

@@ -15,11 +15,12 @@ from isocost.strategies.shapes import Ints
 
 @register
 class OneSample(Strategy):
-    """The mean worth of a sample: pass@1, which no oracle is needed for, or the mean score where
-    samples have partial credit.
+    """The mean value of a sample: pass@1 without an oracle, or the mean score.
 
-    Where answers are banked every vote at a budget of 1 is this already. Where only verdicts or
-    counts are (imports without extracted answers), votes are undefined, and this is the one policy
+    The mean score applies to samples with partial credit.
+
+    If answers are banked, every vote at a budget of 1 equals this. If only verdicts or counts are
+    banked (imports without extracted answers), votes are undefined, and this is the only policy
     that is known.
     """
 
@@ -31,7 +32,7 @@ class OneSample(Strategy):
         return bool(bank.unclassed.any())
 
     def budgets(self, bank: PointBank, ks: Ints) -> Ints:
-        """One sample, whatever is asked for."""
+        """One sample, whatever budgets are requested."""
         return np.ones(1, dtype=np.int64)
 
     def replay(self, bank: PointBank, ks: Ints) -> Replay:

@@ -36,7 +36,7 @@ class PassAtK(Strategy):
 
     @property
     def name(self) -> str:
-        """pass_at_k, with the order behind it where it is the recorded one."""
+        """pass_at_k, with a suffix if the order is the recorded one."""
         return self.family if self.order == "exchangeable" else f"{self.family}_{self.order}"
 
     @property

@@ -52,5 +52,5 @@ def _spent(bank: PointBank, name: str, success: Floats, attempts: Floats) -> Flo
     mean_right = (values * right).sum(axis=1) / np.maximum(right.sum(axis=1), 1)
     mean_wrong = (values * wrong).sum(axis=1) / np.maximum(wrong.sum(axis=1), 1)
     total = success * mean_right[:, None] + (attempts - success) * mean_wrong[:, None]
-    # Which samples are correct decides what is drawn: without that the cost is unknown, too.
+    # Which samples are correct determines what is drawn: without that the cost is unknown, too.
     return np.where((bank.ungraded | bank.partial)[:, None], np.nan, total)

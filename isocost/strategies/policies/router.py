@@ -18,8 +18,9 @@ FOLDS = 5
 @register
 @dataclass(frozen=True)
 class Router(ChainStrategy):
-    """Sends long prompts to dearer models: prompt length is the one score every bank knows before
-    generation.
+    """Send long prompts to more expensive models.
+
+    Prompt length is the one score that every bank knows before generation.
 
     `isocost.strategies.cross_fit_route` routes by any other score.
     """

@@ -18,11 +18,13 @@ from isocost.strategies.shapes import Ints
 
 @register
 class Rpc(Strategy):
-    """Prunes improbable paths by a Weibull mixture, then votes by probability over distinct
-    completions (Zhou et al. 2025).
+    """Prune improbable paths by a Weibull mixture, then vote over distinct completions.
 
-    Replayed at the budget that takes the whole bank: one subset, one fit a problem. Not replayed
-    unless asked for by name, as it costs some milliseconds a problem; `isocost.strategies.rpc_at_k`
+    Votes are weighted by probability (Zhou et al. 2025).
+
+    Replayed at the budget that takes the whole bank: one subset, one fit per problem. Replayed only
+    if requested by name, because it takes some milliseconds per problem;
+    `isocost.strategies.rpc_at_k`
     replays smaller budgets, a fit for every subset.
     """
 

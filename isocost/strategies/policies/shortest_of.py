@@ -14,18 +14,19 @@ from isocost.strategies.scorers import SCORERS
 from isocost.strategies.shapes import Floats, Ints
 from isocost.strategies.spending import axes_of
 
-ENDLESS = "one after another nobody knows when to halt"
+ENDLESS = "in sequence, when to stop is unknown"
 SHARING = "what halted samples read of a shared prompt is not modelled"
 
 
 @register
 class ShortestOf(Strategy):
-    """Starts k samples together, takes the first to end and halts the others (Hassid et al. 2025,
-    short-1@k).
+    """Start k samples together, take the first to finish and stop the others.
 
-    Tokens are counted in lockstep: k times the shortest. What the halted samples had cost by then
-    is said in cuts.py. Run one after another, nobody could know when to halt: the sequential
-    latency is unknown above one sample.
+    Hassid et al. 2025, short-1@k.
+
+    Tokens are counted in lockstep: k times the shortest. The cost of the stopped samples by then is
+    defined in cuts.py. In sequence, it is impossible to know when to stop: the sequential latency
+    is unknown above one sample.
     """
 
     family = "shortest_of_k"
@@ -68,7 +69,7 @@ class ShortestOf(Strategy):
 
 
 def _law(bank: PointBank, axis: CostAxis) -> CutLaw | str:
-    """What a halted sample had cost, or why nobody knows."""
+    """The cost of a stopped sample, or why it is unknown."""
     if isinstance(axis.adds, Elapsed):
         return ENDLESS
     if isinstance(axis.adds, Total) and axis.adds.shared:
@@ -87,11 +88,12 @@ def _of_the_chosen(bank: PointBank, name: str, scores: Floats, ks: Ints) -> Floa
 
 
 def _lockstep(bank: PointBank, laws: dict[str, CutLaw], ks: Ints) -> dict[str, Floats]:
-    """Expected sums of costs over k samples that all end with the shortest, each (problems,
-    budgets), exactly.
+    """Expected sums of costs over k samples that all end with the shortest, exactly.
+
+    Each (problems, budgets).
 
     With samples in order of length, the shortest of k is the r-th with the weight of best-of-k; the
-    other k - 1 are any of those behind it.
+    other k - 1 are any of those after it.
     """
     out = {axis: np.full((len(bank.sizes), len(ks)), np.nan) for axis in laws}
     for n, rows in bank.sizes_once():

@@ -18,8 +18,8 @@ from isocost.strategies.shapes import Ints
 class SurprisalGuided(Strategy):
     """Among the correct of k samples, the one with the lowest mean log-probability.
 
-    Its accuracy is pass@k by construction; what it is for is the expected grade of the chosen
-    sample, in expected_score.
+    Its accuracy is pass@k by construction; its purpose is the expected grade of the chosen sample,
+    in expected_score.
     """
 
     family = "surprisal_guided_at_k"

@@ -22,8 +22,8 @@ SMALLEST = 16
 class Truncation(Strategy):
     """Cuts one sample at b tokens; an answer counts only when it was complete by then.
 
-    What a sample had cost by the cut is said in cuts.py; an axis is unknown where a sample is cut
-    and nothing tells it.
+    The cost of a sample up to the cut is defined in cuts.py; an axis is unknown if a sample is cut
+    and its cost cannot be determined.
     """
 
     family = "truncated_at_tokens"
@@ -51,7 +51,7 @@ class Truncation(Strategy):
                 costs[name] = np.where(unknown[:, None], np.nan, spent)
             elif bank.known(axis.column):
                 costs[name] = _cut_means(bank, bank.column(axis.column), laws[name], ks)
-        # One sample alone: what is paid before its first token is what a whole one pays.
+        # With a single sample, the cost before its first token is the same as for a whole one.
         whole = bank.parallel_costs(np.ones(1, dtype=np.int64))
         costs |= {
             name: np.broadcast_to(whole[name], accuracy.shape).copy()
@@ -69,7 +69,7 @@ class Truncation(Strategy):
 def _cut_means(bank: PointBank, whole: Floats, law: CutLaw | str, ks: Ints) -> Floats:
     """Mean cost of a sample cut at each budget, (problems, budgets).
 
-    NaN where a sample's cost or length, or a cut one's, is unknown.
+    NaN if the cost or length of a sample, whole or cut, is unknown.
     """
     length = np.where(bank.present, bank.column("output_tokens"), 0.0)
     whole = np.where(bank.present, np.where(np.isnan(length), np.nan, whole), 0.0)

@@ -1,4 +1,4 @@
-"""What the votes over subsets share. Not a strategy; the registered ones are beside it."""
+"""Common code of votes over subsets. Not a strategy; the registered ones are in this folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What every call cost on the axes that follow from its tokens, its time and the cards.
+"""The cost of every call on the axes computed from its tokens, its time and the cards.
 
 Lives here: FLOPs, eFLOPs, KV and weight traffic, device seconds and money of calls, each with its
-method and the reasons of those that are unknown. Not here: energy (``isocost.tables.energy.runs``),
+method, and the reasons for unknown values. Not here: energy (``isocost.tables.energy.runs``),
 the formulas (``isocost.costs``), which calls make a sample (``core``).
 
 FLOPs, eFLOPs and traffic are modelled from the model card; device seconds are measured and shared
@@ -38,7 +38,7 @@ FROM_COSTS = tuple(
     for axis in all_axes().values()
     if axis.is_computed and axis is not PRICE and axis not in FROM_TOKENS
 )
-"""Axes that need what other axes found, such as the energy."""
+"""Axes that depend on other axes, such as the energy."""
 
 BY_TOKENS, BY_DEVICE_TIME, BY_SOURCE = "tokens_x_price", "device_s_x_price", "reported_by_source"
 BY_KV, BY_KV_AND_WEIGHTS = "modelled", "modelled_decode_batch_mean"
@@ -51,11 +51,11 @@ Runs = Mapping[Run, tuple[str | None, Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class RunLoad:
-    """What a run's times tell, warm-up left out.
+    """What a run's times show, warm-up excluded.
 
     Attributes:
-        decoding_s: seconds in which at least one sequence decoded; None where no call has times.
-        decode_batch_mean: sequences that decoded at once in those seconds, on average; None where
+        decoding_s: seconds in which at least one sequence decoded; None if no call has times.
+        decode_batch_mean: sequences that decoded at once in those seconds, on average; None if
             nothing decoded.
     """
 
@@ -87,10 +87,9 @@ def run_loads(calls: pl.DataFrame) -> dict[Run, RunLoad]:
 
 
 def device_count(info: Mapping[str, Any]) -> int | None:
-    """Devices that an engine computed on; None where it does not tell.
+    """Number of devices that an engine used; None if it does not report it.
 
-    Runs of before engines counted them tell it by what was resolved (tensor x pipeline x data
-    parallel).
+    For older runs it follows from the resolved configuration (tensor x pipeline x data parallel).
 
     Args:
         info: a manifest's info, or the engine's resolved configuration.
@@ -127,7 +126,9 @@ def resolved_dtype(info: Mapping[str, Any], asked: str | None) -> str:
 def add_costs(
     calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], runs: Runs, book: CardBook
 ) -> pl.DataFrame:
-    """The calls with the columns of every axis that tokens, times and cards tell, and ``REASONS``.
+    """The calls with the columns of every axis that follows from tokens, times and cards.
+
+    And ``REASONS``.
 
     Args:
         calls: raw calls with prefill_s and decode_s.
@@ -136,7 +137,7 @@ def add_costs(
         book: the cards.
 
     Raises:
-        IsocostError: a point names a model card that nobody has; the message holds the card to fill
+        IsocostError: a point names a missing model card; the message contains a template to fill
             in.
     """
     loads = run_loads(calls)
@@ -166,7 +167,7 @@ def add_derived_costs(
     book: CardBook,
     axes: tuple[CostAxis, ...] = FROM_COSTS,
 ) -> pl.DataFrame:
-    """The calls with the axes that need what other axes found; arguments as ``add_costs``."""
+    """The calls with the axes that depend on other axes; arguments as for ``add_costs``."""
     if not axes:
         return calls
     loads = run_loads(calls)
@@ -185,7 +186,7 @@ def add_derived_costs(
 def derived_without_cards(
     rows: pl.DataFrame, axes: tuple[CostAxis, ...] = FROM_COSTS
 ) -> pl.DataFrame:
-    """Imported rows with the axes that need what other axes found; no source names cards of ours.
+    """Imported rows with the axes that depend on other axes; no source names our cards.
 
     Args:
         rows: rows with the columns of other axes and ``REASONS``.
@@ -195,7 +196,7 @@ def derived_without_cards(
     return _with_axes(rows, Cards(), lacking, axes) if axes else rows
 
 
-NO_CARDS_IN_SOURCE = "an imported source names no card of ours"
+NO_CARDS_IN_SOURCE = "an imported source does not name our cards"
 
 
 def _without_rows(calls: pl.DataFrame, axes: tuple[CostAxis, ...]) -> pl.DataFrame:
@@ -285,8 +286,9 @@ def _device_card(device: str | None, book: CardBook) -> tuple[DeviceCard | None,
 
 
 def _device_seconds(calls: pl.DataFrame, runs: Runs) -> pl.DataFrame:
-    """Device time of each run's window, in equal parts among the calls in the engine at each
-    moment.
+    """Device time of each run's window, split equally among the calls in the engine.
+
+    At each moment.
     """
     seconds = np.full(calls.height, np.nan)
     reasons = np.full(calls.height, None, dtype=object)
@@ -329,7 +331,7 @@ def _device_seconds(calls: pl.DataFrame, runs: Runs) -> pl.DataFrame:
 
 
 def _told(calls: pl.DataFrame, axis: str) -> pl.DataFrame:
-    """Moves the reason in ``told`` to the list of reasons where the axis is NULL."""
+    """Move the reason in ``told`` to the list of reasons if the axis is NULL."""
     reason = pl.when(pl.col(axis).is_null()).then(pl.concat_str(pl.lit(f"{axis}: "), "told"))
     return calls.with_columns(
         pl.concat_list(REASONS, reason).list.drop_nulls().alias(REASONS)
@@ -389,7 +391,7 @@ def _dollars(part: pl.DataFrame, usd: pl.Series | None = None) -> pl.DataFrame:
 
 
 def _priced_by_token(point: Point | None, book: CardBook) -> list[PriceCard]:
-    """The price cards that name the model of a point."""
+    """The price cards for the model of a point."""
     if point is None:
         return []
     return book.prices_naming({point.model.name, point.model.path, point.model.card or ""})

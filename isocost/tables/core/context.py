@@ -29,7 +29,7 @@ _BAD_STATUS = {
 def points_frame(samples: pl.DataFrame, sessions: Sequence[Session]) -> pl.DataFrame:
     """Rows of core_points.
 
-    Every planned point, and every point that samples have and no session knows.
+    Every planned point, and every point of samples that is unknown to all sessions.
     """
     counts = {
         (point, session): (banked, valid)
@@ -160,7 +160,7 @@ def sessions_frame(
 ) -> pl.DataFrame:
     """Rows of core_sessions.
 
-    One for each run, from its manifest and its rows; a run without a manifest is told as such.
+    One for each run, from its manifest and its rows; a run without a manifest is marked.
     """
     told = {(_get(m, "session_id"), _get(m, "run_id")): m for m in manifests}
     runs = {
@@ -264,8 +264,9 @@ def _sample_counts(samples: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any
 
 
 def _from_manifest(manifest: Any, engine_name: str | None) -> dict[str, Any]:
-    """What the payload wrote down about a run of an engine (``isocost.payload.session`` fills these
-    keys).
+    """The information that the payload recorded about a run of an engine.
+
+    ``isocost.payload.session`` fills these keys.
     """
     if manifest is None:
         return {"status": "died"}
@@ -288,9 +289,9 @@ def _from_manifest(manifest: Any, engine_name: str | None) -> dict[str, Any]:
 
 
 def machine_of(info: Mapping[str, Any]) -> str | None:
-    """What a run's times and joules were measured on.
+    """The machine of a run's times and joules.
 
-    Accelerators, a processor, or a server; None where the run does not say.
+    Accelerators, a processor, or a server; None if the run does not state it.
     """
     engine, host = info.get("engine") or {}, info.get("host") or {}
     device, number = device_of(info), device_count(info)
@@ -303,9 +304,9 @@ def machine_of(info: Mapping[str, Any]) -> str | None:
 
 
 def engine_version(engine: str | None, versions: Mapping[str, str]) -> str | None:
-    """Version of the package that an engine declares to come from.
+    """Version of the package that an engine declares.
 
-    Of a server nothing installed here says it.
+    For a server, no installed package determines it.
     """
     if engine is None or engine not in engine_names():
         return None
@@ -315,9 +316,9 @@ def engine_version(engine: str | None, versions: Mapping[str, str]) -> str | Non
 
 
 def device_of(info: Mapping[str, Any]) -> str | None:
-    """Model of the accelerator where its power source names it, which is what device cards go by.
+    """Model of the accelerator as named by its power source, which device cards use.
 
-    Else the engine's own word.
+    Otherwise the engine's own name for it.
     """
     boards = ((info.get("telemetry") or {}).get("description") or {}).get("devices") or []
     engine = _text((info.get("engine") or {}).get("device"))

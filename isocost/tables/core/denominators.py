@@ -1,5 +1,4 @@
-"""What stands below the line of an accuracy: failed and unanswered samples, as the settings of the
-data root choose.
+"""The denominator of an accuracy: failed and unanswered samples, by the data root's settings.
 
 Lives here: the choice applied to graded samples, generated and imported alike. Not here: the
 settings file (``isocost.intake.settings``), grading.
@@ -19,14 +18,14 @@ _EMPTY = ("empty", "no_text")
 def denominators(
     samples: pl.DataFrame, *, failed: str = "undefined", unanswered: str = "wrong"
 ) -> pl.DataFrame:
-    """Samples with the verdicts that a choice of the denominator gives them.
+    """Samples with the verdicts that result from the choice of denominator.
 
     Args:
         samples: with correct, score, parse_status, grade_reason, invalid_reasons and is_valid.
-        failed: one of ``FAILED``: ``undefined`` leaves what failed out of every mean, ``wrong``
-            counts it as a wrong answer.
-        unanswered: one of ``UNANSWERED``: what an empty completion is. An answer cut off before it
-            came is wrong either way.
+        failed: one of ``FAILED``: ``undefined`` leaves failed samples out of every mean, ``wrong``
+            counts them as wrong answers.
+        unanswered: one of ``UNANSWERED``: the meaning of an empty completion. A text truncated
+            before an answer is wrong either way.
 
     Returns:
         The samples in their order.

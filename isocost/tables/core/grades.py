@@ -32,14 +32,15 @@ _GRADE = {
 def grade_samples(
     samples: pl.DataFrame, problems: Mapping[str, Problem], *, kept: Path | None = None
 ) -> pl.DataFrame:
-    """Adds parse_status, answer, correct, score, grade_reason, answer_class and cluster_id to
-    samples.
+    """Add parse status, answer, verdict, score, reason, class and cluster to samples.
+
+    The columns are parse_status, answer, correct, score, grade_reason, answer_class and cluster_id.
 
     Args:
         samples: with problem_id, output_text and finish_reason.
-        problems: by problem_id; a sample of a problem that is not there gets parse_status "error"
-            and the reason "unknown_problem".
-        kept: folder in which verdicts that took long are kept; none is kept where None.
+        problems: by problem_id; a sample of a missing problem gets parse_status "error" and the
+            reason "unknown_problem".
+        kept: cache folder for slow verdicts; no cache if None.
 
     Returns:
         The samples in their order. Classes are per problem over all samples given, whatever their
@@ -47,7 +48,7 @@ def grade_samples(
     """
     different = samples.select(_KEY).unique(maintain_order=True)
     judges = ", ".join(sorted({problem.verifier for problem in problems.values()}))
-    with Progress(f"judging texts with {judges}", different.height) as progress:
+    with Progress(f"grading texts with {judges}", different.height) as progress:
         verdicts = Verdicts(kept, progress)
         grades = [
             verdicts.grade(problems[problem_id], text, finish)

@@ -1,6 +1,6 @@
-"""Summary numbers of imports as a table: what another tool computed, under its own name.
+"""Summary numbers of imports as a table: another tool's results, under their own names.
 
-Lives here: core_imported_metrics, and how a name tells its statistic. Not here: samples
+Lives here: core_imported_metrics, and how a name implies its statistic. Not here: samples
 (``imports``), windows of power logs (``imported_windows``), reading of files
 (``isocost.importers``).
 """
@@ -14,9 +14,9 @@ import polars as pl
 from isocost.schema.frames import empty
 
 WINDOW = "window_energy"
-"""Summary number by which an importer tells an energy window.
+"""Summary number that represents an energy window of an importer.
 
-Energy_j, latency_s as its length, output_tokens, times as far as known.
+Energy_j, latency_s as its length, output_tokens, times if known.
 """
 _WORDS = {
     "mean": "mean",
@@ -38,14 +38,15 @@ _SHARE = re.compile(r"^(.+?)_(\d{1,2}(?:\.\d+)?)_percentile(_.+)?$")
 
 
 def name_and_statistic(text: str) -> tuple[str, str]:
-    """What was measured and how it was summarized, from a name such as ``p99_ttft``, ``ttft_s_p99``
-    or ``exact_match_stderr,strict``.
+    """What was measured and how it was summarized, from a name such as ``p99_ttft``.
+
+    Or ``ttft_s_p99`` or ``exact_match_stderr,strict``.
 
     Args:
         text: the source's name of a summary number.
 
     Returns:
-        The name without its statistic, and the statistic; ``value`` where the name tells none.
+        The name without its statistic, and the statistic; ``value`` if the name implies none.
     """
     if found := _SHARE.match(text):
         return found[1] + (found[3] or ""), f"p{float(found[2]):g}"
@@ -79,7 +80,7 @@ def imported_metrics_frame(raw: pl.DataFrame, points: pl.DataFrame) -> pl.DataFr
         .list.eval(pl.element().filter(pl.element().str.starts_with("metric_value:")))
         .list.first()
     )
-    # The energy of a window was judged by physics; the number beside it was not.
+    # The energy of a window was checked by physics; the number next to it was not.
     value = pl.when((pl.col("metric_name") != WINDOW) | pl.col("energy_j").is_not_null()).then(
         "metric_value"
     )

@@ -1,14 +1,14 @@
-"""From raw_imports to the core tables: imported samples in the same columns as generated ones.
+"""From raw_imports to the core tables: imported samples in the columns of generated ones.
 
-Lives here: identities of imported points and problems, grading of imported text, what an imported
-row is worth. Not here: the tables of points, problems and imports (``imports_context``), reading of
+Lives here: identities of imported points and problems, grading of imported text, the value of an
+imported row. Not here: the tables of points, problems and imports (``imports_context``), reading of
 files (isocost.importers), verifiers (isocost.tasks).
 
-Two ways of judging, never mixed within one import. With a verifier, every text is graded by it as a
-generated one would be, and the source's label stays beside it in ``label_correct``. Without one,
-the label is the verdict and ``grade_reason`` says ``imported_label``; a score between wrong and
-right is an expected score (``imported_score``), with no verdict. Aggregates and telemetry are no
-samples: they become rows of core_imported_metrics and core_energy_windows.
+Two ways of grading, never mixed within one import. With a verifier, every text is graded like
+generated text, and the source's label is kept in ``label_correct``. Without one, the label is the
+verdict and ``grade_reason`` says ``imported_label``; a score between wrong and right is an expected
+score (``imported_score``), with no verdict. Aggregates and telemetry are not samples: they become
+rows of core_imported_metrics and core_energy_windows.
 
 One rule for what was not answered: a sample without a text, beside others of its point that have
 one, answered nothing, and what answers nothing is wrong. What its source calls failed, without a
@@ -58,8 +58,8 @@ _POINT = (
     "sampling",
     "condition",
 )
-# The run and the number within it, not the number within the import: what is imported together does
-# not change who a sample is.
+# The run and the number within it, not the number within the import: sample identity does not
+# depend on what is imported together.
 _SAMPLE_ID = pl.concat_str(
     "point_id",
     pl.lit(":"),
@@ -82,16 +82,19 @@ def build_imported_core(
     failed: str = "undefined",
     kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Builds the core tables of one or more imports. The order of the rows given does not matter.
+    """Build the core tables of one or more imports.
+
+    The order of the given rows does not matter.
 
     Args:
         raw_imports: rows of that table.
-        verifier: registered verifier that judges every text; the source's labels judge where None.
+        verifier: registered verifier that grades every text; the source's labels are the verdicts
+            if None.
         manifests: manifests of the imports by import_id, for the version of this project that read
-            them; left NULL where not given.
-        unanswered: what a sample without an answer is, see ``denominators``.
-        failed: what a sample is that failed in the source, without a verdict.
-        kept: folder in which verdicts that took long are kept, see ``verdicts``.
+            them; left NULL if not given.
+        unanswered: the meaning of a sample without an answer, see ``denominators``.
+        failed: the meaning of a sample that failed in the source, without a verdict.
+        kept: cache folder for slow verdicts, see ``verdicts``.
 
     Returns:
         core_samples, core_counts, core_calls (empty: imports have no calls), core_points,
@@ -137,7 +140,7 @@ def build_imported_core(
 
 
 def imported_texts(raw_imports: pl.DataFrame, *, verifier: str | None = None) -> pl.DataFrame:
-    """sample_id and output_text of imported samples, for exports; core_samples holds no texts.
+    """sample_id and output_text of imported samples, for exports; core_samples has no texts.
 
     Args:
         raw_imports: rows of that table.
@@ -159,8 +162,8 @@ def _countable(raw: pl.DataFrame) -> pl.DataFrame:
 
 def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
     """Adds task, model_variant (never NULL), point_id and problem_id."""
-    # What nobody knows must not be pooled with another import's unknown: the import's id stands in
-    # for it.
+    # Unknown values must not be pooled with another import's unknown values: the import's id
+    # replaces them.
     named = rows.with_columns(
         pl.coalesce("task", pl.concat_str(pl.lit("unknown-"), "import_id")).alias("task"),
         pl.coalesce("model_variant", pl.concat_str(pl.lit("unknown-"), "import_id")).alias(
@@ -210,19 +213,19 @@ def _point_id(row: dict[str, Any]) -> str:
         # Two runs of one import may differ in it as well as two imports.
         known |= {"import_id": row["import_id"], "source_run": row["source_run"]}
     if row["record_kind"] == "request" and "hardware" not in json.loads(row["condition"] or "{}"):
-        # A request is measured for its time alone: runs on machines that nobody names are no
-        # repeats of one another.
+        # A request is measured only for its timing: runs on unnamed machines are not repeats of
+        # each other.
         known |= {"source_run": row["source_run"] or row["import_id"]}
     return "pt-" + sha256_hex(known, 16)
 
 
 def _points_of(rows: pl.DataFrame) -> pl.DataFrame:
-    """point_id by all that a summary number shares with the samples it sums up.
+    """point_id by everything that a summary number shares with its samples.
 
-    Its import, its run and what makes a point.
+    Its import, its run and the columns of a point.
     """
     keys = ["import_id", "source_run", *_POINT]
-    # What nobody knows is NULL in a summary number and named after the import in its samples.
+    # Unknown values are NULL in a summary number and named after the import in its samples.
     unknown = pl.concat_str(pl.lit("unknown-"), "import_id")
     plain = [
         pl.when(pl.col(name) != unknown).then(pl.col(name)).alias(name)
@@ -244,11 +247,12 @@ def _counts(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _problem_id(row: dict[str, Any], verifier: str | None) -> str:
-    """The id that a generated problem of the same words has, where the words are known; else one
-    made of all that names the problem.
+    """The id of a generated problem with the same words, if the words are known.
 
-    Attempts with the same id of the source but another question or reference are attempts at
-    another problem.
+    Otherwise an id made of everything that names the problem.
+
+    Attempts with the same source id but a different question or reference belong to a different
+    problem.
     """
     importer = registered().get(row["source"])
     question = None if importer is not None and importer.rendered_prompts else row["problem_text"]
@@ -262,7 +266,7 @@ def _problem_id(row: dict[str, Any], verifier: str | None) -> str:
 
 
 def _problems(rows: pl.DataFrame, verifier: str | None) -> dict[str, Problem]:
-    """The problems that a verifier can judge: those whose reference the source holds."""
+    """The problems that a verifier can grade: those with a reference in the source."""
     if verifier is None:
         return {}
     found = {}
@@ -283,7 +287,7 @@ def _problems(rows: pl.DataFrame, verifier: str | None) -> dict[str, Problem]:
 
 
 def _marked(rows: pl.DataFrame) -> pl.DataFrame:
-    """Adds what the verdict hangs on: has_verdict, has_failed, says_none and is_unanswered."""
+    """Add the inputs of the verdict: has_verdict, has_failed, says_none and is_unanswered."""
     has_text = pl.col("output_text").is_not_null() | pl.col("answer").is_not_null()
     says_none = (
         pl.col("null_reasons").list.contains("answer:" + NO_ANSWER)
@@ -296,7 +300,8 @@ def _marked(rows: pl.DataFrame) -> pl.DataFrame:
     marked = rows.with_columns(
         has_verdict.alias("has_verdict"),
         says_none.alias("says_none"),
-        # The source's verdict wins over its error flag: it knows why it judged what failed.
+        # The source's verdict takes precedence over its error flag: it knows why it graded a failed
+        # sample.
         (pl.col("error").is_not_null() & ~has_verdict).alias("has_failed"),
         (has_text | says_none).any().over("point_id").alias("point_has_texts"),
     )
@@ -321,7 +326,7 @@ def _by_verifier(
         text.alias("own_text"),
         pl.when(is_silent).then(pl.lit("")).otherwise(text).alias("output_text"),
         pl.col("finish_reason").alias("own_finish"),
-        # What a filter withheld the rest of is as little finished as what the budget cut off.
+        # A text withheld by a filter is as unfinished as a truncated one.
         pl.when("has_failed")
         .then(pl.lit("error"))
         .otherwise(pl.col("finish_reason").replace(WITHHELD, CUT_OFF))
@@ -370,20 +375,20 @@ def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
 
     Its extracted answers make classes, each with one verdict and one score.
     """
-    # A score of 1 or 0 is a verdict, whichever way it came in; one between them is an expected
-    # score and no verdict.
+    # A score of 1 or 0 is a verdict, wherever it comes from; a score in between is an expected
+    # score, not a verdict.
     rows = rows.with_columns(_without_noise(pl.col("label_score")).alias("label_score"))
     by_score = pl.when(pl.col("label_score").is_in([0.0, 1.0])).then(pl.col("label_score") == 1.0)
     label = pl.coalesce("label_correct", by_score)
     score = pl.coalesce("label_score", pl.col("label_correct").cast(pl.Float64))
     has_verdict, is_sample = pl.col("has_verdict"), pl.col("record_kind") == "sample"
     has_answer = pl.col("answer").is_not_null() & (pl.col("answer").str.strip_chars() != "")
-    # Who labels a sample that says nothing has judged it; who does not has left it open.
+    # A source that labels an empty sample has graded it; a source that does not has left it open.
     is_open = pl.col("is_unanswered") & ~has_verdict
     is_wrong = is_open if unanswered == "wrong" else pl.lit(False)
     if unanswered == "undefined":
-        # An empty completion that its source calls wrong is left out as one that a verifier finds,
-        # and as there not what was cut off.
+        # An empty completion that its source calls wrong is treated like one that a verifier finds,
+        # and a truncated one is excluded likewise.
         text = pl.col("output_text")
         is_empty = pl.when(text.is_null()).then("point_has_texts").otherwise(
             text.str.strip_chars() == ""
@@ -428,26 +433,25 @@ def _by_label(rows: pl.DataFrame, unanswered: str) -> pl.DataFrame:
 
 
 def _without_noise(score: pl.Expr) -> pl.Expr:
-    """Scores that sums of floats left beside 0 or 1, as 0 or 1."""
+    """Round scores that float sums left close to 0 or 1 to 0 or 1."""
     ends = [pl.when((score - end).abs() <= SCORE_NOISE).then(pl.lit(end)) for end in (0.0, 1.0)]
     return pl.coalesce(*ends, score)
 
 
 def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
-    """Gives every attempt at a problem its number in its run, and a number of its own among all
-    attempts of the import.
+    """Number every attempt at a problem in its run, and among all attempts of the import.
 
-    In a run it is the source's own number where that numbers all attempts and none twice, else the
-    place in its file: a run that lies in two files is told twice. A number that comes twice in one
-    run is the same attempt told twice: the first that did not fail counts. Attempts of several runs
-    are numbered on, run after run.
+    Within a run it is the source's own number if that numbers all attempts without duplicates,
+    otherwise the position in its file: a run in two files occurs twice. A duplicate number within a
+    run is the same attempt: the first that did not fail counts. Attempts of several runs are
+    numbered consecutively, run after run.
     """
     ordered = rows.sort(
         "import_id", "record_index", "sample_index", nulls_last=True, maintain_order=True
     )
     attempts, own = ("point_id", "problem_id"), pl.col("own")
     group = (*attempts, "run_key")
-    # Files that together are one run name none, and hold different attempts.
+    # Files that together form one run name none, and contain different attempts.
     file = pl.when(pl.col("source_run").is_not_null()).then(pl.col("source_file"))
     first = ordered.with_columns(
         pl.col("sample_index").is_not_null().all().over(group).alias("is_complete"),
@@ -481,7 +485,7 @@ def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _closed(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rest of the columns of core_samples, and what speaks against a row."""
+    """The remaining columns of core_samples, and the reasons against a row."""
     failed = pl.col("has_failed")
     finish = (
         pl.when(failed & pl.col("finish_reason").is_null())
@@ -489,7 +493,8 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.col("finish_reason"))
     )
     could_judge = pl.col("record_kind") == "sample"
-    # What was replaced or taken back is no failure: it is below no line, however failures count.
+    # A replaced or withdrawn attempt is not a failure: it is not in the denominator, however
+    # failures count.
     is_replaced, is_invalidated = (
         pl.col("null_reasons").list.contains(f"record:{code}") for code in (REPLACED, INVALIDATED)
     )
@@ -542,7 +547,7 @@ def _closed(rows: pl.DataFrame) -> pl.DataFrame:
                 for name, value in (("ttft_s", pl.col("ttft_s")), ("inter_token_s", gap))
             ),
         ).list.drop_nulls(),
-        # Where the source leaves the gap out, the ends of the record tell it.
+        # If the source omits the gap, the ends of the record determine it.
         "inter_token_s": gap,
     }
     schema = polars_schema(table("core_samples"))

@@ -1,5 +1,4 @@
-"""The tables around imported samples: points, problems, imports, and how far labels and verifiers
-agree.
+"""The context of imported samples: points, problems, imports, agreement of labels.
 
 Lives here: core_points, core_problems, core_sessions and core_label_agreement of imports. Not here:
 the samples (``imports``).
@@ -32,7 +31,7 @@ _SAMPLING = {
 }
 _WHOLE = ("top_k", "max_tokens")
 
-# A record that counts attempts stands for all of them; any other row is one.
+# A record of counted attempts represents all of them; any other row is one attempt.
 ATTEMPTS = pl.coalesce("counts_total", pl.lit(1, pl.Int64))
 CORRECT = pl.coalesce("counts_correct", pl.col("correct").cast(pl.Int64), pl.lit(0, pl.Int64))
 
@@ -95,7 +94,7 @@ def _sampling(text: str | None) -> dict[str, Any]:
 
 
 def problems_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
-    """Rows of core_problems: every problem that an import has a sample of."""
+    """Rows of core_problems: every problem with a sample in an import."""
     grouped = samples.group_by("problem_id", "session_id", maintain_order=True).agg(
         *(pl.col(name).first() for name in ("task", "source")),
         *(
@@ -121,13 +120,13 @@ def sessions_frame(
     manifests: Mapping[str, Mapping[str, Any]],
     energy: Mapping[str, Mapping[str, Any]],
 ) -> pl.DataFrame:
-    """Rows of core_sessions: one for each import, also for those that hold no sample.
+    """Rows of core_sessions: one for each import, even without samples.
 
     Args:
         raw: rows of raw_imports.
         samples: rows of core_samples of the same imports.
         manifests: manifests of the imports, by import_id.
-        energy: what each import's window says, see ``imported_windows.energy_of_imports``.
+        energy: the energy of each import's window, see ``imported_windows.energy_of_imports``.
     """
     tallies = {
         str(key[0]): part for key, part in samples.group_by("session_id", maintain_order=True)
@@ -184,7 +183,7 @@ def _sum(values: pl.Series) -> int | None:
 def agreement_frame(samples: pl.DataFrame, *, has_verifier: bool) -> pl.DataFrame:
     """Rows of core_label_agreement.
 
-    Our verdict against the source's, where both judged the same text.
+    Our verdict against the source's, if both graded the same text.
     """
     both = samples.filter(pl.col("label_correct").is_not_null())
     ours = pl.col("correct").is_not_null() if has_verifier else pl.lit(False)

@@ -1,6 +1,6 @@
-"""Costs of imported rows beside those that the source tells.
+"""Costs of imported rows in addition to those that the source states.
 
-Lives here: which axes no source tells, what a generated token adds to the prices of a source, and
+Lives here: axes that no source states, the price of a generated token according to a source, and
 the axes that follow from other axes. Not here: the source's own values (``imports``, ``physics``).
 """
 
@@ -20,17 +20,18 @@ NOT_OF_SOURCE = tuple(
     for name in reasoned_columns()
     if name not in _OF_SOURCE and name not in {axis.column for axis in FROM_COSTS}
 )
-"""Costs that need cards of ours, or times of an engine."""
+"""Costs that need our cards, or times of an engine."""
 
 
 def with_own_costs(rows: pl.DataFrame) -> pl.DataFrame:
-    """Imported samples with the costs that follow from what their source tells."""
+    """Imported samples with the costs that follow from their source's data."""
     return derived_without_cards(_with_price_of_a_token(rows))
 
 
 def _with_price_of_a_token(rows: pl.DataFrame) -> pl.DataFrame:
-    """What a generated token adds to the prices that a source tells of a point, where they follow a
-    price list.
+    """The price of a generated token, if the prices of a source follow a price list.
+
+    Per point.
     """
     name = find("cost_usd").rise[0].name
     told = rows.filter(

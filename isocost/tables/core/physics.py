@@ -1,12 +1,12 @@
-"""What cannot be: values of imported records against physics, and against one another.
+"""Impossible values: imported records checked against physics and against each other.
 
-Lives here: the one list of rules, each with what it leaves NULL or repairs, and their application
-to rows of raw_imports, and the few of them that calls of our own engines can break. Not here: types
+Lives here: the list of rules, each with what it sets to NULL or repairs, their application to rows
+of raw_imports, and the few that also apply to calls of our own engines. Not here: types
 and ranges of single values (``isocost.importers.row``), clocks of generated calls
 (``isocost.tables.core.samples``).
 
-raw_imports keeps what the source wrote. The rules run in their order, each on what the earlier ones
-left, and whatever one of them changes is told: in ``physics_reasons`` (``column: reason``, which
+raw_imports keeps what the source wrote. The rules run in their order, each on the result of the
+earlier ones, and every change is reported: in ``physics_reasons`` (``column: reason``, which
 becomes core_samples.costs_unknown_reasons), for energy in ``energy_unknown_reason``.
 """
 
@@ -23,12 +23,12 @@ SLACK_S = 1e-3
 TOLERANCE_RATIO = 0.05
 """Mean gap x (tokens - 1) and latency - time to first token may differ by this much.
 
-The end of a stream is no token.
+The end of a stream is not a token.
 """
 MAX_TOKENS_PER_S = 1e5
-"""Tokens generated for one request in a second.
+"""Tokens generated per second for one request.
 
-The fastest published single streams make a few thousand.
+The fastest published single streams reach a few thousand.
 """
 MAX_POWER_W = 1e6
 """Energy of a request over its latency.
@@ -40,7 +40,9 @@ MAX_TOKENS = 1e9
 MAX_SECONDS = 1e7
 """Duration of one request. A batch service answers within days; this is four months."""
 MAX_ENERGY_J = 1e12
-"""Energy of one record where no latency tells its power: a rack at full load for three months."""
+"""Energy of one record without a latency to determine its power: a rack at full load for three
+months.
+"""
 MAX_COST_USD = 1e6
 """Price of one record.
 
@@ -58,14 +60,14 @@ MAX_UNIX_S = 4_102_444_800.0
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that cannot be.
+    """One impossible condition.
 
     Attributes:
-        code: what is written as the reason.
-        broken: true where the rule is broken; NULL counts as not broken.
-        clears: columns that become NULL where it is.
-        repairs: columns that get another value where it is.
-        kinds: kinds of records that it holds for; a window is a summary number.
+        code: the recorded reason.
+        broken: true where the rule is violated; NULL counts as not violated.
+        clears: columns that then become NULL.
+        repairs: columns that then get another value.
+        kinds: kinds of records that it applies to; a window is a summary number.
     """
 
     code: str
@@ -112,7 +114,7 @@ RULES: tuple[Rule, ...] = (
     *(Rule("more_than_any_context_holds", _c(name) > MAX_TOKENS, (name,)) for name in _COUNTS),
     # A text of no tokens: the count is the source's word for unknown.
     Rule("zero_tokens_beside_a_text", (_OUTPUT == 0) & _HAS_TEXT, ("output_tokens",)),
-    # Counts: the parts of what was generated, and what came from a cache.
+    # Counts: the parts of the generated tokens, and the tokens from a cache.
     Rule(
         "reasoning_is_counted_beside_output",
         (_REASONING > _OUTPUT)
@@ -139,7 +141,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # A request has a prompt: a count of nothing is the source's word for unknown.
     Rule("zero_tokens_of_a_prompt", _PROMPT == 0, ("prompt_tokens",)),
-    # Times: what took none was not measured.
+    # Times: a duration of zero was not measured.
     Rule("not_unix_seconds", _c("started_unix_s") > MAX_UNIX_S, ("started_unix_s",)),
     Rule("not_unix_seconds", _c("ended_unix_s") > MAX_UNIX_S, ("ended_unix_s",)),
     *(
@@ -156,7 +158,7 @@ RULES: tuple[Rule, ...] = (
     Rule("zero_time_is_no_measurement", (_c("ttft_s") == 0) & ~_NO_TOKENS, ("ttft_s",)),
     Rule("no_token_came", _c("ttft_s").is_not_null() & _NO_TOKENS, ("ttft_s",)),
     Rule("first_token_after_the_end", _c("ttft_s") > _c("latency_s") + SLACK_S, ("ttft_s",)),
-    # Gaps between chunks of several tokens are no time per token; the ends tell what is.
+    # Gaps between chunks of several tokens are not time per token; the ends determine it.
     Rule(
         "fewer_than_two_tokens",
         _c("inter_token_s").is_not_null() & ((_OUTPUT == 1) | _NO_TOKENS),
@@ -190,8 +192,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "more_power_than_any_machine", _c("energy_j") > _c("latency_s") * MAX_POWER_W, ("energy_j",)
     ),
-    # Tokens that cost nothing are tokens whose price nobody knew: tools write 0 for a model that is
-    # not in their list.
+    # A price of zero for tokens means an unknown price: tools write 0 for a model that is not in
+    # their list.
     Rule(
         "zero_is_no_price",
         (_c("cost_usd") == 0) & ~_NO_TOKENS,
@@ -227,18 +229,18 @@ CALL_RULES: tuple[Rule, ...] = (
         ("latency_s", "prefill_s", "decode_s"),
     ),
 )
-"""What holds for calls of an engine of ours, too.
+"""Rules that also apply to calls of our own engines.
 
-Their clocks are judged in ``isocost.tables.core.samples``.
+Their clocks are checked in ``isocost.tables.core.samples``.
 """
 
 
 def judged_by_physics(raw: pl.DataFrame) -> pl.DataFrame:
-    """The rows with what cannot be left NULL or repaired, and ``physics_reasons``.
+    """The rows with impossible values set to NULL or repaired, and ``physics_reasons``.
 
     Args:
-        raw: rows of raw_imports, of any kind; readings of devices are left as they are, of summary
-            numbers energy alone is judged.
+        raw: rows of raw_imports, of any kind; readings of devices are unchanged, and only the
+            energy of summary numbers is checked.
 
     Returns:
         The same rows in the same order with one more column, ``physics_reasons`` (list of ``column:
@@ -288,7 +290,7 @@ def _changes(rule: Rule) -> list[pl.Expr]:
 
 
 def _told(rule: Rule) -> list[pl.Expr]:
-    """The reason for each column that had a value: what was NULL before has not changed."""
+    """The reason for each column that had a value: a NULL value has not changed."""
     return [
         pl.when(pl.col("_hit") & pl.col(name).is_not_null()).then(pl.lit(f"{name}: {rule.code}"))
         for name in rule.columns

@@ -5,7 +5,7 @@ classes (isocost.tables.core.grades), the tables of points, problems and runs
 (isocost.tables.core.context), files and orchestration.
 
 Nothing is dropped: every raw row is a row of core_calls, every sample a row of core_samples, and
-what is wrong with one is a code in invalid_reasons. NaN and infinity become NULL with the code
+faults are codes in invalid_reasons. NaN and infinity become NULL with the code
 "not_finite_<column>".
 """
 
@@ -86,8 +86,9 @@ def build_core(
     unanswered: str = "wrong",
     kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Builds core_samples, core_calls, core_points, core_problems and core_sessions. The order of
-    the rows given does not matter.
+    """Build core_samples, core_calls, core_points, core_problems and core_sessions.
+
+    The order of the given rows does not matter.
 
     Args:
         raw_generations: rows of that table, of any number of runs.
@@ -232,8 +233,7 @@ def _mark_used(calls: pl.DataFrame) -> pl.DataFrame:
 
     The first whose calls all came back, else the last one.
     """
-    # A verification that failed leaves a verdict unknown; the answer it judges is there all the
-    # same.
+    # A failed verification leaves a verdict unknown; the answer itself still exists.
     failed = (
         (pl.col("finish_reason").is_in(list(FAILED)) & (pl.col("role") != VERIFY))
         .any()
@@ -308,11 +308,11 @@ def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
 def _samples(
     calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines: pl.DataFrame
 ) -> pl.DataFrame:
-    """One row per sample, its used calls put together; tokens, times and sums over calls, the
-    answer from the last call.
+    """One row per sample, from its used calls; tokens, times and sums over calls.
 
-    Calls that verify the answer are no part of it: what they said and cost stands in columns of its
-    own.
+    The answer is from the last call.
+
+    Calls that verify the answer are not part of it: their verdicts and costs have separate columns.
     """
     ids = (
         "point_id",
@@ -373,7 +373,7 @@ def _samples(
 
 
 def _over_calls(name: str, rule: str) -> pl.Expr:
-    """What a sample has of a column of its calls, see ``isocost.axes.model.Field``."""
+    """The value of a sample for a column of its calls, see ``isocost.axes.model.Field``."""
     value = pl.col(name)
     found = {
         "sum": pl.when(value.null_count() == 0).then(value.sum()),
@@ -392,7 +392,7 @@ def _first_and_next_token() -> list[pl.Expr]:
     why_ttft = (
         pl.when(is_single)
         .then(pl.lit("the times of the call are not known"))
-        .otherwise(pl.lit("the sample is made of several calls"))
+        .otherwise(pl.lit("the sample consists of several calls"))
     )
     why_gap = (
         pl.when(gaps <= 0)
@@ -415,7 +415,7 @@ def _first_and_next_token() -> list[pl.Expr]:
 def _judge(
     samples: pl.DataFrame, planned: Mapping[str, PlannedPoint], known: Mapping[str, Problem]
 ) -> pl.DataFrame:
-    """Adds what only the whole sample tells, and closes the list of reasons."""
+    """Add columns that need the whole sample, and complete the list of reasons."""
     codes = [
         pl.when(~pl.col("point_id").is_in(list(planned))).then(pl.lit("unknown_point")),
         pl.when(~pl.col("problem_id").is_in(list(known))).then(pl.lit("unknown_problem")),

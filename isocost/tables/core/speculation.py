@@ -16,7 +16,7 @@ from isocost.schema.frames import conform, empty
 
 NAME = "core_speculation"
 NOTHING_DRAFTED = "nothing was drafted"
-UNEVEN = "drafts differ in length in every step, and steps do not tell which were accepted whole"
+UNEVEN = "drafts differ in length in every step, and steps do not report which were fully accepted"
 NO_PLAIN_STEP = "no step without drafts ran at the same number of requests"
 
 
@@ -72,8 +72,7 @@ def _row(steps: pl.DataFrame) -> dict[str, Any]:
     if even.is_empty():
         reasons.append(UNEVEN)
     else:
-        # Chosen by the drafts' lengths, not by what became of them: the estimate stays unbiased by
-        # the choice.
+        # Selected by the drafts' lengths, not by their outcome, so the estimate stays unbiased.
         passed = int(even["accepted_draft_tokens"].sum())
         row["acceptance_ratio"] = passed / (
             passed + row["even_drafts"] - int(even["fully_accepted_drafts"].sum())
@@ -95,8 +94,9 @@ def _row(steps: pl.DataFrame) -> dict[str, Any]:
 
 
 def _target_efficiency(steps: pl.DataFrame) -> float | None:
-    """Mean seconds of plain over those of drafting steps, at equal numbers of requests, weighted by
-    the drafting steps there.
+    """Ratio of mean seconds of plain to drafting steps, at equal numbers of requests.
+
+    Weighted by the number of drafting steps.
     """
     decoding = steps.filter(
         (pl.col("prompt_tokens") == 0)

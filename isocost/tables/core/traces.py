@@ -1,4 +1,4 @@
-"""What the core tables keep of a trace's token confidences, and of the calls that verify an answer.
+"""The token confidences and verification calls kept in the core tables.
 
 Lives here: records of the running window minimum by sample, the verdict that a verification's text
 gives, and the sums over a sample's verifications. Not here: the records' definition
@@ -16,7 +16,7 @@ from isocost.axes.registry import all_axes
 from isocost.strategies.records import confidence_records
 
 VERIFY = "verify"
-"""Role of a call that judges an answer: no part of the answer, and no part of its cost."""
+"""Role of a call that grades an answer: not part of the answer, nor of its cost."""
 
 _VERDICT = re.compile(r"\b(yes|no|true|false|correct|incorrect)\b", re.IGNORECASE)
 _MEANING = {"yes": 1.0, "true": 1.0, "correct": 1.0, "no": 0.0, "false": 0.0, "incorrect": 0.0}
@@ -29,10 +29,11 @@ RECORDS = ("confidence_record_tokens", "confidence_record_values")
 
 
 def read_verdict(text: str | None) -> float | None:
-    """The last of yes, no, true, false, correct, incorrect in a verification's text as 1 or 0; None
-    where there is none of them.
+    """The last yes, no, true, false, correct or incorrect of a verification's text, as 1 or 0.
 
-    "not correct" is no: a verifier that ends in it said no.
+    None if there is none.
+
+    "not correct" is no: a verifier that ends with it means no.
     """
     found = list(_VERDICT.finditer(text or ""))
     if not found:
@@ -78,8 +79,7 @@ def with_records(samples: pl.DataFrame) -> pl.DataFrame:
 
 
 def verifications(calls: pl.DataFrame) -> pl.DataFrame:
-    """One row per sample with verification calls: verdicts in the order of the calls, and what they
-    cost together.
+    """One row per sample with verification calls: verdicts in call order, and their total cost.
 
     A verification that failed or says neither yes nor no is a NULL among the verdicts; a cost that
     one call lacks is NULL.

@@ -1,15 +1,14 @@
-"""Verdicts that were found already, kept on disk, so that a long judgement that was killed goes on
-where it stood.
+"""A cache of verdicts on disk, so that long grading resumes after an interruption.
 
-Lives here: what a verdict hangs on, the sealed pieces it is kept in. Not here: judging
-(isocost.tasks), what is done with a verdict (``core_grades``), where the folder lies
+Lives here: the key of a verdict, and the sealed pieces that store it. Not here: grading
+(isocost.tasks), the use of a verdict (``core_grades``), the location of the folder
 (isocost.build.curate).
 
 Layout under the folder of one source::
 
-    <fingerprint>/piece-<random>.parquet   verdicts of this judging code; one when a run ended
+    <fingerprint>/piece-<random>.parquet   verdicts of this grading code; one piece per finished run
 
-A verdict is kept only where there is one: what could not be judged is tried again.
+Only actual verdicts are stored: failed gradings are retried.
 """
 
 from __future__ import annotations
@@ -36,11 +35,12 @@ from isocost.seals import Damaged, prove_parquet
 from isocost.tasks import Grade, Problem, answer_classes, grade
 
 EVERY_S = 5.0
-"""Seconds of judging after which what was found is sealed.
+"""Seconds of grading after which the results are sealed.
 
-So much a kill can lose. Less is done again faster than written.
+At most this much is lost by a kill. Less is faster to repeat than to write.
 """
-# Of the time spent so far, so that a run of hours leaves dozens of pieces and not thousands.
+# As a share of the time spent so far, so that a run of hours leaves dozens of pieces and not
+# thousands.
 _EVERY_SHARE = 0.02
 _LIBRARIES = ("math-verify", "latex2sympy2-extended", "sympy", "reasoning-gym")
 _SCHEMA = {
@@ -56,16 +56,16 @@ _Classes = tuple[int | None, ...]
 
 
 class Verdicts:
-    """Judges, and remembers. Without a folder it only judges."""
+    """Grades, with a cache. Without a folder it only grades."""
 
     def __init__(
         self, folder: Path | None = None, tell: Callable[[int], None] | None = None
     ) -> None:
-        """Reads what was found before.
+        """Read the stored verdicts.
 
         Args:
-            folder: where one source's verdicts are kept; made when something is to be kept.
-            tell: told the number of judgements made after each.
+            folder: cache folder of one source; created when needed.
+            tell: called with the number of gradings after each.
         """
         self._home = None if folder is None else folder / judging_fingerprint()
         self._tell = tell
@@ -82,7 +82,7 @@ class Verdicts:
             try:
                 rows = _proven(path).select(*_SCHEMA).rows()
             except (pl.exceptions.PolarsError, OSError, IsocostError):
-                path.unlink(missing_ok=True)  # can be found again, unlike a measurement
+                path.unlink(missing_ok=True)  # can be recomputed, unlike a measurement
                 continue
             for key, status, answer, correct, score, reason, classes in rows:
                 self._known[key] = (
@@ -123,7 +123,7 @@ class Verdicts:
         return found
 
     def _key(self, kind: str, problem: Problem, *texts: str | None) -> str:
-        """Hash of all that the result hangs on, every text as it stands and with its length."""
+        """Hash of everything that the result depends on, every text with its length."""
         if problem.problem_id not in self._problems:
             told = canonical_json([problem.task, problem.cluster_id, dict(problem.metadata)])
             self._problems[problem.problem_id] = _digest(
@@ -159,12 +159,13 @@ class Verdicts:
         return path
 
     def close(self) -> None:
-        """Seals the rest, as one piece with what the run sealed before, and removes the verdicts of
-        other judging code.
+        """Seal the rest as one piece with the earlier pieces of this run.
+
+        Removes the verdicts of other grading code.
         """
         home = self._home
         if home is None or not home.is_dir():
-            return  # nothing took long enough to be worth keeping
+            return  # nothing was slow enough to be worth caching
         pieces = sorted(home.glob("piece-*.parquet"))
         if self._new or len(pieces) > 1:
             before = [row for path in pieces for row in _proven(path).to_dicts()]

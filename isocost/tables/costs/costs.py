@@ -27,7 +27,7 @@ from isocost.tables.tallies import NO_ENERGY, PARTIAL_CREDIT, graded
 AXES = {axis.column: axis for axis in all_axes().values() if axis.is_cost_of_pass}
 """Columns of core_samples that an answer is priced by, with their axes."""
 NO_COMMON_PROBLEMS = "the points of the task have no problem in common"
-UNSOLVED = "a problem was solved by no point and has no human baseline"
+UNSOLVED = "a problem was not solved by any point and has no human baseline"
 COST_UNKNOWN = "the cost of some samples is unknown"
 
 
@@ -106,11 +106,11 @@ def build_cost_of_pass(
     Args:
         core_samples: rows of that table; valid graded ones count.
         book: human baselines; the packaged ones when None.
-        counts: core_counts: points whose cost nobody knows; none where None.
+        counts: core_counts: points with unknown cost; none if None.
 
     Returns:
-        Rows of out_cost_of_pass. A point whose cost is unknown on an axis has a row that says so
-        and takes no part in the frontier.
+        Rows of out_cost_of_pass. A point with unknown cost on an axis has a row that states this,
+        and is not part of the frontier.
     """
     cards = book or load_book()
     rows: list[dict[str, Any]] = []
@@ -154,14 +154,14 @@ def _axis_rows(
         row["point_id"]: {"task": task, "cost_axis": axis, **row}
         for row in points.iter_rows(named=True)
     }
-    if len(methods) > 1:  # joules of unlike methods share no frontier
+    if len(methods) > 1:  # joules from different methods share no frontier
         known = known.head(0)
     rows = []
     for point_id, head in heads.items():
         if point_id not in set(known["point_id"]):
             reason = head.get("own_reason") or COST_UNKNOWN
             reason = (
-                "the task's joules stem from unlike methods"
+                "the task's joules are from different methods"
                 if len(methods) > 1 and not head["unknown"]
                 else reason
             )
@@ -174,7 +174,7 @@ def _axis_rows(
 
 
 def _methods_and_reason(axis: CostAxis) -> list[pl.Expr]:
-    """By which methods a point's joules came about and why they are unknown; nothing for others."""
+    """The methods of a point's joules and why they are unknown; nothing for other axes."""
     methods = [pl.col(axis.method).unique().sort().alias("methods")] if axis.needs_method else []
     own = axis.own_reason
     return methods + (

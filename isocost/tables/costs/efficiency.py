@@ -1,8 +1,8 @@
 """Intelligence per watt, request efficiency.
 
 Lives here: out_intelligence_per_watt, out_request_efficiency. Not here: the formulas
-(``isocost.costs``), runtime models (``runtimes``) and cost-of-pass (``costs``). What cannot be
-known is NULL and says why in the row.
+(``isocost.costs``), runtime models (``runtimes``) and cost-of-pass (``costs``). Unknown values are
+NULL with a reason in the row.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def build_intelligence_per_watt(
     """out_intelligence_per_watt: every point of every task, one row per energy method.
 
     Args:
-        core_samples: valid graded samples count; those without energy get a row of their own with
-            the reason.
-        attribution: rows of core_energy_attribution; each rule but the one that samples carry gives
+        core_samples: valid graded samples count; those without energy get a separate row with the
+            reason.
+        attribution: rows of core_energy_attribution; each rule except the one used in samples gives
             further rows.
-        counts: core_counts, which tell no energy; none where None.
+        counts: core_counts, which have no energy; none if None.
     """
     core_samples = pl.concat([core_samples, *_by_other_rules(core_samples, attribution)])
     judged = graded(core_samples).with_columns(
@@ -316,7 +316,7 @@ def _energy(part: pl.DataFrame) -> Row:
     return {
         "energy_unknown_reason": told[0]
         if len(told)
-        else "energies of unlike methods are not averaged"
+        else "energy from different methods is not averaged"
     }
 
 
@@ -373,7 +373,7 @@ def _bandwidth(point: Row, device: DeviceCard, session: Row, book: CardBook) -> 
     batch = session["decode_batch_mean"]
     if batch is None or batch < 1 or timed.height < session["samples"].height:
         return {
-            "unknown_reason": "the decode batch is unknown, or samples are made of several calls"
+            "unknown_reason": "the decode batch is unknown, or samples consist of several calls"
         }
     model = book.model(str(point["model_card"]))
     prompt, output = (
@@ -396,7 +396,7 @@ def _bandwidth(point: Row, device: DeviceCard, session: Row, book: CardBook) -> 
 
 
 def _money(row: Row, device: DeviceCard, count: int, book: CardBook) -> Row:
-    """Device time and dollars of a sample and of a correct answer."""
+    """Device time and dollars per sample and per correct answer."""
     correct_s = (
         count * row["engine_s_per_correct"] if row["engine_s_per_correct"] is not None else None
     )

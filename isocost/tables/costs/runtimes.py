@@ -1,7 +1,7 @@
-"""Runtime models: how long a request of given lengths takes, and what its device time costs.
+"""Runtime models: the time of a request of given lengths, and the cost of its device time.
 
 Lives here: out_runtime_models. Not here: the fit and HELM's look-up (``isocost.costs.runtime``).
-What cannot be known is NULL and says why in the row.
+Unknown values are NULL with a reason in the row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from isocost.schema.types import polars_schema
 
 DENOISE_QUANTILE = 0.1
 MIN_FIT_ROWS = 10
-"""Fewer samples than this do not tell a curve from noise."""
+"""With fewer samples than this, a curve is indistinguishable from noise."""
 METHODS = (RUNTIME_FITTED, RUNTIME_DENOISED, RUNTIME_LOOKED_UP)
 
 Row = dict[str, Any]
@@ -38,8 +38,9 @@ Lengths = NDArray[np.float64]
 def build_runtime_models(
     core_samples: pl.DataFrame, core_sessions: pl.DataFrame, book: CardBook | None = None
 ) -> pl.DataFrame:
-    """out_runtime_models: T(p, o) of each model variant in each session: plain, denoised, and
-    looked up as HELM does.
+    """out_runtime_models: T(p, o) of each model variant in each session.
+
+    Plain, denoised, and looked up as in HELM.
 
     Args:
         core_samples: valid one-call samples with tokens and latency are fitted.

@@ -1,5 +1,6 @@
-"""Intervals of totals over totals: percentiles over resampled problems, as cost per correct answer
-needs them.
+"""Intervals of ratios of totals: percentiles over resampled problems.
+
+Used for the cost per correct answer.
 
 Lives here: draws of problems and percentiles of means and ratios under them. Not here: intervals of
 accuracies (``outcomes``).
@@ -41,12 +42,13 @@ def mean_interval(values: Floats, weights: Floats) -> tuple[float, float]:
 
 
 def ratio_interval(above: Floats, below: Floats, weights: Floats) -> tuple[float, float]:
-    """Percentiles of a ratio of totals over problems; an end is infinite where the lower total is 0
-    in that share of the draws.
+    """Percentiles of a ratio of totals over problems.
+
+    An end is infinite if the lower total is 0 in that share of the draws.
 
     Args:
-        above: what is divided, of each problem, (problems,).
-        below: what it is divided by, (problems,).
+        above: numerator per problem, (problems,).
+        below: denominator per problem, (problems,).
         weights: (draws, problems).
     """
     total = weights @ below

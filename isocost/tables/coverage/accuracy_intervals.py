@@ -1,5 +1,6 @@
-"""out_accuracy_intervals: the accuracy of a single sample with every interval that people use, and
-what its variance is made of.
+"""out_accuracy_intervals: single-sample accuracy with every common interval.
+
+And the components of its variance.
 
 Lives here: which methods apply to which data, and the rows. Not here: the numerics
 (``isocost.frontier``), intervals of strategies.
@@ -57,11 +58,11 @@ def build_accuracy_intervals(
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> pl.DataFrame:
-    """Gives the accuracy of every configuration each interval that is defined for it.
+    """Compute every applicable interval for the accuracy of every configuration.
 
     Args:
         samples: core_samples; valid graded rows are used. Tasks do not depend on each other.
-        counts: core_counts, used with them; none where None.
+        counts: core_counts, used with them; none if None.
         clusters: optional problem_id and cluster_id, e.g. core_problems.
         draws: bootstrap draws of problems, shared by the configurations of a task that answered the
             same problems.
@@ -169,7 +170,7 @@ def _intervals(
             )
     for method, rule in _BINOMIAL.items():
         reason = (
-            "more than one sample a problem"
+            "more than one sample per problem"
             if (n > 1).any()
             else "problems share clusters"
             if labels is not None
@@ -190,9 +191,7 @@ def _intervals(
 
 @lru_cache(maxsize=1)
 def _counts(problems: int, draws: int, seed: int, labels: tuple[str, ...] | None) -> np.ndarray:
-    """The draws of problems, drawn once for all configurations of a task that answered the same
-    ones.
-    """
+    """The draws of problems, shared by all configurations of a task with the same problems."""
     counts = resample_counts(
         problems, draws, seed, clusters=None if labels is None else np.array(labels)
     )
@@ -203,7 +202,8 @@ def _counts(problems: int, draws: int, seed: int, labels: tuple[str, ...] | None
 def _variances(n: np.ndarray, c: np.ndarray) -> dict[str, float | None]:
     if len(n) < 2 or n[0] < 2 or (n != n[0]).any():
         return dict.fromkeys(_VARIANCES)
-    # The split depends on how many are right, not on which: a matrix with these counts says it all.
+    # The split depends on how many are right, not on which: a matrix with these counts is
+    # sufficient.
     split = variance_split((np.arange(n[0])[None] < c[:, None]).astype(np.float64))
     values = (split.between, split.within, split.intraclass, split.design_effect)
     return {

@@ -32,8 +32,8 @@ DRAWS = 1 << 15
 # enough to store.
 DENSE = 64
 MOST_PAIRED = 24
-# Above so many curves, or pairs of them, a task each gets fewer draws: minutes would buy a third
-# digit that nobody reads off hundreds.
+# With more curves or pairs than this per task, each gets fewer draws: an irrelevant third digit
+# would cost minutes.
 MANY, DRAWS_OF_MANY = 20, 1 << 12
 
 
@@ -61,7 +61,7 @@ class _Curve:
     def at(self, budgets: np.ndarray) -> np.ndarray:
         """The same at other budgets.
 
-        Most pairs of a task share one grid, and each of their curves is worked out once.
+        Most pairs of a task share one grid, so each of their curves is computed once.
         """
         return (
             self.values
@@ -94,17 +94,17 @@ def build_coverage_bands(
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> dict[str, pl.DataFrame]:
-    """Draws the pass@k curve of every configuration and the difference of every two on one task.
+    """Compute the pass@k curve of every configuration and all pairwise differences of a task.
 
     Args:
         samples: core_samples; valid graded rows are used. Tasks do not depend on each other: one
             task's samples give its rows. A configuration with partial credit has no coverage and no
             row.
-        counts: core_counts, used with them; none where None.
+        counts: core_counts, used with them; none if None.
         clusters: optional problem_id and cluster_id, e.g. core_problems; problems of a cluster
             share a multiplier.
-        draws: multiplier draws of each band, rounded up to a power of two; fewer where a task has
-            many curves or pairs.
+        draws: multiplier draws of each band, rounded up to a power of two; fewer if a task has many
+            curves or pairs.
         seed: base seed; every task derives its own from it and its name.
         confidence: level of the intervals and bands.
 
@@ -144,8 +144,9 @@ def _plain(rows: list[dict]) -> list[dict]:
 def _curves(
     samples: pl.DataFrame, counts: pl.DataFrame | None
 ) -> Iterator[tuple[str, list[_Curve]]]:
-    """Counts of correct samples by problem for every configuration of a task, tasks and
-    configurations in order of name.
+    """Counts of correct samples by problem for every configuration of a task.
+
+    Tasks and configurations by name.
     """
     for task, part in tallies(samples, counts).group_by("task", maintain_order=True):
         curves = []
@@ -185,7 +186,7 @@ def budget_grid(most: int) -> np.ndarray:
 def _labels(
     problems: tuple[str, ...], known: dict[str, str | None]
 ) -> tuple[np.ndarray | None, int]:
-    """Cluster of each problem, None where each stands alone, and the number of units."""
+    """Cluster of each problem, None if independent, and the number of units."""
     labels = [known.get(problem) or f"problem {problem}" for problem in problems]
     units = len(set(labels))
     return (np.array(labels), units) if units < len(labels) else (None, units)
@@ -242,7 +243,7 @@ def _edges(band: Band | None, i: int, low: float, high: float) -> dict[str, floa
 def _pair_rows(
     first: _Curve, second: _Curve, known: dict[str, str | None], options: dict
 ) -> list[dict]:
-    """Both directions of one pair, on the problems that both were asked.
+    """Both directions of one pair, on their common problems.
 
     Nothing without a common problem.
     """
@@ -293,7 +294,7 @@ def _student(confidence: float, units: int) -> float:
 def _judged(band: Band | None, i: int, sign: int, units: int, confidence: float) -> dict:
     """Interval, band and verdict of one difference.
 
-    One that is the same on every problem has no spread to judge by.
+    A difference that is the same on every problem has no spread.
     """
     unknown = dict.fromkeys(
         (

@@ -1,8 +1,8 @@
 """A run's energy shared among its calls by every rule.
 
 Lives here: core_energy_attribution. Not here: the windows and the fitted model
-(``energy_windows``), the rules (``isocost.costs``), the rule that core_samples carries, which is
-the first of ``SHARES`` (``core``).
+(``energy_windows``), the rules (``isocost.costs``), the rule used in core_samples, which is the
+first of ``SHARES`` (``core``).
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ _TIMES = ("scheduled_s", "first_token_s", "last_token_s")
 def build_energy_attribution(
     raw_generations: pl.DataFrame, raw_telemetry: pl.DataFrame, windows: pl.DataFrame
 ) -> pl.DataFrame:
-    """core_energy_attribution: the energy of every measured window, shared among its calls by
-    tokens, by time and by the fitted model.
+    """core_energy_attribution: the energy of every measured window, shared among its calls.
+
+    By tokens, by time and by the fitted model.
 
     Args:
         raw_generations: calls of any number of runs.
@@ -43,9 +44,9 @@ def build_energy_attribution(
         windows: core_energy_windows of the same runs.
 
     Returns:
-        Rows of core_energy_attribution, for runs whose measured window has a known energy; what is
-        known of one run and rule adds up to
-        that energy. A rule that cannot be applied is NULL with its reason.
+        Rows of core_energy_attribution, for runs whose measured window has a known energy; the
+        known shares of one run and rule add up to that energy. A rule that cannot be applied is
+        NULL with its reason.
     """
     known = windows.filter((pl.col("window_kind") == "measured") & pl.col("energy_j").is_not_null())
     found = []
@@ -121,7 +122,7 @@ def _joules(
     )
     model = EnergyModel(*(window[name] for name in names), n_windows=window["fit_slices"])
     prompt = calls["prompt_tokens"].to_numpy()
-    # Static power is nobody's tokens: it is shared by time.
+    # Static power is not caused by tokens: it is shared by time.
     idle = (
         share_by_time(start, end, edges, edges - edges[0], edges[1] - edges[0]) * model.watts_static
     )

@@ -1,7 +1,6 @@
-"""Energy windows of imports: what a source states of its window, and what its power readings are
-worth.
+"""Energy windows of imports: what a source states, and what its power readings give.
 
-Lives here: core_energy_windows of imports, and what they say about an import as a whole. Not here:
+Lives here: core_energy_windows of imports, and the energy of an import as a whole. Not here:
 windows of generated runs (``energy_windows``), integration and validity (``isocost.telemetry``),
 reading of power logs (``isocost.importers``).
 """
@@ -28,12 +27,12 @@ COUNTER = "energy_counter_since_boot"
 def imported_windows(raw: pl.DataFrame) -> pl.DataFrame:
     """Rows of core_energy_windows of imports.
 
-    A window that a source states is taken as it is. Power readings of a run that states none are
-    integrated over the time of its requests, or over all of the log where it has no requests with
+    A window that a source states is used unchanged. Power readings of a run that states none are
+    integrated over the time of its requests, or over the whole log if it has no requests with
     times.
 
     Args:
-        raw: rows of raw_imports, judged by physics.
+        raw: rows of raw_imports, checked by physics.
     """
     is_stated = (pl.col("record_kind") == "aggregate") & (pl.col("metric_name") == WINDOW)
     is_told = is_stated | (pl.col("record_kind") == "telemetry")
@@ -66,8 +65,8 @@ def imported_windows(raw: pl.DataFrame) -> pl.DataFrame:
 def energy_of_imports(windows: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """energy_j, energy_method, energy_unknown_reason and window_s of every import that has windows.
 
-    An import of several windows has no one energy: joules of several runs are of one thing only
-    where somebody says so.
+    An import with several windows has no single energy: joules of several runs belong together only
+    if that is stated.
     """
     found = {}
     for (import_id,), part in windows.group_by("session_id", maintain_order=True):
@@ -85,13 +84,13 @@ def energy_of_imports(windows: pl.DataFrame) -> dict[str, dict[str, Any]]:
             "energy_method": None if row["energy_j"] is None else method,
             "energy_unknown_reason": row["energy_unknown_reason"],
             "window_s": row["window_s"]
-            or None,  # a log of one reading, a run of no length: nothing was measured over it
+            or None,  # a log of one reading, a run of zero length: nothing was measured over it
         }
     return found
 
 
 def _named_apart(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Windows of one run told apart by their number, where it has several of one kind."""
+    """Number the windows of one run if it has several of one kind."""
     seen: dict[tuple[str, str, str], int] = {}
     for row in rows:
         key = (row["session_id"], row["run_id"], row["window_kind"])

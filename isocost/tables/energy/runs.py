@@ -1,7 +1,6 @@
-"""The one line a run's energy comes down to: joules of its measured window with their method, or
-why they are unknown.
+"""The energy of a run: joules of its measured window with method, or why they are unknown.
 
-Lives here: the choice from ``core_energy_windows`` that samples are charged by. Not here: the
+Lives here: the choice from ``core_energy_windows`` that is attributed to samples. Not here: the
 windows (``energy_windows``), integration and validity (``isocost.telemetry``), the sharing among
 samples (``isocost.tables.core.samples``).
 """
@@ -17,11 +16,11 @@ COLUMNS = ("session_id", "run_id", "energy_j", "energy_method", "energy_unknown_
 
 
 def build_run_energy(windows: pl.DataFrame, manifests: Iterable[Any]) -> pl.DataFrame:
-    """One row a run.
+    """One row per run.
 
     Args:
         windows: core_energy_windows of any number of runs.
-        manifests: manifests of the runs; what they say of the power source is the reason where
+        manifests: manifests of the runs; their statement on the power source is the reason if
             nothing was sampled.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Energy of each run's windows with everything that was measured about it.
+"""Energy of each run's windows with all related measurements.
 
 Lives here: core_energy_windows, and the energy model fitted to slices of a window. Not here:
 integration and validity (``isocost.telemetry``), the one-line summary that core_samples is built
@@ -34,7 +34,7 @@ Run = tuple[str, str]
 MIN_SLICES = 8
 """Fewest slices that an energy model is fitted to: two for each of its four coefficients."""
 MAX_SLICES = 60
-"""More add noise of the sensor and no new load."""
+"""More slices add sensor noise and no new load."""
 
 
 def build_energy_windows(
@@ -49,11 +49,11 @@ def build_energy_windows(
 
     Args:
         raw_generations: calls of any number of runs.
-        raw_telemetry: device samples of the same runs; none where no power source was read.
+        raw_telemetry: device samples of the same runs; none if no power source was read.
         max_num_seqs: largest batch by session; without it there is no steady state.
         idle: start and end of the idle stretch of a run (model loaded, no request), monotonic
             clock.
-        reasons: why a run has no power source, as its manifest tells it.
+        reasons: why a run has no power source, from its manifest.
 
     Returns:
         Rows of core_energy_windows; a run without a usable call has no row.
@@ -82,8 +82,9 @@ def build_energy_windows(
 
 
 def idle_stretches(manifests: Iterable[Any]) -> dict[Run, tuple[float, float]]:
-    """When each run rested with the model loaded and no request, from its manifest
-    (``info.telemetry.idle_s``).
+    """When each run was idle with the model loaded, from its manifest.
+
+    From ``info.telemetry.idle_s``.
     """
     told = {
         (m.session_id, m.run_id): (m.info.get("telemetry") or {}).get("idle_s") for m in manifests
@@ -92,8 +93,9 @@ def idle_stretches(manifests: Iterable[Any]) -> dict[Run, tuple[float, float]]:
 
 
 def source_reasons(manifests: Iterable[Any]) -> dict[Run, str]:
-    """Why each run without a power source has none, from its manifest
-    (``info.telemetry.unknown_reason``).
+    """Why each run without a power source has none, from its manifest.
+
+    From ``info.telemetry.unknown_reason``.
     """
     told = {
         (m.session_id, m.run_id): (m.info.get("telemetry") or {}).get("unknown_reason")
@@ -184,8 +186,9 @@ def energy_columns(measured: WindowEnergy, tokens: int | None, seconds: float) -
 def energy_course(
     telemetry: pl.DataFrame, start_s: float, end_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Energy over time summed over devices at the samples' moments; by counter where there is one,
-    else by integrated power.
+    """Energy over time summed over devices, at the times of the samples.
+
+    By counter if there is one, otherwise by integrated power.
 
     Args:
         telemetry: rows of raw_telemetry of one run, sorted by device and time, covering the
@@ -250,8 +253,9 @@ def fit_window(calls: pl.DataFrame, telemetry: pl.DataFrame, window: WindowEnerg
 
 
 def _done(calls: pl.DataFrame, until: float) -> tuple[float, float, float]:
-    """Prompt tokens prefilled, tokens decoded and positions attended to up to a moment, over all
-    calls.
+    """Prompt tokens prefilled, tokens decoded and positions attended to up to a time.
+
+    Over all calls.
     """
     scheduled, first, last, prompt, output = (
         calls[name].to_numpy().astype(np.float64)

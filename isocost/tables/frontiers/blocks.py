@@ -1,4 +1,4 @@
-"""From outcome frames to the matrices that the frontier room works on.
+"""From outcome frames to the matrices that the frontier package works on.
 
 Lives here: which outcomes of a task may be compared draw by draw, which are left out and why, their
 matrices of values and costs, and the shared draws. Not here: the reading of the matrices
@@ -101,13 +101,14 @@ class Block:
 def known_replicates(
     block: Block, axis: str, confidence: float | None = None
 ) -> Iterator[tuple[np.ndarray, Replicates]]:
-    """Outcomes whose cost on an axis is known on every problem, and the means of these costs in
-    every draw; forgotten at the end.
+    """Outcomes with a known cost on every problem, and the means of these costs per draw.
+
+    Released at the end.
 
     Args:
         block: the outcomes.
         axis: the cost.
-        confidence: level of the intervals of the means; none are made where None.
+        confidence: level of the intervals of the means; none if None.
     """
     size, known = block.costs[axis].shape, []
 
@@ -139,7 +140,7 @@ def cost_unit(cost_axis: str) -> str:
     if cost_axis not in by_outcome_column():
         raise IsocostError(
             f"there is no cost axis {cost_axis!r}",
-            remedy="Register it in isocost/axes; docs/extending/cost-axis.md says how.",
+            remedy="Register it in isocost/axes; see docs/extending/cost-axis.md.",
         )
     return by_outcome_column()[cost_axis].unit
 
@@ -154,11 +155,12 @@ def task_blocks(
     clusters: pl.DataFrame | None,
     places: pl.DataFrame | None = None,
 ) -> list[Block]:
-    """One block per kind and task that has an outcome to show, policies first, then in order of the
-    task's name.
+    """One block per kind and task with an outcome to show.
+
+    Policies first, then by the task's name.
 
     Oracles get a block only in tasks that have one: elsewhere it would repeat the policies.
-    ``places`` are those of all outcomes in ``problems``, where somebody looked already.
+    ``places`` are those of all outcomes in ``problems``, if already known.
     """
     clusters_of, source = cluster_labels(clusters), ProblemRows.of(problems)
     places = source.places(outcomes["outcome_id"]) if places is None else places
@@ -204,7 +206,7 @@ def _task_block(
     unknown = mine.height - known.height
     if known.is_empty():
         return None
-    # Most outcomes decide which set of problems stands.
+    # The problem set of most outcomes is used.
     leading = known.group_by("problem_set").agg(
         pl.len().alias("outcomes"), pl.col("size").first(), pl.col("outcome_id").min()
     )
@@ -246,7 +248,7 @@ def _task_block(
 def cluster_labels(clusters: pl.DataFrame | None) -> dict[str, str]:
     """The cluster of each problem that has one.
 
-    Of several sessions that name different ones, the first in order of its name.
+    If several sessions name different ones, the first by session name.
     """
     if clusters is None:
         return {}
@@ -255,14 +257,12 @@ def cluster_labels(clusters: pl.DataFrame | None) -> dict[str, str]:
 
 
 def task_seed(seed: int, task: str) -> int:
-    """A seed of its own for every task, so that the draws of two tasks are independent and do not
-    depend on other tasks.
-    """
+    """A separate seed for every task, so that draws of different tasks are independent."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{task}".encode()).digest()[:4], "big")
 
 
 def _clusters(problem_ids: list[str], clusters_of: dict[str, str]) -> np.ndarray | None:
-    """Labels where at least two problems share one; a problem without a cluster stands alone."""
+    """Labels if at least two problems share one; a problem without a cluster is independent."""
     labels = [clusters_of.get(problem) or f"problem {problem}" for problem in problem_ids]
     return np.array(labels) if len(set(labels)) < len(labels) else None
 
@@ -278,12 +278,13 @@ def _identity(outcomes: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_configuration(outcomes: pl.DataFrame, points: pl.DataFrame | None) -> pl.DataFrame:
-    """Adds ``configuration``, a name that no other point of the task has, and ``settings``, by
-    which it is found again in other tasks.
+    """Add ``configuration``, unique within the task, and ``settings``.
+
+    ``settings`` matches the configuration across tasks.
 
     Args:
         outcomes: out_strategy_outcomes.
-        points: core_points; without, model and prompt are all that is known of a point.
+        points: core_points; without it, only model and prompt of a point are known.
     """
     told = [
         name

@@ -1,9 +1,8 @@
-"""Two outcomes that somebody names, side by side: accuracy and every cost, paired over the problems
-that both answered.
+"""Compare two given outcomes: accuracy and every cost, paired over common problems.
 
 Lives here: ``compare_outcomes`` and its result, which `isocost compare` prints and a notebook can
-use: one question and its answer, and what becomes of it among all the pairs that one could have
-asked about. Not here: the families of pairs of out_comparisons
+use: one question and its answer, also adjusted for all pairs that could have been picked. Not here:
+    the families of pairs of out_comparisons
 (``isocost.tables.frontiers.comparisons``).
 """
 
@@ -45,8 +44,8 @@ class Difference:
         difference: first - second.
         low: lower end of its t interval over problems; None without two problems.
         high: upper end.
-        p_value: two-sided; None where nothing can be said.
-        method: paired_t, paired_t_clustered, or mcnemar_exact for accuracies of a single sample a
+        p_value: two-sided; None if undefined.
+        method: paired_t, paired_t_clustered, or mcnemar_exact for accuracies of a single sample per
             problem.
     """
 
@@ -63,10 +62,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Others:
-    r"""The other pairs that one could have looked at, and what the p-value becomes among them.
+    r"""The other pairs that could have been picked, and the p-value adjusted for them.
 
     Attributes:
-        family: the largest family of out_comparisons that holds the pair; None where none does.
+        family: the largest family of out_comparisons that contains the pair; None if there is none.
         n_comparisons: pairs of that family.
         p_value_holm: Holm's adjusted p-value over it.
         p_value_max_t: adjusted by the bootstrap of the largest \|t\| over it.
@@ -85,20 +84,20 @@ class Others:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is known of two outcomes.
+    """The comparison of two outcomes.
 
     Attributes:
-        first: what names the first outcome: columns of out_strategy_outcomes, and
+        first: identification of the first outcome: columns of out_strategy_outcomes, and
             ``configuration``.
         second: the same of the second.
         accuracy: difference in accuracy.
         costs: differences on every cost axis that is known for both.
-        n_problems: problems that both answered.
-        n_left_out: problems that only one of them answered, or whose accuracy is undefined for one.
-        n_units: problems, or clusters of them, that the tests rest on.
-        problems_needed: problems to find this difference in accuracy with probability 0.8 at level
-            0.05; None without one.
-        others: the pairs beside this one.
+        n_problems: common problems.
+        n_left_out: problems of only one of them, or whose accuracy is undefined for one.
+        n_units: problems, or clusters of them, of the tests.
+        problems_needed: problems required to detect this difference in accuracy with probability
+            0.8 at level 0.05; None without one.
+        others: the other pairs.
         confidence: level of the intervals.
     """
 
@@ -115,8 +114,9 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """first_better, second_better or no_difference_shown, by the p-value of the accuracies at 1
-        - confidence.
+        """first_better, second_better or no_difference_shown, from the p-value.
+
+        Of the accuracies, at 1 - confidence.
         """
         p_value = self.accuracy.p_value
         if p_value is None or p_value >= 1 - self.confidence:
@@ -135,21 +135,21 @@ def compare_outcomes(
     points: pl.DataFrame | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
-    """Compares any two outcomes of one task, problem by problem.
+    """Compare any two outcomes of one task, problem by problem.
 
     Args:
         outcomes: out_strategy_outcomes.
         problems: out_strategy_problems.
-        first: outcome_id, or a beginning of one that fits no other.
+        first: outcome_id, or a unique prefix of one.
         second: the same of the other outcome; swapping the two turns every sign.
         clusters: optional problem_id and cluster_id, e.g. core_problems; standard errors are then
             clustered.
-        points: optional core_points, for names that tell configurations of the task apart.
-        comparisons: optional out_comparisons, for p-values that answer for a whole family of pairs.
+        points: optional core_points, for names that distinguish configurations of the task.
+        comparisons: optional out_comparisons, for p-values adjusted for a whole family of pairs.
         confidence: level of the intervals.
 
     Raises:
-        IsocostError: an id is unknown or fits several, the tasks differ, or fewer than two problems
+        IsocostError: an id is unknown or ambiguous, the tasks differ, or fewer than two problems
             are common.
     """
     left, right = (_named(outcomes, given) for given in (first, second))

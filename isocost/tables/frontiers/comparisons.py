@@ -1,7 +1,7 @@
 """Which outcomes really differ: paired comparisons within a task.
 
-Lives here: the families of pairs that out_comparisons holds, and their rows. Not here: the tests
-themselves (``isocost.frontier``), the comparison of two outcomes that somebody names
+Lives here: the families of pairs in out_comparisons, and their rows. Not here: the tests
+themselves (``isocost.frontier``), the comparison of two given outcomes
 (``isocost.tables.frontiers.compare``).
 """
 
@@ -30,16 +30,17 @@ from isocost.tables.scaling.curves import snap
 MOST_COMPARED = 64
 # Multiplier draws: adjusted p-values are then known to about 0.003 where it matters, at 0.05.
 DRAWS = 4096
-# Of one sample a problem every strategy makes the same: which of them stands for the configuration,
-# the plainest first.
+# With one sample per problem every strategy gives the same: the strategy that represents the
+# configuration, the simplest first.
 SINGLE_SAMPLE = ("one_sample", "pass_at_k", "majority_at_k")
 CONSTANT = "the two differ by the same amount on every problem"
 Pairs = list[tuple[int, int]]
 
 
 def on_frontier(points: pl.DataFrame) -> pl.DataFrame:
-    """What is compared of rows of out_frontier_points: those on a frontier, one of each group of
-    equal outcomes.
+    """The rows of out_frontier_points to compare.
+
+    Those on a frontier, one of each group of equal outcomes.
     """
     standing = points.filter(
         pl.col("is_on_frontier") & (pl.col("duplicate_of_outcome_id") == pl.col("outcome_id"))
@@ -50,8 +51,9 @@ def on_frontier(points: pl.DataFrame) -> pl.DataFrame:
 def compare_frontier_outcomes(
     block: Block, points: pl.DataFrame, confidence: float
 ) -> pl.DataFrame:
-    """Compares the policies on a frontier of the block's task with each other, and with the best
-    policy of a single sample.
+    """Compare the policies on a frontier of the block's task.
+
+    With each other, and with the best policy of a single sample.
 
     Args:
         block: values of the task's outcomes.
@@ -59,7 +61,7 @@ def compare_frontier_outcomes(
         confidence: level of the intervals.
 
     Returns:
-        Rows of out_comparisons, not yet conformed; none where there is nothing to compare.
+        Rows of out_comparisons, not yet conformed; none if there is nothing to compare.
     """
     standing = (
         points.group_by("outcome_id")
@@ -74,7 +76,7 @@ def compare_frontier_outcomes(
     if singles:
         with block.values.open() as values:
             best = singles[int(np.argmax(_means(values, singles, block.weights)))]
-            # Another name of the same answers is no rival.
+            # A different name for the same answers is not a rival.
             rivals = [
                 (row, best)
                 for row in rows
@@ -85,9 +87,9 @@ def compare_frontier_outcomes(
 
 
 def compare_single_samples(block: Block, confidence: float) -> pl.DataFrame:
-    """Compares every two configurations of the block's task at one sample a problem.
+    """Compare all pairs of configurations of the block's task at one sample per problem.
 
-    Arguments as `compare_frontier_outcomes`.
+    Arguments as for `compare_frontier_outcomes`.
     """
     rows = single_sample_rows(block)
     if len(rows) > MOST_COMPARED:
@@ -108,7 +110,7 @@ def _means(values: Floats | LaidAside, rows: list[int], weights: np.ndarray) -> 
 def single_sample_rows(block: Block) -> list[int]:
     """One outcome for each configuration.
 
-    What a single sample a problem gives, in order of outcome_id.
+    That of a single sample per problem, by outcome_id.
     """
     samples = block.costs.get("samples_per_problem")
     takes_one = np.zeros(block.values.shape[0], dtype=bool)
@@ -199,7 +201,7 @@ def pair_rows(block: Block, pairs: Pairs, family: str, confidence: float) -> pl.
 def discordant(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Problems that only the first, and only the second of each pair solves.
 
-    -1 where a value is no plain right or wrong.
+    -1 if a value is not simply right or wrong.
     """
     is_plain = (((left == 0) | (left == 1)) & ((right == 0) | (right == 1))).all(axis=1)
     first, second = ((a > b).sum(axis=1) for a, b in ((left, right), (right, left)))

@@ -65,18 +65,18 @@ TABLE_NAMES = (
     "out_task_means",
 )
 CONFIDENCE = 0.95
-# Means of the same numbers taken in another order differ by this much; anything closer is equal.
+# Means of the same numbers in a different order differ by up to this; anything closer is equal.
 ROUNDING = 1e-12
 RULE = (
-    "dominated where another costs no more, is no less accurate and is better in one; equal within"
-    " 1e-12 relative; duplicates all kept"
+    "dominated if another outcome is at most as expensive, at least as accurate and better in one "
+    "of the two; equal within 1e-12 relative; duplicates all kept"
 )
 LEVELS = (0.05, 0.5, 0.95)
 MOST_COPIES = 16
 GRID = 40
 # Two-sided 95 % for the interval of the margin, one-sided 95 % for the two flags.
 TAILS = (0.025, 0.05)
-# NULL where a task has a single problem or cluster: one unit says nothing about spread.
+# NULL if a task has a single problem or cluster: one unit shows no spread.
 UNCERTAIN = (
     "cost_low",
     "cost_high",
@@ -102,7 +102,7 @@ def build_frontiers(
     clusters: pl.DataFrame | None = None,
     only_over_tasks: bool = False,
 ) -> dict[str, pl.DataFrame]:
-    """As `frontier_frames`, all rows of each table in one frame.
+    """Like `frontier_frames`, with all rows of each table in one frame.
 
     Returns:
         Conforming frames by table name; without rows where there is nothing to compare.
@@ -133,7 +133,7 @@ def frontier_frames(
     clusters: pl.DataFrame | None = None,
     only_over_tasks: bool = False,
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Draws the frontier of every task, and of the means over tasks, on every cost axis.
+    """Compute the frontier of every task, and of the means over tasks, on every cost axis.
 
     There is a frontier of policies and, where a task has strategies that need to know what is
     correct, one that includes them. Metrics are on none. All outcomes of a task share one bootstrap
@@ -177,8 +177,8 @@ def frontier_frames(
     blocks = [] if only_over_tasks else blocks
     for block in (*blocks, *means):
         yield from _block_frames(block, axes)
-    # Where a task has oracles, that block also holds configurations whose answers nobody banked:
-    # pass@1 is a single sample, too.
+    # If a task has oracles, that block also has configurations without banked answers: pass@1 is a
+    # single sample, too.
     for block in {block.task: block for block in blocks if block.has_uncertainty}.values():
         yield "out_comparisons", compare_single_samples(block, CONFIDENCE)
 
@@ -187,7 +187,7 @@ def _block_frames(block: Block, axes: list[str]) -> Iterator[tuple[str, pl.DataF
     """All rows of one block."""
     with block.workspace.means((block.values.shape[0], len(block.counts))) as room:
         quality, standing = _Quality(block, room), []
-        for axis in axes:  # one at a time: a picture holds what every outcome costs in every draw
+        for axis in axes:  # one at a time: a view holds the costs of every outcome in every draw
             for name, frame in _axis_frames(block, axis, quality):
                 if name == "out_frontier_points":
                     standing.append(on_frontier(frame))
@@ -210,7 +210,7 @@ def _axis_frames(block: Block, axis: str, quality: _Quality) -> Iterator[tuple[s
 
 
 def _checked_places(outcomes: pl.DataFrame, problems: ProblemRows) -> pl.DataFrame:
-    """Where the rows of the outcomes stand."""
+    """The row positions of the outcomes."""
     for name, frame, needed in (
         (
             "out_strategy_outcomes",
@@ -316,8 +316,9 @@ class _Quality:
         )
 
     def intervals(self, included: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-        """Low end, high end and standard error of some outcomes' accuracies, and the name of the
-        interval.
+        """Low end, high end and standard error of accuracies, and the interval's name.
+
+        Of some outcomes.
         """
         copy_of = self.drawn.copy_of[included]
         if self.block.has_uncertainty and self._is_share[included].all():
@@ -336,8 +337,8 @@ def _picture(
     block: Block, axis: str, quality: _Quality, included: np.ndarray, prices: Replicates
 ) -> _Picture:
     drawn = quality.drawn.take(included)
-    # The means of both and the margins of every outcome in the draws of a tile are needed side by
-    # side, and a twentieth of all margins.
+    # The means of both and the margins of every outcome in the draws of a tile are needed at the
+    # same time, and a tenth of all margins.
     width = next(tiles(included.size, len(block.counts))).stop
     size = (
         (len(drawn.means) + len(prices.means) + 2 * included.size) * width
@@ -391,7 +392,7 @@ def _picture(
 def _matched_cheaper(copy_of: np.ndarray, cost: np.ndarray) -> np.ndarray:
     """Outcomes that a cheaper one equals on every problem.
 
-    Dominated without any doubt, whatever the draws.
+    They are dominated in all draws.
     """
     cheapest = np.full(int(copy_of.max()) + 1, np.inf)
     np.minimum.at(cheapest, copy_of, cost)
@@ -425,8 +426,8 @@ def _points_frame(block: Block, picture: _Picture) -> pl.DataFrame:
         .sort("group")
     )
     firsts = grouped["outcome_id"].list.first().gather(groups)
-    # Every member of a small group names all of it; of a large one only the first does, for n
-    # members would hold n x n names.
+    # Every member of a small group lists all of it; in a large one only the first does, because n
+    # members would store n x n names.
     told = outcomes["outcome_id"] == firsts
     told |= grouped["outcome_id"].list.len().gather(groups) <= MOST_COPIES
     held = outcomes.select(group=pl.Series(groups), told=told).with_columns(
@@ -561,10 +562,11 @@ def _frontier_row(block: Block, picture: _Picture) -> pl.DataFrame:
 def _attainment(
     picture: _Picture, quality: Replicates, prices: Replicates
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Budgets from the cheapest on the frontier to the dearest that may be on it, and what they
-    attain at every level.
+    """Budgets from the cheapest on the frontier to the most expensive that may be on it.
+
+    And what they attain at every level.
     """
-    # Outcomes that are on no draw's frontier cannot change what a draw attains.
+    # Outcomes that are on no draw's frontier cannot change the attainment of a draw.
     alive = np.flatnonzero(picture.member > 0)
     on = np.unique(picture.cost[picture.on])
     low, high = on[0], max(on[-1], float(picture.cost_high[alive].max()))

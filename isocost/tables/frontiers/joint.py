@@ -26,7 +26,7 @@ from isocost.schema.frames import empty
 from isocost.tables.frontiers.blocks import Block, cost_unit, known_replicates
 
 TABLE_NAMES = ("out_joint_frontier_points", "out_joint_frontiers")
-# Means of the same numbers taken in another order differ by this much; anything closer is equal.
+# Means of the same numbers in a different order differ by up to this; anything closer is equal.
 ROUNDING = 1e-12
 _LATENCY = "latency_parallel_s_per_problem"
 # Pairs of costs that pull apart: with parallel samples one buys accuracy with money, energy or
@@ -36,17 +36,17 @@ COST_PAIRS = (
     (
         "output_tokens_per_problem",
         _LATENCY,
-        "What a server has to generate against how long somebody waits: known wherever time is.",
+        "Generated tokens versus latency: known whenever time is.",
     ),
     (
         "energy_j_per_problem",
         _LATENCY,
-        "The electricity bill against the wait: samples side by side cost energy, not time.",
+        "Energy versus latency: parallel samples cost energy, not time.",
     ),
     (
         "cost_usd_per_problem",
         _LATENCY,
-        "The price list against the wait: a cheap model may be slow, a fast one dear.",
+        "Price versus latency: a cheap model may be slow, a fast one expensive.",
     ),
     (
         "flops_per_problem",
@@ -59,7 +59,7 @@ COST_PAIRS = (
     (
         "energy_j_per_problem",
         "cost_usd_per_problem",
-        "What the provider pays for power against what the customer pays.",
+        "The provider's energy versus the customer's price.",
     ),
 )
 
@@ -87,8 +87,9 @@ class _View:
 
 
 def joint_frames(block: Block, quality: Replicates) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Rows of out_joint_frontier_points and of out_joint_frontiers for every pair of costs that the
-    block knows, with the table's name.
+    """Rows of out_joint_frontier_points and out_joint_frontiers for every pair of costs.
+
+    With the table's name.
 
     Args:
         block: one task (or the mean over tasks) and kind.

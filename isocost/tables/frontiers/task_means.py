@@ -1,5 +1,4 @@
-"""Means over tasks: over which tasks there is one, of which configurations, and why a task is in
-none.
+"""Means over tasks: which sets of tasks, which configurations, and why a task is in none.
 
 Lives here: sets of tasks that share configurations, the block of each, and out_task_means. Not
 here: the blocks of single tasks (``isocost.tables.frontiers.blocks``) and the frontiers drawn from
@@ -23,10 +22,9 @@ from isocost.tables.configurations import shortest_names
 from isocost.tables.frontiers.blocks import IDENTITY, KINDS, Block
 from isocost.tables.outcomes.problem_rows import Stacked
 
-# A set of tasks costs as much as a task; nested sets differ by a few configurations from one to the
-# next.
+# A set of tasks costs as much as a task; nested sets differ by only a few configurations.
 MOST_MEANS = 4
-# Configurations of a task that are looked at to say which is nearest.
+# Configurations of a task that are examined to find the nearest.
 _MOST_NEAR = 64
 _KEY = ("model_variant", "prompt", "strategy", "strategy_kind", "budget", "parameters", "settings")
 _TOLD = ("model_variant", "prompt", "settings")
@@ -36,7 +34,7 @@ _TOLD = ("model_variant", "prompt", "settings")
 class _Set:
     """Tasks that share outcomes.
 
-    Places of their blocks, and the keys that each of them holds exactly once.
+    Positions of their blocks, and the keys that each of them has exactly once.
     """
 
     members: tuple[int, ...]
@@ -44,9 +42,9 @@ class _Set:
 
 
 def task_means(blocks: Sequence[Block], axes: Sequence[str]) -> tuple[list[Block], pl.DataFrame]:
-    """The means over tasks of each kind, and for every task which of them it is in.
+    """The means over tasks of each kind, and the means that each task is part of.
 
-    An outcome is in a mean over the tasks that hold its model, prompt, settings, strategy and
+    An outcome is part of a mean over the tasks that have its model, prompt, settings, strategy and
     budget exactly once. The mean named "(macro)" is over the largest such set of tasks; others,
     over fewer tasks that share more, are named by their tasks.
 
@@ -82,8 +80,9 @@ def _tasks(blocks: Sequence[Block], chosen: _Set) -> tuple[str, ...]:
 
 
 def _sets(blocks: Sequence[Block]) -> tuple[list[_Set], dict[tuple, tuple[int, ...]]]:
-    """The sets of tasks to take means over, the largest first, and where each key is held exactly
-    once.
+    """The sets of tasks for means, the largest first.
+
+    And where each key occurs exactly once.
     """
     holders: dict[tuple, list[int]] = {}
     for place, block in enumerate(blocks):
@@ -103,7 +102,7 @@ def _sets(blocks: Sequence[Block]) -> tuple[list[_Set], dict[tuple, tuple[int, .
         )
         for places in members
     ]
-    # The largest set of tasks first; then those that hold most, and where that is equal in order of
+    # The largest set of tasks first; then those that share most, and if that is equal by name of
     # their tasks.
     found.sort(key=lambda each: (-len(each.members), -len(each.keys), each.members))
     rest = sorted(found[1:], key=lambda each: (-len(each.members) * len(each.keys), each.members))
@@ -172,8 +171,9 @@ def _mean(name: str, blocks: Sequence[Block], keys: Sequence[tuple], axes: Seque
 
 
 def _names(outcomes: pl.DataFrame) -> pl.DataFrame:
-    """A name for each configuration of a mean, which joins points of several tasks and has no point
-    of its own.
+    """A name for each configuration of a mean, which has no point of its own.
+
+    It joins points of several tasks.
     """
     told = outcomes.select(_TOLD).unique().sort(_TOLD, nulls_last=True)
     members = {
@@ -230,7 +230,10 @@ def _reason(block: Block, others: Sequence[Block], shared: int) -> str:
     if not others:
         return "it is the only task"
     if shared:
-        return "what it shares is in other means: none of it was measured in all tasks of this one"
+        return (
+            "its shared configurations are in other means: none was measured in all tasks of this"
+            " one"
+        )
     own, nearest = _settings(block), []
     for other in others:
         for name, theirs in _settings(other).items():
@@ -251,8 +254,8 @@ def _reason(block: Block, others: Sequence[Block], shared: int) -> str:
             " settings, so that none is the one to join"
         )
     return (
-        f"a configuration of it was measured in {task}, too, but no strategy was replayed at the"
-        " same budget in both"
+        f"one of its configurations was also measured in {task}, but no strategy was replayed at "
+        f"the same budget in both"
     )
 
 

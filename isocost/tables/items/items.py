@@ -38,8 +38,8 @@ CORRELATION_SUBJECTS = 3
 SUBSET_SUBJECTS = 4
 SUBSET_SHARE = 0.25
 SIGNIFICANCE = 0.05
-# Weak negative correlations come up by chance on large tasks even after adjustment; a suspect label
-# shows more than that.
+# Weak negative correlations occur by chance on large tasks even after adjustment; a suspect label
+# needs more than that.
 SUSPECT_CORRELATION = -0.2
 CONSENSUS_RATIO = 0.5
 CONSENSUS_MODELS = 2
@@ -65,15 +65,14 @@ def build_item_statistics(
     blind_prompts: tuple[str, ...] = BLIND_PROMPTS,
     chance: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
-    """Says of every problem how hard it is, whether it separates good from bad configurations, and
-    what is odd about it.
+    """Compute difficulty, discrimination and flags of every problem.
 
     Args:
         samples: core_samples; valid graded rows are used, partial credit at its score.
-        counts: core_counts, used with them; none where None.
-        blind_prompts: names of prompts that hide the question's essence; their points are no
+        counts: core_counts, used with them; none if None.
+        blind_prompts: names of prompts that hide the question's essence; their points are not
             subjects.
-        chance: probability of guessing right per task, where known.
+        chance: probability of guessing right per task, if known.
 
     Returns:
         out_item_statistics.
@@ -108,7 +107,7 @@ def build_item_statistics(
 
 
 def graded(samples: pl.DataFrame) -> pl.DataFrame:
-    """Valid judged samples with what they are worth, in order of sample_id.
+    """Valid graded samples with their value, by sample_id.
 
     Raises when a column that this file reads is missing.
     """
@@ -134,8 +133,9 @@ def graded(samples: pl.DataFrame) -> pl.DataFrame:
 
 
 def _cells(samples: pl.DataFrame) -> pl.DataFrame:
-    """Mean worth and tokens of each configuration at each problem, in order of the first sample's
-    id.
+    """Mean value and tokens of each configuration at each problem.
+
+    In order of the first sample's id.
     """
     return samples.group_by(
         "task", "point_id", "model_variant", "prompt", "problem_id", maintain_order=True
@@ -149,7 +149,7 @@ def _cells(samples: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counted(counts: pl.DataFrame) -> pl.DataFrame:
-    """The same of counts, which tell no tokens."""
+    """The same for counts, which have no tokens."""
     key = ("task", "point_id", "model_variant", "prompt", "problem_id")
     return (
         counts.filter(pl.col("n_samples") > 0)
@@ -179,7 +179,7 @@ def _task_frame(
     subjects = cells.select("point_id", "model_variant").unique(maintain_order=True)
     height = subjects.height
     if height == 0:
-        # No configuration saw every problem: difficulty alone, over whatever was asked.
+        # No configuration has every problem: only difficulty, over the available ones.
         only = seeing.group_by("problem_id", maintain_order=True).agg(
             (pl.col("total").sum() / pl.col("n").sum()).alias("solved_ratio"),
             pl.col("n").sum().alias("n_samples"),
@@ -333,7 +333,7 @@ def _blind(blind: pl.DataFrame, chance: float | None) -> pl.DataFrame:
     seen = seen.join(most, on="problem_id", how="left").sort("problem_id")
     p_values = [None] * seen.height
     if chance is not None and seen.height:
-        # Partial credit is no count of right answers, and has no binomial test.
+        # Partial credit is not a count of right answers, and has no binomial test.
         raw = blind_p_value(
             np.floor(seen["blind_correct"].to_numpy()), seen["n_blind_samples"].to_numpy(), chance
         )
@@ -357,9 +357,7 @@ def _blind(blind: pl.DataFrame, chance: float | None) -> pl.DataFrame:
 
 
 def _consensus(seeing: pl.DataFrame) -> pl.DataFrame:
-    """Most frequent answer per problem, its share of all answers, by how many models, and whether
-    it was ever graded right.
-    """
+    """Most frequent answer per problem, its share, its models, and whether it was ever right."""
     answered = seeing.filter(pl.col("answer").is_not_null())
     answers = answered.group_by("problem_id", "answer").agg(
         pl.len().alias("n"),

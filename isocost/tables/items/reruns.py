@@ -27,7 +27,7 @@ DIMENSIONS = {
     "engine_version": ("engine_version",),
     "device": ("device",),
 }
-# Settings that make another question of it, not another run of the same.
+# Settings that make a different question, not another run of the same.
 _IDENTITY = ("task", "model", "prompt", "max_tokens", "quantization")
 _RUNTIME = tuple(name for names in DIMENSIONS.values() for name in names)
 _SAMPLING = (
@@ -64,13 +64,14 @@ def build_reproducibility(
     sessions: pl.DataFrame,
     tokens: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Compares greedy runs of the same problems that differ in batch, number format, engine
-    version, device or nothing at all.
+    """Compare greedy runs of the same problems that differ in one setting, or in nothing.
+
+    Batch, number format, engine version or device.
 
     Args:
         samples: core_samples; valid rows of points with temperature 0 are used.
         points: core_points.
-        sessions: core_sessions; the latest run of a session tells engine version and device.
+        sessions: core_sessions; the latest run of a session determines engine version and device.
         tokens: optional sample_id, output_token_ids and, where banked, token_logprobs; without it
             only hashes are compared.
 
@@ -284,16 +285,16 @@ def build_regressions(
     *,
     counts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Compares every later measurement of a configuration with its first one, problem by problem.
+    """Compare every later measurement of a configuration with its first one, problem by problem.
 
     A measurement is one point in one session; two measure the same configuration when task, model
-    variant, prompt and sampling agree. Engine settings and versions may differ and are told.
+    variant, prompt and sampling agree. Engine settings and versions may differ and are reported.
 
     Args:
         samples: core_samples; valid rows are used, accuracy only where graded.
         points: core_points.
         sessions: core_sessions; tells when a session first started, its versions and its device.
-        counts: core_counts, of which only the accuracy is known; none where None.
+        counts: core_counts, of which only the accuracy is known; none if None.
 
     Returns:
         out_regressions, one row for each metric of each later measurement.
@@ -303,7 +304,9 @@ def build_regressions(
     """
     if points.select(pl.struct("point_id", "session_id").is_duplicated().any()).item():
         raise IsocostError(
-            "a point comes twice in one session", where="core_points", remedy="Rebuild core_points."
+            "a point is duplicated in one session",
+            where="core_points",
+            remedy="Rebuild core_points.",
         )
     started = sessions.group_by("session_id").agg(pl.col("started_unix_s").min().alias("began"))
     latest = sessions.sort(["session_id", "attempt", "run_id"]).unique(
@@ -440,7 +443,7 @@ def _difference(both: pl.DataFrame, metric: str) -> _Draft:
             row
             | {
                 "undefined_reason": (
-                    "energy was obtained by unlike methods, which are never compared"
+                    "energy was obtained by different methods, which are never compared"
                 )
             }
         )

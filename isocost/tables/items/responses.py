@@ -1,4 +1,4 @@
-"""out_response_features: what goes with a correct response.
+"""out_response_features: features associated with correct responses.
 
 Lives here: join of texts with graded samples, comparison of every feature between correct and wrong
 responses. Not here: the features (``isocost.items.features``).
@@ -29,7 +29,7 @@ BANKED = {
 def build_response_features(
     samples: pl.DataFrame, texts: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Compares features of correct and wrong responses, over all samples and inside problems.
+    """Compare features of correct and wrong responses, over all samples and within problems.
 
     Args:
         samples: core_samples; valid rows with a verdict are used.
@@ -37,7 +37,8 @@ def build_response_features(
             it only banked features.
 
     Returns:
-        out_response_features; a feature that no sample of a point knows has no row there.
+        out_response_features; a feature that is unknown for all samples of a point has no row
+        there.
 
     Raises:
         IsocostError: a column is missing, or a sample has several texts.
@@ -126,8 +127,9 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _sides(known: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Mean of each feature over the correct and over the wrong responses of every problem that has
-    both, in order of its id.
+    """Mean of each feature over correct and wrong responses of every mixed problem.
+
+    By problem id.
     """
     sides = known.group_by("problem_id").agg(
         side.alias(f"{word} {name}")

@@ -1,7 +1,7 @@
 """core_samples as the matrices that strategies replay.
 
-Lives here: reading one task's samples into `PointBank`s, one a point, and counting what is odd
-about them. Not here: the replay and the tables made of it (outcomes.py).
+Lives here: reading one task's samples into `PointBank`s, one per point, and counting special cases.
+Not here: the replay and the tables made of it (outcomes.py).
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ NUMBERS = tuple(
     )
 )
 METHODS = {axis.name: axis.method for axis in _AXES if axis.method}
-"""Axis -> column that tells how it came about; values that differ in it are never added up."""
+"""Axis -> column with the method of its values; values with different methods are never added up.
+"""
 ON_A_MACHINE = tuple(
     dict.fromkeys(
         (
@@ -62,9 +63,9 @@ ON_A_MACHINE = tuple(
         )
     )
 )
-"""Columns that say as much of the machine as of the model.
+"""Columns that depend on the machine as much as on the model.
 
-Values of unlike machines have no common mean.
+Values of different machines have no common mean.
 """
 OTHERS = (
     "machine",
@@ -89,10 +90,10 @@ def columns_read(lists: Collection[str] = LISTS) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class BankFacts:
-    """What is odd about a point's samples, for its rows.
+    """Special cases of a point's samples, for its rows.
 
     Attributes:
-        methods: by axis of `METHODS` the one method of all its values; None where there is none or
+        methods: by axis of `METHODS` the method of all its values; None if there is none or
             several.
         clusters: cluster of each problem that has one.
         counts: columns of out_strategy_outcomes that describe the samples.
@@ -135,7 +136,7 @@ def needed(samples: pl.DataFrame, *, lists: Collection[str] = LISTS) -> pl.DataF
 
 
 def task_banks(rows: pl.DataFrame) -> Iterator[tuple[PointBank, BankFacts]]:
-    """One bank a point of one task, in order of point_id."""
+    """One bank per point of one task, by point_id."""
     # Cast once for all points, of which there may be hundreds with a few samples each.
     rows = rows.with_columns(
         pl.col(name).cast(pl.Float64) for name in NUMBERS if name in rows.columns
@@ -187,7 +188,7 @@ def _unlike_machines(valid: pl.DataFrame) -> tuple[str, ...]:
     """The axes that cannot be averaged because the samples were measured on several machines."""
     if "machine" not in valid.columns or valid["machine"].n_unique() < 2:
         return ()
-    # A machine that is not named tells nothing only of samples that were measured on it.
+    # An unnamed machine only matters for samples that were measured on it.
     return tuple(
         axis
         for axis in ON_A_MACHINE
@@ -197,7 +198,7 @@ def _unlike_machines(valid: pl.DataFrame) -> tuple[str, ...]:
 
 
 class _Grid:
-    """Places samples, sorted by problem, into a matrix padded at the end of each row."""
+    """Arrange samples, sorted by problem, in a matrix padded at the end of each row."""
 
     def __init__(self, sizes: np.ndarray) -> None:
         self.sizes = sizes
@@ -251,9 +252,9 @@ def _completions(valid: pl.DataFrame, grid: _Grid) -> np.ndarray | None:
 
 
 def _method(valid: pl.DataFrame, axis: CostAxis) -> str | float | None:
-    """The one method of all known values of an axis.
+    """The method of all known values of an axis.
 
-    Joules without a column of methods cannot be told apart and stay unknown.
+    Joules without a column of methods are ambiguous and stay unknown.
     """
     if axis.column not in valid.columns or valid[axis.column].null_count() == valid.height:
         return None
@@ -266,7 +267,7 @@ def _method(valid: pl.DataFrame, axis: CostAxis) -> str | float | None:
 def _reasons(valid: pl.DataFrame, methods: Mapping[str, str | float | None]) -> dict[str, str]:
     """Why an axis has no value for some samples.
 
-    The first reason by its letters, where several are told.
+    The first reason alphabetically, if there are several.
     """
     found: dict[str, str] = {}
     if "costs_unknown_reasons" in valid.columns:
@@ -282,7 +283,7 @@ def _reasons(valid: pl.DataFrame, methods: Mapping[str, str | float | None]) -> 
     for axis, method in methods.items():
         column = find(axis).column
         if method is None and column in valid.columns and valid[column].null_count() < valid.height:
-            found[axis] = "values of unlike methods are not added up"
+            found[axis] = "values from different methods are not added up"
     return found
 
 
@@ -319,6 +320,6 @@ def _facts(
         ),
     }
     reasons = _reasons(valid, methods) | dict.fromkeys(
-        unlike, "measured on unlike machines, whose values are not averaged"
+        unlike, "measured on different machines, whose values are not averaged"
     )
     return BankFacts(methods, clusters, counts, reasons)

@@ -1,7 +1,7 @@
-"""Which points of different models are tried as a chain, cheap to dear.
+"""Which points of different models are tried as a chain, from cheap to expensive.
 
-Lives here: the choice of chains for cascades and routers, and its limit. Not here: what a chain
-answers and costs (``isocost.strategies.policies.chains``), rows (outcomes.py).
+Lives here: the choice of chains for cascades and routers, and its limit. Not here: the answers and
+costs of a chain (``isocost.strategies.policies.chains``), rows (outcomes.py).
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ Chain = tuple[Member, ...]
 
 
 def choose_chains(group: Sequence[Member]) -> list[Chain]:
-    """Sets of two and three points of different model variants under one prompt, each from cheap to
-    dear.
+    """Sets of two and three points of different models under one prompt, cheapest first.
 
-    All of them while there are at most ``MOST_CHAINS``. Else each model variant keeps the point
-    with the most samples; and of more than ``MOST_MODELS`` variants those are kept that no other
-    beats in both mean cost and accuracy of one sample, evenly spread over their costs where there
-    are too many, filled up with the most accurate where there are too few.
+    All of them if there are at most ``MOST_CHAINS``. Otherwise each model variant keeps the point
+    with the most samples; if there are more than ``MOST_MODELS`` variants, those on the frontier of
+    mean cost and accuracy of one sample are kept, evenly spread over their costs if there are too
+    many, and filled up with the most accurate if there are too few.
 
     Args:
         group: points of one task and prompt that have samples.
@@ -56,7 +55,7 @@ def _model(member: Member) -> str | None:
 
 
 def _count(members: Sequence[Member]) -> int:
-    """Pairs and triples of different models, counted and not made.
+    """The number of pairs and triples of different models, without building them.
 
     There may be hundreds of points.
     """
@@ -95,7 +94,7 @@ def _most_useful(members: Sequence[Member]) -> list[Member]:
 
 
 def _mean_costs(members: Sequence[Member]) -> np.ndarray:
-    """Mean cost of a sample, one a member, all on one axis."""
+    """Mean cost of a sample, one per member, all on one axis."""
     ids = tuple(sorted({problem for bank, _ in members for problem in bank.problem_ids}))
     costs = ladder_costs([bank.aligned(ids) for bank, _ in members])
     known = ~np.isnan(costs)
@@ -107,8 +106,8 @@ def _ordered(chain: Chain) -> Chain:
     pairs = [(bank.aligned(ids), facts) for bank, facts in chain]
     costs = ladder_costs([bank for bank, _ in pairs])
     known = ~np.isnan(costs)
-    # A mean over what is known, as nanmean, which complains where that is nothing: such a member
-    # comes last.
+    # A mean over known values, like nanmean, which warns if there are none: such a member comes
+    # last.
     means = np.where(
         known.any(axis=0),
         np.where(known, costs, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1),

@@ -1,5 +1,4 @@
-"""core_counts as banks: points of which nothing is known but how many samples of each problem are
-correct.
+"""core_counts as banks: points with only the number of correct samples per problem.
 
 Lives here: reading one point's counts into a `PointBank` without a sample in it. Not here: banks of
 samples (outcome_banks.py).
@@ -17,11 +16,11 @@ from isocost.strategies import PointBank
 from isocost.tables.outcomes.banks import METHODS, BankFacts
 from isocost.tables.tallies import NO_ENERGY
 
-UNKNOWN_COST = "the source counts samples and tells no cost of any"
+UNKNOWN_COST = "the source only counts samples and states no costs"
 
 
 def count_banks(counts: pl.DataFrame) -> Iterator[tuple[PointBank, BankFacts]]:
-    """One bank a point of one task's core_counts, in order of point_id."""
+    """One bank per point of one task's core_counts, by point_id."""
     for (point_id,), part in sorted(
         counts.partition_by("point_id", as_dict=True, maintain_order=True).items()
     ):

@@ -38,22 +38,23 @@ from isocost.tables.outcomes.problems import Played, cells, problem_rows
 OUTCOMES, PROBLEMS = "out_strategy_outcomes", "out_strategy_problems"
 CONFIDENCE = 0.95
 MISS = 0.05
-PUBLISHED = (5, 10, 100)  # budgets of published figures that are no powers of two
+PUBLISHED = (5, 10, 100)  # budgets of published figures that are not powers of two
 UNDEFINED = "the outcome is defined for no problem"
-NOT_MEASURED = "no sample tells, or samples are cut or halted before the measured end"
+NOT_MEASURED = "no sample has it, or samples are cut or stopped before the measured end"
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How the intervals of accuracy are made.
+    """How the intervals of accuracy are computed.
 
     A mean of shares gets the score interval at the effective number of trials, over problems or
     whole clusters: it keeps its level near 0 and 1, where percentiles of a bootstrap do not
-    (docs/results/coverage_frontier.csv). What is no share, such as an efficiency above 1, or a mean
-    of scores with partial credit, gets percentiles of the mean over resampled problems.
+    (docs/results/coverage_frontier.csv). Quantities that are not shares, such as an efficiency
+    above 1, or a mean of scores with partial credit, gets percentiles of the mean over resampled
+    problems.
 
     Attributes:
-        draws: bootstrap draws; 0 makes no intervals at all.
+        draws: bootstrap draws; 0 for no intervals.
         seed: of the draws, which are shared by all outcomes of a task.
         confidence: level of the intervals.
     """
@@ -73,8 +74,9 @@ def build_outcomes(
     only: str | None = None,
     asked: Callable[[str], ReplayOptions] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Replays strategies on every point, and cascades and routers on chains of points of one task
-    and prompt.
+    """Replay strategies on every point, and cascades and routers on chains of points.
+
+    Chains are within one task and prompt.
 
     A problem with fewer samples than a budget is undefined there, and counted; a problem without
     any answer loses every vote; a sample without an answer or a score never wins. See the tables'
@@ -82,7 +84,7 @@ def build_outcomes(
 
     Args:
         core_samples: samples; columns beyond the required ones may be missing and are then unknown.
-        counts: core_counts: points of which only counts are known; none where None.
+        counts: core_counts: points with only counts; none if None.
         strategies: names or families; all default ones when None.
         budgets: sample budgets; those of `default_budgets` when None.
         bootstrap: how intervals are made; 2,000 draws of problems with seed 0 when None.
@@ -125,9 +127,7 @@ def iter_outcomes(
     only: str | None = None,
     asked: Callable[[str], ReplayOptions] | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """As `build_outcomes`, task by task, so that a bank larger than memory's share can be written
-    away in between.
-    """
+    """Like `build_outcomes`, task by task, so that large banks can be written in between."""
     chosen = find_strategies(strategies)
     samples = needed(
         core_samples, lists={name for strategy in chosen for name in strategy.reads_lists}
@@ -177,8 +177,9 @@ def _refuse_unplayed(
 
 
 def default_budgets(sizes: np.ndarray) -> np.ndarray:
-    """Powers of two, 5, 10 and 100 up to the most samples that at least half of the problems have,
-    and that number.
+    """Powers of two, 5, 10 and 100, up to the most samples that half of the problems have.
+
+    And that number.
 
     Their number grows with the logarithm of the samples.
     """
@@ -303,7 +304,7 @@ def _frames(
 
 
 class _Ceilings:
-    """pass@1 and pass@k of every problem, computed once a point and set of budgets."""
+    """pass@1 and pass@k of every problem, computed once per point and set of budgets."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, tuple[int, ...]], np.ndarray] = {}
@@ -381,7 +382,7 @@ def _value(number: float) -> float | None:
 def _means(values: np.ndarray | None, defined: np.ndarray) -> list[float | None]:
     """Mean over the defined problems of each budget.
 
-    NULL where any of them is unknown or there are none.
+    NULL if any of them is unknown or there are none.
     """
     if values is None:
         return [None] * defined.shape[1]
@@ -458,7 +459,7 @@ def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
 
 
 def _common(methods: Sequence[str | float | None]) -> str | float | None:
-    """The one method of all points; None where they differ: unlike values are never added up."""
+    """The common method of all points, or None: different methods are never added up."""
     return methods[0] if len(set(methods)) == 1 else None
 
 
@@ -467,13 +468,13 @@ def _cost_reasons(
 ) -> dict[str, object]:
     """Why each unknown cost of a row is unknown.
 
-    What its samples say, else the strategy, else what replaying them leaves open.
+    The reason of its samples, otherwise of the strategy, otherwise of the replay.
     """
     found, facts = {}, one.facts
     for axis in (axis for axis, mean in means.items() if mean is None):
         told = [f.reasons[axis] for f in facts if axis in f.reasons]
         unlike = axis in METHODS and len({f.methods[axis] for f in facts}) > 1
-        own = "values of unlike methods are not added up" if unlike else NOT_MEASURED
+        own = "values from different methods are not added up" if unlike else NOT_MEASURED
         found[axis] = (
             UNDEFINED
             if not is_defined

@@ -1,9 +1,8 @@
-"""out_strategy_problems read file by file, and the matrices of outcomes and problems that are cut
-out of it, one column at a time.
+"""Read out_strategy_problems file by file, and cut matrices out of it column by column.
 
-Lives here: where the rows of each outcome stand, and matrices that are read when somebody opens
-them and forgotten afterwards. Not here: which outcomes may be compared
-(``isocost.tables.frontiers.blocks``), where matrices lie that do not fit (``isocost.memory``).
+Lives here: the row positions of each outcome, and matrices that are read when opened and released
+afterwards. Not here: which outcomes may be compared (``isocost.tables.frontiers.blocks``), where
+matrices go that do not fit (``isocost.memory``).
 """
 
 from __future__ import annotations
@@ -25,13 +24,14 @@ NAME = "out_strategy_problems"
 
 @dataclass
 class ProblemRows:
-    """The rows of out_strategy_problems in one or several pieces, each of which holds all rows of
-    its outcomes.
+    """The rows of out_strategy_problems in one or more pieces.
+
+    Each piece has all rows of its outcomes.
 
     Attributes:
-        readers: give some columns of one piece, the rows always in the same order.
+        readers: return some columns of one piece, always in the same row order.
         columns: of every piece.
-        workspace: where its matrices are kept while they are open.
+        workspace: where its open matrices are kept.
     """
 
     readers: Sequence[Reader]
@@ -47,12 +47,12 @@ class ProblemRows:
         )
 
     def places(self, outcomes: pl.Series) -> pl.DataFrame:
-        """Where the rows of some outcomes stand.
+        """The row positions of some outcomes.
 
         Returns:
-            Of every outcome that has rows: outcome_id, piece, start (of its rows in the piece's
-                order), size (rows), problem_set (equal
-            where the problems are), is_unknown (an accuracy is). In order of outcome_id.
+            For every outcome with rows: outcome_id, piece, start (of its rows in the piece's
+                order), size (rows), problem_set (equal for equal problems), is_unknown (an accuracy
+                is unknown). In order of outcome_id.
 
         Raises:
             IsocostError: an outcome has two rows for one problem.
@@ -62,7 +62,7 @@ class ProblemRows:
         twice = places.filter(pl.col("outcome_id").is_duplicated())
         if twice.height:
             raise IsocostError(
-                "the rows of an outcome lie in two files",
+                "the rows of an outcome are in two files",
                 where=f"{NAME} {twice['outcome_id'][0]}",
                 remedy="Rebuild the table",
             )
@@ -108,7 +108,7 @@ class ProblemRows:
 
 
 def _is_ordered(rows: pl.DataFrame) -> bool:
-    """Whether the rows of every outcome stand together, in order of the problem."""
+    """Whether the rows of every outcome are contiguous, in order of the problem."""
     is_first = (pl.col("outcome_id") != pl.col("outcome_id").shift(1)).fill_null(True)
     rises = (pl.col("problem_id") >= pl.col("problem_id").shift(1)).fill_null(True)
     return bool(
@@ -123,10 +123,9 @@ class Matrix:
     """One column as a matrix of outcomes and problems, NaN where unknown.
 
     Attributes:
-        rows: what it is read from.
+        rows: the source.
         name: of the column.
-        outcomes: what ``ProblemRows.places`` says of its outcomes, which all are on the same
-            problems.
+        outcomes: ``ProblemRows.places`` of its outcomes, which all have the same problems.
         size: number of problems.
     """
 
@@ -147,7 +146,7 @@ class Matrix:
 
     @contextmanager
     def open(self) -> Iterator[Floats | LaidAside]:
-        """The numbers, an array or what is read like one by rows; forgotten at the end."""
+        """The numbers, as an array or something readable by rows; released at the end."""
         with self.rows.workspace.matrix(self.shape) as room:
             for targets, values in self._strips():
                 if isinstance(room, LaidAside):
@@ -176,10 +175,10 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Stacked:
-    """Matrices of several tasks side by side, each cut to some of its rows.
+    """Matrices of several tasks side by side, each limited to some of its rows.
 
     Attributes:
-        parts: matrices and the rows of each that are taken, of one number.
+        parts: matrices and the selected rows of each, the same number.
     """
 
     parts: tuple[tuple[Matrix, np.ndarray], ...]

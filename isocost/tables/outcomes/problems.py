@@ -1,6 +1,7 @@
-"""out_strategy_problems: what each replayed strategy achieves and spends at each problem.
+"""out_strategy_problems: what each replayed strategy achieves and spends on each problem.
 
-Lives here: the rows of replays, and what a replay is here. Not here: which strategies are replayed,
+Lives here: the rows of replays, and the definition of a replay here. Not here: which strategies are
+replayed,
 and the means over problems (outcomes.py).
 """
 
@@ -39,9 +40,9 @@ def cells(where: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def problem_rows(
     played: Sequence[Played], outcome_rows: Sequence[dict], problem_ids: Sequence[str]
 ) -> pl.DataFrame:
-    """One row for each outcome and problem, outcomes in the order given.
+    """One row for each outcome and problem, outcomes in the given order.
 
-    Takes the costs out of ``played`` to hold them only once.
+    Removes the costs from ``played`` to keep them in memory only once.
     """
     place = {problem: i for i, problem in enumerate(problem_ids)}
     names = sorted({name for one in played for name in one.replay.undefined})
@@ -82,9 +83,9 @@ def problem_rows(
 
 
 def _taken(one: Played, axis: str) -> np.ndarray:
-    """One axis of a replay, budget by budget, taken out of it.
+    """One axis of a replay, budget by budget, removed from it.
 
-    NaN where unknown or of unlike methods.
+    NaN where unknown or from different methods.
     """
     unlike = axis in METHODS and len({facts.methods[axis] for facts in one.facts}) > 1
     costs = one.replay.costs.pop(axis, None)

@@ -1,8 +1,7 @@
-"""List columns of core_samples as what strategies replay: records of the window confidence,
-verdicts of verifications.
+"""List columns of core_samples for replay: confidence records and verification verdicts.
 
 Lives here: reading both from the rows of one point. Not here: the other columns (outcome_banks.py),
-how lists come into core_samples (core_traces.py).
+how lists get into core_samples (core_traces.py).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Fill = Callable[[np.ndarray, Any], np.ndarray]
 
 
 def bank_records(rows: pl.DataFrame, fill: Fill, point_id: str) -> Records | None:
-    """Records of a point's samples; None where no sample has any.
+    """Records of a point's samples; None if no sample has any.
 
     Raises:
         IsocostError: a sample has more tokens than values, or they do not rise and fall.
@@ -61,8 +60,9 @@ def bank_records(rows: pl.DataFrame, fill: Fill, point_id: str) -> Records | Non
 
 
 def bank_verdicts(rows: pl.DataFrame, fill: Fill) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Verdicts (problems, samples, verifications), NaN where there is none, and how many a sample
-    has; None where none has any.
+    """Verdicts (problems, samples, verifications), NaN if none, and the number per sample.
+
+    None if no sample has any.
     """
     if "verdicts" not in rows.columns or rows["verdicts"].null_count() == rows.height:
         return None, None

@@ -1,5 +1,4 @@
-"""Compute-optimal allocation as a table: which configuration and how many samples for which
-difficulty.
+"""Compute-optimal allocation as a table: configuration and samples per difficulty.
 
 Lives here: ``build_compute_optimal``, which replays majority voting and coverage on half of a bank,
 sets difficulty by the other half and cross-fits the choice. Not here: the choice itself
@@ -63,15 +62,16 @@ def build_compute_optimal(
     repetitions: int = 20,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Chooses configuration and number of samples per difficulty bin at several budgets (Snell et
-    al. 2024), without leaks.
+    """Choose configuration and number of samples per difficulty bin at several budgets.
+
+    Snell et al. 2024, without leaks.
 
     Of every problem's samples, in order of their index, the even ones set its difficulty and the
     odd ones score the arms. Bins are quantiles; the arm of a bin is chosen on one half of its
     problems and scored on the other, over ``repetitions`` random splits.
 
     Args:
-        core_samples: core_samples; invalid and unjudged samples are left out, and problems that not
+        core_samples: core_samples; invalid and ungraded samples are left out, and problems that not
             every configuration of the model has sampled at least twice. A configuration that shares
             fewer than half of the problems is left out itself. Votes of many samples are estimated
             (``estimate_majority``); where a sample has partial credit, coverage is left out.
@@ -107,9 +107,9 @@ def build_compute_optimal(
 
 
 def _bank(model: str, samples: pl.DataFrame, counts: pl.DataFrame) -> _Bank | None:
-    """Splits a model's samples and replays both strategies on the scoring half.
+    """Split a model's samples and replay both strategies on the scoring half.
 
-    None where there is nothing to choose.
+    None if there is nothing to choose.
     """
     ordered = samples.sort(
         "point_id", "problem_id", "sample_index", maintain_order=True
@@ -142,7 +142,7 @@ def _bank(model: str, samples: pl.DataFrame, counts: pl.DataFrame) -> _Bank | No
         .to_numpy()
     )
     arms: list[tuple[str, int]] = []
-    # A correct sample without an answer class: counts or verdicts only, which nobody can vote on.
+    # A correct sample without an answer class: only counts or verdicts, which cannot be voted on.
     is_votable = (
         halves.is_empty()
         and ordered.filter((pl.col("worth") > 0) & pl.col("answer_class").is_null()).is_empty()
@@ -227,11 +227,10 @@ def _halves(counts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shared_problems(held: pl.DataFrame) -> tuple[list[str], list[str]]:
-    """Configurations that can be weighed against each other, and the problems that each of them
-    sampled at least twice.
+    """Comparable configurations, and the problems that each of them sampled at least twice.
 
-    The one with the most problems comes first; another is left out where it would halve what is
-    shared.
+    The one with the most problems comes first; another is left out if it would halve the shared
+    problems.
     """
     enough = held.filter(pl.col("n") >= 2)
     of = {str(point): set(part["problem_id"]) for (point,), part in enough.group_by("point_id")}
@@ -258,8 +257,9 @@ def _powers(most: int) -> np.ndarray:
 
 
 def _replay(part: pl.DataFrame, problems: list[str], ks: np.ndarray) -> dict[str, Array]:
-    """Expected correctness (k x problems) of majority voting and of coverage, over all k-subsets of
-    the scoring half.
+    """Expected correctness (k x problems) of majority voting and of coverage.
+
+    Over all k-subsets of the scoring half.
     """
     place = {problem: i for i, problem in enumerate(problems)}
     rows = np.array([place[problem] for problem in part["problem_id"]])
@@ -274,8 +274,8 @@ def _replay(part: pl.DataFrame, problems: list[str], ks: np.ndarray) -> dict[str
     np.add.at(votes, (rows[voted], answers[voted]), 1)
     value = np.zeros(votes.shape)
     np.add.at(value, (rows[voted], answers[voted]), worth[voted])
-    # A class is worth the mean of its members: 0 or 1 where equal answers are judged equally and
-    # nothing has partial credit.
+    # The value of a class is the mean of its members: 0 or 1 if equal answers have equal verdicts
+    # and nothing has partial credit.
     value = np.divide(value, votes, out=np.zeros_like(value), where=votes > 0)
     abstained = np.bincount(rows[~voted], minlength=len(problems))
     keys = np.array([zlib.crc32(problem.encode()) for problem in problems], dtype=np.int64)
@@ -286,8 +286,9 @@ def _replay(part: pl.DataFrame, problems: list[str], ks: np.ndarray) -> dict[str
 def _folds(
     bank: _Bank, n_bins: int, repetitions: int, seed: int
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Difficulty bin of every problem, and the random splits, which all strategies, axes and
-    budgets of a model share.
+    """Difficulty bin of every problem, and the random splits.
+
+    All strategies, axes and budgets of a model share them.
     """
     bins = allocation.difficulty_bins(
         bank.success, max(1, min(n_bins, len(bank.success) // _SMALLEST_BIN))
@@ -361,13 +362,14 @@ def _solve(
     splits: list[np.ndarray],
     n_budgets: int,
 ) -> tuple[Array, list[CrossFit], list[CrossFit]]:
-    """Budgets, the cross-fitted allocation at every budget and the uniform baseline on the same
-    splits of problems.
+    """Budgets, the cross-fitted allocation at every budget, and the uniform baseline.
+
+    On the same splits of problems.
     """
     accuracy, cost = bank.accuracy[strategy], bank.cost[axis]
     means = cost.mean(axis=1)
     budgets = np.geomspace(means.min(), means.max(), n_budgets)
-    # Configurations with one sample a problem to score cost one sample each, whatever the budget.
+    # Configurations with one scoring sample per problem cost one sample each, whatever the budget.
     budgets = budgets[np.unique([number(budget) for budget in budgets], return_index=True)[1]]
     none = np.zeros_like(bins)
     best = allocation.cross_fit_budgets(accuracy, cost, bins, budgets, folds=splits)

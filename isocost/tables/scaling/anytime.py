@@ -26,7 +26,7 @@ from isocost.tables.tallies import graded, tallies
 # Outcomes whose draws are looked at together.
 _STRIP = 2048
 TOKEN_AXES = tuple(find(name).per_problem for name in ("prompt_tokens", "output_tokens"))
-# The words of a quadrant, as the side of 0 on which the difference lies.
+# The words of a quadrant, by the sign of the difference.
 _QUALITY = {"better": 1, "worse": -1, "equal": 0}
 _SPENDING = {"costlier": 1, "cheaper": -1, "equal": 0}
 
@@ -110,7 +110,7 @@ def build_token_elasticity(
 
 
 def _elasticity_frames(block: Block, confidence: float) -> list[pl.DataFrame]:
-    """One frame a model variant.
+    """One frame per model variant.
 
     Its outcomes against the cheapest of them, under all draws at once.
     """
@@ -187,8 +187,9 @@ def _drawn_columns(
     confidence: float,
     units: int | None,
 ) -> dict[str, list[float | None]]:
-    """Interval ends and how often the quadrant holds, from accuracies and tokens under the draws
-    (D, outcomes); None without draws.
+    """Interval ends and stability of the quadrant, from the draws.
+
+    Accuracies and tokens are (D, outcomes); None without draws.
     """
     names = (
         "accuracy_gain_low",
@@ -246,13 +247,12 @@ def _numbers(values: Array) -> list[float | None]:
 def build_effort_frontier(
     samples: pl.DataFrame, *, counts: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """out_effort_frontier: accuracy against tokens and request rate for every effort of a model on
-    a task.
+    """out_effort_frontier: accuracy against tokens and request rate for every effort.
 
     Args:
-        samples: core_samples; invalid and unjudged samples are left out. Accuracy is the mean over
+        samples: core_samples; invalid and ungraded samples are left out. Accuracy is the mean over
             problems of each problem's mean.
-        counts: core_counts, which tell no tokens; none where None.
+        counts: core_counts, which have no tokens; none if None.
     """
     name = "out_effort_frontier"
     kept = graded(samples)
@@ -298,8 +298,9 @@ def build_effort_frontier(
 
 
 def _effort_part(part: pl.DataFrame) -> pl.DataFrame:
-    """Adds dominance and the token gain at equal accuracy among the efforts of one model on one
-    task.
+    """Add dominance and the token gain at equal accuracy.
+
+    Among the efforts of one model on one task.
     """
     tokens, accuracy = part["output_tokens_per_request"].to_numpy(), part["accuracy"].to_numpy()
     known = np.isfinite(tokens) & (tokens > 0)

@@ -1,7 +1,6 @@
-"""From outcome frames to curves: the points of every strategy on every cost axis, with their
-bootstrap draws.
+"""From outcome frames to curves: points of every strategy on every axis, with draws.
 
-Lives here: which outcomes make one curve, its identity, and the padded arrays in which all curves
+Lives here: which outcomes form a curve, its identity, and the padded arrays in which all curves
 are fitted together. Not here: the fits (``isocost.curves``) and the tables
 (``isocost.tables.scaling.scaling``).
 """
@@ -20,8 +19,8 @@ from isocost.curves.base import Array
 from isocost.tables.frontiers.blocks import Block, cost_unit, task_blocks
 from isocost.tables.outcomes.problem_rows import ProblemRows
 
-# Strategies that go on until something stops them: their budget is a number of rounds at most,
-# which no cost column holds.
+# Strategies that continue until something stops them: their budget is a maximum number of rounds,
+# which no cost column has.
 SEQUENTIAL_STRATEGIES = ("retry_until_verified",)
 ROUNDS_AXIS = "rounds_per_problem"
 CURVE_COLUMNS = (
@@ -75,7 +74,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Padded:
-    """Curves of unlike length side by side; a point of weight 0 is padding.
+    """Curves of different lengths side by side; a point of weight 0 is padding.
 
     Attributes:
         x: (C, N) cost.
@@ -101,12 +100,10 @@ def curve_blocks(
     seed: int,
     clusters: pl.DataFrame | None,
 ) -> list[Block]:
-    """One block per task with its policies and oracles side by side, on the draws that the frontier
-    uses too.
+    """One block per task with its policies and oracles, on the frontier's draws.
 
-    Metrics are no way to answer and have no curve. Outcomes with an undefined accuracy, or on other
-    problems than most of their task, are left out as they are from frontiers, whose table counts
-    them.
+    Metrics are not a way to answer and have no curve. Outcomes with an undefined accuracy, or on
+    other problems than most of their task, are left out as in frontiers, whose table counts them.
     """
     if not outcomes.height:
         return []
@@ -126,12 +123,12 @@ def curve_blocks(
 
 
 def collect_curves(block: Block) -> list[Curve]:
-    """All curves of one task with at least two different costs, in order of their identity.
+    """All curves of one task with at least two different costs, ordered by identity.
 
-    A curve is one strategy of one configuration while its budget grows. Outcomes of one strategy
-    that share a budget differ in a parameter; then every set of parameters is a curve of its own. A
-    sequential strategy has one more curve, against its budget itself: rounds at most, where all
-    other axes have what was spent in the mean.
+    A curve is one strategy of one configuration with a growing budget. Outcomes of one strategy
+    with the same budget differ in a parameter; then every set of parameters is a separate curve. A
+    sequential strategy has one more curve, against its budget itself: maximum rounds, whereas all
+    other axes have mean costs.
     """
     weights = block.counts.astype(np.float64)
     weights /= weights.sum(axis=1, keepdims=True)

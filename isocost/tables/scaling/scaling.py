@@ -1,4 +1,4 @@
-"""Scaling tables: every strategy's curve fitted, judged and inverted.
+"""Scaling tables: every strategy's curve fitted, evaluated and inverted.
 
 Lives here: ``build_scaling``, which turns outcomes into out_scaling_points, out_scaling_fits,
 out_compute_targets and out_anytime. Not here: the numerics (``isocost.curves``), the collection of
@@ -44,8 +44,8 @@ TARGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 # axis.
 SATURATION_EPSILON = 0.01
 SAMPLES_AXIS = find("samples").per_problem
-# Strategies whose accuracy is the chance that at least one of k samples is right: the beta-binomial
-# families are models of nothing else.
+# Strategies with the probability that at least one of k samples is right as their accuracy: the
+# beta-binomial families only model these.
 COVERAGE_STRATEGIES = ("pass_at_k", "coverage")
 TABLE_NAMES = ("out_scaling_points", "out_scaling_fits", "out_compute_targets", "out_anytime")
 _GRID, _REACH, _BATCH_ROWS = 24, 8.0, 120_000
@@ -79,8 +79,7 @@ def build_scaling(
     clusters: pl.DataFrame | None = None,
     targets: Sequence[float] = TARGETS,
 ) -> dict[str, pl.DataFrame]:
-    """Fits every family to every curve, with intervals from a bootstrap of problems that all curves
-    of a task share.
+    """Fit every family to every curve, with intervals from a shared bootstrap of problems.
 
     Args:
         outcomes: out_strategy_outcomes.
@@ -93,7 +92,7 @@ def build_scaling(
         targets: accuracies for out_compute_targets.
 
     Returns:
-        Conforming frames by table name; without rows where no strategy has two budgets.
+        Conforming frames by table name; without rows if no strategy has two budgets.
 
     Raises:
         IsocostError: a key repeats in ``problems`` or a column is missing.
@@ -117,9 +116,9 @@ def _frame(rows: list[dict[str, Any]], name: str) -> pl.DataFrame:
 def applicable(curve: Curve) -> list[str]:
     """Families that can describe a curve.
 
-    Those for any axis always; those whose x counts samples on the samples axis alone, and not for a
-    policy that stops early: its mean number of samples is no number that anyone drew. Those whose x
-    counts rounds where x is the budget of a sequential strategy.
+    Those for any axis always; those with x counting samples only on the samples axis, and not for a
+    policy that stops early, because no run draws its mean number of samples; those with x counting
+    rounds if x is the budget of a sequential strategy.
     """
     strategy, budgets = curve.key["strategy"], np.array(curve.budgets, dtype=np.float64)
     unit = {SAMPLES_AXIS: "samples", ROUNDS_AXIS: "rounds"}.get(curve.key["cost_axis"])
@@ -177,8 +176,9 @@ def _fitted_rows(curves: list[Curve], targets: Sequence[float]) -> dict[str, lis
 
 
 def _judge(curves: list[Curve], padded: Padded) -> list[_Judged]:
-    """Fits every family to its curves, centrally and under all draws in one call each, and scores
-    it on held-out budgets.
+    """Fit every family to its curves and score it on held-out budgets.
+
+    Centrally and under all draws in one call each.
     """
     representative, _ = same_shapes(padded, curves)
     judged, fitting = [], [applicable(curve) for curve in curves]
@@ -210,8 +210,9 @@ def _judge(curves: list[Curve], padded: Padded) -> list[_Judged]:
 def _fit_all(
     model: Family, padded: Padded, rows: np.ndarray
 ) -> tuple[BatchFit, BatchFit, Array, Array]:
-    """Central fits, fits under all draws (row-major by curve), held-out RMSE and the errors at the
-    last cut.
+    """Central fits, fits under all draws, held-out RMSE and the errors at the last cut.
+
+    Draws are row-major by curve.
     """
     x, y, weight = padded.x[rows], padded.y[rows], padded.weight[rows]
     n_draws = padded.y_draws.shape[1]

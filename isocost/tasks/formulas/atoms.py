@@ -1,7 +1,7 @@
 r"""Atoms of an expression: numbers, variables, functions, brackets and matrices.
 
-Lives here: what stands between two operators. Not here: sums, products and powers
-(``expressions``), which close the circle.
+Lives here: the operands of operators. Not here: sums, products and powers
+(``expressions``), which recurse into this level.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MATRICES = {"pmatrix", "bmatrix", "matrix", "Bmatrix", "smallmatrix"}
 def needs_value(tree: Tree) -> Tree:
     """The tree, if it is a value."""
     if not trees.is_value(tree):
-        raise Unreadable("a structure where a value is due")
+        raise Unreadable("a structure where a value is expected")
     return tree
 
 
@@ -41,11 +41,11 @@ class Atoms(Cursor):
         raise NotImplementedError
 
     def exponent(self) -> Tree:
-        """What stands behind ^."""
+        """The exponent after ^."""
         raise NotImplementedError
 
     def starts_factor(self) -> bool:
-        """Whether a factor begins here."""
+        """Whether a factor starts here."""
         raise NotImplementedError
 
     def group(self) -> Tree:
@@ -58,9 +58,10 @@ class Atoms(Cursor):
         return tree
 
     def _argument(self) -> tuple[Tree, Tree | None]:
-        r"""What \frac, \binom and \sqrt take.
+        r"""The argument of \frac, \binom and \sqrt.
 
-        Braces, or one digit, letter or command; a second one where two digits stand together.
+        Braces, or one digit, letter or command; the second of two digits without braces is the
+        second argument.
         """
         token = self.peek
         if token.text == "{":
@@ -96,10 +97,10 @@ class Atoms(Cursor):
         return "".join(pieces)
 
     def script(self) -> str:
-        """The base of a number, behind its _."""
+        """The base of a number, after its _."""
         text = self.raw_group()
         if not re.fullmatch(r"[0-9]{1,2}", text):
-            raise Unreadable("an index on a number that is no base")
+            raise Unreadable("an index on a number that is not a base")
         return text
 
     def atom(self) -> Tree:
@@ -113,12 +114,12 @@ class Atoms(Cursor):
             return self._command(token.text)
         if token.kind == "op":
             return self._bracket(token.text)
-        raise Unreadable(f"{token.text!r} is no formula")
+        raise Unreadable(f"{token.text!r} is not a formula")
 
     def _run(self, run: str) -> Tree:
-        """Letters side by side.
+        """Adjacent letters.
 
-        A known word, or variables multiplied. Capitals together are a name, not a product.
+        A known word, or variables multiplied. Adjacent capitals are a name, not a product.
         """
         lower = run.casefold()
         if lower in FUNCTIONS or lower in ("sqrt", "pi", "infinity", "inf", "binom", "abs"):
@@ -163,7 +164,7 @@ class Atoms(Cursor):
             return self._function(name)
         if name in GREEK:
             return ("sym", self._indexed("\\" + name))
-        raise Unreadable(f"\\{name} is not read")
+        raise Unreadable(f"\\{name} is not supported")
 
     def _root(self) -> Tree:
         degree = None
@@ -240,7 +241,7 @@ class Atoms(Cursor):
             items, closing = self._items(("[", "]"))
             return ("seq", "(", ")" if closing == "[" else "]", tuple(items))
         if opening not in _CLOSERS:
-            raise Unreadable(f"{opening!r} begins nothing")
+            raise Unreadable(f"{opening!r} does not start anything")
         items, closing = self._items(_CLOSERS[opening])
         if opening == "(" and closing == ")" and len(items) == 1:
             return items[0]
@@ -249,7 +250,7 @@ class Atoms(Cursor):
         return ("seq", opening, closing, tuple(items))
 
     def _braces(self) -> Tree:
-        """{...} as TeX has it, or a set whose braces lost their backslashes: {1, 2}."""
+        """Braces {...} as in TeX, or a set whose braces lost their backslashes: {1, 2}."""
         items, _ = self._items(("}",))
         if not items:
             raise Unreadable("empty braces")

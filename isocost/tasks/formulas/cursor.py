@@ -1,7 +1,7 @@
-"""A place in the tokens of a formula, and the unit that may begin there.
+"""A position in the tokens of a formula, and the unit that may start there.
 
-Lives here: moving over tokens, and telling a unit from variables and from a sentence that goes on.
-Not here: the grammar (``atoms``, ``expressions``, ``reader``).
+Lives here: moving over tokens, and distinguishing a unit from variables and from a sentence that
+continues. Not here: the grammar (``atoms``, ``expressions``, ``reader``).
 """
 
 from __future__ import annotations
@@ -68,18 +68,18 @@ _GOING_ON = frozenset(
         "than",
     ]
 )
-"""Words by which a sentence goes on behind a number; no unit begins with one."""
+"""Words that continue a sentence after a number; no unit starts with one."""
 _CALENDAR = (
     "january february march april may june july august september october november december jan feb"
     " mar apr jun jul aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday"
     " sunday th st nd rd"
 )
 _MONTHS = frozenset(_CALENDAR.split())
-"""A number beside one of these is a date."""
+"""A number next to one of these is a date."""
 
 
 class Cursor:
-    """Tokens and a place among them; every method passes what it reads."""
+    """Tokens and a position; every method advances past what it reads."""
 
     def __init__(self, tokens: list[Token]) -> None:
         """Starts at the first token."""
@@ -90,33 +90,33 @@ class Cursor:
 
     @property
     def peek(self) -> Token:
-        """The token that comes next."""
+        """The next token."""
         return self.tokens[self.position]
 
     def _at(self, ahead: int) -> Token:
         return self.tokens[min(self.position + ahead, len(self.tokens) - 1)]
 
     def next(self) -> Token:
-        """Passes a token."""
+        """Advance past a token."""
         token = self.tokens[self.position]
         self.position = min(self.position + 1, len(self.tokens) - 1)
         return token
 
     def accept(self, text: str) -> bool:
-        """Passes this sign if it comes next."""
+        """Advance past this sign if it comes next."""
         if self.peek.kind == "op" and self.peek.text == text:
             self.next()
             return True
         return False
 
     def expect(self, *texts: str) -> str:
-        """Passes one of these signs."""
+        """Advance past one of these signs."""
         if self.peek.kind == "op" and self.peek.text in texts:
             return self.next().text
-        raise Unreadable(f"{self.peek.text!r} where {' or '.join(texts)} is due")
+        raise Unreadable(f"{self.peek.text!r} where {' or '.join(texts)} is expected")
 
     def unit_ahead(self) -> bool:
-        """Whether a unit comes next, up to the end of this answer."""
+        """Whether a unit comes next, and the answer ends after it."""
         token = self.peek
         if self.depth or self.position == 0 or token.kind not in ("text", "run"):
             return False
@@ -147,7 +147,7 @@ class Cursor:
         )
 
     def unit_words(self) -> str:
-        """Passes a unit and gives its words."""
+        """Advance past a unit and return its words."""
         pieces: list[str] = []
         while True:
             token = self.peek

@@ -1,7 +1,7 @@
 r"""Expressions: sums, products, powers and mixed numbers.
 
-Lives here: the levels of the grammar from a sum down to a power. Not here: what stands between
-operators (``atoms``), relations, lists, names and units (``reader``).
+Lives here: the levels of the grammar from a sum down to a power. Not here: the operands
+(``atoms``), relations, lists, names and units (``reader``).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Expressions(Atoms):
         return (kind, tuple(sorted(set(operands), key=trees.order)))
 
     def term(self) -> Tree:
-        """A product or quotient; what stands side by side is multiplied."""
+        """A product or quotient; adjacent factors are multiplied."""
         tree = self.factor()
         divided = False
         while True:
@@ -70,9 +70,9 @@ class Expressions(Atoms):
                     before.kind == self.peek.kind == "run"
                     and max(len(before.text), len(self.peek.text)) > 1
                 ):
-                    raise Unreadable("words side by side")
+                    raise Unreadable("adjacent words")
                 if divided:
-                    raise Unreadable("what stands behind a/b may belong to b or to the whole")
+                    raise Unreadable("what follows a/b may belong to b or to the whole")
                 tree = self._product(tree, self.factor())
             else:
                 return tree
@@ -85,10 +85,10 @@ class Expressions(Atoms):
         return trees.mul((left, right))
 
     def starts_factor(self) -> bool:
-        """Whether a factor begins here; two numbers side by side are refused."""
+        """Whether a factor starts here; two adjacent numbers are rejected."""
         token = self.peek
         if token.kind == "num":
-            raise Unreadable("two numbers side by side")
+            raise Unreadable("two adjacent numbers")
         if token.kind == "run":
             return not (self.depth == 0 and token.text.casefold() in ("and", "or"))
         if token.kind == "cmd":
@@ -98,14 +98,14 @@ class Expressions(Atoms):
         )
 
     def signed_factor(self) -> Tree:
-        """A factor that may carry its own minus: 2 * -3, x^-1."""
+        """A factor that may have its own minus: 2 * -3, x^-1."""
         if self.accept("-"):
             return trees.neg(self.factor())
         self.accept("+")
         return self.factor()
 
     def factor(self) -> Tree:
-        """An atom with powers, factorials and, on a number, a base."""
+        """An atom with powers, factorials and, for a number, a base."""
         before = self.peek
         tree = self._mixed() if before.kind == "num" else self.atom()
         while self.peek.kind == "op":
@@ -123,7 +123,7 @@ class Expressions(Atoms):
         return tree
 
     def _mixed(self) -> Tree:
-        r"""A number, and a proper fraction behind it: 2 2/3, 3\frac{1}{2}."""
+        r"""A number followed by a proper fraction: 2 2/3, 3\frac{1}{2}."""
         token = self.next()
         value = token.value
         one, slash, two = self._at(0), self._at(1), self._at(2)
@@ -143,9 +143,7 @@ class Expressions(Atoms):
         return trees.num(value + top.value / bottom.value)
 
     def _digits_of_fraction(self) -> tuple[Token, Token, int] | None:
-        r"""Numerator, denominator and length in tokens of a \frac of two plain numbers that comes
-        next.
-        """
+        r"""Numerator, denominator and number of tokens of a \frac of two plain numbers."""
         following = [self._at(index) for index in range(1, 7)]
         texts = [token.text for token in following]
         if (
@@ -162,7 +160,7 @@ class Expressions(Atoms):
         return None
 
     def exponent(self) -> Tree:
-        """What stands behind ^."""
+        """The exponent after ^."""
         if self.peek.text == "{":
             return self.group()
         if self.accept("-"):

@@ -1,11 +1,10 @@
-r"""Reads an answer's formula into a tree, all of it or not at all.
+r"""Parse an answer's formula into a tree, completely or not at all.
 
 Lives here: answers as lists, relations, names (x = 5) and quantities with units. Not here:
 expressions (``expressions``), tokens, and the comparison (``sameness``).
 
-There is no guess. Two numbers side by side ("2 3"), an improper mixed number ("4 10/3") and "1/2x"
-are refused, because people read them in two ways; sums over an index, integrals and limits are not
-read.
+It does not guess. Two adjacent numbers ("2 3"), an improper mixed number ("4 10/3") and "1/2x" are
+rejected, because they are ambiguous; sums over an index, integrals and limits are not supported.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from isocost.tasks.formulas.tokens import Token, tokens_of
 from isocost.tasks.formulas.trees import Tree, Unreadable
 
 MAX_FORMULA = 1000
-"""Characters. No reference is near."""
+"""Characters; references are far shorter."""
 
 _ORDER = {"<", ">", r"\le", r"\ge"}
 _RELATIONS = {*_ORDER, "=", r"\ne", r"\in", r"\approx"}
 _MONEY = {"dollar": "$", "euro": "€", "pounds": "£", "yen": "¥", "rupee": "₹", "cent": "¢"}
-# No difference and no quotient: years have four digits, days and months two.
+# A date, not a difference or a quotient: years have four digits, days and months two.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}")
 _BUILDER = re.compile(
     rf"\\\{{[ {THIN}]*([a-z])[ {THIN}]*(?:\\in[ {THIN}]*\\mathbb\{{?R\}}?["
@@ -39,7 +38,7 @@ _JOINS = ("and", "or", ", and", ", or", "und", "oder", "et", "ou", "y", "o")
 
 @lru_cache(maxsize=50_000)
 def read(text: str) -> Tree | None:
-    """The tree of a formula; None where the reader cannot account for the whole text."""
+    """The tree of a formula; None if the parser cannot account for the whole text."""
     if len(text) > MAX_FORMULA:
         return None
     try:
@@ -71,7 +70,7 @@ def _read(face: str) -> Tree:
         inside = _read(built[2])
         if _is_range(inside) and inside[1] == built[1]:
             return inside
-        raise Unreadable("a set by a property that is no interval")
+        raise Unreadable("a set with a property that is not an interval")
     two = units.compound(
         re.sub(rf"\\text\{{([^{{}}]*)\}}|[{THIN}]", lambda m: f" {m[1] or ''} ", face)
     )
@@ -87,7 +86,7 @@ def _spread(tree: Tree) -> list[Tree]:
 
 
 def _merged(items: list[Tree]) -> Tree:
-    """A list without repeats; one name for all where they share it (x = 2, x = 3; n = 2, 3, 4)."""
+    """A list without duplicates; one name for all if they share it (x = 2, x = 3; n = 2, 3, 4)."""
     names = [item[1] for item in items if item[0] == "named"]
     bare = [item for item in items[1:] if item[0] != "named"]
     if (
@@ -131,7 +130,7 @@ class Answer(Expressions):
         return _merged(items)
 
     def _separator(self) -> str | None:
-        """Passes a comma, a semicolon, "and" or "or"; says which."""
+        """Advance past a comma, a semicolon, "and" or "or"; return which."""
         word = None
         while True:
             token = self.peek
@@ -163,7 +162,7 @@ class Answer(Expressions):
     def _name(self) -> str | None:
         r"""The left side of x = 5, f(x) = x + 1, \angle ABC = 90.
 
-        None (and nothing passed) where there is none.
+        None (without advancing) if there is none.
         """
         start = self.position
         pieces: list[str] = []
@@ -192,9 +191,10 @@ class Answer(Expressions):
         return None
 
     def _chain(self, sides: list[Tree]) -> Tree:
-        """The value of a chain of equal sides.
+        """The value of a chain of equalities.
 
-        All numbers and equal, or it is refused. An approximation behind it says nothing more.
+        All sides must be equal numbers, otherwise it is rejected. An approximation after it adds
+        nothing.
         """
         while True:
             if self.accept("="):
@@ -204,7 +204,7 @@ class Answer(Expressions):
             else:
                 break
         if len(set(sides)) > 1:
-            raise Unreadable("sides of an equation that are not shown to be equal")
+            raise Unreadable("sides of an equation that are not provably equal")
         return sides[0]
 
     def _relation(self, first: Tree) -> Tree:
@@ -242,7 +242,7 @@ class Answer(Expressions):
         return ("rel", tuple(parts), tuple(operators))
 
     def _value(self) -> Tree:
-        """An expression with what belongs to it as a whole: currency, per cent, degrees, unit."""
+        """An expression with what applies to it as a whole: currency, percent, degrees, unit."""
         negative = (
             self.peek.text == "-"
             and self._at(1).kind == "cmd"
@@ -289,7 +289,7 @@ class Answer(Expressions):
                 r"[^a-z]", "", "".join(token.text for token in self._rest_of_item()).casefold()
             )
             if suffix not in ("am", "pm", "noon", "midnight", "h", "hours", "oclock"):
-                raise Unreadable("a word behind a clock time or ratio")
+                raise Unreadable("a word after a clock time or ratio")
         return ("colon", tuple(parts), suffix)
 
     def _rest_of_item(self) -> list[Token]:
@@ -304,7 +304,10 @@ def _is_range(tree: Tree) -> bool:
 
 
 def _range(parts: list[Tree], operators: list[str]) -> Tree | None:
-    """The interval of 1 < x <= 2, x > 3; None where no variable stands alone between constants."""
+    """The interval of 1 < x <= 2 or x > 3.
+
+    None unless a single variable is compared with constants.
+    """
     if any(part[0] in ("unit", "percent") for part in parts):
         return None
     falling = [operator in (">", r"\ge") for operator in operators]

@@ -1,7 +1,7 @@
-"""Sets of real numbers with rational ends, in one form.
+"""Sets of real numbers with rational ends, in canonical form.
 
 Lives here: intervals, their unions, intersections and differences, single numbers, and all reals,
-so that R without 0 is what (-inf, 0) and (0, inf) are together. Not here: sets whose ends are no
+so that R without 0 equals the union of (-inf, 0) and (0, inf). Not here: sets whose ends are not
 rational numbers; they are compared piece by piece (``sameness``).
 """
 
@@ -14,7 +14,7 @@ from isocost.tasks.formulas.trees import Tree
 Place = tuple[float | Fraction, int]
 """A cut of the line.
 
-A number or infinity, and whether it lies just below (-1) or just above (1) it.
+A number or infinity, and whether the cut is just below (-1) or just above (1) it.
 """
 Reals = tuple[tuple[Place, Place], ...]
 """Disjoint pieces in order, none of which touch: each from a cut to a cut."""
@@ -25,10 +25,10 @@ _ABOVE: Place = (float("inf"), -1)
 
 
 def of(tree: Tree) -> Reals | None:
-    """The set that a tree stands for; None where it is none, or its ends are not rational.
+    """The set that a tree represents; None if it is not a set or its ends are not rational.
 
-    A pair in round brackets is read as an open interval: whoever asks has the other side as a set
-    of reals.
+    A pair in round brackets is treated as an open interval: callers know that the other side is a
+    set of reals.
     """
     kind = tree[0]
     if kind == "space":
@@ -92,6 +92,6 @@ def _meet(first: Reals, second: Reals) -> Reals:
 
 
 def _rest(pieces: Reals) -> Reals:
-    """What of the line is outside."""
+    """The complement."""
     cuts = [_BELOW, *(cut for piece in pieces for cut in piece), _ABOVE]
     return tuple((low, high) for low, high in zip(cuts[::2], cuts[1::2], strict=True) if low < high)

@@ -1,12 +1,12 @@
-r"""Whether two trees are the same answer.
+r"""Decide whether two trees are the same answer.
 
 Lives here: the rules, structure by structure, and the comparison of values. Not here: reading
 (``reader``).
 
-The relation is symmetric. Rational numbers are equal when they are the same rational number. Other
-expressions are equal when their values agree to 1,000 significant digits (with variables: also at
-two further points to 15 digits): a stated rule, not a proof. Everything else is equal piece by
-piece: brackets, order of pairs, names, units.
+The relation is symmetric. Rational numbers are equal if they are identical. Other expressions are
+equal if their values agree to 1,000 significant digits (with variables: also at two further points
+to 15 digits): a stated rule, not a proof. Everything else is compared piece by piece: brackets,
+order of pairs, names, units.
 
 Deliberately equal: a bare number and the same number with a unit or degrees (not two different
 units); 50% and 1/2, and 50% and 50 (above 1: a reference 50 to "what per cent"); x = 5 and 5; 1 < x
@@ -38,7 +38,7 @@ class ValueFailed(Exception):
     """The value of a tree could not be computed."""
 
     def __init__(self, tree: Tree, failure: JudgeFailed) -> None:
-        """Keeps the tree at fault and the judge's reason."""
+        """Keep the tree at fault and the grader's reason."""
         super().__init__(str(failure))
         self.tree = tree
         self.failure = failure
@@ -152,7 +152,7 @@ def _relations(first: Tree, second: Tree) -> bool:
         if operators == first[2] and _ordered(first[1], parts):
             return True
     if first[2] == second[2] == ("=",) and all(map(trees.is_value, (*first[1], *second[1]))):
-        # Two equations say the same where one is the other times a constant.
+        # Two equations are equivalent if one is a constant multiple of the other.
         sides = [trees.add((left, trees.neg(right))) for left, right in (first[1], second[1])]
         if trees.ZERO in sides or _is_odd(sides[0]) or _is_odd(sides[1]):
             return False
@@ -195,19 +195,19 @@ def _differ_by_a_term(first: Tree, second: Tree, arguments: dict[str, Any]) -> b
     try:
         return bool(call("differ_by_a_term", {**arguments, "cpu_limit_s": CPU_LIMIT_S}))
     except JudgeFailed:
-        return False  # the rule of 1,000 digits stands
+        return False  # the rule of 1,000 digits applies
 
 
 def _counts(tree: Any) -> bool:
-    """Whether a tree holds a factorial or binomial of an expression.
+    """Whether a tree contains a factorial or binomial of an expression.
 
-    Its variables stand for whole numbers.
+    Its variables are whole numbers.
     """
     return any(part[:2] in (("call", "factorial"), ("call", "binom")) for part in parts(tree))
 
 
 def _is_odd(tree: Tree) -> bool:
-    """What has no value that can be compared.
+    """Values that cannot be compared.
 
     Too large a number, infinity, a set within a product.
     """
@@ -252,7 +252,7 @@ def _near(first: tuple[Decimal, Decimal] | None, second: tuple[Decimal, Decimal]
 
 
 def parts(tree: Any) -> Iterator[Tree]:
-    """A tree and all trees within it."""
+    """A tree and all its subtrees."""
     if isinstance(tree, tuple):
         if tree and isinstance(tree[0], str):
             yield tree

@@ -1,4 +1,4 @@
-r"""The surface of a formula: one spelling for what LaTeX, Unicode and plain text write differently.
+r"""Normalise a formula: one spelling for LaTeX, Unicode and plain-text variants.
 
 Lives here: rewriting that changes no meaning (\dfrac, \left, π, ½, spacing). Not here: reading
 (``tokens``, ``reader``).
@@ -74,9 +74,9 @@ _UNIT_LETTERS = frozenset("mgshlLd")
 
 
 def unwrapped(text: str) -> str:
-    r"""A formula without the marks around it.
+    r"""A formula without surrounding markup.
 
-    Dollars, \( \), \[ \], an outer \boxed{}, and an end point.
+    Dollars, \( \), \[ \], an outer \boxed{}, and a final period.
     """
     text = text.strip()
     for _ in range(6):
@@ -120,7 +120,7 @@ def _unbalanced(text: str) -> bool:
 
 
 def surface(text: str) -> str:
-    """One spelling of a formula; reading and comparison begin from it."""
+    """Normalised spelling of a formula; parsing and comparison start from it."""
     text = unwrapped(text)
     if not text.isascii():
         text = _unicode(text)
@@ -162,7 +162,8 @@ def _command(match: re.Match[str]) -> str:
 def _text(content: str) -> str:
     r"""Text within a formula.
 
-    What is no word is part of the formula: \text{13}, \text{(C)}, the number of \text{3 apples}.
+    Anything but a word is part of the formula: \text{13}, \text{(C)}, the number of \text{3
+    apples}.
     """
     inner = content.replace(THIN, " ").strip()
     letters = re.sub(r"[\W\d_]", "", inner)
@@ -190,9 +191,9 @@ def _unicode(text: str) -> str:
 
 
 def wording(text: str) -> str:
-    """A text as words, for what is no formula.
+    """A text as words, if it is not a formula.
 
-    No LaTeX, no spaces, and no case where there are words of several letters.
+    Without LaTeX and spaces, and ignoring case if it has words of several letters.
     """
     text = surface(text)
     text = _ARTICLE.sub(lambda match: r"\text{" if match[0].startswith("\\") else "", text)

@@ -1,4 +1,4 @@
-r"""A formula's surface in tokens.
+r"""Split a normalised formula into tokens.
 
 Lives here: numbers with their grouping, commands, runs of letters, texts and signs. Not here: what
 they mean together (``reader``).
@@ -20,8 +20,8 @@ MAX_TOKENS = 600
 class Token:
     """A piece of a formula.
 
-    Its kind ("num", "cmd", "run", "text", "op", "end"), its text, its value, and whether a gap is
-    before it.
+    Its kind ("num", "cmd", "run", "text", "op", "end"), its text, its value, and whether a gap
+    precedes it.
     """
 
     kind: str
@@ -61,7 +61,7 @@ _TURNED = {
 
 
 def tokens_of(surface: str) -> list[Token]:
-    """All tokens, and an "end".
+    """All tokens, followed by an "end" token.
 
     Raises:
         Unreadable: a character that belongs to no token, or too many tokens.

@@ -31,7 +31,7 @@ Tree = tuple[Any, ...]
 MAX_BITS = 200_000
 """Numerators and denominators up to this size are computed exactly.
 
-Larger ones are ("big",), which equals nothing but its own spelling.
+Larger ones are ("big",), which equals only its own spelling.
 """
 
 ZERO, ONE, MINUS = (("num", Fraction(n)) for n in (0, 1, -1))
@@ -39,11 +39,11 @@ BIG: Tree = ("big",)
 
 
 class Unreadable(Exception):
-    """A text that the reader cannot account for as a whole."""
+    """A text that the parser cannot account for as a whole."""
 
 
 def num(value: Fraction | int) -> Tree:
-    """A number; BIG for one of more than MAX_BITS bits."""
+    """A number; BIG for more than MAX_BITS bits."""
     value = Fraction(value)
     return BIG if _bits(value) > MAX_BITS else ("num", value)
 
@@ -57,7 +57,7 @@ def _sorted(items: Iterable[Tree]) -> tuple[Tree, ...]:
 
 
 def add(terms: Iterable[Tree]) -> Tree:
-    """A sum, its numbers added."""
+    """A sum, with its numbers added."""
     total, rest = Fraction(0), []
     for term in _flat("add", terms):
         if term[0] == "num":
@@ -72,7 +72,7 @@ def add(terms: Iterable[Tree]) -> Tree:
 
 
 def mul(factors: Iterable[Tree]) -> Tree:
-    """A product, its numbers multiplied."""
+    """A product, with its numbers multiplied."""
     total, rest = Fraction(1), []
     for factor in _flat("mul", factors):
         if factor[0] == "num":
@@ -98,12 +98,12 @@ def _flat(kind: str, items: Iterable[Tree]) -> Iterable[Tree]:
 
 
 def neg(tree: Tree) -> Tree:
-    """Minus a tree."""
+    """The negative of a tree."""
     return mul((MINUS, tree))
 
 
 def power(base: Tree, exponent: Tree) -> Tree:
-    """A power: exact for rational bases and whole exponents, and for exact roots of rationals."""
+    """A power: exact for rational bases with integer exponents, and for exact rational roots."""
     if exponent == ONE:
         return base
     if BIG in (base, exponent):
@@ -132,14 +132,14 @@ def _rational_power(base: Fraction, exponent: Fraction) -> Tree | None:
 
 
 def divide(top: Tree, bottom: Tree) -> Tree:
-    """A quotient. A division by zero is no answer."""
+    """A quotient. A division by zero is not an answer."""
     if bottom == ZERO:
         raise Unreadable("a division by zero")
     return mul((top, power(bottom, MINUS)))
 
 
 def call(name: str, arguments: tuple[Tree, ...]) -> Tree:
-    """A function of its arguments.
+    """A function applied to its arguments.
 
     Factorials, binomials, roots and absolute values of numbers are computed.
     """
@@ -179,7 +179,7 @@ def _exact_call(name: str, values: list[Fraction]) -> Tree | None:
 
 
 def _exact_log(value: Fraction, base: Fraction) -> Tree | None:
-    """A logarithm that is a whole number; None for another one."""
+    """A logarithm that is an integer; None otherwise."""
     if value <= 0 or base <= 1 or _bits(value) > 2000:
         return None
     found, power_of_base = 0, Fraction(1)
@@ -197,20 +197,20 @@ def contains(tree: Any, kind: str) -> bool:
 
 
 def is_value(tree: Tree) -> bool:
-    """Whether a tree stands for a number or an expression, rather than for a structure."""
+    """Whether a tree is a number or an expression, rather than a structure."""
     return tree[0] in ("num", "sym", "const", "add", "mul", "pow", "call", "big")
 
 
 def order(tree: Tree) -> str:
-    """A text to sort trees by, and to name one.
+    """Sort key and name of a tree, as text.
 
-    Repr would refuse numbers of more than 4,300 digits.
+    Repr would fail for numbers of more than 4,300 digits.
     """
     return json.dumps(to_json(tree))
 
 
 def to_json(tree: Any) -> Any:
-    """A tree as JSON: tuples as lists, numbers as texts in hexadecimal."""
+    """A tree as JSON: tuples as lists, numbers as hexadecimal texts."""
     if isinstance(tree, Fraction):
         return f"{tree.numerator:x}/{tree.denominator:x}"
     return [to_json(part) for part in tree] if isinstance(tree, tuple) else tree

@@ -1,7 +1,7 @@
-"""Units behind a number.
+"""Units after a number.
 
-Lives here: one spelling for each unit, and the exact factors between units of one kind. Not here:
-where in a formula a unit stands (``reader``).
+Lives here: one spelling for each unit, and the exact factors between units of the same kind. Not
+here: the position of a unit in a formula (``reader``).
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ _NEXT = {"h": "min", "ft": "in", "min": "s", "$": "¢"}
 
 
 def unit_of(words: str) -> str:
-    """One spelling of a unit.
+    """Canonical spelling of a unit.
 
-    Names and plurals to symbols; what is not known keeps its words without a plural s.
+    Names and plurals become symbols; an unknown unit keeps its words without a plural s.
     """
     words = re.sub(r"\bper\b", "/", words.strip().strip(".").strip())
     pieces = re.findall(r"[^\W\d_]+\.?|[$¢€£¥₹%/^]|\d+|-", words)
@@ -73,7 +73,7 @@ def _one(word: str) -> str:
 
 
 def factor(first: str, second: str) -> Fraction | None:
-    """How many of the second unit one of the first is; None for units of two kinds."""
+    """The size of the first unit in the second; None for units of different kinds."""
     if first == second:
         return Fraction(1)
     one, two = _KIND.get(first), _KIND.get(second)
@@ -81,7 +81,7 @@ def factor(first: str, second: str) -> Fraction | None:
 
 
 def compound(text: str) -> tuple[Fraction, str] | None:
-    """A quantity in two units ("2 h 30", "5 feet 3 inches") in the smaller one.
+    """A quantity in two units ("2 h 30", "5 feet 3 inches"), converted to the smaller one.
 
     None for any other text.
     """

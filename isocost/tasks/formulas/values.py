@@ -1,4 +1,6 @@
-"""Values of trees at fixed points, in as many digits as asked for. Runs in the helper process only.
+"""Values of trees at fixed points, with a requested number of digits.
+
+Runs in the helper process only.
 
 Lives here: evaluation by mpmath, and the last check of constants by sympy. Not here: what follows
 from it (``sameness``).
@@ -10,7 +12,7 @@ import hashlib
 from typing import Any, NamedTuple
 
 POINTS = 3
-"""Places at which expressions with variables are compared.
+"""Points at which expressions with variables are compared.
 
 The last one has negative coordinates.
 """
@@ -19,11 +21,11 @@ MANY_DIGITS = 1000
 
 
 class _Undefined(Exception):
-    """An expression without a value at this point."""
+    """An expression has no value at this point."""
 
 
 class _Point(NamedTuple):
-    """A place at which expressions are evaluated."""
+    """A point at which expressions are evaluated."""
 
     number: int
     whole: bool
@@ -32,14 +34,15 @@ class _Point(NamedTuple):
 def tree_values(
     tree: list[Any], digits: int = DIGITS, points: int = POINTS, whole: bool = False
 ) -> list[list[str] | None]:
-    """Real and imaginary part, in decimal notation of 30 digits, at each point; None where it has
-    no value there.
+    """Real and imaginary part, as decimals with 30 digits, at each point.
+
+    None at points without a value.
 
     Args:
         tree: as JSON (``trees.to_json``).
-        digits: digits of the computation. A result that is nothing but rounding is "0".
+        digits: digits of the computation. A result within rounding error is "0".
         points: number of points; an expression without variables has one.
-        whole: whether variables are whole numbers, as beside factorials.
+        whole: whether variables are whole numbers, as with factorials.
     """
     import mpmath
 
@@ -62,8 +65,9 @@ def tree_values(
 
 
 def trees_agree(first: list[Any], second: list[Any], whole: bool = False) -> bool:
-    """Whether two expressions have the same value to MANY_DIGITS significant digits at the first
-    point, or both are zero.
+    """Whether two expressions agree to MANY_DIGITS significant digits at the first point.
+
+    Also true if both are zero.
     """
     import mpmath
 
@@ -82,8 +86,9 @@ def trees_agree(first: list[Any], second: list[Any], whole: bool = False) -> boo
 
 
 def differ_by_a_term(first: list[Any], second: list[Any]) -> bool:
-    """Whether sympy reduces the difference of two constants to one term that is not zero (1 +
-    e^-9999 and 1).
+    """Whether sympy reduces the difference of two constants to one nonzero term.
+
+    For example 1 + e^-9999 and 1.
     """
     import sympy
 
@@ -102,7 +107,8 @@ def _stable(tree: list[Any], point: _Point, digits: int) -> Any:
             return None
         parts = []
         for a, b in ((rough.real, fine.real), (rough.imag, fine.imag)):
-            # What changes with the precision, or vanishes beside the whole, is rounding.
+            # Anything that changes with the precision, or is negligible relative to the whole, is
+            # rounding.
             noise = abs(a - b) > abs(b) * mpmath.mpf(10) ** (-digits // 2) or abs(b) < abs(
                 fine
             ) * mpmath.mpf(10) ** (-digits)
@@ -159,7 +165,7 @@ def _value(tree: list[Any], point: _Point) -> Any:
 
 
 def _power(base: Any, exponent: list[Any], point: _Point) -> Any:
-    """Powers; an odd root of a negative number is the real one, as school has it."""
+    """Powers; an odd root of a negative number is the real one, as taught in school."""
     import mpmath
 
     if exponent[0] == "num":
@@ -206,4 +212,4 @@ def _expression(tree: list[Any]) -> Any:
         return sympy.Pow(_expression(tree[1]), _expression(tree[2]))
     if kind == "call" and tree[1] in ("sin", "cos", "tan", "ln", "log"):
         return getattr(sympy, {"ln": "log"}.get(tree[1], tree[1]))(*map(_expression, tree[2]))
-    raise ValueError(f"{kind} is not given to sympy")
+    raise ValueError(f"{kind} is not passed to sympy")

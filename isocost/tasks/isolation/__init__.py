@@ -1,20 +1,18 @@
-"""Runs code that a model wrote, shut in, and tests it from a room that it cannot reach.
+"""Run model-written code in a sandbox, and test it from a process that it cannot reach.
 
-Lives here: one run of a program and its tests: two rooms, and the carrying of messages between
-them. Not here: the rooms' insides (``answerer``, ``judge``), their walls (``walls``), what is run
+Lives here: one run of a program and its tests: two sandboxes, and relaying messages between them.
+Not here: what runs inside (``answerer``, ``judge``), the sandbox itself (``walls``), what is run
 (verifiers/code.py).
 
-The program runs in one closed process and its tests in another. Plain data passes between them
-through this process, in frames of bounded length that it does not read; the verdict comes from the
-tests' room, to which the program has no handle. It is off unless the person who runs it sets
-ISOCOST_RUN_CODE=1, and code is refused where the machine cannot build the rooms (``missing`` says
-why).
+The program runs in one isolated process and its tests in another. Plain data passes between them
+through this process, in size-limited frames that it does not interpret; the verdict comes from the
+tests' process, to which the program has no handle. It is off unless ISOCOST_RUN_CODE=1 is set, and
+code is not run if the machine cannot build the sandboxes (``missing`` says why).
 
-What it holds against: a program that looks for its judge, claims to have passed, answers with
-objects that equal everything, reads or changes the user's files, reaches the network, sockets or
-other processes, or takes processor time, memory, output or folders without end. What it does not
-hold against: somebody who breaks the kernel or bubblewrap. For that put a virtual machine around
-the whole.
+Protects against: a program that searches for its tests, claims to have passed, answers with objects
+that equal everything, reads or changes the user's files, reaches the network, sockets or other
+processes, or takes unlimited processor time, memory, output or folders. Does not protect against:
+an attack on the kernel or bubblewrap. For that, use a virtual machine around everything.
 """
 
 from __future__ import annotations
@@ -43,13 +41,13 @@ _OUT_OF_TIME = {128 + signal.SIGXCPU, 128 + signal.SIGKILL, -signal.SIGXCPU, -si
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one run may use, each of its two rooms.
+    """Limits for each of the two sandboxes of a run.
 
     Attributes:
         cpu_s: processor seconds.
         wall_s: seconds until both are killed.
         memory_bytes: address space.
-        file_bytes: largest file; the one folder that can be written holds 16 MiB in memory.
+        file_bytes: largest file; the only writable folder has 16 MiB in memory.
     """
 
     cpu_s: int = 5
@@ -63,9 +61,9 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        status: "passed", "failed", "timeout", "memory"; "unsupported" (the tests need to hand over
-            what cannot cross) or "isolation_unavailable" (nothing was run): these two say nothing
-            about the program.
+        status: "passed", "failed", "timeout", "memory"; "unsupported" (the tests need to pass
+            objects that cannot be transferred) or "isolation_unavailable" (nothing was run): these
+            two say nothing about the program.
         detail: a few words, at most 300 characters.
     """
 
@@ -74,7 +72,7 @@ class Outcome:
 
 
 class _Ended(Exception):
-    """A room closed its end, or broke the bounds."""
+    """A sandbox closed its end, or exceeded the limits."""
 
 
 class _OutOfTime(Exception):
@@ -82,21 +80,20 @@ class _OutOfTime(Exception):
 
 
 def is_enabled() -> bool:
-    """Whether the person running this has allowed model-written code to run."""
+    """Whether the user has allowed model-written code to run."""
     return os.environ.get(SWITCH) == "1"
 
 
 def run_isolated(program: str, tests: str = "", limits: Limits | None = None) -> Outcome:
-    """Runs a program, and tests against what it defines.
+    """Run a program, and tests against what it defines.
 
     Args:
         program: Python source that a model wrote.
-        tests: Python source that raises when the program is wrong; it sees what the program
-            defines.
-        limits: what each of the two may use.
+        tests: Python source that raises if the program is wrong; it sees what the program defines.
+        limits: for each of the two.
 
     Returns:
-        "passed" only where the tests ran to their last line.
+        "passed" only if the tests ran to their last line.
     """
     lacking = missing()
     if lacking:
@@ -118,9 +115,9 @@ _KEPT = threading.local()
 
 @contextlib.contextmanager
 def _judge(limits: tuple[int, int, int], deadline: float) -> Iterator[_Room]:
-    """This thread's judge, which serves run after run.
+    """This thread's test process, which serves run after run.
 
-    One that did not come to its verdict is not used again.
+    A process that did not reach a verdict is not reused.
     """
     key = (os.getpid(), limits)
     known: _Room | None = (
@@ -141,9 +138,9 @@ def _judge(limits: tuple[int, int, int], deadline: float) -> Iterator[_Room]:
 
 
 def _dismiss() -> None:
-    """Ends the judge that this thread keeps.
+    """End the test process that this thread keeps.
 
-    One that another process started is that process's to end.
+    A process that was started by another process belongs to that process.
     """
     room, key = getattr(_KEPT, "room", None), getattr(_KEPT, "key", None)
     if room is not None and key is not None and key[0] == os.getpid():
@@ -155,7 +152,7 @@ atexit.register(_dismiss)
 
 
 def _carried(answer: _Room, judge: _Room) -> Outcome:
-    """Carries frames from room to room until the verdict comes."""
+    """Relay frames between the sandboxes until the verdict arrives."""
     while True:
         try:
             asked = judge.receive()
@@ -180,7 +177,7 @@ def _sendable(source: str) -> str:
 
 
 class _Room:
-    """One closed process and the two pipes that lead to it."""
+    """One isolated process and the two pipes to it."""
 
     def __init__(self, program: str, limits: tuple[int, int, int], deadline: float) -> None:
         self.deadline = deadline
@@ -204,11 +201,11 @@ class _Room:
         self.close()
 
     def is_alive(self) -> bool:
-        """Whether its process still runs."""
+        """Whether its process is still running."""
         return self._process.poll() is None
 
     def close(self) -> None:
-        """Ends every process in it."""
+        """End every process in it."""
         # The room's first process dies with bubblewrap, and every other one in it with its first.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -218,14 +215,14 @@ class _Room:
                 pipe.close()  # type: ignore[union-attr]
 
     def status(self) -> int:
-        """The exit status, of a room that ended or is about to."""
+        """The exit status of a sandbox that has ended or is about to."""
         try:
             return self._process.wait(max(0.0, min(2.0, self.deadline - time.monotonic())))
         except subprocess.TimeoutExpired:
             return 0
 
     def send(self, data: bytes, before: bytes = b"") -> None:
-        """Sends one frame."""
+        """Send one frame."""
         left = memoryview(before + len(data).to_bytes(4, "big") + data)
         while left:
             self._ready(self._process.stdin, selectors.EVENT_WRITE)

@@ -1,11 +1,10 @@
-"""The room of the answer: runs the program that a model wrote and does what the judge's room asks
-of it.
+"""The answer's sandbox: run the model-written program and serve requests of the tests.
 
 Lives here: limits of this process, the program's namespace, calls into it. Not here: the tests, the
-verdict (``judge``), the walls (``walls``). Whatever the program does to this process, all that it
-can change is what its own functions return.
+verdict (``judge``), the sandbox (``walls``). Whatever the program does to this process, it can only
+affect the results of its own functions.
 
-Runs inside the room: standard library only, no import of this project.
+Runs inside the sandbox: standard library only, no import of this project.
 """
 
 import os
@@ -23,14 +22,14 @@ CPU, MEMORY, FILE = (int(word) for word in sys.argv[1:4])
 
 
 class Objects:
-    """Numbers for what cannot cross, and stand-ins for what did not come over."""
+    """Numbers for objects that cannot be transferred, and proxies for the other side's."""
 
     def __init__(self, channel):
         self.channel = channel
         self.kept = {}
 
     def share(self, value):
-        """Keeps an object and names it."""
+        """Keep an object and number it."""
         if isinstance(value, Callback):
             raise TypeError("a function of the tests cannot be handed back")
         number = id(value)
@@ -38,7 +37,7 @@ class Objects:
         return number, callable(value), type(value).__name__
 
     def resolve(self, ref):
-        """An object of the tests: a function of theirs, or one of ours that comes back."""
+        """An object of the tests: one of their functions, or one of ours that comes back."""
         if ref.number < 0:
             return Callback(self, ref.number)
         return self.kept[ref.number]
@@ -53,13 +52,13 @@ class Objects:
 
 
 class Callback:
-    """A function of the tests that was handed to the program."""
+    """A function of the tests that was passed to the program."""
 
     def __init__(self, objects, number):
         self._objects, self._number = objects, number
 
     def __call__(self, *args):
-        """Asks the judge's room to call it."""
+        """Ask the tests' sandbox to call it."""
         objects = self._objects
         wire.write(
             objects.channel[1], {"callback": self._number, "args": objects.encode(list(args))}
@@ -73,7 +72,7 @@ class Callback:
 def told(error):
     """An exception as data.
 
-    The nearest builtin type that it is of, its text, its own type's name.
+    Its nearest builtin type, its text, and the name of its own type.
     """
     kind = next(
         (one for one in type(error).__mro__ if getattr(builtins, one.__name__, None) is one),
@@ -87,15 +86,15 @@ def told(error):
 
 
 def home(value):
-    """The top module that a function or class says it is of."""
+    """The top-level module that a function or class claims to belong to."""
     module = getattr(value, "__module__", None)
     return module.partition(".")[0] if isinstance(module, str) else ""
 
 
 def names(namespace, objects):
-    """What the program defines, for the tests to use.
+    """What the program defines, for the tests.
 
-    Functions and classes by number, plain data, imports by their name.
+    Functions and classes by number, plain data by value, imports by name.
     """
     found = {}
     for name, value in list(namespace.items()):
@@ -114,7 +113,7 @@ def names(namespace, objects):
 
 
 def call(objects, request):
-    """One request of the judge."""
+    """Serve one request of the tests."""
     target = objects.kept[request["ref"]]
     args, kwargs = objects.decode(request["args"]), objects.decode(request["kwargs"])
     what = request["do"]
@@ -126,7 +125,8 @@ def call(objects, request):
         result = setattr(target, *args)
     else:
         result = getattr(type(target), what)(target, *args)
-    # What a function did to its arguments shows in the caller's own, as it does within one process.
+    # Changes that a function made to its arguments are visible to the caller, as within one
+    # process.
     after = (
         objects.encode(args)
         if any(isinstance(item, (list, dict, set, bytearray)) for item in args)
@@ -136,7 +136,7 @@ def call(objects, request):
 
 
 def load(objects, source):
-    """Runs the program itself."""
+    """Run the program itself."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     exec(compile(source, "answer.py", "exec"), module.__dict__)
@@ -144,9 +144,7 @@ def load(objects, source):
 
 
 def serve(objects, until_reply=False):
-    """Does what is asked until nobody asks any more, or until the answer to a question of the
-    program comes.
-    """
+    """Serve requests until there are no more, or until a question of the program is answered."""
     while True:
         request = wire.read(objects.channel[0])
         if until_reply and "do" not in request:
@@ -164,7 +162,7 @@ def serve(objects, until_reply=False):
 
 
 def keep_files():
-    """Landlock where the kernel has it: nothing can be written but under the working folder."""
+    """Use Landlock if the kernel has it: only the working folder is writable."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -185,7 +183,7 @@ def keep_files():
 
 
 def main():
-    """Shuts itself in as far as a process can, then serves."""
+    """Restrict this process as far as it can itself, then serve."""
     channel = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     silent = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):

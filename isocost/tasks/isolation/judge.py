@@ -1,12 +1,11 @@
-"""The room of the tests: runs the reference against an answer that lives in another room, and says
-whether it holds.
+"""The tests' sandbox: run the tests against an answer in another sandbox, and decide.
 
-Lives here: stand-ins for the answer's functions and objects, the tests' namespace, the verdict. Not
-here: the answer (``answerer``), the walls (``walls``). The answer can return what it likes; it is
-never asked whether it is right: an object of its own is unequal to any plain data, is never larger
-or smaller than plain data, and what is computed with plain data from one stays an object.
+Lives here: proxies for the answer's functions and objects, the tests' namespace, the verdict. Not
+here: the answer (``answerer``), the sandbox (``walls``). The answer can return anything; it is
+never asked whether it is correct: an object of its own is not equal to any plain data, is never
+larger or smaller than plain data, and computing with it and plain data gives an object again.
 
-Runs inside the room: standard library only, no import of this project.
+Runs inside the sandbox: standard library only, no import of this project.
 """
 
 import os
@@ -25,22 +24,25 @@ CPU, MEMORY, FILE = (int(word) for word in sys.argv[1:4])
 
 
 class AnswerGone(BaseException):
-    """The answer's process ended: no exception that a test could take for the one it waits for."""
+    """The answer's process ended.
+
+    Not a subclass of Exception, so that a test cannot mistake it for the exception it expects.
+    """
 
 
 class CannotCross(BaseException):
-    """The tests would hand the answer what cannot cross: says nothing about the answer."""
+    """The tests pass something that cannot be transferred: not the answer's fault."""
 
 
 class Room:
-    """The way to the other room."""
+    """The connection to the other sandbox."""
 
     def __init__(self, channel):
         self.channel = channel
         self.shared = {}
 
     def ask(self, message):
-        """One question, and what the answer asks back meanwhile."""
+        """Send one question, and serve what the answer asks meanwhile."""
         wire.write(self.channel[1], message)
         while True:
             try:
@@ -58,7 +60,7 @@ class Room:
         return reply
 
     def called_back(self, request):
-        """The answer calls a function that the tests handed to it."""
+        """The answer calls a function that the tests passed to it."""
         try:
             result = self.shared[request["callback"]](*self.decode(request["args"]))
             return {"ok": self.encode(result)}
@@ -69,7 +71,7 @@ class Room:
             }
 
     def do(self, what, number, args=(), kwargs=None):
-        """Has the other room do something with one of its objects."""
+        """Ask the other sandbox to do something with one of its objects."""
         args = list(args)
         reply = self.ask(
             {
@@ -85,22 +87,22 @@ class Room:
         return self.decode(reply["ok"])
 
     def share(self, value):
-        """Numbers a function of the tests, below zero.
+        """Number a function of the tests, below zero.
 
-        Nothing else of theirs can be handed over.
+        Nothing else of theirs can be passed.
         """
         if isinstance(value, Remote):
             return object.__getattribute__(value, "_number"), True, "own"
         if not isinstance(value, (types.FunctionType, types.BuiltinFunctionType, types.LambdaType)):
             raise CannotCross(
-                f"an object of type {type(value).__name__} cannot be handed to the answer"
+                f"an object of type {type(value).__name__} cannot be passed to the answer"
             )
         number = -1 - len(self.shared)
         self.shared[number] = value
         return number, True, "function"
 
     def resolve(self, ref):
-        """A stand-in for an object of the answer."""
+        """A proxy for an object of the answer."""
         return Remote(self, ref.number, ref.callable, ref.kind)
 
     def encode(self, value):
@@ -113,7 +115,7 @@ class Room:
 
 
 def put_back(mine, now):
-    """Makes an argument what the function made of it."""
+    """Make an argument what the function made of it."""
     if isinstance(mine, (list, bytearray)):
         mine[:] = now
     elif isinstance(mine, (dict, set)):
@@ -122,7 +124,7 @@ def put_back(mine, now):
 
 
 class Remote:
-    """An object of the answer, or a function or class of it."""
+    """An object of the answer, or one of its functions or classes."""
 
     def __init__(self, room, number, can_be_called, kind):
         for name, value in (
@@ -139,7 +141,7 @@ class Remote:
         )
 
     def __call__(self, *args, **kwargs):
-        """Calls it over there."""
+        """Call it on the other side."""
         return object.__getattribute__(self, "_room").do(
             "call", object.__getattribute__(self, "_number"), args, kwargs
         )
@@ -185,9 +187,9 @@ class Remote:
 
 
 def _special(remote, name, *args):
-    """A special method over there.
+    """A special method on the other side.
 
-    One that its type lacks is a TypeError, as the interpreter says it.
+    A method that its type lacks is a TypeError, worded as by the interpreter.
     """
     try:
         return remote._do(name, *args)
@@ -262,9 +264,9 @@ for _name in ("lt", "le", "gt", "ge"):
 
 
 def namespace(room, names):
-    """What the tests see.
+    """The namespace of the tests.
 
-    The answer's names, but none that would change what a word of Python means.
+    The answer's names, except any that would redefine Python builtins.
     """
     found = {"__name__": "__main__"}
     for name, data in names.items():
@@ -280,9 +282,9 @@ def namespace(room, names):
 
 
 def imported(module, attribute):
-    """What the answer imported, imported here.
+    """Import here what the answer imported.
 
-    The standard library's, not the answer's word for it.
+    From the standard library, not from the answer.
     """
     if str(module).partition(".")[0] not in sys.stdlib_module_names:
         return None
@@ -294,11 +296,11 @@ def imported(module, attribute):
 
 
 def verdict(room, program, tests):
-    """Runs both.
+    """Run both.
 
     Returns:
-        "passed" only where the tests ran to their last line; else "failed" or "memory" with a few
-        words.
+        "passed" only if the tests ran to their last line; otherwise "failed" or "memory" with a
+        short detail.
     """
     try:
         names = room.ask({"do": "load", "source": program})["names"]
@@ -315,7 +317,7 @@ def verdict(room, program, tests):
 
 
 def judged(channel):
-    """One verdict, in a process of its own that ends with it."""
+    """One verdict, in a forked process that ends with it."""
     for kind, value in (
         (resource.RLIMIT_CPU, CPU),
         (resource.RLIMIT_AS, MEMORY),
@@ -328,10 +330,10 @@ def judged(channel):
 
 
 def main():
-    """Verdict after verdict.
+    """Serve verdict after verdict.
 
-    Starting an interpreter costs more than most tests: each verdict is a fork of this one, as it
-    started.
+    Starting an interpreter costs more than most tests, so each verdict is a fork of this fresh
+    process.
     """
     channel = os.fdopen(os.dup(0), "rb", 0), os.fdopen(os.dup(1), "wb")
     silent = os.open(os.devnull, os.O_RDWR)

@@ -1,12 +1,13 @@
-"""The walls around a room: a bubblewrap command and a seccomp filter.
+"""The sandbox: a bubblewrap command and a seccomp filter.
 
-Lives here: what a closed process can see and ask of the kernel, and whether this machine can give
-that. Not here: what runs inside (``answerer``, ``judge``) and what passes between (``__init__``).
+Lives here: what an isolated process can see and request from the kernel, and whether this machine
+supports that. Not here: what runs inside (``answerer``, ``judge``) and what passes between
+(``__init__``).
 
-Every room has namespaces of its own for users, processes, mounts, network, IPC and host name, no
-capability, a private root that holds the standard library and nothing of the user's, one small
-writable folder in memory, and a filter on system calls. Namespaces and mounts are bubblewrap's
-work, the filter libseccomp's.
+Every sandbox has its own namespaces for users, processes, mounts, network, IPC and host name, no
+capabilities, a private root that contains the standard library and no user files, one small
+writable folder in memory, and a filter on system calls. bubblewrap sets up namespaces and mounts,
+libseccomp the filter.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 _NOBODY = 65534
 _FOLDER_BYTES = 16 << 20
-# What no judged program has a use for: other processes, namespaces, mounts, keys, kernel interfaces
-# with a history of holes.
+# System calls that no graded program needs: other processes, namespaces, mounts, keys, kernel
+# interfaces with a history of vulnerabilities.
 _REFUSED = (
     "acct", "add_key", "bpf", "clone3", "execveat", "fanotify_init", "fsconfig", "fsmount",
     "fsopen", "fspick", "init_module",
@@ -49,7 +50,7 @@ _NO_CHILDREN = ("clone", "fork", "vfork")
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """One thing that this machine lacks for closed rooms.
+    """A requirement of the sandbox that this machine lacks.
 
     Attributes:
         what: what is missing, in words.
@@ -62,7 +63,7 @@ class Missing:
 
 @functools.cache
 def missing() -> tuple[Missing, ...]:
-    """What this machine lacks; empty where rooms can be built."""
+    """What this machine lacks; empty if sandboxes can be built."""
     found = []
     if shutil.which("bwrap") is None:
         found.append(
@@ -78,14 +79,14 @@ def missing() -> tuple[Missing, ...]:
     told = _trial()
     return (
         Missing(
-            f"a closed room cannot be built here: {told}",
+            f"a sandbox cannot be built here: {told}",
             "Allow unprivileged user namespaces, or run outside the container",
         ),
     ) * bool(told)
 
 
 def _trial() -> str:
-    """Builds a room that does nothing; why that failed, empty where it did not."""
+    """Build a sandbox that does nothing; return the reason for a failure, or an empty text."""
     with room_command("answerer", (1, 1 << 29, 1 << 20)) as (command, options):
         trial = [*command[: command.index("--") + 1], interpreter(), "-I", "-S", "-c", "print(7)"]
         try:
@@ -108,11 +109,10 @@ def interpreter() -> str:
 
 @contextlib.contextmanager
 def room_command(program: str, limits: tuple[int, int, int]):
-    """The command that runs one of this folder's programs inside its walls, and the options that
-    ``Popen`` needs for it.
+    """The command that runs one of this folder's programs in a sandbox, with ``Popen`` options.
 
     Args:
-        program: "answerer" or "judge"; an answerer may start no process and no thread.
+        program: "answerer" or "judge"; an answerer may not start processes or threads.
         limits: processor seconds, bytes of address space, bytes of a file.
 
     Yields:
@@ -195,9 +195,9 @@ def _walls() -> list[str]:
 
 
 def _owner() -> dict[str, object]:
-    """For root another user, where that one can read the interpreter.
+    """The user of the sandbox; for root, another user if that user can read the interpreter.
 
-    Inside, everybody is nobody.
+    Inside, every user is nobody.
     """
     if os.geteuid() != 0:
         return {}
@@ -217,8 +217,7 @@ def _filter(is_answer: bool) -> bytes:
 
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for name in (*_REFUSED, *(_NO_CHILDREN if is_answer else ())):
-        # A name that this machine's libseccomp does not know is no call that its kernel offers to
-        # this process under another name.
+        # A call unknown to this machine's libseccomp is not available under another name either.
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS if name == "clone3" else errno.EPERM), name)
     with tempfile.TemporaryFile() as handle:

@@ -1,22 +1,21 @@
-"""What the two closed rooms say to each other: frames of bytes that hold plain data, and nothing
-that could be run.
+"""The protocol between the two sandboxes: frames of bytes with plain, non-executable data.
 
-Lives here: framing, and plain values to JSON and back. Not here: who says what (``answerer``,
-``judge``) and who carries it (``__init__``). Runs inside the rooms: standard library only, no
+Lives here: framing, and plain values to JSON and back. Not here: who sends what (``answerer``,
+``judge``) and who relays it (``__init__``). Runs inside the sandboxes: standard library only, no
 import of this project.
 
-What is no plain data stays where it is and is named by a number (``Ref``). A subclass of a plain
-type crosses as the plain type: what an answer made ``==`` do is left behind.
+Objects that are not plain data stay where they are and are referred to by number (``Ref``). A
+subclass of a plain type is transferred as the plain type: an overridden ``==`` is lost.
 """
 
 import json
 
 MOST_BYTES = 16 << 20
-"""Longest frame. A longer one ends the program that sent it."""
+"""Maximum frame length. A longer frame ends the program that sent it."""
 
 
 class Ref:
-    """An object of the other room.
+    """An object in the other sandbox.
 
     Attributes:
         number: its number there.
@@ -31,14 +30,14 @@ class Ref:
 
 
 def write(stream, message):
-    """Sends one frame."""
+    """Send one frame."""
     data = json.dumps(message).encode()
     stream.write(len(data).to_bytes(4, "big") + data)
     stream.flush()
 
 
 def read(stream):
-    """The next frame; EOFError when the other side is gone."""
+    """The next frame; EOFError if the other side is gone."""
     head = stream.read(4)
     if len(head) < 4:
         raise EOFError
@@ -49,7 +48,7 @@ def read(stream):
 def encode(value, share):  # noqa: C901 - one branch for each type, and their order is the defence
     """A value as JSON data.
 
-    ``share(value)`` numbers what is no plain data and returns (number, callable, kind).
+    ``share(value)`` numbers objects that are not plain data and returns (number, callable, kind).
     """
     kind = type(value)
     if value is None or kind is bool or kind is float or kind is str:
@@ -85,7 +84,7 @@ def encode(value, share):  # noqa: C901 - one branch for each type, and their or
             "t": "range",
             "v": [encode(part, share) for part in (value.start, value.stop, value.step)],
         }
-    # By name, because most programs need none of these modules and pay for every import.
+    # By name, because most programs need none of these modules, and each import takes time.
     home = f"{kind.__module__}.{kind.__qualname__}"
     if home == "decimal.Decimal":
         return {"t": "decimal", "v": str(value)}
@@ -101,7 +100,7 @@ def encode(value, share):  # noqa: C901 - one branch for each type, and their or
 
 
 def decode(data, resolve):
-    """JSON data as a value; ``resolve(Ref)`` stands in for an object of the other room."""
+    """JSON data as a value; ``resolve(Ref)`` gives the proxy for an object of the other sandbox."""
     if not isinstance(data, dict):
         return data
     kind, inner = data["t"], data["v"]

@@ -19,12 +19,12 @@ class Inline:
     name = "inline"
 
     def check(self, task: TaskLike) -> None:
-        """Keys and values of every problem."""
+        """Check keys and values of every problem."""
         unknown = set(task.config) - {"problems"}
         if unknown:
             raise TaskMistake(
                 f"source inline has no setting {min(unknown)}",
-                remedy="Its one setting is problems.",
+                remedy="Its only setting is problems.",
                 key=("config", min(unknown)),
             )
         rows = task.config.get("problems")
@@ -53,7 +53,7 @@ class Inline:
                     )
 
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
-        """The first different problems in the order given."""
+        """The first distinct problems in the given order."""
         self.check(task)
         problems: dict[str, Problem] = {}
         for index, row in enumerate(task.config["problems"]):
@@ -70,7 +70,7 @@ class Inline:
             problems.setdefault(problem.problem_id, problem)
         if len(problems) < task.n_problems:
             raise TaskMistake(
-                f"{len(problems)} different problems are given; {task.n_problems} are asked for",
+                f"{len(problems)} different problems are given; {task.n_problems} are requested",
                 remedy=f"Set n_problems to at most {len(problems)}.",
                 key=("n_problems",),
             )

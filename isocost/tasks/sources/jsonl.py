@@ -1,12 +1,12 @@
 """Problems from a JSONL file.
 
-Lives here: reading one problem a line, with the names of the fields given in `config`. Not here:
-tables of measured answers (the importers of isocost.bank).
+Lives here: reading one problem per line, with the names of the fields given in `config`. Not here:
+tables of measured answers (isocost.importers).
 
-`dataset` is the file's path, relative to the working folder. `config`: `question` and `reference`
-name the fields (these are their default names), `cluster` the field of problems that belong
-together. GSM8K's own files need `reference: answer` (its "#### 18" is understood by the verifier
-"numeric").
+`dataset` is the file's path, relative to the working directory. `config`: `question` and
+`reference` name the fields (these are their default names), `cluster` the field of problems that
+belong together. GSM8K's own files need `reference: answer` (the verifier "numeric" understands its
+"#### 18").
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class JsonLines:
     fields = _KEYS
 
     def check(self, task: TaskLike) -> None:
-        """File and config keys, and the first problem."""
+        """Check file and config keys, and the first problem."""
         for key, value in task.config.items():
             if key not in _KEYS:
                 raise TaskMistake(
@@ -46,13 +46,13 @@ class JsonLines:
         if not Path(task.dataset).expanduser().is_file():
             raise TaskMistake(
                 f"there is no file {task.dataset}",
-                remedy=f"The path is read from the working folder, {Path.cwd()}.",
+                remedy=f"The path is relative to the working directory, {Path.cwd()}.",
                 key=("dataset",),
             )
         next(self._rows(task), None)
 
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
-        """The first different problems in the file's order."""
+        """The first distinct problems in the file's order."""
         self.check(task)
         problems: dict[str, Problem] = {}
         for problem in self._rows(task):
@@ -60,8 +60,8 @@ class JsonLines:
             if len(problems) == task.n_problems:
                 return tuple(problems.values())
         raise TaskMistake(
-            f"{task.dataset} holds {len(problems)} different problems; {task.n_problems} are"
-            " asked for",
+            f"{task.dataset} holds {len(problems)} different problems; {task.n_problems} are "
+            f"requested",
             remedy=(
                 f"Ask for at most {len(problems)}."
                 if problems
@@ -114,7 +114,7 @@ class JsonLines:
                 or not str(row[name]).strip()
             ):
                 raise TaskMistake(
-                    f"field {name} ({role}) is missing, empty, or no text or number",
+                    f"field {name} ({role}) is missing, empty, or neither text nor number",
                     where=where,
                     remedy=(
                         f"Fields here: {', '.join(map(str, row)) or 'none'}. Name the right one in"

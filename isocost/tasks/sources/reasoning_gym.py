@@ -1,8 +1,8 @@
 """Problems from reasoning-gym's procedural datasets.
 
-Lives here: creating a dataset from a task, and drawing different problems from it. Not here:
-reasoning-gym's own scorers (the verifier of that name). `config` holds the dataset's own settings;
-`seed` and the size are the task's.
+Lives here: creating a dataset from a task, and drawing distinct problems from it. Not here:
+reasoning-gym's own scorers (the verifier of that name). `config` contains the dataset's own
+settings; `seed` and the size are the task's.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from isocost.tasks.registry import register_source
 
 _NEEDS_PYCOSAT = ("zebra_puzzles",)
 _DRAWS_PER_PROBLEM = 50
-"""Size of the data set for each problem wanted.
+"""Data set size per requested problem.
 
-Some data sets prepare all their entries, so it is not simply the largest number.
+Some data sets prepare all their entries, so it cannot simply be the largest number.
 """
 _FRUITLESS_DRAWS = 1000
-"""Repeats in a row (or as many as there are problems so far, if that is more) after which a data
+"""Consecutive repeats (or as many as there are problems so far, if that is more) after which a data
 set counts as exhausted.
 """
 
@@ -36,8 +36,8 @@ set counts as exhausted.
 def library() -> types.ModuleType:
     """The imported library (1 to 2 s, hence not at module level).
 
-    It imports pycosat, a C extension without wheels, for one dataset of a hundred; where that is
-    missing an empty module stands in, and that one dataset is refused.
+    It imports pycosat, a C extension without wheels, for one of about a hundred datasets; if that
+    is missing, an empty module replaces it, and that dataset is rejected.
     """
     if "pycosat" not in sys.modules and importlib.util.find_spec("pycosat") is None:
         sys.modules["pycosat"] = types.ModuleType("pycosat")
@@ -63,8 +63,9 @@ def _dataset(name: str, config_json: str, seed: int, size: int) -> Any:
 
 
 def entry_of(description: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The dataset and the entry that a problem's metadata describe, for reasoning-gym's own
-    scorers.
+    """The dataset and the entry that a problem's metadata describe.
+
+    For reasoning-gym's own scorers.
     """
     dataset = _dataset(
         description["dataset"],
@@ -82,7 +83,7 @@ class ReasoningGym:
     name = "reasoning_gym"
 
     def check(self, task: TaskLike) -> None:
-        """Dataset name, config keys and values."""
+        """Check dataset name, config keys and values."""
         library()
         from reasoning_gym.factory import DATASETS
 
@@ -121,17 +122,17 @@ class ReasoningGym:
             _dataset(task.dataset, canonical_json(task.config), task.seed, 1)[0]
         except (
             Exception
-        ) as error:  # any mistake in the settings surfaces as whatever the dataset's code raises
+        ) as error:  # any mistake in the settings surfaces as an exception from the dataset
             raise TaskMistake(
-                f"dataset {task.dataset} refuses its settings: {error or type(error).__name__}",
+                f"dataset {task.dataset} rejects its settings: {error or type(error).__name__}",
                 remedy="Correct the settings.",
                 key=("config",),
             ) from None
 
     def load(self, task: TaskLike) -> tuple[Problem, ...]:
-        """The first different problems in the dataset's order.
+        """The first distinct problems in the dataset's order.
 
-        A question that repeats is taken once.
+        A question that repeats is used once.
         """
         self.check(task)
         size = task.n_problems * _DRAWS_PER_PROBLEM + _FRUITLESS_DRAWS
@@ -163,7 +164,7 @@ class ReasoningGym:
                 return tuple(problems.values())
         raise TaskMistake(
             f"dataset {task.dataset} with these settings has only {len(problems)} different"
-            f" problems in {index} draws; {task.n_problems} are asked for",
+            f" problems in {index} draws; {task.n_problems} are requested",
             remedy=f"Ask for at most {len(problems)}, or widen the settings.",
             key=("n_problems",),
         )

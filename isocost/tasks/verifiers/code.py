@@ -1,8 +1,8 @@
-"""The verifier "code": the answer is a Python program, right when its tests pass.
+"""The verifier "code": the answer is a Python program, correct if its tests pass.
 
-Lives here: finding the program and putting its tests behind it. Not here: the closed room it runs
-in (isocost.tasks.isolation). A reference is the tests: Python that raises when the answer is wrong.
-Off unless ISOCOST_RUN_CODE=1: then and only then is anything run.
+Lives here: finding the program and appending its tests. Not here: the sandbox it runs in
+(isocost.tasks.isolation). A reference is the tests: Python that raises if the answer is wrong.
+Nothing is run unless ISOCOST_RUN_CODE=1.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _TAGS = (("[PYTHON]", "[/PYTHON]"), ("[BEGIN]", "[DONE]"))
-"""The marks that Code Llama's and MBPP's prompts ask for."""
+"""The markers that Code Llama's and MBPP's prompts request."""
 _STARTS = re.compile(r"(?:def|class|import|from|async def)[ \t]+\w|@\w")
 _MAX_ENDS = 40
-"""Places at which a program without a fence is tried to end."""
+"""Positions at which a program without a fence may end."""
 _PYTHON = re.compile(r"(?:\{?\.?(?:python|py)[0-9.]*\b.*)?", re.IGNORECASE)
 _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 
@@ -38,9 +38,9 @@ def _run(program: str, tests: str) -> isolation.Outcome:
 
 @lru_cache(maxsize=20_000)
 def tested_names(tests: str) -> frozenset[str]:
-    """The names that tests use and do not make themselves.
+    """The names that tests use and do not define themselves.
 
-    What an answer must define. Empty where the tests are not Python.
+    The answer must define them. Empty if the tests are not Python.
     """
     try:
         tree = ast.parse(tests)
@@ -62,7 +62,7 @@ def tested_names(tests: str) -> frozenset[str]:
 
 
 def _defines(code: str, names: frozenset[str]) -> int:
-    """How many of the names a block defines at its top level."""
+    """The number of the given names that a block defines at its top level."""
     return len(names & _defined(code))
 
 
@@ -77,9 +77,9 @@ def _defined(code: str) -> set[str]:
 
 
 def _with_needed(blocks: list[str], chosen: int) -> str:
-    """A block, and those that define what it uses and does not define itself.
+    """A block, and the blocks that define what it uses and does not define itself.
 
-    A program told in pieces.
+    A program presented in pieces.
     """
     needed = {chosen}
     missing = set(tested_names(blocks[chosen])) - _defined(blocks[chosen])
@@ -102,7 +102,7 @@ def _tagged(text: str) -> list[str]:
 def _unfenced(text: str) -> str | None:
     """The program of a text without fences.
 
-    The whole, or what stands between prose; None where there is no Python.
+    The whole text, or the part between prose; None if there is no Python.
     """
     if _is_python(text):
         return text
@@ -129,14 +129,14 @@ def _is_python(text: str) -> bool:
 
 @register_verifier
 class Code:
-    """Of the fenced blocks, the last that defines what is tested.
+    """The last fenced block that defines what is tested.
 
-    A text without one is the program itself where Python can read it.
+    A text without fences is the program itself if it parses as Python.
     """
 
     name = "code"
     is_whole_text = True
-    """A program may hold the words by which an invented next question begins.
+    """A program may contain words that otherwise start an invented next question.
 
     It is not cut there.
     """
@@ -149,7 +149,7 @@ class Code:
             return f"the tests are not Python ({error})"
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """The program; of a truncated text only a block that was closed."""
+        """The program; in a truncated text only a closed block."""
         return self._program(text, truncated, frozenset())
 
     def extract_for(self, problem: Problem, text: str, truncated: bool) -> str | None:
@@ -170,7 +170,7 @@ class Code:
         ] or [match["code"] for match in fenced]
         blocks = [textwrap.dedent(block) for block in blocks] or _tagged(searched)
         if blocks:
-            # The most names first, then the last one: an example of use behind the function is no
+            # The most names first, then the last one: a usage example after the function is not an
             # answer.
             best = max(
                 range(len(blocks)), key=lambda index: (_defines(blocks[index], names), index)
@@ -181,11 +181,11 @@ class Code:
         return _unfenced(searched)
 
     def canonical(self, answer: str) -> str:
-        """The program without trailing spaces and blank lines around it."""
+        """The program without trailing spaces and surrounding blank lines."""
         return "\n".join(line.rstrip() for line in answer.strip("\n").splitlines())
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """Runs the program and then its tests."""
+        """Run the program and then its tests."""
         if not isolation.is_enabled():
             return Verdict(None, None, "code_execution_off")
         if self.check_reference(problem.reference) is not None:
@@ -200,5 +200,5 @@ class Code:
         )
 
     def equivalent(self, first: str, second: str) -> bool:
-        """Programs are the same only letter by letter."""
+        """Programs are the same only if their text is identical."""
         return False

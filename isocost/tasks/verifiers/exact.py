@@ -1,4 +1,4 @@
-"""The verifier "exact": the same text, but for case, spaces, quotes and end punctuation.
+"""The verifier "exact": the same text, ignoring case, spaces, quotes and final punctuation.
 
 Lives here: extraction and comparison of short texts. Not here: numbers and formulas (verifiers
 "numeric" and "symbolic").
@@ -17,9 +17,9 @@ _TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
 
 @register_verifier
 class Exact:
-    """Compares normalised texts.
+    """Compare normalised texts.
 
-    A long answer counts by its "answer:" line, box or tag, else by its last line.
+    In a long answer, the "answer:" line, box or tag counts, otherwise its last line.
     """
 
     name = "exact"
@@ -29,14 +29,14 @@ class Exact:
         return None if self.canonical(reference) else "it is empty"
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """Marked answer; else, in a finished text, the last line that is not empty."""
+        """The marked answer; otherwise, in a finished text, the last non-empty line."""
         marked = extract.marked(text, may_deny=True)
         if marked is not None or truncated:
             return marked
         return extract.last_line(text)
 
     def canonical(self, answer: str) -> str:
-        """NFKC, case folded, single spaces, no quotes or end punctuation around."""
+        """NFKC, case-folded, single spaces, without surrounding quotes or final punctuation."""
         return extract.plain(_TEXT.sub(r"\1", answer))
 
     def judge(self, problem: Problem, answer: str) -> Verdict:

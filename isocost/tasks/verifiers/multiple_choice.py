@@ -1,10 +1,10 @@
 """The verifier "multiple_choice": the answer is one letter, A to Z.
 
-Lives here: which letter of a text is the choice. Not here: what the choices say; a reference is a
-letter.
+Lives here: which letter of a text is the choice. Not here: the texts of the choices; a reference is
+a letter.
 
-The marked answer decides. One that names no option, or two, is no choice, and nothing that was said
-before it is taken in its place.
+The marked answer is decisive. If it names no option, or two, there is no choice, and no earlier
+text is used instead.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ _FULL_WIDTH = {
     0xFEE0 + code: code for code in (*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1))
 }
 _LOOKALIKES = str.maketrans("АВСЕНІЈКМОРЅТХΑΒΕΗΙΚΜΝΟΡΤΧ", "ABCEHIJKMOPSTXABEHIKMNOPTX")
-# Alone: "В 1990 году" is Russian for "in 1990", and "С другой стороны" begins a sentence.
+# Alone: "В 1990 году" is Russian for "in 1990", and "С другой стороны" starts a sentence.
 _LOOKALIKE = re.compile(
     "(?<![\\w])[" + "".join(map(chr, _LOOKALIKES)) + "](?![\\w'’])(?!\\s+[0-9а-яёα-ω])"
 )
@@ -88,7 +88,7 @@ _OPTION = re.compile(r"(?:^|\s)[(\[]?([A-Z])[)\].:](?=\s|\S)")
 def options_in(question: str) -> frozenset[str]:
     """The letters that a question offers.
 
-    A, B, ... as labels in this order; every letter where it shows none.
+    A, B, ... as labels in this order; every letter if it shows none.
     """
     best = ""
     for labels in (
@@ -105,9 +105,7 @@ def options_in(question: str) -> frozenset[str]:
 
 
 def latin(text: str) -> str:
-    """Full-width letters, and Cyrillic or Greek ones that look like Latin ones and stand alone, as
-    Latin letters.
-    """
+    """Full-width letters, and isolated Cyrillic or Greek lookalikes, as Latin letters."""
     if text.isascii():
         return text
     return _LOOKALIKE.sub(
@@ -119,7 +117,7 @@ def latin(text: str) -> str:
 class MultipleChoice:
     """A marked letter counts first.
 
-    Then a text that is only a letter or begins with one ("B) Paris"); then what is said last.
+    Then a text that is only a letter or starts with one ("B) Paris"); then the last statement.
     """
 
     name = "multiple_choice"
@@ -133,12 +131,13 @@ class MultipleChoice:
         )
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """The chosen letter as written, of all letters."""
+        """The chosen letter as written, out of all letters."""
         return self._choice(text, truncated, ALL)
 
     def extract_for(self, problem: Problem, text: str, truncated: bool) -> str | None:
-        """The chosen letter, of those that the problem offers (metadata `n_options`, else the
-        labels in its question).
+        """The chosen letter, out of those that the problem offers.
+
+        These are metadata `n_options`, otherwise the labels in its question.
         """
         number = problem.metadata.get("n_options")
         options = (
@@ -173,7 +172,7 @@ class MultipleChoice:
             named = _named(marked.text, options)
             names_any = _CAPITAL.search(marked.text) or _BRACKETED.search(marked.text)
             if named is None and not names_any and _A_FIRST.match(searched) and "A" in options:
-                return "A"  # "A: Paris" begins with a label; "A: (B)" with the mark of an answer
+                return "A"  # "A: Paris" starts with a label; "A: (B)" with the marker of an answer
             if named is not None or truncated:
                 return named
             after = searched.rpartition(marked.text)[2]
@@ -194,7 +193,7 @@ _NONE = re.compile(
 
 
 def _named(segment: str, options: frozenset[str]) -> str | None:
-    """The one option that a marked answer names; None for none or several."""
+    """The single option that a marked answer names; None for none or several."""
     segment = _NOT.sub(" ", _WRAPPERS.sub(" ", segment)).strip()
     if _NONE.match(segment):
         return None
@@ -259,8 +258,9 @@ def _is_article(match: re.Match[str], segment: str) -> bool:
 
 
 def _alone(text: str, options: frozenset[str]) -> str | None:
-    """The letter of a text that is only one, or has one alone in its first or last line, or begins
-    with one as label.
+    """The letter of a text that is only a letter, or has one alone in its first or last line.
+
+    Also a letter that labels the start of the text.
     """
     lines = [
         _NOT.sub(" ", _WRAPPERS.sub(" ", line)).strip()
@@ -308,7 +308,7 @@ def _alone(text: str, options: frozenset[str]) -> str | None:
 
 
 def _is_several(text: str, options: frozenset[str]) -> bool:
-    """Whether a short reply is nothing but two options: "(A) and (C)", "A, B"."""
+    """Whether a short reply consists of two options: "(A) and (C)", "A, B"."""
     if len(text) > 200:
         return False
     return (

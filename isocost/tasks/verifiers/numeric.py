@@ -1,6 +1,6 @@
 """The verifier "numeric": the answer is one number, compared as an exact rational.
 
-Lives here: which number of a text is the answer. Not here: reading of numbers
+Lives here: which number of a text is the answer. Not here: parsing of numbers
 (isocost.tasks.numbers, .prose), formulas (verifier "symbolic").
 """
 
@@ -17,14 +17,14 @@ from isocost.tasks.numbers import has_decimal_comma, spell, value_of
 from isocost.tasks.registry import register_verifier
 
 _LONG = 100
-"""Characters kept of something that is no number; a hash keeps different ones apart."""
+"""Characters kept of an answer that is not a number; a hash distinguishes different ones."""
 
 
 @lru_cache(maxsize=50_000)
 def _reference(reference: str) -> str | None:
     text = reference.strip()
     if has_decimal_comma(text):
-        # "3,5" of a reply is read; the reference must not be read in two ways.
+        # "3,5" is accepted in a reply; a reference must be unambiguous.
         return None
     value = value_of(text)
     if value is None:
@@ -45,9 +45,9 @@ class Numeric:
     name = "numeric"
 
     def check_reference(self, reference: str) -> str | None:
-        """A reference is one number, alone, with a unit, or after a mark such as "#### 18" or "A.
+        """A reference is a single number, optionally with a unit or after a marker.
 
-        18".
+        For example "#### 18" or "A. 18".
         """
         found = _reference(reference)
         return None if found is not None else f"{reference[:60]!r} is not a number"
@@ -55,7 +55,8 @@ class Numeric:
     def extract(self, text: str, truncated: bool) -> str | None:
         """The number of the marked answer.
 
-        Else the last number of a finished text. What is not one number comes back as it is.
+        Otherwise the last number of a finished text. Text that is not a single number is returned
+        unchanged.
         """
         marked = extract.find_marked(text)
         if marked is not None:
@@ -67,7 +68,7 @@ class Numeric:
         return None if truncated else prose.last_number(extract.tail(text))
 
     def canonical(self, answer: str) -> str:
-        """The value in one spelling; the text itself when it is no number that can be read."""
+        """The value in canonical spelling; the text itself if it is not a readable number."""
         value = value_of(answer)
         if value is not None:
             return spell(value)
@@ -75,7 +76,7 @@ class Numeric:
         return answer if len(answer) <= _LONG else f"{answer[:_LONG]}...{text_hash(answer)}"
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """Equal values. What is not one number is wrong."""
+        """Equal values. An answer that is not a single number is wrong."""
         reference = _reference(problem.reference)
         if reference is None:
             return Verdict(None, None, "bad_reference")
@@ -83,5 +84,5 @@ class Numeric:
         return Verdict(correct, float(correct))
 
     def equivalent(self, first: str, second: str) -> bool:
-        """Equal values have one spelling; other answers differ."""
+        """Equal values have the same spelling; other answers differ."""
         return False

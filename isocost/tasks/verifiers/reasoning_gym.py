@@ -1,4 +1,4 @@
-"""The verifier "reasoning_gym": the scorer of the dataset the problem came from.
+"""The verifier "reasoning_gym": the scorer of the dataset that the problem came from.
 
 Lives here: extraction for it and the score's meaning. Not here: the process it runs in
 (isocost.tasks.judging), the problems (source of the same name).
@@ -17,9 +17,9 @@ from isocost.tasks.model import Problem, Verdict
 from isocost.tasks.registry import register_verifier
 
 FULL_SCORE = 1.0 - 1e-9
-"""A score of 1 is right.
+"""A score of 1 is correct.
 
-Some scorers give partial credit, which is kept as the score of an answer that is not right.
+Some scorers give partial credit, which is kept as the score of an incorrect answer.
 """
 
 
@@ -34,7 +34,7 @@ def _score(description: str, answer: str) -> float | str:
 def _unscored(description: str, reference: str, score: float | str) -> Verdict:
     """An answer that breaks the scorer is wrong.
 
-    A scorer that the right answer breaks as well is our failure.
+    A scorer that the correct answer breaks as well is our failure.
     """
     reason = score if isinstance(score, str) else "score_not_finite"
     of_reference = _score(description, reference)
@@ -47,17 +47,17 @@ def _unscored(description: str, reference: str, score: float | str) -> Verdict:
 class ReasoningGymScorer:
     """Reads the marked answer.
 
-    A finished text without a mark is the answer when it is one line, else its last line is.
+    A finished text without a marker is the answer if it is one line, otherwise its last line is.
     """
 
     name = "reasoning_gym"
 
     def check_reference(self, reference: str) -> str | None:
-        """Any reference will do: the scorer has the dataset's own entry."""
+        """Any reference is valid: the scorer has the dataset's own entry."""
         return None
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """Marked answer, else the last line of a finished text."""
+        """The marked answer, otherwise the last line of a finished text."""
         marked = extract.marked(text)
         return marked if marked is not None or truncated else extract.last_line(text)
 
@@ -66,7 +66,7 @@ class ReasoningGymScorer:
         return answer.strip(" \t\r\n*`")
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """The dataset's score; right where it is 1."""
+        """The dataset's score; correct if it is 1."""
         if problem.metadata.get("source") != "reasoning_gym":
             return Verdict(None, None, "not_a_reasoning_gym_problem")
         keys = ("dataset", "config", "seed", "size", "index")
@@ -77,8 +77,8 @@ class ReasoningGymScorer:
         return Verdict(score >= FULL_SCORE, min(max(score, 0.0), 1.0))
 
     def equivalent(self, first: str, second: str) -> bool:
-        """Only the same text is the same answer.
+        """Only identical text is the same answer.
 
-        A score of two answers says nothing of their being equal.
+        Scores of two answers do not show whether they are equal.
         """
         return False

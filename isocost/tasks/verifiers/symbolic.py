@@ -1,6 +1,6 @@
 """The verifier "symbolic": the answer is a formula, compared by meaning.
 
-Lives here: finding the formula, its canonical spelling and the verdict. Not here: reading and
+Lives here: finding the formula, its canonical spelling and the verdict. Not here: parsing and
 comparing formulas (isocost.tasks.formulas), plain numbers in prose (verifier "numeric" is
 stricter).
 """
@@ -29,7 +29,7 @@ _ENDS = re.compile(
 _SPAN = r"(?:\$\$[^$]{1,1000}\$\$|\$[^$\n]{1,1000}\$|\\\(.{1,1000}?\\\)|\\\[.{1,1000}?\\\])"
 _JOINED = re.compile(rf"{_SPAN}(?:(?:,?\s*(?:and|or)\s+|\s*[,;]\s*){_SPAN})+", re.DOTALL)
 _FEW_WORDS = re.compile(r"[*_\"'`(]*[^\W\d_][^\d\n=\\^]{0,39}", re.DOTALL)
-"""A reply of a word or a few, without a mark: "Yes.", "Tuesday", "no solution"."""
+"""A reply of one or a few words, without a marker: "Yes.", "Tuesday", "no solution"."""
 _REFUSAL = re.compile(
     r"n['’]t\b|\b(?:not|cannot|sorry|unknown|unclear|unsure|unable|know|answer|help|n/a|i|you|it|is|are|the|we|let|to)\b|(?:\w+\W+){3}\w",
     re.IGNORECASE,
@@ -42,7 +42,7 @@ _WORDS_BEFORE = re.compile(
     r"((?!the\b)[^\W\d_]+(?: [^\W\d_]+){0,2}),? (?:because|since|not|as|and not|rather than)\b",
     re.IGNORECASE,
 )
-"""An answer in words, and then why it is one."""
+"""An answer in words, followed by a reason."""
 _ROWS = re.compile(
     r"\\begin\{(?:aligned|align\*?|gathered|split|eqnarray\*?)\}(.*)\\end\{", re.DOTALL
 )
@@ -70,7 +70,7 @@ class Symbolic:
     merges = True
 
     def check_reference(self, reference: str) -> str | None:
-        """A reference is a formula or words; its value must be one that can be computed."""
+        """A reference is a formula or words; its value must be computable."""
         formula = self.canonical(self._strip(reference))
         if not formula:
             return "it is empty"
@@ -82,7 +82,7 @@ class Symbolic:
         return None
 
     def extract(self, text: str, truncated: bool) -> str | None:
-        """The formula of the marked answer; else the last one of a finished text."""
+        """The formula of the marked answer; otherwise the last one in a finished text."""
         marked = extract.find_marked(text)
         if marked is not None:
             return (
@@ -117,7 +117,7 @@ class Symbolic:
         return prose.last_number(searched)
 
     def canonical(self, answer: str) -> str:
-        """A number in one spelling; else the formula in the surface that readers share."""
+        """A number in canonical spelling; otherwise the formula in normalised form."""
         tree = read(answer)
         value = tree[1] if tree is not None and tree[0] == "num" else None
         if tree is None:
@@ -142,9 +142,10 @@ class Symbolic:
         )
 
     def judge(self, problem: Problem, answer: str) -> Verdict:
-        """The same as the reference.
+        """Compare with the reference.
 
-        What nobody can compare is wrong; a reference that nobody can compute gives no verdict.
+        An answer that cannot be compared is wrong; a reference that cannot be computed gives no
+        verdict.
         """
         gold = self.canonical(self._strip(problem.reference))
         if gold == answer != "":
@@ -171,7 +172,7 @@ class Symbolic:
         return Verdict(False, 0.0, None if read(gold) is None else "not_comparable")
 
     def equivalent(self, first: str, second: str) -> bool:
-        """The same by the rules of ``formulas.sameness``; what cannot be compared is different."""
+        """Equality as in ``formulas.sameness``; answers that cannot be compared differ."""
         if max(len(first), len(second)) > MAX_FORMULA:
             return False
         try:
@@ -180,9 +181,9 @@ class Symbolic:
             return False
 
     def bucket(self, answer: str) -> str | None:
-        """The value of a rational number, and the words of what is no formula.
+        """The value of a rational number, or the words of a text that is not a formula.
 
-        Equal to nothing else of these kinds.
+        Other values of these kinds are never equal to it.
         """
         tree = read(answer)
         if tree is None:
@@ -197,9 +198,9 @@ class Symbolic:
         return Verdict(False, 0.0, "judge_timeout" if reason == "timeout" else "not_comparable")
 
     def _in_phrase(self, text: str) -> str:
-        """The formula behind "the answer is".
+        """The formula after "the answer is".
 
-        Between dollars, or as far as the phrase can be read as one.
+        Between dollars, or as much of the phrase as can be parsed.
         """
         lead = re.match(r"[\s*_`\"'“:]*", text)
         rest = text[lead.end() if lead else 0 :]
@@ -214,7 +215,7 @@ class Symbolic:
                 and read(listed := ", ".join(found)) is not None
             ):
                 return listed
-            # "$5$ cm" goes on; "$5$ because $x = 2$" does not.
+            # "$5$ cm" continues; "$5$ because $x = 2$" does not.
             joined = self._strip(first + tail.split(".")[0].split(",")[0])
             return (
                 joined
@@ -245,7 +246,7 @@ class Symbolic:
         if inner is None and len(found) == 1:
             span = prose.DOLLARS.search(text)
             whole = text.strip(" .*_`")
-            # A formula in dollars with words around it that are a unit stays whole: "$5$ cm".
+            # A formula in dollars followed by a unit stays whole: "$5$ cm".
             inner = (
                 found[0]
                 if span and (span[0] == whole or read(self._undollared(text)) is None)
@@ -264,8 +265,9 @@ class Symbolic:
 
 
 def _is_one_name(listed: str) -> bool:
-    """Whether formulas together are several values of one thing ("x = 2", "x = 3"), not the steps
-    to the last one ("a = 3", "b = 12").
+    """Whether formulas are several values of one name ("x = 2", "x = 3").
+
+    Otherwise they are steps towards the last one ("a = 3", "b = 12").
     """
     tree = read(listed)
     return tree is not None and not (
@@ -274,7 +276,7 @@ def _is_one_name(listed: str) -> bool:
 
 
 def _last_side(formula: str) -> str:
-    """The last side of a derivation in several rows; other formulas as they are."""
+    """The last side of a derivation in several rows; other formulas unchanged."""
     rows = _ROWS.search(formula)
     if rows is None:
         return formula

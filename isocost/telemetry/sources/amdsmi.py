@@ -3,9 +3,9 @@
 Lives here: choosing the GPUs that the engine sees, reading them, turning AMD SMI's units into SI.
 Not here: the sampling thread and anything computed from samples.
 
-What it cannot tell, AMD SMI tells in three ways: an exception, the text "N/A", or the largest value
-of an unsigned integer. All three are None here. The names of some fields changed with the versions
-of ROCm; the newer name is asked for first.
+AMD SMI reports an unknown value in three ways: an exception, the text "N/A", or the largest value
+of an unsigned integer. All three are None here. The names of some fields depend on the version of
+ROCm; the newer name is tried first.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class AmdSmiSource(PowerSource):
     covers = "GPU sockets with their memory; not processor, network, fans or supply"
     devices = frozenset({"cuda"})
     priority = 90
-    # A GPU at its power limit does what it was bought for; heat slows it below that.
+    # A GPU at its power limit works as intended; heat slows it below that.
     throttle_reasons: ClassVar[Mapping[str, bool]] = {
         reason: reason != "package_power_limit" for reason in _VIOLATIONS.values()
     }
@@ -54,11 +54,11 @@ class AmdSmiSource(PowerSource):
     def __init__(
         self, count: int | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
-        """Starts AMD SMI and picks GPUs.
+        """Start AMD SMI and pick GPUs.
 
         Args:
             count: the first that many visible GPUs; None = all visible.
-            environment: what says which GPUs are visible; default the process's.
+            environment: environment with the visible GPUs; default the process's.
 
         Raises:
             Unavailable: no library, no driver, no GPU, a partitioned one, or a visible device that
@@ -89,7 +89,7 @@ class AmdSmiSource(PowerSource):
         for index, handle in enumerate(handles):
             gpu = _Gpu(str(self._smi.amdsmi_get_gpu_device_uuid(handle)), handle)
             told = self._get("enumeration", gpu, "amdsmi_get_gpu_enumeration_info") or {}
-            # HIP numbers GPUs in an order of its own.
+            # HIP numbers GPUs in its own order.
             number = _number(told.get("hip_id"))
             hip_uuid = str(told.get("hip_uuid") or "")
             placed.append((index if number is None else number, hip_uuid, gpu))
@@ -140,7 +140,7 @@ class AmdSmiSource(PowerSource):
         }
 
     def read(self, slow: bool = True) -> list[DeviceReading]:
-        """One reading per GPU; what a GPU does not support is None and is not asked for again."""
+        """One reading per GPU; an unsupported value is None and is not requested again."""
         return [self._read(gpu, slow) for gpu in self._gpus]
 
     def _read(self, gpu: _Gpu, slow: bool) -> DeviceReading:
@@ -159,7 +159,7 @@ class AmdSmiSource(PowerSource):
         instant, average = (
             _number(told.get(f"{kind}_socket_power")) for kind in ("current", "average")
         )
-        # "socket_power" is whichever of the two the GPU has: it says nothing beside them.
+        # "socket_power" is either of the two: it adds no information if the others exist.
         if instant is None and average is None:
             instant = _number(told.get("socket_power"))
         return instant, average
@@ -197,7 +197,7 @@ class AmdSmiSource(PowerSource):
         }
 
     def _reasons(self, gpu: _Gpu) -> tuple[str, ...] | None:
-        """What slows the GPU; only MI300 and later tell it, and the driver takes its time."""
+        """Why the GPU is slowed; only MI300 and later report it, and the driver is slow."""
         told = self._get("violations", gpu, "amdsmi_get_violation_status")
         known = {
             reason: told[field]
@@ -207,9 +207,9 @@ class AmdSmiSource(PowerSource):
         return tuple(reason for reason, active in known.items() if active) if known else None
 
     def _get(self, what: str, gpu: _Gpu, function: str, *arguments: Any) -> Any:
-        """The value that a function of AMD SMI has for a GPU, or None.
+        """The value of an AMD SMI function for a GPU, or None.
 
-        A reading the GPU does not support is remembered and never asked for again.
+        An unsupported reading is remembered and never requested again.
         """
         key = f"{what} {gpu.uuid}"
         if key in self._unsupported:
@@ -246,7 +246,7 @@ def _library() -> ModuleType:
 
 
 def _visible(placed: list[tuple[float, str, _Gpu]], environment: Mapping[str, str]) -> list[_Gpu]:
-    """The GPUs that ROCm shows a process; AMD SMI itself ignores the variables that say which.
+    """The GPUs that ROCm shows to a process; AMD SMI itself ignores the variables.
 
     ROCR_VISIBLE_DEVICES comes first, with numbers or UUIDs; the other two number what it leaves.
     """

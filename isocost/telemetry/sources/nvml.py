@@ -4,7 +4,7 @@ Lives here: choosing the boards that the engine sees, reading them, turning NVML
 Not here: the sampling thread and anything computed from samples.
 
 Board power covers the GPU and its memory only: not the processor, network, fans or supply losses.
-Two meanings of power are kept apart: the instantaneous field, and the averaged one, which is what
+Two kinds of power are kept apart: the instantaneous field, and the averaged one, which is what
 ``nvmlDeviceGetPowerUsage`` returns on recent boards.
 """
 
@@ -28,7 +28,7 @@ _REASONS = {
     0x80: "hw_power_brake_slowdown",
     0x100: "display_clock_setting",
 }
-# A board at its power limit (sw_power_cap) does what it was bought for.
+# A board at its power limit (sw_power_cap) works as intended.
 _SLOWDOWNS = {
     "hw_slowdown",
     "sw_thermal_slowdown",
@@ -50,11 +50,11 @@ class NvmlSource(PowerSource):
     }
 
     def __init__(self, count: int | None = None, visible: str | None = None) -> None:
-        """Initialises NVML and picks boards.
+        """Initialise NVML and pick boards.
 
         Args:
             count: the first that many visible boards; None = all visible.
-            visible: what CUDA_VISIBLE_DEVICES says; default the environment's.
+            visible: the value of CUDA_VISIBLE_DEVICES; default the environment's.
 
         Raises:
             Unavailable: no library, no driver, no board, MIG, or a visible device that cannot be
@@ -140,7 +140,7 @@ class NvmlSource(PowerSource):
         }
 
     def read(self, slow: bool = True) -> list[DeviceReading]:
-        """One reading per board; a field the board lacks is None and is not asked for again."""
+        """One reading per board; an unsupported field is None and is not requested again."""
         return [self._read(uuid, handle, slow) for uuid, handle in self._boards]
 
     def _read(self, uuid: str, handle: Any, slow: bool) -> DeviceReading:
@@ -185,14 +185,12 @@ class NvmlSource(PowerSource):
         )
 
     def _power(self, uuid: str, handle: Any) -> tuple[float | None, float | None]:
-        """Instantaneous and averaged watts, from the fields or, on older drivers, from the one call
-        there is.
-        """
+        """Instantaneous and averaged watts, from the fields or, on older drivers, the old call."""
         nvml, scope = self._nvml, self._nvml.NVML_POWER_SCOPE_GPU
         ids = [(nvml.NVML_FI_DEV_POWER_INSTANT, scope), (nvml.NVML_FI_DEV_POWER_AVERAGE, scope)]
         values = self._ask("power_fields", uuid, lambda: nvml.nvmlDeviceGetFieldValues(handle, ids))
         if values is not None:
-            # A field that fails does not raise: its own return code says so, and its value is then
+            # A failing field does not raise: its own return code shows it, and its value is then
             # garbage.
             instant, average = (
                 watts_from_mw(v.value.uiVal) if v.nvmlReturn == nvml.NVML_SUCCESS else None
@@ -226,7 +224,7 @@ class NvmlSource(PowerSource):
     def _ask(self, what: str, uuid: str, call: Callable[[], Any]) -> Any:
         """The value, or None.
 
-        A reading the board does not support is remembered and never asked for again.
+        An unsupported reading is remembered and never requested again.
         """
         key = f"{what} {uuid}".strip()
         if key in self._unsupported:
@@ -270,8 +268,8 @@ def _visible(
         if entry.isdigit() and int(entry) < len(boards):
             if len(set(names)) > 1 and os.environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
                 raise Unavailable(
-                    "CUDA numbers unlike GPUs by speed, NVML by slot; set"
-                    " CUDA_DEVICE_ORDER=PCI_BUS_ID or name UUIDs"
+                    "CUDA numbers unlike GPUs by speed, NVML by slot; set "
+                    "CUDA_DEVICE_ORDER=PCI_BUS_ID or use UUIDs"
                 )
             matches = [boards[int(entry)]]
         if len(matches) != 1:

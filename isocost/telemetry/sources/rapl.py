@@ -2,7 +2,7 @@
 
 Lives here: finding the zones that do not overlap (packages and their DRAM), reading their
 microjoule counters, removing wraps. Not here: power (RAPL has none; the average over the time
-between two samples is derived and says so).
+between two samples is derived and marked as such).
 
 A counter wraps at ``max_energy_range_uj``, about four minutes at 1 kW. A second wrap between two
 reads cannot be seen; the sampler reads far more often, and a gap beyond three seconds makes the
@@ -24,8 +24,9 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 def counter_delta_uj(old: int, new: int, range_uj: int) -> int:
-    """Increase of a counter between two reads, with at most one wrap: new - old, plus the range
-    when negative.
+    """Increase of a counter between two reads, with at most one wrap.
+
+    new - old, plus the range if negative.
 
     Raises:
         IsocostError: a reading outside [0, range].
@@ -111,8 +112,8 @@ def _find(root: Path, clock: Callable[[], float]) -> list[_Zone]:
     for folder in sorted(root.glob("intel-rapl:*")):
         try:
             name = (folder / "name").read_text().strip()
-            # core and uncore lie inside the package, psys around it: adding any of them would count
-            # energy twice.
+            # core and uncore are inside the package, psys includes it: adding any of them would
+            # count energy twice.
             if not (name.startswith("package") or name == "dram"):
                 continue
             label = f"{folder.name}/{name}"

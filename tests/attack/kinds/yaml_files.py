@@ -19,7 +19,7 @@ WHAT = (
     "its place; then `plan`, `import`, `refresh` or the sensor"
 )
 TARGETS = ("sweep", "mapping", "sidecar", "sweep", "card", "mapping", "settings", "sidecar")
-SHARE, SAMPLE, LIMIT_S = 200, 12, 60
+SHARE, SAMPLE, LIMIT_S = 300, 12, 60
 SETTINGS = {
     "replay": {
         "budgets": [1, 2, 3],
@@ -253,6 +253,6 @@ def _tick(ground: Ground, place: Path, path: Path) -> tuple[str, str]:
     told = str(requests)
     if len(requests) == 2:
         return SAME, told
-    if path.name not in told:
+    if path.name not in told + said.text:
         raise Broken(MUTE, f"the sidecar is neither asked for nor named: {told[:500]}")
     return REFUSED, told

@@ -70,7 +70,7 @@ def test_rows_whose_manifest_was_deleted_are_read_named_and_listed_again(two_run
     assert len(manifest_files(lake)) == 2 - len(lost), "reading and verifying write nothing"
 
     notes = repair_bank(lake)
-    assert sum("was lost; made anew from its parts" in note for note in notes) == len(lost)
+    assert sum("was lost; rebuilt from its parts" in note for note in notes) == len(lost)
     assert verify_bank(lake).faults == () and read_raw(lake, "raw_generations").height == 9
     for before, after in zip(whole, read_manifests(lake), strict=True):
         assert [(p.file, p.rows, p.sha256, p.points) for p in after.parts] == [

@@ -113,9 +113,9 @@ def test_counts_that_hold_no_curve_give_a_status(c, status, level):
 
 
 def test_impossible_counts_are_refused():
-    with pytest.raises(IsocostError, match="no count"):
+    with pytest.raises(IsocostError, match="not a valid count"):
         beta_binomial_fit([5, 5], [3, 6])
-    with pytest.raises(IsocostError, match="no count"):
+    with pytest.raises(IsocostError, match="not a valid count"):
         beta_binomial_fit([5, 5], [3, 0.5])
 
 

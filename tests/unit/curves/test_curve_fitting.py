@@ -116,7 +116,7 @@ def test_malformed_input_is_refused():
         fit("saturating_power_law", C - 1, Y)
     with pytest.raises(IsocostError, match="finite"):
         fit("saturating_power_law", C, Y * np.nan)
-    with pytest.raises(IsocostError, match="unlike lengths"):
+    with pytest.raises(IsocostError, match="different lengths"):
         fit("saturating_power_law", C[:-1], Y)
     with pytest.raises(IsocostError, match="weights"):
         fit("saturating_power_law", C, Y, -np.ones(6))

@@ -82,7 +82,7 @@ def test_an_answered_probe_lets_all_through_and_a_failed_one_waits_longer():
     told = made.drain_notes()
     assert (
         len(told) == 2
-        and "away (gone)" in told[0]
+        and "unreachable (gone)" in told[0]
         and "back" in told[1]
         and made.drain_notes() == []
     )

@@ -310,7 +310,7 @@ def test_a_key_that_is_refused_stops_the_run_and_is_not_shown():
     ):
         ask(engine(server), 20)
     assert (
-        "takes nothing more" in str(stopped.value)
+        "accepts no further requests" in str(stopped.value)
         and KEY not in str(stopped.value)
         and server.asked <= 4
     )
@@ -343,8 +343,8 @@ def test_a_key_that_a_refusal_echoes_is_struck_out(echo):
 @pytest.mark.parametrize(
     ("variable", "said"),
     [
-        ("sk-1\nX-Evil: 1", "no header can carry"),
-        ("kéy", "no header can carry"),
+        ("sk-1\nX-Evil: 1", "not allowed in a header"),
+        ("kéy", "not allowed in a header"),
         ("", "is not set"),
     ],
 )

@@ -74,5 +74,5 @@ def test_a_missing_part_and_two_sessions_are_told(store: Store, tmp_path: Path) 
 
 
 def test_no_lake_is_told(tmp_path: Path) -> None:
-    with pytest.raises(IsocostError, match="no lake"):
+    with pytest.raises(IsocostError, match="not a lake"):
         _load(str(tmp_path / "nowhere"), None, None)

@@ -48,7 +48,7 @@ def test_a_model_that_is_not_there_is_told(
     with pytest.raises(IsocostError, match="prepare large"):
         serve.command("cache:large", [])
     assert serve.main([str(folder.parent / "none"), "--port", "1"]) == 2
-    assert "no model folder" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
 def without_vllm(name: str) -> str:

@@ -64,9 +64,9 @@ def test_a_sound_folder_passes(folder):
     [
         (
             lambda f: f.rename(f.with_name("gone")),
-            r"no folder .*models/tiny.*isocost.engines.prepare tiny",
+            r"folder .*models/tiny does not exist.*isocost.engines.prepare tiny",
         ),
-        (lambda f: (f / "config.json").unlink(), "no config.json"),
+        (lambda f: (f / "config.json").unlink(), "config.json is missing"),
         (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
@@ -83,7 +83,10 @@ def test_a_folder_that_lacks_something_is_refused_with_the_remedy(folder, hurt, 
     [
         (lambda patch: os.environ.update(PATH="/nowhere"), r"no C\+\+ compiler \(g\+\+\)"),
         (lambda patch: os.environ.update(CXX="no-such-compiler"), "no-such-compiler"),
-        (lambda patch: patch.setattr(sys, "prefix", "/home/me/my papers/.venv"), "has a space"),
+        (
+            lambda patch: patch.setattr(sys, "prefix", "/home/me/my papers/.venv"),
+            "contains a space",
+        ),
     ],
 )
 def test_without_a_compiler_small_functions_run_uncompiled_and_a_model_is_refused(
@@ -114,7 +117,7 @@ def test_a_kv_cache_too_small_for_one_sequence_is_refused_with_both_numbers(fold
     assert ModelFolder(folder, "tiny").kv_bytes_per_token("float32") == 46_080
     needed = 46_080 * 256
     VllmEngine(settings(folder, kv_cache_bytes=needed)).check()
-    with pytest.raises(IsocostError, match=f"holds 255 tokens.*needs {needed} bytes"):
+    with pytest.raises(IsocostError, match=f"fits 255 tokens.*needs {needed} bytes"):
         VllmEngine(settings(folder, kv_cache_bytes=needed - 1)).check()
     VllmEngine(settings(folder, kv_cache_bytes=needed // 2, dtype="bfloat16")).check()
 
@@ -142,7 +145,7 @@ def test_free_memory_is_read_from_the_kernel():
         ({"tensor_parallel_size": True}, "must be int, is bool"),
         ({"engine_args": {"seed": 3}}, "set by the session itself"),
         ({"gpu_memory_utilisation": 0.5}, "Did you mean gpu_memory_utilization"),
-        ({"max_logprob": 3}, "What vLLM itself takes goes under engine_args"),
+        ({"max_logprob": 3}, "Put vLLM's own arguments under engine_args"),
     ],
 )
 def test_wrong_options_are_refused(folder, options, said):

@@ -142,15 +142,15 @@ def test_second_stage_adds_the_sampling_variance():
 @pytest.mark.parametrize(
     ("values", "costs", "options", "message"),
     [
-        ([[0.5, np.nan]], [[1, 1]], {}, "`values` holds nan"),
-        ([[0.5, 0.6]], [[1, np.inf]], {}, "`costs` holds inf"),
+        ([[0.5, np.nan]], [[1, 1]], {}, "`values` contains nan"),
+        ([[0.5, 0.6]], [[1, np.inf]], {}, "`costs` contains inf"),
         ([[0.5, 0.6]], [[1, 1, 1]], {}, "values are"),
         ([[0.5]], [[1]], {}, "only 1 problem"),
         ([[0.5, 1]], [[1, 1]], {"clusters": ["a", "a"]}, "only 1 cluster"),
         ([[0.5, 1]], [[1, 1]], {"clusters": ["a"]}, "1 cluster labels"),
         ([[0.5, 1]], [[1, 1]], {"draws": 1}, "1 bootstrap draws"),
         ([[0.5, 1]], [[1, 1]], {"confidence": 95}, "confidence is 95"),
-        ([[0.5, 1]], [[1, 1]], {"method": "t"}, "`t` is no bootstrap"),
+        ([[0.5, 1]], [[1, 1]], {"method": "t"}, "`t` is not a bootstrap"),
         ([[0.5, 1]], [[1, 1]], {"noise_variance": [[-1, 0]]}, "noise_variance"),
     ],
 )

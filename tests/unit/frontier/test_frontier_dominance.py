@@ -132,14 +132,19 @@ def test_no_points_no_frontier():
 @pytest.mark.parametrize(
     ("cost", "quality", "options", "message"),
     [
-        ([1, np.nan], [0.1, 0.2], {}, r"`cost` holds nan at \[1, 0\]|`cost` holds nan at \[1\]"),
-        ([1, 2], [0.1, np.inf], {}, "`quality` holds inf"),
-        (["much"], [0.1], {}, "`cost` is no array of numbers"),
+        (
+            [1, np.nan],
+            [0.1, 0.2],
+            {},
+            r"`cost` contains nan at \[1, 0\]|`cost` contains nan at \[1\]",
+        ),
+        ([1, 2], [0.1, np.inf], {}, "`quality` contains inf"),
+        (["much"], [0.1], {}, "`cost` is not an array of numbers"),
         ([1, 2], [0.1], {}, "2 costs for 1 qualities"),
-        ([1, 2], [0.1, 0.2], {"cost_direction": "down"}, "`down` is no direction"),
+        ([1, 2], [0.1, 0.2], {"cost_direction": "down"}, "`down` is not a direction"),
         ([1, 2], [0.1, 0.2], {"tolerance": -1}, "tolerance is -1"),
         ([1, 2], [0.1, 0.2], {"tolerance": [1, 2, 3]}, "3 tolerances for 2 objectives"),
-        ([1, 2], [0.1, 0.2], {"duplicates": "none"}, "`none` is no duplicate policy"),
+        ([1, 2], [0.1, 0.2], {"duplicates": "none"}, "`none` is not a duplicate policy"),
         ([[1, 2]], [0.1], {"cost_direction": ["min"]}, "1 cost directions for 2 cost axes"),
     ],
 )

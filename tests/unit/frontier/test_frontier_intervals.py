@@ -220,7 +220,7 @@ def test_band_of_a_difference_and_of_a_flat_curve():
     assert band.sign.tolist() == [1, -1, 0] and band.low[2] == band.high[2] == 0
     with pytest.raises(IsocostError, match="Pair them"):
         simultaneous_band(up, down[:2])
-    with pytest.raises(IsocostError, match="holds nan"):
+    with pytest.raises(IsocostError, match="contains nan"):
         simultaneous_band([[0.5, np.nan]])
 
 
@@ -264,7 +264,7 @@ def test_stratified_interval_of_one_stratum_and_of_equal_ones():
     assert sure[1] == 1 and 0.9 < sure[0] < 1
     mixed = stratified_score_interval([np.ones(10), x], [0.5, 0.5])
     assert mixed[1] - mixed[0] > 0.5 * (one[1] - one[0]), (
-        "a task that was all right is not known without error"
+        "a task that was all right is unknown without error"
     )
     with pytest.raises(IsocostError, match="weights"):
         stratified_score_interval([x], [0.5, 0.5])
@@ -300,5 +300,5 @@ def test_score_interval_keeps_its_level_where_the_bootstrap_does_not(alpha, beta
 def test_counts_that_are_none_or_do_not_fit_are_told():
     with pytest.raises(IsocostError, match="do not fit each other"):
         wilson([1, 2], [10, 10, 10])
-    with pytest.raises(IsocostError, match="are no counts"):
+    with pytest.raises(IsocostError, match="are not counts"):
         mcnemar(1.5, 2)

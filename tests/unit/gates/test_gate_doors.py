@@ -1,4 +1,4 @@
-"""What the gate refuses feeds no derived table and is told, by name, whichever door is used."""
+"""What the gate refuses not used in derived tables and is told, by name, whichever door is used."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ def test_a_refused_row_is_kept_feeds_nothing_and_is_told_again(
         assert connection.execute(broken).fetchall() == [("core_samples", "costs_are_not_negative")]
     page = store.report.read_text(encoding="utf-8")
     assert (
-        "What the rules of validity say" in page
+        "Validity rules" in page
         and "costs are not negative" in page
-        and "feeds no derived table" in page
+        and "not used in derived tables" in page
     )
     assert (
         main(["--data", str(store.root), "refresh"]) == 3

@@ -102,7 +102,7 @@ def test_what_is_missing_for_a_verdict_is_said(shared_cases: Path, tmp_path: Pat
     assert cli.main(command) == 0
     out = capsys.readouterr().out
     assert (
-        "2 samples have a reference and no verdict in the source: --verifier is what is missing; choose one of code, exact"
+        "2 samples have a reference and no verdict in the source. To grade them, give --verifier: one of code, exact"
         in out
     )
     assert cli.main([*command, "--verifier", "numeric"]) == 0

@@ -150,9 +150,9 @@ def test_whatever_an_engine_returns_the_row_is_sealed_and_makes_sense(changes, r
     [
         ({"text": "a\ud83d"}, "U+D83D"),
         ({"text": 42}, "output_text is int"),
-        ({"token_ids": [1, -2]}, "no token id"),
+        ({"token_ids": [1, -2]}, "not a token id"),
         ({"token_ids": [1, True]}, "output_token_ids"),
-        ({"finish_reason": "banana"}, "none of stop"),
+        ({"finish_reason": "banana"}, "not one of stop"),
         ({"text": None, "token_ids": None}, "neither text nor tokens"),
     ],
 )
@@ -167,7 +167,7 @@ def test_what_makes_no_sample_is_an_error_row_with_its_reason(changes, said):
     ("changes", "unknown", "said"),
     [
         ({"prompt_tokens": -5}, ("prompt_tokens",), "negative"),
-        ({"prompt_tokens": 2**62}, ("prompt_tokens",), "no count"),
+        ({"prompt_tokens": 2**62}, ("prompt_tokens",), "impossible for a count"),
         ({"prompt_tokens": "20"}, ("prompt_tokens",), "str"),
         ({"prompt_tokens": 0}, ("prompt_tokens",), "there was a prompt"),
         ({"output_tokens": 2.5}, ("output_tokens",), "whole number"),

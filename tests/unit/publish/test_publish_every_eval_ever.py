@@ -188,5 +188,5 @@ def test_without_texts_and_with_nothing_judged(core, tmp_path: Path) -> None:
     )
     with pytest.raises(IsocostError, match="nothing to export"):
         export(core, tmp_path / "out2")
-    with pytest.raises(IsocostError, match="is no relationship"):
+    with pytest.raises(IsocostError, match="is not a relationship"):
         export(core, tmp_path / "out3", relationship="friend")

@@ -127,7 +127,7 @@ def test_the_headline_owns_its_doubts(lab):
     )
     said = sentences.headline(facts, "adding", facts.first_axis)
     assert said.doubt.startswith(
-        f"{steps} of {steps} steps of the frontier hold in fewer than half of the draws; {rivals} configuration"
+        f"{steps} of {steps} steps are on the frontier in fewer than half of the draws; {rivals} configuration"
     )
 
 
@@ -227,14 +227,14 @@ def test_what_the_budget_cut_off_is_said_with_names_and_shares(lab):
     )
     text = sentences.cut_off(facts).replace(NBSP, " ")
     assert (
-        text.startswith("Cut off: in 2 of 4 configurations")
+        text.startswith("Truncated: in 2 of 4 configurations")
         and "think on adding 79 %; think on sorting 79 %" in text
     )
     assert sentences.cut_off(gathered(lab)) == ""
     top = sentences.headline(facts, "adding", facts.first_axis)
     assert top.best.split(" for ")[0].endswith(
         "think"
-    ) and "79 % of its samples were cut off" in top.doubt.replace(NBSP, " ")
+    ) and "79 % of its samples were truncated" in top.doubt.replace(NBSP, " ")
 
 
 def test_a_knee_at_a_single_sample_is_no_advice(lab):
@@ -244,7 +244,7 @@ def test_a_knee_at_a_single_sample_is_no_advice(lab):
     )
     facts = gathered(lab | {"out_frontier_points": points})
     said = sentences.headline(facts, "adding", facts.first_axis)
-    assert "which does not say that one sample is enough" in said.knee
+    assert "which does not mean that one sample is enough" in said.knee
     rows = [
         row
         for row in facts.frontier_of("adding", facts.first_axis).iter_rows(named=True)
@@ -292,7 +292,7 @@ def test_a_mean_says_over_which_tasks_it_is_and_which_are_not_in_it(lab):
     text = sentences.over_tasks(facts, "(macro)")
     assert (
         text
-        == "Over adding and sorting; every task weighs the same. Not in it: words (nothing is shared)."
+        == "Over adding and sorting; all tasks have the same weight. Not in it: words (nothing is shared)."
     )
     assert sentences.without_mean(facts) == ""
     lost = means.with_columns(left_out_reason=pl.lit("nothing is shared"))

@@ -143,10 +143,7 @@ def test_curves_without_token_counts_are_drawn_against_samples(lab):
         for place in (0, 1)
     ]
     assert titles == ["Generated tokens per problem", "Samples per problem"]
-    assert (
-        "Samples instead of generated tokens, which nothing is known of: sorting."
-        in Page(text).text
-    )
+    assert "Samples instead of generated tokens, which is unknown: sorting." in Page(text).text
     assert "instead of" not in Page(rendered(lab)).text
 
 
@@ -208,7 +205,7 @@ def test_the_terminal_says_when_there_is_nothing(tmp_path):
 
     shown = io.StringIO()
     terminal.show(Store(tmp_path), Console(file=shown, width=80))
-    assert "No frontier yet" in shown.getvalue() and "No sample is banked yet" in shown.getvalue()
+    assert "No frontier yet" in shown.getvalue() and "No samples are banked yet" in shown.getvalue()
 
 
 def test_a_task_without_a_frontier_is_named(lab, lab_store):
@@ -282,7 +279,7 @@ def test_every_table_region_and_figure_has_a_name_and_headings_rise_by_one(lab):
 def test_what_was_cut_off_stands_at_the_top(lab):
     cut = lab["out_point_summary"].with_columns(truncated_ratio=pl.lit(0.64))
     page = Page(rendered(lab | {"out_point_summary": cut})).text
-    assert page.index("Cut off: in 4 of 4 configurations") < page.index("At a glance")
+    assert page.index("Truncated: in 4 of 4 configurations") < page.index("At a glance")
     assert "Cut off" not in Page(rendered(lab)).text
 
 
@@ -317,7 +314,7 @@ def test_the_terminal_shows_the_tasks_of_these_sessions_and_names_the_others(lab
     assert (
         "adding  accuracy against" in text
         and "sorting  accuracy" not in text
-        and "In the report besides: sorting." in text
+        and "Also in the report: sorting." in text
     )
     assert max(len(line) for line in text.splitlines()) <= 80
     every = io.StringIO()

@@ -44,9 +44,9 @@ MUTATIONS = {
     ),
     "not_finite in a list": (
         lambda f: _set(f, "parts", [1.0, float("inf")]),
-        "column parts holds NaN or infinity",
+        "column parts contains NaN or infinity",
     ),
-    "not_allowed": (lambda f: _set(f, "kind", "c"), "column kind is none of a, b"),
+    "not_allowed": (lambda f: _set(f, "kind", "c"), "column kind is not one of a, b"),
     "duplicate_key": (
         lambda f: pl.concat([f, f.head(1)]),
         r"column probe_id\+step comes more than once in 2 rows",
@@ -73,7 +73,7 @@ def test_every_rule_fires_on_one_change(name, probe, rows):
 
 def test_all_faults_are_told_at_once(probe, rows):
     bad = _set(_set(rows, "kind", "c"), "energy_j", float("nan"))
-    with pytest.raises(IsocostError, match=r"kind is none of.*energy_j is NaN"):
+    with pytest.raises(IsocostError, match=r"kind is not one of.*energy_j is NaN"):
         conform(bad, probe.name)
 
 

@@ -172,7 +172,7 @@ def test_nonsense_is_refused(arguments, message):
 
 
 def test_an_order_that_does_not_fit_is_refused():
-    with pytest.raises(IsocostError, match="does not hold the counted samples"):
+    with pytest.raises(IsocostError, match="does not contain the counted samples"):
         majority_at_k([2, 1], 0, 2, "first", order=[0, 1, 1])
 
 

@@ -69,19 +69,19 @@ def test_bytes_of_a_token_follow_the_architecture():
 @pytest.mark.parametrize(
     ("changes", "memory", "where", "what"),
     [
-        ({"path": "cache:smal"}, None, "f.yaml line 2: models[0].path", "there is no model folder"),
+        ({"path": "cache:smal"}, None, "f.yaml line 2: models[0].path", "does not exist"),
         (
             {"length": 4096},
             None,
             "f.yaml line 5: engine.max_model_len",
-            "more than the context of 2048",
+            "exceed the context length of",
         ),
         ({"cache": "8 MiB"}, None, "f.yaml line 6: engine.kv_cache_bytes", "needs 11,796,480"),
         (
             {"cache": "8 GiB"},
             2**32,
             "f.yaml line 6: engine.kv_cache_bytes",
-            "more than this machine's memory",
+            "exceed this machine's memory",
         ),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_near_name_is_offered(folder):
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("config.json", None, "holds no config.json"),
+        ("config.json", None, "has no config.json"),
         ("config.json", "{", "is not JSON"),
         ("model.safetensors", None, "no weights"),
         ("tokenizer.json", None, "no tokenizer"),

@@ -94,7 +94,7 @@ def fault(old, new):
             "[0.5, 1.0]",
             "[0.5, 0.5]",
             "f.yaml line 13: grid",
-            "the same point comes twice",
+            "the same point occurs twice",
             "repeated",
         ),
         (
@@ -152,7 +152,7 @@ def fault(old, new):
             "samples_per_problem: 4",
             "samples_per_problem: 4\nexclude: [{task: u}]",
             "f.yaml line 17: exclude[0].task",
-            "in no list",
+            "not in any list",
             "Known values: t",
         ),
         (

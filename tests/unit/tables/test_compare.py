@@ -141,7 +141,7 @@ def test_printed_lines_say_difference_interval_and_p():
         and "The first is more accurate." in text
     )
     none = "\n".join(comparison_lines(compare_outcomes(*frames(), "oc-aa11", "oc-aa11")))
-    assert "No difference in accuracy is shown." in none
+    assert "The data show no difference in accuracy." in none
 
 
 def test_the_command_prints_or_says_what_is_wrong(lab, tmp_path, capsys):
@@ -346,7 +346,7 @@ def test_students_distribution_in_sql_is_that_of_scipy():
     ("kind", "words"),
     [
         ("oracle", "needs a perfect verifier"),
-        ("metric", "describes samples and is no way to answer"),
+        ("metric", "describes samples and is not a way to answer"),
         ("policy", None),
     ],
 )

@@ -342,7 +342,7 @@ def test_a_sample_of_two_calls_is_one_row_with_sums_and_the_last_answer(session)
     ) == (2, 12, 30, True)
     assert (
         sample["ttft_s"] is None
-        and "ttft_s: the sample is made of several calls" in sample["costs_unknown_reasons"]
+        and "ttft_s: the sample consists of several calls" in sample["costs_unknown_reasons"]
     )
     assert sample["inter_token_s"] == pytest.approx(sample["decode_s"] / 10)
     assert sample["logprob_mean"] == pytest.approx(-3.0 / 12)

@@ -148,7 +148,7 @@ def test_device_seconds_add_up_to_the_window_times_the_devices(sizes):
     )
     core = built(session, frame, sizes=sizes)
     samples = core["core_samples"]
-    assert samples.height == 7  # the warm-up call is none of them, the failed one is charged
+    assert samples.height == 7  # the warm-up call is not one of them, the failed one is charged
     assert samples["device_s"].sum() == pytest.approx(
         np.prod(sizes) * (102.0 + 7.7 - 101.0), rel=1e-9
     )
@@ -233,7 +233,7 @@ def test_unknown_tokens_and_times_are_unknown_costs():
     )
     assert timeless["flops"] > 0 and timeless["device_s"] is None and timeless["cost_usd"] is None
     assert timeless["costs_unknown_reasons"] == [
-        "cost_usd: device_s is not known",
+        "cost_usd: device_s is unknown",
         "device_s: the times of the call are not known",
         "ttft_s: the times of the call are not known",
         "inter_token_s: the times or tokens of a call are not known",
@@ -318,7 +318,9 @@ def test_every_null_cost_of_an_outcome_has_its_reason_and_no_other(outcomes):
             )
             assert (row["cost_method"] is None) == (row["cost_usd_per_problem"] is None)
     mixed = table.filter(strategy="majority_at_k").row(0, named=True)
-    assert "cost_usd: values of unlike methods are not added up" in mixed["costs_unknown_reasons"]
+    assert (
+        "cost_usd: values from different methods are not added up" in mixed["costs_unknown_reasons"]
+    )
     problems = outcomes[2]
     assert problems.filter(
         pl.col("energy_j_per_problem").is_null() != pl.col("energy_unknown_reason").is_not_null()
@@ -364,10 +366,10 @@ def test_an_axis_may_follow_from_what_another_one_found():
     known = {point.point.point_id: point for point in session.points}
     found = add_derived_costs(calls, known, {}, load_book(), (Litres(),))
     assert found["water_l"].to_list() == [3.0, None, 4.0]
-    assert found[REASONS].to_list() == [["a: b"], ["water_l: energy_j is not known"], []]
+    assert found[REASONS].to_list() == [["a: b"], ["water_l: energy_j is unknown"], []]
     assert found["water_source"].dtype == pl.String
     nothing = add_derived_costs(calls.head(0), known, {}, load_book(), (Litres(),))
     assert nothing.schema == found.schema
     imported = derived_without_cards(calls, (LitresByCard(),))
     assert imported["water_l"].to_list() == [3.0, None, 4.0]
-    assert imported[REASONS][1].to_list() == ["water_l: an imported source names no card of ours"]
+    assert imported[REASONS][1].to_list() == ["water_l: an imported source does not name our cards"]
