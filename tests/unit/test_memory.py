@@ -178,7 +178,7 @@ def test_the_line_tells_need_and_budget():
         need.line(2**33)
         == "memory: at most 5.0 GiB for the frontiers of task sums (300 configurations); the budget is 8.0 GiB"
     )
-    assert "laid aside" in need.line(2**31)
+    assert "written to disk" in need.line(2**31)
 
 
 @settings(deadline=None)

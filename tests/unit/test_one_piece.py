@@ -199,6 +199,6 @@ def test_where_nothing_can_be_derived_what_is_published_stays(
     for task in BOTH:
         broken(monkeypatch, "coverage-task", Panic("odd"), task)
     only(monkeypatch, "coverage")
-    with pytest.raises(IsocostError, match=r"what was published before stays.*Panic: odd"):
+    with pytest.raises(IsocostError, match=r"the previous publication is unchanged.*Panic: odd"):
         list(refresh.everything(store))
     assert store.warehouse.read_bytes() == b"of before"

@@ -58,10 +58,11 @@ _ALWAYS = frozenset(
 class Counts(Importer):
     """JSON Lines of ``{"id", "c", "n"}``, as passk-inference reads them.
 
-    ``cluster`` names problems that belong together. ``source`` is kept in ``extra``: a benchmark that problems were taken from makes them no
-    repetitions of each other. What else every line says alike is a setting of the run, and so is a
-    temperature, a revision and what else says how samples were drawn, line by line; whatever else
-    differs from line to line belongs to the problem.
+    ``cluster`` names problems that belong together. ``source`` is kept in ``extra``: a benchmark
+    that problems were taken from makes them no repetitions of each other. What else every line says
+    alike is a setting of the run, and so is a temperature, a revision and what else says how
+    samples were drawn, line by line; whatever else differs from line to line belongs to the
+    problem.
 
     A line whose counts cannot be counts nothing: its problem is left out of the tables and named,
     and the others are kept. Where that is more than half of the lines the file is none of counts.
@@ -132,7 +133,7 @@ class Counts(Importer):
             yield row
         if 2 * len(faults) > lines:
             first = faults[0]
-            what = f"{len(faults)} of {lines} lines hold no counts that can be, so that this is no"
+            what = f"{len(faults)} of {lines} lines have impossible counts, so this is not a"
             raise IsocostError(
                 f"{what} file of counts; the first: {first.what}",
                 where=first.where,

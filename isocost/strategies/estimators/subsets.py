@@ -188,7 +188,7 @@ def _vote(
     rule: int,
     **options,
 ) -> VoteEstimate:
-    """Checks the arguments of a public vote and shapes its result."""
+    """Check the arguments of a public vote and shapes its result."""
     visits = dict(visits)
     unknown = set(visits) - set(Visits.__annotations__)
     if unknown:
