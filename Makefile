@@ -16,7 +16,7 @@ export XDG_CACHE_HOME ?= $(CURDIR)/.cache
 export XDG_CONFIG_HOME ?= $(CURDIR)/.cache/config
 endif
 
-.PHONY: help setup home model demo test unit ui bench coverage dictionary lock lint clean tools
+.PHONY: help setup home model demo test unit ui bench attack coverage dictionary lock lint clean tools
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
@@ -43,10 +43,11 @@ tools:  # headless Chromium for the UI test, bubblewrap for model-written code, 
 	  || echo "no chromium or no bubblewrap: the tests that need them will be skipped"; }
 
 test: setup tools lint  ## all tests
-	@"$(BIN)/python" -m pytest --doctest-modules isocost/api.py isocost/costs isocost/curves isocost/frontier isocost/items isocost/strategies -q
+	@"$(BIN)/python" -m pytest --doctest-modules isocost/api.py isocost/registry.py isocost/costs isocost/curves isocost/frontier isocost/items isocost/strategies -q
 	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
 	@"$(BIN)/python" -m pytest tests/unit -m slow -n 2 -q
 	@"$(BIN)/python" -m pytest tests/real -n 2 -q
+	@"$(BIN)/python" -m pytest tests/attack -q
 	@"$(BIN)/python" -m pytest tests/dagster tests/pipeline tests/gpu -q
 
 unit: setup  ## the fast tests
@@ -55,6 +56,9 @@ unit: setup  ## the fast tests
 bench: setup  ## ratios against named baselines, and peak memory
 	@"$(BIN)/python" -m benchmarks
 
+attack: setup tools  ## an hour of seeded attacks, and what it made of them (docs/results/attack.md)
+	@"$(BIN)/python" -m tests.attack --minutes 60 --least 2000 --before docs/results/attack_before.json --out docs/results/attack.md
+
 coverage: setup  ## do the 95 % intervals contain the truth? (long)
 	@"$(BIN)/python" -m benchmarks.coverage
 
@@ -62,7 +66,7 @@ dictionary: setup  ## write docs/data-dictionary.md from the definitions
 	@"$(BIN)/python" -m isocost.schema.dictionary docs/data-dictionary.md
 
 lint: setup  ## style and types
-	@"$(BIN)/ruff" check --quiet . && "$(BIN)/ruff" format --check --quiet . && "$(BIN)/basedpyright" --level error
+	@"$(BIN)/ruff" check --quiet . && "$(BIN)/ruff" format --check --quiet . && "$(BIN)/basedpyright" --pythonpath "$(BIN)/python" --level error
 
 # The CPU build of PyTorch is on no index that everybody has, so the locks name its version only; install.py finds the build.
 # Two packages have no wheel; both are pure Python. pip wants its options in this order: the first clears the second.

@@ -61,6 +61,8 @@ class Capabilities:
         tells_configuration: whether `Engine.describe` always has the configuration that the engine
             resolved.
         tells_version: whether the version of what generated is always known.
+        needs_whole_seeded_prompts: whether a request with a seed of its own has to find room for
+            its whole prompt in one step.
         packages: distributions that the engine may come from; the version of the first one that is
             installed is the engine's.
         exempt: settings that are not identity, by dotted key ("model.card", "options.timeout_s").
@@ -74,6 +76,7 @@ class Capabilities:
     tells_prompt_lengths: bool
     tells_configuration: bool
     tells_version: bool
+    needs_whole_seeded_prompts: bool = False
     packages: tuple[str, ...] = ()
     exempt: Mapping[str, Exempt] = field(default_factory=dict)
 

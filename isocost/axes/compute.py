@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,9 @@ _LENGTHS = (1.0, 1009.0, 2017.0)
 """Generated tokens at which a cost is computed to learn how it rises: a square through three."""
 _MISFIT = 1e-9
 """Maximum relative distance of a whole call's cost from its quadratic function."""
+
+
+Card = TypeVar("Card", ModelCard, DeviceCard, PriceCard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,6 @@ class Cards:
     price: PriceCard | None = None
     number_format: str = "bfloat16"
     decode_batch: float | None = 1.0
-
-    def need(self, kind: str) -> ModelCard | DeviceCard | PriceCard:
-        """The card of that kind; IsocostError where it was not given."""
-        card = getattr(self, kind)
-        if card is None:
-            raise IsocostError(
-                f"no {kind} card is given", where="cost axes", remedy=f"Pass {kind}="
-            )
-        return card
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +82,31 @@ class Calls:
         """Prompt tokens from a cache, at most the prompt; 0 if not counted."""
         return self.columns["cached_tokens"]
 
+    @property
+    def model(self) -> ModelCard:
+        """The model card; IsocostError where there is none."""
+        return _given(self.cards.model, "model")
+
+    @property
+    def device(self) -> DeviceCard:
+        """The device card; IsocostError where there is none."""
+        return _given(self.cards.device, "device")
+
+    @property
+    def price(self) -> PriceCard:
+        """The price card; IsocostError where there is none."""
+        return _given(self.cards.price, "price")
+
     def cut(self, tokens: Floats | float) -> Calls:
         """The same calls with so many generated tokens, one number for all or one each."""
         lengths = np.broadcast_to(np.asarray(tokens, dtype=np.float64), self.output.shape)
         return replace(self, columns={**self.columns, "output_tokens": lengths})
+
+
+def _given(card: Card | None, kind: str) -> Card:
+    if card is None:
+        raise IsocostError(f"no {kind} card is given", where="cost axes", remedy=f"Pass {kind}=")
+    return card
 
 
 def computed(
@@ -118,7 +134,8 @@ def computed(
         found: dict[str, Floats] = {}
         try:
             found[axis.column] = axis.compute(calls)
-            found |= axis.aside(calls) | _rise(axis, calls, found[axis.column])
+            found |= axis.aside(calls)
+            found |= _rise(axis, calls, found[axis.column])
         except IsocostError as error:
             reasons[axis.name] = error.what
             found = {}

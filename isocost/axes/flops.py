@@ -34,5 +34,4 @@ class Flops(CostAxis):
 
     def compute(self, calls: Calls) -> Floats:
         """See `isocost.costs.flops.forward_flops`."""
-        model = calls.cards.need("model")
-        return forward_flops(model, calls.prompt, calls.output, cached_tokens=calls.cached)
+        return forward_flops(calls.model, calls.prompt, calls.output, cached_tokens=calls.cached)

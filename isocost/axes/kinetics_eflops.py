@@ -56,19 +56,18 @@ class KineticsEflops(CostAxis):
 
     def compute(self, calls: Calls) -> Floats:
         """See `isocost.costs.kinetics.kinetics_eflops`."""
-        model = calls.cards.need("model")
-        return kinetics_eflops(model, calls.prompt, calls.output, 1, _intensity(calls))
+        return kinetics_eflops(calls.model, calls.prompt, calls.output, 1, _intensity(calls))
 
     def aside(self, calls: Calls) -> dict[str, Floats]:
         """The shared part, and the intensity."""
-        model, intensity = calls.cards.need("model"), _intensity(calls)
+        intensity = _intensity(calls)
         return {
             "kinetics_shared_eflops": kinetics_shared_eflops(
-                model, calls.prompt, calls.output, intensity
+                calls.model, calls.prompt, calls.output, intensity
             ),
             "kinetics_intensity": np.full(calls.output.shape, intensity),
         }
 
 
 def _intensity(calls: Calls) -> float:
-    return calls.cards.need("device").intensity(calls.cards.number_format)
+    return calls.device.intensity(calls.cards.number_format)

@@ -34,4 +34,4 @@ class KvTraffic(CostAxis):
 
     def compute(self, calls: Calls) -> Floats:
         """See `isocost.costs.roofline.kv_traffic_bytes`."""
-        return kv_traffic_bytes(calls.cards.need("model"), calls.prompt, calls.output)
+        return kv_traffic_bytes(calls.model, calls.prompt, calls.output)

@@ -46,5 +46,4 @@ class Price(CostAxis):
 
     def compute(self, calls: Calls) -> Floats:
         """Of tokens: see `isocost.costs.money.token_usd`."""
-        price = calls.cards.need("price")
-        return token_usd(price, calls.prompt, calls.output, cached_tokens=calls.cached)
+        return token_usd(calls.price, calls.prompt, calls.output, cached_tokens=calls.cached)

@@ -53,7 +53,7 @@ class WeightTraffic(CostAxis):
                 remedy="Pass decode_batch=; 1 for a single request",
             )
         return weight_traffic_bytes(
-            calls.cards.need("model"),
+            calls.model,
             calls.prompt,
             calls.output,
             cached_tokens=calls.cached,

@@ -6,7 +6,6 @@ engine (one file each in this folder) and the loop that drives them (``isocost.p
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 from isocost.capabilities import ENGINES, Capabilities
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.errors import IsocostError
+from isocost.registry import did_you_mean
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -238,22 +238,29 @@ def engine_class(name: str) -> type[Engine]:
 
 
 def checked_options(
-    settings: EngineSettings, known: Mapping[str, type | tuple[type, ...]], engine: str
+    settings: EngineSettings,
+    known: Mapping[str, type | tuple[type, ...]],
+    engine: str,
+    *,
+    hint: str = "",
 ) -> dict[str, Any]:
     """An engine's options, checked for known names and types.
+
+    Args:
+        settings: what the engine was given.
+        known: names and types of its options.
+        engine: its name.
+        hint: what else to say about an option that is not known.
 
     Raises:
         IsocostError: an option is unknown or of the wrong type.
     """
     for key, value in settings.options.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]}? " if near else ""
-            more = " Put vLLM's own arguments under engine_args." if "engine_args" in known else ""
             raise IsocostError(
                 f"engine {engine} has no option {key!r}",
                 where=f"engine.options.{key}",
-                remedy=f"{hint}Known: {', '.join(sorted(known))}.{more}",
+                remedy=f"{did_you_mean(key, known, kind='options')} {hint}".strip(),
             )
         if not isinstance(value, known[key]) or (
             isinstance(value, bool) and known[key] is not bool

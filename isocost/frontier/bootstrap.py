@@ -279,7 +279,7 @@ def _plain_intervals(
     found = np.empty((3, len(rows)))
     width = max(1, 4 * CHUNK // len(counts))
     for start in range(0, len(rows), width):
-        means = replicates(rows[start : start + width], counts).means
+        means = replicates(rows[start : start + width], counts).tile(slice(None))
         found[:2, start : start + width] = percentile_interval(means, confidence)
         found[2, start : start + width] = standard_error(means)
     low, high, se = found[:, copy_of]

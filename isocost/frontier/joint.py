@@ -64,7 +64,11 @@ def joint_membership(quality: Replicates, first: Replicates, second: Replicates)
         if guides is not None and not any((some < 0).any() for some in means):
             from isocost.frontier.kernels import strike_out
 
-            strike_out(*means, *places, guides, 0.5 * ROUNDING, chain_reach(len(chosen)), alive)
+            mean, place, reach = means, places, chain_reach(len(chosen))
+            strike_out(
+                mean[0], mean[1], mean[2], place[0], place[1], place[2],
+                guides, 0.5 * ROUNDING, reach, alive,
+            )  # fmt: skip
         for start in range(0, alive.shape[1], step):
             hits += _hits(means, places, alive[:, start : start + step], start)
     return hits[copy_of.reshape(-1)] / quality.draws

@@ -68,7 +68,7 @@ def read(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> lis
         if _has_no_value(flat, r)
     }
     data = flat.to_pandas(use_pyarrow_extension_array=True)
-    context = gx.get_context(mode="ephemeral")
+    context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("frame").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch(
@@ -84,6 +84,7 @@ def read(frame: pl.DataFrame, rules: Sequence[Rule], keys: Sequence[str]) -> lis
     found = {
         r.expectation_config.meta["rule"]: r
         for r in batch.validate(suite, result_format=form).results
+        if r.expectation_config is not None
     }
     return [unknown.get(i) or _outcome(r, found[i], keys) for i, r in enumerate(rules)]
 

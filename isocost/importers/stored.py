@@ -226,7 +226,7 @@ def read_imports(
     """The rows of ``raw_imports`` that count, lazily; every part is held to its checksum first.
 
     Args:
-        lake: the lake's root folder.
+        lake: the lake's folder.
         import_ids: only these imports; all where None.
         include_superseded: also those replaced by a corrected file.
     """

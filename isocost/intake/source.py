@@ -18,7 +18,7 @@ import polars as pl
 
 from isocost.errors import IsocostError
 from isocost.seals import checksum, identity
-from isocost.store import Store
+from isocost.store import SESSION_ID, Store
 
 Banked = dict[str, dict[str, int]]
 """Rows by part, by raw table."""
@@ -94,8 +94,8 @@ class Source(ABC):
 
     @property
     def is_known(self) -> bool:
-        """Whether its file is there."""
-        return self.file.exists()
+        """Whether its file is there; never for a name that no source can have."""
+        return SESSION_ID.fullmatch(self.key) is not None and self.file.exists()
 
     @abstractmethod
     def check(self) -> None:

@@ -88,8 +88,11 @@ def check_prompts(work: Work, engine: Engine, *, per_request_seed: bool) -> int 
                 ),
             )
     longest = max(counted)
-    if per_request_seed and longest * config.max_num_seqs > config.max_num_batched_tokens:
-        # A seeded request whose prompt is split over several steps crashes vLLM's CPU sampler.
+    if (
+        per_request_seed
+        and engine.capabilities.needs_whole_seeded_prompts
+        and longest * config.max_num_seqs > config.max_num_batched_tokens
+    ):
         raise IsocostError(
             f"per_request_seed needs room for whole prompts in a step: {config.max_num_seqs}"
             f" prompts of up to {longest} tokens do not fit into max_num_batched_tokens"

@@ -7,6 +7,7 @@ back, with errors for users. Not here: any statistics.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,7 @@ from isocost.errors import IsocostError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Values = TypeVar("Values", Floats, Ints, Bools)
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Shape:
     one_problem: bool
     one_budget: bool
 
-    def give_back(self, values: Floats) -> Floats:
-        """Drop the axes that the caller did not have from a (problems, budgets) matrix.
+    def give_back(self, values: Values) -> Values:
+        """Drops the axes that the caller did not have from a (problems, budgets) matrix.
 
         A 0-d result is a plain number.
         """

@@ -9,6 +9,7 @@ the engine's tokenizer (the payload checks them), nor anything about the sweep f
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -164,12 +165,10 @@ def kv_bytes_per_token(config: Mapping[str, Any], dtype: str) -> int | None:
     )
     name = (config.get("dtype") or config.get("torch_dtype")) if dtype == "auto" else dtype
     size = _KV_BYTES.get(str(name))
-    if (
-        not all(isinstance(value, int) and value > 0 for value in (layers, kv_heads, head, size))
-        or "kv_lora_rank" in config
-    ):
+    factors = [n for n in (layers, kv_heads, head, size) if isinstance(n, int) and n > 0]
+    if len(factors) < 4 or "kv_lora_rank" in config:
         return None
-    return int(2 * layers * kv_heads * head * (size or 0))
+    return 2 * math.prod(factors)
 
 
 def _check_cache(

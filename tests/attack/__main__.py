@@ -74,20 +74,17 @@ def _campaign(arguments: argparse.Namespace, ground: Ground) -> int:
             time.monotonic() - begun > 60 * arguments.minutes and count >= arguments.least
         )
 
-    for outcome in attack(
-        ground.home,
-        drawn(arguments.seed, arguments.kinds.split(",")),
-        workers=arguments.workers,
-        until=is_over,
-    ):
-        outcomes.append(outcome)
-        if outcome.result in FAILED:
-            print(told(outcome), flush=True)
-        if len(outcomes) % 100 == 0:
-            print(
-                f"{len(outcomes)} tries, {sum(one.result in FAILED for one in outcomes)} failed",
-                flush=True,
-            )
+    tries = drawn(arguments.seed, arguments.kinds.split(","))
+    try:
+        for outcome in attack(ground.home, tries, workers=arguments.workers, until=is_over):
+            outcomes.append(outcome)
+            if outcome.result in FAILED:
+                print(told(outcome), flush=True)
+            if len(outcomes) % 100 == 0:
+                failed = sum(one.result in FAILED for one in outcomes)
+                print(f"{len(outcomes)} tries, {failed} failed", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted; the table tells of what was tried", file=sys.stderr)
     counts = table.counted(outcomes, seed=arguments.seed, minutes=(time.monotonic() - begun) / 60)
     text = table.written(counts, None if arguments.before is None else table.read(arguments.before))
     print(text)

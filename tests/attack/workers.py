@@ -71,7 +71,10 @@ def one(name: str, ground: Ground) -> Outcome:
 
 
 def _work(home: Path, pipe: Connection) -> None:
+    from isocost.payload.parent import end_with_parent
+
     faulthandler.enable()
+    end_with_parent()
     os.environ["PYTHONWARNINGS"] = "ignore"
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     ground = Ground(home)

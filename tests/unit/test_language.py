@@ -51,7 +51,13 @@ INSTEAD = {
 }
 
 
-_ANY = re.compile("|".join(f"(?:{word})" for word in INSTEAD), re.IGNORECASE)
+# A text without any of these cannot match: looking for them is many times as fast.
+_SIGNS = (
+    *("anew", "mend", "dear", " told", "told ", "nobody", "somebody", " no ", "lies ", "stands "),
+    *("stood ", " of ours", "as it stands", "unlike", "per cent", "look-up", "saw-tooth"),
+    *(f"{word} a" for word in ("one", "row", "rows", "samples", "tokens", "file", "files")),
+    *(f"{word} a" for word in ("milliseconds", "verdict", "energy", "price", "cost", "joules")),
+)
 
 
 @cache
@@ -77,7 +83,8 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 def found(text: str) -> list[str]:
     """The words of a text that have a better one, each with what to write."""
     flat = " ".join(text.split())
-    if not _ANY.search(flat):
+    small = flat.lower()
+    if not any(sign in small for sign in _SIGNS):
         return []
     return [
         f"{match[0]!r}: write {better}"

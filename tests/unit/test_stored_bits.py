@@ -328,3 +328,16 @@ def test_a_copied_root_is_read_once(store: Store, monkeypatch: pytest.MonkeyPatc
     summed.clear()
     list(refresh.everything(store))
     assert summed == []
+
+
+def test_what_a_killed_writer_left_is_gone_after_the_next_refresh(store: Store) -> None:
+    left = [
+        store.root / place / ".x.parquet.0f.tmp"
+        for place in ("core/core_samples", "out/out_point_summary", "core/_made/sessions")
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    before = kept(store)
+    list(refresh.everything(store))
+    assert not [path for path in left if path.exists()]
+    assert kept(store) == {name: data for name, data in before.items() if ".tmp" not in name}

@@ -61,7 +61,7 @@ _UNITS = {
 
 @register
 class VllmBench(Importer):
-    """A result file, an appended file of several results, or a sweep's experiment folder."""
+    """A result file, an appended file of several results, or the folder of a vLLM sweep."""
 
     name = "vllm_bench"
     version = 3

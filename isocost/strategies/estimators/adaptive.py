@@ -238,29 +238,18 @@ def run_policy(
     shape = Shape(one_row, one_cap)
     flat = np.broadcast_to(exact[:, None], accuracy.shape)
     spread = np.where(flat, 0.0, np.sqrt(np.log(2 / MISS) / (2 * orders)))
-    parts = (
-        np.clip(accuracy, 0.0, 1.0),
-        samples,
-        draws.transpose(2, 0, 1),
-        flat,
-        np.where(flat, 0, orders),
-        spread,
-    )
-    accuracy, samples, by_class, is_exact, used, bound = (
-        np.moveaxis(p, 0, -1) if p.ndim == 3 else p for p in parts
-    )
     give = shape.give_back
     return AdaptiveResult(
-        give(accuracy),
+        give(np.clip(accuracy, 0.0, 1.0)),
         give(samples),
-        _drop(by_class, shape),
-        give(is_exact),
-        give(used),
-        give(bound),
+        drop_axes(draws, shape),
+        give(flat),
+        give(np.where(flat, 0, orders)),
+        give(spread),
     )
 
 
-def _drop(values: Floats, shape: Shape) -> Floats:
+def drop_axes(values: Floats, shape: Shape) -> Floats:
     """`Shape.give_back` for an array with a trailing class axis."""
     values = values[:, 0] if shape.one_budget else values
     return values[0] if shape.one_problem else values

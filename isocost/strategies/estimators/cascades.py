@@ -290,7 +290,7 @@ def cross_fit_cascade(
         train = [stage.rows(fold != number) for stage in stages]
         if escalate is not None:
             thresholds[number] = [_quantile(stage.known_scores(), escalate) for stage in train[:-1]]
-        else:
+        elif cost_budget is not None:
             thresholds[number] = _search(train, float(cost_budget), grid)
         test = fold == number
         held = _run([stage.rows(test) for stage in stages], thresholds[number : number + 1])

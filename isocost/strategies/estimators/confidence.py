@@ -8,7 +8,7 @@ and where the scores are stored (the tables).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -230,7 +230,7 @@ class OnlinePlay:
     warmup: int
     later: Floats
 
-    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: Floats) -> Floats:
+    def spend(self, whole: Floats, base: Floats, slope: Floats, curve: Floats | float) -> Floats:
         """Expected sum of a cost over all traces, (problems, budgets).
 
         Whole for a trace that ran, base + slope b + curve b^2 for a stop at b.
@@ -284,19 +284,21 @@ def play_online(
     times = latency or (np.zeros(shape), np.zeros(shape), np.zeros(shape))
     weights = np.zeros((n - warmup, len(ks)))
     weights[:, ks > warmup] = rank_weights(n - warmup, ks[ks > warmup] - warmup)
-    result = (
-        np.zeros((2, len(classes), len(ks))),
-        np.zeros((4, *shape)),
-        np.zeros(len(classes), dtype=np.bool_),
-    )
-    online_rows(
-        *map(np.ascontiguousarray, (classes, lowest, values, lengths, start, count, *flat, *times)),
-        ks, warmup, keep, orders, starts, weights, result[0][0], *result[1], result[0][1],
-        result[2],
+    right, waited = np.zeros((2, len(classes), len(ks)))
+    ran, halted, stopped, squared = np.zeros((4, *shape))
+    unknown = np.zeros(len(classes), dtype=np.bool_)
+    banked: list[Any] = [
+        np.ascontiguousarray(each)
+        for each in (classes, lowest, values, lengths, start, count, *flat, *times)
+    ]
+    play: Any = online_rows  # Numba takes what it is given
+    play(
+        *banked, ks, warmup, keep, orders, starts, weights, right, ran, halted, stopped, squared,
+        waited, unknown,
     )  # fmt: skip
-    for sums in result[:2]:
+    for sums in (right, waited, ran, halted, stopped, squared):
         sums /= orders
     later = np.divide(ks - warmup, n - warmup, out=np.zeros(len(ks)), where=ks > warmup)
     return OnlinePlay(
-        np.clip(result[0][0], 0.0, 1.0), result[0][1], *result[1], result[2], warmup, later
+        np.clip(right, 0.0, 1.0), waited, ran, halted, stopped, squared, unknown, warmup, later
     )

@@ -24,15 +24,15 @@ def miss_rate(n: Ints, c: Ints, k: Ints) -> Floats:
     """
     n, c, k = np.broadcast_arrays(n, c, k)
     product = np.empty(n.size)
-    flat = (
+    sizes, small, large = (
         np.ascontiguousarray(a, dtype=np.int64).ravel()
         for a in (n, np.minimum(c, k), np.maximum(c, k))
     )
-    miss_products(*flat, product)
+    miss_products(sizes, small, large, product)
     return np.where(k > n, np.nan, product.reshape(n.shape))
 
 
-def _read(
+def read_draws(
     n: ArrayLike, c: ArrayLike, k: ArrayLike
 ) -> tuple[Ints, Ints, Ints, Shape, tuple[Ints, ...]]:
     """Read (n, c, k) as unique (n, c) columns against a row of budgets.
@@ -88,7 +88,7 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
         >>> pass_at_k(10, 3, [1, 2, 5, 8, 20]).tolist()
         [0.3, 0.533333, 0.916667, 1.0, nan]
     """
-    samples, right, budgets, shape, back = _read(n, c, k)
+    samples, right, budgets, shape, back = read_draws(n, c, k)
     return shape.give_back((1.0 - miss_rate(samples, right, budgets))[back])
 
 
@@ -101,7 +101,7 @@ def pass_hat_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
         >>> pass_hat_k(10, 3, [1, 2, 3, 4]).tolist()
         [0.3, 0.066667, 0.008333, 0.0]
     """
-    samples, right, budgets, shape, back = _read(n, c, k)
+    samples, right, budgets, shape, back = read_draws(n, c, k)
     return shape.give_back(miss_rate(samples, samples - right, budgets)[back])
 
 
@@ -114,7 +114,7 @@ def marginal_value(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> Floats:
         >>> marginal_value(10, 3, 2).item()
         0.175
     """
-    samples, right, budgets, shape, back = _read(n, c, k)
+    samples, right, budgets, shape, back = read_draws(n, c, k)
     rest = samples - budgets
     value = miss_rate(samples, right, budgets) * right / np.maximum(rest, 1)
     return shape.give_back(np.where(rest < 1, np.nan, value)[back])

@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isocost.errors import IsocostError
-from isocost.strategies.estimators.adaptive import MISS, ORDERS, AdaptiveResult, _drop, start_state
+from isocost.strategies.estimators.adaptive import (
+    MISS,
+    ORDERS,
+    AdaptiveResult,
+    drop_axes,
+    start_state,
+)
 from isocost.strategies.estimators.majority import (
     LARGEST_TABLE,
     binomials,
@@ -116,7 +122,7 @@ def early_stopping_consistency(
     return AdaptiveResult(
         give(np.clip(accuracy, 0.0, 1.0)),
         give(samples),
-        _drop(draws, shape),
+        drop_axes(draws, shape),
         give(flat),
         give(np.where(flat, 0, orders)),
         give(bound),

@@ -71,7 +71,7 @@ def estimate_majority(
             ks[at],
             MODES[ties],
             orders,
-            start_state(seed, seeds[row]),
+            start_state(seed, int(seeds[row])),
             means,
         )
         accuracy[row, at] = np.clip(means, 0.0, 1.0)

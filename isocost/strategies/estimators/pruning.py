@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, gamma
 
 from isocost.errors import IsocostError
-from isocost.strategies.estimators.subsets import _dense, sample_classes
+from isocost.strategies.estimators.subsets import dense_labels, sample_classes
 from isocost.strategies.kernels.weibull import STEEP, mixture_likelihood
 from isocost.strategies.shapes import (
     Bools,
@@ -208,7 +208,7 @@ def rpc_at_k(
     labels = (
         np.tile(np.arange(groups.shape[1]), (len(groups), 1))
         if distinct is None
-        else _dense(np.atleast_2d(np.asarray(distinct)))
+        else dense_labels(np.atleast_2d(np.asarray(distinct)))
     )
     out = np.full((len(groups), len(ks)), np.nan)
     seeds = np.arange(len(groups)) if keys is None else np.asarray(keys)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isocost.strategies.estimators.coverage import _read, miss_rate
+from isocost.strategies.estimators.coverage import miss_rate, read_draws
 from isocost.strategies.shapes import Floats
 
 
@@ -48,7 +48,7 @@ def retry_until_verified(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> RetryResul
         >>> found.attempts.item(), found.success.item()
         (2.625, 0.916667)
     """
-    samples, right, caps, shape, back = _read(n, c, k)
+    samples, right, caps, shape, back = read_draws(n, c, k)
     missed = miss_rate(samples, right, caps)
     success = 1.0 - missed
     attempts = ((samples + 1) * success + caps * missed) / (right + 1)

@@ -11,7 +11,7 @@ the same ones for all rules, and the error bound is stated. Not here: the plain 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -186,14 +186,14 @@ def _vote(
     visits: Visits,
     *,
     rule: int,
-    **options,
+    **options: Any,
 ) -> VoteEstimate:
-    """Check the arguments of a public vote and shapes its result."""
-    visits = dict(visits)
-    unknown = set(visits) - set(Visits.__annotations__)
+    """Checks the arguments of a public vote and shapes its result."""
+    asked: dict[str, Any] = dict(visits)
+    unknown = set(asked) - set(Visits.__annotations__)
     if unknown:
         raise TypeError(f"unexpected keyword argument {sorted(unknown)[0]!r}")
-    valid = visits.pop("valid", None)
+    valid = asked.pop("valid", None)
     groups, values, one_row = sample_classes(classes, correct)
     amounts = read_like(name, weights, groups.shape)
     mask = read_valid(valid, groups.shape)
@@ -208,7 +208,7 @@ def _vote(
     amounts = np.where(
         mask & ~np.isneginf(amounts), amounts, np.finfo(np.float64).min if rule == BORDA else 0.0
     )
-    estimate = estimate_votes(groups, amounts, values, ks, mask, rule=rule, **options, **visits)
+    estimate = estimate_votes(groups, amounts, values, ks, mask, rule=rule, **options, **asked)
     give = Shape(one_row, one_budget).give_back
     return VoteEstimate(
         give(estimate.accuracy),
@@ -236,7 +236,7 @@ def weighted_majority_estimate(
         ... ).accuracy.tolist()
         [0.45]
     """
-    unique = None if distinct is None else _dense(np.atleast_2d(np.asarray(distinct)))
+    unique = None if distinct is None else dense_labels(np.atleast_2d(np.asarray(distinct)))
     return _vote(classes, weights, correct, k, "weights", visits, rule=WEIGHTED, distinct=unique)
 
 
@@ -400,7 +400,7 @@ def shortest_majority_at_k(
     return _vote(classes, lengths, correct, k, "lengths", visits, rule=SHORTEST).accuracy
 
 
-def _dense(labels: np.ndarray) -> Ints:
+def dense_labels(labels: np.ndarray) -> Ints:
     """Labels of each row as numbers from 0, so that a row of flags can represent them."""
     out = np.empty(labels.shape, dtype=np.int64)
     for row, values in enumerate(labels):

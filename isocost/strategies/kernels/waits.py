@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from isocost.strategies.kernels.random import draw_next
-from isocost.strategies.kernels.windows import _alternate
+from isocost.strategies.kernels.windows import alternate
 
 
 @njit(cache=True)
@@ -85,7 +85,7 @@ def window_waits(groups, times, counts, window, windows, waited):
     poly, other = np.zeros((window + 1, windows)), np.zeros((window + 1, windows))
     slow = np.zeros(windows)
     _slowest(groups, times, counts, window, windows, poly, other, slow)
-    _alternate(slow, windows, 1.0, 1, waited)
+    alternate(slow, windows, 1.0, 1, waited)
 
 
 @njit(cache=True)

@@ -20,7 +20,7 @@ from isocost.strategies.kernels.random import draw_next
 
 
 @njit(cache=True)
-def _alternate(terms, windows, scale, shift, out):
+def alternate(terms, windows, scale, shift, out):
     """Inclusion-exclusion: out[m + shift] += scale * sum_r (-1)^r C(m, r) terms[r]."""
     for m in range(windows + 1 - shift):
         choose, sign = scale, 1.0
@@ -90,7 +90,7 @@ def stop_traces(counts, values, window, windows, stopped, alive, drawn):
             scale, out = float(window), drawn[g]
         elif step > 0:
             scale, shift, out = values[g], 1, stopped
-        _alternate(poly, windows, scale, shift, out)
+        alternate(poly, windows, scale, shift, out)
 
 
 @njit(cache=True)

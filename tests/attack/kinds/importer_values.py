@@ -28,7 +28,7 @@ import importer_samples
 
 WHAT = "a number, text, list or key that no field should hold, in any field of a file of each format; then `import`, and `refresh` after some"
 TARGETS = tuple(importer_samples.SAMPLES)
-SHARE, SAMPLE, LIMIT_S = 450, 30, 90
+SHARE, SAMPLE, LIMIT_S = 300, 30, 90
 STATED = {"--model": "m", "--task": "t", "--task-version": "1", "--prompt": "p", "--sampling": "{}"}
 SAME_OF_OTHERS = ["correct", "score", "answer", "output_tokens", "prompt_tokens"]
 # What a sample can be at most, in core_samples: more tokens, seconds or joules than these no measurement has.
@@ -45,7 +45,7 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
     hostile = dice.choice(values.HOSTILE)
     what, dropped = damaged(path, hostile, dice)
     what = f"{what} of {path.name} is {hostile[:40]}"
-    is_light = dice.randrange(12) != 0
+    is_light = dice.randrange(24) != 0
     root = place / "data" if is_light else ground.copy(SETTLED, place)
     said = brought(ground, root, target, source, place)
     names = (path.name, source.name, str(place / "in"), target)

@@ -21,7 +21,7 @@ from tests.attack.outcomes import LOST, SAME, TOUCHED, Broken, Impossible, Said,
 
 WHAT = "`kill -9` of a Dagster run and all its processes at a drawn moment, then the run again; of one process of `make ui`, then nothing may stay"
 TARGETS = ("run", "ui, starter", "ui, server", "ui, webserver", "run", "ui, daemon")
-SHARE, SAMPLE, LIMIT_S = 4, 0, 500
+SHARE, SAMPLE, LIMIT_S = 2, 0, 500
 SAMPLES = 20
 UP_S, GONE_S = 120.0, 60.0
 SWEEP = """

@@ -30,7 +30,7 @@ from tests.hostile_openai import (
 
 WHAT = "hostile values in any field of an answer, refusals, cut, dripping or endless streams, lies about the model; then `refresh` after some"
 TARGETS = ("field", "fields", "refusal", "connection", "list of models", "value")
-SHARE, SAMPLE, LIMIT_S = 200, 8, 60
+SHARE, SAMPLE, LIMIT_S = 260, 8, 60
 PROBLEMS, SAMPLES = 3, 2
 ASKED = PROBLEMS * SAMPLES
 
@@ -42,7 +42,7 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
     from isocost.bank.reader import read_raw
 
     os.environ["ATTACK_KEY"] = KEY
-    is_light = dice.randrange(12) != 0
+    is_light = dice.randrange(24) != 0
     root = place / "data" if is_light else ground.copy(SETTLED, place)
     answer, attacked = _answers(target, dice)
     with serving(answer) as server:

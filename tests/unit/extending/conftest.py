@@ -15,7 +15,7 @@ from isocost.registry import Registry
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "payload"))
 
 _FENCE = re.compile(r"^```([a-z]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_FILE = re.compile(r"Save it as\s+`([^`]+)\.py`")
+_FILE = re.compile(r"^Write `([^`]+)\.py`:$", re.MULTILINE)
 Add = Callable[[str, Registry], object]
 
 

@@ -56,7 +56,7 @@ def place(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("isocost", "sql"):
         shutil.copytree(repo / name, folder / name)
     page = (repo / "docs" / "extending" / "cost-axis.md").read_text(encoding="utf-8")
-    found = re.search(r"Write `(isocost/axes/\w+\.py)`:\n\n```python\n(.*?)```", page, re.DOTALL)
+    found = re.search(r"Save it as `([^`]+)`:\n\n```python\n(.*?)```", page, re.DOTALL)
     assert found is not None
     path = folder / found[1]
     assert not path.exists()

@@ -1,0 +1,61 @@
+"""What serves the UI ends with what started it, whichever of them is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# Stands in for Dagster: asked to end, it ends its child, which would go on for ever otherwise.
+DAGSTER = """
+import signal, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+signal.signal(signal.SIGTERM, lambda *_: (child.terminate(), sys.exit(0)))
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("victim", ["starter", "dagster"])
+def test_nothing_stays_of_a_ui_that_was_killed(
+    repo: Path, tmp_path: Path, victim: str, number: int
+) -> None:
+    (tmp_path / "dagster").mkdir()
+    (tmp_path / "dagster" / "__init__.py").touch()
+    (tmp_path / "dagster" / "__main__.py").write_text(DAGSTER)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(repo)])}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.ui"],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stdout is not None
+    child = int(started.stdout.readline())
+    parent = int(Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(started.pid if victim == "starter" else parent, number)
+    until = time.monotonic() + 25
+    while not (is_gone(child) and is_gone(parent) and started.poll() is not None):
+        assert time.monotonic() < until, (
+            victim,
+            number,
+            is_gone(child),
+            is_gone(parent),
+            started.poll(),
+        )
+        time.sleep(0.1)
