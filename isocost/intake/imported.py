@@ -72,7 +72,7 @@ class ImportedSource(Source):
         return _read_note(self.file, self.key)
 
     def write_note(self, told: Mapping[str, Any]) -> None:
-        """Makes an import the one that counts for this source.
+        """Make an import the one that counts for this source.
 
         Raises:
             MachineError: it cannot be written.
@@ -103,7 +103,7 @@ class ImportedSource(Source):
         return import_manifest(*self.place)
 
     def check(self) -> None:
-        """Reads its note."""
+        """Read its note."""
         _read_note(self.file, self.key)
 
     def inputs(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class ImportedSource(Source):
         return read_import(*self.place) if table_name == "raw_imports" else empty(table_name)
 
     def prove(self) -> None:
-        """Holds every part to the checksum in its manifest."""
+        """Hold every part to the checksum in its manifest."""
         prove_import(*self.place)
 
     def banked(self) -> Banked:
@@ -143,7 +143,7 @@ class ImportedSource(Source):
         )
 
     def set_aside_damaged(self) -> tuple[str, ...]:
-        """Moves the whole import where its bytes were changed."""
+        """Move the whole import where its bytes were changed."""
         return tuple(set_aside_damaged(*self.place))
 
     def is_in_quarantine(self) -> bool:
