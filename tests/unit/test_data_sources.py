@@ -95,7 +95,7 @@ def test_what_only_looks_like_a_source_stops_no_other(imported: ImportedSource) 
     assert known_sources(store) == ["import-a", "two words"]  # for somebody has to say so
     assert [source.key for source in sources(store)] == ["import-a"]
     assert lost_sources(store) == {}
-    with pytest.raises(IsocostError, match="is no session id"):
+    with pytest.raises(IsocostError, match="is not a session id"):
         source_of(store, "two words")
     faults = verify_store(store).faults
     assert [fault.path for fault in faults] == ["lake/sessions/two words.json"]
