@@ -52,7 +52,7 @@ class KernelFile:
     A small kernel file is read ten times per second.
     """
 
-    name = "trace"
+    name = "kernel_file"
     unknown_reason = None
 
     def describe(self) -> dict[str, object]:

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from isocost import atomic
+from isocost.bank.layout import QUARANTINE
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, slug
 from isocost.importers.stored import (
@@ -154,7 +155,7 @@ class ImportedSource(Source):
 
     def was_set_aside(self) -> bool:
         """Whether an import of this name was set aside."""
-        aside = self.store.lake / "raw" / "quarantine"
+        aside = self.store.lake / QUARANTINE
         return any(self.is_held_by(home.name) for home in aside.glob("source=*"))
 
     def is_held_by(self, home: str) -> bool:

@@ -135,7 +135,7 @@ class EngineSession(Source):
 
     def was_set_aside(self) -> bool:
         """Whether a part or manifest of it was set aside."""
-        return (self.store.lake / "raw" / "quarantine" / f"session={self.key}").is_dir()
+        return (self.store.lake / layout.quarantine_folder(self.key)).is_dir()
 
     def shares(self) -> Iterator[Share]:
         """Its requests, point by point."""
