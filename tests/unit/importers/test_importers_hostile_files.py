@@ -272,3 +272,11 @@ def test_the_last_of_many_keys_comes_twice(tmp_path: Path) -> None:
     refuse(
         "counts", path, tmp_path / "lake", "'k299999' comes twice"
     )  # in a second, not in an hour
+
+
+@pytest.mark.parametrize("depth", [102, 700, 10_000])
+def test_yaml_that_only_a_fast_parser_can_read_is_refused(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text(f"a: {'[' * depth}{']' * depth}\n")
+    with pytest.raises(IsocostError, match=r"deep.yaml.*nested too deeply"):
+        reading.load_yaml(path)
