@@ -25,9 +25,9 @@ def _reads(name: str) -> tuple[str, ...]:
     """The tables of other groups that a group reads."""
     read = (
         table
-        for part in refresh.PARTS
-        if part.step == name
-        for table in (*part.reads, *(refresh.CARDS if part.uses_cards else ()))
+        for rule in refresh.RULES
+        if rule.step == name
+        for table in (*rule.reads, *(refresh.CARDS if rule.uses_cards else ()))
     )
     return tuple(dict.fromkeys(table for table in read if table not in refresh.STEPS[name]))
 

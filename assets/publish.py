@@ -21,7 +21,7 @@ def warehouse(store: StoreResource) -> dg.MaterializeResult:
         raise dg.Failure("; ".join(f"{part.name}: {part.problem}" for part in report.failures))
     metadata = {
         "dagster/uri": str(report.path),
-        "tables": sum(part.kind == "table" for part in report.parts),
+        "tables": sum(entry.kind == "table" for entry in report.entries),
         "rows": report.rows,
         "size_bytes": report.size_bytes,
     }

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 from isocost.build.curate import Held, cards_fingerprint, held_by_sessions
 from isocost.build.ledger import Ledger, Record
-from isocost.build.rules import PARTS, STEPS, Part, Tables
+from isocost.build.rules import RULES, STEPS, Rule, Tables
 from isocost.build.slices import Rows, code_fingerprint, point_piece, task_piece
 from isocost.errors import IsocostError, MachineError, one_source
 from isocost.hashing import sha256_hex
@@ -96,40 +96,40 @@ def derive(
     rows, counts = dict.fromkeys(STEPS[step], 0), {True: 0, False: 0}
     wanted: dict[str, set[str]] = {table: set() for table in STEPS[step]}
     failed: list[NotBuilt] = []
-    if any(part.uses_replay_settings for part in PARTS if part.step == step):
+    if any(rule.uses_replay_settings for rule in RULES if rule.step == step):
         failed += [NotBuilt(f"{step} as a sweep asks", fault) for fault in broken_asks(store.root)]
-    for part in (part for part in PARTS if part.step == step):
-        pieces = _pieces(store, part.per, held)
+    for rule in (rule for rule in RULES if rule.step == step):
+        pieces = _pieces(store, rule.per, held)
         for name, slice_ in pieces.items():
             mine = replace(slice_, memory=memory)
             try:
-                record, is_reused = _up_to_date(part, name, mine, ledger, force=force)
+                record, is_reused = _up_to_date(rule, name, mine, ledger, force=force)
             except IsocostError as error:
                 if _stops_all(error, store):
                     raise
-                ledger.drop("out", part.name, name, part.tables)
-                failed.append(NotBuilt(_shown(part, slice_), error))
+                ledger.drop("out", rule.name, name, rule.tables)
+                failed.append(NotBuilt(_shown(rule, slice_), error))
                 continue
             counts[is_reused] += 1
             for table, n in record.rows.items():
                 rows[table] += n
                 wanted[table].add(name)
-        for gone in set(ledger.pieces("out", part.name)) - set(pieces):
-            ledger.drop("out", part.name, gone, ())
+        for gone in set(ledger.pieces("out", rule.name)) - set(pieces):
+            ledger.drop("out", rule.name, gone, ())
     _remove_strays(store, wanted)
     return Derived(step, rows, counts[False], counts[True], failed=tuple(failed))
 
 
 def _up_to_date(
-    part: Part, name: str, rows: Rows, ledger: Ledger, *, force: bool
+    rule: Rule, name: str, rows: Rows, ledger: Ledger, *, force: bool
 ) -> tuple[Record, bool]:
     """The record of an up-to-date piece, and whether it already existed."""
-    with one_source(_shown(part, rows), then="run `isocost refresh` again after the fix"):
-        fingerprint = _fingerprint(part, name, rows, ledger)
-        known = None if force else ledger.find("out", part.name, name)
+    with one_source(_shown(rule, rows), then="run `isocost refresh` again after the fix"):
+        fingerprint = _fingerprint(rule, name, rows, ledger)
+        known = None if force else ledger.find("out", rule.name, name)
         if known is not None and known.fingerprint == fingerprint:
             return known, True
-        return ledger.write("out", part.name, name, fingerprint, _built(part, rows)), False
+        return ledger.write("out", rule.name, name, fingerprint, _built(rule, rows)), False
 
 
 def _stops_all(error: IsocostError, store: Store) -> bool:
@@ -143,12 +143,12 @@ def _stops_all(error: IsocostError, store: Store) -> bool:
     )
 
 
-def _shown(part: Part, rows: Rows) -> str:
+def _shown(rule: Rule, rows: Rows) -> str:
     """A piece in words."""
-    if part.per == "point":
-        return f"{part.step} of point {rows.points[0]}, task {rows.task}"
+    if rule.per == "point":
+        return f"{rule.step} of point {rows.points[0]}, task {rows.task}"
     about = {"task": f"task {rows.task}", "session": f"session {''.join(rows.sessions)}"}
-    return f"{part.step} of {about.get(part.per, 'all tasks')}"
+    return f"{rule.step} of {about.get(rule.per, 'all tasks')}"
 
 
 def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]:
@@ -188,25 +188,25 @@ def _pieces(store: Store, per: str, held: Mapping[str, Held]) -> dict[str, Rows]
     }
 
 
-def _fingerprint(part: Part, piece: str, rows: Rows, ledger: Ledger) -> str:
-    files = sorted({path for table in part.reads for path in rows.files(table)})
+def _fingerprint(rule: Rule, piece: str, rows: Rows, ledger: Ledger) -> str:
+    files = sorted({path for table in rule.reads for path in rows.files(table)})
     inputs = [[path.relative_to(rows.store.root).as_posix(), ledger.sum_of(path)] for path in files]
-    cards = cards_fingerprint(rows.store) if part.uses_cards else ""
-    replay = asdict(replay_options(rows.root, rows.task)) if part.uses_replay_settings else {}
-    told = {"part": part.name, "piece": piece, "inputs": inputs, "cards": cards, "replay": replay}
+    cards = cards_fingerprint(rows.store) if rule.uses_cards else ""
+    replay = asdict(replay_options(rows.root, rows.task)) if rule.uses_replay_settings else {}
+    told = {"rule": rule.name, "piece": piece, "inputs": inputs, "cards": cards, "replay": replay}
     return sha256_hex({**told, "code": code_fingerprint()})
 
 
-def _built(part: Part, rows: Rows) -> Tables:
-    frames = part.build(replace(rows, allowed=part.reads))
-    if set(frames) != set(part.tables):
-        unlike = sorted(set(frames) ^ set(part.tables))
+def _built(rule: Rule, rows: Rows) -> Tables:
+    frames = rule.build(replace(rows, allowed=rule.reads))
+    if set(frames) != set(rule.tables):
+        unlike = sorted(set(frames) ^ set(rule.tables))
         raise IsocostError(
             f"returns other tables than declared: {', '.join(unlike)}",
-            where=f"isocost.build.rules.{part.build.__name__}",
-            remedy="Name every table that it returns in its Part of isocost.build.rules.PARTS",
+            where=f"isocost.build.rules.{rule.build.__name__}",
+            remedy="Name every table that it returns in its Rule of isocost.build.rules.RULES",
         )
-    return {name: frames[name] for name in part.tables}
+    return {name: frames[name] for name in rule.tables}
 
 
 def _remove_strays(store: Store, wanted: dict[str, set[str]]) -> None:

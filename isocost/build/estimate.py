@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from isocost.build.rules import FRONTIER_DRAWS
+from isocost.build.rules.frontiers import FRONTIER_DRAWS
 from isocost.build.slices import Ledger
 from isocost.errors import IsocostError
 from isocost.intake import Share, sources

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from isocost.build.ledger import Ledger
 from isocost.errors import IsocostError, one_source
-from isocost.intake import forgotten_sources, known_sources, source_of
+from isocost.intake import EngineSession, forgotten_sources, known_sources, source_of
 from isocost.plain_files import stored_bytes
 from isocost.seals import checksum, prove_parquet, unsealed_json
 from isocost.store import Store
@@ -70,7 +70,7 @@ def _fault(store: Store, path: Path, detail: str) -> StoreFault:
 def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
     """Session files, the notes of imports, and the requests of sweeps."""
     for key in [*known_sources(store), *sorted(forgotten_sources(store))]:
-        path = store.lake / "sessions" / key
+        path = store.lake / "sessions" / f"{key}{EngineSession.suffix}"
         try:
             with one_source(key):
                 source = source_of(store, key)

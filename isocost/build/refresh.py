@@ -29,17 +29,8 @@ from isocost.build.derive import Derived, NotBuilt, derive
 from isocost.build.estimate import needed
 from isocost.build.ledger import Ledger
 from isocost.build.losses import refuse_fewer_sources
-from isocost.build.rules import (
-    PARTS,
-    STEPS,
-    Part,
-    derive_chains,
-    derive_costs,
-    derive_items,
-    derive_session_costs,
-    derive_strategies,
-    derive_summary,
-)
+from isocost.build.rules import RULES, STEPS, Rule
+from isocost.build.rules.strategies import derive_strategies
 from isocost.build.slices import code_fingerprint
 from isocost.build.sources import curate_all, forget, keep_or_leave_out, sources_of
 from isocost.errors import IsocostError, PartialError
@@ -66,23 +57,18 @@ if TYPE_CHECKING:
 __all__ = [
     "CARDS",
     "CORE_OF_SESSION",
-    "PARTS",
+    "RULES",
     "STEPS",
     "Curated",
     "Derived",
     "NotBuilt",
-    "Part",
+    "Rule",
     "bring_in",
     "card_book",
     "clashes",
     "curate_session",
     "derive",
-    "derive_chains",
-    "derive_costs",
-    "derive_items",
-    "derive_session_costs",
     "derive_strategies",
-    "derive_summary",
     "forget",
     "keep_or_leave_out",
     "known_sources",

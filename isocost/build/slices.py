@@ -170,7 +170,7 @@ class Rows:
             raise IsocostError(
                 f"{table_name} is read by a computation that does not say so: it would not be built"
                 " again when that table changes",
-                remedy="Name it in `reads` of its Part in isocost.build.rules.PARTS",
+                remedy="Name it in `reads` of its Rule in isocost.build.rules.RULES",
             )
 
     def files(self, table_name: str) -> list[Path]:

@@ -1,8 +1,8 @@
-"""What an importer is.
+"""The interface of importers.
 
-Lives here: the ``Importer`` class, what it declares about its columns, the files it is given and
-the registry. Not here: the formats themselves (one module each in ``formats``) and what is done
-with their records (``sealing``, ``run``).
+Lives here: the ``Importer`` class, the declaration of its columns, its input files and the
+registry. Not here: the formats themselves (one module each in ``formats``) and the processing of
+their records (``sealing``, ``run``).
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ PROVENANCE = {
     "prompt": "prompt",
     "sampling": "sampling",
 }
-"""What makes numbers comparable: the name asked for -> the column it fills."""
+"""Required for comparable numbers: name of the provenance -> the column it fills."""
 
 MAX_FILES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Conventions:
-    """What a format's columns mean.
+    """The meaning of a format's columns.
 
     Attributes:
         units: column of ours -> the source's field and unit, in words.
-        latency_meaning: what latency_s covers; None where the format has no latency.
-        energy_method: how energy_j came about; None where the format has no energy.
-        energy_unknown_reason: written on rows without energy.
-        notes: traps of the format that a reader of the numbers must know.
+        latency_meaning: what latency_s covers; None if the format has no latency.
+        energy_method: how energy_j was obtained; None if the format has no energy.
+        energy_unknown_reason: the reason for rows without energy.
+        notes: pitfalls of the format that affect the numbers.
     """
 
     units: dict[str, str] = field(default_factory=dict)
@@ -50,15 +50,15 @@ class Conventions:
 
 @dataclass(slots=True)
 class Source:
-    """What one import reads.
+    """The input of one import.
 
     Attributes:
         path: the path given.
-        files: the regular files to read, sorted; all lie at or under ``path``.
-        options: what the importing person gave beside the provenance: the mapping of the generic
+        files: the regular files to read, sorted; all are at or under ``path``.
+        options: what the user gave in addition to the provenance: the mapping of the generic
             importer, the ``condition``, the ``metric``.
-        at: the place being read now, for messages about what was not foreseen.
-        warnings: what the importing person should know.
+        at: the current position, for messages about unexpected errors.
+        warnings: notes for the user.
         digests: hash of each file's bytes.
         run: run of the other tool that the rows to come are of; the row's own file where None.
         is_one_run: whether all files are one run, in as many files as it has problems.
@@ -85,7 +85,7 @@ class Source:
     def relative(self, file: Path) -> str:
         """A file's name relative to the imported path.
 
-        That of a file beside it, read for what it states of it, is its own.
+        For a file outside it that is read for its settings, just its name.
         """
         if file == self.path:
             return file.name
@@ -95,7 +95,7 @@ class Source:
             return file.name
 
     def row(self, kind: str, file: Path, place: str | None = None) -> Row:
-        """Starts a record at a place of a file."""
+        """Start a record at a position in a file."""
         self.at = f"{file}, {place}" if place else str(file)
         row = Row(kind, self.relative(file), place, self.at)
         row.text("source_run", None if self.is_one_run else self.run or self.file_run(file))
@@ -108,9 +108,9 @@ class Source:
             self.warnings.append(note)
 
     def file_run(self, file: Path) -> str | None:
-        """A name for the run that wrote this one file.
+        """An identifier of the run that wrote this file.
 
-        The same bytes are the same run, wherever they lie.
+        The same bytes are the same run, wherever they are.
         """
         digest = self.digests.get(file)
         return None if digest is None else f"sha256:{digest[:16]}"
@@ -119,18 +119,18 @@ class Source:
 class Importer:
     """One format.
 
-    Subclasses are registered with ``@register`` in a module of their own in ``formats``.
+    Subclasses are registered with ``@register`` in a separate module in ``formats``.
 
     Attributes:
-        name: what people write after ``isocost import``.
+        name: the argument of ``isocost import``.
         title: what it reads, one line.
-        version: raised when the same file would give other rows; a re-import then supersedes.
+        version: raised when the same file gives different rows; importing it again then supersedes.
         conventions: meaning of the columns.
-        takes_mapping: whether a mapping says what its columns mean.
-        takes_metric: whether it is asked which of several metrics judges
+        takes_mapping: whether a mapping defines the meaning of its columns.
+        takes_metric: whether the metric with the verdict can be selected
             (``source.options["metric"]``).
-        harmless: pattern of a dotted setting name -> why the setting does not change what is
-            measured. Every other setting that the source states enters the point's identity.
+        harmless: pattern of a dotted setting name -> why the setting does not affect the
+            measurement. Every other setting that the source states enters the point's identity.
         no_answers: words, stripped and in lower case, by which the source says that it found no
             answer in a text.
         rendered_prompts: whether ``problem_text`` is the rendered prompt, which differs between the
@@ -156,10 +156,10 @@ class Importer:
     heads: ClassVar[tuple[str, ...]] = ()
 
     def files(self, path: Path) -> list[Path]:
-        """The files to read for a path given.
+        """The files to read for a given path.
 
         Raises:
-            IsocostError: the path is not of this format, as far as names tell.
+            IsocostError: the path is not of this format, judging by names.
         """
         return [regular_file(path)]
 
@@ -201,11 +201,10 @@ def importer(name: str) -> Importer:
 
 
 def files_under(folder: Path, patterns: tuple[str, ...], what: str) -> list[Path]:
-    """Regular files below a folder that match one of the patterns, sorted; the path itself where it
-    is a file.
+    """Regular files below a folder that match a pattern, sorted; or the path itself, if a file.
 
     Raises:
-        IsocostError: a symbolic link among them (it may lead anywhere), none found, or too many.
+        IsocostError: a symbolic link among them (it may point anywhere), none found, or too many.
     """
     if not folder.is_dir():
         return [regular_file(folder)]
@@ -218,13 +217,13 @@ def files_under(folder: Path, patterns: tuple[str, ...], what: str) -> list[Path
                 found.add(regular_file(path))
             if len(found) > MAX_FILES:
                 raise IsocostError(
-                    f"holds more than {MAX_FILES} files",
+                    f"contains more than {MAX_FILES} files",
                     where=str(folder),
                     remedy="Import its subfolders one by one",
                 )
     if not found:
         raise IsocostError(
-            f"holds no {what}",
+            f"contains no {what}",
             where=str(folder),
             remedy=f"Looked for {', '.join(patterns)} here and below",
         )

@@ -12,25 +12,25 @@ import re
 from isocost.errors import IsocostError
 
 NO_ZONE = "time_without_zone_read_as_utc"
-"""Reason for times whose zone nobody wrote down: their differences hold, the hour does not."""
+"""Reason for times without a time zone: their differences are valid, the hour is not."""
 _SLASHES = re.compile(r"^(\d{4})[/.](\d{1,2})[/.](\d{1,2})")
 _US = re.compile(r"^(\d{2})-(\d{2})-(\d{4})(?=[ T])")
 
 
 def unix_seconds(text: str, where: str) -> tuple[float, bool]:
-    """Unix time of a written moment, and whether it named its zone.
+    """Unix time of a written time, and whether it stated its time zone.
 
     Args:
         text: ``2024-05-30T11:03:37.123+02:00``, ``2024/05/30 11:03:37.123``, ``05-30-2024
-            11:03:37.123`` and what lies between.
-        where: place named in the error.
+            11:03:37.123`` and similar.
+        where: position named in the error.
 
     Returns:
-        Seconds since 1970 in UTC; a moment without a zone is read as UTC and the second value is
+        Seconds since 1970 in UTC; a time without a zone is read as UTC and the second value is
         False.
 
     Raises:
-        IsocostError: the text is no such moment.
+        IsocostError: the text is not such a time.
     """
     plain = _US.sub(
         r"\3-\1-\2",
@@ -42,7 +42,7 @@ def unix_seconds(text: str, where: str) -> tuple[float, bool]:
         moment = dt.datetime.fromisoformat(plain)
     except ValueError:
         raise IsocostError(
-            f"{text[:60]!r} is no time that can be read",
+            f"{text[:60]!r} is not a readable time",
             where=where,
             remedy="Write it like 2024-05-30T11:03:37.123Z",
         ) from None

@@ -1,11 +1,11 @@
-"""Why generation ended: the words of the field, brought to one meaning.
+"""Why generation ended: the common values, mapped to one meaning.
 
 Lives here: the one table for all importers. Not here: what a finish means for grading
 (isocost.tasks).
 
-The words are those of OpenAI (chat and responses), Anthropic, Gemini and Vertex, Bedrock (Converse,
-Titan, Cohere, AI21), Mistral, Cohere, vLLM, SGLang, TGI, llama.cpp, Ollama, Inspect and HELM. They
-are compared without regard to case, and ``-``, ``.`` and spaces are ``_``.
+The values are those of OpenAI (chat and responses), Anthropic, Gemini and Vertex, Bedrock
+(Converse, Titan, Cohere, AI21), Mistral, Cohere, vLLM, SGLang, TGI, llama.cpp, Ollama, Inspect and
+HELM. They are compared ignoring case, and ``-``, ``.`` and spaces are ``_``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MEANING = {word: meaning for meaning, words in _WORDS.items() for word in words.
 filter), ``error`` or ``abort``.
 """
 _SAYS_NOTHING = ("", "unknown", "unspecified", "other", "none", "null", "nan", "n/a", "n_a")
-"""Words that do not say why; kept as they are, told of no one."""
+"""Values that do not state a reason; kept unchanged and not reported."""
 _PREFIXES = ("finish_reason_", "finishreason_", "stop_reason_", "stopreason_")
 
 
@@ -71,10 +71,10 @@ def finish_meaning(words: pl.Series) -> pl.Series:
 
 
 def unknown_words(words: Iterable[tuple[str | None, int]]) -> str | None:
-    """A sentence on the words that are not known, with their counts; None where there is none.
+    """A sentence on unknown values, with their counts; None if there are none.
 
     Args:
-        words: word and how often it comes.
+        words: value and its count.
     """
     tally: Counter[str] = Counter()
     for word, number in words:
@@ -86,7 +86,4 @@ def unknown_words(words: Iterable[tuple[str | None, int]]) -> str | None:
         f"{word[:40]!r} ({number})"
         for word, number in sorted(tally.items(), key=lambda item: (-item[1], item[0]))[:8]
     )
-    return (
-        "finish reasons that are not known are kept as they are, and such samples count as"
-        f" finished: {told}"
-    )
+    return f"unknown finish reasons are kept unchanged, and such samples count as finished: {told}"

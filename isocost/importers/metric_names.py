@@ -1,8 +1,9 @@
-"""What the name of a metric says where the source says nothing else: how many samples it is of, and
-which way it points.
+"""What a metric's name implies: the number of samples it covers, and its direction.
 
-Lives here: names. Not here: what a source states of its metrics (each format's module), what a
-label becomes (``row``).
+Used if the source does not state it.
+
+Lives here: names. Not here: a source's own statements on its metrics (each format's module), the
+conversion of labels (``row``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What makes numbers comparable: provenance that is given, that the source states, or that nobody
-knows.
+"""Provenance, which makes numbers comparable: given, stated by the source, or unknown.
 
-Lives here: checking what was given, filling it into records, and what becomes of a contradiction.
+Lives here: checking given provenance, filling it into records, and handling contradictions.
 Not here: reading of sources (the format modules) and the order of an import (``run``).
 """
 
@@ -21,22 +20,22 @@ from isocost.importers.row import Row
 def fill_provenance(
     values: dict[str, Any], row: Row, given: Mapping[str, str], unknown: Set[str], source: Source
 ) -> None:
-    """Fills what was given, and asks by name for what is neither in the source nor given nor
-    accepted as unknown.
+    """Fill in given provenance, and ask by name for what is missing.
 
-    Notes in the source which columns it leaves open and where; of several files, some may state
-    what others do not.
+    Missing means neither in the source, nor given, nor accepted as unknown.
+
+    Notes in the source which columns it leaves open and where; some files may state what others do
+    not.
 
     Args:
         values: the record's values, changed in place.
         row: the record, for messages.
-        given: what was given, by column.
+        given: given provenance, by column.
         unknown: columns accepted as unknown.
         source: what is read.
 
     Raises:
-        IsocostError: provenance is missing, or the one file there is says otherwise than the
-            importing person.
+        IsocostError: provenance is missing, or the only file contradicts the user.
     """
     missing = []
     for name, column in PROVENANCE.items():
@@ -55,7 +54,7 @@ def fill_provenance(
         ):
             error = row.fail(
                 column,
-                f"the source says {found[:80]!r}, you say {told[:80]!r}",
+                f"the source states {found[:80]!r}, you gave {told[:80]!r}",
                 f"Leave {name} out: the source knows it",
             )
             if len(source.files) == 1:
@@ -66,14 +65,15 @@ def fill_provenance(
 
 
 def settle(source: Source, given: Mapping[str, str]) -> None:
-    """What becomes of contradictions, when all records are read: what was given is for the files
-    that do not say it.
+    """Handle contradictions once all records are read.
 
-    A file that states something keeps it, and that it differs is told. Where no other file needs
-    what was given, or the file states it in some records only, it is a mistake.
+    Given values apply to the files that do not state them.
+
+    A file that states a value keeps it, and the difference is reported. If no other file needs the
+    given value, or the file states it in some records only, it is a mistake.
 
     Raises:
-        IsocostError: the first contradiction that is one.
+        IsocostError: the first real contradiction.
     """
     for name, column in PROVENANCE.items():
         stated = source.contradicted.get(column)
@@ -99,23 +99,23 @@ def ask_for(missing: list[str], where: str) -> Unsaid:
         f"the source does not say {', '.join(missing)}, without which its numbers compare with"
         " nothing",
         where=where,
-        remedy=(
-            f"Give {options} (elsewhere: as provenance), or accept what nobody knows with {flags}"
-        ),
+        remedy=(f"Give {options} (elsewhere: as provenance), or accept it as unknown with {flags}"),
     )
 
 
 def checked_provenance(
     given: Mapping[str, Any], unknown: Set[str]
 ) -> tuple[dict[str, str], frozenset[str]]:
-    """What was given and what was accepted as unknown, by column.
+    """Given provenance and provenance accepted as unknown, by column.
 
     Raises:
-        IsocostError: no such provenance, an empty one, or one that is both.
+        IsocostError: unknown name, empty value, or a value that is both.
     """
     for name in [*given, *unknown]:
         if name not in PROVENANCE:
-            raise IsocostError(f"{name!r} is no provenance", remedy=f"Use {', '.join(PROVENANCE)}")
+            raise IsocostError(
+                f"{name!r} is not a kind of provenance", remedy=f"Use {', '.join(PROVENANCE)}"
+            )
     both = sorted(set(given) & set(unknown))
     if both:
         raise IsocostError(
@@ -132,12 +132,11 @@ def checked_provenance(
 
 
 def sampling_text(value: Any) -> str:
-    """Sampling parameters as canonical JSON; a text that does not mean to be a JSON object is kept
-    as a description.
+    """Sampling parameters as canonical JSON; other text is kept as a description.
 
     Raises:
-        IsocostError: it begins like a JSON object and is none: kept as words, its parameters would
-            be lost without a word.
+        IsocostError: it starts like a JSON object but is not one: kept as text, its parameters
+            would be lost silently.
     """
     if isinstance(value, str):
         try:
@@ -145,7 +144,7 @@ def sampling_text(value: Any) -> str:
         except ValueError as error:
             if value.lstrip().startswith("{"):
                 raise IsocostError(
-                    f"provenance sampling is no valid JSON ({error})",
+                    f"provenance sampling is not valid JSON ({error})",
                     where=value[:80],
                     remedy=(
                         "Write it like '{\"temperature\": 0.7}', or in words that do not begin"

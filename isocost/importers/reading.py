@@ -1,7 +1,8 @@
-"""Reading other people's files without trusting them.
+"""Read untrusted files of other tools.
 
 Lives here: bounded lines, strict JSON, bounded whole documents, checked zip members and YAML; every
-fault becomes an ``IsocostError`` with file and place. Not here: what the files mean (one module per
+fault becomes an ``IsocostError`` with file and position. Not here: what the files mean (one module
+per
 format).
 """
 
@@ -27,14 +28,14 @@ import yaml
 from isocost.errors import IsocostError
 
 MIB = 1 << 20
-# One line holds one record. The longest honest record seen is a 32k-token answer with its prompt:
+# One line contains one record. The longest real record seen is a 32k-token answer with its prompt:
 # under 1 MiB.
 MAX_LINE_BYTES = 16 * MIB
 # A whole JSON document is parsed in memory, where it takes five to ten times its size.
 MAX_DOCUMENT_BYTES = 256 * MIB
 MAX_YAML_BYTES = 64 * MIB
-# An empty object takes two bytes in a file and 72 in memory: so many values are a gibibyte at most,
-# whatever the bytes.
+# An empty object takes two bytes in a file and 72 in memory: this many values are at most a
+# gibibyte, whatever the bytes.
 MAX_VALUES = 16_000_000
 # PyYAML makes of every value a node of about half a kibibyte first.
 MAX_YAML_EVENTS = 1_000_000
@@ -47,8 +48,8 @@ MAX_ZSTD_RATIO = 5_000
 ZIP_RATIO_FLOOR_BYTES = MIB
 MAX_ZIP_TOTAL_BYTES = 8 * 1024 * MIB
 MAX_ZIP_MEMBERS = 1_000_000
-# Numbers of the zip specification for ways of packing, beside those that Python unpacks; zstd is
-# what Inspect writes since 2026.
+# Codes of the zip specification for compression methods that Python does not support; Inspect
+# writes zstd since 2026.
 ZIP_ZSTD = 93
 _PACKED_BY = {
     1: "shrink",
@@ -66,10 +67,10 @@ CHUNK_BYTES = 64 * MIB
 
 
 def regular_file(path: Path) -> Path:
-    """The path itself when it is a plain file.
+    """The path itself if it is a regular file.
 
     Raises:
-        IsocostError: it is missing, a symbolic link (its target may lie anywhere), a folder, or a
+        IsocostError: it is missing, a symbolic link (its target may be anywhere), a folder, or a
             device or pipe (reading may never end).
     """
     try:
@@ -96,15 +97,15 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - compared with, never written t
 def entries_of(
     path: Path, *, where: str, seconds: float = math.inf, skips_odd: bool = False
 ) -> list[Path]:
-    """What is to be read for a path: the file itself, or all files under a folder, sorted.
+    """The files to read for a path: the file itself, or all files under a folder, sorted.
 
-    Links are not followed, and nothing is opened. A folder is left as soon as it has too many
-    entries, for to list a million of them takes longer than anybody waits.
+    Links are not followed, and nothing is opened. Listing stops as soon as a folder has too many
+    entries, because listing a million takes too long.
 
     Args:
-        path: what somebody named as results.
-        where: who names it, for messages.
-        seconds: how long looking may take.
+        path: the given path.
+        where: its origin, for messages.
+        seconds: time limit.
         skips_odd: whether pipes and devices in a folder are passed over, for who reads a folder
             judges each file that is meant.
 
@@ -118,11 +119,11 @@ def entries_of(
         mode = place.stat().st_mode
     except (OSError, RuntimeError, ValueError) as error:
         told = error.strerror if isinstance(error, OSError) else None
-        what = f"cannot be read: {told or 'it leads in a circle of links, or is no path'}"
+        what = f"cannot be read: {told or 'it is a circular link, or not a path'}"
         raise IsocostError(what, where=where, remedy=remedy) from None
     is_of_the_system = any(place.is_relative_to(one) for one in _OF_THE_SYSTEM)
     if place == Path("/") or (is_of_the_system and not place.is_relative_to(_SHARED_MEMORY)):
-        what = f"{_named(place, where)}is of the system and holds no results"
+        what = f"{_named(place, where)}is a system path and contains no results"
         raise IsocostError(what, where=where, remedy=remedy)
     if not stat.S_ISDIR(mode):
         _refuse_odd(place, mode, where)
@@ -138,7 +139,7 @@ def _inside(folder: Path, where: str, latest: float, skips_odd: bool) -> Iterato
                 seen += 1
                 if seen > MAX_ENTRIES or time.monotonic() > latest:
                     raise IsocostError(
-                        f"{_named(folder, where)}holds more files than can be looked at",
+                        f"{_named(folder, where)}contains more files than can be examined",
                         where=where,
                         remedy="Give its subfolders one by one, or a folder with the results alone",
                     )
@@ -151,14 +152,14 @@ def _inside(folder: Path, where: str, latest: float, skips_odd: bool) -> Iterato
 
 
 def _named(path: Path, where: str) -> str:
-    """The path as the beginning of a sentence, unless the place of the fault says it already."""
+    """The path as the start of a sentence, unless the position of the fault already contains it."""
     return "" if where == str(path) else f"{path} "
 
 
 def _refuse_odd(path: Path, mode: int, where: str) -> None:
     if not stat.S_ISREG(mode):
         raise IsocostError(
-            f"{_named(path, where)}is no regular file, but a pipe, socket or device",
+            f"{_named(path, where)}is not a regular file but a pipe, socket or device",
             where=where,
             remedy="Give a regular file, or a folder of such files",
         )
@@ -171,7 +172,7 @@ class Chunk:
     Attributes:
         begin: first byte.
         end: byte after the last.
-        first_line: number of lines before it, blank ones included.
+        first_line: number of lines before it, including blank ones.
     """
 
     begin: int
@@ -180,8 +181,9 @@ class Chunk:
 
 
 def line_chunks(path: Path, target: int = CHUNK_BYTES, limit: int = MAX_LINE_BYTES) -> list[Chunk]:
-    """Cuts a file between lines into chunks of about ``target`` bytes, reading it once in constant
-    memory.
+    """Split a file between lines into chunks of about ``target`` bytes.
+
+    Reads it once in constant memory.
 
     Raises:
         IsocostError: a line has more than ``limit`` bytes; names the byte at which it starts.
@@ -208,7 +210,7 @@ def line_chunks(path: Path, target: int = CHUNK_BYTES, limit: int = MAX_LINE_BYT
 
 
 def check_lines(path: Path, limit: int = MAX_LINE_BYTES) -> None:
-    """Refuses a file that has a line of more than ``limit`` bytes; see ``line_chunks``."""
+    """Reject a file with a line of more than ``limit`` bytes; see ``line_chunks``."""
     line_chunks(path, limit=limit)
 
 
@@ -226,8 +228,8 @@ def _long_line(path: Path, begin: int, limit: int) -> IsocostError:
         f"has a line of more than {limit // MIB} MiB, starting at byte {begin}",
         where=str(path),
         remedy=(
-            "One record stands on one line; check that the file is JSON Lines and not one JSON"
-            " document"
+            "Put one record on each line; check that the file is JSON Lines and not one JSON "
+            "document"
         ),
     )
 
@@ -247,8 +249,8 @@ def iter_lines(path: Path, limit: int = MAX_LINE_BYTES) -> Iterator[tuple[int, s
                     f"the line is longer than {limit // MIB} MiB",
                     where=f"{path}, line {number}",
                     remedy=(
-                        "One record stands on one line; check that the file is JSON Lines and not"
-                        " one JSON document"
+                        "Put one record on each line; check that the file is JSON Lines and not "
+                        "one JSON document"
                     ),
                 )
             text = decode(
@@ -282,18 +284,19 @@ def decode(raw: bytes, where: str) -> str:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """One JSON value. NaN and Infinity are taken (other tools write them) and become NULL with a
-    reason further on.
+    """Parse one JSON value.
+
+    NaN and Infinity are accepted (other tools write them) and later become NULL with a reason.
 
     Raises:
-        IsocostError: not JSON, a key that comes twice in one object, too many values, or nesting
-            beyond what can be read.
+        IsocostError: not JSON, a duplicate key in an object, too many values, or nesting that is
+            too deep.
     """
     # Commas and brackets inside texts count too; texts of a size that matters here have few of them
     # for their length.
     if len(text) > 2 * MAX_VALUES and sum(text.count(mark) for mark in ",[{") > MAX_VALUES:
         raise IsocostError(
-            f"holds more than {MAX_VALUES:,} values, which cannot be read in bounded memory",
+            f"contains more than {MAX_VALUES:,} values, which cannot be read in bounded memory",
             where=where,
             remedy="Split it, or use JSON Lines",
         )
@@ -303,7 +306,7 @@ def parse_json(text: str, where: str) -> Any:
         if len(result) != len(items):
             twice, _ = Counter(name for name, _ in items).most_common(1)[0]
             raise IsocostError(
-                f"key {twice!r} comes twice in one object",
+                f"key {twice!r} is duplicated in one object",
                 where=where,
                 remedy="Keep one of the two values",
             )
@@ -353,13 +356,13 @@ _BaseLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _StrictLoader(_BaseLoader):
-    """Plain YAML: no key twice, no dates."""
+    """Plain YAML: no duplicate keys, no dates."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         result = super().construct_mapping(node, deep=deep)
         if len(result) != len(node.value):
             raise yaml.YAMLError(
-                f"a key comes twice in the mapping at line {node.start_mark.line + 1}"
+                f"a key is duplicated in the mapping at line {node.start_mark.line + 1}"
             )
         return result
 
@@ -380,12 +383,12 @@ def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False)
     """The one YAML value of a file; with ``as_text`` every plain scalar in it is text.
 
     Raises:
-        IsocostError: too large, not UTF-8, not YAML, with aliases, or with a key that comes twice.
+        IsocostError: too large, not UTF-8, not YAML, with aliases, or with a duplicate key.
     """
     text = _bounded_text(path, limit, "YAML document")
     try:
-        # A few aliases unfold to gigabytes, and so do many small values; looked for only where
-        # there is what it takes.
+        # A few aliases expand to gigabytes, and so do many small values; checked only if the text
+        # could do so.
         if ("*" in text and "&" in text) or len(text) > MAX_YAML_EVENTS:
             for number, event in enumerate(yaml.parse(text, Loader=_BaseLoader)):
                 if isinstance(event, yaml.AliasEvent):
@@ -401,14 +404,15 @@ def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False)
 
 
 class CheckedZip:
-    """A zip file whose members are read into memory one by one, each within bounds; nothing is ever
-    unpacked to disk.
+    """A zip file whose members are read into memory one by one, within limits.
+
+    Nothing is ever unpacked to disk.
 
     Attributes:
         path: the file.
-        members: directory entry by name; of two entries of one name, which only an archive that
-            grew has, the last.
-        repeated: names that come twice.
+        members: directory entry by name; for duplicate names, which only a grown archive has, the
+            last.
+        repeated: duplicate names.
     """
 
     def __init__(self, path: Path, *, grows: bool = False) -> None:
@@ -506,9 +510,9 @@ class CheckedZip:
         return parse_json(decode(raw, where), where)
 
     def _unpacked(self, info: zipfile.ZipInfo) -> bytes:
-        """At most one byte more than the directory promises.
+        """At most one byte more than the directory states.
 
-        Who reads a member knows then that it lies.
+        The reader of a member then knows that the directory is wrong.
         """
         if info.compress_type != ZIP_ZSTD or hasattr(zipfile, "ZIP_ZSTANDARD"):
             with self._zip.open(info) as handle:

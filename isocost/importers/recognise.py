@@ -1,8 +1,7 @@
-"""Whose file is this? What to tell somebody whose import failed because the path holds another
-format.
+"""Recognise the format of a path whose import failed, for a better error message.
 
 Lives here: a look at the first bytes of a few files, for a better message. Not here: any decision:
-nobody's file is read as a format that its owner did not name.
+a file is never read as a format that the user did not name.
 """
 
 from __future__ import annotations
@@ -27,17 +26,18 @@ _YAML_KEY = re.compile(r"^([A-Za-z_][\w.-]*):", re.MULTILINE)
 
 
 class Unsaid(IsocostError):
-    """Provenance that the source does not hold: the file was read, its format is the right one."""
+    """Provenance that is not in the source: the file was read, and its format is right."""
 
 
 def hinted(error: IsocostError, reader: Importer, path: Path) -> IsocostError:
-    """The error, with the format that the path looks like where it is another one, or what this one
-    reads where it looks like none.
+    """The error, with a hint on the format that the path looks like.
+
+    Or on what this format reads, if it looks like none.
 
     Args:
-        error: what the import stumbled over.
-        reader: the format that was asked for.
-        path: the path given.
+        error: the import's error.
+        reader: the requested format.
+        path: the given path.
     """
     if isinstance(error, Unsaid) or not path.exists():
         return error
@@ -58,8 +58,9 @@ def hinted(error: IsocostError, reader: Importer, path: Path) -> IsocostError:
 
 
 def looks_like(path: Path) -> list[str]:
-    """Names of the formats whose marks a file shows, or some file of a folder; none where nothing
-    tells.
+    """Names of the formats that a file, or some file of a folder, looks like.
+
+    None if unclear.
 
     Args:
         path: file or folder; only its names and the first bytes of a few files are looked at.
@@ -91,7 +92,7 @@ def looks_like(path: Path) -> list[str]:
 def first_keys(text: str) -> set[str]:
     """Keys of the first object of a JSON text, JSON Lines or YAML mapping, as far as the text goes.
 
-    What is no such text has none.
+    Other texts have none.
     """
     text = text.removeprefix("\ufeff").lstrip()
     if not text.startswith(("{", "[")):

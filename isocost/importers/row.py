@@ -19,23 +19,23 @@ from isocost.importers.units import to_base
 from isocost.schema.registry import table
 
 NO_ANSWER = "no_answer"
-"""Why an answer is NULL whose source says, in its own word, that the text holds none."""
+"""Why an answer is NULL if its source states that the text contains none."""
 
 REPLACED, INVALIDATED = "replaced", "invalidated"
 """Why a record of a source does not count although nothing failed.
 
-A later one stands for it; its author took it back.
+A later one replaced it, or its author withdrew it.
 """
 SCORE_NOISE = 1e-9
 """A score this close to 0 or 1 is 0 or 1: means of floats end beside them."""
 NOT_IN_RANGE = "not_in_range"
-"""Why a number is NULL that its column cannot mean: the record stands, and the others with it."""
+"""Why a number out of its column's range is NULL: the record and its other values are kept."""
 MOST_NUMBER = 1e30
 """No quantity of a record comes near it, and sums over any number of records stay far from the
 largest float.
 """
 MOST_COUNT = 10**12
-"""More tokens or attempts than anything holds; sums over millions of records fit 64 bits."""
+"""More tokens or attempts than plausible; sums over millions of records fit 64 bits."""
 MOST_INDEX = 10**7
 """More attempts at one problem than anybody makes.
 
@@ -54,16 +54,16 @@ def columns() -> tuple[str, ...]:
 class Row:
     """Values of one record by column name, with the reasons for what is NULL.
 
-    Every method that takes a value raises ``IsocostError`` naming file, place and column when the
-    value is of another kind than the column: then the wrong column was meant. What the source uses
-    to say "unknown", and a number that the column cannot mean, becomes NULL and is noted in
+    Every method that takes a value raises ``IsocostError`` with file, position and column if the
+    value has a different kind than the column, which means that the wrong column was mapped.
+    Placeholders for "unknown", and numbers out of the column's range, become NULL and are noted in
     ``null_reasons``.
 
     Attributes:
         values: column -> value; columns not named are NULL.
         reasons: ``column:reason`` texts.
         where: file and place, for messages.
-        group: a verdict that is of several samples; None where there is none.
+        group: a verdict on several samples; None if there is none.
     """
 
     __slots__ = ("group", "reasons", "values", "where")
@@ -84,7 +84,7 @@ class Row:
         return IsocostError(what, where=f"{self.where}, {column}", remedy=remedy)
 
     def null(self, column: str, reason: str) -> None:
-        """Leaves a column NULL and says why."""
+        """Leave a column NULL with a reason."""
         self.values.pop(column, None)
         self.reasons.append(f"{column}:{reason}")
 
@@ -129,10 +129,10 @@ class Row:
         self.text(column, text)
 
     def condition(self, settings: Mapping[str, Any]) -> None:
-        """Adds settings to the row's condition, which is part of the point's identity.
+        """Add settings to the row's condition, which is part of the point's identity.
 
         Raises:
-            IsocostError: a setting stands there already with another value.
+            IsocostError: a setting already has a different value.
         """
         before = self.values.get("condition")
         found = json.loads(before) if before else {}
@@ -157,11 +157,12 @@ class Row:
             self.null("answer", NO_ANSWER)
 
     def replaced(self, why: str, code: str = REPLACED) -> None:
-        """Marks a record that does not count, because a later one stands for it or its author took
-        it back: no verdict stays.
+        """Mark a record that does not count; it keeps no verdict.
+
+        A later one replaced it or its author withdrew it.
 
         Args:
-            why: what is told of it.
+            why: the text for the user.
             code: ``REPLACED`` or ``INVALIDATED``.
         """
         self.text("error", why)
@@ -179,16 +180,15 @@ class Row:
         high: float | None = None,
         sentinel: float | None = None,
     ) -> None:
-        """A float, converted from ``unit``.
+        """Store a float, converted from ``unit``.
 
         Args:
-            column: where it goes.
+            column: its column.
             value: number, number as text, or None.
             unit: the source's unit; None for no conversion.
-            low: smallest value that can be meant; a smaller one becomes NULL, as one beyond
-                ``MOST_NUMBER`` does.
-            high: largest value that can be meant.
-            sentinel: the value by which the source says "unknown".
+            low: minimum value; a smaller one becomes NULL, as does one beyond ``MOST_NUMBER``.
+            high: maximum value.
+            sentinel: the source's placeholder for "unknown".
         """
         parsed = self._parse(column, value, sentinel)
         if parsed is None:
@@ -278,7 +278,7 @@ class Row:
             except ValueError:
                 raise self.fail(
                     column,
-                    f"{value[:60]!r} is no JSON list",
+                    f"{value[:60]!r} is not a JSON list",
                     "Write [true, false, null], or numbers in 0..1",
                 ) from None
         if not isinstance(value, list):
@@ -297,23 +297,22 @@ class Row:
             self.reasons.append(f"{column}:{NOT_IN_RANGE}")
             return None
         raise self.fail(
-            column, f"{word[:60]!r} is no verdict", "Write true, false, null or a number in 0..1"
+            column, f"{word[:60]!r} is not a verdict", "Write true, false, null or a number in 0..1"
         )
 
     def label(
         self, value: Any, name: str | None = None, *, higher_is_better: bool | None = None
     ) -> None:
-        """A score that is its own verdict: 1 is correct, 0 is wrong, between them only the score is
-        known.
+        """A score as a verdict: 1 is correct, 0 is wrong, in between only the score is known.
 
-        A metric whose name says that it is of several samples (``pass@4``) is the verdict of none
-        of them; ``extra.group`` keeps it.
+        A metric named after several samples (``pass@4``) is not the verdict of any of them;
+        ``extra.group`` keeps it.
 
         Args:
             value: the score.
             name: metric or scorer that it comes from.
-            higher_is_better: False where the metric falls as the model gets better: such a score is
-                no verdict. None where nobody says, so that its name does.
+            higher_is_better: False for a lower-is-better metric, which is not a verdict. None if
+                not stated, so that its name decides.
         """
         self.text("label_name", name)
         if (covers := samples_of(self.values.get("label_name"))) > 1:

@@ -1,7 +1,7 @@
 """One import from start to seal.
 
-Lives here: ``import_path``: provenance asked for, content hashed, records streamed into staged
-parts, sealed. Not here: formats (one module each) and the layout on disk (``sealing``).
+Lives here: ``import_path``: provenance checked, content hashed, records streamed into staged parts,
+sealed. Not here: formats (one module each) and the layout on disk (``sealing``).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from isocost.importers.settings import given_settings
 from isocost.importers.stored import sealed_imports
 
 _BLOCK_BYTES = 32 << 20
-# What a parser meets in a file that has not the shape its format promises. Anything else is a
-# defect of ours and is not hidden.
+# Errors of a parser on a file without the structure its format promises. Anything else is a defect
+# of ours and is not hidden.
 _SHAPE_ERRORS = (
     KeyError,
     IndexError,
@@ -75,15 +75,15 @@ class Constants:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
         format: the importer's name.
         path: the path given.
         import_id: id of the import.
         source_slug: the source it belongs to in the lake.
-        status: ``imported``; ``already`` when the same content lies there and counts;
-            ``reactivated`` when it lay there superseded.
+        status: ``imported``; ``already`` if the same content exists and counts; ``reactivated`` if
+            it existed but was superseded.
         records: rows of raw_imports; also for ``already``.
         supersedes: the import of the same source that this one replaced.
         null_reasons: how many values were left NULL, by ``column:reason``.
@@ -118,10 +118,10 @@ def import_path(
     condition: Mapping[str, Any] | Iterable[str] = (),
     metric: str | None = None,
 ) -> ImportReport:
-    """Imports another tool's file or folder into the lake's ``raw_imports``, whole or not at all.
+    """Import another tool's file or folder into the lake's ``raw_imports``, atomically.
 
     The same content with the same provenance changes nothing. Other content under the same name
-    supersedes what lay there; both are kept and the index says which one counts.
+    supersedes the earlier import; both are kept, and the index states which one counts.
 
     Args:
         format: name of an importer, see ``isocost.importers.base.registered``.
@@ -146,7 +146,7 @@ def import_path(
     """
     started = time.perf_counter()
     lake, told = Path(lake), dict(provenance or {})
-    # An import without options of its own keeps the id that it had before there were any.
+    # An import without options keeps the id that it had before options existed.
     options = {
         key: value
         for key, value in (("condition", given_settings(condition)), ("metric", metric))
@@ -166,8 +166,8 @@ def import_path(
             report = _known(job, lake) or _imported(job, lake)
             if report is not None:
                 return replace(report, seconds=time.perf_counter() - started)
-            # The source says it itself, in the same words: saying it again makes no other import of
-            # it.
+            # The source states it itself, in the same words: giving it again does not make a
+            # different import.
             told = {
                 key: value for key, value in told.items() if PROVENANCE[key] in job.source.unsaid
             }
@@ -176,15 +176,15 @@ def import_path(
             f"the import could not be read or written: {error.strerror or error}",
             where=str(error.filename or lake),
             remedy=(
-                "Free space or mend the permissions and import again; nothing was kept of this"
-                " attempt"
+                "Free space or make the folder writable, and import again; nothing of this "
+                "attempt was kept"
             ),
         ) from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One import on its way: what is read, under which name and identity."""
+    """One import in progress: its input, its name and its identity."""
 
     source: Source
     constants: Constants
@@ -216,11 +216,11 @@ def _job(
     verifier: str | None,
     options: dict[str, Any],
 ) -> _Job:
-    """Looks at the files and gives the import its identity: format, content and what was said of it
-    that the rows depend on.
+    """Examine the files and determine the import's identity.
 
-    What was accepted as unknown is no part of it: it lets values stay NULL that are NULL either
-    way.
+    Format, content and the given values that the rows depend on.
+
+    Values accepted as unknown are not part of it: they are NULL either way.
     """
     given, accepted = provenance
     entries_of(path, where=str(path), skips_odd=True)
@@ -250,7 +250,7 @@ def _job(
 
 
 def _known(job: _Job, lake: Path) -> ImportReport | None:
-    """The report where this very import lies in the lake already; None where it does not."""
+    """The report if this very import is already in the lake; otherwise None."""
     import_id = job.constants.import_id
     known = next((item for item in sealed_imports(lake) if item.import_id == import_id), None)
     if known is not None:
@@ -266,9 +266,9 @@ def _known(job: _Job, lake: Path) -> ImportReport | None:
 
 
 def _imported(job: _Job, lake: Path) -> ImportReport | None:
-    """Reads, stages and seals.
+    """Read, stage and seal.
 
-    None, with nothing kept, where something was given that the source says itself.
+    None, with nothing kept, if something was given that the source states itself.
     """
     source, constants = job.source, job.constants
     with staging(lake, constants.import_id) as folder:
@@ -303,15 +303,13 @@ def _finish_words(folder: Path) -> list[tuple[str | None, int]]:
 
 
 def _needless(unknown: Set[str], unsaid: Iterable[str]) -> tuple[str, ...]:
-    """What to tell of provenance that was accepted as unknown and that the source says in every
-    record.
-    """
+    """A note on provenance that was accepted as unknown although the source always states it."""
     names = [name for name, column in PROVENANCE.items() if column in set(unknown) - set(unsaid)]
     return (
         (
             (
-                f"the source itself says {', '.join(names)}: its word counts, nothing of it was"
-                " taken as unknown"
+                f"the source itself states {', '.join(names)}: its values are used, and --unknown "
+                f"has no effect on them"
             ),
         )
         if names
@@ -320,9 +318,9 @@ def _needless(unknown: Set[str], unsaid: Iterable[str]) -> tuple[str, ...]:
 
 
 def _read(reader: Importer, path: Path, place: Source | Path, work: Any) -> Any:
-    """Runs a parser.
+    """Run a parser.
 
-    Its error says which format the path looks like where it looks like another one.
+    Its error names the format that the path looks like, if different.
     """
     try:
         return _guarded(place, work)
@@ -333,9 +331,9 @@ def _read(reader: Importer, path: Path, place: Source | Path, work: Any) -> Any:
 
 
 def _guarded(source: Source | Path, work: Any) -> Any:
-    """Runs a parser.
+    """Run a parser.
 
-    What it stumbles over in a misshapen file becomes an error for people, with the place.
+    Its errors on a malformed file become errors for users, with the position.
     """
     try:
         return work()
@@ -343,7 +341,7 @@ def _guarded(source: Source | Path, work: Any) -> Any:
         raise
     except (*_SHAPE_ERRORS, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            # Of the disk; Arrow says of a damaged file that it is an OSError without a number.
+            # A disk error; Arrow reports a damaged file as an OSError without a number.
             raise
         where = (source.at or str(source.path)) if isinstance(source, Source) else str(source)
         if isinstance(error, KeyError):
@@ -376,7 +374,7 @@ def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dic
         rows, reasons = writer.rows, writer.reasons
     if not rows:
         raise IsocostError(
-            "holds no records",
+            "contains no records",
             where=str(source.path),
             remedy="Check that the run wrote its samples",
         )
@@ -408,7 +406,7 @@ def _options(reader: Importer, mapping: Any, options: dict[str, Any]) -> dict[st
     if "metric" in options and not reader.takes_metric:
         raise IsocostError(
             f"the {reader.name} importer takes no metric",
-            remedy="Leave the metric out: each score is a point of its own, or there is one",
+            remedy="Leave the metric out: each score is a separate point, or there is only one",
         )
     if mapping is None:
         return options
@@ -428,9 +426,9 @@ def _fingerprint(file: Path) -> tuple[int, int, int]:
 
 
 def _content_hash(source: Source) -> str:
-    """Hash of names and bytes of all files, noting each file's.
+    """Hash of names and bytes of all files, recording each file's hash.
 
-    SHA-256 over those of its blocks, which are hashed side by side.
+    SHA-256 over the hashes of its blocks, computed in parallel.
     """
     digest = hashlib.sha256()
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -440,7 +438,7 @@ def _content_hash(source: Source) -> str:
             for block in pool.map(partial(_block_hash, file), range(0, max(size, 1), _BLOCK_BYTES)):
                 own.update(block)
             source.digests[file] = own.hexdigest()
-            # The name of a single file is no content: a renamed copy is the same file.
+            # The name of a single file is not content: a renamed copy is the same file.
             label = source.relative(file) if file != source.path else ""
             digest.update(
                 len(label).to_bytes(4, "big")

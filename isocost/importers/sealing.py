@@ -69,7 +69,7 @@ class PartWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what is held as one row group."""
+        """Write the buffered rows as one row group."""
         if not self._batch:
             return
         batch, self._batch, self._text_bytes = self._batch, [], 0
@@ -109,9 +109,9 @@ class PartWriter:
 
 @contextmanager
 def staging(lake: Path, import_id: str) -> Iterator[Path]:
-    """A folder to write in that is gone afterwards, whatever happened.
+    """A folder to write in that is removed afterwards in any case.
 
-    Also sweeps what killed imports left behind.
+    Also cleans up after killed imports.
     """
     root = lake / "raw" / "importing"
     atomic.make_folder(root)
@@ -134,8 +134,7 @@ def _sweep(root: Path) -> None:
 def seal(
     lake: Path, slug: str, import_id: str, staged: Path, manifest: dict[str, Any]
 ) -> str | None:
-    """Moves staged parts into the lake, all or nothing, and makes them the ones that count for
-    their source.
+    """Move staged parts into the lake atomically, and make them count for their source.
 
     Returns:
         The import id that is superseded by this one, or None.
@@ -145,7 +144,7 @@ def seal(
         "parts": [_part_entry(path) for path in sorted(staged.glob("part-*.parquet"))],
     }
     write_json(staged / "manifest.json", manifest)
-    for leftover in staged.iterdir():  # the lock, and whatever a fast way spilled
+    for leftover in staged.iterdir():  # the lock, and spill files of a fast path
         if leftover.is_dir():
             shutil.rmtree(leftover)
         elif leftover.name != "manifest.json" and leftover.suffix != ".parquet":
@@ -160,11 +159,10 @@ def seal(
 
 
 def reactivate(lake: Path, slug: str, import_id: str) -> tuple[str | None, int] | None:
-    """Makes an import that already lies under its source the one that counts again.
+    """Make an import that already exists under its source the one that counts again.
 
     Returns:
-        The import that it supersedes and its own number of records; None where it does not lie
-        there.
+        The import that it supersedes and its own number of records; None if it is not there.
     """
     home = imports_root(lake) / f"source={slug}"
     manifest = import_folder(lake, slug, import_id) / "manifest.json"

@@ -1,12 +1,12 @@
-"""The settings that a source states, on their way into the identity of what was measured.
+"""The settings that a source states, and their path into a point's identity.
 
 Lives here: flattening of stated settings, reading of ``name=value`` texts, checking of settings
 given by hand. Not here: which settings a format states (its module) and which of them are harmless
 (``Importer.harmless``).
 
 Whatever a source states enters the point's identity, because two runs that differ in it are not
-repeats of one configuration. The exceptions are named, each with the reason why it cannot change
-what is measured.
+repeats of one configuration. The exceptions are listed, each with the reason why it cannot affect
+the measurement.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _OWN_HOSTS = (
     *(f"172.{block}." for block in range(16, 32)),
 )
 LONG = 120
-"""A setting of more characters stands in a condition as its hash.
+"""A longer setting is represented in a condition by its hash.
 
-A condition is there to be read.
+Conditions should be readable.
 """
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _EXAMPLE = 'Write name=value, or a JSON object such as \'{"hardware": "H100"}\''
@@ -41,16 +41,15 @@ _EXAMPLE = 'Write name=value, or a JSON object such as \'{"hardware": "H100"}\''
 def stated_settings(
     stated: Mapping[str, Any], harmless: Mapping[str, str] | Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Settings by dotted name, without what says nothing and what is harmless.
+    """Settings by dotted name, without empty and harmless ones.
 
     Args:
-        stated: settings as the source nests them; lists are kept whole.
-        harmless: patterns of dotted names (as of ``fnmatch``) that do not enter; a pattern that
+        stated: nested settings of the source; lists are kept whole.
+        harmless: patterns of dotted names (as of ``fnmatch``) that are left out; a pattern that
             matches a mapping's own name drops all of it.
 
     Returns:
-        Name to value, in order of the names. None, empty texts, lists and mappings say nothing and
-        are left out.
+        Name to value, in order of the names. None, empty texts, lists and mappings are left out.
     """
     patterns = tuple(harmless)
     return dict(sorted(_flat(stated, "", patterns)))
@@ -87,7 +86,7 @@ def hosted(url: Any) -> str | None:
 
 
 def brief_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they stand in a condition.
+    """Settings as represented in a condition.
 
     Long ones as their hash, functions without their address in memory.
     """
@@ -95,9 +94,9 @@ def brief_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def brief(value: Any) -> Any:
-    """One setting as it stands in a condition.
+    """One setting as represented in a condition.
 
-    What a program wrote of a function (``<function f at 0x7f..>``) is the same in every run.
+    A function's repr (``<function f at 0x7f..>``) is the same in every run.
     """
     plain = _plain(value)
     text = plain if isinstance(plain, str) else repr(plain)
@@ -118,10 +117,11 @@ def _plain(value: Any) -> Any:
 
 
 def arguments_of(value: Any) -> dict[str, Any]:
-    """Arguments written as ``a=1,b=x`` as a mapping; a mapping as it is; any other text under
-    ``arguments``.
+    """Parse arguments written as ``a=1,b=x`` into a mapping.
 
-    A comma inside brackets or quotes parts nothing.
+    A mapping is returned unchanged; any other text is under ``arguments``.
+
+    A comma inside brackets or quotes does not separate.
     """
     if isinstance(value, Mapping):
         return dict(value)

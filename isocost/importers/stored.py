@@ -31,14 +31,14 @@ from isocost.seals import Damaged, prove_sealed, sealed_json, unsealed_json
 
 @dataclass(frozen=True, slots=True)
 class SealedImport:
-    """One import that lies in a lake.
+    """One import in a lake.
 
     Attributes:
         import_id: its id.
         source_slug: the source it belongs to.
-        folder: where its parts lie.
+        folder: the folder of its parts.
         superseded_by: the import that replaced it; None for the one that counts.
-        manifest: what the manifest says.
+        manifest: the contents of the manifest.
     """
 
     import_id: str
@@ -75,7 +75,7 @@ def read_index(home: Path) -> dict[str, Any]:
     try:
         index = unsealed_json(stored_bytes(path), str(path))
         if not isinstance(index["superseded_by"], dict):
-            raise ValueError("superseded_by is no object")
+            raise ValueError("superseded_by is not an object")
         return index
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = error.what if isinstance(error, IsocostError) else error
@@ -123,8 +123,9 @@ def source_names(lake: Path) -> dict[str, str | None]:
 
 
 def import_manifest(lake: Path, source_slug: str, import_id: str) -> dict[str, Any]:
-    """What an import said of itself when it was sealed: its format, version, what was given and
-    what stayed unknown.
+    """The description of an import from when it was sealed.
+
+    Its format, version, given and unknown provenance.
 
     Raises:
         IsocostError: it is missing or damaged.
@@ -152,11 +153,12 @@ def manifest_in(folder: Path) -> dict[str, Any]:
 
 
 def read_import(lake: Path, source_slug: str, import_id: str) -> pl.DataFrame:
-    """The rows of one import, whether or not another one has superseded it; no other import is
-    looked at.
+    """The rows of one import, even if another one has superseded it.
+
+    No other import is read.
 
     Raises:
-        IsocostError: it is not in the lake, or what lies there is damaged.
+        IsocostError: it is not in the lake, or it is damaged.
     """
     folder = import_folder(lake, source_slug, import_id)
     if not folder.is_dir():
@@ -164,8 +166,8 @@ def read_import(lake: Path, source_slug: str, import_id: str) -> pl.DataFrame:
             "this import is no longer in the lake",
             where=str(folder),
             remedy=(
-                "Import its source again under the same name; the sealed parts lie in"
-                " raw/quarantine if they were set aside"
+                "Import its source again under the same name; the sealed parts are in "
+                "raw/quarantine if they were quarantined"
             ),
         )
     parts = _proven_parts(folder, manifest_in(folder))
@@ -179,8 +181,9 @@ def read_import(lake: Path, source_slug: str, import_id: str) -> pl.DataFrame:
 
 
 def prove_import(lake: Path, source_slug: str, import_id: str) -> None:
-    """Holds every part of an import to its sealed checksum; each is read once in a process while it
-    stays as it is.
+    """Check every part of an import against its sealed checksum.
+
+    Each is read once per process while it is unchanged.
 
     Raises:
         Damaged: its manifest or a part is not what was sealed.
@@ -207,7 +210,7 @@ def _proven_parts(folder: Path, manifest: dict[str, Any]) -> list[Path]:
 
 
 def _scan(parts: list[Path]) -> pl.LazyFrame:
-    # Parts of before a column came have it NULL, as they would if their source had not said it.
+    # Older parts without a column have it NULL, as if their source had not stated it.
     return pl.scan_parquet(
         parts,
         hive_partitioning=False,
@@ -228,7 +231,7 @@ def read_imports(
         include_superseded: also those replaced by a corrected file.
     """
     found = sealed_imports(lake, include_superseded=include_superseded)
-    # The same content can lie under two sources, superseded under one: its rows count once.
+    # The same content can be under two sources, superseded under one: its rows count once.
     ordered = sorted(found, key=lambda item: item.superseded_by is not None)
     chosen = {
         item.import_id: item
@@ -243,7 +246,7 @@ def read_imports(
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes what an import says of itself, or an index: the form of all of them."""
+    """Write an import's description or an index: the format of all of them."""
     atomic.write_bytes(path, sealed_json(value, sort_keys=True, ensure_ascii=False))
 
 

@@ -72,7 +72,7 @@ _DIVISORS = {1e-2: 1e2, 1e-3: 1e3, 1e-6: 1e6, 1e-9: 1e9}
 
 
 def alias(unit: str) -> str:
-    """The unit's name in ``FACTORS`` for another way to write it; as it is where there is none."""
+    """The unit's name in ``FACTORS`` for another spelling; unchanged if there is none."""
     return _ALIASES.get(unit, unit)
 
 
@@ -96,11 +96,12 @@ def to_base(value: float, unit: str, where: str = "") -> tuple[float, str]:
 
 
 def sql_factor(unit: str, base: str, where: str) -> str:
-    """SQL that follows a column in ``unit`` and brings it to ``base``: ``/ 1000.0``, ``* 3600.0``
-    or nothing.
+    """SQL that follows a column in ``unit`` and converts it to ``base``.
+
+    ``/ 1000.0``, ``* 3600.0`` or nothing.
 
     Raises:
-        IsocostError: the unit is not known or measures something else than ``base``.
+        IsocostError: the unit is unknown or of a different dimension than ``base``.
     """
     found, factor = FACTORS.get(unit, (None, 1.0))
     if found != base:

@@ -1,5 +1,6 @@
-"""Token counts as chat interfaces report them, brought to one meaning, and what counts of several
-completions are worth.
+"""Token counts of chat APIs, converted to one meaning.
+
+Also counts of several completions.
 
 Lives here: whether a prompt's count includes what came from a cache, whether an output's includes
 the reasoning, zeros that mean unknown, counts and times of several completions. Not here: any
@@ -14,16 +15,17 @@ from isocost.importers.row import Row
 
 
 def put_usage(row: Row, usage: dict[str, Any], *, completions: int = 1) -> None:
-    """Prompt, output, reasoning and cached tokens of ``{input_tokens, output_tokens, total_tokens,
-    input_tokens_cache_read, ...}``.
+    """Prompt, output, reasoning and cached tokens of a usage report.
 
-    prompt_tokens is all of the prompt here and cached_tokens the part from a cache; output_tokens
-    is all that was generated and reasoning_tokens the part of it that was thought. Interfaces
-    differ: OpenAI counts what a cache served among the input tokens, and reasoning among the
-    output; Anthropic counts a cache's reads and writes beside the input; Gemini and Grok count
-    reasoning beside the output. ``total_tokens`` tells which it is. Without a total that fits, only
-    what cannot be meant otherwise is added: more read from the cache than there is input, more
-    reasoning than there is output.
+    ``{input_tokens, output_tokens, total_tokens, input_tokens_cache_read, ...}``.
+
+    Here, prompt_tokens is the whole prompt and cached_tokens the part from a cache; output_tokens
+    is everything generated and reasoning_tokens the reasoning part of it. APIs differ: OpenAI
+    counts what a cache served among the input tokens, and reasoning among the output; Anthropic
+    counts a cache's reads and writes beside the input; Gemini and Grok count reasoning beside the
+    output. ``total_tokens`` tells which it is. Without a total that fits, only what cannot be meant
+    otherwise is added: more read from the cache than there is input, more reasoning than there is
+    output.
 
     Args:
         row: where the counts go.
@@ -68,11 +70,10 @@ def covers_several(row: Row, completions: int, *columns: str) -> None:
 
 
 def put_summed_latency(row: Row, ttft: Any, gaps: list[Any]) -> None:
-    """The latency of a request whose source tells the time to the first token and the gaps after
-    it: their sum.
+    """The latency of a request as time to first token plus gaps.
 
-    A time of 0 to a first token that came, or one that is unknown, was not measured, and neither
-    was the sum.
+    A time of 0 to an existing first token, or an unknown one, was not measured, and neither was the
+    sum.
     """
     if (
         isinstance(ttft, int | float)
@@ -95,9 +96,7 @@ _COLUMNS = {
 def _beside(
     prompt: int, output: int, beside: int, cached: int, thought: int, total: int
 ) -> tuple[bool, bool]:
-    """Whether the cache's tokens stand beside the prompt's, and the reasoning's beside the
-    output's.
-    """
+    """Whether cached and reasoning tokens are counted separately from prompt and output."""
     possible = [
         (of_cache, of_thought)
         for of_cache in ((False, True) if beside else (False,))
@@ -108,7 +107,8 @@ def _beside(
     fitting = [
         way for way in possible if total == prompt + output + beside * way[0] + thought * way[1]
     ]
-    # Where nothing tells, what adds least; a cache is counted beside more often than reasoning is.
+    # If unknown, the reading that adds the least; caches are counted separately more often than
+    # reasoning is.
     return min(fitting or possible, key=lambda way: (way[1], way[0]))
 
 

@@ -1,7 +1,7 @@
-"""The proof of all sealed imports, and quarantine for those that fail it.
+"""Verification of all sealed imports, and quarantine for those that fail.
 
-Lives here: naming what is missing or was changed, setting aside. Not here: the proof of what
-sessions banked (``isocost.bank.verify``), and both together (``isocost.intake.proof``).
+Lives here: reporting what is missing or was changed, quarantining. Not here: verification of
+sessions (``isocost.bank.verify``), and both together (``isocost.intake.proof``).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from isocost.seals import checksum
 
 @dataclass(frozen=True, slots=True)
 class ImportFault:
-    """One thing that is wrong with a sealed import.
+    """A fault in a sealed import.
 
     Attributes:
-        kind: ``missing``, ``checksum``, ``manifest`` or ``index`` (whole, but no index names it, so
-            that nothing reads it).
+        kind: ``missing``, ``checksum``, ``manifest`` or ``index`` (whole, but not in an index, so
+            it is not read).
         path: file at fault.
         detail: what was found.
     """
@@ -43,9 +43,9 @@ class ImportFault:
 
 
 def verify_imports(lake: Path) -> list[ImportFault]:
-    """Reads every byte of every sealed import and names what is missing or was changed.
+    """Read every byte of every sealed import and report what is missing or was changed.
 
-    Empty when all is well.
+    Empty if everything is intact.
     """
     return [
         fault
@@ -55,7 +55,7 @@ def verify_imports(lake: Path) -> list[ImportFault]:
 
 
 def count_imports(lake: Path) -> int:
-    """How many imports a lake holds, those that were superseded included."""
+    """The number of imports in a lake, including superseded ones."""
     return sum(1 for _ in imports_root(lake).glob("source=*/import=*"))
 
 
@@ -75,7 +75,7 @@ def _faults(folder: Path) -> list[ImportFault]:
 
 
 def _index_faults(folder: Path) -> list[ImportFault]:
-    """An import that no index names is read by nobody.
+    """An import that is not in an index is not read.
 
     The index was deleted, or the import was killed just before it counted.
     """
@@ -96,11 +96,10 @@ def _index_faults(folder: Path) -> list[ImportFault]:
 
 
 def set_aside_imports(lake: Path) -> list[str]:
-    """Moves every import that has a fault to ``raw/quarantine``, so that its source can be imported
-    again.
+    """Move every faulty import to ``raw/quarantine``, so it can be imported again.
 
     Returns:
-        One sentence for every import set aside.
+        One sentence for every quarantined import.
     """
     found = (
         (folder, _faults(folder)) for folder in sorted(imports_root(lake).glob("source=*/import=*"))
@@ -109,11 +108,12 @@ def set_aside_imports(lake: Path) -> list[str]:
 
 
 def set_aside_damaged(lake: Path, source_slug: str, import_id: str) -> list[str]:
-    """Moves one import to ``raw/quarantine`` where its bytes were changed; one that only lacks a
-    file stays, for that may be found again.
+    """Quarantine one import if its bytes were changed.
+
+    One that only lacks a file stays, because the file may be found again.
 
     Returns:
-        A sentence where it was set aside.
+        A sentence if it was quarantined.
     """
     folder = import_folder(lake, source_slug, import_id)
     faults = _faults(folder) if (folder / "manifest.json").is_file() else []
@@ -126,7 +126,7 @@ def set_aside_damaged(lake: Path, source_slug: str, import_id: str) -> list[str]
 
 
 def is_set_aside(lake: Path, source_slug: str, import_id: str) -> bool:
-    """Whether this import lies in ``raw/quarantine``."""
+    """Whether this import is in ``raw/quarantine``."""
     return any(
         (lake / "raw" / "quarantine" / f"source={source_slug}").glob(f"import={import_id}-*")
     )

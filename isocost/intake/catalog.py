@@ -87,14 +87,15 @@ def lost_sources(store: Store, curated: Collection[str] = ()) -> dict[str, Isoco
     """
     keys = {*known_sources(store), *forgotten_sources(store)}
     known, had = (_sources_of(store, each) for each in (keys, curated))
-    lost = [session for session in EngineSession.in_lake(store) if session.key not in keys]
-    lost += lost_imports(
+    found: list[Source] = [each for each in EngineSession.in_lake(store) if each.key not in keys]
+    found += lost_imports(
         store,
         [source for source in known if isinstance(source, ImportedSource)],
         [source for source in had if isinstance(source, ImportedSource)],
         keys,
     )
-    return {source.key: source.lost() for source in sorted(lost, key=lambda each: each.key)}
+    lost = {source.key: source for source in found if SESSION_ID.fullmatch(source.key)}
+    return {key: lost[key].lost() for key in sorted(lost)}
 
 
 def _sources_of(store: Store, keys: Iterable[str]) -> list[Source]:

@@ -46,7 +46,7 @@ CHECKS_SCHEMA = pl.Schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Entry:
     """One table, view or macro file of the warehouse.
 
     Attributes:
@@ -68,23 +68,23 @@ class WarehouseReport:
 
     Attributes:
         path: the file.
-        parts: every table, view and macro file, including failed ones.
+        entries: every table, view and macro file, including failed ones.
         size_bytes: size of the file.
     """
 
     path: Path
-    parts: tuple[Part, ...]
+    entries: tuple[Entry, ...]
     size_bytes: int
     rows: int = field(init=False)
 
     def __post_init__(self) -> None:
         """Add up the rows of all tables."""
-        object.__setattr__(self, "rows", sum(part.rows or 0 for part in self.parts))
+        object.__setattr__(self, "rows", sum(entry.rows or 0 for entry in self.entries))
 
     @property
-    def failures(self) -> tuple[Part, ...]:
-        """The parts that are missing from the warehouse."""
-        return tuple(part for part in self.parts if part.problem)
+    def failures(self) -> tuple[Entry, ...]:
+        """The entries that are missing from the warehouse."""
+        return tuple(entry for entry in self.entries if entry.problem)
 
 
 def build_warehouse(
@@ -119,12 +119,12 @@ class StagedWarehouse:
     Attributes:
         path: where it was built.
         target: the published file.
-        parts: every table, view and macro file, including failed ones.
+        entries: every table, view and macro file, including failed ones.
     """
 
     path: Path
     target: Path
-    parts: tuple[Part, ...]
+    entries: tuple[Entry, ...]
 
     def commit(self) -> WarehouseReport:
         """Move it into place.
@@ -141,7 +141,7 @@ class StagedWarehouse:
             raise _unwritable(self.target, error) from error
         finally:
             self.discard()
-        return WarehouseReport(self.target, self.parts, self.target.stat().st_size)
+        return WarehouseReport(self.target, self.entries, self.target.stat().st_size)
 
     def discard(self) -> None:
         """Remove what was not moved into place."""
@@ -159,13 +159,13 @@ def stage_warehouse(
     try:
         atomic.make_folder(target.parent)
         atomic.remove_stale(target)
-        parts = _write(
+        entries = _write(
             store,
             staged.path,
             handover or Handover(()),
             chosen_budget() if memory is None else memory,
         )
-        staged = replace(staged, parts=parts)
+        staged = replace(staged, entries=entries)
         atomic.sync(staged.path)
     except BaseException as error:
         staged.discard()
@@ -193,7 +193,7 @@ def _unwritable(target: Path, error: BaseException) -> MachineError:
     return MachineError(f"could not be written: {said}", where=str(target), remedy=remedy)
 
 
-def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[Part, ...]:
+def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[Entry, ...]:
     # One thread and one insertion per table: the same rows in the same order whenever the inputs
     # are the same.
     with limited(path, memory) as connection:
@@ -213,18 +213,18 @@ def _write(store: Store, path: Path, handover: Handover, memory: int) -> tuple[P
             name: _fill(connection, store, tables[name], handover, memory)
             for name in in_order(tables)
         }
-        parts = [filled[name] for name in tables]
-        parts += [_statement(connection, file, "macro") for file in sql.macro_files()]
-        parts += [_statement(connection, file, "view") for file in sql.sql_files("views")]
-        _describe(connection, list(tables.values()), parts)
-        _insert(connection, "_checks", _checks(connection, parts))
+        entries = [filled[name] for name in tables]
+        entries += [_statement(connection, file, "macro") for file in sql.macro_files()]
+        entries += [_statement(connection, file, "view") for file in sql.sql_files("views")]
+        _describe(connection, list(tables.values()), entries)
+        _insert(connection, "_checks", _checks(connection, entries))
         connection.execute(
             "COMMENT ON TABLE _checks IS 'Every SQL check with its outcome when the warehouse was"
             " built.'"
         )
         connection.execute("USE memory")
         connection.execute("DETACH warehouse")
-    return tuple(parts)
+    return tuple(entries)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -245,7 +245,7 @@ def _fill(
     table: Table,
     handover: Handover,
     memory: int,
-) -> Part:
+) -> Entry:
     """Insert a table's rows from its sorted export of this run, or otherwise from the store."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     exported = handover.file(table.name)
@@ -259,17 +259,17 @@ def _fill(
             frame = store.read(table.name)
         except IsocostError as error:
             connection.execute(f'DROP TABLE "{table.name}"')
-            return Part(table.name, "table", problem=str(error))
+            return Entry(table.name, "table", problem=str(error))
         connection.register("incoming", frame)
         incoming = "incoming"
     inserted = connection.execute(
         f'INSERT INTO "{table.name}" SELECT {names} FROM {incoming}'
     ).fetchone()
     connection.unregister("incoming")
-    return Part(table.name, "table", rows=int(inserted[0]) if inserted else 0)
+    return Entry(table.name, "table", rows=int(inserted[0]) if inserted else 0)
 
 
-def _checks(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> pl.DataFrame:
+def _checks(connection: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> pl.DataFrame:
     """Run every SQL check over the tables just filled: one row per check.
 
     In the columns of ``CHECKS_SCHEMA``.
@@ -279,7 +279,11 @@ def _checks(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> pl.
     """
     sql.note_files(
         connection,
-        [(part.name, "", part.problem) for part in parts if part.kind == "table" and part.problem],
+        [
+            (entry.name, "", entry.problem)
+            for entry in entries
+            if entry.kind == "table" and entry.problem
+        ],
     )
     rows = [_checked(connection, path) for path in sql.sql_files("checks")]
     return pl.DataFrame(rows, schema=CHECKS_SCHEMA, orient="row").sort("table_name", "check_name")
@@ -296,21 +300,21 @@ def _checked(
     return (table_name, check_name, failing == 0, failing, sql.describe(path), None)
 
 
-def _statement(connection: duckdb.DuckDBPyConnection, path: Path, kind: str) -> Part:
+def _statement(connection: duckdb.DuckDBPyConnection, path: Path, kind: str) -> Entry:
     text = sql.text_of(path)
     try:
         connection.execute(f'CREATE VIEW "{path.stem}" AS {text}' if kind == "view" else text)
         if kind == "view":
             connection.execute(f'COMMENT ON VIEW "{path.stem}" IS {_literal(sql.describe(path))}')
     except duckdb.Error as error:
-        return Part(path.stem, kind, problem=str(error).splitlines()[0])
-    return Part(path.stem, kind)
+        return Entry(path.stem, kind, problem=str(error).splitlines()[0])
+    return Entry(path.stem, kind)
 
 
 def _describe(
-    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], parts: Sequence[Part]
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Table], entries: Sequence[Entry]
 ) -> None:
-    by_name = {part.name: part for part in parts if part.kind == "table"}
+    by_name = {entry.name: entry for entry in entries if entry.kind == "table"}
     rows = [
         {
             "table_name": table.name,

@@ -50,11 +50,11 @@ def test_a_piece_that_fails_is_named_and_the_group_is_built(
     def odd(rows: Rows) -> rules.Tables:
         if rows.task == "adding":
             raise Panic("odd")
-        return rules.derive_coverage(rows)
+        return rules.coverage.derive_coverage(rows)
 
     with monkeypatch.context() as patch:
-        mine = (replace(p, build=odd) if p.name == "coverage-task" else p for p in rules.PARTS)
-        patch.setattr(derive, "PARTS", tuple(mine))
+        mine = (replace(p, build=odd) if p.name == "coverage-task" else p for p in rules.RULES)
+        patch.setattr(derive, "RULES", tuple(mine))
         done = built(store)
     assert done.success
     (check,) = done.get_asset_check_evaluations()

@@ -32,7 +32,7 @@ def test_every_log_of_the_inspect_folder_keeps_its_accuracy(
 ) -> None:
     store = Store(tmp_path / "data")
     bring(store, "inspect_ai", shared_data / "logs" / "inspect", *UNKNOWN)
-    assert "the source itself says task, task_version, prompt" in capsys.readouterr().out
+    assert "the source itself states task, task_version, prompt" in capsys.readouterr().out
     samples = store.read("core_samples")
     assert samples.height == 28
     # One log stands there twice, as .json and as .eval; one has no verdicts; the other four keep

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from isocost.build.estimate import needed
 from isocost.build.ledger import Record
 from isocost.build.losses import Less, refuse_less
+from isocost.build.proof import verify_store
 from isocost.errors import IsocostError
 from isocost.intake import (
     EngineSession,
@@ -82,6 +84,22 @@ def test_every_kind_is_found_and_what_is_forgotten_is_not(imported: ImportedSour
     ]
     remember_forgotten(store, "b", 0)
     assert known_sources(store) == ["import-a"]
+
+
+def test_what_only_looks_like_a_source_stops_no_other(imported: ImportedSource) -> None:
+    store = imported.store
+    (store.lake / "sessions" / "two words.json").write_text("{}")
+    odd = store.lake / "raw" / "manifests" / "session=two words"
+    odd.mkdir(parents=True)
+    (odd / "run.json").write_text("{}")
+    assert known_sources(store) == ["import-a", "two words"]  # for somebody has to say so
+    assert [source.key for source in sources(store)] == ["import-a"]
+    assert lost_sources(store) == {}
+    with pytest.raises(IsocostError, match="is no session id"):
+        source_of(store, "two words")
+    faults = verify_store(store).faults
+    assert [fault.path for fault in faults] == ["lake/sessions/two words.json"]
+    assert needed(store).counts
 
 
 def test_what_a_source_brings_is_known_before_a_row_is_read(imported: ImportedSource) -> None:

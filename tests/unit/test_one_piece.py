@@ -58,20 +58,20 @@ def store(banked: Store, tmp_path: Path) -> Store:
 def broken(
     monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException, task: str = "adding"
 ) -> None:
-    """One part fails for one task; nothing of the code changes, so that all that fits is reused."""
+    """One rule fails for one task; nothing of the code changes, so that all that fits is reused."""
 
-    def build(part: rules.Part, rows: Rows) -> rules.Frames:
+    def build(rule: rules.Rule, rows: Rows) -> rules.Frames:
         if rows.task == task:
             raise error
-        return part.build(rows)
+        return rule.build(rows)
 
     mine = [
-        replace(part, build=lambda rows, part=part: build(part, rows))
-        if part.name == name
-        else part
-        for part in derive.PARTS
+        replace(rule, build=lambda rows, rule=rule: build(rule, rows))
+        if rule.name == name
+        else rule
+        for rule in derive.RULES
     ]
-    monkeypatch.setattr(derive, "PARTS", tuple(mine))
+    monkeypatch.setattr(derive, "RULES", tuple(mine))
 
 
 def tasks(store: Store, table: str) -> set[str]:
@@ -128,7 +128,7 @@ def test_a_damaged_part_of_the_bank_is_a_fault_of_the_piece_and_a_derived_file_o
 ) -> None:
     with monkeypatch.context() as patch:
         broken(
-            patch, "coverage-task", Damaged.of(store.lake / "raw" / "part.parquet", "is damaged")
+            patch, "coverage-task", Damaged.of(store.lake / "raw" / "rule.parquet", "is damaged")
         )
         assert len(refresh.derive(store, "coverage").failed) == 1
     broken(
@@ -145,7 +145,7 @@ def test_a_frame_that_breaks_its_table_is_a_fault_of_its_piece(
 ) -> None:
 
     def odd(rows: Rows) -> rules.Frames:
-        frames = rules.derive_coverage(rows)
+        frames = rules.coverage.derive_coverage(rows)
         lost = (
             frames["out_accuracy_intervals"].with_columns(task=pl.lit(None, pl.String))
             if rows.task == "adding"
@@ -154,9 +154,9 @@ def test_a_frame_that_breaks_its_table_is_a_fault_of_its_piece(
         return frames if lost is None else {**frames, "out_accuracy_intervals": lost}
 
     mine = [
-        replace(part, build=odd) if part.name == "coverage-task" else part for part in rules.PARTS
+        replace(rule, build=odd) if rule.name == "coverage-task" else rule for rule in rules.RULES
     ]
-    monkeypatch.setattr(derive, "PARTS", tuple(mine))
+    monkeypatch.setattr(derive, "RULES", tuple(mine))
     done = refresh.derive(store, "coverage")
     assert [each.piece for each in done.failed] == ["coverage of task adding"]
     assert all(tasks(store, table) <= {"counting"} for table in refresh.STEPS["coverage"])
@@ -164,7 +164,7 @@ def test_a_frame_that_breaks_its_table_is_a_fault_of_its_piece(
 
 def only(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
     """A refresh of some steps: publishing them takes the tables that there are."""
-    monkeypatch.setattr(derive, "PARTS", tuple(part for part in derive.PARTS if part.step in steps))
+    monkeypatch.setattr(derive, "RULES", tuple(rule for rule in derive.RULES if rule.step in steps))
     for module in (derive, refresh):
         monkeypatch.setattr(module, "STEPS", {step: rules.STEPS[step] for step in steps})
 
@@ -199,6 +199,6 @@ def test_where_nothing_can_be_derived_what_is_published_stays(
     for task in BOTH:
         broken(monkeypatch, "coverage-task", Panic("odd"), task)
     only(monkeypatch, "coverage")
-    with pytest.raises(IsocostError, match=r"what was published before stays.*Panic: odd"):
+    with pytest.raises(IsocostError, match=r"(?s)the previous publication is unchanged.*Panic: odd"):
         list(refresh.everything(store))
     assert store.warehouse.read_bytes() == b"of before"

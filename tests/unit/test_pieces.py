@@ -245,8 +245,8 @@ def test_the_code_counts_with_its_sql(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_tables_and_inputs_that_a_part_does_not_name_are_refused(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def part(build: Callable[[Rows], dict[str, pl.DataFrame]]) -> tuple[refresh.Part, ...]:
-        return (refresh.Part("summary", "task", ("out_point_summary",), ("core_samples",), build),)
+    def part(build: Callable[[Rows], dict[str, pl.DataFrame]]) -> tuple[refresh.Rule, ...]:
+        return (refresh.Rule("summary", "task", ("out_point_summary",), ("core_samples",), build),)
 
     for build, told in (
         (
@@ -258,7 +258,7 @@ def test_tables_and_inputs_that_a_part_does_not_name_are_refused(
             "out_frontiers, out_point_summary",
         ),
     ):
-        monkeypatch.setattr(derive, "PARTS", part(build))
+        monkeypatch.setattr(derive, "RULES", part(build))
         done = refresh.derive(bank.store, "summary", force=True)
         assert done.built == 0 and done.failed and all(told in str(each) for each in done.failed)
         assert bank.store.files("out_point_summary") == []

@@ -1,4 +1,4 @@
-"""The table store: where files lie, and how the files of several sessions read as one table."""
+"""The table store: path of files, and how the files of several sessions read as one table."""
 
 from __future__ import annotations
 

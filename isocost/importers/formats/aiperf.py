@@ -2,7 +2,7 @@
 
 Traps: failed requests have no metrics; every metric carries its own unit; the energy counter is in
 megajoules since boot; timestamps are nanoseconds of the Unix clock; a graded sample and its request
-stand in two files and share an id.
+are in two files and share an id.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class AiPerf(Importer):
         "endpoint.model_names": "the model has a column of its own",
         "endpoint.url*": "the provider",
         "endpoint.api_key": "who pays",
-        "endpoint.timeout*": "how long a request is waited for",
+        "endpoint.timeout*": "how long to wait for a request",
         "output*": "where results are written",
         "artifacts*": "where results are written",
         "logging*": "how much is logged",
@@ -87,8 +87,8 @@ class AiPerf(Importer):
     names = ("profile_export.jsonl", "profile_export_aiperf.json")
     conventions = Conventions(
         units={
-            "ttft_s": "time_to_first_token, in the unit beside it",
-            "latency_s": "request_latency, in the unit beside it",
+            "ttft_s": "time_to_first_token, in the unit next to it",
+            "latency_s": "request_latency, in the unit next to it",
             "power_w": "nvidia_power_usage, W",
             "metric_value": "energy counter, MJ since boot -> J",
         },
@@ -108,7 +108,7 @@ class AiPerf(Importer):
         return files_under(path, names, "AIPerf export")
 
     def records(self, source: Source) -> Iterator[Row]:
-        """Records of every file, told apart by their keys."""
+        """Records of every file, distinguished by their keys."""
         configs = {file.parent: _document(file) for file in source.files if file.name == _SUMMARY}
         for file in source.files:
             # All exports of an artifact folder are one run, named after its requests, or its
@@ -133,7 +133,7 @@ class AiPerf(Importer):
                 yield row
 
     def _facts(self, document: dict[str, Any], file: Path) -> dict[str, Any]:
-        """Model and settings as the summary beside the records states them."""
+        """Model and settings from the summary file of the records."""
         config = as_object(
             document.get("input_config") or document.get("config") or {}, f"{file}, input_config"
         )
@@ -156,7 +156,7 @@ def _put_facts(row: Row, facts: dict[str, Any]) -> None:
 def _summary(
     source: Source, file: Path, document: dict[str, Any], facts: dict[str, Any]
 ) -> Iterator[Row]:
-    """Summary numbers: every statistic of every metric, in the unit that stands beside it."""
+    """Summary numbers: every statistic of every metric, in its stated unit."""
     window = [document.get(key) for key in ("start_time", "end_time")]
     for tag, metric in sorted(document.items()):
         if not isinstance(metric, dict) or "unit" not in metric:
@@ -180,7 +180,7 @@ def _summary(
 
 
 def _put_phase(row: Row, value: dict[str, Any]) -> None:
-    """Warm-up, and each of several phases with a load of its own, is a point of its own."""
+    """Warm-up and each of several phases with its own load are separate points."""
     metadata = value.get("metadata")
     if not isinstance(metadata, dict):
         return
@@ -235,7 +235,7 @@ def _row(source: Source, file: Path, number: int, value: dict[str, Any]) -> Row:
     if "passed" in value:
         return _graded(source.row("sample", file, place), value)
     raise IsocostError(
-        "is no AIPerf record",
+        "is not an AIPerf record",
         where=f"{file}, {place}",
         remedy="Records have metrics (requests), telemetry_data (GPUs) or passed (accuracy)",
     )

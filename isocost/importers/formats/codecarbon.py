@@ -1,9 +1,8 @@
-"""codecarbon's ``emissions.csv``: the energy of one tracked run a line.
+"""codecarbon's ``emissions.csv``: the energy of one tracked run per line.
 
 Traps: energies are in kWh; a run that is flushed has several lines, each with its totals so far;
-processor and memory are often modelled from a rated power, not measured; a line that is appended
-leaves out the columns that are empty in it, so that its cells stand under the wrong names; times
-are local and name no zone.
+processor and memory are often modelled from a rated power, not measured; an appended line leaves
+out its empty columns, so its cells are under the wrong names; times are local without a time zone.
 """
 
 from __future__ import annotations
@@ -90,12 +89,12 @@ class CodeCarbon(Importer):
         return files_under(path, ("emissions*.csv",), "emissions.csv")
 
     def records(self, source: Source) -> Iterator[Row]:
-        """The window of every line, and the numbers beside it."""
+        """The window of every line, and its numbers."""
         for file in source.files:
             source.at = str(file)
             lines = list(_lines(source, file))
-            # A tracker that is flushed writes its totals so far, again and again: the last line of
-            # a run holds all of it.
+            # A tracker that is flushed writes its totals repeatedly: the last line of a run
+            # contains everything.
             last = {_run_of(number, told): number for number, told in lines}
             if len(last) < len(lines):
                 source.warnings.append(
@@ -155,8 +154,9 @@ class CodeCarbon(Importer):
 
 
 def _contradicts(told: dict[str, str], total: float, where: str) -> bool:
-    """Whether the energies of processor, GPU and memory are not the total, which is their sum
-    wherever codecarbon wrote it.
+    """Whether the energies of processor, GPU and memory do not add up to the total.
+
+    Wherever codecarbon wrote the total, it is their sum.
     """
     found = [quantity(told.get(name, ""), "kWh", f"{where}, {name}") for name in _PARTS]
     known = [part[0] for part in found if part is not None]
@@ -183,8 +183,8 @@ def _put_window(row: Row, told: dict[str, str], source: Source) -> None:
         row.text("latency_meaning", "from start to end of the tracker")
         row.number("started_unix_s", end - duration[0])
     note = (
-        f"{row.values['source_file']}: times name no zone and are read as UTC: their differences"
-        " hold, the hour may not"
+        f"{row.values['source_file']}: times have no time zone and are read as UTC: their "
+        f"differences are valid, the hour may be wrong"
     )
     if not has_zone and note not in source.warnings:
         source.warnings.append(note)
@@ -200,7 +200,8 @@ def _lines(source: Source, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     _, header = next(lines, (0, []))
     if missing := [name for name in _NEEDED if name not in header]:
         raise IsocostError(
-            f"has no column {', '.join(missing)}: it is no emissions.csv", where=f"{file}, line 1"
+            f"has no column {', '.join(missing)}: it is not an emissions.csv",
+            where=f"{file}, line 1",
         )
     repaired = 0
     short = [name for name in header if name not in _DROPPED]
@@ -211,12 +212,12 @@ def _lines(source: Source, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         told: dict[str, Any] = dict(zip(names, cells, strict=False))
         if len(cells) != len(names) or not _fits(told):
             raise IsocostError(
-                f"has {len(cells)} cells for {len(header)} columns, and which are left out cannot"
-                " be told",
+                f"has {len(cells)} cells for {len(header)} columns, and it is unclear which are "
+                f"missing",
                 where=f"{file}, line {number}",
                 remedy=(
-                    "codecarbon leaves out empty columns when it appends: give each run a file of"
-                    " its own, or repair the line"
+                    "codecarbon leaves out empty columns when it appends: give each run a "
+                    "separate file, or repair the line"
                 ),
             )
         yield number, {name: text for name, text in told.items() if name}
@@ -228,9 +229,9 @@ def _lines(source: Source, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _fits(told: dict[str, str]) -> bool:
-    """Whether the cells stand under their names.
+    """Whether the cells are under their names.
 
-    The columns at the end say one of a few words or a number.
+    The columns at the end contain one of a few words or a number.
     """
     mode, cloud = told.get("tracking_mode", "machine"), told.get("on_cloud", "N")
     return mode in ("machine", "process", "") and cloud in ("Y", "N", "")

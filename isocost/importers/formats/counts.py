@@ -1,6 +1,6 @@
 """Counts files.
 
-c correct of n samples a problem, the smallest thing pass@k can be computed from.
+c correct of n samples per problem, the minimum from which pass@k can be computed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from isocost.importers.settings import stated_settings
 MOST_SAMPLES = 20_000_000
 """Samples of one file.
 
-Each becomes a row of core_samples, so that a slip of the finger must not fill the memory.
+A typing error must not fill the memory.
 """
 IMPOSSIBLE = "impossible_counts"
 _OWN = frozenset({"id", "c", "n", "cluster", "model", "task"})
@@ -51,18 +51,18 @@ _ALWAYS = frozenset(
         "sampling",
     }
 )
-"""Names that say how samples were drawn, on whichever lines they stand."""
+"""Names that describe how samples were drawn, on whichever lines they occur."""
 
 
 @register
 class Counts(Importer):
-    """JSON Lines of ``{"id", "c", "n"}``, as passk-inference reads them; ``cluster`` names problems
-    that hang together.
+    """JSON Lines of ``{"id", "c", "n"}``, as passk-inference reads them.
 
-    ``source`` is kept in ``extra``: a benchmark that problems were taken from makes them no
-    repetitions of each other. What else every line says alike is a setting of the run, and so is a
-    temperature, a revision and what else says how samples were drawn, line by line; whatever else
-    differs from line to line belongs to the problem.
+    ``cluster`` names problems that belong together. ``source`` is kept in ``extra``: a benchmark
+    that problems were taken from makes them no repetitions of each other. What else every line says
+    alike is a setting of the run, and so is a temperature, a revision and what else says how
+    samples were drawn, line by line; whatever else differs from line to line belongs to the
+    problem.
 
     A line whose counts cannot be counts nothing: its problem is left out of the tables and named,
     and the others are kept. Where that is more than half of the lines the file is none of counts.
@@ -76,21 +76,21 @@ class Counts(Importer):
         units={"counts_correct": "c, samples", "counts_total": "n, samples"},
         notes=(
             (
-                "What every line says alike is a setting of the run; a temperature, a revision and"
-                " the like are on whichever line they stand."
+                "A value that is the same on every line is a setting of the run; a temperature, a "
+                "revision and similar are settings on any line."
             ),
             (
-                "Only the counts are known: the order of the samples of a problem is not, and no"
-                " answer can be voted on."
+                "Only the counts are known: not the order of the samples, and there are no "
+                "answers to vote on."
             ),
         ),
     )
     harmless: ClassVar[Mapping[str, str]] = {
-        "source": "the benchmark that a problem was taken from; it tells no two runs apart"
+        "source": "the benchmark that a problem was taken from; it does not distinguish runs"
     }
 
     def records(self, source: Source) -> Iterator[Row]:
-        """One counts record a line."""
+        """One counts record per line."""
         path = source.files[0]
         seen: set[tuple[Any, ...]] = set()
         total, lines, faults = 0, 0, list[IsocostError]()
@@ -108,7 +108,7 @@ class Counts(Importer):
             if total > MOST_SAMPLES:
                 raise row.fail(
                     "n",
-                    f"the file holds more than {MOST_SAMPLES:,} samples",
+                    f"the file contains more than {MOST_SAMPLES:,} samples",
                     "Correct n, or import the problems in several files",
                 )
             row.text("cluster_id", value.get("cluster"))
@@ -125,7 +125,7 @@ class Counts(Importer):
             if key in seen:
                 raise row.fail(
                     "id",
-                    f"{row.values['problem_source_id']!r} comes twice",
+                    f"{row.values['problem_source_id']!r} is duplicated",
                     "Add the counts of one problem up to one line",
                 )
             seen.add(key)
@@ -143,7 +143,7 @@ class Counts(Importer):
 
 
 def _count(row: Row, value: Mapping[str, Any]) -> IsocostError | None:
-    """Fills in both counts, or neither where they cannot be; what is wrong with them then."""
+    """Set both counts, or neither if they are impossible; return the fault."""
     try:
         for column, key in (("counts_correct", "c"), ("counts_total", "n")):
             row.integer(column, value.get(key), sentinel=None, is_needed=True)
@@ -153,7 +153,7 @@ def _count(row: Row, value: Mapping[str, Any]) -> IsocostError | None:
         if correct > total:
             raise row.fail("c", f"{correct} correct of {total} cannot be")
         if total > MOST_SAMPLES:
-            raise row.fail("n", f"nobody has drawn {total:,} samples of one problem")
+            raise row.fail("n", f"{total:,} samples of one problem are not plausible")
     except IsocostError as fault:
         for column in ("counts_correct", "counts_total"):
             row.null(column, IMPOSSIBLE)
@@ -177,9 +177,9 @@ def _told(faults: Sequence[IsocostError]) -> list[str]:
 
 
 def _alike(path: Path) -> dict[str, Any]:
-    """What every line of a file says, and says alike.
+    """The values that are the same on every line of a file.
 
-    Nothing where there is one line only, which says nothing of the rest.
+    Nothing if there is only one line.
     """
     common: dict[str, Any] = {}
     lines = 0

@@ -1,4 +1,4 @@
-"""CRUXEval's scored samples: ten generations a problem with their verdicts."""
+"""CRUXEval's scored samples: ten generations per problem with their verdicts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """CSV logs of power and energy: lines with a header, cells with units in them, device readings.
 
-Lives here: reading of such files, and a device reading as a row. Not here: what the columns of a
-tool are called (each format).
+Lives here: reading of such files, and a device reading as a row. Not here: the column names of a
+tool (each format).
 """
 
 from __future__ import annotations
@@ -57,11 +57,10 @@ def header_of(cells: list[str]) -> dict[str, tuple[int, str | None]]:
 
 
 def quantity(text: str, unit: str | None, where: str) -> tuple[float, str | None] | None:
-    """A number with the unit in its cell, else the one of its column; None for a word that means
-    that there is none.
+    """A number with the unit in its cell, else that of its column; None for a placeholder.
 
     Raises:
-        IsocostError: the cell is no number.
+        IsocostError: the cell is not a number.
     """
     if text.strip().lower() in _NOTHING:
         return None
@@ -88,14 +87,14 @@ def put_quantity(
         return
     value, told = found
     if told is not None and told not in FACTORS:
-        raise row.fail(column, f"unit {told!r} is not known", f"Known: {', '.join(FACTORS)}")
+        raise row.fail(column, f"unit {told!r} is unknown", f"Known: {', '.join(FACTORS)}")
     row.number(column, value, unit=told, low=low)
 
 
 def put_time(row: Row, source: Source, text: str) -> None:
-    """The moment of a reading, as Unix time in s or ms, or as a written time.
+    """The time of a reading, as Unix time in s or ms, or as a written time.
 
-    The first one without a zone is told.
+    The first one without a time zone is reported.
     """
     found = _QUANTITY.match(text.strip())
     if found is not None and not found[2]:
@@ -107,8 +106,8 @@ def put_time(row: Row, source: Source, text: str) -> None:
     seconds, has_zone = unix_seconds(text, f"{row.where}, time")
     row.number("started_unix_s", seconds)
     told = (
-        f"{row.values['source_file']}: times name no zone and are read as UTC: their differences"
-        " hold, the hour may not"
+        f"{row.values['source_file']}: times have no time zone and are read as UTC: their "
+        f"differences are valid, the hour may be wrong"
     )
     if not has_zone and told not in source.warnings:
         source.warnings.append(told)

@@ -1,9 +1,10 @@
-"""DCGM power logs: the text of ``dcgmi dmon``, and CSV of the exporter's fields
-(DCGM_FI_DEV_POWER_USAGE and the like).
+"""DCGM power logs: the text of ``dcgmi dmon``, and CSV of the exporter's fields.
+
+DCGM_FI_DEV_POWER_USAGE and similar.
 
 Traps: dmon prints no times (a wrapper may put a Unix time before each line) and repeats its header;
-units stand in a line below it; energy is a counter in millijoules since boot; the exporter's series
-come as one column a GPU or one line a GPU.
+units are in a line below it; energy is a counter in millijoules since boot; the exporter's series
+have one column per GPU or one line per GPU.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _reading(source: Source, file: Path, number: int, fields: dict[str, str], de
 
 
 def _untimed(source: Source, file: Path, counters: dict[str, list[float]]) -> Row:
-    """The window of a log without times: what the counters grew by, of unknown length."""
+    """The window of a log without times: the increase of the counters, of unknown length."""
     row = source.row("aggregate", file, "window")
     row.text("metric_name", "window_energy")
     row.text("metric_unit", "J")
@@ -154,7 +155,7 @@ def _table(source: Source, file: Path) -> Iterator[Row]:
     if time is None or not series:
         raise IsocostError(
             "has no header with a time and DCGM_FI_DEV_POWER_USAGE or"
-            " DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION, and is no text of dcgmi dmon",
+            " DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION, and is not output of dcgmi dmon",
             where=f"{file}, line 1",
             remedy=(
                 "Give the output of dcgmi dmon -e 155,156, or a CSV of the exporter's fields with a"

@@ -1,9 +1,9 @@
 """evalscope output folders: predictions and reviews, joined by index within one run.
 
 Traps: a repeat is a further line of the same group; the verdict of a benchmark is the value of its
-main metric, the first one where none is named; a resumed run appends, so that of two lines of one
-index the later counts; counts and times of 0 mean unknown; a request for n completions has one
-verdict, one usage and one time for all of them; an empty extracted_prediction is no answer.
+main metric, the first one where none is named; a resumed run appends, so the later of two lines
+with the same index counts; counts and times of 0 mean unknown; a request for n completions has one
+verdict, one usage and one time for all of them; an empty extracted_prediction means no answer.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ _COSTS = (
 
 @register
 class EvalScope(Importer):
-    """An output folder with predictions/<model>/<set>.jsonl and reviews/<model>/<set>.jsonl, or a
-    folder of such folders.
+    """An output folder with predictions and reviews, or a folder of such folders.
+
+    Files are predictions/<model>/<set>.jsonl and reviews/<model>/<set>.jsonl.
     """
 
     name = "evalscope"
@@ -66,8 +67,8 @@ class EvalScope(Importer):
         notes=(
             "Model and data set come from the folder and file names.",
             (
-                "A verdict, a usage or a time of a request for several completions is kept in"
-                " extra.group and put on none of them."
+                "A verdict, a usage or a time of a request for several completions is kept in "
+                "extra.group and not assigned to any of them."
             ),
         ),
     )
@@ -76,9 +77,9 @@ class EvalScope(Importer):
         """Predictions, reviews, reports and task configurations of every run."""
         if not path.is_dir():
             raise IsocostError(
-                "is no folder",
+                "is not a folder",
                 where=str(path),
-                remedy="Give evalscope's output folder, which holds predictions/ and reviews/",
+                remedy="Give evalscope's output folder, which contains predictions/ and reviews/",
             )
         patterns = ("*.jsonl", "*.json", "*.yaml", "*.yml")
         kinds = {
@@ -87,15 +88,16 @@ class EvalScope(Importer):
         }
         if "predictions" not in kinds.values():
             raise IsocostError(
-                "holds no predictions",
+                "contains no predictions",
                 where=str(path),
                 remedy="Looked for predictions/<model>/<set>.jsonl",
             )
         return [file for file, kind in kinds.items() if kind is not None]
 
     def records(self, source: Source) -> Iterator[Row]:
-        """The samples of every prediction with its review, run by run, then the numbers of the
-        reports.
+        """The samples of every prediction with its review, then the reports' numbers.
+
+        Run by run.
         """
         for run in runs_of(source):
             if not run.config:
@@ -138,8 +140,8 @@ class EvalScope(Importer):
             )
         if several:
             source.warnings.append(
-                f"{told}: {several} requests for several completions: their verdicts, tokens and"
-                " times are of no sample"
+                f"{told}: {several} requests for several completions: their verdicts, tokens and "
+                f"times are not assigned to any sample"
             )
         if lone := len(verdicts.keys() - last.keys()):
             source.warnings.append(f"{told}: {lone} reviews without a prediction")
@@ -214,7 +216,7 @@ def _put_costs(row: Row, output: dict[str, Any], message: dict[str, Any]) -> Non
 
 
 def _spread(row: Row, covers: int) -> dict[str, Any]:
-    """Takes from a row what is of all completions of its request; what it was."""
+    """Remove from a row what applies to all completions of its request; return it."""
     group: dict[str, Any] = {"covers": covers}
     columns = (
         *(("verdict", name) for name in ("label_correct", "label_score", "answer")),

@@ -1,4 +1,4 @@
-"""What an evalscope run says of itself: its task configuration and its reports.
+"""The description of an evalscope run: its task configuration and its reports.
 
 Lives here: which files belong to a run, the settings that make its identity, summary numbers of its
 reports. Not here: predictions and reviews (``evalscope``).
@@ -21,8 +21,8 @@ HARMLESS = {
     "model": "the model has a column of its own",
     "model_id": "a name for the model's folder",
     "datasets": "which data sets were run together; each file is of one",
-    "dataset_dir": "where downloads lie",
-    "work_dir": "where results lie",
+    "dataset_dir": "path of downloads",
+    "work_dir": "path of results",
     "no_timestamp": "how the folder is called",
     "use_cache": "whether an earlier run was resumed",
     "rerun_review": "whether predictions of before were reviewed again",
@@ -35,7 +35,7 @@ HARMLESS = {
     "analysis_report": "a text written afterwards",
     "collect_perf": "whether times are kept",
     "api_key": "who pays",
-    "timeout": "how long a request is waited for",
+    "timeout": "how long to wait for a request",
     "stream": "how the answer travels",
     "evaluation_identity": "a hash of the rest",
     "resolved_benchmarks": "taken by data set",
@@ -44,21 +44,21 @@ HARMLESS = {
     "api_url": "the provider",
 }
 SAMPLING_HARMLESS = {
-    "timeout": "how long a request is waited for",
+    "timeout": "how long to wait for a request",
     "retries": "what happens after an error",
     "retry_interval": "what happens after an error",
     "batch_size": "a copy of eval_batch_size",
     "stream": "how the answer travels",
     "seed": "which draws were made, not what they were drawn from",
-    "n": "how many completions one request asks for; each is a sample",
-    "logprobs": "what is reported of the tokens",
-    "top_logprobs": "what is reported of the tokens",
+    "n": "number of completions per request; each is a sample",
+    "logprobs": "token reporting",
+    "top_logprobs": "token reporting",
     "extra_headers": "who asks",
 }
 DATASET_HARMLESS = {
     "subset_list": "which subsets were run; each file is of one",
-    "local_path": "where the data lie",
-    "dataset_id": "where the data lie",
+    "local_path": "path of the data",
+    "dataset_id": "path of the data",
     "limit": "how many problems were asked",
     "default_subset": "how a subset is called",
     "name": "the task has a column of its own",
@@ -67,14 +67,13 @@ DATASET_HARMLESS = {
 
 @dataclass
 class Run:
-    """One run: one folder that holds predictions/ and, beside it, what is known of it.
+    """One run: a folder with predictions/ and the related files.
 
     Attributes:
         root: the folder, relative to the imported path.
         files: its files by kind (``KINDS``), then by the path below that.
         config: its task configuration; empty where none was kept.
-        lower_is_better: names of metrics of which its reports say that they fall as the model gets
-            better.
+        lower_is_better: names of lower-is-better metrics according to its reports.
     """
 
     root: PurePosixPath
@@ -83,9 +82,7 @@ class Run:
     lower_is_better: set[str] = field(default_factory=set)
 
     def dataset_of(self, stem: str) -> str | None:
-        """The data set that a file ``<data set>_<subset>.jsonl`` is of, as the configuration names
-        it.
-        """
+        """The data set of a file ``<data set>_<subset>.jsonl``, as named in the configuration."""
         names = [
             str(name)
             for name in self.config.get("datasets") or []
@@ -116,8 +113,9 @@ def runs_of(source: Source) -> list[Run]:
 
 
 def kind_of_file(place: PurePosixPath) -> str | None:
-    """Which of ``KINDS`` a file below the imported folder is, by the last such folder above it and
-    its ending.
+    """The kind (of ``KINDS``) of a file below the imported folder.
+
+    By the last such folder above it and its ending.
     """
     kind = next((part for part in reversed(place.parts[:-1]) if part in KINDS), None)
     wanted = {
@@ -139,8 +137,8 @@ def _configure(source: Source, run: Run) -> None:
     for file in configs.values():
         source.at = str(file)
         told.append(as_object(load_yaml(file), str(file)))
-    # A resumed run writes its configuration again: what both say is sure, and a run whose settings
-    # changed on the way says so.
+    # A resumed run writes its configuration again: only common values are certain, and changed
+    # settings are reported.
     run.config = told[-1] if told else {}
     if len(told) > 1 and any(
         stated_settings(one, HARMLESS) != stated_settings(run.config, HARMLESS) for one in told
@@ -158,7 +156,7 @@ def _configure(source: Source, run: Run) -> None:
 
 
 def settings_of(run: Run, stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Condition and sampling of the file ``stem`` of a run, as its configuration states them.
+    """Condition and sampling of the file ``stem`` of a run, from its configuration.
 
     Args:
         run: the run.
@@ -209,7 +207,7 @@ def _metric_name(metric: dict[str, Any]) -> str:
 def report_rows(source: Source, run: Run) -> Iterator[Row]:
     """Summary numbers of a run's reports.
 
-    Each metric over all and by subset, then what was measured of the requests.
+    Each metric overall and by subset, then the measurements of the requests.
     """
     for file in run.files["reports"].values():
         document = _report(source, file)

@@ -1,8 +1,8 @@
 """every_eval_ever: instance-level JSON Lines and aggregate JSON, schema 0.2 to 0.3.
 
-Traps: one line a metric, not a sample; several completions in one line; there is no repeat index
-(ours stands in metadata); latencies are milliseconds; scores may have any range and direction,
-which the aggregate's metric_config says; what a converter made of its source.
+Traps: one line per metric, not per sample; several completions in one line; there is no repeat
+    index (ours is in the metadata); latencies are milliseconds; scores may have any range and
+    direction, defined by the aggregate's metric_config; artefacts of converters.
 
 Lives here: finding and joining files, samples, results. Not here: what an aggregate states
 (``every_eval_ever_settings``).
@@ -50,14 +50,14 @@ class EveryEvalEver(Importer):
             ),
             (
                 "Files converted from Inspect logs have the waiting time as latency, which is left"
-                " out, and with several epochs the score of all epochs on each: it stands in"
-                " extra.group."
+                " out, and with several epochs the score of all epochs on each: it is kept in "
+                "extra.group."
             ),
         ),
     )
 
     def files(self, path: Path) -> list[Path]:
-        """The file and, for instances, the aggregate of the same name beside it.
+        """The file and, for instances, the aggregate with the same name.
 
         Or every .json and .jsonl of a folder.
         """
@@ -73,9 +73,7 @@ class EveryEvalEver(Importer):
         return files_under(path, ("*.json", "*.jsonl"), "every_eval_ever file")
 
     def records(self, source: Source) -> Iterator[Row]:
-        """Samples of instance files with the facts of their aggregate, then the aggregates'
-        results.
-        """
+        """Samples of instance files with their aggregate's data, then the aggregates' results."""
         runs = _Runs()
         for file in source.files:
             if file.suffix == ".json":
@@ -101,8 +99,8 @@ class EveryEvalEver(Importer):
                     self.no_answers,
                 ):
                     if _evaluation(value) in seen.several:
-                        # The same answer judged by several metrics: a point for each, not several
-                        # answers.
+                        # The same answer with several metrics: a separate point for each, not
+                        # several answers.
                         row.condition(
                             {
                                 "metric": (
@@ -114,8 +112,8 @@ class EveryEvalEver(Importer):
                     yield row
         if alone:
             source.warnings.append(
-                f"{alone} instances have no aggregate of their evaluation_id beside them: how they"
-                " were generated is not known"
+                f"{alone} instances have no aggregate with their evaluation_id: how they were "
+                f"generated is unknown"
             )
         for run in runs.every:
             if run.file == source.path or run.file.is_relative_to(source.path):
@@ -146,7 +144,7 @@ class _Runs:
                 f"{len(found)} aggregates have its evaluation_id ({names})",
                 where=where,
                 remedy=(
-                    "Keep each run in a folder of its own, or name the files <name>.json and"
+                    "Keep each run in a separate folder, or name the files <name>.json and"
                     " <name>_samples.jsonl"
                 ),
             )
@@ -154,9 +152,9 @@ class _Runs:
 
 
 class _Seen:
-    """What only all instances together tell.
+    """Data that needs all instances together.
 
-    Evaluations that several metrics judge, and how many epochs there are of each.
+    Evaluations with several metrics, and the number of epochs of each.
     """
 
     def __init__(self, source: Source, files: list[Path]) -> None:
@@ -189,7 +187,9 @@ def _run_of(value: dict[str, Any]) -> str | None:
 def _check_version(document: dict[str, Any], where: str) -> None:
     version = str(document.get("schema_version", ""))
     if not version:
-        raise IsocostError("has no schema_version: it is no file of every_eval_ever", where=where)
+        raise IsocostError(
+            "has no schema_version: it is not a file of every_eval_ever", where=where
+        )
     if not version.startswith(_VERSIONS):
         raise IsocostError(
             f"has schema_version {version[:20]!r}",
@@ -260,7 +260,7 @@ def _samples(
 
 
 def _texts(value: dict[str, Any], where: str) -> list[Any]:
-    """The completions of a line; of a conversation, what the model said last."""
+    """The completions of a line; for a conversation, the model's last message."""
     output = as_object(value.get("output") or {}, f"{where}, output")
     if texts := as_list(output.get("raw") or [], f"{where}, output.raw"):
         return texts
@@ -329,9 +329,9 @@ def _put_score(
 
 
 def _is_invented(metadata: dict[str, Any]) -> bool:
-    """Whether a score of a file converted from lm-eval is none of its metrics.
+    """Whether a score of a file converted from lm-eval is not one of its metrics.
 
-    The converter writes 0 where no metric is a number.
+    The converter writes 0 if no metric is a number.
     """
     told = metadata.get("lm_eval_metrics")
     if not isinstance(told, str):

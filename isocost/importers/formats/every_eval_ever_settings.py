@@ -1,5 +1,4 @@
-"""What an aggregate of every_eval_ever states: provenance, the settings that enter the identity,
-and those that do not.
+"""The contents of an every_eval_ever aggregate: provenance, and identity settings or not.
 
 Not here: instances, results and the joining of files (``every_eval_ever``).
 """
@@ -14,9 +13,9 @@ from isocost.importers.row import Row
 from isocost.importers.settings import brief_settings, stated_settings
 
 HARMLESS = {
-    "source_data.samples_number": "how many samples there are; they are told apart one by one",
-    "source_data.sample_ids": "which samples there are; they are told apart one by one",
-    "source_data.url": "where the dataset lies; questions and references are compared one by one",
+    "source_data.samples_number": "number of samples; they are distinguished individually",
+    "source_data.sample_ids": "selection of samples; they are distinguished individually",
+    "source_data.url": "path of the dataset; questions and references are compared individually",
     "model_info.developer": "who made the model, not which one it is",
     "metric_config.evaluation_description": "words about the metric",
     "metric_config.metric_name": "the metric; named on each row",
@@ -31,8 +30,8 @@ HARMLESS = {
     "metric_config.min_score": "words about the metric",
     "metric_config.max_score": "words about the metric",
 }
-"""Of the document itself, who published it and when (source_metadata, timestamps) is no setting and
-is not looked at.
+"""Publisher and time of the document itself (source_metadata, timestamps) are not settings and are
+ignored.
 """
 
 _DRAWN = ("temperature", "top_p", "top_k", "max_tokens")
@@ -47,7 +46,7 @@ class Run:
     _known: dict[tuple[str, str], tuple[dict[str, Any] | None, Facts]] = field(default_factory=dict)
 
     def said_of(self, value: dict[str, Any]) -> tuple[dict[str, Any] | None, Facts]:
-        """The result that an instance belongs to, and what is stated of it."""
+        """The result that an instance belongs to, and its data."""
         key = (str(value.get("evaluation_result_id")), str(value.get("evaluation_name")))
         if key not in self._known:
             result = self.result_of(value)
@@ -64,7 +63,7 @@ class Run:
     def result_of(self, value: dict[str, Any]) -> dict[str, Any] | None:
         """The result that an instance belongs to.
 
-        None where its name stands for several of them.
+        None if its name is ambiguous.
         """
         results = [
             item for item in self.document.get("evaluation_results") or [] if isinstance(item, dict)
@@ -82,7 +81,7 @@ class Run:
 
 
 def _common(results: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """What several results of one name agree in, but for the metric, which is then not known."""
+    """The common values of several results with one name, except the metric (unknown)."""
     parts = ("generation_config", "source_data")
     shared = {
         part: results[0].get(part)
@@ -102,7 +101,7 @@ class Facts:
     condition: dict[str, Any] = field(default_factory=dict)
 
     def put(self, row: Row, own: dict[str, Any]) -> None:
-        """Fills a row; what an instance says itself goes before."""
+        """Fill a row; the instance's own values take precedence."""
         row.json("sampling", self.sampling)
         row.text("prompt", own.get("prompt", self.prompt))
         row.text("task_version", own.get("task_version", self.task_version))
@@ -146,5 +145,5 @@ def facts_of(run: Run | None, result: dict[str, Any] | None) -> Facts:
 
 
 def _is_last(name: Any, identity: Any) -> bool:
-    """Whether a name says nothing that the id does not: m of org/m."""
+    """Whether a name adds nothing to the id: m for org/m."""
     return name == identity or str(identity).endswith(f"/{name}")

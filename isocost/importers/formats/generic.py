@@ -1,5 +1,6 @@
-"""Any table of samples: CSV, JSON Lines, JSON or Parquet, with a mapping file that names its
-columns.
+"""Any table of samples: CSV, JSON Lines, JSON or Parquet, with a mapping file.
+
+The mapping names its columns.
 
 Lives here: the row-by-row way, which names the faulty line. Not here: the fast way
 (``generic_sql``) and the mapping's vocabulary (``mapping``).
@@ -39,7 +40,7 @@ from isocost.importers.settings import stated_settings
 
 @register
 class Generic(Importer):
-    """One record a sample, or a list of them; the mapping says which column is what."""
+    """One record per sample, or a list of samples per record; the mapping defines the columns."""
 
     name = "generic"
     version = 2
@@ -48,20 +49,20 @@ class Generic(Importer):
         " mapping file"
     )
     conventions = Conventions(
-        units={"*": "as the mapping says; s, J, USD and nats where it says nothing"},
-        latency_meaning="as the mapping says",
-        energy_method="as the mapping says",
+        units={"*": "as defined by the mapping; default s, J, USD and nats"},
+        latency_meaning="as defined by the mapping",
+        energy_method="as defined by the mapping",
         notes=(
             (
-                "-1 in tokens, durations, energy and cost means unknown; other negative numbers are"
-                " refused."
+                "-1 in tokens, durations, energy and cost means unknown; other negative numbers "
+                "are rejected."
             ),
         ),
     )
     takes_mapping = True
 
     def files(self, path: Path) -> list[Path]:
-        """The one file; its ending says what it is."""
+        """The file; its ending determines its format."""
         regular_file(path)
         if path.suffix.lower() not in KINDS:
             raise IsocostError(
@@ -81,7 +82,9 @@ class Generic(Importer):
             or mapping.get("skip")
             or any(rule.source.startswith("@") for rule in found)
         ):
-            return None  # a document is parsed whole, and what is skipped is counted, row by row
+            return (
+                None  # a document is parsed as a whole, and skipped records are counted, row by row
+            )
         if any(rule.target.kind == "flags" or rule.is_json for rule in found):
             return None
         header: list[str] = []
@@ -165,8 +168,9 @@ def _filled(
 
 
 def _is_no_record(one: Split, found: list[Rule]) -> bool:
-    """Whether an entry of an object keyed by problem holds nothing of what is mapped, as what
-    describes the file does beside them.
+    """Whether an entry of an object keyed by problem contains no mapped column.
+
+    Entries that describe the file are like that.
     """
     by_key = any(rule.name == "problem" and rule.source == "@key" for rule in found)
     own = [rule.name for rule in found if not rule.source.startswith("@")]
@@ -179,14 +183,14 @@ def _has(values: dict[str, Any], name: str) -> bool:
 
 @dataclass(slots=True)
 class Tally:
-    """What the importing person is told when all records are read.
+    """Notes for the user once all records are read.
 
     Attributes:
         rules: the mapping's rules.
         seen: columns that had a value somewhere.
-        skipped: places of the records that the mapping says are no samples.
-        empty: places of the records whose lists hold no sample.
-        repeats: the columns that tell repeats of a point apart without being mapped.
+        skipped: positions of records that are not samples according to the mapping.
+        empty: positions of records with empty lists.
+        repeats: unmapped columns that distinguish repeats of a point.
     """
 
     rules: list[Rule]
@@ -196,13 +200,13 @@ class Tally:
     repeats: Repeats = dataclass_field(default_factory=Repeats)
 
     def finish(self, source: Source) -> None:
-        """Notes what was left out; an error where a mapped column never had a value."""
+        """Report what was left out; an error if a mapped column never had a value."""
         absent = [rule.source for rule in self.rules if rule.source not in self.seen]
         if absent and self.seen:
             raise no_such_columns(source, absent)
         for places, why in (
-            (self.skipped, "are no samples, as the mapping says (skip)"),
-            (self.empty, "hold an empty list and no sample"),
+            (self.skipped, "are not samples according to the mapping (skip)"),
+            (self.empty, "have an empty list and no sample"),
         ):
             if places:
                 source.warnings.append(f"{len(places)} records {why}; the first: {places[0]}")

@@ -17,7 +17,7 @@ _PROBLEM_KEYS = {"question", "ground_truth"}
 class Gsm8kSolutions(Importer):
     """``example_model_solutions.jsonl`` of grade-school-math.
 
-    One line a problem, one key a model.
+    One line per problem, one key per model.
     """
 
     name = "gsm8k_solutions"
@@ -33,7 +33,7 @@ class Gsm8kSolutions(Importer):
     )
 
     def records(self, source: Source) -> Iterator[Row]:
-        """One sample a problem and model."""
+        """One sample per problem and model."""
         path = source.files[0]
         for number, value in iter_json_lines(path):
             if not {"question", "ground_truth"} <= value.keys():
@@ -58,5 +58,5 @@ class Gsm8kSolutions(Importer):
                 raise source.row("sample", path, f"line {number}").fail(
                     "models",
                     "no model answered",
-                    "A line holds question, ground_truth and one key a model",
+                    "A line has question, ground_truth and one key per model",
                 )

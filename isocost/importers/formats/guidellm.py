@@ -1,6 +1,6 @@
-"""GuideLLM reports, version 2 (and 1, whose settings stand under ``args``).
+"""GuideLLM reports, version 2 (and 1, whose settings are under ``args``).
 
-Traps: durations in milliseconds beside durations in seconds; the statistics of a group without
+Traps: durations in milliseconds and in seconds; the statistics of a group without
 requests are all 0.0; request bodies may be stripped, then only the statistics are left.
 """
 
@@ -43,7 +43,7 @@ class GuideLlm(Importer):
         "backend.model": "the model has a column of its own",
         "backend.target": "the provider",
         "backend.api_key": "who pays",
-        "backend.timeout*": "how long a request is waited for",
+        "backend.timeout*": "how long to wait for a request",
         "backend.validate_backend*": "a question before the run",
     }
     marks = (frozenset({"metadata", "benchmarks"}),)
@@ -84,14 +84,14 @@ class GuideLlm(Importer):
             )
             if source.path.is_dir() and not {"metadata", "benchmarks"} <= document.keys():
                 source.warnings.append(
-                    f"{source.relative(file)}: left out, it is no GuideLLM report"
+                    f"{source.relative(file)}: left out, it is not a GuideLLM report"
                 )
                 continue
             reports += 1
             yield from self._report(source, file, document)
         if not reports:
             raise IsocostError(
-                "holds no GuideLLM report",
+                "contains no GuideLLM report",
                 where=str(source.path),
                 remedy="A report has metadata and benchmarks",
             )
@@ -99,7 +99,7 @@ class GuideLlm(Importer):
     def _report(self, source: Source, file: Path, document: dict[str, Any]) -> Iterator[Row]:
         if not {"metadata", "benchmarks"} <= document.keys():
             raise IsocostError(
-                "is no GuideLLM report",
+                "is not a GuideLLM report",
                 where=str(file),
                 remedy="A report has metadata and benchmarks",
             )
@@ -144,7 +144,7 @@ def _facts(
 ) -> dict[str, Any]:
     """Model and settings of a benchmark.
 
-    What it states itself wins over what stands above all of them.
+    Its own values take precedence over those of the whole report.
     """
     told = document.get("config") or {}
     config = {

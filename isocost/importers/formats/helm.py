@@ -2,10 +2,11 @@
 
 Traps: a cached answer carries the run time of another day; the HuggingFace client reports 0.0 for
 every log-probability at temperature 0; variances are population variances; None-valued keys are
-left out; of several completions HELM judges the one with the highest log-probability; where each
-option is asked on its own, one verdict is of all these requests together.
+left out; with several completions, HELM grades the one with the highest log-probability; if each
+option is a separate request, one verdict is for all these requests together.
 
-Lives here: completions, statistics, the reading of folders. Not here: what a run_spec.json states
+Lives here: completions, statistics, the reading of folders. Not here: the contents of a
+run_spec.json
 (``helm_settings``).
 """
 
@@ -49,8 +50,9 @@ _UNITS = {
 
 @register
 class Helm(Importer):
-    """A run folder (run_spec, scenario_state, per_instance_stats, stats), or a folder of run
-    folders.
+    """A run folder, or a folder of run folders.
+
+    With run_spec, scenario_state, per_instance_stats and stats.
     """
 
     name = "helm"
@@ -81,8 +83,8 @@ class Helm(Importer):
                 " instance has; all others are in extra."
             ),
             (
-                "Several completions of one request have one verdict, of the likeliest of them: it"
-                " stands in extra.group."
+                "Several completions of one request have one verdict, for the likeliest of them: "
+                "it is kept in extra.group."
             ),
             (
                 "Where each option is asked on its own (multiple_choice_separate), all requests of"
@@ -96,17 +98,17 @@ class Helm(Importer):
         """Every file of every run folder."""
         if not path.is_dir():
             raise IsocostError(
-                "is no folder",
+                "is not a folder",
                 where=str(path),
-                remedy="Give HELM's run folder, the one that holds run_spec.json",
+                remedy="Give HELM's run folder, which contains run_spec.json",
             )
         found = files_under(path, _NAMES, "HELM run (run_spec.json)")
         runs = {file.parent for file in found if file.name == "run_spec.json"}
         if not runs:
             raise IsocostError(
-                "holds no run_spec.json",
+                "contains no run_spec.json",
                 where=str(path),
-                remedy="Give HELM's run folder, the one that holds run_spec.json",
+                remedy="Give HELM's run folder, which contains run_spec.json",
             )
         return [file for file in found if file.parent in runs or file.name != "stats.json"]
 
@@ -117,7 +119,7 @@ class Helm(Importer):
             files = {file.name: file for file in source.files if file.parent == folder}
             if "run_spec.json" not in files:
                 source.warnings.append(
-                    f"{folder.name}: no run_spec.json beside {', '.join(sorted(files))}: left out"
+                    f"{folder.name}: no run_spec.json next to {', '.join(sorted(files))}: left out"
                 )
                 continue
             source.run = source.file_run(files.get("scenario_state.json", files["run_spec.json"]))
@@ -159,9 +161,9 @@ def _instance_stats(file: Path | None) -> dict[tuple[str, str, str], dict[str, A
 
 @dataclass(slots=True)
 class _Attempt:
-    """What HELM judges as one.
+    """HELM's unit of grading.
 
-    The requests of an instance in one trial, and the numbers that it computed of them.
+    The requests of an instance in one trial, and their numbers.
     """
 
     key: tuple[str, str, str]
@@ -308,7 +310,7 @@ def _put_result(
 def _put_stats(
     row: Row, attempt: _Attempt, judged: int, asked: str | None, requests: int = 1
 ) -> None:
-    """Tokens and verdict of an attempt: they are a sample's own where the attempt is one sample."""
+    """Assign tokens and verdict of an attempt, if the attempt is one sample."""
     values = attempt.values
     tokens = {"prompt_tokens": "num_prompt_tokens", "output_tokens": "num_output_tokens"}
     told = {column: values.get(name) for column, name in tokens.items()}

@@ -1,5 +1,4 @@
-"""What a HELM run folder states of its run: provenance, the settings that enter the identity, and
-those that do not.
+"""The contents of a HELM run folder: provenance, and settings of the identity or not.
 
 Not here: completions, statistics and the reading of folders (``helm``).
 """
@@ -15,14 +14,12 @@ from isocost.importers.reading import as_object, load_json
 from isocost.importers.settings import brief_settings, stated_settings
 
 HARMLESS = {
-    "groups": "lists that the run stands in",
-    "metric_specs": "what is computed of the answers; the metric that judges is named on each row",
-    "adapter_spec.max_eval_instances": (
-        "how many instances are asked; they are told apart one by one"
-    ),
+    "groups": "lists that contain the run",
+    "metric_specs": "metrics of the answers; the metric with the verdict is named on each row",
+    "adapter_spec.max_eval_instances": ("number of instances; they are distinguished individually"),
     "adapter_spec.eval_splits": "which instances are asked; each one's split enters",
-    "adapter_spec.num_train_trials": "how often everything is asked: every answer is a sample",
-    "adapter_spec.num_trials": "how often everything is asked: every answer is a sample",
+    "adapter_spec.num_train_trials": "number of repetitions: every answer is a sample",
+    "adapter_spec.num_trials": "number of repetitions: every answer is a sample",
     "adapter_spec.random": "another seed is another draw of the same configuration",
 }
 _PROMPT = frozenset(
@@ -48,8 +45,7 @@ _PROMPT = frozenset(
 )
 _SAMPLING = ("temperature", "max_tokens", "num_outputs", "stop_sequences")
 _DRAWN = {"top_p": 1, "top_k_per_token": 1, "presence_penalty": 0, "frequency_penalty": 0}
-# What HELM's classes hold where nobody said anything; older versions, which lack a field, behave as
-# its default does.
+# Defaults of HELM's classes; older versions, which lack a field, behave as its default does.
 _DEFAULTS: dict[str, Any] = {
     "adapter_spec.multi_label": False,
     "data_augmenter_spec.should_augment_train_instances": False,
@@ -113,9 +109,7 @@ def run_of(file: Path) -> Run:
 
 
 def drawn_by_request(request: Any) -> dict[str, Any]:
-    """Sampling parameters that stand in a request only, where they are not what HELM asks for by
-    itself.
-    """
+    """Sampling parameters that are only in a request, if they differ from HELM's defaults."""
     asked = request if isinstance(request, dict) else {}
     return {
         key: asked[key]

@@ -1,11 +1,11 @@
 """Inspect AI logs, as JSON or as ``.eval`` archives.
 
 Traps: scores are letters (C, I, P, N), numbers, booleans or mappings; (id, epoch) is the sample,
-retries are not epochs; samples are invalidated afterwards; long texts may be attachments; a log of
-a cancelled run is half a log; an archive grows, and the last member of a name counts; a sample may
-lie in pieces; eval sets put files of their own beside the logs.
+retries are not epochs; samples are invalidated afterwards; long texts may be attachments; the log
+of a cancelled run is incomplete; an archive grows, and the last member with a name counts; a sample
+may be in chunks; eval sets add their own files next to the logs.
 
-Lives here: finding and reading logs, summary numbers. Not here: what a header states
+Lives here: finding and reading logs, summary numbers. Not here: the contents of a header
 (``inspect_ai_settings``) and samples (``inspect_ai_samples``).
 """
 
@@ -23,10 +23,10 @@ from isocost.importers.formats.inspect_ai_settings import HARMLESS, Log, log_of
 from isocost.importers.reading import CheckedZip, as_list, as_object, load_json
 from isocost.importers.row import Row
 
-# What eval sets, bundles and the viewer put beside logs.
+# Files that eval sets, bundles and the viewer add next to logs.
 _SIDE_FILES = frozenset({"eval-set.json", "logs.json", "listing.json"})
-# Ids may hold slashes. A sample in pieces has a folder of its own, with all but its long lists in
-# sample.json.
+# Ids may contain slashes. A chunked sample has its own folder, with everything but its long lists
+# in sample.json.
 _SAMPLE = re.compile(r"samples/.*_epoch_\d+(?:\.json|/sample\.json)", re.DOTALL)
 _PIECES = re.compile(r"/attachments/(\d+)\.json")
 
@@ -48,11 +48,11 @@ class InspectAi(Importer):
         units={
             "latency_s": "output.time, s",
             "prompt_tokens": (
-                "output.usage.input_tokens, and cache reads and writes where the provider counts"
-                " them beside it"
+                "output.usage.input_tokens, plus cache reads and writes if the provider counts "
+                "them separately"
             ),
             "output_tokens": (
-                "output.usage.output_tokens, and reasoning where the provider counts it beside it"
+                "output.usage.output_tokens, plus reasoning if the provider counts it separately"
             ),
         },
         latency_meaning=(
@@ -64,7 +64,7 @@ class InspectAi(Importer):
                 "The score is part of the condition: several scorers, and several values of one"
                 " score, make several points."
             ),
-            "Letters: C is 1, P is 0.5, I and N are 0; N says that there is no answer.",
+            "Letters: C is 1, P is 0.5, I and N are 0; N means that there is no answer.",
             "Samples that their author invalidated have no verdict.",
         ),
     )
@@ -72,7 +72,7 @@ class InspectAi(Importer):
     def files(self, path: Path) -> list[Path]:
         """The log, or every .eval and .json of a folder.
 
-        Side files of eval sets are found, to be told of, and not read.
+        Side files of eval sets are listed for reporting, and not read.
         """
         return files_under(path, ("*.eval", "*.json"), "Inspect log (.eval or .json)")
 
@@ -86,7 +86,7 @@ class InspectAi(Importer):
                 ", ..." if len(left_out) > 5 else ""
             )
             source.warnings.append(
-                f"{len(left_out)} side files of eval sets left out, they are no logs: {names}"
+                f"{len(left_out)} side files of eval sets left out, they are not logs: {names}"
             )
         for file in source.files:
             if file in left_out:
@@ -117,14 +117,14 @@ class InspectAi(Importer):
                     where=f"{file}, member 'header.json'",
                 )
         elif "_journal/start.json" in archive.members:
-            # A run that was killed has no header; what it sealed is still there.
+            # A run that was killed has no header; its sealed samples still exist.
             header = {
                 **as_object(archive.json("_journal/start.json"), f"{file}, _journal/start.json"),
                 "status": "started",
             }
         else:
             raise IsocostError(
-                "holds neither header.json nor _journal/start.json",
+                "contains neither header.json nor _journal/start.json",
                 where=str(file),
                 remedy="Check that it is an Inspect log",
             )
@@ -137,7 +137,7 @@ class InspectAi(Importer):
         self, source: Source, file: Path, header: dict[str, Any], samples: Iterator[tuple[str, Any]]
     ) -> Iterator[Row]:
         if "eval" not in header:
-            raise IsocostError("has no key 'eval': it is no Inspect log", where=str(file))
+            raise IsocostError("has no key 'eval': it is not an Inspect log", where=str(file))
         log = log_of(header, file)
         source.run = _run_of(header)
         if header.get("status") != "success":
@@ -152,7 +152,7 @@ class InspectAi(Importer):
             key = (str(sample["id"]), int(sample.get("epoch", 1)))
             if key in seen:
                 raise IsocostError(
-                    f"sample {key[0]!r} of epoch {key[1]} comes twice", where=f"{file}, {place}"
+                    f"sample {key[0]!r} of epoch {key[1]} is duplicated", where=f"{file}, {place}"
                 )
             seen.add(key)
             taken_back += bool(sample.get("invalidation"))
@@ -166,7 +166,7 @@ class InspectAi(Importer):
             )
         elif header.get("invalidated"):
             source.warnings.append(
-                f"{file.name}: says that samples were invalidated, and marks none"
+                f"{file.name}: states that samples were invalidated, but marks none"
             )
         for row in _metric_rows(source, file, header, log):
             found += 1

@@ -1,7 +1,8 @@
 """One sample of an Inspect log: an epoch of a question, with its completions and its scores.
 
-Lives here: texts and their attachments, which completion a score is of, what a score's value means.
-Not here: what the header states (``inspect_ai_settings``) and the reading of logs (``inspect_ai``).
+Lives here: texts and their attachments, which completion a score belongs to, what a score's value
+means. Not here: the contents of the header (``inspect_ai_settings``) and the reading of logs
+(``inspect_ai``).
 """
 
 from __future__ import annotations
@@ -40,15 +41,16 @@ _KEPT = (
 def sample_rows(
     source: Source, file: Any, place: str, sample: dict[str, Any], log: Log, no_answers: Set[str]
 ) -> Iterator[Row]:
-    """A row for every completion and score of a sample; a sample without a score that its log has,
-    has a row for it all the same.
+    """A row for every completion and score of a sample.
+
+    A missing score that its log has also gets a row.
 
     Args:
         source: what is read.
         file: the log.
-        place: of the sample in it.
+        place: position of the sample in it.
         sample: the sample.
-        log: what the header states.
+        log: the contents of the header.
         no_answers: words that mean that no answer was found.
     """
     where = f"{file}, {place}"
@@ -85,7 +87,7 @@ def put_log(row: Row, log: Log, score: str | None, reducer: str | None = None) -
 def _scores(sample: dict[str, Any], log: Log, where: str) -> dict[str, dict[str, Any] | None]:
     """Scores by name.
 
-    Each value of a score that has several is a score of its own, and one that is missing is None.
+    Each value of a score with several values is a separate score, and a missing one is None.
     """
     found = sample.get("scores") or {}
     if "score" in sample and not found:
@@ -195,7 +197,7 @@ def _put_score(
 
 
 def _number_of(value: Any) -> tuple[Any, bool]:
-    """A score's value as a number; a text that is none has no number."""
+    """A score's value as a number; a text that is not a number has none."""
     if isinstance(value, bool):
         return float(value), True
     if not isinstance(value, str):

@@ -17,23 +17,23 @@ from isocost.importers.settings import brief_settings, stated_settings, without_
 
 _CLIENT = {
     "max_retries": "how often a failed request is asked again",
-    "timeout": "how long a request is waited for",
-    "attempt_timeout": "how long a request is waited for",
+    "timeout": "how long to wait for a request",
+    "attempt_timeout": "how long to wait for a request",
     "max_connections": "how many requests are in flight",
     "adaptive_connections": "how many requests are in flight",
     "batch": "when requests are sent",
     "cache": "where answers are kept",
-    "cache_prompt": "what the provider keeps of the prompt",
+    "cache_prompt": "prompt retention by the provider",
     "extra_headers": "who asks; a secret is kept nowhere",
 }
 """Settings in a generation's configuration that are of the client, not of the draw."""
 
 HARMLESS = {
     "created": "when it was measured",
-    "eval_id": "names the run, not what was run",
-    "eval_set_id": "names the run, not what was run",
-    "run_id": "names the run, not what was run",
-    "task_id": "names the run, not what was run",
+    "eval_id": "names the run, not its contents",
+    "eval_set_id": "names the run, not its contents",
+    "run_id": "names the run, not its contents",
+    "task_id": "names the run, not its contents",
     "task_display_name": "how the task is printed",
     "task_registry_name": "the task's name once more",
     "task_attribs": "labels of the task",
@@ -43,27 +43,27 @@ HARMLESS = {
     "tags": "labels of the run",
     "metadata": "notes of the run",
     "viewer": "how the log is shown",
-    "metrics": "what is computed of all scores",
-    "dataset.location": "where the dataset lies; questions and references are compared one by one",
-    "dataset.samples": "how many questions there are; they are told apart one by one",
-    "dataset.sample_ids": "which questions were asked; they are told apart one by one",
+    "metrics": "aggregation of the scores",
+    "dataset.location": "path of the dataset; questions and references are compared individually",
+    "dataset.samples": "number of questions; they are distinguished individually",
+    "dataset.sample_ids": "selection of questions; they are distinguished individually",
     "dataset.shuffled": "the order of the questions",
     "model_base_url": "where the model was asked, not which one answered",
     "model_roles.*.base_url": "where the model was asked, not which one answered",
-    "config.limit": "how many questions are asked; they are told apart one by one",
-    "config.sample_id": "which questions are asked; they are told apart one by one",
+    "config.limit": "number of questions; they are distinguished individually",
+    "config.sample_id": "selection of questions; they are distinguished individually",
     "config.sample_shuffle": "the order of the questions",
-    "config.epochs": "how often each question is asked: every answer is a sample",
+    "config.epochs": "number of repetitions: every answer is a sample",
     "config.epochs_reducer": "how the log computes one score of all epochs",
-    "config.notification": "who is told",
+    "config.notification": "notification",
     "config.fail_on_error": "when the run gives up",
     "config.continue_on_fail": "when the run gives up",
     "config.retry_on_error": "how often a failed sample is asked again",
     "config.max_*": "how much runs at the same time",
-    "config.sandbox_cleanup": "what is left behind",
+    "config.sandbox_cleanup": "cleanup",
     "config.sandbox_prebuilt": "who builds the sandbox",
-    "config.log_*": "what is written down",
-    "config.score_display": "what is shown",
+    "config.log_*": "logging",
+    "config.score_display": "display",
     "config.acp_server": "who may look on",
     # As Inspect itself has it: an eval set takes logs of other versions of the code for the same
     # task.
@@ -96,14 +96,14 @@ _COLUMNS = ("task", "task_version", "model", "model_generate_config", "scorers")
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What a log states of its run.
+    """The settings that a log states about its run.
 
     Attributes:
         provenance: model_variant, task, task_version, prompt, prompt_hash; None for what is not
             stated.
-        sampling: how answers are drawn; None where that is left to the provider's defaults.
+        sampling: how answers are drawn; None if left to the provider's defaults.
         condition: settings of the identity.
-        scorers: names of scores that its samples are to have.
+        scorers: names of scores that its samples should have.
         grading: scorer -> its own settings, such as the model that grades.
     """
 
@@ -114,7 +114,7 @@ class Log:
     grading: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def settings(self, score: str | None, reducer: str | None = None) -> dict[str, Any]:
-        """All settings under one score: those of the run, the scorer and what it was told."""
+        """All settings for one score: those of the run, the scorer and its arguments."""
         if score is None:
             return self.condition
         scorer = score if score in self.grading else score.partition(".")[0]
@@ -147,14 +147,14 @@ def log_of(header: dict[str, Any], file: Path) -> Log:
     }
     stated = {key: value for key, value in run.items() if key not in _COLUMNS}
     condition = brief_settings(stated_settings(stated, HARMLESS))
-    # An empty configuration means the provider's defaults, which the log does not hold.
+    # An empty configuration means the provider's defaults, which are not in the log.
     return Log(provenance, drawn or None, condition, tuple(_scores(header, run)), _grading(run))
 
 
 def _scores(header: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
-    """Names of the scores that a sample is to have.
+    """Names of the scores that a sample should have.
 
-    Those that the results are of; before there are results, the scorers.
+    Those in the results; before there are results, the scorers.
     """
     results = header.get("results") if isinstance(header.get("results"), dict) else {}
     listed = results.get("scores")

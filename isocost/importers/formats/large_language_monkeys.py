@@ -1,6 +1,6 @@
 """Large Language Monkeys.
 
-One YAML file a problem, or JSON rows of many problems, with thousands of samples each.
+One YAML file per problem, or JSON rows of many problems, with thousands of samples each.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ _KEPT = ("theorem_name", "orig_dset_split", "orig_dset_idx", "test_cases")
 
 @register
 class LargeLanguageMonkeys(Importer):
-    """``{prompt, question, samples, gt_answer | test_cases | theorem_name, is_corrects}`` as YAML,
-    JSON or JSON Lines.
+    """Samples of Large Language Monkeys as YAML, JSON or JSON Lines.
+
+    ``{prompt, question, samples, gt_answer | test_cases | theorem_name, is_corrects}``.
     """
 
     name = "large_language_monkeys"
@@ -47,7 +48,7 @@ class LargeLanguageMonkeys(Importer):
     conventions = Conventions(
         notes=(
             "Without is_corrects the samples have no label.",
-            "The source counts no tokens and no time.",
+            "The source has no token counts and no times.",
         )
     )
 
@@ -60,7 +61,7 @@ class LargeLanguageMonkeys(Importer):
         empty: list[str] = []
         for file in source.files:
             source.at = str(file)
-            source.is_one_run = file.suffix in (".yaml", ".yml")  # a file a problem
+            source.is_one_run = file.suffix in (".yaml", ".yml")  # one file per problem
             for place, problem in _problems(file):
                 yield from _samples(source, file, place, problem)
                 if not problem["samples"]:
@@ -69,8 +70,8 @@ class LargeLanguageMonkeys(Importer):
                     )
         if empty:
             source.warnings.append(
-                f"{len(empty)} problems hold an empty list of samples and are in no mean; the"
-                f" first: {empty[0]}"
+                f"{len(empty)} problems have an empty list of samples and are not in any mean; "
+                f"the first: {empty[0]}"
             )
 
 
@@ -95,7 +96,8 @@ def _samples(source: Source, file: Path, place: str, problem: dict[str, Any]) ->
         raise IsocostError(
             "has no samples",
             where=where,
-            remedy="A problem has samples, a list of texts, and is_corrects beside it",
+            remedy="A problem has samples, a list of texts, and is_corrects, a list of the same "
+            "length",
         )
     samples = as_list(problem["samples"], f"{where}, samples")
     verdicts = problem.get("is_corrects")

@@ -1,7 +1,7 @@
-"""llmperf: individual responses and the summary beside them.
+"""llmperf: individual responses and their summary.
 
 Traps: failed requests carry an error code and zeros; the summary writes some numbers as text; the
-mean gap has the time to the first token in it; the model and the load stand in the summary alone.
+    mean gap includes the time to first token; the model and the load are only in the summary.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LlmPerf(Importer):
             "latency_s": "end_to_end_latency_s, s",
         },
         latency_meaning="client: end_to_end_latency_s, from sending the request to its end",
-        notes=("Requests carry no verdict: they tell time and tokens, not accuracy.",),
+        notes=("Requests have no verdict: they measure time and tokens, not accuracy.",),
     )
 
     def files(self, path: Path) -> list[Path]:
@@ -104,7 +104,7 @@ class LlmPerf(Importer):
 
 
 def _run_of(file: Path) -> tuple[Path, str]:
-    """What the two files of one run share: their folder, and their name up to what they hold."""
+    """What the two files of one run share: their folder, and the start of their name."""
     return file.parent, file.stem.removesuffix(_REQUESTS).removesuffix(_SUMMARY)
 
 

@@ -1,11 +1,12 @@
 """lm-evaluation-harness: results and samples files.
 
-Traps: with several filters every document comes once a filter; with repeats a filter's one verdict
-is of the first answer or of all of them together; there are no token counts and no latencies;
+Traps: with several filters every document occurs once per filter; with repeats a filter's single
+    verdict is for the first answer or for all of them together; there are no token counts and no
+    latencies;
 before 0.4.8 samples did not name their filter, before 0.4 nothing did.
 
-Lives here: finding the files, joining those of one run, summary numbers. Not here: what a results
-file states of a task (``lm_eval_settings``) and the shapes of samples (``lm_eval_samples``).
+Lives here: finding the files, joining those of one run, summary numbers. Not here: a task's
+settings in a results file (``lm_eval_settings``) and the shapes of samples (``lm_eval_samples``).
 """
 
 from __future__ import annotations
@@ -56,16 +57,16 @@ class LmEval(Importer):
                 " points."
             ),
             (
-                "With repeats > 1 a verdict is of the first answer (take_first) or of several"
-                " together (maj@k): the other answers have no label, and a verdict of several"
-                " stands in extra.group."
+                "With repeats > 1 a verdict is for the first answer (take_first) or for several "
+                "together (maj@k): the other answers have no label, and a verdict for several is "
+                "kept in extra.group."
             ),
-            "Metrics that fall as the model gets better (higher_is_better false) are no verdicts.",
+            "Lower-is-better metrics (higher_is_better false) are not verdicts.",
         ),
     )
 
     def files(self, path: Path) -> list[Path]:
-        """The file and, for samples, the results file of the same run beside it.
+        """The file and, for samples, the results file of the same run.
 
         Or all such files of a folder.
         """
@@ -82,8 +83,7 @@ class LmEval(Importer):
         ]
         if not mine:
             raise IsocostError(
-                f"holds {len(found)} .json files, none of which is named as lm-eval names its"
-                " files",
+                f"contains {len(found)} .json files, none of them named like lm-eval's files",
                 where=str(path),
                 remedy=(
                     "Keep the names results_<time>.json and samples_<task>_<time>.jsonl, or give"
@@ -102,8 +102,8 @@ class LmEval(Importer):
         for file in source.files:
             if file.suffix != ".json":
                 match = _samples_name(file)
-                # The answers of a greedy run come again word for word: only the time in its name
-                # tells two runs apart.
+                # The answers of a greedy run repeat exactly: only the time in its name
+                # distinguishes two runs.
                 source.run = f"{match['stamp']} {source.file_run(file)}"
                 yield from self._samples(
                     source, file, match["task"], runs.get((file.parent, match["stamp"]))
@@ -132,9 +132,9 @@ class LmEval(Importer):
             key = (str(value["doc_id"]), filter_name)
             if key in seen:
                 raise IsocostError(
-                    f"document {key[0]} comes twice under filter {filter_name!r}",
+                    f"document {key[0]} is duplicated under filter {filter_name!r}",
                     where=f"{file}, line {number}",
-                    remedy="The file holds two runs; split it",
+                    remedy="The file contains two runs. Split it",
                 )
             seen.add(key)
             yield from document_rows(
@@ -157,7 +157,7 @@ def _read(source: Source, file: Path) -> _Run:
     match = _RESULTS.fullmatch(file.name)
     if "results" not in document:
         raise IsocostError(
-            "has no key 'results': it is no results file of lm-eval",
+            "has no key 'results': it is not a results file of lm-eval",
             where=str(file),
             remedy="Take it out of the folder, or give the others",
         )
@@ -234,11 +234,11 @@ class _Unnamed:
             )
             raise IsocostError(
                 "is a log of lm-eval before 0.4.8, whose samples do not name their filter: "
-                f"{most} lines of a document cannot be told apart {known}",
+                f"{most} lines of a document are indistinguishable {known}",
                 where=str(self.file),
                 remedy=(
-                    "Put the results file of the same run beside it, or write the filter into each"
-                    " line"
+                    "Put the results file of the same run next to it, or add the filter to each "
+                    "line"
                 ),
             )
         self.source.warnings.append(
@@ -259,7 +259,7 @@ def _aggregates(source: Source, run: _Run) -> Iterator[Row]:
         for key, value in sorted(as_object(results[name], f"{file}, results.{name}").items()):
             metric, comma, filter_name = key.rpartition(",")
             if not comma and (not is_old or isinstance(value, str)):
-                # The task's alias and counts; before 0.4 a metric stood without its filter.
+                # The task's alias and counts; before 0.4 a metric had no filter in its name.
                 continue
             row = source.row("aggregate", file, f"results.{name}.{key}")
             put_task(row, task, filter_name if comma else None)

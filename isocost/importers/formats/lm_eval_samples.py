@@ -1,8 +1,10 @@
-"""One line of a samples file of lm-evaluation-harness: a document under one filter, with all its
-answers and one verdict.
+"""One line of an lm-evaluation-harness samples file: a document under one filter.
 
-Lives here: the shapes of requests and answers, which answer the verdict is of, which of several
-metrics judges. Not here: what the results file states (``lm_eval_settings``) and the finding and
+With all its answers and one verdict.
+
+Lives here: the shapes of requests and answers, which answer the verdict belongs to, which of
+several metrics provides it. Not here: the contents of the results file (``lm_eval_settings``) and
+the finding and
 joining of files (``lm_eval``).
 """
 
@@ -24,10 +26,9 @@ from isocost.importers.metric_names import samples_of
 from isocost.importers.reading import as_list
 from isocost.importers.row import Row
 
-# The verdict where a task has several metrics and nobody says which: the first of these that it
-# has.
+# The verdict of a task with several metrics, by default: the first of these that it has.
 _PREFERRED = ("exact_match", "acc", "acc_norm", "pass@1", "math_verify", "prompt_level_strict_acc")
-# Numbers of a document that judge nothing: likelihoods, perplexities, lengths, counts, times.
+# Numbers of a document that are not verdicts: likelihoods, perplexities, lengths, counts, times.
 _NO_VERDICT = re.compile(
     r"perplexity|bits_per_byte|likelihood|loglik|log_?prob|brier|bypass|(^|_)(ll|nll|len|length|count|counts|words|chars|bytes|tokens|time|"
     r"latency|seconds)($|_)|^num_|_num$",
@@ -61,7 +62,7 @@ def document_rows(
         file: the samples file.
         number: the line.
         value: its object, with its filter's name.
-        task: what the results file states.
+        task: the task's settings in the results file.
         no_answers: words that mean that nothing was found.
     """
     where = f"{file}, line {number}"
@@ -91,9 +92,9 @@ def document_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A line and what its verdict hangs on.
+    """A line and the inputs of its verdict.
 
-    The metric that judges, the number of texts (0 where nothing was generated).
+    The metric that provides it, the number of texts (0 if nothing was generated).
     """
 
     value: dict[str, Any]
@@ -173,10 +174,10 @@ def _names(value: dict[str, Any]) -> list[str]:
 
 
 def _metric(value: dict[str, Any], task: Task, asked: str | None, where: str) -> str | None:
-    """The metric that judges.
+    """The metric that provides the verdict.
 
-    The one asked for, else the first that can be a verdict; a falling one only where there is no
-    other.
+    The requested one, otherwise the first that can be a verdict; a lower-is-better one only if
+    there is no other.
     """
     names = _names(value)
     if asked is not None:
@@ -250,9 +251,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _put_choice(row: Row, document: _Document, extra: dict[str, Any]) -> None:
-    """What a model chose by its log-likelihoods.
+    """The option that a model chose by its log-likelihoods.
 
-    The option, or nothing where the file does not tell it beyond doubt.
+    Nothing if the file does not determine it.
     """
     value, judge = document.value, document.judge
     asked, likelihoods = _requests(value), _likelihoods(value.get("filtered_resps"))
@@ -276,7 +277,7 @@ def _put_choice(row: Row, document: _Document, extra: dict[str, Any]) -> None:
     if target is not None and (target == chosen) != (value.get(judge) in (1, 1.0, True)):
         row.null("answer", "likelihoods_contradict_the_verdict")
         return
-    # Where the options stand in the prompt, their continuations are the same: the number names the
+    # If the options are in the prompt, their continuations are equal: the number identifies the
     # option.
     row.text("answer", choices[chosen] if len(set(choices)) == len(choices) else str(chosen))
 

@@ -31,7 +31,7 @@ HARMLESS = {
     "total_evaluation_time_seconds": "how long the whole run took",
     "git_hash": "of the repository that the run was started in; lm_eval_version names the harness",
     "upper_git_hash": "of the folder above the one that the run was started in",
-    "task_hashes": "of the documents that were asked; problems are told apart one by one",
+    "task_hashes": "selection of documents; problems are distinguished individually",
     "model_name_sanitized": "the model's name once more",
     "model_source": "the model class once more",
     "pretty_env_info": "a text about the machine; its accelerators and its PyTorch enter",
@@ -39,7 +39,7 @@ HARMLESS = {
     "config.batch_sizes": "how many prompts are computed at once",
     "config.use_cache": "where answers are kept",
     "config.no_cache": "where answers are kept",
-    "config.limit": "how many documents are asked; problems are told apart one by one",
+    "config.limit": "number of documents; problems are distinguished individually",
     "config.bootstrap_iters": "how the error of the mean is computed",
     "config.random_seed": "another seed is another draw of the same configuration",
     "config.numpy_seed": "another seed is another draw of the same configuration",
@@ -48,7 +48,7 @@ HARMLESS = {
     "model_args.max_batch_size": "how many prompts are computed at once",
     "model_args.num_concurrent": "how many requests are in flight",
     "model_args.max_retries": "how often a failed request is asked again",
-    "model_args.timeout": "how long a request is waited for",
+    "model_args.timeout": "how long to wait for a request",
     "model_args.seed": "another seed is another draw of the same configuration",
     "model_args.base_url": "where the model was asked, not which one answered",
     "model_args.cache_dir": "where files are kept",
@@ -64,19 +64,19 @@ HARMLESS = {
     "model_args.hf_token": "who asks; a secret is kept nowhere",
     "task.task": "the task's name once more",
     "task.task_alias": "how the task is printed",
-    "task.tag": "lists that the task stands in",
-    "task.group": "lists that the task stands in",
-    "task.group_alias": "lists that the task stands in",
-    "task.repeats": "how often each document is asked: every answer is a sample",
+    "task.tag": "lists that contain the task",
+    "task.group": "lists that contain the task",
+    "task.group_alias": "lists that contain the task",
+    "task.repeats": "number of repetitions: every answer is a sample",
     "task.num_fewshot": "n-shot once more",
     "task.metadata.version": "the task's version once more",
     "task.metadata.num_fewshot": "n-shot once more",
-    "task.should_decontaminate": "a second score beside the first",
-    "task.doc_to_decontamination_query": "a second score beside the first",
+    "task.should_decontaminate": "a second score",
+    "task.doc_to_decontamination_query": "a second score",
     "task.unsafe_code": "a permission, without which the task does not run",
 }
 
-# What shapes the prompt stands in its hash, not one by one in the condition.
+# Settings that shape the prompt are in its hash, not individually in the condition.
 _PROMPT = (
     "doc_to_text",
     "doc_to_target",
@@ -99,7 +99,7 @@ _PROMPT_OF_RUN = (
     "chat_template_sha",
     "fewshot_as_multiturn",
 )
-# What a results file holds beside settings.
+# Other contents of a results file.
 _NO_SETTINGS = frozenset(
     {
         "results",
@@ -138,9 +138,9 @@ class Task:
         sampling: how answers are drawn; None where it is not stated.
         condition: settings of the identity.
         steps: filter name -> the names of its functions, in order.
-        no_answers: words by which the filters say that they found nothing.
-        rises: metric -> whether it rises as the model gets better; None where nobody says.
-        target_delimiter: what stands between a prompt and a choice.
+        no_answers: values by which the filters report that they found nothing.
+        rises: metric -> whether higher is better; None if not stated.
+        target_delimiter: the text between a prompt and a choice.
     """
 
     provenance: dict[str, Any]
@@ -155,8 +155,8 @@ class Task:
     def settings(self, filter_name: str | None, metric: str | None = None) -> dict[str, Any]:
         """All settings under one filter.
 
-        Those of the task, the filter's name, what it does where the file says so; a metric asked
-        for.
+        Those of the task, the filter's name, its functions if the file states them; a requested
+        metric.
         """
         key = (filter_name, metric)
         if key not in self._settings:
@@ -277,9 +277,9 @@ def _members(document: dict[str, Any], name: str, depth: int = 0) -> list[str]:
 
 
 def _group(document: dict[str, Any], name: str, members: list[Task]) -> Task:
-    """A group states what its tasks have in common.
+    """A group has the common values of its tasks.
 
-    Where they differ, a hash stands for all of it.
+    Where they differ, a hash represents all of them.
     """
     versions = {
         str(member.provenance["task"]): member.provenance["task_version"] for member in members

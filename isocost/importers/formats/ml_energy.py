@@ -1,6 +1,7 @@
 """ML.ENERGY benchmark ``results.json``.
 
-Traps: the energy of a request is no measurement but its share of the steady state by tokens; failed
+Traps: the energy of a request is not a measurement but its share of the steady state by tokens;
+    failed
 requests carry zeros; the settings are also written into the folder's name.
 """
 
@@ -65,8 +66,8 @@ class MlEnergy(Importer):
         "date": "when it ran",
         "seed": "which draws were made, not what they were drawn from",
         "base_url": "a server on the same machine",
-        "*_path": "where files lie",
-        "*_dir": "where files lie",
+        "*_path": "path of files",
+        "*_dir": "path of files",
     }
     marks = (
         frozenset({"model_id", "steady_state_energy"}),
@@ -102,7 +103,7 @@ class MlEnergy(Importer):
                 "steady_state_energy",
             }:
                 raise IsocostError(
-                    "has no model_id with results of requests: it is no result of ML.ENERGY",
+                    "has no model_id with results of requests: it is not a result of ML.ENERGY",
                     where=str(file),
                 )
             facts = self._facts(document)
@@ -120,7 +121,7 @@ class MlEnergy(Importer):
             yield from _power(source, file, document, facts)
 
     def _facts(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Model, hardware and every other setting: whatever is neither a result nor harmless."""
+        """Model, hardware and all other settings: neither results nor harmless values."""
         told = {
             key: value
             for key, value in document.items()
@@ -130,8 +131,7 @@ class MlEnergy(Importer):
         hardware = (
             " x ".join(str(part) for part in boards if part is not None) if boards[1] else None
         )
-        # What is no setting and not known here is a number of the run; words and switches are
-        # settings.
+        # An unknown number is a result of the run; words and switches are settings.
         settings = {
             key: value
             for key, value in stated_settings(told, self.harmless).items()

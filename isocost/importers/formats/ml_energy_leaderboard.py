@@ -1,8 +1,8 @@
 """ML.ENERGY leaderboard data: the published numbers of every configuration of a model or a task.
 
 Traps: a model's file names model and task once, a task's file names the model in each
-configuration; index.json lists models and holds no measurement; energies are per token, request,
-image or video, of the steady state.
+configuration; index.json lists models and contains no measurements; energies are per token,
+request, image or video, of the steady state.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class MlEnergyLeaderboard(Importer):
         units={"metric_value": "W, J per token and the like, ms -> s, tokens/s"},
         notes=(
             (
-                "Numbers of the steady state on the named boards: what a token or a request costs"
-                " there, not what a single one takes."
+                "Numbers of the steady state on the named boards: the cost of a token or request "
+                "there, not that of a single one."
             ),
         ),
     )
@@ -79,7 +79,7 @@ class MlEnergyLeaderboard(Importer):
             document = as_object(load_json(file), str(file))
             if "configurations" not in document or "task" not in document:
                 raise IsocostError(
-                    "has no task with configurations: it is no leaderboard file of ML.ENERGY",
+                    "has no task with configurations: it is not a leaderboard file of ML.ENERGY",
                     where=str(file),
                     remedy="Results of one run (results.json) are read by the importer ml_energy",
                 )

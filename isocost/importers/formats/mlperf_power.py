@@ -21,7 +21,7 @@ from isocost.importers.row import Row
 from isocost.importers.settings import stated_settings
 
 _TIME = "%m-%d-%Y %H:%M:%S.%f"
-# Readings come once a second; a hole of more than three leaves the energy unknown.
+# Readings are once per second; a gap of more than three leaves the energy unknown.
 _MAX_GAP_S = 3.0
 
 
@@ -62,27 +62,25 @@ class MlPerfPower(Importer):
     )
 
     def files(self, path: Path) -> list[Path]:
-        """spl.txt and the detail log, wherever they lie below the folder."""
+        """spl.txt and the detail log, wherever they are below the folder."""
         if not path.is_dir():
             raise IsocostError(
-                "is no folder",
+                "is not a folder",
                 where=str(path),
-                remedy="Give the folder that holds spl.txt and mlperf_log_detail.txt",
+                remedy="Give the folder that contains spl.txt and mlperf_log_detail.txt",
             )
         found = files_under(path, ("spl.txt", "mlperf_log_detail.txt"), "spl.txt")
         for name in ("spl.txt", "mlperf_log_detail.txt"):
             if sum(file.name == name for file in found) != 1:
                 raise IsocostError(
-                    f"holds not exactly one {name}",
+                    f"does not contain exactly one {name}",
                     where=str(path),
                     remedy="Import one run at a time",
                 )
         return found
 
     def records(self, source: Source) -> Iterator[Row]:
-        """Readings inside the window as telemetry, then mean power, duration and energy of the
-        window.
-        """
+        """Readings inside the window as telemetry, then the window's power, duration and energy."""
         spl = next(file for file in source.files if file.name == "spl.txt")
         log = next(file for file in source.files if file.name == "mlperf_log_detail.txt")
         source.run = source.file_run(log)
@@ -153,8 +151,8 @@ _WINDOW = ("power_begin", "power_end")
 _SETTINGS = ("sut_name", "qsl_name")
 _KINDS = ("result_", "effective_")
 _KEY = re.compile(r'"key":\s*"([A-Za-z0-9_.]+)"')
-# What the closed division is judged by comes first; the plain token_throughput divides by the sum
-# of overlapping latencies.
+# The metric of the closed division comes first; the plain token_throughput divides by the sum of
+# overlapping latencies.
 _TOKEN_RATES = (
     "result_completed_tokens_per_second",
     "result_tokens_per_second",
@@ -184,7 +182,7 @@ def _events(file: Path) -> dict[str, list[_Event]]:
 
 
 def _settings(events: dict[str, list[_Event]]) -> dict[str, Any]:
-    """What LoadGen was told or took for granted: scenario, mode, target rate and the like."""
+    """LoadGen's settings and defaults: scenario, mode, target rate and similar."""
     return {
         key: told[-1][1]
         for key, told in events.items()
@@ -220,7 +218,7 @@ def _window(events: dict[str, list[_Event]], file: Path) -> tuple[dt.datetime, d
         for line, value in events.get(key, []):
             where = f"{file}, line {line}"
             if key in found:
-                raise IsocostError(f"{key} comes twice", where=where)
+                raise IsocostError(f"{key} is duplicated", where=where)
             found[key] = _time(str(value), where)
     if set(found) != set(_WINDOW) or found["power_end"] <= found["power_begin"]:
         raise IsocostError(
@@ -236,12 +234,12 @@ def _time(text: str, where: str) -> dt.datetime:
         return dt.datetime.strptime(text, _TIME)
     except ValueError:
         raise IsocostError(
-            f"{text[:40]!r} is no time of the form MM-DD-YYYY HH:MM:SS.mmm", where=where
+            f"{text[:40]!r} is not a time of the form MM-DD-YYYY HH:MM:SS.mmm", where=where
         ) from None
 
 
 def _reading(text: str) -> tuple[dt.datetime, float, str | None] | None:
-    """Time, watts and mark of a line; None for a line that is no reading."""
+    """Time, watts and mark of a line; None for a line that is not a reading."""
     cells = [cell.strip() for cell in text.split(",")]
     if len(cells) < 4 or cells[0] != "Time" or cells[2] != "Watts":
         return None
@@ -281,7 +279,8 @@ def _summary(
         row.null("energy_j", f"gap_of_more_than_{_MAX_GAP_S:g}_s")
         row.text("energy_unknown_reason", "gap_in_readings")
     else:
-        # Readings are held to the window's edges: the first and last lie within a gap of them.
+        # Readings are checked against the window's edges: the first and last are within a gap of
+        # them.
         points = [(0.0, inside[0][1]), *inside, (duration, inside[-1][1])]
         energy = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points))
         row.number("energy_j", energy, low=0.0)

@@ -1,7 +1,7 @@
 """``nvidia-smi --query-gpu=timestamp,...,power.draw --format=csv`` logs.
 
-Traps: units stand in the cells (``58.67 W``) and in the header, or in neither with ``nounits``;
-times are local and name no zone; all GPUs of a machine share the file, one line each; a board
+Traps: units are in the cells (``58.67 W``) and in the header, or in neither with ``nounits``; times
+    are local without a time zone; all GPUs of a machine share the file, one line each; a board
 without a sensor writes ``[N/A]``.
 """
 
@@ -52,8 +52,8 @@ class NvidiaSmi(Importer):
                 " boards, in core_energy_windows."
             ),
             (
-                "power.draw is an average over a second on recent boards; boards see a part of the"
-                " time only (see the guide on energy)."
+                "power.draw is an average over a second on recent boards; boards observe only "
+                "part of the time (see the guide on energy)."
             ),
         ),
     )
@@ -109,7 +109,7 @@ def _readings(source: Source, file: Path) -> Iterator[Row]:
 def _boards(
     file: Path, columns: dict[str, tuple[int, str | None]], device: str | None, board: str | None
 ) -> str | None:
-    """The boards of a log, by their names; None where it holds no names."""
+    """The boards of a log, by name; None if it has no names."""
     if board is None:
         return None
     names = {}

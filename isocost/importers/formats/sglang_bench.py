@@ -1,11 +1,11 @@
-"""SGLang ``bench_serving`` results: JSON Lines, one run a line, each request's details where
---output-details was given.
+"""SGLang ``bench_serving`` results: JSON Lines, one run per line.
+
+With each request's details if --output-details was given.
 
 Traps: the file is appended to, run after run; without streaming the time to first token is the
 whole latency and there are no gaps; latencies of requests are not kept, but follow from the first
-token and the gaps; output lengths are those asked for where the server reports none, and only their
-sum is counted again by the tokenizer; the model's name stands in the server's own description
-alone.
+token and the gaps; output lengths are the requested ones if the server reports none, and only their
+sum is counted again by the tokenizer; the model's name is only in the server's own description.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class SglangBench(Importer):
         "server.*_time*": "counters of the server at the end",
         "server.served_model_name": "a name for the model",
         "server.model_path": "the model has a column of its own",
-        "server.file_storage_path": "where files lie",
-        "server.download_dir": "where files lie",
+        "server.file_storage_path": "path of files",
+        "server.download_dir": "path of files",
         "server.status": "whether the server is well",
     }
     marks = (
@@ -89,7 +89,7 @@ class SglangBench(Importer):
         },
         latency_meaning="client: from sending the request to its last token",
         notes=(
-            "Requests carry no verdict: they tell time and tokens, not accuracy.",
+            "Requests have no verdict: they measure time and tokens, not accuracy.",
             "Settings of the run and of the server, where it described itself, are the condition.",
         ),
     )
@@ -105,7 +105,7 @@ class SglangBench(Importer):
                 place = f"line {number}"
                 if "backend" not in result or "duration" not in result:
                     raise IsocostError(
-                        "has no backend and duration: it is no result of bench_serving",
+                        "has no backend and duration: it is not a result of bench_serving",
                         where=f"{file}, {place}",
                     )
                 # A file is appended to: the run is the line, not the file.
@@ -157,7 +157,7 @@ def _requests(
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise IsocostError(
-            f"has arrays of unlike lengths: {lengths}",
+            f"has arrays of different lengths: {lengths}",
             where=where,
             remedy="The file was changed after the run",
         )
@@ -172,7 +172,7 @@ def _put_request(row: Row, one: dict[str, Any], index: int) -> None:
     row.text("problem_source_id", f"request-{index}")
     row.integer("prompt_tokens", one.get("input_lens"))
     if one.get("errors") or not one.get("ttfts", 1):
-        row.text("error", one.get("errors") or "no token came and no error text")
+        row.text("error", one.get("errors") or "no tokens arrived, and there is no error text")
         for column in ("ttft_s", "latency_s", "inter_token_s", "output_tokens"):
             row.null(column, "failed_request")
         return

@@ -1,7 +1,8 @@
 """``vllm bench serve`` results (plain, detailed, appended) and ``vllm bench sweep`` folders.
 
-Traps: what streams in one chunk may be several tokens (speculative decoding), so that gaps between
-chunks are no time per token; failed requests carry a time to first token of 0.0 and an error text;
+Traps: what streams in one chunk may be several tokens (speculative decoding), so gaps between
+    chunks are not time per token; failed requests carry a time to first token of 0.0 and an error
+    text;
 start times are of a clock without epoch; without --save-detailed the latencies are still there, but
 not which of them failed; summary.json repeats the runs.
 """
@@ -89,7 +90,7 @@ class VllmBench(Importer):
             "client: from sending the request to its last token, client queue not included"
         ),
         notes=(
-            "Requests carry no verdict: they tell time and tokens, not accuracy.",
+            "Requests have no verdict: they measure time and tokens, not accuracy.",
             "Settings of the run (request rate, concurrency, sweep overrides) are the condition.",
         ),
     )
@@ -103,7 +104,7 @@ class VllmBench(Importer):
         runs = [file for file in found if file == path or not _NOT_RUNS.fullmatch(file.name)]
         if not runs:
             raise IsocostError(
-                "holds no run of vllm bench",
+                "contains no run of vllm bench",
                 where=str(path),
                 remedy="Summaries, warm-ups and failure notes are not imported",
             )
@@ -142,12 +143,10 @@ def _results(source: Source, file: Path) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _condition(result: dict[str, Any], file: Path) -> dict[str, Any]:
-    """All settings that a result states, and those that a sweep wrote into the names of its
-    folders.
-    """
+    """All settings that a result states, including those in a sweep's folder names."""
     condition = {key: result[key] for key in _SETTINGS if result.get(key) is not None}
-    # What --metadata KEY=VALUE says stands among the results as text: whoever wrote it wanted to
-    # tell the runs apart by it.
+    # Values of --metadata KEY=VALUE are among the results as text: they were given to distinguish
+    # runs.
     condition |= {
         key: value
         for key, value in result.items()
@@ -175,7 +174,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _run_of(result: dict[str, Any]) -> str:
-    """A name for one result, which may stand in a file with others: its date and its numbers."""
+    """An identifier of one result, which may share a file with others: its date and its numbers."""
     told = {
         key: value
         for key, value in result.items()
@@ -193,12 +192,12 @@ def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) ->
     where = f"{file}, {place}" if place else str(file)
     if "model_id" not in result or "duration" not in result:
         raise IsocostError(
-            "has no model_id and duration: it is no result of vllm bench serve", where=where
+            "has no model_id and duration: it is not a result of vllm bench serve", where=where
         )
     if "steady_state_energy" in result:
         # The same keys and more: read as this format it would lose its requests and their energy.
         raise IsocostError(
-            "is no result of vllm bench serve: it has steady_state_energy", where=where
+            "is not a result of vllm bench serve: it has steady_state_energy", where=where
         )
     condition = _condition(result, file)
     source.run = _run_of(result)
@@ -210,7 +209,7 @@ def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) ->
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise IsocostError(
-            f"has arrays of unlike lengths: {lengths}",
+            f"has arrays of different lengths: {lengths}",
             where=where,
             remedy="The file was changed after the run",
         )
@@ -241,8 +240,7 @@ def _request(
     _put_run(row, result, condition)
     row.text("problem_source_id", f"request-{index}")
     row.integer("prompt_tokens", one.get("input_lens"))
-    # A refused connection may leave an empty error text; then it shows in that nothing took any
-    # time.
+    # A refused connection may leave an empty error text; then all of its times are zero.
     is_empty = (
         not one.get("output_lens", 1) and not one.get("ttfts", 1) and not one.get("latencies", 0)
     )

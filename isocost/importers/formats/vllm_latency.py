@@ -1,4 +1,4 @@
-"""``vllm bench latency`` results (--output-json): how long one batch takes, again and again.
+"""``vllm bench latency`` results (--output-json): repeated times of one batch.
 
 Traps: the file names neither model, batch size nor lengths; a latency is of a whole batch, not of a
 request.
@@ -27,8 +27,8 @@ class VllmLatency(Importer):
         units={"metric_value": "latencies, s"},
         notes=(
             (
-                "A latency is of one batch from its start to its end: batch size and lengths are"
-                " settings that the file does not hold."
+                "A latency is that of one batch from start to end: batch size and lengths are "
+                "settings that are not in the file."
             ),
         ),
     )
@@ -44,7 +44,7 @@ class VllmLatency(Importer):
             document = as_object(load_json(file), str(file))
             if "avg_latency" not in document or "latencies" not in document:
                 raise IsocostError(
-                    "has no avg_latency and latencies: it is no result of vllm bench latency",
+                    "has no avg_latency and latencies: it is not a result of vllm bench latency",
                     where=str(file),
                 )
             told = {"avg_latency": "mean_batch_latency", "std_latency": "std_batch_latency"}

@@ -28,8 +28,9 @@ _UNITS = {
 
 
 def offline_results(path: Path, what: str) -> list[Path]:
-    """Results of an offline benchmark of vLLM below a path, without the copies that it writes for
-    PyTorch's own dashboard.
+    """Results of an offline vLLM benchmark below a path.
+
+    Without the copies that it writes for PyTorch's own dashboard.
     """
     found = files_under(path, ("*.json",), what)
     return [file for file in found if file == path or not file.name.endswith(".pytorch.json")]
@@ -38,7 +39,7 @@ def offline_results(path: Path, what: str) -> list[Path]:
 def number_row(
     source: Source, file: Path, told: tuple[str, str, Any, str | None], seconds: float | None
 ) -> Row:
-    """One summary number of a run, by place, name, value and unit."""
+    """One summary number of a run: position, name, value and unit."""
     place, name, value, unit = told
     row = source.row("aggregate", file, place)
     row.text("metric_name", name)
@@ -62,8 +63,8 @@ class VllmThroughput(Importer):
         units={"metric_value": "elapsed_time, s; tokens; requests/s; tokens/s"},
         notes=(
             (
-                "All requests are given at once: the rates are of full batches, there is no latency"
-                " of a request."
+                "All requests are submitted at once: the rates are for full batches, and there is "
+                "no latency per request."
             ),
         ),
     )
@@ -79,7 +80,7 @@ class VllmThroughput(Importer):
             document = as_object(load_json(file), str(file))
             if missing := sorted(_NEEDED - document.keys()):
                 raise IsocostError(
-                    f"has no {', '.join(missing)}: it is no result of vllm bench throughput",
+                    f"has no {', '.join(missing)}: it is not a result of vllm bench throughput",
                     where=str(file),
                 )
             numbers = {

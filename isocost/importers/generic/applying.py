@@ -18,7 +18,7 @@ from isocost.importers.row import NOT_IN_RANGE, Row
 
 
 def apply_rule(row: Row, rule: Rule, value: Any, source: Source) -> None:
-    """Puts one value of the source where its rule says."""
+    """Store one value of the source according to its rule."""
     target = rule.target
     if value is None:
         return
@@ -49,7 +49,7 @@ def apply_rule(row: Row, rule: Rule, value: Any, source: Source) -> None:
 
 
 def _number(row: Row, rule: Rule, value: Any, source: Source) -> None:
-    """A number or a time, also one written for people."""
+    """A number or a time, including human-readable ones."""
     target, unit = rule.target, rule.unit
     if isinstance(value, str) and value.strip() and not _is_number(value):
         where = f"{row.where}, {target.column}"
@@ -98,8 +98,7 @@ def _sampling(row: Row, rule: Rule, value: Any) -> str | None:
     if not isinstance(value, str | dict) or (isinstance(value, str) and _is_number(value)):
         raise row.fail(
             rule.source,
-            f"{str(value)[:40]!r} is neither a JSON object nor words, so that nobody knows which"
-            " parameter it is",
+            f"{str(value)[:40]!r} is neither a JSON object nor words, so its parameter is unknown",
             'Write it as {"temperature": 0.7} or `temperature 0.7`, or map it under conditions, as'
             " `conditions: {temperature: COLUMN}`",
         )
@@ -142,7 +141,7 @@ _COVERS = {
 
 
 def cover(row: Row, rule: Rule, value: Any, covers: int) -> None:
-    """Keeps one value for several samples beside them, and puts it on none."""
+    """Keep one value for several samples without assigning it to any of them."""
     row.null(rule.target.column, _COVERS[rule.target.covers].format(covers))
     before = json.loads(row.values.get("extra") or "{}")
     group = {**before.get("group", {}), rule.name: value, "covers": covers}

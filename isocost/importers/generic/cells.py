@@ -1,5 +1,4 @@
-"""Numbers and times as people and loggers write them into cells: ``58.67 W``, ``1,234.5 ms``,
-``2024-05-30T11:03:37``.
+"""Human-readable numbers and times in cells: ``58.67 W``, ``1,234.5 ms`` and similar.
 
 Lives here: reading one such text. Not here: the factors of the units (``units``), which column is
 what (``mapping``).
@@ -30,19 +29,19 @@ _SLASHES = re.compile(r"(\d{4})/(\d{2})/(\d{2})")
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number, and the unit that stands behind it in its cell; None where none does."""
+    """A number, and the unit after it in its cell; None if there is none."""
 
     value: float
     unit: str | None
 
 
 def quantity(text: str, base: str | None, where: str) -> Quantity | None:
-    """Reads a cell that is no plain number; None where it is nothing of this kind.
+    """Parse a cell that is not a plain number; None if it is nothing of this kind.
 
     Args:
         text: the cell.
-        base: the unit kept here; None where the column has no unit.
-        where: file, place and column, for messages.
+        base: the unit used here; None if the column has no unit.
+        where: file, position and column, for messages.
 
     Raises:
         IsocostError: a thousands separator that may be a decimal comma, an unknown unit, or one of
@@ -92,9 +91,9 @@ class Time:
 
 
 def time_of(text: str) -> Time | None:
-    """Reads an ISO 8601 text (a space for the T and slashes in the date are taken, too).
+    """Parse an ISO 8601 text (a space instead of T and slashes in the date are also accepted).
 
-    None where it is none.
+    None if it is not one.
     """
     cleaned = _SLASHES.sub(r"\1-\2-\3", text.strip(), count=1)
     if len(cleaned) < 8 or ("-" not in cleaned[1:8] and "T" not in cleaned) or len(cleaned) > 40:
@@ -110,18 +109,18 @@ def time_of(text: str) -> Time | None:
 
 
 def checked_time(seconds: Any, where: str) -> bool:
-    """Whether seconds since 1970 lie in a century of ours.
+    """Check that seconds since 1970 are within a plausible century.
 
     Raises:
-        IsocostError: they would in milliseconds or finer: then the unit is wrong, and that of every
-            other record with it.
+        IsocostError: they would be in milliseconds or finer: then the unit is wrong, for every
+            other record as well.
     """
     if not isinstance(seconds, int | float) or abs(seconds) <= _LAST_S:
         return True
     for unit, factor in (("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
         if _FIRST_PLAUSIBLE_S < seconds / factor < _LAST_PLAUSIBLE_S:
             raise IsocostError(
-                f"{seconds!r} seconds since 1970 lie beyond the year 5000",
+                f"{seconds!r} seconds since 1970 are beyond the year 5000",
                 where=where,
                 remedy=f"Name the unit in the mapping, as {{column: ..., unit: {unit}}}",
             )

@@ -1,7 +1,6 @@
-"""The records of one JSON document: an array, a list inside an object, or an object keyed by
-problem.
+"""The records of a JSON document: an array, a list in an object, or keyed by problem.
 
-Lives here: finding the records and naming their places. Not here: what a record's fields mean
+Lives here: finding the records and naming their positions. Not here: what a record's fields mean
 (``mapping``), lists inside a record (``splitting``), JSON Lines (``reading``).
 """
 
@@ -18,14 +17,15 @@ from isocost.importers.reading import iter_json_lines, iter_lines, kind_of, load
 NUMBER, KEY, VALUE = "@number", "@key", "@value"
 """Columns that every record has.
 
-Its number in the file from 0; its key in an object keyed by problem; what is no object there.
+Its number in the file from 0; its key in an object keyed by problem; its value if it is not an
+object.
 """
 _DEPTH = 4
 _MOST_CANDIDATES = 50
 
 
 def is_json_lines(path: Path) -> bool:
-    """Whether a file that ends in .json holds an object a line: many published ones do."""
+    """Whether a file that ends in .json has one object per line, as many published ones do."""
     lines = iter_lines(path)
     try:
         first = next(lines, None)
@@ -37,7 +37,7 @@ def is_json_lines(path: Path) -> bool:
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place and record of each line; a line that is a list or text is told what is expected."""
+    """Position and record of each line; an error for a line that is a list or text."""
     for index, (number, value) in enumerate(iter_json_lines(path)):
         yield f"line {number}", _numbered(value, index)
 
@@ -45,12 +45,12 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def document_records(
     path: Path, records: str, columns: list[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place and record of every record of a document, in its order.
+    """Position and record of every record of a document, in order.
 
     Args:
         path: the file.
-        records: where the records lie, such as ``data.items``; empty to find them.
-        columns: the columns that the mapping names, which tell records from other lists.
+        records: path of the records, such as ``data.items``; empty to search for them.
+        columns: the columns in the mapping, which distinguish records from other lists.
 
     Raises:
         IsocostError: no list of records, or several; the message names them.
@@ -60,9 +60,7 @@ def document_records(
         found, place = field(document, records), records
         if not isinstance(found, list | dict):
             told = (
-                "nothing lies there"
-                if found is None
-                else f"{kind_of(found)} lies there, not records"
+                "nothing is there" if found is None else f"{kind_of(found)} is there, not records"
             )
             remedy = _candidates_told(document) or "Correct `records` in the mapping"
             raise IsocostError(
@@ -95,7 +93,7 @@ def _record(path: Path, place: str, value: Any) -> dict[str, Any]:
 
 
 def _is_record(value: Any, columns: list[str]) -> bool:
-    """Whether an object holds the mapped columns itself, rather than records that do."""
+    """Whether an object contains the mapped columns itself, rather than records that do."""
     return (
         isinstance(value, dict)
         and KEY not in columns
@@ -112,7 +110,7 @@ def _found(path: Path, document: Any, columns: list[str]) -> tuple[Any, str]:
     if isinstance(document, list):
         return document, ""
     if not isinstance(document, dict):
-        raise IsocostError(f"holds {kind_of(document)}, not records", where=str(path))
+        raise IsocostError(f"contains {kind_of(document)}, not records", where=str(path))
     if KEY in columns or _is_record(document, columns):
         return document, ""
     candidates = _lists(document)
@@ -129,15 +127,15 @@ def _found(path: Path, document: Any, columns: list[str]) -> tuple[Any, str]:
         return document, ""
     if not chosen:
         raise IsocostError(
-            "holds no list of records",
+            "contains no list of records",
             where=str(path),
             remedy=(
-                "Where it is an object keyed by problem, map problem to @key (and a value that is"
-                " no object to @value)"
+                "If it is an object keyed by problem, map problem to @key (and a value that is "
+                "not an object to @value)"
             ),
         )
     raise IsocostError(
-        f"holds {len(chosen)} lists of records, and nobody says which is meant",
+        f"contains {len(chosen)} lists of records, and it is not specified which one to use",
         where=str(path),
         remedy=_candidates_told(document),
     )

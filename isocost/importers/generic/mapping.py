@@ -20,10 +20,10 @@ from isocost.importers.units import sql_factor
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A thing that a column can be.
+    """A possible meaning of a column.
 
     Attributes:
-        column: where it goes in raw_imports.
+        column: its column in raw_imports.
         kind: ``text``, ``whole`` (text, or JSON text of anything else), ``integer``, ``number``,
             ``time`` (seconds since 1970, or an ISO 8601 text), ``flag``, ``flags`` (a list),
             ``sampling`` (as the command line reads it) or ``condition``.
@@ -113,7 +113,7 @@ _ALIASES = {"tokens": "output_tokens", "id": "problem", "problem_id": "problem"}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One column of the source and what it is.
+    """One column of the source and its meaning.
 
     Attributes:
         name: the name in ``TARGETS``, or ``condition.NAME`` for a setting that the mapping names.
@@ -141,10 +141,10 @@ class Rule:
 
 
 def load_mapping(mapping: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping as plain data, read from a YAML file where a path is given, and checked.
+    """The mapping as plain data, read from a YAML file if a path is given, and checked.
 
     Raises:
-        IsocostError: the file cannot be read, or ``rules`` refuses it.
+        IsocostError: the file cannot be read, or ``rules`` rejects it.
     """
     if isinstance(mapping, Mapping):
         value, where = dict(mapping), "mapping"
@@ -155,7 +155,7 @@ def load_mapping(mapping: str | Path | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The mapping file's content; what is no mapping at all is told with what one looks like."""
+    """The mapping file's content; an error with an example if it is not a mapping at all."""
     try:
         value = load_yaml(path, as_text=True)
     except IsocostError as error:
@@ -164,7 +164,7 @@ def _read(path: Path) -> dict[str, Any]:
         what = (
             "is empty"
             if value is None or value == ""
-            else f"is no mapping of columns: YAML reads it as {kind_of(value)}"
+            else f"is not a mapping of columns: YAML reads it as {kind_of(value)}"
         )
         raise IsocostError(what, where=str(path), remedy=_EXAMPLE)
     return value
@@ -174,8 +174,8 @@ def rules(mapping: Mapping[str, Any], where: str = "mapping") -> list[Rule]:
     """The mapping's rules, in its order.
 
     Raises:
-        IsocostError: an unknown name, unit or setting; no problem column; a latency or energy whose
-            meaning is not said.
+        IsocostError: an unknown name, unit or setting; no problem column; a latency or energy
+            without a stated meaning.
     """
     for key in mapping:
         if key not in _TOP:
@@ -193,7 +193,7 @@ def rules(mapping: Mapping[str, Any], where: str = "mapping") -> list[Rule]:
     _check_top(mapping, where)
     names = [rule.name for rule in found]
     if len(set(names)) != len(names):
-        raise IsocostError("names one thing twice", where=where)
+        raise IsocostError("names the same thing twice", where=where)
     if "problem" not in names:
         raise IsocostError(
             "does not say which column is the problem", where=where, remedy="Add columns.problem"
@@ -203,7 +203,7 @@ def rules(mapping: Mapping[str, Any], where: str = "mapping") -> list[Rule]:
             raise IsocostError(
                 f"has {name} but not {needed}",
                 where=where,
-                remedy=f"Say in {needed} what the source's {name} covers and how it was taken",
+                remedy=f"Say in {needed} what the source's {name} covers and how it was measured",
             )
     return found
 
@@ -251,7 +251,7 @@ def _lists(spec: Mapping[str, Any], target: Target, where: str) -> str | None:
         raise _unknown(str(said), ("samples", "value"), f"{where}.list")
     if said == "value" and target.kind not in ("whole", "flags", "sampling", "condition"):
         raise IsocostError(
-            "cannot hold a list as its value",
+            "cannot have a list as its value",
             where=f"{where}.list",
             remedy="Write samples, or leave it out",
         )
@@ -263,7 +263,7 @@ def _is_yes(value: Any, where: str) -> bool:
         raise IsocostError(
             f"json is {str(value)[:40]!r}",
             where=where,
-            remedy="Write json: true where the cells are text that holds JSON",
+            remedy="Write json: true if the cells are text containing JSON",
         )
     return str(value).lower() == "true"
 
@@ -271,7 +271,7 @@ def _is_yes(value: Any, where: str) -> bool:
 def _conditions(named: Any, where: str) -> list[Rule]:
     """Settings that are part of what was measured.
 
-    Each a name of the importing person's and its column.
+    Names chosen by the user, each with its column.
     """
     if named is None or named == "":
         return []
@@ -299,10 +299,9 @@ def _check_top(mapping: Mapping[str, Any], where: str) -> None:
     skip = mapping.get("skip", [])
     if not isinstance(skip, list) or not all(isinstance(name, str) for name in skip):
         remedy = (
-            "Write for example `skip: [demonstration]`: records that have a value there are no"
-            " samples"
+            "Write for example `skip: [demonstration]`: records with a value there are not samples"
         )
-        raise IsocostError("skip is no list of columns", where=f"{where}, skip", remedy=remedy)
+        raise IsocostError("skip is not a list of columns", where=f"{where}, skip", remedy=remedy)
 
 
 def _unknown(name: str, known: tuple[str, ...], where: str) -> IsocostError:

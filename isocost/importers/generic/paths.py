@@ -1,8 +1,7 @@
-"""Where a value lies inside a record: ``meta.id``, ``generations[].text``,
-``choices[0].message.content``.
+"""Paths to values inside a record: ``meta.id``, ``generations[].text`` and similar.
 
 Lives here: reading such a path and following it up to the next list that it spreads over. Not here:
-what becomes of the lists (``splitting``), the same in DuckDB (``generic_fields``).
+the processing of the lists (``splitting``), the same in DuckDB (``generic_fields``).
 """
 
 from __future__ import annotations
@@ -60,10 +59,10 @@ class Reached:
     """How far a path was followed.
 
     Attributes:
-        value: what lies there; None where nothing does.
+        value: the value there; None if there is none.
         rest: the steps after the next ``EACH``; empty at the path's end.
-        is_list: whether the path goes on in every item of ``value``.
-        is_json: whether a text met on the way is still to be read as JSON.
+        is_list: whether the path continues in every item of ``value``.
+        is_json: whether a text on the way still has to be parsed as JSON.
     """
 
     value: Any
@@ -73,13 +72,13 @@ class Reached:
 
 
 def follow(value: Any, steps: tuple[Step, ...], where: str, *, is_json: bool) -> Reached:
-    """Follows a path until its end or until it spreads over a list.
+    """Follow a path to its end or until it spreads over a list.
 
     Args:
         value: the record, or an item of a list in it.
-        steps: where to go.
-        where: file, place and column, for messages.
-        is_json: whether the first text that is met holds JSON.
+        steps: the path.
+        where: file, position and column, for messages.
+        is_json: whether the first text on the path contains JSON.
 
     Raises:
         IsocostError: a list where the path names a field of an object, or an object where it names
@@ -125,8 +124,7 @@ def follow(value: Any, steps: tuple[Step, ...], where: str, *, is_json: bool) ->
 def field(value: Any, name: str) -> Any:
     """A field of an object.
 
-    Of ``a.b``, where no field is called that, the field b of the object a. None where there is
-    none.
+    For ``a.b``, if no field has that name, the field b of the object a. None if there is none.
     """
     if not isinstance(value, dict):
         return None
@@ -147,8 +145,9 @@ def field(value: Any, name: str) -> Any:
 
 
 def json_cell(text: str, where: str) -> Any:
-    """The value of a text cell that holds JSON, or a Python literal as pandas writes lists into
-    CSV; None for an empty one.
+    """The value of a text cell with JSON, or with a Python literal as pandas writes lists.
+
+    None for an empty cell.
 
     Raises:
         IsocostError: it is neither.
@@ -176,7 +175,7 @@ def json_cell(text: str, where: str) -> Any:
 
 
 def _joins_texts(literal: str) -> bool:
-    """Whether two texts stand side by side, which Python reads as one."""
+    """Whether two texts are adjacent, which Python reads as one."""
     before = None
     for token in tokenize.generate_tokens(io.StringIO(literal).readline):
         if token.type not in (tokenize.NL, tokenize.NEWLINE):

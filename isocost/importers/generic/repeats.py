@@ -1,7 +1,8 @@
-"""Columns that nobody mapped and that tell the repeats of one point apart: a sign that the identity
-is narrower than the source.
+"""Find unmapped columns that distinguish the repeats of one point.
 
-Lives here: finding them while records go by, or in DuckDB. Not here: what identity is made of
+They suggest that the identity is missing a setting.
+
+Lives here: finding them while reading records, or in DuckDB. Not here: the parts of the identity
 (``mapping``: model, task, sampling, conditions).
 """
 
@@ -69,13 +70,14 @@ class Repeats:
             self._first[group] = mine
 
     def notes(self) -> list[str]:
-        """One sentence where some column tells repeats apart; none where none does."""
+        """One sentence if some column distinguishes repeats; otherwise none."""
         return _notes({column: tuple(sorted(self._values[column])[:2]) for column in self._varying})
 
 
 def varying_columns(con: duckdb.DuckDBPyConnection, path: Path, table: Table) -> list[str]:
-    """The same of a whole file, in DuckDB: one sentence, or none. A file that DuckDB does not take
-    has none.
+    """The same for a whole file, in DuckDB: one sentence, or none.
+
+    None for a file that DuckDB rejects.
 
     Args:
         con: a connection with bounded memory.
@@ -130,7 +132,7 @@ def varying_columns(con: duckdb.DuckDBPyConnection, path: Path, table: Table) ->
 
 
 def _columns(path: Path, table: Table) -> list[str]:
-    """The columns with short scalar values that nobody mapped."""
+    """The unmapped columns with short scalar values."""
     mapped = _mapped(table.rules)
     if table.kind == "csv":
         found = table.header
@@ -182,7 +184,7 @@ def _notes(varying: dict[str, tuple[str, ...]]) -> list[str]:
         for column, values in sorted(varying.items())[:8]
     )
     return [
-        "samples that count as repeats of one configuration differ in columns that are not mapped:"
-        f" {told}. Where one of them is a setting, map it under conditions, as `conditions: {{name:"
+        "samples that count as repeats of one configuration differ in unmapped columns:"
+        f" {told}. If one of them is a setting, map it under conditions, as `conditions: {{name:"
         " column}`"
     ]

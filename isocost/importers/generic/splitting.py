@@ -1,8 +1,8 @@
-"""From one record to its samples: most published results keep all samples of a problem in one
-record.
+"""From one record to its samples: many results store all samples of a problem together.
 
-Lives here: which lists are samples, that parallel ones have one length, and what a value beside
-them covers. Not here: paths into a record (``paths``), the mapping's vocabulary (``mapping``), the
+Lives here: which lists are samples, that parallel lists have the same length, and what a value
+outside the lists covers. Not here: paths into a record (``paths``), the mapping's vocabulary
+(``mapping``), the
 same in DuckDB (``generic_fields``).
 """
 
@@ -45,7 +45,7 @@ class _Bound:
 
 
 def split(record: dict[str, Any], rules: Iterable[Rule], where: str) -> Iterator[Split]:
-    """Every sample of a record, in order; none where its lists are empty.
+    """Every sample of a record, in order; none if its lists are empty.
 
     Args:
         record: column -> value.
@@ -53,8 +53,8 @@ def split(record: dict[str, Any], rules: Iterable[Rule], where: str) -> Iterator
         where: file and place, for messages.
 
     Raises:
-        IsocostError: parallel lists of unlike lengths, a list where none can be meant, one number
-            for several samples.
+        IsocostError: parallel lists of different lengths, an unexpected list, one number for
+            several samples.
     """
     bounds = [
         _Bound(rule, _whole(record, rule), rule.steps, rule.is_json, rule.source, False)
@@ -119,9 +119,9 @@ def _item(place: str, index: int) -> str:
 
 
 def _is_samples(bound: _Bound, reached: Reached, where: str) -> bool:
-    """Whether what a path ended in is a list of samples.
+    """Whether the end of a path is a list of samples.
 
-    An error where it can be neither that nor one value.
+    An error if it can be neither that nor one value.
     """
     value, rule = reached.value, bound.rule
     if not isinstance(value, list) or rule.lists == "value":
@@ -133,8 +133,8 @@ def _is_samples(bound: _Bound, reached: Reached, where: str) -> bool:
             f"is a list of {len(value)} inside a list",
             where=where,
             remedy=(
-                f"Write {rule.source}[][] in the mapping where every item of the inner lists is a"
-                " sample"
+                f"Write {rule.source}[][] in the mapping if every item of the inner lists is a "
+                f"sample"
             ),
         )
     if rule.lists == "samples":
@@ -169,8 +169,8 @@ def _length(axes: list[tuple[_Bound, list[Any], tuple[Step, ...], bool]], where:
                 f"{first.place} has {len(items)} items and {bound.place} has {len(other)}",
                 where=f"{where}, {bound.place}",
                 remedy=(
-                    "Parallel lists hold one item a sample each: correct the record, or map only"
-                    " lists of one length"
+                    "Parallel lists have one item per sample. Correct the record, or map only "
+                    "lists of the same length"
                 ),
             )
     return len(items)
@@ -179,7 +179,7 @@ def _length(axes: list[tuple[_Bound, list[Any], tuple[Step, ...], bool]], where:
 def _check_single(bound: _Bound, covers: int, beside: str, where: str) -> None:
     if bound.rule.name == "sample_index":
         raise IsocostError(
-            f"one sample_index stands beside {covers} samples",
+            f"one sample_index is given for {covers} samples",
             where=where,
             remedy=(
                 "Leave sample_index out of the mapping: the place in the list numbers the samples"
@@ -187,7 +187,7 @@ def _check_single(bound: _Bound, covers: int, beside: str, where: str) -> None:
         )
     if bound.rule.name == "output":
         raise IsocostError(
-            f"one output stands beside {covers} items of {beside}",
+            f"one output is given for {covers} items of {beside}",
             where=where,
             remedy=f"Map a list of {covers} outputs, or leave {beside} out of the mapping",
         )

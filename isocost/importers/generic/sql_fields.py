@@ -1,9 +1,9 @@
-"""The generic importer's fast way: from a file to one row a sample with one column a rule, in SQL.
+"""The generic importer's fast path: one row per sample with one column per rule, in SQL.
 
 Lives here: reading in DuckDB, paths into records, lists that become samples (as ``paths`` and
-``splitting`` do it row by row). Not here: what a value becomes (``generic_values``), the parts that
-are written (``generic_sql``). What is no plain case is refused here, so that the row-by-row way
-reads it or names its line.
+``splitting`` do it row by row). Not here: the conversion of values (``generic_values``), the parts
+that are written (``generic_sql``). Special cases are rejected here, so that the row-by-row path
+reads them or names their line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from isocost.importers.generic.mapping import Rule
 from isocost.importers.generic.paths import EACH, Step
 from isocost.importers.reading import MAX_LINE_BYTES
 
-REFUSED = "error('isocost refuses a value')"
+REFUSED = "error('isocost rejects a value')"
 
 
 class NotFast(Exception):
@@ -55,12 +55,12 @@ def name(value: str) -> str:
 
 
 def column_of(index: int) -> str:
-    """The column that holds the value of the rule with this number."""
+    """The column with the value of the rule with this number."""
     return f"f{index}"
 
 
 def samples(path: Path, table: Table, *, is_flat: bool = False) -> str:
-    """SELECT of one row a sample, in order: a column for each rule (``column_of``).
+    """SELECT of one row per sample, in order: a column for each rule (``column_of``).
 
     A JSON Lines value is of DuckDB's type JSON, a CSV value a text (NULL for an empty cell only
     where that says nothing), a Parquet value of its own type.
@@ -211,9 +211,10 @@ def _from_json(path: Path, rules: list[Rule]) -> str:
 
 
 def _checked(lengths: str, rules: list[Rule], is_list: dict[int, str]) -> str:
-    """How many samples a record holds.
+    """The number of samples in a record.
 
-    1, or the one length of its lists; refused where they differ or one value covers several.
+    1, or the common length of its lists; rejected if they differ or one value covers several
+    samples.
     """
     alone = []
     for i, rule in enumerate(rules):

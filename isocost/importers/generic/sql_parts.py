@@ -1,7 +1,10 @@
-"""The generic importer's fast way: DuckDB reads, checks, converts and writes without a Python loop.
+"""The generic importer's fast path: DuckDB reads, checks, converts and writes.
 
-Lives here: the statements that write parts, and what a part must hold. Whatever they refuse goes
-through the row-by-row way in ``generic``, which names the line or takes the value after all. Not
+Without a Python loop.
+
+Lives here: the statements that write parts, and the requirements of a part. Anything that they
+reject goes through the row-by-row path in ``generic``, which names the line or accepts the value
+after all. Not
 here: where values come from (``generic_fields``) and what they become (``generic_values``).
 """
 
@@ -39,8 +42,8 @@ from isocost.schema.types import duckdb_type
 MEMORY_LIMIT = "256MiB"
 WORKERS = min(2, os.cpu_count() or 1)
 _ROW_GROUP_BYTES = 16 << 20
-# What DuckDB says of a file or value it does not take. A binder or parser error would be a defect
-# of this module and is not hidden.
+# DuckDB's errors for a file or value that it rejects. A binder or parser error would be a defect of
+# this module and is not hidden.
 _REFUSALS = (
     duckdb.InvalidInputException,
     duckdb.ConversionException,
@@ -52,18 +55,19 @@ _REFUSALS = (
 
 
 def write_table_fast(source: Source, folder: Path, constants: Any, table: Table) -> int | None:
-    """Writes the whole file as one part, a large JSON Lines file as one part a chunk, chunks side
-    by side.
+    """Write the whole file as one part, or a large JSON Lines file as one part per chunk.
+
+    Chunks are processed in parallel.
 
     Numbering its rows keeps DuckDB on one thread for each file; so a large file is cut between
     lines, and each worker copies its chunk, converts it and removes the copy. Disk for the copies
     and memory are bounded whatever the file's size.
 
     Returns:
-        The number of rows, or None where DuckDB refused the file or a value broke a rule; no part
-        is left then.
+        The number of rows, or None if DuckDB rejected the file or a value violated a rule; then no
+        part is left.
     """
-    # Most files hold no lists: they are read in half the time when none is looked for.
+    # Most files have no lists: they are read in half the time if none is expected.
     for is_flat in (True, False) if can_be_flat(table) else (False,):
         rows = _written(source, folder, constants, table, is_flat=is_flat)
         if rows is not None:
@@ -125,8 +129,9 @@ def _written(
 
 
 def _number_through(folder: Path, chunks: list[Chunk], form: str) -> None:
-    """Gives the records of all parts one numbering where a chunk has more or fewer records than
-    lines.
+    """Number the records of all parts consecutively.
+
+    Needed if a chunk has more or fewer records than lines.
     """
     before = 0
     for index, chunk in enumerate(chunks):
@@ -154,8 +159,9 @@ def _connect(folder: Path, threads: int) -> duckdb.DuckDBPyConnection:
 
 
 def _rows_a_group(path: Path) -> int:
-    """Rows so that one row group stays small in memory, from the mean line length of the file's
-    first mebibyte.
+    """Rows per row group that keep it small in memory.
+
+    From the mean line length of the file's first mebibyte.
     """
     if path.suffix.lower() == ".parquet":
         return 16_384
@@ -218,7 +224,7 @@ def _select(
 def _condition(settings: dict[str, str], given: dict[str, Any]) -> str:
     """Canonical JSON of the settings: those of the row and those that were given."""
     if settings.keys() & given.keys() or any('"' in name or "\\" in name for name in settings):
-        raise NotFast  # one of them has to give way, and the row-by-row way says which
+        raise NotFast  # one of them has to be rejected, and the row-by-row path determines which
     if not settings:
         return text(canonical_json(given)) if given else "NULL"
     pairs = [
@@ -283,10 +289,11 @@ def _provenance(value: str, column: str, given: str | None, may_be_unknown: bool
 def _accepted(
     con: duckdb.DuckDBPyConnection, folder: Path, constants: Any, found: list[Rule], source: Source
 ) -> int | None:
-    """The number of rows when every mapped column and all provenance is there; None sends the file
-    the slow way, which says why.
+    """The number of rows if every mapped column and all provenance is there.
 
-    Notes in ``source.unsaid`` the provenance that the table does not hold.
+    None sends the file to the slow path, which states the reason.
+
+    Notes in ``source.unsaid`` the provenance that the table does not contain.
     """
     wanted = [rule.target.column for rule in found if rule.target.kind != "condition"]
     settings = [

@@ -16,12 +16,13 @@ _WORDS_FALSE = "('false','f','0','0.0','no','n','i','incorrect','fail','failed')
 
 
 def told_sql(rule: Rule, raw: str, kind: str, *, is_flat: bool = False) -> str:
-    """SQL of what the source says: text, NULL where it says nothing; a Parquet value that is no
-    text target's keeps its type.
+    """SQL of the source's value: text, NULL if there is none.
+
+    A Parquet value for a non-text target keeps its type.
 
     Args:
         rule: the rule.
-        raw: the column that holds the value.
+        raw: the column with the value.
         kind: ``jsonl``, ``csv`` or ``parquet``.
         is_flat: see ``generic_fields.samples``.
     """
@@ -49,12 +50,13 @@ def told_sql(rule: Rule, raw: str, kind: str, *, is_flat: bool = False) -> str:
 
 
 def value_sql(rule: Rule, told: str, reasons: list[tuple[str, str]]) -> str:
-    """SQL for one value; what cannot be meant calls error(), so that the row-by-row way names its
-    line or the reason.
+    """SQL for one value; a meaningless value calls error().
+
+    So that the row-by-row path names its line or the reason.
 
     Args:
         rule: the rule.
-        told: the column that holds what ``told_sql`` found.
+        told: the column with the result of ``told_sql``.
         reasons: (reason, condition) under which the value is NULL; added to.
     """
     target, raw = rule.target, told
@@ -80,9 +82,9 @@ def _is_text(rule: Rule) -> bool:
 
 
 def _json_text(raw: str, *, is_whole: bool) -> str:
-    """A JSON scalar as the text that Python makes of it.
+    """A JSON scalar as Python's text of it.
 
-    Objects, lists and extreme numbers are refused.
+    Objects, lists and extreme numbers are rejected.
     """
     number = f"CAST({raw} AS DOUBLE)"
     decimal = f"CAST({number} AS VARCHAR)"
@@ -101,7 +103,7 @@ def _json_text(raw: str, *, is_whole: bool) -> str:
 
 
 def _json_plain(raw: str) -> str:
-    """A JSON scalar that is no text target's, as text."""
+    """A JSON scalar for a non-text target, as text."""
     return f"CASE WHEN json_type({raw}) IN ('ARRAY', 'OBJECT') THEN {REFUSED} ELSE {raw}->>'$' END"
 
 

@@ -1,4 +1,4 @@
-"""The records of one file of the generic importer, one by one: CSV, JSON Lines, JSON, Parquet.
+"""The records of one file of the generic importer: CSV, JSON Lines, JSON, Parquet.
 
 Lives here: which kind a file is, its header, its records with their places. Not here: what a record
 means (``generic``), documents (``documents``).
@@ -65,7 +65,7 @@ def delimiter_of(path: Path, mapping: dict[str, Any]) -> str:
     delimiter = str(mapping.get("delimiter") or ("\t" if path.suffix.lower() == ".tsv" else ","))
     if len(delimiter) != 1:
         raise IsocostError(
-            f"{delimiter!r} is no delimiter",
+            f"{delimiter!r} is not a delimiter",
             where="mapping, delimiter",
             remedy="Give one character",
         )
@@ -131,9 +131,7 @@ def _parquet_rows(path: Path, found: list[Rule]) -> Iterator[tuple[str, dict[str
 
 
 def check_header(path: Path, header: list[str], found: list[Rule]) -> None:
-    """Refuses a header without names, with one name twice, or without a column that the mapping
-    names.
-    """
+    """Reject a header without names, with duplicate names, or without a mapped column."""
     if not any(name.strip() for name in header):
         raise IsocostError(
             "has no columns",

@@ -7,6 +7,7 @@ of models, devices and prices, and how the tables are computed (``isocost.tables
 from __future__ import annotations
 
 from isocost.axes.registry import all_axes, core_fields, verification_fields
+from isocost.schema import columns
 from isocost.schema.axis_columns import axis_columns, reasoned_columns
 from isocost.schema.model import Column, Table
 
@@ -91,8 +92,8 @@ SAMPLES = Table(
             " the number is RUN#NUMBER, a hash of the other tool's run and the number within it.",
             nullable=False,
         ),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
+        columns.POINT_ID,
+        columns.PROBLEM_ID,
         Column(
             "sample_index",
             "int32",
@@ -108,9 +109,9 @@ SAMPLES = Table(
         ),
         Column("run_id", "string", "Run of the session, or import, that made the row."),
         Column("attempt", "int32", "Number of that run among the session's runs, from 1."),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("prompt", "string", "Prompt name; NULL if an imported source does not state it."),
+        columns.TASK,
+        columns.MODEL_VARIANT,
+        columns.PROMPT_OF_SOURCE,
         Column(
             "source",
             "string",
@@ -266,12 +267,7 @@ SAMPLES = Table(
             "First 16 hexadecimal digits of the SHA-256 of the token ids (of the text if there "
             "are none).",
         ),
-        Column(
-            "cluster_id",
-            "string",
-            "Shared by problems with a common passage or template; NULL if problems are "
-            "independent.",
-        ),
+        columns.CLUSTER_ID,
         Column(
             "label_correct",
             "bool",
@@ -305,16 +301,12 @@ CALLS = Table(
         ),
     ),
     columns=(
-        Column("call_id", "string", "sample_id and call_index joined by a colon.", nullable=False),
-        Column("sample_id", "string", "Sample the call belongs to.", nullable=False),
-        Column(
-            "parent_call_id",
-            "string",
-            "Call whose output this call's prompt contains; NULL for the first.",
-        ),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
-        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        columns.CALL_ID,
+        columns.SAMPLE_ID,
+        columns.PARENT_CALL_ID,
+        columns.POINT_ID,
+        columns.PROBLEM_ID,
+        columns.SESSION_ID,
         Column("run_id", "string", "Run of the session, or import, that made the row."),
         Column(
             "attempt",
@@ -327,9 +319,7 @@ CALLS = Table(
             "int32",
             "Number of the attempt at the problem under the point; NULL for warm-up.",
         ),
-        Column(
-            "call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False
-        ),
+        columns.CALL_INDEX,
         Column(
             "role",
             "string",
@@ -358,9 +348,7 @@ CALLS = Table(
         *_SHARES,
         *_TIMES,
         *axis_columns(axis.fields[0] for axis in all_axes().values() if axis.is_of_calls),
-        Column(
-            "num_preemptions", "int32", "Times that the scheduler preempted and restarted the call."
-        ),
+        columns.NUM_PREEMPTIONS,
     ),
 )
 
@@ -378,16 +366,11 @@ POINTS = Table(
     ),
     columns=(
         Column("point_id", "string", "Hash of the fully expanded configuration.", nullable=False),
-        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        columns.SESSION_ID,
         Column("sweep", "string", "Sweep that requested it; NULL for imports."),
-        Column(
-            "source",
-            "string",
-            'How it came here: "generated", or the name of the importer.',
-            nullable=False,
-        ),
+        columns.SOURCE,
         Column("method", "string", "How a sample is made: sample (one call).", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column("task_source", "string", "Registered source of the problems."),
         Column("task_dataset", "string", "Data set of that source."),
         Column("task_config", "json", "Settings of the source, canonical JSON."),
@@ -400,7 +383,7 @@ POINTS = Table(
             "for generated points.",
         ),
         Column("n_problems", "int32", "Problems asked.", unit="problems"),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.MODEL_VARIANT,
         Column("model_path", "string", "Path of the weights, as given in the sweep."),
         Column("model_revision", "string", "Revision of the weights."),
         Column(
@@ -410,7 +393,7 @@ POINTS = Table(
         ),
         Column("dtype", "string", "Number format of weights and activations."),
         Column("quantization", "string", "Quantization method; NULL for none."),
-        Column("prompt", "string", "Prompt name."),
+        columns.PROMPT,
         Column("prompt_system", "string", "System text; NULL for none."),
         Column("prompt_template", "string", "Template with {question} where the problem goes."),
         Column("temperature", "float64", "Sampling temperature; 0 is greedy."),
@@ -425,7 +408,7 @@ POINTS = Table(
         Column("engine_seed", "int64", "Seed of the engine."),
         Column("max_model_len", "int32", "Context length.", unit="tokens"),
         Column("kv_cache_bytes", "int64", "Memory requested for keys and values.", unit="bytes"),
-        Column("max_num_seqs", "int32", "Largest batch.", unit="sequences"),
+        columns.MAX_NUM_SEQS,
         Column("max_num_batched_tokens", "int32", "Most tokens of one step.", unit="tokens"),
         Column(
             "block_size",
@@ -446,7 +429,7 @@ POINTS = Table(
             "samples_planned", "int64", "n_problems * samples_planned_per_problem.", unit="samples"
         ),
         Column("samples_banked", "int64", "Rows of core_samples.", unit="samples", nullable=False),
-        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
+        columns.SAMPLES_VALID,
         Column(
             "samples_missing",
             "int64",
@@ -473,14 +456,9 @@ PROBLEMS = Table(
             "Task and content hash of question, reference and verifier.",
             nullable=False,
         ),
-        Column("session_id", "string", "Engine session or imported source.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column(
-            "source",
-            "string",
-            'How it came here: "generated", or the name of the importer.',
-            nullable=False,
-        ),
+        columns.SESSION_ID,
+        columns.TASK,
+        columns.SOURCE,
         Column(
             "question",
             "string",
@@ -496,12 +474,7 @@ PROBLEMS = Table(
         Column(
             "verifier", "string", "Registered verifier; NULL if imported labels are the verdicts."
         ),
-        Column(
-            "cluster_id",
-            "string",
-            "Shared by problems with a common passage or template; NULL if problems are "
-            "independent.",
-        ),
+        columns.CLUSTER_ID,
         Column("metadata", "json", "Where the problem came from, canonical JSON."),
         Column("n_samples", "int64", "Rows of core_samples.", unit="samples", nullable=False),
         Column("n_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
@@ -528,23 +501,13 @@ SESSIONS = Table(
         "The resolved engine configuration is what ran; core_points has what was requested.",
     ),
     columns=(
-        Column("session_id", "string", "Engine session or imported source.", nullable=False),
+        columns.SESSION_ID,
         Column(
             "run_id", "string", "One execution of it; the import id for imports.", nullable=False
         ),
-        Column(
-            "attempt",
-            "int32",
-            "Number of the run among the session's runs, from 1.",
-            nullable=False,
-        ),
+        columns.ATTEMPT,
         Column("sweep", "string", "Sweep; NULL for imports."),
-        Column(
-            "source",
-            "string",
-            'How it came here: "generated", or the name of the importer.',
-            nullable=False,
-        ),
+        columns.SOURCE,
         Column("engine", "string", "Engine."),
         Column("model_variant", "string", "Model variant name; NULL if an import has several."),
         Column(
@@ -577,7 +540,7 @@ SESSIONS = Table(
             " result.",
             unit="s",
         ),
-        Column("device", "string", "Device the model ran on."),
+        columns.DEVICE,
         Column(
             "device_count",
             "int32",
@@ -634,14 +597,9 @@ SESSIONS = Table(
             unit="samples",
             nullable=False,
         ),
-        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
-        Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
-        Column(
-            "invalid_counts",
-            "json",
-            "Invalid samples by reason code; a sample with two reasons counts under both.",
-            nullable=False,
-        ),
+        columns.SAMPLES_VALID,
+        columns.SAMPLES_INVALID,
+        columns.INVALID_COUNTS,
         Column(
             "samples_truncated",
             "int64",

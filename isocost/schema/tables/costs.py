@@ -8,13 +8,14 @@ out_request_efficiency. How they are computed: ``isocost.tables.costs``.
 from __future__ import annotations
 
 from isocost.axes.registry import all_axes
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 _SOURCE = Column("card_source", "string", "Where the card's numbers come from.", nullable=False)
-_TASK = Column("task", "string", "Task name.", nullable=False)
-_POINT = Column("point_id", "string", "Measured configuration.", nullable=False)
-_SESSION = Column("session_id", "string", "Engine session or imported source.", nullable=False)
-_MODEL = Column("model_variant", "string", "Model variant name; NULL if a source has several.")
+_TASK = columns.TASK
+_POINT = columns.POINT_ID
+_SESSION = columns.SESSION_ID
+_MODEL = columns.MODEL_VARIANT_OF_SOURCE
 _ENERGY_UNKNOWN = Column(
     "energy_unknown_reason", "string", "Why energy is NULL; NULL if it is known."
 )
@@ -262,7 +263,7 @@ ENERGY_WINDOWS = Table(
             unit="requests",
             nullable=False,
         ),
-        Column("max_num_seqs", "int32", "Largest batch.", unit="sequences"),
+        columns.MAX_NUM_SEQS,
         Column(
             "energy_source",
             "string",
@@ -392,13 +393,8 @@ ENERGY_ATTRIBUTION = Table(
     ),
     columns=(
         Column("call_id", "string", "Call; not of the warm-up.", nullable=False),
-        Column(
-            "attempt",
-            "int32",
-            "Number of the run among the session's runs, from 1.",
-            nullable=False,
-        ),
-        Column("sample_id", "string", "Sample the call belongs to.", nullable=False),
+        columns.ATTEMPT,
+        columns.SAMPLE_ID,
         _SESSION,
         Column("run_id", "string", "Run of the session.", nullable=False),
         Column(
@@ -525,7 +521,7 @@ RUNTIME_MODELS = Table(
     ),
     columns=(
         _SESSION,
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.MODEL_VARIANT,
         Column(
             "method",
             "string",
@@ -535,7 +531,7 @@ RUNTIME_MODELS = Table(
             nullable=False,
             allowed=("fitted", "fitted_denoised", "helm_look_up"),
         ),
-        Column("device", "string", "Device the model ran on."),
+        columns.DEVICE,
         Column(
             "fit_rows", "int64", "Rows fitted; after denoising fewer than samples.", unit="rows"
         ),
@@ -647,7 +643,7 @@ COST_OF_PASS = Table(
             allowed=("plug_in", "smoothed"),
         ),
         _POINT,
-        Column("model_variant", "string", "Model variant name; NULL if a source has several."),
+        columns.MODEL_VARIANT_OF_SOURCE,
         Column("n_problems", "int32", "Problems compared.", unit="problems"),
         Column(
             "problems_solved",
@@ -755,7 +751,7 @@ INTELLIGENCE = Table(
             "The energy_method of the rows; none if their energy is unknown.",
             nullable=False,
         ),
-        Column("model_variant", "string", "Model variant name; NULL if a source has several."),
+        columns.MODEL_VARIANT_OF_SOURCE,
         Column(
             "samples_measured",
             "int64",
@@ -839,7 +835,7 @@ REQUESTS = Table(
         _POINT,
         _TASK,
         _MODEL,
-        Column("device", "string", "Device the model ran on."),
+        columns.DEVICE,
         Column("samples_measured", "int64", "Valid samples.", unit="samples", nullable=False),
         Column(
             "accuracy_of_samples",

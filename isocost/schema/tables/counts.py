@@ -8,6 +8,7 @@ Lives here: core_counts. Not here: samples (core), and how both are read as one
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 COUNTS = Table(
@@ -31,21 +32,16 @@ COUNTS = Table(
             "point_id, problem_id and RUN#NUMBER of the record joined by colons.",
             nullable=False,
         ),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
+        columns.POINT_ID,
+        columns.PROBLEM_ID,
         Column("session_id", "string", "Imported source.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT,
         Column("prompt", "string", "Prompt name; NULL if the source does not state it."),
-        Column("source", "string", "Name of the importer.", nullable=False),
+        columns.IMPORTER,
         Column("n_samples", "int64", "Attempts, n.", unit="samples", nullable=False),
         Column("n_correct", "int64", "Correct ones among them, c.", unit="samples", nullable=False),
-        Column(
-            "cluster_id",
-            "string",
-            "Shared by problems with a common passage or template; NULL if problems are "
-            "independent.",
-        ),
+        columns.CLUSTER_ID,
     ),
 )
 

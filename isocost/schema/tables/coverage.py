@@ -7,6 +7,7 @@ the coverage of strategies (out_strategy_outcomes).
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 _DRAWS = (
@@ -24,7 +25,7 @@ _DRAWS = (
         nullable=False,
     ),
     Column("draws", "int32", "Gaussian multiplier draws of the simultaneous band.", nullable=False),
-    Column("seed", "int64", "Seed of these draws.", nullable=False),
+    columns.SEED,
     Column(
         "confidence",
         "float64",
@@ -55,10 +56,10 @@ COVERAGE_BANDS = Table(
         _BUDGETS,
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name."),
-        Column("prompt", "string", "Prompt name."),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT,
+        columns.POINT_ID,
         Column("k", "int32", "Samples per problem.", unit="samples", nullable=False),
         Column(
             "pass_at_k",
@@ -113,7 +114,7 @@ COVERAGE_DIFFERENCES = Table(
         _BUDGETS,
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column("point_id", "string", "Configuration being compared.", nullable=False),
         Column(
             "other_point_id",
@@ -200,10 +201,10 @@ ACCURACY_INTERVALS = Table(
         ),
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name."),
-        Column("prompt", "string", "Prompt name."),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT,
+        columns.POINT_ID,
         Column(
             "interval_method",
             "string",
@@ -224,13 +225,7 @@ ACCURACY_INTERVALS = Table(
             ),
         ),
         Column("is_recommended", "bool", "The method that the other tables use.", nullable=False),
-        Column(
-            "accuracy",
-            "float64",
-            "Mean over problems of the share of correct samples.",
-            unit="ratio",
-            nullable=False,
-        ),
+        columns.ACCURACY,
         Column("accuracy_low", "float64", "Lower end; NULL with undefined_reason.", unit="ratio"),
         Column("accuracy_high", "float64", "Upper end; NULL with undefined_reason.", unit="ratio"),
         Column(
@@ -264,7 +259,7 @@ ACCURACY_INTERVALS = Table(
             "NULL as"
             " before.",
         ),
-        Column("n_problems", "int32", "Problems.", unit="problems", nullable=False),
+        columns.N_PROBLEMS,
         Column("n_units", "int32", "Problems, or clusters of them.", nullable=False),
         Column("n_samples", "int64", "Valid graded samples.", unit="samples", nullable=False),
         Column("draws", "int32", "Bootstrap draws; NULL if the method has none."),

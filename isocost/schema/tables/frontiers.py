@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 MACRO_TASK = "(macro)"
@@ -104,8 +105,8 @@ _DRAWS = (
         "Bootstrap draws of problems, shared by all outcomes of the task and all cost axes.",
         nullable=False,
     ),
-    Column("seed", "int64", "Seed of these draws.", nullable=False),
-    Column("confidence", "float64", "Level of the intervals.", unit="ratio", nullable=False),
+    columns.SEED,
+    columns.CONFIDENCE,
 )
 
 FRONTIER_POINTS = Table(
@@ -159,8 +160,8 @@ FRONTIER_POINTS = Table(
             "Averaged outcomes, one per task; otherwise the outcome itself.",
             nullable=False,
         ),
-        Column("model_variant", "string", "Model variant name."),
-        Column("prompt", "string", "Prompt name."),
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT,
         Column(
             "point_id",
             "string",
@@ -174,17 +175,10 @@ FRONTIER_POINTS = Table(
             "policy or oracle, from out_strategy_outcomes.",
             nullable=False,
         ),
-        Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
+        columns.BUDGET,
         Column("parameters", "json", "Further parameters of the strategy, canonical JSON."),
-        Column(
-            "cost",
-            "float64",
-            "Mean over problems of the expected cost, in cost_unit.",
-            nullable=False,
-        ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST,
+        columns.COST_UNIT,
         Column(
             "cost_low", "float64", "Lower end of its percentile bootstrap interval, in cost_unit."
         ),
@@ -198,8 +192,8 @@ FRONTIER_POINTS = Table(
             unit="ratio",
             nullable=False,
         ),
-        Column("accuracy_low", "float64", "Lower end of the accuracy's interval.", unit="ratio"),
-        Column("accuracy_high", "float64", "Upper end of the accuracy's interval.", unit="ratio"),
+        columns.ACCURACY_LOW,
+        columns.ACCURACY_HIGH,
         Column(
             "accuracy_se",
             "float64",
@@ -349,9 +343,7 @@ FRONTIERS = Table(
     ),
     columns=(
         *_SCOPE,
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         *_DRAWS,
         Column(
             "n_outcomes",
@@ -512,7 +504,7 @@ FRONTIER_ATTAINMENT = Table(
             "Bootstrap draws of problems, shared by all outcomes of the task and all cost axes.",
             nullable=False,
         ),
-        Column("seed", "int64", "Seed of these draws.", nullable=False),
+        columns.SEED,
     ),
 )
 
@@ -541,7 +533,7 @@ COMPARISONS = Table(
         ),
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column(
             "comparison_family",
             "string",
@@ -639,7 +631,7 @@ COMPARISONS = Table(
             "Problems that only the second solves; NULL as before.",
             unit="problems",
         ),
-        Column("undefined_reason", "string", "Why there is no p-value; NULL if there is one."),
+        columns.NO_P_VALUE_REASON,
         Column(
             "verdict",
             "string",
@@ -654,7 +646,7 @@ COMPARISONS = Table(
             unit="pairs",
             nullable=False,
         ),
-        Column("n_problems", "int32", "Problems.", unit="problems", nullable=False),
+        columns.N_PROBLEMS,
         Column(
             "n_units",
             "int32",
@@ -677,9 +669,9 @@ COMPARISONS = Table(
             nullable=False,
             allowed=("paired_t", "paired_t_clustered", "mcnemar_exact"),
         ),
-        Column("confidence", "float64", "Level of the intervals.", unit="ratio", nullable=False),
+        columns.CONFIDENCE,
         Column("draws", "int32", "Multiplier draws of the simultaneous interval.", nullable=False),
-        Column("seed", "int64", "Seed of these draws.", nullable=False),
+        columns.SEED,
     ),
 )
 
@@ -720,8 +712,8 @@ JOINT_FRONTIER_POINTS = Table(
             "Key of out_strategy_outcomes; for a mean over tasks a hash of their outcomes.",
             nullable=False,
         ),
-        Column("model_variant", "string", "Model variant name."),
-        Column("prompt", "string", "Prompt name."),
+        columns.MODEL_VARIANT_OR_NULL,
+        columns.PROMPT,
         Column(
             "point_id",
             "string",
@@ -729,7 +721,7 @@ JOINT_FRONTIER_POINTS = Table(
         ),
         CONFIGURATION,
         Column("strategy", "string", "Inference-time strategy."),
-        Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
+        columns.BUDGET,
         Column("parameters", "json", "Further parameters of the strategy, canonical JSON."),
         Column(
             "accuracy",
@@ -921,7 +913,7 @@ TASK_MEANS = Table(
             nullable=False,
             allowed=("policy", "oracle"),
         ),
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column(
             "n_outcomes",
             "int32",

@@ -7,6 +7,7 @@ importers (``isocost.importers``) and their path to the core tables
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 RECORD_KINDS = ("sample", "request", "counts", "aggregate", "telemetry")
@@ -236,8 +237,8 @@ LABEL_AGREEMENT = Table(
     warnings=("If n_judged is 0, the import was graded by its labels: nothing was compared.",),
     columns=(
         Column("session_id", "string", "The import.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT,
         Column(
             "n_labelled",
             "int64",
@@ -294,7 +295,7 @@ IMPORTED_METRICS = Table(
             "Number of the metric in the import, from 0, in the order of the source files.",
             nullable=False,
         ),
-        Column("source", "string", "Name of the importer.", nullable=False),
+        columns.IMPORTER,
         Column(
             "source_run",
             "string",
@@ -308,7 +309,7 @@ IMPORTED_METRICS = Table(
             "it.",
         ),
         Column("task", "string", "Task name."),
-        Column("model_variant", "string", "Model variant name."),
+        columns.MODEL_VARIANT_OR_NULL,
         Column("condition", "json", "Settings of the point, canonical JSON."),
         Column(
             "metric",

@@ -7,12 +7,13 @@ here: how they are computed (``isocost.tables.items.items``, ``isocost.tables.it
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 _POINT = (
-    Column("task", "string", "Task name.", nullable=False),
-    Column("model_variant", "string", "Model variant name."),
-    Column("prompt", "string", "Prompt name; NULL if an imported source does not state it."),
+    columns.TASK,
+    columns.MODEL_VARIANT_OR_NULL,
+    columns.PROMPT_OF_SOURCE,
 )
 
 ITEM_STATISTICS = Table(
@@ -31,8 +32,8 @@ ITEM_STATISTICS = Table(
         ),
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
+        columns.TASK,
+        columns.PROBLEM_ID,
         Column(
             "n_subjects",
             "int32",
@@ -207,7 +208,7 @@ RESPONSE_FEATURES = Table(
     ),
     columns=(
         *_POINT,
-        Column("point_id", "string", "Measured configuration.", nullable=False),
+        columns.POINT_ID,
         Column("feature", "string", "Feature of a response.", nullable=False),
         Column("feature_meaning", "string", "How it is counted.", nullable=False),
         Column(
@@ -303,14 +304,14 @@ REPRODUCIBILITY = Table(
             "Hash of task, model, prompt, the varying setting and the fixed settings.",
             nullable=False,
         ),
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column(
             "model",
             "string",
             "Weights: path and revision, or the variant's name if the path is unknown.",
             nullable=False,
         ),
-        Column("prompt", "string", "Prompt name."),
+        columns.PROMPT,
         Column(
             "varied",
             "string",
@@ -472,7 +473,7 @@ REGRESSIONS = Table(
             "Benjamini and Hochberg's adjusted p-value over all rows of the task.",
             unit="ratio",
         ),
-        Column("undefined_reason", "string", "Why there is no p-value; NULL if there is one."),
+        columns.NO_P_VALUE_REASON,
         Column(
             "verdict",
             "string",

@@ -7,6 +7,7 @@ Lives here: out_strategy_outcomes, out_strategy_problems. Not here: how they are
 from __future__ import annotations
 
 from isocost.axes.registry import all_axes
+from isocost.schema import columns
 from isocost.schema.axis_columns import method_columns, own_reason_columns
 from isocost.schema.model import Column, Table
 
@@ -58,14 +59,14 @@ OUTCOMES = Table(
             "Hash of point, strategy, parameters and budget.",
             nullable=False,
         ),
-        Column("task", "string", "Task name.", nullable=False),
+        columns.TASK,
         Column(
             "model_variant",
             "string",
             "Model variant; for a chain of points their variants joined by ' + ', from cheap to "
             "expensive.",
         ),
-        Column("prompt", "string", "Prompt name; NULL if an imported source does not state it."),
+        columns.PROMPT_OF_SOURCE,
         Column(
             "point_id",
             "string",
@@ -128,8 +129,8 @@ OUTCOMES = Table(
             "Mean over problems of the expected correctness; NULL if undefined for all.",
             unit="ratio",
         ),
-        Column("accuracy_low", "float64", "Lower end of the accuracy's interval.", unit="ratio"),
-        Column("accuracy_high", "float64", "Upper end of the accuracy's interval.", unit="ratio"),
+        columns.ACCURACY_LOW,
+        columns.ACCURACY_HIGH,
         Column(
             "interval_method",
             "string",
@@ -255,8 +256,8 @@ PROBLEMS = Table(
     keys=("outcome_id", "problem_id"),
     warnings=("A NULL accuracy is undefined for the reason given; it is neither 0 nor left out.",),
     columns=(
-        Column("outcome_id", "string", "Key of out_strategy_outcomes.", nullable=False),
-        Column("problem_id", "string", "Problem.", nullable=False),
+        columns.OUTCOME_ID,
+        columns.PROBLEM_ID,
         Column(
             "accuracy", "float64", "Expected correctness of the strategy's answer.", unit="ratio"
         ),

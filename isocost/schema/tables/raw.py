@@ -5,6 +5,7 @@ Not here: raw_telemetry (``telemetry``) and raw_imports (``imports``).
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 _MONOTONIC = (
@@ -38,14 +39,14 @@ GENERATIONS = Table(
         "Log-probabilities are raw: before temperature, top-k and top-p.",
     ),
     columns=(
-        Column("call_id", "string", "sample_id and call_index joined by a colon.", nullable=False),
+        columns.CALL_ID,
         Column(
             "sample_id",
             "string",
             "point_id, problem_id and sample_index joined by colons.",
             nullable=False,
         ),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
+        columns.POINT_ID,
         Column("problem_id", "string", "Problem of the call.", nullable=False),
         *_IDS,
         Column(
@@ -53,17 +54,11 @@ GENERATIONS = Table(
             "int32",
             "Number of the attempt at the problem under the point, from 0; NULL for warm-up.",
         ),
-        Column(
-            "call_index", "int32", "Number of the call inside its sample, from 0.", nullable=False
-        ),
-        Column(
-            "parent_call_id",
-            "string",
-            "Call whose output this call's prompt contains; NULL for the first.",
-        ),
+        columns.CALL_INDEX,
+        columns.PARENT_CALL_ID,
         Column("role", "string", "What the call is for, e.g. solve.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT,
         Column("prompt_name", "string", "Prompt name.", nullable=False),
         Column(
             "prompt_hash",
@@ -183,9 +178,7 @@ GENERATIONS = Table(
         Column("scheduled_s", "float64", "When it was first scheduled" + _MONOTONIC, unit="s"),
         Column("first_token_s", "float64", "When its first token was there" + _MONOTONIC, unit="s"),
         Column("last_token_s", "float64", "When its last token was there" + _MONOTONIC, unit="s"),
-        Column(
-            "num_preemptions", "int32", "Times that the scheduler preempted and restarted the call."
-        ),
+        columns.NUM_PREEMPTIONS,
         Column(
             "num_retries",
             "int32",

@@ -7,6 +7,7 @@ out_token_elasticity, out_compute_optimal. Not here: how they are computed (``is
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 CURVE_KEY = ("curve_id",)
@@ -25,10 +26,10 @@ _CURVE = (
         "Hash of everything that names the curve: the columns up to cost_axis.",
         nullable=False,
     ),
-    Column("task", "string", "Task name.", nullable=False),
-    Column("model_variant", "string", "Model variant name."),
+    columns.TASK,
+    columns.MODEL_VARIANT_OR_NULL,
     Column("point_id", "string", "Measured configuration."),
-    Column("prompt", "string", "Prompt name."),
+    columns.PROMPT,
     Column(
         "strategy",
         "string",
@@ -48,10 +49,8 @@ _CURVE = (
         nullable=False,
     ),
 )
-_CONFIDENCE = Column(
-    "confidence", "float64", "Level of the intervals.", unit="ratio", nullable=False
-)
-_SEED = Column("seed", "int64", "Seed of these draws.", nullable=False)
+_CONFIDENCE = columns.CONFIDENCE
+_SEED = columns.SEED
 _DRAWS = (
     Column("n_problems", "int32", "Problems the curve rests on.", unit="problems", nullable=False),
     Column(
@@ -90,15 +89,8 @@ SCALING_POINTS = Table(
             "float64",
             "Budget of the strategy, in the strategy's own unit; NULL for a fitted point.",
         ),
-        Column(
-            "cost",
-            "float64",
-            "Mean over problems of the expected cost, in cost_unit.",
-            nullable=False,
-        ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST,
+        columns.COST_UNIT,
         Column(
             "accuracy",
             "float64",
@@ -232,9 +224,7 @@ SCALING_FITS = Table(
         ),
         Column("cost_min", "float64", "Smallest cost of the points, in cost_unit.", nullable=False),
         Column("cost_max", "float64", "Largest cost of the points, in cost_unit.", nullable=False),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         Column(
             "held_out_rmse",
             "float64",
@@ -358,9 +348,7 @@ COMPUTE_TARGETS = Table(
             "Upper end of its expanded percentile bootstrap interval, in cost_unit; NULL if"
             " unbounded.",
         ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         Column(
             "reached_ratio",
             "float64",
@@ -407,9 +395,7 @@ ANYTIME = Table(
             "Largest measured cost, in cost_unit: end of the area and horizon of the regret.",
             nullable=False,
         ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         Column(
             "anytime_accuracy",
             "float64",
@@ -485,19 +471,19 @@ TOKEN_ELASTICITY = Table(
         ),
     ),
     columns=(
-        Column("outcome_id", "string", "Key of out_strategy_outcomes.", nullable=False),
+        columns.OUTCOME_ID,
         Column(
             "baseline_outcome_id",
             "string",
             "Outcome of the same task and model with the fewest tokens; ties by id.",
             nullable=False,
         ),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name."),
+        columns.TASK,
+        columns.MODEL_VARIANT_OR_NULL,
         Column("point_id", "string", "Measured configuration."),
-        Column("prompt", "string", "Prompt name."),
+        columns.PROMPT,
         Column("strategy", "string", "Inference-time strategy.", nullable=False),
-        Column("budget", "float64", "Budget of the strategy, in the strategy's own unit."),
+        columns.BUDGET,
         Column(
             "tokens_per_problem",
             "float64",
@@ -582,17 +568,11 @@ EFFORT_FRONTIER = Table(
         ),
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("prompt", "string", "Prompt name."),
-        Column(
-            "accuracy",
-            "float64",
-            "Mean over problems of the share of correct samples.",
-            unit="ratio",
-            nullable=False,
-        ),
+        columns.TASK,
+        columns.MODEL_VARIANT,
+        columns.POINT_ID,
+        columns.PROMPT,
+        columns.ACCURACY,
         Column(
             "output_tokens_per_request",
             "float64",
@@ -658,8 +638,8 @@ COMPUTE_OPTIMAL = Table(
         "With few problems in a bin the cross-fitted choice is noisy: read accuracy_spread.",
     ),
     columns=(
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
+        columns.TASK,
+        columns.MODEL_VARIANT,
         Column(
             "strategy",
             "string",
@@ -680,9 +660,7 @@ COMPUTE_OPTIMAL = Table(
             "0 = hardest quantile; -1 = all problems, each with the choice of its bin.",
             nullable=False,
         ),
-        Column(
-            "cost_unit", "string", "Unit of every cost of the row, per problem.", nullable=False
-        ),
+        columns.COST_UNIT,
         Column("accuracy", "float64", "Cross-fitted accuracy of the choice per bin.", unit="ratio"),
         Column(
             "accuracy_spread",

@@ -5,6 +5,7 @@ Lives here: out_point_summary. How it is computed: ``sql/out/out_point_summary.s
 
 from __future__ import annotations
 
+from isocost.schema import columns
 from isocost.schema.model import Column, Table
 
 POINT_SUMMARY = Table(
@@ -22,10 +23,10 @@ POINT_SUMMARY = Table(
         "A ratio whose denominator is zero is NULL.",
     ),
     columns=(
-        Column("point_id", "string", "Measured configuration.", nullable=False),
-        Column("task", "string", "Task name.", nullable=False),
-        Column("model_variant", "string", "Model variant name.", nullable=False),
-        Column("prompt", "string", "Prompt name; NULL if an imported source does not state it."),
+        columns.POINT_ID,
+        columns.TASK,
+        columns.MODEL_VARIANT,
+        columns.PROMPT_OF_SOURCE,
         Column(
             "configuration", "string", "Shortest name that no other configuration of the task has."
         ),
@@ -58,8 +59,8 @@ POINT_SUMMARY = Table(
             "n_problems", "int32", "Problems with a banked sample.", unit="problems", nullable=False
         ),
         Column("samples_total", "int64", "Banked samples.", unit="samples", nullable=False),
-        Column("samples_valid", "int64", "Of these, valid.", unit="samples", nullable=False),
-        Column("samples_invalid", "int64", "Of these, invalid.", unit="samples", nullable=False),
+        columns.SAMPLES_VALID,
+        columns.SAMPLES_INVALID,
         Column(
             "samples_graded",
             "int64",
@@ -88,12 +89,7 @@ POINT_SUMMARY = Table(
             " verdicts and no answers.",
             unit="samples",
         ),
-        Column(
-            "invalid_counts",
-            "json",
-            "Invalid samples by reason code; a sample with two reasons counts under both.",
-            nullable=False,
-        ),
+        columns.INVALID_COUNTS,
         Column(
             "samples_per_problem_min",
             "int32",

@@ -145,7 +145,7 @@ def test_numbers_that_are_none_become_null_with_a_reason(tmp_path: Path, number:
         ('{"id":"a"', "not JSON"),
         ('{"id":"a"} {"id":"b"}', "not JSON"),
         ("[1, 2]", "a JSON object was expected"),
-        ("", "holds no records"),
+        ("", "contains no records"),
         ('{"x":1}', "is empty"),
     ],
 )
@@ -257,7 +257,7 @@ def test_a_wrong_unit_in_a_mapping_lists_the_units_of_its_own_dimension(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("problem is in the first column", "is no mapping of columns: YAML reads it as text"),
+        ("problem is in the first column", "is not a mapping of columns: YAML reads it as text"),
         ("- problem: id\n- correct: ok\n", ".*YAML reads it as a list"),
         ("", "is empty"),
         ("{id: ok\n", "is not YAML"),

@@ -179,6 +179,6 @@ def test_files_without_their_run_are_told_of(tmp_path: Path) -> None:
     raw, _, told = banked("helm", tmp_path / "in", tmp_path / "lake")
     assert samples(raw).height == 1
     assert any(
-        "b: no run_spec.json beside per_instance_stats.json, scenario_state.json: left out" in text
+        "b: no run_spec.json next to per_instance_stats.json, scenario_state.json: left out" in text
         for text in told
     )

@@ -1,4 +1,4 @@
-"""Identity is what the source says: two runs that differ in a stated setting are two points, and
+"""Identity is what the source states: two runs that differ in a stated setting are two points, and
 repeats match in question and reference.
 
 What each format states lies in ``identities/``, one module a format: NAME of the importer; STATED

@@ -373,7 +373,9 @@ def test_an_archive_that_grew_and_samples_in_pieces(tmp_path: Path) -> None:
 def test_a_file_that_is_no_log_is_named(tmp_path: Path) -> None:
     folder = written(tmp_path / "in", log([sample()]))
     (folder / "notes.json").write_text('{"a": 1}')
-    with pytest.raises(IsocostError, match=r"notes\.json: has no key 'eval': it is no Inspect log"):
+    with pytest.raises(
+        IsocostError, match=r"notes\.json: has no key 'eval': it is not an Inspect log"
+    ):
         banked("inspect_ai", folder, tmp_path / "lake")
 
 

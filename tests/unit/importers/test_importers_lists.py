@@ -305,9 +305,9 @@ ANY = {
         ),
         (
             {"outs": "a", "ok": [True, False]},
-            "line 2, outs: one output stands beside 2 items of ok",
+            "line 2, outs: one output is given for 2 items of ok",
         ),
-        ({"outs": ["a", "b"], "k": 3}, "line 2, k: one sample_index stands beside 2 samples"),
+        ({"outs": ["a", "b"], "k": 3}, "line 2, k: one sample_index is given for 2 samples"),
         (
             {"outs": [["a"], ["b"]]},
             r"line 2, outs\[0\]: is a list of 1 inside a list.*outs\[\]\[\]",
@@ -370,8 +370,8 @@ def test_empty_lists_and_skipped_records_are_counted(tmp_path: Path) -> None:
     )
     assert frame["output_text"].to_list() == ["1"]
     assert [note.split(";")[0] for note in frame.warnings] == [
-        "1 records are no samples, as the mapping says (skip)",
-        "1 records hold an empty list and no sample",
+        "1 records are no samples, as defined by the mapping (skip)",
+        "1 records have an empty list and no sample",
     ]
 
 
@@ -384,7 +384,7 @@ def test_several_lists_of_records_are_named(tmp_path: Path) -> None:
     ):
         load(tmp_path, tmp_path / "t.json", {"columns": {"problem": "id", "output": "o"}})
     with pytest.raises(
-        IsocostError, match=r"records is 'tset', and nothing lies there.*there are train, test"
+        IsocostError, match=r"records is 'tset', and nothing is there.*there are train, test"
     ):
         load(
             tmp_path,

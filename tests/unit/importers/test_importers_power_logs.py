@@ -134,7 +134,7 @@ def test_nvidia_smi_board_without_a_sensor_has_no_energy(tmp_path: Path) -> None
         ),
         (("timestamp, power.draw [W]", "noon, 50 W"), "line 2, time"),
         (("timestamp, power.draw [W]", "2026/03/07 00:20:00.000, much"), "is not a number"),
-        (("timestamp, power.draw [W]", "2026/03/07 00:20:00.000, 5 hp"), "unit 'hp' is not known"),
+        (("timestamp, power.draw [W]", "2026/03/07 00:20:00.000, 5 hp"), "unit 'hp' is unknown"),
     ],
 )
 def test_nvidia_smi_faults_name_their_line(

@@ -252,7 +252,7 @@ def test_unknown_for_what_the_source_says_changes_nothing_and_is_told(tmp_path):
     again = import_path("inspect_ai", path, lake, unknown={"model", "sampling"})
     assert (again.status, again.import_id) == ("already", first.import_id) and first.warnings == ()
     assert again.warnings == (
-        "the source itself says model, sampling: its word counts, nothing of it was taken as unknown",
+        "the source itself states model, sampling: its values are used, and --unknown has no effect on them",
     )
     other = import_path("inspect_ai", path, tmp_path / "other", unknown={"model"})
     assert other.import_id == first.import_id and "says model:" in other.warnings[0]
@@ -318,7 +318,7 @@ def test_what_every_log_states_otherwise_is_still_a_contradiction(tmp_path):
     log(tmp_path / "in", "b.json", "two", ["I"])
     with pytest.raises(
         IsocostError,
-        match=r"a\.json, .*sampling: the source says .*1\.0.* you say .*0\.5.*Leave sampling out",
+        match=r"a\.json, .*sampling: the source states .*1\.0.* you say .*0\.5.*Leave sampling out",
     ):
         import_path(
             "inspect_ai",

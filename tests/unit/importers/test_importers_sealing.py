@@ -86,11 +86,11 @@ def test_missing_provenance_is_asked_for_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("provenance", "unknown", "message"),
     [
-        ({"modle": "m"}, set(), "'modle' is no provenance"),
-        ({}, {"colour"}, "'colour' is no provenance"),
+        ({"modle": "m"}, set(), "'modle' is not a kind of provenance"),
+        ({}, {"colour"}, "'colour' is not a kind of provenance"),
         ({"model": "m"}, {"model"}, "both given and unknown"),
         ({"model": ""}, set(), "is empty"),
-        ({"sampling": '{"temperature": }'}, set(), "provenance sampling is no valid JSON"),
+        ({"sampling": '{"temperature": }'}, set(), "provenance sampling is not valid JSON"),
     ],
 )
 def test_provenance_that_is_none(tmp_path: Path, provenance, unknown, message: str) -> None:
@@ -105,7 +105,7 @@ def test_provenance_that_is_none(tmp_path: Path, provenance, unknown, message: s
 
 
 def test_provenance_that_contradicts_the_source(tmp_path: Path) -> None:
-    with pytest.raises(IsocostError, match="the source says 'm', you say 'other'"):
+    with pytest.raises(IsocostError, match="the source states 'm', you gave 'other'"):
         files.import_sample(
             "inspect_ai",
             files.inspect_ai(tmp_path),
@@ -113,7 +113,7 @@ def test_provenance_that_contradicts_the_source(tmp_path: Path) -> None:
             provenance={"model": "other"},
             unknown=set(),
         )
-    with pytest.raises(IsocostError, match="the source says 'm', you say 'other'"):
+    with pytest.raises(IsocostError, match="the source states 'm', you gave 'other'"):
         import_path(
             "generic",
             files.generic(tmp_path),

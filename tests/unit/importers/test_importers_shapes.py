@@ -177,9 +177,9 @@ def test_guidellm_folder_of_reports(tmp_path):
         frame.group_by("source_file").len()["len"].n_unique() == 1
         and frame["source_file"].n_unique() == 2
     )
-    assert "config.json: left out, it is no GuideLLM report" in told.warnings
+    assert "config.json: left out, it is not a GuideLLM report" in told.warnings
     report.unlink(), (folder / "second.json").unlink()
-    with pytest.raises(IsocostError, match="holds no GuideLLM report"):
+    with pytest.raises(IsocostError, match="contains no GuideLLM report"):
         imported("guidellm", folder, tmp_path / "other")
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocost import sql
-from isocost.build.rules import derive_summary
+from isocost.build.rules.summary import derive_summary
 from isocost.publish.warehouse import build_warehouse
 from isocost.schema.frames import conform, empty
 from isocost.schema.registry import all_tables

@@ -48,7 +48,7 @@ def test_every_core_and_out_table_is_there_with_its_rows(lab, built):
     lab_store, report = built
     assert report.failures == () and report.path == lab_store.warehouse and report.size_bytes > 0
     wanted = {name for name, table in all_tables().items() if table.layer != "raw"}
-    assert {part.name for part in report.parts if part.kind == "table"} == wanted
+    assert {entry.name for entry in report.entries if entry.kind == "table"} == wanted
     for name, frame in lab.items():
         assert read(lab_store, f"SELECT count(*) FROM {name}") == [(frame.height,)]
     assert report.rows == sum(frame.height for frame in lab.values())
@@ -232,7 +232,7 @@ def test_an_exported_table_gives_the_same_warehouse_as_its_pieces(lab, lab_store
         built = pool.submit(build_warehouse, lab_store, handover)
         staged = pool.submit(stage_exports, lab_store, handover).result(timeout=60)
         together, exported = built.result(timeout=60), staged.commit()
-    assert together.parts == apart.parts and [part.name for part in together.failures] == [
+    assert together.entries == apart.entries and [entry.name for entry in together.failures] == [
         "out_frontiers"
     ] == list(exported.failures)
     assert contents(lab_store) == one

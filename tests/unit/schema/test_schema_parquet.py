@@ -107,7 +107,7 @@ def test_foreign_missing_and_broken_files_are_told(probe, rows, tmp_path):
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 half a file")
     with pytest.raises(IsocostError, match="not a readable Parquet file"):
         read_table(tmp_path / "broken.parquet", probe.name)
-    with pytest.raises(IsocostError, match="no such file"):
+    with pytest.raises(IsocostError, match="does not exist"):
         read_table(tmp_path / "none.parquet", probe.name)
 
 
