@@ -279,7 +279,7 @@ def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Ite
 def publish_warehouse(
     store: Store, handover: Handover | None = None, memory: int | None = None
 ) -> WarehouseReport:
-    """Builds the warehouse with the outcome of every SQL check in it."""
+    """Build the warehouse with the outcome of every SQL check in it."""
     from isocost.publish.warehouse import build_warehouse
 
     return build_warehouse(store, handover, memory=memory)
@@ -288,14 +288,14 @@ def publish_warehouse(
 def publish_exports(
     store: Store, handover: Handover | None = None, memory: int | None = None
 ) -> ExportReport:
-    """Writes the Parquet exports."""
+    """Write the Parquet exports."""
     from isocost.publish.exports import write_exports
 
     return write_exports(store, handover, memory=memory)
 
 
 def publish_report(store: Store, handover: Handover | None = None) -> Path:
-    """Writes the report's page."""
+    """Write the report's page."""
     from isocost.publish.report import write_report
 
     return write_report(store, handover)

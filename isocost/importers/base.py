@@ -168,7 +168,7 @@ class Importer:
         raise NotImplementedError
 
     def write_fast(self, source: Source, folder: Path, constants: Any) -> int | None:
-        """Writes all records as parts without a Python loop, where the format allows it.
+        """Write all records as parts without a Python loop, where the format allows it.
 
         Args:
             source: what to read.

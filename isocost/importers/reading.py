@@ -416,7 +416,7 @@ class CheckedZip:
     """
 
     def __init__(self, path: Path, *, grows: bool = False) -> None:
-        """Opens the file and checks its directory.
+        """Open the file and check its directory.
 
         Args:
             path: the file.
@@ -535,7 +535,7 @@ class CheckedZip:
         return raw
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._zip.close()
 
 

@@ -129,7 +129,7 @@ def import_path(
         lake: root of the raw lake; made when missing.
         provenance: ``model``, ``task``, ``task_version``, ``prompt``, ``sampling`` as far as the
             source does not hold them.
-        unknown: names of provenance that nobody knows; such numbers are never pooled with others.
+        unknown: names of unknown provenance; such numbers are never pooled with others.
         mapping: for the generic importer: which column means what (YAML file or its content).
         name: name of the source; the resolved path where None. A corrected file under another path
             keeps its name with this.

@@ -133,7 +133,7 @@ class Counts(Importer):
             yield row
         if 2 * len(faults) > lines:
             first = faults[0]
-            what = f"{len(faults)} of {lines} lines hold no counts that can be, so that this is no"
+            what = f"{len(faults)} of {lines} lines have impossible counts, so this is not a"
             raise IsocostError(
                 f"{what} file of counts; the first: {first.what}",
                 where=first.where,

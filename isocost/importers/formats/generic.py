@@ -73,7 +73,7 @@ class Generic(Importer):
         return [path]
 
     def write_fast(self, source: Source, folder: Path, constants: Any) -> int | None:
-        """Lets DuckDB read, convert and write; None where a value needs the row-by-row way."""
+        """Let DuckDB read, convert and write; None where a value needs the row-by-row way."""
         mapping = _mapping(source)
         kind = kind_of_file(source.path)
         found = rules(mapping)
@@ -158,10 +158,9 @@ def _filled(
     if _is_no_record(one, found):
         raise row.fail(
             "problem",
-            "nothing that the mapping names stands under the key"
-            f" {row.values['problem_source_id']!r}",
-            "Where it is no problem, name one of its columns under skip, as `skip: [version]`, or"
-            " say where the problems are, as `records: data.problems`",
+            f"none of the mapped columns is under the key {row.values['problem_source_id']!r}",
+            "If it is not a problem, name one of its columns under skip, as `skip: [version]`, or "
+            "give the path of the problems, as `records: data.problems`",
         )
     _declare(row, mapping)
     return row

@@ -283,7 +283,7 @@ def _put_choice(row: Row, document: _Document, extra: dict[str, Any]) -> None:
 
 
 def _likelihoods(filtered: Any) -> list[float] | None:
-    """The log-likelihood of each request, text beside whether it is greedy in lm-eval."""
+    """The log-likelihood of each request, a pair with whether it is greedy in lm-eval."""
     try:
         found = [
             float(one[0])

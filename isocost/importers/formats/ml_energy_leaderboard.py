@@ -22,7 +22,7 @@ _NUMBER = re.compile(
     r"^(avg_|mean_|median_|p\d+_|energy_per_|output_throughput|throughput_|batch_latency)"
 )
 _UNITS: tuple[tuple[str, str, str | None, str], ...] = (
-    # ending or beginning of the name, what is left of it, unit to convert from, unit told
+    # ending or start of the name, the rest of it, unit to convert from, resulting unit
     ("_watts", "", "W", "W"),
     ("_ms", "", "ms", "s"),
     ("_s", "", "s", "s"),

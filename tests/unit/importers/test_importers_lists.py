@@ -370,7 +370,7 @@ def test_empty_lists_and_skipped_records_are_counted(tmp_path: Path) -> None:
     )
     assert frame["output_text"].to_list() == ["1"]
     assert [note.split(";")[0] for note in frame.warnings] == [
-        "1 records are no samples, as defined by the mapping (skip)",
+        "1 records are not samples according to the mapping (skip)",
         "1 records have an empty list and no sample",
     ]
 

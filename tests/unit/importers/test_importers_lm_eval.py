@@ -391,7 +391,7 @@ def test_names_of_files_that_are_not_read(tmp_path: Path) -> None:
         banked("lm_eval", folder, tmp_path / "lake")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.json").write_text("{}")
-    with pytest.raises(IsocostError, match=r"holds 1 \.json files, none of which is named"):
+    with pytest.raises(IsocostError, match=r"contains 1 \.json files, none of them named"):
         banked("lm_eval", tmp_path / "other", tmp_path / "lake")
     (folder / "samples_t_143000.jsonl").unlink()
     (folder / f"results_{STAMP}.json").write_text("[]")
