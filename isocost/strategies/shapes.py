@@ -28,7 +28,7 @@ class Shape:
     one_budget: bool
 
     def give_back(self, values: Values) -> Values:
-        """Drops the axes that the caller did not have from a (problems, budgets) matrix.
+        """Drop the axes that the caller did not have from a (problems, budgets) matrix.
 
         A 0-d result is a plain number.
         """

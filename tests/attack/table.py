@@ -60,12 +60,22 @@ def written(counts: dict[str, Any], before: dict[str, Any] | None = None) -> str
         "",
     ]
     lines += ["What fails a try:", "", *_failures(counts, before), ""]
+    if counts["failed"]:
+        lines += ["Tries that failed, each with what repeats it:", ""]
+        lines += [
+            f'- {result}: `python -m tests.attack --only "{name}"`'
+            for name, result in counts["failed"]
+        ]
+        lines += [""]
     if before is not None:
         note = "Before: the same attack on the code before it was hardened"
         lines += [
             f"{note}, {_tries(before)} tries in {before['minutes']} minutes, seed {before['seed']}.",
             "",
             *_held(before),
+            "",
+            "That code has no closed rooms for programs, so that none was let loose in it, and its "
+            "Dagster runs were not killed. Samples of formats that it does not read are left out.",
             "",
         ]
     lines += [

@@ -96,7 +96,7 @@ def test_where_nothing_can_be_read_what_is_published_stays(
     note(store, "import-one").unlink()
     refresh.leave_out(store, "import-one")
     assert refreshed(store) == 2
-    assert "what was published before stays" in capsys.readouterr().err
+    assert "the previous publication is unchanged" in capsys.readouterr().err
     assert store.warehouse.read_bytes() == published
 
 

@@ -125,7 +125,7 @@ def test_links_pipes_folders_and_missing_files(tmp_path: Path) -> None:
     refuse("counts", link, tmp_path / "lake", "is a symbolic link")
     pipe = tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
-    refuse("counts", pipe, tmp_path / "lake", "is no regular file")
+    refuse("counts", pipe, tmp_path / "lake", "is not a regular file")
     refuse("counts", tmp_path, tmp_path / "lake", "is a folder")
     refuse("counts", tmp_path / "nowhere", tmp_path / "lake", "No such file")
     folder = files.lm_eval(tmp_path / "lm")
@@ -160,7 +160,7 @@ def test_yaml_that_is_refused(tmp_path: Path, text: str, message: str) -> None:
         ("", "not JSON"),
         ("null", "expected"),
         ('{"version":2,"eval":' + "9" * 5_000 + "}", "not JSON"),
-        ('{"version":2}', "no Inspect log"),
+        ('{"version":2}', "not an Inspect log"),
     ],
 )
 def test_json_documents_that_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -318,7 +318,7 @@ def test_what_every_log_states_otherwise_is_still_a_contradiction(tmp_path):
     log(tmp_path / "in", "b.json", "two", ["I"])
     with pytest.raises(
         IsocostError,
-        match=r"a\.json, .*sampling: the source states .*1\.0.* you say .*0\.5.*Leave sampling out",
+        match=r"a\.json, .*sampling: the source states .*1\.0.* you gave .*0\.5.*Leave sampling out",
     ):
         import_path(
             "inspect_ai",
@@ -402,7 +402,7 @@ def test_a_damaged_source_is_left_out_until_it_is_imported_again(tmp_path, monke
     if harm == "gone":  # nothing says that it is meant to be gone: refused, and the tables stay
         with pytest.raises(
             IsocostError,
-            match=r"1 source holds fewer rows.*nothing was published(.|\n)*import-bad: 0 of 2 rows",
+            match=r"1 source has fewer rows.*nothing was published(.|\n)*import-bad: 0 of 2 rows",
         ):
             list(refresh.everything(store))
         assert store.read("core_samples").height == 4

@@ -297,7 +297,7 @@ def test_progress_says_done_of_how_many_rate_and_time_left():
         now[0] += 2.5
         progress.add(20)
     progress.tick()
-    assert out.getvalue() == "samples 4 of 10 (2 were there), 8 tokens/s, 15 s left\n"
+    assert out.getvalue() == "samples 4 of 10 (2 already banked), 8 tokens/s, 15 s left\n"
     assert progress.as_dict()["left_s"] == 15
     assert [duration(s) for s in (59.4, 130, 11_100)] == ["59 s", "2 min 10 s", "3 h 5 min"]
 
