@@ -244,7 +244,7 @@ def run_policy(
         give(samples),
         drop_axes(draws, shape),
         give(flat),
-        give(np.where(flat, 0, orders)),
+        give(np.where(flat, 0, orders).astype(np.int64, copy=False)),
         give(spread),
     )
 
