@@ -19,7 +19,7 @@ from whole_way import accuracy, banked, outcomes
 
 from isocost.errors import IsocostError
 from isocost.importers import import_path
-from isocost.importers.base import Source
+from isocost.importers.base import ImportInput
 from isocost.importers.formats.lm_eval import LmEval
 from isocost.importers.formats.lm_eval_samples import document_rows
 from isocost.importers.formats.lm_eval_settings import task_of
@@ -228,7 +228,12 @@ def rows_of(value: dict[str, Any], document: dict[str, Any]) -> list[Row]:
     path = Path("samples")
     return list(
         document_rows(
-            Source(path, (path,)), path, 1, value, task_of(document, "t", "x"), LmEval.no_answers
+            ImportInput(path, (path,)),
+            path,
+            1,
+            value,
+            task_of(document, "t", "x"),
+            LmEval.no_answers,
         )
     )
 
