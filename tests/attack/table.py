@@ -14,7 +14,7 @@ from tests.attack.outcomes import AGAIN, FAILED, IMPOSSIBLE, REFUSED, SAME, UNFO
 HEAD = """# Attack
 
 `make attack` wrote this table: seeded tries that damage, kill or feed lies to Isocost, and what it made of each. A try passes when what is
-published has the same values as without the attack, or when a person is told in words, with the file or source at fault, and nothing else
+published has the same values as without the attack, or when a message names the file or source at fault, and nothing else
 changed. It fails with a stack trace, with other numbers and no word, with raw data that is gone, with more than 10 s beyond what the
 command takes undisturbed, or with a refusal that names nothing.
 """
