@@ -137,7 +137,7 @@ def test_links_pipes_folders_and_missing_files(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a: &x [1]\nb: *x\n", "aliases"),
-        ("question: 1\nquestion: 2\n", "comes twice"),
+        ("question: 1\nquestion: 2\n", "given twice"),
         ("[" * 5_000, "not YAML"),
         ("!!python/object/apply:os.system ['true']\n", "not YAML"),
         ("samples: [", "not YAML"),
@@ -156,7 +156,7 @@ def test_yaml_that_is_refused(tmp_path: Path, text: str, message: str) -> None:
     ("text", "message"),
     [
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
-        ('{"a":1,"a":2}', "'a' comes twice"),
+        ('{"a":1,"a":2}', "'a' is duplicated"),
         ("", "not JSON"),
         ("null", "expected"),
         ('{"version":2,"eval":' + "9" * 5_000 + "}", "not JSON"),
@@ -270,7 +270,7 @@ def test_the_last_of_many_keys_comes_twice(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     path.write_text("{" + ",".join(f'"k{i}":1' for i in range(300_000)) + ',"k299999":2}\n')
     refuse(
-        "counts", path, tmp_path / "lake", "'k299999' comes twice"
+        "counts", path, tmp_path / "lake", "'k299999' is duplicated"
     )  # in a second, not in an hour
 
 
