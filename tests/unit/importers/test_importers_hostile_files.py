@@ -137,7 +137,7 @@ def test_links_pipes_folders_and_missing_files(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a: &x [1]\nb: *x\n", "aliases"),
-        ("question: 1\nquestion: 2\n", "given twice"),
+        ("question: 1\nquestion: 2\n", "is duplicated"),
         ("[" * 5_000, "not YAML"),
         ("!!python/object/apply:os.system ['true']\n", "not YAML"),
         ("samples: [", "not YAML"),
