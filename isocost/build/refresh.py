@@ -219,8 +219,8 @@ class _Met:
             what.append(f"{damaged} had damaged parts, which are in no table")
         if self.cards:
             what.append(
-                f"{_counted(len(self.cards), 'card')} could not be read, and values that depend on them are "
-                f"unknown"
+                f"{_counted(len(self.cards), 'card')} could not be read, and values that"
+                " depend on them are unknown"
             )
         if self.derived:
             what.append(

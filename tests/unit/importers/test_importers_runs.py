@@ -255,7 +255,7 @@ def test_unknown_for_what_the_source_says_changes_nothing_and_is_told(tmp_path):
         "the source itself states model, sampling: its values are used, and --unknown has no effect on them",
     )
     other = import_path("inspect_ai", path, tmp_path / "other", unknown={"model"})
-    assert other.import_id == first.import_id and "says model:" in other.warnings[0]
+    assert other.import_id == first.import_id and "states model:" in other.warnings[0]
     row = read_imports(tmp_path / "other").collect().row(0, named=True)
     assert (
         row["model_variant"] == "m"
@@ -326,7 +326,7 @@ def test_what_every_log_states_otherwise_is_still_a_contradiction(tmp_path):
             tmp_path / "lake",
             provenance={"sampling": {"temperature": 0.5}},
         )
-    with pytest.raises(IsocostError, match="you say 'other'"):
+    with pytest.raises(IsocostError, match="you gave 'other'"):
         import_path("inspect_ai", tmp_path / "in", tmp_path / "lake", provenance={"model": "other"})
     assert sealed_imports(tmp_path / "lake") == []
 
@@ -336,7 +336,7 @@ def test_unknown_in_the_fast_way_of_the_generic_importer(tmp_path):
     first = files.import_sample("generic", path, lake, unknown=files.ALL_UNKNOWN - {"model"})
     again = files.import_sample("generic", path, lake)
     assert again.status == "already" and again.import_id == first.import_id
-    assert "source itself says model" in again.warnings[0] and sealed_imports(lake)[0].manifest[
+    assert "source itself states model" in again.warnings[0] and sealed_imports(lake)[0].manifest[
         "unsaid"
     ] == sorted({"task", "task_version", "prompt", "sampling"})
 
