@@ -22,7 +22,7 @@ from tests.attack import kinds
 from tests.attack.ground import Ground
 from tests.attack.outcomes import HANG, IMPOSSIBLE, TRACE, Broken, Impossible, Outcome, busy
 
-MEMORY = 12 << 30
+MEMORY = 24 << 30
 """Address space of a worker: a try that fills the memory ends that worker, and no other process."""
 
 
