@@ -77,6 +77,8 @@ def core_session(
         for note in one.set_aside:
             damaged[session_id] = "; ".join(filter(None, (damaged.get(session_id), note)))
             context.log.error("%s: %s", session_id, note)
+        for run in one.without_manifest:
+            context.log.error("%s: %s has lost its manifest", session_id, run)
         context.log.info("%s %s", "unchanged" if one.is_reused else "curated", session_id)
         for sentence in one.refused:
             context.log.error("%s: %s", session_id, sentence)

@@ -57,12 +57,14 @@ class Curated:
         is_reused: whether its core tables existed and match the bank.
         refused: what critical rules rejected, a sentence for each rule (``isocost.gates``).
         set_aside: one sentence for every damaged part or import that was quarantined.
+        without_manifest: runs that are known from their parts alone.
     """
 
     rows: dict[str, int]
     is_reused: bool
     refused: tuple[str, ...] = ()
     set_aside: tuple[str, ...] = ()
+    without_manifest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,15 +156,22 @@ def _curated(source: Source, force: bool, ledger: Ledger) -> Curated:
         "points": {task: sorted(points) for task, points in _held(judged.frames).points.items()}
     }
     told |= {"refused": refused, "seen": seen, "banked": source.banked()}
+    told["without_manifest"] = list(source.without_manifest())
     return Curated(
         ledger.write("core", GROUP, key, wanted, judged.frames, told=told).rows,
         False,
         tuple(refused),
+        without_manifest=tuple(told["without_manifest"]),
     )
 
 
 def _reused(known: Record) -> Curated:
-    return Curated(known.rows, True, tuple(known.told.get("refused", ())))
+    return Curated(
+        known.rows,
+        True,
+        tuple(known.told.get("refused", ())),
+        without_manifest=tuple(known.told.get("without_manifest", ())),
+    )
 
 
 def leave_out(

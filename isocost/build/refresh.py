@@ -146,6 +146,7 @@ def _everything(
         if done.set_aside:
             met.partly.append(IsocostError(f"{session_id}: {'; '.join(done.set_aside)}"))
             yield Derived(f"{session_id} PARTLY SET ASIDE", {}, 0, 0)
+        met.lost += [f"{session_id}: {run} has lost its manifest" for run in done.without_manifest]
         if not done.is_reused:
             yield Derived(session_id, done.rows, 1, 0)
     told = (
@@ -187,6 +188,7 @@ class _Met:
         failed: why each source could not be curated.
         kept: how many of these keep their tables.
         partly: what was quarantined of each source that was curated without it.
+        lost: runs that are known from their parts alone.
         cards: why each card could not be read.
         derived: why each piece of the derived tables could not be built.
         refused: what critical rules rejected, by source.
@@ -196,6 +198,7 @@ class _Met:
     failed: list[IsocostError] = field(default_factory=list)
     kept: int = 0
     partly: list[IsocostError] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     cards: list[IsocostError] = field(default_factory=list)
     derived: list[NotBuilt] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -203,7 +206,14 @@ class _Met:
 
     def lines(self) -> str:
         """All of it, one line each."""
-        met = (*self.failed, *self.partly, *self.cards, *self.derived, *self.refused)
+        met = (
+            *self.failed,
+            *self.partly,
+            *self.lost,
+            *self.cards,
+            *self.derived,
+            *self.refused,
+        )
         return "\n".join(f"  {each}" for each in met)
 
     def tell(self, told: str) -> None:
@@ -217,6 +227,12 @@ class _Met:
         if self.partly:
             damaged = _counted(len(self.partly), "source")
             what.append(f"{damaged} had damaged parts, which are in no table")
+        if self.lost:
+            what.append(
+                f"{_counted(len(self.lost), 'run')} {'is' if len(self.lost) == 1 else 'are'} known"
+                " only from sealed parts, without a manifest (`isocost bank verify --repair`"
+                " restores it)"
+            )
         if self.cards:
             what.append(
                 f"{_counted(len(self.cards), 'card')} could not be read, and values that"

@@ -124,6 +124,11 @@ class EngineSession(Source):
             and files.size(f"{layout.quarantine_path(self.key, table, part)}.reason.json") is None
         )
 
+    def without_manifest(self) -> tuple[str, ...]:
+        """Runs that have parts and no manifest."""
+        listed = {Path(name).stem for name in manifest_names(Files(self.store.lake), self.key)}
+        return tuple(one.run_id for one in self.manifests() if one.run_id not in listed)
+
     def set_aside_damaged(self) -> tuple[str, ...]:
         """Move its damaged parts and manifests, one by one."""
         notes = repair_bank(self.store.lake, self.key)

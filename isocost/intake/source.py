@@ -160,6 +160,10 @@ class Source(ABC):
             known: an earlier result of ``banked``.
         """
 
+    def without_manifest(self) -> tuple[str, ...]:
+        """Its runs whose manifests are lost: only their parts say what they were."""
+        return ()
+
     @abstractmethod
     def set_aside_damaged(self) -> tuple[str, ...]:
         """Quarantine its damaged parts.

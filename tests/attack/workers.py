@@ -11,10 +11,12 @@ import os
 import random
 import resource
 import shutil
+import signal
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -22,7 +24,9 @@ from tests.attack import kinds
 from tests.attack.ground import Ground
 from tests.attack.outcomes import HANG, IMPOSSIBLE, TRACE, Broken, Impossible, Outcome, busy
 
-MEMORY = 12 << 30
+GRACE_S = 15.0
+"""A worker that is asked to end has this long to end what its try started."""
+MEMORY = 24 << 30
 """Address space of a worker: a try that fills the memory ends that worker, and no other process."""
 
 
@@ -74,12 +78,14 @@ def _work(home: Path, pipe: Connection) -> None:
     from isocost.payload.parent import end_with_parent
 
     faulthandler.enable()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what a try started is ended
     end_with_parent()
     os.environ["PYTHONWARNINGS"] = "ignore"
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))
     ground = Ground(home)
-    while (name := pipe.recv()) is not None:
-        pipe.send(one(name, ground))
+    with suppress(EOFError, KeyboardInterrupt):
+        while True:
+            pipe.send(one(pipe.recv(), ground))
 
 
 class _Worker:
@@ -97,6 +103,8 @@ class _Worker:
         self.pipe.send(name)
 
     def end(self) -> int | None:
+        self.process.terminate()
+        self.process.join(GRACE_S)
         self.process.kill()
         self.process.join()
         self.pipe.close()

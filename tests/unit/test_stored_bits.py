@@ -339,3 +339,18 @@ def test_what_a_killed_writer_left_is_gone_after_the_next_refresh(store: Store) 
     list(refresh.everything(store))
     assert not [path for path in left if path.exists()]
     assert kept(store) == {name: data for name, data in before.items() if ".tmp" not in name}
+
+
+def test_a_run_without_its_manifest_is_named_until_that_is_on_record(
+    store: Store, capsys: pytest.CaptureFixture
+) -> None:
+    rows = store.read("core_samples").height
+    one(store, "lake/raw/manifests/*/*.json").unlink()
+    for _ in range(2):  # in every refresh, not only in the first
+        with pytest.raises(IsocostError, match=r"from their parts alone(.|\n)*lost its manifest"):
+            list(refresh.everything(store))
+    assert store.read("core_samples").height == rows
+    assert main(["--data", str(store.root), "bank", "verify", "--repair"]) == 0
+    capsys.readouterr()
+    list(refresh.everything(store))
+    assert store.read("core_samples").height == rows
