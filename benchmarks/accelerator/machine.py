@@ -7,13 +7,11 @@ Lives here: `Machine`, read from a list of installed packages. Not here: asking 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
-from packaging.markers import default_environment
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -44,33 +42,6 @@ class Machine:
         """The major version of CUDA that its torch was built for, if the version says so."""
         found = re.search(r"\+cu(\d+)\d$", self.torch or "")
         return int(found[1]) if found else None
-
-    def has(self, requirement: Requirement) -> bool:
-        """Whether an installed distribution meets a requirement.
-
-        One of unknown version meets only a requirement without versions.
-        """
-        name = canonicalize_name(requirement.name)
-        if name not in self.packages:
-            return False
-        version = self.packages[name]
-        if version is None:
-            return not requirement.specifier
-        return requirement.specifier.contains(without_local(version), prereleases=True)
-
-    def applies(self, requirement: Requirement, extras: Iterable[str] = ()) -> bool:
-        """Whether a requirement of a package with some extras is one on this machine."""
-        if requirement.marker is None:
-            return True
-        here = default_environment() | {
-            "python_version": self.python,
-            "python_full_version": f"{self.python}.0",
-            "platform_system": "Linux",
-            "platform_machine": "x86_64",
-            "sys_platform": "linux",
-            "os_name": "posix",
-        }
-        return any(requirement.marker.evaluate({**here, "extra": e}) for e in ("", *extras))
 
 
 def without_local(version: str) -> str:

@@ -74,7 +74,7 @@ def wheels_for(
             where="--torch",
             remedy="Give it, such as --torch 2.11.",
         )
-    index = Index(machine.python)
+    index = Index(machine.python, folder / "built")
     plain, vllm = own_requirements()
     found = fitting_vllm(machine, index, vllm.specifier)
     say(f"vLLM {found.version} is the newest that fits torch {machine.torch}")
@@ -158,7 +158,7 @@ def pack(
             "modules": list(MODULES),
             "python": machine.python,
             "torch": machine.torch,
-            "wheels": [asdict(r) | {"requires": None} for r in releases],
+            "wheels": [asdict(r) for r in releases],
         }
         listed = write_pieces(
             members, pieces, stem="kit", piece_bytes=piece_mb * 10**6, facts=facts

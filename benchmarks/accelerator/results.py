@@ -56,7 +56,8 @@ def _cut(log: Path) -> None:
 def unpack_results(brought: Path, root: Path) -> Path:
     """Add the banked sessions to a data root; the folder with the files of the parts.
 
-    A file that is in the data root already stays as it is: parts of the bank never change.
+    Sealed parts never change, so one that is in the data root already stays as it is. Manifests of
+    runs and session files grow from call to call: the ones brought last replace the earlier ones.
 
     Args:
         brought: the folder with the manifest and the pieces.
@@ -76,7 +77,7 @@ def unpack_results(brought: Path, root: Path) -> Path:
         ) from None
     for file in sorted(p for p in (scratch / "data").rglob("*") if p.is_file()):
         target = root / file.relative_to(scratch / "data")
-        if not target.exists():
+        if not (target.suffix == ".parquet" and target.exists()):
             target.parent.mkdir(parents=True, exist_ok=True)
             file.replace(target)
     shutil.rmtree(place, ignore_errors=True)

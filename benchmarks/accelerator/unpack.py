@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -152,7 +153,10 @@ def install(into: Path, python: str) -> str:
     command = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     command += ["--no-compile", "--no-cache-dir", "--disable-pip-version-check", "--upgrade"]
     done = subprocess.run(
-        [*command, "--target", str(into / SITE), *wheels], capture_output=True, text=True
+        [*command, "--target", str(into / SITE), *wheels],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
@@ -170,6 +174,7 @@ def missing_modules(into: Path, modules: list[str], python: str) -> list[str]:
         [python, "-c", asked, *modules],
         capture_output=True,
         text=True,
+        check=False,
         env=environment(into),
         cwd=into,
     )
@@ -178,8 +183,6 @@ def missing_modules(into: Path, modules: list[str], python: str) -> list[str]:
 
 def environment(into: Path) -> dict[str, str]:
     """The variables that make a process use the kit: its code, its packages, its models."""
-    import os
-
     return {
         **os.environ,
         "PYTHONPATH": f"{into / SOURCE}{os.pathsep}{into / SITE}",

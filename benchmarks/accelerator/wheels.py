@@ -1,15 +1,13 @@
 """Which wheels to carry: the vLLM that fits the machine's torch, and all that it lacks beside it.
 
-Lives here: `fitting_vllm`, `lacking` (the requirements of requirements, what the machine has left
-out), `cuda_of`. Not here: how the index is asked (`index`). pip's own resolver is not used: it
-would also resolve torch and its CUDA libraries, which the machine has and no index need have.
+Lives here: `fitting_vllm`, `lacking`, `cuda_of`. Not here: how the index is asked (`index`).
 """
 
 from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +20,8 @@ from benchmarks.accelerator.index import Release
 from benchmarks.accelerator.machine import Machine, without_local
 from isocost.errors import IsocostError
 
-_ROUNDS = 25
+# Built for one CUDA and for each other: another version of one of them breaks the others.
+TORCH_FAMILY = ("torch", "torchaudio", "torchvision", "triton")
 
 
 class Asked(Protocol):
@@ -32,8 +31,12 @@ class Asked(Protocol):
         """All versions of a distribution."""
         ...
 
-    def metadata(self, requirements: Sequence[str]) -> list[Release]:
-        """The newest release for each requirement."""
+    def requirements_of(self, release: Release) -> list[str]:
+        """What a release requires."""
+        ...
+
+    def resolve(self, wanted: Sequence[str], given: Mapping[str, str]) -> list[Release]:
+        """Releases that meet requirements together with what is given."""
         ...
 
 
@@ -52,8 +55,8 @@ def fitting_vllm(machine: Machine, index: Asked, allowed: SpecifierSet) -> Relea
     torch, wants = Version(without_local(machine.torch)), []
     known = sorted(map(Version, index.versions("vllm")), reverse=True)
     for version in (v for v in known if v in allowed):
-        (release,) = index.metadata([f"vllm=={version}"])
-        asked = _torch_of(release)
+        release = Release("vllm", str(version))
+        asked = _torch_of(index.requirements_of(release))
         if asked is not None and asked.contains(torch):
             return release
         wants.append(f"vLLM {version} wants torch{asked or ' of any version'}")
@@ -64,17 +67,18 @@ def fitting_vllm(machine: Machine, index: Asked, allowed: SpecifierSet) -> Relea
     )
 
 
-def _torch_of(release: Release) -> SpecifierSet | None:
-    found = [Requirement(r) for r in release.requires]
+def _torch_of(requirements: Iterable[str]) -> SpecifierSet | None:
+    found = map(Requirement, requirements)
     return next((r.specifier for r in found if r.name == "torch" and not r.marker), None)
 
 
 def lacking(
-    wanted: Iterable[str], machine: Machine, index: Asked, leave_out: Iterable[str] = ()
+    wanted: Sequence[str], machine: Machine, index: Asked, leave_out: Iterable[str] = ()
 ) -> list[Release]:
-    """Every release that the machine lacks so that the wanted requirements are met.
+    """Every release that the machine lacks so that requirements are met.
 
-    Whatever the machine has in a fitting version is taken as it is, with its own requirements.
+    Torch and what is built with it stay as they are. A package that the machine has in another
+    version than the resolved one is carried.
 
     Args:
         wanted: requirements.
@@ -85,71 +89,17 @@ def lacking(
     Raises:
         IsocostError: the index lacks something, or two requirements exclude each other.
     """
-    needs: dict[str, list[Requirement]] = {}
-    found: dict[str, Release] = {}
-    left_out = {canonicalize_name(name) for name in leave_out}
-
-    def note(requirement: Requirement) -> None:
-        name = canonicalize_name(requirement.name)
-        if name not in left_out:
-            needs.setdefault(name, []).append(requirement)
-
-    for text in wanted:
-        note(Requirement(text))
-    followed: set[tuple[str, str, frozenset[str]]] = set()
-    for _ in range(_ROUNDS):
-        open_names = [name for name in needs if not _is_met(needs[name], found.get(name), machine)]
-        if open_names:
-            for release in index.metadata([_joined(needs[name]) for name in open_names]):
-                found[canonicalize_name(release.name)] = release
-        carried = _carried(needs, found, machine)
-        fresh = [
-            (name, r, extras)
-            for name, r in carried.items()
-            if (name, r.version, extras := _extras(needs[name])) not in followed
-        ]
-        for name, release, extras in fresh:
-            followed.add((name, release.version, extras))
-            for text in release.requires:
-                requirement = Requirement(text)
-                if machine.applies(requirement, extras):
-                    note(requirement)
-        if not open_names and not fresh:
-            return sorted(carried.values(), key=lambda r: r.name.lower())
-    raise IsocostError(
-        f"the requirements of {', '.join(sorted(open_names))} exclude each other",
-        where="wheels to carry",
-        remedy="Leave one out with --leave-out.",
+    kept = {n: v for n in TORCH_FAMILY if (v := machine.packages.get(n)) is not None}
+    out = {canonicalize_name(name) for name in leave_out}
+    found = [r for r in index.resolve(wanted, kept) if canonicalize_name(r.name) not in out]
+    return sorted(
+        (r for r in found if not _has(machine, r)), key=lambda r: canonicalize_name(r.name)
     )
 
 
-def _is_met(needed: list[Requirement], found: Release | None, machine: Machine) -> bool:
-    if all(machine.has(r) for r in needed):
-        return True
-    return found is not None and all(
-        r.specifier.contains(found.version, prereleases=True) for r in needed
-    )
-
-
-def _carried(
-    needs: dict[str, list[Requirement]], found: dict[str, Release], machine: Machine
-) -> dict[str, Release]:
-    return {
-        name: release
-        for name, release in found.items()
-        if not all(machine.has(r) for r in needs[name])
-    }
-
-
-def _extras(needed: list[Requirement]) -> frozenset[str]:
-    return frozenset(extra for r in needed for extra in r.extras)
-
-
-def _joined(needed: list[Requirement]) -> str:
-    extras = _extras(needed)
-    versions = ",".join(sorted({str(s) for r in needed for s in r.specifier}))
-    named = f"[{','.join(sorted(extras))}]" if extras else ""
-    return f"{needed[0].name}{named}{versions}"
+def _has(machine: Machine, release: Release) -> bool:
+    version = machine.packages.get(canonicalize_name(release.name))
+    return version is not None and Version(without_local(version)) == Version(release.version)
 
 
 def cuda_of(wheel: Path) -> int | None:
