@@ -29,8 +29,7 @@ _PLATFORMS = (
     "manylinux1_x86_64",
     "linux_x86_64",
 )
-_LONGEST_SAID = 600
-_SOURCES = 8  # distributions without a wheel among the needs of one kit
+_LONGEST_SAID = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +111,25 @@ class Index:
 
     def _report_and_build(self, words: Sequence[str]) -> list[dict[str, Any]]:
         """The report; a distribution that has no wheel is built if it is pure Python."""
-        built: set[str] = set()
+        tried: set[str] = set()
         while True:
             try:
                 return self._report(words)
             except NotFound as error:
-                lost = re.search(r"No matching distribution found for ([^\s;]+)", error.what)
-                if lost is None or lost[1] in built or len(built) == _SOURCES:
+                suspects = _blamed(error.what) - tried
+                sources = [text for text in sorted(suspects) if not self._has_wheel(text)]
+                if not sources:
                     raise
-                self._build(lost[1], error)
-                built.add(lost[1])
+                for text in sources:
+                    self._build(text, error)
+                tried |= suspects
+
+    def _has_wheel(self, requirement: str) -> bool:
+        try:
+            self._report(["--no-deps", requirement])
+        except NotFound:
+            return False
+        return True
 
     def _build(self, requirement: str, why: NotFound) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -190,6 +198,12 @@ def _pip(command: str, *words: str) -> str:
             remedy="Check the name and pip's index or proxy settings.",
         )
     return done.stdout
+
+
+def _blamed(said: str) -> set[str]:
+    """The requirements that a complaint of pip names."""
+    patterns = (r"depends on ([^;()]+?)(?=;|\.? Check|$)", r"distribution found for ([^\s;()]+)")
+    return {found.strip() for pattern in patterns for found in re.findall(pattern, said)}
 
 
 def _said(errors: str) -> str:

@@ -23,8 +23,9 @@ from packaging.requirements import Requirement
 from benchmarks.accelerator import unpack
 from benchmarks.accelerator.index import Index, Release
 from benchmarks.accelerator.machine import Machine, described, this_machine
-from benchmarks.accelerator.parts import PARTS, SWEEPS, parts_of, plan, write_parts
+from benchmarks.accelerator.parts import PARTS, parts_of, write_parts
 from benchmarks.accelerator.pieces import write_pieces
+from benchmarks.accelerator.planning import SWEEPS, plan
 from benchmarks.accelerator.wheels import cuda_of, fitting_vllm, lacking
 from isocost.engines.prepare import prepare
 from isocost.errors import IsocostError

@@ -1,6 +1,7 @@
 """The parts of a campaign: what each runs, and its share of the time.
 
-Lives here: `Part`, and the list of parts that a kit carries. Not here: running them (`campaign`).
+Lives here: `Part`, and the list of parts that a kit carries. Not here: planning sweeps
+(`planning`), running parts (`campaign`).
 """
 
 from __future__ import annotations
@@ -12,12 +13,8 @@ from pathlib import Path
 
 from isocost import atomic
 from isocost.errors import IsocostError
-from isocost.intake.plan import plan_sweep
-from isocost.store import Store
-from isocost.sweep import read_session
 
 PARTS = "parts.json"
-SWEEPS = Path(__file__).parent / "sweeps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +111,6 @@ def _session(sweep: str, session_id: str) -> Part:
         share_s=_SHARES.get(sweep, _SHARE_S),
         least_s=_LEAST_S,
     )
-
-
-def plan(folder: Path, root: Path) -> list[tuple[str, str]]:
-    """Plan every sweep of a folder into a data root; sweep and id of each session.
-
-    Raises:
-        IsocostError: there is no sweep, or one is at fault; the message names the file and the key.
-    """
-    store, planned = Store(root), []
-    files = sorted(folder.glob("*.yaml"))
-    if not files:
-        raise IsocostError(
-            "has no sweep files (*.yaml)", where=str(folder), remedy="Name another with --sweeps."
-        )
-    for file in files:
-        for session_id in plan_sweep(store, file):
-            session = read_session(store.session_file(session_id))
-            planned.append((session.sweep, session_id))
-    return planned
 
 
 def write_parts(path: Path, parts: Sequence[Part]) -> None:

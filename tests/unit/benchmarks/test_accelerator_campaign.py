@@ -18,6 +18,7 @@ from benchmarks.accelerator.parts import Part, parts_of, write_parts
 from benchmarks.accelerator.unpack import join
 from isocost.errors import IsocostError
 
+pytestmark = pytest.mark.slow  # every part is a process
 COUNT = "import sys; f = open(sys.argv[1], 'a'); f.write('x'); f.close()"
 
 

@@ -92,6 +92,7 @@ def carried(pieces: Path, folder: Path, *names: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_pieces_arrive_in_several_calls_and_the_last_one_installs(tmp_path: Path, capsys) -> None:
     pieces, into = kit(tmp_path), tmp_path / "into"
     for number, names in enumerate((["kit-001", "kit-003"], ["kit-002"])):
@@ -108,6 +109,7 @@ def test_pieces_arrive_in_several_calls_and_the_last_one_installs(tmp_path: Path
     assert "installed already" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_piece_damaged_on_the_way_does_not_replace_a_good_one(tmp_path: Path, capsys) -> None:
     pieces, into = kit(tmp_path), tmp_path / "into"
     box = carried(pieces, tmp_path / "box", "kit-001")
@@ -119,6 +121,7 @@ def test_a_piece_damaged_on_the_way_does_not_replace_a_good_one(tmp_path: Path, 
     assert unpack.main([str(box), "--into", str(into)]) == 0  # the good one is there
 
 
+@pytest.mark.slow
 def test_another_kit_is_not_mixed_in(tmp_path: Path, capsys) -> None:
     into = tmp_path / "into"
     first = kit(tmp_path / "one")
@@ -128,6 +131,7 @@ def test_another_kit_is_not_mixed_in(tmp_path: Path, capsys) -> None:
     assert "holds another kit" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_module_that_is_missing_is_named(tmp_path: Path, capsys) -> None:
     pieces = kit(tmp_path, modules=("json", "no_such_module"))
     assert unpack.main([str(pieces), "--into", str(tmp_path / "into")]) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -135,6 +136,30 @@ def test_pip_resolves_around_what_is_given(tmp_path: Path, monkeypatch) -> None:
     assert len(list((tmp_path / "wheels").glob("*.whl"))) == 3
     with pytest.raises(NotFound, match="absent"):
         index.resolve(["absent"], {})
+
+
+@pytest.mark.slow
+def test_what_has_no_wheel_is_built_if_it_is_pure(tmp_path: Path, monkeypatch) -> None:
+    """As a wheel of the machine's is wanted, pip rejects a source distribution by itself."""
+    place, source = tmp_path / "index", tmp_path / "plain-1.0"
+    place.mkdir()
+    source.mkdir()
+    wheel(place, "engine", "1.0", "plain==1.0")
+    (source / "plain.py").write_text("HERE = True\n")
+    (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: plain\nVersion: 1.0\n")
+    (source / "setup.py").write_text(
+        "from setuptools import setup\nsetup(name='plain', version='1.0', py_modules=['plain'])\n"
+    )
+    with tarfile.open(place / "plain-1.0.tar.gz", "w:gz") as archive:
+        archive.add(source, "plain-1.0")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(place))
+    monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")  # pip's way of saying yes
+    index = Index("3.12", tmp_path / "built")
+    found = index.resolve(["engine"], {})
+    assert {r.name for r in found} == {"engine", "plain"}
+    index.download(found, tmp_path / "wheels")
+    assert (tmp_path / "wheels" / "plain-1.0-py3-none-any.whl").is_file()
 
 
 def test_isocosts_own_needs_are_named() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
-from benchmarks.accelerator.parts import SWEEPS, plan
+from benchmarks.accelerator.planning import SWEEPS, plan
 from isocost import generate
 from isocost.engines import cuda
 from isocost.store import Store
