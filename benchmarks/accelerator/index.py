@@ -30,6 +30,7 @@ _PLATFORMS = (
     "linux_x86_64",
 )
 _LONGEST_SAID = 2000
+_HERE = "+here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,12 @@ class NotFound(IsocostError):
 
 
 class Index:
-    """The index as pip is configured to use it, asked for a Python on x86-64 Linux."""
+    """The index as pip is configured to use it, asked for a Python on x86-64 Linux.
+
+    Attributes:
+        only_source: what `resolve` found last and cannot be carried, because the index has only its
+            source and that has to be compiled on the machine.
+    """
 
     def __init__(self, python: str, built: Path) -> None:
         """Ask on behalf of another Python.
@@ -59,6 +65,7 @@ class Index:
             python: its version, such as "3.12".
             built: folder for wheels of distributions that the index has only as source.
         """
+        self.only_source: list[Release] = []
         self._built = built
         built.mkdir(parents=True, exist_ok=True)
         self._target = [
@@ -93,7 +100,7 @@ class Index:
                 are not looked up, so their own requirements are not resolved.
 
         Returns:
-            All but the given ones.
+            All but the given ones and `only_source`.
 
         Raises:
             NotFound: nothing fits one of the requirements, or two exclude each other.
@@ -107,7 +114,9 @@ class Index:
                 words += ["--find-links", str(place)]
             found = self._report_and_build([*words, *wanted])
         told = [item["metadata"] for item in found]
-        return [Release(m["name"], m["version"]) for m in told if m["name"] not in given]
+        releases = [Release(m["name"], m["version"]) for m in told if m["name"] not in given]
+        self.only_source = [r for r in releases if r.version.endswith(_HERE)]
+        return [r for r in releases if r not in self.only_source]
 
     def _report_and_build(self, words: Sequence[str]) -> list[dict[str, Any]]:
         """The report; a distribution that has no wheel is built if it is pure Python."""
@@ -138,11 +147,11 @@ class Index:
             except NotFound:
                 raise why from None
             for wheel in Path(scratch).glob("*.whl"):
-                if not wheel.name.endswith("-none-any.whl"):
-                    raise NotFound(
-                        f"{requirement} has no wheel for the machine, only source to compile"
-                    )
-                shutil.copy(wheel, self._built)
+                if wheel.name.endswith("-none-any.whl"):
+                    shutil.copy(wheel, self._built)
+                else:  # it would have to be compiled there
+                    name, version, *_ = wheel.name.split("-")
+                    stand_in(self._built, name, version)
 
     def download(self, releases: Sequence[Release], folder: Path) -> None:
         """Fetch the wheels of releases; one that is there already is not fetched again.
@@ -170,7 +179,7 @@ def stand_in(folder: Path, name: str, version: str) -> str:
     Its version has a local part, so that no release on an index can be meant.
     """
     if "+" not in version:
-        version += "+here"
+        version += _HERE
     start = f"{name.replace('-', '_')}-{version}"
     info = f"{start}.dist-info"
     files = {

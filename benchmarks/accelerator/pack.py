@@ -45,7 +45,17 @@ PAYLOAD = (
     "reasoning-gym",
     "scipy",
 )
-MODULES = ("numpy", "polars", "pyarrow", "pydantic", "yaml", "reasoning_gym", "pynvml", "vllm")
+MODULES = (
+    "torch",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "pydantic",
+    "yaml",
+    "reasoning_gym",
+    "pynvml",
+    "vllm",
+)
 _CODE = ("isocost", "benchmarks", "tests/gpu", "pyproject.toml")
 _MODELS = {False: ("smollm2-135m-instruct", "smollm2-135m-instruct-int8"), True: ()}
 _TINY = "tiny-random-llama"
@@ -81,6 +91,9 @@ def wheels_for(
     say(f"vLLM {found.version} is the newest that fits torch {machine.torch}")
     releases = lacking([*plain, f"vllm=={found.version}"], machine, index, leave_out)
     say(f"the machine lacks {len(releases)} packages: {', '.join(r.name for r in releases)}")
+    if index.only_source:
+        names = ", ".join(f"{r.name} {r.version.partition('+')[0]}" for r in index.only_source)
+        say(f"left out, because the index has only source to compile: {names}")
     index.download(releases, folder)
     there = {_wheel_start(wheel) for wheel in folder.glob("*.whl")}
     if lost := [r.name for r in releases if _file_start(r) not in there]:

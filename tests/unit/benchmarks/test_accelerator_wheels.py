@@ -138,28 +138,38 @@ def test_pip_resolves_around_what_is_given(tmp_path: Path, monkeypatch) -> None:
         index.resolve(["absent"], {})
 
 
-@pytest.mark.slow
-def test_what_has_no_wheel_is_built_if_it_is_pure(tmp_path: Path, monkeypatch) -> None:
-    """As a wheel of the machine's is wanted, pip rejects a source distribution by itself."""
-    place, source = tmp_path / "index", tmp_path / "plain-1.0"
-    place.mkdir()
-    source.mkdir()
-    wheel(place, "engine", "1.0", "plain==1.0")
-    (source / "plain.py").write_text("HERE = True\n")
-    (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: plain\nVersion: 1.0\n")
-    (source / "setup.py").write_text(
-        "from setuptools import setup\nsetup(name='plain', version='1.0', py_modules=['plain'])\n"
+def source(place: Path, name: str, setup: str) -> None:
+    """A source distribution; setuptools is all that building it takes."""
+    folder = place.parent / f"{name}-1.0"
+    folder.mkdir()
+    (folder / f"{name}.py").write_text("HERE = True\n")
+    (folder / "PKG-INFO").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (folder / "setup.py").write_text(
+        f"from setuptools import setup\nsetup(name='{name}', version='1.0', {setup})\n"
     )
-    with tarfile.open(place / "plain-1.0.tar.gz", "w:gz") as archive:
-        archive.add(source, "plain-1.0")
+    with tarfile.open(place / f"{name}-1.0.tar.gz", "w:gz") as archive:
+        archive.add(folder, folder.name)
+
+
+@pytest.mark.slow
+def test_what_has_no_wheel_is_built_if_it_is_pure_and_named_if_not(tmp_path, monkeypatch) -> None:
+    """pip by itself rejects a source distribution on behalf of another machine."""
+    place = tmp_path / "index"
+    place.mkdir()
+    wheel(place, "engine", "1.0", "plain==1.0", "compiled==1.0")
+    source(place, "plain", "py_modules=['plain']")
+    # A wheel for one system only, without a compiler.
+    source(place, "compiled", "py_modules=['compiled'], has_ext_modules=lambda: True")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(place))
     monkeypatch.setenv("PIP_NO_BUILD_ISOLATION", "0")  # pip's way of saying yes
     index = Index("3.12", tmp_path / "built")
     found = index.resolve(["engine"], {})
     assert {r.name for r in found} == {"engine", "plain"}
+    assert [r.name for r in index.only_source] == ["compiled"]
     index.download(found, tmp_path / "wheels")
-    assert (tmp_path / "wheels" / "plain-1.0-py3-none-any.whl").is_file()
+    names = {file.name for file in (tmp_path / "wheels").iterdir()}
+    assert names == {"engine-1.0-py3-none-any.whl", "plain-1.0-py3-none-any.whl"}
 
 
 def test_isocosts_own_needs_are_named() -> None:
