@@ -103,9 +103,14 @@ def _cell(value: object) -> str:
 
 
 def _flat(table: pl.DataFrame) -> pl.DataFrame:
-    """Lists as text, which CSV has no other form for."""
-    lists = [name for name, kind in table.schema.items() if isinstance(kind, pl.List)]
-    return table.with_columns(pl.col(n).cast(pl.List(pl.String)).list.join(" ") for n in lists)
+    """Lists and records as text, which CSV has no other form for."""
+    kinds = table.schema.items()
+    lists = [name for name, kind in kinds if isinstance(kind, pl.List)]
+    records = [name for name, kind in kinds if isinstance(kind, pl.Struct)]
+    return table.with_columns(
+        *(pl.col(name).cast(pl.List(pl.String)).list.join(" ") for name in lists),
+        *(pl.col(name).struct.json_encode() for name in records),
+    )
 
 
 def _json(path: Path) -> Any:
