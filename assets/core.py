@@ -113,7 +113,7 @@ def _tell(
 def core_cards(
     context: dg.AssetExecutionContext, store: StoreResource
 ) -> Iterator[dg.MaterializeResult]:
-    """Writes the packaged cards of models, devices and prices as tables."""
+    """Write the packaged cards of models, devices and prices as tables."""
     place = store.open() if MAKES_ROOT in context.run.tags else store.existing()
     for name, rows in refresh.write_cards(place).rows.items():
         yield result(name, rows, place.path(name))

@@ -1,5 +1,4 @@
-"""``make bench``: every benchmark, one after the other, each with its named baseline in the same
-run.
+"""``make bench``: run all benchmarks, each with its named baseline in the same run.
 
 ``python -m benchmarks NAME...`` runs some of them; ``--full`` asks for the sizes that take many
 minutes.
@@ -29,7 +28,7 @@ ALL = (
 
 
 def main() -> int:
-    """Runs the named benchmarks; the exit code is the number that failed to run."""
+    """Run the named benchmarks; the exit code is the number that failed to run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("names", nargs="*", choices=ALL, help="which; all by default")
     parser.add_argument("--full", action="store_true", help="also the largest sizes")

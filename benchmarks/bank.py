@@ -1,5 +1,6 @@
-"""Reading one point out of a bank of 10,000,000 samples against a scan of the whole bank, filtered,
-by DuckDB and by Polars.
+"""Read one point out of a bank of 10,000,000 samples, versus a filtered scan of the bank.
+
+The scans are by DuckDB and by Polars.
 
 The bank is written by the bank's own encoder and sealer into its own layout: sessions of several
 points, each generated in two runs, parts, manifests. Every way of reading has a process of its own,
@@ -66,7 +67,7 @@ def session_name(session: int) -> str:
 
 
 def write_session(lake: str, session: int, samples: int) -> None:
-    """Writes one session: point after point, problem after problem, in two runs of equal length.
+    """Write one session: point after point, problem after problem, in two runs of equal length.
 
     Args:
         lake: folder of the lake.
@@ -113,8 +114,7 @@ def write_session(lake: str, session: int, samples: int) -> None:
 def part_rows(
     session: int, run_id: str, attempt: int, index: Any, samples: int, random: Any, texts: list[str]
 ) -> Any:
-    """The rows of one part of raw_generations; every column of the table, 32 tokens and 30 words
-    each.
+    """The rows of one part of raw_generations: all columns, 32 tokens and 30 words each.
 
     Args:
         session: number of the session.
@@ -175,7 +175,7 @@ def part_rows(
 
 
 def write_bank(lake: Path, samples: int) -> None:
-    """Writes the whole bank, a session a process."""
+    """Write the whole bank, a session a process."""
     os.environ["POLARS_MAX_THREADS"] = (
         "1"  # of the processes to come, each of which has a processor
     )
@@ -289,7 +289,7 @@ def _bytes_read() -> int:
 
 
 def measure(way: str, lake: Path, point: str) -> Reading:
-    """Reads the point in a fresh process, from files that are not in the page cache."""
+    """Read the point in a fresh process, from files that are not in the page cache."""
     for path in (lake / "raw").rglob("*"):
         if path.is_file():
             with path.open("rb") as handle:
@@ -359,7 +359,7 @@ def opened_files(folder: Path) -> Iterator[set[str]]:
 
 
 def compare(total: int) -> bool:
-    """Prints the comparison.
+    """Print the comparison.
 
     True when the reader opened the point's parts and no others, and all agree.
     """
@@ -429,7 +429,7 @@ def compare(total: int) -> bool:
 
 
 def main() -> int:
-    """Runs the comparison; the exit code is 1 when a part of another point was opened."""
+    """Run the comparison; the exit code is 1 when a part of another point was opened."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bank")
     parser.add_argument(
         "--full", action="store_true", help="10,000,000 samples (minutes, some GB of disk)"

@@ -1,5 +1,6 @@
-"""Costs and telemetry: every cost axis for a million samples, and tokens/s with and without the
-power sampler in one run.
+"""Costs and telemetry: every cost axis for a million samples, and the sampler's overhead.
+
+Tokens/s with and without the power sampler in one run.
 
 The engine is vLLM on a tiny random model, in short runs with and without the sampler (A B B A, see
 ``paired``). Where the machine has no power source, the sampler reads counters laid out like RAPL's
@@ -37,7 +38,7 @@ TOKENS = 64
 
 
 def bench_axes(samples: int = 1_000_000) -> None:
-    """All axes against the limit, beside the bare FLOP formula as baseline."""
+    """All axes against the limit, with the bare FLOP formula as baseline."""
     book = load_book()
     cards = Cards(book.model("qwen3-8b"), book.device("h200-sxm"), book.price("gpt-4o-mini"))
     generator = np.random.default_rng(0)

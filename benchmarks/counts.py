@@ -1,5 +1,6 @@
-"""Counts: import and refresh of a bank of which nothing is known but c of n, from 1,000 to 10,000
-samples a problem.
+"""Counts: import and refresh of a bank of counts, from 1,000 to 10,000 samples per problem.
+
+Only c of n is known.
 
 The cost must not grow with the samples: counts suffice. Every size is imported and refreshed by the
 command line, in processes of its own, so that peak memory is theirs; the first size is run once
@@ -44,9 +45,7 @@ def _busy() -> float:
 
 
 def run(problems: int, samples: int, models: int) -> tuple[float, float, float]:
-    """Seconds of all imports and the refresh, by the clock and of the processors, and the largest
-    memory of any of them, GiB.
-    """
+    """Wall and processor seconds of all imports and the refresh, and peak memory in GiB."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         known = ["--task-version", "1", "--prompt", "p", "--sampling", '{"temperature":0.7}']
@@ -70,8 +69,9 @@ def told(problems: int, samples: int, models: int, spent: tuple[float, float, fl
 
 
 def main() -> int:
-    """Prints seconds, peak memory and the exponent of the processors' seconds, which other work
-    hardly moves; 1 where a limit is broken.
+    """Print seconds, peak memory and the exponent of the processor seconds.
+
+    The exponent is hardly affected by other load. Returns 1 if a limit is exceeded.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.counts")
     parser.add_argument(

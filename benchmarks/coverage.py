@@ -1,5 +1,6 @@
-"""``make coverage``: do the 95 % intervals contain the truth? Runs both experiments and writes
-their tables to ``docs/results``.
+"""``make coverage``: check that the 95 % intervals contain the truth.
+
+Runs both experiments and writes their tables to ``docs/results``.
 
 ``coverage_frontier`` is about accuracies and membership of the frontier, ``coverage_curves`` about
 asymptotes and compute to a target.
@@ -14,7 +15,7 @@ EXPERIMENTS = ("coverage_frontier", "coverage_curves")
 
 
 def main() -> int:
-    """Runs each experiment in a process of its own.
+    """Run each experiment in a process of its own.
 
     The exit code is the number that failed to run.
     """

@@ -1,5 +1,6 @@
-"""Do the 95 % intervals of fitted curves contain the truth in 95 of 100 banks? Simulated banks
-whose truth is known.
+"""Check that 95 % intervals of fitted curves contain the truth in 95 of 100 banks.
+
+Simulated banks with known truth.
 
 ``python -m benchmarks.coverage_curves`` writes docs/results/coverage_curves.csv, one row an
 experiment and quantity, headed by the command.
@@ -254,7 +255,7 @@ def judge(
 
 
 def main() -> None:
-    """Runs all experiments, prints each as it ends and writes the table."""
+    """Run all experiments, print each as it ends and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage_curves")
     parser.add_argument("--repetitions", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=200)

@@ -82,7 +82,7 @@ def _accuracy_methods(
         )
 
 
-# Tasks of a mean over tasks: ability, problems, samples a problem.
+# Tasks of a mean over tasks: ability, problems, samples per problem.
 SUITES = {
     "3 tasks, 30 problems each": ((1.0, 1.0), 30, 4, (0.5, 0.5), 30, 4, (0.3, 3.0), 30, 4),
     "2 tasks, 30 and 400 problems": ((1.0, 1.0), 30, 8, (8.0, 0.5), 400, 8),
@@ -138,8 +138,8 @@ LADDERS = {
         np.array([0.3, 0.38, 0.46, 0.54, 0.62, 0.7, 0.65, 0.57, 0.49, 0.41]),
         np.array([1.0, 2, 3, 4, 5, 6, 6.5, 5.5, 4.5, 3.5]),
     ),
-    "2 outcomes, the dearer barely better": (np.array([0.6, 0.6001]), np.array([1.0, 2.0])),
-    "2 outcomes, the dearer barely worse": (np.array([0.6, 0.5999]), np.array([1.0, 2.0])),
+    "2 outcomes, the more expensive barely better": (np.array([0.6, 0.6001]), np.array([1.0, 2.0])),
+    "2 outcomes, the more expensive barely worse": (np.array([0.6, 0.5999]), np.array([1.0, 2.0])),
     "5 outcomes nearly tied": (0.6 + 0.0001 * np.arange(5), np.arange(1.0, 6.0)),
     "20 outcomes nearly tied": (0.6 + 0.0001 * np.arange(20), np.arange(1.0, 21.0)),
 }
@@ -169,7 +169,7 @@ def membership_rows(repetitions: int) -> Iterator[dict[str, object]]:
                 flags.append(np.where(truth, high[1] > 0, low[1] <= 0))
                 shares.append(np.where(truth, member >= 0.05, member <= 0.95))
                 inside.append((low[0] <= margin) & (margin <= high[0]))
-            for who, part in (("", slice(None)), (", dearest outcome", slice(-1, None))):
+            for who, part in (("", slice(None)), (", most expensive outcome", slice(-1, None))):
                 name = f"frontier membership{who}"
                 yield _row(
                     name,
@@ -203,8 +203,9 @@ def membership_rows(repetitions: int) -> Iterator[dict[str, object]]:
 def _bank(
     rng: np.random.Generator, accuracy: np.ndarray, cost: np.ndarray, problems: int, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Problems with a shared difficulty, so that outcomes are positively correlated, as in real
-    banks; means as given.
+    """Problems with a shared difficulty, so outcomes are positively correlated, as in real banks.
+
+    Means as given.
     """
     shared = rng.random(problems)
     own = rng.random((len(accuracy), problems))

@@ -1,5 +1,6 @@
-"""Our verdicts beside math-verify's, lm-evaluation-harness's and evalscope's on drawn texts:
-agreement, and each disagreement explained.
+"""Our verdicts compared with those of other graders on generated texts.
+
+math-verify, lm-evaluation-harness and evalscope: agreement, and each disagreement explained.
 
 Each text has a verdict that is known by how it was made (``graders_texts``). lm-eval and evalscope
 are not among this project's packages: install them in environments of their own and name their

@@ -1,5 +1,6 @@
-"""Other projects' graders, each behind one function; run by the interpreter of an environment that
-has them.
+"""Other projects' graders, each behind one function.
+
+Run by the interpreter of an environment that has them.
 
 ``python graders_foreign.py NAME < rows.jsonl > verdicts.jsonl``: a row has ``reference`` and
 ``text``, a verdict is true, false or null (the grader raised). Nothing of Isocost is imported here,
@@ -54,8 +55,8 @@ def lm_eval_minerva_math() -> Grader:
     from lm_eval.tasks.minerva_math import utils
 
     def judge(reference: str, text: str) -> bool:
-        # Its answer is what stands behind "Final Answer: The final answer is": the box or the end
-        # of the text is put there, as its few-shot prompt makes a model do.
+        # Its answer is the text after "Final Answer: The final answer is": the box or the end of
+        # the text is put there, as its few-shot prompt makes a model do.
         answer = (
             utils.remove_boxed(box)
             if (box := utils.last_boxed_only_string(text))

@@ -1,7 +1,7 @@
 """Replies drawn from a seed, each with a verdict that is known because of how it was made.
 
-Lives here: kinds of answers and of replies. A kind is a class of explanation: what makes graders
-differ on it stands beside it.
+Lives here: kinds of answers and of replies. A kind is a class of explanation: the reason for
+differences between graders is next to it.
 """
 
 from __future__ import annotations
@@ -374,7 +374,12 @@ KINDS = (
     Kind("number words", "numeric", "seven is 7", _number_words),
     Kind("scale words", "numeric", "2 million is 2000000", _large_words),
     Kind("powers", "numeric", "10^6 is 1000000, not 10", _powers),
-    Kind("tiny numbers", "symbolic", "different, though nearly equal in floats or beside 1", _tiny),
+    Kind(
+        "tiny numbers",
+        "symbolic",
+        "different, although nearly equal in floats or relative to 1",
+        _tiny,
+    ),
     Kind("large numbers", "symbolic", "exact beyond floats", _large),
     Kind("surds", "symbolic", "a root rewritten", _surds),
     Kind(

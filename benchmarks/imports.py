@@ -1,5 +1,4 @@
-"""Importing a million samples from JSON Lines against DuckDB's own ``read_json`` to Parquet of the
-same file.
+"""Import a million samples from JSON Lines, versus DuckDB's ``read_json`` to Parquet.
 
 Both in the same run, each in a process of its own, in turns, so that drift hits both alike and peak
 memory is each one's own. The file has text of 1,000 characters a sample that does not repeat, so
@@ -54,7 +53,7 @@ PROVENANCE = {
 
 
 def write_samples(path: Path, rows: int, seed: int = 0) -> int:
-    """Writes ``rows`` samples, about 1.2 kB each; returns the file's size in bytes."""
+    """Write ``rows`` samples, about 1.2 kB each; return the file's size in bytes."""
     random = np.random.default_rng(seed)
     words = np.array(
         [
@@ -171,7 +170,7 @@ def measure(work: Callable[[Path, Path], None], source: Path) -> tuple[float, fl
 
 
 def compare(rows: int, rounds: int, *, with_slow: bool) -> bool:
-    """Prints one comparison; True when it keeps both limits."""
+    """Print one comparison; True when it keeps both limits."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "samples.jsonl"
         size = write_samples(source, rows)
@@ -205,7 +204,7 @@ def compare(rows: int, rounds: int, *, with_slow: bool) -> bool:
 
 
 def main() -> int:
-    """Runs the comparison; the exit code is 1 when a limit is broken."""
+    """Run the comparison; the exit code is 1 when a limit is broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.imports")
     parser.add_argument(
         "--full", action="store_true", help="also a file of 4 GB and the row-by-row way (minutes)"

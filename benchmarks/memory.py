@@ -48,9 +48,7 @@ def layout_of(shape: str) -> Layout:
 
 
 def banked(shape: str, folder: Path) -> Store:
-    """A store with the shape's sessions banked; not made durable, which would take most of the
-    time.
-    """
+    """A store with the shape's sessions banked, not made durable, which would take too long."""
     layout, store, sources = layout_of(shape), Store(folder / "store"), folder / "sources"
     sources.mkdir(parents=True)
     with mock.patch("os.fsync"):
@@ -66,14 +64,15 @@ def measured(
     publishes: bool = True,
     show: Callable[[dict], None] = lambda _: None,
 ) -> list[dict]:
-    """Refreshes a store in a process of its own: one entry a step with its peak in MiB and seconds,
-    the whole last.
+    """Refresh a store in a separate process; peak in MiB and seconds per step.
+
+    The whole run is the last entry.
 
     Args:
         root: the store's.
         budget: as of ``isocost refresh --memory``.
         publishes: whether warehouse, exports and report are made, too.
-        show: is told every entry when it comes.
+        show: called with every entry when it is available.
 
     Raises:
         SystemExit: the refresh failed; with what it said.
@@ -107,9 +106,7 @@ def measured(
 
 @contextmanager
 def _watched(pid: int) -> Iterator[list[int]]:
-    """The most bytes that a process and all that it started held at once, looked at ten times a
-    second.
-    """
+    """The most bytes that a process and its descendants used, sampled ten times per second."""
     seen, is_over = [0], threading.Event()
 
     def watch() -> None:
@@ -142,7 +139,7 @@ def _peak_kib() -> int:
 
 
 def _child(root: Path, budget: str | None, *, publishes: bool) -> int:
-    """Refreshes and prints the peak of each step; the mark of the peak is set back between them."""
+    """Refresh and print the peak of each step; the mark of the peak is set back between them."""
     from isocost.build import refresh
 
     begun, highest = time.monotonic(), 0
@@ -173,7 +170,7 @@ def _child(root: Path, budget: str | None, *, publishes: bool) -> int:
 
 
 def main() -> int:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.memory", description=(__doc__ or "").splitlines()[0]
     )
@@ -242,7 +239,7 @@ def _print_step(line: dict) -> None:
 
 
 def _keep(row: dict[str, str]) -> None:
-    """Writes a row into the results, in the place of the one of the same shape and budget."""
+    """Write a row into the results, in the place of the one of the same shape and budget."""
     rows = []
     if OUTPUT.exists():
         with OUTPUT.open(encoding="utf-8", newline="") as handle:

@@ -1,5 +1,6 @@
-"""What the payload costs over bare vLLM: tokens per second of both on the same prompts, in one
-engine, in one run.
+"""The payload's overhead over bare vLLM: tokens per second on the same prompts.
+
+In one engine, in one run.
 
 The bare loop hands every request to vLLM's add_request and calls step until all have finished:
 nothing is decoded, kept or written. The payload does its whole work: bounded in flight, text,
@@ -46,11 +47,12 @@ LEAST_RATIO = 0.95
 
 
 class KernelFile:
-    """A source that costs what RAPL costs, a small kernel file read ten times a second, on machines
-    that have no power source.
+    """A source with RAPL's cost, for machines without a power source.
+
+    A small kernel file is read ten times per second.
     """
 
-    name = "trace"
+    name = "kernel_file"
     unknown_reason = None
 
     def describe(self) -> dict[str, object]:
@@ -131,7 +133,7 @@ def session_of(
 
 
 def same_length(engine: VllmEngine, work: Work) -> list[tuple[str, dict[str, Any], Any]]:
-    """Makes the engine ignore the end of a text, and returns what the bare loop hands over.
+    """Make the engine ignore the end of a text, and return what the bare loop hands over.
 
     Id, prompt, SamplingParams.
     """

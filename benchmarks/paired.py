@@ -43,8 +43,9 @@ class Way:
 
 @dataclass(frozen=True)
 class Ratio:
-    """Tokens per second of one way over another's, with a 95 % interval; the ends are NaN with
-    fewer than three rounds.
+    """Ratio of tokens per second of two variants, with a 95 % interval.
+
+    The ends are NaN with fewer than three rounds.
 
     Attributes:
         middle: trimmed mean, of ratios as logarithms.

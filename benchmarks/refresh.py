@@ -1,5 +1,6 @@
-"""Refresh after one new session of a hundred against building the tables of the other ninety-nine,
-and a refresh with nothing new.
+"""Refresh after one new session of a hundred, versus building the other ninety-nine.
+
+And a refresh with nothing new.
 
 ``python -m benchmarks.refresh`` banks synthetic sessions the way the payload does (session files,
 manifests, sealed parts; small texts that the real verifier grades) in a temporary folder. Layout
@@ -237,14 +238,14 @@ def _rows(planned: PlannedPoint, model: int, layout: Layout, attempt: int) -> li
 
 
 def refresh(root: Path, *, is_shown: bool) -> tuple[float, float]:
-    """Runs ``isocost refresh`` as a process of its own; seconds and peak GiB."""
+    """Run ``isocost refresh`` as a process of its own; seconds and peak GiB."""
     seconds, memory, _ = _refreshed(root, is_shown=is_shown)
     return seconds, memory
 
 
 def _refreshed(root: Path, *, is_shown: bool, before: str = "") -> tuple[float, float, float]:
     """Seconds, peak GiB and processor seconds; ``before`` is code that runs first."""
-    os.sync()  # what was written before is no part of what is measured
+    os.sync()  # anything written before is not part of the measurement
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", before + _MEASURED, "--data", str(root), "refresh"],
@@ -310,7 +311,7 @@ def digests(root: Path) -> dict[str, str]:
 def measure(
     layout: Layout, folder: Path, *, is_shown: bool, is_compared: bool, has_proof: bool = False
 ) -> None:
-    """Measures one layout and prints its lines."""
+    """Measure one layout and print its lines."""
     store, sources = Store(folder / "store"), folder / "sources"
     sources.mkdir(parents=True)
     *old, new = layout.sessions()
@@ -372,7 +373,7 @@ def measure(
 
 
 def main() -> int:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.refresh",
         description=(__doc__ or "").splitlines()[0].replace("``", ""),

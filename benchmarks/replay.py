@@ -1,5 +1,6 @@
-"""Replay: every exact strategy from banks of 100 thousand to 10 million samples, against one DuckDB
-scan and a shuffling loop.
+"""Replay: every exact strategy from banks of 100 thousand to 10 million samples.
+
+Versus one DuckDB scan and a shuffling loop.
 
 The bank is synthetic, with answer distributions as they come: difficulty from a beta law, a few
 popular wrong answers and a tail of rare ones, some samples without an answer. Each size runs in a
@@ -124,7 +125,7 @@ def point_records(
 
 
 def write_bank(folder: Path, problems: int) -> str:
-    """Writes a bank, one file a point, and gives the pattern that reads it."""
+    """Write a bank, one file per point, and return the pattern that reads it."""
     folder.mkdir(parents=True, exist_ok=True)
     for point in range(POINTS):
         point_samples(point, problems, SAMPLES).write_parquet(folder / f"point-{point:02d}.parquet")
@@ -147,7 +148,7 @@ def scan_seconds(pattern: str) -> float:
 
 
 def replay(pattern: str, names: tuple[str, ...], out: Path) -> dict[str, float]:
-    """Replays task by task, writing each task's tables away.
+    """Replay task by task, writing each task's tables away.
 
     Seconds, rows and the largest error bound.
     """
@@ -197,7 +198,7 @@ def child(pattern: str, names: tuple[str, ...]) -> None:
 
 
 def measure(pattern: str, names: tuple[str, ...]) -> dict[str, float]:
-    """Runs `child` in a fresh process."""
+    """Run `child` in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.replay", "--child", pattern, ",".join(names)]
     return json.loads(
         subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
@@ -222,9 +223,7 @@ def shuffling_loop(classes: np.ndarray, ks: list[int], orders: int, seed: int = 
 
 
 def bench_majority(problems: int = 1000, error: float = 1e-3) -> None:
-    """Exact majority against the loop, at the standard error that the loop reaches for a point's
-    accuracy.
-    """
+    """Exact majority versus the loop, at equal standard error of a point's accuracy."""
     from isocost.strategies import majority_at_k
 
     frame = point_samples(0, problems, SAMPLES)
@@ -266,7 +265,7 @@ def bench_sizes(folder: Path, full: bool) -> str:
     sizes = [100, 1000, *([10_000] if full else [])]
     seconds, patterns = [], {}
     print(
-        f"exact strategies, {POINTS} points x {SAMPLES} samples a problem, k = 1, 2, 4 .. n"
+        f"exact strategies, {POINTS} points x {SAMPLES} samples per problem, k = 1, 2, 4 .. n"
         f" ({', '.join(EXACT)})"
     )
     for problems in sizes:
@@ -300,9 +299,7 @@ def bench_sizes(folder: Path, full: bool) -> str:
 
 
 def bench_sampled(pattern: str) -> None:
-    """Each strategy that is sampled where exact values cost too much, and RPC and cascades, with
-    its time and bound.
-    """
+    """Time and bound of each sampled strategy, and of RPC and cascades."""
     print(
         "one strategy at a time, 1,000,000 samples; the bound is of an accuracy of a row and"
         " exceeded with a chance of at most 0.05"
@@ -318,7 +315,7 @@ def bench_sampled(pattern: str) -> None:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay")
     parser.add_argument("--full", action="store_true", help="also 10 million samples")
     parser.add_argument("--exact", action="store_true", help="leave the sampled strategies out")

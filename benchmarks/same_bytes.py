@@ -1,5 +1,6 @@
-"""Whether two builds of one bank publish the same: every file by its SHA-256, the warehouse by its
-content.
+"""Check whether two builds of one bank publish the same files.
+
+Every file by its SHA-256, the warehouse by its content.
 
 ``python -m benchmarks.same_bytes`` banks small synthetic sessions and an import, copies the bank
 into a folder of another name, builds both, the second one later and with another number of threads,
@@ -100,7 +101,7 @@ def unlike(one: dict[str, str], other: dict[str, str]) -> list[str]:
 
 
 def build(root: Path, *, seed: int, threads: int) -> None:
-    """Runs ``isocost refresh`` as a process of its own."""
+    """Run ``isocost refresh`` as a process of its own."""
     environment = {
         **os.environ,
         "PYTHONHASHSEED": str(seed),
@@ -137,7 +138,7 @@ def built_twice(folder: Path) -> tuple[Path, Path]:
 
 
 def main() -> int:
-    """Compares, and prints what differs; status 1 where anything does."""
+    """Compare, and print what differs; status 1 where anything does."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.same_bytes")
     parser.add_argument(
         "roots",

@@ -1,5 +1,6 @@
-"""Least squares with the full covariance of a curve's points, for comparison with the weights that
-the tables use.
+"""Least squares with the full covariance of a curve's points, for comparison.
+
+The tables use weights only.
 
 Lives here: generalised least squares by whitened residuals, the covariance shrunk towards its
 diagonal. Not here: the experiment (``coverage_curves``) and what the project does with its outcome
@@ -15,8 +16,9 @@ from isocost.curves.solver import best_start, solve
 
 
 def shrunk_covariance(observed: Array, shrinkage: float) -> Array:
-    """Covariance of the mean accuracies (budgets x problems in, budgets x budgets out),
-    off-diagonals times ``1 - shrinkage``.
+    """Covariance of the mean accuracies, off-diagonals times ``1 - shrinkage``.
+
+    Budgets x problems in, budgets x budgets out.
 
     The diagonal gets the same floor as the tables' weights, scaled down: a point near 0 or 1 has
     next to no variance.

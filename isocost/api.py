@@ -318,7 +318,7 @@ __all__ = [
 
 
 def plan(sweep: str | Path, data: str | Path = "data") -> list[str]:
-    """Checks a sweep file and writes what each of its sessions has to do.
+    """Check a sweep file and write what each of its sessions has to do.
 
     Args:
         sweep: the sweep file.

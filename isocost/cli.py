@@ -1,5 +1,4 @@
-"""The command line: ``isocost plan | import | bank | export | compare | refresh | forget |
-doctor``.
+"""The command line: ``isocost plan | import | bank | export | compare | refresh | ...``.
 
 Lives here: arguments and printing. Not here: the work of the commands. Long computations import
 their packages inside the command, so that ``isocost --help`` responds at once. Running a sweep

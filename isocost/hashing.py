@@ -36,6 +36,10 @@ def canonical_json(value: Any) -> str:
             ensure_ascii=False,
             allow_nan=False,
         )
+    except RecursionError:
+        raise IsocostError(
+            "a value is nested too deeply for canonical JSON", remedy="Use a flatter value."
+        ) from None
     except ValueError as error:
         if isinstance(error, IsocostError):
             raise

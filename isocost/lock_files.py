@@ -20,15 +20,16 @@ from isocost.errors import IsocostError
 
 @contextmanager
 def exclusive(path: Path, *, waits: bool = True) -> Iterator[io.TextIOWrapper]:
-    """Holds a lock file while the block runs; the kernel releases it when the process dies.
+    """Hold a lock file while the block runs; the kernel releases it when the process dies.
 
     Args:
-        path: the lock file; it and its folder are made when missing.
-        waits: whether to wait for another process that holds it.
+        path: the lock file; it and its folder are created if missing.
+        waits: whether to wait for
+            another process that holds it.
 
     Raises:
         BlockingIOError: another process holds it and this one does not wait.
-        IsocostError: it is no lock file, or the folder cannot be written.
+        IsocostError: it is not a lock file, or the folder cannot be written.
     """
     try:
         make_folder(path.parent)
@@ -45,7 +46,7 @@ def exclusive(path: Path, *, waits: bool = True) -> Iterator[io.TextIOWrapper]:
 
 
 def open_lock(path: Path) -> io.TextIOWrapper:
-    """Opens a lock file, made when missing, for reading and writing; nothing in it is changed.
+    """Open a lock file, made when missing, for reading and writing; nothing in it is changed.
 
     Its holder's name is written into it, so that it must be a file of its own: never what a
     symbolic or hard link leads to.
@@ -61,13 +62,15 @@ def open_lock(path: Path) -> io.TextIOWrapper:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise IsocostError(
-                "is no lock file but a link, a folder or a device", where=str(path), remedy=remedy
+                "is not a lock file but a link, a folder or a device",
+                where=str(path),
+                remedy=remedy,
             ) from error
         raise refused(error, path, doing="locked") from error
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(handle)
         raise IsocostError(
-            "is no lock file but a link, a folder or a device", where=str(path), remedy=remedy
+            "is not a lock file but a link, a folder or a device", where=str(path), remedy=remedy
         )
     return os.fdopen(handle, "r+")

@@ -141,7 +141,7 @@ class LaidAside:
     """
 
     def __init__(self, shape: tuple[int, int], folder: Path | None) -> None:
-        """Opens the file.
+        """Open the file.
 
         Args:
             shape: rows and columns, float64.
@@ -162,7 +162,7 @@ class LaidAside:
         return self.shape[0]
 
     def put(self, rows: NDArray[np.integer], values: Floats) -> None:
-        """Writes some rows."""
+        """Write some rows."""
         try:
             for first, last in _runs(rows):
                 os.pwrite(
@@ -185,7 +185,7 @@ class LaidAside:
         return found
 
     def close(self) -> None:
-        """Frees the room on the disk."""
+        """Free the room on the disk."""
         self._file.close()
 
     def _failed(self, error: OSError) -> MachineError:
@@ -206,7 +206,7 @@ class DrawsAside:
     _WIDTH = 64
 
     def __init__(self, shape: tuple[int, int], folder: Path | None) -> None:
-        """Opens the file.
+        """Open the file.
 
         Args:
             shape: the most rows that there may be, and draws; float64.
@@ -228,7 +228,7 @@ class DrawsAside:
         return self._rows, self._draws
 
     def __setitem__(self, rows: slice, values: Floats) -> None:
-        """Writes some rows in all draws."""
+        """Write some rows in all draws."""
         first, last, _ = rows.indices(self._most)
         for number, start in enumerate(range(0, self._draws, self._WIDTH)):
             some = values[:, start : start + self._WIDTH]
@@ -249,7 +249,7 @@ class DrawsAside:
         return found
 
     def close(self) -> None:
-        """Frees the room on the disk."""
+        """Free the room on the disk."""
         self._file.close()
 
 

@@ -205,7 +205,7 @@ def load_plain(path: str | Path, **bounds: Any) -> Any:
 
 
 def _refuse_double(node: yaml.Node, name: str) -> None:
-    """Refuses a key that is given twice, of which YAML would keep the last without a word."""
+    """Refuse a key that is given twice, of which YAML would keep the last without a word."""
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:

@@ -130,8 +130,9 @@ def checksum(path: Path) -> str:
 
 
 def seal_parquet(path: Path) -> None:
-    """Puts the checksum into a Parquet file that was just written with ``PARQUET_KEY`` as
-    ``BLANK``.
+    """Put the checksum into a new Parquet file.
+
+    The file was written with ``PARQUET_KEY`` as ``BLANK``.
     """
     with path.open("rb+") as handle:
         place = _digest_place(path)
@@ -164,7 +165,7 @@ def is_what_was_sealed(path: Path, digest: str) -> bool:
 
 
 def prove_sealed(path: Path, digest: str, *, what: str, remedy: str) -> None:
-    """Holds a sealed file to its checksum, once in a process while it stays as it is.
+    """Hold a sealed file to its checksum, once in a process while it stays as it is.
 
     Args:
         path: the file.

@@ -131,7 +131,7 @@ class Store:
         )
 
     def write(self, frame: pl.DataFrame | Runs, table_name: str, piece: str | None = None) -> Path:
-        """Writes one file of a table, atomically; see ``isocost.schema.parquet.write_table``."""
+        """Write one file of a table, atomically; see ``isocost.schema.parquet.write_table``."""
         path = self.path(table_name, piece)
         if isinstance(frame, Runs):
             write_batches(

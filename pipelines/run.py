@@ -149,7 +149,7 @@ def _run_session(
 
 
 def keep_interrupts_from_watchers() -> None:
-    """Lets this process alone take Ctrl-C, of all that it starts.
+    """Let this process alone take Ctrl-C, of all that it starts.
 
     Ctrl-C reaches the whole group of the terminal: the processes that show Dagster's logs here end
     with this one anyhow, and would only print a stack trace each. A signal that is blocked stays
@@ -182,8 +182,7 @@ def own_process() -> str:
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Fails the runs of terminals that were killed and frees their measurement slots; returns their
-    ids.
+    """Fail the runs of killed terminals and free their measurement slots; return their ids.
 
     A run that dies with its process stays "started" and keeps its slot in the concurrency pool:
     without this the next run would wait for it for ever, since no daemon watches runs that a
@@ -220,8 +219,9 @@ def _raw_and_core(defs: dg.Definitions) -> list[dg.AssetKey]:
 
 
 def _is_interrupt(event: dg.DagsterEvent) -> bool:
-    """Whether an interrupt is behind a step's failure, also one after which the payload took longer
-    to end than Dagster waits.
+    """Whether an interrupt caused a step's failure.
+
+    Also one after which the payload took longer to end than Dagster waits.
     """
     found, names = [event.step_failure_data.error], set()
     while found:
@@ -245,7 +245,7 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 @contextmanager
 def _told(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Prints a line for every step that ends, while the run goes on in this process."""
+    """Print a line for every step that ends, while the run goes on in this process."""
     stop = threading.Event()
 
     def watch() -> None:

@@ -21,7 +21,7 @@ _FIRST, _LAST = (f"dagster/asset_partition_range_{end}" for end in ("start", "en
     ),
 )
 def nightly_refresh(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Refreshes everything derived in one run over all sessions."""
+    """Refresh everything derived in one run over all sessions."""
     keys = sessions.get_partition_keys(dynamic_partitions_store=context.instance)
     if not keys:
         return dg.SkipReason(

@@ -1,5 +1,6 @@
-"""Two watched folders: sweep files to measure, other tools' results to bring in. Off until switched
-on in the UI.
+"""Two watched folders: sweep files to measure, other tools' results to import.
+
+Off until switched on in the UI.
 
 A sensor only registers sessions and requests runs; planning is in ``isocost.build.refresh``,
 importing in ``isocost.importers``.

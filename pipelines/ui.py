@@ -1,8 +1,8 @@
-"""Serves Dagster's UI until this process ends, however it ends: ``python -m pipelines.ui``.
+"""Serve Dagster's UI until this process ends: ``python -m pipelines.ui``.
 
-Lives here: starting ``dagster dev``, and ending all that it started when it, this process or what
-started this one is killed. Dagster by itself leaves webserver and daemon running then, which hold
-the port and go on launching runs that nobody watches. Not here: what is served.
+Lives here: starting ``dagster dev``, and ending everything that it started when it, this process or
+the parent of this process is killed. Dagster itself then leaves webserver and daemon running, which
+keep the port and continue to launch unattended runs. Not here: what is served.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _end_group(group: int) -> None:
-    """Ends what is left of a process group."""
+    """End what is left of a process group."""
     end = time.monotonic() + GRACE_S
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGTERM)

@@ -1,3 +1,4 @@
-"""Published results of other projects, imported in their published form with a mapping file each,
-and their figures beside ours.
+"""Published results of other projects, imported with mapping files, and their figures.
+
+Next to ours.
 """

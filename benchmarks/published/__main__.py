@@ -1,5 +1,4 @@
-"""``python -m benchmarks.published FOLDER``: published figures beside ours, each file imported as
-it was published.
+"""``python -m benchmarks.published FOLDER``: published figures next to ours.
 
 The folder holds the repositories by name: BIG-Bench-Hard, tree-of-thought-llm, Program-of-Thoughts,
 ToRA, ESC. What is not there is skipped by name. ``--write`` puts the table where docs/results keeps
@@ -88,7 +87,7 @@ def line(one: Published, figure: Figure, samples: pl.DataFrame) -> dict[str, Any
 
 
 def main() -> int:
-    """Prints the table; 0 unless a file could not be imported."""
+    """Print the table; 0 unless a file could not be imported."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.published", description=__doc__)
     parser.add_argument(
         "folder", type=Path, help="folder with the published repositories, each under its name"
@@ -123,7 +122,7 @@ def main() -> int:
 
 
 def show(row: dict[str, Any]) -> None:
-    """Prints one line of the table."""
+    """Print one line of the table."""
     theirs = "     -" if row["published"] is None else f"{row['published']:6.2f}"
     apart = "      " if row["difference"] is None else f"{row['difference']:+6.2f}"
     measure = " (any)" if row["measure"] == ANY else ""

@@ -1,4 +1,4 @@
-"""Which published files there are, which figure stands beside each, and how it is judged.
+"""The published files, the figure of each, and how it is graded.
 
 Lives here: the files by project, with the figure that was published for them and where. Not here:
 importing and printing (``__main__``).
@@ -47,8 +47,8 @@ class Published:
         project: repository.
         name: what it holds.
         path: the file, relative to the folder of repositories.
-        mapping: name of the mapping file beside this module.
-        verifier: who judges; None for the labels in the file.
+        mapping: name of the mapping file in this folder.
+        verifier: the verifier; None for the labels in the file.
         figures: what was published of it.
     """
 
@@ -161,7 +161,7 @@ def _tora() -> Iterator[Published]:
             path,
             "tora",
             "numeric",
-            (Figure(value, "the .metrics file beside it", MEAN, note),),
+            (Figure(value, "its .metrics file", MEAN, note),),
         )
 
 
@@ -194,11 +194,7 @@ def _big_bench_hard(root: Path) -> Iterator[Published]:
             else "exact"
         )
         name = f"{file.name.split('_few_shot')[0]}, {file.parent.name.rsplit('-', 1)[-1]}"
-        where = (
-            "the _eval_metrics.jsonl beside it"
-            if value is not None
-            else "none published for this file"
-        )
+        where = "its _eval_metrics.jsonl" if value is not None else "none published for this file"
         figure = Figure(value, where, MEAN, _CUT_OFF if name == "snarks, cot" else "")
         yield Published(
             project, name, file.relative_to(root).as_posix(), "bbh", verifier, (figure,)

@@ -23,7 +23,8 @@ class Energy(CostAxis):
         ),
         Field(
             "energy_method",
-            "Power source and attribution rule of energy_j; NULL with it. Unlike methods are never"
+            "Power source and attribution rule of energy_j; NULL with it. Different methods are "
+            "never"
             " pooled.",
             type="string",
             over_calls="first",

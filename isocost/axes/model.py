@@ -173,7 +173,8 @@ class DecodingShare:
 class ByTokens:
     """A function of token counts, of this degree in the generated ones.
 
-    The axis computes it, so its rise is known when the sample is priced and stored beside the cost:
+    The axis computes it, so its rise is known when the sample is priced and is stored with the
+    cost:
     cost - per_token (T - b) - per_token_squared (T^2 - b^2).
 
     Attributes:
@@ -304,7 +305,7 @@ class CostAxis:
         return (*self.fields, *self.rise)
 
     def check(self, where: str) -> None:
-        """Refuses a description with a hole in it."""
+        """Refuse a description with a hole in it."""
         lacking = [
             name
             for name in ("name", "unit", "meaning", "label", "adds")

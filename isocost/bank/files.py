@@ -37,7 +37,7 @@ class Files:
     """
 
     def __init__(self, root: str | Path) -> None:
-        """Opens a folder or an fsspec URL; nothing is created before the first write.
+        """Open a folder or an fsspec URL; nothing is created before the first write.
 
         Raises:
             IsocostError: the URL's protocol is unknown or its driver is not installed.
@@ -135,7 +135,7 @@ class Files:
         atomic.write_bytes(Path(self._base, path), data, intact=_INTACT)
 
     def move(self, source: str, target: str) -> None:
-        """Moves a file within the lake."""
+        """Move a file within the lake."""
         try:
             if self.is_local:
                 make_folder(Path(self._base, target).parent)

@@ -23,6 +23,8 @@ from isocost.errors import IsocostError
 
 FOLDERS = {"raw_generations": "generations", "raw_steps": "steps", "raw_telemetry": "telemetry"}
 LOCKS = "raw/locks"
+QUARANTINE = "raw/quarantine"
+"""Where sessions and imports set aside what cannot be trusted."""
 _PART = re.compile(r"part-(?P<run>[A-Za-z0-9][A-Za-z0-9_.-]*)-(?P<number>[0-9]{5,})\.parquet")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_=.+-]{0,199}")
 
@@ -80,7 +82,12 @@ def manifest_path(session_id: str, run_id: str) -> str:
 
 def quarantine_path(session_id: str, table: str, part: str) -> str:
     """Where a part that cannot be trusted is set aside."""
-    return f"raw/quarantine/session={session_id}/{FOLDERS[table]}-{part}"
+    return f"{quarantine_folder(session_id)}/{FOLDERS[table]}-{part}"
+
+
+def quarantine_folder(session_id: str) -> str:
+    """Folder of what was set aside of a session."""
+    return f"{QUARANTINE}/session={session_id}"
 
 
 def lock_path(kind: str, name: str) -> str:

@@ -175,7 +175,7 @@ def check_part(
 
 
 def check_version(found: int, table: str, where: str) -> None:
-    """Refuses a part whose columns mean something that this code does not know.
+    """Refuse a part whose columns mean something that this code does not know.
 
     Raises:
         IsocostError: a newer isocost wrote it, or an older one from whose meaning no migration

@@ -90,7 +90,7 @@ def _manifests(files: Files, session_id: str, notes: list[str]) -> dict[str, Man
             try:
                 manifest = manifests.read_manifest(files, session_id, name)
             except DamagedManifest as error:
-                files.move(path, f"raw/quarantine/session={session_id}/manifest-{name}")
+                files.move(path, f"{layout.quarantine_folder(session_id)}/manifest-{name}")
                 notes.append(
                     f"manifest {name} set aside ({error.what}); its parts are proven one by one"
                 )

@@ -60,7 +60,7 @@ class BankReport:
         rows: their rows, by table.
         samples: samples among them that are neither warm-up nor errors.
         running: sessions that a live run is writing to; their temporary files and unlisted parts
-            are no faults.
+            are not faults.
     """
 
     faults: tuple[BankFault, ...]

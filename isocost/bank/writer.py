@@ -43,7 +43,7 @@ class RunWriter:
     def __init__(
         self, files: Files, manifest: Manifest, *, part_rows: int, part_seconds: float = 60.0
     ) -> None:
-        """Prepares a run; nothing is written before `start` or the first `seal`.
+        """Prepare a run; nothing is written before `start` or the first `seal`.
 
         Args:
             files: the lake.
@@ -73,7 +73,7 @@ class RunWriter:
         self._write_manifest()
 
     def append(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
-        """Takes rows of a raw table; ``session_id`` and ``run_id`` are added here."""
+        """Take rows of a raw table; ``session_id`` and ``run_id`` are added here."""
         own = {"session_id": self.manifest.session_id, "run_id": self.manifest.run_id}
         self._rows.setdefault(table, []).extend({**row, **own} for row in rows)
 
@@ -120,7 +120,7 @@ class RunWriter:
         return sealed
 
     def finish(self, status: str, **info: Any) -> None:
-        """Seals the rest and records how the run ended.
+        """Seal the rest and record how the run ended.
 
         Args:
             status: see `Manifest.status`.
@@ -145,7 +145,7 @@ class RunWriter:
             return
 
     def update(self, **info: Any) -> None:
-        """Adds to the manifest's info and writes it."""
+        """Add to the manifest's info and write it."""
         self.manifest.info.update(info)
         self._write_manifest()
 

@@ -30,13 +30,13 @@ class NotBuilt(IsocostError):
     """
 
     def __init__(self, piece: str, why: IsocostError) -> None:
-        """Says which piece and why."""
+        """Say which piece and why."""
         where = "" if why.where == piece else why.where
         super().__init__(f"{piece}: {why.what}", where=where, remedy=why.remedy)
         self.piece, self._why = piece, why
 
     def __reduce__(self):
-        """Keeps its own arguments when it crosses a process boundary."""
+        """Keep its own arguments when it crosses a process boundary."""
         return (NotBuilt, (self.piece, self._why))
 
 

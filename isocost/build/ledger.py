@@ -64,7 +64,7 @@ class Ledger:
     """
 
     def __init__(self, store: Store) -> None:
-        """Opens the records; nothing is read yet."""
+        """Open the records; nothing is read yet."""
         self.store = store
         self.harmed: dict[Path, str] = {}
         self._sums: dict[Path, tuple[Identity, str]] = {}
@@ -191,7 +191,7 @@ class Ledger:
         *,
         told: Mapping[str, Any] | None = None,
     ) -> None:
-        """Writes the record of files that others wrote."""
+        """Write the record of files that others wrote."""
         with self._locked():
             files = {
                 path.relative_to(self.store.root).as_posix(): (identity(path), checksum(path))
@@ -231,14 +231,14 @@ class Ledger:
             self._put(path, Record("", rows, files, told))
 
     def drop(self, layer: str, group: str, piece: str, tables: tuple[str, ...]) -> None:
-        """Removes a piece: its record first, then its files."""
+        """Remove a piece: its record first, then its files."""
         with self._locked():
             self._path(layer, group, piece).unlink(missing_ok=True)
             for name in tables:
                 self.store.path(name, piece).unlink(missing_ok=True)
 
     def distrust(self, path: Path) -> bool:
-        """Forgets that a derived file fits, so that it is built again.
+        """Forget that a derived file fits, so that it is built again.
 
         Whether a record named it.
         """

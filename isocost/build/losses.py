@@ -40,7 +40,7 @@ class Less(IsocostError):
         self.source, self.known, self.found = source, known, found
 
     def __reduce__(self):
-        """Keeps its own arguments when it crosses a process boundary."""
+        """Keep its own arguments when it crosses a process boundary."""
         return (_less, (self.source, self.known, self.found, self.where))
 
 

@@ -17,7 +17,7 @@ from isocost.errors import IsocostError, one_source
 from isocost.intake import EngineSession, forgotten_sources, known_sources, source_of
 from isocost.plain_files import stored_bytes
 from isocost.seals import checksum, prove_parquet, unsealed_json
-from isocost.store import Store
+from isocost.store import SESSION_ID, Store
 
 _AGAIN = "`isocost refresh` builds it again"
 
@@ -70,16 +70,19 @@ def _fault(store: Store, path: Path, detail: str) -> StoreFault:
 def _sources(store: Store, checked: set[Path]) -> Iterator[StoreFault]:
     """Session files, the notes of imports, and the requests of sweeps."""
     for key in [*known_sources(store), *sorted(forgotten_sources(store))]:
-        path = store.lake / "sessions" / f"{key}{EngineSession.suffix}"
+        if not SESSION_ID.fullmatch(key):
+            path = store.lake / "sessions" / f"{key}{EngineSession.suffix}"
+            yield _fault(store, path, "no source can have this name; move the file away")
+            continue
+        source = source_of(store, key)
+        if not source.is_known:
+            continue
+        checked.add(source.file)
         try:
             with one_source(key):
-                source = source_of(store, key)
-                if source.is_known:
-                    path = source.file
-                    checked.add(path)
-                    source.check()
+                source.check()
         except IsocostError as error:
-            yield _fault(store, path, str(error))
+            yield _fault(store, source.file, str(error))
     for path in [
         *sorted((store.lake / "sessions").glob("*.asked")),
         *sorted((store.root / "forgotten").glob("*.json")),

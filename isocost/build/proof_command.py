@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the subcommands of ``isocost bank`` on a parser; they end in ``run_command``."""
+    """Declare the subcommands of ``isocost bank`` on a parser; they end in ``run_command``."""
     commands = parser.add_subparsers(dest="bank_command", required=True)
     verify = commands.add_parser("verify", help="prove every sealed part, name each fault")
     verify.add_argument(
@@ -54,7 +54,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 
 def print_report(report: LakeReport) -> None:
-    """Prints faults and totals of a lake."""
+    """Print faults and totals of a lake."""
     for fault in report.faults:
         print(fault)
     bank = report.bank

@@ -215,25 +215,29 @@ class _Met:
         fate = "are in no table or as they were before" if self.kept else "are in no table"
         what = [f"{told} and {fate}"] if self.failed else []
         if self.partly:
-            what.append(f"{len(self.partly)} sources had damaged parts, which are in no table")
+            damaged = _counted(len(self.partly), "source")
+            what.append(f"{damaged} had damaged parts, which are in no table")
         if self.cards:
             what.append(
-                f"{len(self.cards)} cards could not be read, and values that depend on them are "
-                f"unknown"
+                f"{_counted(len(self.cards), 'card')} could not be read, and values that"
+                " depend on them are unknown"
             )
         if self.derived:
-            n = len(self.derived)
             what.append(
-                f"{n} piece{'s' if n > 1 else ''} of derived tables could not be built and"
-                f" {'are' if n > 1 else 'is'} in none"
+                f"{_counted(len(self.derived), 'piece')} of derived tables could not be built"
+                f" and {'are' if len(self.derived) > 1 else 'is'} in none"
             )
         if self.refused:
             what.append(
-                f"critical rules rejected rows of {self.has_refused} sources, which are not used "
-                f"in derived tables"
+                f"critical rules rejected rows of {_counted(self.has_refused, 'source')}, which are"
+                f" not used in derived tables"
             )
         if what:
             raise PartialError(f"{'; '.join(what)}; the rest is published", remedy=self.lines())
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _failure(session_id: str, error: IsocostError, is_kept: bool) -> IsocostError:
@@ -279,7 +283,7 @@ def _published(store: Store, ledger: Ledger, *, force: bool, memory: int) -> Ite
 def publish_warehouse(
     store: Store, handover: Handover | None = None, memory: int | None = None
 ) -> WarehouseReport:
-    """Builds the warehouse with the outcome of every SQL check in it."""
+    """Build the warehouse with the outcome of every SQL check in it."""
     from isocost.publish.warehouse import build_warehouse
 
     return build_warehouse(store, handover, memory=memory)
@@ -288,14 +292,14 @@ def publish_warehouse(
 def publish_exports(
     store: Store, handover: Handover | None = None, memory: int | None = None
 ) -> ExportReport:
-    """Writes the Parquet exports."""
+    """Write the Parquet exports."""
     from isocost.publish.exports import write_exports
 
     return write_exports(store, handover, memory=memory)
 
 
 def publish_report(store: Store, handover: Handover | None = None) -> Path:
-    """Writes the report's page."""
+    """Write the report's page."""
     from isocost.publish.report import write_report
 
     return write_report(store, handover)

@@ -206,7 +206,7 @@ def fit_energy_model(
     duration_s: ArrayLike,
     energy_j: ArrayLike,
 ) -> EnergyModel:
-    """Fits the energy of measured windows by non-negative least squares on relative errors.
+    """Fit the energy of measured windows by non-negative least squares on relative errors.
 
     Args:
         prompt_tokens: prompt tokens prefilled in each window, shape (w,).

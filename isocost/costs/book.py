@@ -1,7 +1,7 @@
-"""The card book: packaged cards, overlaid with those of the reader's own folders.
+"""The card book: packaged cards, overlaid with those of the user's folders.
 
 Lives here: reading and checking ``models.yaml``, ``devices.yaml``, ``prices.yaml`` and
-``baselines.yaml``, and look-up by name. Not here: what the cards mean (`model_cards`,
+``baselines.yaml``, and lookup by name. Not here: what the cards mean (`model_cards`,
 `other_cards`). A missing card is an error that prints the card to fill in.
 """
 

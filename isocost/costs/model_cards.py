@@ -100,7 +100,7 @@ class ModelCard(BaseModel):
         dtype: str | None = None,
         bytes_per_kv_element: float | None = None,
     ) -> ModelCard:
-        """Reads a Hugging Face ``config.json``.
+        """Read a Hugging Face ``config.json``.
 
         See `isocost.costs.hf_config.model_card_from_hf_config`.
         """

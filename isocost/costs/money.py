@@ -98,10 +98,10 @@ def device_usd(price: PriceCard, device_seconds: ArrayLike) -> NDArray[np.float6
 def price_per_output_token(
     prompt_tokens: ArrayLike, output_tokens: ArrayLike, cached_tokens: ArrayLike, usd: ArrayLike
 ) -> float | None:
-    """What a price list takes for a generated token, read off prices that somebody else reported.
+    """The price of a generated token in a price list, derived from reported prices.
 
-    A price list is a fee a request and a price for each kind of token. None where the prices follow
-    none to a part in a million, or where other lengths would be as good with another price.
+    A price list has a fee per request and a price for each kind of token. None where the prices
+    follow none to a part in a million, or where other lengths would be as good with another price.
 
     Args:
         prompt_tokens: of each request, shape (n,), cached ones included.

@@ -1,6 +1,6 @@
 """Runtime as a function of prompt and output length, free of the luck of one measurement.
 
-Lives here: the fitted model T(p, o), the HELM table look-up as a compatibility mode, idealized
+Lives here: the fitted model T(p, o), the HELM table lookup as a compatibility mode, idealized
 dollars and joules. Not here: bounds that need no measurement (`roofline`).
 
 After Narayanan et al. 2023, "Cheaply Evaluating Inference Efficiency Metrics for Autoregressive
@@ -130,7 +130,7 @@ def fit_runtime_model(
     batch: ArrayLike | None = None,
     denoise_quantile: float | None = None,
 ) -> RuntimeModel:
-    """Fits T(p, o) to measured runtimes by non-negative least squares on relative errors.
+    """Fit T(p, o) to measured runtimes by non-negative least squares on relative errors.
 
     Args:
         prompt_tokens: prompt length of each row, shape (n,).

@@ -42,26 +42,26 @@ class AbsorbingCurve(Family):
         return np.stack([bounded_scale(shape, y[:, None, :], weight[:, None, :]), rate], axis=2)
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns F_max (1 - exp(-c N)) and its derivatives."""
+        """Return F_max (1 - exp(-c N)) and its derivatives."""
         exponent = np.exp(np.clip(theta[:, 1:] + log_x, -700.0, 6.0))
         shape = -np.expm1(-exponent)
         return theta[:, :1] * shape, (shape, theta[:, :1] * np.exp(-exponent) * exponent)
 
     def public(self, theta: Array) -> Array:
-        """Returns F_max and p = 1 - exp(-c)."""
+        """Return F_max and p = 1 - exp(-c)."""
         return np.stack([theta[:, 0], -np.expm1(-np.exp(theta[:, 1]))], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
-        """Evaluates F_max (1 - (1 - p)^N)."""
+        """Evaluate F_max (1 - (1 - p)^N)."""
         with np.errstate(divide="ignore"):
             return -parameters[:, :1] * np.expm1(x * np.log1p(-parameters[:, 1:2]))
 
     def asymptote(self, parameters: Array) -> Array:
-        """Returns F_max."""
+        """Return F_max."""
         return parameters[:, 0]
 
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Returns ln(1 - target / F_max) / ln(1 - p)."""
+        """Return ln(1 - target / F_max) / ln(1 - p)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             x = np.log1p(-target / parameters[:, 0]) / np.log1p(-parameters[:, 1])
         return np.where(target >= parameters[:, 0], np.inf, np.maximum(x, 0.0))

@@ -249,8 +249,6 @@ def compute_at_accuracy(compute: ArrayLike, accuracy: ArrayLike, target: float) 
 
     Monotone interpolation in (ln compute, accuracy).
 
-    Monotone interpolation in (ln compute, accuracy).
-
     The curve is made non-decreasing by its running maximum. None outside its range: nothing is
     extrapolated.
     """

@@ -138,8 +138,6 @@ def budget_scaling(budgets: ArrayLike, accuracy: ArrayLike) -> float | None:
 
     None with fewer than two budgets.
 
-    None with fewer than two budgets.
-
     Short gaps dominate on an uneven grid, so state the grid with the number.
     """
     b, acc = _curve(budgets, accuracy)
@@ -209,8 +207,6 @@ def matched_accuracy_gain(
     target: float,
 ) -> float | None:
     """Request-rate ratio B over A at equal accuracy along two accuracy-speed frontiers.
-
-    One point per reasoning effort.
 
     One point per reasoning effort.
 

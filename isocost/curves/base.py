@@ -46,11 +46,11 @@ class Family(ABC):
 
     @abstractmethod
     def bounds(self, log_x: Array, y: Array) -> tuple[Array, Array]:
-        """Returns lower and upper bounds of ``theta``, each broadcastable to (B, P)."""
+        """Return lower and upper bounds of ``theta``, each broadcastable to (B, P)."""
 
     @abstractmethod
     def starts(self, log_x: Array, y: Array, weight: Array) -> Array:
-        """Returns start values (B, S, P); the solver refines the best one."""
+        """Return start values (B, S, P); the solver refines the best one."""
 
     def constant(self, level: Array) -> Array | None:
         """Internal parameters (B, P) of the constants ``level`` (B,).
@@ -67,7 +67,7 @@ class Family(ABC):
 
     @abstractmethod
     def public(self, theta: Array) -> Array:
-        """Returns the public parameters (B, len(parameter_names))."""
+        """Return the public parameters (B, len(parameter_names))."""
 
     def rescale(self, theta: Array, log_factor: Array) -> Array | None:
         """Internal parameters (B, P) of the same curves with every x times exp(log_factor) (B,).
@@ -78,15 +78,15 @@ class Family(ABC):
 
     @abstractmethod
     def predict(self, parameters: Array, x: Array) -> Array:
-        """Evaluates public parameters (B, Q) at x, broadcastable to (B, N)."""
+        """Evaluate public parameters (B, Q) at x, broadcastable to (B, N)."""
 
     @abstractmethod
     def asymptote(self, parameters: Array) -> Array:
-        """Returns the limit for unbounded compute (B,); NaN for a family that has none."""
+        """Return the limit for unbounded compute (B,); NaN for a family that has none."""
 
     @abstractmethod
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Returns the compute at which the curve reaches ``target`` (B,).
+        """Return the compute at which the curve reaches ``target`` (B,).
 
         +inf where it never does, 0 where it starts above.
         """

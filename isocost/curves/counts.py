@@ -72,7 +72,7 @@ class _Cells:
 
 
 def beta_binomial_fit(n: ArrayLike, c: ArrayLike) -> Fit:
-    """Fits c_i ~ Binomial(n_i, p_i), p_i ~ Beta(alpha, beta) by maximum likelihood; n_i may differ.
+    """Fit c_i ~ Binomial(n_i, p_i), p_i ~ Beta(alpha, beta) by maximum likelihood; n_i may differ.
 
     Args:
         n: (M,) samples per problem.
@@ -206,7 +206,7 @@ def fit_counts_many(
 def bootstrap_counts(
     family: CountFamily, n: ArrayLike, c: ArrayLike, *, draws: int, seed: int
 ) -> BatchFit:
-    """Refits under ``draws`` resamples of the problems, seeded; see ``fit_counts_many``."""
+    """Refit under ``draws`` resamples of the problems, seeded; see ``fit_counts_many``."""
     cells = _Cells.of(n, c)
     centre, _, _, _ = _solve_cells(family, cells, cells.tally(None), None)
     size = len(cells.of_problem)
@@ -265,7 +265,7 @@ def _as_batch(
 def _solve_cells(
     family: CountFamily, cells: _Cells, tally: Array, initial: Array | None
 ) -> tuple[Array, Array, np.ndarray, Array]:
-    """Maximises the likelihood for every row of ``tally``.
+    """Maximise the likelihood for every row of ``tally``.
 
     Returns theta (B, 3), log-likelihood, status and mean success rate.
     """

@@ -19,7 +19,7 @@ from isocost.curves.solver import Solution, best_start, solve
 from isocost.errors import IsocostError
 
 Status = Literal["ok", "flat", "at_bound", "too_few_points", "not_converged"]
-# Noise around 1 is an accuracy still; 42 is one in per cent, which every bounded family would call
+# Noise around 1 is an accuracy still; 42 is a percentage, which every bounded family would call
 # flat.
 _MOST = 1.5
 STATUSES: tuple[Status, ...] = ("ok", "flat", "at_bound", "too_few_points", "not_converged")
@@ -74,7 +74,7 @@ class Fit:
     model: Family | None = field(default=None, repr=False, compare=False)
 
     def predict(self, x: ArrayLike) -> Array:
-        """Evaluates the curve at compute ``x`` (any shape, positive).
+        """Evaluate the curve at compute ``x`` (any shape, positive).
 
         NaN where the fit has no parameters.
         """
@@ -123,7 +123,7 @@ class BatchFit:
         return len(self.rss)
 
     def predict(self, x: ArrayLike) -> Array:
-        """Evaluates all curves at ``x``, shape (N,) or (B, N).
+        """Evaluate all curves at ``x``, shape (N,) or (B, N).
 
         Returns (B, N), NaN without a fit.
         """
@@ -213,7 +213,7 @@ class BatchFit:
 
 
 def fit(family: str | Family, x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Fit:
-    """Fits one curve by weighted least squares.
+    """Fit one curve by weighted least squares.
 
     Args:
         family: name of a registered family, or a ``Family`` instance.
@@ -226,7 +226,7 @@ def fit(family: str | Family, x: ArrayLike, y: ArrayLike, weights: ArrayLike | N
 
     Raises:
         IsocostError: when the family is unknown or the input is malformed (shapes, x <= 0, NaN,
-            negative weights, y in per cent).
+            negative weights, y in percent).
 
     Examples:
         >>> found = fit(
@@ -243,7 +243,7 @@ def fit(family: str | Family, x: ArrayLike, y: ArrayLike, weights: ArrayLike | N
         raise IsocostError(
             f"{beyond[-1]:g} is not an accuracy",
             where="fit: y",
-            remedy="Give fractions in 0..1, not per cent.",
+            remedy="Give fractions in 0..1, not percent.",
         )
     return fit_many(family, np.atleast_1d(x), values[None, :], weights).fit(0)
 
@@ -258,7 +258,7 @@ def fit_many(
     tolerance: float = 1e-14,
     max_iterations: int = 200,
 ) -> BatchFit:
-    """Fits B curves of one family at once, for example all bootstrap draws of all strategies.
+    """Fit B curves of one family at once, for example all bootstrap draws of all strategies.
 
     Args:
         family: name of a registered family, or a ``Family`` instance.
@@ -447,7 +447,7 @@ def _range(values: Array, weight: Array) -> Array:
 
 
 def _distinct(log_x: Array, weight: Array) -> np.ndarray:
-    """Computes among the points in use that differ by more than rounding error, per row."""
+    """Number of distinct compute values among the points in use, per row, up to rounding."""
     if log_x.shape[1] == 0:
         return np.zeros(len(log_x), dtype=int)
     ordered = np.sort(np.where(weight > 0, log_x, np.inf), axis=1)

@@ -281,7 +281,7 @@ def compute_to_target(
         raise IsocostError(
             f"target accuracy {target} is outside 0..1",
             where="compute_to_target",
-            remedy="Give a fraction, not per cent.",
+            remedy="Give a fraction, not percent.",
         )
     compute = _central(fit, target)
     status = _target_status(fit, compute)
@@ -380,7 +380,7 @@ def bootstrap_fits(
     weights: ArrayLike | None = None,
     centre: Fit | None = None,
 ) -> BatchFit:
-    """Refits one curve under bootstrap draws.
+    """Refit one curve under bootstrap draws.
 
     Args:
         family: name or instance.

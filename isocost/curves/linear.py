@@ -12,7 +12,7 @@ from isocost.curves.base import Array
 
 
 def bounded_pair(basis: Array, y: Array, weight: Array, upper: float = 1.0) -> tuple[Array, Array]:
-    """Minimises sum w (y - ceiling + gap * basis)^2 over 0 <= ceiling <= upper and gap >= 0.
+    """Minimise sum w (y - ceiling + gap * basis)^2 over 0 <= ceiling <= upper and gap >= 0.
 
     Args:
         basis: (..., N) values of the decaying basis function.
@@ -42,7 +42,7 @@ def bounded_pair(basis: Array, y: Array, weight: Array, upper: float = 1.0) -> t
 def bounded_scale(
     basis: Array, y: Array, weight: Array, lower: float | Array = 0.0, upper: float | Array = 1.0
 ) -> Array:
-    """Minimises sum w (y - scale * basis)^2 over lower <= scale <= upper.
+    """Minimise sum w (y - scale * basis)^2 over lower <= scale <= upper.
 
     Arguments as in ``bounded_pair``, result shape (...).
     """

@@ -41,7 +41,7 @@ def weighted_rss(evaluate: Evaluate, theta: Array, log_x: Array, y: Array, weigh
 
 
 def best_start(evaluate: Evaluate, starts: Array, log_x: Array, y: Array, weight: Array) -> Array:
-    """Picks for each fit the start (B, S, P) with the smallest residual sum; returns (B, P)."""
+    """Pick for each fit the start (B, S, P) with the smallest residual sum; returns (B, P)."""
     n_fits, n_starts, n_parameters = starts.shape
     if n_starts == 1:
         return starts[:, 0]
@@ -69,7 +69,7 @@ def solve(
     max_iterations: int = 200,
     tolerance: float = 1e-14,
 ) -> Solution:
-    """Minimises sum_n weight (y - f(theta, x))^2 for B fits at once, inside a box.
+    """Minimise sum_n weight (y - f(theta, x))^2 for B fits at once, inside a box.
 
     A parameter on its bound whose gradient points outward is held for the step (projected
     gradient); the damping follows Marquardt's scaling. Fits that have converged leave the batch.
@@ -168,7 +168,7 @@ def _step(
 
 
 def _eliminate(matrix: list[list[Array]], right: list[Array]) -> list[Array]:
-    """Solves many small positive definite systems, entry by entry.
+    """Solve many small positive definite systems, entry by entry.
 
     Without pivots, which such systems do not need.
     """

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 DEEPCONF_WINDOW = 2048
 _ROUNDING = 1e-6
-"""Float32 rounding of a sum of probabilities: a smaller unseen mass cannot be told from zero."""
+"""Float32 rounding of a sum of probabilities: a smaller unseen mass is indistinguishable from zero.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def oriented(
     cost_direction: Direction | Sequence[Direction],
     quality_direction: Direction,
 ) -> tuple[FloatArray, FloatArray]:
-    """Returns ``(costs, quality)`` with every cost to be minimised and quality to be maximised.
+    """Return ``(costs, quality)`` with every cost to be minimised and quality to be maximised.
 
     Args:
         cost: shape ``(n,)`` or ``(n, d)``.
@@ -103,7 +103,7 @@ def oriented(
 
 
 def matrix_pair(values: ArrayLike, costs: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Returns two finite matrices of one shape, outcomes x problems.
+    """Return two finite matrices of one shape, outcomes x problems.
 
     Raises:
         IsocostError: the shapes differ, a matrix is empty or a value is not finite.

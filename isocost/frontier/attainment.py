@@ -49,7 +49,7 @@ def attainment_curves(
         budget; NaN where fewer draws can afford any outcome at all.
 
     Raises:
-        IsocostError: shapes disagree, a value is not finite, or a level lies outside (0, 1].
+        IsocostError: shapes disagree, a value is not finite, or a level is outside (0, 1].
     """
     return attainment_levels(
         *_means(values, costs, draws, seed, clusters, counts), grid, levels=levels
@@ -72,7 +72,7 @@ def attainment_levels(
         levels: as in `attainment_curves`.
 
     Raises:
-        IsocostError: the grid is not finite, or a level lies outside (0, 1].
+        IsocostError: the grid is not finite, or a level is outside (0, 1].
     """
     shares = finite_array(levels, "levels", (1,))
     if not ((shares > 0) & (shares <= 1)).all():
@@ -98,8 +98,6 @@ def attainment_probability(
     counts: NDArray[Any] | None = None,
 ) -> FloatArray:
     """Share of bootstrap draws whose frontier weakly dominates each goal.
-
-    That is, some outcome costs no more and is no worse.
 
     That is, some outcome costs no more and is no worse.
 

@@ -160,7 +160,7 @@ def _peaks(scaled: FloatArray, draws: int, seed: int) -> FloatArray:
     """Largest absolute standardised error over the grid in each multiplier draw.
 
     The errors are normal with a covariance that is known, ``scaled @ scaled.T``. A smooth curve
-    varies in few directions: one normal number for each of these serves as well as one a problem,
+    varies in few directions: one normal number for each of these serves as well as one per problem,
     and quasi-random ones (scrambled Sobol points) fix the quantile as well as many times as many
     random ones. Grids that vary in many directions get random numbers a problem.
     """

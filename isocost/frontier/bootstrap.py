@@ -187,7 +187,7 @@ def resample_counts(
 def replicate_means(
     values: FloatArray, counts: NDArray[Any], noise: FloatArray | None = None, seed: int = 0
 ) -> Iterator[tuple[int, FloatArray]]:
-    """Yields ``(first draw, means)`` chunk by chunk; means are ``(draws in chunk, outcomes)``.
+    """Yield ``(first draw, means)`` chunk by chunk; means are ``(draws in chunk, outcomes)``.
 
     Outcomes with the same values on every problem (strategies that spend the same samples) get
     bit-identical means, so that a tie stays a tie in every draw.

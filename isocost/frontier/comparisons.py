@@ -137,7 +137,7 @@ def _adjust(p_values: ArrayLike, *, stepwise: Callable[[FloatArray], FloatArray]
     given = np.asarray(p_values, dtype=np.float64)
     known = np.flatnonzero(~np.isnan(given))
     if ((given[known] < 0) | (given[known] > 1)).any():
-        raise IsocostError("a p-value lies outside [0, 1]", remedy="Pass probabilities.")
+        raise IsocostError("a p-value is outside [0, 1]", remedy="Pass probabilities.")
     out = np.full(given.shape, np.nan)
     order = known[np.argsort(given[known], kind="stable")]
     out[order] = stepwise(given[order])

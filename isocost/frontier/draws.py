@@ -71,7 +71,7 @@ class Pairs:
 
 
 def pair_up(quality: Replicates, cost: Replicates) -> Pairs:
-    """Joins the values and the costs of the same outcomes."""
+    """Join the values and the costs of the same outcomes."""
     key = quality.copy_of * len(cost.rows) + cost.copy_of
     _, first, number = np.unique(key, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
@@ -104,8 +104,9 @@ def sweep(pairs: Pairs) -> tuple[FloatArray, NDArray[np.int64]]:
 
 
 def sweep_tiles(pairs: Pairs) -> Iterator[tuple[slice, FloatArray, NDArray[np.int64]]]:
-    """As `sweep`, some draws after the other: the draws, margins of shape ``(pairs, these draws)``,
-    and counts of these draws.
+    """Like `sweep`, in tiles of draws: the draws, their margins and their counts.
+
+    Margins have shape ``(pairs, these draws)``.
     """
     members = _layers(
         pairs.cost.center(None)[pairs.price_of], pairs.quality.center(None)[pairs.grade_of]
@@ -128,8 +129,9 @@ def _compiled_sweep(
     members: NDArray[np.int64],
     used: NDArray[np.bool_],
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Margins in the draws of a tile, and who may be on the frontier; marks the members that made a
-    step.
+    """Margins in the draws of a tile, and possible frontier members.
+
+    Marks the members that made a step.
     """
     from isocost.frontier.kernels import build_staircases, sweep_margins
 
@@ -197,8 +199,9 @@ def _layers(cost: FloatArray, quality: FloatArray) -> NDArray[np.int64]:
 def _frontier_hits(
     pairs: Pairs, price: FloatArray, grade: FloatArray, near: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Draws of a tile in which each pair is on the frontier, among those that are ``near`` it; all
-    others are dominated without any doubt.
+    """Draws of a tile in which each pair is on the frontier, among those ``near`` it.
+
+    All others are certainly dominated.
 
     Leaving those out changes no comparison, with one exception: they may link two costs to a chain
     of equals. If costs are that close, the draw is evaluated in full.

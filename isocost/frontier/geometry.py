@@ -53,7 +53,7 @@ def staircase(cost: ArrayLike, quality: ArrayLike) -> NDArray[np.intp]:
         quality: shape ``(n,)``, higher is better.
 
     Returns:
-        Indices into the input; quality rises strictly along them. The first copy stands for
+        Indices into the input; quality rises strictly along them. The first copy represents
         duplicates.
 
     Raises:
@@ -192,8 +192,9 @@ def dpfr(
     alpha: float = 0.5,
     interpolated: bool = False,
 ) -> FloatArray:
-    """Distance to a reference point on the Pareto frontier of two measures (Rampisela et al., WWW
-    2025).
+    """Distance to a reference point on the Pareto frontier of two measures.
+
+    Rampisela et al., WWW 2025.
 
     The frontier is walked from the end with the largest first measure. As published, the target is
     the frontier point whose cumulative arc length is nearest to ``alpha`` of the total, and the

@@ -32,8 +32,6 @@ def hypervolume(
 
     Zitzler and Thiele 1999.
 
-    Zitzler and Thiele 1999.
-
     The value depends on the scaling of the axes and on the reference: record both. Points that are
     not strictly better than the reference in every objective add nothing. For cost over decades
     pass ``log10(cost)`` and say so.

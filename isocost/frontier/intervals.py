@@ -183,7 +183,7 @@ def _mean_variance(
     data = finite_array(values, "values", (1, 2))
     if ((data < 0) | (data > 1)).any():
         raise IsocostError(
-            "a value lies outside [0, 1]",
+            "a value is outside [0, 1]",
             remedy="Use mean_interval for quantities that are not shares.",
         )
     center = data.mean(axis=-1)

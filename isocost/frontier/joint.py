@@ -105,9 +105,7 @@ def _hits(
     alive: NDArray[np.bool_],
     start: int,
 ) -> NDArray[np.int64]:
-    """Draws, of those from ``start``, in which each outcome is on the frontier of what is
-    ``alive``.
-    """
+    """Draws, from ``start`` on, in which each outcome is on the frontier of those ``alive``."""
     rows, sizes = listed(alive)
     draws = start + np.arange(len(sizes))
     axes = [

@@ -20,8 +20,6 @@ def build_staircases(price, grade, order, members, used):
 
     Step costs, both qualities, owner of the best, number of steps.
 
-    Step costs, both qualities, owner of the best, number of steps.
-
     price, grade: draws x members. order: the members of every draw by rising cost. Sets ``used``
     for members that make a step.
     """
@@ -69,8 +67,6 @@ def sweep_margins(
     fresh,
 ):
     """Margins of all outcomes in some draws, against the best and second best members.
-
-    At every cost.
 
     At every cost.
 
@@ -154,8 +150,6 @@ def rival_errors(
     out,
 ):
     """Largest error of any rival at no more cost, minus the own error, outcomes x draws.
-
-    -inf without rivals.
 
     -inf without rivals.
 

@@ -49,7 +49,7 @@ def knee(
     threshold: float = 0.0,
     log_cost: bool = True,
 ) -> Knee:
-    """Finds the frontier point after which quality costs disproportionately more.
+    """Find the frontier point after which quality costs disproportionately more.
 
     Chord rule (after Satopaa et al. 2011, "Kneedle"): over the frontier normalise ln(cost) and
     quality to [0, 1]; the knee has the largest q - x, provided that exceeds ``threshold``. Marginal

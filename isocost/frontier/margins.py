@@ -203,8 +203,9 @@ def _span(pairs: Pairs, quality: FloatArray) -> FloatArray:
 def _rival_errors(
     pairs: Pairs, grade: FloatArray, quality: FloatArray, plan: list[_Step]
 ) -> FloatArray:
-    """`_rival_error` in the draws of a tile, outcomes x draws; ``grade`` are the means of the
-    distinct values in these.
+    """`_rival_error` in the draws of a tile, outcomes x draws.
+
+    ``grade`` are the means of the distinct values in these draws.
     """
     if is_small(len(pairs) * pairs.draws):
         return _rival_error(grade[pairs.grade_of].T - quality, plan).T

@@ -37,12 +37,12 @@ class Replicates:
     Attributes:
         rows: distinct rows in order of their first appearance, shape ``(distinct, problems)``; -0.0
             is 0.0. Without columns where only their centers are known.
-        means: shape ``(distinct, draws)``; read tile by tile where they are laid aside.
+        means: shape ``(distinct, draws)``; read tile by tile if they are spilled.
         copy_of: the distinct row of every outcome, shape ``(outcomes,)``.
         centers: weighted mean of every distinct row, shape ``(distinct,)``; None where the rows are
             at hand.
         spread: low and high end of the percentile interval and standard error of every distinct
-            row, shape ``(3, distinct)``; None where nobody asked for them.
+            row, shape ``(3, distinct)``; None where not requested for them.
     """
 
     rows: FloatArray
@@ -63,9 +63,7 @@ class Replicates:
         return np.ascontiguousarray(self.means[:, draws])
 
     def take(self, outcomes: NDArray[np.integer]) -> Replicates:
-        """The same draws of some outcomes only; shares memory, so rows that no outcome has may
-        remain.
-        """
+        """The same draws of some outcomes; shares memory, so unused rows may remain."""
         return Replicates(self.rows, self.means, self.copy_of[outcomes], self.centers, self.spread)
 
     def center(self, weights: FloatArray | None) -> FloatArray:
@@ -80,7 +78,7 @@ class Replicates:
 
 
 def distinct_rows(values: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Returns ``(rows, copy_of)``.
+    """Return ``(rows, copy_of)``.
 
     The distinct rows in order of first appearance, and the number of each outcome's row.
     """

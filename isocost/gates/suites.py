@@ -53,7 +53,7 @@ CORE_SAMPLES: tuple[Rule, ...] = (
     rule(
         "score_is_a_share",
         "ExpectColumnValuesToBeBetween",
-        "a grade lies between 0 and 1",
+        "a grade is between 0 and 1",
         column="score",
         min_value=0,
         max_value=1,
@@ -68,7 +68,7 @@ CORE_SAMPLES: tuple[Rule, ...] = (
     rule(
         "no_answer_has_no_class",
         "ExpectColumnValuesToBeNull",
-        "what is no answer cannot be voted for",
+        "there is no vote without an answer",
         column="answer_class",
         where=Where("parse_status", "is_not", "parsed"),
     ),
@@ -84,7 +84,7 @@ CORE_SAMPLES: tuple[Rule, ...] = (
     rule(
         "most_samples_are_valid",
         "ExpectColumnMeanToBeBetween",
-        "most samples should be what was asked for; those that are not feed no derived table",
+        "most samples should be as requested; others are not used in derived tables",
         severity="warning",
         column="is_invalid_ratio",
         max_value=t.MAX_INVALID_RATIO,
@@ -187,7 +187,7 @@ CORE_SESSIONS: tuple[Rule, ...] = (
     rule(
         "resolved_configuration_is_known",
         "ExpectColumnValuesToNotBeNull",
-        "what was asked for is not what ran: the resolved configuration is the record",
+        "the request is not what ran: the resolved configuration is the record",
         column="resolved_engine",
         where=Where("owes_configuration", "is", True),
     ),
@@ -215,7 +215,7 @@ CORE_SESSIONS: tuple[Rule, ...] = (
     rule(
         "run_did_not_fail",
         "ExpectColumnValuesToNotBeInSet",
-        "a run that failed keeps its rows, but somebody should know",
+        "a failed run keeps its rows, but should be reported",
         severity="warning",
         column="status",
         value_set=["failed"],

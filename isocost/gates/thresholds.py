@@ -9,11 +9,11 @@ asked to: a warning, since what is invalid feeds no derived table anyway."""
 MAX_TRUNCATED_RATIO = 0.5
 """When most answers hit the token budget, accuracy measures the budget.
 
-A warning only, since low budgets are asked for on purpose.
+A warning only, because low budgets may be intended.
 """
 
 MIN_LOGPROB_MEAN = -30.0
-"""A mean log-probability below this is no sampling from the model's own distribution.
+"""A mean log-probability below this is not plausible for samples from the model's own distribution.
 
 Float underflow or a wrong token alignment.
 """

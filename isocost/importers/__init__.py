@@ -5,7 +5,14 @@ writes the parts, ``stored`` reads them. Not here: grading and the way into the 
 (``isocost.tables.core.imports``).
 """
 
-from isocost.importers.base import Conventions, Importer, Source, importer, register, registered
+from isocost.importers.base import (
+    Conventions,
+    Importer,
+    ImportInput,
+    importer,
+    register,
+    registered,
+)
 from isocost.importers.run import ImportReport, import_path
 from isocost.importers.stored import SealedImport, read_import, read_imports, sealed_imports
 from isocost.importers.verify import ImportFault, set_aside_imports, verify_imports
@@ -13,10 +20,10 @@ from isocost.importers.verify import ImportFault, set_aside_imports, verify_impo
 __all__ = [
     "Conventions",
     "ImportFault",
+    "ImportInput",
     "ImportReport",
     "Importer",
     "SealedImport",
-    "Source",
     "import_path",
     "importer",
     "read_import",

@@ -49,7 +49,7 @@ class Conventions:
 
 
 @dataclass(slots=True)
-class Source:
+class ImportInput:
     """The input of one import.
 
     Attributes:
@@ -163,12 +163,12 @@ class Importer:
         """
         return [regular_file(path)]
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Every record of the source, streamed, in a fixed order."""
         raise NotImplementedError
 
-    def write_fast(self, source: Source, folder: Path, constants: Any) -> int | None:
-        """Writes all records as parts without a Python loop, where the format allows it.
+    def write_fast(self, source: ImportInput, folder: Path, constants: Any) -> int | None:
+        """Write all records as parts without a Python loop, where the format allows it.
 
         Args:
             source: what to read.

@@ -12,13 +12,17 @@ from typing import Any
 
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json
-from isocost.importers.base import PROVENANCE, Source
+from isocost.importers.base import PROVENANCE, ImportInput
 from isocost.importers.recognise import Unsaid
 from isocost.importers.row import Row
 
 
 def fill_provenance(
-    values: dict[str, Any], row: Row, given: Mapping[str, str], unknown: Set[str], source: Source
+    values: dict[str, Any],
+    row: Row,
+    given: Mapping[str, str],
+    unknown: Set[str],
+    source: ImportInput,
 ) -> None:
     """Fill in given provenance, and ask by name for what is missing.
 
@@ -64,7 +68,7 @@ def fill_provenance(
         raise ask_for(missing, row.where)
 
 
-def settle(source: Source, given: Mapping[str, str]) -> None:
+def settle(source: ImportInput, given: Mapping[str, str]) -> None:
     """Handle contradictions once all records are read.
 
     Given values apply to the files that do not state them.

@@ -26,6 +26,7 @@ import pyarrow as pa
 import yaml
 
 from isocost.errors import IsocostError
+from isocost.plain_files import MOST_DEPTH
 
 MIB = 1 << 20
 # One line contains one record. The longest real record seen is a 32k-token answer with its prompt:
@@ -379,6 +380,20 @@ class _TextLoader(_StrictLoader):
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
+def _depth(value: Any) -> int:
+    """How deeply a value is nested: the fast loader reads more than any recursion here could."""
+    depth, level = 0, [value]
+    while level and depth <= MOST_DEPTH:
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+        depth += 1
+    return depth
+
+
 def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False) -> Any:
     """The one YAML value of a file; with ``as_text`` every plain scalar in it is text.
 
@@ -396,7 +411,10 @@ def load_yaml(path: Path, limit: int = MAX_YAML_BYTES, *, as_text: bool = False)
                 if number > MAX_YAML_EVENTS:
                     raise yaml.YAMLError(f"it has more than {MAX_YAML_EVENTS:,} values")
         loader = _TextLoader if as_text else _StrictLoader
-        return yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders, made stricter
+        value = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders, made stricter
+        if _depth(value) > MOST_DEPTH:
+            raise yaml.YAMLError("it is nested too deeply")
+        return value
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise IsocostError(
             f"is not YAML that can be read: {' '.join(str(error).split())[:300]}", where=str(path)
@@ -416,7 +434,7 @@ class CheckedZip:
     """
 
     def __init__(self, path: Path, *, grows: bool = False) -> None:
-        """Opens the file and checks its directory.
+        """Open the file and check its directory.
 
         Args:
             path: the file.
@@ -535,7 +553,7 @@ class CheckedZip:
         return raw
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._zip.close()
 
 

@@ -27,7 +27,7 @@ REPLACED, INVALIDATED = "replaced", "invalidated"
 A later one replaced it, or its author withdrew it.
 """
 SCORE_NOISE = 1e-9
-"""A score this close to 0 or 1 is 0 or 1: means of floats end beside them."""
+"""A score this close to 0 or 1 is 0 or 1: means of floats end close to them."""
 NOT_IN_RANGE = "not_in_range"
 """Why a number out of its column's range is NULL: the record and its other values are kept."""
 MOST_NUMBER = 1e30
@@ -69,7 +69,7 @@ class Row:
     __slots__ = ("group", "reasons", "values", "where")
 
     def __init__(self, kind: str, source_file: str, place: str | None, where: str) -> None:
-        """Starts a record of ``kind`` (see the table's vocabulary)."""
+        """Start a record of ``kind`` (see the table's vocabulary)."""
         self.values: dict[str, Any] = {
             "record_kind": kind,
             "source_file": _encodable(source_file),

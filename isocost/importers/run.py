@@ -25,7 +25,7 @@ import yaml
 import isocost
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, slug
-from isocost.importers.base import PROVENANCE, Importer, Source, importer
+from isocost.importers.base import PROVENANCE, Importer, ImportInput, importer
 from isocost.importers.finish import unknown_words
 from isocost.importers.provenance import checked_provenance, fill_provenance, settle
 from isocost.importers.reading import entries_of
@@ -129,7 +129,7 @@ def import_path(
         lake: root of the raw lake; made when missing.
         provenance: ``model``, ``task``, ``task_version``, ``prompt``, ``sampling`` as far as the
             source does not hold them.
-        unknown: names of provenance that nobody knows; such numbers are never pooled with others.
+        unknown: names of unknown provenance; such numbers are never pooled with others.
         mapping: for the generic importer: which column means what (YAML file or its content).
         name: name of the source; the resolved path where None. A corrected file under another path
             keeps its name with this.
@@ -186,7 +186,7 @@ def import_path(
 class _Job:
     """One import in progress: its input, its name and its identity."""
 
-    source: Source
+    source: ImportInput
     constants: Constants
     title: str
     content: str
@@ -224,7 +224,7 @@ def _job(
     """
     given, accepted = provenance
     entries_of(path, where=str(path), skips_odd=True)
-    source = Source(
+    source = ImportInput(
         path,
         tuple(_read(reader, path, path, lambda: reader.files(path))),
         _options(reader, mapping, options),
@@ -317,7 +317,7 @@ def _needless(unknown: Set[str], unsaid: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _read(reader: Importer, path: Path, place: Source | Path, work: Any) -> Any:
+def _read(reader: Importer, path: Path, place: ImportInput | Path, work: Any) -> Any:
     """Run a parser.
 
     Its error names the format that the path looks like, if different.
@@ -325,12 +325,16 @@ def _read(reader: Importer, path: Path, place: Source | Path, work: Any) -> Any:
     try:
         return _guarded(place, work)
     except IsocostError as error:
-        if reader.takes_mapping and isinstance(place, Source) and path.suffix.lower() != ".json":
+        if (
+            reader.takes_mapping
+            and isinstance(place, ImportInput)
+            and path.suffix.lower() != ".json"
+        ):
             raise  # any table may be meant; a JSON document is more often another tool's log
         raise hinted(error, reader, path) from error
 
 
-def _guarded(source: Source | Path, work: Any) -> Any:
+def _guarded(source: ImportInput | Path, work: Any) -> Any:
     """Run a parser.
 
     Its errors on a malformed file become errors for users, with the position.
@@ -343,7 +347,7 @@ def _guarded(source: Source | Path, work: Any) -> Any:
         if isinstance(error, OSError) and error.errno is not None:
             # A disk error; Arrow reports a damaged file as an OSError without a number.
             raise
-        where = (source.at or str(source.path)) if isinstance(source, Source) else str(source)
+        where = (source.at or str(source.path)) if isinstance(source, ImportInput) else str(source)
         if isinstance(error, KeyError):
             raise IsocostError(
                 f"has no key {error.args[0]!r}",
@@ -358,7 +362,7 @@ def _guarded(source: Source | Path, work: Any) -> Any:
         ) from error
 
 
-def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dict[str, int]]:
+def _write(source: ImportInput, constants: Constants, folder: Path) -> tuple[int, dict[str, int]]:
     fast = constants.importer.write_fast(source, folder, constants)
     if fast is not None:
         rows, reasons = fast, {}
@@ -381,7 +385,7 @@ def _write(source: Source, constants: Constants, folder: Path) -> tuple[int, dic
     return rows, reasons
 
 
-def _finished(row: Row, index: int, constants: Constants, source: Source) -> dict[str, Any]:
+def _finished(row: Row, index: int, constants: Constants, source: ImportInput) -> dict[str, Any]:
     """The row's values with identity, provenance and the format's declarations filled in."""
     values = row.values
     if given := source.options.get("condition"):
@@ -425,7 +429,7 @@ def _fingerprint(file: Path) -> tuple[int, int, int]:
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _content_hash(source: Source) -> str:
+def _content_hash(source: ImportInput) -> str:
     """Hash of names and bytes of all files, recording each file's hash.
 
     SHA-256 over the hashes of its blocks, computed in parallel.
@@ -461,7 +465,7 @@ def _block_hash(file: Path, begin: int) -> bytes:
 
 
 def _manifest(
-    source: Source,
+    source: ImportInput,
     constants: Constants,
     title: str,
     content: str,

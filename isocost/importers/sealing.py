@@ -45,7 +45,7 @@ class PartWriter:
     """Turns rows into sealed-to-be parts in a staging folder, in bounded memory."""
 
     def __init__(self, folder: Path) -> None:
-        """Writes into ``folder``, which exists and is empty."""
+        """Write into ``folder``, which exists and is empty."""
         self.folder = folder
         self.rows = 0
         self.reasons: dict[str, int] = {}
@@ -58,7 +58,7 @@ class PartWriter:
         self._parts = 0
 
     def add(self, values: dict[str, Any], row: Row) -> None:
-        """Takes one row: its values by column name."""
+        """Take one row: its values by column name."""
         values["null_reasons"] = sorted(row.reasons)
         for reason in row.reasons:
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -89,12 +89,12 @@ class PartWriter:
             self._close_part()
 
     def close(self) -> None:
-        """Writes the rest and closes the last part."""
+        """Write the rest and close the last part."""
         self.flush()
         self._close_part()
 
     def abandon(self) -> None:
-        """Closes the open file without caring for its content."""
+        """Close the open file without caring for its content."""
         if self._part is not None:
             with suppress(Exception):
                 self._part.close()

@@ -64,7 +64,7 @@ def put_usage(row: Row, usage: dict[str, Any], *, completions: int = 1) -> None:
 
 
 def covers_several(row: Row, completions: int, *columns: str) -> None:
-    """Leaves columns NULL whose value the source states of several completions together."""
+    """Leave columns NULL whose value the source states of several completions together."""
     for column in columns:
         row.null(column, f"usage_covers_{completions}_samples")
 

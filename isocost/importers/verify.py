@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isocost import atomic
+from isocost.bank.layout import QUARANTINE
 from isocost.errors import IsocostError
 from isocost.importers.stored import (
     import_folder,
@@ -127,14 +128,12 @@ def set_aside_damaged(lake: Path, source_slug: str, import_id: str) -> list[str]
 
 def is_set_aside(lake: Path, source_slug: str, import_id: str) -> bool:
     """Whether this import is in ``raw/quarantine``."""
-    return any(
-        (lake / "raw" / "quarantine" / f"source={source_slug}").glob(f"import={import_id}-*")
-    )
+    return any((lake / QUARANTINE / f"source={source_slug}").glob(f"import={import_id}-*"))
 
 
 def _set_aside(lake: Path, folder: Path, faults: list[ImportFault]) -> str:
     home = folder.parent
-    target = lake / "raw" / "quarantine" / home.name / f"{folder.name}-{os.urandom(4).hex()}"
+    target = lake / QUARANTINE / home.name / f"{folder.name}-{os.urandom(4).hex()}"
     with locked(home):
         atomic.make_folder(target.parent)
         atomic.put(folder, target)

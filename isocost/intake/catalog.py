@@ -67,7 +67,7 @@ def forgotten_sources(store: Store) -> set[str]:
 
 
 def remember_forgotten(store: Store, key: str, rows: int) -> Path:
-    """Writes down that a source is meant to be in no table any more.
+    """Write down that a source is meant to be in no table any more.
 
     Raises:
         MachineError: the note cannot be written.

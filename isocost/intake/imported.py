@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from isocost import atomic
+from isocost.bank.layout import QUARANTINE
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex, slug
 from isocost.importers.stored import (
@@ -71,7 +72,7 @@ class ImportedSource(Source):
         return _read_note(self.file, self.key)
 
     def write_note(self, told: Mapping[str, Any]) -> None:
-        """Makes an import the one that counts for this source.
+        """Make an import the one that counts for this source.
 
         Raises:
             MachineError: it cannot be written.
@@ -102,7 +103,7 @@ class ImportedSource(Source):
         return import_manifest(*self.place)
 
     def check(self) -> None:
-        """Reads its note."""
+        """Read its note."""
         _read_note(self.file, self.key)
 
     def inputs(self) -> dict[str, Any]:
@@ -118,7 +119,7 @@ class ImportedSource(Source):
         return read_import(*self.place) if table_name == "raw_imports" else empty(table_name)
 
     def prove(self) -> None:
-        """Holds every part to the checksum in its manifest."""
+        """Hold every part to the checksum in its manifest."""
         prove_import(*self.place)
 
     def banked(self) -> Banked:
@@ -142,7 +143,7 @@ class ImportedSource(Source):
         )
 
     def set_aside_damaged(self) -> tuple[str, ...]:
-        """Moves the whole import where its bytes were changed."""
+        """Move the whole import where its bytes were changed."""
         return tuple(set_aside_damaged(*self.place))
 
     def is_in_quarantine(self) -> bool:
@@ -154,7 +155,7 @@ class ImportedSource(Source):
 
     def was_set_aside(self) -> bool:
         """Whether an import of this name was set aside."""
-        aside = self.store.lake / "raw" / "quarantine"
+        aside = self.store.lake / QUARANTINE
         return any(self.is_held_by(home.name) for home in aside.glob("source=*"))
 
     def is_held_by(self, home: str) -> bool:

@@ -63,7 +63,7 @@ class EngineSession(Source):
         return read_manifests(self.store.lake, self.key)
 
     def check(self) -> None:
-        """Reads its session file."""
+        """Read its session file."""
         self.session()
 
     def inputs(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class EngineSession(Source):
         return read_raw(self.store.lake, table_name, self.key)
 
     def prove(self) -> None:
-        """Holds every part to the checksum in its manifest."""
+        """Hold every part to the checksum in its manifest."""
         prove_session(self.store.lake, self.key)
 
     def banked(self) -> Banked:
@@ -125,7 +125,7 @@ class EngineSession(Source):
         )
 
     def set_aside_damaged(self) -> tuple[str, ...]:
-        """Moves its damaged parts and manifests, one by one."""
+        """Move its damaged parts and manifests, one by one."""
         notes = repair_bank(self.store.lake, self.key)
         return tuple(note for note in notes if "set aside" in note)
 
@@ -135,7 +135,7 @@ class EngineSession(Source):
 
     def was_set_aside(self) -> bool:
         """Whether a part or manifest of it was set aside."""
-        return (self.store.lake / "raw" / "quarantine" / f"session={self.key}").is_dir()
+        return (self.store.lake / layout.quarantine_folder(self.key)).is_dir()
 
     def shares(self) -> Iterator[Share]:
         """Its requests, point by point."""

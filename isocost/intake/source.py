@@ -99,7 +99,7 @@ class Source(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Reads its file.
+        """Read its file.
 
         Raises:
             IsocostError: it is damaged or missing.

@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 
 def read_matrix(responses: ArrayLike) -> FloatArray:
-    """Returns the matrix after checking that it is subjects x items with every entry in [0, 1].
+    """Return the matrix after checking that it is subjects x items with every entry in [0, 1].
 
     Raises:
         IsocostError: not a matrix, empty, or an entry outside [0, 1] or NaN.

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the formats of ``isocost export`` on a parser; they end in ``run_command``."""
+    """Declare the formats of ``isocost export`` on a parser; they end in ``run_command``."""
     formats = parser.add_subparsers(dest="export_format", required=True, metavar="format")
     eee = formats.add_parser(
         "every_eval_ever",
-        help="every judged sample, a pair of files a configuration, in the format every_eval_ever",
+        help="every graded sample, two files per configuration, in the format every_eval_ever",
     )
     eee.add_argument("folder", type=Path, help="where the files go: a new or empty folder")
     eee.add_argument(
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--relationship",
         default="other",
         help=(
-            "how this organization stands to the models' makers: first_party, third_party,"
+            "relationship of this organization to the models' makers: first_party, third_party,"
             " collaborative or other (default)"
         ),
     )
@@ -69,13 +69,14 @@ def run_command(arguments: argparse.Namespace) -> int:
     left_out = sum(point.left_out for point in done)
     print(f"{sum(point.rows for point in done)} samples of {len(done)} configurations in {folder}")
     if left_out:
-        print(f"  note: {left_out} samples are left out, which are invalid or which nobody judged")
+        print(f"  note: {left_out} samples are left out because they are invalid or ungraded")
     return 0
 
 
 def output_texts(store: Store) -> pl.DataFrame:
-    """sample_id and output_text of every sample whose text is banked: of the call that counts, or
-    of the record that was imported.
+    """sample_id and output_text of every sample with banked text.
+
+    From the call that counts, or from the imported record.
     """
     import polars as pl
 

@@ -325,7 +325,7 @@ def _texts(values: dict[str, Any]) -> dict[str, str]:
 
 
 def _write_lines(path: Path, values: Iterator[dict[str, Any]], indent: int | None = None) -> str:
-    """Writes JSON values line by line.
+    """Write JSON values line by line.
 
     Returns the SHA-256 of the bytes.
     """

@@ -153,7 +153,7 @@ def curves_drawn(
 
 
 def decided() -> pl.Expr:
-    """Fits with an asymptote determined by the data.
+    """Curve fits with an asymptote determined by the data.
 
     Fitted without reaching a bound, on a rising curve.
     """

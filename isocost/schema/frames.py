@@ -69,7 +69,7 @@ class TableError(IsocostError):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Keeps the faults when the error crosses a process boundary."""
+        """Keep the faults when the error crosses a process boundary."""
         return (type(self), (self.table, self.faults))
 
 

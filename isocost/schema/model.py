@@ -53,7 +53,7 @@ class Column:
     allowed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuses a definition that the derived artefacts could not carry."""
+        """Refuse a definition that the derived artefacts could not carry."""
         if not _SNAKE.fullmatch(self.name):
             raise IsocostError(f"column name {self.name!r} is not snake_case")
         if self.type not in TYPES:

@@ -287,7 +287,7 @@ class PointBank:
 
 
 def dense_rows(codes: Ints, absent: Bools) -> Ints:
-    """Renumbers each row's codes from 0 without gaps, in order of the codes; -1 where absent."""
+    """Renumber each row's codes from 0 without gaps, in order of the codes; -1 where absent."""
     large = np.iinfo(np.int64).max
     held = np.where(absent, large, codes)
     ranking = np.argsort(held, axis=1, kind="stable")

@@ -1,6 +1,6 @@
-"""What a strategy is, and the registry that finds them.
+"""Strategies and the registry that finds them.
 
-Lives here: the base classes, the result every strategy hands back, registration and look-up. Not
+Lives here: the base classes, the result that every strategy returns, registration and lookup. Not
 here: the strategies (one file each in policies/), their numerics, and the tables made of results.
 """
 
@@ -132,7 +132,7 @@ class Strategy(_Named):
 
     @abstractmethod
     def replay(self, bank: PointBank, ks: Ints) -> Replay:
-        """Replays the strategy on every problem of the bank at every budget."""
+        """Replay the strategy on every problem of the bank at every budget."""
 
 
 class ChainStrategy(_Named):
@@ -146,7 +146,7 @@ class ChainStrategy(_Named):
 
     @abstractmethod
     def replay_chain(self, banks: Sequence[PointBank]) -> Replay:
-        """Replays the strategy on problems that all banks share, row by row the same."""
+        """Replay the strategy on problems that all banks share, row by row the same."""
 
 
 STRATEGIES: Registry[type[Strategy] | type[ChainStrategy]] = Registry(
@@ -238,7 +238,7 @@ def undefined_cells(
 
 
 def mask_undefined(replay: Replay) -> Replay:
-    """Puts NaN into every cell of accuracy and costs that some reason calls undefined.
+    """Put NaN into every cell of accuracy and costs that some reason calls undefined.
 
     Costs only where the budget is too large.
     """

@@ -28,7 +28,7 @@ class Shape:
     one_budget: bool
 
     def give_back(self, values: Values) -> Values:
-        """Drops the axes that the caller did not have from a (problems, budgets) matrix.
+        """Drop the axes that the caller did not have from a (problems, budgets) matrix.
 
         A 0-d result is a plain number.
         """
@@ -66,7 +66,7 @@ def read_budgets(k: ArrayLike) -> tuple[Ints, bool]:
 
 
 def read_counts(name: str, values: ArrayLike) -> Ints:
-    """Reads non-negative whole numbers of any shape, naming the argument when they are not."""
+    """Read non-negative whole numbers of any shape, naming the argument when they are not."""
     raw = np.asarray(values)
     if raw.dtype.kind == "f" and not np.all(np.isfinite(raw)):
         raise IsocostError("counts must be whole numbers, got NaN or infinity", where=name)
@@ -99,7 +99,7 @@ def read_like(name: str, values: ArrayLike, shape: tuple[int, int]) -> Floats:
 
 
 def read_valid(valid: ArrayLike | None, shape: tuple[int, int]) -> Bools:
-    """Reads the mask of samples that exist; all exist when none is given."""
+    """Read the mask of samples that exist; all exist when none is given."""
     if valid is None:
         return np.ones(shape, dtype=np.bool_)
     mask = np.atleast_2d(np.asarray(valid, dtype=np.bool_))
@@ -109,7 +109,7 @@ def read_valid(valid: ArrayLike | None, shape: tuple[int, int]) -> Bools:
 
 
 def refuse_nan(name: str, values: Floats, valid: Bools, remedy: str) -> None:
-    """Raises, with the first place, when an existing sample has a NaN."""
+    """Raise, with the first place, when an existing sample has a NaN."""
     bad = np.isnan(values) & valid
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])

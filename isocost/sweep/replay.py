@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from isocost.sweep.models import Count, Frozen
+from isocost.sweep.models import Frozen
 
 
 def _listed(value: Any) -> Any:
@@ -18,7 +18,10 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) or value is None else (value,)
 
 
-Window = Annotated[int, Field(strict=True, ge=2)]
+# Ten times the samples of the largest public banks; a policy's table has a row for each number.
+MOST_SAMPLES = 100_000
+Replayed = Annotated[int, Field(strict=True, ge=1, le=MOST_SAMPLES)]
+Window = Annotated[int, Field(strict=True, ge=2, le=MOST_SAMPLES)]
 Ties = Literal["uniform", "first", "pessimistic", "optimistic"]
 Order = Literal["exchangeable", "as_recorded"]
 
@@ -33,9 +36,9 @@ class ReplayFields(Frozen):
         orders: the mean over all orders, the samples as recorded, or both.
     """
 
-    budgets: Annotated[tuple[Count, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
-        None
-    )
+    budgets: (
+        Annotated[tuple[Replayed, ...], BeforeValidator(_listed), Field(min_length=1)] | None
+    ) = None
     windows: Annotated[tuple[Window, ...], BeforeValidator(_listed), Field(min_length=1)] | None = (
         None
     )

@@ -1,11 +1,13 @@
 """The position of each key in a YAML file, so that errors can point to it.
 
 Lives here: reading a YAML file into plain values plus the line of every key, and the rejection of
-what YAML would silently accept (duplicate keys). Not here: what the keys mean (isocost.sweep.spec).
+what YAML would silently accept (duplicate keys, infinities). Not here: what the keys mean
+(isocost.sweep.spec).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,3 +105,20 @@ def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], name: str) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             _walk(item, (*key, index), lines, name)
+    elif _is_endless(node):
+        raise IsocostError(
+            f"{node.value} is no finite number",
+            where=f"{name} line {node.start_mark.line + 1}: {dotted(key)}",
+            remedy="Give a finite number, or leave the key out.",
+        )
+
+
+def _is_endless(node: yaml.Node) -> bool:
+    """Whether a scalar is an infinity or no number, which has no place in what identifies a run."""
+    if node.tag != "tag:yaml.org,2002:float" or not isinstance(node, yaml.ScalarNode):
+        return False
+    text = node.value.lower().replace("_", "").replace(".inf", "inf").replace(".nan", "nan")
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:  # base 60 and the like, which are finite
+        return False

@@ -182,7 +182,7 @@ class SweepSpec(Frozen):
     _source: Source = PrivateAttr(default_factory=lambda: Source("sweep"))
 
     def read_from(self, source: Source) -> None:
-        """Says where the sweep was read from."""
+        """Say where the sweep was read from."""
         self._source = source
 
     @property

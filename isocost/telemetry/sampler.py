@@ -50,7 +50,7 @@ class PowerSampler:
         slow_every: int = 10,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepares the thread.
+        """Prepare the thread.
 
         Args:
             source: an open source.
@@ -90,15 +90,15 @@ class PowerSampler:
         self.read_s = self.read_cpu_s = 0.0
 
     def __enter__(self) -> PowerSampler:
-        """Starts."""
+        """Start."""
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        """Stops."""
+        """Stop."""
         self.stop()
 
     def start(self) -> PowerSampler:
-        """Starts the thread; once only."""
+        """Start the thread; once only."""
         if self._started_s is not None:
             raise IsocostError(
                 "the sampler was started already",
@@ -112,7 +112,7 @@ class PowerSampler:
         return self
 
     def stop(self) -> None:
-        """Takes a last sample and ends the thread; does nothing when it does not run."""
+        """Take a last sample and end the thread; does nothing when it does not run."""
         if self._started_s is not None and self._stopped_s is None:
             self._stop.set()
             if self._thread is not None:

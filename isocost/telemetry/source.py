@@ -76,7 +76,7 @@ class PowerSource(ABC):
     @classmethod
     @abstractmethod
     def open(cls, count: int | None) -> PowerSource:
-        """Starts the driver.
+        """Start the driver.
 
         Args:
             count: devices that the engine uses, the first that many visible ones; None = all.
@@ -101,7 +101,7 @@ class PowerSource(ABC):
         """
 
     def close(self) -> None:
-        """Gives the driver back; reading afterwards is an error."""
+        """Give the driver back; reading afterwards is an error."""
         return None
 
 

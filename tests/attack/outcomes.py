@@ -108,10 +108,10 @@ def judged(said: Said, *, names: tuple[str, ...] = (), undisturbed_s: float = 0.
         raise Broken(TRACE, said.tail(1500))
     if said.seconds > (HANG_S + 2 * undisturbed_s) * busy():
         raise Broken(HANG, f"{said.seconds:.0f} s; {said.tail()}")
-    if "not foreseen" in said.text:
+    if "unexpected error" in said.text:
         return UNFORESEEN
     if said.code == 0:
-        return AGAIN if "BUILT AGAIN" in said.text or "set aside" in said.text else SAME
+        return AGAIN if "REBUILT" in said.text or "set aside" in said.text else SAME
     if said.code not in (1, 2, 3):
         raise Broken(TRACE, f"exit code {said.code}; {said.tail()}")
     if names and not any(name in said.text for name in names):

@@ -14,7 +14,7 @@ from tests.attack.outcomes import AGAIN, FAILED, IMPOSSIBLE, REFUSED, SAME, UNFO
 HEAD = """# Attack
 
 `make attack` wrote this table: seeded tries that damage, kill or feed lies to Isocost, and what it made of each. A try passes when what is
-published has the same values as without the attack, or when a person is told in words, with the file or source at fault, and nothing else
+published has the same values as without the attack, or when a message names the file or source at fault, and nothing else
 changed. It fails with a stack trace, with other numbers and no word, with raw data that is gone, with more than 10 s beyond what the
 command takes undisturbed, or with a refusal that names nothing.
 """
@@ -60,12 +60,22 @@ def written(counts: dict[str, Any], before: dict[str, Any] | None = None) -> str
         "",
     ]
     lines += ["What fails a try:", "", *_failures(counts, before), ""]
+    if counts["failed"]:
+        lines += ["Tries that failed, each with what repeats it:", ""]
+        lines += [
+            f'- {result}: `python -m tests.attack --only "{name}"`'
+            for name, result in counts["failed"]
+        ]
+        lines += [""]
     if before is not None:
         note = "Before: the same attack on the code before it was hardened"
         lines += [
             f"{note}, {_tries(before)} tries in {before['minutes']} minutes, seed {before['seed']}.",
             "",
             *_held(before),
+            "",
+            "That code has no closed rooms for programs, so that none was let loose in it, and its "
+            "Dagster runs were not killed. Samples of formats that it does not read are left out.",
             "",
         ]
     lines += [

@@ -76,7 +76,7 @@ def _work(home: Path, pipe: Connection) -> None:
     faulthandler.enable()
     end_with_parent()
     os.environ["PYTHONWARNINGS"] = "ignore"
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))
     ground = Ground(home)
     while (name := pipe.recv()) is not None:
         pipe.send(one(name, ground))

@@ -95,10 +95,9 @@ def test_what_only_looks_like_a_source_stops_no_other(imported: ImportedSource) 
     assert known_sources(store) == ["import-a", "two words"]  # for somebody has to say so
     assert [source.key for source in sources(store)] == ["import-a"]
     assert lost_sources(store) == {}
-    with pytest.raises(IsocostError, match="is no session id"):
-        source_of(store, "two words")
-    faults = verify_store(store).faults
-    assert [fault.path for fault in faults] == ["lake/sessions/two words.json"]
+    assert not source_of(store, "two words").is_known
+    (fault,) = verify_store(store).faults
+    assert fault.path == "lake/sessions/two words.json" and "no source can have" in fault.detail
     assert needed(store).counts
 
 
@@ -128,7 +127,7 @@ def test_rows_that_went_without_a_word_are_refused(imported: ImportedSource) -> 
     part = next(imported.store.lake.rglob("part-*.parquet"))
     data = part.read_bytes()
     part.unlink()
-    with pytest.raises(Less, match="import-a holds 0 of the 3 rows"):
+    with pytest.raises(Less, match="import-a has 0 of its 3 known rows"):
         refuse_less(imported, record)
     part.write_bytes(data[:-1] + b"x")
     with pytest.raises(Damaged):

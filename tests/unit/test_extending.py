@@ -90,7 +90,8 @@ def test_examples_are_kept_as_our_own_code_is(repo: Path, tmp_path: Path) -> Non
                 (tmp_path / name).write_text(content, encoding="utf-8")
     shutil.copy(repo / "pyproject.toml", tmp_path)
     (tmp_path / "isocost" / "__init__.py").write_text('"""Ours."""\n', encoding="utf-8")
-    for words in (("check",), ("format", "--check")):
+    own = ("--config", 'lint.isort.known-first-party = ["isocost"]')
+    for words in (("check", *own), ("format", "--check")):
         done = subprocess.run(
             [Path(sys.executable).parent / "ruff", *words, "--no-cache", "."],
             cwd=tmp_path,

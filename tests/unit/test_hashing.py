@@ -72,3 +72,11 @@ def test_what_has_no_single_text_is_refused(value):
 )
 def test_a_slug_is_readable_and_safe(text, short):
     assert slug(text) == short
+
+
+def test_what_is_nested_without_end_is_a_mistake_and_no_trace():
+    value = 1
+    for _ in range(5_000):
+        value = [value]
+    with pytest.raises(IsocostError, match="nested too deeply"):
+        canonical_json(value)

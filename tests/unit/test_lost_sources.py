@@ -9,10 +9,12 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from benchmarks.refresh import Layout
 from benchmarks.refresh import bank as bank_session
+from isocost import gates
 from isocost.build import refresh
 from isocost.cli import main
 from isocost.store import Store
@@ -42,6 +44,12 @@ def refreshed(store: Store) -> int:
     return main(["--data", str(store.root), "refresh"])
 
 
+def exported(store: Store) -> dict[str, bytes]:
+    """Every published table but the one that says which tables are of before."""
+    tables = store.exports.glob("*.parquet")
+    return {path.stem: path.read_bytes() for path in tables if path.stem != "core_checks"}
+
+
 def note(store: Store, session_id: str) -> Path:
     return store.session_file(session_id).with_suffix(".source")
 
@@ -56,7 +64,7 @@ def test_a_lost_file_is_named_and_takes_nothing_away(
     assert bring(store, "one", 1) == 0
     assert refreshed(store) == 0
     before = store.read("core_samples").height
-    published = store.warehouse.read_bytes()
+    published = exported(store)
     away = tmp_path / "away"
     shutil.move(store.session_file(session_id), away)
     note(store, "import-one").unlink()
@@ -70,7 +78,9 @@ def test_a_lost_file_is_named_and_takes_nothing_away(
         and "isocost plan" in told
         and "--name one`" in told
     )
-    assert store.read("core_samples").height == before and store.warehouse.read_bytes() == published
+    assert store.read("core_samples").height == before and exported(store) == published
+    kept = store.read("core_checks").filter(pl.col("rule") == gates.KEPT)
+    assert set(kept["source_key"]) == {session_id, "import-one"} and not kept["is_passed"].any()
 
     shutil.move(away, store.session_file(session_id))
     assert bring(store, "one", 1) == 0
@@ -96,7 +106,7 @@ def test_where_nothing_can_be_read_what_is_published_stays(
     note(store, "import-one").unlink()
     refresh.leave_out(store, "import-one")
     assert refreshed(store) == 2
-    assert "what was published before stays" in capsys.readouterr().err
+    assert "the previous publication is unchanged" in capsys.readouterr().err
     assert store.warehouse.read_bytes() == published
 
 

@@ -199,6 +199,8 @@ def test_where_nothing_can_be_derived_what_is_published_stays(
     for task in BOTH:
         broken(monkeypatch, "coverage-task", Panic("odd"), task)
     only(monkeypatch, "coverage")
-    with pytest.raises(IsocostError, match=r"(?s)the previous publication is unchanged.*Panic: odd"):
+    with pytest.raises(
+        IsocostError, match=r"(?s)the previous publication is unchanged.*Panic: odd"
+    ):
         list(refresh.everything(store))
     assert store.warehouse.read_bytes() == b"of before"

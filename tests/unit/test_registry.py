@@ -148,6 +148,7 @@ def test_long_lists_are_cut_and_empty_ones_said() -> None:
 
 
 REGISTRIES = {
+    "isocost.axes.registry": ["AXES"],
     "isocost.capabilities": ["ENGINES", "POWER_SOURCES"],
     "isocost.curves.base": ["FAMILIES"],
     "isocost.importers.base": ["IMPORTERS"],

@@ -92,6 +92,8 @@ def test_a_task_comes_before_all_tasks_and_these_before_sweeps(tmp_path):
         ),
         ("replay:\n  ties: [frist]\n", "line 2: replay.ties[0]", "Did you mean first?"),
         ("replay:\n  budgets: [1, 0]\n", "line 2: replay.budgets[1]", "Correct"),
+        ("replay:\n  budgets: [1, 253402300800]\n", "line 2: replay.budgets[1]", "Correct"),
+        ("replay:\n  windows: 100001\n", "line 2: replay.windows", "Correct"),
         ("replay:\n  budgets: []\n", "line 2: replay.budgets", "Correct"),
         ("replay:\n  windows: 1\n", "line 2: replay.windows", "Correct"),
         ("replay:\n  orders: recorded\n", "line 2: replay.orders", "as_recorded"),

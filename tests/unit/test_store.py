@@ -1,4 +1,4 @@
-"""The table store: path of files, and how the files of several sessions read as one table."""
+"""The table store: where files lie, and how the files of several sessions read as one table."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_some_columns_of_the_same_rows_in_the_same_order(store):
 
 def test_a_table_that_was_never_built_is_empty_but_a_missing_session_is_told(store):
     assert store.read("core_probe").is_empty() and store.read("out_probe").columns == ["probe_id"]
-    with pytest.raises(IsocostError, match="no such file"):
+    with pytest.raises(IsocostError, match="does not exist"):
         store.read("core_probe", "s9")
 
 

@@ -199,10 +199,8 @@ def test_every_derived_file_with_a_changed_bit_is_built_again_with_the_same_byte
     told = [done.name for done in refresh.everything(store)]
     assert kept(store) == before
     for source in (session_of(store), "import-answers", "import-counts"):
-        assert any(f"session={source}.parquet BUILT AGAIN" in name for name in told)
-    assert any(
-        "BUILT AGAIN" in name and ("exports" in name or "warehouse" in name) for name in told
-    )
+        assert any(f"session={source}.parquet REBUILT" in name for name in told)
+    assert any("REBUILT" in name and ("exports" in name or "warehouse" in name) for name in told)
     assert main(["--data", str(store.root), "bank", "verify"]) == 0
 
 
@@ -223,11 +221,11 @@ def test_a_bit_that_turned_without_a_trace_is_found_when_it_is_read(
     records.retell("core", curate.GROUP, session_of(store), record, record.told)
     told = [done.name for done in refresh.everything(store, force=False)]
     assert not any(
-        "BUILT AGAIN" in name for name in told
+        "REBUILT" in name for name in told
     )  # nothing new: nothing is read, and what is published stands
     (store.root / "out" / "_made" / "published" / "all.json").unlink()
     told = [done.name for done in refresh.everything(store)]
-    assert any(name in one and "BUILT AGAIN" in one for one in told)
+    assert any(name in one and "REBUILT" in one for one in told)
     assert kept(store) == before
 
 

@@ -1,4 +1,4 @@
-"""What a rule of the build is, and what several of them read.
+"""The rules of the build, and their common inputs.
 
 Not here: the rules, one module per step; which pieces are built when (``isocost.build.derive``).
 """

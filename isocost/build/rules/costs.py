@@ -12,7 +12,7 @@ from isocost.store import Store
 
 
 def derive_costs(rows: Rows | Store) -> Frames:
-    """Cost of pass, intelligence per watt and joule: what compares the points of a task."""
+    """Cost of pass, intelligence per watt and joule: comparisons of the points of a task."""
     from isocost.tables.costs.costs import AXES, build_cost_of_pass
     from isocost.tables.costs.efficiency import build_intelligence_per_watt
     from isocost.tables.tallies import COLUMNS
@@ -31,7 +31,7 @@ def derive_costs(rows: Rows | Store) -> Frames:
 
 
 def derive_session_costs(rows: Rows | Store) -> Frames:
-    """Runtime models and request efficiency: what describes one session."""
+    """Runtime models and request efficiency: descriptions of one session."""
     from isocost.tables.costs.efficiency import build_request_efficiency
     from isocost.tables.costs.runtimes import build_runtime_models
 

@@ -15,7 +15,7 @@ from isocost.store import Store
 
 
 def derive_items(rows: Rows | Store) -> Frames:
-    """Item statistics, reproducibility and regressions: what compares the points of a task."""
+    """Item statistics, reproducibility and regressions: comparisons of the points of a task."""
     from isocost.tables.items.items import build_item_statistics
     from isocost.tables.items.reruns import METRICS, build_regressions, build_reproducibility
     from isocost.tables.tallies import COLUMNS

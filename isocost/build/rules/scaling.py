@@ -33,7 +33,7 @@ def derive_curves(rows: Rows | Store) -> Frames:
 
 
 def derive_scaling(rows: Rows | Store) -> Frames:
-    """The same of chains of points.
+    """The same for chains of points.
 
     Elasticities and compute-optimal allocation, which compare the points of a task.
     """

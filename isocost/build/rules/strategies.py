@@ -28,7 +28,7 @@ def derive_strategies(rows: Rows | Store) -> Frames:
 
 
 def derive_chains(rows: Rows | Store) -> Frames:
-    """Replays cascades and routers on chains of points of one task."""
+    """Replay cascades and routers on chains of points of one task."""
     from isocost.strategies import ChainStrategy, find_strategies
     from isocost.tables.outcomes.banks import columns_read
     from isocost.tables.outcomes.outcomes import build_outcomes

@@ -51,18 +51,18 @@ class BetaBinomial(Family):
         return np.broadcast_to(grid, (len(y), *grid.shape))
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns the coverage and its derivatives."""
+        """Return the coverage and its derivatives."""
         alpha, beta, k = np.exp(theta[:, :1]), np.exp(theta[:, 1:]), np.exp(log_x)
         failure = np.exp(log_failure(alpha, beta, k))
         by_alpha, by_beta = log_failure_gradient(alpha, beta, k)
         return 1.0 - failure, (-failure * by_alpha, -failure * by_beta)
 
     def public(self, theta: Array) -> Array:
-        """Returns columns alpha and beta."""
+        """Return columns alpha and beta."""
         return np.exp(theta)
 
     def predict(self, parameters: Array, x: Array) -> Array:
-        """Evaluates the coverage of x samples, accurate for small values too."""
+        """Evaluate the coverage of x samples, accurate for small values too."""
         return -np.expm1(log_failure(parameters[:, :1], parameters[:, 1:2], x))
 
     def asymptote(self, parameters: Array) -> Array:
@@ -70,5 +70,5 @@ class BetaBinomial(Family):
         return np.where(np.isnan(parameters[:, 0]), np.nan, 1.0)
 
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Solves for the number of samples, real valued."""
+        """Solve for the number of samples, real valued."""
         return invert_failure(parameters[:, 0], parameters[:, 1], 1.0 - target)

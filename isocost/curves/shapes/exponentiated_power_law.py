@@ -71,13 +71,13 @@ class ExponentiatedPowerLaw(Family):
         return np.stack([np.log(-np.log(inner)), np.zeros_like(inner)], axis=1)
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns exp(-h) with h = exp(ln(-a) - |b| ln x), and its derivatives."""
+        """Return exp(-h) with h = exp(ln(-a) - |b| ln x), and its derivatives."""
         h = np.exp(np.clip(theta[:, :1] - theta[:, 1:] * log_x, -700.0, 30.0))
         y = np.exp(-np.minimum(h, 700.0))
         return y, (-y * h, y * h * log_x)
 
     def public(self, theta: Array) -> Array:
-        """Returns columns a and b."""
+        """Return columns a and b."""
         return np.stack([-np.exp(theta[:, 0]), -theta[:, 1]], axis=1)
 
     def rescale(self, theta: Array, log_factor: Array) -> Array | None:
@@ -85,7 +85,7 @@ class ExponentiatedPowerLaw(Family):
         return np.stack([theta[:, 0] + theta[:, 1] * log_factor, theta[:, 1]], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
-        """Evaluates exp(a * x**b)."""
+        """Evaluate exp(a * x**b)."""
         return np.exp(parameters[:, :1] * np.power(x, parameters[:, 1:2]))
 
     def asymptote(self, parameters: Array) -> Array:
@@ -93,7 +93,7 @@ class ExponentiatedPowerLaw(Family):
         return np.where(parameters[:, 1] < 0, 1.0, np.exp(parameters[:, 0]))
 
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Returns (ln(target)/a)**(1/b)."""
+        """Return (ln(target)/a)**(1/b)."""
         a, b = parameters[:, 0], parameters[:, 1]
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             x = np.exp(np.log(np.log(target) / a) / b)

@@ -38,11 +38,11 @@ class LogLinear(Family):
         return np.stack([mean_y - slope * mean_x, slope], axis=1)[:, None, :]
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns alpha + beta ln x and its derivatives."""
+        """Return alpha + beta ln x and its derivatives."""
         return theta[:, :1] + theta[:, 1:] * log_x, (np.ones_like(log_x), log_x)
 
     def public(self, theta: Array) -> Array:
-        """Returns columns alpha and beta."""
+        """Return columns alpha and beta."""
         return theta.copy()
 
     def rescale(self, theta: Array, log_factor: Array) -> Array | None:
@@ -50,7 +50,7 @@ class LogLinear(Family):
         return np.stack([theta[:, 0] - theta[:, 1] * log_factor, theta[:, 1]], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
-        """Evaluates alpha + beta ln x."""
+        """Evaluate alpha + beta ln x."""
         return parameters[:, :1] + parameters[:, 1:2] * np.log(x)
 
     def asymptote(self, parameters: Array) -> Array:
@@ -58,7 +58,7 @@ class LogLinear(Family):
         return np.full(len(parameters), np.nan)
 
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Returns exp((target - alpha) / beta) for a rising line.
+        """Return exp((target - alpha) / beta) for a rising line.
 
         A falling one reaches the target at no larger compute: +inf.
         """

@@ -53,13 +53,13 @@ class SaturatingPowerLaw(Family):
         return np.stack([ceiling, log_gap, exponent], axis=2)
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns y_inf - exp(ln a - b ln x) and its derivatives."""
+        """Return y_inf - exp(ln a - b ln x) and its derivatives."""
         b = np.exp(theta[:, 2:3])
         gap = np.exp(np.clip(theta[:, 1:2] - b * log_x, -700.0, 30.0))
         return theta[:, :1] - gap, (np.ones_like(gap), -gap, gap * b * log_x)
 
     def public(self, theta: Array) -> Array:
-        """Returns columns y_inf, a and b."""
+        """Return columns y_inf, a and b."""
         return np.stack([theta[:, 0], np.exp(theta[:, 1]), np.exp(theta[:, 2])], axis=1)
 
     def rescale(self, theta: Array, log_factor: Array) -> Array | None:
@@ -69,15 +69,15 @@ class SaturatingPowerLaw(Family):
         )
 
     def predict(self, parameters: Array, x: Array) -> Array:
-        """Evaluates y_inf - a * x**-b."""
+        """Evaluate y_inf - a * x**-b."""
         return parameters[:, :1] - parameters[:, 1:2] * np.power(x, -parameters[:, 2:3])
 
     def asymptote(self, parameters: Array) -> Array:
-        """Returns y_inf."""
+        """Return y_inf."""
         return parameters[:, 0]
 
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Returns (a / (y_inf - target))**(1/b)."""
+        """Return (a / (y_inf - target))**(1/b)."""
         ceiling, a, b = parameters[:, 0], parameters[:, 1], parameters[:, 2]
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             x = np.exp((np.log(a) - np.log(np.maximum(ceiling - target, 0.0))) / b)

@@ -62,7 +62,7 @@ class SigmoidLogCompute(Family):
         return np.stack(grid, axis=3).reshape(len(y), -1, 3)
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns R_0 + (A - R_0) s(B (ln x - ln C_mid)) and its derivatives."""
+        """Return R_0 + (A - R_0) s(B (ln x - ln C_mid)) and its derivatives."""
         gain, slope = theta[:, :1] - self.baseline, np.exp(theta[:, 2:3])
         offset = log_x - theta[:, 1:2]
         share = _logistic(slope * offset)
@@ -70,7 +70,7 @@ class SigmoidLogCompute(Family):
         return self.baseline + gain * share, (share, -inner, inner * offset)
 
     def public(self, theta: Array) -> Array:
-        """Returns columns A, C_mid, B and R_0."""
+        """Return columns A, C_mid, B and R_0."""
         return np.stack(
             [
                 theta[:, 0],
@@ -86,16 +86,16 @@ class SigmoidLogCompute(Family):
         return np.stack([theta[:, 0], theta[:, 1] + log_factor, theta[:, 2]], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
-        """Evaluates the sigmoid."""
+        """Evaluate the sigmoid."""
         ceiling, middle, slope, start = (parameters[:, i : i + 1] for i in range(4))
         return start + (ceiling - start) * _logistic(slope * (np.log(x) - np.log(middle)))
 
     def asymptote(self, parameters: Array) -> Array:
-        """Returns A."""
+        """Return A."""
         return parameters[:, 0]
 
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Returns C_mid * ((A - R_0) / (target - R_0) - 1)**(-1 / B)."""
+        """Return C_mid * ((A - R_0) / (target - R_0) - 1)**(-1 / B)."""
         ceiling, middle, slope, start = parameters.T
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             x = middle * np.exp(-np.log((ceiling - start) / (target - start) - 1.0) / slope)

@@ -42,7 +42,7 @@ class ZeroInflatedBetaBinomial(Family):
         )
 
     def evaluate(self, theta: Array, log_x: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Returns the coverage and its derivatives."""
+        """Return the coverage and its derivatives."""
         share, alpha, beta, k = (
             theta[:, :1],
             np.exp(theta[:, 1:2]),
@@ -55,21 +55,21 @@ class ZeroInflatedBetaBinomial(Family):
         return share * solved, (solved, -share * failure * by_alpha, -share * failure * by_beta)
 
     def public(self, theta: Array) -> Array:
-        """Returns columns pi, alpha and beta."""
+        """Return columns pi, alpha and beta."""
         return np.stack([1.0 - theta[:, 0], np.exp(theta[:, 1]), np.exp(theta[:, 2])], axis=1)
 
     def predict(self, parameters: Array, x: Array) -> Array:
-        """Evaluates the coverage of x samples."""
+        """Evaluate the coverage of x samples."""
         return -(1.0 - parameters[:, :1]) * np.expm1(
             log_failure(parameters[:, 1:2], parameters[:, 2:3], x)
         )
 
     def asymptote(self, parameters: Array) -> Array:
-        """Returns 1 - pi."""
+        """Return 1 - pi."""
         return 1.0 - parameters[:, 0]
 
     def invert(self, parameters: Array, target: Array) -> Array:
-        """Solves for the number of samples, real valued; +inf at or above 1 - pi."""
+        """Solve for the number of samples, real valued; +inf at or above 1 - pi."""
         with np.errstate(divide="ignore", invalid="ignore"):
             failure = 1.0 - target / (1.0 - parameters[:, 0])
         return invert_failure(parameters[:, 1], parameters[:, 2], failure)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.clock import unix_seconds
 from isocost.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.importers.row import Row
@@ -107,7 +107,7 @@ class AiPerf(Importer):
         names = (_REQUESTS, "gpu_telemetry_export.jsonl", _GRADED, _SUMMARY)
         return files_under(path, names, "AIPerf export")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Records of every file, distinguished by their keys."""
         configs = {file.parent: _document(file) for file in source.files if file.name == _SUMMARY}
         for file in source.files:
@@ -154,7 +154,7 @@ def _put_facts(row: Row, facts: dict[str, Any]) -> None:
 
 
 def _summary(
-    source: Source, file: Path, document: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, file: Path, document: dict[str, Any], facts: dict[str, Any]
 ) -> Iterator[Row]:
     """Summary numbers: every statistic of every metric, in its stated unit."""
     window = [document.get(key) for key in ("start_time", "end_time")]
@@ -193,7 +193,7 @@ def _put_phase(row: Row, value: dict[str, Any]) -> None:
     )
 
 
-def _costs(source: Source, file: Path) -> dict[str, dict[str, Any]]:
+def _costs(source: ImportInput, file: Path) -> dict[str, dict[str, Any]]:
     """Tokens and times of every request by its id, for the graded sample that it answered."""
     found = {}
     for number, value in iter_json_lines(file):
@@ -226,7 +226,7 @@ def _model(config: dict[str, Any], endpoint: dict[str, Any], file: Path) -> str 
     return str(names[0]) if len(names) == 1 and isinstance(names, list) else None
 
 
-def _row(source: Source, file: Path, number: int, value: dict[str, Any]) -> Row:
+def _row(source: ImportInput, file: Path, number: int, value: dict[str, Any]) -> Row:
     place = f"line {number}"
     if "telemetry_data" in value:
         return _telemetry(source.row("telemetry", file, place), value)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.clock import unix_seconds
 from isocost.importers.formats.csv_log import csv_rows, quantity
 from isocost.importers.row import Row
@@ -88,7 +88,7 @@ class CodeCarbon(Importer):
         """The file, or every emissions*.csv of a folder."""
         return files_under(path, ("emissions*.csv",), "emissions.csv")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """The window of every line, and its numbers."""
         for file in source.files:
             source.at = str(file)
@@ -109,7 +109,9 @@ class CodeCarbon(Importer):
                     source.run = f"{source.run}/{told['task_name']}"
                 yield from self._line(source, file, number, told)
 
-    def _line(self, source: Source, file: Path, number: int, told: dict[str, str]) -> Iterator[Row]:
+    def _line(
+        self, source: ImportInput, file: Path, number: int, told: dict[str, str]
+    ) -> Iterator[Row]:
         settings = {name: text for name, text in told.items() if name not in (*_NUMBERS, *_NEEDED)}
         condition = stated_settings(settings, self.harmless)
         boards = told.get("gpu_count"), told.get("gpu_model")
@@ -174,7 +176,7 @@ def _run_of(number: int, told: dict[str, str]) -> tuple[str, str]:
     )
 
 
-def _put_window(row: Row, told: dict[str, str], source: Source) -> None:
+def _put_window(row: Row, told: dict[str, str], source: ImportInput) -> None:
     end, has_zone = unix_seconds(told["timestamp"], f"{row.where}, timestamp")
     duration = quantity(told["duration"], None, f"{row.where}, duration")
     row.number("ended_unix_s", end)
@@ -195,7 +197,7 @@ def _whole(text: str | None) -> str | None:
     return text.removesuffix(".0") if text else None
 
 
-def _lines(source: Source, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _lines(source: ImportInput, file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     lines = csv_rows(file)
     _, header = next(lines, (0, []))
     if missing := [name for name in _NEEDED if name not in header]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, register
+from isocost.importers.base import Conventions, Importer, ImportInput, register
 from isocost.importers.reading import iter_json_lines
 from isocost.importers.row import Row
 from isocost.importers.settings import stated_settings
@@ -89,7 +89,7 @@ class Counts(Importer):
         "source": "the benchmark that a problem was taken from; it does not distinguish runs"
     }
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """One counts record per line."""
         path = source.files[0]
         seen: set[tuple[Any, ...]] = set()
@@ -133,7 +133,7 @@ class Counts(Importer):
             yield row
         if 2 * len(faults) > lines:
             first = faults[0]
-            what = f"{len(faults)} of {lines} lines hold no counts that can be, so that this is no"
+            what = f"{len(faults)} of {lines} lines have impossible counts, so this is not a"
             raise IsocostError(
                 f"{what} file of counts; the first: {first.what}",
                 where=first.where,

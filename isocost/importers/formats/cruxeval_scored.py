@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, register
+from isocost.importers.base import Conventions, Importer, ImportInput, register
 from isocost.importers.reading import as_list, as_object, load_json
 from isocost.importers.row import Row
 
@@ -30,7 +30,7 @@ class CruxevalScored(Importer):
         notes=("Model, temperature and side come from the file's name where it has them.",),
     )
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """One sample a generation, then the file's own pass@k as aggregates."""
         path = source.files[0]
         document = as_object(load_json(path), str(path))
@@ -67,7 +67,9 @@ class CruxevalScored(Importer):
             row.text("metric_unit", "ratio")
             yield row
 
-    def _named_row(self, source: Source, kind: str, place: str, named: re.Match[str] | None) -> Row:
+    def _named_row(
+        self, source: ImportInput, kind: str, place: str, named: re.Match[str] | None
+    ) -> Row:
         row = source.row(kind, source.files[0], place)
         if named:
             row.text("model_variant", named["model"])

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Source
+from isocost.importers.base import ImportInput
 from isocost.importers.clock import unix_seconds
 from isocost.importers.reading import iter_lines
 from isocost.importers.row import Row
@@ -91,7 +91,7 @@ def put_quantity(
     row.number(column, value, unit=told, low=low)
 
 
-def put_time(row: Row, source: Source, text: str) -> None:
+def put_time(row: Row, source: ImportInput, text: str) -> None:
     """The time of a reading, as Unix time in s or ms, or as a written time.
 
     The first one without a time zone is reported.

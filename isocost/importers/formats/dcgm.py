@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.formats.csv_log import (
     csv_rows,
     hardware_of,
@@ -62,7 +62,7 @@ class Dcgm(Importer):
         """The log, or every .csv, .txt and .log of a folder."""
         return files_under(path, ("*.csv", "*.txt", "*.log"), "DCGM log")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Every reading of every GPU, log by log; then the window of a log without times."""
         for file in source.files:
             source.at = str(file)
@@ -71,7 +71,7 @@ class Dcgm(Importer):
             yield from _dmon(source, file) if "#Entity" in first else _table(source, file)
 
 
-def _dmon(source: Source, file: Path) -> Iterator[Row]:
+def _dmon(source: ImportInput, file: Path) -> Iterator[Row]:
     names: list[str] = []
     counters: dict[str, list[float]] = {}
     is_timed = False
@@ -106,7 +106,9 @@ def _dmon(source: Source, file: Path) -> Iterator[Row]:
         yield _untimed(source, file, counters)
 
 
-def _reading(source: Source, file: Path, number: int, fields: dict[str, str], device: str) -> Row:
+def _reading(
+    source: ImportInput, file: Path, number: int, fields: dict[str, str], device: str
+) -> Row:
     row = source.row("telemetry", file, f"line {number}")
     row.text("device", device)
     if _POWER in fields:
@@ -121,7 +123,7 @@ def _reading(source: Source, file: Path, number: int, fields: dict[str, str], de
     return row
 
 
-def _untimed(source: Source, file: Path, counters: dict[str, list[float]]) -> Row:
+def _untimed(source: ImportInput, file: Path, counters: dict[str, list[float]]) -> Row:
     """The window of a log without times: the increase of the counters, of unknown length."""
     row = source.row("aggregate", file, "window")
     row.text("metric_name", "window_energy")
@@ -142,7 +144,7 @@ def _untimed(source: Source, file: Path, counters: dict[str, list[float]]) -> Ro
     return row
 
 
-def _table(source: Source, file: Path) -> Iterator[Row]:
+def _table(source: ImportInput, file: Path) -> Iterator[Row]:
     lines = csv_rows(file)
     _, first = next(lines, (0, []))
     columns = header_of(first)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.formats.evalscope_run import (
     DATASET_HARMLESS,
     HARMLESS,
@@ -94,7 +94,7 @@ class EvalScope(Importer):
             )
         return [file for file, kind in kinds.items() if kind is not None]
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """The samples of every prediction with its review, then the reports' numbers.
 
         Run by run.
@@ -113,7 +113,7 @@ class EvalScope(Importer):
                 )
             yield from report_rows(source, run)
 
-    def _predictions(self, source: Source, run: Run, name: str, file: Path) -> Iterator[Row]:
+    def _predictions(self, source: ImportInput, run: Run, name: str, file: Path) -> Iterator[Row]:
         verdicts = _reviews(run.files["reviews"].get(name))
         if not verdicts:
             source.warnings.append(f"{source.relative(file)}: no reviews")
@@ -148,7 +148,7 @@ class EvalScope(Importer):
 
     def _samples(
         self,
-        source: Source,
+        source: ImportInput,
         run: Run,
         file: Path,
         line: tuple[int, dict[str, Any], dict[str, Any] | None],

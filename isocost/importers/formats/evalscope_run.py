@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from isocost.importers.base import Source
+from isocost.importers.base import ImportInput
 from isocost.importers.reading import as_list, as_object, load_json, load_yaml
 from isocost.importers.row import Row
 from isocost.importers.settings import brief_settings, hosted, stated_settings
@@ -91,7 +91,7 @@ class Run:
         return max(names, key=len, default=None)
 
 
-def runs_of(source: Source) -> list[Run]:
+def runs_of(source: ImportInput) -> list[Run]:
     """The runs of an imported folder, by the whole path of each.
 
     Two runs of one model are two folders.
@@ -127,7 +127,7 @@ def kind_of_file(place: PurePosixPath) -> str | None:
     return kind if kind is not None and place.suffix in wanted[kind] else None
 
 
-def _configure(source: Source, run: Run) -> None:
+def _configure(source: ImportInput, run: Run) -> None:
     configs = {
         name: file
         for name, file in run.files["configs"].items()
@@ -190,7 +190,7 @@ def settings_of(run: Run, stem: str) -> tuple[dict[str, Any], dict[str, Any]]:
     ) else {}
 
 
-def _report(source: Source, file: Path) -> dict[str, Any]:
+def _report(source: ImportInput, file: Path) -> dict[str, Any]:
     source.at = str(file)
     return as_object(load_json(file), str(file))
 
@@ -204,7 +204,7 @@ def _metric_name(metric: dict[str, Any]) -> str:
     return f"{name}_{told}" if told and told not in name else name
 
 
-def report_rows(source: Source, run: Run) -> Iterator[Row]:
+def report_rows(source: ImportInput, run: Run) -> Iterator[Row]:
     """Summary numbers of a run's reports.
 
     Each metric overall and by subset, then the measurements of the requests.
@@ -253,7 +253,7 @@ def _perf(name: str, value: float) -> tuple[str, float, str | None]:
 
 
 def _number(
-    source: Source, run: Run, file: Path, place: str, told: tuple[str, str, Any, str | None]
+    source: ImportInput, run: Run, file: Path, place: str, told: tuple[str, str, Any, str | None]
 ) -> Row:
     task, name, value, unit = told
     row = source.row("aggregate", file, place)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.formats.every_eval_ever_settings import HARMLESS, Run, facts_of
 from isocost.importers.reading import as_list, as_object, iter_json_lines, load_json, regular_file
 from isocost.importers.row import Row
@@ -72,7 +72,7 @@ class EveryEvalEver(Importer):
             return sorted([regular_file(path), regular_file(beside)])
         return files_under(path, ("*.json", "*.jsonl"), "every_eval_ever file")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Samples of instance files with their aggregate's data, then the aggregates' results."""
         runs = _Runs()
         for file in source.files:
@@ -157,7 +157,7 @@ class _Seen:
     Evaluations with several metrics, and the number of epochs of each.
     """
 
-    def __init__(self, source: Source, files: list[Path]) -> None:
+    def __init__(self, source: ImportInput, files: list[Path]) -> None:
         first: dict[tuple[str, str], str] = {}
         self.several: set[tuple[str, str]] = set()
         self.epochs: defaultdict[tuple[str, str], int] = defaultdict(lambda: 1)
@@ -199,7 +199,7 @@ def _check_version(document: dict[str, Any], where: str) -> None:
 
 
 def _samples(
-    source: Source,
+    source: ImportInput,
     file: Path,
     number: int,
     value: dict[str, Any],
@@ -378,7 +378,7 @@ def _put_cost(
     row.text("finish_reason", metadata.get("finish_reason") or metadata.get("stop_reason") or None)
 
 
-def _results(source: Source, run: Run) -> Iterator[Row]:
+def _results(source: ImportInput, run: Run) -> Iterator[Row]:
     file, document = run.file, run.document
     model = as_object(document.get("model_info"), f"{file}, model_info")
     source.run = _run_of(document)

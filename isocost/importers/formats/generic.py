@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, register
+from isocost.importers.base import Conventions, Importer, ImportInput, register
 from isocost.importers.generic.applying import apply_rule, cover, setting
 from isocost.importers.generic.mapping import Rule, rules
 from isocost.importers.generic.repeats import Repeats
@@ -72,8 +72,8 @@ class Generic(Importer):
             )
         return [path]
 
-    def write_fast(self, source: Source, folder: Path, constants: Any) -> int | None:
-        """Lets DuckDB read, convert and write; None where a value needs the row-by-row way."""
+    def write_fast(self, source: ImportInput, folder: Path, constants: Any) -> int | None:
+        """Let DuckDB read, convert and write; None where a value needs the row-by-row way."""
         mapping = _mapping(source)
         kind = kind_of_file(source.path)
         found = rules(mapping)
@@ -97,7 +97,7 @@ class Generic(Importer):
             check_header(source.path, header, found)
         return write_table_fast(source, folder, constants, Table(kind, mapping, found, header))
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Record by record and sample by sample, in file order."""
         mapping = _mapping(source)
         found = rules(mapping)
@@ -126,7 +126,7 @@ def _filled(
     mapping: dict[str, Any],
     found: list[Rule],
     tally: Tally,
-    source: Source,
+    source: ImportInput,
 ) -> Row:
     """One sample's row, every rule applied."""
     conditions: dict[str, Any] = {}
@@ -158,10 +158,9 @@ def _filled(
     if _is_no_record(one, found):
         raise row.fail(
             "problem",
-            "nothing that the mapping names stands under the key"
-            f" {row.values['problem_source_id']!r}",
-            "Where it is no problem, name one of its columns under skip, as `skip: [version]`, or"
-            " say where the problems are, as `records: data.problems`",
+            f"none of the mapped columns is under the key {row.values['problem_source_id']!r}",
+            "If it is not a problem, name one of its columns under skip, as `skip: [version]`, or "
+            "give the path of the problems, as `records: data.problems`",
         )
     _declare(row, mapping)
     return row
@@ -199,7 +198,7 @@ class Tally:
     empty: list[str] = dataclass_field(default_factory=list)
     repeats: Repeats = dataclass_field(default_factory=Repeats)
 
-    def finish(self, source: Source) -> None:
+    def finish(self, source: ImportInput) -> None:
         """Report what was left out; an error if a mapped column never had a value."""
         absent = [rule.source for rule in self.rules if rule.source not in self.seen]
         if absent and self.seen:
@@ -213,7 +212,7 @@ class Tally:
         source.warnings.extend(self.repeats.notes())
 
 
-def no_such_columns(source: Source, absent: list[str]) -> IsocostError:
+def no_such_columns(source: ImportInput, absent: list[str]) -> IsocostError:
     """The error for mapped columns that the file has not, or only empty."""
     return IsocostError(
         f"no row has a value in {', '.join(repr(name) for name in absent)}",
@@ -222,7 +221,7 @@ def no_such_columns(source: Source, absent: list[str]) -> IsocostError:
     )
 
 
-def _mapping(source: Source) -> dict[str, Any]:
+def _mapping(source: ImportInput) -> dict[str, Any]:
     if "mapping" not in source.options:
         raise IsocostError(
             "the generic importer needs a mapping",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
-from isocost.importers.base import Conventions, Importer, Source, register
+from isocost.importers.base import Conventions, Importer, ImportInput, register
 from isocost.importers.reading import as_object, iter_json_lines
 from isocost.importers.row import Row
 
@@ -32,7 +32,7 @@ class Gsm8kSolutions(Importer):
         ),
     )
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """One sample per problem and model."""
         path = source.files[0]
         for number, value in iter_json_lines(path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.reading import as_list, as_object, load_json, load_yaml
 from isocost.importers.row import Row
 from isocost.importers.settings import brief_settings, hosted, stated_settings
@@ -74,7 +74,7 @@ class GuideLlm(Importer):
             "GuideLLM report (.json or .yaml)",
         )
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Requests where a report kept them, then each benchmark's statistics, report by report."""
         reports = 0
         for file in source.files:
@@ -96,7 +96,7 @@ class GuideLlm(Importer):
                 remedy="A report has metadata and benchmarks",
             )
 
-    def _report(self, source: Source, file: Path, document: dict[str, Any]) -> Iterator[Row]:
+    def _report(self, source: ImportInput, file: Path, document: dict[str, Any]) -> Iterator[Row]:
         if not {"metadata", "benchmarks"} <= document.keys():
             raise IsocostError(
                 "is not a GuideLLM report",
@@ -168,7 +168,7 @@ def _put_facts(row: Row, facts: dict[str, Any]) -> None:
 
 
 def _request(
-    source: Source, place: str, group: str, request: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, place: str, group: str, request: dict[str, Any], facts: dict[str, Any]
 ) -> Row:
     row = source.row("request", facts["file"], place)
     _put_facts(row, facts)
@@ -195,7 +195,7 @@ def _request(
 
 
 def _statistics(
-    source: Source, place: str, metrics: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, place: str, metrics: dict[str, Any], facts: dict[str, Any]
 ) -> Iterator[Row]:
     for name, groups in sorted(metrics.items()):
         group = groups.get("successful") if isinstance(groups, dict) else None

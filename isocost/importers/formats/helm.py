@@ -20,7 +20,7 @@ from typing import Any
 
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.formats.helm_settings import HARMLESS, Run, drawn_by_request, run_of
 from isocost.importers.reading import as_list, as_object, load_json
 from isocost.importers.row import Row
@@ -112,7 +112,7 @@ class Helm(Importer):
             )
         return [file for file in found if file.parent in runs or file.name != "stats.json"]
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Completions of every run, then its statistics."""
         folders = sorted({file.parent for file in source.files})
         for folder in folders:
@@ -177,7 +177,7 @@ class _Attempt:
 
 
 def _samples(
-    source: Source,
+    source: ImportInput,
     file: Path,
     run: Run,
     stats: dict[Any, dict[str, Any]],
@@ -214,7 +214,7 @@ def _samples(
             yield row
 
 
-def _row(source: Source, file: Path, place: str, run: Run, state: dict[str, Any]) -> Row:
+def _row(source: ImportInput, file: Path, place: str, run: Run, state: dict[str, Any]) -> Row:
     instance = state["instance"]
     row = source.row("sample", file, place)
     _put_run(row, run, perturbation=instance.get("perturbation"), split=instance.get("split"))
@@ -232,7 +232,7 @@ def _row(source: Source, file: Path, place: str, run: Run, state: dict[str, Any]
 
 
 def _completions(
-    source: Source, file: Path, run: Run, attempt: _Attempt, no_answers: frozenset[str]
+    source: ImportInput, file: Path, run: Run, attempt: _Attempt, no_answers: frozenset[str]
 ) -> Iterator[Row]:
     every = [
         (
@@ -256,7 +256,7 @@ def _completions(
             yield row
 
 
-def _by_option(source: Source, file: Path, run: Run, attempt: _Attempt) -> Row:
+def _by_option(source: ImportInput, file: Path, run: Run, attempt: _Attempt) -> Row:
     """One row for the requests of all options: the option that HELM took, and its verdict."""
     place, state = attempt.states[0]
     row = _row(source, file, place, run, state)
@@ -347,7 +347,7 @@ def _put_stats(
     row.json("extra", extra if values else None)
 
 
-def _aggregates(source: Source, file: Path, run: Run) -> Iterator[Row]:
+def _aggregates(source: ImportInput, file: Path, run: Run) -> Iterator[Row]:
     for position, stat in enumerate(as_list(load_json(file), str(file))):
         name = as_object(stat.get("name"), f"{file}, [{position}].name")
         row = source.row("aggregate", file, f"[{position}]")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.formats.inspect_ai_samples import put_log, sample_rows
 from isocost.importers.formats.inspect_ai_settings import HARMLESS, Log, log_of
 from isocost.importers.reading import CheckedZip, as_list, as_object, load_json
@@ -76,7 +76,7 @@ class InspectAi(Importer):
         """
         return files_under(path, ("*.eval", "*.json"), "Inspect log (.eval or .json)")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Samples of every log, then its metrics."""
         left_out = [
             file for file in source.files if file.name in _SIDE_FILES and file != source.path
@@ -108,7 +108,7 @@ class InspectAi(Importer):
                     ((f"samples[{i}]", item) for i, item in enumerate(samples)),
                 )
 
-    def _archive(self, source: Source, file: Path, archive: CheckedZip) -> Iterator[Row]:
+    def _archive(self, source: ImportInput, file: Path, archive: CheckedZip) -> Iterator[Row]:
         if "header.json" in archive.members:
             header = as_object(archive.json("header.json"), f"{file}, header.json")
             if "header.json" in archive.repeated and "eval" not in header:
@@ -134,7 +134,11 @@ class InspectAi(Importer):
         )
 
     def _log(
-        self, source: Source, file: Path, header: dict[str, Any], samples: Iterator[tuple[str, Any]]
+        self,
+        source: ImportInput,
+        file: Path,
+        header: dict[str, Any],
+        samples: Iterator[tuple[str, Any]],
     ) -> Iterator[Row]:
         if "eval" not in header:
             raise IsocostError("has no key 'eval': it is not an Inspect log", where=str(file))
@@ -216,7 +220,9 @@ def _run_of(header: dict[str, Any]) -> str | None:
     )
 
 
-def _metric_rows(source: Source, file: Path, header: dict[str, Any], log: Log) -> Iterator[Row]:
+def _metric_rows(
+    source: ImportInput, file: Path, header: dict[str, Any], log: Log
+) -> Iterator[Row]:
     results = as_object(header.get("results") or {}, f"{file}, results")
     scores = results.get("scores")
     if scores is None and results.get("metrics"):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
-from isocost.importers.base import Source
+from isocost.importers.base import ImportInput
 from isocost.importers.formats.inspect_ai_settings import Log
 from isocost.importers.reading import as_list, as_object
 from isocost.importers.row import INVALIDATED, NO_ANSWER, Row
@@ -39,7 +39,12 @@ _KEPT = (
 
 
 def sample_rows(
-    source: Source, file: Any, place: str, sample: dict[str, Any], log: Log, no_answers: Set[str]
+    source: ImportInput,
+    file: Any,
+    place: str,
+    sample: dict[str, Any],
+    log: Log,
+    no_answers: Set[str],
 ) -> Iterator[Row]:
     """A row for every completion and score of a sample.
 

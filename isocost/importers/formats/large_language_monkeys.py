@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.reading import as_list, as_object, iter_json_lines, load_json, load_yaml
 from isocost.importers.row import Row
 from isocost.importers.settings import stated_settings
@@ -56,7 +56,7 @@ class LargeLanguageMonkeys(Importer):
         """The file, or every YAML, JSON and JSON Lines file of a folder."""
         return files_under(path, ("*.yaml", "*.yml", "*.json", "*.jsonl"), "problem with samples")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Every sample of every problem, in order."""
         empty: list[str] = []
         for file in source.files:
@@ -90,7 +90,7 @@ def _problems(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield "", as_object(document, str(file))
 
 
-def _samples(source: Source, file: Path, place: str, problem: dict[str, Any]) -> Iterator[Row]:
+def _samples(source: ImportInput, file: Path, place: str, problem: dict[str, Any]) -> Iterator[Row]:
     where = f"{file}, {place}" if place else str(file)
     if "samples" not in problem:
         raise IsocostError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.reading import as_object, load_json
 from isocost.importers.row import Row
 from isocost.importers.settings import stated_settings
@@ -54,7 +54,7 @@ class LlmPerf(Importer):
         """The file, or every JSON file of the folder."""
         return files_under(path, ("*.json",), "llmperf result")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Requests of lists, summary numbers of objects."""
         documents = {}
         for file in source.files:
@@ -115,7 +115,7 @@ def _put_facts(row: Row, facts: dict[str, Any]) -> None:
 
 
 def _request(
-    source: Source, file: Path, index: int, request: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, file: Path, index: int, request: dict[str, Any], facts: dict[str, Any]
 ) -> Row:
     row = source.row("request", file, f"[{index}]")
     _put_facts(row, facts)
@@ -135,7 +135,7 @@ def _request(
 
 
 def _summary(
-    source: Source, file: Path, document: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, file: Path, document: dict[str, Any], facts: dict[str, Any]
 ) -> Iterator[Row]:
     for key, value in sorted(document.items()):
         if not key.startswith(_NUMBERS) or isinstance(value, dict | list | bool):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.formats.lm_eval_samples import document_rows, put_task
 from isocost.importers.formats.lm_eval_settings import HARMLESS, Task, task_of
 from isocost.importers.reading import as_object, iter_json_lines, load_json, regular_file
@@ -92,7 +92,7 @@ class LmEval(Importer):
             )
         return mine
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Samples of every task, then the summary numbers of every results file."""
         runs: dict[tuple[Path, str], _Run] = {}
         for file in source.files:
@@ -113,7 +113,9 @@ class LmEval(Importer):
                 source.run = f"{run.stamp} {source.file_run(run.file)}"
                 yield from _aggregates(source, run)
 
-    def _samples(self, source: Source, file: Path, name: str, run: _Run | None) -> Iterator[Row]:
+    def _samples(
+        self, source: ImportInput, file: Path, name: str, run: _Run | None
+    ) -> Iterator[Row]:
         if run is None:
             source.warnings.append(
                 f"{file.name}: no results file of the same run, so model, task version, prompt and"
@@ -151,7 +153,7 @@ class _Run:
     stamp: str | None
 
 
-def _read(source: Source, file: Path) -> _Run:
+def _read(source: ImportInput, file: Path) -> _Run:
     source.at = str(file)
     document = as_object(load_json(file), str(file))
     match = _RESULTS.fullmatch(file.name)
@@ -202,7 +204,9 @@ class _Unnamed:
     A document's lines come in the order of the filters.
     """
 
-    def __init__(self, source: Source, file: Path, name: str, task: Task, run: _Run | None) -> None:
+    def __init__(
+        self, source: ImportInput, file: Path, name: str, task: Task, run: _Run | None
+    ) -> None:
         self.source, self.file, self.name, self.task, self.run = source, file, name, task, run
         self.names: list[str] | None = None
         self.times: Counter[str] = Counter()
@@ -248,7 +252,7 @@ class _Unnamed:
         return named
 
 
-def _aggregates(source: Source, run: _Run) -> Iterator[Row]:
+def _aggregates(source: ImportInput, run: _Run) -> Iterator[Row]:
     file, document = run.file, run.document
     is_old = "configs" not in document
     results = as_object(document["results"], f"{file}, results")

@@ -20,7 +20,7 @@ from typing import Any
 
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
-from isocost.importers.base import Source
+from isocost.importers.base import ImportInput
 from isocost.importers.formats.lm_eval_settings import Task
 from isocost.importers.metric_names import samples_of
 from isocost.importers.reading import as_list
@@ -48,7 +48,7 @@ _QUESTIONS = (
 
 
 def document_rows(
-    source: Source,
+    source: ImportInput,
     file: Path,
     number: int,
     value: dict[str, Any],
@@ -283,7 +283,7 @@ def _put_choice(row: Row, document: _Document, extra: dict[str, Any]) -> None:
 
 
 def _likelihoods(filtered: Any) -> list[float] | None:
-    """The log-likelihood of each request, text beside whether it is greedy in lm-eval."""
+    """The log-likelihood of each request, a pair with whether it is greedy in lm-eval."""
     try:
         found = [
             float(one[0])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.reading import as_list, as_object, load_json
 from isocost.importers.row import Row
 from isocost.importers.settings import stated_settings
@@ -93,7 +93,7 @@ class MlEnergy(Importer):
         """The file, or every results.json of a folder."""
         return files_under(path, ("results.json",), "results.json of ML.ENERGY")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Requests, summary numbers and the power timeline of every run."""
         for file in source.files:
             source.at = str(file)
@@ -149,7 +149,7 @@ def _put_facts(row: Row, facts: dict[str, Any]) -> None:
 
 
 def _request(
-    source: Source, file: Path, index: int, request: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, file: Path, index: int, request: dict[str, Any], facts: dict[str, Any]
 ) -> Row:
     row = source.row("request", file, f"results[{index}]")
     _put_facts(row, facts)
@@ -190,7 +190,7 @@ def _request(
 
 
 def _aggregate(
-    source: Source, file: Path, key: str, value: Any, unit: str | None, facts: dict[str, Any]
+    source: ImportInput, file: Path, key: str, value: Any, unit: str | None, facts: dict[str, Any]
 ) -> Row:
     row = source.row("aggregate", file, key)
     _put_facts(row, facts)
@@ -200,7 +200,9 @@ def _aggregate(
     return row
 
 
-def _window(source: Source, file: Path, document: dict[str, Any], facts: dict[str, Any]) -> Row:
+def _window(
+    source: ImportInput, file: Path, document: dict[str, Any], facts: dict[str, Any]
+) -> Row:
     """The steady state as a window.
 
     Its energy, its length, and the tokens that its energy per token implies.
@@ -222,7 +224,7 @@ def _window(source: Source, file: Path, document: dict[str, Any], facts: dict[st
 
 
 def _power(
-    source: Source, file: Path, document: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, file: Path, document: dict[str, Any], facts: dict[str, Any]
 ) -> Iterator[Row]:
     power = ((document.get("timeline") or {}).get("power") or {}).get("device_instant") or {}
     for device in sorted(as_object(power, f"{file}, timeline.power.device_instant")):

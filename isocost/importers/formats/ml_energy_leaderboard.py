@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.reading import as_list, as_object, load_json
 from isocost.importers.row import Row
 from isocost.importers.settings import stated_settings
@@ -22,7 +22,7 @@ _NUMBER = re.compile(
     r"^(avg_|mean_|median_|p\d+_|energy_per_|output_throughput|throughput_|batch_latency)"
 )
 _UNITS: tuple[tuple[str, str, str | None, str], ...] = (
-    # ending or beginning of the name, what is left of it, unit to convert from, unit told
+    # ending or start of the name, the rest of it, unit to convert from, resulting unit
     ("_watts", "", "W", "W"),
     ("_ms", "", "ms", "s"),
     ("_s", "", "s", "s"),
@@ -72,7 +72,7 @@ class MlEnergyLeaderboard(Importer):
             if file == path or file.name != "index.json"
         ]
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Every number of every configuration."""
         for file in source.files:
             source.at = str(file)
@@ -94,7 +94,7 @@ class MlEnergyLeaderboard(Importer):
                 )
 
     def _numbers(
-        self, source: Source, file: Path, index: int, told: dict[str, Any]
+        self, source: ImportInput, file: Path, index: int, told: dict[str, Any]
     ) -> Iterator[Row]:
         numbers = {key: value for key, value in told.items() if _NUMBER.match(key)}
         settings = stated_settings(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.reading import as_object, iter_lines, parse_json
 from isocost.importers.row import Row
 from isocost.importers.settings import stated_settings
@@ -79,7 +79,7 @@ class MlPerfPower(Importer):
                 )
         return found
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Readings inside the window as telemetry, then the window's power, duration and energy."""
         spl = next(file for file in source.files if file.name == "spl.txt")
         log = next(file for file in source.files if file.name == "mlperf_log_detail.txt")
@@ -94,7 +94,7 @@ class MlPerfPower(Importer):
 
     def _rows(
         self,
-        source: Source,
+        source: ImportInput,
         spl: Path,
         log: Path,
         window: tuple[dt.datetime, dt.datetime],
@@ -251,7 +251,7 @@ def _reading(text: str) -> tuple[dt.datetime, float, str | None] | None:
 
 
 def _summary(
-    source: Source,
+    source: ImportInput,
     file: Path,
     inside: list[tuple[float, float]],
     duration: float,

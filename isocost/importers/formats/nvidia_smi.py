@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.formats.csv_log import (
     csv_rows,
     hardware_of,
@@ -62,7 +62,7 @@ class NvidiaSmi(Importer):
         """The log, or every .csv of a folder."""
         return files_under(path, ("*.csv",), "nvidia-smi log")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Every reading of every board, log by log."""
         for file in source.files:
             source.at = str(file)
@@ -70,7 +70,7 @@ class NvidiaSmi(Importer):
             yield from _readings(source, file)
 
 
-def _readings(source: Source, file: Path) -> Iterator[Row]:
+def _readings(source: ImportInput, file: Path) -> Iterator[Row]:
     lines = csv_rows(file)
     _, first = next(lines, (0, []))
     columns = header_of(first)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.formats.vllm_bench import rate_unit
 from isocost.importers.reading import as_list, as_object, iter_json_lines
 from isocost.importers.row import Row
@@ -98,7 +98,7 @@ class SglangBench(Importer):
         """The file, or every .jsonl of a folder."""
         return files_under(path, ("*.jsonl", "*.json"), "SGLang bench_serving result")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Requests of every run where they were kept, then its summary numbers."""
         for file in source.files:
             for number, result in iter_json_lines(file, limit=_LONGEST_LINE):
@@ -146,7 +146,7 @@ def _put_facts(row: Row, facts: dict[str, Any]) -> None:
 
 
 def _requests(
-    source: Source, file: Path, place: str, result: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, file: Path, place: str, result: dict[str, Any], facts: dict[str, Any]
 ) -> Iterator[Row]:
     where = f"{file}, {place}"
     arrays = {
@@ -192,7 +192,7 @@ def _put_request(row: Row, one: dict[str, Any], index: int) -> None:
 
 
 def _summary(
-    source: Source, file: Path, place: str, result: dict[str, Any], facts: dict[str, Any]
+    source: ImportInput, file: Path, place: str, result: dict[str, Any], facts: dict[str, Any]
 ) -> Iterator[Row]:
     for key, value in sorted(result.items()):
         if isinstance(value, bool) or not isinstance(value, int | float) or key in _SETTINGS:

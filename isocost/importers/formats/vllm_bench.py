@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
 from isocost.hashing import text_hash
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.reading import as_list, as_object, iter_json_lines, load_json
 from isocost.importers.row import Row
 from isocost.importers.settings import brief_settings, stated_settings
@@ -110,7 +110,7 @@ class VllmBench(Importer):
             )
         return runs
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Requests of every run, then its summary numbers."""
         if source.path.is_dir():
             failed = sorted(source.path.rglob("*failure.json"))
@@ -124,7 +124,7 @@ class VllmBench(Importer):
                 yield from _run_rows(source, file, position, result)
 
 
-def _results(source: Source, file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _results(source: ImportInput, file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     source.at = str(file)
     with file.open("rb") as handle:
         head = handle.read(1)
@@ -188,7 +188,7 @@ def _put_run(row: Row, result: dict[str, Any], condition: dict[str, Any]) -> Non
     row.condition(condition)
 
 
-def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) -> Iterator[Row]:
+def _run_rows(source: ImportInput, file: Path, place: str, result: dict[str, Any]) -> Iterator[Row]:
     where = f"{file}, {place}" if place else str(file)
     if "model_id" not in result or "duration" not in result:
         raise IsocostError(
@@ -228,7 +228,7 @@ def _run_rows(source: Source, file: Path, place: str, result: dict[str, Any]) ->
 
 
 def _request(
-    source: Source,
+    source: ImportInput,
     file: Path,
     place: str,
     result: dict[str, Any],
@@ -277,7 +277,7 @@ def _request(
 
 
 def _summary(
-    source: Source, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any]
+    source: ImportInput, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any]
 ) -> Iterator[Row]:
     numbers = {
         key: value
@@ -315,7 +315,7 @@ def rate_unit(name: str) -> str | None:
 
 
 def _window(
-    source: Source, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any]
+    source: ImportInput, file: Path, place: str, result: dict[str, Any], condition: dict[str, Any]
 ) -> Row:
     """The energy that the server's GPUs took in the run, as a window."""
     row = source.row("aggregate", file, f"{place}.window" if place else "window")

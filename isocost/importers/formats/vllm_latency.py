@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, register
+from isocost.importers.base import Conventions, Importer, ImportInput, register
 from isocost.importers.formats.vllm_throughput import number_row, offline_results
 from isocost.importers.reading import as_list, as_object, load_json
 from isocost.importers.row import Row
@@ -37,7 +37,7 @@ class VllmLatency(Importer):
         """The result, or every result of a folder."""
         return offline_results(path, "vllm bench latency result")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """Mean, spread and percentiles of every run, then the latency of each batch."""
         for file in source.files:
             source.at = str(file)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Conventions, Importer, Source, files_under, register
+from isocost.importers.base import Conventions, Importer, ImportInput, files_under, register
 from isocost.importers.reading import as_object, load_json
 from isocost.importers.row import Row
 from isocost.importers.settings import stated_settings
@@ -37,7 +37,7 @@ def offline_results(path: Path, what: str) -> list[Path]:
 
 
 def number_row(
-    source: Source, file: Path, told: tuple[str, str, Any, str | None], seconds: float | None
+    source: ImportInput, file: Path, told: tuple[str, str, Any, str | None], seconds: float | None
 ) -> Row:
     """One summary number of a run: position, name, value and unit."""
     place, name, value, unit = told
@@ -73,7 +73,7 @@ class VllmThroughput(Importer):
         """The result, or every result of a folder."""
         return offline_results(path, "vllm bench throughput result")
 
-    def records(self, source: Source) -> Iterator[Row]:
+    def records(self, source: ImportInput) -> Iterator[Row]:
         """The numbers of every run."""
         for file in source.files:
             source.at = str(file)

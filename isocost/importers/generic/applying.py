@@ -10,14 +10,14 @@ import json
 from typing import Any
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Source
+from isocost.importers.base import ImportInput
 from isocost.importers.generic.cells import checked_time, quantity, time_of
 from isocost.importers.generic.mapping import Rule
 from isocost.importers.provenance import sampling_text
 from isocost.importers.row import NOT_IN_RANGE, Row
 
 
-def apply_rule(row: Row, rule: Rule, value: Any, source: Source) -> None:
+def apply_rule(row: Row, rule: Rule, value: Any, source: ImportInput) -> None:
     """Store one value of the source according to its rule."""
     target = rule.target
     if value is None:
@@ -48,7 +48,7 @@ def apply_rule(row: Row, rule: Rule, value: Any, source: Source) -> None:
         row.text(target.column, str(value).lower() if isinstance(value, bool) else value)
 
 
-def _number(row: Row, rule: Rule, value: Any, source: Source) -> None:
+def _number(row: Row, rule: Rule, value: Any, source: ImportInput) -> None:
     """A number or a time, including human-readable ones."""
     target, unit = rule.target, rule.unit
     if isinstance(value, str) and value.strip() and not _is_number(value):

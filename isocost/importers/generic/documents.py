@@ -151,7 +151,7 @@ def _candidates_told(document: Any) -> str:
 
 
 def _lists(document: dict[str, Any]) -> list[tuple[str, list[Any]]]:
-    """Dotted path and content of every list of objects that lies in objects, not in lists."""
+    """Dotted path and content of every list of objects that is in objects, not in lists."""
     found: list[tuple[str, list[Any]]] = []
 
     def look(value: dict[str, Any], prefix: str, depth: int) -> None:

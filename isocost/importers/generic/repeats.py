@@ -43,7 +43,7 @@ class Repeats:
         self._varying: set[str] = set()
 
     def add(self, record: dict[str, Any], rules: list[Rule]) -> None:
-        """Takes one record."""
+        """Take one record."""
         if not self._values and not self._excluded:
             self._excluded = _mapped(rules)
         group = tuple(str(record.get(rule.source)) for rule in rules if _tells_apart(rule))

@@ -192,8 +192,8 @@ def _from_json(path: Path, rules: list[Rule]) -> str:
         if i in is_list:
             item = f"e{i}"
             if inner[i]:
-                # An item that is a list has no field to look for; what is no object has none
-                # either.
+                # An item that is a list has no field to look for; a value that is not an object has
+                # none either.
                 fields = ", ".join(f"json_extract(e{i}, {text(one)})" for one in inner[i])
                 item = (
                     f"CASE WHEN json_type(e{i}) = 'ARRAY' THEN {REFUSED} ELSE"

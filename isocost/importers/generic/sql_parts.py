@@ -19,7 +19,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from isocost.hashing import canonical_json
-from isocost.importers.base import PROVENANCE, Source
+from isocost.importers.base import PROVENANCE, ImportInput
 from isocost.importers.generic.mapping import Rule
 from isocost.importers.generic.repeats import varying_columns
 from isocost.importers.generic.sql_fields import (
@@ -54,7 +54,7 @@ _REFUSALS = (
 )
 
 
-def write_table_fast(source: Source, folder: Path, constants: Any, table: Table) -> int | None:
+def write_table_fast(source: ImportInput, folder: Path, constants: Any, table: Table) -> int | None:
     """Write the whole file as one part, or a large JSON Lines file as one part per chunk.
 
     Chunks are processed in parallel.
@@ -76,7 +76,7 @@ def write_table_fast(source: Source, folder: Path, constants: Any, table: Table)
 
 
 def _written(
-    source: Source, folder: Path, constants: Any, table: Table, *, is_flat: bool
+    source: ImportInput, folder: Path, constants: Any, table: Table, *, is_flat: bool
 ) -> int | None:
     rows_a_group = _rows_a_group(source.path)
     chunks = (
@@ -172,7 +172,7 @@ def _rows_a_group(path: Path) -> int:
 
 
 def _select(
-    read: str, constants: Any, table: Table, source: Source, number: str, *, is_flat: bool
+    read: str, constants: Any, table: Table, source: ImportInput, number: str, *, is_flat: bool
 ) -> str:
     given = dict(constants.given)
     reasons: list[tuple[str, str]] = []
@@ -246,7 +246,7 @@ def _condition(settings: dict[str, str], given: dict[str, Any]) -> str:
 
 
 def _declared(
-    expressions: dict[str, str], constants: Any, mapping: dict[str, Any], source: Source
+    expressions: dict[str, str], constants: Any, mapping: dict[str, Any], source: ImportInput
 ) -> dict[str, str]:
     importer = constants.importer
     fixed = {
@@ -287,7 +287,11 @@ def _provenance(value: str, column: str, given: str | None, may_be_unknown: bool
 
 
 def _accepted(
-    con: duckdb.DuckDBPyConnection, folder: Path, constants: Any, found: list[Rule], source: Source
+    con: duckdb.DuckDBPyConnection,
+    folder: Path,
+    constants: Any,
+    found: list[Rule],
+    source: ImportInput,
 ) -> int | None:
     """The number of rows if every mapped column and all provenance is there.
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from isocost.errors import IsocostError
-from isocost.importers.base import Source
+from isocost.importers.base import ImportInput
 from isocost.importers.generic.documents import NUMBER, document_records, is_json_lines, json_lines
 from isocost.importers.generic.mapping import Rule
 from isocost.importers.reading import MAX_LINE_BYTES, as_object, iter_lines
@@ -44,7 +44,7 @@ def kind_of_file(path: Path) -> str:
 
 
 def records_of(
-    source: Source, mapping: dict[str, Any], found: list[Rule]
+    source: ImportInput, mapping: dict[str, Any], found: list[Rule]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Place and content of every record, in file order."""
     kind = kind_of_file(source.path)

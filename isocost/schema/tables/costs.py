@@ -526,8 +526,8 @@ RUNTIME_MODELS = Table(
             "method",
             "string",
             "fitted: all samples; fitted_denoised: per (prompt, output) length the 10 % quantile of"
-            " repeated samples first; helm_look_up: the fitted F looked up as HELM does, p / key *"
-            " F(key) at the next key, for comparison with its figures (a saw-tooth).",
+            " repeated samples first; helm_look_up: the fitted F looked up as in HELM, p / key * "
+            "F(key) at the next key, for comparison with its figures (a sawtooth).",
             nullable=False,
             allowed=("fitted", "fitted_denoised", "helm_look_up"),
         ),

@@ -86,8 +86,9 @@ def beta_leads(threshold: float, most: int) -> Ints:
 
 
 def sprt_leads(share: float, alpha: float, beta: float, most: int) -> Ints:
-    """The leader's count at which Wald's test of "the leader has this share of the top two" against
-    the runner-up having it stops, (most + 1,), for each runner-up's.
+    """For each runner-up count, the leader's count at which Wald's test stops, (most + 1,).
+
+    It tests "the leader has this share of the top two" against "the runner-up has it".
 
     The log-likelihood ratio is (a - b) ln(share / (1 - share)); sampling stops at ln((1 - beta) /
     alpha) (Wald 1945); see `leads_to_stop`.
@@ -243,7 +244,7 @@ def run_policy(
         give(samples),
         drop_axes(draws, shape),
         give(flat),
-        give(np.where(flat, 0, orders)),
+        give(np.where(flat, 0, orders).astype(np.int64, copy=False)),
         give(spread),
     )
 
@@ -282,7 +283,7 @@ def _trace(
     orders: int,
     key: np.uint64,
 ) -> tuple[_Trace, bool]:
-    """Runs one problem, exactly where its groups allow.
+    """Run one problem, exactly where its groups allow.
 
     Traces are by class whichever way they were made.
     """

@@ -94,7 +94,7 @@ def _stages(
     costs: Sequence[ArrayLike],
     sizes: Sequence[ArrayLike] | None,
 ) -> list[_Stage]:
-    """Checks the matrices of every model and pads them beyond each problem's samples."""
+    """Check the matrices of every model and pads them beyond each problem's samples."""
     models = len(values)
     if (
         models < 2

@@ -285,7 +285,7 @@ def play_online(
     weights = np.zeros((n - warmup, len(ks)))
     weights[:, ks > warmup] = rank_weights(n - warmup, ks[ks > warmup] - warmup)
     right, waited = np.zeros((2, len(classes), len(ks)))
-    ran, halted, stopped, squared = np.zeros((4, *shape))
+    ran, halted, stopped, squared = (np.zeros(shape) for _ in range(4))
     unknown = np.zeros(len(classes), dtype=np.bool_)
     banked: list[Any] = [
         np.ascontiguousarray(each)

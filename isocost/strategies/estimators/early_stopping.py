@@ -124,7 +124,7 @@ def early_stopping_consistency(
         give(samples),
         drop_axes(draws, shape),
         give(flat),
-        give(np.where(flat, 0, orders)),
+        give(np.where(flat, 0, orders).astype(np.int64, copy=False)),
         give(bound),
     )
 

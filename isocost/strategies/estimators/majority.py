@@ -211,7 +211,7 @@ def _run(
 
 
 def _whole_bank(votes: Ints, values: Floats, sizes: Ints, ks: Ints, ties: str, out: Floats) -> None:
-    """Fills the budgets that take the whole bank: one subset, so the vote is simply counted."""
+    """Fill the budgets that take the whole bank: one subset, so the vote is simply counted."""
     top = votes.max(axis=1, initial=0)
     tied = (votes == top[:, None]) & (top[:, None] > 0)
     if ties == "pessimistic":

@@ -1,5 +1,6 @@
-"""Reasoning-pruning perplexity consistency (RPC) and its parts (Zhou et al. 2025, arXiv
-2502.00511).
+"""Reasoning-pruning perplexity consistency (RPC) and its parts.
+
+Zhou et al. 2025, arXiv 2502.00511.
 
 Lives here: the two-component Weibull mixture over the path probabilities of a problem, the pruning
 rule, and the vote over the surviving distinct paths. Not here: perplexity consistency without

@@ -188,7 +188,7 @@ def _vote(
     rule: int,
     **options: Any,
 ) -> VoteEstimate:
-    """Checks the arguments of a public vote and shapes its result."""
+    """Check the arguments of a public vote and shape its result."""
     asked: dict[str, Any] = dict(visits)
     unknown = set(asked) - set(Visits.__annotations__)
     if unknown:

@@ -44,8 +44,9 @@ class VerifiedResult(NamedTuple):
 
 
 def verification_cost(solutions: ArrayLike, verifications: ArrayLike, ratio: float = 1.0) -> Floats:
-    """Compute in units of one solution: S (1 + ratio V), ratio = verification tokens / solution
-    tokens.
+    """Compute in units of one solution: S (1 + ratio V).
+
+    ratio = verification tokens / solution tokens.
 
     If the verifier is another model, multiply the ratio by verifier parameters / generator
     parameters. Prompt tokens are not counted. V = 0 is voting.
@@ -149,7 +150,7 @@ def verified_rows(
         verdicts: (problems, solutions, verifications), NaN for unparsable ones and after the last.
         counts: verifications of each solution, unparsable ones included, at least
             ``verifications``.
-        values: worth of each solution.
+        values: value of each solution.
         present: solutions that exist, at the start of their rows.
         ks: numbers of solutions.
         verifications: V.

@@ -30,7 +30,7 @@ def mix(z):
 
 @njit(cache=True)
 def draw_next(order, i, state):
-    """Puts a uniformly drawn element of order[i:] at place i and returns it.
+    """Put a uniformly drawn element of order[i:] at place i and return it.
 
     ``state`` is a uint64 array of one.
     """

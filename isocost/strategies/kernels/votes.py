@@ -189,7 +189,7 @@ def vote_rows(
     result,
     exact,
 ):
-    """Fills result[row, budget].
+    """Fill result[row, budget].
 
     Samples of a row are in rank order (best first), sizes[row] of them exist.
     """

@@ -24,7 +24,7 @@ def replay_votes(
     unscored: int = 0,
     distinct=None,
 ) -> Replay:
-    """Replays one rule of kernels_votes on a bank.
+    """Replay one rule of kernels_votes on a bank.
 
     ``missing`` marks problems without any weight.
     """

@@ -122,7 +122,7 @@ def imported_metrics_frame(raw: pl.DataFrame, points: pl.DataFrame) -> pl.DataFr
 
 
 def _of_points(numbers: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """Adds point_id.
+    """Add point_id.
 
     The point of the number's own run, else the one point of the same settings where the import has
     no other.

@@ -161,7 +161,7 @@ def _countable(raw: pl.DataFrame) -> pl.DataFrame:
 
 
 def _identified(rows: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
-    """Adds task, model_variant (never NULL), point_id and problem_id."""
+    """Add task, model_variant (never NULL), point_id and problem_id."""
     # Unknown values must not be pooled with another import's unknown values: the import's id
     # replaces them.
     named = rows.with_columns(

@@ -252,7 +252,7 @@ def judged_by_physics(raw: pl.DataFrame) -> pl.DataFrame:
 
 
 def calls_judged_by_physics(calls: pl.DataFrame) -> pl.DataFrame:
-    """Calls of an engine with their times, by ``CALL_RULES``; else as ``judged_by_physics``."""
+    """Call of an engine with their times, by ``CALL_RULES``; else as ``judged_by_physics``."""
     return _applied(calls, CALL_RULES, has_kinds=False)
 
 

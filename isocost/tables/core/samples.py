@@ -4,7 +4,8 @@ Lives here: which calls make a sample, its times, tokens and validity. Not here:
 classes (isocost.tables.core.grades), the tables of points, problems and runs
 (isocost.tables.core.context), files and orchestration.
 
-Nothing is dropped: every raw row is a row of core_calls, every sample a row of core_samples, and
+Nothing is dropped: every raw row becomes a row of core_calls and every sample becomes a row of
+core_samples, and
 faults are codes in invalid_reasons. NaN and infinity become NULL with the code
 "not_finite_<column>".
 """
@@ -229,7 +230,7 @@ def _times(calls: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mark_used(calls: pl.DataFrame) -> pl.DataFrame:
-    """Chooses one attempt for each sample.
+    """Choose one attempt for each sample.
 
     The first whose calls all came back, else the last one.
     """

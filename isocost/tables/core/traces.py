@@ -45,7 +45,7 @@ def read_verdict(text: str | None) -> float | None:
 
 
 def with_records(samples: pl.DataFrame) -> pl.DataFrame:
-    """Adds the record columns from token_confidences and confidence_window, which go.
+    """Add the record columns from token_confidences and confidence_window, which go.
 
     A sample of several calls has none: its tokens are not one trace.
     """

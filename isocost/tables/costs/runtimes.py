@@ -1,6 +1,6 @@
 """Runtime models: the time of a request of given lengths, and the cost of its device time.
 
-Lives here: out_runtime_models. Not here: the fit and HELM's look-up (``isocost.costs.runtime``).
+Lives here: out_runtime_models. Not here: the fit and HELM's lookup (``isocost.costs.runtime``).
 Unknown values are NULL with a reason in the row.
 """
 

@@ -483,7 +483,7 @@ def _tested(drafts: list[_Draft]) -> list[dict[str, object]]:
 
 
 def _judged(rows: pl.DataFrame) -> pl.DataFrame:
-    """Adds the adjusted p-value over each task's rows and the verdict."""
+    """Add the adjusted p-value over each task's rows and the verdict."""
     parts = []
     for _, part in sorted(rows.partition_by("task", as_dict=True, maintain_order=True).items()):
         adjusted = benjamini_hochberg(part["p_value"].fill_null(float("nan")).to_numpy())

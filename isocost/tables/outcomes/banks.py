@@ -147,7 +147,7 @@ def task_banks(rows: pl.DataFrame) -> Iterator[tuple[PointBank, BankFacts]]:
 
 
 def _point_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts]:
-    """Reads one point.
+    """Read one point.
 
     Invalid samples are left out and counted, problems without valid ones stay as empty rows.
     """

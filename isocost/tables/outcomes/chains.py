@@ -27,7 +27,7 @@ Chain = tuple[Member, ...]
 
 
 def choose_chains(group: Sequence[Member]) -> list[Chain]:
-    """Sets of two and three points of different models under one prompt, cheapest first.
+    """Set of two and three points of different models under one prompt, cheapest first.
 
     All of them if there are at most ``MOST_CHAINS``. Otherwise each model variant keeps the point
     with the most samples; if there are more than ``MOST_MODELS`` variants, those on the frontier of

@@ -28,7 +28,7 @@ def count_banks(counts: pl.DataFrame) -> Iterator[tuple[PointBank, BankFacts]]:
 
 
 def _count_bank(point_id: str, rows: pl.DataFrame) -> tuple[PointBank, BankFacts]:
-    """Reads one point; counts of one problem from several sources are added up."""
+    """Read one point; counts of one problem from several sources are added up."""
     summed = (
         rows.group_by("problem_id").agg(pl.col("n_samples", "n_correct").sum()).sort("problem_id")
     )

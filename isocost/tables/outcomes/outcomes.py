@@ -393,7 +393,7 @@ def _means(values: np.ndarray | None, defined: np.ndarray) -> list[float | None]
 
 
 def _outcome_rows(task: str, one: Played, ceilings: _Ceilings) -> list[dict]:
-    """The rows of one replay, one a budget, without their intervals."""
+    """The rows of one replay, one per budget, without their intervals."""
     replay, strategy, bank = one.replay, one.strategy, one.banks[0]
     defined = ~np.isnan(replay.accuracy)
     point_ids = [b.point_id for b in one.banks]

@@ -78,8 +78,8 @@ def build_compute_optimal(
         counts: core_counts; which of the samples fall into which half is drawn, seeded by point and
             problem.
         n_bins: difficulty bins; fewer where a bin would hold fewer than four problems.
-        n_budgets: budgets, spaced evenly in ln cost from the cheapest arm to the dearest; a single
-            one where all cost the same.
+        n_budgets: budgets, spaced evenly in ln cost from the cheapest arm to the most expensive; a
+            single one where all cost the same.
         repetitions: random splits.
         seed: base seed; every task derives its own.
 

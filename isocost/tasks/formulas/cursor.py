@@ -82,7 +82,7 @@ class Cursor:
     """Tokens and a position; every method advances past what it reads."""
 
     def __init__(self, tokens: list[Token]) -> None:
-        """Starts at the first token."""
+        """Start at the first token."""
         self.tokens = tokens
         self.position = 0
         self.depth = 0

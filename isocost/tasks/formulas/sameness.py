@@ -9,7 +9,7 @@ to 15 digits): a stated rule, not a proof. Everything else is compared piece by 
 order of pairs, names, units.
 
 Deliberately equal: a bare number and the same number with a unit or degrees (not two different
-units); 50% and 1/2, and 50% and 50 (above 1: a reference 50 to "what per cent"); x = 5 and 5; 1 < x
+units); 50% and 1/2, and 50% and 50 (above 1: a reference 50 to "what percent"); x = 5 and 5; 1 < x
 < 2 and (1,2); R without 0 and (-\infty,0)\cup(0,\infty); \{1,2\} and "2, 1".
 """
 

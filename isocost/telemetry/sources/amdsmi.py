@@ -227,7 +227,7 @@ class AmdSmiSource(PowerSource):
         return None
 
     def close(self) -> None:
-        """Shuts AMD SMI down."""
+        """Shut AMD SMI down."""
         self._smi.amdsmi_shut_down()
 
 

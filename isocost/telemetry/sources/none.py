@@ -13,7 +13,7 @@ class NoSource(PowerSource):
     covers = "nothing"
 
     def __init__(self, reason: str = "telemetry is switched off") -> None:
-        """Keeps the reason why energy is unknown."""
+        """Keep the reason why energy is unknown."""
         self.unknown_reason = reason
 
     @classmethod

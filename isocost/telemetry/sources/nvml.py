@@ -240,7 +240,7 @@ class NvmlSource(PowerSource):
             return None
 
     def close(self) -> None:
-        """Shuts NVML down."""
+        """Shut NVML down."""
         self._nvml.nvmlShutdown()
 
 

@@ -64,7 +64,7 @@ class RaplSource(PowerSource):
     average_is_of_counter = True
 
     def __init__(self, root: Path = POWERCAP, clock: Callable[[], float] = time.monotonic) -> None:
-        """Finds the zones below ``root``; raises `Unavailable` where none can be read."""
+        """Find the zones below ``root``; raises `Unavailable` where none can be read."""
         self._clock = clock
         self._zones = _find(root, clock)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -48,6 +49,9 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
     home = place / "dagster"
     home.mkdir()
     shutil.copy(ATTACKED / "pipelines" / "profiles" / "dagster.yaml", home)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    # What is started here is bounded by nothing but the machine, as for people.
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     environment = os.environ | {"ISOCOST_DATA": str(place / "data"), "DAGSTER_HOME": str(home)}
     try:
         if target == "run":
@@ -59,6 +63,7 @@ def attempt(ground: Ground, target: str, dice: random.Random, place: Path) -> tu
         ground.must_be(root, SETTLED, after.tail(300))
         return found
     finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
         for pid in _processes(str(home)):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -50,7 +50,7 @@ def test_a_lake_that_is_not_there_is_refused(tmp_path):
     (tmp_path / "file").write_text("no folder")
     for name in ("typo", "file"):
         for read in (read_raw, scan_raw):
-            with pytest.raises(IsocostError, match="is no lake"):
+            with pytest.raises(IsocostError, match="is not a lake"):
                 read(tmp_path / name, "raw_generations")
 
 

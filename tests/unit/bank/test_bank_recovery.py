@@ -257,7 +257,7 @@ def test_the_command_line_names_faults_repairs_and_answers_with_its_exit_code(la
     )
     assert (
         main(["bank", "verify", str(lake / "elsewhere")]) == 2
-        and "is no bank" in capsys.readouterr().err
+        and "is not a bank" in capsys.readouterr().err
     )
 
 

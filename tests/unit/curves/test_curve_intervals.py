@@ -225,7 +225,7 @@ def test_more_accuracy_never_needs_less_compute(first, second):
 
 @pytest.mark.parametrize("name", families())
 def test_accuracies_in_per_cent_are_refused_and_noise_around_one_is_not(name):
-    with pytest.raises(IsocostError, match=r"78\.2 is not an accuracy.*not per cent"):
+    with pytest.raises(IsocostError, match=r"78\.2 is not an accuracy.*not percent"):
         fit(name, [1, 4, 16, 64], [30.0, 54.5, 68.0, 78.2])
     assert fit(name, [1, 4, 16, 64], [0.5, 0.9, 1.01, 1.02]).n == 4
 

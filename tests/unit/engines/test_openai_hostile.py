@@ -146,7 +146,7 @@ def test_an_outage_in_mid_run_burns_no_sample(tmp_path):
     assert (outcome.errors, outcome.missing, rows.height) == (0, 0, 200)
     assert set(rows["output_text"]) == {"42"} and rows["num_retries"].sum() > 0
     told = (tmp_path / "told").read_text()
-    assert "the server is away" in told and "the server is back" in told
+    assert "the server is unreachable" in told and "the server is back" in told
 
 
 @pytest.mark.slow
@@ -169,7 +169,7 @@ def test_when_patience_runs_out_the_run_stops_with_nothing_burnt_and_goes_on_lat
             0,
             15,
         )
-        assert "has not answered for" in str(first.away) and "Run once more" in str(first.away)
+        assert "has not answered for" in str(first.away) and "Run again" in str(first.away)
         is_up[0] = None
         second = run(what, tmp_path, tmp_path)
     assert (second.status, second.generated, second.missing) == ("finished", 15, 0)

@@ -264,7 +264,7 @@ def test_stratified_interval_of_one_stratum_and_of_equal_ones():
     assert sure[1] == 1 and 0.9 < sure[0] < 1
     mixed = stratified_score_interval([np.ones(10), x], [0.5, 0.5])
     assert mixed[1] - mixed[0] > 0.5 * (one[1] - one[0]), (
-        "a task that was all right is unknown without error"
+        "a task that was all right is not known without error"
     )
     with pytest.raises(IsocostError, match="weights"):
         stratified_score_interval([x], [0.5, 0.5])

@@ -130,7 +130,7 @@ def test_sglang_without_streaming_has_no_gaps(tmp_path: Path) -> None:
         (
             "sglang_bench",
             '{"backend": "sglang", "duration": 1, "ttfts": [1], "itls": []}\n',
-            "unlike lengths",
+            "different lengths",
         ),
         ("vllm_throughput", {"elapsed_time": 1.0}, "no num_requests, total_num_tokens"),
         ("vllm_latency", {"avg_latency": 1.0}, "no avg_latency and latencies"),

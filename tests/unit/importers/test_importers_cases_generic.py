@@ -106,7 +106,7 @@ def test_what_is_missing_for_a_verdict_is_said(shared_cases: Path, tmp_path: Pat
         in out
     )
     assert cli.main([*command, "--verifier", "numeric"]) == 0
-    assert "--verifier is what is missing" not in capsys.readouterr().out
+    assert "To grade them, give --verifier" not in capsys.readouterr().out
 
 
 def test_an_iso_time_is_read(shared_cases: Path, tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_conditions_are_identity_and_a_varying_column_that_is_not_mapped_is_told
     plain = load(tmp_path / "a", text, {"columns": {"problem": "id", "correct": "ok"}})
     assert len(plain.warnings) == 1
     assert (
-        "differ in columns that are not mapped: rev ('r0', 'r1', ...). Where one of them is a setting"
+        "differ in unmapped columns: rev ('r0', 'r1', ...). If one of them is a setting"
         in plain.warnings[0]
     )
     mapped = load(

@@ -141,7 +141,7 @@ def test_numbers_that_are_none_become_null_with_a_reason(tmp_path: Path, number:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"id":"a","id":"b"}', "'id' comes twice"),
+        ('{"id":"a","id":"b"}', "'id' is duplicated"),
         ('{"id":"a"', "not JSON"),
         ('{"id":"a"} {"id":"b"}', "not JSON"),
         ("[1, 2]", "a JSON object was expected"),

@@ -125,7 +125,7 @@ def test_links_pipes_folders_and_missing_files(tmp_path: Path) -> None:
     refuse("counts", link, tmp_path / "lake", "is a symbolic link")
     pipe = tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
-    refuse("counts", pipe, tmp_path / "lake", "is no regular file")
+    refuse("counts", pipe, tmp_path / "lake", "is not a regular file")
     refuse("counts", tmp_path, tmp_path / "lake", "is a folder")
     refuse("counts", tmp_path / "nowhere", tmp_path / "lake", "No such file")
     folder = files.lm_eval(tmp_path / "lm")
@@ -137,7 +137,7 @@ def test_links_pipes_folders_and_missing_files(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a: &x [1]\nb: *x\n", "aliases"),
-        ("question: 1\nquestion: 2\n", "comes twice"),
+        ("question: 1\nquestion: 2\n", "is duplicated"),
         ("[" * 5_000, "not YAML"),
         ("!!python/object/apply:os.system ['true']\n", "not YAML"),
         ("samples: [", "not YAML"),
@@ -156,11 +156,11 @@ def test_yaml_that_is_refused(tmp_path: Path, text: str, message: str) -> None:
     ("text", "message"),
     [
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
-        ('{"a":1,"a":2}', "'a' comes twice"),
+        ('{"a":1,"a":2}', "'a' is duplicated"),
         ("", "not JSON"),
         ("null", "expected"),
         ('{"version":2,"eval":' + "9" * 5_000 + "}", "not JSON"),
-        ('{"version":2}', "no Inspect log"),
+        ('{"version":2}', "not an Inspect log"),
     ],
 )
 def test_json_documents_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -270,5 +270,13 @@ def test_the_last_of_many_keys_comes_twice(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     path.write_text("{" + ",".join(f'"k{i}":1' for i in range(300_000)) + ',"k299999":2}\n')
     refuse(
-        "counts", path, tmp_path / "lake", "'k299999' comes twice"
+        "counts", path, tmp_path / "lake", "'k299999' is duplicated"
     )  # in a second, not in an hour
+
+
+@pytest.mark.parametrize("depth", [102, 700, 10_000])
+def test_yaml_that_only_a_fast_parser_can_read_is_refused(tmp_path: Path, depth: int) -> None:
+    path = tmp_path / "deep.yaml"
+    path.write_text(f"a: {'[' * depth}{']' * depth}\n")
+    with pytest.raises(IsocostError, match=r"deep.yaml.*nested too deeply"):
+        reading.load_yaml(path)

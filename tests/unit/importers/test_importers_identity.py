@@ -243,7 +243,7 @@ def test_times_of_unlike_machines_are_not_averaged_and_accuracy_is(tmp_path: Pat
     assert samples["point_id"].n_unique() == 1 and samples["machine"].n_unique() == 2
     ((bank, facts),) = task_banks(needed(samples))
     assert bank.sizes.tolist() == [2] and not bank.known("latency_s")
-    assert "unlike machines" in facts.reasons["latency_s"]
+    assert "different machines" in facts.reasons["latency_s"]
     alone = samples.with_columns(pl.lit("H100").alias("machine"))
     ((bank, _),) = task_banks(needed(alone))
     assert bank.known("latency_s")

@@ -176,7 +176,7 @@ def store_with(tmp_path: Path, verifier: str | None) -> tuple[Store, dict]:
 def test_a_verifier_is_never_dropped_without_a_word(tmp_path: Path) -> None:
     store, told = store_with(tmp_path, "numeric")
     with pytest.raises(
-        IsocostError, match=r"judged by numeric before.*--verifier numeric.*--verifier none"
+        IsocostError, match=r"graded by numeric before.*--verifier numeric.*--verifier none"
     ):
         bring_in(store, "import-x", **told)
     assert source_of(store, "import-x").verifier == "numeric"
@@ -191,7 +191,7 @@ def test_a_verifier_is_never_dropped_without_a_word(tmp_path: Path) -> None:
 def test_nor_when_the_content_changed(tmp_path: Path) -> None:
     store, told = store_with(tmp_path, "numeric")
     told["path"].write_text(json.dumps({"id": "1", "text": "A: 4", "ref": "3"}) + "\n")
-    with pytest.raises(IsocostError, match="judged by numeric before"):
+    with pytest.raises(IsocostError, match="graded by numeric before"):
         bring_in(store, "import-x", **told)
 
 

@@ -370,7 +370,7 @@ def test_empty_lists_and_skipped_records_are_counted(tmp_path: Path) -> None:
     )
     assert frame["output_text"].to_list() == ["1"]
     assert [note.split(";")[0] for note in frame.warnings] == [
-        "1 records are no samples, as defined by the mapping (skip)",
+        "1 records are not samples according to the mapping (skip)",
         "1 records have an empty list and no sample",
     ]
 
@@ -380,7 +380,7 @@ def test_several_lists_of_records_are_named(tmp_path: Path) -> None:
         json.dumps({"train": [{"id": 1, "o": "a"}], "test": [{"id": 1, "o": "a"}]})
     )
     with pytest.raises(
-        IsocostError, match=r"holds 2 lists of records.*`records: train`; there are train, test"
+        IsocostError, match=r"contains 2 lists of records.*`records: train`; there are train, test"
     ):
         load(tmp_path, tmp_path / "t.json", {"columns": {"problem": "id", "output": "o"}})
     with pytest.raises(

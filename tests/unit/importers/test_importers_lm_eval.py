@@ -19,7 +19,7 @@ from whole_way import accuracy, banked, outcomes
 
 from isocost.errors import IsocostError
 from isocost.importers import import_path
-from isocost.importers.base import Source
+from isocost.importers.base import ImportInput
 from isocost.importers.formats.lm_eval import LmEval
 from isocost.importers.formats.lm_eval_samples import document_rows
 from isocost.importers.formats.lm_eval_settings import task_of
@@ -228,7 +228,12 @@ def rows_of(value: dict[str, Any], document: dict[str, Any]) -> list[Row]:
     path = Path("samples")
     return list(
         document_rows(
-            Source(path, (path,)), path, 1, value, task_of(document, "t", "x"), LmEval.no_answers
+            ImportInput(path, (path,)),
+            path,
+            1,
+            value,
+            task_of(document, "t", "x"),
+            LmEval.no_answers,
         )
     )
 
@@ -391,7 +396,7 @@ def test_names_of_files_that_are_not_read(tmp_path: Path) -> None:
         banked("lm_eval", folder, tmp_path / "lake")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.json").write_text("{}")
-    with pytest.raises(IsocostError, match=r"holds 1 \.json files, none of which is named"):
+    with pytest.raises(IsocostError, match=r"contains 1 \.json files, none of them named"):
         banked("lm_eval", tmp_path / "other", tmp_path / "lake")
     (folder / "samples_t_143000.jsonl").unlink()
     (folder / f"results_{STAMP}.json").write_text("[]")

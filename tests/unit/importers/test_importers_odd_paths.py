@@ -108,14 +108,14 @@ def test_a_folder_of_a_million_entries_is_left_at_once(
 
     monkeypatch.setattr(reading.os, "scandir", lambda _: Endless())
     monkeypatch.setattr(reading, "MAX_ENTRIES", 1_000)
-    with pytest.raises(IsocostError, match="more files than can be looked at"):
+    with pytest.raises(IsocostError, match="more files than can be examined"):
         entries_of(tmp_path, where="folder")
     assert listed <= 1_001
 
 
 def test_what_takes_too_long_is_left(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    with pytest.raises(IsocostError, match="more files than can be looked at"):
+    with pytest.raises(IsocostError, match="more files than can be examined"):
         entries_of(tmp_path, where="folder", seconds=-1)
 
 

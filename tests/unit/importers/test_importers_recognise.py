@@ -60,7 +60,7 @@ def test_what_looks_like_nothing_is_told_what_was_expected(tmp_path: Path) -> No
     path = tmp_path / "notes.json"
     path.write_text('{"a": 1}')
     with pytest.raises(
-        IsocostError, match=r"no Inspect log\. The importer inspect_ai reads Inspect AI logs"
+        IsocostError, match=r"not an Inspect log\. The importer inspect_ai reads Inspect AI logs"
     ):
         files.import_sample("inspect_ai", path, tmp_path / "lake")
 

@@ -255,7 +255,7 @@ def test_unknown_for_what_the_source_says_changes_nothing_and_is_told(tmp_path):
         "the source itself states model, sampling: its values are used, and --unknown has no effect on them",
     )
     other = import_path("inspect_ai", path, tmp_path / "other", unknown={"model"})
-    assert other.import_id == first.import_id and "says model:" in other.warnings[0]
+    assert other.import_id == first.import_id and "states model:" in other.warnings[0]
     row = read_imports(tmp_path / "other").collect().row(0, named=True)
     assert (
         row["model_variant"] == "m"
@@ -318,7 +318,7 @@ def test_what_every_log_states_otherwise_is_still_a_contradiction(tmp_path):
     log(tmp_path / "in", "b.json", "two", ["I"])
     with pytest.raises(
         IsocostError,
-        match=r"a\.json, .*sampling: the source states .*1\.0.* you say .*0\.5.*Leave sampling out",
+        match=r"a\.json, .*sampling: the source states .*1\.0.* you gave .*0\.5.*Leave sampling out",
     ):
         import_path(
             "inspect_ai",
@@ -326,7 +326,7 @@ def test_what_every_log_states_otherwise_is_still_a_contradiction(tmp_path):
             tmp_path / "lake",
             provenance={"sampling": {"temperature": 0.5}},
         )
-    with pytest.raises(IsocostError, match="you say 'other'"):
+    with pytest.raises(IsocostError, match="you gave 'other'"):
         import_path("inspect_ai", tmp_path / "in", tmp_path / "lake", provenance={"model": "other"})
     assert sealed_imports(tmp_path / "lake") == []
 
@@ -336,7 +336,7 @@ def test_unknown_in_the_fast_way_of_the_generic_importer(tmp_path):
     first = files.import_sample("generic", path, lake, unknown=files.ALL_UNKNOWN - {"model"})
     again = files.import_sample("generic", path, lake)
     assert again.status == "already" and again.import_id == first.import_id
-    assert "source itself says model" in again.warnings[0] and sealed_imports(lake)[0].manifest[
+    assert "source itself states model" in again.warnings[0] and sealed_imports(lake)[0].manifest[
         "unsaid"
     ] == sorted({"task", "task_version", "prompt", "sampling"})
 
@@ -402,7 +402,7 @@ def test_a_damaged_source_is_left_out_until_it_is_imported_again(tmp_path, monke
     if harm == "gone":  # nothing says that it is meant to be gone: refused, and the tables stay
         with pytest.raises(
             IsocostError,
-            match=r"1 source holds fewer rows.*nothing was published(.|\n)*import-bad: 0 of 2 rows",
+            match=r"1 source has fewer rows.*nothing was published(.|\n)*import-bad: 0 of 2 rows",
         ):
             list(refresh.everything(store))
         assert store.read("core_samples").height == 4

@@ -436,7 +436,7 @@ def test_problems_without_samples_are_counted(tmp_path: Path) -> None:
     )
     _, samples, told = banked("large_language_monkeys", path, tmp_path / "lake")
     assert samples.height == 1 and any(
-        note.startswith("1 problems hold an empty list of samples") for note in told
+        note.startswith("1 problems have an empty list of samples") for note in told
     )
 
 

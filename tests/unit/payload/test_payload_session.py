@@ -76,7 +76,7 @@ def test_a_second_run_generates_nothing_and_leaves_no_manifest(lake, recorded, r
     session = sessions.session(options={"bank": recorded, "speed": 0})
     run(session)
     assert run(session).status == "complete" and len(read_manifests(lake)) == 1
-    assert "all 24 samples are there" in capsys.readouterr().out
+    assert "all 24 samples are banked" in capsys.readouterr().out
 
 
 def test_more_samples_are_added_to_a_finished_point_with_another_engine_seed(lake, recorded, run):
@@ -246,7 +246,7 @@ def test_an_interrupt_that_comes_twice_at_once_is_one_and_a_later_one_ends_the_p
         ({"options": {}}, "needs a bank"),
         ({"options": {"bank": "x", "in_flight": 0}}, "positive whole number"),
         ({"options": {"bank": "x", "isolate_points": 1}}, "true or false"),
-        ({"options": {"bank": "/nowhere"}}, "cannot be replayed"),
+        ({"options": {"bank": "/nowhere"}}, "is not a lake"),
         ({"options": {"bank": "RECORDED"}, "samples": 7}, "no sample 6"),
         ({"options": {"bank": "RECORDED", "point": "pt-none"}}, "no samples to replay"),
     ],
@@ -279,7 +279,7 @@ def test_the_command_line_runs_a_session_and_says_how_it_goes(lake, recorded, tm
     )
     assert "samples 4 of 4, " in capsys.readouterr().out
     assert main(["--session", str(file), "--lake", str(lake), "--max-samples", "9"]) == 0
-    assert "samples 9 of 9 (4 were there), " in capsys.readouterr().out
+    assert "samples 9 of 9 (4 already banked), " in capsys.readouterr().out
     assert read_manifests(lake)[0].run_id == "mine"
     assert main(["--session", str(tmp_path / "none.json"), "--lake", str(lake)]) == 2
     file.write_text(json.dumps({"session_schema": 1}))
@@ -297,7 +297,7 @@ def test_progress_says_done_of_how_many_rate_and_time_left():
         now[0] += 2.5
         progress.add(20)
     progress.tick()
-    assert out.getvalue() == "samples 4 of 10 (2 were there), 8 tokens/s, 15 s left\n"
+    assert out.getvalue() == "samples 4 of 10 (2 already banked), 8 tokens/s, 15 s left\n"
     assert progress.as_dict()["left_s"] == 15
     assert [duration(s) for s in (59.4, 130, 11_100)] == ["59 s", "2 min 10 s", "3 h 5 min"]
 

@@ -150,6 +150,13 @@ def fault(old, new):
         ),
         (
             "samples_per_problem: 4",
+            "samples_per_problem: 4\nbank: {part_rows: .nan}",
+            "f.yaml line 17: bank.part_rows",
+            ".nan is no finite number",
+            "finite",
+        ),
+        (
+            "samples_per_problem: 4",
             "samples_per_problem: 4\nexclude: [{task: u}]",
             "f.yaml line 17: exclude[0].task",
             "not in any list",

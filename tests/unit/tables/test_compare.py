@@ -376,7 +376,7 @@ def test_other_pairs_are_counted_and_the_p_value_adjusted_for_them():
     assert found.others.p_value_bonferroni == pytest.approx(min(1, 6 * found.accuracy.p_value))
     text = "\n".join(comparison_lines(found))
     assert (
-        "Picked after a look at all 6 pairs of the task's outcomes" in text and "family" not in text
+        "If the pair was picked after looking at all 6 pairs of the task's outcomes" in text and "family" not in text
     )
     row = {
         "comparison_family": "frontier",

@@ -233,7 +233,7 @@ def test_unknown_tokens_and_times_are_unknown_costs():
     )
     assert timeless["flops"] > 0 and timeless["device_s"] is None and timeless["cost_usd"] is None
     assert timeless["costs_unknown_reasons"] == [
-        "cost_usd: device_s is unknown",
+        "cost_usd: device_s is not known",
         "device_s: the times of the call are not known",
         "ttft_s: the times of the call are not known",
         "inter_token_s: the times or tokens of a call are not known",
@@ -366,7 +366,7 @@ def test_an_axis_may_follow_from_what_another_one_found():
     known = {point.point.point_id: point for point in session.points}
     found = add_derived_costs(calls, known, {}, load_book(), (Litres(),))
     assert found["water_l"].to_list() == [3.0, None, 4.0]
-    assert found[REASONS].to_list() == [["a: b"], ["water_l: energy_j is unknown"], []]
+    assert found[REASONS].to_list() == [["a: b"], ["water_l: energy_j is not known"], []]
     assert found["water_source"].dtype == pl.String
     nothing = add_derived_costs(calls.head(0), known, {}, load_book(), (Litres(),))
     assert nothing.schema == found.schema

@@ -179,7 +179,7 @@ def test_unlike_joules_share_no_frontier():
     rows = build_cost_of_pass(samples(GRID, **by_point)).filter(cost_axis="energy_j")
     assert (
         rows["cost_of_pass"].null_count() == rows.height == 4
-        and "unlike methods" in rows["unknown_reason"][0]
+        and "different methods" in rows["unknown_reason"][0]
     )
     alike = build_cost_of_pass(samples(GRID, **METERED)).filter(
         cost_axis="energy_j", estimator="smoothed"

@@ -230,5 +230,5 @@ def test_of_many_equal_outcomes_only_the_first_names_them():
 def test_rows_of_an_outcome_in_two_pieces_are_named():
     heads, rows, _ = drawn_bank(2, 1, 3, 4)
     halves = ProblemRows((rows.head(2).select, rows.slice(2).select), tuple(rows.columns))
-    with pytest.raises(IsocostError, match="lie in two files"):
+    with pytest.raises(IsocostError, match="are in two files"):
         build_frontiers(heads, halves, draws=10)

@@ -287,7 +287,7 @@ def test_a_regression_is_found_and_what_changed_is_told():
         "engine_version": ["0.32.0", "0.33.0"],
         "max_num_seqs": [8, 32],
     }
-    assert "unlike methods" in found["energy_j"]["undefined_reason"]
+    assert "different methods" in found["energy_j"]["undefined_reason"]
     means = samples.sort("problem_id").partition_by("point_id", as_dict=True)
     oracle = stats.ttest_rel(means["pt-new",]["output_tokens"], means["pt-old",]["output_tokens"])
     assert found["output_tokens"]["p_value"] == pytest.approx(oracle.pvalue)
@@ -323,7 +323,7 @@ def test_other_sampling_is_another_configuration_and_doubled_points_are_refused(
         pl.when(pl.col("point_id") == "pt-new").then(1.0).otherwise(0.7).alias("temperature")
     )
     assert build_regressions(samples, other, sessions).is_empty()
-    with pytest.raises(IsocostError, match="comes twice"):
+    with pytest.raises(IsocostError, match="is duplicated"):
         build_regressions(samples, pl.concat([points, points.head(1)]), sessions)
 
 

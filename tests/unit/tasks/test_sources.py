@@ -81,7 +81,7 @@ def test_another_seed_gives_other_problems():
         ({"verifier": "number"}, ("verifier",), "Did you mean numeric"),
         ({"config": {"min_term": 1}}, ("config", "min_term"), "Did you mean min_terms"),
         ({"config": {"seed": 1}}, ("config", "seed"), "the task's own key"),
-        ({"config": {"min_terms": 9, "max_terms": 2}}, ("config",), "refuses its settings"),
+        ({"config": {"min_terms": 9, "max_terms": 2}}, ("config",), "rejects its settings"),
         (
             {"source": "jsonl", "dataset": "none.jsonl", "config": {}},
             ("dataset",),

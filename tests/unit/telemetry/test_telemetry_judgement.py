@@ -111,7 +111,7 @@ def test_a_reading_without_a_usable_name_is_left_out(name: Any) -> None:
 
 def test_a_device_that_comes_twice_counts_once() -> None:
     rows, summary = sampled([DeviceReading("d", power_w=1.0), DeviceReading("d", power_w=2.0)])
-    assert rows["power_w"].to_list() == [1.0] and "twice" in str(summary["first_refused"])
+    assert rows["power_w"].to_list() == [1.0] and "duplicated" in str(summary["first_refused"])
 
 
 @pytest.mark.parametrize("told", [None, 7, ["no reading"], [{"device_id": "d"}]])
