@@ -71,14 +71,16 @@ class KernelFile:
         """Nothing is held."""
 
 
-def session_of(model: str, *, problems: int, samples: int, tokens: int, batch: int) -> Session:
+def session_of(
+    model: str, *, problems: int, samples: int, tokens: int, batch: int, dtype: str = "float32"
+) -> Session:
     engine = EngineConfig(
         engine="vllm",
         model=ModelVariant(
             name=model,
             path=f"cache:{model}",
             revision=None,
-            dtype="float32",
+            dtype=dtype,
             quantization=None,
             card=None,
         ),
@@ -185,11 +187,9 @@ def payload(engine: VllmEngine, work: Work, *, telemetry: bool) -> int:
         return sink.counts.output_tokens
 
 
-def measure(
-    model: str, *, rounds: int, problems: int, samples: int, tokens: int, batch: int
-) -> dict[str, Way]:
+def measure(model: str, *, rounds: int, batch: int, **size: Any) -> dict[str, Way]:
     prepare(model, say=lambda _: None)
-    session = session_of(model, problems=problems, samples=samples, tokens=tokens, batch=batch)
+    session, tokens = session_of(model, batch=batch, **size), size["tokens"]
     work = Work(session)
     engine = VllmEngine(engine_settings(session, 0))
     engine.check()
@@ -236,11 +236,23 @@ def measure(
     return found
 
 
+def write_csv(path: Path, found: dict[str, Way]) -> None:
+    """The payload's speed over bare vLLM, one row per way and clock."""
+    lines = ["way,clock,ratio_to_bare,ratio_low,ratio_high"]
+    for name in ("payload", "payload with telemetry"):
+        for clock, cpu in (("wall", False), ("processor", True)):
+            one = ratio(found[name], found["bare"], cpu=cpu)
+            lines.append(f"{name},{clock},{one.middle:.4f},{one.low:.4f},{one.high:.4f}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--full", action="store_true", help="more rounds and longer answers")
     parser.add_argument("--model", default=MODEL, help="a model that isocost.engines.prepare makes")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--dtype", default="float32", help="number format (default: %(default)s)")
+    parser.add_argument("--csv", type=Path, help="also write the ratios to this file")
     arguments = parser.parse_args()
     # Each round runs every way twice, so that 16 x 2 x 64 tokens are 16 x 4 x 64 a round.
     size = (
@@ -249,8 +261,14 @@ def main() -> int:
         else {"problems": 16, "samples": 2, "tokens": 64}
     )
     found = measure(
-        arguments.model, rounds=arguments.rounds or (8 if arguments.full else 4), batch=32, **size
+        arguments.model,
+        rounds=arguments.rounds or (8 if arguments.full else 4),
+        batch=32,
+        dtype=arguments.dtype,
+        **size,
     )
+    if arguments.csv:
+        write_csv(arguments.csv, found)
     for name in ("payload", "payload with telemetry"):
         for clock, cpu in (("second", False), ("processor second", True)):
             print(

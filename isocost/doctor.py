@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isocost.capabilities import ENGINES, POWER_SOURCES, capabilities_of, engine_names
 from isocost.curves.base import FAMILIES
 from isocost.importers.base import IMPORTERS
 from isocost.strategies.registry import STRATEGIES
 from isocost.tasks.registry import SOURCES, VERIFIERS
+
+if TYPE_CHECKING:
+    from isocost.telemetry import Board
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ def examine(root: Path) -> Iterator[Finding]:
     """
     yield _found(_python)
     yield from _engines()
-    for check in (_accelerator, _power, _variants, _code, lambda: _disk(root)):
+    yield from _accelerators()
+    for check in (_power, _variants, _code, lambda: _disk(root)):
         yield _found(check)
 
 
@@ -99,23 +104,59 @@ def _variants() -> Finding:
     )
 
 
-def _accelerator() -> Finding:
-    import pynvml
+def _accelerators() -> Iterator[Finding]:
+    """The NVIDIA driver, and each of its boards."""
+    from isocost.telemetry import Unavailable, installed_boards
 
+    name = "NVIDIA GPU"
     try:
-        pynvml.nvmlInit()
-        try:
-            boards = [
-                pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(index))
-                for index in range(pynvml.nvmlDeviceGetCount())
-            ]
-        finally:
-            pynvml.nvmlShutdown()
-    except pynvml.NVMLError as error:
-        return Finding(
-            "NVIDIA GPU", False, f"cannot be queried ({error}): models run on the processor"
+        boards = installed_boards()
+    except Unavailable as error:
+        yield Finding(
+            name,
+            False,
+            f"{error}: models run on the processor",
+            "Install the NVIDIA driver, if this machine has a GPU",
         )
-    return Finding("NVIDIA GPU", bool(boards), ", ".join(map(str, boards)) or "none")
+        return
+    except Exception as error:  # a broken driver is a finding
+        yield Finding(name, False, f"{type(error).__name__}: {error}"[:200], "Repair the driver")
+        return
+    yield Finding(name, True, f"{len(boards)}, driver {boards[0].driver}, CUDA {boards[0].cuda}")
+    for index, board in enumerate(boards):
+        yield _board(f"GPU {index}", board)
+
+
+def _board(name: str, board: Board) -> Finding:
+    """One board; whatever would leave its energy unknown is a lack."""
+    lacks = []
+    if board.is_partitioned:
+        lacks.append("MIG is on, so energy is unknown: turn it off, or measure without energy")
+    if board.foreign_processes:
+        running = ", ".join(map(str, board.foreign_processes))
+        lacks.append(f"Other processes compute on it ({running}): wait until they have ended")
+    others = board.foreign_processes
+    detail = (
+        board.name,
+        f"{_gib(board.free_bytes)} of {_gib(board.memory_bytes)} GiB free",
+        f"power limit {_watts(board.power_limit_w)} ({_span(board.power_range_w)})",
+        "energy counter" if board.has_energy_counter else "no energy counter, power is integrated",
+        "MIG on" if board.is_partitioned else "MIG off",
+        f"{'unknown' if others is None else len(others)} other processes",
+    )
+    return Finding(name, not lacks, ", ".join(detail), "; ".join(lacks))
+
+
+def _gib(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / 2**30:.1f}"
+
+
+def _watts(power: float | None) -> str:
+    return "unknown" if power is None else f"{power:.0f} W"
+
+
+def _span(span: tuple[float, float] | None) -> str:
+    return "range unknown" if span is None else f"{span[0]:.0f} to {span[1]:.0f} W can be set"
 
 
 def _power() -> Finding:

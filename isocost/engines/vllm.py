@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isocost.capabilities import Capabilities
+from isocost.engines.cuda import check_driver, is_cuda_build
 from isocost.engines.logprobs import TokenLogprobs
 from isocost.engines.model_folder import ModelFolder
 from isocost.engines.protocol import (
@@ -194,6 +195,8 @@ class VllmEngine:
                     ),
                 )
             self._folder.check_memory(self._settings.kv_cache_bytes, dtype=self._settings.dtype)
+        elif is_cuda_build():
+            check_driver(self._settings.model_name)
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
         """See `Engine`; loads the tokenizer from the model's folder."""

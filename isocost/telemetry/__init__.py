@@ -5,6 +5,7 @@ measured windows and their validity. Not here: attribution of energy to samples 
 and storage (`isocost.bank`).
 """
 
+from isocost.telemetry.boards import Board, installed_boards
 from isocost.telemetry.integrate import (
     counter_energy,
     cumulative_energy,
@@ -27,6 +28,7 @@ from isocost.telemetry.windows import Window, measured_window, steady_state_wind
 
 __all__ = [
     "CODES",
+    "Board",
     "DeviceReading",
     "NoSource",
     "PowerSampler",
@@ -39,6 +41,7 @@ __all__ = [
     "described",
     "duty_cycle_error_w",
     "idle_power",
+    "installed_boards",
     "integrate_power",
     "measure_window",
     "measured_window",

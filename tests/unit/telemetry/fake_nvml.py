@@ -30,6 +30,7 @@ class Board:
         self.values = {
             "instant_mw": 412_500, "average_mw": 400_000, "usage_mw": 400_000, "energy_mj": 12_345_678, "reasons": 0x4, "temperature": 55,
             "clock": 1980, "busy": 97, "used": 70 * 2**30, "total": 80 * 2**30, "processes": [object()], "limit_mw": 700_000, "arch": 9,
+            "limits_mw": [200_000, 700_000], "clock_max": 1980,
             "mig": NVMLError_NotSupported("Not Supported"),
         } | values  # fmt: skip
         self.calls = []
@@ -89,8 +90,11 @@ def module(*boards, start=None):
     m.nvmlDeviceGetClockInfo = lambda b, kind: b.get("clock")
     m.nvmlDeviceGetUtilizationRates = lambda b: types.SimpleNamespace(gpu=b.get("busy"))
     m.nvmlDeviceGetMemoryInfo = lambda b: types.SimpleNamespace(
-        used=b.get("used"), total=b.get("total")
+        used=b.get("used"), total=b.get("total"), free=b.get("total") - b.get("used")
     )
+    m.nvmlDeviceGetPowerManagementLimitConstraints = lambda b: b.get("limits_mw")
+    m.nvmlDeviceGetMaxClockInfo = lambda b, kind: b.get("clock_max")
+    m.nvmlSystemGetCudaDriverVersion_v2 = lambda: 13000
     m.nvmlDeviceGetComputeRunningProcesses = lambda b: b.get("processes")
     m.nvmlDeviceGetEnforcedPowerLimit = lambda b: b.get("limit_mw")
     m.nvmlDeviceGetArchitecture = lambda b: b.get("arch")
