@@ -55,7 +55,7 @@ _OURS = frozenset(
 _MAKE_THE_SAMPLE = ("finish_reason", "output_text", "output_token_ids")
 _COUNTS = ("prompt_tokens", "output_tokens", "cached_tokens", "num_preemptions", "num_retries")
 _LIMITS = {"int32": 2**31 - 1, "int64": 2**63 - 1}
-_MOST_REASON = 500
+_MOST_REASON = 4000
 
 
 def judged(row: dict[str, Any], *, notes: Sequence[str] = ()) -> dict[str, Any]:

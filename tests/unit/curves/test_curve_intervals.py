@@ -78,7 +78,7 @@ def test_compute_to_target_by_profile():
         0.0,
         "unreachable",
     )
-    with pytest.raises(IsocostError, match="per cent"):
+    with pytest.raises(IsocostError, match="not percent"):
         compute_to_target(result, 75)
 
 
