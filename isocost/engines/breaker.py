@@ -193,12 +193,15 @@ class Breaker:
             self._changed.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Wait before a request is sent again.
+        """Wait before a request is sent again, not longer than the patience.
+
+        A server that answers other requests meanwhile could otherwise hold one for as long as it
+        asks to.
 
         Raises:
             GivenUp: as `admit`.
         """
-        until = self._clock() + seconds
+        until = self._clock() + min(seconds, self.patience_s)
         with self._changed:
             while (left := until - self._clock()) > 0 and self._given_up is None:
                 self._changed.wait(left)

@@ -77,7 +77,7 @@ class ImportedSource(Source):
         Raises:
             MachineError: it cannot be written.
         """
-        atomic.write_bytes(self.file, sealed_json(dict(told)))
+        atomic.write_bytes(self.file, sealed_json({**told, "source": self.key}))
 
     @property
     def import_id(self) -> str:
@@ -213,6 +213,8 @@ def _read_note(path: Path, key: str) -> dict[str, Any]:
     try:
         told = unsealed_json(stored_bytes(path), str(path), remedy)
         own = {name: str(told[name]) for name in ("import_id", "source_slug")}
+        if told.get("source", key) != key:  # those of earlier versions do not say it
+            raise Damaged(f"it is the note of {told['source']}", where=str(path))
         return {**told, **own}
     except Damaged as error:
         raise Damaged(f"{key}: {error.what}", where=str(path), remedy=remedy) from None

@@ -347,10 +347,22 @@ def test_a_run_without_its_manifest_is_named_until_that_is_on_record(
     rows = store.read("core_samples").height
     one(store, "lake/raw/manifests/*/*.json").unlink()
     for _ in range(2):  # in every refresh, not only in the first
-        with pytest.raises(IsocostError, match=r"from their parts alone(.|\n)*lost its manifest"):
+        with pytest.raises(IsocostError, match=r"only from sealed parts(.|\n)*lost its manifest"):
             list(refresh.everything(store))
     assert store.read("core_samples").height == rows
     assert main(["--data", str(store.root), "bank", "verify", "--repair"]) == 0
     capsys.readouterr()
     list(refresh.everything(store))
     assert store.read("core_samples").height == rows
+
+
+def test_the_note_of_another_import_is_not_taken_for_its_own(store: Store) -> None:
+    notes = [
+        store.session_file(f"import-{name}").with_suffix(".source")
+        for name in ("answers", "counts")
+    ]
+    tables = store.read("core_samples").height, store.read("core_counts").height
+    shutil.copyfile(*notes)
+    with pytest.raises(IsocostError, match="import-counts: it is the note of import-answers"):
+        list(refresh.everything(store))
+    assert (store.read("core_samples").height, store.read("core_counts").height) == tables

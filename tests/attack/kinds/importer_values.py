@@ -235,8 +235,10 @@ def numbers_without(ground: Ground, target: str, dropped: str, place: Path) -> C
         apart = place / "apart"
         source = importer_samples.SAMPLES[target](apart / "in")
         files = [one.relative_to(apart) for one in (apart / "in").rglob("*") if one.is_file()]
-        (name,) = (one for one in files if (place / one).read_bytes() != (apart / one).read_bytes())
-        _write(apart / name, dropped)
+        changed = [one for one in files if (place / one).read_bytes() != (apart / one).read_bytes()]
+        if not changed:  # the hostile value is the one that was there
+            return sound["numbers"]
+        _write(apart / changed[0], dropped)
         said = brought(ground, apart / "data", target, source, place)
         rest = numbers(core_samples(apart / "data"))
         memory["numbers"] = rest & sound["numbers"] if said.code == 0 else None

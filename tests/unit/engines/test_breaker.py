@@ -159,3 +159,10 @@ def test_retry_after_as_a_date(seconds):
 def test_whatever_retry_after_says_it_is_a_bounded_wait_or_none(header):
     found = retry_after(header)
     assert found is None or 0 <= found <= LONGEST_RETRY_AFTER_S
+
+
+def test_a_pause_is_no_longer_than_the_patience():
+    made = Breaker(0.05)
+    begun = time.monotonic()
+    made.pause(300.0)
+    assert 0.04 < time.monotonic() - begun < 30
