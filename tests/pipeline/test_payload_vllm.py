@@ -215,9 +215,9 @@ def check_manifests(lake: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"path": "/nowhere/tiny"}, "no folder /nowhere/tiny"),
-        ({"kv_cache_bytes": 1000}, "holds 1 tokens"),
-        ({"max_tokens": 250}, "is more than max_model_len 256"),
+        ({"path": "/nowhere/tiny"}, "the folder /nowhere/tiny does not exist"),
+        ({"kv_cache_bytes": 1000}, "fits 1 tokens"),
+        ({"max_tokens": 250}, "exceeds max_model_len 256"),
     ],
 )
 def test_a_mistake_is_one_line_before_any_engine_starts(tmp_path, model, changes, said):
