@@ -25,7 +25,7 @@ from isocost.plain_files import load_plain
 
 CARDS_VERSION = 1
 _MOST = 1e24
-"""No number of a card comes near it.
+"""No number of a card comes near it, or near its reciprocal.
 
 The largest are bytes and FLOP/s of whole machines. Beyond it products of a few numbers overflow.
 """
@@ -194,7 +194,7 @@ def _card(path: Path, kind: str, label: Any, entry: Any, cards: Mapping[str, Any
         )
         raise IsocostError(problems, where=where, remedy="Correct the fields named") from None
     for name, value in _numbers(card):
-        if not abs(value) < _MOST:  # also not a number
+        if value != 0 and not 1 / _MOST < abs(value) < _MOST:  # also not a number
             raise IsocostError(
                 f"{name}: {str(value)[:40]} cannot be",
                 where=where,

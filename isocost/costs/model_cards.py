@@ -9,9 +9,14 @@ multiplied, bytes per token of KV cache). Not here: reading a Hugging Face confi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Width = Annotated[int, Field(gt=0, lt=2**31)]
+"""A count of layers, heads, experts or positions, as wide as its column in ``core_models``."""
+Weights = Annotated[int, Field(ge=0, lt=2**53)]
+"""A number of weights, which a float still tells from the next one."""
 
 
 class ModelCard(BaseModel):
@@ -46,20 +51,20 @@ class ModelCard(BaseModel):
 
     name: str
     source: str
-    parameters_total: int = Field(gt=0)
-    parameters_active: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    hidden_size: int = Field(gt=0)
-    query_heads: int = Field(gt=0)
-    kv_heads: int = Field(gt=0)
-    head_size: int = Field(gt=0)
-    vocabulary: int = Field(gt=0)
+    parameters_total: Weights = Field(gt=0)
+    parameters_active: Weights = Field(gt=0)
+    layers: Width
+    hidden_size: Width
+    query_heads: Width
+    kv_heads: Width
+    head_size: Width
+    vocabulary: Width
     is_embedding_tied: bool
-    experts_total: int | None = None
-    experts_active: int | None = None
-    parameters_experts: int = Field(default=0, ge=0)
+    experts_total: Width | None = None
+    experts_active: Width | None = None
+    parameters_experts: Weights = 0
     layers_windowed: int = Field(default=0, ge=0)
-    window_tokens: int | None = None
+    window_tokens: Width | None = None
     bytes_per_weight: float = Field(gt=0)
     bytes_per_kv_element: float = Field(gt=0)
 

@@ -142,6 +142,7 @@ class Killer:
             after_s: it is killed so long after its start.
         """
         said = under.parent / "said"
+        said.unlink(missing_ok=True)
         told = {
             "main": main,
             "arguments": arguments,
@@ -157,7 +158,9 @@ class Killer:
             time.sleep(after_s)
             with suppress(ProcessLookupError):  # it had ended by itself
                 os.kill(pid, signal.SIGKILL)
-        return int(self._server.stdout.readline()), said.read_text(errors="replace")
+        code = int(self._server.stdout.readline())
+        # One that was killed at once has said nothing, and has not even made the file.
+        return code, said.read_text(errors="replace") if said.exists() else ""
 
     def close(self) -> None:
         """Ends the forking process."""

@@ -274,3 +274,21 @@ def test_a_broken_card_is_left_out_alone_and_no_packaged_one_stands_in_for_it(tm
     )
     with pytest.raises(IsocostError, match="devices entry"):
         load_book(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["models", "devices", "prices", "baselines"])
+@pytest.mark.parametrize("value", [2**31, 253402300800, 2**63, 10**30, 1e-320, 1e23, -1, 0])
+def test_whatever_number_a_card_holds_its_tables_are_built_or_it_is_named(tmp_path, kind, value):
+    from isocost.costs.book import PACKAGED
+    from isocost.tables.costs.costs import build_cards
+
+    packaged = yaml.safe_load((PACKAGED / f"{kind}.yaml").read_text())
+    entry = packaged[kind][0]
+    for key, was in entry.items():
+        if isinstance(was, str | bool):
+            continue
+        hostile = {**packaged, kind: [{**entry, key: value}]}
+        (tmp_path / f"{kind}.yaml").write_text(yaml.safe_dump(hostile))
+        faults = []
+        build_cards(load_book(tmp_path, faults=faults))
+        assert all(f"{kind}.yaml, {kind} entry" in str(fault) for fault in faults)
