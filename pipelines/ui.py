@@ -19,6 +19,8 @@ from isocost.payload.parent import end_with_parent
 
 GRACE_S = 15.0
 """What was asked to end is killed after this time."""
+DAGSTER_S = 5.0
+"""Dagster gets this long to end its own processes before they are asked one by one."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,7 +29,10 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m pipelines.ui", description=(__doc__ or "").splitlines()[0].replace("``", "")
     )
     parser.add_argument("--port", default="3000")
+    parser.add_argument("--end", type=int, metavar="GROUP", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    if arguments.end:
+        return _end_after_input(arguments.end)
     end_with_parent()
     command = [
         sys.executable,
@@ -44,6 +49,13 @@ def main(argv: list[str] | None = None) -> int:
     # A session of its own, so that everything in it can be ended together. It gets SIGTERM when
     # this process is gone, even by a kill -9.
     process = subprocess.Popen(command, start_new_session=True, preexec_fn=end_with_parent)  # noqa: PLW1509 - no thread runs here
+    # What Dagster leaves behind is ended even if this process can no longer do so: the kernel
+    # closes the pipe to the guard however this process dies.
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.ui", "--end", str(process.pid)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
 
     def passed_on(number: int, _: object) -> None:
         with suppress(ProcessLookupError):
@@ -53,7 +65,19 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, passed_on)
     code = process.wait()
     _end_group(process.pid)
+    guard.kill()
+    guard.communicate()
     return code if code >= 0 else 128 - code
+
+
+def _end_after_input(group: int) -> int:
+    """End a process group when the standard input of this process ends."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    time.sleep(DAGSTER_S)
+    _end_group(group)
+    return 0
 
 
 def _end_group(group: int) -> None:

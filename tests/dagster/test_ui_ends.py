@@ -59,3 +59,28 @@ def test_nothing_stays_of_a_ui_that_was_killed(
             started.poll(),
         )
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_what_ignores_being_asked_is_ended_after_a_kill(repo: Path, tmp_path: Path) -> None:
+    """Dagster ends without its child, as when it is interrupted while it ends."""
+    impatient = DAGSTER.replace("child.terminate(), ", "")
+    (tmp_path / "dagster").mkdir()
+    (tmp_path / "dagster" / "__init__.py").touch()
+    (tmp_path / "dagster" / "__main__.py").write_text(impatient)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(repo)])}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.ui"],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stdout is not None
+    child = int(started.stdout.readline())
+    time.sleep(1)  # the guard has started, too
+    started.kill()
+    until = time.monotonic() + 30
+    while not is_gone(child):
+        assert time.monotonic() < until
+        time.sleep(0.1)
