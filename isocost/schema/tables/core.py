@@ -298,7 +298,7 @@ ANSWERS = Table(
     order=("task", "model_variant", "prompt", "point_id", "sample_id", "answer_index"),
     warnings=(
         (
-            "Answers at smaller budgets are no samples of their own: core_samples has one row per "
+            "Answers at smaller budgets are not samples of their own: core_samples has one row per "
             "sample, with its last answer."
         ),
         (
