@@ -40,7 +40,8 @@ class Call:
             grade an answer and are not part of its cost; see ``verdicts`` of core_samples.
         parent: index of the call whose output this one builds on; None for none.
         prefix: tokens with which the model's own turn begins, such as the first tokens of an
-            earlier reply; it continues after them.
+            earlier reply; it continues after them. The engine leaves out a token at their end
+            that ended that reply.
         continuation: text after the prefix with which the turn goes on.
         max_tokens: tokens to generate at most; the point's budget if None.
         temperature: of this call; the point's if None.
@@ -159,7 +160,8 @@ class Method(BaseModel):
         source: where its definition comes from.
         unit: unit of its answers' budgets, in the plural; empty if it has only one answer.
         most_calls: calls of one sample at most.
-        needs: capabilities of an engine that it cannot do without, such as continues_tokens.
+        needs: capabilities of an engine that it cannot do without whatever its parameters, such as
+            continues_tokens; see `required`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -177,6 +179,10 @@ class Method(BaseModel):
             LimitReached: not caught by the method, it ends the sample with its last answer.
         """
         raise NotImplementedError
+
+    def required(self) -> tuple[str, ...]:
+        """The capabilities that it needs with these parameters; `needs` unless overridden."""
+        return self.needs
 
 
 METHODS: Registry[type[Method]] = Registry("method", "isocost.methods")
