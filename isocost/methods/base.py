@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -115,6 +115,13 @@ class Answer:
     is_whole: bool | None = None
 
 
+class AnswerOf(Protocol):
+    """See `Asked`."""
+
+    def __call__(self, text: str, finish_reason: str | None = None) -> str | None:
+        """The answer in a text that ended for a reason, such as length; None for by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The question of a sample.
@@ -123,7 +130,8 @@ class Asked:
         messages: the rendered prompt.
         question: the problem's text alone.
         max_tokens: the point's budget per call.
-        answer_of: the canonical answer in a text by the task's own rules; None if there is none.
+        answer_of: the canonical answer in a text by the task's own rules; None if there is none. It
+            depends on how the text ended: of a truncated one not every number is an answer.
         same: whether two canonical answers are equal by the task's own rules.
         draw: a number from 0 to 1 for a purpose, the same whenever the sample is run.
     """
@@ -131,7 +139,7 @@ class Asked:
     messages: tuple[Message, ...]
     question: str
     max_tokens: int
-    answer_of: Callable[[str], str | None]
+    answer_of: AnswerOf
     same: Callable[[str, str], bool]
     draw: Callable[[str], float]
 
