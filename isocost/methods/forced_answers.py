@@ -23,7 +23,8 @@ class ForcedAnswers(Method):
 
     The last answer is that of the whole trace. Without ``end_of_thinking`` it is the trace itself,
     if that ended. A trace that was cut by the point's budget, or that ended at ``end_of_thinking``,
-    has no answer yet: it is probed at its end.
+    has no answer yet: it is probed at its end. Its budget is the first of ``budgets`` that it fits
+    into, or the point's, so that all samples have answers at the same budgets.
 
     The graded text of a probe is the forcing text and what follows, not the trace before it: the
     text of the first b tokens is not known without the model's tokenizer, and an intermediate
@@ -60,7 +61,9 @@ class ForcedAnswers(Method):
         mark = self.end_of_thinking
         [trace] = yield [Call(asked.messages, stop=(mark,) if mark else ())]
         tokens = tokens_of(trace)
-        budgets = [b for b in self.budgets or _parts(asked.max_tokens) if b < len(tokens)]
+        grid = self.budgets or _parts(asked.max_tokens)
+        budgets = [b for b in grid if b < len(tokens)]
+        fits = next((b for b in grid if b >= len(tokens)), max(asked.max_tokens, len(tokens)))
         forcing = mark + self.forcing
         if budgets:
             probes = yield [self._probe(asked, Turn(tokens[:b]).then(forcing)) for b in budgets]
@@ -74,13 +77,13 @@ class ForcedAnswers(Method):
                 )
         is_cut = trace.finish_reason != "stop"
         if not mark and not is_cut:
-            return Answer(trace.text, trace.index, budget=len(tokens), calls=[trace.index])
+            return Answer(trace.text, trace.index, budget=fits, calls=[trace.index])
         forcing = mark + (self.forcing if is_cut else "")
         [reply] = yield [self._probe(asked, Turn().after(trace, stop=mark).then(forcing))]
         return Answer(
             forcing + reply.text,
             reply.index,
-            budget=len(tokens),
+            budget=fits,
             calls=[trace.index, reply.index],
         )
 
@@ -95,6 +98,6 @@ class ForcedAnswers(Method):
         )
 
 
-def _parts(most: int) -> list[int]:
+def _parts(most: int) -> tuple[int, ...]:
     """Equal parts of a budget, without the whole."""
-    return sorted({most * part // PARTS for part in range(1, PARTS)} - {0})
+    return tuple(sorted({most * part // PARTS for part in range(1, PARTS)} - {0}))

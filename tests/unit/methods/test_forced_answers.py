@@ -35,7 +35,7 @@ def test_the_probes_go_on_after_the_first_tokens_in_one_wave():
     assert [(a.text, a.call, a.budget, a.calls, a.cuts) for a in found.answers] == [
         (f"{FORCING} 2", 1, 2, [0, 1], {0: 2}),
         (f"{FORCING} 4", 2, 4, [0, 2], {0: 4}),
-        ("t", 0, 6, [0], None),  # the whole trace is its own answer
+        ("t", 0, 6, [0], None),  # the whole trace is its own answer, and fits into 6
     ]
 
 
@@ -59,7 +59,7 @@ def test_a_trace_without_an_answer_is_probed_at_its_end(
     last = found.calls[-1]
     assert (last.prefix, last.continuation) == (prefix, continuation)
     answer = found.answers[-1]
-    assert (answer.budget, answer.calls, answer.cuts) == (3, [0, 2], None)
+    assert (answer.budget, answer.calls, answer.cuts) == (100, [0, 2], None)
     assert answer.text == continuation.removeprefix("t") + f" {len(prefix)}"
 
 
@@ -70,12 +70,14 @@ def test_a_trace_without_an_answer_is_probed_at_its_end(
 )
 def test_an_answer_depends_on_no_other_budget(length, budgets, finish):
     whole = play(made("forced_answers", budgets=budgets), trace(length, finish))
-    assert [a.budget for a in whole.answers] == [*(b for b in budgets if b < length), length]
+    grid = [*budgets, 100]
+    fits = min(b for b in grid if b >= length)
+    assert [a.budget for a in whole.answers] == [b for b in grid if b <= fits]
     for budget in budgets:
         alone = play(made("forced_answers", budgets=[budget]), trace(length, finish))
         one = alone.answers[0]
-        same = next(a for a in whole.answers if a.budget == min(budget, length))
-        assert (one.text, one.budget, one.cuts) == (same.text, same.budget, same.cuts)
+        same = next(a for a in whole.answers if a.budget == min(budget, fits))
+        assert (one.text, one.budget, one.cuts) == (same.text, budget, same.cuts)
         assert [alone.calls[i] for i in one.calls] == [whole.calls[i] for i in same.calls]
 
 
