@@ -46,15 +46,14 @@ class ParticleFiltering(Search):
             open_ = [path for path in paths if not path.is_ended]
             grown = iter((yield from self.grow(asked, open_, depth)))
             paths = [path if path.is_ended else next(grown) for path in paths]
-            answer = self.answer(asked, paths, depth)
             if not _is_over(paths):
-                yield answer
                 scores = [self.score(path) for path in paths]
                 draws = [asked.draw(f"resample:{depth}:{n}") for n in range(self.particles)]
                 paths = [paths[n] for n in resampled(scores, draws, self.softmax_temperature)]
-                answer = self.answer(asked, paths, depth)
+            answer = self.answer(asked, paths, depth)
             if _is_over(paths):
                 return answer
+            yield answer
         return None
 
 

@@ -18,6 +18,7 @@ from isocost.methods.ballots import Ballot
 from isocost.methods.base import Answer, Asked, Call, Method, Reply
 from isocost.methods.scorers import StepScorer
 from isocost.methods.scorers.logprob_mean import LogprobMean
+from isocost.methods.turns import tokens_of
 
 Wave = Generator["Sequence[Call]", "list[Reply]", "list[Path]"]
 
@@ -29,8 +30,7 @@ class Path:
     Attributes:
         text: all steps with what separates them.
         call: index of the call that generated the last step; None before the first.
-        tokens: all steps' tokens; None if the engine did not report those of a step.
-        spent: tokens generated for them.
+        tokens: all steps' tokens.
         scores: of each step.
         is_ended: whether there is nothing left to generate.
         is_whole: whether the model ended it, and not a limit on tokens.
@@ -38,8 +38,7 @@ class Path:
 
     text: str = ""
     call: int | None = None
-    tokens: tuple[int, ...] | None = ()
-    spent: int = 0
+    tokens: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
     is_ended: bool = False
     is_whole: bool = False
@@ -103,6 +102,9 @@ class Search(Method):
             asked: the question.
             paths: not ended.
             depth: of the step, 1 for the first one.
+
+        Raises:
+            ValueError: the engine does not report the tokens or what the scorer needs.
         """
         replies = yield [self._call(asked, path, depth) for path in paths]
         grown = [self._grown(asked, *pair) for pair in zip(paths, replies, strict=True)]
@@ -128,29 +130,24 @@ class Search(Method):
         return Answer(best.text, best.call, budget=depth, is_whole=best.is_whole)
 
     def _call(self, asked: Asked, path: Path, depth: int) -> Call:
-        # Without the tokens the turn goes on after the text, which the engine encodes again.
         return Call(
             asked.messages,
             role="step",
             parent=path.call,
-            prefix=path.tokens or (),
-            continuation=path.text if path.tokens is None else "",
-            max_tokens=asked.max_tokens - path.spent,
+            prefix=path.tokens,
+            max_tokens=asked.max_tokens - len(path.tokens) if path.tokens else None,
             stop=(self.separator,) if depth < self.depth else (),
         )
 
     def _grown(self, asked: Asked, path: Path, reply: Reply) -> Path:
         goes_on = reply.finish_reason == "stop" and reply.stop_text == self.separator
-        known = path.tokens is not None and reply.token_ids is not None
-        count = len(reply.token_ids or ()) if reply.output_tokens is None else reply.output_tokens
-        spent = path.spent + count
+        tokens = (*path.tokens, *tokens_of(reply))
         return replace(
             path,
             text=path.text + reply.text + (self.separator if goes_on else ""),
             call=reply.index,
-            tokens=(*path.tokens, *reply.token_ids) if known else None,  # type: ignore[misc]
-            spent=spent,
-            is_ended=not goes_on or spent >= asked.max_tokens,
+            tokens=tokens,
+            is_ended=not goes_on or len(tokens) >= asked.max_tokens,
             is_whole=not goes_on and reply.finish_reason == "stop",
         )
 

@@ -19,7 +19,7 @@ class Rebase(Search):
     ``solutions`` first steps are sampled. At each depth the solutions that ended are taken off the
     budget B, and a node with score R gets Round(B exp(R / T) / sum exp(R / T)) children. If every
     node's share is rounded to none, which the paper leaves open, the best node gets one child. The
-    answer is a vote weighted by scores, as in the paper's main experiments, with their T = 0.1.
+    answer is a vote weighted by scores, and T = 0.1, as in the paper.
     """
 
     name: ClassVar[str] = "rebase"

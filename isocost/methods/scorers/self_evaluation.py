@@ -10,6 +10,7 @@ from pydantic import Field
 
 from isocost.methods.base import Asked, Call, Reply
 from isocost.methods.scorers.base import SCORERS, Scorer, Scores
+from isocost.methods.turns import user
 from isocost.methods.verdicts import choice_verdict
 
 _MARKER = re.compile(r"\{(question|solution|step)\}")
@@ -45,7 +46,7 @@ class SelfEvaluation(Scorer):
         """See `Scorer`."""
         verdicts = yield [
             Call(
-                ({"role": "user", "content": self._filled(asked.question, solution, step)},),
+                (user(self._filled(asked.question, solution, step)),),
                 role="score",
                 parent=reply.index,
                 choices=(self.yes, self.no),

@@ -36,6 +36,9 @@ PARAMETERS = (
     ("solve_detect_verify", {"detector": "always"}),
     ("solve_detect_verify", {"detector": "log_probability"}),
     ("parallel_distill_refine", {"drafts": 1}),
+    ("beam_search", {"subtrees": True, "scorer": "self_evaluation", "depth": 5}),
+    ("rebase", {"scorer": "self_evaluation", "aggregate": "prod", "depth": 5}),
+    ("particle_filtering", {"choose": "weighted_vote", "aggregate": "min", "depth": 5}),
 )
 
 
