@@ -74,6 +74,7 @@ def test_a_wider_beam_finds_what_the_greedy_one_drops_and_subtrees_do_not_compet
 
     apart = play(made("beam_search", width=2, expansions=2, subtrees=True), fixed)
     assert [c.prefix[0] for c in apart.waves[1]] == [token("w0")] * 2 + [token("w3")] * 2
+    assert [len(wave) for wave in apart.waves] == [4, 4, 2]  # the second subtree has ended
     assert apart.answers[-1].text == "w3\n\nw4"
 
 
@@ -127,6 +128,12 @@ def test_a_beam_keeps_the_best_of_what_was_grown(seed, width, expansions):
     assert found.answers[-1].text == SEPARATOR.join(best[0])
 
 
+def test_an_ended_solution_that_is_outranked_still_answers_if_what_follows_is_worse():
+    roots = [Node("w0", 0.5, True), Node("w1", 0.9, children=[Node("w2", 0.1, True)])]
+    found = play(made("beam_search", width=1, expansions=2), TreeModel(roots))
+    assert len(found.waves) == 2 and [a.text for a in found.answers] == ["w0", "w0"]
+
+
 def test_rebase_gives_good_nodes_more_children():
     assert expansion_widths([0.9, 0.9], 4, 0.1) == [2, 2]
     assert expansion_widths([0.9, 0.1], 4, 0.1) == [4, 0]
@@ -165,6 +172,9 @@ def test_a_vote_is_weighted_by_scores_and_read_by_the_task():
     for choose, said in (("best", "w0"), ("weighted_vote", "w2")):  # 0.75 for w1 and w2
         method = made("beam_search", width=3, expansions=1, choose=choose)
         assert play(method, TreeModel(roots), question).answers[-1].text == said
+    roots[0].score = 0.9  # one vote of much weight against two of little
+    method = made("beam_search", width=3, expansions=1, choose="weighted_vote")
+    assert play(method, TreeModel(roots), question).answers[-1].text == "w0"
     silent = asked(answer_of=lambda text, finish_reason=None: None)
     method = made("rebase", solutions=3)
     assert play(method, TreeModel(roots), silent).answers[-1].text == "w0"
@@ -194,12 +204,20 @@ def test_the_draws_of_a_sample_resample_particles_as_often_as_their_weights_say(
     ]
     expected = weights([0.2, 0.4, 0.5, 0.7], 1.0)
     counts, samples = [0] * 4, 500
+    purposes = []
     for sample in range(samples):
-        question = asked(draw=lambda purpose, s=sample: derived_seed(s, purpose) / 2**31)
+        purposes.clear()
+
+        def draw(purpose, sample=sample):
+            purposes.append(purpose)
+            return derived_seed(sample, purpose) / 2**31
+
+        question = asked(draw=draw)
         found = play(made("particle_filtering"), TreeModel(roots), question)
         for call in found.waves[1]:
             counts[call.prefix[0] - 10] += 1
     for count, weight in zip(counts, expected, strict=True):
+        assert len(purposes) == len(set(purposes)) == 4  # of independent draws
         sigma = math.sqrt(4 * samples * weight * (1 - weight))
         assert abs(count - 4 * samples * weight) < 4 * sigma
 
@@ -216,6 +234,16 @@ def test_ended_particles_are_drawn_too_and_extreme_scores_have_weights():
         made("particle_filtering", particles=2), TreeModel(roots), asked(draw=lambda p: 1.0)
     )
     assert len(kept.waves) == 2 and kept.answers[-1].text == "w1\n\nw2"
+
+
+def test_particles_that_have_ended_stay_while_others_are_grown():
+    roots = [Node("w0", 0.5, True), Node("w1", 0.5, children=[Node("w2", 0.4, True)])]
+    places = iter([0.1, 0.9])  # both particles are drawn once
+    question = asked(draw=lambda purpose: next(places))
+    found = play(made("particle_filtering", particles=2), TreeModel(roots), question)
+    assert [len(wave) for wave in found.waves] == [2, 1]
+    assert [c.prefix for c in found.waves[1]] == [(token("w1"),)]
+    assert [a.text for a in found.answers] == ["w0", "w0"]
 
 
 class Chatter:
@@ -362,6 +390,7 @@ def test_at_a_limit_the_last_answer_counts(name):
 
 def test_self_evaluation_asks_about_the_step_and_takes_the_share_of_yes():
     verdicts = iter([(-0.1, -3.0), (None, -0.1), (None, None), (-0.2, None)])
+    unsure = iter([(None, None), (-2.0, -1.0)])
 
     def model(call):
         if call.choices:
@@ -383,6 +412,11 @@ def test_self_evaluation_asks_about_the_step_and_takes_the_share_of_yes():
     text = scores[0].messages[-1]["content"]
     assert text == "What is 6 * 7?|step 0 {question}|step 0 {question}|{x}"
     assert found.answers[-1].call == 3  # of the four only this one is certainly right
+    found = play(
+        made("beam_search", width=2, expansions=1, scorer="self_evaluation"),
+        lambda call: {"text": "", "choice_logprobs": next(unsure)} if call.choices else "a b",
+    )
+    assert found.answers[-1].call == 1  # unsure is worse than probably wrong
     default = made("rebase", scorer="self_evaluation").scorer
     assert "{question}" in default.instruction and "{solution}" in default.instruction
 
@@ -410,6 +444,11 @@ def test_what_a_search_needs_depends_on_its_scorer():
         ("beam_search", {"scorer": {"name": "self_evaluation", "yes": ""}}, "yes of scorer"),
         ("beam_search", {"scorer": 3}, "a scorer is its name"),
         ("beam_search", {"width": 256, "expansions": 256}, "a sample could take 2,621,440 calls"),
+        (
+            "beam_search",
+            {"width": 64, "expansions": 8, "scorer": "self_evaluation"},
+            "a sample could take 40,960 calls",
+        ),
         ("rebase", {"balance": 0.0}, "greater than 0"),
         ("rebase", {"separator": ""}, "at least 1 character"),
         ("particle_filtering", {"aggregate": "mean"}, "'last', 'min' or 'prod'"),

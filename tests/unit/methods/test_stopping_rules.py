@@ -152,13 +152,13 @@ def test_a_window_runs_at_the_same_time_and_single_samples_one_after_another():
 
 def test_answers_that_are_equal_by_the_task_count_together_and_truncated_ones_are_read_as_such():
     same = {frozenset({"1", "1.0"}), frozenset({"1.0", "1.00"})}
-    texts = iter(["1", "1.00", "1.0", "2", "2", "2"])
+    texts = iter(["1", "1.0", "1.00", "2", "2", "2"])
     found = play(
         made("adaptive_consistency", max_samples=6, threshold=1.0),
         lambda call: next(texts),
-        asked(same=lambda a, b: a == b or frozenset({a, b}) in same),
+        asked(same=lambda a, b: a == b or frozenset({a, b}) in same, draw=lambda purpose: 0.0),
     )
-    assert found.answers[-1].text == "2"  # 1 and 1.00 are not equal: 1.0 joins the first only
+    assert found.answers[-1].text == "2"  # 1 and 1.00 are not equal, and 1.00 has a vote alone
     texts = iter([{"text": "9", "finish_reason": "length"}, *["8 9"] * 4])
     found = play(
         made("adaptive_consistency"),
