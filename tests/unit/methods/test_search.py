@@ -64,13 +64,13 @@ def test_a_wider_beam_finds_what_the_greedy_one_drops_and_subtrees_do_not_compet
         node.children = [Node(f"w{10 + int(node.word[1:])}", 0.1, True)]
     beam = play(made("beam_search", width=2, expansions=2), TreeModel(roots))
     assert {c.prefix[0] for c in beam.waves[2]} == {token("w0")}
-    one_each = iter(["w0", "w0", "w3", "w3"])
+    one_each, rest = iter(["w0", "w0", "w3", "w3"]), TreeModel(roots)
 
     def fixed(call):
         if not call.prefix:
             word = next(one_each)
             return TreeModel([n for n in roots if n.word == word])(call)
-        return TreeModel(roots)(call)
+        return rest(call)
 
     apart = play(made("beam_search", width=2, expansions=2, subtrees=True), fixed)
     assert [c.prefix[0] for c in apart.waves[1]] == [token("w0")] * 2 + [token("w3")] * 2
