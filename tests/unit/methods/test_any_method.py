@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from play import asked, made, play
+from play import made, play
 
 from isocost.methods import METHODS
 from isocost.payload.course import _check, _check_answer
@@ -94,11 +94,3 @@ def test_tokens_and_probabilities_that_are_unknown_stop_only_what_needs_them(nam
             play(method, model)
     else:
         assert play(method, model).answers
-
-
-def test_the_point_gives_what_a_call_leaves_open():
-    for name, parameters in PARAMETERS:
-        [first, *_] = play(made(name, **parameters), model_of([("4", "stop")])).calls
-        assert first.temperature is None, name
-        assert first.max_tokens is None or name in ("budget_forcing", "plan_and_budget"), name
-    assert asked().max_tokens == 100
