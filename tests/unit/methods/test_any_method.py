@@ -79,7 +79,7 @@ def test_the_same_replies_lead_to_the_same_calls_and_a_sound_end(name, parameter
             assert 0 < kept < tokens[index]
     budgets = [answer.budget for answer in found.answers]
     if method.unit:
-        assert budgets == sorted(set(budgets)), "each budget has one answer, in order"
+        assert None not in budgets and budgets == sorted(budgets), "budgets never fall"
     else:
         assert budgets == [None]
 
@@ -90,7 +90,7 @@ def test_tokens_and_probabilities_that_are_unknown_stop_only_what_needs_them(nam
     unknown = {"token_ids": None, "output_tokens": None, "logprob_sum": None}
     model = model_of([("Wait. It is 4.", "stop"), ("No", "stop")], **unknown)
     if "continues_tokens" in method.required():
-        with pytest.raises(ValueError, match="the engine reports no tokens of call 0"):
+        with pytest.raises(ValueError, match=r"reports no tokens of call 0|of call 0 are unknown"):
             play(method, model)
     else:
         assert play(method, model).answers
