@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from play import asked, made, play
+from play import made, play
 
 from isocost.methods import METHODS
 from isocost.payload.course import _check, _check_answer
@@ -82,7 +82,7 @@ def test_the_same_replies_lead_to_the_same_calls_and_a_sound_end(name, parameter
             assert 0 < kept < tokens[index]
     budgets = [answer.budget for answer in found.answers]
     if method.unit:
-        assert budgets == sorted(set(budgets)), "each budget has one answer, in order"
+        assert None not in budgets and budgets == sorted(budgets), "budgets never fall"
     else:
         assert budgets == [None]
 
@@ -93,15 +93,7 @@ def test_tokens_and_probabilities_that_are_unknown_stop_only_what_needs_them(nam
     unknown = {"token_ids": None, "output_tokens": None, "logprob_sum": None}
     model = model_of([("Wait. It is 4.", "stop"), ("No", "stop")], **unknown)
     if "continues_tokens" in method.required():
-        with pytest.raises(ValueError, match="the engine reports no tokens of call 0"):
+        with pytest.raises(ValueError, match=r"reports no tokens of call 0|of call 0 are unknown"):
             play(method, model)
     else:
         assert play(method, model).answers
-
-
-def test_the_point_gives_what_a_call_leaves_open():
-    for name, parameters in PARAMETERS:
-        [first, *_] = play(made(name, **parameters), model_of([("4", "stop")])).calls
-        assert first.temperature is None, name
-        assert first.max_tokens is None or name in ("budget_forcing", "plan_and_budget"), name
-    assert asked().max_tokens == 100

@@ -6,6 +6,7 @@ import pytest
 from play import asked, made, play
 
 from isocost.errors import IsocostError
+from isocost.sweep import sweep_from_text
 
 
 def test_one_solution_and_so_many_verdicts_at_the_same_time():
@@ -28,3 +29,21 @@ def test_a_first_token_verdict_chooses_between_yes_and_no_once():
     assert method.required() == ("scores_choices",)
     with pytest.raises(IsocostError, match="always the same"):
         made("generate_then_verify", verdict="first_token", verifications=2)
+
+
+SWEEP = """
+sweep: s
+models: {name: a, path: pa, dtype: float32}
+engine: {engine: openai, options: {base_url: "http://a/v1"}}
+tasks: {name: t, source: inline, dataset: d, n_problems: 1, verifier: exact}
+prompts: {name: direct, template: "{question}"}
+samples_per_problem: 4
+grid: {temperature: 0.5, max_tokens: 16, method: {name: generate_then_verify, verdict: VERDICT}}
+"""
+
+
+def test_only_the_verdict_of_a_first_token_needs_an_engine_with_probabilities():
+    assert sweep_from_text(SWEEP.replace("VERDICT", "text")).grid.method[0].name
+    with pytest.raises(IsocostError, match="needs an engine that reports the probability") as error:
+        sweep_from_text(SWEEP.replace("VERDICT", "first_token"))
+    assert "grid.method" in error.value.where
