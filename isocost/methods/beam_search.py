@@ -49,7 +49,7 @@ class BeamSearch(Search):
         for depth in range(1, self.depth + 1):
             open_ = [[path for path in beam if not path.is_ended] for beam in beams]
             parents = [path for beam in open_ for path in beam for _ in range(self.expansions)]
-            grown = iter((yield from self.grow(asked, parents, depth)))
+            grown = iter((yield from self.grow(asked, parents)))
             for number, beam in enumerate(beams):
                 new = [next(grown) for _ in range(len(open_[number]) * self.expansions)]
                 ranked = self._distinct([*(path for path in beam if path.is_ended), *new])

@@ -44,7 +44,7 @@ class ParticleFiltering(Search):
         paths = [Path()] * self.particles
         for depth in range(1, self.depth + 1):
             open_ = [path for path in paths if not path.is_ended]
-            grown = iter((yield from self.grow(asked, open_, depth)))
+            grown = iter((yield from self.grow(asked, open_)))
             paths = [path if path.is_ended else next(grown) for path in paths]
             if not _is_over(paths):
                 scores = [self.score(path) for path in paths]

@@ -48,8 +48,12 @@ class Search(Method):
     """A search over steps. Subclasses choose the paths that are grown.
 
     A step is text up to the separator; the next one continues from the same tokens. A path has at
-    most the point's token budget in all, like a plain sample. The last step that ``depth`` allows
-    goes on to the end of the solution. What would be answered is kept after each step.
+    most the point's token budget in all, like a plain sample.
+
+    After each step the answer is kept that a search with that depth gives: the best solution that
+    has ended, or before there is one the best beginning, which is truncated and rarely has an
+    answer. So a search has the curve of all smaller depths. (In the code of Beeching et al. the
+    last step goes on to the end of the solution, which no search of less depth could share.)
     """
 
     unit: ClassVar[str] = "steps"
@@ -59,7 +63,7 @@ class Search(Method):
     separator: Annotated[str, Field(min_length=1)] = "\n\n"
     """What ends a step: a blank line, as in Beeching et al. 2024 and Puri et al. 2025."""
     depth: Annotated[int, Field(ge=1, le=200)] = 40
-    """Steps of a path at most (40 in Snell et al. 2024)."""
+    """Steps of a path at most (40 in Snell et al. 2024 and in the code of Puri et al. 2025)."""
     scorer: StepScorer = LogprobMean()
     """What scores a step: the name of a scorer, or a mapping with its name and parameters."""
     aggregate: Literal["last", "min", "prod"] = "last"
@@ -95,18 +99,17 @@ class Search(Method):
         """Paths by score, the best first; among equals the earlier one."""
         return sorted(paths, key=self.score, reverse=True)
 
-    def grow(self, asked: Asked, paths: Sequence[Path], depth: int) -> Wave:
+    def grow(self, asked: Asked, paths: Sequence[Path]) -> Wave:
         """Generate and score the next step of each path; one may be given several times.
 
         Args:
             asked: the question.
             paths: not ended.
-            depth: of the step, 1 for the first one.
 
         Raises:
             ValueError: the engine does not report the tokens or what the scorer needs.
         """
-        replies = yield [self._call(asked, path, depth) for path in paths]
+        replies = yield [self._call(asked, path) for path in paths]
         grown = [self._grown(asked, *pair) for pair in zip(paths, replies, strict=True)]
         texts = [(path.text, reply.text) for path, reply in zip(grown, replies, strict=True)]
         scores = yield from self.scorer.scores(asked, texts, replies)
@@ -129,14 +132,14 @@ class Search(Method):
         assert best.call is not None
         return Answer(best.text, best.call, budget=depth, is_whole=best.is_whole)
 
-    def _call(self, asked: Asked, path: Path, depth: int) -> Call:
+    def _call(self, asked: Asked, path: Path) -> Call:
         return Call(
             asked.messages,
             role="step",
             parent=path.call,
             prefix=path.tokens,
             max_tokens=asked.max_tokens - len(path.tokens) if path.tokens else None,
-            stop=(self.separator,) if depth < self.depth else (),
+            stop=(self.separator,),
         )
 
     def _grown(self, asked: Asked, path: Path, reply: Reply) -> Path:

@@ -42,7 +42,7 @@ class Rebase(Search):
         """See `Method`."""
         parents, ended, left = [Path()] * self.solutions, [], self.solutions
         for depth in range(1, self.depth + 1):
-            grown = yield from self.grow(asked, parents, depth)
+            grown = yield from self.grow(asked, parents)
             nodes = [path for path in grown if not path.is_ended]
             ended += [path for path in grown if path.is_ended]
             left -= len(grown) - len(nodes)

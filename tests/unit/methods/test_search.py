@@ -354,11 +354,31 @@ def test_the_tokens_of_all_steps_are_one_budget_and_a_spent_one_truncates():
     assert found.answers[-1].is_whole is False and found.answers[-1].budget == 3
 
 
-def test_the_last_step_goes_on_to_the_end():
-    roots = random_tree(3, depth=6, branches=2, early=0.0)
-    found = play(made("beam_search", width=1, expansions=2, depth=3), TreeModel(roots))
-    assert [wave[0].stop for wave in found.waves] == [(SEPARATOR,), (SEPARATOR,), ()]
-    assert found.answers[-1].is_whole and found.answers[-1].text.count(SEPARATOR) == 2
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10**6),
+    name=st.sampled_from(sorted(SEARCHES)),
+    scorer=st.sampled_from(["self_evaluation", "logprob_mean"]),
+)
+def test_a_search_begins_with_that_of_less_depth(seed, name, scorer):
+    def searched(depth):
+        roots = random_tree(seed, depth=5, branches=3, early=0.1)
+        tree = TreeModel(roots)
+
+        def model(call):
+            if call.choices:
+                rng = random.Random(f"{seed} {call.messages}")
+                return {"text": "yes", "choice_logprobs": (-rng.random(), -rng.random())}
+            return tree(call)
+
+        return play(made(name, depth=depth, scorer=scorer, **SEARCHES[name]), model)
+
+    whole = searched(5)
+    for depth in range(1, 5):
+        part = searched(depth)
+        assert part.waves == whole.waves[: len(part.waves)]
+        assert part.answers == whole.answers[: len(part.answers)]
+        assert len(part.answers) == min(depth, len(whole.answers))
 
 
 def test_without_token_ids_there_is_nothing_to_continue_from():

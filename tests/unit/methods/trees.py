@@ -60,7 +60,7 @@ class TreeModel:
             "output_tokens": 1,
             "logprob_sum": math.log(node.score),
             "finish_reason": "stop",
-            "stop_text": None if node.ends or not call.stop else SEPARATOR,
+            "stop_text": None if node.ends else SEPARATOR,
             **self.changes,
         }
 
