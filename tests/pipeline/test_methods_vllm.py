@@ -50,6 +50,7 @@ METHODS = {
     "forced_answers": {"budgets": [4, 8], "answer_tokens": 3},
     "budget_forcing": {"thinking_tokens": 6, "answer_tokens": 3},
     "generate_then_verify": {"verdict": "first_token"},
+    "beam_search": {"width": 1, "expansions": 2, "depth": 3, "separator": "e"},
 }
 
 
@@ -137,3 +138,21 @@ def test_a_choice_has_a_probability_for_each_answer(place):
         assert verdict["output_text"] in ("Y", "N")
         if yes is not None and no is not None:
             assert verdict["output_text"] == ("Y" if yes > no else "N")
+
+
+def test_steps_of_a_search_go_on_after_the_separator(place):
+    from transformers import AutoTokenizer
+
+    encode = AutoTokenizer.from_pretrained(place / "tiny-random-llama")
+    steps = [row for sample in calls(place, "beam_search") for row in sample]
+    made = {row["call_id"]: row for row in steps}
+    ended = [row for row in steps if row["stop_reason"] == "e"]
+    assert ended, "no step ended at the separator"
+    for row in ended:  # its tokens are among the reply's, and its text is not
+        said = encode.decode(row["output_token_ids"], skip_special_tokens=True)
+        assert "e" not in row["output_text"] and said.startswith(row["output_text"] + "e")
+    later = [row for row in steps if row["parent_call_id"] is not None]
+    assert later
+    for row in later:
+        parent = made[row["parent_call_id"]]
+        assert row["prompt_tokens"] == parent["prompt_tokens"] + parent["output_tokens"]
