@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isocost.axes.model import Slowest, Total
+from isocost.stopping import WINDOW
 from isocost.strategies.estimators.early_stopping import early_stopping_consistency, window_latency
 from isocost.strategies.estimators.recorded import early_stopping_recorded, recorded_costs
 from isocost.strategies.options import ReplayOptions
@@ -21,7 +22,6 @@ from isocost.strategies.shapes import Ints
 from isocost.strategies.spending import axes_of
 
 MOST_WORK = 5e4
-WINDOW = 4
 
 
 @register
