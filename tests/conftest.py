@@ -17,7 +17,18 @@ settings.load_profile("here")
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
+# Builds that take tens of seconds and that many tests look at.
+SHARED = ("built", "brought")
+
 REPO = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one shared build run in one process (``--dist loadgroup``), so it is made once."""
+    for item in items:
+        for name in SHARED:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,7 @@ def tasks(store: Store, table: str) -> set[str]:
     "error",
     [ValueError("odd"), Panic("odd"), pl.exceptions.ComputeError("odd"), RecursionError("odd")],
 )
+@pytest.mark.slow
 def test_one_task_that_fails_is_left_out_and_told(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
