@@ -18,7 +18,7 @@ from tests.attack.ground import Ground
 from tests.attack.outcomes import FAILED, IMPOSSIBLE, Outcome
 from tests.attack.workers import attack, sampled
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("attack")]
+pytestmark = pytest.mark.slow
 SEED = int(os.environ.get("ISOCOST_ATTACK_SEED") or random.SystemRandom().randrange(10**6))
 SAMPLED = [name for name in kinds.NAMES if kinds.kind(name).SAMPLE]
 

@@ -32,7 +32,7 @@ from isocost.payload.session import generate
 from isocost.store import Store
 from isocost.sweep import read_session
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("guides")]
+pytestmark = pytest.mark.pipeline
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs" / "guides").glob("*.md"))]
