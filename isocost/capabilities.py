@@ -63,6 +63,9 @@ class Capabilities:
         tells_version: whether the version of what generated is always known.
         needs_whole_seeded_prompts: whether a request with a seed of its own has to find room for
             its whole prompt in one step.
+        continues_tokens: whether a call can begin with tokens of the model's own turn
+            (`Request.prefix`).
+        scores_choices: whether it reports the probability of each of a call's choices.
         packages: distributions that the engine may come from; the version of the first one that is
             installed is the engine's.
         exempt: settings that are not identity, by dotted key ("model.card", "options.timeout_s").
@@ -77,12 +80,21 @@ class Capabilities:
     tells_configuration: bool
     tells_version: bool
     needs_whole_seeded_prompts: bool = False
+    continues_tokens: bool = False
+    scores_choices: bool = False
     packages: tuple[str, ...] = ()
     exempt: Mapping[str, Exempt] = field(default_factory=dict)
 
     def role(self, key: str) -> Role:
         """What a setting is, by its dotted key under ``engine``."""
         return self.exempt[key].role if key in self.exempt else Role.IDENTITY
+
+
+NEEDS = {
+    "continues_tokens": "continues from given tokens",
+    "scores_choices": "reports the probability of given choices",
+}
+"""What a method may need of an engine, by capability, as the rest of a sentence."""
 
 
 class Declares(Protocol):

@@ -5,7 +5,7 @@ writing anything.
 
 Layout::
 
-    raw/{generations,steps,telemetry}/session=<session_id>/part-<run_id>-<nnnnn>.parquet
+    raw/{generations,steps,telemetry,answers}/session=<session_id>/part-<run_id>-<nnnnn>.parquet
     raw/manifests/session=<session_id>/<run_id>.json
     raw/quarantine/session=<session_id>/<table>-<part>  and  <table>-<part>.reason.json
     raw/locks/session-<id>.lock  raw/locks/points-<nn>.lock
@@ -21,7 +21,13 @@ from uuid import UUID
 
 from isocost.errors import IsocostError
 
-FOLDERS = {"raw_generations": "generations", "raw_steps": "steps", "raw_telemetry": "telemetry"}
+FOLDERS = {
+    "raw_generations": "generations",
+    "raw_steps": "steps",
+    "raw_telemetry": "telemetry",
+    "raw_answers": "answers",
+}
+"""In the order of sealing: an answer is only durable after the calls that it was made of."""
 LOCKS = "raw/locks"
 QUARANTINE = "raw/quarantine"
 """Where sessions and imports set aside what cannot be trusted."""

@@ -23,6 +23,7 @@ from isocost.errors import IsocostError
 from isocost.schema.frames import conform
 from isocost.schema.parquet import MIGRATIONS, to_arrow
 from isocost.schema.registry import table as table_of
+from isocost.schema.types import polars_type
 
 ROW_GROUP_ROWS = 20_000
 _STAMP = b"isocost.part"
@@ -240,8 +241,14 @@ def _decode(
         f"part {part} of session {session_id}",
     )
     ids = [c for c in ("session_id", "run_id", "point_id") if c in arrow.column_names]
-    frame = pl.from_arrow(arrow.select([*ids, *(c for c in columns if c not in ids)]))
+    wanted = [c for c in columns if c not in ids]
+    frame = pl.from_arrow(arrow.select([*ids, *(c for c in wanted if c in arrow.column_names)]))
     assert isinstance(frame, pl.DataFrame)
+    # A part that is older than a column has NULL there.
+    types = {c.name: polars_type(c) for c in table_of(table).columns}
+    frame = frame.with_columns(
+        pl.lit(None, types[c]).alias(c) for c in wanted if c not in frame.columns
+    ).select(*ids, *wanted)
     foreign = frame.filter(
         (pl.col("session_id") != session_id) | (pl.col("run_id") != part.run_id)
     ).height

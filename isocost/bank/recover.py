@@ -17,12 +17,10 @@ import polars as pl
 from isocost.atomic import TEMPORARY_SUFFIX
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
+from isocost.bank.complete import Found, judged_columns
 from isocost.bank.files import Files
 from isocost.bank.manifest import DamagedManifest, Manifest, QuarantineEntry
 from isocost.bank.parts import PartFault, adopted, check_part, manifest_from_stamp
-
-_JUDGED = ("point_id", "problem_id", "sample_index", "finish_reason", "is_warmup")
-DONE_SCHEMA = {"point_id": pl.String(), "problem_id": pl.String(), "sample_index": pl.Int32()}
 
 
 @dataclass
@@ -31,8 +29,7 @@ class Recovery:
 
     Attributes:
         manifests: the session's manifests, by attempt, after recovery.
-        done: samples in verified parts, warm-up and errors left out; columns of `DONE_SCHEMA`, one
-            row per call.
+        done: samples that verified parts complete; columns of ``complete.DONE_SCHEMA``.
         notes: one sentence for every change.
     """
 
@@ -54,7 +51,7 @@ def recover(files: Files, session_id: str) -> Recovery:
     notes: list[str] = []
     found = _manifests(files, session_id, notes)
     changed: set[str] = set()
-    done: list[pl.DataFrame] = []
+    done = Found()
     for manifest in found.values():
         if manifest.status == "running":
             manifest.status = "died"
@@ -70,13 +67,13 @@ def recover(files: Files, session_id: str) -> Recovery:
                 changed.add(manifest.run_id)
                 continue
             kept.append(entry)
-            _collect(done, entry.table, rows)
+            done.add(entry.table, rows)
         manifest.parts = kept
     _sweep_folders(files, session_id, found, changed, done, notes)
     for run_id in sorted(changed):
         files.write(found[run_id].path, found[run_id].to_json())
     ordered = sorted(found.values(), key=lambda m: (m.attempt, m.run_id))
-    return Recovery(ordered, pl.concat([pl.DataFrame(schema=DONE_SCHEMA), *done]), notes)
+    return Recovery(ordered, done.complete(), notes)
 
 
 def _manifests(files: Files, session_id: str, notes: list[str]) -> dict[str, Manifest]:
@@ -104,7 +101,7 @@ def _sweep_folders(
     session_id: str,
     found: dict[str, Manifest],
     changed: set[str],
-    done: list[pl.DataFrame],
+    done: Found,
     notes: list[str],
 ) -> None:
     listed = {(p.table, p.file) for m in found.values() for p in m.parts}
@@ -138,7 +135,7 @@ def _sweep_folders(
                 manifest = found[part.run_id]
                 manifest.parts.append(adopted(data, rows, table, part))
                 manifest.parts.sort(key=lambda p: (p.file, p.table))
-                _collect(done, table, rows)
+                done.add(table, rows)
                 notes.append(f"{name} of {table} was whole but unlisted; listed now")
 
 
@@ -161,23 +158,3 @@ def _set_aside(
     files.write(f"{target}.reason.json", json.dumps(reason, indent=1).encode())
     manifest.quarantined.append(entry)
     notes.append(f"{name} of {table} set aside ({fault}); its samples are missing again")
-
-
-def good_samples(rows: pl.DataFrame) -> pl.DataFrame:
-    """The samples among rows of raw_generations.
-
-    Neither warm-up nor errors; columns of `DONE_SCHEMA`.
-    """
-    return rows.filter(~pl.col("is_warmup"), pl.col("finish_reason") != "error").select(
-        *DONE_SCHEMA
-    )
-
-
-def judged_columns(table: str) -> tuple[str, ...]:
-    """The columns that `good_samples` needs; none for other tables."""
-    return _JUDGED if table == "raw_generations" else ()
-
-
-def _collect(done: list[pl.DataFrame], table: str, rows: pl.DataFrame) -> None:
-    if table == "raw_generations":
-        done.append(good_samples(rows))

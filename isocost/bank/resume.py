@@ -1,23 +1,22 @@
 """Which samples are still to be generated.
 
-Lives here: the plan as a frame and its anti-join with verified samples. Not here: verification
-(`recover`), generation.
-
-Lives here: the plan as a frame and its anti-join with what is proven to be there. Not here: proving
-(`recover`), generating.
+Lives here: the plan as a frame, its anti-join with complete samples, and the banked calls of
+samples that are not complete. Not here: verification (`recover`), generation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import polars as pl
 
 from isocost.bank import manifest as manifests
+from isocost.bank.complete import DONE_SCHEMA, Found, judged_columns
 from isocost.bank.files import Files
 from isocost.bank.listing import load_complete
 from isocost.bank.parts import PartFault, check_part
-from isocost.bank.recover import DONE_SCHEMA, good_samples, judged_columns
+from isocost.bank.reader import scan_raw
 
 
 def planned_samples(points: Iterable[tuple[str, Sequence[str], int]]) -> pl.DataFrame:
@@ -63,17 +62,67 @@ def done_elsewhere(files: Files, session_id: str, point_ids: Sequence[str]) -> p
     Faulty parts of other sessions are left to those sessions: their samples do not count here.
     """
     wanted, frames = set(point_ids), []
+    tables = ("raw_generations", "raw_answers")
     for other in manifests.session_ids(files):
         if other == session_id:
             continue
-        for manifest in load_complete(files, other, ["raw_generations"], skip_damaged=True):
+        found = Found()
+        for manifest in load_complete(files, other, tables, skip_damaged=True):
             for part in manifest.parts:
-                if part.table == "raw_generations" and wanted & part.points.keys():
+                if part.table in tables and wanted & part.points.keys():
                     try:
                         rows, _ = check_part(
                             files, other, part.table, part.file, part, judged_columns(part.table)
                         )
                     except PartFault:
                         continue
-                    frames.append(good_samples(rows).filter(pl.col("point_id").is_in(list(wanted))))
+                    found.add(part.table, rows.filter(pl.col("point_id").is_in(list(wanted))))
+        frames.append(found.complete())
     return pl.concat([pl.DataFrame(schema=DONE_SCHEMA), *frames])
+
+
+_REPLIED = (
+    "sample_id",
+    "call_index",
+    "attempt",
+    "request_hash",
+    "output_text",
+    "output_token_ids",
+    "finish_reason",
+    "stop_reason",
+    "output_tokens",
+    "logprob_sum",
+    "choice_logprobs",
+)
+
+
+def banked_calls(
+    files: Files, session_id: str, missing: pl.DataFrame, point_ids: Sequence[str]
+) -> dict[str, dict[int, dict[str, Any]]]:
+    """Calls that earlier runs of a session completed, of samples that are still missing.
+
+    Args:
+        files: the lake.
+        session_id: the session; its parts are verified.
+        missing: missing samples, columns of `DONE_SCHEMA`.
+        point_ids: points whose samples may be several calls.
+
+    Returns:
+        By sample_id and call_index, the columns that a method's reply is made of; of calls that
+        were made several times the latest.
+    """
+    wanted = missing.filter(pl.col("point_id").is_in(list(point_ids)))
+    if wanted.is_empty():
+        return {}
+    rows = (
+        scan_raw(files.root, "raw_generations", session_id, point_ids=point_ids)
+        .filter(~pl.col("is_warmup"), pl.col("finish_reason") != "error")
+        .join(wanted.lazy(), on=list(DONE_SCHEMA), how="semi")
+        .select(_REPLIED)
+        .collect()
+        .sort("sample_id", "call_index", "attempt")
+    )
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in rows.iter_rows(named=True):
+        found.setdefault(row["sample_id"], {})[row["call_index"]] = row
+    return found

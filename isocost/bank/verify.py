@@ -16,13 +16,14 @@ import polars as pl
 from isocost.atomic import TEMPORARY_SUFFIX
 from isocost.bank import layout
 from isocost.bank import manifest as manifests
+from isocost.bank.complete import SAMPLE, Found, judged_columns
 from isocost.bank.files import Files
 from isocost.bank.manifest import DamagedManifest, Manifest, PartEntry
 from isocost.bank.parts import PartFault, check_part
 from isocost.bank.recover import recover
 from isocost.errors import IsocostError
 
-_KEYS = ("call_id", "attempt", "sample_id", "finish_reason", "is_warmup")
+_KEYS = ("call_id", "attempt", "method", "finish_reason", "is_warmup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class BankReport:
         sessions: sessions looked at.
         parts: verified parts.
         rows: their rows, by table.
-        samples: samples among them that are neither warm-up nor errors.
+        samples: samples that they complete; neither warm-up nor errors.
         running: sessions that a live run is writing to; their temporary files and unlisted parts
             are not faults.
     """
@@ -86,8 +87,9 @@ def verify_bank(lake: str | Path, session_id: str | None = None) -> BankReport:
     proof = _Proof(files)
     for session in sessions:
         proof.prove_session(session)
-    samples, doubled = _samples(proof.keys)
-    faults = tuple(sorted([*proof.faults, *doubled], key=str))
+    complete = [found.complete() for found in proof.found]
+    samples = pl.concat(complete).unique().height if complete else 0
+    faults = tuple(sorted([*proof.faults, *_doubled(proof.keys)], key=str))
     return BankReport(faults, len(sessions), proof.parts, proof.rows, samples, tuple(proof.running))
 
 
@@ -101,12 +103,14 @@ class _Proof:
         self.parts = 0
         self.running: list[str] = []
         self.keys: list[pl.DataFrame] = []
+        self.found: list[Found] = []
 
     def prove_session(self, session: str) -> None:
         """Verify the listed parts of a session.
 
         If no run is writing to it, also everything else in its folders.
         """
+        self.found.append(Found())
         alive = self.files.is_locked(layout.lock_path("session", session))
         self.running += [session] if alive else []
         found = list(_manifests(self.files, session, self.faults))
@@ -119,9 +123,9 @@ class _Proof:
     def _prove(self, session: str, table: str, name: str, entry: PartEntry | None) -> bool:
         path = f"{layout.part_folder(table, session)}/{name}"
         try:
-            frame, _ = check_part(
-                self.files, session, table, name, entry, _KEYS if table == "raw_generations" else ()
-            )
+            judged = judged_columns(table)
+            keys = (k for k in _KEYS if k not in judged) if table == "raw_generations" else ()
+            frame, _ = check_part(self.files, session, table, name, entry, (*judged, *keys))
         except PartFault as fault:
             self.faults.append(
                 BankFault(
@@ -137,6 +141,7 @@ class _Proof:
             return False
         self.parts += 1
         self.rows[table] += frame.height
+        self.found[-1].add(table, frame)
         if table == "raw_generations":
             self.keys.append(frame.select(*_KEYS, pl.lit(path).alias("path")))
         return True
@@ -229,14 +234,19 @@ def _manifests(files: Files, session: str, faults: list[BankFault]) -> Iterator[
             faults.append(BankFault("unjudged", path, str(error), False))
 
 
-def _samples(keys: list[pl.DataFrame]) -> tuple[int, list[BankFault]]:
+def _doubled(keys: list[pl.DataFrame]) -> list[BankFault]:
+    """Calls that are banked more than once.
+
+    A method's call may come again in another attempt: its sample was started again.
+    """
     if not keys:
-        return 0, []
+        return []
     rows = pl.concat(keys)
-    faults = []
+    faults: list[BankFault] = []
     doubled = rows.filter(pl.struct("call_id", "attempt").is_duplicated() & ~pl.col("is_warmup"))
     good = rows.filter(~pl.col("is_warmup") & (pl.col("finish_reason") != "error"))
-    twice = good.filter(pl.col("call_id").is_duplicated()).sort("call_id", "path")
+    of_sample = good.filter(pl.col("method").fill_null(SAMPLE) == SAMPLE)
+    twice = of_sample.filter(pl.col("call_id").is_duplicated()).sort("call_id", "path")
     for frame, what in (
         (doubled.sort("call_id", "path"), "same call and attempt"),
         (twice, "same call"),
@@ -252,4 +262,4 @@ def _samples(keys: list[pl.DataFrame]) -> tuple[int, list[BankFault]]:
                     False,
                 )
             )
-    return good["sample_id"].n_unique(), faults
+    return faults

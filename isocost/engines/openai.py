@@ -167,6 +167,10 @@ class OpenAiEngine:
         """See `Engine`; only the server can tell."""
         return None
 
+    def room(self, request: Request) -> int | None:
+        """See `Engine`; only the server can tell."""
+        return None
+
     def start(self) -> None:
         """See `Engine`: one thread for every request that may be in flight."""
         for number in range(self._settings.max_num_seqs):
@@ -375,6 +379,7 @@ class OpenAiEngine:
         body |= {"top_k": request.top_k} if request.top_k else {}
         body |= {"min_p": request.min_p} if request.min_p else {}
         body |= {"seed": request.seed} if request.seed is not None else {}
+        body |= {"stop": list(request.stop)} if request.stop else {}
         if self._chat:
             body |= {
                 "messages": [dict(m) for m in request.messages],

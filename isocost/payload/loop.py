@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +16,10 @@ from typing import Any
 
 from isocost.bank.writer import RunWriter
 from isocost.engines.protocol import Completion, Engine, Request, TellsNotes
+from isocost.payload.course import Course
 from isocost.payload.progress import Progress
 from isocost.payload.rows import generation_row
-from isocost.payload.work import Sample, request_of
+from isocost.payload.work import NumberedCall, Sample, request_of
 
 
 class Interrupted(BaseException):
@@ -106,16 +107,27 @@ class Counts:
     finish_reasons: Counter[str] = field(default_factory=Counter)
     first_error: str | None = None
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Count one row of raw_generations: validated values, not the engine's claims."""
+    def add(self, row: Mapping[str, Any], *, is_sample: bool = True) -> None:
+        """Count one row of raw_generations: validated values, not the engine's claims.
+
+        Args:
+            row: the row.
+            is_sample: whether it is a whole sample; samples of several calls are counted by `end`.
+        """
         self.finish_reasons[row["finish_reason"]] += 1
         self.output_tokens += row["output_tokens"] or 0
         self.prompt_tokens += row["prompt_tokens"] or 0
         self.cached_tokens += row["cached_tokens"] or 0
         self.retries += row["num_retries"] or 0
-        if row["finish_reason"] == "error":
+        if is_sample:
+            failed = row["finish_reason"] == "error"
+            self.end(row["error"] if failed else None, failed=failed)
+
+    def end(self, error: str | None, *, failed: bool) -> None:
+        """Count one sample, or one that failed."""
+        if failed:
             self.errors += 1
-            self.first_error = self.first_error or row["error"]
+            self.first_error = self.first_error or error
         else:
             self.samples += 1
 
@@ -154,9 +166,15 @@ class Sink:
         self._step_index = 0
 
     def take(
-        self, sample: Sample, request: Request, completion: Completion, *, is_warmup: bool
+        self,
+        sample: Sample,
+        request: Request,
+        completion: Completion,
+        *,
+        is_warmup: bool,
+        numbered: NumberedCall | None = None,
     ) -> dict[str, Any]:
-        """Take one completion; return its validated row."""
+        """Take one completion, of a method's call if it is numbered; return its validated row."""
         lacks_count = (
             self._engine.capabilities.counts_cached_tokens
             and completion.cached_tokens is None
@@ -166,15 +184,21 @@ class Sink:
             sample,
             request,
             completion,
+            numbered=numbered,
             attempt=self._writer.manifest.attempt,
             logprobs_k=self._k,
             window=self._window,
             is_warmup=is_warmup,
             notes=["cached_tokens are missing, which this engine counts"] if lacks_count else [],
         )
-        (self.warmup if is_warmup else self.counts).add(row)
+        (self.warmup if is_warmup else self.counts).add(row, is_sample=numbered is None)
         self._writer.append("raw_generations", [row])
         return row
+
+    def take_answers(self, course: Course) -> None:
+        """Take the answers of a sample whose method has ended."""
+        self.counts.end(course.rows[-1]["error"], failed=course.has_failed)
+        self._writer.append("raw_answers", course.rows)
 
     def take_steps(self, *, is_warmup: bool = False) -> None:
         """Move the engine's step statistics and the power samples to the writer."""
@@ -237,6 +261,97 @@ def warm_up(
         engine.settle()
 
 
+class Queue:
+    """What is to be asked next: calls of samples under way first, then new samples.
+
+    A sample that has begun is finished before others begin, so that few are under way at once.
+
+    Attributes:
+        flying: what each request in flight belongs to, by request_id.
+    """
+
+    def __init__(
+        self,
+        samples: Iterator[Sample],
+        sink: Sink,
+        progress: Progress,
+        course_of: Callable[[Sample], Course | None],
+        options: Mapping[str, Any],
+    ) -> None:
+        """Arguments as for `drive`."""
+        self.flying: dict[str, tuple[Sample, Request, NumberedCall | None, Course | None]] = {}
+        self._samples, self._sink, self._progress = samples, sink, progress
+        self._course_of = course_of
+        self._isolates, self._seeded = options["isolate_points"], options["per_request_seed"]
+        self._ready: deque[tuple[Course, NumberedCall, Request]] = deque()
+        self._upcoming = next(samples, None)
+        self._point_id: str | None = None
+        self._under_way = 0
+
+    def is_done(self) -> bool:
+        """Whether nothing is left to be asked or answered."""
+        return self._upcoming is None and not self.flying and not self._ready
+
+    def next(self) -> Request | None:
+        """The next request, now in flight; None if there is none to be made now."""
+        while True:
+            while self._ready:
+                course, item, request = self._ready.popleft()
+                if course.is_failing:
+                    course.drop(item.index)
+                    self._end_if_over(course)
+                    continue
+                self._note_drain()
+                self.flying[request.request_id] = (course.sample, request, item, course)
+                return request
+            sample = self._upcoming
+            if sample is None or (
+                self._isolates
+                and (self.flying or self._under_way)
+                and sample.point.point_id != self._point_id
+            ):
+                return None
+            self._point_id = sample.point.point_id
+            self._upcoming = next(self._samples, None)
+            course = self._course_of(sample)
+            if course is None:
+                request = request_of(sample, per_request_seed=self._seeded)
+                self._note_drain()
+                self.flying[request.request_id] = (sample, request, None, None)
+                return request
+            self._under_way += 1
+            self._follow(course, course.begin())
+
+    def take(self, completion: Completion) -> None:
+        """Take a completion, and queue what its method asks next."""
+        sample, request, item, course = self.flying.pop(completion.request_id)
+        row = self._sink.take(sample, request, completion, is_warmup=False, numbered=item)
+        if row["finish_reason"] != "error":
+            self._progress.add(row["output_tokens"] or 0, samples=1 if course is None else 0)
+        if course is not None:
+            self._follow(course, course.take(row))
+
+    def _follow(self, course: Course, asked: list[tuple[NumberedCall, Request]]) -> None:
+        self._ready.extend((course, item, request) for item, request in asked)
+        if course.restarted is not None:
+            self._progress.say(course.restarted)
+            course.restarted = None
+        self._end_if_over(course)
+
+    def _end_if_over(self, course: Course) -> None:
+        if not course.is_over:
+            return
+        self._under_way -= 1
+        self._sink.take_answers(course)
+        if not course.has_failed:
+            self._progress.add(0)
+
+    def _note_drain(self) -> None:
+        """From the last request of the last sample on the batch runs empty."""
+        if self._upcoming is None and not self._ready:
+            self._sink.drain_start_s = time.monotonic()
+
+
 def drive(
     engine: Engine,
     samples: Iterator[Sample],
@@ -245,6 +360,7 @@ def drive(
     *,
     options: dict[str, Any],
     stop: Stop,
+    course_of: Callable[[Sample], Course | None] = lambda _: None,
 ) -> None:
     """Generate samples until there are no more, or until asked to stop.
 
@@ -257,33 +373,18 @@ def drive(
         progress: counts and prints.
         options: see `work.payload_options`.
         stop: ends the loop after the current step.
+        course_of: the method of a sample under way; None for a sample of one call.
 
     Raises:
         EngineAway: the engine is no longer reachable; finished completions were taken.
     """
-    flying: dict[str, tuple[Sample, Request]] = {}
-    in_flight, isolate, seeded = (
-        options["in_flight"],
-        options["isolate_points"],
-        options["per_request_seed"],
-    )
-    upcoming = next(samples, None)
-    point_id = None
-    while (upcoming is not None or flying) and not stop:
-        while upcoming is not None and len(flying) < in_flight:
-            if isolate and flying and upcoming.point.point_id != point_id:
-                break
-            point_id = upcoming.point.point_id
-            request = request_of(upcoming, per_request_seed=seeded)
-            flying[request.request_id] = (upcoming, request)
+    queue = Queue(samples, sink, progress, course_of, options)
+    in_flight = options["in_flight"]
+    while not queue.is_done() and not stop:
+        while len(queue.flying) < in_flight and (request := queue.next()) is not None:
             engine.add(request)
-            upcoming = next(samples, None)
-            if upcoming is None:
-                sink.drain_start_s = time.monotonic()
-        for completion in engine.step():
-            row = sink.take(*flying.pop(completion.request_id), completion, is_warmup=False)
-            if row["finish_reason"] != "error":
-                progress.add(row["output_tokens"] or 0)
+        for completion in engine.step() if queue.flying else ():
+            queue.take(completion)
         if isinstance(engine, TellsNotes):
             for note in engine.drain_notes():
                 progress.say(note)

@@ -6,7 +6,7 @@ that only the engine can make (`Engine.check`), nor the sweep file (``isocost.sw
 
 from __future__ import annotations
 
-from isocost.capabilities import AUTO
+from isocost.capabilities import AUTO, NEEDS, capabilities_of
 from isocost.engines.protocol import Engine
 from isocost.errors import IsocostError
 from isocost.payload.work import Work
@@ -34,6 +34,24 @@ def check_budgets(session: Session) -> None:
                 ),
                 remedy="Lower the budget or raise the engine's max_model_len.",
             )
+
+
+def check_methods(work: Work) -> None:
+    """Reject a method that needs what the engine cannot do.
+
+    Raises:
+        IsocostError: names the point, the method and the engine.
+    """
+    engine = work.session.engine.engine
+    declared = capabilities_of(engine)
+    for point_id, method in work.methods.items():
+        for need in method.needs:
+            if not getattr(declared, need):
+                raise IsocostError(
+                    f"method {method.name} needs an engine that {NEEDS[need]}; {engine} does not",
+                    where=f"point {point_id}",
+                    remedy="Use another engine, or another method.",
+                )
 
 
 def check_power_source(session: Session) -> None:

@@ -103,9 +103,9 @@ class Progress:
         self._recent: deque[tuple[float, int]] = deque()
         self.samples = self.tokens = 0
 
-    def add(self, tokens: int) -> None:
-        """Count one sample."""
-        self.samples += 1
+    def add(self, tokens: int, *, samples: int = 1) -> None:
+        """Count generated tokens, and the samples that they complete."""
+        self.samples += samples
         self.tokens += tokens
         self._recent.append((self._clock(), tokens))
 

@@ -16,7 +16,7 @@ import numpy as np
 from isocost.engines.logprobs import TokenLogprobs, statistics
 from isocost.engines.protocol import Completion, Request
 from isocost.payload.judgement import judged, judged_logprobs
-from isocost.payload.work import Sample
+from isocost.payload.work import NumberedCall, Sample
 
 _STATISTICS = (
     "logprob_sum",
@@ -53,6 +53,7 @@ def generation_row(
     request: Request,
     completion: Completion,
     *,
+    numbered: NumberedCall | None = None,
     attempt: int,
     logprobs_k: int,
     window: int,
@@ -65,6 +66,7 @@ def generation_row(
         sample: the requested sample.
         request: how it was sent.
         completion: its result.
+        numbered: the call of a method; None for the only call of a sample.
         attempt: number of the run.
         logprobs_k: top log-probabilities requested.
         window: tokens of DeepConf's window.
@@ -77,22 +79,27 @@ def generation_row(
         if is_warmup
         else sample.sample_id
     )
+    index = 0 if numbered is None else numbered.index
+    parent = None if numbered is None else numbered.call.parent
     tokens = completion.token_ids
     logprobs, fault = judged_logprobs(completion.logprobs)
     row = {
-        "call_id": f"{sample_id}:0",
+        "call_id": f"{sample_id}:{index}",
         "sample_id": sample_id,
         "point_id": point.point_id,
         "problem_id": problem.problem_id,
         "attempt": attempt,
         "sample_index": None if is_warmup else sample.sample_index,
-        "call_index": 0,
-        "parent_call_id": None,
-        "role": "solve",
+        "call_index": index,
+        "parent_call_id": None if parent is None else f"{sample_id}:{parent}",
+        "role": "solve" if numbered is None else numbered.call.role,
+        "method": point.method_name,
+        "wave": 0 if numbered is None else numbered.wave,
+        "request_hash": None if numbered is None else numbered.request_hash,
         "task": point.task.name,
         "model_variant": point.model.name,
         "prompt_name": point.prompt.name,
-        "prompt_hash": sample.asked.prompt_hash,
+        "prompt_hash": request.prompt_hash,
         "seed": request.seed,
         "output_text": completion.text,
         "output_token_ids": list(tokens)
@@ -100,6 +107,7 @@ def generation_row(
         else tokens,
         **{name: getattr(completion, name) for name in _SAME},
         **_logprob_columns(logprobs, logprobs_k, window),
+        "choice_logprobs": completion.choice_logprobs,
         **completion.recorded,
         "is_warmup": is_warmup,
         "completion_hash": None,

@@ -21,16 +21,22 @@ import polars as pl
 
 import isocost
 from isocost.bank.files import Files
-from isocost.bank.resume import done_elsewhere, missing_samples
+from isocost.bank.resume import banked_calls, done_elsewhere, missing_samples
 from isocost.bank.writer import RunWriter, open_run
 from isocost.capabilities import AUTO, ENGINES, capabilities_of
 from isocost.engines.protocol import Engine, EngineAway, engine_class
 from isocost.errors import IsocostError
 from isocost.hashing import sha256_hex
+from isocost.payload.course import Course
 from isocost.payload.loop import Counts, Interrupted, Sink, Stop, drive, warm_up
-from isocost.payload.preflight import check_budgets, check_power_source, check_prompts
+from isocost.payload.preflight import (
+    check_budgets,
+    check_methods,
+    check_power_source,
+    check_prompts,
+)
 from isocost.payload.progress import Progress, Reporter, duration
-from isocost.payload.work import Work, derived_seed, engine_settings, payload_options
+from isocost.payload.work import Sample, Work, derived_seed, engine_settings, payload_options
 from isocost.sweep import Session, session_json
 
 PART_SECONDS = 60.0
@@ -98,6 +104,7 @@ def generate(
     make = engine_class(session.engine.engine)
     make(engine_settings(session, session.engine.seed))
     work = Work(session)
+    check_methods(work)
     files = Files(lake)
     points = list(work.points)
     with open_run(
@@ -144,9 +151,40 @@ def generate(
             asked=todo.height,
         )
         writer.start(**info)
-        counts, status, away = _measure(work, todo, engine, writer, reporter, stop, options)
+        course_of = _courses(work, todo, engine, writer, options)
+        counts, status, away = _measure(
+            work, todo, engine, writer, reporter, stop, options, course_of
+        )
         run, still = writer.manifest.run_id, missing.height - counts.samples
         return Outcome(status, run, counts.samples, counts.errors, still, counts.first_error, away)
+
+
+def _courses(
+    work: Work,
+    todo: pl.DataFrame,
+    engine: Engine,
+    writer: RunWriter,
+    options: dict[str, Any],
+) -> Callable[[Sample], Course | None]:
+    """What runs the samples of methods, with the calls of theirs that are banked."""
+    session_id = writer.manifest.session_id
+    banked = banked_calls(writer.files, session_id, todo, list(work.methods))
+    seeded = bool(options["per_request_seed"])
+
+    def course_of(sample: Sample) -> Course | None:
+        method = work.methods.get(sample.point.point_id)
+        if method is None:
+            return None
+        return Course(
+            sample,
+            method,
+            attempt=writer.manifest.attempt,
+            room=engine.room,
+            per_request_seed=seeded,
+            banked=banked.get(sample.sample_id),
+        )
+
+    return course_of
 
 
 def _measure(
@@ -157,6 +195,7 @@ def _measure(
     reporter: Reporter,
     stop: Stop,
     options: dict[str, Any],
+    course_of: Callable[[Sample], Course | None],
 ) -> tuple[Counts, str, EngineAway | None]:
     session = work.session
     reporter.say(
@@ -198,7 +237,15 @@ def _measure(
                     stop=stop,
                 )
                 start = time.monotonic()
-                drive(engine, work.samples(todo), sink, progress, options=options, stop=stop)
+                drive(
+                    engine,
+                    work.samples(todo),
+                    sink,
+                    progress,
+                    options=options,
+                    stop=stop,
+                    course_of=course_of,
+                )
             except EngineAway as error:
                 away = error
                 writer.manifest.info["error"] = str(error)

@@ -15,8 +15,19 @@ from isocost.bank.resume import planned_samples
 from isocost.capabilities import capabilities_of
 from isocost.engines.protocol import EngineSettings, Request
 from isocost.errors import IsocostError
+from isocost.hashing import sha256_hex
+from isocost.methods import Asked as AskedOfMethod
+from isocost.methods import Call, Method, method_of
 from isocost.sweep import Point, Session, model_folder, sample_id_of
-from isocost.tasks import Problem, load_problems, prompt_hash, render_messages
+from isocost.sweep.models import SAMPLE, MethodSpec
+from isocost.tasks import (
+    Problem,
+    answer_of,
+    load_problems,
+    prompt_hash,
+    render_messages,
+    same_answer,
+)
 
 PAYLOAD_OPTIONS = {
     "in_flight": int,
@@ -62,6 +73,7 @@ class Work:
     Attributes:
         session: the session.
         points: its points by id.
+        methods: the methods of points whose samples may be several calls, by point_id.
         plan: every planned sample (columns point_id, problem_id, sample_index), in order of
             generation.
     """
@@ -74,6 +86,11 @@ class Work:
         """
         self.session = session
         self.points = {planned.point.point_id: planned.point for planned in session.points}
+        self.methods = {
+            point_id: _method(point)
+            for point_id, point in self.points.items()
+            if point.method != SAMPLE
+        }
         self._asked: dict[str, dict[str, Asked]] = {}
         loaded: dict[str, tuple[Problem, ...]] = {}
         rendered: dict[tuple[str, str], dict[str, Asked]] = {}
@@ -107,6 +124,12 @@ class Work:
         ]
 
 
+def _method(point: Point) -> Method:
+    assert isinstance(point.method, MethodSpec)
+    where = f"point {point.point_id}: method"
+    return method_of(point.method.name, point.method.parameters, where=where)
+
+
 def _asked(point: Point, problem: Problem) -> Asked:
     messages = render_messages(point.prompt, problem)
     return Asked(problem, tuple(messages), prompt_hash(messages))
@@ -127,6 +150,74 @@ def request_of(sample: Sample, *, per_request_seed: bool) -> Request:
         problem_id=sample.asked.problem.problem_id,
         prompt_hash=sample.asked.prompt_hash,
         sample_index=sample.sample_index,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedCall:
+    """A call of a method in its sample.
+
+    Attributes:
+        index: call_index.
+        wave: calls with the same number run at the same time.
+        call: what the method asked.
+        request_hash: hash of all of it.
+    """
+
+    index: int
+    wave: int
+    call: Call
+    request_hash: str
+
+
+def numbered(index: int, wave: int, call: Call) -> NumberedCall:
+    """A call with its place in the sample, and the hash of what it asks."""
+    asked = {name: getattr(call, name) for name in Call.__slots__}
+    return NumberedCall(index, wave, call, sha256_hex(asked, 16))
+
+
+def method_request(sample: Sample, item: NumberedCall, *, per_request_seed: bool) -> Request:
+    """The engine request of one call of a method; what it leaves open is the point's."""
+    call, sampling, sample_id = item.call, sample.point.sampling, sample.sample_id
+    seed = None
+    if per_request_seed:
+        purpose = (sample_id,) if item.index == 0 else (sample_id, item.index)
+        seed = derived_seed(sample.point.seed, *purpose)
+    return Request(
+        request_id=f"{sample_id}:{item.index}",
+        messages=call.messages,
+        temperature=sampling.temperature if call.temperature is None else call.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        max_tokens=call.max_tokens or sample.point.budget.max_tokens,
+        seed=seed,
+        problem_id=sample.asked.problem.problem_id,
+        prompt_hash=prompt_hash([dict(message) for message in call.messages]),
+        sample_index=sample.sample_index,
+        call_index=item.index,
+        request_hash=item.request_hash,
+        prefix=call.prefix,
+        continuation=call.continuation,
+        stop=call.stop,
+        choices=call.choices,
+    )
+
+
+def asked_of_method(sample: Sample) -> AskedOfMethod:
+    """The question of a sample as its method sees it."""
+    problem = sample.asked.problem
+
+    def draw(purpose: str) -> float:
+        return derived_seed(sample.point.seed, sample.sample_id, purpose) / 2**31
+
+    return AskedOfMethod(
+        messages=sample.asked.messages,
+        question=problem.question,
+        max_tokens=sample.point.budget.max_tokens,
+        answer_of=lambda text: answer_of(problem, text),
+        same=lambda one, other: same_answer(problem, one, other),
+        draw=draw,
     )
 
 

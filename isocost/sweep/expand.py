@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Literal
 
 from isocost.capabilities import Role
 from isocost.errors import IsocostError
 from isocost.hashing import canonical_json, sha256_hex, slug
+from isocost.methods import method_of
 from isocost.sweep.models import (
+    SAMPLE,
     Budget,
     EngineConfig,
+    MethodSpec,
     ModelVariant,
     PlannedPoint,
     Point,
@@ -156,6 +160,7 @@ def _check_size(spec: SweepSpec) -> None:
 
 def _points(spec: SweepSpec) -> Iterator[Point]:
     grid = spec.grid
+    methods = tuple(expanded_method(spec, index) for index in range(len(grid.method)))
     sampling = tuple(itertools.product(grid.temperature, grid.top_p, grid.top_k, grid.min_p))
     for engine, task_entry, prompt_entry in itertools.product(
         engine_configs(spec), spec.tasks, spec.prompts
@@ -167,8 +172,8 @@ def _points(spec: SweepSpec) -> Iterator[Point]:
             name=prompt_entry.name, system=prompt_entry.system, template=prompt_entry.template
         )
         budgets = grid.max_tokens if prompt_entry.max_tokens is None else prompt_entry.max_tokens
-        for (temperature, top_p, top_k, min_p), max_tokens, seed in itertools.product(
-            sampling, budgets, grid.seed
+        for (temperature, top_p, top_k, min_p), max_tokens, seed, method in itertools.product(
+            sampling, budgets, grid.seed, methods
         ):
             point = make_point(
                 sweep=spec.sweep,
@@ -178,11 +183,25 @@ def _points(spec: SweepSpec) -> Iterator[Point]:
                 sampling=Sampling(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p),
                 budget=Budget(max_tokens=max_tokens),
                 seed=seed,
-                method="sample",
+                method=method,
                 engine=engine,
             )
             if not any(_matches(rule, point) for rule in spec.exclude):
                 yield point
+
+
+def expanded_method(spec: SweepSpec, index: int) -> Literal["sample"] | MethodSpec:
+    """One entry of the grid's methods with every parameter.
+
+    Raises:
+        IsocostError: there is no such method, or it does not take these parameters.
+    """
+    entry = spec.grid.method[index]
+    where = spec.source.where("grid", "method", index)
+    method = method_of(entry.name, entry.parameters, where=where)
+    if entry.name == SAMPLE:
+        return SAMPLE
+    return MethodSpec(name=entry.name, parameters=method.model_dump(mode="json"))
 
 
 def _matches(rule: Exclusion, point: Point) -> bool:
@@ -193,6 +212,7 @@ def _matches(rule: Exclusion, point: Point) -> bool:
         "temperature": point.sampling.temperature,
         "max_tokens": point.budget.max_tokens,
         "seed": point.seed,
+        "method": point.method_name,
     }
     given = {key: getattr(rule, key) for key in found if getattr(rule, key) is not None}
     return bool(given) and all(found[key] in values for key, values in given.items())

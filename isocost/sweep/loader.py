@@ -15,11 +15,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from isocost.capabilities import AUTO, ENGINES, POWER_SOURCES, capabilities_of
+from isocost.capabilities import AUTO, ENGINES, NEEDS, POWER_SOURCES, capabilities_of
 from isocost.credentials import refuse_credentials
 from isocost.errors import IsocostError
+from isocost.methods import METHODS
 from isocost.registry import did_you_mean
-from isocost.sweep.expand import expand, model_variants
+from isocost.sweep.expand import expand, expanded_method, model_variants
 from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
 from isocost.sweep.spec import SweepSpec
 
@@ -67,6 +68,7 @@ def spec_of(value: Any, source: Source) -> SweepSpec:
     _check_lists(spec)
     _check_names(spec)
     _check_engine(spec)
+    _check_methods(spec)
     _check_power_source(spec)
     _check_budgets(spec)
     _check_samples(spec)
@@ -227,6 +229,9 @@ def _check_names(spec: SweepSpec) -> None:
             _check_known(
                 spec, ("exclude", index, key), getattr(rule, key), [name for _, name in entries]
             )
+        _check_known(
+            spec, ("exclude", index, "method"), rule.method, [m.name for m in spec.grid.method]
+        )
         for key in ("temperature", "max_tokens", "seed"):
             known = set(getattr(spec.grid, key)) | {
                 value
@@ -276,6 +281,21 @@ def _check_engine(spec: SweepSpec) -> None:
             where=spec.source.where("engine", "max_num_batched_tokens"),
             remedy="Raise max_num_batched_tokens or lower max_num_seqs.",
         )
+
+
+def _check_methods(spec: SweepSpec) -> None:
+    """Check that the methods exist, and that the engine can do what they need."""
+    for index, entry in enumerate(spec.grid.method):
+        expanded_method(spec, index)
+        declared = capabilities_of(spec.engine.engine)
+        for need in METHODS.get(entry.name).needs:
+            if not getattr(declared, need):
+                raise IsocostError(
+                    f"method {entry.name} needs an engine that {NEEDS[need]}; "
+                    f"{spec.engine.engine} does not",
+                    where=spec.source.where("grid", "method", index),
+                    remedy="Use another engine, or another method.",
+                )
 
 
 def _check_power_source(spec: SweepSpec) -> None:

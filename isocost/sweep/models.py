@@ -128,6 +128,17 @@ class Budget(Frozen):
     max_tokens: Count
 
 
+class MethodSpec(Frozen):
+    """A method of several calls, with every parameter (``isocost.methods``)."""
+
+    name: Name
+    parameters: dict[str, Any]
+
+
+SAMPLE: Literal["sample"] = "sample"
+"""The method whose samples are one call. Its points are hashed with this word alone."""
+
+
 class Point(Frozen):
     """One measured configuration.
 
@@ -143,8 +154,13 @@ class Point(Frozen):
     sampling: Sampling
     budget: Budget
     seed: Seed
-    method: Literal["sample"]
+    method: Literal["sample"] | MethodSpec
     engine: EngineConfig
+
+    @property
+    def method_name(self) -> str:
+        """The method's name."""
+        return self.method if isinstance(self.method, str) else self.method.name
 
 
 class PlannedPoint(Frozen):

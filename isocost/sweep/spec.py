@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 from isocost.capabilities import AUTO
 from isocost.sweep.models import (
+    SAMPLE,
     Count,
     Dtype,
     EngineName,
@@ -63,6 +64,31 @@ Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 Temperature = Annotated[Real, Field(ge=0, le=2)]
 Share = Annotated[Real, Field(gt=0, le=1)]
 Floor = Annotated[Real, Field(ge=0, le=1)]
+
+
+def _named(value: Any) -> Any:
+    """A name alone is a method with its default parameters."""
+    if isinstance(value, str):
+        return {"name": value}
+    return value
+
+
+class MethodEntry(BaseModel):
+    """A method by its name; the other keys are its parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: Name
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that the file states."""
+        return dict(self.model_extra or {})
+
+
+Methods = Annotated[
+    tuple[Annotated[MethodEntry, BeforeValidator(_named)], ...], BeforeValidator(_listed)
+]
 
 
 class VariantEntry(Frozen):
@@ -142,6 +168,7 @@ class Grid(Frozen):
     min_p: Annotated[tuple[Floor, ...], BeforeValidator(_listed)] = (0.0,)
     max_tokens: Counts
     seed: Seeds = (0,)
+    method: Methods = (MethodEntry(name=SAMPLE),)
 
 
 class Exclusion(Frozen):
@@ -153,6 +180,7 @@ class Exclusion(Frozen):
     temperature: Annotated[tuple[Temperature, ...] | None, BeforeValidator(_listed)] = None
     max_tokens: Counts | None = None
     seed: Seeds | None = None
+    method: Names | None = None
 
 
 class BankEntry(Frozen):

@@ -5,7 +5,14 @@ grading and answer classes. Not here: which tasks a sweep measures (isocost.swee
 answers them (isocost.engines), the tables (isocost.tables).
 """
 
-from isocost.tasks.grading import answer_classes, grade, grade_text, reference_fault
+from isocost.tasks.grading import (
+    answer_classes,
+    answer_of,
+    grade,
+    grade_text,
+    reference_fault,
+    same_answer,
+)
 from isocost.tasks.load import check_task, load_problems
 from isocost.tasks.model import Grade, Problem, TaskMistake, make_problem
 from isocost.tasks.prompts import prompt_hash, render_messages
@@ -16,6 +23,7 @@ __all__ = [
     "Problem",
     "TaskMistake",
     "answer_classes",
+    "answer_of",
     "check_task",
     "grade",
     "grade_text",
@@ -24,6 +32,7 @@ __all__ = [
     "prompt_hash",
     "reference_fault",
     "render_messages",
+    "same_answer",
     "source_names",
     "verifier_names",
 ]

@@ -49,15 +49,50 @@ def grade(problem: Problem, text: str | None, finish_reason: str | None) -> Grad
         return Grade(
             "no_answer", None, False, 0.0, TRUNCATED if truncated else "thought_unfinished"
         )
-    reply, truncated = _reply(verifier, spoken, truncated)
-    written = _extracted(verifier, problem, reply, truncated)
-    answer = verifier.canonical(written) if written is not None else ""
+    answer, truncated = _answered(verifier, problem, spoken, truncated)
     if not answer:
         return Grade("no_answer", None, False, 0.0, TRUNCATED if truncated else "no_match")
     verdict = verifier.judge(problem, answer)
     if verdict.correct is None:
         return Grade("error", answer, None, None, verdict.reason)
     return Grade("parsed", answer, verdict.correct, verdict.score, verdict.reason)
+
+
+def answer_of(problem: Problem, text: str | None, finish_reason: str | None = None) -> str | None:
+    """The canonical answer in a text, without judging it; None if there is none.
+
+    Args:
+        problem: the problem that it answers.
+        text: what the model wrote.
+        finish_reason: see `grade`.
+    """
+    if text is None or not text.strip() or finish_reason in _UNFINISHED:
+        return None
+    spoken, has_ended = said(text, thoughts_of(problem.metadata.get("thoughts")))
+    if not has_ended and not spoken.strip():
+        return None
+    verifier = verifier_of(problem.verifier)
+    return _answered(verifier, problem, spoken, finish_reason == TRUNCATED)[0] or None
+
+
+def same_answer(problem: Problem, one: str, other: str) -> bool:
+    """Whether two canonical answers are equal to the problem's verifier.
+
+    Unlike `answer_classes`, it never looks at the reference answer.
+    """
+    if one == other:
+        return True
+    verifier = verifier_of(problem.verifier)
+    return bool(getattr(verifier, "merges", False)) and verifier.equivalent(one, other)
+
+
+def _answered(
+    verifier: Verifier, problem: Problem, spoken: str, truncated: bool
+) -> tuple[str, bool]:
+    """The canonical answer, empty if there is none, and whether its text was cut."""
+    reply, truncated = _reply(verifier, spoken, truncated)
+    written = _extracted(verifier, problem, reply, truncated)
+    return (verifier.canonical(written) if written is not None else ""), truncated
 
 
 def _reply(verifier: Verifier, spoken: str, truncated: bool) -> tuple[str, bool]:

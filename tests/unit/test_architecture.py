@@ -34,6 +34,7 @@ GROUND = {
     "units",
 }
 FLOORS = (
+    {"methods"},
     {"sweep", "tasks", "telemetry", "bank", "strategies", "frontier", "curves", "items", "gates"},
     {"engines"},
     {"importers", "payload"},

@@ -1,4 +1,4 @@
-"""Raw tables that the payload writes: one row per call, one row per engine step.
+"""Raw tables that the payload writes: one row per call, per engine step and per answer.
 
 Not here: raw_telemetry (``telemetry``) and raw_imports (``imports``).
 """
@@ -57,6 +57,23 @@ GENERATIONS = Table(
         columns.CALL_INDEX,
         columns.PARENT_CALL_ID,
         Column("role", "string", "What the call is for, e.g. solve.", nullable=False),
+        Column(
+            "method",
+            "string",
+            "Method that made the call; NULL in banks older than methods, which is `sample`.",
+        ),
+        Column(
+            "wave",
+            "int32",
+            "Calls of a sample with the same number ran at the same time, from 0; each waited for "
+            "all of the wave before. NULL in banks older than methods, which is 0.",
+        ),
+        Column(
+            "request_hash",
+            "string",
+            "First 16 hexadecimal digits of the SHA-256 of everything that a method asked; NULL"
+            " for the method `sample`.",
+        ),
         columns.TASK,
         columns.MODEL_VARIANT,
         Column("prompt_name", "string", "Prompt name.", nullable=False),
@@ -171,6 +188,13 @@ GENERATIONS = Table(
             "C of each token, for cutting a trace early in replay.",
             unit="nats",
         ),
+        Column(
+            "choice_logprobs",
+            "list[float64]",
+            "ln p of the first token of each answer that the call had to choose from, before the "
+            "choice was restricted to them; NULL for other calls.",
+            unit="nats",
+        ),
         Column("arrival_unix_s", "float64", "When the request was made, wall clock.", unit="s"),
         Column(
             "queued_s", "float64", "When the engine accepted the request" + _MONOTONIC, unit="s"
@@ -279,4 +303,73 @@ STEPS = Table(
     ),
 )
 
-TABLES = (GENERATIONS, STEPS)
+ANSWERS = Table(
+    name="raw_answers",
+    grain="one answer that a sample of a method with several calls gave or could have given",
+    keys=("sample_id", "answer_index", "attempt"),
+    warnings=(
+        (
+            "The row with is_final says that the method has returned: only then the sample is "
+            "complete. The rows before it are answers at smaller budgets."
+        ),
+        "Samples of the method `sample` have no rows here: their only call is their answer.",
+    ),
+    columns=(
+        Column(
+            "sample_id",
+            "string",
+            "point_id, problem_id and sample_index joined by colons.",
+            nullable=False,
+        ),
+        columns.POINT_ID,
+        Column("problem_id", "string", "Problem of the sample.", nullable=False),
+        *_IDS,
+        Column(
+            "sample_index",
+            "int32",
+            "Number of the attempt at the problem under the point, from 0.",
+            nullable=False,
+        ),
+        columns.TASK,
+        Column("method", "string", "Method that made the sample.", nullable=False),
+        Column(
+            "answer_index", "int32", "Number of the answer in its sample, from 0.", nullable=False
+        ),
+        Column("is_final", "bool", "Whether the method returned with it.", nullable=False),
+        Column("budget", "float64", "What was spent, in budget_unit; NULL without one."),
+        Column("budget_unit", "string", "Unit of the budget, e.g. rounds; NULL without one."),
+        Column("answer_text", "string", "Text to be graded; NULL if there is no answer."),
+        Column(
+            "finish_reason",
+            "string",
+            "Why the text ended (stop, length, repetition), or why the method did not return: "
+            "call_limit, token_limit, context_limit; error: the sample failed and is missing.",
+            nullable=False,
+        ),
+        Column("error", "string", "What went wrong; NULL when nothing did."),
+        Column(
+            "answer_call_index", "int32", "Call that holds the answer; NULL if there is no answer."
+        ),
+        Column(
+            "call_attempts",
+            "list[int32]",
+            "Attempt that made each call of the sample until then, by call_index.",
+            nullable=False,
+        ),
+        Column(
+            "used_calls",
+            "list[int32]",
+            "call_index of the calls that the answer needed, in order.",
+            nullable=False,
+        ),
+        Column(
+            "used_tokens",
+            "list[int32]",
+            "Generated tokens that it needed of each of them; NULL inside: all.",
+            unit="tokens",
+            nullable=False,
+        ),
+    ),
+)
+
+TABLES = (GENERATIONS, STEPS, ANSWERS)

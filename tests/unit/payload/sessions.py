@@ -21,6 +21,7 @@ from isocost.sweep import (
     TaskSpec,
     make_point,
 )
+from isocost.sweep.models import MethodSpec
 
 
 def session(
@@ -37,6 +38,7 @@ def session(
     warmup_requests: int = 0,
     part_rows: int = 5,
     temperature: float = 0.7,
+    method: str | MethodSpec = "sample",
     **changes: Any,
 ) -> Session:
     config: dict[str, Any] = {
@@ -78,7 +80,7 @@ def session(
                 sampling=Sampling(temperature=temperature, top_p=1.0, top_k=0, min_p=0.0),
                 budget=Budget(max_tokens=max_tokens),
                 seed=0,
-                method="sample",
+                method=method,
                 engine=engine_config,
             ),
             samples_per_problem=samples,

@@ -1,0 +1,220 @@
+"""The interface of a method.
+
+Lives here: what a method asks (`Call`), what it is answered (`Reply`), what it returns (`Answer`),
+its base class and the registry. Not here: any method (one module each in this folder), and the loop
+that runs them (``isocost.payload``).
+
+A method is a plain generator for one sample. It yields a list of calls, which run at the same time,
+and is resumed with their replies in the same order. It may yield an `Answer` at any time: an answer
+that could be given at this point, with the budget spent until then. What it returns is the sample's
+answer; if it returns None, that is the last answer it yielded. It must be deterministic: the same
+replies lead to the same calls, because a sample that was interrupted is continued by handing it
+the replies that are banked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from isocost.errors import IsocostError
+from isocost.registry import Registry, did_you_mean
+
+Message = Mapping[str, str]
+
+MOST_CALLS = 1000
+"""Calls of one sample, unless the method states its own limit: more are taken for a loop without
+end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the model.
+
+    Attributes:
+        messages: chat messages, the last one from the user.
+        role: what the call is for, such as solve, revise or verify. Calls with the role verify
+            grade an answer and are not part of its cost; see ``verdicts`` of core_samples.
+        parent: index of the call whose output this one builds on; None for none.
+        prefix: tokens with which the model's own turn begins, such as the first tokens of an
+            earlier reply; it continues after them.
+        continuation: text after the prefix with which the turn goes on.
+        max_tokens: tokens to generate at most; the point's budget if None.
+        temperature: of this call; the point's if None.
+        stop: texts that end generation; they are not part of the reply's text.
+        choices: answers to choose from. The reply has the probability of each one's first token,
+            and the text of the most probable one; one token is generated.
+    """
+
+    messages: tuple[Message, ...]
+    role: str = "solve"
+    parent: int | None = None
+    prefix: tuple[int, ...] = ()
+    continuation: str = ""
+    max_tokens: int | None = None
+    temperature: float | None = None
+    stop: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model answered.
+
+    Attributes:
+        index: index of the call in its sample.
+        text: generated text.
+        token_ids: generated tokens; None if the engine does not report them.
+        finish_reason: stop, length or repetition.
+        stop_text: the text that ended generation, if one of the call's did.
+        output_tokens: number of generated tokens; None if unknown.
+        logprob_sum: sum over them of ln p; None if unknown.
+        choice_logprobs: ln p of each of the call's choices as first token; None inside for one
+            that is not among the most likely tokens, None without choices.
+    """
+
+    index: int
+    text: str
+    token_ids: tuple[int, ...] | None
+    finish_reason: str
+    stop_text: str | None = None
+    output_tokens: int | None = None
+    logprob_sum: float | None = None
+    choice_logprobs: tuple[float | None, ...] | None = None
+
+    @property
+    def logprob_mean(self) -> float | None:
+        """Mean ln p per generated token; None if unknown."""
+        if self.logprob_sum is None or not self.output_tokens:
+            return None
+        return self.logprob_sum / self.output_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that a sample could give, and what it has cost.
+
+    Attributes:
+        text: the text to be graded.
+        call: index of the call that holds it.
+        budget: what was spent, in the method's `unit`; None if the method has only one answer.
+        calls: indices of the calls that were needed; all calls made until now if None.
+        cuts: calls of which only the first so many tokens were needed, by index.
+        is_whole: whether the text ended by itself; None leaves that to the call that holds it.
+    """
+
+    text: str
+    call: int
+    budget: float | None = None
+    calls: Sequence[int] | None = None
+    cuts: Mapping[int, int] | None = None
+    is_whole: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question of a sample.
+
+    Attributes:
+        messages: the rendered prompt.
+        question: the problem's text alone.
+        max_tokens: the point's budget per call.
+        answer_of: the canonical answer in a text by the task's own rules; None if there is none.
+        same: whether two canonical answers are equal by the task's own rules.
+        draw: a number from 0 to 1 for a purpose, the same whenever the sample is run.
+    """
+
+    messages: tuple[Message, ...]
+    question: str
+    max_tokens: int
+    answer_of: Callable[[str], str | None]
+    same: Callable[[str, str], bool]
+    draw: Callable[[str], float]
+
+
+Steps = Generator["Sequence[Call] | Answer", "list[Reply]", "Answer | None"]
+"""What `Method.run` returns: yields calls or answers, is sent replies, returns the answer."""
+
+
+class LimitReached(Exception):
+    """Raised inside a method when it may not go on; what it has answered so far counts.
+
+    Attributes:
+        reason: call_limit, token_limit or context_limit; becomes the sample's finish reason.
+    """
+
+    def __init__(self, reason: str, what: str) -> None:
+        super().__init__(what)
+        self.reason = reason
+
+
+class Method(BaseModel):
+    """A way to spend calls on one sample. A subclass is a method; its fields are its parameters.
+
+    Class attributes:
+        name: snake_case, as the source calls it.
+        source: where its definition comes from.
+        unit: unit of its answers' budgets, in the plural; empty if it has only one answer.
+        most_calls: calls of one sample at most.
+        needs: capabilities of an engine that it cannot do without, such as continues_tokens.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    unit: ClassVar[str] = ""
+    most_calls: ClassVar[int] = MOST_CALLS
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def run(self, asked: Asked) -> Steps:
+        """Make one sample; see the module's docstring.
+
+        Raises:
+            LimitReached: not caught by the method, it ends the sample with its last answer.
+        """
+        raise NotImplementedError
+
+
+METHODS: Registry[type[Method]] = Registry("method", "isocost.methods")
+"""Every method's class."""
+
+
+def method_of(name: str, parameters: Mapping[str, Any], *, where: str = "method") -> Method:
+    """The method with a name and parameters; those left out have their defaults.
+
+    Raises:
+        IsocostError: there is no such method, it has no such parameter, or a value is not allowed.
+    """
+    kind = METHODS.get(name, where=where)
+    unknown = sorted(parameters.keys() - kind.model_fields.keys())
+    if unknown:
+        raise IsocostError(
+            f"method {name} has no parameter {unknown[0]!r}",
+            where=f"{where}.{unknown[0]}",
+            remedy=did_you_mean(unknown[0], kind.model_fields, kind="parameters")
+            if kind.model_fields
+            else "It has no parameters.",
+        )
+    try:
+        return kind.model_validate(_as_tuples(parameters))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([where, *(str(part) for part in first["loc"])])
+        message = first["msg"].removeprefix("Value error, ")
+        raise IsocostError(
+            f"{message[:1].lower()}{message[1:]} (got {str(first.get('input'))[:80]!r})",
+            where=key,
+            remedy=f"Correct the parameter of the method {name}.",
+        ) from None
+
+
+def _as_tuples(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """YAML and JSON have lists where a frozen method has tuples."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in parameters.items()
+    }
