@@ -16,7 +16,7 @@ export XDG_CACHE_HOME ?= $(CURDIR)/.cache
 export XDG_CONFIG_HOME ?= $(CURDIR)/.cache/config
 endif
 
-.PHONY: help setup home model demo test unit ui bench attack coverage dictionary lock lint clean tools
+.PHONY: help setup home model demo test unit doctests ui bench attack coverage dictionary lock lint clean tools
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
 
@@ -42,16 +42,18 @@ tools:  # headless Chromium for the UI test, bubblewrap for model-written code, 
 	  && (apt-get update -qq && apt-get install -y -qq chromium bubblewrap) >/dev/null 2>&1 \
 	  || echo "no chromium or no bubblewrap: the tests that need them will be skipped"; }
 
-test: setup tools lint  ## all tests
-	@"$(BIN)/python" -m pytest --doctest-modules isocost/api.py isocost/registry.py isocost/costs isocost/curves isocost/frontier isocost/items isocost/strategies -q
-	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
-	@"$(BIN)/python" -m pytest tests/unit -m slow -n 2 -q
-	@"$(BIN)/python" -m pytest tests/real -n 2 -q
-	@"$(BIN)/python" -m pytest tests/attack -q
-	@"$(BIN)/python" -m pytest tests/dagster tests/pipeline tests/gpu -q
+# Hundreds of Python processes start: without stored bytecode each would compile every module again.
+test unit: export PYTHONDONTWRITEBYTECODE :=
+
+test: setup tools  ## style, types and all tests
+	@$(MAKE) --no-print-directory -j2 lint doctests
+	@"$(BIN)/python" -m pytest tests -n 2 --dist loadgroup -q
 
 unit: setup  ## the fast tests
 	@"$(BIN)/python" -m pytest tests/unit -m "not slow" -n 2 -q
+
+doctests: setup
+	@"$(BIN)/python" -m pytest --doctest-modules isocost/api.py isocost/registry.py isocost/costs isocost/curves isocost/frontier isocost/items isocost/strategies -q
 
 bench: setup  ## ratios against named baselines, and peak memory
 	@"$(BIN)/python" -m benchmarks

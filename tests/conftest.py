@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,7 +18,33 @@ settings.load_profile("here")
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
+# Tests that look at one costly build run in one process, so that it is made once.
+SHARED = {
+    "tests/pipeline/test_end_to_end.py": "built",
+    "tests/pipeline/test_every_source.py": "built",
+    "tests/pipeline/test_readme.py": "built",
+    "tests/pipeline/test_report.py": "built",
+    "tests/pipeline/test_ui.py": "built",
+    "tests/pipeline/test_guides.py": "guides",
+    "tests/attack/test_attack.py": "attack",
+    "tests/dagster/test_imports.py": "imports",
+}
+
 REPO = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """``--dist loadgroup`` by ``SHARED``: pytest 9.2 hides the group that pytest-xdist 3.8 writes."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BySharedBuild(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return SHARED.get(nodeid.partition("::")[0], nodeid)
+
+    return BySharedBuild(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from isocost.store import SESSION_ID, SHARED, Store
 Frames = dict[str, pl.DataFrame]
 
 CORE_OF_SESSION = (
+    "core_answers",
     "core_calls",
     "core_checks",
     "core_counts",
@@ -280,6 +281,7 @@ def _core_of_session(source: EngineSession) -> Frames:
         manifests,
         book=card_book(source.store),
         energy=build_run_energy(windows, manifests),
+        answers=source.raw("raw_answers"),
         kept=verdicts_folder(source.store, source.key),
         **_denominators(source.store),
     )

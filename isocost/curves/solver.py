@@ -95,37 +95,78 @@ def solve(
     # not at every step.
     rows, now = np.arange(len(theta)), np.array(theta, order="F")
     data = tuple(np.array(values, order="F") for values in (log_x, y, weight, lower, upper))
-    damping, active = np.full(len(theta), 1e-3), np.ones(len(theta), dtype=bool)
+    active = np.ones(len(theta), dtype=bool)
     predicted, slopes = evaluate(now, data[0])
     best = (data[2] * (data[1] - predicted) ** 2).sum(axis=1)
+    fits = _Fits(now, best, predicted, slopes, np.full(len(theta), 1e-3))
     for _ in range(max_iterations):
-        lx, obs, w, low, high = data
-        trial = np.clip(now + _step(predicted, slopes, now, obs, w, low, high, damping), low, high)
-        trial_predicted, trial_slopes = evaluate(trial, lx)
-        reached = (w * (obs - trial_predicted) ** 2).sum(axis=1)
-        better = active & (reached < best)
-        moved, size = np.abs(trial - now).max(axis=1), np.abs(now).max(axis=1)
-        small = (moved <= 1e-12 * (1.0 + size)) | (better & (best - reached <= tolerance * best))
-        done = active & (small | (~better & (damping > 1e10)) | (better & (reached <= 1e-28)))
-        column = better[:, None]
-        now, best = np.where(column, trial, now), np.where(better, reached, best)
-        predicted = np.where(column, trial_predicted, predicted)
-        slopes = [np.where(column, new, old) for new, old in zip(trial_slopes, slopes, strict=True)]
-        damping = np.clip(np.where(better, damping * 0.2, damping * 6.0), 1e-9, 1e12)
+        fits, done = _iterate(evaluate, fits, active, data, tolerance)
         converged[rows[done]] = True
         active &= ~done
         if active.sum() <= 0.67 * len(active):
-            theta[rows], rss[rows] = now, best
+            theta[rows], rss[rows] = fits.theta, fits.rss
             if not active.any():
                 return Solution(theta, rss, converged)
-            rows, best, damping = rows[active], best[active], damping[active]
-            now, predicted, *slopes = (
-                np.array(values[active], order="F") for values in (now, predicted, *slopes)
+            fits, data, rows = (
+                fits.only(active),
+                tuple(_only(v, active) for v in data),
+                rows[active],
             )
-            data = tuple(np.array(values[active], order="F") for values in data)
             active = np.ones(len(rows), dtype=bool)
-    theta[rows], rss[rows] = now, best
+    theta[rows], rss[rows] = fits.theta, fits.rss
     return Solution(theta, rss, converged)
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """The fits under way: parameters, residual sums, predictions, slopes and damping of each."""
+
+    theta: Array
+    rss: Array
+    predicted: Array
+    slopes: Sequence[Array]
+    damping: Array
+
+    def only(self, active: np.ndarray) -> _Fits:
+        """Those that have not converged."""
+        return _Fits(
+            _only(self.theta, active),
+            self.rss[active],
+            _only(self.predicted, active),
+            [_only(slope, active) for slope in self.slopes],
+            self.damping[active],
+        )
+
+
+def _only(values: Array, active: np.ndarray) -> Array:
+    return np.array(values[active], order="F")
+
+
+# A function of its own: in the body of the loop a type checker would infer every array from every
+# other, for half a minute.
+def _iterate(
+    evaluate: Evaluate, fits: _Fits, active: np.ndarray, data: tuple[Array, ...], tolerance: float
+) -> tuple[_Fits, np.ndarray]:
+    """The fits after one step, and which of them ended with it."""
+    lx, obs, w, low, high = data
+    now, best, damping = fits.theta, fits.rss, fits.damping
+    step = _step(fits.predicted, fits.slopes, now, obs, w, low, high, damping)
+    trial = np.clip(now + step, low, high)
+    trial_predicted, trial_slopes = evaluate(trial, lx)
+    reached = (w * (obs - trial_predicted) ** 2).sum(axis=1)
+    better = active & (reached < best)
+    moved, size = np.abs(trial - now).max(axis=1), np.abs(now).max(axis=1)
+    small = (moved <= 1e-12 * (1.0 + size)) | (better & (best - reached <= tolerance * best))
+    done = active & (small | (~better & (damping > 1e10)) | (better & (reached <= 1e-28)))
+    column = better[:, None]
+    after = _Fits(
+        np.where(column, trial, now),
+        np.where(better, reached, best),
+        np.where(column, trial_predicted, fits.predicted),
+        [np.where(column, new, old) for new, old in zip(trial_slopes, fits.slopes, strict=True)],
+        np.clip(np.where(better, damping * 0.2, damping * 6.0), 1e-9, 1e12),
+    )
+    return after, done
 
 
 def _step(

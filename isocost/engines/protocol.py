@@ -78,7 +78,7 @@ class Request:
         request_hash: hash of everything that a method asked, in place of `prompt_hash` in the key
             of the replay engine; None for the only call of a sample.
         prefix: tokens with which the model's own turn begins; for engines that declare
-            ``continues_tokens``, as `continuation`.
+            ``continues_tokens``, as `continuation`. A last one that ends a turn is left out.
         continuation: text after the prefix with which the turn goes on.
         stop: texts that end generation.
         choices: answers to choose from by their first token; for engines that declare

@@ -441,9 +441,11 @@ class VllmEngine:
         ids = self._prompt_ids(request.messages)
         if not request.prefix and not request.continuation:
             return ids
-        text = request.continuation
-        said = self._loaded_tokenizer()(text, add_special_tokens=False)["input_ids"] if text else []
-        return [*ids, *request.prefix, *said]
+        encode, text, begun = self._loaded_tokenizer(), request.continuation, request.prefix
+        if begun and begun[-1] == encode.eos_token_id:  # after it nothing of the turn can follow
+            begun = begun[:-1]
+        said = encode(text, add_special_tokens=False)["input_ids"] if text else []
+        return [*ids, *begun, *said]
 
     def _choice_ids(self, request: Request) -> tuple[int, ...]:
         """The first token of each choice.

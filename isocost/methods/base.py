@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,7 +40,8 @@ class Call:
             grade an answer and are not part of its cost; see ``verdicts`` of core_samples.
         parent: index of the call whose output this one builds on; None for none.
         prefix: tokens with which the model's own turn begins, such as the first tokens of an
-            earlier reply; it continues after them.
+            earlier reply; it continues after them. The engine leaves out a token at their end
+            that ended that reply.
         continuation: text after the prefix with which the turn goes on.
         max_tokens: tokens to generate at most; the point's budget if None.
         temperature: of this call; the point's if None.
@@ -114,6 +115,13 @@ class Answer:
     is_whole: bool | None = None
 
 
+class AnswerOf(Protocol):
+    """See `Asked`."""
+
+    def __call__(self, text: str, finish_reason: str | None = None) -> str | None:
+        """The answer in a text that ended for a reason, such as length; None for by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The question of a sample.
@@ -122,7 +130,8 @@ class Asked:
         messages: the rendered prompt.
         question: the problem's text alone.
         max_tokens: the point's budget per call.
-        answer_of: the canonical answer in a text by the task's own rules; None if there is none.
+        answer_of: the canonical answer in a text by the task's own rules; None if there is none. It
+            depends on how the text ended: of a truncated one not every number is an answer.
         same: whether two canonical answers are equal by the task's own rules.
         draw: a number from 0 to 1 for a purpose, the same whenever the sample is run.
     """
@@ -130,7 +139,7 @@ class Asked:
     messages: tuple[Message, ...]
     question: str
     max_tokens: int
-    answer_of: Callable[[str], str | None]
+    answer_of: AnswerOf
     same: Callable[[str, str], bool]
     draw: Callable[[str], float]
 
@@ -159,7 +168,8 @@ class Method(BaseModel):
         source: where its definition comes from.
         unit: unit of its answers' budgets, in the plural; empty if it has only one answer.
         most_calls: calls of one sample at most.
-        needs: capabilities of an engine that it cannot do without, such as continues_tokens.
+        needs: capabilities of an engine that it cannot do without whatever its parameters, such as
+            continues_tokens; see `required`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -177,6 +187,10 @@ class Method(BaseModel):
             LimitReached: not caught by the method, it ends the sample with its last answer.
         """
         raise NotImplementedError
+
+    def required(self) -> tuple[str, ...]:
+        """The capabilities that it needs with these parameters; `needs` unless overridden."""
+        return self.needs
 
 
 METHODS: Registry[type[Method]] = Registry("method", "isocost.methods")

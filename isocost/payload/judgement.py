@@ -119,6 +119,8 @@ def _typed(column: Column, value: Any) -> tuple[Any, str | None]:
         return _whole(value, _LIMITS[column.type])
     if column.type == "float64":
         return _real(value)
+    if column.name == "choice_logprobs":
+        return _choice_logprobs(value)
     if column.type.startswith("list["):
         return _list(value, column.type[5:-1])
     return value, None
@@ -183,6 +185,17 @@ def _list(value: Any, kind: str) -> tuple[list[Any] | None, str | None]:
         return (list(value), None) if fits else (None, "contains a number that is not a token id")
     fits = bool((np.abs(array.astype(np.float64)) <= np.finfo(np.float32).max).all())
     return (list(value), None) if fits else (None, "contains a number that is not finite")
+
+
+def _choice_logprobs(value: Any) -> tuple[list[Any] | None, str | None]:
+    """Ln p of each choice; None inside for one that was not among the most likely tokens."""
+    is_list = isinstance(value, list | tuple)
+    known, fault = _list([v for v in value if v is not None] if is_list else value, "float64")
+    if known is None:
+        return None, fault
+    if known and max(known) > HIGHEST_LOGPROB:
+        return None, f"contains a log-probability of {max(known):.3g}, which is impossible"
+    return list(value), None
 
 
 def _senseless(row: dict[str, Any]) -> list[str]:

@@ -45,7 +45,7 @@ def check_methods(work: Work) -> None:
     engine = work.session.engine.engine
     declared = capabilities_of(engine)
     for point_id, method in work.methods.items():
-        for need in method.needs:
+        for need in method.required():
             if not getattr(declared, need):
                 raise IsocostError(
                     f"method {method.name} needs an engine that {NEEDS[need]}; {engine} does not",

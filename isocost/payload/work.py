@@ -215,7 +215,7 @@ def asked_of_method(sample: Sample) -> AskedOfMethod:
         messages=sample.asked.messages,
         question=problem.question,
         max_tokens=sample.point.budget.max_tokens,
-        answer_of=lambda text: answer_of(problem, text),
+        answer_of=lambda text, finish_reason=None: answer_of(problem, text, finish_reason),
         same=lambda one, other: same_answer(problem, one, other),
         draw=draw,
     )

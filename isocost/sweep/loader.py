@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from isocost.capabilities import AUTO, ENGINES, NEEDS, POWER_SOURCES, capabilities_of
 from isocost.credentials import refuse_credentials
 from isocost.errors import IsocostError
-from isocost.methods import METHODS
+from isocost.methods import method_of
 from isocost.registry import did_you_mean
 from isocost.sweep.expand import expand, expanded_method, model_variants
 from isocost.sweep.source import Key, Source, dotted, parse_yaml, read_yaml
@@ -288,7 +288,7 @@ def _check_methods(spec: SweepSpec) -> None:
     for index, entry in enumerate(spec.grid.method):
         expanded_method(spec, index)
         declared = capabilities_of(spec.engine.engine)
-        for need in METHODS.get(entry.name).needs:
+        for need in method_of(entry.name, entry.parameters).required():
             if not getattr(declared, need):
                 raise IsocostError(
                     f"method {entry.name} needs an engine that {NEEDS[need]}; "

@@ -51,7 +51,8 @@ _NO_SETTINGS = frozenset(
         *_COUNTS,
     )
 )
-_JSON = frozenset({"task_config", "engine_options"})
+_JSON = frozenset({"task_config", "engine_options", "method_parameters"})
+_PREFIX = {"method_parameters": "method."}
 _SPELT = {
     "max_tokens": "{} tokens",
     "temperature": "T {}",
@@ -68,7 +69,7 @@ _LAST = "n_problems"
 _BARE = frozenset({"prompt", "model_variant", "quantization", "dtype", "engine", "method"})
 # What a mean over tasks must not mix, if a source states it; other conditions count if a task has
 # several values of them.
-_STRICT = ("hardware", "provider", "engine")
+_STRICT = ("hardware", "provider", "engine", "method")
 # The same configuration has the same values of these in every task.
 CONFIGURATION = (
     *(
@@ -116,7 +117,10 @@ def _opened(name: str, text: str | None) -> Settings:
     except ValueError:
         return {name: text}
     return (
-        {key.removeprefix("condition."): leaf for key, leaf in _leaves(value)}
+        {
+            f"{_PREFIX.get(name, '')}{key.removeprefix('condition.')}": leaf
+            for key, leaf in _leaves(value)
+        }
         if isinstance(value, dict)
         else {}
     )

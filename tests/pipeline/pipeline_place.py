@@ -63,6 +63,7 @@ class Place:
             **os.environ,
             "ISOCOST_DATA": str(self.folder / "data"),
             "DAGSTER_HOME": str(self.folder / "dagster"),
+            "COLUMNS": "250",  # the terminal folds a path that is longer than itself
         }
 
     def start(self) -> subprocess.Popen[str]:

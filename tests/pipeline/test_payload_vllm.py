@@ -86,7 +86,7 @@ def test_killed_in_the_middle_and_started_again_every_sample_is_there_exactly_on
         max_num_seqs=8,
     )
     file.write_text(session.model_dump_json())
-    for kill in (1, 2, 3):
+    for kill in (1, 2):
         there = measured_samples(lake)
         first = payload(file, lake)
         wait_for_samples(lake, there + 1, first)
@@ -191,9 +191,9 @@ def check_columns(rows: pl.DataFrame) -> None:
 
 def check_manifests(lake: Path) -> None:
     manifests = read_manifests(lake)
-    assert [m.status for m in manifests] == ["died", "died", "died", "finished"] and [
+    assert [m.status for m in manifests] == ["died", "died", "finished"] and [
         m.attempt for m in manifests
-    ] == [1, 2, 3, 4]
+    ] == [1, 2, 3]
     info = manifests[-1].info
     assert (
         info["engine"]["resolved"]["cache"]["block_size"] == 128
@@ -206,7 +206,7 @@ def check_manifests(lake: Path) -> None:
     )
     assert info["clock_end"]["monotonic_s"] > info["clock_start"]["monotonic_s"]
     assert (
-        len({m.info["engine_seed"] for m in manifests}) == 4
+        len({m.info["engine_seed"] for m in manifests}) == 3
         and manifests[0].info["engine_seed"] == 0
     )
     assert info["longest_prompt_tokens"] > 0 and info["telemetry"]["unknown_reason"]

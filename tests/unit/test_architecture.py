@@ -30,6 +30,7 @@ GROUND = {
     "schema",
     "seals",
     "sql",
+    "stopping",
     "store",
     "units",
 }

@@ -62,6 +62,7 @@ def test_a_missing_card_is_null_with_its_reason():
     batch=st.floats(1, 64),
     card=st.sampled_from(["qwen3-8b", "smollm2-135m-instruct"]),
 )
+@pytest.mark.slow
 def test_the_rise_of_an_axis_tells_what_a_cut_sample_had_cost(
     prompt, cached, length, share, batch, card
 ):

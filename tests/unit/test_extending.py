@@ -69,8 +69,7 @@ def test_every_page_is_followed(repo: Path) -> None:
     pages = {path.stem for path in (repo / "docs" / "extending").glob("*.md")} - {"README"}
     tests = "\n".join(
         path.read_text(encoding="utf-8")
-        for path in (repo / "tests" / "unit").rglob("*extending*")
-        if path.is_file()
+        for path in (repo / "tests" / "unit").rglob("*extending*.py")
     )
     tests += "\n".join(
         path.read_text(encoding="utf-8")

@@ -99,6 +99,7 @@ def test_pages_are_in_plain_english(page: Path) -> None:
     assert found(re.sub(r"`[^`\n]+`", "", text)) == []
 
 
+@pytest.mark.slow
 def test_docstrings_comments_and_messages_are_in_plain_english() -> None:
     faults = [
         f"{path.relative_to(REPO)}:{line} {fault}"
@@ -120,6 +121,7 @@ def test_comments_of_sql_are_in_plain_english() -> None:
     assert faults == [], "\n".join(faults)
 
 
+@pytest.mark.slow
 def test_a_summary_is_one_line() -> None:
     """A docstring starts with one line that ends with a period, then a blank line."""
     faults = []

@@ -82,6 +82,7 @@ def test_the_least_of_machine_group_and_process_is_free(monkeypatch):
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(1, 40), st.integers(1, 9))
+@pytest.mark.slow
 def test_what_is_laid_aside_is_read_as_from_an_array(data, rows, columns):
     values = np.random.default_rng(rows).normal(size=(rows, columns))
     values[0, 0] = np.nan

@@ -82,6 +82,7 @@ def tasks(store: Store, table: str) -> set[str]:
     "error",
     [ValueError("odd"), Panic("odd"), pl.exceptions.ComputeError("odd"), RecursionError("odd")],
 )
+@pytest.mark.slow
 def test_one_task_that_fails_is_left_out_and_told(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
@@ -100,6 +101,7 @@ def test_one_task_that_fails_is_left_out_and_told(
     assert tasks(store, "out_accuracy_intervals") == set(BOTH)
 
 
+@pytest.mark.slow
 def test_what_was_left_out_is_tried_every_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +115,7 @@ def test_what_was_left_out_is_tried_every_time(
     "error",
     [MemoryError(), KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), MachineError("no room")],
 )
+@pytest.mark.slow
 def test_what_would_hit_every_piece_stops_the_step(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:

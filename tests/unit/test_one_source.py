@@ -95,6 +95,7 @@ def test_a_refresh_leaves_out_the_one_and_publishes_the_others(
     assert [path.stem for path in store.files("core_samples")] == ["session=import-good"]
 
 
+@pytest.mark.slow
 def test_tables_that_are_kept_say_that_they_are_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

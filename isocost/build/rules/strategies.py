@@ -22,7 +22,11 @@ def derive_strategies(rows: Rows | Store) -> Frames:
 
     asked = partial(replay_options, rows.root)
     outcomes, problems = build_outcomes(
-        rows.read("core_samples"), counts=rows.read("core_counts"), only="points", asked=asked
+        rows.read("core_samples"),
+        counts=rows.read("core_counts"),
+        answers=rows.read("core_answers"),
+        only="points",
+        asked=asked,
     )
     return {"out_strategy_outcomes": outcomes, "out_strategy_problems": problems}
 
@@ -46,6 +50,13 @@ def derive_chains(rows: Rows | Store) -> Frames:
 
 
 RULES = (
-    Rule("strategies", "point", STRATEGIES, SAMPLES, derive_strategies, uses_replay_settings=True),
+    Rule(
+        "strategies",
+        "point",
+        STRATEGIES,
+        (*SAMPLES, "core_answers"),
+        derive_strategies,
+        uses_replay_settings=True,
+    ),
     Rule("strategies", "task", STRATEGIES, SAMPLES, derive_chains),
 )

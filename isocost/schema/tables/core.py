@@ -289,6 +289,67 @@ SAMPLES = Table(
     ),
 )
 
+_OF_SAMPLE = {column.name: column for column in SAMPLES.columns}
+
+ANSWERS = Table(
+    name="core_answers",
+    grain="one answer that a sample of a method with several calls gave or could have given",
+    keys=("sample_id", "answer_index"),
+    order=("task", "model_variant", "prompt", "point_id", "sample_id", "answer_index"),
+    warnings=(
+        (
+            "Answers at smaller budgets are not samples of their own: core_samples has one row per "
+            "sample, with its last answer."
+        ),
+        (
+            "Tokens, times and costs are of the calls that the answer needed; of a call that it "
+            "needed only the beginning of, of that beginning."
+        ),
+    ),
+    columns=(
+        _OF_SAMPLE["sample_id"],
+        Column(
+            "answer_index", "int32", "Number of the answer in its sample, from 0.", nullable=False
+        ),
+        columns.POINT_ID,
+        columns.PROBLEM_ID,
+        *(_OF_SAMPLE[name] for name in ("sample_index", "session_id", "run_id", "attempt", "task")),
+        columns.MODEL_VARIANT,
+        columns.PROMPT_OF_SOURCE,
+        Column("method", "string", "Method that made the sample.", nullable=False),
+        Column("is_final", "bool", "Whether the method returned with it.", nullable=False),
+        Column("budget", "float64", "What was spent, in budget_unit; NULL without one."),
+        Column("budget_unit", "string", "Unit of the budget, e.g. rounds; NULL without one."),
+        *(
+            _OF_SAMPLE[name]
+            for name in (
+                "is_valid",
+                "invalid_reasons",
+                "correct",
+                "score",
+                "answer",
+                "answer_class",
+                "parse_status",
+                "grade_reason",
+                "finish_reason",
+                "is_truncated",
+                "prompt_tokens",
+                "output_tokens",
+                "cached_tokens",
+                "queue_s",
+                "prefill_s",
+                "decode_s",
+                "latency_s",
+            )
+        ),
+        *axis_columns(field for axis in all_axes().values() for field in axis.fields),
+        _OF_SAMPLE["costs_unknown_reasons"],
+        columns.CLUSTER_ID,
+        _OF_SAMPLE["machine"],
+        _OF_SAMPLE["n_calls"],
+    ),
+)
+
 CALLS = Table(
     name="core_calls",
     grain="one engine call of one attempt, warm-up and failed ones included",
@@ -323,8 +384,15 @@ CALLS = Table(
         Column(
             "role",
             "string",
-            "Purpose of the call: solve, or verify for a call that grades the answer.",
+            "Purpose of the call: solve, verify for a call that grades the answer, or another role "
+            "of the point's method.",
             nullable=False,
+        ),
+        Column(
+            "wave",
+            "int32",
+            "Calls of a sample with the same number ran at the same time; NULL in banks older than"
+            " methods and of imports.",
         ),
         Column(
             "is_used", "bool", "Whether the call is part of a row of core_samples.", nullable=False
@@ -332,9 +400,10 @@ CALLS = Table(
         Column(
             "not_used_reason",
             "string",
-            "Why it is not: warmup, or superseded (another attempt of the same sample is used);"
-            " NULL if it is.",
-            allowed=("warmup", "superseded"),
+            "Why it is not: warmup, superseded (another attempt of the same sample is used), "
+            "unfinished (the sample's method has not returned), or not_needed (the method's last "
+            "answer did without it); NULL if it is.",
+            allowed=("warmup", "superseded", "unfinished", "not_needed"),
         ),
         Column("output_text", "string", "Generated text."),
         Column("finish_reason", "string", FINISH),
@@ -369,7 +438,17 @@ POINTS = Table(
         columns.SESSION_ID,
         Column("sweep", "string", "Sweep that requested it; NULL for imports."),
         columns.SOURCE,
-        Column("method", "string", "How a sample is made: sample (one call).", nullable=False),
+        Column(
+            "method",
+            "string",
+            "How a sample is made: sample (one call), or the name of a method of several calls.",
+            nullable=False,
+        ),
+        Column(
+            "method_parameters",
+            "json",
+            "Every parameter of the method, canonical JSON; NULL in tables older than methods.",
+        ),
         columns.TASK,
         Column("task_source", "string", "Registered source of the problems."),
         Column("task_dataset", "string", "Data set of that source."),
@@ -612,4 +691,4 @@ SESSIONS = Table(
     ),
 )
 
-TABLES = (SAMPLES, CALLS, POINTS, PROBLEMS, SESSIONS)
+TABLES = (ANSWERS, SAMPLES, CALLS, POINTS, PROBLEMS, SESSIONS)

@@ -14,7 +14,8 @@ from isocost.schema.model import Column, Table
 REASONS = (
     "budget_exceeds_samples (k > n: undefined, not 1), budget_below_samples, ungraded_samples "
     "(one is ungraded), answers_not_banked (correct samples without an answer class),"
-    " no_sample_has_the_score, missing_scores, too_few_verifications, too_few_problems_for_folds"
+    " no_sample_has_the_score, no_answer_at_budget, missing_scores, too_few_verifications,"
+    " too_few_problems_for_folds"
 )
 
 _PER_PROBLEM = tuple(
@@ -99,9 +100,9 @@ OUTCOMES = Table(
         Column(
             "budget_unit",
             "string",
-            "What the budget counts; samples are the cap for policies that stop early.",
+            "What the budget counts: samples (the cap for policies that stop early), tokens,"
+            " models, or the unit of a method whose samples have several answers, such as rounds.",
             nullable=False,
-            allowed=("samples", "tokens", "models"),
         ),
         Column(
             "n_problems",

@@ -5,19 +5,17 @@ Replayed from the bank.
 Lives here: policies that look at the two largest vote counts after every sample. The expectation
 runs over all orders of the bank: exactly, by dynamic programming over count vectors, if the state
 space allows, otherwise over random orders, with a stated bound. Not here: windows
-(early_stopping.py), a verifier that ends the search (retry.py).
+(early_stopping.py), a verifier that ends the search (retry.py), the rules (``isocost.stopping``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc
 
-from isocost.errors import IsocostError
+from isocost.stopping import ALPHA, BETA, MAX_SAMPLES, SHARE, THRESHOLD, beta_leads, sprt_leads
 from isocost.strategies.estimators.majority import read_classes
 from isocost.strategies.kernels.adaptive import run_orders, run_states
 from isocost.strategies.shapes import Bools, Floats, Ints, Shape, read_budgets, read_counts
@@ -53,61 +51,11 @@ class AdaptiveResult:
     error_bound: Floats
 
 
-def leads_to_stop(stop: Callable[[Ints, Ints], Bools], most: int) -> Ints:
-    """For each runner-up count 0..most, the smallest leader count at which a policy stops.
-
-    most + 1 if it continues.
-
-    Both rules here also stop at any larger lead, so bisection finds it: a table of all pairs
-    would grow with the square of the cap.
-    """
-    runner_up = np.arange(most + 1)
-    low, high = (
-        np.zeros(most + 1, dtype=np.int64),
-        np.full(most + 1, most + 1),
-    )  # stops at none of ..low; at high or nowhere
-    while np.any(high - low > 1):
-        middle = (low + high) // 2
-        stops = (middle > 0) & stop(middle, runner_up)  # no policy stops before the first vote
-        low, high = np.where(stops, low, middle), np.where(stops, middle, high)
-    return high
-
-
-def beta_leads(threshold: float, most: int) -> Ints:
-    """The leader's count at which the Beta criterion stops, (most + 1,), for each runner-up's.
-
-    I_{1/2}(b+1, a+1) >= threshold (Aggarwal et al. 2023); see `leads_to_stop`.
-    """
-    if not 0 < threshold <= 1:
-        raise IsocostError(f"must be in (0, 1], got {threshold}", where="threshold")
-    return leads_to_stop(
-        lambda first, second: betainc(second + 1.0, first + 1.0, 0.5) >= threshold, most
-    )
-
-
-def sprt_leads(share: float, alpha: float, beta: float, most: int) -> Ints:
-    """For each runner-up count, the leader's count at which Wald's test stops, (most + 1,).
-
-    It tests "the leader has this share of the top two" against "the runner-up has it".
-
-    The log-likelihood ratio is (a - b) ln(share / (1 - share)); sampling stops at ln((1 - beta) /
-    alpha) (Wald 1945); see `leads_to_stop`.
-    """
-    if not (0.5 < share < 1 and 0 < alpha < 1 and 0 < beta < 1):
-        raise IsocostError(
-            f"got share {share}, alpha {alpha}, beta {beta}",
-            where="sprt",
-            remedy="share in (0.5, 1), errors in (0, 1).",
-        )
-    scale, bound = np.log(share / (1 - share)), np.log((1 - beta) / alpha) - 1e-12
-    return leads_to_stop(lambda first, second: (first - second) * scale >= bound, most)
-
-
 def adaptive_consistency(
     counts: ArrayLike,
     correct: ArrayLike,
-    threshold: float = 0.95,
-    max_samples: ArrayLike = 40,
+    threshold: float = THRESHOLD,
+    max_samples: ArrayLike = MAX_SAMPLES,
     *,
     abstained: ArrayLike = 0,
     most_states: int = MOST_STATES,
@@ -154,10 +102,10 @@ def adaptive_consistency(
 def sequential_ratio_test(
     counts: ArrayLike,
     correct: ArrayLike,
-    share: float = 0.75,
-    alpha: float = 0.05,
-    beta: float = 0.05,
-    max_samples: ArrayLike = 40,
+    share: float = SHARE,
+    alpha: float = ALPHA,
+    beta: float = BETA,
+    max_samples: ArrayLike = MAX_SAMPLES,
     *,
     abstained: ArrayLike = 0,
     most_states: int = MOST_STATES,
@@ -166,7 +114,7 @@ def sequential_ratio_test(
 ) -> AdaptiveResult:
     """Sample until Wald's sequential probability ratio test prefers the leader.
 
-    See `sprt_stop_table`.
+    See `isocost.stopping.sprt_leads`.
 
     Other arguments and the result as `adaptive_consistency`.
 
@@ -206,7 +154,7 @@ def run_policy(
     ``keys`` seed each problem independently of its position.
 
     ``leads`` is the leader's count at which it stops, by that of the runner-up; see
-    `leads_to_stop`.
+    `isocost.stopping.leads_to_stop`.
     """
     votes, values, one_row = read_classes(counts, correct)
     caps, one_cap = read_budgets(max_samples)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isocost.strategies.estimators.adaptive import beta_leads, run_policy
+from isocost.stopping import THRESHOLD, beta_leads
+from isocost.strategies.estimators.adaptive import run_policy
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.adaptive import MOST_STATES, ORDERS, replay_adaptive, votable
 from isocost.strategies.registry import Replay, Strategy, register
@@ -25,7 +26,7 @@ class AdaptiveConsistency(Strategy):
     exactness = "exact where the state space is small, else random orders with a bound"
     tie_rule = "uniform"
     reads_answers = True
-    threshold: float = 0.95
+    threshold: float = THRESHOLD
 
     @property
     def parameters(self) -> Mapping[str, object]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from isocost.axes.model import Slowest, Total
 from isocost.axes.registry import all_axes
+from isocost.stopping import WINDOW
 from isocost.strategies.estimators.early_stopping import early_stopping_consistency, window_latency
 from isocost.strategies.estimators.recorded import early_stopping_recorded, recorded_costs
 from isocost.strategies.options import ReplayOptions
@@ -22,7 +23,6 @@ from isocost.strategies.shapes import Ints
 from isocost.strategies.spending import axes_of
 
 MOST_WORK = 5e4
-WINDOW = 4
 
 
 @register

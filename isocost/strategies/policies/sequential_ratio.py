@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from isocost.strategies.estimators.adaptive import run_policy, sprt_leads
+from isocost.stopping import ALPHA, BETA, SHARE, sprt_leads
+from isocost.strategies.estimators.adaptive import run_policy
 from isocost.strategies.point_bank import PointBank
 from isocost.strategies.policies.adaptive import MOST_STATES, ORDERS, replay_adaptive, votable
 from isocost.strategies.registry import Replay, Strategy, register
@@ -28,9 +29,9 @@ class SequentialRatio(Strategy):
     exactness = "exact where the state space is small, else random orders with a bound"
     tie_rule = "uniform"
     reads_answers = True
-    share: float = 0.75
-    alpha: float = 0.05
-    beta: float = 0.05
+    share: float = SHARE
+    alpha: float = ALPHA
+    beta: float = BETA
 
     @property
     def parameters(self) -> Mapping[str, object]:

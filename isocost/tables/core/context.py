@@ -56,6 +56,7 @@ def points_frame(samples: pl.DataFrame, sessions: Sequence[Session]) -> pl.DataF
                     **stray,
                     "source": "generated",
                     "method": "sample",
+                    "method_parameters": "{}",
                     "samples_banked": counts[key][0],
                     "samples_valid": counts[key][1],
                 }
@@ -71,7 +72,10 @@ def _point(item: PlannedPoint, session_id: str, counts: tuple[int, int]) -> dict
         "session_id": session_id,
         "sweep": point.sweep,
         "source": "generated",
-        "method": point.method,
+        "method": point.method_name,
+        "method_parameters": canonical_json(
+            {} if isinstance(point.method, str) else point.method.parameters
+        ),
         "task": point.task.name,
         "task_source": point.task.source,
         "task_dataset": point.task.dataset,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-FAILURES = ("engine_error", "aborted", "failed_in_source")
+FAILURES = ("engine_error", "method_error", "aborted", "failed_in_source")
 """Reasons of invalidity that say: no answer came, and the model is not to blame for all we know."""
 FAILED = ("undefined", "wrong")
 UNANSWERED = ("wrong", "undefined")

@@ -68,6 +68,7 @@ def points_frame(samples: pl.DataFrame, verifier: str | None) -> pl.DataFrame:
                 **row,
                 **_sampling(sampling),
                 "method": "sample",
+                "method_parameters": "{}",
                 "verifier": verifier,
                 "condition": condition,
                 "task_config": canonical_json(known) if known else None,

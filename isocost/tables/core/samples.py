@@ -12,6 +12,7 @@ faults are codes in invalid_reasons. NaN and infinity become NULL with the code
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,13 @@ from isocost.schema.frames import conform
 from isocost.schema.registry import table
 from isocost.schema.types import polars_type
 from isocost.sweep import PlannedPoint, Session
+from isocost.tables.core.answers import (
+    SAMPLE,
+    answer_calls,
+    chosen_answers,
+    elapsed,
+    mark_used,
+)
 from isocost.tables.core.call_costs import REASONS, add_costs, add_derived_costs
 from isocost.tables.core.context import (
     device_of,
@@ -48,7 +56,8 @@ They are taken in different places of the engine. More is a defect.
 
 FAILED = {"error": "engine_error", "abort": "aborted"}
 
-_LAST = (
+METHOD_ERROR = "method_error"
+_OF_ANSWER = (
     "finish_reason",
     "output_text",
     "is_truncated",
@@ -57,9 +66,22 @@ _LAST = (
     "token_confidences",
     "confidence_window",
     "completion_hash",
-    "run_id",
-    "attempt",
 )
+_ANSWER_COLUMNS = (
+    "method",
+    "is_final",
+    "budget",
+    "budget_unit",
+    "answer_text",
+    "answer_finish",
+    "answer_error",
+)
+_OF_ANSWERS = {
+    "answer_index": pl.Int32,
+    "is_final": pl.Boolean,
+    "budget": pl.Float64,
+    "budget_unit": pl.String,
+}
 _SUMMED = (
     "prompt_tokens",
     "output_tokens",
@@ -83,11 +105,12 @@ def build_core(
     book: CardBook | None = None,
     energy: pl.DataFrame | None = None,
     problems: Sequence[Problem] | None = None,
+    answers: pl.DataFrame | None = None,
     failed: str = "undefined",
     unanswered: str = "wrong",
     kept: Path | None = None,
 ) -> dict[str, pl.DataFrame]:
-    """Build core_samples, core_calls, core_points, core_problems and core_sessions.
+    """Build core_samples, core_answers, core_calls, core_points, core_problems and core_sessions.
 
     The order of the given rows does not matter.
 
@@ -100,12 +123,13 @@ def build_core(
             energy_method, energy_unknown_reason. Attributed to the calls outside warm-up by their
             share of generated tokens, so that shares sum to the window's energy. None: unknown.
         problems: the problems asked; loaded from the sessions' tasks when None.
+        answers: rows of raw_answers of the same runs; None if no method made several calls.
         failed: what a sample is that failed, see ``denominators``.
         unanswered: what an empty completion is, see ``denominators``.
         kept: folder in which verdicts that took long are kept, see ``verdicts``.
 
     Returns:
-        The five frames by table name, each conforming to its table. Only samples of the same task
+        The six frames by table name, each conforming to its table. Only samples of the same task
         and problem share answer classes, over
         all points.
 
@@ -116,7 +140,9 @@ def build_core(
     planned = {p.point.point_id: p for session in sessions for p in session.points}
     known = {p.problem_id: p for p in (_load(planned) if problems is None else problems)}
     raw = _raw(raw_generations)
-    calls = _mark_used(calls_judged_by_physics(_times(_finite(raw))))
+    calls = calls_judged_by_physics(_times(_finite(raw)))
+    chosen = chosen_answers(calls, answers)
+    calls = _mark_used(calls, chosen)
     runs = {
         (str(_get(m, "session_id")), str(_get(m, "run_id"))): _get(m, "info") or {}
         for m in manifests
@@ -125,10 +151,13 @@ def build_core(
     cards = book or load_book()
     calls = _energy(add_costs(calls, planned, devices, cards), energy)
     calls = add_derived_costs(calls, planned, devices, cards)
-    graded = grade_samples(_samples(calls, planned, _machines(runs)), known, kept=kept)
-    samples = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
+    made = _samples(calls, chosen, planned, _machines(runs))
+    graded = grade_samples(made, known, kept=kept)
+    judged = denominators(_judge(graded, planned, known), failed=failed, unanswered=unanswered)
+    samples = judged.filter(pl.col("answer_index").is_null())
     frames = {
         "core_samples": samples,
+        "core_answers": judged.filter(pl.col("answer_index").is_not_null()),
         "core_calls": calls,
         "core_points": points_frame(samples, sessions),
         "core_problems": problems_frame(samples, known),
@@ -229,8 +258,27 @@ def _times(calls: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _mark_used(calls: pl.DataFrame) -> pl.DataFrame:
-    """Choose one attempt for each sample.
+def _mark_used(calls: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+    """Choose the calls that each sample is made of.
+
+    Args:
+        calls: calls.
+        chosen: the answers of samples of methods, see ``answers``.
+    """
+    of_method = (pl.col("method").fill_null(SAMPLE) != SAMPLE) & ~pl.col("is_warmup")
+    several = calls.filter(of_method)
+    if several.is_empty():
+        return _first_attempts(calls)
+    marked = _first_attempts(calls.filter(~of_method)), mark_used(several, chosen)
+    order = calls.select("run_id", "call_id", "attempt").with_row_index("row")
+    joined = pl.concat(marked, how="diagonal").join(
+        order, on=["run_id", "call_id", "attempt"], how="left"
+    )
+    return joined.sort("row").drop("row")
+
+
+def _first_attempts(calls: pl.DataFrame) -> pl.DataFrame:
+    """Choose one attempt for each sample of one call and its verifications.
 
     The first whose calls all came back, else the last one.
     """
@@ -307,13 +355,40 @@ def _energy(calls: pl.DataFrame, energy: pl.DataFrame | None) -> pl.DataFrame:
 
 
 def _samples(
-    calls: pl.DataFrame, planned: Mapping[str, PlannedPoint], machines: pl.DataFrame
+    calls: pl.DataFrame,
+    chosen: pl.DataFrame,
+    planned: Mapping[str, PlannedPoint],
+    machines: pl.DataFrame,
 ) -> pl.DataFrame:
-    """One row per sample, from its used calls; tokens, times and sums over calls.
-
-    The answer is from the last call.
+    """One row per sample, and one per answer of samples of methods, which has an answer_index.
 
     Calls that verify the answer are not part of it: their verdicts and costs have separate columns.
+    """
+    answers = answer_calls(calls.filter(pl.col("role") != VERIFY), chosen)
+    of_method = pl.col("sample_id").is_in(chosen["sample_id"].unique().implode())
+    plain = calls.filter("is_used", pl.col("role") != VERIFY, ~of_method)
+    last = pl.col("call_index") == pl.col("call_index").max().over("sample_id")
+    parts = [
+        _summed_up(plain.with_columns(last.alias("is_answer")), ["sample_id"]),
+        _summed_up(answers.filter("is_final"), ["sample_id"]),
+        _summed_up(answers, ["sample_id", "answer_index"]),
+    ]
+    rows = pl.concat([part for part in parts if part.height] or parts[:1], how="diagonal")
+    absent = [
+        pl.lit(None, dtype).alias(name)
+        for name, dtype in _OF_ANSWERS.items()
+        if name not in rows.columns
+    ]
+    rows = rows.with_columns(absent)
+    return _derived(rows, calls, planned, machines)
+
+
+def _summed_up(calls: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """One row per sample or answer: tokens, times and costs summed over its calls.
+
+    Args:
+        calls: the calls that count, with is_answer; of methods also the columns of their answers.
+        keys: what a row is.
     """
     ids = (
         "point_id",
@@ -325,13 +400,13 @@ def _samples(
     )
     whole = [_over_calls(name, "sum") for name in _SUMMED]
     samples = (
-        calls.filter("is_used", pl.col("role") != VERIFY)
-        .sort("sample_id", "call_index")
-        .group_by("sample_id", maintain_order=True)
+        calls.sort(*keys, "call_index")
+        .group_by(keys, maintain_order=True)
         .agg(
             *(pl.col(name).first() for name in ids),
             pl.col("prompt_name").first().alias("prompt"),
-            *(pl.col(name).last() for name in _LAST),
+            *(pl.col(name).filter("is_answer").last() for name in _OF_ANSWER),
+            *(pl.col(name).last() for name in ("run_id", "attempt")),
             *whole,
             *(_over_calls(field.name, field.over_calls) for field in core_fields()),
             pl.concat_list(REASONS, PHYSICS)
@@ -341,8 +416,42 @@ def _samples(
             .alias(REASONS),
             pl.col("reasons").explode(empty_as_null=False).alias("reasons"),
             pl.len().cast(pl.Int32).alias("n_calls"),
+            *(pl.col(name).last() for name in _ANSWER_COLUMNS if name in calls.columns),
         )
     )
+    if "answer_text" not in calls.columns:
+        return samples
+    waves = elapsed(calls, keys)
+    times = [name for name in waves.columns if name not in keys]
+    timed = samples.drop(times).join(waves, on=keys, how="left", maintain_order="left")
+    failed = (pl.col("answer_finish") == "error") & ~pl.col("reasons").list.contains(
+        FAILED["error"]
+    )
+    return timed.with_columns(
+        pl.col("answer_text").alias("output_text"),
+        pl.col("answer_finish").alias("finish_reason"),
+        (pl.col("answer_finish") == "length").alias("is_truncated"),
+        _hash_of("answer_text").alias("completion_hash"),
+        pl.concat_list("reasons", pl.when(failed).then(pl.lit(METHOD_ERROR)))
+        .list.drop_nulls()
+        .alias("reasons"),
+    ).drop("answer_text", "answer_finish", "answer_error")
+
+
+def _hash_of(name: str) -> pl.Expr:
+    """The completion hash of a text that is no call's."""
+    return pl.col(name).map_elements(
+        lambda text: hashlib.sha256(text.encode()).hexdigest()[:16], return_dtype=pl.String
+    )
+
+
+def _derived(
+    samples: pl.DataFrame,
+    calls: pl.DataFrame,
+    planned: Mapping[str, PlannedPoint],
+    machines: pl.DataFrame,
+) -> pl.DataFrame:
+    """Add what follows from the sums, and the verifications of each sample."""
     means = {
         "logprob_mean": "logprob_sum",
         "entropy_mean_low": "entropy_low_sum",

@@ -1,47 +1,28 @@
 """The token confidences and verification calls kept in the core tables.
 
-Lives here: records of the running window minimum by sample, the verdict that a verification's text
-gives, and the sums over a sample's verifications. Not here: the records' definition
-(``isocost.strategies.records``), which calls make a sample (core.py).
+Lives here: records of the running window minimum by sample, and the verdicts and sums over a
+sample's verifications. Not here: the records' definition (``isocost.strategies.records``), how a
+verdict is read (``isocost.methods.verdicts``), which calls make a sample (core.py).
 """
 
 from __future__ import annotations
-
-import re
 
 import numpy as np
 import polars as pl
 
 from isocost.axes.registry import all_axes
+from isocost.methods.verdicts import choice_verdict, read_verdict
 from isocost.strategies.records import confidence_records
 
 VERIFY = "verify"
 """Role of a call that grades an answer: not part of the answer, nor of its cost."""
 
-_VERDICT = re.compile(r"\b(yes|no|true|false|correct|incorrect)\b", re.IGNORECASE)
-_MEANING = {"yes": 1.0, "true": 1.0, "correct": 1.0, "no": 0.0, "false": 0.0, "incorrect": 0.0}
 _SUMS = {
     axis.verification.name: axis.column
     for axis in all_axes().values()
     if axis.verification is not None
 }
 RECORDS = ("confidence_record_tokens", "confidence_record_values")
-
-
-def read_verdict(text: str | None) -> float | None:
-    """The last yes, no, true, false, correct or incorrect of a verification's text, as 1 or 0.
-
-    None if there is none.
-
-    "not correct" is no: a verifier that ends with it means no.
-    """
-    found = list(_VERDICT.finditer(text or ""))
-    if not found:
-        return None
-    last = found[-1]
-    value = _MEANING[last.group().lower()]
-    is_denied = bool(re.search(r"\bnot\s+$", (text or "")[: last.start()], re.IGNORECASE))
-    return 1.0 - value if is_denied else value
 
 
 def with_records(samples: pl.DataFrame) -> pl.DataFrame:
@@ -81,12 +62,16 @@ def with_records(samples: pl.DataFrame) -> pl.DataFrame:
 def verifications(calls: pl.DataFrame) -> pl.DataFrame:
     """One row per sample with verification calls: verdicts in call order, and their total cost.
 
-    A verification that failed or says neither yes nor no is a NULL among the verdicts; a cost that
-    one call lacks is NULL.
+    The verdict of a verification that had to choose between yes and no (`choice_logprobs`, yes
+    first) is the probability of yes; of others it is read from the text. A verification that failed
+    or says neither yes nor no is a NULL among the verdicts; a cost that one call lacks is NULL.
     """
     judged = calls.filter("is_used", pl.col("role") == VERIFY).sort("sample_id", "call_index")
     failed = pl.col("finish_reason").is_in(["error", "abort"]).fill_null(False)
-    verdicts = [read_verdict(text) for text in judged["output_text"]]
+    verdicts = [
+        read_verdict(text) if choices is None else choice_verdict(choices)
+        for text, choices in judged.select("output_text", "choice_logprobs").iter_rows()
+    ]
     return (
         judged.with_columns(pl.Series("verdict", verdicts, pl.Float64))
         .with_columns(pl.when(~failed).then(pl.col("verdict")).alias("verdict"))

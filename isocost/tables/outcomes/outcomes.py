@@ -30,6 +30,7 @@ from isocost.strategies import (
 )
 from isocost.strategies.options import ReplayOptions
 from isocost.strategies.registry import asked_strategies
+from isocost.tables.outcomes.answers import played_answers
 from isocost.tables.outcomes.banks import METHODS, BankFacts, needed, task_banks
 from isocost.tables.outcomes.chains import choose_chains
 from isocost.tables.outcomes.counts import count_banks
@@ -68,6 +69,7 @@ def build_outcomes(
     core_samples: pl.DataFrame,
     *,
     counts: pl.DataFrame | None = None,
+    answers: pl.DataFrame | None = None,
     strategies: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
@@ -85,6 +87,7 @@ def build_outcomes(
     Args:
         core_samples: samples; columns beyond the required ones may be missing and are then unknown.
         counts: core_counts: points with only counts; none if None.
+        answers: core_answers: answers of methods at smaller budgets; none if None.
         strategies: names or families; all default ones when None.
         budgets: sample budgets; those of `default_budgets` when None.
         bootstrap: how intervals are made; 2,000 draws of problems with seed 0 when None.
@@ -104,6 +107,7 @@ def build_outcomes(
         iter_outcomes(
             core_samples,
             counts=counts,
+            answers=answers,
             strategies=strategies,
             budgets=budgets,
             bootstrap=bootstrap,
@@ -121,6 +125,7 @@ def iter_outcomes(
     core_samples: pl.DataFrame,
     *,
     counts: pl.DataFrame | None = None,
+    answers: pl.DataFrame | None = None,
     strategies: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None,
     bootstrap: Bootstrap | None = None,
@@ -151,6 +156,8 @@ def iter_outcomes(
                 )
             )
         )
+        if answers is not None and strategies is None and only != "chains":
+            played += played_answers(answers.filter(mine))
         played += [] if only == "points" else _play_chains(banks, chosen)
         replayed |= {p.strategy.name for p in played}
         if played:

@@ -278,6 +278,7 @@ def test_a_broken_card_is_left_out_alone_and_no_packaged_one_stands_in_for_it(tm
 
 @pytest.mark.parametrize("kind", ["models", "devices", "prices", "baselines"])
 @pytest.mark.parametrize("value", [2**31, 253402300800, 2**63, 10**30, 1e-320, 1e23, -1, 0])
+@pytest.mark.slow
 def test_whatever_number_a_card_holds_its_tables_are_built_or_it_is_named(tmp_path, kind, value):
     from isocost.costs.book import PACKAGED
     from isocost.tables.costs.costs import build_cards

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from isocost.engines.int8 import quantise_int8, rounded
 from isocost.errors import IsocostError
 
-torch = pytest.importorskip("torch", reason="torch is not installed")
-safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
+pytestmark = pytest.mark.slow  # importing PyTorch takes seconds
 
 
-def test_every_weight_is_within_half_a_step_and_the_largest_of_a_row_is_exact() -> None:
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip("torch", reason="torch is not installed")
+
+
+@pytest.fixture(scope="module")
+def safetensors(torch: Any) -> Any:
+    return pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
+
+
+def test_every_weight_is_within_half_a_step_and_the_largest_of_a_row_is_exact(
+    torch: Any,
+) -> None:
     weight = torch.randn(7, 33, generator=torch.Generator().manual_seed(3))
     weight[4] = 0
     steps, scale = rounded(weight)
@@ -24,7 +38,12 @@ def test_every_weight_is_within_half_a_step_and_the_largest_of_a_row_is_exact() 
     assert (steps[others].abs().amax(dim=1) == 127).all() and (steps[4] == 0).all()
 
 
-def folder(place: Path, **config: object) -> Path:
+@pytest.fixture
+def folder(torch: Any, safetensors: Any) -> Callable[..., Path]:
+    return partial(written, torch, safetensors)
+
+
+def written(torch: Any, safetensors: Any, place: Path, **config: object) -> Path:
     place.mkdir()
     (place / "config.json").write_text(json.dumps({"hidden_size": 4, **config}))
     (place / "tokenizer.json").write_text("{}")
@@ -37,7 +56,9 @@ def folder(place: Path, **config: object) -> Path:
     return place
 
 
-def test_linear_layers_are_int8_and_the_rest_is_as_it_was(tmp_path: Path) -> None:
+def test_linear_layers_are_int8_and_the_rest_is_as_it_was(
+    torch: Any, safetensors: Any, folder: Callable[..., Path], tmp_path: Path
+) -> None:
     source, target = folder(tmp_path / "source"), tmp_path / "target"
     target.mkdir()
     quantise_int8(source, target)
@@ -52,7 +73,9 @@ def test_linear_layers_are_int8_and_the_rest_is_as_it_was(tmp_path: Path) -> Non
     assert (target / "tokenizer.json").is_file()
 
 
-def test_a_quantised_model_is_not_rounded_again(tmp_path: Path) -> None:
+def test_a_quantised_model_is_not_rounded_again(
+    folder: Callable[..., Path], tmp_path: Path
+) -> None:
     source = folder(tmp_path / "source", quantization_config={})
     with pytest.raises(IsocostError, match=r"quantised already.*original weights"):
         quantise_int8(source, tmp_path)

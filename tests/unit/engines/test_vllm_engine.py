@@ -221,3 +221,34 @@ def test_configuration_values_become_json():
         json.dumps([plain(v) for v in (None, True, 3, "x", Path("/a"))])
         == '[null, true, 3, "x", "/a"]'
     )
+
+
+class Words:
+    """A tokenizer of which a character is a token, and token 0 ends a turn."""
+
+    eos_token_id = 0
+    chat_template = None
+
+    def __call__(self, text, add_special_tokens=True):
+        return {"input_ids": [9] * add_special_tokens + [ord(letter) for letter in text]}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text", "after"),
+    [
+        ((), "", []),
+        ((5, 6), "", [5, 6]),
+        ((5, 6), "ab", [5, 6, 97, 98]),
+        ((5, 0), "ab", [5, 97, 98]),  # the model went on where it had stopped
+        ((0,), "ab", [97, 98]),
+        ((0, 5), "", [0, 5]),
+    ],
+)
+def test_a_turn_goes_on_after_given_tokens_and_text(folder, prefix, text, after):
+    engine = VllmEngine(settings(folder))
+    engine._tokenizer = Words()
+    request = SimpleNamespace(
+        messages=[{"role": "user", "content": "q"}], prefix=prefix, continuation=text, choices=()
+    )
+    assert engine._whole_prompt(request) == [9, ord("q"), *after]
+    assert engine.room(request) == 256 - 2 - len(after)

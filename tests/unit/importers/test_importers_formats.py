@@ -93,6 +93,7 @@ IMPOSSIBLE = [
 
 
 @pytest.mark.parametrize(("line", "message"), IMPOSSIBLE, ids=[m for _, m in IMPOSSIBLE])
+@pytest.mark.slow
 def test_counts_that_cannot_be_cost_their_own_problem(
     tmp_path: Path, line: str, message: str
 ) -> None:

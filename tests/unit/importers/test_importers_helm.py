@@ -71,6 +71,7 @@ def samples(raw: pl.DataFrame) -> pl.DataFrame:
 
 @given(st.integers(1, 5), st.sampled_from([0.0, 1.0]))
 @settings(max_examples=10, deadline=None)
+@pytest.mark.slow
 def test_a_verdict_of_several_completions_is_on_none(
     tmp_path_factory: pytest.TempPathFactory, number: int, score: float
 ) -> None:

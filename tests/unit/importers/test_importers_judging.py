@@ -111,6 +111,7 @@ def test_with_a_verifier_the_sources_non_answer_does_not_count() -> None:
     st.lists(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0.01, 0.99)), min_size=1, max_size=6)
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
 def test_scores_between_wrong_and_right_stay_expected_scores(scores: list[float]) -> None:
     rows = []
     for score in scores:

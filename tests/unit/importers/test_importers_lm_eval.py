@@ -259,6 +259,7 @@ def rows_of(value: dict[str, Any], document: dict[str, Any]) -> list[Row]:
         ({"rougeL": 0.4}, {"rougeL": True}, "rougeL", None),
     ],
 )
+@pytest.mark.slow
 def test_which_metric_judges(
     tmp_path: Path, metrics: dict, rises: dict, judge: str | None, right: bool | None
 ) -> None:
@@ -312,6 +313,7 @@ def choice(lls: list[float], target: Any, *, options: list[str], **scores: float
         ),
     ],
 )
+@pytest.mark.slow
 def test_the_option_that_was_chosen(
     tmp_path: Path, value: dict, metric: str | None, answer: str | None
 ) -> None:

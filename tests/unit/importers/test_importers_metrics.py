@@ -95,6 +95,7 @@ SUMMARIZED = [
 
 
 @pytest.mark.parametrize(("write", "name"), SUMMARIZED, ids=[name for _, name in SUMMARIZED])
+@pytest.mark.slow
 def test_every_summary_number_of_every_format_is_a_row(tmp_path: Path, write, name: str) -> None:
     found = tables(tmp_path, name, write(tmp_path / "in"))["core_imported_metrics"]
     raw = read_imports(tmp_path / "lake").collect().filter(record_kind="aggregate")

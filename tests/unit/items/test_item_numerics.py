@@ -77,6 +77,7 @@ def test_worked_two_parameter_model():
     assert 0 < ability([1, 1, 1], a, b, prior=True) < 3
 
 
+@pytest.mark.slow
 def test_fit_recovers_its_own_parameters():
     rng = np.random.default_rng(1)
     a, b, theta = rng.lognormal(0, 0.3, 25), rng.normal(0, 1, 25), rng.normal(0, 1, 1500)

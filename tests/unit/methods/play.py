@@ -29,7 +29,7 @@ def asked(question: str = "What is 6 * 7?", **changes: Any) -> Asked:
         "messages": ({"role": "user", "content": question},),
         "question": question,
         "max_tokens": 100,
-        "answer_of": lambda text: text.split()[-1] if text.split() else None,
+        "answer_of": lambda text, finish_reason=None: text.split()[-1] if text.split() else None,
         "same": lambda one, other: one == other,
         "draw": lambda purpose: (hash(purpose) % 1000) / 1000,
     }

@@ -124,6 +124,25 @@ def test_a_good_completion_is_left_as_it_is():
     ) == (7, 2, 0, 2)
 
 
+@pytest.mark.parametrize(
+    ("given_", "kept", "said"),
+    [
+        ([-0.5, -2.0], [-0.5, -2.0], None),
+        ((None, -2.0), [None, -2.0], None),  # yes was not among the most likely tokens
+        ((None, None), [None, None], None),
+        (None, None, None),
+        ([0.5, -2.0], None, "choice_logprobs contains a log-probability of 0.5"),
+        ([float("nan"), -2.0], None, "choice_logprobs contains a number that is not finite"),
+        (["yes", None], None, "choice_logprobs is not a list of numbers"),
+        ("yes", None, "choice_logprobs is str, not a list"),
+    ],
+)
+def test_probabilities_of_choices_may_be_unknown_one_by_one(given_, kept, said):
+    made = row(choice_logprobs=given_)
+    assert seals(made)["choice_logprobs"].to_list() == [kept]
+    assert (made["error"] is None) if said is None else (said in made["error"])
+
+
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(

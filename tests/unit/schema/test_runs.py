@@ -29,6 +29,7 @@ def rows_of(axis: str, n: int) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("memory", [None, 0])
+@pytest.mark.slow
 def test_runs_in_any_order_are_written_as_one_frame_is(memory, tmp_path):
     parts = [rows_of(axis, n) for axis, n in (("c", 3), ("a", 100_001), ("b", 1))]
     runs = Runs(NAME, memory=memory, folder=tmp_path / "aside")

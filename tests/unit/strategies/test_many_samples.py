@@ -12,11 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stop_tables import beta_stop_table, sprt_stop_table
 
+from isocost.stopping import beta_leads, sprt_leads
 from isocost.strategies import pass_at_k, retry_until_verified
-from isocost.strategies.estimators.adaptive import (
-    beta_leads,
-    sprt_leads,
-)
 from isocost.strategies.estimators.coverage import miss_rate
 from isocost.strategies.estimators.majority import majority_of_rows
 from isocost.strategies.estimators.majority_sampled import affordable, estimate_majority

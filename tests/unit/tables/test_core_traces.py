@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from test_core import frame, manifest, only, row, session  # noqa: F401
 
+from isocost.methods.verdicts import read_verdict
 from isocost.tables.core.samples import build_core
-from isocost.tables.core.traces import read_verdict
 from isocost.tables.outcomes.outcomes import build_outcomes
 
 
@@ -90,6 +90,20 @@ def test_verifications_are_no_part_of_the_answer_nor_of_its_cost(session):  # no
     assert alone["verdicts"] is None
     assert built["core_calls"]["is_used"].all()
     assert built["core_calls"]["role"].to_list() == ["solve"] + ["verify"] * 4
+
+
+def test_a_verification_that_had_to_choose_counts_by_its_probabilities(session):  # noqa: F811
+    calls = [
+        row(session),
+        verify_call(session, 1, "No", choice_logprobs=[np.log(0.6), np.log(0.2)]),
+        verify_call(session, 2, "Yes", choice_logprobs=[None, np.log(0.2)]),
+        verify_call(session, 3, "Yes", choice_logprobs=[None, None]),
+        verify_call(session, 4, "Yes"),
+        verify_call(session, 5, None, finish_reason="error", choice_logprobs=[-1.0, -1.0]),
+    ]
+    built = build_core(frame(calls), [session], [manifest(session)])
+    verdicts = built["core_samples"]["verdicts"].to_list()[0]
+    assert verdicts == [pytest.approx(0.75), 0.0, None, 1.0, None]
 
 
 def test_a_failed_verification_does_not_fail_the_attempt(session):  # noqa: F811

@@ -132,6 +132,7 @@ def test_items_and_the_summary_take_the_score():
         st.lists(st.sampled_from([0, 0.25, 0.5, 1]), min_size=1, max_size=5), min_size=1, max_size=4
     )
 )
+@pytest.mark.slow
 def test_one_sample_of_every_policy_is_the_mean_score_and_nothing_is_lost(scores):
     drawn = {f"q{i}": values for i, values in enumerate(scores)}
     frame = samples(drawn)

@@ -331,6 +331,7 @@ def test_elasticity_table_names_baseline_and_quadrant(bank):
     assert same["quadrant"].endswith("_equal")
 
 
+@pytest.mark.slow
 def test_elasticity_intervals_are_those_of_every_pair_alone(bank):
     (block,) = curve_blocks(
         *bank,

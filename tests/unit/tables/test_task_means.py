@@ -139,6 +139,7 @@ HELD = st.dictionaries(
 
 @given(held=HELD)
 @settings(max_examples=40, deadline=None)
+@pytest.mark.slow
 def test_every_mean_is_that_of_its_tasks_and_no_task_lacks_a_reason(held):
     frames = built(held)
     points, told = frames["out_frontier_points"], frames["out_task_means"]

@@ -1,0 +1,213 @@
+"""Samples of methods in the core tables and outcomes: what each answer is, needs and costs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import polars as pl
+import pytest
+from pydantic import Field
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "payload"))
+import sessions
+from scripted import ScriptedEngine, completion
+
+from isocost.axes.registry import all_axes
+from isocost.bank.reader import read_manifests, read_raw
+from isocost.capabilities import ENGINES
+from isocost.methods import METHODS, Answer, Asked, Call, Method, Steps
+from isocost.payload.loop import Stop
+from isocost.payload.progress import Reporter
+from isocost.payload.session import generate
+from isocost.schema.frames import faults
+from isocost.sweep.models import MethodSpec
+from isocost.tables.core.answers import cut_cost
+from isocost.tables.core.samples import build_core
+from isocost.tables.outcomes.outcomes import build_outcomes
+
+
+class Rounds(Method):
+    """Answers right from round `right` on; waves of two after the first; verifies at the end."""
+
+    name: ClassVar[str] = "test_rounds"
+    source: ClassVar[str] = "this test"
+    unit: ClassVar[str] = "rounds"
+    rounds: Annotated[int, Field(ge=1)] = 3
+    cut: int = 0
+    raises: bool = False
+
+    def run(self, asked: Asked) -> Steps:
+        [reply] = yield [Call(asked.messages)]
+        yield Answer(reply.text, 0, budget=1)
+        made = 1
+        for number in range(2, self.rounds + 1):
+            replies = yield [Call(asked.messages, role="revise", parent=0) for _ in range(2)]
+            made += 2
+            yield Answer(replies[-1].text, replies[-1].index, budget=number)
+        if self.raises:
+            raise RuntimeError("after three rounds")
+        yield [Call(asked.messages, role="verify", parent=made - 1)]
+        if self.cut:
+            return Answer("cut", 0, budget=self.rounds + 1, calls=[0], cuts={0: self.cut})
+        return None
+
+
+RIGHT_FROM = {0: 1, 1: 2, 2: 3, 3: 9}
+"""First round with the right answer, by problem."""
+
+
+def reply(request):
+    index = request.request_id.rsplit(":", 1)[1]
+    question = request.messages[-1]["content"]
+    n = int(question.split("What is ")[1].split(" ")[0])
+    call = int(index)
+    is_right = 1 + (call + 1) // 2 >= RIGHT_FROM[n]
+    text = f"so it is therefore the number {2 * n + 1 if is_right else 2 * n + 100}"
+    if call == 5:
+        text = "yes"
+    seconds = 1.0 + call
+    return completion(
+        request, text, queued_s=100.0, scheduled_s=100.5, first_token_s=101.0, last_token_s=101.0 + seconds,
+        cached_tokens=0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    monkeypatch.setattr(ENGINES, "_items", ENGINES.all() | {"openai": ScriptedEngine})
+    monkeypatch.setattr(METHODS, "_items", METHODS.all() | {"test_rounds": Rounds})
+    monkeypatch.setattr(ScriptedEngine, "context", None)
+    monkeypatch.setattr(ScriptedEngine, "asked", [])
+    monkeypatch.setattr(ScriptedEngine, "reply", staticmethod(reply))
+    return ScriptedEngine
+
+
+def core(lake, samples=2, **parameters):
+    spec = MethodSpec(name="test_rounds", parameters=Rounds(**parameters).model_dump(mode="json"))
+    session = sessions.session(
+        "openai", prompts=("direct",), method=spec, samples=samples, max_tokens=50
+    )
+    with Reporter() as reporter:
+        generate(session, str(lake), reporter=reporter, stop=Stop())
+    raw = {name: read_raw(lake, name) for name in ("raw_generations", "raw_answers")}
+    return build_core(
+        raw["raw_generations"],
+        [session],
+        read_manifests(lake),
+        answers=raw["raw_answers"],
+    )
+
+
+def test_a_sample_is_its_last_answer_with_the_sum_of_its_calls(tmp_path, engine):
+    frames = core(tmp_path)
+    for name, frame in frames.items():
+        assert faults(frame, name) == [], name
+    samples = frames["core_samples"]
+    assert samples.height == 8 and samples["is_valid"].all()
+    assert samples["n_calls"].unique().to_list() == [5]
+    by_problem = dict(samples.group_by("problem_id").agg(pl.col("correct").mean()).iter_rows())
+    assert sorted(by_problem.values()) == [0.0, 1.0, 1.0, 1.0]
+    assert samples["output_tokens"].unique().to_list() == [5 * 7]
+    assert samples["verdicts"].to_list() == [[1.0]] * 8  # its own columns, not the sample's cost
+    assert samples["verification_tokens"].unique().to_list() == [1.0]
+    calls = frames["core_calls"]
+    assert calls.height == 48 and calls["is_used"].all()
+    assert calls["wave"].max() == 3
+    point = frames["core_points"].row(0, named=True)
+    assert (point["method"], point["samples_missing"]) == ("test_rounds", 0)
+    assert '"rounds":3' in point["method_parameters"]
+
+
+def test_the_time_of_a_sample_is_the_slowest_call_of_every_wave(tmp_path, engine):
+    samples = core(tmp_path)["core_samples"]
+    # Waves of calls 0, {1, 2} and {3, 4}, which decode for 1 + index seconds.
+    assert samples["decode_s"].unique().to_list() == [1.0 + 3.0 + 5.0]
+    assert samples["prefill_s"].unique().to_list() == [1.5]
+    assert samples["latency_s"].unique().to_list() == [10.5]
+    assert samples["queue_s"].unique().to_list() == [1.5]
+
+
+def test_every_round_of_a_bank_is_an_outcome_of_its_own(tmp_path, engine):
+    frames = core(tmp_path)
+    answers = frames["core_answers"]
+    assert answers.group_by("budget").len().sort("budget")["len"].to_list() == [8, 8, 8]
+    assert answers["n_calls"].unique().sort().to_list() == [1, 3, 5]
+    last = answers.filter("is_final").sort("sample_id")
+    for name in ("correct", "answer_class", "output_tokens", "latency_s", "answer"):
+        same = frames["core_samples"].sort("sample_id")[name]
+        assert last[name].to_list() == same.to_list(), name
+    outcomes, problems = build_outcomes(
+        frames["core_samples"], answers=frames["core_answers"], only="points"
+    )
+    rounds = outcomes.filter(pl.col("strategy") == "answer_at_budget").sort("budget")
+    assert rounds["budget"].to_list() == [1, 2, 3]
+    assert rounds["budget_unit"].unique().to_list() == ["rounds"]
+    assert rounds["accuracy"].to_list() == [0.25, 0.5, 0.75]
+    assert rounds["output_tokens_per_problem"].to_list() == [7.0, 21.0, 35.0]
+    assert rounds["latency_sequential_s_per_problem"].to_list() == [1.5, 5.0, 10.5]
+    assert problems.filter(pl.col("outcome_id") == rounds["outcome_id"][1]).height == 4
+    whole = outcomes.filter(
+        pl.col("strategy_family").str.starts_with("majority"), pl.col("budget") == 1
+    )
+    assert whole["accuracy"].unique().to_list() == [0.75]
+
+
+def test_an_answer_that_needed_the_beginning_of_a_call_costs_that(tmp_path, engine):
+    frames = core(tmp_path, rounds=1, cut=3)
+    samples = frames["core_samples"]
+    assert samples["output_tokens"].unique().to_list() == [3]
+    assert samples["n_calls"].unique().to_list() == [1]
+    assert samples["decode_s"].unique().to_list() == [pytest.approx(1.0 * 2 / 6)]
+    assert samples["logprob_sum"].null_count() == samples.height
+    assert samples["correct"].to_list() == [False] * 8  # the text "cut"
+    first = frames["core_answers"].filter(pl.col("budget") == 1)
+    assert first["output_tokens"].unique().to_list() == [7]
+
+
+def test_a_sample_whose_method_raised_is_invalid_and_its_calls_stay(tmp_path, engine):
+    frames = core(tmp_path, raises=True)
+    samples = frames["core_samples"]
+    assert samples["invalid_reasons"].to_list() == [["method_error"]] * 8
+    assert samples["correct"].null_count() == 8
+    assert frames["core_calls"].height == 40 and frames["core_calls"]["is_used"].all()
+
+
+def test_a_sample_under_way_is_no_sample_yet(tmp_path, engine):
+    frames = core(tmp_path)
+    spec = MethodSpec(name="test_rounds", parameters=Rounds().model_dump(mode="json"))
+    session = sessions.session("openai", prompts=("direct",), method=spec, samples=2, max_tokens=50)
+    raw = {name: read_raw(tmp_path, name) for name in ("raw_generations", "raw_answers")}
+    first = frames["core_samples"]["sample_id"][0]
+    for lost in (
+        {"answers": raw["raw_answers"].filter(pl.col("sample_id") != first)},
+        {"calls": raw["raw_generations"].filter(
+            (pl.col("sample_id") != first) | (pl.col("call_index") != 2)
+        )},
+    ):  # fmt: skip
+        partly = build_core(
+            lost.get("calls", raw["raw_generations"]),
+            [session],
+            read_manifests(tmp_path),
+            answers=lost.get("answers", raw["raw_answers"]),
+        )
+        assert first not in set(partly["core_samples"]["sample_id"])
+        assert partly["core_points"]["samples_missing"].to_list() == [1]
+        mine = partly["core_calls"].filter(pl.col("sample_id") == first)
+        assert set(mine["not_used_reason"]) == {"unfinished"}
+
+
+@pytest.mark.parametrize("name", sorted(all_axes()))
+def test_a_call_cut_at_its_end_costs_as_much_as_the_whole_call(name):
+    axis = all_axes()[name]
+    if not axis.column:
+        return
+    row = {
+        axis.column: 12.0, "output_tokens": 6, "kept_tokens": 6, "prefill_s": 2.0, "decode_s": 10.0,
+        "energy_method": "nvml/output_token_share",
+        **{field.name: 0.5 for field in axis.rise},
+    }  # fmt: skip
+    row |= {"output_tokens": 12, "kept_tokens": 12} if axis.column == "output_tokens" else {}
+    found = pl.DataFrame([row]).select(cut_cost(axis).alias("cost"))["cost"][0]
+    assert found is None or found == pytest.approx(12.0)
