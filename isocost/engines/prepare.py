@@ -204,10 +204,7 @@ def _dequantise(gguf: Path, target: Path) -> None:
 
     folder, name = str(gguf.parent), gguf.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    # Any: Transformers does not declare the markers below.
-    weights: Any = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=name, dtype=torch.bfloat16
-    )
+    weights = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)
     # The loader leaves the markers of a quantised model on dequantised weights; save_pretrained
     # rejects these.
     weights.hf_quantizer = None
@@ -293,9 +290,7 @@ def make_tiny_llama(
         tie_word_embeddings=True,
         initializer_range=0.2,
     )
-    # Any: the decorator of Transformers' `to` hides that it is a method.
-    model: Any = LlamaForCausalLM(config)
-    model.to(torch.float32).save_pretrained(folder)
+    LlamaForCausalLM(config).to(torch.float32).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
